@@ -1,0 +1,191 @@
+mod converter;
+mod placement;
+mod recommended;
+mod route;
+mod router;
+mod secret;
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub(crate) use self::converter::{KeyConverter, Schemas, ValueConverter};
+pub(crate) use self::placement::{Placed, Placement};
+pub(crate) use self::route::TopicRoute;
+pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
+
+use crate::Error;
+
+/// A connector's configuration: the very JSON object that Kafka Connect takes (`PUT /connectors/NAME/config`).
+///
+/// Every key is kept, in its order, and so are placeholders such as `${env:PASSWORD}`, which Connect resolves.
+/// `Debug` hides the values of secrets; serialising writes them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConnectorConfig {
+    entries: Vec<(String, String)>,
+}
+
+impl ConnectorConfig {
+    /// Reads the JSON object.
+    ///
+    /// # Errors
+    /// It is not a JSON object, a key is there twice, or a value is neither text nor a number nor a boolean.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        serde_json::from_str(json)
+            .map_err(|e| Error::config("(all)", "", "it is not the JSON object that Kafka Connect takes").caused_by(e))
+    }
+
+    /// The JSON object, a key on each line, in the order of the keys.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let lines: Vec<_> = self.iter().map(|(key, value)| format!("  {}: {}", quoted(key), quoted(value))).collect();
+        format!("{{\n{}\n}}\n", lines.join(",\n"))
+    }
+
+    /// The value of a key, as written.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.iter().find_map(|(name, value)| (name == key).then_some(value))
+    }
+
+    /// All keys and values, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Sets a key: in its place if it is there, at the end otherwise.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        let (key, value) = (key.into(), value.into());
+        match self.entries.iter_mut().find(|(name, _)| *name == key) {
+            Some((_, slot)) => *slot = value,
+            None => self.entries.push((key, value)),
+        }
+        self
+    }
+
+    /// Removes a key.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.entries.retain(|(name, _)| name != key);
+        self
+    }
+
+    /// The value, trimmed as Connect's parser does.
+    pub(crate) fn trimmed(&self, key: &str) -> Option<&str> {
+        self.get(key).map(str::trim)
+    }
+
+    pub(crate) fn boolean(&self, key: &str, default: bool) -> Result<bool, Error> {
+        match self.trimmed(key) {
+            None => Ok(default),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+            Some(value) => Err(Error::config(key, value, "it is either true or false")),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectorConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(key, value)| (key, secret::redacted(key, value)))).finish()
+    }
+}
+
+impl Serialize for ConnectorConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.entries.len()))?;
+        for (key, value) in &self.entries {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for ConnectorConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = ConnectorConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ConnectorConfig, A::Error> {
+        let mut entries: Vec<(String, String)> = Vec::new();
+        while let Some((key, Scalar(value))) = map.next_entry::<String, Scalar>()? {
+            if entries.iter().any(|(name, _)| *name == key) {
+                return Err(A::Error::custom(format_args!("the key {key:?} is there twice")));
+            }
+            entries.push((key, value));
+        }
+        Ok(ConnectorConfig { entries })
+    }
+}
+
+/// Connect takes numbers and booleans where it wants text.
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a value is text, a number or a boolean")]
+        enum Form {
+            Text(String),
+            Bool(bool),
+            Number(serde_json::Number),
+        }
+        Ok(Self(match Form::deserialize(deserializer)? {
+            Form::Text(text) => text,
+            Form::Bool(value) => value.to_string(),
+            Form::Number(number) => number.to_string(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_and_placeholder_is_kept_in_order() {
+        let json = r#"{"z":"1","database.password":"${env:SECRET}","a":"x \"y\"","n":5,"b":true,"unknown.key":""}"#;
+        let config = ConnectorConfig::from_json(json).unwrap();
+        let keys: Vec<_> = config.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["z", "database.password", "a", "n", "b", "unknown.key"]);
+        assert_eq!(config.get("database.password"), Some("${env:SECRET}"));
+        assert_eq!((config.get("n"), config.get("b")), (Some("5"), Some("true")));
+        assert_eq!(ConnectorConfig::from_json(&config.to_json()).unwrap(), config);
+        assert_eq!(ConnectorConfig::from_json(&serde_json::to_string(&config).unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn what_connect_would_not_take_is_refused() {
+        for json in ["", "[]", "{\"a\":[]}", "{\"a\":null}", "{\"a\":\"1\",\"a\":\"2\"}"] {
+            let error = ConnectorConfig::from_json(json).unwrap_err();
+            assert!(error.is_configuration(), "{json}");
+            assert!(std::error::Error::source(&error).is_some());
+        }
+    }
+
+    #[test]
+    fn debug_hides_secrets_and_shows_placeholders() {
+        let config = ConnectorConfig::from_json(
+            r#"{"database.password":"hunter2","database.user":"app","x.sasl.jaas.config":"hunter2","k":"v",
+                "database.sslpassword":"hunter2","ssl.key":"hunter2","p.password":"${env:P}","q.password":"${env:P}hunter2"}"#,
+        )
+        .unwrap();
+        let debug = format!("{config:?}");
+        assert!(!debug.contains("hunter2"), "{debug}");
+        assert!(debug.contains("${env:P}") && debug.contains("app"), "{debug}");
+    }
+}

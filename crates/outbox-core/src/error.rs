@@ -1,0 +1,186 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What went wrong in this crate, or in an implementation of [`Outbox`](crate::Outbox).
+///
+/// One opaque type: ask it with the predicates. `Display` tells of this layer only, with the field, the value
+/// and the rule; [`source`](StdError::source) holds what lies below.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("{field} = {value:?} is refused: {rule}")]
+    Rule { field: String, value: String, rule: String },
+    #[error("connector configuration: {key} = {value:?}: {reason}")]
+    Config { key: String, value: String, reason: String },
+    #[error("table layout: column {column:?}: {reason}")]
+    Layout { column: String, reason: String },
+    #[error("the record cannot be decoded: {part}: {reason}")]
+    Decode { part: String, reason: String },
+    #[error("the row cannot be encoded: column {column:?}: {reason}")]
+    Encode { column: String, reason: String },
+    #[error("the outbox could not store the event ({fault})")]
+    Store { fault: StoreFault },
+}
+
+/// What a failed store means for the caller; see [`Error::store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreFault {
+    /// The same transaction, run again from its start, may succeed: serialization failure, deadlock, lost connection.
+    Transient,
+    /// An earlier statement has already aborted the transaction; this one was not looked at.
+    TransactionAborted,
+    /// Trying again changes nothing: a missing table, a missing right, a value that the table refuses.
+    Permanent,
+}
+
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transient => "transient: run the whole transaction again",
+            Self::TransactionAborted => "an earlier error has aborted this transaction: roll it back",
+            Self::Permanent => "permanent: see the cause",
+        })
+    }
+}
+
+impl Error {
+    fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, source: None }))
+    }
+
+    /// For implementations of [`Outbox`](crate::Outbox): the store refused or failed.
+    pub fn store(fault: StoreFault, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Box::new(Inner { kind: Kind::Store { fault }, source: Some(source.into()) }))
+    }
+
+    pub(crate) fn rule(field: impl Into<String>, value: &str, rule: impl Into<String>) -> Self {
+        Self::new(Kind::Rule { field: field.into(), value: excerpt(value), rule: rule.into() })
+    }
+
+    pub(crate) fn config(key: impl Into<String>, value: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Config { key: key.into(), value: value.into(), reason: reason.into() })
+    }
+
+    pub(crate) fn layout(column: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Layout { column: column.into(), reason: reason.into() })
+    }
+
+    pub(crate) fn decode(part: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Decode { part: part.into(), reason: reason.into() })
+    }
+
+    pub(crate) fn encode(column: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Encode { column: column.into(), reason: reason.into() })
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Whether an event (or one of its parts) broke a rule; [`field`](Self::field), [`value`](Self::value) and
+    /// [`broken_rule`](Self::broken_rule) then say which. Nothing was written.
+    #[must_use]
+    pub fn is_invalid_event(&self) -> bool {
+        matches!(self.0.kind, Kind::Rule { .. })
+    }
+
+    /// Whether connector configuration and table layout contradict each other or themselves.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self.0.kind, Kind::Config { .. } | Kind::Layout { .. })
+    }
+
+    /// Whether a record is not what the pipeline writes.
+    #[must_use]
+    pub fn is_undecodable(&self) -> bool {
+        matches!(self.0.kind, Kind::Decode { .. })
+    }
+
+    /// Whether a row cannot become a record; the real connector's task would fail at it.
+    #[must_use]
+    pub fn is_unencodable(&self) -> bool {
+        matches!(self.0.kind, Kind::Encode { .. })
+    }
+
+    /// Whether the whole transaction may succeed when it is run again.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.store_fault() == Some(StoreFault::Transient)
+    }
+
+    /// What a failed store means, where the store failed.
+    #[must_use]
+    pub fn store_fault(&self) -> Option<StoreFault> {
+        match self.0.kind {
+            Kind::Store { fault } => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// The event field, configuration key, column or part of a record that it is about.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match &self.0.kind {
+            Kind::Rule { field, .. } => Some(field),
+            Kind::Config { key, .. } => Some(key),
+            Kind::Layout { column, .. } | Kind::Encode { column, .. } => Some(column),
+            Kind::Decode { part, .. } => Some(part),
+            Kind::Store { .. } => None,
+        }
+    }
+
+    /// The offending value, shortened to 80 characters. Never a payload or a header's value.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        match &self.0.kind {
+            Kind::Rule { value, .. } | Kind::Config { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The rule that was broken, or the reason of a contradiction.
+    #[must_use]
+    pub fn broken_rule(&self) -> Option<&str> {
+        match &self.0.kind {
+            Kind::Rule { rule, .. } => Some(rule),
+            Kind::Config { reason, .. }
+            | Kind::Layout { reason, .. }
+            | Kind::Decode { reason, .. }
+            | Kind::Encode { reason, .. } => Some(reason),
+            Kind::Store { .. } => None,
+        }
+    }
+}
+
+fn excerpt(value: &str) -> String {
+    match value.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+        None => value.to_owned(),
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.0.kind).field("source", &self.0.source).finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,137 @@
+mod builder;
+mod headers;
+mod id;
+pub(crate) mod names;
+mod payload;
+mod traceparent;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+pub use self::builder::EventBuilder;
+pub use self::headers::Headers;
+pub use self::id::EventId;
+pub use self::names::{AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventType};
+pub use self::payload::{JsonText, Payload};
+pub use self::traceparent::Traceparent;
+
+use crate::DomainEvent;
+
+/// An event as a producer hands it to the outbox. It exists only if it keeps every rule that holds in all pipelines.
+///
+/// ```
+/// use outbox_core::OutboxEvent;
+///
+/// let event = OutboxEvent::builder("order", "42", "OrderCreated")
+///     .json(r#"{"quantity":2}"#)
+///     .header("tenant", "acme")
+///     .build()?;
+/// assert_eq!(event.aggregate_type().as_str(), "order");
+/// # Ok::<(), outbox_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxEvent {
+    id: EventId,
+    aggregate_type: AggregateType,
+    aggregate_id: AggregateId,
+    event_type: EventType,
+    payload: Payload,
+    schema_version: u32,
+    content_type: Option<ContentType>,
+    headers: Headers,
+    traceparent: Option<Traceparent>,
+    correlation_id: Option<CorrelationId>,
+    causation_id: Option<CausationId>,
+    created_at: OffsetDateTime,
+}
+
+impl OutboxEvent {
+    /// Starts an event of the given aggregate type, aggregate id and event type.
+    pub fn builder(
+        aggregate_type: impl Into<String>,
+        aggregate_id: impl Into<String>,
+        event_type: impl Into<String>,
+    ) -> EventBuilder {
+        EventBuilder::new(aggregate_type.into(), aggregate_id.into(), event_type.into())
+    }
+
+    /// Starts an event from a typed one, with the JSON that serde writes for it as payload.
+    pub fn of<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
+        Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), E::EVENT_TYPE)
+            .schema_version(E::SCHEMA_VERSION)
+            .payload_result(Payload::serialize(event))
+    }
+
+    /// The id, made by [`EventBuilder::build`] unless it was given.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// What kind of thing it is about.
+    #[must_use]
+    pub fn aggregate_type(&self) -> &AggregateType {
+        &self.aggregate_type
+    }
+
+    /// Which one it is about.
+    #[must_use]
+    pub fn aggregate_id(&self) -> &AggregateId {
+        &self.aggregate_id
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn event_type(&self) -> &EventType {
+        &self.event_type
+    }
+
+    /// What the event says.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The version of the payload's schema, from 1.
+    #[must_use]
+    pub fn schema_version(&self) -> u32 {
+        self.schema_version
+    }
+
+    /// The media type that was set. Where none was, the table gets `application/json` for JSON and
+    /// `application/octet-stream` for bytes, if it has a column for it.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&ContentType> {
+        self.content_type.as_ref()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The trace that it belongs to.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&Traceparent> {
+        self.traceparent.as_ref()
+    }
+
+    /// The business transaction that it belongs to.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&CorrelationId> {
+        self.correlation_id.as_ref()
+    }
+
+    /// What caused it.
+    #[must_use]
+    pub fn causation_id(&self) -> Option<&CausationId> {
+        self.causation_id.as_ref()
+    }
+
+    /// When it happened: UTC, in whole microseconds. Kafka carries milliseconds.
+    #[must_use]
+    pub fn created_at(&self) -> OffsetDateTime {
+        self.created_at
+    }
+}

@@ -1,0 +1,143 @@
+use std::fmt;
+
+use crate::Error;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Checks the text and takes it.
+            ///
+            /// # Errors
+            /// The text breaks the rule of the type, see there.
+            pub fn new(text: impl Into<String>) -> Result<Self, Error> {
+                let text = text.into();
+                match $check(&text) {
+                    Ok(()) => Ok(Self(text.into_boxed_str())),
+                    Err(rule) => Err(Error::rule($field, &text, rule)),
+                }
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self, Error> {
+                Self::new(text)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// The kind of thing that an event is about, such as `order`. The topic is made of it: 1 to 249 characters of
+    /// `[A-Za-z0-9._-]`, as Kafka allows in topic names.
+    AggregateType,
+    "aggregate_type",
+    topic_legal
+);
+name!(
+    /// Which one of its kind the event is about. It becomes the record's key, so that the events of one aggregate
+    /// keep their order. 1 to 255 bytes without control characters.
+    AggregateId,
+    "aggregate_id",
+    short_text
+);
+name!(
+    /// What happened, such as `OrderCreated`. 1 to 255 bytes without control characters.
+    EventType,
+    "event_type",
+    short_text
+);
+name!(
+    /// The media type of the payload, such as `application/json`. 1 to 255 bytes without control characters.
+    ContentType,
+    "content_type",
+    short_text
+);
+name!(
+    /// Ties together all events of one business transaction. 1 to 255 bytes without control characters.
+    CorrelationId,
+    "correlation_id",
+    short_text
+);
+name!(
+    /// The id of the event or command that caused this one. 1 to 255 bytes without control characters.
+    CausationId,
+    "causation_id",
+    short_text
+);
+
+/// Kafka's limit for the name of a topic, in characters.
+pub(crate) const TOPIC_MAX: usize = 249;
+
+pub(crate) fn topic_legal(text: &str) -> Result<(), &'static str> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() {
+        Err("it is empty")
+    } else if text.len() > TOPIC_MAX {
+        Err("it has more than 249 characters")
+    } else if !text.chars().all(legal) {
+        Err("only A-Z, a-z, 0-9, '.', '_' and '-' are legal in the name of a Kafka topic")
+    } else {
+        Ok(())
+    }
+}
+
+fn short_text(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        Err("it is empty")
+    } else if text.len() > 255 {
+        Err("it has more than 255 bytes")
+    } else if text.chars().any(char::is_control) {
+        Err("it has a control character")
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_aggregate_type_is_legal_in_a_topic() {
+        assert!(AggregateType::new("order-v2.A_b").is_ok());
+        for bad in ["", "or der", "заказ", "a/b", "a\0", &"x".repeat(250)] {
+            let error = AggregateType::new(bad).unwrap_err();
+            assert!(error.is_invalid_event());
+            assert_eq!(error.field(), Some("aggregate_type"));
+        }
+    }
+
+    #[test]
+    fn other_names_refuse_what_is_empty_long_or_has_control_characters() {
+        assert!(AggregateId::new("ключ 1 / ?").is_ok());
+        assert!(AggregateId::new("x".repeat(255)).is_ok());
+        for bad in [String::new(), "x".repeat(256), "a\0b".into(), "a\nb".into()] {
+            assert!(AggregateId::new(bad.clone()).is_err());
+            assert!(EventType::new(bad).is_err());
+        }
+    }
+}

@@ -1,0 +1,185 @@
+use super::Identifier;
+
+/// The part of an event that a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EventField {
+    /// [`OutboxEvent::id`](crate::OutboxEvent::id)
+    Id,
+    /// [`OutboxEvent::aggregate_type`](crate::OutboxEvent::aggregate_type)
+    AggregateType,
+    /// [`OutboxEvent::aggregate_id`](crate::OutboxEvent::aggregate_id)
+    AggregateId,
+    /// [`OutboxEvent::event_type`](crate::OutboxEvent::event_type)
+    EventType,
+    /// [`OutboxEvent::payload`](crate::OutboxEvent::payload)
+    Payload,
+    /// [`OutboxEvent::created_at`](crate::OutboxEvent::created_at)
+    CreatedAt,
+    /// [`OutboxEvent::schema_version`](crate::OutboxEvent::schema_version)
+    SchemaVersion,
+    /// [`OutboxEvent::content_type`](crate::OutboxEvent::content_type)
+    ContentType,
+    /// [`OutboxEvent::traceparent`](crate::OutboxEvent::traceparent)
+    Traceparent,
+    /// [`OutboxEvent::correlation_id`](crate::OutboxEvent::correlation_id)
+    CorrelationId,
+    /// [`OutboxEvent::causation_id`](crate::OutboxEvent::causation_id)
+    CausationId,
+    /// [`OutboxEvent::headers`](crate::OutboxEvent::headers), as one JSON object
+    Headers,
+}
+
+impl EventField {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::AggregateType => "aggregate_type",
+            Self::AggregateId => "aggregate_id",
+            Self::EventType => "event_type",
+            Self::Payload => "payload",
+            Self::CreatedAt => "created_at",
+            Self::SchemaVersion => "schema_version",
+            Self::ContentType => "content_type",
+            Self::Traceparent => "traceparent",
+            Self::CorrelationId => "correlation_id",
+            Self::CausationId => "causation_id",
+            Self::Headers => "headers",
+        }
+    }
+
+    /// The column types that can hold the field.
+    pub(crate) fn fits(self, ty: ColumnType) -> bool {
+        match self {
+            Self::Id => ty == ColumnType::Uuid,
+            Self::AggregateId => ty.is_text() || ty == ColumnType::Uuid,
+            Self::Payload => ty.is_text() || ty.is_json() || ty == ColumnType::Bytea,
+            Self::CreatedAt => ty.is_instant(),
+            Self::SchemaVersion => ty == ColumnType::Integer,
+            Self::Headers => ty.is_text() || ty.is_json(),
+            _ => ty.is_text(),
+        }
+    }
+}
+
+/// The type of a column, as far as an outbox pipeline knows it (PostgreSQL, "Data Types").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColumnType {
+    /// `uuid`
+    Uuid,
+    /// `text`
+    Text,
+    /// `varchar(n)`; n is in characters
+    Varchar(u32),
+    /// `json`: keeps its text, and Debezium carries it verbatim
+    Json,
+    /// `jsonb`: PostgreSQL rewrites the text (order, spaces, numbers)
+    Jsonb,
+    /// `bytea`
+    Bytea,
+    /// `integer`
+    Integer,
+    /// `boolean`
+    Boolean,
+    /// `timestamp(3)`: UTC by convention; Debezium carries milliseconds since 1970
+    TimestampMillis,
+    /// `timestamp(6)`: UTC by convention; Debezium carries microseconds since 1970
+    TimestampMicros,
+    /// `timestamptz`; Debezium carries ISO 8601 text, and the EventRouter cannot take it as the event's timestamp
+    Timestamptz,
+}
+
+impl ColumnType {
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Varchar(_))
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonb)
+    }
+
+    pub(crate) fn is_instant(self) -> bool {
+        matches!(self, Self::TimestampMillis | Self::TimestampMicros | Self::Timestamptz)
+    }
+
+    /// Whether Connect sees a string.
+    pub(crate) fn is_connect_string(self) -> bool {
+        self.is_text() || self.is_json() || matches!(self, Self::Uuid | Self::Timestamptz)
+    }
+
+    /// The type's name in SQL.
+    #[must_use]
+    pub fn sql(self) -> String {
+        match self {
+            Self::Uuid => "uuid".into(),
+            Self::Text => "text".into(),
+            Self::Varchar(n) => format!("varchar({n})"),
+            Self::Json => "json".into(),
+            Self::Jsonb => "jsonb".into(),
+            Self::Bytea => "bytea".into(),
+            Self::Integer => "integer".into(),
+            Self::Boolean => "boolean".into(),
+            Self::TimestampMillis => "timestamp(3)".into(),
+            Self::TimestampMicros => "timestamp(6)".into(),
+            Self::Timestamptz => "timestamptz".into(),
+        }
+    }
+}
+
+/// Whether a column may be NULL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Nullability {
+    /// It may.
+    Nullable,
+    /// It may not.
+    NotNull,
+}
+
+/// One column of an outbox table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub(super) name: Identifier,
+    pub(super) ty: ColumnType,
+    pub(super) nullability: Nullability,
+    pub(super) field: Option<EventField>,
+}
+
+impl Column {
+    /// A column that holds a part of the event.
+    #[must_use]
+    pub fn of(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
+        Self { name, ty, nullability, field: Some(field) }
+    }
+
+    /// A column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
+    #[must_use]
+    pub fn foreign(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
+        Self { name, ty, nullability, field: None }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Identifier {
+        &self.name
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn ty(&self) -> ColumnType {
+        self.ty
+    }
+
+    /// Whether it may be NULL.
+    #[must_use]
+    pub fn nullability(&self) -> Nullability {
+        self.nullability
+    }
+
+    /// The part of the event that it holds, if any.
+    #[must_use]
+    pub fn field(&self) -> Option<EventField> {
+        self.field
+    }
+}

@@ -1,0 +1,176 @@
+mod column;
+mod identifier;
+mod row;
+
+pub use self::column::{Column, ColumnType, EventField, Nullability};
+pub use self::identifier::Identifier;
+pub use self::row::{ColumnValue, Row};
+
+use crate::Error;
+
+/// What becomes of a row after its transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RowLife {
+    /// It stays, as a log of what was said, until retention removes it.
+    #[default]
+    Keep,
+}
+
+/// The outbox table: its name, its columns in order, and the life of its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableLayout {
+    schema: Identifier,
+    table: Identifier,
+    columns: Vec<Column>,
+    row_life: RowLife,
+}
+
+impl TableLayout {
+    /// A table with these columns.
+    ///
+    /// # Errors
+    /// Columns for id, aggregate type, aggregate id, event type and payload are missing, a column or a field is
+    /// there twice, or a type cannot hold its field.
+    pub fn new(schema: Identifier, table: Identifier, columns: Vec<Column>) -> Result<Self, Error> {
+        for (index, column) in columns.iter().enumerate() {
+            let refuse = |reason: String| Err(Error::layout(column.name.as_str(), reason));
+            let before = columns.get(..index).unwrap_or_default();
+            if before.iter().any(|other| other.name == column.name) {
+                return refuse("the name is there twice".into());
+            }
+            let Some(field) = column.field else { continue };
+            if before.iter().any(|other| other.field == Some(field)) {
+                return refuse(format!("another column holds {} already", field.name()));
+            }
+            if !field.fits(column.ty) {
+                return refuse(format!("{} cannot be held by {}", field.name(), column.ty.sql()));
+            }
+        }
+        use EventField::{AggregateId, AggregateType, EventType, Id, Payload};
+        for field in [Id, AggregateType, AggregateId, EventType, Payload] {
+            if !columns.iter().any(|column| column.field == Some(field)) {
+                return Err(Error::layout(field.name(), "no column holds this part of an event"));
+            }
+        }
+        Ok(Self { schema, table, columns, row_life: RowLife::Keep })
+    }
+
+    /// The table that outbox-pg creates: `outbox.outbox_message` with a `json` payload.
+    #[must_use]
+    pub fn recommended() -> Self {
+        use ColumnType::{Integer, Json, Text, TimestampMicros, Uuid};
+        use EventField as F;
+        let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
+        let nullable = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::Nullable);
+        Self {
+            schema: Identifier::known("outbox"),
+            table: Identifier::known("outbox_message"),
+            columns: vec![
+                of(F::Id, Uuid),
+                of(F::AggregateType, Text),
+                of(F::AggregateId, Text),
+                of(F::EventType, Text),
+                nullable(F::Payload, Json),
+                of(F::CreatedAt, TimestampMicros),
+                of(F::SchemaVersion, Integer),
+                of(F::ContentType, Text),
+                of(F::Traceparent, Text),
+                of(F::CorrelationId, Text),
+                of(F::CausationId, Text),
+                of(F::Headers, Json),
+            ],
+            row_life: RowLife::Keep,
+        }
+    }
+
+    /// Debezium's classic table: `id`, `aggregatetype`, `aggregateid`, `type`, `payload`, in the given schema.
+    #[must_use]
+    pub fn classic(schema: Identifier, table: Identifier) -> Self {
+        use EventField as F;
+        let of = |field, name, ty, null| Column::of(field, Identifier::known(name), ty, null);
+        let name = ColumnType::Varchar(255);
+        Self {
+            schema,
+            table,
+            columns: vec![
+                of(F::Id, "id", ColumnType::Uuid, Nullability::NotNull),
+                of(F::AggregateType, "aggregatetype", name, Nullability::NotNull),
+                of(F::AggregateId, "aggregateid", name, Nullability::NotNull),
+                of(F::EventType, "type", name, Nullability::NotNull),
+                of(F::Payload, "payload", ColumnType::Jsonb, Nullability::Nullable),
+            ],
+            row_life: RowLife::Keep,
+        }
+    }
+
+    /// The same columns in another schema and table.
+    #[must_use]
+    pub fn named(self, schema: Identifier, table: Identifier) -> Self {
+        Self { schema, table, ..self }
+    }
+
+    /// The same table with another type of payload column.
+    ///
+    /// # Errors
+    /// The type cannot hold a payload.
+    pub fn payload_type(mut self, ty: ColumnType) -> Result<Self, Error> {
+        for column in &mut self.columns {
+            if column.field == Some(EventField::Payload) {
+                column.ty = ty;
+            }
+        }
+        let row_life = self.row_life;
+        Self::new(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
+    }
+
+    /// The schema's name.
+    #[must_use]
+    pub fn schema(&self) -> &Identifier {
+        &self.schema
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &Identifier {
+        &self.table
+    }
+
+    /// The columns, in order.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The life of a row.
+    #[must_use]
+    pub fn row_life(&self) -> RowLife {
+        self.row_life
+    }
+
+    /// `"schema"."table"`, for SQL.
+    #[must_use]
+    pub fn qualified_name(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
+
+    /// The column of that name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.as_str() == name)
+    }
+
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name.as_str() == name)
+    }
+
+    pub(crate) fn column_of(&self, field: EventField) -> Option<&Column> {
+        self.columns.iter().find(|column| column.field == Some(field))
+    }
+}
+
+impl Default for TableLayout {
+    fn default() -> Self {
+        Self::recommended()
+    }
+}

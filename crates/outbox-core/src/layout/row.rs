@@ -1,0 +1,202 @@
+use bytes::Bytes;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Column, ColumnType, EventField, Nullability, TableLayout};
+use crate::{Error, OutboxEvent, Payload};
+
+/// The value of one column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColumnValue {
+    /// SQL NULL
+    Null,
+    /// `text`, `varchar`, and the text of `json` and `jsonb`
+    Text(String),
+    /// `bytea`
+    Bytes(Bytes),
+    /// `uuid`
+    Uuid(Uuid),
+    /// `integer`
+    Integer(i32),
+    /// `boolean`
+    Boolean(bool),
+    /// `timestamp` and `timestamptz`; a `timestamp` is read as UTC
+    Instant(OffsetDateTime),
+}
+
+/// A row of the outbox table: a value for each column of its layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    values: Vec<ColumnValue>,
+}
+
+impl Row {
+    /// A row of the layout's columns, in their order.
+    ///
+    /// # Errors
+    /// A value is missing or too many, is not of its column's type, or is NULL where that is not allowed.
+    pub fn new(layout: &TableLayout, values: Vec<ColumnValue>) -> Result<Self, Error> {
+        if values.len() != layout.columns.len() {
+            let reason = format!("a row has {} columns, not {}", layout.columns.len(), values.len());
+            return Err(Error::layout(layout.table.as_str(), reason));
+        }
+        for (column, value) in layout.columns.iter().zip(&values) {
+            if !column.holds(value) {
+                return Err(Error::layout(column.name.as_str(), format!("{} cannot hold this value", column.ty.sql())));
+            }
+        }
+        Ok(Self { values })
+    }
+
+    /// The values, in the order of the layout's columns.
+    #[must_use]
+    pub fn values(&self) -> &[ColumnValue] {
+        &self.values
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &ColumnValue {
+        self.values.get(index).unwrap_or(&ColumnValue::Null)
+    }
+
+    /// What enqueue stores for an event. Foreign columns are NULL here and left out by enqueue.
+    pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
+        for (field, is_set) in [
+            (EventField::SchemaVersion, event.schema_version() != 1),
+            (EventField::ContentType, event.content_type().is_some()),
+            (EventField::Headers, !event.headers().is_empty()),
+            (EventField::Traceparent, event.traceparent().is_some()),
+            (EventField::CorrelationId, event.correlation_id().is_some()),
+            (EventField::CausationId, event.causation_id().is_some()),
+        ] {
+            if is_set && layout.column_of(field).is_none() {
+                return Err(Error::rule(
+                    field.name(),
+                    "(set)",
+                    "the table layout has no column for it, so it would be lost",
+                ));
+            }
+        }
+        let values = layout.columns.iter().map(|column| column.value_of(event)).collect::<Result<_, _>>()?;
+        Ok(Self { values })
+    }
+}
+
+impl Column {
+    fn holds(&self, value: &ColumnValue) -> bool {
+        match value {
+            ColumnValue::Null => self.nullability == Nullability::Nullable,
+            ColumnValue::Text(text) => match self.ty {
+                ColumnType::Varchar(n) => within(text, n),
+                ty => ty.is_text() || ty.is_json(),
+            },
+            ColumnValue::Bytes(_) => self.ty == ColumnType::Bytea,
+            ColumnValue::Uuid(_) => self.ty == ColumnType::Uuid,
+            ColumnValue::Integer(_) => self.ty == ColumnType::Integer,
+            ColumnValue::Boolean(_) => self.ty == ColumnType::Boolean,
+            ColumnValue::Instant(_) => self.ty.is_instant(),
+        }
+    }
+
+    fn value_of(&self, event: &OutboxEvent) -> Result<ColumnValue, Error> {
+        let Some(field) = self.field else { return Ok(ColumnValue::Null) };
+        match field {
+            EventField::Id => Ok(ColumnValue::Uuid(event.id().as_uuid())),
+            EventField::AggregateType => self.text(event.aggregate_type().as_str()),
+            EventField::AggregateId if self.ty == ColumnType::Uuid => {
+                let id = event.aggregate_id().as_str();
+                let uuid = Uuid::parse_str(id)
+                    .map_err(|e| Error::rule("aggregate_id", id, "its column is of type uuid").caused_by(e))?;
+                // The consumer must get what the producer gave, and PostgreSQL has one spelling only.
+                if uuid.to_string() != id {
+                    return Err(Error::rule(
+                        "aggregate_id",
+                        id,
+                        "its column is of type uuid: lower case, with hyphens",
+                    ));
+                }
+                Ok(ColumnValue::Uuid(uuid))
+            }
+            EventField::AggregateId => self.text(event.aggregate_id().as_str()),
+            EventField::EventType => self.text(event.event_type().as_str()),
+            EventField::Payload => self.payload(event.payload()),
+            // PostgreSQL would round to the column's precision; the wire truncates.
+            EventField::CreatedAt if self.ty == ColumnType::TimestampMillis => {
+                let past = i64::from(event.created_at().microsecond() % 1_000);
+                Ok(ColumnValue::Instant(event.created_at() - time::Duration::microseconds(past)))
+            }
+            EventField::CreatedAt => Ok(ColumnValue::Instant(event.created_at())),
+            EventField::SchemaVersion => Ok(ColumnValue::Integer(event.schema_version().cast_signed())),
+            EventField::ContentType => self.optional_text(content_type(event)),
+            EventField::Traceparent => self.optional_text(event.traceparent().map(|t| t.as_str())),
+            EventField::CorrelationId => self.optional_text(event.correlation_id().map(|id| id.as_str())),
+            EventField::CausationId => self.optional_text(event.causation_id().map(|id| id.as_str())),
+            EventField::Headers => {
+                let json = event.headers().to_json()?;
+                self.refuse_if_jsonb("headers", &json)?;
+                self.text(&json)
+            }
+        }
+    }
+
+    fn payload(&self, payload: &Payload) -> Result<ColumnValue, Error> {
+        let refuse = |rule: &str| Err(Error::rule("payload", &format!("({} bytes)", payload.len()), rule));
+        match payload {
+            Payload::Empty if self.nullability == Nullability::Nullable => Ok(ColumnValue::Null),
+            Payload::Empty => refuse("it is empty, and its column is NOT NULL"),
+            Payload::Bytes(bytes) if self.ty == ColumnType::Bytea => Ok(ColumnValue::Bytes(bytes.clone())),
+            Payload::Bytes(_) => refuse("bytes need a bytea column"),
+            Payload::Json(_) if self.ty == ColumnType::Bytea => refuse("its column is bytea: give it as bytes"),
+            Payload::Json(text) => {
+                self.refuse_if_jsonb("payload", text.as_str())?;
+                self.text(text.as_str())
+            }
+        }
+    }
+
+    fn refuse_if_jsonb(&self, field: &str, json: &str) -> Result<(), Error> {
+        match crate::json::jsonb_refusal(json) {
+            Some(rule) if self.ty == ColumnType::Jsonb => {
+                Err(Error::rule(field, &format!("({} bytes)", json.len()), rule))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn optional_text(&self, text: Option<&str>) -> Result<ColumnValue, Error> {
+        match (text, self.nullability) {
+            (None, Nullability::Nullable) => Ok(ColumnValue::Null),
+            (text, _) => self.text(text.unwrap_or_default()),
+        }
+    }
+
+    fn text(&self, text: &str) -> Result<ColumnValue, Error> {
+        match self.ty {
+            ColumnType::Varchar(n) if !within(text, n) => {
+                let field = self.field.map_or(self.name.as_str(), |field| field.name());
+                let rule = format!("its column is of type varchar({n})");
+                // Payloads and values of headers do not belong in messages.
+                match self.field {
+                    Some(EventField::Payload | EventField::Headers) => {
+                        Err(Error::rule(field, &format!("({} bytes)", text.len()), rule))
+                    }
+                    _ => Err(Error::rule(field, text, rule)),
+                }
+            }
+            _ => Ok(ColumnValue::Text(text.to_owned())),
+        }
+    }
+}
+
+fn within(text: &str, limit: u32) -> bool {
+    usize::try_from(limit).is_ok_and(|limit| text.chars().count() <= limit)
+}
+
+fn content_type(event: &OutboxEvent) -> Option<&str> {
+    match (event.content_type(), event.payload()) {
+        (Some(given), _) => Some(given.as_str()),
+        (None, Payload::Json(_)) => Some("application/json"),
+        (None, Payload::Bytes(_)) => Some("application/octet-stream"),
+        (None, Payload::Empty) => None,
+    }
+}

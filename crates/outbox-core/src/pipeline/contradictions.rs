@@ -1,0 +1,149 @@
+use regex_lite::RegexBuilder;
+
+use super::Loss;
+use crate::connector::{RouterConfig, ValueConverter};
+use crate::{ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
+
+/// Contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
+pub(super) fn in_connector(config: &ConnectorConfig, layout: &TableLayout) -> Result<(), Error> {
+    let wanted = |key: &str, default: &str, values: &[&str], reason: &str| {
+        let value = config.trimmed(key).unwrap_or(default);
+        if values.contains(&value) { Ok(()) } else { Err(Error::config(key, value, reason)) }
+    };
+    wanted(
+        "connector.class",
+        "",
+        &["io.debezium.connector.postgresql.PostgresConnector"],
+        "an outbox pipeline reads PostgreSQL",
+    )?;
+    wanted(
+        "plugin.name",
+        "decoderbufs",
+        &["pgoutput"],
+        "pgoutput is the plugin that every PostgreSQL has, and has to be named",
+    )?;
+    wanted("binary.handling.mode", "bytes", &["bytes"], "a bytea payload would become text")?;
+    wanted(
+        "time.precision.mode",
+        "adaptive",
+        &["adaptive", "adaptive_time_microseconds"],
+        "other modes change what the EventRouter can take as the event's timestamp",
+    )?;
+    wanted(
+        "header.converter",
+        "org.apache.kafka.connect.storage.SimpleHeaderConverter",
+        &["org.apache.kafka.connect.storage.SimpleHeaderConverter"],
+        "headers are decoded as Connect's default converter writes them",
+    )?;
+    wanted("errors.tolerance", "none", &["none"], "an event that fails is dropped without a trace")?;
+    wanted("event.processing.failure.handling.mode", "fail", &["fail"], "an event that fails is dropped")?;
+    if config.trimmed("topic.prefix").unwrap_or_default().is_empty() {
+        return Err(Error::config("topic.prefix", "", "Debezium refuses a connector without it"));
+    }
+    let skipped = config.trimmed("skipped.operations").unwrap_or_default();
+    if skipped.split(',').any(|operation| operation.trim() == "c") {
+        return Err(Error::config(
+            "skipped.operations",
+            skipped,
+            "c is the INSERT of an event: none would be published",
+        ));
+    }
+    if let Some((key, value)) =
+        config.iter().find(|(key, _)| key.starts_with("column.") || *key == "table.exclude.list")
+    {
+        return Err(Error::config(key, value, "it changes what the connector sees of the table, and is not modelled"));
+    }
+    includes_table(config, layout)
+}
+
+/// A heartbeat is a struct, and stops the task at a converter that takes bytes only.
+pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
+    let beats = config.trimmed("heartbeat.interval.ms").unwrap_or("0");
+    let converter = config.trimmed("value.converter").unwrap_or_default();
+    let takes_bytes_only = converter.ends_with(".ByteArrayConverter")
+        || (converter.ends_with(".BinaryDataConverter")
+            && config.get("value.converter.delegate.converter.type").is_none());
+    if beats != "0" && takes_bytes_only {
+        let reason = "heartbeats are no bytes and would stop the task: use io.debezium.converters.BinaryDataConverter with \
+                      value.converter.delegate.converter.type, or no heartbeat";
+        return Err(Error::config("value.converter", converter, reason));
+    }
+    Ok(())
+}
+
+fn includes_table(config: &ConnectorConfig, layout: &TableLayout) -> Result<(), Error> {
+    let key = "table.include.list";
+    let name = format!("{}.{}", layout.schema().as_str(), layout.table().as_str());
+    let Some(list) = config.trimmed(key) else {
+        return Err(Error::config(key, "", "without it the rows of every table are taken for events"));
+    };
+    for pattern in list.split(',').map(str::trim) {
+        let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+            .case_insensitive(true)
+            .build()
+            .map_err(|e| Error::config(key, list, "this regular expression cannot be used here").caused_by(e))?;
+        if regex.is_match(&name) {
+            return Ok(());
+        }
+    }
+    Err(Error::config(key, list, format!("it leaves out the table {name} of the layout")))
+}
+
+/// Configurations that lose payloads, or stop at the first one.
+pub(super) fn in_payload(
+    router: &RouterConfig,
+    converter: ValueConverter,
+    layout: &TableLayout,
+    losses: &[Loss],
+) -> Result<(), Error> {
+    let binary = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
+    let refuse = |reason| Err(Error::config("value.converter", format!("{converter:?}"), reason));
+    match converter {
+        ValueConverter::String if binary => {
+            return refuse("the StringConverter writes the name of a Java object in place of a bytea payload");
+        }
+        ValueConverter::String if router.has_envelope() => {
+            return refuse(
+                "the StringConverter writes an envelope in a form that nobody can read; use the JsonConverter",
+            );
+        }
+        ValueConverter::String if router.expansion.is_some() => {
+            return refuse("the StringConverter writes an expanded payload in a form that nobody can read");
+        }
+        ValueConverter::Bytes if !binary => return refuse("it takes bytes only: the payload column has to be bytea"),
+        ValueConverter::Bytes if router.has_envelope() => {
+            return refuse("it takes bytes only, and an envelope is none");
+        }
+        _ => {}
+    }
+    if router.expansion.is_some() {
+        let key = router.key_of("table.expand.json.payload");
+        if binary {
+            return Err(Error::config(key, "true", "the payload column is bytea, and only text is expanded"));
+        }
+        if !losses.contains(&Loss::JsonExpansion) {
+            return Err(Error::config(
+                key,
+                "true",
+                "it drops null members and empty arrays and stops for good at some payloads; \
+                 leave it out, or accept Loss::JsonExpansion",
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn slot(config: &ConnectorConfig) -> Result<Identifier, Error> {
+    let name = config.trimmed("slot.name").unwrap_or("debezium");
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > 63 || !name.chars().all(legal) {
+        return Err(Error::config("slot.name", name, "a slot's name has 1 to 63 characters of a-z, 0-9 and _"));
+    }
+    Identifier::new(name)
+}
+
+pub(super) fn publication(config: &ConnectorConfig) -> Result<Identifier, Error> {
+    let name = config.trimmed("publication.name").unwrap_or("dbz_publication");
+    Identifier::new(name)
+        .map_err(|e| Error::config("publication.name", name, "it is no name in PostgreSQL").caused_by(e))
+}

@@ -1,0 +1,231 @@
+mod contradictions;
+mod plan;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::connector::{KeyConverter, RouterConfig, ValueConverter};
+use crate::event::names::topic_legal;
+use crate::{AggregateType, ConnectorConfig, Error, Identifier, OutboxEvent, Row, TableLayout};
+
+pub(crate) use self::plan::{Plan, Target};
+
+/// The one truth of an outbox pipeline: a connector's configuration and the table that it reads, free of
+/// contradictions.
+///
+/// DDL, topics, encoding and decoding are all made from it, so that they cannot drift apart. Clones are cheap.
+///
+/// ```
+/// use outbox_core::{AggregateType, ConnectorConfig, Pipeline, TableLayout};
+///
+/// let layout = TableLayout::recommended();
+/// let config = ConnectorConfig::recommended(&layout).with("slot.name", "billing");
+/// let pipeline = Pipeline::new(config, layout)?;
+/// assert_eq!(pipeline.topic(&AggregateType::new("order")?)?, "outbox.events.order");
+/// # Ok::<(), outbox_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Pipeline(Arc<Inner>);
+
+struct Inner {
+    config: ConnectorConfig,
+    layout: TableLayout,
+    router: RouterConfig,
+    key_converter: KeyConverter,
+    value_converter: ValueConverter,
+    plan: Plan,
+    topic_prefix: String,
+    slot: Identifier,
+    publication: Identifier,
+    payload_limit: usize,
+}
+
+/// A loss that a pipeline has by its configuration, and that has to be accepted by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loss {
+    /// `table.expand.json.payload`: null members and empty arrays vanish, numbers are rewritten, and some payloads
+    /// stop the connector's task for good (integers beyond 64 bits, arrays at the top, objects of unlike members).
+    JsonExpansion,
+}
+
+impl Pipeline {
+    /// The largest payload that enqueue takes unless told otherwise, in bytes: with key and headers it fits in the
+    /// record that a Kafka producer and broker take by default (1 MiB).
+    pub const DEFAULT_PAYLOAD_LIMIT: usize = 1_000_000;
+
+    /// Brings configuration and table together.
+    ///
+    /// # Errors
+    /// They contradict each other, or the configuration would lose events, payloads or order. The error names the
+    /// key or the column, and the reason.
+    pub fn new(config: ConnectorConfig, layout: TableLayout) -> Result<Self, Error> {
+        Self::accepting(&[], config, layout)
+    }
+
+    /// As [`new`](Self::new), for configurations whose losses are known and wanted.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn accepting(losses: &[Loss], config: ConnectorConfig, layout: TableLayout) -> Result<Self, Error> {
+        let router = RouterConfig::of(&config)?;
+        let key_converter = KeyConverter::of(&config)?;
+        let value_converter = ValueConverter::of(&config)?;
+        contradictions::in_connector(&config, &layout)?;
+        contradictions::in_payload(&router, value_converter, &layout, losses)?;
+        contradictions::in_heartbeats(&config)?;
+        let plan = Plan::new(&router, &layout)?;
+        Ok(Self(Arc::new(Inner {
+            topic_prefix: config.trimmed("topic.prefix").unwrap_or_default().to_owned(),
+            slot: contradictions::slot(&config)?,
+            publication: contradictions::publication(&config)?,
+            config,
+            layout,
+            router,
+            key_converter,
+            value_converter,
+            plan,
+            payload_limit: Self::DEFAULT_PAYLOAD_LIMIT,
+        })))
+    }
+
+    /// The pipeline of a connector's JSON and the table that outbox-pg creates.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new) and [`ConnectorConfig::from_json`].
+    pub fn from_connector_json(json: &str) -> Result<Self, Error> {
+        Self::new(ConnectorConfig::from_json(json)?, TableLayout::recommended())
+    }
+
+    /// [`ConnectorConfig::recommended`] with [`TableLayout::recommended`].
+    #[must_use]
+    pub fn recommended() -> Self {
+        let layout = TableLayout::recommended();
+        #[expect(clippy::expect_used, reason = "both are constants of this crate, and a test makes it")]
+        Self::new(ConnectorConfig::recommended(&layout), layout).expect("the recommended parts agree")
+    }
+
+    /// Sets the largest payload that enqueue takes, in bytes.
+    #[must_use]
+    pub fn payload_limit(self, bytes: usize) -> Self {
+        let inner = self.0;
+        Self(Arc::new(Inner {
+            config: inner.config.clone(),
+            layout: inner.layout.clone(),
+            router: inner.router.clone(),
+            plan: inner.plan.clone(),
+            topic_prefix: inner.topic_prefix.clone(),
+            slot: inner.slot.clone(),
+            publication: inner.publication.clone(),
+            payload_limit: bytes,
+            ..*inner
+        }))
+    }
+
+    /// The connector's configuration.
+    #[must_use]
+    pub fn config(&self) -> &ConnectorConfig {
+        &self.0.config
+    }
+
+    /// The outbox table.
+    #[must_use]
+    pub fn layout(&self) -> &TableLayout {
+        &self.0.layout
+    }
+
+    /// The replication slot that the connector reads (`slot.name`).
+    #[must_use]
+    pub fn slot(&self) -> &Identifier {
+        &self.0.slot
+    }
+
+    /// The publication that the connector reads (`publication.name`).
+    #[must_use]
+    pub fn publication(&self) -> &Identifier {
+        &self.0.publication
+    }
+
+    /// The topic of an aggregate type, for pipelines that route by it.
+    ///
+    /// # Errors
+    /// The pipeline routes by another column, or the whole name is no legal name of a topic.
+    pub fn topic(&self, aggregate_type: &AggregateType) -> Result<String, Error> {
+        let routed_by = self.0.layout.column(&self.0.router.route_by).and_then(|column| column.field());
+        if routed_by != Some(crate::EventField::AggregateType) {
+            let reason = "events are routed by another column than the aggregate type";
+            return Err(Error::config(self.0.router.key_of("route.by.field"), &self.0.router.route_by, reason));
+        }
+        self.topic_of_route(aggregate_type.as_str())
+    }
+
+    /// Whether a record tells this part of an event.
+    #[must_use]
+    pub fn carries(&self, field: crate::EventField) -> bool {
+        let plan = &self.0.plan;
+        let at = |index: usize| self.0.layout.columns().get(index).and_then(|column| column.field()) == Some(field);
+        let placed = plan.headers.iter().chain(&plan.envelope).any(|target| target.field == Some(field));
+        matches!(field, crate::EventField::Id | crate::EventField::Payload)
+            || placed
+            || at(plan.key)
+            || plan.timestamp.is_some_and(at)
+            || (at(plan.route_by) && self.0.router.route.tells_value())
+    }
+
+    pub(crate) fn topic_of_route(&self, value: &str) -> Result<String, Error> {
+        let topic = self.0.router.route.topic(value);
+        match topic_legal(&topic) {
+            Ok(()) if topic != "." && topic != ".." => Ok(topic),
+            Ok(()) => Err(Error::rule("topic", &topic, "Kafka has no topic of this name")),
+            Err(rule) => Err(Error::rule("topic", &topic, rule)),
+        }
+    }
+
+    /// The row that enqueue stores for an event.
+    ///
+    /// # Errors
+    /// The event breaks a rule of this pipeline: the payload's limit or kind, the length of the topic's name, what
+    /// a `jsonb` column refuses, a part that the table has no column for.
+    pub fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
+        let size = event.payload().len();
+        if size > self.0.payload_limit {
+            let rule = format!("a payload has at most {} bytes in this pipeline", self.0.payload_limit);
+            return Err(Error::rule("payload", &format!("({size} bytes)"), rule));
+        }
+        let row = Row::of_event(&self.0.layout, event)?;
+        if let crate::ColumnValue::Text(value) = row.get(self.0.plan.route_by) {
+            self.topic_of_route(value)?;
+        }
+        Ok(row)
+    }
+
+    pub(crate) fn router(&self) -> &RouterConfig {
+        &self.0.router
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    pub(crate) fn key_converter(&self) -> KeyConverter {
+        self.0.key_converter
+    }
+
+    pub(crate) fn value_converter(&self) -> ValueConverter {
+        self.0.value_converter
+    }
+
+    pub(crate) fn topic_prefix(&self) -> &str {
+        &self.0.topic_prefix
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("config", &self.0.config)
+            .field("layout", &self.0.layout)
+            .field("payload_limit", &self.0.payload_limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+use std::fmt::Write as _;
+
+use super::json_writer::push_string;
+use crate::ColumnType;
+
+/// A Kafka Connect schema, as far as outbox records have one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Schema {
+    Scalar { kind: &'static str, optional: bool, name: Option<&'static str> },
+    Array { item: Box<Self> },
+    Struct { name: Option<String>, version: Option<i32>, optional: bool, fields: Vec<(String, Self)> },
+}
+
+impl Schema {
+    pub(super) const STRING: Self = Self::optional("string");
+    pub(super) const BOOLEAN: Self = Self::optional("boolean");
+    pub(super) const INT32: Self = Self::optional("int32");
+    pub(super) const INT64: Self = Self::optional("int64");
+    pub(super) const FLOAT64: Self = Self::optional("double");
+    pub(super) const BYTES: Self = Self::optional("bytes");
+
+    const fn optional(kind: &'static str) -> Self {
+        Self::Scalar { kind, optional: true, name: None }
+    }
+
+    /// The schema that Debezium gives to a column.
+    pub(super) fn of_column(ty: ColumnType, optional: bool) -> Self {
+        let (kind, name) = match ty {
+            ColumnType::Uuid => ("string", Some("io.debezium.data.Uuid")),
+            ColumnType::Text | ColumnType::Varchar(_) => ("string", None),
+            ColumnType::Json | ColumnType::Jsonb => ("string", Some("io.debezium.data.Json")),
+            ColumnType::Bytea => ("bytes", None),
+            ColumnType::Integer => ("int32", None),
+            ColumnType::Boolean => ("boolean", None),
+            ColumnType::TimestampMillis => ("int64", Some("io.debezium.time.Timestamp")),
+            ColumnType::TimestampMicros => ("int64", Some("io.debezium.time.MicroTimestamp")),
+            ColumnType::Timestamptz => ("string", Some("io.debezium.time.ZonedTimestamp")),
+        };
+        Self::Scalar { kind, optional, name }
+    }
+
+    pub(super) fn is_optional(&self) -> bool {
+        match self {
+            Self::Scalar { optional, .. } | Self::Struct { optional, .. } => *optional,
+            Self::Array { .. } => true,
+        }
+    }
+
+    /// Writes the schema as the JsonConverter does: type, fields or items, optional, name, version, field.
+    pub(super) fn push_json(&self, out: &mut String, field: Option<&str>) {
+        let (name, version) = match self {
+            Self::Scalar { kind, name, .. } => {
+                _ = write!(out, "{{\"type\":\"{kind}\"");
+                (*name, name.map(|_| 1))
+            }
+            Self::Array { item } => {
+                out.push_str("{\"type\":\"array\",\"items\":");
+                item.push_json(out, None);
+                (None, None)
+            }
+            Self::Struct { name, version, fields, .. } => {
+                out.push_str("{\"type\":\"struct\",\"fields\":[");
+                for (index, (name, schema)) in fields.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    schema.push_json(out, Some(name));
+                }
+                out.push(']');
+                (name.as_deref(), *version)
+            }
+        };
+        _ = write!(out, ",\"optional\":{}", self.is_optional());
+        if let Some(name) = name {
+            out.push_str(",\"name\":");
+            push_string(out, name);
+        }
+        if let Some(version) = version {
+            _ = write!(out, ",\"version\":{version}");
+        }
+        if let Some(field) = field {
+            out.push_str(",\"field\":");
+            push_string(out, field);
+        }
+        out.push('}');
+    }
+}

@@ -1,0 +1,204 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Record;
+use crate::{Error, EventField, Headers, Traceparent};
+
+/// An event as a record carries it. What the pipeline's configuration does not carry is `None`, and so is empty text.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DecodedEvent {
+    /// The event's id. Producers other than ours may use any version of UUID.
+    pub id: Uuid,
+    /// What kind of thing it is about.
+    pub aggregate_type: Option<String>,
+    /// Which one it is about.
+    pub aggregate_id: Option<String>,
+    /// What happened.
+    pub event_type: Option<String>,
+    /// What the event says.
+    pub payload: DecodedPayload,
+    /// When it happened: milliseconds where the record's timestamp carries it, microseconds from a header.
+    pub created_at: Option<OffsetDateTime>,
+    /// The version of the payload's schema.
+    pub schema_version: Option<u32>,
+    /// The media type of the payload.
+    pub content_type: Option<String>,
+    /// The trace that it belongs to; one that is malformed counts as none, as W3C has it.
+    pub traceparent: Option<Traceparent>,
+    /// The business transaction that it belongs to.
+    pub correlation_id: Option<String>,
+    /// What caused it.
+    pub causation_id: Option<String>,
+    /// The event's own headers.
+    pub headers: Headers,
+    /// Placed columns that are no part of an event, by header name or envelope field; an envelope's values as JSON.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl DecodedEvent {
+    pub(super) fn new(id: Uuid) -> Self {
+        Self {
+            id,
+            aggregate_type: None,
+            aggregate_id: None,
+            event_type: None,
+            payload: DecodedPayload::Empty,
+            created_at: None,
+            schema_version: None,
+            content_type: None,
+            traceparent: None,
+            correlation_id: None,
+            causation_id: None,
+            headers: Headers::default(),
+            extra: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a part from the text of a header, an envelope, the key or the topic; the first one given stays.
+    pub(super) fn set(&mut self, field: EventField, text: &str) -> Result<(), Error> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let undecodable = |reason: &str| Error::decode(field.name(), reason);
+        let slot = match field {
+            EventField::AggregateType => &mut self.aggregate_type,
+            EventField::AggregateId => &mut self.aggregate_id,
+            EventField::EventType => &mut self.event_type,
+            EventField::ContentType => &mut self.content_type,
+            EventField::CorrelationId => &mut self.correlation_id,
+            EventField::CausationId => &mut self.causation_id,
+            EventField::SchemaVersion => {
+                let version = text.parse().map_err(|e| undecodable("it is not a whole number from 0").caused_by(e))?;
+                self.schema_version.get_or_insert(version);
+                return Ok(());
+            }
+            EventField::Traceparent => {
+                if self.traceparent.is_none() {
+                    self.traceparent = text.parse().ok();
+                }
+                return Ok(());
+            }
+            EventField::Headers => {
+                if self.headers.is_empty() {
+                    self.headers = Headers::from_json(text)
+                        .map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
+                }
+                return Ok(());
+            }
+            // The id is the record's own header, the payload its value, and the instant is read with its column's type.
+            EventField::Id | EventField::Payload | EventField::CreatedAt => return Ok(()),
+        };
+        slot.get_or_insert_with(|| text.to_owned());
+        Ok(())
+    }
+}
+
+impl fmt::Debug for DecodedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecodedEvent")
+            .field("id", &self.id)
+            .field("aggregate_type", &self.aggregate_type)
+            .field("aggregate_id", &self.aggregate_id)
+            .field("event_type", &self.event_type)
+            .field("payload", &self.payload)
+            .field("created_at", &self.created_at)
+            .field("schema_version", &self.schema_version)
+            .field("content_type", &self.content_type)
+            .field("traceparent", &self.traceparent)
+            .field("correlation_id", &self.correlation_id)
+            .field("causation_id", &self.causation_id)
+            .field("headers", &self.headers)
+            .field("extra", &self.extra.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// The payload of a decoded event. `Debug` shows its size only.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodedPayload {
+    /// Text: JSON from a `json` or `jsonb` column, whatever a `text` column held otherwise.
+    Text(String),
+    /// Bytes from a `bytea` column.
+    Bytes(Bytes),
+    /// None, or empty text.
+    Empty,
+}
+
+impl DecodedPayload {
+    pub(super) fn text(text: String) -> Self {
+        if text.is_empty() { Self::Empty } else { Self::Text(text) }
+    }
+
+    /// The payload as bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+            Self::Empty => &[],
+        }
+    }
+
+    /// The payload as text, where it is text.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Reads the payload as JSON.
+    ///
+    /// # Errors
+    /// It is not the JSON of a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(self.as_bytes()).map_err(|e| {
+            let reason = format!("it is not the JSON of {}", std::any::type_name::<T>());
+            Error::decode("payload", reason).caused_by(e)
+        })
+    }
+}
+
+impl fmt::Debug for DecodedPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Empty => f.write_str("Empty"),
+        }
+    }
+}
+
+/// What a record of a pipeline turns out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decoded {
+    /// An event.
+    Event(Box<DecodedEvent>),
+    /// Something else that a connector or a person has put there.
+    NotAnEvent(NotAnEvent, Record),
+}
+
+/// Why a record is no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotAnEvent {
+    /// A heartbeat of the connector (`heartbeat.interval.ms`).
+    Heartbeat,
+    /// Begin or end of a transaction (`provide.transaction.metadata`).
+    TransactionMetadata,
+    /// A logical decoding message (`pg_logical_emit_message`).
+    LogicalMessage,
+    /// No value and no `id` header: a deletion for a compacted topic.
+    Tombstone,
+    /// No `id` header: it is not from an EventRouter.
+    NoEventId,
+}

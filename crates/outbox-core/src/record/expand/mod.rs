@@ -1,0 +1,131 @@
+//! The EventRouter's `table.expand.json.payload`: a schema inferred from each document, and the document written by
+//! it. It is lossy; see [`Loss::JsonExpansion`](crate::Loss::JsonExpansion).
+
+mod infer;
+mod node;
+mod write;
+
+use self::node::Node;
+use super::connect_schema::Schema;
+use crate::connector::Expansion;
+use crate::json;
+
+/// What becomes of a payload.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// It is written as JSON by this schema.
+    Expanded { schema: Schema, json: String },
+    /// It stays the text that it was.
+    Kept,
+    /// It stays the text that it was, and has lost its schema.
+    KeptWithoutSchema,
+    /// Debezium's task would fail here, at every start again.
+    Fatal(String),
+}
+
+pub(super) fn expand(text: &str, payload_column: &str, options: Expansion) -> Outcome {
+    let first = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>().next();
+    if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > crate::JsonText::MAX_DEPTH
+    {
+        return Outcome::Kept;
+    }
+    let Some(node) = Node::parse(text) else {
+        return Outcome::Fatal("half of a surrogate pair cannot be written as UTF-8".into());
+    };
+    match infer::schema(Some(payload_column), &node, options) {
+        Err(infer::NotHomogeneous) => Outcome::Kept,
+        Ok(None) => Outcome::KeptWithoutSchema,
+        Ok(Some(schema @ Schema::Struct { .. })) => {
+            let mut json = String::with_capacity(text.len());
+            match write::value(&mut json, &node, &schema) {
+                Ok(()) => Outcome::Expanded { schema, json },
+                Err(write::Mismatch(reason)) => Outcome::Fatal(reason),
+            }
+        }
+        Ok(Some(_)) => Outcome::Fatal("an array at the top is no struct".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::{EmptyArrays, NullMembers};
+
+    const PLAIN: Expansion = Expansion { nulls: NullMembers::Ignore, empty_arrays: EmptyArrays::Ignore };
+    const KEEPING: Expansion =
+        Expansion { nulls: NullMembers::OptionalBytes, empty_arrays: EmptyArrays::OptionalString };
+
+    fn expanded(text: &str, options: Expansion) -> String {
+        match expand(text, "payload", options) {
+            Outcome::Expanded { json, .. } => json,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn documents_that_expand() {
+        for (text, json) in [
+            (r#"{"order_id": 1, "q": "x", "b": true}"#, r#"{"order_id":1,"q":"x","b":true}"#),
+            (r#"{"a": 1, "n": null, "e": [], "o": {}}"#, r#"{"a":1,"o":{}}"#),
+            (r#"{"i": 2147483648, "d": 1e3, "z": 1.0}"#, r#"{"i":2147483648,"d":1000.0,"z":1.0}"#),
+            (r#"{"e": 1e400}"#, r#"{"e":"Infinity"}"#),
+            (r#"{"a": [{"x":1},{"y":"s"}]}"#, r#"{"a":[{"x":1,"y":null},{"x":null,"y":"s"}]}"#),
+            (r#"{"a": [null, 1, 2]}"#, r#"{"a":[null,1,2]}"#),
+            (r#"{"a": [[1],[2,3]]}"#, r#"{"a":[[1],[2,3]]}"#),
+            (r#"{"a": 1, "a": 2}"#, r#"{"a":2}"#),
+            (r#"{"u": "\ud83d\ude00 é"}"#, r#"{"u":"\uD83D\uDE00 é"}"#),
+            (r#"{"a": 1} garbage"#, r#"{"a":1}"#),
+        ] {
+            assert_eq!(expanded(text, PLAIN), json);
+        }
+        assert_eq!(expanded(r#"{"n":null,"e":[]}"#, KEEPING), r#"{"n":null,"e":[]}"#);
+    }
+
+    #[test]
+    fn documents_that_stay_text() {
+        for text in [
+            r#""str""#,
+            "42",
+            "null",
+            r#" {"a":1}"#,
+            r#"{"a":[1,"a"]}"#,
+            r#"{"a":[1,2.5]}"#,
+            r#"{"a":[null]}"#,
+            r#"{"":1}"#,
+            "[[],[1]]",
+            "{",
+        ] {
+            assert_eq!(expand(text, "payload", PLAIN), Outcome::Kept, "{text}");
+        }
+        assert_eq!(expand("[]", "payload", PLAIN), Outcome::KeptWithoutSchema);
+    }
+
+    #[test]
+    fn documents_that_stop_the_connector() {
+        for text in [
+            r#"{"i":12345678901234567890}"#,
+            "[1,2]",
+            r#"[{"a":1},{"a":"x"}]"#,
+            r#"{"o":[{"a":1},{"a":"x"}]}"#,
+            r#"{"o":[{"a":1},null,{"b":1}]}"#,
+            r#"{"a":[[1],["x"]]}"#,
+        ] {
+            assert!(matches!(expand(text, "payload", PLAIN), Outcome::Fatal(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn schemas_are_named_by_their_path() {
+        let Outcome::Expanded { schema, .. } = expand(r#"{"o":{"k":{"x":1}}}"#, "payload", PLAIN) else { panic!() };
+        let mut json = String::new();
+        schema.push_json(&mut json, None);
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"type":"struct","fields":[{"type":"struct","fields":[{"type":"struct","fields":"#,
+                r#"[{"type":"int32","optional":true,"field":"x"}],"optional":true,"name":"payload.o.k","field":"k"}],"#,
+                r#""optional":true,"name":"payload.o","field":"o"}],"optional":true,"name":"payload"}"#
+            )
+        );
+    }
+}

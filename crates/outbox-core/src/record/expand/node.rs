@@ -1,0 +1,106 @@
+/// A JSON document with its members in order and its numbers as written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Number(String),
+    Text(String),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+impl Node {
+    /// Reads the first value of a text that starts with valid JSON; `None` where a string is not Unicode.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Parser { rest: text }.value()
+    }
+
+    /// Which of JSON's types it is.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Bool(_) => "BOOLEAN",
+            Self::Number(_) => "NUMBER",
+            Self::Text(_) => "STRING",
+            Self::Array(_) => "ARRAY",
+            Self::Object(_) => "OBJECT",
+        }
+    }
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Parser<'a> {
+    fn value(&mut self) -> Option<Node> {
+        match self.peek()? {
+            '{' => self.object(),
+            '[' => self.array(),
+            '"' => self.string().map(Node::Text),
+            't' => self.take(4).map(|_| Node::Bool(true)),
+            'f' => self.take(5).map(|_| Node::Bool(false)),
+            'n' => self.take(4).map(|_| Node::Null),
+            _ => {
+                let end = self.rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'));
+                self.take(end.unwrap_or(self.rest.len())).map(|number| Node::Number(number.to_owned()))
+            }
+        }
+    }
+
+    fn object(&mut self) -> Option<Node> {
+        let mut members: Vec<(String, Node)> = Vec::new();
+        self.take(1)?;
+        while self.peek()? != '}' {
+            let name = self.string()?;
+            self.peek()?;
+            self.take(1)?;
+            let value = self.value()?;
+            // As Jackson: the last value, at the first one's place.
+            match members.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, slot)) => *slot = value,
+                None => members.push((name, value)),
+            }
+            if self.peek()? == ',' {
+                self.take(1)?;
+                self.peek()?;
+            }
+        }
+        self.take(1)?;
+        Some(Node::Object(members))
+    }
+
+    fn array(&mut self) -> Option<Node> {
+        let mut elements = Vec::new();
+        self.take(1)?;
+        while self.peek()? != ']' {
+            elements.push(self.value()?);
+            if self.peek()? == ',' {
+                self.take(1)?;
+            }
+        }
+        self.take(1)?;
+        Some(Node::Array(elements))
+    }
+
+    fn string(&mut self) -> Option<String> {
+        let mut escaped = false;
+        let end = self.rest.bytes().skip(1).position(|byte| {
+            let closes = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            closes
+        })?;
+        serde_json::from_str(self.take(end + 2)?).ok()
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        self.rest = self.rest.trim_start_matches([' ', '\n', '\r', '\t']);
+        self.rest.chars().next()
+    }
+
+    fn take(&mut self, len: usize) -> Option<&'a str> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(taken)
+    }
+}

@@ -1,0 +1,66 @@
+use super::super::connect_schema::Schema;
+use super::super::java;
+use super::super::json_writer::push_string;
+use super::node::Node;
+
+/// A value is not of the type that was inferred for it.
+#[derive(Debug)]
+pub(super) struct Mismatch(pub(super) String);
+
+/// Writes a document by its schema: a member that the schema lacks is left out, one that the document lacks is null.
+pub(super) fn value(out: &mut String, node: &Node, schema: &Schema) -> Result<(), Mismatch> {
+    match (node, schema) {
+        (Node::Null, schema) if schema.is_optional() => out.push_str("null"),
+        (Node::Text(text), schema) if *schema == Schema::STRING => push_string(out, text),
+        (Node::Bool(value), schema) if *schema == Schema::BOOLEAN => {
+            out.push_str(if *value { "true" } else { "false" })
+        }
+        (Node::Number(text), schema) => number(out, text, schema)?,
+        (Node::Array(elements), Schema::Array { item }) => {
+            out.push('[');
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                value(out, element, item)?;
+            }
+            out.push(']');
+        }
+        (Node::Object(members), Schema::Struct { fields, .. }) => {
+            out.push('{');
+            for (index, (name, field)) in fields.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                push_string(out, name);
+                out.push(':');
+                let member = members.iter().find(|(known, _)| known == name);
+                value(out, member.map_or(&Node::Null, |(_, node)| node), field)?;
+            }
+            out.push('}');
+        }
+        (node, schema) => {
+            return Err(Mismatch(format!("a {} where the schema inferred for it says {schema:?}", node.kind())));
+        }
+    }
+    Ok(())
+}
+
+fn number(out: &mut String, text: &str, schema: &Schema) -> Result<(), Mismatch> {
+    let is_integer = !text.contains(['.', 'e', 'E']);
+    match (is_integer, text.parse::<i64>()) {
+        (false, _) if *schema == Schema::FLOAT64 => {
+            let double = text.parse().unwrap_or(f64::INFINITY);
+            let java = java::double_to_string(double);
+            if double.is_infinite() { push_string(out, &java) } else { out.push_str(&java) }
+        }
+        (true, Ok(value)) if *schema == i64_or_i32(value) => out.push_str(&value.to_string()),
+        (true, Err(_)) => return Err(Mismatch("an integer beyond 64 bits is no FLOAT64".into())),
+        _ => return Err(Mismatch("numbers of one member are of different types".into())),
+    }
+    Ok(())
+}
+
+fn i64_or_i32(value: i64) -> Schema {
+    if i32::try_from(value).is_ok() { Schema::INT32 } else { Schema::INT64 }
+}

@@ -1,0 +1,14 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+mod contradictions;
+mod decoding;
+mod events;
+mod golden;
+mod hostile;
+mod oracle;
+mod recorder;
+mod round_trip;
+mod rules;
+mod strategies;
+mod texts;

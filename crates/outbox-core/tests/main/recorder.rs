@@ -1,0 +1,75 @@
+//! The outbox for tests of services, in a service as they are written.
+
+use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, RecordingOutbox};
+
+use crate::common::order;
+
+#[derive(Clone)]
+struct Orders<O> {
+    outbox: O,
+}
+
+impl<O> Orders<O> {
+    async fn create<Tx: Send>(&self, tx: Tx, id: &str) -> Result<(), Error>
+    where
+        O: Outbox<Tx> + Sync,
+    {
+        let event = OutboxEvent::builder("order", id, "OrderCreated").json("{}").build()?;
+        self.outbox.enqueue(tx, &event).await
+    }
+
+    async fn ship<Tx: Send>(&self, tx: Tx, ids: &[&str]) -> Result<(), Error>
+    where
+        O: Outbox<Tx> + Sync,
+    {
+        let event = |id: &&str| OutboxEvent::builder("order", *id, "OrderShipped").json("{}").build();
+        let events = ids.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+        self.outbox.enqueue_all(tx, &events).await
+    }
+}
+
+/// A handler as a framework spawns it: it has to be `Send` for any outbox and any transaction.
+fn spawn<Tx, O>(service: Orders<O>, tx: Tx, id: &'static str) -> tokio::task::JoinHandle<Result<(), Error>>
+where
+    Tx: Send + 'static,
+    O: Outbox<Tx> + Clone + Send + Sync + 'static,
+{
+    tokio::spawn(async move { service.create(tx, id).await })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generic_service_runs_in_spawned_tasks() {
+    let outbox = RecordingOutbox::new(Pipeline::recommended());
+    let service = Orders { outbox: outbox.clone() };
+    let tasks: Vec<_> = ["1", "2", "3"].into_iter().map(|id| spawn(service.clone(), (), id)).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let mut ids: Vec<_> = outbox.events().iter().map(|event| event.aggregate_id().to_string()).collect();
+    ids.sort();
+    assert_eq!(ids, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn events_are_kept_in_their_order_and_shared_by_clones() {
+    let outbox = RecordingOutbox::new(Pipeline::recommended());
+    let service = Orders { outbox: outbox.clone() };
+    service.create("a transaction", "1").await.unwrap();
+    service.ship(7_u8, &["1", "2"]).await.unwrap();
+    let events = outbox.clone().events();
+    let said: Vec<_> =
+        events.iter().map(|event| (event.event_type().as_str(), event.aggregate_id().as_str())).collect();
+    assert_eq!(said, [("OrderCreated", "1"), ("OrderShipped", "1"), ("OrderShipped", "2")]);
+}
+
+#[tokio::test]
+async fn of_several_events_all_are_taken_or_none() {
+    let outbox = RecordingOutbox::new(Pipeline::recommended().payload_limit(4));
+    let events = [order().json("{}").build().unwrap(), order().json("{\"a\":1}").build().unwrap()];
+    let error = outbox.enqueue_all((), &events).await.unwrap_err();
+    assert!(error.is_invalid_event());
+    assert_eq!(error.field(), Some("payload"));
+    assert!(outbox.events().is_empty());
+    outbox.enqueue((), &events[0]).await.unwrap();
+    assert_eq!(outbox.events(), events[..1]);
+}

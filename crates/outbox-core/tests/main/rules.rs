@@ -1,0 +1,213 @@
+//! What enqueue refuses, before anything is written.
+
+use outbox_core::{
+    ColumnType, ColumnValue, ConnectorConfig, Error, EventBuilder, EventField, Payload, Pipeline, TableLayout,
+};
+
+use crate::common::{foreign, identifier, layout, not_null, nullable, order, recommended, router};
+
+fn pipeline(layout: TableLayout) -> Pipeline {
+    Pipeline::new(ConnectorConfig::recommended(&layout), layout).unwrap()
+}
+
+fn with_payload(ty: ColumnType) -> Pipeline {
+    pipeline(layout(ty, vec![]))
+}
+
+/// The error names what broke a rule, the value, and the rule.
+#[track_caller]
+fn refused(pipeline: &Pipeline, event: EventBuilder, field: &str, value: &str, rule: &str) -> Error {
+    let error = pipeline.row(&event.build().unwrap()).expect_err(rule);
+    assert!(error.is_invalid_event(), "{error}");
+    assert_eq!((error.field(), error.value()), (Some(field), Some(value)), "{error}");
+    assert!(error.broken_rule().unwrap().contains(rule), "{error}");
+    for part in [field, value, rule] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    error
+}
+
+#[track_caller]
+fn taken(pipeline: &Pipeline, event: EventBuilder) {
+    let row = pipeline.row(&event.build().unwrap()).unwrap();
+    assert_eq!(row.values().len(), pipeline.layout().columns().len());
+}
+
+fn json_of(bytes: usize) -> String {
+    format!("\"{}\"", "x".repeat(bytes - 2))
+}
+
+#[test]
+fn a_payload_has_a_limit_in_bytes() {
+    let usual = Pipeline::recommended();
+    let limit = Pipeline::DEFAULT_PAYLOAD_LIMIT;
+    taken(&usual, order().json(json_of(limit)));
+    let rule = "at most 1000000 bytes";
+    refused(&usual, order().json(json_of(limit + 1)), "payload", "(1000001 bytes)", rule);
+    let small = usual.clone().payload_limit(6);
+    taken(&small, order().json("\"éé\""));
+    refused(&small, order().json("\"ééx\""), "payload", "(7 bytes)", "at most 6 bytes");
+    taken(&small.payload_limit(7), order().json("\"ééx\""));
+    let bytes = with_payload(ColumnType::Bytea).payload_limit(2);
+    taken(&bytes, order().payload(Payload::bytes(&b"ab"[..])));
+    refused(&bytes, order().payload(Payload::bytes(&b"abc"[..])), "payload", "(3 bytes)", "at most 2 bytes");
+}
+
+#[test]
+fn the_whole_name_of_the_topic_has_a_limit() {
+    let pipeline = Pipeline::recommended();
+    let longest = 249 - "outbox.events.".len();
+    let event = |len: usize| outbox_core::OutboxEvent::builder("x".repeat(len), "1", "y");
+    taken(&pipeline, event(longest));
+    let error = pipeline.row(&event(longest + 1).build().unwrap()).unwrap_err();
+    assert!(error.is_invalid_event());
+    assert_eq!(error.field(), Some("topic"));
+    assert!(error.value().unwrap().starts_with("outbox.events.xxx") && error.value().unwrap().ends_with('…'));
+    assert!(error.broken_rule().unwrap().contains("249"), "{error}");
+    let bare = Pipeline::new(
+        recommended().with(router("route.topic.replacement"), "${routedByValue}"),
+        TableLayout::recommended(),
+    )
+    .unwrap();
+    let dots = outbox_core::OutboxEvent::builder("..", "1", "y");
+    refused(&bare, dots, "topic", "..", "Kafka has no topic of this name");
+}
+
+#[test]
+fn a_name_of_a_topic_is_told_only_where_the_aggregate_type_routes() {
+    let by_type = Pipeline::new(recommended().with(router("route.by.field"), "event_type"), TableLayout::recommended());
+    let error = by_type.as_ref().unwrap().topic(&"order".parse().unwrap()).unwrap_err();
+    assert_eq!(error.field(), Some(router("route.by.field").as_str()));
+    // The event type is free text, and here it has to be legal in a topic.
+    refused(
+        &by_type.unwrap(),
+        outbox_core::OutboxEvent::builder("a", "1", "Order Created"),
+        "topic",
+        "outbox.events.Order Created",
+        "legal in the name of a Kafka topic",
+    );
+}
+
+#[test]
+fn jsonb_refuses_what_json_takes() {
+    let (json, jsonb) = (with_payload(ColumnType::Json), with_payload(ColumnType::Jsonb));
+    for (text, rule) in [
+        (r#"{"a":"\u0000"}"#, "no \\u0000"),
+        (r#"{"a":"\ud800"}"#, "surrogate pair"),
+        (r#"{"\udc00x":1}"#, "surrogate pair"),
+        (r#"{"a":1e200000}"#, "out of its range"),
+    ] {
+        taken(&json, order().json(text));
+        refused(&jsonb, order().json(text), "payload", &format!("({} bytes)", text.len()), rule);
+    }
+    taken(&jsonb, order().json(r#"{"a":["\\u0000","\ud83d\ude00",1e400]}"#));
+}
+
+#[test]
+fn json_and_bytes_need_their_own_columns() {
+    let bytes = || order().payload(Payload::bytes(&b"\x00\xff"[..]));
+    for ty in [ColumnType::Json, ColumnType::Jsonb, ColumnType::Text, ColumnType::Varchar(10)] {
+        taken(&with_payload(ty), order().json("{}"));
+        refused(&with_payload(ty), bytes(), "payload", "(2 bytes)", "need a bytea column");
+    }
+    taken(&with_payload(ColumnType::Bytea), bytes());
+    refused(&with_payload(ColumnType::Bytea), order().json("{}"), "payload", "(2 bytes)", "give it as bytes");
+}
+
+#[test]
+fn an_empty_payload_needs_a_nullable_column() {
+    let columns = TableLayout::classic(identifier("public"), identifier("outbox")).columns().to_vec();
+    let strict = columns.into_iter().map(|column| match column.field() {
+        Some(EventField::Payload) => not_null(EventField::Payload, "payload", ColumnType::Jsonb),
+        _ => column,
+    });
+    let strict = TableLayout::new(identifier("public"), identifier("outbox"), strict.collect()).unwrap();
+    refused(&pipeline(strict.clone()), order(), "payload", "(0 bytes)", "its column is NOT NULL");
+    taken(&pipeline(strict.clone()), order().json("null"));
+    let row = Pipeline::recommended().row(&order().build().unwrap()).unwrap();
+    assert_eq!(row.values()[4], ColumnValue::Null);
+}
+
+#[test]
+fn varchar_counts_characters() {
+    let mut columns = TableLayout::recommended().columns().to_vec();
+    for column in &mut columns {
+        if let Some(field @ (EventField::AggregateId | EventField::EventType | EventField::AggregateType)) =
+            column.field()
+        {
+            *column = not_null(field, column.name().as_str(), ColumnType::Varchar(5));
+        }
+    }
+    let layout = TableLayout::new(identifier("outbox"), identifier("outbox_message"), columns).unwrap();
+    let short = pipeline(layout);
+    let event = |id: &str| outbox_core::OutboxEvent::builder("order", id, "x");
+    taken(&short, event("ключ😀"));
+    refused(&short, event("ключи😀"), "aggregate_id", "ключи😀", "varchar(5)");
+    refused(&short, outbox_core::OutboxEvent::builder("orders", "1", "x"), "aggregate_type", "orders", "varchar(5)");
+    refused(&short, outbox_core::OutboxEvent::builder("order", "1", "Created"), "event_type", "Created", "varchar(5)");
+}
+
+#[test]
+fn payloads_and_headers_stay_out_of_messages() {
+    let headers = not_null(EventField::Headers, "headers", ColumnType::Varchar(20));
+    let pipeline = pipeline(layout(ColumnType::Varchar(8), vec![headers]));
+    let secret = order().json("\"hunter2 hunter2\"");
+    let error = refused(&pipeline, secret, "payload", "(17 bytes)", "varchar(8)");
+    assert!(!format!("{error:?}").contains("hunter2"));
+    let secret = order().json("{}").header("password", "hunter2");
+    let error = refused(&pipeline, secret, "headers", "(22 bytes)", "varchar(20)");
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_uuid_column_takes_one_spelling() {
+    let columns = TableLayout::recommended().columns().to_vec().into_iter().map(|column| match column.field() {
+        Some(EventField::AggregateId) => not_null(EventField::AggregateId, "aggregate_id", ColumnType::Uuid),
+        _ => column,
+    });
+    let layout = TableLayout::new(identifier("outbox"), identifier("outbox_message"), columns.collect()).unwrap();
+    let pipeline = pipeline(layout);
+    let event = |id: &str| outbox_core::OutboxEvent::builder("order", id, "x");
+    taken(&pipeline, event("67e55044-10b1-426f-9247-bb680e5fe0c8"));
+    refused(&pipeline, event("42"), "aggregate_id", "42", "of type uuid");
+    for spelling in ["67E55044-10B1-426F-9247-BB680E5FE0C8", "67e5504410b1426f9247bb680e5fe0c8"] {
+        refused(&pipeline, event(spelling), "aggregate_id", spelling, "lower case, with hyphens");
+    }
+}
+
+#[test]
+fn a_part_without_a_column_is_refused_where_it_is_set() {
+    let classic = pipeline(TableLayout::classic(identifier("public"), identifier("outboxevent")));
+    taken(&classic, order().json("{}").schema_version(1));
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (event, field) in [
+        (order().schema_version(2), "schema_version"),
+        (order().content_type("text/plain"), "content_type"),
+        (order().header("tenant", "acme"), "headers"),
+        (order().traceparent(traceparent), "traceparent"),
+        (order().correlation_id("c"), "correlation_id"),
+        (order().causation_id("c"), "causation_id"),
+    ] {
+        refused(&classic, event, field, "(set)", "no column for it");
+    }
+}
+
+#[test]
+fn what_is_not_set_is_empty_text_or_null() {
+    let more = vec![
+        not_null(EventField::Traceparent, "trace", ColumnType::Text),
+        nullable(EventField::CorrelationId, "correlation", ColumnType::Text),
+        not_null(EventField::Headers, "headers", ColumnType::Jsonb),
+        not_null(EventField::ContentType, "content_type", ColumnType::Text),
+        foreign("tenant", ColumnType::Text),
+    ];
+    let layout = layout(ColumnType::Json, more);
+    let config =
+        ConnectorConfig::recommended(&layout).with(router("table.fields.additional.placement"), "trace:header");
+    let pipeline = Pipeline::new(config, layout).unwrap();
+    let text = |text: &str| ColumnValue::Text(text.into());
+    let row = pipeline.row(&order().build().unwrap()).unwrap();
+    assert_eq!(row.values()[5..], [text(""), ColumnValue::Null, text("{}"), text(""), ColumnValue::Null]);
+    let row = pipeline.row(&order().json("1").build().unwrap()).unwrap();
+    assert_eq!(row.values()[8], text("application/json"));
+}

@@ -1,0 +1,54 @@
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use outbox_core::DecodedEvent;
+
+use super::{Handler, HandlerError, HandlerFn};
+use crate::Received;
+use crate::received::Place;
+
+/// A handler of whatever type, for the registry.
+#[async_trait]
+pub(crate) trait Erased: Send + Sync {
+    async fn handle(&self, tx: &Transaction<'_>, envelope: DecodedEvent, place: Place) -> Result<(), Failure>;
+}
+
+/// Why an event was not handled.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The payload is not the JSON of the handler's event: trying again changes nothing.
+    Payload(outbox_core::Error),
+    /// The handler said no.
+    Handler(HandlerError),
+}
+
+pub(crate) fn typed<M: 'static, H: Handler<M>>(handler: H) -> Box<dyn Erased> {
+    Box::new(Typed { handler, marker: PhantomData::<fn() -> M> })
+}
+
+pub(crate) fn raw<F: for<'a> HandlerFn<'a, ()>>(handler: F) -> Box<dyn Erased> {
+    Box::new(Raw(handler))
+}
+
+struct Typed<H, M> {
+    handler: H,
+    marker: PhantomData<fn() -> M>,
+}
+
+#[async_trait]
+impl<M: 'static, H: Handler<M>> Erased for Typed<H, M> {
+    async fn handle(&self, tx: &Transaction<'_>, envelope: DecodedEvent, place: Place) -> Result<(), Failure> {
+        let event = envelope.payload.json::<H::Event>().map_err(Failure::Payload)?;
+        self.handler.handle(tx, Received::new(event, envelope, place)).await.map_err(Failure::Handler)
+    }
+}
+
+struct Raw<F>(F);
+
+#[async_trait]
+impl<F: for<'a> HandlerFn<'a, ()>> Erased for Raw<F> {
+    async fn handle(&self, tx: &Transaction<'_>, envelope: DecodedEvent, place: Place) -> Result<(), Failure> {
+        self.0.call(tx, Received::new((), envelope, place)).await.map_err(Failure::Handler)
+    }
+}

@@ -1,0 +1,81 @@
+mod erased;
+mod error;
+mod function;
+mod state;
+
+use deadpool_postgres::Transaction;
+use outbox_core::DomainEvent;
+use serde::de::DeserializeOwned;
+
+pub(crate) use self::erased::{Erased, Failure, raw, typed};
+pub use self::error::{HandlerError, HandlerResult};
+pub(crate) use self::function::HandlerFn;
+pub use self::state::{With, with};
+
+use crate::Received;
+
+/// What is done with an event of one type.
+///
+/// Every `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` is a handler, and so is [`with`]`(state, f)` for an
+/// `async fn(&State, &Transaction<'_>, Received<E>) -> HandlerResult`. Implement it for a type of your own where that
+/// is clearer. `Marker` only keeps these apart: leave it out.
+///
+/// # Delivery
+/// - The handler's statements and the consumer's position commit in one transaction, after it returned `Ok`. Do not
+///   commit or roll back yourself.
+/// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
+///   attempt are not in the database. What a handler does outside of the transaction is repeated.
+/// - The same event may come again as another record: recognise it by its id.
+/// - Events of one aggregate come in order, one after the other.
+/// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
+///
+/// # What does not compile
+/// A handler has to be `Send`:
+/// ```compile_fail
+/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
+/// async fn not_send(_: &Transaction<'_>, event: Received<()>) -> HandlerResult {
+///     let local = std::rc::Rc::new(1);
+///     std::future::ready(()).await;
+///     drop(local);
+///     Ok(())
+/// }
+/// # fn example(builder: Builder) {
+/// builder.on_raw("order", "OrderCreated", not_send);
+/// # }
+/// ```
+/// It has to take the transaction:
+/// ```compile_fail
+/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received};
+/// async fn no_transaction(event: Received<()>) -> HandlerResult {
+///     Ok(())
+/// }
+/// # fn example(builder: Builder) {
+/// builder.on_raw("order", "OrderCreated", no_transaction);
+/// # }
+/// ```
+/// And its event has to be a [`DomainEvent`]:
+/// ```compile_fail
+/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
+/// async fn no_event(_: &Transaction<'_>, event: Received<String>) -> HandlerResult {
+///     Ok(())
+/// }
+/// # fn example(builder: Builder) {
+/// builder.on(no_event);
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler of events",
+    note = "a handler is an `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` whose future is `Send`",
+    note = "with state before it, register `with(state, handler)`"
+)]
+pub trait Handler<Marker = ()>: Send + Sync + 'static {
+    /// The event that it handles.
+    type Event: DomainEvent + DeserializeOwned + Send;
+
+    /// Handles one event within the transaction.
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        event: Received<Self::Event>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a;
+}

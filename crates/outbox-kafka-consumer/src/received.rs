@@ -1,0 +1,62 @@
+use outbox_core::DecodedEvent;
+
+/// An event as a handler gets it: the payload read as `E`, all that the record told, and where it was.
+///
+/// A raw handler gets a `Received<()>` and reads the payload from [`envelope`](Self::envelope). A clone of the record's
+/// topic is shared, so this is cheap to pass on.
+#[derive(Clone, Debug)]
+pub struct Received<E> {
+    event: E,
+    envelope: DecodedEvent,
+    place: Place,
+}
+
+/// Where a record is.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) topic: std::sync::Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+impl<E> Received<E> {
+    pub(crate) fn new(event: E, envelope: DecodedEvent, place: Place) -> Self {
+        Self { event, envelope, place }
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn event(&self) -> &E {
+        &self.event
+    }
+
+    /// The payload, given away.
+    #[must_use]
+    pub fn into_event(self) -> E {
+        self.event
+    }
+
+    /// What the record told beside and with the payload: the event's id, type, headers, trace, time.
+    #[must_use]
+    pub fn envelope(&self) -> &DecodedEvent {
+        &self.envelope
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.place.topic
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.place.partition
+    }
+
+    /// The offset.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.place.offset
+    }
+}

@@ -1,0 +1,27 @@
+use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
+use outbox_kafka_consumer::Consumer;
+
+use crate::bench::Bench;
+use crate::positions::store;
+
+#[tokio::test]
+async fn what_is_missing_or_doubled_is_told_before_anything_runs() {
+    let bench = Bench::without_topic().await;
+    let layout = TableLayout::recommended();
+    let untyped = ConnectorConfig::recommended(&layout)
+        .with("transforms.outbox.table.fields.additional.placement", "traceparent:header");
+    let cases = [
+        (Consumer::builder(Vec::<String>::new()), "host:port"),
+        (Consumer::builder(["x:1"]), "call pipeline"),
+        (Consumer::builder(["x:1"]).pipeline(bench.pipeline.clone()), "call group"),
+        (Consumer::builder(["x:1"]).pipeline(bench.pipeline.clone()).group(""), "call group"),
+        (Consumer::builder(["x:1"]).pipeline(bench.pipeline.clone()).group("g"), "call store"),
+        (bench.consumer(), "no handler"),
+        (bench.consumer().on(store).on(store), "two handlers are registered for order OrderCreated"),
+        (bench.consumer().pipeline(Pipeline::new(untyped, layout).unwrap()).on(store), "event_type:header"),
+    ];
+    for (builder, reason) in cases {
+        let error = builder.build().unwrap_err();
+        assert!(error.is_build() && error.to_string().contains(reason), "{error}");
+    }
+}

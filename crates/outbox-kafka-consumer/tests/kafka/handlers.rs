@@ -1,0 +1,133 @@
+use outbox_core::{DomainEvent, OutboxEvent};
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{Handler, HandlerResult, Received, with};
+
+use crate::bench::{Bench, OrderCreated, Running};
+
+macro_rules! event {
+    ($name:ident) => {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        struct $name {
+            order_id: i64,
+        }
+
+        impl DomainEvent for $name {
+            const AGGREGATE_TYPE: &'static str = "order";
+            const EVENT_TYPE: &'static str = stringify!($name);
+
+            fn aggregate_id(&self) -> String {
+                self.order_id.to_string()
+            }
+        }
+    };
+}
+
+event!(Paid);
+event!(Shipped);
+event!(Closed);
+
+async fn store(tx: &Transaction<'_>, order_id: i64, note: &str) -> HandlerResult {
+    tx.execute("INSERT INTO effect (order_id, note) VALUES ($1, $2)", &[&order_id, &note]).await?;
+    Ok(())
+}
+
+async fn plain(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    store(tx, event.event().order_id, "plain").await
+}
+
+async fn stateful(note: &&'static str, tx: &Transaction<'_>, event: Received<Paid>) -> HandlerResult {
+    store(tx, event.event().order_id, note).await
+}
+
+async fn raw(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
+    let text = event.envelope().payload.as_text().ok_or("a raw event without text")?;
+    store(tx, i64::from(event.partition()) + event.offset(), text).await
+}
+
+struct Object {
+    note: &'static str,
+}
+
+impl Handler for Object {
+    type Event = Shipped;
+
+    async fn handle<'a>(&'a self, tx: &'a Transaction<'a>, event: Received<Shipped>) -> HandlerResult {
+        store(tx, event.into_event().order_id, self.note).await
+    }
+}
+
+/// A function that returns a boxed future, as a closure without captures has to.
+fn boxed<'a>(
+    tx: &'a Transaction<'a>,
+    event: Received<Closed>,
+) -> std::pin::Pin<Box<dyn Future<Output = HandlerResult> + Send + 'a>> {
+    Box::pin(async move { store(tx, event.event().order_id, "boxed").await })
+}
+
+#[tokio::test]
+async fn every_form_of_handler_gets_its_events() {
+    let bench = Bench::with_partitions(1).await;
+    let consumer = bench
+        .consumer()
+        .on(plain)
+        .on(with("stateful", stateful))
+        .on(Object { note: "object" })
+        .on(boxed)
+        .on_raw("order", "Odd", raw)
+        .build()
+        .unwrap();
+    let running = Running::start(consumer);
+    bench.produce_order(0, 1).await;
+    bench.produce(0, &OutboxEvent::of(&Paid { order_id: 2 }).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::of(&Shipped { order_id: 3 }).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::of(&Closed { order_id: 4 }).build().unwrap()).await;
+    let odd = OutboxEvent::builder("order", "x", "Odd").json("{\"e\":1e400}").build().unwrap();
+    bench.produce(0, &odd).await;
+    assert_eq!(bench.effects(5).await, [1, 2, 3, 4, 4]);
+    let rows = bench.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
+    let notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(notes, ["plain", "stateful", "object", "boxed", "{\"e\":1e400}"]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_handler_sees_all_that_the_record_told() {
+    let bench = Bench::with_partitions(1).await;
+    let event = OutboxEvent::builder("order", "7", "OrderCreated")
+        .json("{\"order_id\":7}")
+        .schema_version(3)
+        .header("tenant", "acme")
+        .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        .correlation_id("corr")
+        .causation_id("cause")
+        .build()
+        .unwrap();
+    let (seen, mut received) = tokio::sync::mpsc::unbounded_channel();
+    type Seen = tokio::sync::mpsc::UnboundedSender<Received<OrderCreated>>;
+    async fn look(seen: &Seen, _: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        seen.send(event)?;
+        Ok(())
+    }
+    let running = Running::start(bench.consumer().on(with(seen, look)).build().unwrap());
+    let offset = bench.produce(0, &event).await;
+    let received = received.recv().await.unwrap();
+    assert_eq!(received.event(), &OrderCreated { order_id: 7 });
+    assert_eq!((received.topic(), received.partition(), received.offset()), (&*bench.topic, 0, offset));
+    let envelope = received.envelope();
+    assert_eq!(envelope.id, event.id().as_uuid());
+    assert_eq!(envelope.aggregate_type.as_deref(), Some("order"));
+    assert_eq!(envelope.aggregate_id.as_deref(), Some("7"));
+    assert_eq!(envelope.event_type.as_deref(), Some("OrderCreated"));
+    assert_eq!(envelope.payload.as_text(), Some("{\"order_id\":7}"));
+    assert_eq!(envelope.schema_version, Some(3));
+    assert_eq!(envelope.content_type.as_deref(), Some("application/json"));
+    assert_eq!(envelope.headers.get("tenant"), Some("acme"));
+    assert_eq!(envelope.traceparent.as_ref(), event.traceparent());
+    assert_eq!(envelope.correlation_id.as_deref(), Some("corr"));
+    assert_eq!(envelope.causation_id.as_deref(), Some("cause"));
+    let lost = event.created_at() - envelope.created_at.unwrap();
+    assert!(lost.is_zero() || lost.whole_milliseconds() == 0, "{lost}");
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}

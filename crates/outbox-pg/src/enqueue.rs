@@ -1,0 +1,220 @@
+use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, Row};
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::error::fault_of;
+use crate::param::Param;
+use crate::statement::Insert;
+
+/// The outbox table of a pipeline. Cheap to clone, free of state, shared by all connections.
+///
+/// It takes the transaction of tokio-postgres, and that of deadpool-postgres coerces to it. A bare connection or pool
+/// does not compile:
+///
+/// ```compile_fail,E0308
+/// # use outbox_core::{OutboxEvent, Pipeline};
+/// # use outbox_pg::{PgOutbox, tokio_postgres::Client};
+/// # async fn example(client: Client, event: OutboxEvent) {
+/// PgOutbox::new(Pipeline::recommended()).enqueue(&client, &event).await;
+/// # }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use outbox_core::{OutboxEvent, Pipeline};
+/// # use outbox_pg::{PgOutbox, deadpool_postgres::Client};
+/// # async fn example(client: Client, event: OutboxEvent) {
+/// PgOutbox::new(Pipeline::recommended()).enqueue(&client, &event).await;
+/// # }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use outbox_core::{OutboxEvent, Pipeline};
+/// # use outbox_pg::{PgOutbox, deadpool_postgres::Pool};
+/// # async fn example(pool: Pool, event: OutboxEvent) {
+/// PgOutbox::new(Pipeline::recommended()).enqueue(&pool, &event).await;
+/// # }
+/// ```
+///
+/// ```
+/// # use outbox_core::{Error, OutboxEvent, Pipeline};
+/// # use outbox_pg::{PgOutbox, deadpool_postgres, tokio_postgres};
+/// # async fn example(driver: tokio_postgres::Transaction<'_>, pooled: deadpool_postgres::Transaction<'_>, event: OutboxEvent) -> Result<(), Error> {
+/// let outbox = PgOutbox::new(Pipeline::recommended());
+/// outbox.enqueue(&driver, &event).await?;
+/// outbox.enqueue(&pooled, &event).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # After an error
+/// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
+/// goes on. After any other error PostgreSQL has aborted the transaction; no ROLLBACK is sent here, since the transaction is
+/// the caller's. Mind that tokio-postgres' `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then
+/// rolls back: return the error instead of committing.
+#[derive(Clone, Debug)]
+pub struct PgOutbox {
+    pipeline: Pipeline,
+    insert: Insert,
+    statements: Statements,
+}
+
+/// How the INSERT is sent through a deadpool-postgres transaction, by [`Outbox`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Statements {
+    /// Parsed each time, in one round trip. Works through PgBouncer in transaction mode.
+    #[default]
+    Unnamed,
+    /// Prepared once for each connection and kept in deadpool's statement cache: one more round trip the first time.
+    Cached,
+}
+
+/// What one INSERT of many carries at most, far from the protocol's limit of 1 GiB for a message.
+const CHUNK_BYTES: usize = 8 << 20;
+
+impl PgOutbox {
+    /// The outbox of a pipeline.
+    #[must_use]
+    pub fn new(pipeline: Pipeline) -> Self {
+        Self { insert: Insert::into_table(pipeline.layout()), pipeline, statements: Statements::default() }
+    }
+
+    /// Chooses how [`Outbox`] sends the INSERT through a deadpool-postgres transaction.
+    #[must_use]
+    pub fn statements(self, statements: Statements) -> Self {
+        Self { statements, ..self }
+    }
+
+    /// The pipeline.
+    #[must_use]
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Adds one event to the transaction, in one round trip.
+    ///
+    /// # Errors
+    /// See [After an error](#after-an-error).
+    pub async fn enqueue(&self, tx: &tokio_postgres::Transaction<'_>, event: &OutboxEvent) -> Result<(), Error> {
+        let row = self.pipeline.row(event)?;
+        let params = self.params(&row);
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+            params.iter().zip(&self.insert.types).map(|(param, ty)| (param as _, ty.clone())).collect();
+        tx.execute_typed(&self.insert.one, &typed).await.map_err(stored)?;
+        Ok(())
+    }
+
+    /// As [`enqueue`](Self::enqueue), with the statement kept in deadpool's cache for the connection.
+    ///
+    /// # Errors
+    /// See [After an error](#after-an-error).
+    pub async fn enqueue_cached(
+        &self,
+        tx: &deadpool_postgres::Transaction<'_>,
+        event: &OutboxEvent,
+    ) -> Result<(), Error> {
+        let row = self.pipeline.row(event)?;
+        let params = self.params(&row);
+        let statement = tx.prepare_typed_cached(&self.insert.one, &self.insert.types).await.map_err(stored)?;
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
+        tx.execute(&statement, &params).await.map_err(stored)?;
+        Ok(())
+    }
+
+    /// Adds events to the transaction in their order, in one round trip for each 8 MiB of payload.
+    ///
+    /// # Errors
+    /// See [After an error](#after-an-error). Every event is checked before the first is sent.
+    pub async fn enqueue_all(&self, tx: &tokio_postgres::Transaction<'_>, events: &[OutboxEvent]) -> Result<(), Error> {
+        let rows = events.iter().map(|event| self.pipeline.row(event)).collect::<Result<Vec<_>, _>>()?;
+        let mut rest = rows.as_slice();
+        for chunk in chunk_lengths(events) {
+            let (rows, tail) = rest.split_at_checked(chunk).unwrap_or((rest, &[]));
+            rest = tail;
+            let columns: Vec<Vec<Param<'_>>> = self
+                .insert
+                .columns
+                .iter()
+                .map(|column| rows.iter().filter_map(|row| param(row, column)).collect())
+                .collect();
+            let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+                columns.iter().zip(self.insert.array_types()).map(|(column, ty)| (column as _, ty)).collect();
+            tx.execute_typed(&self.insert.many, &typed).await.map_err(stored)?;
+        }
+        Ok(())
+    }
+
+    fn params<'a>(&self, row: &'a Row) -> Vec<Param<'a>> {
+        self.insert.columns.iter().filter_map(|column| param(row, column)).collect()
+    }
+}
+
+fn param<'a>(row: &'a Row, column: &crate::statement::Filled) -> Option<Param<'a>> {
+    row.values().get(column.index).map(|value| Param { value, ty: column.ty })
+}
+
+fn chunk_lengths(events: &[OutboxEvent]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    let (mut length, mut bytes) = (0, 0);
+    for event in events {
+        if length > 0 && bytes + event.payload().len() > CHUNK_BYTES {
+            lengths.push(std::mem::take(&mut length));
+            bytes = 0;
+        }
+        length += 1;
+        bytes += event.payload().len();
+    }
+    if length > 0 {
+        lengths.push(length);
+    }
+    lengths
+}
+
+fn stored(error: tokio_postgres::Error) -> Error {
+    Error::store(fault_of(&error), error)
+}
+
+impl<'r, 't> Outbox<&'r tokio_postgres::Transaction<'t>> for PgOutbox {
+    async fn enqueue(&self, tx: &'r tokio_postgres::Transaction<'t>, event: &OutboxEvent) -> Result<(), Error> {
+        Self::enqueue(self, tx, event).await
+    }
+
+    async fn enqueue_all(&self, tx: &'r tokio_postgres::Transaction<'t>, events: &[OutboxEvent]) -> Result<(), Error> {
+        Self::enqueue_all(self, tx, events).await
+    }
+}
+
+impl<'r, 't> Outbox<&'r deadpool_postgres::Transaction<'t>> for PgOutbox {
+    async fn enqueue(&self, tx: &'r deadpool_postgres::Transaction<'t>, event: &OutboxEvent) -> Result<(), Error> {
+        match self.statements {
+            Statements::Unnamed => Self::enqueue(self, tx, event).await,
+            Statements::Cached => self.enqueue_cached(tx, event).await,
+        }
+    }
+
+    async fn enqueue_all(
+        &self,
+        tx: &'r deadpool_postgres::Transaction<'t>,
+        events: &[OutboxEvent],
+    ) -> Result<(), Error> {
+        Self::enqueue_all(self, tx, events).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_hold_every_event_once_and_keep_to_their_size() {
+        let event = |bytes: usize| {
+            OutboxEvent::builder("a", "1", "x").json(format!("\"{}\"", "x".repeat(bytes))).build().unwrap()
+        };
+        let mut events: Vec<_> = (0..25).map(|_| event(900_000)).collect();
+        events.push(event(20 << 20));
+        events.push(event(1));
+        let lengths = chunk_lengths(&events);
+        assert_eq!(lengths.iter().sum::<usize>(), events.len());
+        assert_eq!(lengths, [9, 9, 7, 1, 1]);
+        assert!(chunk_lengths(&[]).is_empty());
+    }
+}

@@ -1,0 +1,111 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use outbox_core::StoreFault;
+use tokio_postgres::error::SqlState;
+
+use crate::Problem;
+
+/// What went wrong with the outbox's table, publication or slot.
+///
+/// `Display` tells of this layer only; [`source`](StdError::source) holds what PostgreSQL said.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("PostgreSQL failed to {0}")]
+    Database(String),
+    #[error("migration {component} {version}: {reason}")]
+    Migration { component: String, version: i32, reason: String },
+    #[error("the outbox is not ready: {}", list(.0))]
+    NotReady(Vec<Problem>),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Error {
+    fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, source: None }))
+    }
+
+    /// `doing` completes the sentence "PostgreSQL failed to …".
+    pub(crate) fn database(doing: impl Into<String>, source: tokio_postgres::Error) -> Self {
+        Self(Box::new(Inner { kind: Kind::Database(doing.into()), source: Some(Box::new(source)) }))
+    }
+
+    pub(crate) fn migration(component: &str, version: i32, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Migration { component: component.to_owned(), version, reason: reason.into() })
+    }
+
+    pub(crate) fn not_ready(problems: Vec<Problem>) -> Self {
+        Self::new(Kind::NotReady(problems))
+    }
+
+    /// Whether the table, the publication or the slot is missing or not as the pipeline needs it.
+    #[must_use]
+    pub fn is_not_ready(&self) -> bool {
+        matches!(self.0.kind, Kind::NotReady(_))
+    }
+
+    /// Whether applied migrations and those of this library are at odds.
+    #[must_use]
+    pub fn is_migration_conflict(&self) -> bool {
+        matches!(self.0.kind, Kind::Migration { .. })
+    }
+
+    /// Whether trying again may succeed: a lost connection, a deadlock, a server that is starting or stopping.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.postgres().is_some_and(|error| fault_of(error) == StoreFault::Transient)
+    }
+
+    /// The SQLSTATE, where PostgreSQL gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&SqlState> {
+        self.postgres().and_then(tokio_postgres::Error::code)
+    }
+
+    fn postgres(&self) -> Option<&tokio_postgres::Error> {
+        self.0.source.as_deref().and_then(|source| source.downcast_ref())
+    }
+}
+
+/// What a failed statement means for its transaction (PostgreSQL, appendix "Error Codes").
+pub(crate) fn fault_of(error: &tokio_postgres::Error) -> StoreFault {
+    let Some(code) = error.code() else {
+        // Without a SQLSTATE it is the connection, or a value that the driver could not write.
+        let is_io = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
+        return if is_io { StoreFault::Transient } else { StoreFault::Permanent };
+    };
+    match code.code().get(..2) {
+        _ if *code == SqlState::IN_FAILED_SQL_TRANSACTION => StoreFault::TransactionAborted,
+        Some("40" | "08" | "53" | "57") => StoreFault::Transient,
+        _ if *code == SqlState::LOCK_NOT_AVAILABLE => StoreFault::Transient,
+        _ => StoreFault::Permanent,
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.0.kind).field("source", &self.0.source).finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,46 @@
+//! The transactional outbox on tokio-postgres and deadpool-postgres.
+//!
+//! ```no_run
+//! use outbox_core::{OutboxEvent, Pipeline};
+//! use outbox_pg::{Migrations, PgOutbox, tokio_postgres::{Client, Error}};
+//!
+//! # async fn example(mut client: Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let pipeline = Pipeline::recommended();
+//! Migrations::outbox(&pipeline).apply(&mut client).await?; // once, at deployment
+//! outbox_pg::create_slot(&client, &pipeline).await?; // before the first event
+//!
+//! let outbox = PgOutbox::new(pipeline);
+//! let tx = client.transaction().await?;
+//! tx.execute("INSERT INTO orders (id, quantity) VALUES (42, 2)", &[]).await?;
+//! let event = OutboxEvent::builder("order", "42", "OrderCreated").json(r#"{"quantity":2}"#).build()?;
+//! outbox.enqueue(&tx, &event).await?;
+//! tx.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`PgOutbox`] puts events into the caller's transaction.
+//! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
+//! - [`Readiness`] tells what is missing before the first event is written.
+//! - [`connector_role_sql`] is the SQL of the role that Debezium logs in with.
+
+mod enqueue;
+mod error;
+mod literal;
+mod migration;
+mod param;
+mod readiness;
+mod role;
+mod slot;
+mod statement;
+
+pub use deadpool_postgres;
+pub use outbox_core;
+pub use tokio_postgres;
+
+pub use self::enqueue::{PgOutbox, Statements};
+pub use self::error::Error;
+pub use self::migration::{Applied, Migration, Migrations};
+pub use self::readiness::{Problem, Readiness};
+pub use self::role::connector_role_sql;
+pub use self::slot::{SlotCreation, create_slot};

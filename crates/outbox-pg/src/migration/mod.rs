@@ -1,0 +1,139 @@
+mod outbox;
+
+use outbox_core::Identifier;
+use tokio_postgres::{Client, Transaction};
+
+use crate::Error;
+use crate::literal::literal;
+
+/// One step of a schema. It is never changed once it was applied somewhere: what comes later is a step of its own.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    version: i32,
+    name: String,
+    sql: String,
+}
+
+impl Migration {
+    /// A step with its place in the order, from 1, a name for people, and its SQL: any number of statements that can
+    /// run in a transaction.
+    pub fn new(version: i32, name: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { version, name: name.into(), sql: sql.into() }
+    }
+}
+
+/// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
+///
+/// They run in one transaction, one instance at a time, however many start at once. A step whose SQL is not what was
+/// applied is refused, and so is a database that has steps which this program does not know. Nothing is dropped,
+/// renamed or made anew.
+#[derive(Clone, Debug)]
+pub struct Migrations {
+    component: String,
+    schema: Identifier,
+    steps: Vec<Migration>,
+}
+
+/// What [`Migrations::apply`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// The versions that were applied now; none where the schema was up to date.
+    pub versions: Vec<i32>,
+}
+
+/// Held by the instance that migrates; the number is arbitrary and ours.
+const LOCK: i64 = 0x6f75_7462_6f78;
+
+impl Migrations {
+    /// Steps of a component, in the order of their versions, in the schema that holds `schema_migration`. The schema is
+    /// created where it is missing.
+    pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
+        Self { component: component.into(), schema, steps }
+    }
+
+    /// Applies what is missing.
+    ///
+    /// # Errors
+    /// PostgreSQL refused a step, which leaves everything as it was; or applied steps and these are at odds,
+    /// [`Error::is_migration_conflict`].
+    pub async fn apply(&self, client: &mut Client) -> Result<Applied, Error> {
+        let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
+        let tx = client.transaction().await.map_err(|e| Error::database(doing("begin a transaction"), e))?;
+        self.open(&tx).await.map_err(|e| Error::database(doing("open schema_migration"), e))?;
+        let applied = self.applied(&tx).await?;
+        let mut versions = Vec::new();
+        for step in &self.steps {
+            if applied.contains(&step.version) {
+                continue;
+            }
+            let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
+            tx.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
+            let record = format!(
+                "INSERT INTO {}.schema_migration (component, version, name, checksum) VALUES ($1, $2, $3, {CHECKSUM})",
+                self.schema
+            );
+            tx.execute(&record, &[&self.component, &step.version, &step.name, &step.sql])
+                .await
+                .map_err(|e| Error::database(doing("record a step"), e))?;
+            versions.push(step.version);
+        }
+        tx.commit().await.map_err(|e| Error::database(doing("commit"), e))?;
+        Ok(Applied { versions })
+    }
+
+    async fn open(&self, tx: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+        tx.batch_execute(&format!(
+            "SELECT pg_advisory_xact_lock({LOCK});
+             {create_schema};
+             CREATE TABLE IF NOT EXISTS {schema}.schema_migration (
+                 component text NOT NULL,
+                 version integer NOT NULL,
+                 name text NOT NULL,
+                 checksum text NOT NULL,
+                 applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+                 PRIMARY KEY (component, version)
+             );",
+            create_schema = self.create_schema(),
+            schema = self.schema,
+        ))
+        .await
+    }
+
+    /// `CREATE SCHEMA IF NOT EXISTS` wants the right to create schemas even where there is nothing to create.
+    fn create_schema(&self) -> String {
+        let body = format!(
+            "BEGIN IF to_regnamespace({}) IS NULL THEN CREATE SCHEMA {}; END IF; END",
+            literal(&self.schema.to_string()),
+            self.schema
+        );
+        format!("DO {}", literal(&body))
+    }
+
+    async fn applied(&self, tx: &Transaction<'_>) -> Result<Vec<i32>, Error> {
+        let doing = || format!("read the applied migrations of {}", self.component);
+        let sql = format!("SELECT version, checksum FROM {}.schema_migration WHERE component = $1", self.schema);
+        let rows = tx.query(&sql, &[&self.component]).await.map_err(|e| Error::database(doing(), e))?;
+        let mut applied = Vec::new();
+        for row in rows {
+            let (version, checksum): (i32, String) = (row.get(0), row.get(1));
+            let Some(step) = self.steps.iter().find(|step| step.version == version) else {
+                let reason = "it was applied by a newer version of this program: run that one";
+                return Err(Error::migration(&self.component, version, reason));
+            };
+            let ours: String = tx
+                .query_one(&format!("SELECT {}", CHECKSUM.replace("$4", "$1")), &[&step.sql])
+                .await
+                .map_err(|e| Error::database(doing(), e))?
+                .get(0);
+            if ours != checksum {
+                let reason = "it was applied with other SQL: with other names, another layout, or another version of this program";
+                return Err(Error::migration(&self.component, version, reason));
+            }
+            applied.push(version);
+        }
+        Ok(applied)
+    }
+}
+
+const CHECKSUM: &str = "encode(sha256(convert_to($4::text, 'UTF8')), 'hex')";

@@ -1,0 +1,61 @@
+use outbox_core::{Column, EventField, Nullability, Pipeline, TableLayout};
+
+use super::{Migration, Migrations};
+use crate::literal::literal;
+
+impl Migrations {
+    /// The outbox table of a pipeline, and the publication that the connector reads.
+    ///
+    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) tells whether it fits.
+    #[must_use]
+    pub fn outbox(pipeline: &Pipeline) -> Self {
+        let layout = pipeline.layout();
+        let steps = vec![
+            Migration::new(1, "outbox table", create_table(layout)),
+            Migration::new(2, "publication", create_publication(pipeline)),
+        ];
+        Self::new("outbox", layout.schema().clone(), steps)
+    }
+}
+
+fn create_table(layout: &TableLayout) -> String {
+    let columns: Vec<_> = layout.columns().iter().map(column).collect();
+    format!("CREATE TABLE IF NOT EXISTS {} (\n    {}\n)", layout.qualified_name(), columns.join(",\n    "))
+}
+
+fn column(column: &Column) -> String {
+    let null = match column.nullability() {
+        Nullability::NotNull => " NOT NULL",
+        Nullability::Nullable => "",
+    };
+    let rest = match (column.field(), column.nullability()) {
+        (Some(EventField::Id), _) => " PRIMARY KEY",
+        (Some(EventField::CreatedAt), _) if column.ty() == outbox_core::ColumnType::Timestamptz => {
+            " DEFAULT clock_timestamp()"
+        }
+        (Some(EventField::CreatedAt), _) => " DEFAULT timezone('utc', clock_timestamp())",
+        (Some(EventField::SchemaVersion), _) => " DEFAULT 1",
+        (Some(EventField::Headers), Nullability::NotNull) => " DEFAULT '{}'",
+        (
+            Some(
+                EventField::ContentType | EventField::Traceparent | EventField::CorrelationId | EventField::CausationId,
+            ),
+            Nullability::NotNull,
+        ) => " DEFAULT ''",
+        _ => "",
+    };
+    format!("{} {}{null}{rest}", column.name(), column.ty().sql())
+}
+
+/// An INSERT is all that the connector reads, and a partitioned table counts as one.
+fn create_publication(pipeline: &Pipeline) -> String {
+    let body = format!(
+        "BEGIN IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {}) THEN
+            CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert', publish_via_partition_root = true);
+        END IF; END",
+        literal(pipeline.publication().as_str()),
+        pipeline.publication(),
+        pipeline.layout().qualified_name(),
+    );
+    format!("DO {}", literal(&body))
+}

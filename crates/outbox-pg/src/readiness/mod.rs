@@ -1,0 +1,91 @@
+mod problem;
+mod table;
+
+use outbox_core::Pipeline;
+use tokio_postgres::Client;
+
+pub use self::problem::Problem;
+
+use crate::Error;
+
+/// Whether the database can carry a pipeline's events, seen before the first one is written.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    problems: Vec<Problem>,
+}
+
+impl Readiness {
+    /// Looks at the server's `wal_level`, the table, the publication and the slot. It changes nothing.
+    ///
+    /// # Errors
+    /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).
+    pub async fn check(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        let wal_level: String = client
+            .query_one("SELECT current_setting('wal_level')", &[])
+            .await
+            .map_err(|e| Error::database("read wal_level", e))?
+            .get(0);
+        if wal_level != "logical" {
+            problems.push(Problem::WalLevel { found: wal_level });
+        }
+        problems.extend(table::problems(client, pipeline.layout()).await?);
+        problems.extend(publication_problem(client, pipeline).await?);
+        problems.extend(slot_problem(client, pipeline).await?);
+        Ok(Self { problems })
+    }
+
+    /// What is missing or wrong, each with its remedy; empty where all is well.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Ok where all is well.
+    ///
+    /// # Errors
+    /// [`Error::is_not_ready`] with every problem and its remedy.
+    pub fn into_result(self) -> Result<(), Error> {
+        if self.problems.is_empty() { Ok(()) } else { Err(Error::not_ready(self.problems)) }
+    }
+}
+
+pub(crate) async fn publication_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+    let (publication, layout) = (pipeline.publication(), pipeline.layout());
+    let sql = "SELECT p.pubinsert, EXISTS (
+                   SELECT FROM pg_publication_tables t
+                   WHERE t.pubname = p.pubname AND t.schemaname = $2 AND t.tablename = $3)
+               FROM pg_publication p WHERE p.pubname = $1";
+    let row = client
+        .query_opt(sql, &[&publication.as_str(), &layout.schema().as_str(), &layout.table().as_str()])
+        .await
+        .map_err(|e| Error::database("read the publications", e))?;
+    Ok(match row.map(|row| (row.get(0), row.get(1))) {
+        None => Some(Problem::PublicationMissing { publication: publication.clone() }),
+        Some((_, false)) => {
+            Some(Problem::TableNotPublished { publication: publication.clone(), table: layout.qualified_name() })
+        }
+        Some((false, true)) => Some(Problem::InsertsNotPublished { publication: publication.clone() }),
+        Some((true, true)) => None,
+    })
+}
+
+pub(crate) async fn slot_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+    let slot = pipeline.slot();
+    let sql = "SELECT coalesce(plugin, ''), coalesce(database, ''), database = current_database(), wal_status = 'lost'
+               FROM pg_replication_slots WHERE slot_name = $1";
+    let row =
+        client.query_opt(sql, &[&slot.as_str()]).await.map_err(|e| Error::database("read the replication slots", e))?;
+    let Some(row) = row else { return Ok(Some(Problem::SlotMissing { slot: slot.clone() })) };
+    let (plugin, database): (String, String) = (row.get(0), row.get(1));
+    let (is_ours, is_lost): (Option<bool>, Option<bool>) = (row.get(2), row.get(3));
+    Ok(if is_ours != Some(true) {
+        Some(Problem::SlotOfOtherDatabase { slot: slot.clone(), database })
+    } else if plugin != "pgoutput" {
+        Some(Problem::SlotOfOtherPlugin { slot: slot.clone(), plugin })
+    } else if is_lost == Some(true) {
+        Some(Problem::SlotLost { slot: slot.clone() })
+    } else {
+        None
+    })
+}

@@ -1,0 +1,9 @@
+//! The outbox on a real PostgreSQL. `cargo xtask test` starts it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod database;
+mod enqueue;
+mod generic_service;
+mod migrations;
+mod readiness;
+mod values;

@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use deadpool_postgres::Pool;
+use outbox_core::Pipeline;
+use outbox_pg::PgOutbox;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+use crate::problem::Problem;
+use crate::{orders, received};
+
+/// How long a request may take, from its head to the head of its answer.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What the routes share.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    pub(crate) pool: Pool,
+    pub(crate) outbox: PgOutbox,
+}
+
+impl AppState {
+    /// Orders and events go to the database of the pool, events in the form of the pipeline.
+    #[must_use]
+    pub fn new(pool: Pool, pipeline: Pipeline) -> Self {
+        Self { pool, outbox: PgOutbox::new(pipeline) }
+    }
+}
+
+/// The service's routes. Every answer other than success is a problem document.
+pub fn app(state: AppState) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .merge(orders::routes())
+        .merge(received::routes())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(in_span))
+        .with_state(state)
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+async fn unknown_path() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method; Allow tells which it takes")
+}
+
+/// A database that stands still would hold requests for ever.
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| {
+        tracing::error!("request not finished in time");
+        let detail = "the request was not finished in time; what it was to store may be stored or not";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+    })
+}
+
+/// Gives what is logged for a request its method and path.
+async fn in_span(request: Request, next: Next) -> Response {
+    let span = tracing::info_span!("request", method = %request.method(), path = request.uri().path());
+    next.run(request).instrument(span).await
+}

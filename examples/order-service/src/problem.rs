@@ -1,0 +1,118 @@
+use std::error::Error;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use deadpool_postgres::PoolError;
+use serde::Serialize;
+
+use crate::database::below;
+use crate::error_chain::ErrorChain;
+
+/// An answer other than success: RFC 9457, `application/problem+json`.
+///
+/// Its cause is logged and never sent: what the database says is none of the client's business.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldError>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What is wrong with one part of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldError {
+    pub(crate) field: String,
+    pub(crate) detail: String,
+}
+
+impl FieldError {
+    pub(crate) fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: field.into(), detail: detail.into() }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    errors: &'a [FieldError],
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), errors: Vec::new(), cause: None }
+    }
+
+    /// A problem of fields, each of which is named.
+    pub(crate) fn of_fields(status: StatusCode, errors: Vec<FieldError>) -> Self {
+        let detail: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
+        Self { errors, ..Self::new(status, detail.join("; ")) }
+    }
+
+    /// A problem of one field.
+    pub(crate) fn of_field(status: StatusCode, field: &str, detail: impl Into<String>) -> Self {
+        Self::of_fields(status, vec![FieldError::new(field, detail)])
+    }
+
+    /// The store cannot be used just now.
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let detail = "the service cannot reach its store at the moment: try again later";
+        Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    /// A fault of this service.
+    pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let detail = "the service has failed at this request; it is in its log";
+        Self { cause: Some(cause.into()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
+    }
+
+    fn store(error: impl Into<Box<dyn Error + Send + Sync>>, is_transient: bool) -> Self {
+        if is_transient { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            tracing::error!(status = self.status.as_u16(), error = %ErrorChain::of(cause.as_ref()), "request failed");
+        }
+        let body = Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Unknown"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+impl From<PoolError> for Problem {
+    fn from(error: PoolError) -> Self {
+        Self::unavailable(below(error))
+    }
+}
+
+impl From<tokio_postgres::Error> for Problem {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // Connection, rollback, resources, operator intervention (PostgreSQL, appendix "Error Codes").
+        let is_transient = match error.code() {
+            Some(state) => state.code().get(..2).is_some_and(|class| ["08", "40", "53", "57"].contains(&class)),
+            None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
+        };
+        Self::store(error, is_transient)
+    }
+}
+
+impl From<outbox_core::Error> for Problem {
+    fn from(error: outbox_core::Error) -> Self {
+        let is_transient = error.is_transient();
+        Self::store(error, is_transient)
+    }
+}

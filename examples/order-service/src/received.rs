@@ -1,0 +1,83 @@
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use outbox_kafka_consumer::{HandlerResult, Received};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::app::AppState;
+use crate::events::OrderCreated;
+use crate::limit::Limit;
+use crate::problem::Problem;
+
+/// An event as the consumer got it.
+#[derive(Debug, Serialize)]
+struct ReceivedEvent {
+    event_id: Uuid,
+    event_type: String,
+    aggregate_id: String,
+    /// The text of the payload as it arrived: parsed and written again, large numbers would change.
+    payload: Box<RawValue>,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// From the event's creation until it was handled.
+    latency_ms: Option<i64>,
+}
+
+/// The consumer's handler: keeps the event, in the transaction that also moves the consumer's position.
+pub(crate) async fn record(tx: &deadpool_postgres::Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    // The same event may come as two records, and its id tells: doing nothing then makes redelivery harmless.
+    let sql = "INSERT INTO order_service.received_event
+                   (event_id, event_type, aggregate_id, payload, topic, partition, record_offset, created_at)
+               VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8)
+               ON CONFLICT (event_id) DO NOTHING";
+    let statement = tx.prepare_cached(sql).await?;
+    let (envelope, order) = (event.envelope(), event.event().order_id);
+    tx.execute(
+        &statement,
+        &[
+            &envelope.id,
+            &envelope.event_type.as_deref().unwrap_or_default(),
+            &envelope.aggregate_id.as_deref().unwrap_or_default(),
+            &envelope.payload.as_text().unwrap_or("null"),
+            &event.topic(),
+            &event.partition(),
+            &event.offset(),
+            &envelope.created_at,
+        ],
+    )
+    .await?;
+    tracing::info!(event = %envelope.id, order, topic = event.topic(), offset = event.offset(), "event received");
+    Ok(())
+}
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new().route("/received", get(list)).route("/received/", get(list))
+}
+
+async fn list(State(state): State<AppState>, Limit(limit): Limit) -> Result<Json<Vec<ReceivedEvent>>, Problem> {
+    let client = state.pool.get().await?;
+    let sql = "SELECT event_id, event_type, aggregate_id, payload::text, topic, partition, record_offset,
+                      round(extract(epoch FROM handled_at - created_at) * 1000)::bigint
+               FROM order_service.received_event ORDER BY handled_at DESC, event_id DESC LIMIT $1";
+    let statement = client.prepare_cached(sql).await?;
+    client.query(&statement, &[&limit]).await?.iter().map(ReceivedEvent::of).collect::<Result<_, _>>().map(Json)
+}
+
+impl ReceivedEvent {
+    fn of(row: &Row) -> Result<Self, Problem> {
+        Ok(Self {
+            event_id: row.try_get(0)?,
+            event_type: row.try_get(1)?,
+            aggregate_id: row.try_get(2)?,
+            payload: RawValue::from_string(row.try_get(3)?).map_err(Problem::internal)?,
+            topic: row.try_get(4)?,
+            partition: row.try_get(5)?,
+            offset: row.try_get(6)?,
+            latency_ms: row.try_get(7)?,
+        })
+    }
+}

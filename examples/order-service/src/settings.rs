@@ -1,0 +1,151 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Orders over HTTP; their events through the outbox, Debezium and Kafka; and a consumer of them.
+///
+/// POST /orders stores an order and its event OrderCreated in one transaction. Debezium reads the event from
+/// PostgreSQL's log and writes it to Kafka; the consumer in this program receives it, and GET /received shows it.
+///
+/// Run `order-service setup` once before the first start: it makes the tables, the publication and the replication
+/// slot. An event that commits before the slot exists would never be published, so the service does not start without.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "order-service", version, after_long_help = EXAMPLES)]
+#[non_exhaustive]
+pub struct Settings {
+    /// What to do; without it, serve
+    #[command(subcommand)]
+    pub task: Option<Task>,
+
+    /// The database, as postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    ///
+    /// Prefer the environment: arguments can be read by every user of the machine. Connections are not encrypted.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
+    pub database_url: Option<Secret>,
+
+    /// The connector's configuration, as Kafka Connect takes it
+    ///
+    /// Slot, publication and topics are read from this JSON file. Without it, the configuration that this program was
+    /// built with is used: deploy/outbox-connector.json.
+    #[arg(long, env = "CONNECTOR_CONFIG", global = true, value_name = "FILE")]
+    pub connector: Option<PathBuf>,
+
+    /// The form of the log, which goes to standard error; RUST_LOG chooses what is logged
+    #[arg(long, env = "LOG_FORMAT", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+
+    /// Kafka's brokers, as HOST:PORT, separated by commas
+    #[arg(
+        long,
+        env = "KAFKA_BROKERS",
+        value_delimiter = ',',
+        value_parser = broker,
+        default_value = "127.0.0.1:9092",
+        value_name = "BROKERS"
+    )]
+    pub kafka_brokers: Vec<String>,
+
+    /// Where to listen for HTTP
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// Which parts to run
+    #[arg(long, env = "MODE", value_enum, default_value_t)]
+    pub mode: Mode,
+
+    /// The group under which the consumer keeps its positions
+    #[arg(long, env = "CONSUMER_GROUP", default_value = "order-service", value_name = "NAME")]
+    pub group: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  export DATABASE_URL=postgres://postgres:postgres@127.0.0.1:5432/outbox_db
+  order-service setup
+  KAFKA_BROKERS=127.0.0.1:9092 order-service
+  curl -i 127.0.0.1:8000/orders -H 'content-type: application/json' \\
+       -d '{\"customer_id\":1,\"product_id\":101,\"quantity\":2}'
+  curl 127.0.0.1:8000/received";
+
+/// A task other than to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[non_exhaustive]
+pub enum Task {
+    /// Make the tables, the publication and the replication slot; harmless when repeated
+    ///
+    /// The role needs the right to create schemas in the database, to create publications, and REPLICATION. From the
+    /// moment that the slot exists, PostgreSQL keeps its log until the connector has read it: start the connector soon.
+    Setup,
+}
+
+/// Which parts of the service run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Mode {
+    /// The HTTP interface and the consumer
+    #[default]
+    All,
+    /// The HTTP interface alone
+    Api,
+    /// The consumer alone
+    Consumer,
+}
+
+impl Mode {
+    pub(crate) fn serves(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
+    pub(crate) fn consumes(self) -> bool {
+        matches!(self, Self::All | Self::Consumer)
+    }
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// An object of JSON on each line
+    Json,
+}
+
+/// A setting that is never shown. Every text is taken here and judged later: clap's own errors quote the value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+fn broker(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("its form is HOST:PORT"),
+    }
+}

@@ -1,0 +1,120 @@
+//! What must exist before the example can run.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use xtask::stack::{Stack, workspace};
+
+use crate::report;
+
+pub(crate) const PACKAGE: &str = "order-service";
+pub(crate) const CONNECTOR: &str = "outbox-connector";
+pub(crate) const DATABASE: &str = "outbox_db";
+/// What Kafka Connect's environment holds as the connector's password.
+const CONNECTOR_PASSWORD: &str = "outbox_connector";
+const START: Duration = Duration::from_secs(60);
+
+type Done = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Builds the example and tells where its program is.
+pub(crate) fn build() -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
+    report(&format!("building {PACKAGE}"));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let output = Command::new(cargo)
+        .args(["build", "--package", PACKAGE])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(workspace())
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{PACKAGE} does not build").into());
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .find_map(program)
+        .ok_or_else(|| format!("cargo did not tell where the program of {PACKAGE} is").into())
+}
+
+/// Runs the example's own `setup`: tables, publication and slot.
+pub(crate) fn create_tables(stack: &Stack, program: &Path) -> Done {
+    report("creating the tables, the publication and the slot (order-service setup)");
+    let mut setup = Command::new(program);
+    setup.arg("setup").env("DATABASE_URL", stack.database_url(DATABASE));
+    run(&mut setup, "order-service setup")
+}
+
+/// Creates the role that Debezium connects as.
+pub(crate) fn create_connector_role(stack: &Stack) -> Done {
+    report("creating the connector's role (psql -f deploy/connector-role.sql)");
+    let beside_postgres = stack.postgres_programs().join("psql");
+    let program = if beside_postgres.is_file() { beside_postgres } else { PathBuf::from("psql") };
+    let mut psql = Command::new(program);
+    psql.args(["-X", "-q", "-h", stack.postgres_host()])
+        .args(["-p", &stack.postgres_port().to_string()])
+        .args(["-U", "postgres", "-d", DATABASE])
+        .args(["-v", "ON_ERROR_STOP=1"])
+        .args(["-v", &format!("password={CONNECTOR_PASSWORD}")])
+        .arg("-f")
+        .arg(workspace().join("deploy/connector-role.sql"))
+        .env("PGPASSWORD", "postgres");
+    run(&mut psql, "psql (Debian: `apt-get install postgresql-client`)")
+}
+
+/// Gives Kafka Connect the connector's configuration.
+pub(crate) fn create_connector(stack: &Stack) -> Done {
+    let path = workspace().join("deploy/outbox-connector.json");
+    report(&format!("configuring the connector (PUT /connectors/{CONNECTOR}/config)"));
+    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let config: Value =
+        serde_json::from_str(&text).map_err(|error| format!("{} is not JSON: {error}", path.display()))?;
+    let connect = stack.connect_rest();
+    // Of an earlier trial; the same configuration once more would not restart its tasks.
+    if connect.wait_running(CONNECTOR, Duration::ZERO).is_err() {
+        connect.delete(CONNECTOR)?;
+    }
+    connect.put_config(CONNECTOR, &config)?;
+    connect.wait_running(CONNECTOR, START)?;
+    Ok(())
+}
+
+/// The program that a line of cargo's messages names, if it is the example's.
+fn program(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_ours = message.pointer("/target/name")?.as_str()? == PACKAGE;
+    let program = message.get("executable")?.as_str()?;
+    is_ours.then(|| PathBuf::from(program))
+}
+
+fn run(command: &mut Command, what: &str) -> Done {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {what}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} ended with {}:\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_read_from_cargos_messages() {
+        let ours = r#"{"reason":"compiler-artifact","target":{"name":"order-service"},
+                       "executable":"/t/order-service"}"#;
+        assert_eq!(program(ours), Some(PathBuf::from("/t/order-service")));
+        let library = r#"{"target":{"name":"serde"},"executable":null}"#;
+        assert_eq!(program(library), None);
+        assert_eq!(program("{\"reason\":\"build-finished\"}"), None);
+    }
+}

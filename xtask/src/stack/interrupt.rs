@@ -1,0 +1,28 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::StackError;
+
+/// A request to give up, looked at wherever something is waited for.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// An interrupt that is raised when `flag` becomes true, for example by a signal.
+    pub fn new(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+
+    /// Whether to give up.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error once it is raised.
+    pub fn check(&self) -> Result<(), StackError> {
+        if self.is_raised() {
+            return Err(StackError::new("interrupted"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::error::StackError;
+use super::options::StackOptions;
+use super::paths::{self, create};
+use super::ports::Ports;
+use super::process::{Launch, base_environment};
+use super::properties;
+use super::provision::{Programs, Task};
+use super::readiness::Probed;
+use super::service::Service;
+
+/// 16 bytes in the URL-safe base64 that Kafka's cluster ids have.
+const CLUSTER_ID: &str = "b3V0Ym94LXN0YWNrLWRldg";
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Writes the configuration, and formats the storage unless that was done.
+pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs) -> Result<Launch, StackError> {
+    let home = options.paths.home(Service::Kafka);
+    let data = home.join("data");
+    create(&data)?;
+    let config = home.join("server.properties");
+    paths::write(&config, &server_properties(ports, &data))?;
+    if !data.join("meta.properties").exists() {
+        (options.report)("formatting Kafka's storage");
+        let mut format = Command::new(&programs.java);
+        format
+            .arg("-cp")
+            .arg(class_path(programs))
+            .args(["kafka.tools.StorageTool", "format", "--ignore-formatted"])
+            .args(["-t", CLUSTER_ID, "-c"])
+            .arg(&config)
+            .current_dir(&home)
+            .env_clear()
+            .envs(base_environment());
+        Task::of(options).run("format Kafka's storage", format)?;
+    }
+    let mut args = jvm_args(programs, "-Xmx512m");
+    args.push("kafka.Kafka".to_owned());
+    args.push(config.display().to_string());
+    Ok(Launch {
+        program: programs.java.clone(),
+        args,
+        env: base_environment(),
+        directory: home,
+        account: None,
+        log: options.paths.log(Service::Kafka),
+    })
+}
+
+/// Asks for the cluster's metadata: a node that has joined its own cluster names itself.
+pub(crate) fn probe(port: u16) -> Probed {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(&METADATA_REQUEST)?;
+    // Length, correlation id, number of brokers.
+    let mut response = [0; 12];
+    stream.read_exact(&mut response)?;
+    let [_, _, _, _, correlation @ .., a, b, c, d] = response;
+    if correlation != CORRELATION {
+        return Err(io::Error::other("the answer is not one of Kafka's").into());
+    }
+    if i32::from_be_bytes([a, b, c, d]) < 1 {
+        return Err(io::Error::other("the broker has not joined its cluster yet").into());
+    }
+    Ok(())
+}
+
+const CORRELATION: [u8; 4] = *b"wait";
+
+/// Metadata, version 1, for no topic.
+const METADATA_REQUEST: [u8; 18] = [
+    0, 0, 0, 14, // length
+    0, 3, // Metadata
+    0, 1, // version
+    b'w', b'a', b'i', b't', // correlation id
+    0xff, 0xff, // no client id
+    0, 0, 0, 0, // no topics
+];
+
+/// What every JVM here gets: its heap, its classes, and a log that tells times.
+pub(crate) fn jvm_args(programs: &Programs, heap: &str) -> Vec<String> {
+    let logging = "-Dorg.slf4j.simpleLogger";
+    vec![
+        heap.to_owned(),
+        "-Djava.awt.headless=true".to_owned(),
+        format!("{logging}.defaultLogLevel=info"),
+        format!("{logging}.showDateTime=true"),
+        format!("{logging}.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS"),
+        format!("{logging}.showThreadName=false"),
+        "-cp".to_owned(),
+        class_path(programs),
+    ]
+}
+
+fn class_path(programs: &Programs) -> String {
+    programs.kafka.join("*").display().to_string()
+}
+
+fn server_properties(ports: &Ports, data: &Path) -> String {
+    let Ports { kafka, controller, .. } = ports;
+    let one = || "1".to_owned();
+    let three = || "3".to_owned();
+    properties::render(&[
+        ("process.roles", "broker,controller".to_owned()),
+        ("node.id", one()),
+        // Not kept in the storage, so that the port may change between two starts.
+        ("controller.quorum.voters", format!("1@127.0.0.1:{controller}")),
+        ("controller.listener.names", "CONTROLLER".to_owned()),
+        ("listeners", format!("PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller}")),
+        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{kafka}")),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
+        ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
+        ("log.dirs", data.display().to_string()),
+        ("auto.create.topics.enable", "true".to_owned()),
+        ("num.partitions", three()),
+        // A broker that comes back after a crash waits for the end of its former session.
+        ("broker.session.timeout.ms", "4000".to_owned()),
+        ("broker.heartbeat.interval.ms", "500".to_owned()),
+        ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        ("offsets.topic.num.partitions", three()),
+        ("offsets.topic.replication.factor", one()),
+        ("transaction.state.log.num.partitions", three()),
+        ("transaction.state.log.replication.factor", one()),
+        ("transaction.state.log.min.isr", one()),
+        ("share.coordinator.state.topic.num.partitions", three()),
+        ("share.coordinator.state.topic.replication.factor", one()),
+        ("share.coordinator.state.topic.min.isr", one()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_listens_on_this_machine_only() {
+        let ports = Ports { postgres: 1, kafka: 2, controller: 3, connect: 4 };
+        let rendered = server_properties(&ports, Path::new("/data"));
+        assert!(rendered.contains("\nlisteners=PLAINTEXT://127.0.0.1:2,CONTROLLER://127.0.0.1:3\n"));
+        assert!(rendered.contains("\nlog.dirs=/data\n"));
+    }
+
+    #[test]
+    fn the_request_has_the_length_and_the_id_that_it_claims() {
+        let [a, b, c, d, rest @ ..] = METADATA_REQUEST;
+        assert_eq!(usize::try_from(i32::from_be_bytes([a, b, c, d])).unwrap(), rest.len());
+        assert_eq!(rest[4..8], CORRELATION);
+    }
+}

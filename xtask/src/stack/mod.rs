@@ -1,0 +1,208 @@
+//! A running set of PostgreSQL, Kafka and Kafka Connect with Debezium.
+
+mod account;
+mod connect;
+mod connect_rest;
+mod error;
+mod http;
+mod interrupt;
+mod kafka;
+mod lifecycle;
+mod log;
+mod options;
+mod paths;
+mod ports;
+mod postgres;
+mod process;
+mod properties;
+mod provision;
+mod readiness;
+mod service;
+mod sql;
+mod state;
+mod status;
+mod test_database;
+mod up;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::connect_rest::ConnectRest;
+pub use self::error::StackError;
+pub use self::interrupt::Interrupt;
+pub use self::log::tail as log_tail;
+pub use self::options::StackOptions;
+pub use self::paths::workspace;
+pub use self::ports::free_port;
+pub use self::service::Service;
+pub use self::state::lock_file;
+use self::state::{Locked, State, StateFile};
+pub use self::status::{Condition, ServiceStatus};
+pub use self::test_database::TestDatabase;
+
+/// The variable that names the state file of the stack to use.
+pub const STACK_VARIABLE: &str = "OUTBOX_STACK";
+
+/// How long a server that is started again may take to answer.
+const START: Duration = Duration::from_secs(120);
+
+/// A stack that was brought up.
+///
+/// The value only knows where everything is. Dropping it stops nothing, and several processes
+/// may use the same stack: what they do to its servers is noted in its state file, in turn.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    file: StateFile,
+    state: State,
+}
+
+impl Stack {
+    /// The stack that the variable `OUTBOX_STACK` names, else the workspace's development stack.
+    ///
+    /// It is not checked whether its servers answer: a test may have stopped one on purpose.
+    pub fn connect() -> Result<Self, StackError> {
+        let path = match std::env::var_os(STACK_VARIABLE) {
+            Some(path) => PathBuf::from(path),
+            None => StackOptions::development().state_file(),
+        };
+        let file = StateFile::at(path);
+        let Some(state) = file.load()? else {
+            return Err(StackError::new(format!(
+                "no servers: there is no {}; run the tests by `cargo xtask test`, or start \
+                 servers with `cargo xtask stack up`",
+                file.path().display()
+            )));
+        };
+        for service in Service::ALL {
+            state.service(service)?;
+        }
+        Ok(Self { file, state })
+    }
+
+    /// Brings a stack up: gets what is missing, starts what does not run, waits until all answer.
+    pub fn up(options: &StackOptions) -> Result<Self, StackError> {
+        Ok(Self { state: up::up(options)?, file: StateFile::at(options.state_file()) })
+    }
+
+    /// Stops all servers of a stack, and removes its data if `purge` is set; false if there was
+    /// nothing to stop.
+    pub fn down(options: &StackOptions, purge: bool) -> Result<bool, StackError> {
+        up::down(options, purge)
+    }
+
+    /// The superuser's connection to the database `postgres`.
+    pub fn postgres_url(&self) -> String {
+        self.database_url("postgres")
+    }
+
+    /// The superuser's connection to a database.
+    pub fn database_url(&self, database: &str) -> String {
+        postgres::url(self.postgres_port(), database)
+    }
+
+    /// The address that PostgreSQL listens on.
+    pub fn postgres_host(&self) -> &'static str {
+        "127.0.0.1"
+    }
+
+    /// The port that PostgreSQL listens on.
+    pub fn postgres_port(&self) -> u16 {
+        self.state.ports.postgres
+    }
+
+    /// The directory of PostgreSQL's programs; a downloaded PostgreSQL has no `psql` there.
+    pub fn postgres_programs(&self) -> &Path {
+        &self.state.postgres_programs
+    }
+
+    /// Kafka's address, for `bootstrap.servers`.
+    pub fn kafka_bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.state.ports.kafka)
+    }
+
+    /// The base of Kafka Connect's REST API.
+    pub fn connect_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.state.ports.connect)
+    }
+
+    /// A client for Kafka Connect's REST API.
+    pub fn connect_rest(&self) -> ConnectRest {
+        ConnectRest::new(self.connect_url())
+    }
+
+    /// Each server's condition now.
+    pub fn status(&self) -> Result<Vec<ServiceStatus>, StackError> {
+        Ok(status::of(&self.current()?))
+    }
+
+    /// The file that a server logs to.
+    pub fn log(&self, service: Service) -> Result<PathBuf, StackError> {
+        Ok(self.state.service(service)?.launch.log.clone())
+    }
+
+    /// A server's process, if it runs.
+    pub fn pid(&self, service: Service) -> Result<Option<u32>, StackError> {
+        Ok(self.current()?.running(service).map(|process| process.pid))
+    }
+
+    /// Ends a server in the orderly way; one that does not run is stopped already.
+    pub fn stop(&self, service: Service) -> Result<(), StackError> {
+        self.end(service, lifecycle::stop)
+    }
+
+    /// Ends a server at once, with SIGKILL to it and to its children.
+    pub fn kill(&self, service: Service) -> Result<(), StackError> {
+        self.end(service, lifecycle::kill)
+    }
+
+    /// Starts a server as it was started before, unless it runs, and waits until it answers.
+    ///
+    /// It outlives the calling process, whatever that does.
+    pub fn start(&self, service: Service) -> Result<(), StackError> {
+        let (started, state) = {
+            let locked = self.lock()?;
+            let mut state = self.loaded(&locked)?;
+            (lifecycle::spawn(&locked, &mut state, service)?, state)
+        };
+        lifecycle::await_ready(&state, service, &started, START, &Interrupt::default())
+    }
+
+    /// Lets a server stand still: it keeps its connections and answers nothing.
+    pub fn pause(&self, service: Service) -> Result<(), StackError> {
+        lifecycle::pause(&self.current()?, service)
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self, service: Service) -> Result<(), StackError> {
+        lifecycle::resume(&self.current()?, service)
+    }
+
+    fn end(&self, service: Service, end: fn(&State, Service) -> Result<(), StackError>) -> Result<(), StackError> {
+        let locked = self.lock()?;
+        let mut state = self.loaded(&locked)?;
+        end(&state, service)?;
+        if let Some(known) = state.services.get_mut(&service) {
+            known.process = None;
+        }
+        locked.save(&state)
+    }
+
+    fn lock(&self) -> Result<Locked<'_>, StackError> {
+        self.file.lock(&Interrupt::default(), |_| {})
+    }
+
+    fn loaded(&self, locked: &Locked<'_>) -> Result<State, StackError> {
+        locked.load()?.ok_or_else(|| self.gone())
+    }
+
+    fn current(&self) -> Result<State, StackError> {
+        self.file.load()?.ok_or_else(|| self.gone())
+    }
+
+    fn gone(&self) -> StackError {
+        StackError::new(format!(
+            "the stack of {} was brought down meanwhile; run `cargo xtask stack up`",
+            self.file.path().display()
+        ))
+    }
+}

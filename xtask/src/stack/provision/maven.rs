@@ -1,0 +1,208 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::debian::Debian;
+use super::java::Java;
+use super::on_path;
+use super::task::Task;
+use crate::stack::error::StackError;
+use crate::stack::paths;
+
+const KAFKA: &str = "4.3.1";
+const DEBEZIUM: &str = "3.7.0.Final";
+const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
+
+/// Jars that Kafka Connect shares with its plugins; a plugin's own copies would clash.
+const SHARED_WITH_PLUGINS: &str = "kafka-clients,connect-api,slf4j-api,lz4-java,snappy-java,\
+                                   zstd-jni,jakarta.ws.rs-api";
+
+struct Artifact {
+    group: &'static str,
+    name: &'static str,
+    version: &'static str,
+}
+
+/// The directory of the jars of Kafka and Kafka Connect.
+pub(crate) fn kafka(task: &Task<'_>, debian: Option<&Debian>, dist: &Path, java: &Java) -> Result<PathBuf, StackError> {
+    let artifact = |group, name, version| Artifact { group, name, version };
+    let artifacts = [
+        artifact("org.apache.kafka", "kafka_2.13", KAFKA),
+        artifact("org.apache.kafka", "connect-runtime", KAFKA),
+        artifact("org.apache.kafka", "connect-json", KAFKA),
+        // Without it, nothing is logged.
+        artifact("org.slf4j", "slf4j-simple", "1.7.36"),
+    ];
+    let directory = dist.join(format!("kafka-{KAFKA}"));
+    once(&directory, |partial| {
+        task.report(&format!("getting Kafka and Kafka Connect {KAFKA} (mvn)"));
+        let maven = Maven::find_or_install(task, debian, java)?;
+        maven.copy(task, &artifacts, "", partial, partial)
+    })?;
+    Ok(directory)
+}
+
+/// The plugin directory that holds Debezium's connector.
+pub(crate) fn debezium(
+    task: &Task<'_>,
+    debian: Option<&Debian>,
+    dist: &Path,
+    java: &Java,
+) -> Result<PathBuf, StackError> {
+    let connector = Artifact { group: "io.debezium", name: "debezium-connector-postgres", version: DEBEZIUM };
+    let directory = dist.join(format!("debezium-{DEBEZIUM}"));
+    once(&directory, |partial| {
+        task.report(&format!("getting Debezium's PostgreSQL connector {DEBEZIUM} (mvn)"));
+        let maven = Maven::find_or_install(task, debian, java)?;
+        let jars = partial.join(connector.name);
+        maven.copy(task, &[connector], SHARED_WITH_PLUGINS, partial, &jars)
+    })?;
+    Ok(directory)
+}
+
+/// Fills a directory unless that was done before; a half-filled one is never seen.
+pub(crate) fn once(directory: &Path, fill: impl FnOnce(&Path) -> Result<(), StackError>) -> Result<(), StackError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let mut partial = directory.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    if partial.exists() {
+        fs::remove_dir_all(&partial).map_err(StackError::file("remove", &partial))?;
+    }
+    paths::create(&partial)?;
+    fill(&partial)?;
+    fs::rename(&partial, directory).map_err(StackError::file("rename", &partial))
+}
+
+#[derive(Debug)]
+pub(crate) struct Maven<'a> {
+    program: PathBuf,
+    java: &'a Java,
+}
+
+impl<'a> Maven<'a> {
+    pub(crate) fn find_or_install(
+        task: &Task<'_>,
+        debian: Option<&Debian>,
+        java: &'a Java,
+    ) -> Result<Self, StackError> {
+        if on_path("mvn").is_none()
+            && let Some(debian) = debian
+        {
+            debian.install(task, &["maven"])?;
+        }
+        let program = on_path("mvn").ok_or_else(|| {
+            StackError::new(
+                "no `mvn` in PATH, which gets Kafka and Debezium; install Maven (Debian: \
+                 `apt-get install maven`, macOS: `brew install maven`)",
+            )
+        })?;
+        Ok(Self { program, java })
+    }
+
+    /// Unpacks one artifact's archive.
+    pub(crate) fn unpack(&self, task: &Task<'_>, artifact: &str, into: &Path) -> Result<(), StackError> {
+        task.run_patiently(&format!("get {artifact}"), |attempt| {
+            let mut command = self.command(attempt, "unpack");
+            command
+                .current_dir(into)
+                .arg(format!("-Dartifact={artifact}"))
+                .arg(format!("-DoutputDirectory={}", into.display()));
+            command
+        })
+    }
+
+    /// Copies the jars of the artifacts and of all that they need.
+    fn copy(
+        &self,
+        task: &Task<'_>,
+        artifacts: &[Artifact],
+        without: &str,
+        project: &Path,
+        into: &Path,
+    ) -> Result<(), StackError> {
+        let pom = project.join("pom.xml");
+        paths::write(&pom, &render(artifacts))?;
+        let names: Vec<&str> = artifacts.iter().map(|artifact| artifact.name).collect();
+        task.run_patiently(&format!("get {}", names.join(", ")), |attempt| {
+            let mut command = self.command(attempt, "copy-dependencies");
+            command
+                .current_dir(project)
+                .arg("-f")
+                .arg(&pom)
+                .arg("-DincludeScope=runtime")
+                .arg(format!("-DexcludeArtifactIds={without}"))
+                .arg(format!("-DoutputDirectory={}", into.display()));
+            command
+        })
+    }
+
+    fn command(&self, attempt: u32, goal: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["-q", "-B", "-Dstyle.color=never"]).arg(format!("{PLUGIN}:{goal}"));
+        if attempt > 1 {
+            // Maven remembers what it could not get and would not try again.
+            command.arg("-U");
+        }
+        if let Some(home) = &self.java.home {
+            command.env("JAVA_HOME", home);
+        }
+        command
+    }
+}
+
+fn render(artifacts: &[Artifact]) -> String {
+    let mut dependencies = String::new();
+    for artifact in artifacts {
+        let Artifact { group, name, version } = artifact;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            dependencies,
+            "    <dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>\
+             <version>{version}</version></dependency>"
+        );
+    }
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\">\n  \
+         <modelVersion>4.0.0</modelVersion>\n  \
+         <groupId>outbox</groupId>\n  <artifactId>stack</artifactId>\n  <version>1</version>\n  \
+         <packaging>pom</packaging>\n  \
+         <dependencies>\n{dependencies}  </dependencies>\n</project>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pom_names_each_artifact() {
+        let pom = render(&[Artifact { group: "g", name: "n", version: "1" }]);
+        assert_eq!(pom.matches("<dependency>").count(), 1);
+        assert!(pom.contains("<groupId>g</groupId><artifactId>n</artifactId><version>1</version></dependency>"));
+    }
+
+    #[test]
+    fn an_aborted_download_is_begun_anew() {
+        let root = std::env::temp_dir().join(format!("outbox-once-{}", std::process::id()));
+        let directory = root.join("kafka-1.2");
+        let broken = once(&directory, |partial| {
+            fs::write(partial.join("half.jar"), "").unwrap();
+            Err(StackError::new("aborted"))
+        });
+        assert!(broken.is_err());
+        assert!(!directory.exists());
+        once(&directory, |partial| {
+            assert!(!partial.join("half.jar").exists());
+            fs::write(partial.join("whole.jar"), "").unwrap();
+            Ok(())
+        })
+        .unwrap();
+        once(&directory, |_| panic!("it is there already")).unwrap();
+        assert!(directory.join("whole.jar").exists());
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

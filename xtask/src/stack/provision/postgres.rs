@@ -1,0 +1,166 @@
+use std::env::consts::{ARCH, OS};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::debian::Debian;
+use super::java::Java;
+use super::maven::{Maven, once};
+use super::on_path;
+use super::task::Task;
+use crate::stack::account::Account;
+use crate::stack::error::StackError;
+use crate::stack::options::StackOptions;
+use crate::stack::paths;
+
+const OLDEST: u32 = 14;
+const FROM_MAVEN: &str = "18.6.0";
+
+/// Directories that installations use, besides those in `PATH`; `*` is any version.
+const INSTALLED: [&str; 7] = [
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/usr/local/pgsql/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+    "/opt/homebrew/bin",
+    "/usr/local/opt/postgresql@*/bin",
+    "/Library/PostgreSQL/*/bin",
+];
+
+/// The directory of PostgreSQL's programs: the newest one installed, else a downloaded one.
+pub(crate) fn find_or_get(
+    task: &Task<'_>,
+    debian: Option<&Debian>,
+    options: &StackOptions,
+    account: Option<&Account>,
+    java: &Java,
+) -> Result<PathBuf, StackError> {
+    if let Some(found) = newest_installed() {
+        return Ok(found);
+    }
+    if let Some(debian) = debian {
+        debian.install(task, &["postgresql"])?;
+        if let Some(found) = newest_installed() {
+            return Ok(found);
+        }
+    }
+    let directory = options.paths.reachable(&options.paths.dist().join("postgresql"), account)?.join(FROM_MAVEN);
+    once(&directory, |partial| {
+        download(task, debian, java, partial)?;
+        match account {
+            Some(account) => account.own(partial),
+            None => Ok(()),
+        }
+    })?;
+    Ok(directory.join("bin"))
+}
+
+/// The major version of the PostgreSQL in a directory, if it is one.
+pub(crate) fn major_version(programs: &Path) -> Option<u32> {
+    if !programs.join("initdb").is_file() {
+        return None;
+    }
+    let output = Command::new(programs.join("postgres")).arg("--version").output().ok()?;
+    major(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn newest_installed() -> Option<PathBuf> {
+    let in_path = on_path("postgres").and_then(|program| Some(program.parent()?.to_path_buf()));
+    in_path
+        .into_iter()
+        .chain(told_by_pg_config())
+        .chain(INSTALLED.iter().flat_map(|pattern| expand(pattern)))
+        .filter_map(|directory| Some((major_version(&directory)?, directory)))
+        .filter(|(version, _)| *version >= OLDEST)
+        .max_by_key(|(version, _)| *version)
+        .map(|(_, directory)| directory)
+}
+
+fn told_by_pg_config() -> Option<PathBuf> {
+    let output = Command::new(on_path("pg_config")?).arg("--bindir").output().ok()?;
+    let directory = String::from_utf8(output.stdout).ok()?;
+    Some(PathBuf::from(directory.trim()))
+}
+
+/// The existing directories that a pattern with at most one `*` stands for.
+fn expand(pattern: &str) -> Vec<PathBuf> {
+    let Some((before, after)) = pattern.split_once('*') else {
+        return vec![PathBuf::from(pattern)];
+    };
+    let Some((parent, prefix)) = before.rsplit_once('/') else {
+        return Vec::new();
+    };
+    let Ok(entries) = fs::read_dir(parent) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        .map(|entry| entry.path().join(after.trim_start_matches('/')))
+        .collect()
+}
+
+fn major(version: &str) -> Option<u32> {
+    // "postgres (PostgreSQL) 15.18 (Debian …)", "postgres (PostgreSQL) 19beta1"
+    let (_, number) = version.split_once(") ")?;
+    let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    number.get(..digits)?.parse().ok()
+}
+
+fn download(task: &Task<'_>, debian: Option<&Debian>, java: &Java, directory: &Path) -> Result<(), StackError> {
+    let platform = match (OS, ARCH) {
+        ("linux", "x86_64") => "linux-amd64",
+        ("linux", "aarch64") => "linux-arm64v8",
+        ("macos", "x86_64") => "darwin-amd64",
+        ("macos", "aarch64") => "darwin-arm64v8",
+        _ => {
+            return Err(StackError::new(format!(
+                "no PostgreSQL of version {OLDEST} or newer is installed, and there is none to \
+                 download for {OS} on {ARCH}; install it so that `postgres` and `initdb` are in \
+                 PATH"
+            )));
+        }
+    };
+    task.report(&format!("getting PostgreSQL {FROM_MAVEN} (mvn)"));
+    let archive = directory.join("archive");
+    paths::create(&archive)?;
+    Maven::find_or_install(task, debian, java)?.unpack(
+        task,
+        &format!("io.zonky.test.postgres:embedded-postgres-binaries-{platform}:{FROM_MAVEN}"),
+        &archive,
+    )?;
+    let packed = fs::read_dir(&archive)
+        .map_err(StackError::file("read", &archive))?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "txz"))
+        .ok_or_else(|| {
+            StackError::new(format!("the archive of PostgreSQL in {} has no .txz file", archive.display()))
+        })?;
+    let mut tar = Command::new("tar");
+    tar.args(["--no-same-owner", "-xJf"]).arg(&packed).arg("-C").arg(directory);
+    task.run("unpack PostgreSQL (tar needs `xz` for it)", tar)?;
+    fs::remove_dir_all(&archive).map_err(StackError::file("remove", &archive))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_read_from_what_postgres_prints() {
+        assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
+        assert_eq!(major("postgres (PostgreSQL) 19beta1\n"), Some(19));
+        assert_eq!(major("something else"), None);
+    }
+
+    #[test]
+    fn a_pattern_stands_for_what_exists() {
+        let root = std::env::temp_dir().join(format!("outbox-expand-{}", std::process::id()));
+        fs::create_dir_all(root.join("pg-15")).unwrap();
+        fs::create_dir_all(root.join("other")).unwrap();
+        let pattern = format!("{}/pg-*/bin", root.display());
+        assert_eq!(expand(&pattern), [root.join("pg-15/bin")]);
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

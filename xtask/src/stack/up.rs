@@ -1,0 +1,134 @@
+//! Bringing a whole stack up and down.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::account::Account;
+use super::error::StackError;
+use super::lifecycle::{self, Started};
+use super::options::StackOptions;
+use super::paths;
+use super::ports::{self, Ports};
+use super::provision::Programs;
+use super::service::Service;
+use super::state::{Locked, ServiceState, State, StateFile};
+use super::{connect, kafka, postgres};
+
+/// Starts what does not run, and waits until all of it answers.
+pub(crate) fn up(options: &StackOptions) -> Result<State, StackError> {
+    paths::create(&options.paths.logs())?;
+    let file = StateFile::at(options.paths.state());
+    let locked = file.lock(&options.interrupt, options.report)?;
+    let known = match locked.load()? {
+        Some(state) if is_up(&state) => {
+            (options.report)("already up");
+            return Ok(state);
+        }
+        known => known,
+    };
+    let mut state = prepare(options, known)?;
+    locked.save(&state)?;
+    let postgres = spawn(options, &locked, &mut state, Service::Postgres)?;
+    let kafka = spawn(options, &locked, &mut state, Service::Kafka)?;
+    await_ready(options, &state, Service::Postgres, &postgres)?;
+    postgres::create_database(state.ports.postgres)?;
+    await_ready(options, &state, Service::Kafka, &kafka)?;
+    let connect = spawn(options, &locked, &mut state, Service::Connect)?;
+    await_ready(options, &state, Service::Connect, &connect)?;
+    Ok(state)
+}
+
+/// Stops what runs; false if there was nothing to stop.
+pub(crate) fn down(options: &StackOptions, purge: bool) -> Result<bool, StackError> {
+    let root = options.paths.root();
+    if !root.exists() {
+        return Ok(false);
+    }
+    let file = StateFile::at(options.paths.state());
+    let locked = file.lock(&options.interrupt, options.report)?;
+    let state = locked.load()?;
+    if let Some(state) = &state {
+        for service in Service::ALL.iter().rev() {
+            if state.running(*service).is_some() {
+                (options.report)(&format!("stopping {service}"));
+            }
+            lifecycle::stop(state, *service)?;
+        }
+        locked.remove()?;
+    }
+    if purge {
+        options.paths.purge()?;
+    }
+    Ok(state.is_some())
+}
+
+fn is_up(state: &State) -> bool {
+    Service::ALL.iter().all(|service| state.running(*service).is_some() && lifecycle::probe(state, *service).is_ok())
+}
+
+/// Gets the programs, and writes the configurations of the servers that do not run.
+fn prepare(options: &StackOptions, known: Option<State>) -> Result<State, StackError> {
+    let account = Account::for_postgres()?;
+    let programs = Programs::provide(options, account.as_ref())?;
+    let ports = choose_ports(options, known.as_ref())?;
+    let launches = [
+        (Service::Postgres, postgres::prepare(options, &ports, &programs, account.as_ref())?),
+        (Service::Kafka, kafka::prepare(options, &ports, &programs)?),
+        (Service::Connect, connect::prepare(options, &ports, &programs)?),
+    ];
+    let mut services = known.map_or_else(BTreeMap::new, |state| state.services);
+    for (service, launch) in launches {
+        let process = services
+            .remove(&service)
+            .and_then(|service: ServiceState| service.process)
+            .filter(|process| process.is_alive());
+        services.insert(service, ServiceState { process, launch });
+    }
+    Ok(State { ports, postgres_programs: programs.postgres, services })
+}
+
+/// A stack that partly runs keeps its ports, for its parts know each other by them.
+fn choose_ports(options: &StackOptions, known: Option<&State>) -> Result<Ports, StackError> {
+    let Some(state) = known else {
+        return Ports::choose(options.ports, options.report);
+    };
+    let (running, ended): (Vec<Service>, Vec<Service>) =
+        Service::ALL.iter().partition(|service| state.running(**service).is_some());
+    if running.is_empty() {
+        return Ports::choose(state.ports, options.report);
+    }
+    for service in ended {
+        let mut needed = vec![state.port(service)];
+        if service == Service::Kafka {
+            needed.push(state.ports.controller);
+        }
+        if let Some(port) = needed.into_iter().find(|port| !ports::is_free(*port)) {
+            return Err(StackError::new(format!(
+                "{service} has ended and its port {port} is now used by another program; end \
+                 that one, or run `cargo xtask stack down` and `cargo xtask stack up` for new ports"
+            )));
+        }
+    }
+    Ok(state.ports)
+}
+
+fn spawn(
+    options: &StackOptions,
+    locked: &Locked<'_>,
+    state: &mut State,
+    service: Service,
+) -> Result<Started, StackError> {
+    options.interrupt.check()?;
+    if state.running(service).is_none() {
+        (options.report)(&format!("starting {service} on 127.0.0.1:{}", state.port(service)));
+    }
+    lifecycle::spawn(locked, state, service)
+}
+
+fn await_ready(options: &StackOptions, state: &State, service: Service, started: &Started) -> Result<(), StackError> {
+    let begin = Instant::now();
+    (options.report)(&format!("waiting for {service} to answer"));
+    lifecycle::await_ready(state, service, started, options.timeout, &options.interrupt)?;
+    (options.report)(&format!("{service} answers after {:.1} s", begin.elapsed().as_secs_f64()));
+    Ok(())
+}
