@@ -1,0 +1,35 @@
+//! Dependencies between the workspace's crates point one way.
+#![allow(missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What each crate may depend on. Tests may use xtask, which is no dependency of any crate's users.
+const ALLOWED: [(&str, &[&str]); 5] = [
+    ("outbox-core", &[]),
+    ("outbox-pg", &["outbox-core"]),
+    ("outbox-kafka-consumer", &["outbox-core", "outbox-pg"]),
+    ("order-service", &["outbox-core", "outbox-pg", "outbox-kafka-consumer"]),
+    ("xtask", &[]),
+];
+
+#[test]
+fn dependencies_point_one_way() {
+    let arguments = ["metadata", "--format-version=1", "--no-deps", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages: BTreeMap<&str, &Value> =
+        metadata["packages"].as_array().unwrap().iter().map(|package| (package["name"].as_str().unwrap(), package)).collect();
+    let known: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    assert!(packages.keys().copied().eq(known.iter().copied()), "say here what {:?} may depend on", packages.keys());
+    for (name, allowed) in ALLOWED {
+        for dependency in packages[name]["dependencies"].as_array().unwrap() {
+            let (to, kind) = (dependency["name"].as_str().unwrap(), dependency["kind"].as_str());
+            let is_allowed = allowed.contains(&to) || (kind == Some("dev") && to == "xtask");
+            assert!(!packages.contains_key(to) || is_allowed, "{name} must not depend on {to}");
+        }
+    }
+}
