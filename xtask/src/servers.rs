@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use xtask::stack::{Condition, Interrupt, ServiceStatus, Stack, StackOptions};
+use xtask::stack::{Condition, Data, Interrupt, ServiceStatus, Stack, StackOptions};
 
 use crate::{Outcome, report};
 
@@ -47,7 +47,7 @@ impl StackTask {
                 }
             }),
             Self::Status => status(),
-            Self::Down { purge } => down(&options, purge),
+            Self::Down { purge } => down(&options, if purge { Data::Remove } else { Data::Keep }),
         }
     }
 }
@@ -89,13 +89,13 @@ fn status() -> Outcome {
     Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn down(options: &StackOptions, purge: bool) -> Outcome {
-    let stopped = Stack::down(options, purge)?;
-    report(match (stopped, purge) {
-        (true, false) => "all stopped; the data is kept",
-        (true, true) => "all stopped, the data is removed",
-        (false, false) => "there is nothing to stop",
-        (false, true) => "there was nothing to stop; the data is removed",
+fn down(options: &StackOptions, data: Data) -> Outcome {
+    let stopped = Stack::down(options, data)?;
+    report(match (stopped, data) {
+        (true, Data::Keep) => "all stopped; the data is kept",
+        (true, _) => "all stopped, the data is removed",
+        (false, Data::Keep) => "there is nothing to stop",
+        (false, _) => "there was nothing to stop; the data is removed",
     });
     Ok(ExitCode::SUCCESS)
 }

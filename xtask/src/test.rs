@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clap::Args;
-use xtask::stack::{Interrupt, STACK_VARIABLE, Service, Stack, StackOptions, lock_file, log_tail, workspace};
+use xtask::stack::{Data, Interrupt, STACK_VARIABLE, Service, Stack, StackOptions, lock_file, log_tail, workspace};
 
 use crate::child::ChildGroup;
 use crate::{Outcome, report};
@@ -32,7 +32,7 @@ impl TestTask {
             report("waiting for another `cargo xtask test` of this workspace");
         })?;
         // A run that was killed has left its servers running.
-        Stack::down(&options, true)?;
+        Stack::down(&options, Data::Remove)?;
 
         let outcome = Stack::up(&options)
             .map_err(Into::into)
@@ -50,7 +50,7 @@ impl TestTask {
                 options.directory().display()
             ));
         }
-        Stack::down(&options, passed)?;
+        Stack::down(&options, if passed { Data::Remove } else { Data::Keep })?;
         outcome
     }
 

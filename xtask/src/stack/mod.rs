@@ -31,7 +31,7 @@ pub use self::connect_rest::ConnectRest;
 pub use self::error::StackError;
 pub use self::interrupt::Interrupt;
 pub use self::log::tail as log_tail;
-pub use self::options::StackOptions;
+pub use self::options::{Data, StackOptions};
 pub use self::paths::workspace;
 pub use self::ports::free_port;
 pub use self::service::Service;
@@ -84,10 +84,9 @@ impl Stack {
         Ok(Self { state: up::up(options)?, file: StateFile::at(options.state_file()) })
     }
 
-    /// Stops all servers of a stack, and removes its data if `purge` is set; false if there was
-    /// nothing to stop.
-    pub fn down(options: &StackOptions, purge: bool) -> Result<bool, StackError> {
-        up::down(options, purge)
+    /// Stops all servers of a stack; false if there was nothing to stop.
+    pub fn down(options: &StackOptions, data: Data) -> Result<bool, StackError> {
+        up::down(options, data)
     }
 
     /// The superuser's connection to the database `postgres`.

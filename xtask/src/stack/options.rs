@@ -15,6 +15,16 @@ pub struct StackOptions {
     pub(crate) report: fn(&str),
 }
 
+/// What becomes of a stack's data and logs when it is brought down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Data {
+    /// They stay for the next time.
+    Keep,
+    /// They are removed.
+    Remove,
+}
+
 impl StackOptions {
     /// The stack for development: in `target/stack`, on fixed ports.
     pub fn development() -> Self {

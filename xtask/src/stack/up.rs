@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::account::Account;
 use super::error::StackError;
 use super::lifecycle::{self, Started};
-use super::options::StackOptions;
+use super::options::{Data, StackOptions};
 use super::paths;
 use super::ports::{self, Ports};
 use super::provision::Programs;
@@ -39,7 +39,7 @@ pub(crate) fn up(options: &StackOptions) -> Result<State, StackError> {
 }
 
 /// Stops what runs; false if there was nothing to stop.
-pub(crate) fn down(options: &StackOptions, purge: bool) -> Result<bool, StackError> {
+pub(crate) fn down(options: &StackOptions, data: Data) -> Result<bool, StackError> {
     let root = options.paths.root();
     if !root.exists() {
         return Ok(false);
@@ -56,7 +56,7 @@ pub(crate) fn down(options: &StackOptions, purge: bool) -> Result<bool, StackErr
         }
         locked.remove()?;
     }
-    if purge {
+    if data == Data::Remove {
         options.paths.purge()?;
     }
     Ok(state.is_some())

@@ -36,6 +36,12 @@ impl TopicRoute {
 
     /// The topic for a routed value. Where the expression does not match the whole value, that is the value itself.
     pub(crate) fn topic(&self, value: &str) -> String {
+        // The usual route, without the regular expression; its dot stops at the end of a line.
+        if let Some((prefix, suffix)) = &self.affixes
+            && !value.contains('\n')
+        {
+            return [prefix, value, suffix].concat();
+        }
         // The RegexRouter asks matches(), then replaceFirst(), which may find a shorter match.
         match self.first.captures(value) {
             Some(captures) if self.whole.is_match(value) => self.replace_first(value, &captures),

@@ -155,11 +155,12 @@ impl Column {
     }
 
     fn refuse_if_jsonb(&self, field: &str, json: &str) -> Result<(), Error> {
+        if self.ty != ColumnType::Jsonb {
+            return Ok(());
+        }
         match crate::json::jsonb_refusal(json) {
-            Some(rule) if self.ty == ColumnType::Jsonb => {
-                Err(Error::rule(field, &format!("({} bytes)", json.len()), rule))
-            }
-            _ => Ok(()),
+            Some(rule) => Err(Error::rule(field, &format!("({} bytes)", json.len()), rule)),
+            None => Ok(()),
         }
     }
 
