@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::{orders, received};
 
 /// How long a request may take, from its head to the head of its answer.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(15);
 
 /// What the routes share.
 #[derive(Clone, Debug)]
@@ -61,11 +61,7 @@ async fn wrong_method() -> Problem {
 
 /// A database that stands still would hold requests for ever.
 async fn in_time(request: Request, next: Next) -> Response {
-    timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| {
-        tracing::error!("request not finished in time");
-        let detail = "the request was not finished in time; what it was to store may be stored or not";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
-    })
+    timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|e| Problem::uncertain(e).into_response())
 }
 
 /// Gives what is logged for a request its method and path.

@@ -64,6 +64,12 @@ impl Problem {
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
+    /// The request was given up when its outcome was not known.
+    pub(crate) fn uncertain(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let detail = "the store did not answer in time; what this request was to store may be stored or not";
+        Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
     /// A fault of this service.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the service has failed at this request; it is in its log";

@@ -185,18 +185,34 @@ impl Pipeline {
     ///
     /// # Errors
     /// The event breaks a rule of this pipeline: the payload's limit or kind, the length of the topic's name, what
-    /// a `jsonb` column refuses, a part that the table has no column for.
+    /// a `jsonb` column refuses, a part that the table has no column for, an event from the future.
     pub fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
         let size = event.payload().len();
         if size > self.0.payload_limit {
             let rule = format!("a payload has at most {} bytes in this pipeline", self.0.payload_limit);
             return Err(Error::rule("payload", &format!("({size} bytes)"), rule));
         }
+        self.refuse_future(event)?;
         let row = Row::of_event(&self.0.layout, event)?;
         if let crate::ColumnValue::Text(value) = row.get(self.0.plan.route_by) {
             self.topic_of_route(value)?;
         }
         Ok(row)
+    }
+
+    /// Kafka refuses a record whose timestamp is more than an hour ahead (`message.timestamp.after.max.ms`), and the
+    /// connector's task would stop at it, again at every start. Clocks may differ by the other half.
+    fn refuse_future(&self, event: &OutboxEvent) -> Result<(), Error> {
+        const AHEAD: time::Duration = time::Duration::minutes(30);
+        let at = event.created_at();
+        let column = self.0.plan.timestamp.and_then(|index| self.0.layout.columns().get(index));
+        let is_record_timestamp = column.is_some_and(|column| column.field() == Some(crate::EventField::CreatedAt));
+        if is_record_timestamp && at > time::OffsetDateTime::now_utc() + AHEAD {
+            let rule = "it is more than 30 minutes ahead of the clock, and becomes the record's timestamp: \
+                        Kafka refuses records from the future";
+            return Err(Error::rule("created_at", &at.to_string(), rule));
+        }
+        Ok(())
     }
 
     pub(crate) fn router(&self) -> &RouterConfig {

@@ -28,7 +28,7 @@ fn event(payload: impl Strategy<Value = Payload>) -> impl Strategy<Value = Outbo
     let parts = (texts::topic_part(), texts::name(), texts::name(), id(), payload, 1..=i32::MAX.unsigned_abs());
     let more = (optional(), optional(), optional(), prop::option::of(texts::traceparent()));
     let headers = prop::collection::vec(header(), 0..6);
-    (parts, more, headers, texts::instant()).prop_map(|(parts, more, headers, at)| {
+    (parts, more, headers, texts::past()).prop_map(|(parts, more, headers, at)| {
         let (aggregate_type, aggregate_id, event_type, id, payload, version) = parts;
         let mut builder = OutboxEvent::builder(aggregate_type, aggregate_id, event_type)
             .id(id)

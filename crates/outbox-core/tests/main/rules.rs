@@ -3,6 +3,7 @@
 use outbox_core::{
     ColumnType, ColumnValue, ConnectorConfig, Error, EventBuilder, EventField, Payload, Pipeline, TableLayout,
 };
+use time::{Duration, OffsetDateTime};
 
 use crate::common::{foreign, identifier, layout, not_null, nullable, order, recommended, router};
 
@@ -210,4 +211,16 @@ fn what_is_not_set_is_empty_text_or_null() {
     assert_eq!(row.values()[5..], [text(""), ColumnValue::Null, text("{}"), text(""), ColumnValue::Null]);
     let row = pipeline.row(&order().json("1").build().unwrap()).unwrap();
     assert_eq!(row.values()[8], text("application/json"));
+}
+
+#[test]
+fn an_event_from_the_future_is_refused_where_it_would_be_the_records_timestamp() {
+    let ahead = |minutes| order().created_at(OffsetDateTime::now_utc() + Duration::minutes(minutes));
+    taken(&Pipeline::recommended(), ahead(25));
+    let late = ahead(35).build().unwrap();
+    let error = Pipeline::recommended().row(&late).unwrap_err();
+    assert_eq!((error.field(), error.is_invalid_event()), (Some("created_at"), true), "{error}");
+    let layout = TableLayout::recommended();
+    let config = ConnectorConfig::recommended(&layout).without(&router("table.field.event.timestamp"));
+    Pipeline::new(config, layout).unwrap().row(&late).unwrap();
 }

@@ -109,6 +109,12 @@ pub(crate) fn traceparent() -> impl Strategy<Value = String> {
     "0[0-9a-e]-[1-9a-f][0-9a-f]{31}-[0-9a-f]{15}[1-9a-f]-[0-9a-f]{2}"
 }
 
+/// From 1970 to now, in whole microseconds.
+pub(crate) fn past() -> impl Strategy<Value = OffsetDateTime> {
+    let now = i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap();
+    (0..=now).prop_map(|micros| OffsetDateTime::UNIX_EPOCH + Duration::microseconds(micros))
+}
+
 /// From 1970 to 9999, in whole microseconds.
 pub(crate) fn instant() -> impl Strategy<Value = OffsetDateTime> {
     prop_oneof![1 => Just(0), 1 => Just(253_402_300_799_999_999), 8 => 0..=253_402_300_799_999_999_i64]

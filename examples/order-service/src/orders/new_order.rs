@@ -16,6 +16,8 @@ pub(super) struct NewOrder {
 
 const IDS: RangeInclusive<i64> = 1..=i64::MAX;
 const QUANTITIES: RangeInclusive<i64> = 1..=10_000;
+/// How many fields too many are named: an answer must not grow far beyond its request.
+const MOST_ERRORS: usize = 20;
 
 impl NewOrder {
     /// Parses the body of a request, and names all that is wrong with it at once.
@@ -37,6 +39,7 @@ impl NewOrder {
                 errors.push(FieldError::new(name, "it is there more than once"));
             }
         }
+        errors.truncate(MOST_ERRORS);
         let mut number = |name: &str, value: Option<&Box<RawValue>>, range| {
             let number = match value {
                 None => Err("it is missing".to_owned()),

@@ -37,8 +37,17 @@ pub(super) async fn insert(
     };
     // An error must not reach the commit: PostgreSQL would answer it with a rollback, and the driver with Ok.
     outbox.enqueue(&tx, &event.build()?).await?;
-    tx.commit().await?;
+    tx.commit().await.map_err(not_committed)?;
     Ok(order)
+}
+
+/// A connection that ends before the answer to COMMIT came, by itself or by an operator (class 57), leaves it unknown
+/// whether the transaction was committed.
+fn not_committed(error: tokio_postgres::Error) -> Problem {
+    match error.code() {
+        Some(state) if !state.code().starts_with("57") => error.into(),
+        _ => Problem::uncertain(error),
+    }
 }
 
 pub(super) async fn find(client: &deadpool_postgres::Client, id: i64) -> Result<Option<Order>, Problem> {

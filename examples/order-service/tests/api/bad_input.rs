@@ -69,6 +69,9 @@ async fn a_bad_body_is_answered_with_the_names_of_its_fields_and_writes_nothing(
         assert_problem(&service.post("/orders", nested.clone()).await, 422, &["body"], "nested");
         let nested = format!(r#"{{"customer_id":{nested},"product_id":101,"quantity":2}}"#);
         assert_problem(&service.post("/orders", nested).await, 422, &["customer_id"], "nested member");
+        let crowd: String = (0..5_000).map(|n| format!("\"f{n}\":0,")).collect();
+        let answer = service.post("/orders", format!("{{{crowd}\"quantity\":0}}")).await;
+        assert!(answer.problem_fields().contains(&"quantity".to_owned()) && answer.text.len() < 5_000, "{answer:?}");
         assert_eq!(written(database).await, (0, 0));
     })
     .await;

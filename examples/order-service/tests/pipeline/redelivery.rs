@@ -1,0 +1,46 @@
+use outbox_core::Record;
+
+use crate::fixture::connected::with_connector;
+use crate::fixture::{Service, eventually, topic, with_database};
+
+#[tokio::test]
+async fn an_event_that_comes_twice_is_received_once() {
+    with_connector(async |connected| {
+        let service = Service::start(connected.database, "all").await;
+        service.order(1).await;
+        service.receives(1).await;
+        let brokers = connected.database.stack.kafka_bootstrap();
+        let record = topic::records(&brokers, &connected.topic("order"), 1).await.remove(0);
+        let partition = record.partition.unwrap();
+        topic::produce(&brokers, record).await;
+
+        // The position moves beyond the second record in the transaction that handles it.
+        let client = connected.database.client().await;
+        eventually("the second record is handled", async || {
+            let sql = "SELECT next_offset FROM outbox.consumer_position WHERE partition = $1";
+            (client.query_one(sql, &[&partition]).await.unwrap().get::<_, i64>(0) == 2).then_some(())
+        })
+        .await;
+        assert_eq!(service.received().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_can_decode_ends_the_service_with_its_place() {
+    with_database(async |database| {
+        database.set_up().await;
+        let brokers = database.stack.kafka_bootstrap();
+        let mut record = Record::new(database.pipeline.topic(&"order".parse().unwrap()).unwrap());
+        record.headers = vec![("id".to_owned(), Some("no uuid".into()))];
+        let topic = record.topic.clone();
+        let mut service = Service::start(database, "all").await;
+        topic::produce(&brokers, record).await;
+        let status = service.ended().await;
+        assert_eq!(status.code(), Some(1));
+        let entry = service.entry("stopped").unwrap();
+        let error = entry["error"].as_str().unwrap();
+        assert!(error.contains(&format!("topic {topic}, partition 0, offset 0")), "{error}");
+    })
+    .await;
+}
