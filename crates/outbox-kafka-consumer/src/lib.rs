@@ -62,7 +62,7 @@ pub use outbox_core;
 
 pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;
-pub use self::handler::{Handler, HandlerError, HandlerResult, With, with};
+pub use self::handler::{Handler, HandlerError, HandlerResult, RawHandler, With, with};
 pub use self::position::migrations;
 pub use self::received::Received;
 

@@ -5,11 +5,11 @@ use deadpool_postgres::Pool;
 use outbox_core::{DomainEvent, Identifier, Pipeline};
 
 use super::{Consumer, Shared};
-use crate::handler::{HandlerFn, raw, typed};
+use crate::handler::{raw, typed};
 use crate::kafka::Cluster;
 use crate::position::Positions;
 use crate::registry::{Registration, Registry};
-use crate::{Error, Handler};
+use crate::{Error, Handler, RawHandler};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 #[must_use = "a consumer comes to be by build()"]
@@ -58,12 +58,13 @@ impl Builder {
         })
     }
 
-    /// Registers a handler that reads the payload itself, from [`Received::envelope`](crate::Received::envelope): an
-    /// `async fn(&Transaction<'_>, Received<()>) -> HandlerResult`.
-    pub fn on_raw<F>(self, aggregate_type: impl Into<String>, event_type: impl Into<String>, handler: F) -> Self
-    where
-        F: for<'a> HandlerFn<'a, ()>,
-    {
+    /// Registers a handler that reads the payload itself, from [`Received::envelope`](crate::Received::envelope).
+    pub fn on_raw<M: 'static, H: RawHandler<M>>(
+        self,
+        aggregate_type: impl Into<String>,
+        event_type: impl Into<String>,
+        handler: H,
+    ) -> Self {
         self.register(Registration {
             aggregate_type: aggregate_type.into(),
             event_type: event_type.into(),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use outbox_core::DecodedEvent;
 
-use super::{Handler, HandlerError, HandlerFn};
+use super::{Handler, HandlerError, RawHandler};
 use crate::Received;
 use crate::received::Place;
 
@@ -27,8 +27,8 @@ pub(crate) fn typed<M: 'static, H: Handler<M>>(handler: H) -> Box<dyn Erased> {
     Box::new(Typed { handler, marker: PhantomData::<fn() -> M> })
 }
 
-pub(crate) fn raw<F: for<'a> HandlerFn<'a, ()>>(handler: F) -> Box<dyn Erased> {
-    Box::new(Raw(handler))
+pub(crate) fn raw<M: 'static, H: RawHandler<M>>(handler: H) -> Box<dyn Erased> {
+    Box::new(Raw { handler, marker: PhantomData::<fn() -> M> })
 }
 
 struct Typed<H, M> {
@@ -44,11 +44,14 @@ impl<M: 'static, H: Handler<M>> Erased for Typed<H, M> {
     }
 }
 
-struct Raw<F>(F);
+struct Raw<H, M> {
+    handler: H,
+    marker: PhantomData<fn() -> M>,
+}
 
 #[async_trait]
-impl<F: for<'a> HandlerFn<'a, ()>> Erased for Raw<F> {
+impl<M: 'static, H: RawHandler<M>> Erased for Raw<H, M> {
     async fn handle(&self, tx: &Transaction<'_>, envelope: DecodedEvent, place: Place) -> Result<(), Failure> {
-        self.0.call(tx, Received::new((), envelope, place)).await.map_err(Failure::Handler)
+        self.handler.handle(tx, Received::new((), envelope, place)).await.map_err(Failure::Handler)
     }
 }

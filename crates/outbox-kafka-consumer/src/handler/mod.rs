@@ -1,6 +1,7 @@
 mod erased;
 mod error;
 mod function;
+mod raw;
 mod state;
 
 use deadpool_postgres::Transaction;
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use self::erased::{Erased, Failure, raw, typed};
 pub use self::error::{HandlerError, HandlerResult};
-pub(crate) use self::function::HandlerFn;
+pub use self::raw::RawHandler;
 pub use self::state::{With, with};
 
 use crate::Received;

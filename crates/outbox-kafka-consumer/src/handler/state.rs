@@ -8,8 +8,8 @@ use crate::Received;
 /// A handler with state, made by [`with`].
 #[derive(Clone, Debug)]
 pub struct With<S, F> {
-    state: S,
-    function: F,
+    pub(super) state: S,
+    pub(super) function: F,
 }
 
 /// Gives a handler its state: `with(state, f)` calls `f(&state, tx, event)`.

@@ -48,6 +48,10 @@ struct Object {
     note: &'static str,
 }
 
+async fn raw_with(note: &&'static str, tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
+    store(tx, event.offset(), note).await
+}
+
 impl Handler for Object {
     type Event = Shipped;
 
@@ -74,6 +78,7 @@ async fn every_form_of_handler_gets_its_events() {
         .on(Object { note: "object" })
         .on(boxed)
         .on_raw("order", "Odd", raw)
+        .on_raw("order", "Even", with("raw with state", raw_with))
         .build()
         .unwrap();
     let running = Running::start(consumer);
@@ -83,10 +88,12 @@ async fn every_form_of_handler_gets_its_events() {
     bench.produce(0, &OutboxEvent::of(&Closed { order_id: 4 }).build().unwrap()).await;
     let odd = OutboxEvent::builder("order", "x", "Odd").json("{\"e\":1e400}").build().unwrap();
     bench.produce(0, &odd).await;
-    assert_eq!(bench.effects(5).await, [1, 2, 3, 4, 4]);
+    let even = OutboxEvent::builder("order", "x", "Even").build().unwrap();
+    bench.produce(0, &even).await;
+    assert_eq!(bench.effects(6).await, [1, 2, 3, 4, 4, 5]);
     let rows = bench.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
     let notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
-    assert_eq!(notes, ["plain", "stateful", "object", "boxed", "{\"e\":1e400}"]);
+    assert_eq!(notes, ["plain", "stateful", "object", "boxed", "{\"e\":1e400}", "raw with state"]);
     running.stop().await.unwrap();
     bench.remove_topic().await;
 }

@@ -1,0 +1,49 @@
+use deadpool_postgres::Transaction;
+
+use super::HandlerResult;
+use super::function::HandlerFn;
+use super::state::{StatefulFn, With};
+use crate::Received;
+
+/// What is done with an event whose payload the handler reads itself, from
+/// [`Received::envelope`](crate::Received::envelope).
+///
+/// Every `async fn(&Transaction<'_>, Received<()>) -> HandlerResult` is one, and so is
+/// [`with`](super::with)`(state, f)`. What a [`Handler`](super::Handler) is promised holds here too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no raw handler of events",
+    note = "a raw handler is an `async fn(&Transaction<'_>, Received<()>) -> HandlerResult` whose future is `Send`",
+    note = "with state before it, register `with(state, handler)`"
+)]
+pub trait RawHandler<Marker = ()>: Send + Sync + 'static {
+    /// Handles one event within the transaction.
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        event: Received<()>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a;
+}
+
+impl<F: for<'a> HandlerFn<'a, ()>> RawHandler<fn()> for F {
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        event: Received<()>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.call(tx, event)
+    }
+}
+
+impl<S, F> RawHandler<fn(S)> for With<S, F>
+where
+    S: Send + Sync + 'static,
+    F: for<'a> StatefulFn<'a, S, ()>,
+{
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        event: Received<()>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.function.call(&self.state, tx, event)
+    }
+}
