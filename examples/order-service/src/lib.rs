@@ -1,5 +1,11 @@
-//! A small service with a transactional outbox: orders over HTTP, their events through Debezium and Kafka, and a
-//! consumer of them. Run with
+//! A small service with a transactional outbox: orders over HTTP, their events to Kafka, and a consumer of them. Run with
+//! all that it needs started beside it:
+//!
+//! ```text
+//! cargo run -p order-service
+//! ```
+//!
+//! or against servers of your own:
 //!
 //! ```text
 //! export DATABASE_URL=postgres://postgres:postgres@127.0.0.1:5432/outbox_db
@@ -13,6 +19,8 @@
 mod app;
 mod connector;
 mod database;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod error_chain;
 mod events;
 mod json_body;
@@ -30,6 +38,8 @@ mod startup;
 pub use self::app::{AppState, app};
 pub use self::connector::{ConnectorError, DEPLOYED, pipeline};
 pub use self::database::{Database, DatabaseError};
+#[cfg(feature = "embedded")]
+pub use self::embedded::serve_embedded;
 pub use self::error_chain::ErrorChain;
 pub use self::events::OrderCreated;
 pub use self::logging::start as start_logging;

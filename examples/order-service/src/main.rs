@@ -25,6 +25,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
+    #[cfg(feature = "embedded")]
+    if settings.names_no_server() {
+        return order_service::serve_embedded(settings, order_service::on_signal()?).await;
+    }
     let Some(url) = &settings.database_url else {
         let message = "the database is not given: set DATABASE_URL or pass --database-url";
         Settings::command().error(ErrorKind::MissingRequiredArgument, message).exit();

@@ -25,7 +25,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub async fn serve(settings: &Settings, pipeline: Pipeline, pool: Pool, stop: CancellationToken) -> Outcome {
     let mut parts = JoinSet::new();
     if settings.mode.consumes() {
-        let consumer = Consumer::builder(&settings.kafka_brokers)
+        let consumer = Consumer::builder(settings.brokers())
             .pipeline(pipeline.clone())
             .group(&settings.group)
             .store(pool.clone())
@@ -33,7 +33,7 @@ pub async fn serve(settings: &Settings, pipeline: Pipeline, pool: Pool, stop: Ca
             .on(record)
             .build()?;
         let stop = stop.clone();
-        tracing::info!(brokers = ?settings.kafka_brokers, group = settings.group, "consuming");
+        tracing::info!(brokers = ?settings.brokers(), group = settings.group, "consuming");
         parts.spawn(async move { Ok(consumer.run(stop.cancelled_owned()).await?) });
     }
     if settings.mode.serves() {

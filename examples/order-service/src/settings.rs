@@ -8,8 +8,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// Orders over HTTP; their events through the outbox, Debezium and Kafka; and a consumer of them.
 ///
-/// POST /orders stores an order and its event OrderCreated in one transaction. Debezium reads the event from
-/// PostgreSQL's log and writes it to Kafka; the consumer in this program receives it, and GET /received shows it.
+/// POST /orders stores an order and its event OrderCreated in one transaction. Debezium, or the relay, reads the event
+/// from PostgreSQL's log and writes it to Kafka; the consumer in this program receives it, and GET /received shows it.
+///
+/// Without DATABASE_URL and KAFKA_BROKERS it starts a throw-away PostgreSQL, a broker and the relay by itself.
 ///
 /// Run `order-service setup` once before the first start: it makes the tables, the publication and the replication
 /// slot. An event that commits before the slot exists would never be published, so the service does not start without.
@@ -38,16 +40,9 @@ pub struct Settings {
     #[arg(long, env = "LOG_FORMAT", global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
-    /// Kafka's brokers, as HOST:PORT, separated by commas
-    #[arg(
-        long,
-        env = "KAFKA_BROKERS",
-        value_delimiter = ',',
-        value_parser = broker,
-        default_value = "127.0.0.1:9092",
-        value_name = "BROKERS"
-    )]
-    pub kafka_brokers: Vec<String>,
+    /// Kafka's brokers, as HOST:PORT, separated by commas [default: 127.0.0.1:9092]
+    #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', value_parser = broker, value_name = "BROKERS")]
+    pub kafka_brokers: Option<Vec<String>>,
 
     /// Where to listen for HTTP
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
@@ -70,6 +65,18 @@ Examples:
   curl -i 127.0.0.1:8000/orders -H 'content-type: application/json' \\
        -d '{\"customer_id\":1,\"product_id\":101,\"quantity\":2}'
   curl 127.0.0.1:8000/received";
+
+impl Settings {
+    /// Whether nothing says where PostgreSQL and Kafka are.
+    #[must_use]
+    pub fn names_no_server(&self) -> bool {
+        self.task.is_none() && self.database_url.is_none() && self.kafka_brokers.is_none()
+    }
+
+    pub(crate) fn brokers(&self) -> Vec<String> {
+        self.kafka_brokers.clone().unwrap_or_else(|| vec!["127.0.0.1:9092".to_owned()])
+    }
+}
 
 /// A task other than to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]

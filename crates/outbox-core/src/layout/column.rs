@@ -1,4 +1,5 @@
-use super::Identifier;
+use super::default::ColumnDefault;
+use super::{ColumnValue, Identifier};
 
 /// The part of an event that a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,19 +145,30 @@ pub struct Column {
     pub(super) ty: ColumnType,
     pub(super) nullability: Nullability,
     pub(super) field: Option<EventField>,
+    pub(super) default: Option<ColumnDefault>,
 }
 
 impl Column {
     /// A column that holds a part of the event.
     #[must_use]
     pub fn of(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
-        Self { name, ty, nullability, field: Some(field) }
+        Self { name, ty, nullability, field: Some(field), default: None }
     }
 
     /// A column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
     #[must_use]
     pub fn foreign(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
-        Self { name, ty, nullability, field: None }
+        Self { name, ty, nullability, field: None, default: None }
+    }
+
+    /// Gives the column's DEFAULT, as the catalogue tells it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
+    ///
+    /// It is part of the records: Debezium puts it into the column's schema, and where a row has NULL it writes the
+    /// default instead.
+    #[must_use]
+    pub fn default_expression(mut self, expression: &str) -> Self {
+        self.default = ColumnDefault::parse(self.ty, expression);
+        self
     }
 
     /// Its name.
@@ -181,5 +193,10 @@ impl Column {
     #[must_use]
     pub fn field(&self) -> Option<EventField> {
         self.field
+    }
+
+    /// What Debezium takes for the column's default, where it takes any.
+    pub(crate) fn default(&self) -> Option<&ColumnValue> {
+        self.default.as_ref().map(ColumnDefault::value)
     }
 }

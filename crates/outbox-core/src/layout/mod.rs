@@ -1,4 +1,5 @@
 mod column;
+mod default;
 mod identifier;
 mod row;
 
@@ -6,6 +7,7 @@ pub use self::column::{Column, ColumnType, EventField, Nullability};
 pub use self::identifier::Identifier;
 pub use self::row::{ColumnValue, Row};
 
+use self::default::ColumnDefault;
 use crate::Error;
 
 /// What becomes of a row after its transaction.
@@ -63,6 +65,8 @@ impl TableLayout {
         use EventField as F;
         let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         let nullable = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::Nullable);
+        // As the catalogue tells what outbox-pg's migration says.
+        let (empty, now) = ("''::text", "timezone('utc'::text, clock_timestamp())");
         Self {
             schema: Identifier::known("outbox"),
             table: Identifier::known("outbox_message"),
@@ -72,13 +76,13 @@ impl TableLayout {
                 of(F::AggregateId, Text),
                 of(F::EventType, Text),
                 nullable(F::Payload, Json),
-                of(F::CreatedAt, TimestampMicros),
-                of(F::SchemaVersion, Integer),
-                of(F::ContentType, Text),
-                of(F::Traceparent, Text),
-                of(F::CorrelationId, Text),
-                of(F::CausationId, Text),
-                of(F::Headers, Json),
+                of(F::CreatedAt, TimestampMicros).default_expression(now),
+                of(F::SchemaVersion, Integer).default_expression("1"),
+                of(F::ContentType, Text).default_expression(empty),
+                of(F::Traceparent, Text).default_expression(empty),
+                of(F::CorrelationId, Text).default_expression(empty),
+                of(F::CausationId, Text).default_expression(empty),
+                of(F::Headers, Json).default_expression("'{}'::json"),
             ],
             row_life: RowLife::Keep,
         }
@@ -118,10 +122,23 @@ impl TableLayout {
         for column in &mut self.columns {
             if column.field == Some(EventField::Payload) {
                 column.ty = ty;
+                column.default = None;
             }
         }
         let row_life = self.row_life;
         Self::new(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
+    }
+
+    /// The same table with a column's DEFAULT; see [`Column::default_expression`].
+    ///
+    /// # Errors
+    /// There is no such column.
+    pub fn default_expression(mut self, column: &str, expression: &str) -> Result<Self, Error> {
+        let Some(found) = self.columns.iter_mut().find(|other| other.name.as_str() == column) else {
+            return Err(Error::layout(column, "the table has no such column"));
+        };
+        found.default = ColumnDefault::parse(found.ty, expression);
+        Ok(self)
     }
 
     /// The schema's name.

@@ -223,6 +223,15 @@ impl Pipeline {
         &self.0.plan
     }
 
+    /// A column's value as Connect's `Struct.get` gives it: the schema's default in the place of NULL.
+    pub(crate) fn emitted<'a>(&'a self, row: &'a crate::Row, index: usize) -> &'a crate::ColumnValue {
+        match row.get(index) {
+            crate::ColumnValue::Null => self.0.layout.columns().get(index).and_then(crate::Column::default),
+            value => Some(value),
+        }
+        .unwrap_or(&crate::ColumnValue::Null)
+    }
+
     pub(crate) fn key_converter(&self) -> KeyConverter {
         self.0.key_converter
     }

@@ -1,12 +1,13 @@
 use std::fmt::Write as _;
 
+use super::column_text::push_column;
 use super::json_writer::push_string;
-use crate::ColumnType;
+use crate::{Column, ColumnType, Nullability};
 
 /// A Kafka Connect schema, as far as outbox records have one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Schema {
-    Scalar { kind: &'static str, optional: bool, name: Option<&'static str> },
+    Scalar { kind: &'static str, optional: bool, name: Option<&'static str>, default: Option<String> },
     Array { item: Box<Self> },
     Struct { name: Option<String>, version: Option<i32>, optional: bool, fields: Vec<(String, Self)> },
 }
@@ -20,12 +21,12 @@ impl Schema {
     pub(super) const BYTES: Self = Self::optional("bytes");
 
     const fn optional(kind: &'static str) -> Self {
-        Self::Scalar { kind, optional: true, name: None }
+        Self::Scalar { kind, optional: true, name: None, default: None }
     }
 
     /// The schema that Debezium gives to a column.
-    pub(super) fn of_column(ty: ColumnType, optional: bool) -> Self {
-        let (kind, name) = match ty {
+    pub(super) fn of_column(column: &Column) -> Self {
+        let (kind, name) = match column.ty() {
             ColumnType::Uuid => ("string", Some("io.debezium.data.Uuid")),
             ColumnType::Text | ColumnType::Varchar(_) => ("string", None),
             ColumnType::Json | ColumnType::Jsonb => ("string", Some("io.debezium.data.Json")),
@@ -36,7 +37,12 @@ impl Schema {
             ColumnType::TimestampMicros => ("int64", Some("io.debezium.time.MicroTimestamp")),
             ColumnType::Timestamptz => ("string", Some("io.debezium.time.ZonedTimestamp")),
         };
-        Self::Scalar { kind, optional, name }
+        let default = column.default().map(|value| {
+            let mut json = String::new();
+            push_column(&mut json, value, column.ty());
+            json
+        });
+        Self::Scalar { kind, optional: column.nullability() == Nullability::Nullable, name, default }
     }
 
     pub(super) fn is_optional(&self) -> bool {
@@ -46,17 +52,18 @@ impl Schema {
         }
     }
 
-    /// Writes the schema as the JsonConverter does: type, fields or items, optional, name, version, field.
+    /// Writes the schema as the JsonConverter does: type, fields or items, optional, name, version,
+    /// default, field.
     pub(super) fn push_json(&self, out: &mut String, field: Option<&str>) {
-        let (name, version) = match self {
-            Self::Scalar { kind, name, .. } => {
+        let (name, version, default) = match self {
+            Self::Scalar { kind, name, default, .. } => {
                 _ = write!(out, "{{\"type\":\"{kind}\"");
-                (*name, name.map(|_| 1))
+                (*name, name.map(|_| 1), default.as_deref())
             }
             Self::Array { item } => {
                 out.push_str("{\"type\":\"array\",\"items\":");
                 item.push_json(out, None);
-                (None, None)
+                (None, None, None)
             }
             Self::Struct { name, version, fields, .. } => {
                 out.push_str("{\"type\":\"struct\",\"fields\":[");
@@ -67,7 +74,7 @@ impl Schema {
                     schema.push_json(out, Some(name));
                 }
                 out.push(']');
-                (name.as_deref(), *version)
+                (name.as_deref(), *version, None)
             }
         };
         _ = write!(out, ",\"optional\":{}", self.is_optional());
@@ -77,6 +84,9 @@ impl Schema {
         }
         if let Some(version) = version {
             _ = write!(out, ",\"version\":{version}");
+        }
+        if let Some(default) = default {
+            _ = write!(out, ",\"default\":{default}");
         }
         if let Some(field) = field {
             out.push_str(",\"field\":");

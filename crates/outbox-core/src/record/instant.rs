@@ -19,9 +19,10 @@ pub(super) fn from_millis(millis: i64) -> Option<OffsetDateTime> {
 /// `io.debezium.time.ZonedTimestamp`: UTC with six digits of the second.
 pub(super) fn zoned(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
+    let sign = if at.year() < 0 { "-" } else { "" };
     format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-        at.year(),
+        "{sign}{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+        at.year().unsigned_abs(),
         u8::from(at.month()),
         at.day(),
         at.hour(),

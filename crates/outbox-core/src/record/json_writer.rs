@@ -2,24 +2,40 @@
 /// surrogate pair, control characters in short form or as `\u00XX`.
 pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
+    text.chars().for_each(|c| push_char(out, c));
+    out.push('"');
+}
+
+/// As [`push_string`], for a string of Java's: half of a surrogate pair is escaped too.
+pub(super) fn push_units(out: &mut String, units: &[u16]) {
+    out.push('"');
+    for c in char::decode_utf16(units.iter().copied()) {
         match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0'..='\u{1f}' | '\u{10000}'.. => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04X}"));
-                }
-            }
-            _ => out.push(c),
+            Ok(c) => push_char(out, c),
+            Err(half) => push_escaped(out, half.unpaired_surrogate()),
         }
     }
     out.push('"');
+}
+
+fn push_char(out: &mut String, c: char) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\0'..='\u{1f}' | '\u{10000}'.. => {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| push_escaped(out, *unit));
+        }
+        _ => out.push(c),
+    }
+}
+
+fn push_escaped(out: &mut String, unit: u16) {
+    out.push_str(&format!("\\u{unit:04X}"));
 }
 
 #[cfg(test)]

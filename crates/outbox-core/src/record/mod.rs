@@ -1,3 +1,4 @@
+mod column_text;
 mod connect_schema;
 mod decode;
 mod decoded_event;
@@ -5,6 +6,7 @@ mod encode;
 mod expand;
 mod instant;
 mod java;
+mod json_value;
 mod json_writer;
 
 use std::fmt;
@@ -12,6 +14,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
+pub use self::encode::Encoded;
 
 /// A Kafka record, as it is produced or was fetched. `Debug` shows sizes in place of key, value and headers' values.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod oracle;
 mod recorder;
+mod records;
 mod round_trip;
 mod rules;
 mod strategies;

@@ -38,7 +38,7 @@ async fn wrong_settings_are_refused_by_name() {
         (&["--log-format", "xml"], "--log-format"),
         (&["--verbose"], "--verbose"),
         (&["migrate"], "migrate"),
-        (&[], "DATABASE_URL"),
+        (&["--kafka-brokers", "a:9092"], "DATABASE_URL"),
         (&["setup"], "DATABASE_URL"),
     ] {
         let mut command = program::bare();

@@ -23,7 +23,7 @@ fn array(item: Schema) -> Option<Schema> {
 
 fn leaf_schema(node: &Node, options: Expansion) -> Option<Schema> {
     match node {
-        Node::Text(_) => Some(Schema::STRING),
+        Node::Text(_) | Node::Units(_) => Some(Schema::STRING),
         Node::Bool(_) => Some(Schema::BOOLEAN),
         Node::Number(text) => Some(number(text)),
         Node::Null => (options.nulls == NullMembers::OptionalBytes).then_some(Schema::BYTES),

@@ -30,7 +30,7 @@ pub(super) fn expand(text: &str, payload_column: &str, options: Expansion) -> Ou
         return Outcome::Kept;
     }
     let Some(node) = Node::parse(text) else {
-        return Outcome::Fatal("half of a surrogate pair cannot be written as UTF-8".into());
+        return Outcome::Fatal("a member's name has half of a surrogate pair".into());
     };
     match infer::schema(Some(payload_column), &node, options) {
         Err(infer::NotHomogeneous) => Outcome::Kept,
@@ -43,6 +43,15 @@ pub(super) fn expand(text: &str, payload_column: &str, options: Expansion) -> Ou
             }
         }
         Ok(Some(_)) => Outcome::Fatal("an array at the top is no struct".into()),
+    }
+}
+
+/// The document that a text starts with: Jackson reads no further.
+pub(super) fn document(text: &str) -> &str {
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    match stream.next() {
+        Some(Ok(_)) => text.get(..stream.byte_offset()).unwrap_or(text),
+        _ => text,
     }
 }
 
@@ -75,6 +84,7 @@ mod tests {
             (r#"{"a": 1, "a": 2}"#, r#"{"a":2}"#),
             (r#"{"u": "\ud83d\ude00 é"}"#, r#"{"u":"\uD83D\uDE00 é"}"#),
             (r#"{"a": 1} garbage"#, r#"{"a":1}"#),
+            (r#"{"u": "\\\ud800x\n\u00e9\ud83d\ude00\udc00"}"#, r#"{"u":"\\\uD800x\né\uD83D\uDE00\uDC00"}"#),
         ] {
             assert_eq!(expanded(text, PLAIN), json);
         }

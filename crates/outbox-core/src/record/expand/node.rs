@@ -5,12 +5,14 @@ pub(super) enum Node {
     Bool(bool),
     Number(String),
     Text(String),
+    /// A text with half of a surrogate pair in it, which Java's strings can hold.
+    Units(Vec<u16>),
     Array(Vec<Self>),
     Object(Vec<(String, Self)>),
 }
 
 impl Node {
-    /// Reads the first value of a text that starts with valid JSON; `None` where a string is not Unicode.
+    /// Reads the first value of a text that starts with valid JSON; `None` where a member's name is not Unicode.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Parser { rest: text }.value()
     }
@@ -21,7 +23,7 @@ impl Node {
             Self::Null => "NULL",
             Self::Bool(_) => "BOOLEAN",
             Self::Number(_) => "NUMBER",
-            Self::Text(_) => "STRING",
+            Self::Text(_) | Self::Units(_) => "STRING",
             Self::Array(_) => "ARRAY",
             Self::Object(_) => "OBJECT",
         }
@@ -37,7 +39,10 @@ impl<'a> Parser<'a> {
         match self.peek()? {
             '{' => self.object(),
             '[' => self.array(),
-            '"' => self.string().map(Node::Text),
+            '"' => {
+                let quoted = self.quoted()?;
+                Some(serde_json::from_str(quoted).map_or_else(|_| Node::Units(units(quoted)), Node::Text))
+            }
             't' => self.take(4).map(|_| Node::Bool(true)),
             'f' => self.take(5).map(|_| Node::Bool(false)),
             'n' => self.take(4).map(|_| Node::Null),
@@ -52,7 +57,7 @@ impl<'a> Parser<'a> {
         let mut members: Vec<(String, Node)> = Vec::new();
         self.take(1)?;
         while self.peek()? != '}' {
-            let name = self.string()?;
+            let name: String = serde_json::from_str(self.quoted()?).ok()?;
             self.peek()?;
             self.take(1)?;
             let value = self.value()?;
@@ -83,14 +88,14 @@ impl<'a> Parser<'a> {
         Some(Node::Array(elements))
     }
 
-    fn string(&mut self) -> Option<String> {
+    fn quoted(&mut self) -> Option<&'a str> {
         let mut escaped = false;
         let end = self.rest.bytes().skip(1).position(|byte| {
             let closes = byte == b'"' && !escaped;
             escaped = byte == b'\\' && !escaped;
             closes
         })?;
-        serde_json::from_str(self.take(end + 2)?).ok()
+        self.take(end + 2)
     }
 
     fn peek(&mut self) -> Option<char> {
@@ -103,4 +108,27 @@ impl<'a> Parser<'a> {
         self.rest = rest;
         Some(taken)
     }
+}
+
+/// The UTF-16 of a JSON string, in its quotes.
+fn units(quoted: &str) -> Vec<u16> {
+    let mut units = Vec::new();
+    let mut rest = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    while let Some((text, escape)) = rest.split_once('\\') {
+        units.extend(text.encode_utf16());
+        let mut chars = escape.chars();
+        let unit = match chars.next() {
+            Some('u') => escape.get(1..5).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or_default(),
+            Some('b') => 8,
+            Some('f') => 12,
+            Some('n') => 10,
+            Some('r') => 13,
+            Some('t') => 9,
+            other => other.and_then(|c| u16::try_from(u32::from(c)).ok()).unwrap_or_default(),
+        };
+        units.push(unit);
+        rest = if escape.starts_with('u') { escape.get(5..).unwrap_or_default() } else { chars.as_str() };
+    }
+    units.extend(rest.encode_utf16());
+    units
 }

@@ -1,6 +1,6 @@
 use super::super::connect_schema::Schema;
 use super::super::java;
-use super::super::json_writer::push_string;
+use super::super::json_writer::{push_string, push_units};
 use super::node::Node;
 
 /// A value is not of the type that was inferred for it.
@@ -12,6 +12,7 @@ pub(super) fn value(out: &mut String, node: &Node, schema: &Schema) -> Result<()
     match (node, schema) {
         (Node::Null, schema) if schema.is_optional() => out.push_str("null"),
         (Node::Text(text), schema) if *schema == Schema::STRING => push_string(out, text),
+        (Node::Units(units), schema) if *schema == Schema::STRING => push_units(out, units),
         (Node::Bool(value), schema) if *schema == Schema::BOOLEAN => {
             out.push_str(if *value { "true" } else { "false" })
         }

@@ -1,0 +1,132 @@
+use time::{OffsetDateTime, UtcOffset};
+
+use super::{ColumnType, ColumnValue};
+
+/// A column's default as Debezium reads it from PostgreSQL's expression, without evaluating it: a literal is taken
+/// as it is, and for a call of a function there is a placeholder of the column's type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ColumnDefault(ColumnValue);
+
+impl ColumnDefault {
+    pub(super) fn parse(ty: ColumnType, expression: &str) -> Option<Self> {
+        let is_trimmed = !(ty.is_text() || ty.is_json());
+        let expression = if is_trimmed { expression.trim() } else { expression };
+        let text = if is_generated(expression) { placeholder(ty).to_owned() } else { literal(expression)? };
+        Some(Self(match ty {
+            ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json | ColumnType::Jsonb => ColumnValue::Text(text),
+            ColumnType::Uuid => ColumnValue::Uuid(text.parse().ok()?),
+            ColumnType::Integer => ColumnValue::Integer(text.parse().ok()?),
+            ColumnType::Boolean => ColumnValue::Boolean(text.eq_ignore_ascii_case("true")),
+            ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => {
+                ColumnValue::Instant(instant(&text)?)
+            }
+            ColumnType::Bytea => return None,
+        }))
+    }
+
+    pub(super) fn value(&self) -> &ColumnValue {
+        &self.0
+    }
+}
+
+fn placeholder(ty: ColumnType) -> &'static str {
+    match ty {
+        ColumnType::Uuid => "00000000-0000-0000-0000-000000000000",
+        ColumnType::Json | ColumnType::Jsonb => "{}",
+        ColumnType::Integer => "0",
+        ColumnType::Boolean => "false",
+        ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => "1970-01-01",
+        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Bytea => "",
+    }
+}
+
+/// `name(…)`, also in a parenthesis, or one of SQL's words for the current time.
+fn is_generated(expression: &str) -> bool {
+    let current = ["current_timestamp", "current_time", "current_date", "localtime", "localtimestamp"];
+    let inner = expression.strip_prefix('(').unwrap_or(expression);
+    let rest = inner.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    let line = rest.lines().next().unwrap_or_default();
+    let is_call = rest.len() < inner.len() && line.starts_with('(') && line.contains(')');
+    is_call || current.iter().any(|word| word.eq_ignore_ascii_case(expression))
+}
+
+/// The first quoted text, or the whole expression where nothing is quoted.
+fn literal(expression: &str) -> Option<String> {
+    let Some((_, quoted)) = expression.split_once('\'') else {
+        return (!expression.starts_with("NULL::")).then(|| expression.to_owned());
+    };
+    let mut text = String::new();
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        if c == '\'' && !chars.as_str().starts_with('\'') {
+            return Some(text);
+        }
+        if c == '\'' {
+            chars.next();
+        }
+        text.push(c);
+    }
+    None
+}
+
+/// A date, or a timestamp as PostgreSQL prints it in the ISO style: `2026-01-02 03:04:05.678901+00`.
+fn instant(text: &str) -> Option<OffsetDateTime> {
+    let (date, clock) = text.split_once(' ').unwrap_or((text, "00:00:00"));
+    let (clock, offset) = match clock.rfind(['+', '-']) {
+        Some(at) => clock.split_at_checked(at)?,
+        None => (clock, "+00"),
+    };
+    let offset = if offset.len() == 3 { format!("{offset}:00") } else { offset.to_owned() };
+    let at = format!("{date}T{clock}{offset}");
+    let at = OffsetDateTime::parse(&at, &time::format_description::well_known::Rfc3339).ok()?;
+    Some(at.to_offset(UtcOffset::UTC))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn default(ty: ColumnType, expression: &str) -> Option<ColumnValue> {
+        ColumnDefault::parse(ty, expression).map(|default| default.0)
+    }
+
+    #[test]
+    fn literals_are_taken_as_they_are() {
+        let text = |text: &str| Some(ColumnValue::Text(text.into()));
+        assert_eq!(default(ColumnType::Text, "''::text"), text(""));
+        assert_eq!(default(ColumnType::Varchar(9), "'it''s'::character varying"), text("it's"));
+        assert_eq!(default(ColumnType::Json, "'{}'::json"), text("{}"));
+        assert_eq!(default(ColumnType::Text, "CURRENT_USER"), text("CURRENT_USER"), "Debezium evaluates nothing");
+        assert_eq!(default(ColumnType::Text, "NULL::text"), None);
+        assert_eq!(default(ColumnType::Integer, "1"), Some(ColumnValue::Integer(1)));
+        assert_eq!(default(ColumnType::Integer, "'-1'::integer"), Some(ColumnValue::Integer(-1)));
+        assert_eq!(default(ColumnType::Integer, "(1 + 1)"), None);
+        assert_eq!(default(ColumnType::Boolean, "true"), Some(ColumnValue::Boolean(true)));
+        assert_eq!(default(ColumnType::Bytea, "'\\x00'::bytea"), None);
+        let instant = |at| Some(ColumnValue::Instant(at));
+        assert_eq!(
+            default(ColumnType::TimestampMicros, "'2026-01-02 03:04:05.678901'::timestamp without time zone"),
+            instant(datetime!(2026-01-02 03:04:05.678901 UTC))
+        );
+        assert_eq!(
+            default(ColumnType::Timestamptz, "'2026-01-02 03:04:05+02'::timestamp with time zone"),
+            instant(datetime!(2026-01-02 01:04:05 UTC))
+        );
+    }
+
+    #[test]
+    fn calls_of_functions_have_a_placeholder() {
+        assert_eq!(default(ColumnType::Text, "lower('X'::text)"), Some(ColumnValue::Text(String::new())));
+        assert_eq!(default(ColumnType::Jsonb, "jsonb_build_object()"), Some(ColumnValue::Text("{}".into())));
+        assert_eq!(default(ColumnType::Uuid, "gen_random_uuid()"), Some(ColumnValue::Uuid(uuid::Uuid::nil())));
+        assert_eq!(default(ColumnType::Integer, "nextval('s'::regclass)"), Some(ColumnValue::Integer(0)));
+        for call in
+            ["timezone('utc'::text, clock_timestamp())", "(now() AT TIME ZONE 'utc'::text)", "CURRENT_TIMESTAMP"]
+        {
+            let epoch = Some(ColumnValue::Instant(OffsetDateTime::UNIX_EPOCH));
+            assert_eq!(default(ColumnType::TimestampMicros, call), epoch, "{call}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Values as the JsonConverter writes them.
+
+use bytes::Bytes;
+
+use super::column_text::push_column;
+use super::connect_schema::Schema;
+use super::expand::{self, Outcome};
+use super::json_writer::push_string;
+use crate::connector::Schemas;
+use crate::pipeline::Target;
+use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
+
+/// What becomes of a payload at which Debezium's expansion fails the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unexpandable {
+    Fails,
+    Verbatim,
+}
+
+impl Pipeline {
+    pub(super) fn json_value(
+        &self,
+        row: &Row,
+        route: &str,
+        payload: &ColumnValue,
+        schemas: Schemas,
+        unexpandable: Unexpandable,
+    ) -> Result<Bytes, Error> {
+        let (schema, json) = self.payload(payload, schemas, unexpandable)?;
+        if !self.router().has_envelope() {
+            return Ok(wrapped(json, schema.as_ref(), schemas));
+        }
+        let mut fields = vec![("payload".to_owned(), schema.unwrap_or(Schema::STRING))];
+        let mut envelope = format!("{{\"payload\":{json}");
+        for Target { alias, index, ty, .. } in &self.plan().envelope {
+            envelope.push(',');
+            push_string(&mut envelope, alias);
+            envelope.push(':');
+            push_column(&mut envelope, self.emitted(row, *index), *ty);
+            fields.extend(self.schema_of(*index).map(|schema| (alias.clone(), schema)));
+        }
+        envelope.push('}');
+        let version = self.plan().schema_version.and_then(|index| match row.get(index) {
+            ColumnValue::Integer(version) => Some(*version),
+            _ => None,
+        });
+        let (table, namespace) = (self.layout().table().as_str(), self.layout().schema().as_str());
+        let name = format!("{}.{namespace}.{table}.{route}.Value", self.topic_prefix());
+        let schema = Schema::Struct { name: Some(name), version, optional: false, fields };
+        Ok(wrapped(envelope, Some(&schema), schemas))
+    }
+
+    fn payload(
+        &self,
+        payload: &ColumnValue,
+        schemas: Schemas,
+        unexpandable: Unexpandable,
+    ) -> Result<(Option<Schema>, String), Error> {
+        let mut json = String::new();
+        push_column(&mut json, payload, ColumnType::Json);
+        let kept = |json| Ok((self.schema_of(self.plan().payload), json));
+        let (Some(options), ColumnValue::Text(text)) = (self.router().expansion, payload) else { return kept(json) };
+        let failed = match expand::expand(text, &self.router().payload, options) {
+            Outcome::Expanded { schema, json } => return Ok((Some(schema), json)),
+            Outcome::Kept => return kept(json),
+            Outcome::KeptWithoutSchema if !self.router().has_envelope() => return Ok((None, json)),
+            Outcome::KeptWithoutSchema => "an empty array has no schema, which an envelope needs".into(),
+            Outcome::Fatal(reason) => reason,
+        };
+        match (unexpandable, schemas) {
+            (Unexpandable::Fails, _) => Err(Error::encode(&*self.router().payload, failed)),
+            (Unexpandable::Verbatim, Schemas::Disabled) => Ok((None, expand::document(text).to_owned())),
+            // No schema describes the document, so it is the text that it is in the table.
+            (Unexpandable::Verbatim, Schemas::Enabled) => kept(json),
+        }
+    }
+
+    fn schema_of(&self, index: usize) -> Option<Schema> {
+        self.layout().columns().get(index).map(Schema::of_column)
+    }
+}
+
+pub(super) fn wrapped(json: String, schema: Option<&Schema>, schemas: Schemas) -> Bytes {
+    if schemas == Schemas::Disabled {
+        return Bytes::from(json);
+    }
+    let mut out = String::from("{\"schema\":");
+    match schema {
+        Some(schema) => schema.push_json(&mut out, None),
+        None => out.push_str("null"),
+    }
+    out.push_str(",\"payload\":");
+    out.push_str(&json);
+    out.push('}');
+    Bytes::from(out)
+}

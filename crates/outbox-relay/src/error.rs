@@ -1,0 +1,120 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use outbox_core::uuid::Uuid;
+
+use crate::Lsn;
+use crate::position::Position;
+
+/// Why the relay has stopped. What waiting mends is not among these: the relay waits.
+///
+/// `Display` tells of this layer only; [`source`](StdError::source) holds the rest.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("the relay's settings do not work: {0}")]
+    Settings(String),
+    #[error("the WAL cannot be read")]
+    Wal,
+    #[error("Kafka failed to {0}")]
+    Kafka(String),
+    #[error(
+        "the row {index} of the transaction committed at {commit} (event {event}) cannot be written: {reason}. The slot \
+         stays before it: repair what refuses the row, or choose to dead-letter such rows",
+        commit = .at.commit, index = .at.index, event = Named(.event)
+    )]
+    Poison { at: Position, event: Option<Uuid>, reason: String },
+}
+
+struct Named<'a>(&'a Option<Uuid>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => id.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+impl Error {
+    fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, source: None }))
+    }
+
+    pub(crate) fn settings(what: impl Into<String>) -> Self {
+        Self::new(Kind::Settings(what.into()))
+    }
+
+    pub(crate) fn wal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Kind::Wal).caused_by(source)
+    }
+
+    /// `doing` completes the sentence "Kafka failed to …".
+    pub(crate) fn kafka(doing: impl Into<String>, source: crate::kafka::Error) -> Self {
+        Self::new(Kind::Kafka(doing.into())).caused_by(source)
+    }
+
+    pub(crate) fn poison(at: Position, event: Option<Uuid>, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Poison { at, event, reason: reason.into() })
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Whether a row of the outbox can never become a record; [`row`](Self::row) says which.
+    #[must_use]
+    pub fn is_poison(&self) -> bool {
+        matches!(self.0.kind, Kind::Poison { .. })
+    }
+
+    /// The commit of the row's transaction, its place among the transaction's inserts into the outbox, and its event.
+    #[must_use]
+    pub fn row(&self) -> Option<(Lsn, u32, Option<Uuid>)> {
+        match &self.0.kind {
+            Kind::Poison { at, event, .. } => Some((at.commit, at.index, *event)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.0.kind).field("source", &self.0.source).finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// An error with all that lies below it, for a log line.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

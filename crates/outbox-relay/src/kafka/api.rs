@@ -1,0 +1,89 @@
+//! The requests that the relay makes, with the versions of each that it can speak.
+
+use std::ops::RangeInclusive;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, CreateTopicsResponse, FetchRequest,
+    FetchResponse, InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader,
+    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+
+use super::error::{Error, Kind};
+
+/// A request, and the answer that belongs to it.
+pub(crate) trait Api: Encodable + HeaderVersion {
+    const KEY: i16;
+    const NAME: &'static str;
+    const VERSIONS: RangeInclusive<i16>;
+    type Response: Decodable + HeaderVersion;
+}
+
+macro_rules! apis {
+    ($($name:ident: $request:ident -> $response:ident, $versions:expr;)*) => { $(
+        impl Api for $request {
+            const KEY: i16 = ApiKey::$name as i16;
+            const NAME: &'static str = stringify!($name);
+            const VERSIONS: RangeInclusive<i16> = $versions;
+            type Response = $response;
+        }
+    )* };
+}
+
+apis! {
+    ApiVersions: ApiVersionsRequest -> ApiVersionsResponse, 0..=3;
+    // From 4 on the broker can be told not to create what is asked about.
+    Metadata: MetadataRequest -> MetadataResponse, 4..=13;
+    // From 4 on partitions and replication can be left to the broker.
+    CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7;
+    InitProducerId: InitProducerIdRequest -> InitProducerIdResponse, 0..=5;
+    Produce: ProduceRequest -> ProduceResponse, 5..=13;
+    Fetch: FetchRequest -> FetchResponse, 4..=17;
+    ListOffsets: ListOffsetsRequest -> ListOffsetsResponse, 1..=10;
+    SaslHandshake: SaslHandshakeRequest -> SaslHandshakeResponse, 1..=1;
+    SaslAuthenticate: SaslAuthenticateRequest -> SaslAuthenticateResponse, 0..=2;
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where the correlation id is in a frame: after length, API and version.
+const CORRELATION: std::ops::Range<usize> = 8..12;
+
+/// A whole frame, but for the correlation id.
+pub(super) fn encode<A: Api>(request: &A, version: i16, client: &StrBytes, room: usize) -> Result<BytesMut, Error> {
+    let failed = |cause: Cause| Error::new(Kind::Encode).because(cause).by(A::NAME);
+    let header = RequestHeader::default()
+        .with_request_api_key(A::KEY)
+        .with_request_api_version(version)
+        .with_client_id(Some(client.clone()));
+    let mut frame = BytesMut::with_capacity(room);
+    frame.put_i32(0);
+    header.encode(&mut frame, A::header_version(version)).map_err(|e| failed(e.into()))?;
+    request.encode(&mut frame, version).map_err(|e| failed(e.into()))?;
+    let length = i32::try_from(frame.len() - 4).map_err(|e| failed(e.into()))?;
+    if let Some(field) = frame.first_chunk_mut() {
+        *field = length.to_be_bytes();
+    }
+    Ok(frame)
+}
+
+pub(super) fn correlate(frame: &mut BytesMut, correlation: i32) {
+    if let Some(field) = frame.get_mut(CORRELATION) {
+        field.copy_from_slice(&correlation.to_be_bytes());
+    }
+}
+
+/// The correlation id of an answer, which is where the answer begins.
+pub(super) fn correlation_of(mut answer: &[u8]) -> Option<i32> {
+    answer.try_get_i32().ok()
+}
+
+/// An answer's contents. What follows them is let be: a broker may know more.
+pub(super) fn decode<A: Api>(mut answer: Bytes, version: i16) -> Result<A::Response, Error> {
+    let header = ResponseHeader::decode(&mut answer, A::Response::header_version(version));
+    header
+        .and_then(|_| A::Response::decode(&mut answer, version))
+        .map_err(|e| Error::new(Kind::Malformed).because(e).by(A::NAME))
+}

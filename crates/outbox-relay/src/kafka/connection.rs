@@ -1,0 +1,204 @@
+use std::collections::HashMap;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::protocol::StrBytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::api::{self, Api};
+use super::error::{Error, Kind};
+use super::pending::{self, Pending};
+use super::{ErrorCode, Settings, frames};
+
+/// A connection to one broker, which many may use at once. It is closed when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    broker: Box<str>,
+    client: StrBytes,
+    request_timeout: Duration,
+    pending: Arc<Pending>,
+    task: AbortHandle,
+    versions: OnceLock<HashMap<i16, (i16, i16)>>,
+    /// When the broker will ask for a new login.
+    expires: OnceLock<Instant>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Connection {
+    /// Connects, agrees on versions and logs in.
+    pub(crate) async fn connect(broker: &str, settings: &Settings) -> Result<Self, Error> {
+        let deadline = Instant::now() + settings.connect_timeout;
+        timeout_at(deadline, Self::establish(broker, settings))
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Kind::ConnectTimeout(settings.connect_timeout))))
+            .map_err(|e| e.at(broker))
+    }
+
+    async fn establish(broker: &str, settings: &Settings) -> Result<Self, Error> {
+        let stream = TcpStream::connect(broker).await.map_err(|e| Error::new(Kind::Connect).because(e))?;
+        stream.set_nodelay(true).map_err(|e| Error::new(Kind::Connect).because(e))?;
+        let connection = match settings.security.tls() {
+            None => {
+                let (reader, writer) = stream.into_split();
+                Self::over(reader, writer, broker, settings)
+            }
+            Some(tls) => {
+                let (reader, writer) = tokio::io::split(tls.handshake(stream, broker).await?);
+                Self::over(reader, writer, broker, settings)
+            }
+        };
+        connection.negotiate().await?;
+        if let Some(sasl) = settings.security.sasl()
+            && let Some(lifetime) = sasl.log_in(&connection).await?
+        {
+            // A little before, as a request that comes too late is lost with its connection.
+            let _ = connection.0.expires.set(Instant::now() + lifetime.mul_f32(0.85));
+        }
+        Ok(connection)
+    }
+
+    fn over(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        broker: &str,
+        settings: &Settings,
+    ) -> Self {
+        let (frames, outgoing) = mpsc::unbounded_channel();
+        let pending = Arc::new(Pending::new(frames));
+        let carrier = {
+            let pending = Arc::clone(&pending);
+            let max_answer = settings.max_answer;
+            async move {
+                let cause = tokio::select! {
+                    cause = frames::receive(reader, max_answer, &pending) => cause,
+                    cause = frames::send(writer, outgoing) => cause,
+                };
+                pending.close(cause);
+            }
+        };
+        Self(Arc::new(Inner {
+            broker: broker.into(),
+            client: StrBytes::from_string(settings.client_id.clone()),
+            request_timeout: settings.request_timeout,
+            pending,
+            task: tokio::spawn(carrier).abort_handle(),
+            versions: OnceLock::new(),
+            expires: OnceLock::new(),
+        }))
+    }
+
+    async fn negotiate(&self) -> Result<(), Error> {
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name(StrBytes::from_static_str("outbox-relay"))
+            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+        // A broker that does not know the version answers in the oldest form.
+        let mut answer = self.negotiate_by(&request, 3).await;
+        if answer.as_ref().is_err_and(|e| e.code() == Some(ErrorCode::UNSUPPORTED_VERSION)) {
+            answer = self.negotiate_by(&request, 0).await;
+        }
+        let _ = self.0.versions.set(answer?);
+        Ok(())
+    }
+
+    async fn negotiate_by(
+        &self,
+        request: &ApiVersionsRequest,
+        version: i16,
+    ) -> Result<HashMap<i16, (i16, i16)>, Error> {
+        let answer = self.send_as(request, version, 0)?.bytes().await?;
+        let code = answer.get(4..6).and_then(|code| code.try_into().ok()).map_or(0, i16::from_be_bytes);
+        if let Some(code) = ErrorCode::of(code) {
+            return Err(Error::code_of(code, None).by(ApiVersionsRequest::NAME));
+        }
+        let response = api::decode::<ApiVersionsRequest>(answer, version)?;
+        Ok(response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect())
+    }
+
+    /// The newest version of a request that both sides speak.
+    pub(crate) fn version_of<A: Api>(&self) -> Result<i16, Error> {
+        let unsupported = || Error::new(Kind::Unsupported).by(A::NAME).at(&self.0.broker);
+        let (min, max) =
+            self.0.versions.get().and_then(|versions| versions.get(&A::KEY)).copied().ok_or_else(unsupported)?;
+        let version = max.min(*A::VERSIONS.end());
+        if version < min.max(*A::VERSIONS.start()) { Err(unsupported()) } else { Ok(version) }
+    }
+
+    /// Sends a request and waits for its answer. When this is dropped the request may have been carried out.
+    pub(crate) async fn request<A: Api>(&self, request: &A) -> Result<A::Response, Error> {
+        self.send_as(request, self.version_of::<A>()?, 0)?.wait().await
+    }
+
+    /// Queues a request of a certain version, without waiting for anything. After an error it was not sent.
+    pub(crate) fn send_as<A: Api>(&self, request: &A, version: i16, room: usize) -> Result<Sent<A>, Error> {
+        let here = |e: Error| e.by(A::NAME).at(&self.0.broker);
+        let frame = api::encode(request, version, &self.0.client, 256 + room).map_err(here)?;
+        let answer = self.0.pending.send(frame).map_err(here)?;
+        let deadline = Instant::now() + self.0.request_timeout;
+        Ok(Sent { connection: self.clone(), answer, version, deadline, api: PhantomData })
+    }
+
+    /// Requests can still be sent.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.0.pending.is_closed() && self.0.expires.get().is_none_or(|expires| Instant::now() < *expires)
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn broker(&self) -> &str {
+        &self.0.broker
+    }
+}
+
+/// A request that was sent: from here on it may have been carried out, whatever happens.
+#[derive(Debug)]
+pub(crate) struct Sent<A> {
+    connection: Connection,
+    answer: pending::Answer,
+    version: i16,
+    deadline: Instant,
+    api: PhantomData<fn() -> A>,
+}
+
+impl<A: Api> Sent<A> {
+    pub(crate) async fn wait(self) -> Result<A::Response, Error> {
+        let (version, broker) = (self.version, self.connection.clone());
+        let answer = self.bytes().await?;
+        api::decode::<A>(answer, version).map_err(|e| e.at(broker.broker()))
+    }
+
+    async fn bytes(self) -> Result<Bytes, Error> {
+        let inner = &self.connection.0;
+        let result = match timeout_at(self.deadline, self.answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Error::new(Kind::Closed)),
+            Err(_) => {
+                // What is sent after it would wait behind it.
+                inner.pending.close(io::Error::new(io::ErrorKind::TimedOut, "an earlier request had no answer"));
+                inner.task.abort();
+                Err(Error::new(Kind::Timeout(inner.request_timeout)))
+            }
+        };
+        result.map_err(|e| e.by(A::NAME).at(&inner.broker))
+    }
+}
+
+#[cfg(test)]
+mod tests;

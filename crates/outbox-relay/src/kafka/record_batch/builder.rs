@@ -1,0 +1,142 @@
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Compression, HEADER_SIZE, Malformed, Producer, varint};
+
+/// Builds batches, record by record; after each it begins the next one.
+///
+/// The memory of finished batches is used again when they have been dropped.
+#[derive(Debug)]
+pub(crate) struct BatchBuilder {
+    compression: Compression,
+    capacity: usize,
+    /// Room for the header, then the records. With compression only the records that will be compressed.
+    buffer: BytesMut,
+    count: u32,
+    first_timestamp: i64,
+    max_timestamp: i64,
+}
+
+impl BatchBuilder {
+    /// For batches of about `capacity` bytes before compression.
+    pub(crate) fn new(compression: Compression, capacity: usize) -> Self {
+        Self { compression, capacity, buffer: BytesMut::new(), count: 0, first_timestamp: 0, max_timestamp: 0 }
+    }
+
+    /// The records in the batch so far.
+    #[cfg(test)]
+    pub(crate) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The bytes of the batch so far, without compression.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.buffer.len().max(HEADER_SIZE)
+    }
+
+    /// Adds a record, after those that were added before. It returns what [`Self::size`] grew by.
+    pub(crate) fn append<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(N, Option<V>)],
+    ) -> usize {
+        if self.count == 0 {
+            self.buffer.reserve(self.capacity.max(HEADER_SIZE));
+            self.buffer.put_bytes(0, HEADER_SIZE);
+            self.first_timestamp = timestamp;
+            self.max_timestamp = timestamp;
+        }
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        let timestamp_delta = timestamp.wrapping_sub(self.first_timestamp);
+        let offset_delta = i64::from(self.count);
+        let header_count = length(headers.len());
+
+        let mut body = 1 + varint::size(timestamp_delta) + varint::size(offset_delta) + sized(key) + sized(value);
+        body += varint::size(header_count);
+        for (name, value) in headers {
+            body += sized(Some(name.as_ref())) + sized(value.as_ref().map(AsRef::as_ref));
+        }
+
+        let before = self.buffer.len();
+        self.buffer.reserve(varint::size(length(body)) + body);
+        varint::put(&mut self.buffer, length(body));
+        self.buffer.put_u8(0);
+        varint::put(&mut self.buffer, timestamp_delta);
+        varint::put(&mut self.buffer, offset_delta);
+        put(&mut self.buffer, key);
+        put(&mut self.buffer, value);
+        varint::put(&mut self.buffer, header_count);
+        for (name, value) in headers {
+            put(&mut self.buffer, Some(name.as_ref()));
+            put(&mut self.buffer, value.as_ref().map(AsRef::as_ref));
+        }
+        self.count += 1;
+        self.buffer.len() - before
+    }
+
+    /// Ends the batch, if there is a record in it.
+    pub(crate) fn finish(&mut self, producer: Producer) -> Result<Option<Bytes>, Malformed> {
+        if self.count == 0 {
+            return Ok(None);
+        }
+        let plain = self.buffer.split();
+        let count = std::mem::take(&mut self.count);
+        let mut batch = match self.compression {
+            Compression::None => plain,
+            compression => {
+                let mut batch = BytesMut::with_capacity(HEADER_SIZE + plain.len() / 2);
+                batch.put_bytes(0, HEADER_SIZE);
+                compression
+                    .compress(plain.get(HEADER_SIZE..).unwrap_or_default(), &mut batch)
+                    .map_err(|_| Malformed("the records cannot be compressed"))?;
+                batch
+            }
+        };
+        // The length field leaves out itself and the base offset.
+        let size = i32::try_from(batch.len() - 12).map_err(|_| Malformed("more than 2 GiB in one batch"))?;
+        let last_offset_delta = i32::try_from(count - 1).map_err(|_| Malformed("too many records in one batch"))?;
+
+        let mut checked = [0_u8; HEADER_SIZE - 21];
+        let mut fields = checked.as_mut_slice();
+        fields.put_i16(self.compression.id());
+        fields.put_i32(last_offset_delta);
+        fields.put_i64(self.first_timestamp);
+        fields.put_i64(self.max_timestamp);
+        fields.put_i64(producer.id);
+        fields.put_i16(producer.epoch);
+        fields.put_i32(producer.sequence);
+        fields.put_i32(last_offset_delta + 1);
+        let records = batch.get(HEADER_SIZE..).unwrap_or_default();
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&checked), records);
+
+        let mut header = batch.get_mut(..HEADER_SIZE).unwrap_or_default();
+        header.put_i64(0);
+        header.put_i32(size);
+        header.put_i32(-1);
+        header.put_i8(2);
+        header.put_u32(crc);
+        header.put_slice(&checked);
+        Ok(Some(batch.freeze()))
+    }
+}
+
+fn length(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// The size of a field that may be null, with its length before it.
+fn sized(field: Option<&[u8]>) -> usize {
+    field.map_or(1, |bytes| varint::size(length(bytes.len())) + bytes.len())
+}
+
+fn put(buffer: &mut BytesMut, field: Option<&[u8]>) {
+    match field {
+        Some(bytes) => {
+            varint::put(buffer, length(bytes.len()));
+            buffer.put_slice(bytes);
+        }
+        None => varint::put(buffer, -1),
+    }
+}

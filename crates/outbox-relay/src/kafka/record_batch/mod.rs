@@ -1,0 +1,42 @@
+//! Kafka's record batches (magic 2): building what is sent, reading what was fetched.
+
+mod builder;
+mod compression;
+mod header;
+mod malformed;
+mod reader;
+mod snappy;
+mod varint;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::builder::BatchBuilder;
+pub(crate) use self::compression::Compression;
+pub(crate) use self::header::BatchHeader;
+pub(crate) use self::malformed::Malformed;
+pub(crate) use self::reader::Batches;
+pub(crate) use self::view::RecordView;
+
+/// The bytes of a batch before its records.
+const HEADER_SIZE: usize = 61;
+
+/// Who wrote a batch, and the number of its first record among all that this producer wrote to the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Producer {
+    pub(crate) id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) sequence: i32,
+}
+
+impl Producer {
+    /// No producer: the broker does not look for what it has already.
+    pub(crate) const NONE: Self = Self { id: -1, epoch: -1, sequence: -1 };
+
+    /// The same producer after so many records more. Sequences go on from 2147483647 to 0.
+    pub(crate) fn after(self, records: u32) -> Self {
+        let sequence = (i64::from(self.sequence) + i64::from(records)) & i64::from(i32::MAX);
+        Self { sequence: i32::try_from(sequence).unwrap_or_default(), ..self }
+    }
+}

@@ -1,0 +1,73 @@
+//! Zigzag varints of at most 64 bits.
+
+use bytes::{BufMut, BytesMut};
+
+use super::Malformed;
+
+const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+/// The bytes that a value takes.
+pub(super) const fn size(value: i64) -> usize {
+    // Seven bits a byte, and one byte for zero.
+    let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+pub(super) fn put(buffer: &mut BytesMut, value: i64) {
+    let mut rest = zigzag(value);
+    while rest >= 0x80 {
+        buffer.put_u8((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    buffer.put_u8(rest as u8);
+}
+
+/// Reads a value from bytes that a function gives one by one.
+pub(super) fn read<E: From<Malformed>>(mut byte: impl FnMut() -> Result<u8, E>) -> Result<i64, E> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let next = byte()?;
+        value |= u64::from(next & 0x7f) << shift;
+        if next < 0x80 {
+            return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+    }
+    Err(Malformed("a number of more than 64 bits").into())
+}
+
+/// Takes a value off the front of a slice.
+pub(super) fn take(bytes: &mut &[u8]) -> Result<i64, Malformed> {
+    read(|| {
+        let (first, rest) = bytes.split_first().ok_or(Malformed("a number is cut off"))?;
+        *bytes = rest;
+        Ok(*first)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(value in prop_oneof![any::<i64>(), any::<i32>().prop_map(i64::from), -200_i64..200]) {
+            let mut buffer = BytesMut::new();
+            put(&mut buffer, value);
+            prop_assert_eq!(buffer.len(), size(value));
+            let mut bytes = buffer.as_ref();
+            prop_assert_eq!(take(&mut bytes), Ok(value));
+            prop_assert!(bytes.is_empty());
+        }
+    }
+
+    #[test]
+    fn endless_and_short_numbers_are_refused() {
+        assert!(take(&mut [0x80; 20].as_slice()).is_err());
+        assert!(take(&mut [0x80, 0x80].as_slice()).is_err());
+        assert!(take(&mut [].as_slice()).is_err());
+    }
+}

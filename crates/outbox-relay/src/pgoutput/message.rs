@@ -1,0 +1,162 @@
+use super::fields::{Fields, Malformed};
+use super::tuple::Tuple;
+use crate::Lsn;
+
+/// A message of pgoutput; it borrows from the bytes that it was decoded from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Message<'a> {
+    /// `micros` is the time of the commit, in microseconds since 2000.
+    Begin {
+        commit: Lsn,
+        micros: i64,
+        xid: u32,
+    },
+    Commit {
+        commit: Lsn,
+        /// The end of the commit's record: only what is confirmed up to here leaves the slot.
+        end: Lsn,
+        micros: i64,
+    },
+    Origin {
+        commit: Lsn,
+        name: &'a str,
+    },
+    Relation(Relation<'a>),
+    Type {
+        id: u32,
+        schema: &'a str,
+        name: &'a str,
+    },
+    Insert {
+        relation: u32,
+        new: Tuple<'a>,
+    },
+    Update {
+        relation: u32,
+        old: Option<Old<'a>>,
+        new: Tuple<'a>,
+    },
+    Delete {
+        relation: u32,
+        old: Old<'a>,
+    },
+    Truncate {
+        options: u8,
+        relations: Vec<u32>,
+    },
+    /// Of `pg_logical_emit_message`.
+    Logical {
+        transactional: bool,
+        lsn: Lsn,
+        prefix: &'a str,
+        content: &'a [u8],
+    },
+}
+
+/// What a change tells of the row before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Old<'a> {
+    Key(Tuple<'a>),
+    Row(Tuple<'a>),
+}
+
+/// A table, told before its first change in a session and again whenever it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Relation<'a> {
+    pub(super) id: u32,
+    pub(super) schema: &'a str,
+    pub(super) name: &'a str,
+    pub(super) replica_identity: u8,
+    pub(super) columns: Vec<RelationColumn<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RelationColumn<'a> {
+    pub(super) is_key: bool,
+    pub(super) name: &'a str,
+    /// The type's OID.
+    pub(super) ty: u32,
+    /// `atttypmod`: length or precision, -1 for none.
+    pub(super) modifier: i32,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let fields = &mut Fields::new(bytes);
+        let message = match fields.u8()? {
+            b'B' => Self::Begin { commit: fields.lsn()?, micros: fields.i64()?, xid: fields.u32()? },
+            b'C' => {
+                // Flags, of which there are none.
+                fields.u8()?;
+                Self::Commit { commit: fields.lsn()?, end: fields.lsn()?, micros: fields.i64()? }
+            }
+            b'O' => Self::Origin { commit: fields.lsn()?, name: fields.text()? },
+            b'R' => Self::Relation(Relation::take(fields)?),
+            b'Y' => Self::Type { id: fields.u32()?, schema: fields.text()?, name: fields.text()? },
+            b'I' => {
+                let relation = fields.u32()?;
+                Self::Insert { relation, new: new(fields)? }
+            }
+            b'U' => {
+                let relation = fields.u32()?;
+                let old = match fields.rest().first() {
+                    Some(b'N') => None,
+                    _ => Some(Old::take(fields)?),
+                };
+                Self::Update { relation, old, new: new(fields)? }
+            }
+            b'D' => Self::Delete { relation: fields.u32()?, old: Old::take(fields)? },
+            b'T' => {
+                let count = fields.u32()?;
+                let options = fields.u8()?;
+                // Grown as the numbers come: the count alone may lie.
+                let mut relations = Vec::new();
+                for _ in 0..count {
+                    relations.push(fields.u32()?);
+                }
+                Self::Truncate { options, relations }
+            }
+            b'M' => {
+                let transactional = fields.u8()? & 1 == 1;
+                let (lsn, prefix, length) = (fields.lsn()?, fields.text()?, fields.u32()?);
+                Self::Logical { transactional, lsn, prefix, content: fields.bytes(length)? }
+            }
+            _ => return Err(Malformed),
+        };
+        if fields.is_empty() { Ok(message) } else { Err(Malformed) }
+    }
+}
+
+impl<'a> Relation<'a> {
+    fn take(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
+        let (id, schema, name) = (fields.u32()?, fields.text()?, fields.text()?);
+        let replica_identity = fields.u8()?;
+        let count = fields.u16()?;
+        let mut columns = Vec::new();
+        for _ in 0..count {
+            columns.push(RelationColumn {
+                is_key: fields.u8()? & 1 == 1,
+                name: fields.text()?,
+                ty: fields.u32()?,
+                modifier: fields.i32()?,
+            });
+        }
+        // The protocol's empty name of a schema.
+        let schema = if schema.is_empty() { "pg_catalog" } else { schema };
+        Ok(Self { id, schema, name, replica_identity, columns })
+    }
+}
+
+impl<'a> Old<'a> {
+    fn take(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
+        match fields.u8()? {
+            b'K' => Tuple::take(fields).map(Self::Key),
+            b'O' => Tuple::take(fields).map(Self::Row),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+fn new<'a>(fields: &mut Fields<'a>) -> Result<Tuple<'a>, Malformed> {
+    if fields.u8()? == b'N' { Tuple::take(fields) } else { Err(Malformed) }
+}

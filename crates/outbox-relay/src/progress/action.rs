@@ -1,0 +1,85 @@
+use outbox_core::uuid::Uuid;
+
+use super::producer::Producer;
+use super::row::{PartitionId, Poison, Row};
+use crate::Lsn;
+use crate::position::Position;
+
+/// What the driver shall do next. Each is given once, and stays open until its outcome is reported; whatever fails on
+/// the way (except a produce) the driver tries again by itself.
+#[derive(Debug)]
+pub(crate) enum Action<R> {
+    /// Report this position to PostgreSQL as flushed.
+    Confirm(Lsn),
+    /// Read the partition up to its end, report every record that may matter by `Progress::seen`, then `tail_read`.
+    Read { partition: PartitionId, from: From },
+    /// Find out that the slot is still held by this process's walsender, then `held`. If it is not: drop everything.
+    ProveHeld,
+    /// Ask a broker for a producer id (InitProducerId), then `producer`.
+    NewProducer,
+    /// Send `Progress::batch` to the partition with acks=all, then `produced`.
+    Produce(PartitionId),
+    /// This row was refused: stop and name it, or `dead_letter` it.
+    Poison(Poison<R>),
+}
+
+/// Where a read of a partition starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// As far before the end as the scan's limit allows. Batches count whole: none may be seen in part.
+    Tail,
+    /// This offset, without a limit; the start of the log if the log does not have it (any more, or yet).
+    Offset(i64),
+}
+
+/// A batch on its way. The same rows under the same numbers for as long as its outcome is unknown.
+#[derive(Debug)]
+pub(crate) struct Batch<'a, R> {
+    pub(crate) producer: Producer,
+    pub(crate) base_sequence: i32,
+    pub(crate) rows: &'a [Row<R>],
+}
+
+/// A record that was read from a partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// The batch's producer and the last sequence number in the batch's header, if it has a producer.
+    pub(crate) written_by: Option<(Producer, i32)>,
+    pub(crate) content: Content,
+}
+
+/// What a record says of the row it was made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content {
+    /// It has a position of this relay's origin.
+    Own(Position, Uuid),
+    /// It has no position at all: Debezium may have written it.
+    Unplaced(Uuid),
+}
+
+/// How a read of a partition ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tail {
+    /// The offset after the last one that was looked at.
+    pub(crate) end: i64,
+    /// Whether the scan's limit left out records.
+    pub(crate) cut: bool,
+}
+
+/// What is known of a batch after a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// Error 0.
+    Appended { base_offset: i64 },
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER, or DUPLICATE_SEQUENCE_NUMBER.
+    OutOfOrder,
+    /// INVALID_PRODUCER_EPOCH, or UNKNOWN_PRODUCER_ID.
+    InvalidEpoch,
+    /// No answer, or one that leaves it open (REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS_AFTER_APPEND).
+    Unknown,
+    /// A retriable error of which it is certain that this request appends nothing.
+    NotAppended,
+    /// The broker takes none of the batch because of these rows (indices in the batch). Empty: it does not say which,
+    /// as with MESSAGE_TOO_LARGE.
+    Rejected { rows: Vec<usize> },
+}

@@ -1,0 +1,68 @@
+use super::row::Row;
+use super::transactions::Transactions;
+use crate::Lsn;
+
+/// What has become of the rows, over all partitions.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) transactions: Transactions,
+    pub(super) counters: Counters,
+    /// Rows that are queued or in flight.
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    announced: Lsn,
+}
+
+/// Rows since the start, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) read: u64,
+    /// Put into a batch for the first time, or again after the batch was taken apart.
+    pub(crate) sent: u64,
+    /// In batches that were sent again unchanged.
+    pub(crate) sent_again: u64,
+    pub(crate) acknowledged: u64,
+    /// Not sent: their own records were met in the log.
+    pub(crate) skipped: u64,
+    /// Sent although the log before the scan's limit may hold them.
+    pub(crate) duplicates_accepted: u64,
+    pub(crate) poison: u64,
+}
+
+impl Ledger {
+    pub(super) fn new(confirmed: Lsn) -> Self {
+        let transactions = Transactions::new(confirmed);
+        Self { transactions, counters: Counters::default(), rows: 0, bytes: 0, announced: confirmed }
+    }
+
+    pub(super) fn hold<R>(&mut self, row: &Row<R>) {
+        self.rows += 1;
+        self.bytes += row.bytes;
+    }
+
+    pub(super) fn release<R>(&mut self, row: &Row<R>) {
+        self.rows = self.rows.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(row.bytes);
+    }
+
+    pub(super) fn acknowledge<R>(&mut self, row: &Row<R>) {
+        self.counters.acknowledged += 1;
+        self.release(row);
+        self.transactions.resolve(row.owner);
+    }
+
+    pub(super) fn skip<R>(&mut self, row: &Row<R>) {
+        self.counters.skipped += 1;
+        self.release(row);
+        self.transactions.resolve(row.owner);
+    }
+
+    /// The position to confirm, once per change.
+    pub(super) fn announce(&mut self) -> Option<Lsn> {
+        let confirmable = self.transactions.confirmable();
+        (confirmable > self.announced).then(|| {
+            self.announced = confirmable;
+            confirmable
+        })
+    }
+}

@@ -1,0 +1,70 @@
+use super::{Duty, Log, Step};
+use crate::progress::action::Outcome;
+use crate::progress::flight::Verdict;
+use crate::progress::ledger::Ledger;
+use crate::progress::row::Row;
+
+impl<R> Log<R> {
+    /// The outcome of a request. Returns the rows that the broker does not take.
+    pub(crate) fn produced(&mut self, outcome: Outcome, ledger: &mut Ledger) -> Vec<Row<R>> {
+        let Some(flight) = self.flight.as_mut().filter(|_| self.step == Step::Asked(Duty::Produce)) else {
+            debug_assert!(false, "an outcome of a batch that was not asked for");
+            return Vec::new();
+        };
+        let (duty, verdict) = match outcome {
+            Outcome::Appended { base_offset } if !flight.check => {
+                let rows = i64::try_from(flight.rows.len()).unwrap_or(0);
+                if base_offset >= 0 {
+                    self.knowledge.up_to = Some(base_offset.saturating_add(rows));
+                }
+                self.arrive(ledger);
+                return Vec::new();
+            }
+            Outcome::Rejected { rows } => return self.reject(&rows, ledger),
+            Outcome::NotAppended => (Duty::Produce, Verdict::Open),
+            Outcome::Appended { .. } => (Duty::Read, Verdict::Appended),
+            Outcome::OutOfOrder => (Duty::Read, Verdict::OutOfOrder),
+            Outcome::InvalidEpoch => (Duty::Read, Verdict::InvalidEpoch),
+            Outcome::Unknown => {
+                flight.unsure = true;
+                (Duty::Read, Verdict::Unknown)
+            }
+        };
+        flight.verdict = verdict;
+        self.step = Step::Due(duty);
+        Vec::new()
+    }
+
+    /// The whole batch is in the log.
+    fn arrive(&mut self, ledger: &mut Ledger) {
+        let Some(flight) = self.flight.take() else { return };
+        self.move_to(flight.at.past(flight.rows.len()));
+        for row in &flight.rows {
+            ledger.acknowledge(row);
+        }
+        self.check_next = false;
+        self.refusals = 0;
+        self.take = self.take.saturating_mul(2);
+        self.step = Step::Rest;
+    }
+
+    fn reject(&mut self, indices: &[usize], ledger: &mut Ledger) -> Vec<Row<R>> {
+        let Some(flight) = self.flight.take() else { return Vec::new() };
+        self.step = Step::Rest;
+        self.check_next |= flight.unsure;
+        let is_single = flight.rows.len() == 1;
+        let (mut poison, mut rest) = (Vec::new(), Vec::new());
+        for (index, row) in flight.rows.into_iter().enumerate() {
+            if is_single || indices.contains(&index) { poison.push(row) } else { rest.push(row) }
+        }
+        if poison.is_empty() {
+            self.take = (rest.len() / 2).max(1);
+        }
+        for row in &poison {
+            ledger.counters.poison += 1;
+            ledger.release(row);
+        }
+        self.requeue(rest);
+        poison
+    }
+}

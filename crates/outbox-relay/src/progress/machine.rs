@@ -1,0 +1,242 @@
+use std::collections::VecDeque;
+
+use outbox_core::uuid::Uuid;
+
+use super::action::{Action, Batch, Outcome, Seen, Tail};
+use super::asked::{Asked, OwnProducers};
+use super::error::OutOfTurn;
+use super::ledger::{Counters, Ledger};
+use super::log::{Log, Need, Task};
+use super::producer::Producer;
+use super::row::{PartitionId, Poison, Row};
+use super::transactions::Owner;
+use super::window::{BatchLimit, Window};
+use crate::Lsn;
+use crate::position::Position;
+
+/// The state of one hold of the slot, from its acquisition until it is lost. `R` is an encoded record, kept until its
+/// row is resolved.
+#[derive(Debug)]
+pub(crate) struct Progress<R> {
+    window: Window,
+    limit: BatchLimit,
+    ledger: Ledger,
+    logs: Vec<Log<R>>,
+    /// Partitions with something to do.
+    due: VecDeque<PartitionId>,
+    poison: VecDeque<Poison<R>>,
+    hold: Asked,
+    producers: OwnProducers,
+    last_begin: Option<Lsn>,
+    last_row: Option<Position>,
+    last_end: Lsn,
+}
+
+impl<R> Progress<R> {
+    pub(crate) fn new(window: Window, limit: BatchLimit) -> Self {
+        Self {
+            window,
+            limit,
+            ledger: Ledger::new(window.confirmed),
+            logs: Vec::new(),
+            due: VecDeque::new(),
+            poison: VecDeque::new(),
+            hold: Asked::default(),
+            producers: OwnProducers::default(),
+            last_begin: None,
+            last_row: None,
+            last_end: Lsn::default(),
+        }
+    }
+
+    /// A transaction with this commit LSN begins.
+    pub(crate) fn begin(&mut self, commit: Lsn) -> Result<(), OutOfTurn> {
+        let is_later = self.last_begin.is_none_or(|last| commit > last) && commit >= self.last_end;
+        if !is_later || self.ledger.transactions.open_commit().is_some() {
+            return Err(OutOfTurn { last: self.last_begin.max(Some(self.last_end)).unwrap_or_default(), got: commit });
+        }
+        self.last_begin = Some(commit);
+        self.ledger.transactions.begin(commit);
+        Ok(())
+    }
+
+    /// A row of the open transaction, with its record and the partition that it maps to now.
+    pub(crate) fn row(
+        &mut self,
+        position: Position,
+        event: Uuid,
+        partition: PartitionId,
+        record: R,
+        bytes: usize,
+    ) -> Result<(), OutOfTurn> {
+        let owner = self.take_turn(position)?;
+        self.push(partition, Row { position, event, record, bytes, owner });
+        Ok(())
+    }
+
+    /// A row of the open transaction for which there is no legal record or topic.
+    pub(crate) fn unwritable(&mut self, position: Position, event: Uuid) -> Result<(), OutOfTurn> {
+        let owner = self.take_turn(position)?;
+        self.ledger.counters.poison += 1;
+        self.poison.push_back(Poison { position, event, refused: None, owner });
+        Ok(())
+    }
+
+    /// The open transaction ends; `end` is the position after its commit.
+    pub(crate) fn commit(&mut self, end: Lsn) -> Result<(), OutOfTurn> {
+        if self.ledger.transactions.open_commit().is_none() || end < self.last_end {
+            return Err(OutOfTurn { last: self.last_end, got: end });
+        }
+        self.last_end = end;
+        self.ledger.transactions.commit(end);
+        Ok(())
+    }
+
+    /// A keepalive: the server has sent everything before `at`.
+    pub(crate) fn idle(&mut self, at: Lsn) {
+        self.ledger.transactions.idle(at);
+    }
+
+    /// What is to be done next. To be asked until there is none, after every input.
+    pub(crate) fn next_action(&mut self) -> Option<Action<R>> {
+        if let Some(poison) = self.poison.pop_front() {
+            return Some(Action::Poison(poison));
+        }
+        if let Some(lsn) = self.ledger.announce() {
+            return Some(Action::Confirm(lsn));
+        }
+        if self.hold.ask() {
+            return Some(Action::ProveHeld);
+        }
+        if self.producers.asked.ask() {
+            return Some(Action::NewProducer);
+        }
+        while let Some(partition) = self.due.pop_front() {
+            let log = self.logs.get_mut(partition.index())?;
+            match log.take_task(&self.window, self.limit, &mut self.ledger) {
+                Some(Task::Read(from)) => return Some(Action::Read { partition, from }),
+                Some(Task::Produce) => return Some(Action::Produce(partition)),
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// The batch that [`Action::Produce`] is about.
+    pub(crate) fn batch(&self, partition: PartitionId) -> Option<Batch<'_, R>> {
+        let flight = self.logs.get(partition.index())?.flight()?;
+        Some(Batch { producer: flight.at.producer, base_sequence: flight.at.next, rows: &flight.rows })
+    }
+
+    /// A record that [`Action::Read`] came across, in the log's order.
+    pub(crate) fn seen(&mut self, partition: PartitionId, seen: Seen) {
+        if let Some(log) = self.logs.get_mut(partition.index()) {
+            log.seen(seen);
+        }
+    }
+
+    /// [`Action::Read`] has come to the end of the log.
+    pub(crate) fn tail_read(&mut self, partition: PartitionId, tail: Tail) {
+        if let Some(log) = self.logs.get_mut(partition.index()) {
+            log.tail_read(tail, &mut self.ledger);
+            self.go_on(partition);
+        }
+    }
+
+    /// The slot was still held when [`Action::ProveHeld`] was carried out.
+    pub(crate) fn held(&mut self) {
+        for partition in self.hold.answered() {
+            if let Some(log) = self.logs.get_mut(partition.index()) {
+                log.inherit();
+                self.advance(partition);
+            }
+        }
+    }
+
+    /// The broker's answer to [`Action::NewProducer`].
+    pub(crate) fn producer(&mut self, producer: Producer) {
+        self.producers.add(producer);
+        for partition in self.producers.asked.answered() {
+            if let Some(log) = self.logs.get_mut(partition.index()) {
+                log.unpark();
+                self.advance(partition);
+            }
+        }
+    }
+
+    /// The outcome of [`Action::Produce`].
+    pub(crate) fn produced(&mut self, partition: PartitionId, outcome: Outcome) {
+        let Some(log) = self.logs.get_mut(partition.index()) else { return };
+        for row in log.produced(outcome, &mut self.ledger) {
+            let Row { position, event, record, owner, .. } = row;
+            self.poison.push_back(Poison { position, event, refused: Some((partition, record)), owner });
+        }
+        self.go_on(partition);
+    }
+
+    /// A poison row goes to another topic, as a record for that one.
+    pub(crate) fn dead_letter(&mut self, poison: Poison<R>, partition: PartitionId, record: R, bytes: usize) {
+        let Poison { position, event, refused, owner } = poison;
+        drop(refused);
+        self.push(partition, Row { position, event, record, bytes, owner });
+    }
+
+    /// The slot may be confirmed up to here.
+    pub(crate) fn confirmable(&self) -> Lsn {
+        self.ledger.transactions.confirmable()
+    }
+
+    /// What the rows that are queued or in flight hold in memory. Above a bound the driver reads no more of the WAL.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.ledger.bytes
+    }
+
+    /// How many rows are queued or in flight.
+    pub(crate) fn buffered_rows(&self) -> usize {
+        self.ledger.rows
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.ledger.counters
+    }
+
+    fn take_turn(&mut self, position: Position) -> Result<Owner, OutOfTurn> {
+        let is_open = self.ledger.transactions.open_commit() == Some(position.commit);
+        let out_of_turn = OutOfTurn { last: self.last_begin.unwrap_or_default(), got: position.commit };
+        if !is_open || self.last_row.is_some_and(|last| position <= last) {
+            return Err(out_of_turn);
+        }
+        let owner = self.ledger.transactions.add().ok_or(out_of_turn)?;
+        self.last_row = Some(position);
+        self.ledger.counters.read += 1;
+        Ok(owner)
+    }
+
+    fn push(&mut self, partition: PartitionId, row: Row<R>) {
+        if self.logs.len() <= partition.index() {
+            self.logs.resize_with(partition.index() + 1, Log::new);
+        }
+        if let Some(log) = self.logs.get_mut(partition.index()) {
+            log.push(row, &self.window, &mut self.ledger);
+            self.advance(partition);
+        }
+    }
+
+    /// After an outcome: the batch in flight has its next duty, or the next batch may be made.
+    fn go_on(&mut self, partition: PartitionId) {
+        match self.logs.get(partition.index()) {
+            Some(log) if log.is_due() => self.due.push_back(partition),
+            _ => self.advance(partition),
+        }
+    }
+
+    fn advance(&mut self, partition: PartitionId) {
+        let Some(log) = self.logs.get_mut(partition.index()) else { return };
+        match log.advance(&self.window, self.producers.newest()) {
+            Need::Nothing => {}
+            Need::Turn => self.due.push_back(partition),
+            Need::Held => self.hold.wait(partition),
+            Need::Producer => self.producers.asked.wait(partition),
+        }
+    }
+}

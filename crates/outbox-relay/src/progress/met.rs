@@ -1,0 +1,52 @@
+use std::collections::{BTreeMap, HashSet};
+
+use outbox_core::uuid::Uuid;
+
+use crate::Lsn;
+use crate::position::Position;
+
+/// Records that were met in one partition's log and may prove that a row is there.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    own: BTreeMap<Position, Uuid>,
+    unplaced: HashSet<Uuid>,
+}
+
+impl Met {
+    pub(super) fn own(&mut self, position: Position, event: Uuid) {
+        self.own.insert(position, event);
+    }
+
+    pub(super) fn unplaced(&mut self, event: Uuid) {
+        self.unplaced.insert(event);
+    }
+
+    /// Whether the row's own record was met: same position and same event, never a later position.
+    pub(super) fn take(&mut self, position: Position, event: Uuid) -> bool {
+        if self.own.get(&position) == Some(&event) {
+            self.own.remove(&position);
+            return true;
+        }
+        self.unplaced.contains(&event)
+    }
+
+    pub(super) fn oldest(&self) -> Option<Position> {
+        self.own.keys().next().copied()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.unplaced.is_empty()
+    }
+
+    /// Rows of transactions before this one do not come again.
+    pub(super) fn forget_before(&mut self, commit: Lsn) {
+        while self.own.first_key_value().is_some_and(|(position, _)| position.commit < commit) {
+            self.own.pop_first();
+        }
+    }
+
+    /// No row comes any more that a predecessor without positions could have written.
+    pub(super) fn forget_unplaced(&mut self) {
+        self.unplaced = HashSet::new();
+    }
+}

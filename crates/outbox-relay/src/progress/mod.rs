@@ -1,0 +1,70 @@
+//! What was read, sent, acknowledged, confirmed and skipped: the relay's one state machine, without I/O.
+//!
+//! A [`Progress`] is one hold of the slot. The driver feeds it the WAL ([`Progress::begin`], [`Progress::row`],
+//! [`Progress::commit`], [`Progress::idle`]), carries out [`Progress::next_action`] until there is none, and reports the
+//! outcomes. When the slot was out of its hands, or the WAL comes out of turn, it drops the `Progress` and starts anew
+//! with another. It reads no more of the WAL while [`Progress::buffered_bytes`] is above its bound.
+//!
+//! # Rules
+//!
+//! - The slot is confirmed at a commit's end, when every row of that transaction and of all before is resolved:
+//!   acknowledged, met in the log, or dead-lettered and acknowledged there. A keepalive counts as such an end, outside a
+//!   transaction.
+//! - A row is skipped only when its own record is met in the log of the partition that it maps to now: same position,
+//!   same event. Of records without a position, as Debezium writes them, the event decides, for rows of the window only.
+//!   The window is what a predecessor may have read ([`Window`]).
+//! - Before the first row of the window goes to a partition, that log's tail is read. Its last own batch tells the
+//!   producer id, epoch and sequence to go on with. An appended batch takes the numbers of the one that a dead
+//!   predecessor may have left on its way: whatever comes second is refused or taken for a repetition. The same holds
+//!   against a predecessor that lives on, as long as rows of the window are written.
+//! - So error 0 is a proof only under a producer id that nobody else can know. Under an inherited one, and after a batch
+//!   was taken apart of which an attempt may still be on its way, the log is read after each answer, and only the rows
+//!   that are there are acknowledged. After a refused sequence, a fenced epoch or no answer it is read as well.
+//! - An id found in the log is inherited only if the slot is held after the log was read. Otherwise it may be a
+//!   successor's, who takes error 0 for a proof: its rows would be lost to ours.
+//! - Rows after the window go under an id given to this process, and need no tail.
+//! - One batch is in flight per partition. It is sent again unchanged until its outcome is known, or until the log shows
+//!   its numbers taken by other rows, so that it can never be appended.
+//! - A row that the broker refuses is handed to the driver, and the rest of its batch goes on. The slot does not pass it
+//!   before it is dead-lettered.
+//!
+//! # Windows
+//!
+//! No schedule loses an event. A partition holds each event once and in the order of the WAL, except:
+//!
+//! - A batch is appended late under an id that the log does not tell: the first one that a dead process sent to the
+//!   partition under its own id, or retention had removed all its earlier ones.
+//! - The broker has lost the producer's state: record timestamps older than `producer.id.expiration.ms` at a broker's
+//!   restart, a producer idle for longer than that, a partition emptied. Needs a late append as well.
+//! - The scan's limit leaves out records of the window ([`Counters::duplicates_accepted`]).
+//! - Partitions are added, or rows are routed otherwise, while unconfirmed: an event may be in its old and its new
+//!   partition, and there out of order.
+//! - Retention, compaction or a re-created topic removes records of unconfirmed rows: they are written again, after
+//!   later ones.
+//! - Debezium's records are appended after the tail was read.
+//! - A process that has lost its slot, does not know it, and maps rows otherwise or opens a partition of its own.
+//! - Dead letters: in the order of their refusals, and repeated when a late batch meets another split.
+
+mod action;
+mod asked;
+mod error;
+mod flight;
+mod ledger;
+mod log;
+mod machine;
+mod met;
+mod producer;
+mod row;
+mod transactions;
+mod window;
+
+#[cfg(test)]
+mod simulation;
+
+pub(crate) use self::action::{Action, Content, From, Outcome, Seen, Tail};
+pub(crate) use self::machine::Progress;
+pub(crate) use self::producer::Producer;
+#[cfg(test)]
+pub(crate) use self::row::Row;
+pub(crate) use self::row::{PartitionId, Poison};
+pub(crate) use self::window::{BatchLimit, Window};

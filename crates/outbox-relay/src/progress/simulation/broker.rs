@@ -1,0 +1,215 @@
+use std::collections::{HashMap, VecDeque};
+
+use super::postgres::Wire;
+use crate::position::Position;
+use crate::progress::Producer;
+
+/// The topic that poison rows go to.
+pub(super) const DEAD_LETTERS: usize = 2;
+pub(super) const MAX_PARTITIONS: usize = 4;
+const REMEMBERED_BATCHES: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) topics: Vec<Vec<PartitionLog>>,
+    next_producer: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PartitionLog {
+    pub(super) start: usize,
+    /// From `start` on.
+    pub(super) records: Vec<Stored>,
+    writers: HashMap<i64, WriterState>,
+    /// The newest process that knows this log, and the producer id that it found at its end.
+    pub(super) known_to: u32,
+    pub(super) found: Option<i64>,
+    /// The first of the named windows that was opened here.
+    pub(super) excused: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    /// The batch's producer and last sequence number.
+    pub(super) written_by: Option<(Producer, i32)>,
+    pub(super) content: StoredContent,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StoredContent {
+    Own(usize, Position),
+    Debezium(usize),
+    Foreign,
+}
+
+#[derive(Debug)]
+struct WriterState {
+    epoch: i16,
+    /// First and last sequence number, and offset, of the newest batches.
+    batches: VecDeque<(i32, i32, usize)>,
+    is_old: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) sender: u32,
+    pub(super) topic: usize,
+    pub(super) partition: usize,
+    pub(super) producer: Producer,
+    pub(super) base_sequence: i32,
+    pub(super) rows: Vec<(Wire, Position)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Offset(usize),
+    OutOfOrder,
+    InvalidEpoch,
+    Rejected(Vec<usize>),
+    NoPartition,
+}
+
+impl Broker {
+    pub(super) fn new(partitions: usize) -> Self {
+        let topic = |count| (0..count).map(|_| PartitionLog::default()).collect();
+        Self { topics: vec![topic(partitions), topic(1), topic(1)], next_producer: 1000 }
+    }
+
+    pub(super) fn init_producer_id(&mut self) -> Producer {
+        self.next_producer += 1;
+        Producer { id: self.next_producer, epoch: 0 }
+    }
+
+    pub(super) fn produce(&mut self, request: &Request) -> Answer {
+        if request.topic != DEAD_LETTERS {
+            let poison = request.rows.iter().enumerate().filter(|(_, (wire, _))| wire.is_poison);
+            let poison: Vec<usize> = poison.map(|(index, _)| index).collect();
+            if !poison.is_empty() {
+                return Answer::Rejected(poison);
+            }
+        }
+        match self.topics[request.topic].get_mut(request.partition) {
+            Some(log) => log.produce(request),
+            None => Answer::NoPartition,
+        }
+    }
+
+    /// Of each producer only the last batch is remembered, and nothing of those with old timestamps.
+    pub(super) fn restart(&mut self) {
+        for log in self.topics.iter_mut().flatten() {
+            let before = log.writers.len();
+            log.writers.retain(|_, state| !state.is_old);
+            if log.writers.len() < before {
+                log.excuse("producer state lost");
+            }
+            for state in log.writers.values_mut() {
+                state.batches.drain(..state.batches.len() - 1);
+            }
+        }
+    }
+
+    pub(super) fn recreate(&mut self, topic: usize) -> Vec<usize> {
+        let mut removed = Vec::new();
+        for log in &mut self.topics[topic] {
+            removed.extend(log.cut(log.records.len()));
+            *log = PartitionLog::default();
+            log.excuse("topic re-created");
+        }
+        removed
+    }
+
+    pub(super) fn add_partition(&mut self, topic: usize) {
+        if self.topics[topic].len() < MAX_PARTITIONS {
+            self.topics[topic].push(PartitionLog::default());
+            for log in &mut self.topics[topic] {
+                log.excuse("partition count raised");
+            }
+        }
+    }
+}
+
+impl PartitionLog {
+    pub(super) fn end(&self) -> usize {
+        self.start + self.records.len()
+    }
+
+    /// The first offset of the batch at this offset: a fetch gives batches whole.
+    pub(super) fn batch_start(&self, offset: usize) -> usize {
+        let index = offset.saturating_sub(self.start);
+        let batch = self.records.get(index).and_then(|stored| stored.written_by);
+        let before = self.records[..index].iter().rev();
+        let same = before.take_while(|stored| batch.is_some() && stored.written_by == batch).count();
+        self.start + index - same
+    }
+
+    pub(super) fn excuse(&mut self, window: &'static str) {
+        self.excused.get_or_insert(window);
+    }
+
+    /// Removes records from the head; returns their events.
+    pub(super) fn cut(&mut self, count: usize) -> Vec<usize> {
+        self.start += count;
+        self.records.drain(..count).filter_map(|stored| stored.event()).collect()
+    }
+
+    /// Somebody raises the epochs of this log's producers.
+    pub(super) fn fence(&mut self) {
+        for state in self.writers.values_mut() {
+            state.epoch += 1;
+            state.batches = VecDeque::from([(0, 0, self.start)]);
+        }
+    }
+
+    fn produce(&mut self, request: &Request) -> Answer {
+        let Request { producer, base_sequence: first, .. } = *request;
+        let last = (first + i32::try_from(request.rows.len()).unwrap() - 1) & i32::MAX;
+        let offset = self.end();
+        if let Some(state) = self.writers.get_mut(&producer.id) {
+            if producer.epoch < state.epoch {
+                return Answer::InvalidEpoch;
+            }
+            if producer.epoch == state.epoch {
+                if let Some((.., offset)) = state.batches.iter().find(|(f, l, _)| (*f, *l) == (first, last)) {
+                    return Answer::Offset(*offset);
+                }
+                let newest = state.batches.back().map_or(first, |(_, last, _)| last.wrapping_add(1) & i32::MAX);
+                if first != newest {
+                    return Answer::OutOfOrder;
+                }
+            } else if first != 0 {
+                return Answer::OutOfOrder;
+            } else {
+                state.batches.clear();
+            }
+        }
+        if request.sender < self.known_to && self.found != Some(producer.id) {
+            self.excuse("late under an unknown producer id");
+        }
+        let is_old = request.rows.iter().all(|(wire, _)| wire.is_old);
+        let state = self.writers.entry(producer.id).or_insert_with(|| WriterState {
+            epoch: producer.epoch,
+            batches: VecDeque::new(),
+            is_old,
+        });
+        (state.epoch, state.is_old) = (producer.epoch, is_old);
+        state.batches.push_back((first, last, offset));
+        if state.batches.len() > REMEMBERED_BATCHES {
+            state.batches.pop_front();
+        }
+        let own = |(wire, position): &(Wire, Position)| Stored {
+            written_by: Some((producer, last)),
+            content: StoredContent::Own(wire.event, *position),
+        };
+        self.records.extend(request.rows.iter().map(own));
+        Answer::Offset(offset)
+    }
+}
+
+impl Stored {
+    pub(super) fn event(&self) -> Option<usize> {
+        match self.content {
+            StoredContent::Own(event, _) | StoredContent::Debezium(event) => Some(event),
+            StoredContent::Foreign => None,
+        }
+    }
+}

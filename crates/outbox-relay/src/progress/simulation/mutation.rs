@@ -1,0 +1,18 @@
+/// A rule that the driver breaks, to see that the simulation finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mutation {
+    None,
+    /// Whatever is not after the last position in the log counts as met.
+    SkipUpToLastPosition,
+    ConfirmCommitInsteadOfEnd,
+    ConfirmOnReceipt,
+    /// After OUT_OF_ORDER_SEQUENCE_NUMBER the batch counts as written.
+    NoReadAfterRefusal,
+    /// Under an inherited producer id, error 0 counts as written.
+    NoReadAfterResume,
+    NewProducerAfterTakeOver,
+    /// A producer id is inherited without a look at the slot.
+    NoProofOfHold,
+    /// A batch without an answer is sent again under a new producer id.
+    NewProducerWhenUnknown,
+}

@@ -1,0 +1,85 @@
+use crate::Lsn;
+use crate::position::Position;
+
+/// The server: committed transactions of the outbox table, and the slot.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pub(super) transactions: Vec<Transaction>,
+    pub(super) flushed: u64,
+    pub(super) confirmed: Lsn,
+    /// What the slot goes back to when the server crashes.
+    pub(super) durable: Lsn,
+    /// The process whose walsender holds the slot.
+    pub(super) holder: Option<u32>,
+    /// Of every event, by number.
+    pub(super) positions: Vec<Position>,
+}
+
+#[derive(Debug)]
+pub(super) struct Transaction {
+    pub(super) commit: Lsn,
+    pub(super) end: Lsn,
+    pub(super) rows: Vec<Wire>,
+}
+
+/// A row, and the record made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wire {
+    pub(super) event: usize,
+    pub(super) topic: usize,
+    pub(super) key: usize,
+    /// Its timestamp is older than the broker keeps a producer's state.
+    pub(super) is_old: bool,
+    /// The broker takes it in no topic but the one for dead letters.
+    pub(super) is_poison: bool,
+}
+
+impl Postgres {
+    pub(super) fn new() -> Self {
+        Self {
+            transactions: Vec::new(),
+            flushed: 100,
+            confirmed: Lsn::new(100),
+            durable: Lsn::new(100),
+            holder: None,
+            positions: Vec::new(),
+        }
+    }
+
+    /// Commits rows; their event numbers are given here.
+    pub(super) fn commit(&mut self, mut rows: Vec<Wire>) {
+        let commit = Lsn::new(self.flushed + 8);
+        for (index, row) in (0..).zip(&mut rows) {
+            row.event = self.positions.len();
+            self.positions.push(Position { commit, index });
+        }
+        self.flushed += 20;
+        self.transactions.push(Transaction { commit, end: Lsn::new(self.flushed), rows });
+    }
+
+    /// WAL of other tables.
+    pub(super) fn write_other(&mut self) {
+        self.flushed += 50;
+    }
+
+    pub(super) fn confirm(&mut self, holder: u32, lsn: Lsn) {
+        assert!(lsn.as_u64() <= self.flushed, "confirmed {lsn} before it was written");
+        if self.holder == Some(holder) {
+            self.confirmed = self.confirmed.max(lsn);
+        }
+    }
+
+    pub(super) fn checkpoint(&mut self) {
+        self.durable = self.confirmed;
+    }
+
+    pub(super) fn crash(&mut self) {
+        self.confirmed = self.durable;
+        self.holder = None;
+    }
+
+    /// Where a stream from the confirmed position starts.
+    pub(super) fn first_unconfirmed(&self) -> usize {
+        self.transactions.partition_point(|transaction| transaction.commit < self.confirmed)
+    }
+}

@@ -1,0 +1,129 @@
+use outbox_core::uuid::Uuid;
+
+use super::broker::{Answer, DEAD_LETTERS, MAX_PARTITIONS};
+use super::postgres::{Postgres, Wire};
+use crate::Lsn;
+use crate::progress::{Action, BatchLimit, From, Outcome, PartitionId, Poison, Progress, Seen, Tail, Window};
+
+/// One hold of the slot by a relay, and what its driver has under way.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// Grows with every take-over.
+    pub(super) number: u32,
+    pub(super) progress: Progress<Wire>,
+    pub(super) open: Vec<Open>,
+    /// Partitions of each topic, as this process knows it.
+    pub(super) counts: Vec<usize>,
+    /// The next transaction, and the next row in it once it has begun.
+    next: (usize, Option<usize>),
+    /// Transactions that were sent to it before it lost the slot.
+    pub(super) received: Option<usize>,
+    /// The last outcome of each partition.
+    pub(super) outcomes: Vec<Option<Answer>>,
+    max_buffered: usize,
+}
+
+/// Something that the driver carries out.
+#[derive(Debug)]
+pub(super) enum Open {
+    Read { partition: PartitionId, from: From },
+    Snapshot { partition: PartitionId, seen: Vec<Seen>, tail: Tail },
+    ProveHeld,
+    NewProducer,
+    Poison(Poison<Wire>),
+    Answer { partition: PartitionId, outcome: Outcome },
+}
+
+impl Process {
+    pub(super) fn new(
+        number: u32,
+        postgres: &Postgres,
+        counts: Vec<usize>,
+        batch_rows: usize,
+        max_buffered: usize,
+    ) -> Self {
+        let window = Window { confirmed: postgres.confirmed, end: Lsn::new(postgres.flushed) };
+        Self {
+            number,
+            progress: Progress::new(window, BatchLimit { rows: batch_rows, bytes: 1000 }),
+            open: Vec::new(),
+            counts,
+            next: (postgres.first_unconfirmed(), None),
+            received: None,
+            outcomes: vec![None; (DEAD_LETTERS + 1) * MAX_PARTITIONS],
+            max_buffered,
+        }
+    }
+
+    /// Takes the next thing from the stream. None when there is nothing to read, or no room for it.
+    pub(super) fn read_wal(&mut self, postgres: &Postgres) -> Option<WalEvent> {
+        if self.progress.buffered_bytes() > self.max_buffered {
+            return None;
+        }
+        let (number, row) = self.next;
+        let end = self.received.unwrap_or(postgres.transactions.len());
+        let Some(transaction) = postgres.transactions[..end].get(number) else {
+            // A keepalive.
+            if self.received.is_none() {
+                self.progress.idle(Lsn::new(postgres.flushed));
+            }
+            return None;
+        };
+        let Some(row) = row else {
+            self.progress.begin(transaction.commit).unwrap();
+            self.next.1 = Some(0);
+            return Some(WalEvent::Begin);
+        };
+        let Some(wire) = transaction.rows.get(row) else {
+            self.progress.commit(transaction.end).unwrap();
+            self.next = (number + 1, None);
+            return Some(WalEvent::Commit(transaction.end));
+        };
+        let partition = partition_id(wire.topic, wire.key % self.counts[wire.topic]);
+        self.progress.row(postgres.positions[wire.event], uuid(wire.event), partition, *wire, 1).unwrap();
+        self.next.1 = Some(row + 1);
+        Some(WalEvent::Row)
+    }
+
+    /// What the state machine asks for, of which produces and confirmations are the caller's.
+    pub(super) fn poll(&mut self) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        while let Some(action) = self.progress.next_action() {
+            match action {
+                Action::Confirm(lsn) => asked.push(Asked::Confirm(lsn)),
+                Action::Produce(partition) => asked.push(Asked::Produce(partition)),
+                Action::Read { partition, from } => self.open.push(Open::Read { partition, from }),
+                Action::ProveHeld => self.open.push(Open::ProveHeld),
+                Action::NewProducer => self.open.push(Open::NewProducer),
+                Action::Poison(poison) => self.open.push(Open::Poison(poison)),
+            }
+        }
+        asked
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WalEvent {
+    Begin,
+    Row,
+    Commit(Lsn),
+}
+
+#[derive(Debug)]
+pub(super) enum Asked {
+    Confirm(Lsn),
+    Produce(PartitionId),
+}
+
+pub(super) fn uuid(event: usize) -> Uuid {
+    Uuid::from_u128(event as u128)
+}
+
+pub(super) fn partition_id(topic: usize, partition: usize) -> PartitionId {
+    PartitionId(u32::try_from(topic * MAX_PARTITIONS + partition).unwrap())
+}
+
+pub(super) fn place(partition: PartitionId) -> (usize, usize) {
+    let index = partition.0 as usize;
+    (index / MAX_PARTITIONS, index % MAX_PARTITIONS)
+}

@@ -1,0 +1,168 @@
+use super::broker::{DEAD_LETTERS, MAX_PARTITIONS};
+use super::judge::{Fault, judge};
+use super::mutation::Mutation;
+use super::postgres::Wire;
+use super::random::Random;
+use super::world::World;
+
+/// How many rounds everything may take to come to rest once nothing more goes wrong.
+const PATIENCE: usize = 4000;
+
+/// Which of the rarer things happen in a schedule; most schedules have few of them.
+struct Weather {
+    old_rows: bool,
+    poison: bool,
+    raise: bool,
+    recreate: bool,
+    retention: bool,
+}
+
+/// Runs one random schedule to its end.
+pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Result<(), Fault>) {
+    let mut random = Random::new(seed);
+    let weather = Weather {
+        old_rows: random.one_in(6),
+        poison: random.one_in(6),
+        raise: random.one_in(6),
+        recreate: random.one_in(10),
+        retention: random.one_in(6),
+    };
+    let mut world = World::new(1 + random.below(3));
+    world.mutation = mutation;
+    world.story = is_told.then(Vec::new);
+    world.scan_limit = if random.one_in(6) { 1 + random.below(6) } else { usize::MAX };
+    world.batch_rows = 1 + random.below(4);
+    world.max_buffered = 2 + random.below(20);
+    if random.one_in(6) {
+        start_after_debezium(&mut world, &mut random, &weather);
+    }
+    let uniform_batches = random.one_in(2);
+    for _ in 0..60 + random.below(120) {
+        if !uniform_batches {
+            world.batch_rows = 1 + random.below(4);
+        }
+        step(&mut world, &mut random, &weather);
+    }
+    let mut result = settle(&mut world, &mut random).and_then(|()| judge(&world));
+    if result.is_ok() && random.one_in(2) {
+        world.postgres.crash();
+        result = settle(&mut world, &mut random).and_then(|()| judge(&world));
+    }
+    (world, result)
+}
+
+fn step(world: &mut World, random: &mut Random, weather: &Weather) {
+    let process = (!world.processes.is_empty()).then(|| random.below(world.processes.len().max(1)));
+    let flying = (!world.network.is_empty()).then(|| random.below(world.network.len().max(1)));
+    match (random.below(100), process, flying) {
+        (0..10, ..) => commit(world, random, weather),
+        (10..35, Some(process), _) => {
+            for _ in 0..=random.below(6) {
+                world.read_wal(process);
+            }
+        }
+        (35..60, Some(process), _) => {
+            let open = world.processes[process].open.len();
+            if open > 0 {
+                world.carry_out(process, random.below(open));
+            }
+        }
+        (60..76, _, Some(flying)) => world.arrive(flying, !random.one_in(5)),
+        (76..80, _, Some(flying)) => world.time_out(flying),
+        (80, _, Some(flying)) => world.drop_request(flying),
+        (81..84, Some(process), _) => world.end(process),
+        (84..89, ..) => world.acquire(),
+        (89 | 90, ..) => world.lose_slot(),
+        (91, ..) => crash_postgres(world),
+        (92, ..) => world.postgres.checkpoint(),
+        (93, ..) => world.postgres.write_other(),
+        (94, ..) => {
+            world.tell(|| "the broker restarts".to_owned());
+            world.broker.restart();
+        }
+        (95, ..) => {
+            let (topic, partition) = some_partition(world, random);
+            world.write_foreign(topic, partition);
+        }
+        (96, ..) if weather.retention => {
+            let (topic, partition) = some_partition(world, random);
+            world.cut(topic, partition, 1 + random.below(5));
+        }
+        (97, ..) if weather.recreate => world.recreate(random.below(DEAD_LETTERS)),
+        (98, ..) if weather.raise => world.broker.add_partition(0),
+        (96..98, ..) if random.one_in(8) => {
+            let (topic, partition) = some_partition(world, random);
+            world.broker.topics[topic][partition].fence();
+        }
+        (99, Some(process), _) => {
+            let counts = world.broker.topics.iter().map(Vec::len).collect();
+            world.processes[process].counts = counts;
+        }
+        _ => {}
+    }
+}
+
+fn crash_postgres(world: &mut World) {
+    world.lose_slot();
+    world.postgres.crash();
+}
+
+fn some_partition(world: &World, random: &mut Random) -> (usize, usize) {
+    let topic = random.below(DEAD_LETTERS);
+    (topic, random.below(world.broker.topics[topic].len()))
+}
+
+fn commit(world: &mut World, random: &mut Random, weather: &Weather) {
+    let count = if random.one_in(8) { random.below(15) } else { random.below(4) };
+    let rows = (0..count).map(|_| Wire {
+        event: 0,
+        topic: usize::from(random.one_in(4)),
+        key: random.below(MAX_PARTITIONS * 3),
+        is_old: weather.old_rows && !random.one_in(4),
+        is_poison: weather.poison && random.one_in(5),
+    });
+    let rows = rows.collect();
+    world.postgres.commit(rows);
+}
+
+/// Debezium has written some of what the slot still has to send, and was stopped.
+fn start_after_debezium(world: &mut World, random: &mut Random, weather: &Weather) {
+    for _ in 0..1 + random.below(6) {
+        commit(world, random, weather);
+    }
+    let rows: Vec<Wire> =
+        world.postgres.transactions.iter().flat_map(|transaction| &transaction.rows).copied().collect();
+    let written = random.below(rows.len() + 1);
+    for wire in rows[..written].iter().filter(|wire| !wire.is_poison) {
+        world.write_as_debezium(wire);
+    }
+}
+
+/// Nothing more goes wrong: who has lost the slot notices it, one process is left and comes to the end of the WAL, and
+/// what is still on its way arrives or does not.
+fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
+    let lost = |world: &World| world.processes.iter().position(|process| Some(process.number) != world.postgres.holder);
+    while let Some(index) = lost(world) {
+        world.end(index);
+    }
+    world.acquire();
+    let counts: Vec<usize> = world.broker.topics.iter().map(Vec::len).collect();
+    world.processes[0].counts = counts;
+    for _ in 0..PATIENCE {
+        let has_read = world.read_wal(0);
+        if !world.processes[0].open.is_empty() {
+            let open = random.below(world.processes[0].open.len());
+            world.carry_out(0, open);
+        } else if !world.network.is_empty() && (!has_read || random.one_in(2)) {
+            let flying = random.below(world.network.len());
+            if world.network[flying].is_awaited || random.one_in(2) {
+                world.arrive(flying, true);
+            } else {
+                world.drop_request(flying);
+            }
+        } else if !has_read {
+            return Ok(());
+        }
+    }
+    Err(Fault::Unfinished)
+}

@@ -1,0 +1,249 @@
+use std::collections::HashSet;
+
+use super::broker::{Answer, Broker, DEAD_LETTERS, Request, Stored, StoredContent};
+use super::mutation::Mutation;
+use super::postgres::{Postgres, Wire};
+use super::process::{Asked, Open, Process, WalEvent, partition_id, place};
+use crate::Lsn;
+use crate::progress::Outcome;
+
+/// PostgreSQL, Kafka, the network between, and the relays that hold the slot or believe that they do.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) postgres: Postgres,
+    pub(super) broker: Broker,
+    pub(super) processes: Vec<Process>,
+    pub(super) network: Vec<Flying>,
+    /// Events whose records were removed by retention or with their topic.
+    pub(super) removed: HashSet<usize>,
+    pub(super) scan_limit: usize,
+    pub(super) batch_rows: usize,
+    pub(super) max_buffered: usize,
+    pub(super) mutation: Mutation,
+    /// What happened, where a failure is to be explained.
+    pub(super) story: Option<Vec<String>>,
+    take_overs: u32,
+}
+
+/// A produce request on its way.
+#[derive(Debug)]
+pub(super) struct Flying {
+    pub(super) request: Request,
+    /// Its sender has not given up on it.
+    pub(super) is_awaited: bool,
+}
+
+impl World {
+    pub(super) fn new(partitions: usize) -> Self {
+        Self {
+            postgres: Postgres::new(),
+            broker: Broker::new(partitions),
+            processes: Vec::new(),
+            network: Vec::new(),
+            removed: HashSet::new(),
+            scan_limit: usize::MAX,
+            batch_rows: 3,
+            max_buffered: 10,
+            mutation: Mutation::None,
+            story: None,
+            take_overs: 0,
+        }
+    }
+
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(line());
+        }
+    }
+
+    /// A relay acquires the slot, if it is free.
+    pub(super) fn acquire(&mut self) {
+        if self.postgres.holder.is_none() {
+            self.take_overs += 1;
+            self.postgres.holder = Some(self.take_overs);
+            let counts = self.broker.topics.iter().map(Vec::len).collect();
+            let limits = (self.batch_rows, self.max_buffered);
+            let (number, confirmed, end) = (self.take_overs, self.postgres.confirmed, self.postgres.flushed);
+            self.tell(|| format!("process {number} acquires the slot at {confirmed}, window to {end:X}"));
+            self.processes.push(Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1));
+        }
+    }
+
+    /// The slot is out of the holder's hands; the holder does not know it yet.
+    pub(super) fn lose_slot(&mut self) {
+        let received = self.postgres.transactions.len();
+        for process in &mut self.processes {
+            process.received.get_or_insert(received);
+        }
+        self.postgres.holder = None;
+        self.tell(|| "the slot is lost".to_owned());
+    }
+
+    /// The process ends, or drops its state because it has noticed that the slot was lost.
+    pub(super) fn end(&mut self, index: usize) {
+        let process = self.processes.remove(index);
+        self.tell(|| format!("process {} ends", process.number));
+        if self.postgres.holder == Some(process.number) {
+            self.postgres.holder = None;
+        }
+        for flying in self.network.iter_mut().filter(|flying| flying.request.sender == process.number) {
+            flying.is_awaited = false;
+        }
+    }
+
+    pub(super) fn read_wal(&mut self, index: usize) -> bool {
+        let process = &mut self.processes[index];
+        let event = process.read_wal(&self.postgres);
+        if let (Some(WalEvent::Commit(end)), Mutation::ConfirmOnReceipt) = (event, self.mutation) {
+            self.postgres.confirm(process.number, end);
+        }
+        self.poll(index);
+        event.is_some()
+    }
+
+    fn poll(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        for asked in process.poll() {
+            match asked {
+                Asked::Confirm(lsn) => {
+                    let lsn = match self.mutation {
+                        Mutation::ConfirmCommitInsteadOfEnd => commit_before(&self.postgres, lsn),
+                        _ => lsn,
+                    };
+                    self.postgres.confirm(process.number, lsn);
+                }
+                Asked::Produce(id) => {
+                    let batch = process.progress.batch(id).unwrap();
+                    let (topic, partition) = place(id);
+                    let request = Request {
+                        sender: process.number,
+                        topic,
+                        partition,
+                        producer: batch.producer,
+                        base_sequence: batch.base_sequence,
+                        rows: batch.rows.iter().map(|row| (row.record, row.position)).collect(),
+                    };
+                    self.network.push(Flying { request, is_awaited: true });
+                }
+            }
+        }
+    }
+
+    /// Carries on with one thing that the driver has under way.
+    pub(super) fn carry_out(&mut self, index: usize, open: usize) {
+        let process = &mut self.processes[index];
+        match process.open.swap_remove(open) {
+            Open::Read { partition, from } => {
+                let snapshot = self.read_log(index, partition, from);
+                self.processes[index].open.push(snapshot);
+                return;
+            }
+            Open::Snapshot { partition, seen, tail } => {
+                for seen in seen {
+                    process.progress.seen(partition, seen);
+                }
+                process.progress.tail_read(partition, tail);
+            }
+            Open::ProveHeld => {
+                if self.postgres.holder != Some(process.number) && self.mutation != Mutation::NoProofOfHold {
+                    return self.end(index);
+                }
+                process.progress.held();
+            }
+            Open::NewProducer => process.progress.producer(self.broker.init_producer_id()),
+            Open::Poison(poison) => {
+                let (_, record) = poison.refused.unwrap();
+                process.progress.dead_letter(poison, partition_id(DEAD_LETTERS, 0), record, 1);
+            }
+            Open::Answer { partition, outcome } => process.progress.produced(partition, outcome),
+        }
+        self.poll(index);
+    }
+
+    /// The request reaches the broker. Its answer may get lost.
+    pub(super) fn arrive(&mut self, flying: usize, is_answered: bool) {
+        let Flying { request, is_awaited } = self.network.swap_remove(flying);
+        let answer = self.broker.produce(&request);
+        self.tell(|| {
+            let Request { sender, topic, partition, producer, base_sequence, rows } = &request;
+            let events: Vec<usize> = rows.iter().map(|(wire, _)| wire.event).collect();
+            let at = format!("{topic}-{partition} {}/{}/{base_sequence}", producer.id, producer.epoch);
+            format!("from {sender} at {at}: {events:?} -> {answer:?} (awaited: {is_awaited}, answered: {is_answered})")
+        });
+        let log = self.broker.topics[request.topic].get_mut(request.partition);
+        if let Some(log) = log.filter(|log| log.known_to < request.sender) {
+            (log.known_to, log.found) = (request.sender, Some(request.producer.id));
+        }
+        if is_awaited {
+            self.answer(&request, is_answered.then_some(answer));
+        }
+    }
+
+    /// The sender gives up on the request, which may still arrive.
+    pub(super) fn time_out(&mut self, flying: usize) {
+        if std::mem::take(&mut self.network[flying].is_awaited) {
+            let request = self.network[flying].request.clone();
+            self.answer(&request, None);
+        }
+    }
+
+    pub(super) fn drop_request(&mut self, flying: usize) {
+        self.time_out(flying);
+        self.network.swap_remove(flying);
+    }
+
+    fn answer(&mut self, request: &Request, answer: Option<Answer>) {
+        let Some(process) = self.processes.iter_mut().find(|process| process.number == request.sender) else { return };
+        let partition = partition_id(request.topic, request.partition);
+        let outcome = match &answer {
+            None if self.mutation == Mutation::NewProducerWhenUnknown => Outcome::InvalidEpoch,
+            None => Outcome::Unknown,
+            Some(Answer::Offset(offset)) => Outcome::Appended { base_offset: i64::try_from(*offset).unwrap() },
+            Some(Answer::OutOfOrder) => Outcome::OutOfOrder,
+            Some(Answer::InvalidEpoch) => Outcome::InvalidEpoch,
+            Some(Answer::NoPartition) => Outcome::NotAppended,
+            // Some refusals name the rows, others do not.
+            Some(Answer::Rejected(rows)) if request.rows[0].0.event.is_multiple_of(2) => {
+                Outcome::Rejected { rows: rows.clone() }
+            }
+            Some(Answer::Rejected(_)) => Outcome::Rejected { rows: Vec::new() },
+        };
+        process.outcomes[partition.0 as usize] = answer;
+        process.open.push(Open::Answer { partition, outcome });
+    }
+
+    /// Retention cuts the head of a partition.
+    pub(super) fn cut(&mut self, topic: usize, partition: usize, count: usize) {
+        let log = &mut self.broker.topics[topic][partition];
+        let count = count.min(log.records.len());
+        let removed = log.cut(count);
+        let own_left = log.records.iter().any(|stored| matches!(stored.content, StoredContent::Own(..)));
+        if removed.iter().any(|event| self.postgres.positions[*event].commit >= self.postgres.durable) {
+            log.excuse("retention cut the window");
+        } else if !removed.is_empty() && !own_left {
+            log.excuse("late under an unknown producer id");
+        }
+        self.removed.extend(removed);
+    }
+
+    pub(super) fn recreate(&mut self, topic: usize) {
+        self.removed.extend(self.broker.recreate(topic));
+    }
+
+    /// Debezium's record of an event.
+    pub(super) fn write_as_debezium(&mut self, wire: &Wire) {
+        let topic = &mut self.broker.topics[wire.topic];
+        let partition = wire.key % topic.len();
+        topic[partition].records.push(Stored { written_by: None, content: StoredContent::Debezium(wire.event) });
+    }
+
+    pub(super) fn write_foreign(&mut self, topic: usize, partition: usize) {
+        let stored = Stored { written_by: None, content: StoredContent::Foreign };
+        self.broker.topics[topic][partition].records.push(stored);
+    }
+}
+
+fn commit_before(postgres: &Postgres, lsn: Lsn) -> Lsn {
+    let before = postgres.transactions.partition_point(|transaction| transaction.end <= lsn);
+    before.checked_sub(1).map_or(lsn, |index| postgres.transactions[index].commit)
+}

@@ -1,0 +1,91 @@
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use outbox_core::{ColumnValue, EventField, Pipeline, Record, Row};
+
+use super::encoded::Encoded;
+use crate::error::{Chain, Error};
+use crate::position::Position;
+use crate::progress::Poison;
+use crate::settings::PoisonPolicy;
+
+/// Rows that can never be written where they belong, on their way to the topic for them.
+pub(super) struct DeadLetters {
+    topic: Option<String>,
+    /// What is kept of rows without a record until it is their turn.
+    unwritable: HashMap<Position, (Record, Error)>,
+    due: VecDeque<(Poison<Encoded>, Record)>,
+}
+
+/// Says why a record is a dead letter, and where it was to go.
+const REASON: &str = "outbox.dead-letter.reason";
+const TOPIC: &str = "outbox.dead-letter.topic";
+
+impl DeadLetters {
+    pub(super) fn new(policy: &PoisonPolicy) -> Self {
+        let topic = match policy {
+            PoisonPolicy::DeadLetter(topic) => Some(topic.clone()),
+            PoisonPolicy::Stop => None,
+        };
+        Self { topic, unwritable: HashMap::new(), due: VecDeque::new() }
+    }
+
+    /// Keeps what a row without a record says, under the same header `id` as ever. Without a topic this is the end.
+    pub(super) fn keep(
+        &mut self,
+        pipeline: &Pipeline,
+        position: Position,
+        row: &Row,
+        error: Error,
+    ) -> Result<(), Error> {
+        let Some(topic) = &self.topic else { return Err(error) };
+        let mut record = Record::new(topic.clone());
+        for (column, value) in pipeline.layout().columns().iter().zip(row.values()) {
+            match (column.field(), value) {
+                (Some(EventField::Id), ColumnValue::Uuid(id)) => {
+                    record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));
+                }
+                (Some(EventField::AggregateId), ColumnValue::Text(key)) => record.key = Some(Bytes::from(key.clone())),
+                (Some(EventField::Payload), ColumnValue::Text(text)) => record.value = Some(Bytes::from(text.clone())),
+                (Some(EventField::Payload), ColumnValue::Bytes(bytes)) => record.value = Some(bytes.clone()),
+                (Some(field @ (EventField::AggregateType | EventField::EventType)), ColumnValue::Text(text)) => {
+                    let name = if field == EventField::EventType { "event_type" } else { "aggregate_type" };
+                    record.headers.push((name.into(), Some(Bytes::from(text.clone()))));
+                }
+                _ => {}
+            }
+        }
+        self.unwritable.insert(position, (record, error));
+        Ok(())
+    }
+
+    /// It is a row's turn. The error says why it is here; without a topic, or if that topic refuses it too, it is the end.
+    pub(super) fn add(
+        &mut self,
+        mut poison: Poison<Encoded>,
+        refused_by: Option<&str>,
+        refusal: Error,
+    ) -> Result<(), Error> {
+        let Some(topic) = self.topic.as_deref().filter(|topic| refused_by != Some(topic)) else { return Err(refusal) };
+        let (mut record, error) = match (poison.refused.take(), self.unwritable.remove(&poison.position)) {
+            (Some((_, encoded)), _) => (encoded.into_record(topic), refusal),
+            (None, Some(kept)) => kept,
+            (None, None) => return Err(refusal),
+        };
+        tracing::error!(
+            target: "outbox.relay", event = %poison.event, commit = %poison.position.commit, index = poison.position.index,
+            topic, error = %Chain(&error), "a row that can never be written is dead-lettered"
+        );
+        record.headers.push((REASON.into(), Some(Bytes::from(Chain(&error).to_string()))));
+        if let Some(refused_by) = refused_by {
+            record.headers.push((TOPIC.into(), Some(Bytes::from(refused_by.to_owned()))));
+        }
+        self.due.push_back((poison, record));
+        Ok(())
+    }
+
+    /// The next one, with its record for the topic of dead letters.
+    pub(super) fn next(&mut self) -> Option<(Poison<Encoded>, Record)> {
+        self.due.pop_front()
+    }
+}

@@ -1,0 +1,325 @@
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use outbox_core::uuid::Uuid;
+use outbox_core::{ColumnValue, EventField, Pipeline, Row};
+
+use super::dead_letter::DeadLetters;
+use super::encoded::Encoded;
+use super::feed::{Broken, Fed, Feed};
+use super::job::{self, Done};
+use super::topics::{NoPartition, Topics};
+use crate::error::{Chain, Error};
+use crate::kafka::{self, BatchBuilder, Cluster};
+use crate::pgoutput::WalEvent;
+use crate::position::{Origin, Position};
+use crate::progress::{Action, Outcome, PartitionId, Poison, Progress, Window};
+use crate::wal::{ConnectOptions, Source, is_held};
+
+/// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
+pub(super) struct Hold {
+    pub(super) pipeline: Pipeline,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) options: ConnectOptions,
+    pub(super) source: Source,
+    pub(super) origin: Arc<Origin>,
+    pub(super) window: Window,
+    pub(super) feed: Feed,
+    pub(super) progress: Progress<Encoded>,
+    pub(super) topics: Topics,
+    pub(super) batches: BatchBuilder,
+    pub(super) jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    pub(super) attempts: HashMap<PartitionId, u32>,
+    pub(super) refusals: HashMap<PartitionId, kafka::Error>,
+    pub(super) id_column: Option<usize>,
+    pub(super) commit: crate::Lsn,
+    pub(super) dead_letters: DeadLetters,
+}
+
+/// How a hold ended.
+pub(super) enum Ended {
+    /// It was told to.
+    Drained,
+    /// All state is out of date: the start procedure runs again.
+    Anew(Broken),
+    Changed(Box<str>),
+    Lost,
+}
+
+/// What may be read ahead of the broker's acknowledgements, in bytes of records.
+const AHEAD: usize = 12 << 20;
+/// How many messages are taken before the outcomes of requests are looked at.
+const BURST: usize = 4_096;
+/// How long the broker may take to acknowledge the rest at shutdown.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl Hold {
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
+        let ended = self.go(stop).await;
+        tracing::info!(
+            target: "outbox.relay", counters = ?self.progress.counters(), ignored = ?self.feed.ignored(),
+            confirmable = %self.progress.confirmable(), "this hold of the slot ends"
+        );
+        if let Ok(Ended::Drained) = ended {
+            self.feed.close().await.map_err(Error::wal)?;
+        }
+        ended
+    }
+
+    async fn go(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
+        let mut stop = pin!(stop);
+        loop {
+            self.act()?;
+            self.bury().await?;
+            let may_read = self.progress.buffered_bytes() < AHEAD;
+            tokio::select! {
+                biased;
+                () = &mut stop => return self.drain().await,
+                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
+                    if let Some(ended) = self.done(done)? {
+                        return Ok(ended);
+                    }
+                }
+                fed = self.feed.next(), if may_read => match fed {
+                    Ok(fed) => {
+                        if let Some(ended) = self.burst(fed).await? {
+                            return Ok(ended);
+                        }
+                    }
+                    Err(broken) => return Self::broken(broken),
+                },
+            }
+        }
+    }
+
+    /// Takes what was read and what is there already, so that a batch is as large as it can be without waiting.
+    async fn burst(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
+        self.take(first).await?;
+        for _ in 0..BURST {
+            if self.progress.buffered_bytes() >= AHEAD {
+                break;
+            }
+            let next = match self.feed.buffered() {
+                Ok(Some(fed)) => fed,
+                Ok(None) => match self.feed.next().now_or_never() {
+                    Some(Ok(fed)) => fed,
+                    Some(Err(broken)) => return Self::broken(broken).map(Some),
+                    None => break,
+                },
+                Err(broken) => return Self::broken(broken).map(Some),
+            };
+            self.take(next).await?;
+        }
+        Ok(None)
+    }
+
+    fn broken(broken: Broken) -> Result<Ended, Error> {
+        match &broken {
+            Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
+            _ => Err(broken.into_error()),
+        }
+    }
+
+    async fn take(&mut self, fed: Fed) -> Result<(), Error> {
+        match fed {
+            Fed::Nothing => {}
+            Fed::Idle(at) => self.progress.idle(at),
+            Fed::Event(WalEvent::Begin { commit, .. }) => {
+                self.commit = commit;
+                self.progress.begin(commit).map_err(Error::wal)?;
+            }
+            Fed::Event(WalEvent::Commit { end, .. }) => self.progress.commit(end).map_err(Error::wal)?,
+            Fed::Event(WalEvent::Row { index, row, .. }) => {
+                let position = Position { commit: self.commit, index };
+                self.row(position, &row).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn row(&mut self, position: Position, row: &Row) -> Result<(), Error> {
+        let Some(event) = self.event_id(row) else {
+            return Err(Error::poison(position, None, "it has no id"));
+        };
+        let refused = |reason: &str| Error::poison(position, Some(event), reason);
+        let record = match self.pipeline.encode_lossless(row) {
+            Ok(encoded) => {
+                let (record, why) = encoded.into_parts();
+                if let Some(why) = why {
+                    let why = Chain(&why);
+                    tracing::warn!(target: "outbox.relay", %event, %why, "the payload is written as it is stored");
+                }
+                record
+            }
+            Err(e) => return self.unwritable(position, event, row, refused("it has no record").caused_by(e)),
+        };
+        let partition = match self.topics.partition(&record, event.as_bytes()).await {
+            Ok(partition) => partition,
+            Err(NoPartition::Refused(reason)) => return self.unwritable(position, event, row, refused(&reason)),
+            Err(NoPartition::Failed(e)) => return Err(e),
+        };
+        let encoded = Encoded::new(record, &self.origin, position);
+        let size = encoded.size();
+        self.progress.row(position, event, partition, encoded, size).map_err(Error::wal)
+    }
+
+    /// A row without a record or a topic: it waits in its turn to be dead-lettered, or stops the relay.
+    fn unwritable(&mut self, position: Position, event: Uuid, row: &Row, error: Error) -> Result<(), Error> {
+        self.dead_letters.keep(&self.pipeline, position, row, error)?;
+        self.progress.unwritable(position, event).map_err(Error::wal)
+    }
+
+    /// Writes poison rows to the topic for dead letters, where there is one.
+    async fn bury(&mut self) -> Result<(), Error> {
+        while let Some((poison, record)) = self.dead_letters.next() {
+            let partition = match self.topics.partition(&record, poison.event.as_bytes()).await {
+                Ok(partition) => partition,
+                Err(NoPartition::Refused(reason)) => {
+                    return Err(Error::poison(poison.position, Some(poison.event), reason));
+                }
+                Err(NoPartition::Failed(e)) => return Err(e),
+            };
+            let encoded = Encoded::new(record, &self.origin, poison.position);
+            let size = encoded.size();
+            self.progress.dead_letter(poison, partition, encoded, size);
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    fn event_id(&self, row: &Row) -> Option<Uuid> {
+        match self.id_column.and_then(|index| row.values().get(index)) {
+            Some(ColumnValue::Uuid(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Carries out what the state machine wants.
+    fn act(&mut self) -> Result<(), Error> {
+        while let Some(action) = self.progress.next_action() {
+            match action {
+                Action::Confirm(lsn) => self.feed.confirm(lsn),
+                Action::NewProducer => self.jobs.push(job::new_producer(Arc::clone(&self.cluster)).boxed()),
+                Action::ProveHeld => {
+                    let (options, source) = (self.options.clone(), self.source.clone());
+                    self.jobs.push(
+                        async move {
+                            Done::Held(is_held(&options, &source).await.unwrap_or_else(|e| {
+                                tracing::warn!(target: "outbox.relay", error = %Chain(&e), "cannot see who holds the slot");
+                                false
+                            }))
+                        }
+                        .boxed(),
+                    );
+                }
+                Action::Read { partition: id, from } => {
+                    if let Some((topic, partition)) = self.topics.place(id).cloned() {
+                        let (cluster, origin) = (Arc::clone(&self.cluster), Arc::clone(&self.origin));
+                        self.jobs.push(job::read(cluster, origin, self.window, id, topic, partition, from).boxed());
+                    }
+                }
+                Action::Produce(id) => self.produce(id)?,
+                Action::Poison(poison) => {
+                    let refusal = self.refusal(&poison);
+                    let topic = poison.refused.as_ref().and_then(|(id, _)| self.topics.place(*id));
+                    let topic = topic.map(|(topic, _)| topic.name().to_owned());
+                    self.dead_letters.add(poison, topic.as_deref(), refusal)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn produce(&mut self, id: PartitionId) -> Result<(), Error> {
+        let (Some(batch), Some((topic, partition))) = (self.progress.batch(id), self.topics.place(id).cloned()) else {
+            return Ok(());
+        };
+        for row in batch.rows {
+            let Encoded { timestamp, key, value, headers } = &row.record;
+            self.batches.append(*timestamp, key.as_deref(), value.as_deref(), headers);
+        }
+        let producer =
+            kafka::Producer { id: batch.producer.id, epoch: batch.producer.epoch, sequence: batch.base_sequence };
+        let finished = self.batches.finish(producer).map_err(Error::wal)?;
+        let Some(bytes) = finished else { return Ok(()) };
+        let attempts = self.attempts.get(&id).copied().unwrap_or(0);
+        let cluster = Arc::clone(&self.cluster);
+        self.jobs.push(job::produce(cluster, id, topic, partition, bytes, attempts).boxed());
+        Ok(())
+    }
+
+    fn done(&mut self, done: Done) -> Result<Option<Ended>, Error> {
+        match done {
+            Done::Produced(id, outcome, error) => {
+                match &outcome {
+                    Outcome::NotAppended | Outcome::Unknown => *self.attempts.entry(id).or_default() += 1,
+                    _ => _ = self.attempts.remove(&id),
+                }
+                if let (Outcome::Rejected { .. }, Some(error)) = (&outcome, error) {
+                    self.refusals.insert(id, error);
+                }
+                self.progress.produced(id, outcome);
+            }
+            Done::Read(id, seen, tail) => {
+                for record in seen {
+                    self.progress.seen(id, record);
+                }
+                self.progress.tail_read(id, tail);
+            }
+            Done::Producer(producer) => self.progress.producer(producer),
+            Done::Held(true) => self.progress.held(),
+            Done::Held(false) => return Ok(Some(Ended::Lost)),
+            Done::TopicChanged(topic) => return Ok(Some(Ended::Changed(topic))),
+            Done::Failed(e) => return Err(Error::kafka("let the relay go on", e)),
+        }
+        Ok(None)
+    }
+
+    fn refusal(&self, poison: &Poison<Encoded>) -> Error {
+        let refusal = poison.refused.as_ref().and_then(|(partition, _)| self.refusals.get(partition).cloned());
+        let error = Error::poison(poison.position, Some(poison.event), "the broker refuses its record");
+        match refusal {
+            Some(refusal) => error.caused_by(refusal),
+            None => error,
+        }
+    }
+
+    /// Reads no more, waits for what was sent, and confirms it.
+    async fn drain(&mut self) -> Result<Ended, Error> {
+        let rest = async {
+            loop {
+                self.act()?;
+                self.bury().await?;
+                if self.progress.buffered_rows() == 0 {
+                    break;
+                }
+                match self.jobs.next().await {
+                    Some(done) => {
+                        if self.done(done)?.is_some() {
+                            break;
+                        }
+                    }
+                    None => break,
+                }
+            }
+            self.act()
+        };
+        match tokio::time::timeout(DRAIN, rest).await {
+            Ok(drained) => drained?,
+            Err(_) => {
+                tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start")
+            }
+        }
+        Ok(Ended::Drained)
+    }
+}
+
+/// Where a row has its event's id.
+pub(super) fn id_column(pipeline: &Pipeline) -> Option<usize> {
+    pipeline.layout().columns().iter().position(|column| column.field() == Some(EventField::Id))
+}

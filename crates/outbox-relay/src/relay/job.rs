@@ -1,0 +1,136 @@
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use outbox_core::uuid::Uuid;
+
+use crate::error::Chain;
+use crate::kafka::{self, Cluster, Entry, Produced, TailStart, ToProduce, Topic};
+use crate::position::{HEADER, Origin};
+use crate::progress::{Content, From, Outcome, PartitionId, Producer, Seen, Tail, Window};
+
+/// What was asked of Kafka or PostgreSQL, and has ended.
+pub(super) enum Done {
+    Produced(PartitionId, Outcome, Option<kafka::Error>),
+    Read(PartitionId, Vec<Seen>, Tail),
+    Producer(Producer),
+    /// Whether the slot is still this relay's.
+    Held(bool),
+    /// A topic was made anew, or has another number of partitions: rows may belong elsewhere now.
+    TopicChanged(Box<str>),
+    Failed(kafka::Error),
+}
+
+/// Pauses between attempts, from 20 ms up to 2 s.
+pub(super) fn pause(attempts: u32) -> Duration {
+    Duration::from_millis(20 << attempts.min(7)).min(Duration::from_secs(2))
+}
+
+pub(super) async fn produce(
+    cluster: Arc<Cluster>,
+    id: PartitionId,
+    topic: Arc<Topic>,
+    partition: i32,
+    batch: Bytes,
+    attempts: u32,
+) -> Done {
+    let produced = cluster.produce(ToProduce { topic: Arc::clone(&topic), partition, batch }).await;
+    let (outcome, error) = match produced {
+        Produced::Appended { base_offset } => (Outcome::Appended { base_offset }, None),
+        Produced::Duplicate | Produced::OutOfOrderSequence => (Outcome::OutOfOrder, None),
+        Produced::InvalidEpoch => (Outcome::InvalidEpoch, None),
+        Produced::Rejected { error, records } => {
+            let rows = records.iter().filter_map(|record| usize::try_from(record.index).ok()).collect();
+            (Outcome::Rejected { rows }, Some(error))
+        }
+        Produced::Retriable(error) => (Outcome::NotAppended, Some(error)),
+        Produced::Unknown(error) => (Outcome::Unknown, Some(error)),
+    };
+    if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
+        tracing::warn!(
+            target: "outbox.relay", topic = topic.name(), partition, error = %Chain(error), "a batch is sent again"
+        );
+        tokio::time::sleep(pause(attempts)).await;
+        if let Ok(now) = cluster.refreshed(topic.name()).await
+            && now.is_none_or(|now| now.id() != topic.id() || now.partitions() != topic.partitions())
+        {
+            return Done::TopicChanged(topic.name().into());
+        }
+    }
+    Done::Produced(id, outcome, error)
+}
+
+/// How much of a partition is looked at for rows of the slot's window that are there already, in offsets.
+const SCAN: u64 = 100_000;
+
+pub(super) async fn read(
+    cluster: Arc<Cluster>,
+    origin: Arc<Origin>,
+    window: Window,
+    id: PartitionId,
+    topic: Arc<Topic>,
+    partition: i32,
+    from: From,
+) -> Done {
+    let (start, limit) = match from {
+        From::Tail => (TailStart::Last(SCAN), SCAN),
+        From::Offset(offset) => (TailStart::Offset(offset), u64::MAX),
+    };
+    let mut attempts = 0;
+    loop {
+        let mut seen = Vec::new();
+        let mut reaches_back = false;
+        let read = cluster
+            .read_tail(&topic, partition, start, limit, |entry| {
+                if let Entry::Record(batch, record) = entry
+                    && let Some(found) = look(&origin, batch, record)
+                {
+                    reaches_back |= matches!(found.content, Content::Own(at, _) if at.commit < window.confirmed);
+                    seen.push(found);
+                }
+                ControlFlow::Continue(())
+            })
+            .await;
+        match read {
+            // Cut short by the broker: what lies behind decides.
+            Ok(tail) if tail.next < tail.end => {}
+            Ok(tail) => {
+                let cut = tail.start > tail.log_start && !reaches_back;
+                return Done::Read(id, seen, Tail { end: tail.next, cut });
+            }
+            Err(e) if e.code() == Some(kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
+                return Done::TopicChanged(topic.name().into());
+            }
+            Err(e) if !e.is_transient() => return Done::Failed(e),
+            Err(e) => {
+                tracing::warn!(target: "outbox.relay", topic = topic.name(), partition, error = %Chain(&e), "cannot read the log");
+            }
+        }
+        tokio::time::sleep(pause(attempts)).await;
+        attempts += 1;
+    }
+}
+
+fn look(origin: &Origin, batch: &kafka::BatchHeader, record: kafka::RecordView<'_>) -> Option<Seen> {
+    let event = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok())?;
+    let content = match record.header(HEADER) {
+        Some(header) => Content::Own(origin.position(header)?, event),
+        None => Content::Unplaced(event),
+    };
+    let producer = Producer { id: batch.producer.id, epoch: batch.producer.epoch };
+    Some(Seen { written_by: (producer.id >= 0).then_some((producer, batch.last_sequence)), content })
+}
+
+pub(super) async fn new_producer(cluster: Arc<Cluster>) -> Done {
+    let mut attempts = 0;
+    loop {
+        match cluster.init_producer_id().await {
+            Ok(producer) => return Done::Producer(Producer { id: producer.id, epoch: producer.epoch }),
+            Err(e) if !e.is_transient() => return Done::Failed(e),
+            Err(e) => tracing::warn!(target: "outbox.relay", error = %Chain(&e), "no producer id yet"),
+        }
+        tokio::time::sleep(pause(attempts)).await;
+        attempts += 1;
+    }
+}

@@ -1,0 +1,173 @@
+mod connect;
+mod dead_letter;
+mod encoded;
+mod feed;
+mod hold;
+mod job;
+mod topics;
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+
+use self::dead_letter::DeadLetters;
+use self::feed::Feed;
+use self::hold::{Ended, Hold, id_column};
+use self::topics::Topics;
+use crate::error::{Chain, Error};
+use crate::kafka::{BatchBuilder, Cluster, Compression, Settings};
+use crate::kafka_security::KafkaSecurity;
+use crate::pgoutput::RowReader;
+use crate::progress::{BatchLimit, Progress, Window};
+use crate::settings::{CompressionType, RelaySettings};
+use crate::wal::{self, ConnectOptions, Opened, Source, StartAt, WalError};
+
+/// Reads one slot and writes its events to Kafka.
+///
+/// # Delivery
+/// - An event is in Kafka once its transaction has committed, in the order of commits for each partition. PostgreSQL is
+///   told to forget it only after the broker has acknowledged it with all in-sync replicas.
+/// - Each event is written once, also after a crash or a take-over: before the first batch to a partition its end is
+///   read, and a row whose own record is there is not sent again.
+/// - A second relay of the same slot waits until the first is gone.
+pub struct Relay {
+    settings: RelaySettings,
+    options: ConnectOptions,
+    security: KafkaSecurity,
+}
+
+/// How often a slot that another process holds is tried.
+const STANDBY: Duration = Duration::from_millis(250);
+/// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
+const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
+
+impl Relay {
+    /// A relay of these settings. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// A certificate cannot be read.
+    pub fn new(settings: RelaySettings) -> Result<Self, Error> {
+        let options = connect::options(settings.postgres())?;
+        Ok(Self { settings, options, security: KafkaSecurity::default() })
+    }
+
+    /// How the connections to the brokers are secured; not at all unless set.
+    #[must_use]
+    pub fn kafka_security(self, security: KafkaSecurity) -> Self {
+        Self { security, ..self }
+    }
+
+    /// Relays until `stop` is done; then it reads no more, waits up to ten seconds for what was sent, confirms it and
+    /// gives back the slot.
+    ///
+    /// It waits for a database or a broker that is away, and for a slot that another process holds.
+    ///
+    /// # Errors
+    /// What waiting does not mend: a slot or publication that is missing or lost, a missing right, a row that can
+    /// never be written ([`Error::is_poison`]).
+    ///
+    /// # Cancellation
+    /// Dropping the future is as a crash: nothing is lost, and what was not confirmed is looked for at the next start.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let mut stop = pin!(stop);
+        let mut settings = Settings::new(self.settings.brokers());
+        settings.security = self.security.clone().into_inner();
+        let cluster = Arc::new(Cluster::new(settings));
+        let mut attempts = 0;
+        let mut at = StartAt::Now;
+        loop {
+            let taken = tokio::select! {
+                () = &mut stop => return Ok(()),
+                taken = self.take(&cluster, at) => taken,
+            };
+            at = StartAt::Now;
+            let pause = match taken {
+                Ok(hold) => {
+                    attempts = 0;
+                    match hold.run(&mut stop).await? {
+                        Ended::Drained => return Ok(()),
+                        Ended::Anew(broken) => {
+                            tracing::warn!(target: "outbox.relay", error = %Chain(&broken.into_error()), "starting again");
+                        }
+                        Ended::Changed(topic) => {
+                            tracing::warn!(target: "outbox.relay", topic = &*topic, "the topic has changed: starting again");
+                        }
+                        Ended::Lost => tracing::warn!(target: "outbox.relay", "the slot was lost: starting again"),
+                    }
+                    job::pause(0)
+                }
+                Err(WalError::SlotActive { slot, pid }) => {
+                    if attempts == 0 {
+                        tracing::info!(target: "outbox.relay", slot = &*slot, pid, "another process holds the slot: standing by");
+                    }
+                    attempts += 1;
+                    STANDBY
+                }
+                Err(WalError::NoFreeSlot { .. } | WalError::TransactionTooLarge { .. }) => {
+                    at = StartAt::Confirmed;
+                    Duration::ZERO
+                }
+                Err(e) if e.is_transient() => {
+                    let pause = job::pause(attempts);
+                    tracing::warn!(target: "outbox.relay", error = %Chain(&e), retry_in = ?pause, "PostgreSQL is away");
+                    attempts += 1;
+                    pause
+                }
+                Err(e) => return Err(Error::wal(e)),
+            };
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn take(&self, cluster: &Arc<Cluster>, at: StartAt) -> Result<Hold, WalError> {
+        let pipeline = self.settings.pipeline().clone();
+        let source = Source { slot: pipeline.slot().clone(), publication: pipeline.publication().clone() };
+        let opened = wal::open(&self.options, &source, at).await?;
+        let catch_up = opened.catch_up(&self.options, &source).await?;
+        let Opened { origin, stream, start, slot } = opened;
+        tracing::info!(
+            target: "outbox.relay", slot = source.slot.as_str(), confirmed = %slot.confirmed, %start, "holding the slot"
+        );
+        let window = Window { confirmed: slot.confirmed, end: start };
+        Ok(Hold {
+            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
+            progress: Progress::new(window, BATCH),
+            topics: Topics::new(Arc::clone(cluster), self.settings.topic_creation().cloned()),
+            batches: BatchBuilder::new(compression(self.settings.compression()), BATCH.bytes),
+            jobs: FuturesUnordered::new(),
+            attempts: std::collections::HashMap::new(),
+            refusals: std::collections::HashMap::new(),
+            id_column: id_column(&pipeline),
+            commit: crate::Lsn::default(),
+            dead_letters: DeadLetters::new(self.settings.poison()),
+            cluster: Arc::clone(cluster),
+            options: self.options.clone(),
+            origin: Arc::new(origin),
+            pipeline,
+            source,
+            window,
+        })
+    }
+}
+
+fn compression(configured: CompressionType) -> Compression {
+    match configured {
+        CompressionType::None => Compression::None,
+        CompressionType::Gzip => Compression::Gzip,
+        CompressionType::Snappy => Compression::Snappy,
+        CompressionType::Lz4 => Compression::Lz4,
+        CompressionType::Zstd => Compression::Zstd,
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

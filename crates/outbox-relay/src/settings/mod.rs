@@ -1,0 +1,138 @@
+//! What the relay is told: a connector's configuration, as Kafka Connect takes it, and what goes beside it.
+
+mod builder;
+mod error;
+mod keys;
+mod placeholders;
+mod postgres;
+mod produce;
+mod properties;
+mod resolved;
+mod rule;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod topics;
+
+use outbox_core::{ConnectorConfig, Identifier, Pipeline};
+
+pub use self::builder::RelaySettingsBuilder;
+pub use self::error::SettingsError;
+pub use self::postgres::{ClientCertificate, Keepalive, PostgresSettings, SslMode};
+pub use self::produce::{CompressionType, PoisonPolicy};
+pub use self::rule::KeyEffect;
+pub use self::secret::Secret;
+pub use self::topics::TopicCreation;
+
+use self::keys::Keys;
+
+/// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
+///
+/// ```
+/// use outbox_core::{ConnectorConfig, TableLayout};
+/// use outbox_relay::RelaySettings;
+///
+/// let config = ConnectorConfig::recommended(&TableLayout::recommended())
+///     .with("database.hostname", "db")
+///     .with("database.port", "5432")
+///     .with("database.user", "outbox_connector")
+///     .with("database.password", "secret")
+///     .with("database.dbname", "shop");
+/// let settings = RelaySettings::builder(config, ["kafka:9092"]).build()?;
+/// assert_eq!(settings.slot().as_str(), "outbox");
+/// assert!(!format!("{settings:?}").contains("secret"));
+/// # Ok::<(), outbox_relay::SettingsError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RelaySettings {
+    brokers: Vec<String>,
+    postgres: PostgresSettings,
+    topic_creation: Option<TopicCreation>,
+    compression: CompressionType,
+    max_request_size: usize,
+    poison: PoisonPolicy,
+    pipeline: Pipeline,
+}
+
+impl RelaySettings {
+    /// From a connector's configuration and the brokers.
+    pub fn builder(
+        config: ConnectorConfig,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> RelaySettingsBuilder {
+        RelaySettingsBuilder::new(config, brokers.into_iter().map(Into::into).collect())
+    }
+
+    /// From the connector's JSON: a file of deploy/, or what Connect answers to `GET /connectors/NAME/config`.
+    ///
+    /// # Errors
+    /// It is not the JSON object that Connect takes.
+    pub fn from_connector_json(
+        json: &str,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<RelaySettingsBuilder, SettingsError> {
+        let config = ConnectorConfig::from_json(json).map_err(SettingsError::pipeline)?;
+        Ok(Self::builder(config, brokers))
+    }
+
+    /// What a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
+    /// nothing where the key is unknown. Of a key that is honoured, some values may still be refused.
+    #[must_use]
+    pub fn effect_of_key(key: &str, router: &str) -> Option<KeyEffect> {
+        Keys::of(router).effect(key)
+    }
+
+    /// Configuration and table as one.
+    #[must_use]
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// The replication slot.
+    #[must_use]
+    pub fn slot(&self) -> &Identifier {
+        self.pipeline.slot()
+    }
+
+    /// The publication.
+    #[must_use]
+    pub fn publication(&self) -> &Identifier {
+        self.pipeline.publication()
+    }
+
+    /// How to reach the database.
+    #[must_use]
+    pub fn postgres(&self) -> &PostgresSettings {
+        &self.postgres
+    }
+
+    /// Brokers of the cluster, as `host:port`.
+    #[must_use]
+    pub fn brokers(&self) -> &[String] {
+        &self.brokers
+    }
+
+    /// What missing topics are created with; the broker's defaults count where there is nothing.
+    #[must_use]
+    pub fn topic_creation(&self) -> Option<&TopicCreation> {
+        self.topic_creation.as_ref()
+    }
+
+    /// How batches are compressed.
+    #[must_use]
+    pub fn compression(&self) -> CompressionType {
+        self.compression
+    }
+
+    /// The largest request of the connector's producer, in bytes.
+    #[must_use]
+    pub fn max_request_size(&self) -> usize {
+        self.max_request_size
+    }
+
+    /// What is done with a row that can never become a record.
+    #[must_use]
+    pub fn poison(&self) -> &PoisonPolicy {
+        &self.poison
+    }
+}

@@ -1,0 +1,137 @@
+//! `${provider:path:key}` and `${provider:key}`, which Kafka Connect's worker resolves by its config providers.
+
+use std::path::Path;
+
+use super::SettingsError;
+use super::properties;
+
+/// Where placeholders find what they stand for.
+pub(super) trait Surroundings {
+    fn variable(&self, name: &str) -> Option<String>;
+    fn file(&self, path: &Path) -> std::io::Result<String>;
+}
+
+/// The process's own environment and files.
+pub(super) struct Process;
+
+impl Surroundings for Process {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &Path) -> std::io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+}
+
+/// The value with its placeholders resolved; what was put in is not looked at again. `${routedByValue}` has no colon
+/// and is no placeholder.
+pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings) -> Result<String, SettingsError> {
+    let mut value = String::with_capacity(written.len());
+    let mut rest = written;
+    while let Some((before, after)) = rest.split_once("${") {
+        value.push_str(before);
+        let inner = after.split_once('}').filter(|(inner, _)| inner.contains(':'));
+        match inner {
+            Some((inner, behind)) => {
+                value.push_str(&Placeholder { key, written, inner }.resolve(surroundings)?);
+                rest = behind;
+            }
+            None => {
+                value.push_str("${");
+                rest = after;
+            }
+        }
+    }
+    value.push_str(rest);
+    Ok(value)
+}
+
+struct Placeholder<'a> {
+    key: &'a str,
+    written: &'a str,
+    inner: &'a str,
+}
+
+impl Placeholder<'_> {
+    fn resolve(&self, surroundings: &impl Surroundings) -> Result<String, SettingsError> {
+        let (provider, rest) = self.inner.split_once(':').unwrap_or_default();
+        let (path, name) = rest.split_once(':').unwrap_or(("", rest));
+        match provider {
+            "env" if path.is_empty() => surroundings
+                .variable(name)
+                .ok_or_else(|| self.unresolved(format!("the environment has no variable {name}, or it is not UTF-8"))),
+            "env" => Err(self.unresolved("a variable is written ${env:NAME}")),
+            "file" if path.is_empty() => Err(self.unresolved("a file's key is written ${file:/path:key}")),
+            "file" => {
+                let text = surroundings
+                    .file(Path::new(path))
+                    .map_err(|e| self.unresolved(format!("the file {path} cannot be read")).caused_by(e))?;
+                properties::value(&text, name)
+                    .ok_or_else(|| self.unresolved(format!("the properties file {path} has no key {name}")))
+            }
+            "dir" => Err(self.unresolved("directories are not read here: use ${file:/path:key} or ${env:NAME}")),
+            other => {
+                Err(self
+                    .unresolved(format!("there is no provider {other} here: use ${{env:NAME}} or ${{file:/path:key}}")))
+            }
+        }
+    }
+
+    fn unresolved(&self, reason: impl Into<String>) -> SettingsError {
+        SettingsError::unresolved(self.key, self.written, reason)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// An environment with one variable and one file.
+    pub(in crate::settings) struct Fixed;
+
+    impl Surroundings for Fixed {
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "SECRET").then(|| "hunter2-${env:OTHER}".to_owned())
+        }
+
+        fn file(&self, path: &Path) -> std::io::Result<String> {
+            if path == Path::new("/run/db.properties") {
+                return Ok("password = hunter2\\u0021\nwith\\:colon=x\n".into());
+            }
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[test]
+    fn placeholders_stand_for_variables_and_keys_of_files() {
+        let resolved = |written| resolve("k", written, &Fixed).unwrap();
+        assert_eq!(resolved("${env:SECRET}"), "hunter2-${env:OTHER}", "once is enough");
+        assert_eq!(
+            resolved("a ${file:/run/db.properties:password} ${env::SECRET}."),
+            "a hunter2! hunter2-${env:OTHER}."
+        );
+        for kept in ["events.${routedByValue}", "$1 ${", "${}", "$${x}", "{env:SECRET}"] {
+            assert_eq!(resolved(kept), kept);
+        }
+        assert_eq!(resolved("${x}${file:/run/db.properties:password}${y}"), "${x}hunter2!${y}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (written, named) in [
+            ("x${env:NONE}", "NONE"),
+            ("${env:path:SECRET}", "${env:NAME}"),
+            ("${file:/nowhere:k}", "/nowhere"),
+            ("${file:/run/db.properties:user}", "user"),
+            ("${file:password}", "${file:/path:key}"),
+            ("${dir:/run:password}", "${file:/path:key}"),
+            ("${vault:a:b}", "vault"),
+        ] {
+            let error = resolve("database.password", written, &Fixed).unwrap_err();
+            let shown = error.to_string();
+            assert!(error.is_unresolved() && error.key() == Some("database.password"), "{shown}");
+            assert!(shown.contains(named) && shown.contains(written) && !shown.contains("hunter2"), "{shown}");
+        }
+    }
+}

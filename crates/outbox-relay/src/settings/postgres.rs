@@ -1,0 +1,173 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::resolved::Resolved;
+use super::{Secret, SettingsError};
+
+/// How to reach the database, as the connector's keys `database.*` say it.
+#[derive(Clone, Debug)]
+pub struct PostgresSettings {
+    host: String,
+    port: u16,
+    user: String,
+    password: Option<Secret>,
+    database: String,
+    ssl: SslMode,
+    root_certificate: Option<PathBuf>,
+    client_certificate: Option<ClientCertificate>,
+    keepalive: Keepalive,
+    status_interval: Duration,
+}
+
+/// `database.sslmode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted where the server can.
+    Prefer,
+    /// Encrypted, whoever the server is.
+    Require,
+    /// Encrypted, and the server's certificate comes from a trusted authority.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate is of this host.
+    VerifyFull,
+}
+
+/// `database.tcpKeepAlive`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Keepalive {
+    /// The operating system probes a silent connection.
+    On,
+    /// It does not.
+    Off,
+}
+
+/// `database.sslcert` and `database.sslkey`: files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientCertificate {
+    /// The certificate, with those that it is signed by.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl PostgresSettings {
+    pub(super) fn of(config: &Resolved) -> Result<Self, SettingsError> {
+        let needed = |key: &str| match config.get(key) {
+            Some(value) if !value.is_empty() => Ok(value.to_owned()),
+            _ => Err(config.refused(key, "the relay cannot reach a database without it")),
+        };
+        let path = |key: &str| config.get(key).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let ssl = ssl_mode(config)?;
+        let root_certificate = path("database.sslrootcert");
+        if root_certificate.is_none() && matches!(ssl, SslMode::VerifyCa | SslMode::VerifyFull) {
+            let reason = "this mode needs the authority's certificate: name its file in database.sslrootcert";
+            return Err(config.refused("database.sslmode", reason));
+        }
+        let client_certificate = match (path("database.sslcert"), path("database.sslkey")) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+            _ => return Err(config.refused("database.sslcert", "certificate and key (database.sslkey) go together")),
+        };
+        Ok(Self {
+            host: needed("database.hostname")?,
+            port: number(config, "database.port", 5432)?,
+            user: needed("database.user")?,
+            password: config.get("database.password").filter(|password| !password.is_empty()).map(Secret::new),
+            database: needed("database.dbname")?,
+            ssl,
+            root_certificate,
+            client_certificate,
+            keepalive: match config.get("database.tcpKeepAlive") {
+                Some(value) if value.eq_ignore_ascii_case("false") => Keepalive::Off,
+                Some(value) if !value.eq_ignore_ascii_case("true") => {
+                    return Err(config.refused("database.tcpKeepAlive", "it is either true or false"));
+                }
+                _ => Keepalive::On,
+            },
+            status_interval: Duration::from_millis(number(config, "status.update.interval.ms", 10_000)?),
+        })
+    }
+
+    /// Name or address of the server.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The role.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The role's password, where there is one.
+    #[must_use]
+    pub fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Whether the connection is encrypted, and how far the server is trusted.
+    #[must_use]
+    pub fn ssl(&self) -> SslMode {
+        self.ssl
+    }
+
+    /// The file of the trusted authority's certificate, in PEM.
+    #[must_use]
+    pub fn root_certificate(&self) -> Option<&Path> {
+        self.root_certificate.as_deref()
+    }
+
+    /// What the relay shows of itself.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.client_certificate.as_ref()
+    }
+
+    /// Whether a silent connection is probed.
+    #[must_use]
+    pub fn keepalive(&self) -> Keepalive {
+        self.keepalive
+    }
+
+    /// How often the server is told where the relay is (`status.update.interval.ms`).
+    #[must_use]
+    pub fn status_interval(&self) -> Duration {
+        self.status_interval
+    }
+}
+
+fn ssl_mode(config: &Resolved) -> Result<SslMode, SettingsError> {
+    let key = "database.sslmode";
+    match config.get(key).unwrap_or("prefer").to_ascii_lowercase().as_str() {
+        "disable" => Ok(SslMode::Disable),
+        "prefer" => Ok(SslMode::Prefer),
+        "require" => Ok(SslMode::Require),
+        "verify-ca" => Ok(SslMode::VerifyCa),
+        "verify-full" => Ok(SslMode::VerifyFull),
+        "allow" => Err(config.refused(key, "the relay does not try without encryption first: use prefer or disable")),
+        _ => Err(config.refused(key, "it is one of disable, prefer, require, verify-ca, verify-full")),
+    }
+}
+
+pub(super) fn number<T: std::str::FromStr>(config: &Resolved, key: &str, default: T) -> Result<T, SettingsError> {
+    let Some(value) = config.get(key) else { return Ok(default) };
+    value.parse().map_err(|_| config.refused(key, "it is no number, or not one that fits here"))
+}

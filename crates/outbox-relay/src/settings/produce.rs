@@ -1,0 +1,51 @@
+use super::SettingsError;
+use super::postgres::number;
+use super::resolved::Resolved;
+
+/// How batches are compressed (`producer.override.compression.type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompressionType {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip
+    Gzip,
+    /// snappy
+    Snappy,
+    /// lz4
+    Lz4,
+    /// zstd
+    Zstd,
+}
+
+impl CompressionType {
+    pub(super) fn of(config: &Resolved) -> Result<Self, SettingsError> {
+        let key = "producer.override.compression.type";
+        match config.get(key).unwrap_or("none").to_ascii_lowercase().as_str() {
+            "none" => Ok(Self::None),
+            "gzip" => Ok(Self::Gzip),
+            "snappy" => Ok(Self::Snappy),
+            "lz4" => Ok(Self::Lz4),
+            "zstd" => Ok(Self::Zstd),
+            _ => Err(config.refused(key, "it is one of none, gzip, snappy, lz4, zstd")),
+        }
+    }
+}
+
+/// The largest batch in bytes, uncompressed (`producer.override.max.request.size`).
+pub(super) fn max_request_size(config: &Resolved) -> Result<usize, SettingsError> {
+    // The default of Kafka's producer.
+    number(config, "producer.override.max.request.size", 1_048_576)
+}
+
+/// What is done with a row that can never become a record in Kafka.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PoisonPolicy {
+    /// The relay stops, with an error that names the row and the remedy.
+    #[default]
+    Stop,
+    /// The row goes to this topic, and the relay goes on.
+    DeadLetter(String),
+}

@@ -1,0 +1,127 @@
+use std::time::Duration;
+
+use super::slot::SlotState;
+use crate::Lsn;
+
+/// One call of the function: how far it may go, and how long until its first row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) upto: Lsn,
+    /// Messages after which the server stops, at the next end of a transaction.
+    pub(super) messages: u32,
+    pub(super) time_limit: Duration,
+}
+
+/// How a chunk went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    /// WAL that the call went through, from `restart`.
+    pub(super) wal: u64,
+}
+
+/// Large enough that the call itself does not count, small enough for the server's disk.
+const MOST_MESSAGES: u64 = 400_000;
+/// With rows of unknown size: ten of these megabytes hold no server up.
+const FIRST_MESSAGES: u64 = 2_000;
+/// How much faster the next chunk may be taken than the last one told.
+const GROWTH: u64 = 8;
+/// What the server keeps of a chunk.
+const MOST_BYTES: u64 = 128 * MIB;
+/// The WAL of a chunk, for tables that are rarely written to.
+const LEAST_WAL: u64 = 256 * MIB;
+/// WAL a second, slower than a server that is well. A server that is taken for slower is streamed from.
+const SLOWEST: u64 = 32 * MIB;
+const PATIENCE: Duration = Duration::from_secs(20);
+const MIB: u64 = 1024 * 1024;
+
+/// The next chunk.
+///
+/// Each call goes through all WAL from the slot's restart position, which stays behind while an old transaction is
+/// open: chunks grow with that distance, so that the way there costs less than what is fetched.
+pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
+    let distance = slot.confirmed.as_u64().saturating_sub(slot.restart.as_u64());
+    let window = distance.saturating_mul(2).max(LEAST_WAL);
+    let upto = Lsn::new(slot.confirmed.as_u64().saturating_add(window)).min(until);
+    let messages = match last {
+        None => FIRST_MESSAGES,
+        Some(last) => {
+            let size = (last.bytes / last.messages.max(1)).max(1);
+            let grown = last.messages.max(FIRST_MESSAGES).saturating_mul(GROWTH).min(MOST_MESSAGES);
+            grown.max(worth_the_way(distance, last)).min(MOST_BYTES / size)
+        }
+    };
+    let way = distance.saturating_add(upto.as_u64().saturating_sub(slot.confirmed.as_u64()));
+    Chunk {
+        upto,
+        messages: u32::try_from(messages.clamp(1, u64::from(u32::MAX >> 1))).unwrap_or(1),
+        time_limit: PATIENCE + Duration::from_secs(way / SLOWEST),
+    }
+}
+
+/// Messages that lie in four times as much WAL as has to be gone through again before the first of them.
+fn worth_the_way(distance: u64, last: Report) -> u64 {
+    let messages = u128::from(distance) * 4 * u128::from(last.messages) / u128::from(last.wal.max(1));
+    u64::try_from(messages).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UNTIL: Lsn = Lsn::new(1 << 40);
+
+    fn slot(distance: u64) -> SlotState {
+        SlotState { restart: Lsn::new(1 << 35), confirmed: Lsn::new((1 << 35) + distance) }
+    }
+
+    #[test]
+    fn chunks_grow_until_the_call_does_not_count() {
+        let mut chunk = next(slot(0), UNTIL, None);
+        let mut sizes = vec![chunk.messages];
+        for _ in 0..4 {
+            let messages = u64::from(chunk.messages);
+            chunk = next(slot(0), UNTIL, Some(Report { messages, bytes: messages * 200, wal: messages * 150 }));
+            sizes.push(chunk.messages);
+        }
+        assert_eq!(sizes, [2_000, 16_000, 128_000, 400_000, 400_000]);
+    }
+
+    #[test]
+    fn large_rows_make_small_chunks() {
+        let last = Report { messages: 1_000, bytes: 1_000 * MIB, wal: 1_000 * MIB };
+        assert_eq!(next(slot(0), UNTIL, Some(last)).messages, 128);
+    }
+
+    #[test]
+    fn a_long_way_is_worth_a_large_chunk_only() {
+        // An old transaction keeps the restart position 2 GiB behind.
+        let last = Report { messages: 400_000, bytes: 400_000 * 100, wal: 100 * MIB };
+        let far = next(slot(2_048 * MIB), UNTIL, Some(last));
+        assert_eq!(far.messages, 1_342_177);
+        assert_eq!(far.upto, Lsn::new((1 << 35) + 3 * 2_048 * MIB));
+        assert!(far.time_limit > next(slot(0), UNTIL, Some(last)).time_limit * 3);
+    }
+
+    proptest! {
+        #[test]
+        fn every_chunk_goes_on_and_not_too_far(
+            restart in any::<u32>(), distance in any::<u32>(), left in 1_u64..1 << 45,
+            last in proptest::option::of(any::<(u32, u32, u32)>())
+        ) {
+            let confirmed = u64::from(restart) + u64::from(distance);
+            let slot = SlotState { restart: Lsn::new(restart.into()), confirmed: Lsn::new(confirmed) };
+            let until = Lsn::new(confirmed + left);
+            let last = last.map(|(messages, bytes, wal)| Report {
+                messages: messages.into(), bytes: bytes.into(), wal: wal.into()
+            });
+            let chunk = next(slot, until, last);
+            prop_assert!(chunk.messages > 0);
+            prop_assert!(chunk.upto > slot.confirmed && chunk.upto <= until);
+            prop_assert!(chunk.time_limit >= PATIENCE);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::server_error::ServerError;
+use crate::lsn::ParseLsnError;
+
+/// Why the WAL cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum WalError {
+    /// Another reader holds the slot: a standby waits for it.
+    #[error("the replication slot {slot:?} is held by another process{}", of_pid(.pid))]
+    SlotActive { slot: Box<str>, pid: Option<u32> },
+    #[error("the replication slot {slot:?} does not exist, or is not one of pgoutput in this database")]
+    SlotMissing { slot: Box<str> },
+    /// WAL that the slot had still to read is gone.
+    #[error("the replication slot {slot:?} is lost: PostgreSQL has removed WAL that it had still to read")]
+    SlotLost { slot: Box<str>, source: Option<ServerError> },
+    /// Rows of the time before it was created can never be read through it.
+    #[error(
+        "the publication {publication:?} does not exist, or did not when a row was written that is still to be read"
+    )]
+    PublicationMissing { publication: Box<str> },
+    /// A copy of the slot needs a free one; the stream does not.
+    #[error("no replication slot is free for a copy of {slot:?} (max_replication_slots)")]
+    NoFreeSlot { slot: Box<str>, source: ServerError },
+    /// One transaction is more than the server should keep at once; the stream has no such limit.
+    #[error("a transaction after {after} is too large to be read at once")]
+    TransactionTooLarge { after: crate::Lsn },
+    #[error("the role lacks a right (REPLICATION)")]
+    NotPermitted { source: ServerError },
+    #[error("PostgreSQL refused the user or the password")]
+    Authentication { source: ServerError },
+    #[error("PostgreSQL asks for a password, or for a way to prove it, that there is none of")]
+    NoPassword,
+    #[error("PostgreSQL could not prove that it knows the password")]
+    Impostor { source: io::Error },
+    #[error("PostgreSQL offers no TLS")]
+    TlsRefused,
+    #[error("TLS: {what}")]
+    Tls { what: &'static str, source: Box<dyn Error + Send + Sync> },
+    #[error("the connection to PostgreSQL is lost")]
+    Lost { source: io::Error },
+    #[error("PostgreSQL reported an error")]
+    Server { source: ServerError },
+    #[error("PostgreSQL said what its protocol does not know: {0}")]
+    Protocol(&'static str),
+}
+
+impl WalError {
+    /// Whether it may be otherwise in a while without anybody's help. A slot that is held is not among these.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Lost { .. } => true,
+            Self::Server { source } => source.is_transient(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn lost(source: io::Error) -> Self {
+        Self::Lost { source }
+    }
+
+    pub(super) fn hung_up() -> Self {
+        Self::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "PostgreSQL closed the connection"))
+    }
+
+    pub(super) fn tls(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Tls { what, source: source.into() }
+    }
+}
+
+impl From<ParseLsnError> for WalError {
+    fn from(_: ParseLsnError) -> Self {
+        Self::Protocol("a position in the WAL")
+    }
+}
+
+fn of_pid(pid: &Option<u32>) -> impl fmt::Display {
+    pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default()
+}

@@ -1,0 +1,155 @@
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::error::WalError;
+
+/// What one read of the socket asks for.
+const READ: usize = 64 * 1024;
+/// PostgreSQL's own limit of a value is 1 GB; a longer message is none.
+const LONGEST: usize = (1 << 30) + (1 << 20);
+const HEADER: usize = 5;
+
+/// A message of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) tag: u8,
+    pub(super) body: Bytes,
+}
+
+/// What was received and not yet taken.
+#[derive(Debug, Default)]
+pub(super) struct Received(BytesMut);
+
+impl Received {
+    /// Reads from the socket once. Nothing is lost when the future is dropped.
+    pub(super) async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), WalError> {
+        // The rest of a long message at once, but no more than doubles what is there: its length may lie.
+        let missing = self.head()?.map_or(0, |(_, length)| length.saturating_sub(self.0.len()));
+        self.0.reserve(missing.min(self.0.len()).max(READ));
+        match socket.read_buf(&mut self.0).await {
+            Ok(0) => Err(WalError::hung_up()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(WalError::lost(error)),
+        }
+    }
+
+    /// Takes the next message, once it is there as a whole.
+    pub(super) fn frame(&mut self) -> Result<Option<Frame>, WalError> {
+        match self.head()? {
+            Some((tag, length)) if length <= self.0.len() => {
+                let mut body = self.0.split_to(length).freeze();
+                body.advance(HEADER);
+                Ok(Some(Frame { tag, body }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes all whole messages of this tag that are in front of others, as one piece.
+    pub(super) fn run(&mut self, tag: u8) -> Result<Option<Bytes>, WalError> {
+        let mut end = 0;
+        while let Some((found, length)) = self.0.get(end..).map_or(Ok(None), head)?
+            && found == tag
+            && end + length <= self.0.len()
+        {
+            end += length;
+        }
+        Ok((end > 0).then(|| self.0.split_to(end).freeze()))
+    }
+
+    fn head(&self) -> Result<Option<(u8, usize)>, WalError> {
+        head(&self.0)
+    }
+}
+
+/// Takes the body of the next message off a run.
+pub(super) fn take_body(run: &mut Bytes) -> Option<Bytes> {
+    let (_, length) = head(run).ok().flatten()?;
+    if length > run.len() {
+        return None;
+    }
+    let mut body = run.split_to(length);
+    body.advance(HEADER);
+    Some(body)
+}
+
+/// The bodies of a run's messages.
+pub(super) fn bodies(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (_, length) = head(run).ok().flatten()?;
+        let (frame, rest) = run.split_at_checked(length)?;
+        run = rest;
+        frame.get(HEADER..)
+    })
+}
+
+/// Tag and whole length of the message in front.
+fn head(bytes: &[u8]) -> Result<Option<(u8, usize)>, WalError> {
+    let Some(([tag, length @ ..], _)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if !(4..=LONGEST).contains(&length) {
+        return Err(WalError::Protocol("the length of a message"));
+    }
+    Ok(Some((*tag, length + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encode(frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (tag, body) in frames {
+            out.push(*tag);
+            out.extend(u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+            out.extend(body);
+        }
+        out
+    }
+
+    fn frames() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
+        let tag = prop::sample::select(b"ddddEN".to_vec());
+        proptest::collection::vec((tag, proptest::collection::vec(any::<u8>(), 0..50)), 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in_however_they_are_cut(frames in frames(), piece in 1_usize..70) {
+            let (mut one_by_one, mut runs) = (Received::default(), Received::default());
+            let (mut seen, mut seen_of_runs) = (Vec::new(), Vec::new());
+            for piece in encode(&frames).chunks(piece) {
+                one_by_one.0.extend_from_slice(piece);
+                while let Some(Frame { tag, body }) = one_by_one.frame().unwrap() {
+                    seen.push((tag, body.to_vec()));
+                }
+                runs.0.extend_from_slice(piece);
+                loop {
+                    if let Some(mut run) = runs.run(b'd').unwrap() {
+                        let count = bodies(&run).count();
+                        let before = seen_of_runs.len();
+                        while let Some(body) = take_body(&mut run) {
+                            seen_of_runs.push((b'd', body.to_vec()));
+                        }
+                        prop_assert_eq!((run.len(), seen_of_runs.len() - before), (0, count));
+                    } else if let Some(Frame { tag, body }) = runs.frame().unwrap() {
+                        seen_of_runs.push((tag, body.to_vec()));
+                    } else {
+                        break;
+                    }
+                }
+            }
+            prop_assert_eq!(&seen, &frames);
+            prop_assert_eq!(&seen_of_runs, &frames);
+        }
+
+        #[test]
+        fn any_bytes_are_frames_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let mut received = Received(BytesMut::from(&*bytes));
+            while let Ok(Some(_)) = received.frame() {}
+            let mut received = Received(BytesMut::from(&*bytes));
+            let _ = received.run(b'd');
+        }
+    }
+}

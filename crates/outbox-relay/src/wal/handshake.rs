@@ -1,0 +1,81 @@
+use bytes::BytesMut;
+use postgres_protocol::authentication;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::frontend;
+
+use super::error::WalError;
+use super::frames::Frame;
+use super::options::ConnectOptions;
+use super::server_error::{Doing, ServerError};
+use super::session::{Purpose, Session};
+
+/// The forms that values are read in, whatever the database and the role are set to.
+const FORMS: [(&str, &str); 6] = [
+    ("client_encoding", "UTF8"),
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "3"),
+];
+
+/// The startup and the proof of the password, up to the server's word that it is ready.
+pub(super) async fn run(session: &mut Session, options: &ConnectOptions, purpose: Purpose) -> Result<(), WalError> {
+    let mut out = BytesMut::new();
+    let mut parameters = vec![
+        ("user", options.user.as_str()),
+        ("database", options.database.as_str()),
+        ("application_name", options.application_name.as_str()),
+    ];
+    parameters.extend(FORMS);
+    if purpose == Purpose::Replication {
+        parameters.push(("replication", "database"));
+    }
+    frontend::startup_message(parameters, &mut out).map_err(WalError::lost)?;
+    session.send(&out).await?;
+    let mut scram = None;
+    loop {
+        let Frame { tag, body } = session.frame().await?;
+        match tag {
+            b'R' => answer(session, options, &body, &mut scram).await?,
+            b'E' => return Err(ServerError::parse(&body).while_doing(Doing::Connect)),
+            b'Z' => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+async fn answer(
+    session: &mut Session,
+    options: &ConnectOptions,
+    request: &[u8],
+    scram: &mut Option<ScramSha256>,
+) -> Result<(), WalError> {
+    const MALFORMED: WalError = WalError::Protocol("a request to authenticate");
+    let (code, data) = request.split_first_chunk().ok_or(MALFORMED)?;
+    let password = || options.password.as_deref().map(str::as_bytes).ok_or(WalError::NoPassword);
+    let mut out = BytesMut::new();
+    match (u32::from_be_bytes(*code), scram.as_mut()) {
+        (0, _) => return Ok(()),
+        (3, _) => frontend::password_message(password()?, &mut out).map_err(WalError::lost)?,
+        (5, _) => {
+            let salt = data.first_chunk().ok_or(MALFORMED)?;
+            let hash = authentication::md5_hash(options.user.as_bytes(), password()?, *salt);
+            frontend::password_message(hash.as_bytes(), &mut out).map_err(WalError::lost)?;
+        }
+        (10, _) => {
+            if !data.split(|byte| *byte == 0).any(|mechanism| mechanism == SCRAM_SHA_256.as_bytes()) {
+                return Err(WalError::NoPassword);
+            }
+            let begun = scram.insert(ScramSha256::new(password()?, ChannelBinding::unsupported()));
+            frontend::sasl_initial_response(SCRAM_SHA_256, begun.message(), &mut out).map_err(WalError::lost)?;
+        }
+        (11, Some(begun)) => {
+            begun.update(data).map_err(|source| WalError::Impostor { source })?;
+            frontend::sasl_response(begun.message(), &mut out).map_err(WalError::lost)?;
+        }
+        (12, Some(begun)) => return begun.finish(data).map_err(|source| WalError::Impostor { source }),
+        _ => return Err(WalError::NoPassword),
+    }
+    session.send(&out).await
+}

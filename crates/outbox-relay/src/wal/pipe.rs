@@ -1,0 +1,103 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+
+use super::error::WalError;
+use super::frames;
+
+/// What may lie between a socket and its consumer, in bytes; one longer message may lie there alone.
+const BUDGET: u32 = 1024 * 1024;
+
+/// The end at the socket. It hands over whole messages, many at once.
+pub(super) struct PipeSender {
+    runs: UnboundedSender<Run>,
+    budget: Arc<Semaphore>,
+}
+
+/// The end at the consumer, with the task that reads the socket.
+pub(super) struct PipeReceiver {
+    runs: UnboundedReceiver<Run>,
+    current: Option<Run>,
+    task: Option<JoinHandle<Result<(), WalError>>>,
+}
+
+struct Run {
+    messages: Bytes,
+    _share: OwnedSemaphorePermit,
+}
+
+/// Leave to hand over a run.
+pub(super) struct Permit(OwnedSemaphorePermit);
+
+impl PipeSender {
+    /// A pipe; the task is to be given to [`PipeReceiver::run`].
+    pub(super) fn new() -> (Self, PipeReceiver) {
+        let (sender, runs) = mpsc::unbounded_channel();
+        let budget = Arc::new(Semaphore::new(usize::try_from(BUDGET).unwrap_or(Semaphore::MAX_PERMITS)));
+        (Self { runs: sender, budget }, PipeReceiver { runs, current: None, task: None })
+    }
+
+    /// Waits until there is room for a run of this length.
+    pub(super) async fn room(&self, length: usize) -> Option<Permit> {
+        let share = u32::try_from(length).unwrap_or(BUDGET).min(BUDGET);
+        Arc::clone(&self.budget).acquire_many_owned(share).await.ok().map(Permit)
+    }
+
+    /// Hands over; false when the consumer is gone.
+    pub(super) fn send(&self, messages: Bytes, permit: Permit) -> bool {
+        self.runs.send(Run { messages, _share: permit.0 }).is_ok()
+    }
+
+    /// The consumer is gone.
+    pub(super) async fn closed(&self) {
+        self.runs.closed().await;
+    }
+}
+
+impl PipeReceiver {
+    pub(super) fn run(self, task: JoinHandle<Result<(), WalError>>) -> Self {
+        Self { task: Some(task), ..self }
+    }
+
+    /// The body of the next message; none at the end. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, WalError> {
+        loop {
+            if let Some(body) = self.buffered() {
+                return Ok(Some(body));
+            }
+            match self.runs.recv().await {
+                Some(run) => self.current = Some(run),
+                None => return self.end().await.map(|()| None),
+            }
+        }
+    }
+
+    /// The body of the next message, if it is here already.
+    pub(super) fn buffered(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(body) = self.current.as_mut().and_then(|run| frames::take_body(&mut run.messages)) {
+                return Some(body);
+            }
+            self.current = None;
+            self.current = Some(self.runs.try_recv().ok()?);
+        }
+    }
+
+    /// Lets the task end, and tells how it ended.
+    pub(super) async fn close(mut self) -> Result<(), WalError> {
+        self.runs.close();
+        self.current = None;
+        while self.runs.try_recv().is_ok() {}
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<(), WalError> {
+        let Some(task) = self.task.as_mut() else { return Err(WalError::hung_up()) };
+        let outcome = task.await;
+        self.task = None;
+        outcome.unwrap_or_else(|error| Err(WalError::lost(error.into())))
+    }
+}

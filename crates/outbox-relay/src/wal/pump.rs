@@ -1,0 +1,149 @@
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use postgres_protocol::message::frontend;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::debug;
+
+use super::error::WalError;
+use super::frames::{Frame, bodies};
+use super::pipe::PipeSender;
+use super::server_error::{Doing, ServerError};
+use super::session::Session;
+use super::slot::Source;
+use super::status::{self, Head};
+use crate::Lsn;
+
+/// Confirmations are gathered for this long: each one takes locks on the server.
+const GATHER: Duration = Duration::from_millis(50);
+/// How long the server may take to let go of the slot.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The task between a walsender and its consumer: it reads while there is room, and tells the walsender what is
+/// confirmed whether there is room or not.
+pub(super) struct Pump {
+    pub(super) session: Session,
+    pub(super) pipe: PipeSender,
+    pub(super) confirmed: watch::Receiver<Lsn>,
+    pub(super) source: Source,
+    /// How often a status goes out at least.
+    pub(super) interval: Duration,
+    /// After which silence the server is given up, while it is read from.
+    pub(super) patience: Duration,
+}
+
+impl Pump {
+    pub(super) async fn run(mut self) -> Result<(), WalError> {
+        let mut waiting: Option<Bytes> = None;
+        let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
+        let timer = sleep_until(last_status);
+        tokio::pin!(timer);
+        loop {
+            if waiting.is_none() {
+                waiting = self.received().await?;
+            }
+            let length = waiting.as_ref().map(Bytes::len);
+            tokio::select! {
+                biased;
+                () = self.pipe.closed() => return self.farewell().await,
+                () = &mut timer => {
+                    // What is not read may hold the server's words.
+                    if length.is_some() {
+                        last_word = Instant::now();
+                    } else if last_word.elapsed() > self.patience {
+                        return Err(WalError::lost(std::io::ErrorKind::TimedOut.into()));
+                    }
+                    self.tell(true).await?;
+                    last_status = Instant::now();
+                    timer.as_mut().reset(last_status + self.interval);
+                }
+                changed = self.confirmed.changed() => match changed {
+                    Ok(()) => {
+                        let soon = last_status + GATHER;
+                        if soon < timer.deadline() {
+                            timer.as_mut().reset(soon);
+                        }
+                    }
+                    Err(_) => return self.farewell().await,
+                },
+                permit = maybe(length.map(|length| self.pipe.room(length))) => {
+                    if let (Some(permit), Some(run)) = (permit, waiting.take())
+                        && !self.pipe.send(run, permit)
+                    {
+                        return self.farewell().await;
+                    }
+                }
+                filled = self.session.received.fill(&mut self.session.socket), if length.is_none() => {
+                    filled?;
+                    last_word = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Takes what was received; answers what wants an answer.
+    async fn received(&mut self) -> Result<Option<Bytes>, WalError> {
+        loop {
+            if let Some(run) = self.session.received.run(b'd')? {
+                let mut wants_reply = false;
+                for body in bodies(&run) {
+                    wants_reply |= matches!(status::head(body)?, Head::Keepalive { reply: true, .. });
+                }
+                if wants_reply {
+                    self.tell(false).await?;
+                }
+                return Ok(Some(run));
+            }
+            let Some(Frame { tag, body }) = self.session.received.frame()? else { return Ok(None) };
+            let changes =
+                Doing::ReadChanges { slot: self.source.slot.as_str(), publication: self.source.publication.as_str() };
+            match tag {
+                b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
+                b'N' => notice(&body, changes)?,
+                // The walsender has said all it will say: the server shuts down.
+                b'c' => return Err(WalError::hung_up()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn tell(&mut self, asks_for_reply: bool) -> Result<(), WalError> {
+        let confirmed = *self.confirmed.borrow_and_update();
+        self.session.send(&status::update(confirmed, asks_for_reply)).await
+    }
+
+    /// Tells what was confirmed last, and waits until the server has let go of the slot.
+    async fn farewell(mut self) -> Result<(), WalError> {
+        let ended = async {
+            self.tell(false).await?;
+            let mut out = BytesMut::new();
+            frontend::terminate(&mut out);
+            self.session.send(&out).await?;
+            loop {
+                self.session.received.run(b'd')?;
+                while self.session.received.frame()?.is_some() {}
+                self.session.received.fill(&mut self.session.socket).await?;
+            }
+        };
+        let outcome: Result<Result<(), WalError>, _> = timeout(FAREWELL, ended).await;
+        debug!(target: "outbox_relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
+        Ok(())
+    }
+}
+
+/// From version 18 on PostgreSQL passes over a missing publication with a warning, and with it over the rows.
+pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), WalError> {
+    match ServerError::parse(body).while_doing(changes) {
+        missing @ WalError::PublicationMissing { .. } => Err(missing),
+        _ => Ok(()),
+    }
+}
+
+async fn maybe<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}

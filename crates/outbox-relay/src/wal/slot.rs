@@ -1,0 +1,54 @@
+use outbox_core::Identifier;
+
+use super::error::WalError;
+use super::server_error::Doing;
+use super::session::Session;
+use super::sql::literal;
+use crate::Lsn;
+
+/// What is read: a slot through a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) slot: Identifier,
+    pub(crate) publication: Identifier,
+}
+
+/// Where a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotState {
+    /// Decoding begins here, each time.
+    pub(crate) restart: Lsn,
+    /// What commits before this is never told again.
+    pub(crate) confirmed: Lsn,
+}
+
+impl SlotState {
+    /// Reads a slot of pgoutput in this database.
+    pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Self, WalError> {
+        let sql = format!(
+            "SELECT restart_lsn, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots
+             WHERE slot_name = {} AND plugin = 'pgoutput' AND database = pg_catalog.current_database()",
+            literal(slot)
+        );
+        let rows = session.query(&sql, Doing::Query).await?;
+        let Some([restart, confirmed, wal]) = rows.first().map(Vec::as_slice) else {
+            return Err(WalError::SlotMissing { slot: slot.into() });
+        };
+        match (restart, confirmed) {
+            (Some(restart), Some(confirmed)) if wal.as_deref() != Some("lost") => {
+                Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? })
+            }
+            _ => Err(WalError::SlotLost { slot: slot.into(), source: None }),
+        }
+    }
+}
+
+/// A publication that is missing now will be missed at the first row.
+pub(super) async fn require_publication(session: &mut Session, publication: &Identifier) -> Result<(), WalError> {
+    let name = publication.as_str();
+    let sql = format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(name));
+    match session.query(&sql, Doing::Query).await?.is_empty() {
+        true => Err(WalError::PublicationMissing { publication: name.into() }),
+        false => Ok(()),
+    }
+}

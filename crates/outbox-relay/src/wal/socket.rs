@@ -1,0 +1,99 @@
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::error::WalError;
+use super::options::{ConnectOptions, Host, TlsMode};
+use super::tls;
+
+/// A connection to a server, before any word of the protocol but the one about TLS.
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    pub(super) async fn open(options: &ConnectOptions) -> Result<Self, WalError> {
+        match &options.host {
+            Host::Socket(directory) => {
+                // TLS is not spoken over Unix sockets, as in libpq.
+                let path = directory.join(format!(".s.PGSQL.{}", options.port));
+                UnixStream::connect(path).await.map(Self::Unix).map_err(WalError::lost)
+            }
+            Host::Tcp(host) => {
+                let tcp = TcpStream::connect((host.as_str(), options.port)).await.map_err(WalError::lost)?;
+                // Confirmations are small and must not wait for more.
+                tcp.set_nodelay(true).map_err(WalError::lost)?;
+                match options.tls.mode {
+                    TlsMode::Disable => Ok(Self::Tcp(tcp)),
+                    _ => Self::negotiate(tcp, host, options).await,
+                }
+            }
+        }
+    }
+
+    async fn negotiate(mut tcp: TcpStream, host: &str, options: &ConnectOptions) -> Result<Self, WalError> {
+        let mut request = BytesMut::new();
+        frontend::ssl_request(&mut request);
+        tcp.write_all(&request).await.map_err(WalError::lost)?;
+        // One byte: what comes after it must have come through TLS.
+        match tcp.read_u8().await.map_err(WalError::lost)? {
+            b'S' => {}
+            b'N' if options.tls.mode == TlsMode::Prefer => return Ok(Self::Tcp(tcp)),
+            b'N' => return Err(WalError::TlsRefused),
+            _ => return Err(WalError::Protocol("the answer to a request for TLS")),
+        }
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|e| WalError::tls("the host is no name for TLS", e))?;
+        let stream = tls::connector(&options.tls)?.connect(name, tcp).await;
+        stream.map(|stream| Self::Tls(Box::new(stream))).map_err(|error| match error.get_ref() {
+            // rustls' own words; anything else is the connection's.
+            Some(cause) if cause.is::<tokio_rustls::rustls::Error>() => WalError::tls("the handshake failed", error),
+            _ => WalError::lost(error),
+        })
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(socket) => Pin::new(socket).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Tls(socket) => Pin::new(socket).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(socket) => Pin::new(socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+use super::catch_up::CatchUp;
+use super::error::WalError;
+use super::options::ConnectOptions;
+use super::server_error::Doing;
+use super::session::{Purpose, Session};
+use super::slot::{self, SlotState, Source};
+use super::stream::WalStream;
+use crate::Lsn;
+use crate::position::Origin;
+
+/// Where the stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StartAt {
+    /// At the end of the WAL; what the slot holds before it is for [`CatchUp`].
+    Now,
+    /// Where the slot is confirmed: the stream tells all.
+    Confirmed,
+}
+
+/// A slot that is held, and where it is.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) origin: Origin,
+    pub(crate) stream: WalStream,
+    /// Where the stream begins: what commits from here on comes by it.
+    pub(crate) start: Lsn,
+    /// The slot as it was once it was held.
+    pub(crate) slot: SlotState,
+}
+
+/// Takes the slot.
+///
+/// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
+pub(crate) async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, WalError> {
+    let name = source.slot.as_str();
+    let mut session = Session::open(options, Purpose::Replication).await?;
+    let identified = session.query("IDENTIFY_SYSTEM", Doing::Query).await?;
+    let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
+        return Err(WalError::Protocol("the answer to IDENTIFY_SYSTEM"));
+    };
+    let origin = Origin {
+        system: system.parse().map_err(|_| WalError::Protocol("the system's identifier"))?,
+        timeline: timeline.parse().map_err(|_| WalError::Protocol("the timeline"))?,
+        slot: name.into(),
+    };
+    SlotState::read(&mut session, name).await?;
+    slot::require_publication(&mut session, &source.publication).await?;
+    let flushed: Lsn = flushed.parse()?;
+    let requested = match at {
+        StartAt::Now => flushed,
+        StartAt::Confirmed => Lsn::default(),
+    };
+    let stream = WalStream::start(session, source, requested).await?;
+    // Until now another reader may have moved the slot.
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let slot = SlotState::read(&mut session, name).await?;
+    let start = requested.max(slot.confirmed);
+    Ok(Opened { origin, stream: stream.floor(slot.confirmed), start, slot })
+}
+
+impl Opened {
+    /// Reads what the slot holds before the stream's begin; none if that is nothing.
+    pub(crate) async fn catch_up(
+        &self,
+        options: &ConnectOptions,
+        source: &Source,
+    ) -> Result<Option<CatchUp>, WalError> {
+        if self.slot.confirmed >= self.start {
+            return Ok(None);
+        }
+        CatchUp::open(options, source, self.start).await.map(Some)
+    }
+}

@@ -1,0 +1,20 @@
+//! The same rows through the real Debezium and through the pipeline's own encoding, compared record by record.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod batch;
+mod broker;
+mod comparison;
+mod configuration;
+mod reader;
+mod rows;
+mod stand;
+
+mod bytes;
+mod defaults;
+mod documents;
+mod expansion;
+mod keys;
+mod payloads;
+mod placements;
+mod routes;
+mod timestamps;

@@ -1,0 +1,189 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use outbox_core::{ColumnValue, Error, Pipeline, Record, Row};
+use postgres::{Client, NoTls};
+use serde_json::Value;
+use xtask::stack::Stack;
+
+use crate::batch::Logged;
+use crate::broker::Broker;
+use crate::comparison::{Difference, compare};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+/// What has not come so long after the last row's record will not come.
+const SETTLED: Duration = Duration::from_secs(3);
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// One connector, and the pipeline that tells what it should write.
+pub(crate) struct Reader {
+    name: String,
+    pipeline: Pipeline,
+    config: Value,
+    /// What it has written to.
+    topics: Mutex<BTreeSet<String>>,
+}
+
+/// One row's two records.
+pub(crate) struct Outcome {
+    pub(crate) debezium: Option<Record>,
+    pub(crate) pipeline: Result<Record, Error>,
+}
+
+impl Reader {
+    pub(crate) fn new(name: String, pipeline: Pipeline) -> Self {
+        let config = serde_json::to_value(pipeline.config()).unwrap();
+        let topics = Mutex::new(BTreeSet::from([format!("__debezium-heartbeat.{name}")]));
+        Self { name, pipeline, config, topics }
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.config[key] = value.into();
+    }
+
+    pub(crate) fn connect_to(&mut self, url: &str, database: &str) {
+        let server: postgres::Config = url.parse().unwrap();
+        let postgres::config::Host::Tcp(host) = &server.get_hosts()[0] else { panic!("no TCP") };
+        self.set("database.hostname", host);
+        self.set("database.port", &server.get_ports()[0].to_string());
+        self.set("database.user", server.get_user().unwrap());
+        self.set("database.password", str::from_utf8(server.get_password().unwrap_or(b"none")).unwrap());
+        self.set("database.dbname", database);
+    }
+
+    /// Returns when the connector reads its slot: rows inserted from then on become records.
+    pub(crate) fn start(&self, stack: &Stack, database: &str) {
+        let connect = stack.connect_rest();
+        connect.put_config(&self.name, &self.config).unwrap();
+        connect.wait_running(&self.name, PATIENCE).unwrap();
+        let mut client = Client::connect(database, NoTls).unwrap();
+        let sql = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active";
+        let deadline = Instant::now() + PATIENCE;
+        while client.query_opt(sql, &[&self.pipeline.slot().as_str()]).unwrap().is_none() {
+            assert!(Instant::now() < deadline, "{} does not read its slot", self.name);
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What became of each row.
+    pub(crate) fn outcomes(&self, stack: &Stack, rows: &[Row]) -> Vec<Outcome> {
+        let expected = self.expected(rows);
+        let mut logged = self.read(stack, &expected);
+        let outcomes = expected.into_iter().map(|(id, pipeline)| {
+            let debezium = logged.remove(&id).unwrap_or_default().pop().map(|found| found.record);
+            Outcome { debezium, pipeline }
+        });
+        outcomes.collect()
+    }
+
+    fn expected(&self, rows: &[Row]) -> Vec<(String, Result<Record, Error>)> {
+        rows.iter().map(|row| (event_id(row), self.pipeline.encode(row))).collect()
+    }
+
+    pub(crate) fn differences(&self, stack: &Stack, rows: &[Row]) -> Vec<Difference> {
+        let expected = self.expected(rows);
+        let logged = self.read(stack, &expected);
+        let mut differences = vec![];
+        for (id, expected) in &expected {
+            let found = logged.get(id).map_or(&[][..], Vec::as_slice);
+            differences.extend(compare(&self.name, id, expected.as_ref(), found));
+        }
+        differences.extend(self.order(&expected, &logged));
+        differences
+    }
+
+    /// The records of each event. Where one is missing, the last event's record has been there for a while.
+    fn read(&self, stack: &Stack, expected: &[(String, Result<Record, Error>)]) -> BTreeMap<String, Vec<Logged>> {
+        let topics = topics(expected);
+        self.topics.lock().unwrap().extend(topics.iter().cloned());
+        let mut broker = Broker::connect(&stack.kafka_bootstrap());
+        let mut offsets: BTreeMap<(&String, i32), i64> =
+            topics.iter().flat_map(|topic| (0..PARTITIONS).map(move |partition| ((topic, partition), 0))).collect();
+        let mut logged: BTreeMap<String, Vec<Logged>> = BTreeMap::new();
+        let (last, deadline) = (&expected.last().unwrap().0, Instant::now() + PATIENCE);
+        let mut settled = None;
+        loop {
+            for ((topic, partition), offset) in &mut offsets {
+                for found in broker.fetch(topic, *partition, *offset) {
+                    *offset = found.offset + 1;
+                    if let Some((_, Some(id))) = found.record.headers.iter().find(|(name, _)| name == "id") {
+                        logged.entry(String::from_utf8(id.to_vec()).unwrap()).or_default().push(found);
+                    }
+                }
+            }
+            let is_there = |(id, record): &(String, Result<Record, Error>)| record.is_err() || logged.contains_key(id);
+            if logged.contains_key(last) {
+                let settled = *settled.get_or_insert_with(|| Instant::now() + SETTLED);
+                if expected.iter().all(is_there) || Instant::now() >= settled {
+                    return logged;
+                }
+            }
+            if Instant::now() >= deadline {
+                let status = stack.connect_rest().status(&self.name).unwrap();
+                panic!("the last row's record of {} did not come: {status:#}", self.name);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Events of one partition lie there in the order of their rows.
+    fn order(
+        &self,
+        expected: &[(String, Result<Record, Error>)],
+        logged: &BTreeMap<String, Vec<Logged>>,
+    ) -> Option<Difference> {
+        let mut last: BTreeMap<(&str, i32), i64> = BTreeMap::new();
+        for (id, _) in expected {
+            for found in logged.get(id).into_iter().flatten() {
+                let place = (found.record.topic.as_str(), found.partition);
+                if last.insert(place, found.offset).is_some_and(|before| before > found.offset) {
+                    return Some(Difference::new(&self.name, id, "order", &"later", &"earlier"));
+                }
+            }
+        }
+        None
+    }
+
+    pub(crate) fn heartbeats(&self, stack: &Stack) -> usize {
+        let mut broker = Broker::connect(&stack.kafka_bootstrap());
+        let topic = format!("__debezium-heartbeat.{}", self.name);
+        (0..PARTITIONS).map(|partition| broker.fetch(&topic, partition, 0).len()).sum()
+    }
+
+    pub(crate) fn failure(&self, stack: &Stack) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = stack.connect_rest().status(&self.name).unwrap();
+            if let Some(trace) = status["tasks"][0]["trace"].as_str() {
+                return trace.to_owned();
+            }
+            assert!(Instant::now() < deadline, "the task goes on: {status:#}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub(crate) fn remove(&self, stack: &Stack) {
+        let removed = stack.connect_rest().delete(&self.name);
+        let topics: Vec<_> = self.topics.lock().unwrap().iter().cloned().collect();
+        Broker::connect(&stack.kafka_bootstrap()).delete_topics(&topics);
+        if let Err(error) = removed {
+            eprintln!("the connector {} stays behind: {error:?}", self.name);
+        }
+    }
+}
+
+fn topics(expected: &[(String, Result<Record, Error>)]) -> BTreeSet<String> {
+    expected.iter().filter_map(|(_, record)| record.as_ref().ok()).map(|record| record.topic.clone()).collect()
+}
+
+fn event_id(row: &Row) -> String {
+    row.values()
+        .iter()
+        .find_map(|value| match value {
+            ColumnValue::Uuid(id) => Some(id.to_string()),
+            _ => None,
+        })
+        .unwrap()
+}

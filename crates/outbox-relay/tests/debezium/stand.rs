@@ -1,0 +1,166 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use outbox_core::{ConnectorConfig, Loss, Pipeline, Row, TableLayout};
+use postgres::{Client, NoTls};
+use xtask::stack::{Stack, TestDatabase};
+
+use crate::comparison::Difference;
+use crate::reader::{Outcome, Reader};
+use crate::rows;
+
+/// A table in a database of its own, and the connectors that read it.
+pub(crate) struct Stand {
+    stack: Stack,
+    database: TestDatabase,
+    client: Client,
+    layout: TableLayout,
+    readers: Vec<Reader>,
+    pause: Duration,
+}
+
+impl Stand {
+    /// `columns` is the body of CREATE TABLE.
+    pub(crate) fn new(layout: TableLayout, columns: &str) -> Self {
+        let stack = Stack::connect().unwrap();
+        let database = stack.test_database().unwrap();
+        let mut client = Client::connect(database.url(), NoTls).unwrap();
+        let table = layout.qualified_name();
+        client
+            .batch_execute(&format!(
+                "SET TimeZone = 'UTC'; CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE {table} ({columns});
+                 CREATE PUBLICATION outbox FOR TABLE {table} WITH (publish = 'insert')",
+                layout.schema()
+            ))
+            .unwrap();
+        Self { stack, database, client, layout, readers: vec![], pause: Duration::ZERO }
+    }
+
+    /// Adds a connector: the recommended one, and what is changed in it.
+    pub(crate) fn reader(&mut self, name: &str, change: impl FnOnce(ConnectorConfig) -> ConnectorConfig) {
+        self.reader_named(name, |config, _| change(config));
+    }
+
+    /// As [`reader`](Self::reader), where the change wants the connector's name.
+    pub(crate) fn reader_named(&mut self, name: &str, change: impl FnOnce(ConnectorConfig, &str) -> ConnectorConfig) {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // The connector's offsets outlive it, so no later one may have its name.
+        let started = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let name = format!("{name}_{started}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let config = ConnectorConfig::recommended(&self.layout)
+            .with("slot.name", name.as_str())
+            .with("topic.prefix", name.as_str())
+            .with("topic.creation.default.partitions", "3")
+            .with("topic.creation.default.replication.factor", "1")
+            .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
+        let pipeline = Pipeline::accepting(&[Loss::JsonExpansion], change(config, &name), self.layout.clone()).unwrap();
+        self.readers.push(Reader::new(name, pipeline));
+    }
+
+    /// A key that the connector alone has: the pipeline would refuse it.
+    pub(crate) fn for_connector_only(&mut self, key: &str, value: &str) {
+        self.readers.last_mut().unwrap().set(key, value);
+    }
+
+    pub(crate) fn pause_between_rows(&mut self, pause: Duration) {
+        self.pause = pause;
+    }
+
+    /// The layout with the defaults that the catalogue tells.
+    pub(crate) fn layout_with_defaults(&mut self) -> TableLayout {
+        let sql = "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+                   JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = $1::text::regclass";
+        let defaults = self.client.query(sql, &[&self.layout.qualified_name()]).unwrap();
+        defaults
+            .iter()
+            .fold(self.layout.clone(), |layout, row| layout.default_expression(row.get(0), row.get(1)).unwrap())
+    }
+
+    /// To be called before readers are added.
+    pub(crate) fn read_defaults(&mut self) {
+        self.layout = self.layout_with_defaults();
+    }
+
+    /// Inserts rows when all connectors read, and compares what became of them; the last row has to become a record
+    /// in every pipeline.
+    pub(crate) fn differences(&mut self, inserts: &[String]) -> Vec<Difference> {
+        self.insert(inserts);
+        let rows: Vec<Row> = rows::of(&mut self.client, &self.layout);
+        assert!(!rows.is_empty());
+        thread::scope(|scope| {
+            let readers: Vec<_> =
+                self.readers.iter().map(|reader| scope.spawn(|| reader.differences(&self.stack, &rows))).collect();
+            readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+        })
+    }
+
+    fn insert(&mut self, inserts: &[String]) {
+        let place = (self.stack.postgres_url(), self.database.name().to_owned());
+        for reader in &mut self.readers {
+            reader.connect_to(&place.0, &place.1);
+        }
+        thread::scope(|scope| {
+            for reader in &self.readers {
+                scope.spawn(|| reader.start(&self.stack, self.database.url()));
+            }
+        });
+        for insert in inserts {
+            let sql = format!("INSERT INTO {} {insert}", self.layout.qualified_name());
+            self.client.batch_execute(&sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            thread::sleep(self.pause);
+        }
+    }
+
+    /// As [`differences`](Self::differences), where there are none.
+    pub(crate) fn compare(mut self, inserts: &[String]) {
+        let differences = self.differences(inserts);
+        assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
+    }
+}
+
+impl Stand {
+    /// How many heartbeats the first connector wrote while its records were compared.
+    pub(crate) fn heartbeats_after_comparing(mut self, inserts: &[String]) -> usize {
+        let differences = self.differences(inserts);
+        assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
+        self.readers[0].heartbeats(&self.stack)
+    }
+
+    /// What the first connector and its pipeline made of each row.
+    pub(crate) fn outcomes(mut self, inserts: &[String]) -> Vec<Outcome> {
+        self.insert(inserts);
+        let rows = rows::of(&mut self.client, &self.layout);
+        self.readers[0].outcomes(&self.stack, &rows)
+    }
+
+    /// The trace of the first connector's task, which fails at one of these rows.
+    pub(crate) fn failure(mut self, inserts: &[String]) -> String {
+        self.insert(inserts);
+        self.readers[0].failure(&self.stack)
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        thread::scope(|scope| {
+            for reader in &self.readers {
+                scope.spawn(|| reader.remove(&self.stack));
+            }
+        });
+    }
+}
+
+/// The id of the row of that number.
+pub(crate) fn id(index: usize) -> String {
+    format!("00000000-0000-4000-8000-{index:012}")
+}
+
+/// The columns that every table has, less the payload.
+pub(crate) const COLUMNS: &str =
+    "id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL";
+
+/// The row of that number; `rest` are the values behind those of [`COLUMNS`].
+pub(crate) fn event(index: usize, rest: &str) -> String {
+    format!("VALUES ('{}', 'order', 'key-{index}', 'OrderCreated', {rest})", id(index))
+}

@@ -1,0 +1,234 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, TableLayout};
+use outbox_pg::tokio_postgres::{Client, NoTls, connect};
+use outbox_pg::{Migrations, PgOutbox, create_slot};
+use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
+use rskafka::client::ClientBuilder;
+use rskafka::client::partition::UnknownTopicHandling;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use xtask::stack::{Stack, TestDatabase};
+
+/// A database with an outbox and a slot, and topics of one test's own.
+pub(crate) struct Bench {
+    database: TestDatabase,
+    pub(crate) config: ConnectorConfig,
+    pub(crate) outbox: PgOutbox,
+    pub(crate) brokers: String,
+    pub(crate) topic: String,
+    pub(crate) kafka: rskafka::client::Client,
+    /// Where poison rows go; without it the relay stops at one.
+    pub(crate) dead_letters: Option<String>,
+}
+
+/// A relay that runs until the test ends it.
+pub(crate) struct Running {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    /// In the orderly way.
+    pub(crate) async fn stop(self) {
+        _ = self.stop.send(());
+        self.ended.await.unwrap().unwrap();
+    }
+
+    /// As a crash: everything it has is gone at once.
+    pub(crate) async fn kill(self) {
+        self.ended.abort();
+        _ = self.ended.await;
+    }
+
+    /// For one that stops by itself.
+    pub(crate) async fn outcome(self) -> Result<(), Error> {
+        tokio::time::timeout(Duration::from_secs(30), self.ended).await.unwrap().unwrap()
+    }
+}
+
+/// A record as it was read back.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Bench {
+    pub(crate) async fn new(partitions: i32) -> Self {
+        let stack = Stack::connect().unwrap();
+        let database = stack.test_database().unwrap();
+        let layout = TableLayout::recommended();
+        let name = database.name();
+        let config = ConnectorConfig::recommended(&layout)
+            .with("database.hostname", stack.postgres_host())
+            .with("database.port", stack.postgres_port().to_string())
+            .with("database.user", "postgres")
+            .with("database.password", "postgres")
+            .with("database.dbname", name)
+            .with("slot.name", name)
+            .with("topic.creation.default.partitions", partitions.to_string())
+            .with("topic.creation.default.replication.factor", "1")
+            .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
+        let pipeline = Pipeline::new(config.clone(), layout).unwrap();
+        let brokers = stack.kafka_bootstrap();
+        let bench = Self {
+            topic: format!("{name}.order"),
+            kafka: ClientBuilder::new(vec![brokers.clone()]).build().await.unwrap(),
+            outbox: PgOutbox::new(pipeline.clone()),
+            brokers,
+            config,
+            database,
+            dead_letters: None,
+        };
+        let mut client = bench.client().await;
+        Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
+        create_slot(&client, &pipeline).await.unwrap();
+        bench
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let (client, connection) = connect(self.database.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    pub(crate) fn start(&self) -> Running {
+        let settings = RelaySettings::builder(self.config.clone(), [&*self.brokers]);
+        let settings = match &self.dead_letters {
+            Some(topic) => settings.poison(PoisonPolicy::DeadLetter(topic.clone())),
+            None => settings,
+        };
+        let settings = settings.build().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = tokio::spawn(Relay::new(settings).unwrap().run(async { _ = stopped.await }));
+        Running { stop, ended }
+    }
+
+    pub(crate) async fn create_topic(&self, name: &str) {
+        self.kafka.controller_client().unwrap().create_topic(name, 1, 1, 10_000).await.unwrap();
+    }
+
+    /// Events in one transaction.
+    pub(crate) async fn enqueue(&self, events: &[OutboxEvent]) {
+        let mut client = self.client().await;
+        let tx = client.transaction().await.unwrap();
+        self.outbox.enqueue_all(&tx, events).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Events of an aggregate, numbered, each in a transaction of its own.
+    pub(crate) async fn enqueue_each(&self, aggregates: i64, numbers: std::ops::Range<i64>) {
+        let mut client = self.client().await;
+        for number in numbers {
+            let tx = client.transaction().await.unwrap();
+            self.outbox.enqueue(&tx, &numbered(aggregates, number)).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
+    /// All in one transaction.
+    pub(crate) async fn enqueue_at_once(&self, aggregates: i64, numbers: std::ops::Range<i64>) {
+        let mut client = self.client().await;
+        let events: Vec<_> = numbers.map(|number| numbered(aggregates, number)).collect();
+        let tx = client.transaction().await.unwrap();
+        for chunk in events.chunks(10_000) {
+            self.outbox.enqueue_all(&tx, chunk).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
+    /// The records of the topic, as soon as there are so many.
+    pub(crate) async fn records(&self, count: usize) -> Vec<Found> {
+        self.records_of(&self.topic, count).await
+    }
+
+    pub(crate) async fn records_of(&self, topic: &str, count: usize) -> Vec<Found> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let records = self.read(topic).await;
+            if records.len() >= count {
+                return records;
+            }
+            assert!(Instant::now() < deadline, "{} records of {count}", records.len());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn read(&self, name: &str) -> Vec<Found> {
+        let topics = self.kafka.list_topics().await.unwrap();
+        let Some(topic) = topics.into_iter().find(|topic| topic.name == name) else { return Vec::new() };
+        let mut all = Vec::new();
+        for partition in topic.partitions {
+            let client = self.kafka.partition_client(name, partition, UnknownTopicHandling::Retry).await.unwrap();
+            let mut offset = 0;
+            loop {
+                let (records, high) = client.fetch_records(offset, 1..8_000_000, 100).await.unwrap();
+                let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+                let from = offset;
+                for record in records.into_iter().filter(|record| record.offset >= from) {
+                    offset = record.offset + 1;
+                    all.push(Found {
+                        partition,
+                        offset: record.offset,
+                        key: text(record.record.key.unwrap()),
+                        value: text(record.record.value.unwrap_or_default()),
+                        headers: record.record.headers.into_iter().map(|(k, v)| (k, text(v))).collect(),
+                    });
+                }
+                if offset >= high {
+                    break;
+                }
+            }
+        }
+        all
+    }
+
+    /// Every number once, and in order for each aggregate.
+    pub(crate) fn check(&self, records: &[Found], count: i64) {
+        let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut numbers = Vec::new();
+        for record in records {
+            let number: i64 = record.value.parse().unwrap();
+            let before = last.insert(&record.key, number);
+            assert!(before.is_none_or(|before| before < number), "{before:?} before {number} of {}", record.key);
+            numbers.push(number);
+        }
+        numbers.sort_unstable();
+        let expected: Vec<_> = (0..count).collect();
+        let doubled: Vec<_> = numbers.windows(2).filter(|pair| pair[0] == pair[1]).take(5).collect();
+        assert!(doubled.is_empty(), "doubled: {doubled:?}");
+        assert_eq!(
+            numbers.len(),
+            expected.len(),
+            "lost: {:?}",
+            expected.iter().find(|n| numbers.binary_search(n).is_err())
+        );
+    }
+
+    /// Waits until nothing is left for the slot to read.
+    pub(crate) async fn confirmed(&self) {
+        let client = self.client().await;
+        let goal: String = client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap().get(0);
+        let sql = "SELECT confirmed_flush_lsn >= $1::text::pg_lsn FROM pg_replication_slots WHERE slot_name = $2";
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !client.query_one(sql, &[&goal, &self.database.name()]).await.unwrap().get::<_, bool>(0) {
+            assert!(Instant::now() < deadline, "the slot stays before {goal}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn remove_topic(self) {
+        self.kafka.controller_client().unwrap().delete_topic(&self.topic, 10_000).await.unwrap();
+    }
+}
+
+pub(crate) fn numbered(aggregates: i64, number: i64) -> OutboxEvent {
+    let key = format!("agg-{}", number % aggregates);
+    OutboxEvent::builder("order", key, "Numbered").json(number.to_string()).build().unwrap()
+}

@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use crate::bench::Bench;
+
+/// Crashes at many moments under load; the log has each event once, and in order.
+#[tokio::test]
+async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
+    let bench = Bench::new(2).await;
+    let count = 3_000;
+    let writer = async {
+        bench.enqueue_each(7, 0..count).await;
+    };
+    let crashes = async {
+        for round in 0..12_u64 {
+            let relay = bench.start();
+            tokio::time::sleep(Duration::from_millis(60 + round * 37 % 250)).await;
+            relay.kill().await;
+        }
+    };
+    tokio::join!(writer, crashes);
+    let relay = bench.start();
+    let records = bench.records(usize::try_from(count).unwrap()).await;
+    bench.confirmed().await;
+    bench.check(&records, count);
+    relay.stop().await;
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_second_relay_stands_by_and_takes_over() {
+    let bench = Bench::new(2).await;
+    let first = bench.start();
+    bench.enqueue_each(5, 0..100).await;
+    bench.records(100).await;
+    let second = bench.start();
+    bench.enqueue_each(5, 100..200).await;
+    bench.records(200).await;
+    first.kill().await;
+    bench.enqueue_each(5, 200..300).await;
+    let records = bench.records(300).await;
+    bench.check(&records, 300);
+    second.stop().await;
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_is_missing_is_a_loud_stop() {
+    let bench = Bench::new(1).await;
+    let slot = bench.config.get("slot.name").unwrap().to_owned();
+    bench.client().await.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
+    let error = bench.start().outcome().await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains(&slot) && cause.contains("does not exist"), "{cause}");
+}

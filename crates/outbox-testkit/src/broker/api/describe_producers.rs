@@ -1,0 +1,39 @@
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
+use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
+
+use super::{code, text};
+use crate::broker::cluster::TopicRef;
+use crate::broker::shared::Shared;
+
+pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> DescribeProducersResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partition_indexes.iter().map(|index| {
+            let producers = producers(shared, &topic.name, *index);
+            PartitionResponse::default()
+                .with_partition_index(*index)
+                .with_error_code(code(&producers))
+                .with_error_message(producers.as_ref().err().map(|error| text(&error.to_string())))
+                .with_active_producers(producers.unwrap_or_default())
+        });
+        let partitions = partitions.collect();
+        TopicResponse::default().with_name(topic.name).with_partitions(partitions)
+    });
+    DescribeProducersResponse::default().with_topics(topics.collect())
+}
+
+fn producers(shared: &Shared, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ResponseError> {
+    shared.read(|cluster| {
+        let producers = cluster.log(TopicRef::Name(topic), partition)?.producers();
+        let state = producers.map(|(id, producer)| {
+            ProducerState::default()
+                .with_producer_id(id.into())
+                .with_producer_epoch(i32::from(producer.epoch))
+                .with_last_sequence(producer.last_sequence())
+                .with_last_timestamp(producer.last_timestamp)
+                .with_coordinator_epoch(-1)
+                .with_current_txn_start_offset(-1)
+        });
+        Ok(state.collect())
+    })
+}

@@ -1,0 +1,148 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_request::FetchPartition;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use tokio::time::{Instant, timeout_at};
+
+use super::{check_epoch, topic_ref};
+use crate::broker::cluster::{Cluster, TopicRef};
+use crate::broker::connection::Answer;
+use crate::broker::faults::{Effect, Request as Struck};
+use crate::broker::log::{Minimum, Slice};
+use crate::broker::shared::Shared;
+use crate::broker::wire::Malformed;
+use crate::broker::wire::request::Request;
+
+/// Answers as soon as there are `min_bytes`, an error, or `max_wait_ms` have passed.
+///
+/// There are no fetch sessions: session id 0 tells a client so.
+pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, Malformed> {
+    let fetch: FetchRequest = request.decode()?;
+    // Epochs 0 and -1 are of full requests; others go on with a session.
+    if !matches!(fetch.session_epoch, -1 | 0) {
+        let error = ResponseError::FetchSessionIdNotFound;
+        return Ok(Answer::Reply(request.reply(&FetchResponse::default().with_error_code(error.code()))?));
+    }
+    let wait = Duration::from_millis(u64::try_from(fetch.max_wait_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait;
+    let struck = strike(shared, &fetch);
+    let mut announcements = shared.announcements();
+    let responses = loop {
+        let collected = shared.read(|cluster| collect(cluster, &fetch, &struck));
+        let min_bytes = usize::try_from(fetch.min_bytes).unwrap_or(0);
+        if collected.errors > 0 || collected.partitions == 0 || collected.bytes >= min_bytes {
+            break collected.responses;
+        }
+        // Err: the time is up. The sender lives as long as `shared`.
+        if timeout_at(deadline, announcements.changed()).await.is_err() {
+            break collected.responses;
+        }
+    };
+    let throttle_ms = i32::try_from(struck.throttle.as_millis()).unwrap_or(i32::MAX);
+    let reply =
+        request.reply(&FetchResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms))?;
+    Ok(if struck.throttle.is_zero() { Answer::Reply(reply) } else { Answer::Throttled(reply, struck.throttle) })
+}
+
+/// The faults that happen to a request.
+#[derive(Default)]
+struct StruckFetch {
+    /// Indexes of topic and partition in the request, and the error.
+    refused: Vec<((usize, usize), ResponseError)>,
+    throttle: Duration,
+}
+
+fn strike(shared: &Shared, fetch: &FetchRequest) -> StruckFetch {
+    let mut struck = StruckFetch::default();
+    for (at, topic) in fetch.topics.iter().enumerate() {
+        let wanted = topic_ref(&topic.topic, topic.topic_id);
+        let Ok(name) = shared.read(|cluster| cluster.topic(wanted).map(|(name, _)| name.to_owned())) else {
+            continue;
+        };
+        for (index, partition) in topic.partitions.iter().enumerate() {
+            let Some((effect, rule)) = shared.faults.strike(Struck::Fetch, &name, partition.partition) else {
+                continue;
+            };
+            match effect {
+                Effect::Refuse(error) => struck.refused.push(((at, index), error)),
+                Effect::Throttle(time) => struck.throttle = struck.throttle.max(time),
+                Effect::CloseBeforeAppend | Effect::CloseAfterAppend | Effect::AppendAfterClose => {}
+            }
+            rule.happened();
+        }
+    }
+    struck
+}
+
+struct Collected {
+    responses: Vec<FetchableTopicResponse>,
+    partitions: usize,
+    errors: usize,
+    bytes: usize,
+}
+
+/// Reads what there is now. The first batch is given whole even if it is larger than asked for.
+fn collect(cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Collected {
+    let mut collected = Collected { responses: Vec::new(), partitions: 0, errors: 0, bytes: 0 };
+    let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0);
+    for (at, topic) in fetch.topics.iter().enumerate() {
+        let wanted = topic_ref(&topic.topic, topic.topic_id);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for (index, partition) in topic.partitions.iter().enumerate() {
+            let room = max_bytes.saturating_sub(collected.bytes);
+            let minimum = if collected.bytes == 0 { Minimum::OneBatch } else { Minimum::Nothing };
+            let refused = struck.refused.iter().find(|(place, _)| *place == (at, index)).map(|(_, error)| *error);
+            let read = match refused {
+                Some(error) => Err(error),
+                None => read(cluster, wanted, partition, room, minimum),
+            };
+            let data = PartitionData::default().with_partition_index(partition.partition);
+            collected.partitions += 1;
+            partitions.push(match read {
+                Ok(found) => {
+                    collected.bytes += found.slice.0.len();
+                    // Without transactions, a reader of committed records is told of none aborted.
+                    let aborted = (fetch.isolation_level == 1).then(Vec::new);
+                    data.with_high_watermark(found.end)
+                        .with_last_stable_offset(found.end)
+                        .with_log_start_offset(found.start)
+                        .with_aborted_transactions(aborted)
+                        .with_records(Some(found.slice.0))
+                }
+                Err(error) => {
+                    collected.errors += 1;
+                    data.with_error_code(error.code()).with_high_watermark(-1).with_aborted_transactions(None)
+                }
+            });
+        }
+        collected.responses.push(
+            FetchableTopicResponse::default()
+                .with_topic(topic.topic.clone())
+                .with_topic_id(topic.topic_id)
+                .with_partitions(partitions),
+        );
+    }
+    collected
+}
+
+struct Found {
+    start: i64,
+    end: i64,
+    slice: Slice,
+}
+
+fn read(
+    cluster: &Cluster,
+    topic: TopicRef<'_>,
+    wanted: &FetchPartition,
+    room: usize,
+    minimum: Minimum,
+) -> Result<Found, ResponseError> {
+    let log = cluster.log(topic, wanted.partition)?;
+    check_epoch(wanted.current_leader_epoch)?;
+    let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room);
+    Ok(Found { start: log.start(), end: log.end(), slice: log.read(wanted.fetch_offset, max_bytes, minimum)? })
+}

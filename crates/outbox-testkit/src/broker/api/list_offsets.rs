@@ -1,0 +1,71 @@
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+
+use super::{check_epoch, code};
+use crate::broker::cluster::TopicRef;
+use crate::broker::faults::{Effect, Request as Struck};
+use crate::broker::log::Log;
+use crate::broker::shared::{LEADER_EPOCH, Shared};
+
+/// The end of the log.
+const LATEST: i64 = -1;
+/// Its start.
+const EARLIEST: i64 = -2;
+/// The record of the largest timestamp.
+const MAX_TIMESTAMP: i64 = -3;
+/// The start of what is on the broker's own disk: all, without tiered storage.
+const EARLIEST_LOCAL: i64 = -4;
+/// The end of what is in tiered storage: nothing.
+const LATEST_TIERED: i64 = -5;
+
+pub(super) fn respond(shared: &Shared, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+    let epoch = if version >= 4 { LEADER_EPOCH } else { -1 };
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| one(shared, &topic.name, partition, epoch)).collect();
+        ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
+}
+
+/// `epoch` is the leader epoch of what is found, -1 in the versions without one.
+fn one(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition, epoch: i32) -> ListOffsetsPartitionResponse {
+    let response = ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
+    let found = refused(shared, topic, wanted).and_then(|()| {
+        shared.read(|cluster| {
+            let log = cluster.log(TopicRef::Name(topic), wanted.partition_index)?;
+            check_epoch(wanted.current_leader_epoch)?;
+            find(log, wanted.timestamp)
+        })
+    });
+    let response = response.with_error_code(code(&found));
+    match found {
+        Ok(Some((timestamp, offset))) => {
+            response.with_timestamp(timestamp).with_offset(offset).with_leader_epoch(epoch)
+        }
+        Ok(None) | Err(_) => response.with_timestamp(-1).with_offset(-1).with_leader_epoch(-1),
+    }
+}
+
+/// Timestamp (-1 where the offset is not looked for by one) and offset.
+fn find(log: &Log, timestamp: i64) -> Result<Option<(i64, i64)>, ResponseError> {
+    Ok(match timestamp {
+        LATEST => Some((-1, log.end())),
+        EARLIEST | EARLIEST_LOCAL => Some((-1, log.start())),
+        MAX_TIMESTAMP => log.newest(),
+        LATEST_TIERED => None,
+        0.. => log.first_at(timestamp),
+        _ => return Err(ResponseError::UnsupportedVersion),
+    })
+}
+
+fn refused(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition) -> Result<(), ResponseError> {
+    match shared.faults.strike(Struck::ListOffsets, topic, wanted.partition_index) {
+        Some((Effect::Refuse(error), rule)) => {
+            rule.happened();
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}

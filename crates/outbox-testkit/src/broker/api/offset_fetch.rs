@@ -1,0 +1,82 @@
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
+};
+use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
+
+use super::{text, topic_name};
+use crate::broker::groups::{Committed, Offsets};
+use crate::broker::shared::Shared;
+
+/// Versions up to 7 ask for one group, newer ones for several; null topics ask for all that have an offset.
+pub(super) fn respond(shared: &Shared, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+    if version < 8 {
+        let wanted = request.topics.map(|topics| {
+            let topics = topics.into_iter();
+            topics.map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
+        });
+        let topics = find(shared, &request.group_id, wanted).into_iter().map(in_one_group);
+        return OffsetFetchResponse::default().with_topics(topics.collect());
+    }
+    let groups = request.groups.into_iter().map(|group| {
+        let wanted = group.topics.map(|topics| {
+            let topics = topics.into_iter();
+            topics.map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
+        });
+        let topics = find(shared, &group.group_id, wanted).into_iter().map(in_several_groups);
+        OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics.collect())
+    });
+    OffsetFetchResponse::default().with_groups(groups.collect())
+}
+
+type Found = (String, Vec<(i32, Committed)>);
+
+fn find(shared: &Shared, group: &str, wanted: Option<Vec<(String, Vec<i32>)>>) -> Vec<Found> {
+    shared.read(|cluster| {
+        let none = Offsets::new();
+        let offsets = cluster.groups.offsets(group).unwrap_or(&none);
+        match wanted {
+            None => offsets
+                .iter()
+                .map(|(topic, partitions)| {
+                    (topic.clone(), partitions.iter().map(|(index, committed)| (*index, committed.clone())).collect())
+                })
+                .collect(),
+            Some(topics) => topics
+                .into_iter()
+                .map(|(topic, indexes)| {
+                    let of = |index| offsets.get(&topic)?.get(&index).cloned();
+                    let found = indexes.into_iter().map(|index| (index, of(index).unwrap_or_else(nothing))).collect();
+                    (topic, found)
+                })
+                .collect(),
+        }
+    })
+}
+
+/// What is answered for a partition without an offset.
+fn nothing() -> Committed {
+    Committed { offset: -1, leader_epoch: -1, metadata: String::new() }
+}
+
+fn in_one_group((topic, partitions): Found) -> OffsetFetchResponseTopic {
+    let partitions = partitions.into_iter().map(|(index, committed)| {
+        OffsetFetchResponsePartition::default()
+            .with_partition_index(index)
+            .with_committed_offset(committed.offset)
+            .with_committed_leader_epoch(committed.leader_epoch)
+            .with_metadata(Some(text(&committed.metadata)))
+    });
+    OffsetFetchResponseTopic::default().with_name(topic_name(&topic)).with_partitions(partitions.collect())
+}
+
+fn in_several_groups((topic, partitions): Found) -> OffsetFetchResponseTopics {
+    let partitions = partitions.into_iter().map(|(index, committed)| {
+        OffsetFetchResponsePartitions::default()
+            .with_partition_index(index)
+            .with_committed_offset(committed.offset)
+            .with_committed_leader_epoch(committed.leader_epoch)
+            .with_metadata(Some(text(&committed.metadata)))
+    });
+    OffsetFetchResponseTopics::default().with_name(topic_name(&topic)).with_partitions(partitions.collect())
+}

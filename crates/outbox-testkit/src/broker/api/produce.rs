@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::produce_request::PartitionProduceData;
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+
+use super::{text, topic_ref};
+use crate::broker::cluster::TopicRef;
+use crate::broker::connection::Answer;
+use crate::broker::faults::{Effect, LateAppend, Request as Struck};
+use crate::broker::log::{Batch, Refusal};
+use crate::broker::shared::Shared;
+use crate::broker::wire::Malformed;
+use crate::broker::wire::request::Request;
+
+/// Appends the batches of a request; partitions succeed and fail apart from each other.
+pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, Malformed> {
+    let produce: ProduceRequest = request.decode()?;
+    let mut outcome = Outcome { connection: Connection::Answered, throttle: Duration::ZERO, refused: 0 };
+    let mut responses = Vec::with_capacity(produce.topic_data.len());
+    for topic in &produce.topic_data {
+        let topic_ref = topic_ref(&topic.name, topic.topic_id);
+        let partitions = topic.partition_data.iter();
+        let partitions = partitions.map(|data| partition(shared, &produce, topic_ref, data, &mut outcome)).collect();
+        responses.push(
+            TopicProduceResponse::default()
+                .with_name(topic.name.clone())
+                .with_topic_id(topic.topic_id)
+                .with_partition_responses(partitions),
+        );
+    }
+    shared.announce();
+    if outcome.connection == Connection::Closed || (produce.acks == 0 && outcome.refused > 0) {
+        return Ok(Answer::Close);
+    }
+    if produce.acks == 0 {
+        return Ok(Answer::Silence);
+    }
+    let throttle_ms = i32::try_from(outcome.throttle.as_millis()).unwrap_or(i32::MAX);
+    let response = ProduceResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
+    let reply = request.reply(&response)?;
+    Ok(if outcome.throttle.is_zero() { Answer::Reply(reply) } else { Answer::Throttled(reply, outcome.throttle) })
+}
+
+/// What the request as a whole comes to.
+struct Outcome {
+    connection: Connection,
+    throttle: Duration,
+    refused: usize,
+}
+
+#[derive(PartialEq, Eq)]
+enum Connection {
+    Answered,
+    Closed,
+}
+
+fn partition(
+    shared: &Arc<Shared>,
+    produce: &ProduceRequest,
+    topic: TopicRef<'_>,
+    data: &PartitionProduceData,
+    outcome: &mut Outcome,
+) -> PartitionProduceResponse {
+    let response = PartitionProduceResponse::default().with_index(data.index);
+    match append(shared, produce, topic, data, outcome) {
+        Ok(Done { base_offset, log_start_offset }) => {
+            response.with_base_offset(base_offset).with_log_start_offset(log_start_offset)
+        }
+        Err(refusal) => {
+            outcome.refused += 1;
+            let records = refusal.records.iter().map(|record| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(record.index)
+                    .with_batch_index_error_message(Some(text(&record.message)))
+            });
+            response
+                .with_error_code(refusal.error.code())
+                .with_base_offset(-1)
+                .with_record_errors(records.collect())
+                .with_error_message(refusal.message.as_deref().map(text))
+        }
+    }
+}
+
+struct Done {
+    base_offset: i64,
+    log_start_offset: i64,
+}
+
+/// What is answered where the connection is closed anyway.
+const UNANSWERED: Done = Done { base_offset: -1, log_start_offset: -1 };
+
+fn append(
+    shared: &Arc<Shared>,
+    produce: &ProduceRequest,
+    topic: TopicRef<'_>,
+    data: &PartitionProduceData,
+    outcome: &mut Outcome,
+) -> Result<Done, Refusal> {
+    if !matches!(produce.acks, -1..=1) {
+        return Err(ResponseError::InvalidRequiredAcks.into());
+    }
+    if produce.transactional_id.is_some() {
+        return Err(ResponseError::TransactionalIdAuthorizationFailed.into());
+    }
+    let (name, id, config) = shared.read(|cluster| {
+        let (name, topic) = cluster.topic(topic)?;
+        topic.log(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        Ok::<_, ResponseError>((name.to_owned(), topic.id, topic.config.clone()))
+    })?;
+    let (effect, rule) = shared.faults.strike(Struck::Produce, &name, data.index).unzip();
+    let happened = || rule.iter().for_each(|rule| rule.happened());
+    match effect {
+        Some(Effect::Refuse(error)) => {
+            happened();
+            return Err(error.into());
+        }
+        Some(Effect::CloseBeforeAppend) => {
+            outcome.connection = Connection::Closed;
+            happened();
+            return Ok(UNANSWERED);
+        }
+        Some(Effect::Throttle(time)) => outcome.throttle = outcome.throttle.max(time),
+        Some(Effect::CloseAfterAppend | Effect::AppendAfterClose) => outcome.connection = Connection::Closed,
+        None => {}
+    }
+    let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules())?;
+    if let (Some(Effect::AppendAfterClose), Some(rule)) = (effect, &rule) {
+        rule.hold(LateAppend::new(shared, id, data.index, batch));
+        happened();
+        return Ok(UNANSWERED);
+    }
+    let done = shared.write(|cluster| {
+        let base_offset = cluster.append(id, data.index, batch)?.base_offset;
+        let log_start_offset = cluster.log(TopicRef::Id(id), data.index)?.start();
+        Ok::<_, ResponseError>(Done { base_offset, log_start_offset })
+    });
+    happened();
+    done.map_err(Refusal::from)
+}

@@ -1,0 +1,107 @@
+//! The state of the one-node cluster, apart from sockets.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::ResponseError;
+use uuid::Uuid;
+
+use super::groups::Groups;
+use super::log::{Appended, Batch, Log, Refusal};
+use super::shared::LEADER_EPOCH;
+use super::topic::{Topic, TopicConfig, check_name};
+
+/// The partitions of one topic; Kafka makes no more in one request.
+const MAX_PARTITIONS: i32 = 10_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    pub(super) groups: Groups,
+    topics: BTreeMap<String, Topic>,
+    names: BTreeMap<Uuid, String>,
+    producer_ids: i64,
+}
+
+/// How a request names a topic: by its id in newer versions, by its name in older ones.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TopicRef<'a> {
+    Name(&'a str),
+    Id(Uuid),
+}
+
+impl Cluster {
+    pub(super) fn topics(&self) -> impl Iterator<Item = (&str, &Topic)> {
+        self.topics.iter().map(|(name, topic)| (name.as_str(), topic))
+    }
+
+    pub(super) fn topics_mut(&mut self) -> impl Iterator<Item = &mut Topic> {
+        self.topics.values_mut()
+    }
+
+    /// A topic with its name.
+    pub(super) fn topic(&self, topic: TopicRef<'_>) -> Result<(&str, &Topic), ResponseError> {
+        let found = match topic {
+            TopicRef::Name(name) => self.topics.get_key_value(name).ok_or(ResponseError::UnknownTopicOrPartition),
+            TopicRef::Id(id) => self
+                .names
+                .get(&id)
+                .and_then(|name| self.topics.get_key_value(name))
+                .ok_or(ResponseError::UnknownTopicId),
+        };
+        found.map(|(name, topic)| (name.as_str(), topic))
+    }
+
+    pub(super) fn log(&self, topic: TopicRef<'_>, partition: i32) -> Result<&Log, ResponseError> {
+        self.topic(topic)?.1.log(partition).ok_or(ResponseError::UnknownTopicOrPartition)
+    }
+
+    pub(super) fn log_mut(&mut self, name: &str, partition: i32) -> Result<&mut Log, ResponseError> {
+        let log = self.topics.get_mut(name).and_then(|topic| topic.log_mut(partition));
+        log.ok_or(ResponseError::UnknownTopicOrPartition)
+    }
+
+    /// Appends to a partition of the topic with this id; one of the same name that was made later is another.
+    pub(super) fn append(&mut self, topic: Uuid, partition: i32, batch: Batch) -> Result<Appended, ResponseError> {
+        let name = self.names.get(&topic).ok_or(ResponseError::UnknownTopicOrPartition)?.clone();
+        self.log_mut(&name, partition)?.append(batch, LEADER_EPOCH)
+    }
+
+    /// Whether a topic could be made.
+    pub(super) fn check_topic(&self, name: &str, partitions: i32) -> Result<usize, Refusal> {
+        if self.topics.contains_key(name) {
+            return Err(Refusal::new(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
+        }
+        check_name(name, &self.topics)?;
+        if partitions > MAX_PARTITIONS {
+            return Err(ResponseError::PolicyViolation.into());
+        }
+        let count = usize::try_from(partitions).ok().filter(|count| *count > 0);
+        count.ok_or_else(|| {
+            Refusal::new(ResponseError::InvalidPartitions, "Number of partitions must be larger than 0.")
+        })
+    }
+
+    pub(super) fn create_topic(&mut self, name: &str, partitions: i32, config: TopicConfig) -> Result<Uuid, Refusal> {
+        let topic = Topic::new(self.check_topic(name, partitions)?, config);
+        let id = topic.id;
+        self.names.insert(id, name.to_owned());
+        self.topics.insert(name.to_owned(), topic);
+        Ok(id)
+    }
+
+    /// Deletes a topic with the offsets that groups committed for it; its name and id.
+    pub(super) fn delete_topic(&mut self, topic: TopicRef<'_>) -> Result<(String, Uuid), ResponseError> {
+        let (name, found) = self.topic(topic)?;
+        let (name, id) = (name.to_owned(), found.id);
+        self.topics.remove(&name);
+        self.names.remove(&id);
+        self.groups.forget_topic(&name);
+        Ok((name, id))
+    }
+
+    /// A producer id that was given to nobody.
+    pub(super) fn next_producer_id(&mut self) -> i64 {
+        let id = self.producer_ids;
+        self.producer_ids += 1;
+        id
+    }
+}

@@ -1,0 +1,109 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kafka_protocol::ResponseError;
+use tokio::sync::watch;
+
+use super::fault::{Effect, Fault, Request, Times};
+use super::late::LateAppend;
+
+/// A fault that was injected. Dropping this does not lift it.
+#[derive(Debug, Clone)]
+pub struct Injected(Arc<Rule>);
+
+impl Injected {
+    pub(super) fn new(rule: Arc<Rule>) -> Self {
+        Self(rule)
+    }
+
+    /// Ends it; what it has done stays done.
+    pub fn lift(&self) {
+        self.0.lift();
+    }
+
+    /// How often it has happened.
+    #[must_use]
+    pub fn struck(&self) -> usize {
+        *self.0.struck.borrow()
+    }
+
+    /// Returns once it has happened at least so many times. It may be dropped and called again.
+    pub async fn until_struck(&self, times: usize) {
+        // The sender lives in `self`: waiting cannot fail.
+        let _ = self.0.struck.subscribe().wait_for(|struck| *struck >= times).await;
+    }
+
+    /// How many batches are held for a late append.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.0.with_held(|held| held.len())
+    }
+
+    /// Appends the batches that are held, in the order in which they came.
+    ///
+    /// Each has the offset of its first record, or why it was not appended: the checks are those of any append, so that
+    /// a batch that was sent again meanwhile, and is known by its sequence, has the offset that it got then.
+    pub fn release(&self) -> Vec<Result<i64, ResponseError>> {
+        self.0.with_held(std::mem::take).into_iter().map(LateAppend::append).collect()
+    }
+}
+
+/// What connections and [`Injected`] share.
+#[derive(Debug)]
+pub(in crate::broker) struct Rule {
+    fault: Fault,
+    left: Mutex<Times>,
+    struck: watch::Sender<usize>,
+    held: Mutex<Vec<LateAppend>>,
+}
+
+impl Rule {
+    pub(super) fn new(fault: Fault) -> Self {
+        let left = Mutex::new(fault.times);
+        Self { fault, left, struck: watch::Sender::new(0), held: Mutex::default() }
+    }
+
+    pub(super) fn effect(&self) -> Effect {
+        self.fault.effect
+    }
+
+    pub(super) fn fits(&self, request: Request, topic: &str, partition: i32) -> bool {
+        self.fault.fits(request, topic, partition)
+    }
+
+    pub(super) fn is_left(&self) -> bool {
+        self.with_left(|left| *left != Times::Left(0))
+    }
+
+    /// Uses it up by once; false if there is nothing left of it.
+    pub(super) fn strike(&self) -> bool {
+        self.with_left(|left| match left {
+            Times::UntilLifted => true,
+            Times::Left(0) => false,
+            Times::Left(times) => {
+                *times -= 1;
+                true
+            }
+        })
+    }
+
+    pub(super) fn lift(&self) {
+        self.with_left(|left| *left = Times::Left(0));
+    }
+
+    /// Notes that it has happened.
+    pub(in crate::broker) fn happened(&self) {
+        self.struck.send_modify(|struck| *struck += 1);
+    }
+
+    pub(in crate::broker) fn hold(&self, late: LateAppend) {
+        self.with_held(|held| held.push(late));
+    }
+
+    fn with_left<T>(&self, use_left: impl FnOnce(&mut Times) -> T) -> T {
+        use_left(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn with_held<T>(&self, use_held: impl FnOnce(&mut Vec<LateAppend>) -> T) -> T {
+        use_held(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

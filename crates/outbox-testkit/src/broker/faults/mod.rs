@@ -1,0 +1,80 @@
+//! Faults that happen on demand.
+
+mod fault;
+mod injected;
+mod late;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+pub use self::fault::Fault;
+pub(super) use self::fault::{Effect, Request};
+pub use self::injected::Injected;
+use self::injected::Rule;
+pub(super) use self::late::LateAppend;
+
+/// The faults of one broker. Clones are the same faults.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    rules: Arc<Mutex<Vec<Arc<Rule>>>>,
+    frozen: watch::Sender<Pace>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Moving,
+    Frozen,
+}
+
+impl Faults {
+    pub(super) fn new() -> Self {
+        Self { rules: Arc::default(), frozen: watch::Sender::new(Pace::Moving) }
+    }
+
+    /// Lets a fault happen to the next requests that it is for, until it is used up or lifted.
+    ///
+    /// Where several are for one partition, the one that was injected first happens.
+    pub fn inject(&self, fault: Fault) -> Injected {
+        let rule = Arc::new(Rule::new(fault));
+        self.with_rules(|rules| rules.push(Arc::clone(&rule)));
+        Injected::new(rule)
+    }
+
+    /// Lifts all faults, and thaws. Batches held for a late append stay held.
+    pub fn lift_all(&self) {
+        self.with_rules(|rules| rules.drain(..).for_each(|rule| rule.lift()));
+        self.thaw();
+    }
+
+    /// Lets the broker stand still as one that is paused: it accepts connections and requests, and answers nothing.
+    ///
+    /// What it was sent it handles once it is [thawed](Self::thaw), even if the client has gone by then.
+    pub fn freeze(&self) {
+        self.frozen.send_replace(Pace::Frozen);
+    }
+
+    /// Lets a frozen broker go on.
+    pub fn thaw(&self) {
+        self.frozen.send_replace(Pace::Moving);
+    }
+
+    /// Returns at once unless the broker is frozen.
+    pub(super) async fn thawed(&self) {
+        // The sender lives in `self`: waiting cannot fail.
+        let _ = self.frozen.subscribe().wait_for(|pace| *pace == Pace::Moving).await;
+    }
+
+    /// The fault that happens to one partition of a request; it is used up by once.
+    pub(super) fn strike(&self, request: Request, topic: &str, partition: i32) -> Option<(Effect, Arc<Rule>)> {
+        self.with_rules(|rules| {
+            rules.retain(|rule| rule.is_left());
+            let struck = rules.iter().find(|rule| rule.fits(request, topic, partition) && rule.strike());
+            struck.map(|rule| (rule.effect(), Arc::clone(rule)))
+        })
+    }
+
+    fn with_rules<T>(&self, use_rules: impl FnOnce(&mut Vec<Arc<Rule>>) -> T) -> T {
+        use_rules(&mut self.rules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

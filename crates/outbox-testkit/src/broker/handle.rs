@@ -1,0 +1,119 @@
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::builder::BrokerBuilder;
+use super::error::BrokerError;
+use super::faults::Faults;
+use super::log::Log;
+use super::shared::Shared;
+use super::topic::{Topic, TopicConfig};
+
+/// A Kafka-protocol broker in this process, for development and tests.
+///
+/// It is one node that keeps all in memory and listens on 127.0.0.1: a stand-in for Apache Kafka where a test or a
+/// developer's machine has none. It is **not for production**: what it was sent ends with it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), outbox_testkit::BrokerError> {
+/// use outbox_testkit::Broker;
+///
+/// let broker = Broker::start().await?;
+/// broker.create_topic("orders", 3)?; // or by a client, or by its first use
+/// println!("bootstrap.servers={}", broker.address());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What it serves
+/// ApiVersions, Metadata, CreateTopics, DeleteTopics, InitProducerId, Produce, Fetch, ListOffsets, DeleteRecords,
+/// DescribeProducers, FindCoordinator, OffsetCommit and OffsetFetch, in the versions that Kafka 4 and the codec share.
+/// Record batches (format 2, all codecs) are kept as they were received. A waiting fetch is answered as soon as there
+/// are records. An idempotent producer's sequences are checked as Kafka checks them. Errors are those of Kafka.
+///
+/// # What it does not do
+/// Transactions (refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED), group membership, retention, compaction,
+/// log append time, quotas, ACLs, TLS and SASL, more than one node, and anything on disk.
+///
+/// # Faults
+/// [`faults`](Self::faults) makes happen on demand what a real broker does rarely: answers that are lost, batches
+/// appended late, a broker that stands still, errors, throttling. See [`Fault`](crate::Fault).
+///
+/// Dropping it ends it, with its connections and all that it holds.
+pub struct Broker {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    /// Dropped to stop the server.
+    running: Option<oneshot::Sender<()>>,
+    server: JoinHandle<()>,
+}
+
+impl Broker {
+    /// Starts a broker on a free port of 127.0.0.1.
+    pub async fn start() -> Result<Self, BrokerError> {
+        Self::builder().start().await
+    }
+
+    /// A broker with other settings than the defaults.
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::new()
+    }
+
+    pub(super) fn new(
+        address: SocketAddr,
+        shared: Arc<Shared>,
+        running: oneshot::Sender<()>,
+        server: JoinHandle<()>,
+    ) -> Self {
+        Self { address, shared, running: Some(running), server }
+    }
+
+    /// Where it listens, as `host:port` for `bootstrap.servers`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The faults to happen on demand.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Makes a topic, as CreateTopics does.
+    pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), BrokerError> {
+        self.shared
+            .write(|cluster| cluster.create_topic(name, partitions, TopicConfig::new(&self.shared.settings)))
+            .map(|_id| ())
+            .map_err(|refusal| BrokerError::topic(name, refusal.error))
+    }
+
+    /// Forgets all idempotent producers, as Kafka does with one that has sent nothing for a day (counted by the
+    /// timestamps of its records): what they send again is appended again.
+    pub fn forget_producers(&self) {
+        self.shared.write(|cluster| cluster.topics_mut().flat_map(Topic::logs_mut).for_each(Log::forget_producers));
+    }
+
+    /// Ends the broker, and returns when its port is free and its connections are closed.
+    pub async fn shutdown(mut self) {
+        self.running.take();
+        // The server does not fail; if its runtime is gone, it has ended with that.
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("address", &self.address).finish_non_exhaustive()
+    }
+}

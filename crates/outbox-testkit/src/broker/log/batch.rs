@@ -1,0 +1,332 @@
+//! A record batch of format 2. All numbers are big-endian:
+//!
+//! | bytes | field | bytes | field |
+//! | --- | --- | --- | --- |
+//! | 0..8 | base offset | 27..35 | base timestamp (ms) |
+//! | 8..12 | length from byte 12 on | 35..43 | largest timestamp (ms) |
+//! | 12..16 | leader epoch | 43..51 | producer id, -1 for none |
+//! | 16 | format, 2 | 51..53 | producer epoch |
+//! | 17..21 | CRC-32C from byte 21 on | 53..57 | sequence of the first record |
+//! | 21..23 | attributes | 57..61 | number of records |
+//! | 23..27 | offset of the last record - base | 61.. | records, compressed as the attributes say |
+
+use bytes::{Buf, Bytes};
+use kafka_protocol::ResponseError;
+
+use super::compression::{Codec, decompress};
+use super::records::{self, Found};
+use super::refusal::{RecordRefusal, Refusal};
+
+const HEADER: usize = 61;
+const CHECKED_FROM: usize = 21;
+const LENGTH_FROM: usize = 12;
+
+const CODEC: i16 = 0b111;
+const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
+
+/// What a topic demands of a batch.
+#[derive(Debug, Clone)]
+pub(in crate::broker) struct Rules {
+    /// Bytes of the whole batch.
+    pub(in crate::broker) max_bytes: i32,
+    pub(in crate::broker) timestamps: TimestampBounds,
+    pub(in crate::broker) keys: Keys,
+}
+
+/// The timestamps (ms since 1970) that records may have.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::broker) struct TimestampBounds {
+    pub(in crate::broker) earliest: i64,
+    pub(in crate::broker) latest: i64,
+}
+
+/// Whether records may do without a key; those of a compacted topic may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::broker) enum Keys {
+    Optional,
+    Required,
+}
+
+/// A batch that may be appended.
+#[derive(Debug, Clone)]
+pub(in crate::broker) struct Batch {
+    bytes: Vec<u8>,
+    pub(super) count: i32,
+    pub(super) max_timestamp: i64,
+    pub(super) producer_id: i64,
+    pub(super) producer_epoch: i16,
+    pub(super) base_sequence: i32,
+}
+
+impl Batch {
+    /// Checks what a client sent for one partition, in the order in which Kafka checks it.
+    pub(in crate::broker) fn parse(sent: &[u8], rules: &Rules) -> Result<Self, Refusal> {
+        let header = Header::read(sent).ok_or_else(no_batch)?;
+        let size = usize::try_from(header.length).ok().and_then(|length| length.checked_add(LENGTH_FROM));
+        let size = size.filter(|size| *size >= HEADER).ok_or(ResponseError::CorruptMessage)?;
+        let (bytes, rest) = sent.split_at_checked(size).ok_or_else(no_batch)?;
+        if header.format != 2 {
+            return Err(invalid("record batches have format 2"));
+        }
+        if !rest.is_empty() {
+            return Err(invalid("a partition is sent one record batch in one request"));
+        }
+        if header.base_offset != 0 {
+            return Err(invalid("the base offset of a batch that is sent is 0"));
+        }
+        if size > usize::try_from(rules.max_bytes).unwrap_or(0) {
+            let message = format!("the batch has {size} bytes, the topic takes {}", rules.max_bytes);
+            return Err(Refusal::new(ResponseError::MessageTooLarge, message));
+        }
+        if bytes.get(CHECKED_FROM..).map(crc32c::crc32c) != Some(header.crc) {
+            return Err(ResponseError::CorruptMessage.into());
+        }
+        header.check()?;
+        let payload = bytes.get(HEADER..).unwrap_or_default();
+        let codec = Codec::of(header.attributes & CODEC).ok_or_else(|| invalid("the codec is unknown"))?;
+        let payload = decompress(codec, payload).map_err(|_cause| invalid("the records cannot be decompressed"))?;
+        let max_timestamp = check_records(&payload, &header, rules)?;
+        let mut batch = Self {
+            bytes: bytes.to_vec(),
+            count: header.count,
+            max_timestamp,
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+        };
+        if header.max_timestamp != max_timestamp {
+            batch.put(35, &max_timestamp.to_be_bytes());
+            let crc = batch.bytes.get(CHECKED_FROM..).map(crc32c::crc32c).unwrap_or_default();
+            batch.put(17, &crc.to_be_bytes());
+        }
+        Ok(batch)
+    }
+
+    /// The sequence of the last record. Sequences go from `i32::MAX` on to 0.
+    pub(super) fn last_sequence(&self) -> i32 {
+        self.base_sequence.wrapping_add(self.count - 1) & i32::MAX
+    }
+
+    /// Its bytes with the place in the log, which the CRC does not cover.
+    pub(super) fn placed_at(mut self, base_offset: i64, leader_epoch: i32) -> Bytes {
+        self.put(0, &base_offset.to_be_bytes());
+        self.put(12, &leader_epoch.to_be_bytes());
+        Bytes::from(self.bytes)
+    }
+
+    fn put(&mut self, at: usize, value: &[u8]) {
+        if let Some(place) = self.bytes.get_mut(at..at + value.len()) {
+            place.copy_from_slice(value);
+        }
+    }
+}
+
+/// The first record of a stored batch at or after a timestamp and at or after an offset: its timestamp and offset.
+pub(super) fn first_at(stored: &Bytes, timestamp: i64, start: i64) -> Option<(i64, i64)> {
+    let header = Header::read(stored)?;
+    let payload = decompress(Codec::of(header.attributes & CODEC)?, stored.get(HEADER..)?).ok()?;
+    let found = records::walk(&payload).filter_map(Result::ok);
+    found
+        .map(|record| (header.timestamp_of(&record), header.base_offset.saturating_add(record.offset_delta)))
+        .find(|(at, offset)| *at >= timestamp && *offset >= start)
+}
+
+/// Refuses records that a topic does not take; else their largest timestamp.
+fn check_records(payload: &[u8], header: &Header, rules: &Rules) -> Result<i64, Refusal> {
+    let (mut count, mut max_timestamp) = (0, i64::MIN);
+    let (mut late, mut keyless) = (Vec::new(), Vec::new());
+    for record in records::walk(payload) {
+        let record = record.map_err(|_cause| invalid("a record is malformed"))?;
+        let timestamp = header.timestamp_of(&record);
+        max_timestamp = max_timestamp.max(timestamp);
+        let TimestampBounds { earliest, latest } = rules.timestamps;
+        if timestamp != -1 && !(earliest..=latest).contains(&timestamp) {
+            let message = format!("timestamp {timestamp} is not within {earliest} and {latest}");
+            late.push(RecordRefusal { index: count, message });
+        } else if rules.keys == Keys::Required && !record.has_key {
+            let message = "a compacted topic takes no record without a key".to_owned();
+            keyless.push(RecordRefusal { index: count, message });
+        }
+        count += 1;
+    }
+    if count != header.count {
+        return Err(invalid(format!("the batch says {} records and has {count}", header.count)));
+    }
+    let (error, records) = match (late.is_empty(), keyless.is_empty()) {
+        (true, true) => return Ok(max_timestamp),
+        (false, _) => (ResponseError::InvalidTimestamp, late),
+        (true, false) => (ResponseError::InvalidRecord, keyless),
+    };
+    let message = format!("{} of {count} records are refused", records.len());
+    Err(Refusal { error, message: Some(message), records })
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(ResponseError::InvalidRecord, message)
+}
+
+fn no_batch() -> Refusal {
+    invalid("a partition is sent no whole record batch")
+}
+
+struct Header {
+    base_offset: i64,
+    length: i32,
+    format: i8,
+    crc: u32,
+    attributes: i16,
+    last_offset_delta: i32,
+    base_timestamp: i64,
+    max_timestamp: i64,
+    producer_id: i64,
+    producer_epoch: i16,
+    base_sequence: i32,
+    count: i32,
+}
+
+impl Header {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut bytes = bytes.get(..HEADER)?;
+        Some(Self {
+            base_offset: bytes.get_i64(),
+            length: bytes.get_i32(),
+            format: {
+                let _leader_epoch = bytes.get_i32();
+                bytes.get_i8()
+            },
+            crc: bytes.get_u32(),
+            attributes: bytes.get_i16(),
+            last_offset_delta: bytes.get_i32(),
+            base_timestamp: bytes.get_i64(),
+            max_timestamp: bytes.get_i64(),
+            producer_id: bytes.get_i64(),
+            producer_epoch: bytes.get_i16(),
+            base_sequence: bytes.get_i32(),
+            count: bytes.get_i32(),
+        })
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        if self.count <= 0 || self.last_offset_delta.checked_add(1) != Some(self.count) {
+            return Err(invalid("the number of records and the offsets do not fit"));
+        }
+        if self.attributes & CONTROL != 0 {
+            return Err(invalid("clients do not write control records"));
+        }
+        if self.attributes & TRANSACTIONAL != 0 {
+            return Err(Refusal::new(ResponseError::InvalidTxnState, "transactions are not served"));
+        }
+        if self.producer_id >= 0 && (self.base_sequence < 0 || self.producer_epoch < 0) {
+            return Err(invalid("a producer's batch has a sequence"));
+        }
+        Ok(())
+    }
+
+    fn timestamp_of(&self, record: &Found) -> i64 {
+        self.base_timestamp.saturating_add(record.timestamp_delta)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::broker::log) const RULES: Rules = Rules {
+        max_bytes: 1_048_588,
+        timestamps: TimestampBounds { earliest: i64::MIN, latest: i64::MAX },
+        keys: Keys::Optional,
+    };
+
+    /// A batch as a client sends it: records without key, headers and value, timestamps 1000, 1001 and so on.
+    pub(in crate::broker::log) fn encoded(count: i32, producer: (i64, i16, i32)) -> Vec<u8> {
+        let mut body = Vec::new();
+        body.extend(0_i16.to_be_bytes());
+        body.extend((count - 1).to_be_bytes());
+        body.extend(1000_i64.to_be_bytes());
+        body.extend((999 + i64::from(count)).to_be_bytes());
+        body.extend(producer.0.to_be_bytes());
+        body.extend(producer.1.to_be_bytes());
+        body.extend(producer.2.to_be_bytes());
+        body.extend(count.to_be_bytes());
+        for delta in 0..u8::try_from(count).unwrap() {
+            // Length 6, attributes, timestamp and offset deltas, no key, no value, no headers.
+            assert!(delta < 64);
+            body.extend([12, 0, delta * 2, delta * 2, 1, 1, 0]);
+        }
+        let mut batch = vec![0; 8];
+        batch.extend(i32::try_from(body.len() + 9).unwrap().to_be_bytes());
+        batch.extend((-1_i32).to_be_bytes());
+        batch.push(2);
+        batch.extend(crc32c::crc32c(&body).to_be_bytes());
+        batch.extend(body);
+        batch
+    }
+
+    fn refused(sent: &[u8], rules: &Rules) -> ResponseError {
+        Batch::parse(sent, rules).unwrap_err().error
+    }
+
+    #[test]
+    fn a_batch_keeps_its_bytes_except_for_its_place() {
+        let sent = encoded(3, (7, 0, 5));
+        let batch = Batch::parse(&sent, &RULES).unwrap();
+        assert_eq!((batch.count, batch.max_timestamp, batch.last_sequence()), (3, 1002, 7));
+        let placed = batch.placed_at(42, 3);
+        assert_eq!(placed[..8], 42_i64.to_be_bytes());
+        assert_eq!(placed[12..16], 3_i32.to_be_bytes());
+        assert_eq!(placed[16..], sent[16..]);
+        assert_eq!(first_at(&placed, 1001, 0), Some((1001, 43)));
+        assert_eq!(first_at(&placed, 0, 0), Some((1000, 42)));
+        assert_eq!(first_at(&placed, 0, 44), Some((1002, 44)));
+        assert_eq!(first_at(&placed, 1003, 0), None);
+    }
+
+    #[test]
+    fn a_changed_byte_is_seen() {
+        let sent = encoded(3, (-1, -1, -1));
+        for at in 17..sent.len() {
+            let mut changed = sent.clone();
+            changed[at] ^= 1;
+            assert_eq!(refused(&changed, &RULES), ResponseError::CorruptMessage, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_batch_is_an_invalid_record() {
+        let sent = encoded(1, (-1, -1, -1));
+        for short in 0..sent.len() {
+            assert_eq!(refused(&sent[..short], &RULES), ResponseError::InvalidRecord);
+        }
+        assert_eq!(refused(&[sent.clone(), sent].concat(), &RULES), ResponseError::InvalidRecord);
+    }
+
+    #[test]
+    fn records_at_fault_are_named() {
+        let rules = Rules { timestamps: TimestampBounds { earliest: 0, latest: 1000 }, ..RULES };
+        let refusal = Batch::parse(&encoded(3, (-1, -1, -1)), &rules).unwrap_err();
+        assert_eq!(refusal.error, ResponseError::InvalidTimestamp);
+        assert_eq!(refusal.records.iter().map(|record| record.index).collect::<Vec<_>>(), [1, 2]);
+        let rules = Rules { keys: Keys::Required, ..RULES };
+        assert_eq!(refused(&encoded(1, (-1, -1, -1)), &rules), ResponseError::InvalidRecord);
+    }
+
+    #[test]
+    fn a_larger_batch_than_allowed_is_refused() {
+        let sent = encoded(1, (-1, -1, -1));
+        let size = i32::try_from(sent.len()).unwrap();
+        assert!(Batch::parse(&sent, &Rules { max_bytes: size, ..RULES }).is_ok());
+        assert_eq!(refused(&sent, &Rules { max_bytes: size - 1, ..RULES }), ResponseError::MessageTooLarge);
+    }
+
+    #[test]
+    fn the_largest_timestamp_is_put_right() {
+        let mut sent = encoded(2, (-1, -1, -1));
+        sent[35..43].copy_from_slice(&5_i64.to_be_bytes());
+        let crc = crc32c::crc32c(&sent[21..]);
+        sent[17..21].copy_from_slice(&crc.to_be_bytes());
+        let placed = Batch::parse(&sent, &RULES).unwrap().placed_at(0, 0);
+        assert_eq!(placed[35..43], 1001_i64.to_be_bytes());
+        assert_eq!(placed[17..21], crc32c::crc32c(&placed[21..]).to_be_bytes());
+    }
+}

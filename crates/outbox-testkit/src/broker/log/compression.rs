@@ -1,0 +1,114 @@
+//! The codecs of record batches, with a bound on what comes out of them.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use flate2::read::MultiGzDecoder;
+use lz4_flex::frame::FrameDecoder;
+
+/// What a batch may hold in bytes; Kafka has no bound here.
+const LIMIT: usize = 128 * 1024 * 1024;
+
+/// A codec, by its number in a batch's attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl Codec {
+    pub(super) fn of(number: i16) -> Option<Self> {
+        [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd].get(usize::try_from(number).ok()?).copied()
+    }
+}
+
+pub(super) fn decompress(codec: Codec, payload: &[u8]) -> io::Result<Cow<'_, [u8]>> {
+    match codec {
+        Codec::None => Ok(Cow::Borrowed(payload)),
+        Codec::Gzip => bounded(MultiGzDecoder::new(payload), LIMIT),
+        Codec::Snappy => snappy(payload),
+        Codec::Lz4 => bounded(FrameDecoder::new(payload), LIMIT),
+        Codec::Zstd => bounded(zstd::stream::read::Decoder::new(payload)?, LIMIT),
+    }
+}
+
+fn bounded(reader: impl Read, limit: usize) -> io::Result<Cow<'static, [u8]>> {
+    let mut out = Vec::new();
+    let read = reader.take(limit as u64 + 1).read_to_end(&mut out)?;
+    if read > limit { Err(too_large()) } else { Ok(Cow::Owned(out)) }
+}
+
+/// Java's framing of Snappy: this header (with versions, 8 bytes), then blocks of a length (u32) and raw Snappy.
+const SNAPPY_HEADER: &[u8] = b"\x82SNAPPY\0";
+const SNAPPY_VERSIONS: usize = 8;
+
+fn snappy(payload: &[u8]) -> io::Result<Cow<'static, [u8]>> {
+    let mut out = Vec::new();
+    let Some(blocks) = payload.strip_prefix(SNAPPY_HEADER) else {
+        snappy_block(payload, &mut out)?;
+        return Ok(Cow::Owned(out));
+    };
+    let mut rest = blocks.get(SNAPPY_VERSIONS..).ok_or(io::ErrorKind::UnexpectedEof)?;
+    while let Some((length, blocks)) = rest.split_first_chunk() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let (block, left) = blocks.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+        snappy_block(block, &mut out)?;
+        rest = left;
+    }
+    if rest.is_empty() { Ok(Cow::Owned(out)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+fn snappy_block(block: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let length = snap::raw::decompress_len(block)?;
+    if out.len().saturating_add(length) > LIMIT {
+        return Err(too_large());
+    }
+    out.extend(snap::raw::Decoder::new().decompress_vec(block)?);
+    Ok(())
+}
+
+fn too_large() -> io::Error {
+    io::Error::other("decompressed, the batch is too large")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_out_is_bounded() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&[0; 1000]).unwrap();
+        let payload = encoder.finish().unwrap();
+        assert_eq!(bounded(MultiGzDecoder::new(&*payload), 1000).unwrap().len(), 1000);
+        assert!(bounded(MultiGzDecoder::new(&*payload), 999).is_err());
+    }
+
+    #[test]
+    fn snappy_comes_raw_and_framed() {
+        let block = snap::raw::Encoder::new().compress_vec(b"hello").unwrap();
+        assert_eq!(*decompress(Codec::Snappy, &block).unwrap(), *b"hello");
+        let mut framed = [SNAPPY_HEADER, &[0, 0, 0, 1, 0, 0, 0, 1]].concat();
+        for _ in 0..2 {
+            framed.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
+            framed.extend(&block);
+        }
+        assert_eq!(*decompress(Codec::Snappy, &framed).unwrap(), *b"hellohello");
+        framed.pop();
+        assert!(decompress(Codec::Snappy, &framed).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decompress_or_fail(payload: Vec<u8>, number in 0_i16..5) {
+            let _ = decompress(Codec::of(number).unwrap(), &payload);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::ResponseError;
+
+use super::batch::{Batch, first_at};
+use super::producers::{Producer, Producers, Verdict};
+
+/// The batches of one partition, and what is known of their producers.
+#[derive(Debug, Default)]
+pub(in crate::broker) struct Log {
+    start: i64,
+    end: i64,
+    batches: VecDeque<Stored>,
+    producers: Producers,
+}
+
+#[derive(Debug)]
+struct Stored {
+    next_offset: i64,
+    max_timestamp: i64,
+    bytes: Bytes,
+}
+
+/// Where a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::broker) struct Appended {
+    pub(in crate::broker) base_offset: i64,
+}
+
+/// Whether a read gives a batch that is larger than the bytes asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::broker) enum Minimum {
+    OneBatch,
+    Nothing,
+}
+
+/// Bytes of the log, which may end in the middle of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::broker) struct Slice(pub(in crate::broker) Bytes);
+
+impl Log {
+    /// The first offset that can be read.
+    pub(in crate::broker) fn start(&self) -> i64 {
+        self.start
+    }
+
+    /// The offset that the next record gets: with one node, high watermark and last stable offset too.
+    pub(in crate::broker) fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// Appends a batch, unless its producer's sequences say that it is here already.
+    pub(in crate::broker) fn append(&mut self, batch: Batch, leader_epoch: i32) -> Result<Appended, ResponseError> {
+        if batch.producer_id >= 0
+            && let Verdict::Duplicate(base_offset) = self.producers.check(&batch)?
+        {
+            return Ok(Appended { base_offset });
+        }
+        let base_offset = self.end;
+        self.producers.note(&batch, base_offset);
+        self.end += i64::from(batch.count);
+        let max_timestamp = batch.max_timestamp;
+        let bytes = batch.placed_at(base_offset, leader_epoch);
+        self.batches.push_back(Stored { next_offset: self.end, max_timestamp, bytes });
+        Ok(Appended { base_offset })
+    }
+
+    /// The bytes from the batch with an offset on: whole batches, and as much of the next as `max_bytes` leaves.
+    pub(in crate::broker) fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        minimum: Minimum,
+    ) -> Result<Slice, ResponseError> {
+        if !(self.start..=self.end).contains(&offset) {
+            return Err(ResponseError::OffsetOutOfRange);
+        }
+        let first = self.batches.partition_point(|stored| stored.next_offset <= offset);
+        let mut batches = self.batches.range(first..);
+        let Some(head) = batches.next() else {
+            return Ok(Slice(Bytes::new()));
+        };
+        if head.bytes.len() >= max_bytes {
+            let whole = minimum == Minimum::OneBatch || head.bytes.len() == max_bytes;
+            return Ok(Slice(if whole { head.bytes.clone() } else { Bytes::new() }));
+        }
+        let mut out = BytesMut::with_capacity(max_bytes.min(self.bytes_from(first)));
+        out.extend_from_slice(&head.bytes);
+        for stored in batches {
+            let room = max_bytes - out.len();
+            out.extend_from_slice(stored.bytes.get(..room).unwrap_or(&stored.bytes));
+            if out.len() == max_bytes {
+                break;
+            }
+        }
+        Ok(Slice(out.freeze()))
+    }
+
+    fn bytes_from(&self, first: usize) -> usize {
+        self.batches.range(first..).map(|stored| stored.bytes.len()).sum()
+    }
+
+    /// The first record at or after a timestamp (ms since 1970): its timestamp and offset.
+    pub(in crate::broker) fn first_at(&self, timestamp: i64) -> Option<(i64, i64)> {
+        let stored = self.batches.iter().find(|stored| stored.max_timestamp >= timestamp)?;
+        first_at(&stored.bytes, timestamp, self.start)
+    }
+
+    /// The first record of the largest timestamp: its timestamp and offset.
+    pub(in crate::broker) fn newest(&self) -> Option<(i64, i64)> {
+        self.first_at(self.batches.iter().map(|stored| stored.max_timestamp).max()?)
+    }
+
+    /// Makes an offset the first that can be read. The batch that it is in stays whole.
+    pub(in crate::broker) fn delete_before(&mut self, offset: i64) -> Result<(), ResponseError> {
+        if !(0..=self.end).contains(&offset) {
+            return Err(ResponseError::OffsetOutOfRange);
+        }
+        self.start = self.start.max(offset);
+        let gone = self.batches.partition_point(|stored| stored.next_offset <= self.start);
+        self.batches.drain(..gone);
+        Ok(())
+    }
+
+    /// The producers by their ids.
+    pub(in crate::broker) fn producers(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.producers.iter()
+    }
+
+    /// Forgets all producers, as Kafka does with those that sent nothing for a day by their records' timestamps.
+    pub(in crate::broker) fn forget_producers(&mut self) {
+        self.producers.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::tests::{RULES, encoded};
+    use super::*;
+
+    fn append(log: &mut Log, count: i32, producer: (i64, i16, i32)) -> i64 {
+        let batch = Batch::parse(&encoded(count, producer), &RULES).unwrap();
+        log.append(batch, 0).unwrap().base_offset
+    }
+
+    fn log_of(counts: &[i32]) -> Log {
+        let mut log = Log::default();
+        counts.iter().for_each(|count| _ = append(&mut log, *count, (-1, -1, -1)));
+        log
+    }
+
+    fn read(log: &Log, offset: i64, max_bytes: usize, minimum: Minimum) -> Bytes {
+        log.read(offset, max_bytes, minimum).unwrap().0
+    }
+
+    #[test]
+    fn a_read_starts_with_the_batch_that_has_the_offset() {
+        let log = log_of(&[3, 4, 1]);
+        assert_eq!((log.start(), log.end()), (0, 8));
+        for (offset, base) in [(0, 0), (2, 0), (3, 3), (6, 3), (7, 7)] {
+            assert_eq!(read(&log, offset, 10_000, Minimum::OneBatch)[..8], i64::to_be_bytes(base));
+        }
+        assert!(read(&log, 8, 10_000, Minimum::OneBatch).is_empty());
+        assert_eq!(log.read(9, 1, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
+        assert_eq!(log.read(-1, 1, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
+    }
+
+    #[test]
+    fn a_read_ends_at_the_bytes_asked_for() {
+        let log = log_of(&[3, 3]);
+        let all = read(&log, 0, usize::MAX, Minimum::Nothing);
+        let half = all.len() / 2;
+        assert_eq!(read(&log, 0, half + 7, Minimum::Nothing), all[..half + 7]);
+        assert_eq!(read(&log, 0, half, Minimum::Nothing), all[..half]);
+        assert_eq!(read(&log, 0, half - 1, Minimum::OneBatch), all[..half]);
+        assert!(read(&log, 0, half - 1, Minimum::Nothing).is_empty());
+    }
+
+    #[test]
+    fn deleted_records_are_out_of_range_and_their_batch_stays_whole() {
+        let mut log = log_of(&[3, 3]);
+        log.delete_before(4).unwrap();
+        assert_eq!(log.start(), 4);
+        assert_eq!(log.read(3, 100, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
+        assert_eq!(read(&log, 4, 10_000, Minimum::OneBatch)[..8], 3_i64.to_be_bytes());
+        assert_eq!(log.delete_before(7), Err(ResponseError::OffsetOutOfRange));
+        log.delete_before(1).unwrap();
+        assert_eq!(log.start(), 4);
+    }
+
+    #[test]
+    fn a_duplicate_is_answered_with_its_first_place() {
+        let mut log = Log::default();
+        assert_eq!(append(&mut log, 2, (7, 0, 0)), 0);
+        assert_eq!(append(&mut log, 2, (8, 0, 0)), 2);
+        assert_eq!(append(&mut log, 2, (7, 0, 0)), 0);
+        assert_eq!(log.end(), 4);
+        log.forget_producers();
+        assert_eq!(append(&mut log, 2, (7, 0, 0)), 4);
+    }
+
+    #[test]
+    fn offsets_are_found_by_timestamp() {
+        let log = log_of(&[2, 3]);
+        assert_eq!(log.first_at(1001), Some((1001, 1)));
+        assert_eq!(log.first_at(1002), Some((1002, 4)));
+        assert_eq!(log.first_at(1003), None);
+        assert_eq!(log.newest(), Some((1002, 4)));
+    }
+}

@@ -1,0 +1,100 @@
+//! The records of a batch, one after the other. Lengths and deltas are zigzag varints:
+//! length, attributes (one byte), timestamp delta, offset delta, key length (-1 for null), key, value length, value,
+//! number of headers, and for each the length of its name, name, length of its value (-1 for null), value.
+
+/// A record is not what its length says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct MalformedRecord;
+
+/// What the broker looks at in a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) timestamp_delta: i64,
+    pub(super) offset_delta: i64,
+    pub(super) has_key: bool,
+}
+
+/// The records until the end, or until the first malformed one.
+pub(super) fn walk(payload: &[u8]) -> impl Iterator<Item = Result<Found, MalformedRecord>> + '_ {
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let found = next(&mut rest).ok_or(MalformedRecord);
+        if found.is_err() {
+            rest = &[];
+        }
+        Some(found)
+    })
+}
+
+fn next(rest: &mut &[u8]) -> Option<Found> {
+    let length = usize::try_from(varint(rest)?).ok()?;
+    let mut record = take(rest, length)?;
+    take(&mut record, 1)?;
+    let timestamp_delta = varint(&mut record)?;
+    let offset_delta = varint(&mut record)?;
+    let has_key = skip_nullable(&mut record)?;
+    skip_nullable(&mut record)?;
+    for _ in 0..usize::try_from(varint(&mut record)?).ok()? {
+        let name = usize::try_from(varint(&mut record)?).ok()?;
+        take(&mut record, name)?;
+        skip_nullable(&mut record)?;
+    }
+    record.is_empty().then_some(Found { timestamp_delta, offset_delta, has_key })
+}
+
+/// Whether there was a value.
+fn skip_nullable(rest: &mut &[u8]) -> Option<bool> {
+    let length = varint(rest)?;
+    if length < 0 {
+        return Some(false);
+    }
+    take(rest, usize::try_from(length).ok()?)?;
+    Some(true)
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(length)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn varint(rest: &mut &[u8]) -> Option<i64> {
+    let mut value: u64 = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *take(rest, 1)?.first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn records_are_walked() {
+        // Key "k", value null, one header "h" of a null value; then a record without all of them.
+        let payload = [22, 0, 3, 0, 2, b'k', 1, 2, 2, b'h', 1, 0];
+        let first = [&[20], &payload[1..11]].concat();
+        let second = [12, 0, 0x80, 0x02, 2, 1, 1, 0];
+        let second = [&[14], &second[1..]].concat();
+        let found: Vec<_> = walk(&[first, second].concat()).map(Result::unwrap).collect();
+        assert_eq!(found[0], Found { timestamp_delta: -2, offset_delta: 0, has_key: true });
+        assert_eq!(found[1], Found { timestamp_delta: 128, offset_delta: 1, has_key: false });
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end(payload: Vec<u8>) {
+            prop_assert!(walk(&payload).count() <= payload.len());
+        }
+    }
+}

@@ -1,0 +1,28 @@
+use kafka_protocol::ResponseError;
+
+/// Why a batch is not appended, with the records at fault where it is about single ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::broker) struct Refusal {
+    pub(in crate::broker) error: ResponseError,
+    pub(in crate::broker) message: Option<String>,
+    pub(in crate::broker) records: Vec<RecordRefusal>,
+}
+
+/// A record at fault: its index in the batch, and what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::broker) struct RecordRefusal {
+    pub(in crate::broker) index: i32,
+    pub(in crate::broker) message: String,
+}
+
+impl Refusal {
+    pub(in crate::broker) fn new(error: ResponseError, message: impl Into<String>) -> Self {
+        Self { error, message: Some(message.into()), records: Vec::new() }
+    }
+}
+
+impl From<ResponseError> for Refusal {
+    fn from(error: ResponseError) -> Self {
+        Self { error, message: None, records: Vec::new() }
+    }
+}

@@ -1,0 +1,22 @@
+//! A Kafka-protocol broker in this process.
+
+mod api;
+mod builder;
+mod cluster;
+mod connection;
+mod error;
+mod faults;
+mod groups;
+mod handle;
+mod log;
+mod server;
+mod shared;
+mod topic;
+mod wire;
+
+pub use kafka_protocol::ResponseError;
+
+pub use self::builder::BrokerBuilder;
+pub use self::error::BrokerError;
+pub use self::faults::{Fault, Faults, Injected};
+pub use self::handle::Broker;

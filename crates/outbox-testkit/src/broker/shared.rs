@@ -1,0 +1,89 @@
+use std::net::SocketAddr;
+use std::sync::{PoisonError, RwLock};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::cluster::Cluster;
+use super::faults::Faults;
+
+/// The id of the one node, which leads every partition and coordinates every group.
+pub(super) const NODE_ID: i32 = 1;
+
+/// The epoch of its leadership, which never changes.
+pub(super) const LEADER_EPOCH: i32 = 0;
+
+/// What clients are told of the node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) host: String,
+    pub(super) port: i32,
+    pub(super) cluster_id: String,
+}
+
+impl Node {
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: i32::from(address.port()),
+            cluster_id: Uuid::now_v7().simple().to_string(),
+        }
+    }
+}
+
+/// Whether topics come to be by their first use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AutoCreation {
+    OnFirstUse,
+    Never,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) default_partitions: i32,
+    pub(super) max_message_bytes: i32,
+    pub(super) auto_creation: AutoCreation,
+}
+
+impl Default for Settings {
+    /// The defaults of Apache Kafka.
+    fn default() -> Self {
+        Self { default_partitions: 1, max_message_bytes: 1_048_588, auto_creation: AutoCreation::OnFirstUse }
+    }
+}
+
+/// All that the connections of one broker have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) node: Node,
+    pub(super) settings: Settings,
+    pub(super) faults: Faults,
+    cluster: RwLock<Cluster>,
+    changed: watch::Sender<()>,
+}
+
+impl Shared {
+    pub(super) fn new(node: Node, settings: Settings) -> Self {
+        Self { node, settings, faults: Faults::new(), cluster: RwLock::default(), changed: watch::Sender::new(()) }
+    }
+
+    /// Looks at the state. The lock lives as long as the closure, so it is never held across an await.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
+        look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the state; [`announce`](Self::announce) tells those who wait for it.
+    pub(super) fn write<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+        change(&mut self.cluster.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Wakes all waiting fetches.
+    pub(super) fn announce(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// Sees every announcement from now on.
+    pub(super) fn announcements(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+}

@@ -1,0 +1,151 @@
+//! Topics: their names, their settings, their partitions.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kafka_protocol::ResponseError;
+use uuid::Uuid;
+
+use super::log::{Keys, Log, Refusal, Rules, TimestampBounds};
+use super::shared::Settings;
+
+/// Topic settings of Kafka 4. Those with an effect here are in [`TopicConfig`]; the others are taken and do nothing.
+const KNOWN: &[&str] = &[
+    "cleanup.policy",
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.type",
+    "compression.zstd.level",
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "follower.replication.throttled.replicas",
+    "index.interval.bytes",
+    "leader.replication.throttled.replicas",
+    "local.retention.bytes",
+    "local.retention.ms",
+    "max.compaction.lag.ms",
+    "max.message.bytes",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.type",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+    "min.insync.replicas",
+    "preallocate",
+    "remote.copy.disable",
+    "remote.log.delete.on.disable",
+    "remote.storage.enable",
+    "retention.bytes",
+    "retention.ms",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.jitter.ms",
+    "segment.ms",
+    "unclean.leader.election.enable",
+];
+
+/// One topic; its partitions are numbered from 0.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) id: Uuid,
+    pub(super) config: TopicConfig,
+    partitions: Vec<Log>,
+}
+
+impl Topic {
+    pub(super) fn new(partitions: usize, config: TopicConfig) -> Self {
+        Self { id: Uuid::now_v7(), config, partitions: (0..partitions).map(|_| Log::default()).collect() }
+    }
+
+    /// The numbers of its partitions.
+    pub(super) fn partitions(&self) -> std::ops::Range<i32> {
+        0..i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
+    }
+
+    pub(super) fn log(&self, partition: i32) -> Option<&Log> {
+        self.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    pub(super) fn log_mut(&mut self, partition: i32) -> Option<&mut Log> {
+        self.partitions.get_mut(usize::try_from(partition).ok()?)
+    }
+
+    pub(super) fn logs_mut(&mut self) -> impl Iterator<Item = &mut Log> {
+        self.partitions.iter_mut()
+    }
+}
+
+/// The settings of a topic that have an effect.
+#[derive(Debug, Clone)]
+pub(super) struct TopicConfig {
+    max_message_bytes: i32,
+    after_max_ms: i64,
+    before_max_ms: i64,
+    keys: Keys,
+}
+
+impl TopicConfig {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            max_message_bytes: settings.max_message_bytes,
+            after_max_ms: 60 * 60 * 1000,
+            before_max_ms: i64::MAX,
+            keys: Keys::Optional,
+        }
+    }
+
+    /// Sets one by its name. A name that Kafka does not know is refused, as is log append time, which is not served.
+    pub(super) fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), Refusal> {
+        let value = value.ok_or_else(|| invalid_config(name))?;
+        match name {
+            "max.message.bytes" => self.max_message_bytes = number(name, value)?,
+            "message.timestamp.after.max.ms" => self.after_max_ms = number(name, value)?,
+            "message.timestamp.before.max.ms" => self.before_max_ms = number(name, value)?,
+            "message.timestamp.type" if value != "CreateTime" => return Err(invalid_config(name)),
+            "cleanup.policy" => {
+                let compacts = value.split(',').any(|policy| policy.trim() == "compact");
+                self.keys = if compacts { Keys::Required } else { Keys::Optional };
+            }
+            known if KNOWN.contains(&known) => {}
+            _ => return Err(invalid_config(name)),
+        }
+        Ok(())
+    }
+
+    /// What it demands of a batch that is sent now.
+    pub(super) fn rules(&self) -> Rules {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let timestamps = TimestampBounds {
+            earliest: now.saturating_sub(self.before_max_ms),
+            latest: now.saturating_add(self.after_max_ms),
+        };
+        Rules { max_bytes: self.max_message_bytes, timestamps, keys: self.keys }
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Refusal> {
+    value.trim().parse().map_err(|_cause| invalid_config(name))
+}
+
+fn invalid_config(name: &str) -> Refusal {
+    Refusal::new(ResponseError::InvalidConfig, format!("{name} is not known, or not with this value"))
+}
+
+/// A legal name: 1 to 249 of the characters `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`; and one that does not
+/// collide with another topic, for metrics do not tell `.` from `_`.
+pub(super) fn check_name(name: &str, others: &BTreeMap<String, Topic>) -> Result<(), Refusal> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.bytes().all(legal) {
+        return Err(Refusal::new(ResponseError::InvalidTopicException, "the topic name is illegal"));
+    }
+    let as_metric = |name: &str| name.replace('.', "_");
+    if name.contains(['.', '_'])
+        && let Some(other) = others.keys().find(|other| *other != name && as_metric(other) == as_metric(name))
+    {
+        return Err(Refusal::new(ResponseError::InvalidTopicException, format!("the name collides with {other}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! A frame is a length (i32, big-endian, without itself) and so many bytes.
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::Malformed;
+
+/// The longest frame in bytes, as Kafka's `socket.request.max.bytes`.
+const LIMIT: i32 = 100 * 1024 * 1024;
+
+/// What is reserved at once, so that a length alone costs no memory.
+const STEP: usize = 256 * 1024;
+
+/// The next frame; `None` if the connection ended before its first byte.
+pub(in crate::broker) async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Option<Bytes>, Malformed> {
+    let mut length = [0; 4];
+    let (first, rest) = length.split_at_mut(1);
+    if reader.read(first).await? == 0 {
+        return Ok(None);
+    }
+    reader.read_exact(rest).await?;
+    let length = i32::from_be_bytes(length);
+    let wanted = usize::try_from(length).map_err(|_| Malformed::FrameLength(length))?;
+    if length > LIMIT {
+        return Err(Malformed::FrameLength(length));
+    }
+    let mut frame = BytesMut::with_capacity(wanted.min(STEP));
+    let mut rest = reader.take(wanted as u64);
+    while frame.len() < wanted {
+        if rest.read_buf(&mut frame).await? == 0 {
+            return Err(Malformed::Truncated);
+        }
+    }
+    Ok(Some(frame.freeze()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_follow_each_other_until_the_end() {
+        let mut input: &[u8] = b"\0\0\0\x02ab\0\0\0\0\0\0\0\x01c";
+        for expected in [&b"ab"[..], b"", b"c"] {
+            assert_eq!(read(&mut input).await.unwrap().unwrap(), expected);
+        }
+        assert!(read(&mut input).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn lengths_out_of_range_and_short_frames_are_errors() {
+        for mut input in [&b"\xff\xff\xff\xff"[..], b"\x7f\xff\xff\xffab", b"\0\0\0\x03ab", b"\0\0"] {
+            assert!(read(&mut input).await.is_err());
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Frames, and what is checked of a request before the codec sees it.
+
+pub(super) mod frame;
+pub(super) mod request;
+pub(super) mod schema;
+pub(super) mod shape;
+
+use std::io;
+
+/// Input that ends its connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error("the frame's length {0} is out of range")]
+    FrameLength(i32),
+    #[error("the request is cut short, or longer than its lengths say")]
+    Truncated,
+    #[error("the request has too many elements")]
+    TooManyElements,
+    #[error("the API key {0} in version {1} is not served")]
+    NotServed(i16, i16),
+    #[error("the codec refused the message")]
+    Codec,
+    #[error("the connection failed")]
+    Connection(#[from] io::Error),
+}

@@ -1,0 +1,73 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::admin;
+use super::error::PostgresError;
+use super::random;
+use super::server::Server;
+
+/// The creation copies files, and a removal waits for the database's sessions.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An empty database that nobody else uses. When it is dropped, its replication slots and all that is in it go too,
+/// open sessions notwithstanding.
+///
+/// Its server lives at least as long.
+pub struct Database {
+    server: Arc<Server>,
+    name: String,
+    url: String,
+}
+
+impl Database {
+    pub(super) async fn create(server: Arc<Server>) -> Result<Self, PostgresError> {
+        let name = format!("test_{}", random::hex::<6>()?);
+        // Made before the statement, so that the database also goes when the future is dropped.
+        let database = Self { url: server.url(&name), server, name };
+        // Unlike the default, `template0` has no sessions that would be in the way.
+        let statement = format!("CREATE DATABASE {} TEMPLATE template0", database.name);
+        admin::run(&database.server.config(), &[statement], PATIENCE)
+            .await
+            .map_err(PostgresError::database("create a database"))?;
+        Ok(database)
+    }
+
+    /// Its name, which is unlike any other's and legal in the names of slots, roles and topics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The superuser's connection to it, with the password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // With the last value the server goes, and all that is in it.
+        if Arc::strong_count(&self.server) == 1 {
+            return;
+        }
+        if let Err(error) = admin::run_blocking(&self.server.config(), &removal(&self.name), PATIENCE) {
+            tracing::warn!(database = self.name, error, "a test's database stays until its server ends");
+        }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn removal(name: &str) -> [String; 3] {
+    let slots = format!("FROM pg_replication_slots WHERE database = '{name}'");
+    [
+        format!("SELECT pg_terminate_backend(active_pid, 5000) {slots} AND active"),
+        format!("SELECT pg_drop_replication_slot(slot_name) {slots}"),
+        format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+    ]
+}
