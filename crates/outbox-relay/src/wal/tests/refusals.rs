@@ -58,11 +58,9 @@ async fn roles_and_passwords() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ways_to_the_server() {
     let fixture = Fixture::new().await;
-    let sockets: String =
-        fixture.client.query_one("SELECT current_setting('unix_socket_directories')", &[]).await.unwrap().get(0);
-    let sockets = sockets.trim_matches('"');
-    let unix = ConnectOptions::new(sockets, fixture.port, "postgres", fixture.database.name());
-    open(&unix, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
+    let named =
+        ConnectOptions::new("localhost", fixture.port, "postgres", fixture.database.name()).password("postgres");
+    open(&named, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
     let encrypted = fixture.options.clone().tls(Tls::new(TlsMode::Require));
     let error = open(&encrypted, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error, WalError::TlsRefused), "{error:?}");
