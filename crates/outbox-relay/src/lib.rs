@@ -16,6 +16,6 @@ pub use self::kafka_security::KafkaSecurity;
 pub use self::lsn::Lsn;
 pub use self::relay::Relay;
 pub use self::settings::{
-    ClientCertificate, CompressionType, Keepalive, KeyEffect, PoisonPolicy, PostgresSettings, RelaySettings,
-    RelaySettingsBuilder, Secret, SettingsError, SslMode, TopicCreation,
+    ClientCertificate, CompressionType, KeyEffect, PoisonPolicy, PostgresSettings, RelaySettings, RelaySettingsBuilder,
+    Secret, SettingsError, SslMode, TopicCreation,
 };

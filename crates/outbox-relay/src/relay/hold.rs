@@ -19,7 +19,7 @@ use crate::kafka::{self, BatchBuilder, Cluster};
 use crate::pgoutput::WalEvent;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Outcome, PartitionId, Poison, Progress, Window};
-use crate::wal::{ConnectOptions, Source, is_held};
+use crate::wal::{ConnectOptions, Source, WalError, is_held};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
 pub(super) struct Hold {
@@ -49,6 +49,8 @@ pub(super) enum Ended {
     Anew(Broken),
     Changed(Box<str>),
     Lost,
+    /// The server cannot hold one transaction at once: the stream has to tell all.
+    ToStream,
 }
 
 /// What may be read ahead of the broker's acknowledgements, in bytes of records.
@@ -121,6 +123,7 @@ impl Hold {
     fn broken(broken: Broken) -> Result<Ended, Error> {
         match &broken {
             Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
+            Broken::Wal(WalError::TransactionTooLarge { .. }) => Ok(Ended::ToStream),
             _ => Err(broken.into_error()),
         }
     }

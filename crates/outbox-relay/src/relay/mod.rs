@@ -95,6 +95,10 @@ impl Relay {
                         Ended::Changed(topic) => {
                             tracing::warn!(target: "outbox.relay", topic = &*topic, "the topic has changed: starting again");
                         }
+                        Ended::ToStream => {
+                            tracing::info!(target: "outbox.relay", "a transaction is too large to be read at once: streaming");
+                            at = StartAt::Confirmed;
+                        }
                         Ended::Lost => tracing::warn!(target: "outbox.relay", "the slot was lost: starting again"),
                     }
                     job::pause(0)
@@ -106,7 +110,7 @@ impl Relay {
                     attempts += 1;
                     STANDBY
                 }
-                Err(WalError::NoFreeSlot { .. } | WalError::TransactionTooLarge { .. }) => {
+                Err(WalError::NoFreeSlot { .. }) => {
                     at = StartAt::Confirmed;
                     Duration::ZERO
                 }
@@ -134,12 +138,14 @@ impl Relay {
         tracing::info!(
             target: "outbox.relay", slot = source.slot.as_str(), confirmed = %slot.confirmed, %start, "holding the slot"
         );
+        // As much below the producer's limit as the usual batch is below the usual limit.
+        let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
         let window = Window { confirmed: slot.confirmed, end: start };
         Ok(Hold {
             feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
-            progress: Progress::new(window, BATCH),
+            progress: Progress::new(window, batch),
             topics: Topics::new(Arc::clone(cluster), self.settings.topic_creation().cloned()),
-            batches: BatchBuilder::new(compression(self.settings.compression()), BATCH.bytes),
+            batches: BatchBuilder::new(compression(self.settings.compression()), batch.bytes),
             jobs: FuturesUnordered::new(),
             attempts: std::collections::HashMap::new(),
             refusals: std::collections::HashMap::new(),

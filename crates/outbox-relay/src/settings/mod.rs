@@ -18,7 +18,7 @@ use outbox_core::{ConnectorConfig, Identifier, Pipeline};
 
 pub use self::builder::RelaySettingsBuilder;
 pub use self::error::SettingsError;
-pub use self::postgres::{ClientCertificate, Keepalive, PostgresSettings, SslMode};
+pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::secret::Secret;

@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::resolved::Resolved;
 use super::{Secret, SettingsError};
@@ -15,8 +14,6 @@ pub struct PostgresSettings {
     ssl: SslMode,
     root_certificate: Option<PathBuf>,
     client_certificate: Option<ClientCertificate>,
-    keepalive: Keepalive,
-    status_interval: Duration,
 }
 
 /// `database.sslmode`
@@ -33,16 +30,6 @@ pub enum SslMode {
     VerifyCa,
     /// As `VerifyCa`, and the certificate is of this host.
     VerifyFull,
-}
-
-/// `database.tcpKeepAlive`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
-pub enum Keepalive {
-    /// The operating system probes a silent connection.
-    On,
-    /// It does not.
-    Off,
 }
 
 /// `database.sslcert` and `database.sslkey`: files in PEM.
@@ -82,14 +69,6 @@ impl PostgresSettings {
             ssl,
             root_certificate,
             client_certificate,
-            keepalive: match config.get("database.tcpKeepAlive") {
-                Some(value) if value.eq_ignore_ascii_case("false") => Keepalive::Off,
-                Some(value) if !value.eq_ignore_ascii_case("true") => {
-                    return Err(config.refused("database.tcpKeepAlive", "it is either true or false"));
-                }
-                _ => Keepalive::On,
-            },
-            status_interval: Duration::from_millis(number(config, "status.update.interval.ms", 10_000)?),
         })
     }
 
@@ -139,18 +118,6 @@ impl PostgresSettings {
     #[must_use]
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.client_certificate.as_ref()
-    }
-
-    /// Whether a silent connection is probed.
-    #[must_use]
-    pub fn keepalive(&self) -> Keepalive {
-        self.keepalive
-    }
-
-    /// How often the server is told where the relay is (`status.update.interval.ms`).
-    #[must_use]
-    pub fn status_interval(&self) -> Duration {
-        self.status_interval
     }
 }
 

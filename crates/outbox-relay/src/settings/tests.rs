@@ -33,15 +33,13 @@ fn the_recommended_connector_is_taken() {
             .with("topic.creation.default.partitions", "6")
             .with("topic.creation.default.replication.factor", "-1")
             .with("topic.creation.default.cleanup.policy", "compact")
-            .with("producer.override.compression.type", "zstd")
-            .with("status.update.interval.ms", "2500"),
+            .with("producer.override.compression.type", "zstd"),
     )
     .unwrap();
     let postgres = settings.postgres();
     assert_eq!((postgres.host(), postgres.port(), postgres.user(), postgres.database()), ("db", 6543, "relay", "shop"));
     assert_eq!(postgres.password().map(Secret::expose), Some("hunter2-${env:OTHER}"));
-    assert_eq!((postgres.ssl(), postgres.keepalive()), (SslMode::Prefer, Keepalive::On));
-    assert_eq!(postgres.status_interval(), std::time::Duration::from_millis(2500));
+    assert_eq!(postgres.ssl(), SslMode::Prefer);
     let created = settings.topic_creation().unwrap();
     assert_eq!((created.partitions(), created.replication_factor()), (6, -1));
     assert_eq!(created.configs().iter().collect::<Vec<_>>(), [(&"cleanup.policy".to_owned(), &"compact".to_owned())]);

@@ -98,6 +98,10 @@ impl Bench {
         client
     }
 
+    pub(crate) fn database_name(&self) -> &str {
+        self.database.name()
+    }
+
     pub(crate) fn start(&self) -> Running {
         let settings = RelaySettings::builder(self.config.clone(), [&*self.brokers]);
         let settings = match &self.dead_letters {

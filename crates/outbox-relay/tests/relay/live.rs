@@ -45,3 +45,18 @@ async fn a_quiet_slot_moves_in_a_busy_database() {
     bench.confirmed().await;
     relay.stop().await;
 }
+
+/// The server refuses to hold so much at once, so the relay has to stream the transaction.
+#[tokio::test]
+async fn a_transaction_too_large_to_be_read_at_once_is_streamed() {
+    let bench = Bench::new(2).await;
+    let limit = format!("ALTER DATABASE {} SET temp_file_limit = '1MB'", bench.database_name());
+    bench.client().await.batch_execute(&limit).await.unwrap();
+    bench.enqueue_at_once(10, 0..30_000).await;
+    let relay = bench.start();
+    let records = bench.records(30_000).await;
+    bench.check(&records, 30_000);
+    bench.confirmed().await;
+    relay.stop().await;
+    bench.remove_topic().await;
+}

@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
     honoured("database.user"),
     honoured("database.password"),
     honoured("database.dbname"),
-    honoured("database.tcpKeepAlive"),
+    without_effect("database.tcpKeepAlive"),
     honoured("database.sslmode"),
     honoured("database.sslrootcert"),
     honoured("database.sslcert"),

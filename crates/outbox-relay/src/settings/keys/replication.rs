@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin: leave it out"),
     without_effect("slot.max.retries"),
     without_effect("slot.retry.delay.ms"),
-    honoured("status.update.interval.ms"),
+    without_effect("status.update.interval.ms"),
     without_effect("xmin.fetch.interval.ms"),
     // The relay confirms what the broker has acknowledged.
     only(
