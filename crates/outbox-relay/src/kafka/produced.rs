@@ -11,7 +11,10 @@ pub(crate) enum Produced {
     /// It is in the log once, at this offset. A broker that had it already answers in the very same way, and it
     /// looks at the sequences alone: that these records are there is only sure where the same sequences of a producer
     /// always stand for the same records.
-    Appended { base_offset: i64 },
+    ///
+    /// Kafka tells the two apart, though its protocol does not promise it: of a batch that it appends to a topic that
+    /// keeps the producer's timestamps it tells no time, of one that it had already the newest of its timestamps.
+    Appended { base_offset: i64, time: Option<i64> },
     /// It was in the log already, too long ago for the broker to tell where. Kafka 4.3 was never seen to answer so.
     Duplicate,
     /// It does not follow what the partition has of this producer; nothing was appended. It may be a part of what is
@@ -87,7 +90,8 @@ impl Meaning {
 impl Produced {
     pub(super) fn of_answer(answer: &PartitionProduceResponse, topic: &Topic, broker: &str) -> Self {
         let Some(code) = ErrorCode::of(answer.error_code) else {
-            return Self::Appended { base_offset: answer.base_offset };
+            let time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
+            return Self::Appended { base_offset: answer.base_offset, time };
         };
         let error = Error::code_of(code, answer.error_message.as_deref())
             .by(ProduceRequest::NAME)

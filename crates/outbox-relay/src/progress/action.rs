@@ -66,11 +66,20 @@ pub(crate) struct Tail {
     pub(crate) cut: bool,
 }
 
+/// When a batch came to where the broker says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// The answer is that of a batch which was appended with this request.
+    Now,
+    /// It may be that of one which was there before.
+    NowOrBefore,
+}
+
 /// What is known of a batch after a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// Error 0.
-    Appended { base_offset: i64 },
+    Appended { base_offset: i64, arrival: Arrival },
     /// OUT_OF_ORDER_SEQUENCE_NUMBER, or DUPLICATE_SEQUENCE_NUMBER.
     OutOfOrder,
     /// INVALID_PRODUCER_EPOCH, or UNKNOWN_PRODUCER_ID.

@@ -1,3 +1,4 @@
+use super::action::Arrival;
 use super::producer::Cursor;
 use super::row::Row;
 
@@ -12,13 +13,15 @@ pub(super) struct Flight<R> {
     pub(super) unsure: bool,
     pub(super) verdict: Verdict,
     pub(super) attempts: u32,
+    /// All of it is in the log: it is sent once more, to see how the broker answers then.
+    pub(super) is_trial: bool,
 }
 
 /// Why the log is read while a batch is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Open,
-    Appended,
+    Appended(Arrival),
     Unknown,
     OutOfOrder,
     InvalidEpoch,

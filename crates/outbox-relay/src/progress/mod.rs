@@ -20,6 +20,9 @@
 //! - So error 0 is a proof only under a producer id that nobody else can know. Under an inherited one, and after a batch
 //!   was taken apart of which an attempt may still be on its way, the log is read after each answer, and only the rows
 //!   that are there are acknowledged. After a refused sequence, a fenced epoch or no answer it is read as well.
+//! - A broker that tells a batch which it appends from one that it had already spares these reads: there error 0 is a
+//!   proof if it says that the batch was appended with this request, right behind what is known of the log. Whether
+//!   the broker tells is tried once for each partition, with a batch that the log has shown to be there.
 //! - An id found in the log is inherited only if the slot is held after the log was read. Otherwise it may be a
 //!   successor's, who takes error 0 for a proof: its rows would be lost to ours.
 //! - Rows after the window go under an id given to this process, and need no tail.
@@ -61,7 +64,7 @@ mod window;
 #[cfg(test)]
 mod simulation;
 
-pub(crate) use self::action::{Action, Content, From, Outcome, Seen, Tail};
+pub(crate) use self::action::{Action, Arrival, Content, From, Outcome, Seen, Tail};
 pub(crate) use self::machine::Progress;
 pub(crate) use self::producer::Producer;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use outbox_core::uuid::Uuid;
 use crate::error::Chain;
 use crate::kafka::{self, Cluster, Entry, Produced, TailStart, ToProduce, Topic};
 use crate::position::{HEADER, Origin};
-use crate::progress::{Content, From, Outcome, PartitionId, Producer, Seen, Tail, Window};
+use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Seen, Tail, Window};
 
 /// What was asked of Kafka or PostgreSQL, and has ended.
 pub(super) enum Done {
@@ -37,7 +37,10 @@ pub(super) async fn produce(
 ) -> Done {
     let produced = cluster.produce(ToProduce { topic: Arc::clone(&topic), partition, batch }).await;
     let (outcome, error) = match produced {
-        Produced::Appended { base_offset } => (Outcome::Appended { base_offset }, None),
+        Produced::Appended { base_offset, time } => {
+            let arrival = if time.is_none() { Arrival::Now } else { Arrival::NowOrBefore };
+            (Outcome::Appended { base_offset, arrival }, None)
+        }
         Produced::Duplicate | Produced::OutOfOrderSequence => (Outcome::OutOfOrder, None),
         Produced::InvalidEpoch => (Outcome::InvalidEpoch, None),
         Produced::Rejected { error, records } => {

@@ -41,7 +41,9 @@ pub(crate) async fn sent_again(target: Arc<Target>) {
         assert_eq!(send(&mut client, &topic, batch(1).by(id, 0, sequence)).await, (0, i64::from(sequence)));
     }
     for sequence in 1..6 {
-        assert_eq!(send(&mut client, &topic, batch(1).by(id, 0, sequence)).await, (0, i64::from(sequence)));
+        let answer = produce(&mut client, &topic, batch(1).by(id, 0, sequence).encode()).await;
+        assert_eq!((answer.error_code, answer.base_offset), (0, i64::from(sequence)));
+        assert_eq!(answer.log_append_time_ms, batch(1).timestamp, "-1 is of a batch that was appended now");
     }
     assert_eq!(send(&mut client, &topic, batch(1).by(id, 0, 0)).await, (45, -1), "the sixth from the end");
     let other_contents = batch(1).by(id, 0, 5).sized(500).at(1_700_000_009_999);

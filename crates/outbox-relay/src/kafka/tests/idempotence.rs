@@ -35,6 +35,22 @@ async fn the_same_again_is_appended_once_and_gaps_not_at_all() {
 }
 
 #[tokio::test]
+async fn the_answer_tells_a_batch_that_was_there_from_one_that_was_appended() {
+    Scene::play(1, &[], |scene| async move {
+        let producer = scene.cluster.init_producer_id().await.unwrap();
+        let first = batch(producer, &values(0..5));
+        let second = batch(at(producer, 5), &values(5..6));
+        for sent in [&first, &second] {
+            assert!(matches!(scene.produce(sent.clone()).await, Produced::Appended { time: None, .. }));
+        }
+        for again in [first, second] {
+            assert!(matches!(scene.elsewhere().produce(again).await, Produced::Appended { time: Some(_), .. }));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_larger_epoch_shuts_the_older_one_out() {
     Scene::play(1, &[], |scene| async move {
         let producer = scene.cluster.init_producer_id().await.unwrap();

@@ -148,7 +148,7 @@ fn batch<T: AsRef<[u8]>>(producer: Producer, values: &[T]) -> Bytes {
 #[track_caller]
 fn appended(produced: &Produced) -> i64 {
     match produced {
-        Produced::Appended { base_offset } => *base_offset,
+        Produced::Appended { base_offset, .. } => *base_offset,
         other => panic!("not appended: {other:?}"),
     }
 }

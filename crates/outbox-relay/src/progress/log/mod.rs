@@ -25,6 +25,7 @@ pub(crate) struct Log<R> {
     knowledge: Knowledge,
     /// The next batch's answer has to be checked: an attempt of a batch that was taken apart may still be appended.
     check_next: bool,
+    repetitions: Repetitions,
     /// How many times in a row the batch's numbers turned out to be taken, and none of its rows was there.
     refusals: u32,
     /// At most so many rows in the next batch, while the one that the broker does not take is looked for.
@@ -72,6 +73,14 @@ enum Writer {
     Own(Cursor),
 }
 
+/// Whether the broker tells a batch that it had already from one that it appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repetitions {
+    Untried,
+    Told,
+    NotTold,
+}
+
 /// What a partition waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -106,6 +115,7 @@ impl<R> Log<R> {
             met: Met::default(),
             knowledge: Knowledge::default(),
             check_next: false,
+            repetitions: Repetitions::Untried,
             refusals: 0,
             take: usize::MAX,
         }
@@ -223,7 +233,8 @@ impl<R> Log<R> {
             rows.extend(self.queue.pop_front());
         }
         ledger.counters.sent += rows.len() as u64;
-        self.flight = Some(Flight { rows, at, check, unsure: false, verdict: Verdict::Open, attempts: 0 });
+        self.flight =
+            Some(Flight { rows, at, check, unsure: false, verdict: Verdict::Open, attempts: 0, is_trial: false });
         Some(())
     }
 

@@ -1,5 +1,5 @@
-use super::{Duty, Log, Step};
-use crate::progress::action::Outcome;
+use super::{Duty, Log, Repetitions, Step};
+use crate::progress::action::{Arrival, Outcome};
 use crate::progress::flight::Verdict;
 use crate::progress::ledger::Ledger;
 use crate::progress::row::Row;
@@ -11,8 +11,16 @@ impl<R> Log<R> {
             debug_assert!(false, "an outcome of a batch that was not asked for");
             return Vec::new();
         };
+        if flight.is_trial {
+            self.tried(&outcome, ledger);
+            return Vec::new();
+        }
+        // Right behind what is known: nobody has written in between.
+        let is_next = |offset| self.knowledge.up_to == Some(offset) && self.repetitions == Repetitions::Told;
         let (duty, verdict) = match outcome {
-            Outcome::Appended { base_offset } if !flight.check => {
+            Outcome::Appended { base_offset, arrival }
+                if !flight.check || (arrival == Arrival::Now && is_next(base_offset)) =>
+            {
                 let rows = i64::try_from(flight.rows.len()).unwrap_or(0);
                 if base_offset >= 0 {
                     self.knowledge.up_to = Some(base_offset.saturating_add(rows));
@@ -22,7 +30,7 @@ impl<R> Log<R> {
             }
             Outcome::Rejected { rows } => return self.reject(&rows, ledger),
             Outcome::NotAppended => (Duty::Produce, Verdict::Open),
-            Outcome::Appended { .. } => (Duty::Read, Verdict::Appended),
+            Outcome::Appended { arrival, .. } => (Duty::Read, Verdict::Appended(arrival)),
             Outcome::OutOfOrder => (Duty::Read, Verdict::OutOfOrder),
             Outcome::InvalidEpoch => (Duty::Read, Verdict::InvalidEpoch),
             Outcome::Unknown => {
@@ -33,6 +41,16 @@ impl<R> Log<R> {
         flight.verdict = verdict;
         self.step = Step::Due(duty);
         Vec::new()
+    }
+
+    /// How the broker answers to a batch that it has.
+    fn tried(&mut self, outcome: &Outcome, ledger: &mut Ledger) {
+        self.repetitions = match outcome {
+            Outcome::Appended { arrival: Arrival::NowOrBefore, .. } => Repetitions::Told,
+            Outcome::Appended { arrival: Arrival::Now, .. } => Repetitions::NotTold,
+            _ => Repetitions::Untried,
+        };
+        self.arrive(ledger);
     }
 
     /// The whole batch is in the log.

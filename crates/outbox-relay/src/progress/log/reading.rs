@@ -1,7 +1,7 @@
-use super::{Duty, Log, Step, Writer};
+use super::{Duty, Log, Repetitions, Step, Writer};
 use crate::Lsn;
 use crate::position::Position;
-use crate::progress::action::{Content, Seen, Tail};
+use crate::progress::action::{Arrival, Content, Seen, Tail};
 use crate::progress::flight::{Flight, Verdict};
 use crate::progress::ledger::Ledger;
 use crate::progress::producer::Cursor;
@@ -76,6 +76,13 @@ impl<R> Log<R> {
         }
         let is_refused = matches!(flight.verdict, Verdict::OutOfOrder | Verdict::InvalidEpoch);
         self.refusals = if found.is_empty() { self.refusals.saturating_add(1) } else { 0 };
+        let expected = flight.at.past(found.len());
+        let is_new = flight.verdict == Verdict::Appended(Arrival::Now) && last.is_none_or(|next| next == expected);
+        if is_new && missing.is_empty() && !self.queue.is_empty() && self.repetitions == Repetitions::Untried {
+            self.flight = Some(Flight { rows: found, is_trial: true, ..flight });
+            self.step = Step::Due(Duty::Produce);
+            return;
+        }
         for row in &found {
             ledger.acknowledge(row);
         }

@@ -13,6 +13,8 @@ const REMEMBERED_BATCHES: usize = 5;
 pub(super) struct Broker {
     pub(super) topics: Vec<Vec<PartitionLog>>,
     next_producer: i64,
+    /// Whether it answers otherwise to a batch that it has already.
+    pub(super) tells: bool,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +64,8 @@ pub(super) struct Request {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    Offset(usize),
+    Appended(usize),
+    HadAlready(usize),
     OutOfOrder,
     InvalidEpoch,
     Rejected(Vec<usize>),
@@ -72,7 +75,7 @@ pub(super) enum Answer {
 impl Broker {
     pub(super) fn new(partitions: usize) -> Self {
         let topic = |count| (0..count).map(|_| PartitionLog::default()).collect();
-        Self { topics: vec![topic(partitions), topic(1), topic(1)], next_producer: 1000 }
+        Self { topics: vec![topic(partitions), topic(1), topic(1)], next_producer: 1000, tells: true }
     }
 
     pub(super) fn init_producer_id(&mut self) -> Producer {
@@ -170,7 +173,7 @@ impl PartitionLog {
             }
             if producer.epoch == state.epoch {
                 if let Some((.., offset)) = state.batches.iter().find(|(f, l, _)| (*f, *l) == (first, last)) {
-                    return Answer::Offset(*offset);
+                    return Answer::HadAlready(*offset);
                 }
                 let newest = state.batches.back().map_or(first, |(_, last, _)| last.wrapping_add(1) & i32::MAX);
                 if first != newest {
@@ -201,7 +204,7 @@ impl PartitionLog {
             content: StoredContent::Own(wire.event, *position),
         };
         self.records.extend(request.rows.iter().map(own));
-        Answer::Offset(offset)
+        Answer::Appended(offset)
     }
 }
 

@@ -12,7 +12,8 @@ impl World {
         let (topic, at) = place(partition);
         let log = &mut self.broker.topics[topic][at];
         let refused = process.outcomes[partition.0 as usize] == Some(Answer::OutOfOrder);
-        let appended = matches!(process.outcomes[partition.0 as usize], Some(Answer::Offset(_)));
+        let appended =
+            matches!(process.outcomes[partition.0 as usize], Some(Answer::Appended(_) | Answer::HadAlready(_)));
         let from = match from {
             From::Tail => log.batch_start(log.end().saturating_sub(self.scan_limit)),
             From::Offset(offset) => match usize::try_from(offset) {

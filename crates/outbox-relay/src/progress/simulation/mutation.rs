@@ -13,6 +13,8 @@ pub(super) enum Mutation {
     NewProducerAfterTakeOver,
     /// A producer id is inherited without a look at the slot.
     NoProofOfHold,
+    /// The broker tells at first that it had a batch, and later no more.
+    HideRepetitions,
     /// A batch without an answer is sent again under a new producer id.
     NewProducerWhenUnknown,
 }

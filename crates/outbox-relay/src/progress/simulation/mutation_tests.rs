@@ -1,7 +1,7 @@
 use super::judge::Fault;
 use super::mutation::Mutation;
 use super::schedule;
-use super::world::World;
+use super::world::{Flying, World};
 
 /// The first seed that shows the broken rule, and how.
 fn found(mutation: Mutation, within: u64, is_it: impl Fn(&Fault) -> bool) {
@@ -103,5 +103,41 @@ fn inheriting_without_holding_the_slot_loses_events() {
         let holder = world.processes.len() - 1;
         world.carry_out_all(holder);
         assert_eq!(world.processes[holder].progress.buffered_rows(), 0, "{mutation:?}");
+    }
+}
+
+/// Two processes that map rows differently write under one producer id, in step.
+#[test]
+fn a_broker_that_hides_repetitions_after_it_was_tried_loses_events() {
+    for (mutation, events) in [(Mutation::None, vec![0, 1, 2, 3, 4]), (Mutation::HideRepetitions, vec![0, 1, 2, 4])] {
+        let mut world = World::new(2);
+        world.mutation = mutation;
+        world.batch_rows = 1;
+        world.acquire();
+        world.processes[0].counts[0] = 1;
+        world.commit_rows(&[(0, 0)]);
+        world.run(0);
+        world.commit_rows(&[(0, 0), (0, 1), (0, 0), (0, 0)]);
+        world.send(0);
+        world.lose_slot();
+        world.acquire();
+        world.send(1);
+        let step = |world: &mut World, sender: u32| {
+            let is_it = |flying: &Flying| flying.request.sender == sender && flying.request.partition == 0;
+            let flying = world.network.iter().position(is_it).unwrap();
+            world.arrive(flying, true);
+            world.carry_out_all(usize::from(sender == 2));
+        };
+        // The holder writes its first row there, and tries the broker.
+        step(&mut world, 2);
+        step(&mut world, 2);
+        // The first process takes the holder's row for its own, and its next one comes first.
+        step(&mut world, 1);
+        step(&mut world, 1);
+        step(&mut world, 2);
+        world.end(0);
+        world.run(0);
+        assert_eq!(world.events(0, 0), events, "{mutation:?}");
+        assert_eq!(world.processes[0].progress.buffered_rows(), 0, "{mutation:?}");
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Process {
     pub(super) received: Option<usize>,
     /// The last outcome of each partition.
     pub(super) outcomes: Vec<Option<Answer>>,
+    /// Partitions whose broker has answered to a batch that it had already.
+    pub(super) told: Vec<bool>,
     max_buffered: usize,
 }
 
@@ -51,6 +53,7 @@ impl Process {
             next: (postgres.first_unconfirmed(), None),
             received: None,
             outcomes: vec![None; (DEAD_LETTERS + 1) * MAX_PARTITIONS],
+            told: vec![false; (DEAD_LETTERS + 1) * MAX_PARTITIONS],
             max_buffered,
         }
     }

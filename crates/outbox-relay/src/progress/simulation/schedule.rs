@@ -31,6 +31,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
     world.mutation = mutation;
     world.story = is_told.then(Vec::new);
     world.scan_limit = if random.one_in(6) { 1 + random.below(6) } else { usize::MAX };
+    world.broker.tells = !random.one_in(4);
     world.batch_rows = 1 + random.below(4);
     world.max_buffered = 2 + random.below(20);
     if random.one_in(6) {

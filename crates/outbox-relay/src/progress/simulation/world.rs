@@ -5,7 +5,7 @@ use super::mutation::Mutation;
 use super::postgres::{Postgres, Wire};
 use super::process::{Asked, Open, Process, WalEvent, partition_id, place};
 use crate::Lsn;
-use crate::progress::Outcome;
+use crate::progress::{Arrival, Outcome};
 
 /// PostgreSQL, Kafka, the network between, and the relays that hold the slot or believe that they do.
 #[derive(Debug)]
@@ -198,7 +198,13 @@ impl World {
         let outcome = match &answer {
             None if self.mutation == Mutation::NewProducerWhenUnknown => Outcome::InvalidEpoch,
             None => Outcome::Unknown,
-            Some(Answer::Offset(offset)) => Outcome::Appended { base_offset: i64::try_from(*offset).unwrap() },
+            Some(Answer::Appended(offset)) => appended(*offset, Arrival::Now),
+            Some(Answer::HadAlready(offset)) => {
+                let has_told = std::mem::replace(&mut process.told[partition.0 as usize], true);
+                let hides = has_told && self.mutation == Mutation::HideRepetitions;
+                let is_told = self.broker.tells && !hides;
+                appended(*offset, if is_told { Arrival::NowOrBefore } else { Arrival::Now })
+            }
             Some(Answer::OutOfOrder) => Outcome::OutOfOrder,
             Some(Answer::InvalidEpoch) => Outcome::InvalidEpoch,
             Some(Answer::NoPartition) => Outcome::NotAppended,
@@ -241,6 +247,10 @@ impl World {
         let stored = Stored { written_by: None, content: StoredContent::Foreign };
         self.broker.topics[topic][partition].records.push(stored);
     }
+}
+
+fn appended(offset: usize, arrival: Arrival) -> Outcome {
+    Outcome::Appended { base_offset: i64::try_from(offset).unwrap(), arrival }
 }
 
 fn commit_before(postgres: &Postgres, lsn: Lsn) -> Lsn {

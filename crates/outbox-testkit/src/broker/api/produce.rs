@@ -12,7 +12,7 @@ use super::{text, topic_ref};
 use crate::broker::cluster::TopicRef;
 use crate::broker::connection::Answer;
 use crate::broker::faults::{Effect, LateAppend, Request as Struck};
-use crate::broker::log::{Batch, Refusal};
+use crate::broker::log::{Appended, Batch, Refusal};
 use crate::broker::shared::Shared;
 use crate::broker::wire::Malformed;
 use crate::broker::wire::request::Request;
@@ -68,9 +68,10 @@ fn partition(
 ) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default().with_index(data.index);
     match append(shared, produce, topic, data, outcome) {
-        Ok(Done { base_offset, log_start_offset }) => {
-            response.with_base_offset(base_offset).with_log_start_offset(log_start_offset)
-        }
+        Ok(Done { base_offset, before, log_start_offset }) => response
+            .with_base_offset(base_offset)
+            .with_log_append_time_ms(before.unwrap_or(-1))
+            .with_log_start_offset(log_start_offset),
         Err(refusal) => {
             outcome.refused += 1;
             let records = refusal.records.iter().map(|record| {
@@ -89,11 +90,13 @@ fn partition(
 
 struct Done {
     base_offset: i64,
+    /// Of a batch that was there before, its largest timestamp: Kafka answers it in the place of the time of appending.
+    before: Option<i64>,
     log_start_offset: i64,
 }
 
 /// What is answered where the connection is closed anyway.
-const UNANSWERED: Done = Done { base_offset: -1, log_start_offset: -1 };
+const UNANSWERED: Done = Done { base_offset: -1, before: None, log_start_offset: -1 };
 
 fn append(
     shared: &Arc<Shared>,
@@ -136,9 +139,9 @@ fn append(
         return Ok(UNANSWERED);
     }
     let done = shared.write(|cluster| {
-        let base_offset = cluster.append(id, data.index, batch)?.base_offset;
+        let Appended { base_offset, before } = cluster.append(id, data.index, batch)?;
         let log_start_offset = cluster.log(TopicRef::Id(id), data.index)?.start();
-        Ok::<_, ResponseError>(Done { base_offset, log_start_offset })
+        Ok::<_, ResponseError>(Done { base_offset, before, log_start_offset })
     });
     happened();
     done.map_err(Refusal::from)

@@ -26,6 +26,8 @@ struct Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) struct Appended {
     pub(in crate::broker) base_offset: i64,
+    /// The largest timestamp of a batch that was there before.
+    pub(in crate::broker) before: Option<i64>,
 }
 
 /// Whether a read gives a batch that is larger than the bytes asked for.
@@ -53,9 +55,9 @@ impl Log {
     /// Appends a batch, unless its producer's sequences say that it is here already.
     pub(in crate::broker) fn append(&mut self, batch: Batch, leader_epoch: i32) -> Result<Appended, ResponseError> {
         if batch.producer_id >= 0
-            && let Verdict::Duplicate(base_offset) = self.producers.check(&batch)?
+            && let Verdict::Duplicate { offset, timestamp } = self.producers.check(&batch)?
         {
-            return Ok(Appended { base_offset });
+            return Ok(Appended { base_offset: offset, before: Some(timestamp) });
         }
         let base_offset = self.end;
         self.producers.note(&batch, base_offset);
@@ -63,7 +65,7 @@ impl Log {
         let max_timestamp = batch.max_timestamp;
         let bytes = batch.placed_at(base_offset, leader_epoch);
         self.batches.push_back(Stored { next_offset: self.end, max_timestamp, bytes });
-        Ok(Appended { base_offset })
+        Ok(Appended { base_offset, before: None })
     }
 
     /// The bytes from the batch with an offset on: whole batches, and as much of the next as `max_bytes` leaves.

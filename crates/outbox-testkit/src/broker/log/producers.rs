@@ -23,6 +23,7 @@ struct Known {
     first_sequence: i32,
     last_sequence: i32,
     offset: i64,
+    timestamp: i64,
 }
 
 impl Producer {
@@ -36,8 +37,8 @@ impl Producer {
 pub(super) enum Verdict {
     /// It is new, and is to be appended.
     Append,
-    /// It was appended before, at this offset.
-    Duplicate(i64),
+    /// It was appended before, at this offset, with this largest timestamp (ms since 1970).
+    Duplicate { offset: i64, timestamp: i64 },
 }
 
 /// The producers of one partition.
@@ -54,7 +55,7 @@ impl Producers {
         let same_epoch = batch.producer_epoch == producer.epoch;
         let known = producer.batches.iter().find(|known| (known.first_sequence, known.last_sequence) == (first, last));
         match known {
-            Some(known) if same_epoch => Ok(Verdict::Duplicate(known.offset)),
+            Some(known) if same_epoch => Ok(Verdict::Duplicate { offset: known.offset, timestamp: known.timestamp }),
             _ if batch.producer_epoch < producer.epoch => Err(ResponseError::InvalidProducerEpoch),
             _ if same_epoch && first == following(producer.last_sequence()) => Ok(Verdict::Append),
             _ if !same_epoch && first == 0 => Ok(Verdict::Append),
@@ -78,7 +79,7 @@ impl Producers {
             producer.batches.pop_front();
         }
         let (first_sequence, last_sequence) = (batch.base_sequence, batch.last_sequence());
-        producer.batches.push_back(Known { first_sequence, last_sequence, offset });
+        producer.batches.push_back(Known { first_sequence, last_sequence, offset, timestamp: batch.max_timestamp });
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
@@ -109,6 +110,10 @@ mod tests {
         Ok(verdict)
     }
 
+    fn duplicate(offset: i64, count: i64) -> Verdict {
+        Verdict::Duplicate { offset, timestamp: 999 + count }
+    }
+
     const OUT_OF_ORDER: Result<Verdict, ResponseError> = Err(ResponseError::OutOfOrderSequenceNumber);
 
     #[test]
@@ -116,8 +121,8 @@ mod tests {
         let mut producers = Producers::default();
         assert_eq!(send(&mut producers, 0, 30, 10), Ok(Verdict::Append), "the first one, at any sequence");
         assert_eq!(send(&mut producers, 0, 40, 10), Ok(Verdict::Append));
-        assert_eq!(send(&mut producers, 0, 40, 10), Ok(Verdict::Duplicate(1040)));
-        assert_eq!(send(&mut producers, 0, 30, 10), Ok(Verdict::Duplicate(1030)));
+        assert_eq!(send(&mut producers, 0, 40, 10), Ok(duplicate(1040, 10)));
+        assert_eq!(send(&mut producers, 0, 30, 10), Ok(duplicate(1030, 10)));
         assert_eq!(send(&mut producers, 0, 40, 5), OUT_OF_ORDER);
         assert_eq!(send(&mut producers, 0, 35, 15), OUT_OF_ORDER);
         assert_eq!(send(&mut producers, 0, 51, 1), OUT_OF_ORDER);
@@ -129,7 +134,7 @@ mod tests {
         for first in 0..6 {
             send(&mut producers, 0, first, 1).unwrap();
         }
-        assert_eq!(send(&mut producers, 0, 1, 1), Ok(Verdict::Duplicate(1001)));
+        assert_eq!(send(&mut producers, 0, 1, 1), Ok(duplicate(1001, 1)));
         assert_eq!(send(&mut producers, 0, 0, 1), OUT_OF_ORDER);
     }
 
@@ -140,7 +145,7 @@ mod tests {
         assert_eq!(send(&mut producers, 0, 0, 1), Ok(Verdict::Append));
         let mut producers = Producers::default();
         send(&mut producers, 0, i32::MAX, 3).unwrap();
-        assert_eq!(send(&mut producers, 0, i32::MAX, 3).unwrap(), Verdict::Duplicate(i64::from(i32::MAX) + 1000));
+        assert_eq!(send(&mut producers, 0, i32::MAX, 3).unwrap(), duplicate(i64::from(i32::MAX) + 1000, 3));
         assert_eq!(send(&mut producers, 0, 2, 1), Ok(Verdict::Append));
     }
 
