@@ -68,7 +68,8 @@ impl Feed {
     /// Ends the reading, and gives back the slot.
     pub(super) async fn close(self) -> Result<(), WalError> {
         if let Some(catch_up) = self.catch_up {
-            catch_up.close().await?;
+            // Its end may be the reason of this one.
+            _ = catch_up.close().await;
         }
         self.stream.close().await
     }

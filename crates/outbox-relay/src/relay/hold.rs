@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -9,6 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
 use outbox_core::{ColumnValue, EventField, Pipeline, Row};
 
+use super::backlog::Backlog;
 use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
@@ -38,6 +39,8 @@ pub(super) struct Hold {
     pub(super) refusals: HashMap<PartitionId, kafka::Error>,
     pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
+    /// Where a backlog is streamed.
+    pub(super) backlog: Option<Backlog>,
     pub(super) dead_letters: DeadLetters,
 }
 
@@ -49,8 +52,10 @@ pub(super) enum Ended {
     Anew(Broken),
     Changed(Box<str>),
     Lost,
-    /// The server cannot hold one transaction at once: the stream has to tell all.
+    /// A transaction is so large that the stream is to tell all.
     ToStream,
+    /// What is streamed is better read from a copy of the slot.
+    ToCopy,
 }
 
 /// What may be read ahead of the broker's acknowledgements, in bytes of records.
@@ -63,11 +68,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 impl Hold {
     pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
         let ended = self.go(stop).await;
+        if let Ok(Ended::ToStream | Ended::ToCopy) = ended {
+            self.settle().await?;
+        }
         tracing::info!(
             target: "outbox.relay", counters = ?self.progress.counters(), ignored = ?self.feed.ignored(),
             confirmable = %self.progress.confirmable(), "this hold of the slot ends"
         );
-        if let Ok(Ended::Drained) = ended {
+        if let Ok(Ended::Drained | Ended::ToStream | Ended::ToCopy) = ended {
             self.feed.close().await.map_err(Error::wal)?;
         }
         ended
@@ -81,7 +89,7 @@ impl Hold {
             let may_read = self.progress.buffered_bytes() < AHEAD;
             tokio::select! {
                 biased;
-                () = &mut stop => return self.drain().await,
+                () = &mut stop => return self.settle().await.map(|()| Ended::Drained),
                 Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
                     if let Some(ended) = self.done(done)? {
                         return Ok(ended);
@@ -101,7 +109,9 @@ impl Hold {
 
     /// Takes what was read and what is there already, so that a batch is as large as it can be without waiting.
     async fn burst(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
-        self.take(first).await?;
+        if let Some(ended) = self.take(first).await? {
+            return Ok(Some(ended));
+        }
         for _ in 0..BURST {
             if self.progress.buffered_bytes() >= AHEAD {
                 break;
@@ -115,7 +125,9 @@ impl Hold {
                 },
                 Err(broken) => return Self::broken(broken).map(Some),
             };
-            self.take(next).await?;
+            if let Some(ended) = self.take(next).await? {
+                return Ok(Some(ended));
+            }
         }
         Ok(None)
     }
@@ -123,26 +135,30 @@ impl Hold {
     fn broken(broken: Broken) -> Result<Ended, Error> {
         match &broken {
             Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
-            Broken::Wal(WalError::TransactionTooLarge { .. }) => Ok(Ended::ToStream),
+            Broken::Wal(WalError::TransactionTooLarge { .. } | WalError::FewEnds { .. }) => Ok(Ended::ToStream),
             _ => Err(broken.into_error()),
         }
     }
 
-    async fn take(&mut self, fed: Fed) -> Result<(), Error> {
+    async fn take(&mut self, fed: Fed) -> Result<Option<Ended>, Error> {
         match fed {
             Fed::Nothing => {}
             Fed::Idle(at) => self.progress.idle(at),
-            Fed::Event(WalEvent::Begin { commit, .. }) => {
+            Fed::Event(WalEvent::Begin { commit, committed_at }) => {
+                if self.backlog.as_mut().is_some_and(|backlog| backlog.begin(committed_at, SystemTime::now())) {
+                    return Ok(Some(Ended::ToCopy));
+                }
                 self.commit = commit;
                 self.progress.begin(commit).map_err(Error::wal)?;
             }
             Fed::Event(WalEvent::Commit { end, .. }) => self.progress.commit(end).map_err(Error::wal)?,
             Fed::Event(WalEvent::Row { index, row, .. }) => {
+                self.backlog.iter_mut().for_each(Backlog::row);
                 let position = Position { commit: self.commit, index };
                 self.row(position, &row).await?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn row(&mut self, position: Position, row: &Row) -> Result<(), Error> {
@@ -293,7 +309,7 @@ impl Hold {
     }
 
     /// Reads no more, waits for what was sent, and confirms it.
-    async fn drain(&mut self) -> Result<Ended, Error> {
+    async fn settle(&mut self) -> Result<(), Error> {
         let rest = async {
             loop {
                 self.act()?;
@@ -312,13 +328,10 @@ impl Hold {
             }
             self.act()
         };
-        match tokio::time::timeout(DRAIN, rest).await {
-            Ok(drained) => drained?,
-            Err(_) => {
-                tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start")
-            }
-        }
-        Ok(Ended::Drained)
+        tokio::time::timeout(DRAIN, rest).await.unwrap_or_else(|_| {
+            tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start");
+            Ok(())
+        })
     }
 }
 

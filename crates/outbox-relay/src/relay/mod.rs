@@ -1,3 +1,4 @@
+mod backlog;
 mod connect;
 mod dead_letter;
 mod encoded;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 
+use self::backlog::Backlog;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::hold::{Ended, Hold, id_column};
@@ -91,17 +93,26 @@ impl Relay {
                         Ended::Drained => return Ok(()),
                         Ended::Anew(broken) => {
                             tracing::warn!(target: "outbox.relay", error = %Chain(&broken.into_error()), "starting again");
+                            job::pause(0)
                         }
                         Ended::Changed(topic) => {
                             tracing::warn!(target: "outbox.relay", topic = &*topic, "the topic has changed: starting again");
+                            job::pause(0)
                         }
                         Ended::ToStream => {
-                            tracing::info!(target: "outbox.relay", "a transaction is too large to be read at once: streaming");
+                            tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
                             at = StartAt::Confirmed;
+                            Duration::ZERO
                         }
-                        Ended::Lost => tracing::warn!(target: "outbox.relay", "the slot was lost: starting again"),
+                        Ended::ToCopy => {
+                            tracing::info!(target: "outbox.relay", "many small transactions lie ahead: reading a copy of the slot");
+                            Duration::ZERO
+                        }
+                        Ended::Lost => {
+                            tracing::warn!(target: "outbox.relay", "the slot was lost: starting again");
+                            job::pause(0)
+                        }
                     }
-                    job::pause(0)
                 }
                 Err(WalError::SlotActive { slot, pid }) => {
                     if attempts == 0 {
@@ -134,13 +145,13 @@ impl Relay {
         let source = Source { slot: pipeline.slot().clone(), publication: pipeline.publication().clone() };
         let opened = wal::open(&self.options, &source, at).await?;
         let catch_up = opened.catch_up(&self.options, &source).await?;
-        let Opened { origin, stream, start, slot } = opened;
+        let Opened { origin, stream, start, slot, flushed } = opened;
         tracing::info!(
             target: "outbox.relay", slot = source.slot.as_str(), confirmed = %slot.confirmed, %start, "holding the slot"
         );
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
-        let window = Window { confirmed: slot.confirmed, end: start };
+        let window = Window { confirmed: slot.confirmed, end: flushed };
         Ok(Hold {
             feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
             progress: Progress::new(window, batch),
@@ -151,6 +162,7 @@ impl Relay {
             refusals: std::collections::HashMap::new(),
             id_column: id_column(&pipeline),
             commit: crate::Lsn::default(),
+            backlog: (at == StartAt::Confirmed).then(Backlog::default),
             dead_letters: DeadLetters::new(self.settings.poison()),
             cluster: Arc::clone(cluster),
             options: self.options.clone(),

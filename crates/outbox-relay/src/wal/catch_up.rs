@@ -98,6 +98,9 @@ impl Reader {
             if slot.confirmed <= before.confirmed {
                 return Err(WalError::Protocol("a copy of the slot that does not move"));
             }
+            if slot.confirmed < self.until && chunk::has_few_ends(before, slot, read) {
+                return Err(WalError::FewEnds { until: slot.confirmed });
+            }
             let wal = slot.confirmed.as_u64().saturating_sub(before.restart.as_u64());
             last = Some(Report { wal, ..read });
         }

@@ -29,8 +29,12 @@ const FIRST_MESSAGES: u64 = 2_000;
 const GROWTH: u64 = 8;
 /// What the server keeps of a chunk.
 const MOST_BYTES: u64 = 128 * MIB;
-/// The WAL of a chunk, for tables that are rarely written to.
-const LEAST_WAL: u64 = 256 * MIB;
+/// The WAL of the first chunk, which shows what the slot has.
+const FIRST_WAL: u64 = 8 * MIB;
+/// The WAL of a later chunk: so much of it may be gone through in vain before a large transaction is noticed.
+const LEAST_WAL: u64 = 64 * MIB;
+/// WAL for each message above which the stream does as well, or better where it is one large transaction.
+const SPARSE: u64 = 8 * 1024;
 /// WAL a second, slower than a server that is well. A server that is taken for slower is streamed from.
 const SLOWEST: u64 = 32 * MIB;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +46,7 @@ const MIB: u64 = 1024 * 1024;
 /// open: chunks grow with that distance, so that the way there costs less than what is fetched.
 pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
     let distance = slot.confirmed.as_u64().saturating_sub(slot.restart.as_u64());
-    let window = distance.saturating_mul(2).max(LEAST_WAL);
+    let window = if last.is_none() { FIRST_WAL } else { distance.saturating_mul(2).max(LEAST_WAL) };
     let upto = Lsn::new(slot.confirmed.as_u64().saturating_add(window)).min(until);
     let messages = match last {
         None => FIRST_MESSAGES,
@@ -58,6 +62,12 @@ pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
         messages: u32::try_from(messages.clamp(1, u64::from(u32::MAX >> 1))).unwrap_or(1),
         time_limit: PATIENCE + Duration::from_secs(way / SLOWEST),
     }
+}
+
+/// Whether a call that went from `before` to `after` found so little that the rest is better streamed.
+pub(super) fn has_few_ends(before: SlotState, after: SlotState, read: Report) -> bool {
+    let gone = after.confirmed.as_u64().saturating_sub(before.confirmed.as_u64());
+    gone >= FIRST_WAL / 2 && read.messages.saturating_mul(SPARSE) < gone
 }
 
 /// Messages that lie in four times as much WAL as has to be gone through again before the first of them.

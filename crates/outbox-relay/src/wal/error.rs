@@ -28,6 +28,9 @@ pub(crate) enum WalError {
     /// One transaction is more than the server should keep at once; the stream has no such limit.
     #[error("a transaction after {after} is too large to be read at once")]
     TransactionTooLarge { after: crate::Lsn },
+    /// Nothing, or little, has ended in much WAL: the stream begins to send a large transaction earlier.
+    #[error("little has ended in the WAL before {until}")]
+    FewEnds { until: crate::Lsn },
     #[error("the role lacks a right (REPLICATION)")]
     NotPermitted { source: ServerError },
     #[error("PostgreSQL refused the user or the password")]

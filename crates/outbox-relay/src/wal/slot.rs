@@ -43,6 +43,14 @@ impl SlotState {
     }
 }
 
+/// The end of the WAL that may be read.
+pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, WalError> {
+    let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+               ELSE pg_catalog.pg_current_wal_flush_lsn() END";
+    let lsn = session.query(sql, Doing::Query).await?.into_iter().flatten().flatten().next();
+    Ok(lsn.ok_or(WalError::Protocol("the end of the WAL"))?.parse()?)
+}
+
 /// A publication that is missing now will be missed at the first row.
 pub(super) async fn require_publication(session: &mut Session, publication: &Identifier) -> Result<(), WalError> {
     let name = publication.as_str();

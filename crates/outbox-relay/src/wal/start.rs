@@ -26,6 +26,8 @@ pub(crate) struct Opened {
     pub(crate) start: Lsn,
     /// The slot as it was once it was held.
     pub(crate) slot: SlotState,
+    /// The end of the WAL once the slot was held: nobody else has read further through it.
+    pub(crate) flushed: Lsn,
 }
 
 /// Takes the slot.
@@ -54,8 +56,9 @@ pub(crate) async fn open(options: &ConnectOptions, source: &Source, at: StartAt)
     // Until now another reader may have moved the slot.
     let mut session = Session::open(options, Purpose::Sql).await?;
     let slot = SlotState::read(&mut session, name).await?;
+    let flushed = slot::flushed(&mut session).await?;
     let start = requested.max(slot.confirmed);
-    Ok(Opened { origin, stream: stream.floor(slot.confirmed), start, slot })
+    Ok(Opened { origin, stream: stream.floor(slot.confirmed), start, slot, flushed })
 }
 
 impl Opened {

@@ -50,3 +50,25 @@ async fn a_dead_lettered_row_lets_the_others_go_on() {
     bench.kafka.controller_client().unwrap().delete_topic(&*dead, 10_000).await.unwrap();
     bench.remove_topic().await;
 }
+
+/// The stream of it begins where the slot is confirmed, which is before rows that are written already.
+#[tokio::test]
+async fn a_large_transaction_that_was_stopped_near_its_end_is_not_written_again() {
+    let mut bench = bench_with_small_topic().await;
+    bench.enqueue_each(10, 0..50).await;
+    let mut events: Vec<_> = (50..40_000).map(|number| numbered(10, number)).collect();
+    events.push(large(9_000));
+    bench.enqueue(&events).await;
+    assert!(bench.start().outcome().await.unwrap_err().is_poison());
+    let dead = bench.topic.replace(".order", ".dead");
+    bench.dead_letters = Some(dead.clone());
+    bench.create_topic(&dead).await;
+    let relay = bench.start();
+    bench.records_of(&dead, 1).await;
+    bench.confirmed().await;
+    let records = bench.records(40_000).await;
+    bench.check(&records, 40_000);
+    relay.stop().await;
+    bench.kafka.controller_client().unwrap().delete_topic(&*dead, 10_000).await.unwrap();
+    bench.remove_topic().await;
+}

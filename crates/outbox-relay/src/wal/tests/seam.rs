@@ -123,18 +123,40 @@ async fn function_and_stream_tell_the_same() {
 async fn a_transaction_that_the_server_cannot_keep_is_for_the_stream() {
     let fixture = Fixture::new().await;
     let role = fixture.database.name();
-    let sql =
-        format!("CREATE ROLE {role} SUPERUSER LOGIN PASSWORD 'sesame'; ALTER ROLE {role} SET temp_file_limit = '1MB'");
+    let sql = format!(
+        "CREATE ROLE {role} SUPERUSER LOGIN PASSWORD 'sesame'; ALTER ROLE {role} SET temp_file_limit = '1MB';
+                 ALTER ROLE {role} SET work_mem = '64kB'"
+    );
     fixture.client.batch_execute(&sql).await.unwrap();
     let options = ConnectOptions::new("127.0.0.1", fixture.port, role, role).password("sesame");
-    fixture.insert(0..30_000).await;
+    fixture.insert(0..8_000).await;
     let opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
     let mut catch_up = opened.catch_up(&options, &fixture.source).await.unwrap().unwrap();
     let error = within(30, catch_up.next()).await.unwrap_err();
     assert!(matches!(error, WalError::TransactionTooLarge { after } if after == opened.slot.confirmed), "{error:?}");
     opened.stream.close().await.unwrap();
     let mut opened = open(&options, &fixture.source, StartAt::Confirmed).await.unwrap();
-    assert_eq!(stream_rows(&mut opened.stream, &mut reader(), 30_000).await.len(), 30_002);
+    assert_eq!(stream_rows(&mut opened.stream, &mut reader(), 8_000).await.len(), 8_002);
     opened.stream.close().await.unwrap();
     fixture.client.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
+}
+
+/// It is noticed early: a little of its WAL is gone through in vain, not all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_transaction_is_for_the_stream() {
+    let fixture = Fixture::new().await;
+    fixture.insert_one_by_one(0..20).await;
+    fixture.insert(20..60_000).await;
+    let opened = fixture.open(StartAt::Now).await.unwrap();
+    let mut catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
+    let mut messages = 0;
+    let error = loop {
+        match within(30, catch_up.next()).await {
+            Ok(message) => messages += usize::from(message.is_some()),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(messages, 20 * 3 + 1, "begin, row and commit of each, and the table");
+    assert!(matches!(error, WalError::FewEnds { until } if until < opened.start), "{error:?}");
+    opened.stream.close().await.unwrap();
 }
