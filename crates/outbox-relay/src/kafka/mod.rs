@@ -37,7 +37,7 @@ pub(crate) use self::produce::ToProduce;
 pub(crate) use self::produced::Produced;
 #[cfg(test)]
 pub(crate) use self::produced::RejectedRecord;
-pub(crate) use self::record_batch::{BatchBuilder, BatchHeader, Compression, Producer, RecordView};
+pub(crate) use self::record_batch::{BatchBuilder, BatchHeader, Compression, Producer, RecordBody, RecordView};
 pub(crate) use self::sasl::{Mechanism, Sasl};
 pub(crate) use self::security::Security;
 pub(crate) use self::settings::Settings;

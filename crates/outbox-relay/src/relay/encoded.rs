@@ -1,15 +1,14 @@
 use bytes::Bytes;
 use outbox_core::Record;
 
+use crate::kafka::RecordBody;
 use crate::position::{HEADER, Origin, Position};
 
 /// A record on its way to its partition. It is sent the same each time, its timestamp included.
 #[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) timestamp: i64,
-    pub(super) key: Option<Bytes>,
-    pub(super) value: Option<Bytes>,
-    pub(super) headers: Vec<(String, Option<Bytes>)>,
+    pub(super) body: RecordBody,
 }
 
 impl Encoded {
@@ -18,26 +17,26 @@ impl Encoded {
         let now = || i64::try_from(time_since_1970().as_millis()).unwrap_or(i64::MAX);
         Self {
             timestamp: record.timestamp.unwrap_or_else(now),
-            key: record.key,
-            value: record.value,
-            headers: record.headers,
+            body: RecordBody::new(record.key.as_deref(), record.value.as_deref(), &record.headers),
         }
     }
 
     /// The record for another topic, without its position.
-    pub(super) fn into_record(mut self, topic: &str) -> Record {
-        self.headers.retain(|(name, _)| name != HEADER);
+    pub(super) fn into_record(self, topic: &str) -> Record {
         let mut record = Record::new(topic);
-        (record.key, record.value, record.headers) = (self.key, self.value, self.headers);
         record.timestamp = Some(self.timestamp);
+        let Ok(parts) = self.body.parts() else { return record };
+        let owned = |field: Option<&[u8]>| field.map(Bytes::copy_from_slice);
+        (record.key, record.value) = (owned(parts.key), owned(parts.value));
+        let headers = parts.headers.into_iter().filter(|(name, _)| *name != HEADER.as_bytes());
+        record.headers =
+            headers.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), owned(value))).collect();
         record
     }
 
     /// About what it takes in a batch and in memory.
     pub(super) fn size(&self) -> usize {
-        let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len) + 8;
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + bytes(value)).sum();
-        16 + bytes(&self.key) + bytes(&self.value) + headers
+        self.body.bytes().len() + 24
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) enum Ended {
 }
 
 /// What may be read ahead of the broker's acknowledgements, in bytes of records.
-const AHEAD: usize = 12 << 20;
+const AHEAD: usize = 4 << 20;
 /// How many messages are taken before the outcomes of requests are looked at.
 const BURST: usize = 4_096;
 /// How long the broker may take to acknowledge the rest at shutdown.
@@ -259,8 +259,7 @@ impl Hold {
             return Ok(());
         };
         for row in batch.rows {
-            let Encoded { timestamp, key, value, headers } = &row.record;
-            self.batches.append(*timestamp, key.as_deref(), value.as_deref(), headers);
+            self.batches.append(row.record.timestamp, &row.record.body);
         }
         let producer =
             kafka::Producer { id: batch.producer.id, epoch: batch.producer.epoch, sequence: batch.base_sequence };

@@ -1,6 +1,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Compression, HEADER_SIZE, Malformed, Producer, varint};
+use super::body::length;
+use super::{Compression, HEADER_SIZE, Malformed, Producer, RecordBody, varint};
 
 /// Builds batches, record by record; after each it begins the next one.
 ///
@@ -35,13 +36,7 @@ impl BatchBuilder {
     }
 
     /// Adds a record, after those that were added before. It returns what [`Self::size`] grew by.
-    pub(crate) fn append<N: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &mut self,
-        timestamp: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &[(N, Option<V>)],
-    ) -> usize {
+    pub(crate) fn append(&mut self, timestamp: i64, body: &RecordBody) -> usize {
         if self.count == 0 {
             self.buffer.reserve(self.capacity.max(HEADER_SIZE));
             self.buffer.put_bytes(0, HEADER_SIZE);
@@ -51,27 +46,16 @@ impl BatchBuilder {
         self.max_timestamp = self.max_timestamp.max(timestamp);
         let timestamp_delta = timestamp.wrapping_sub(self.first_timestamp);
         let offset_delta = i64::from(self.count);
-        let header_count = length(headers.len());
-
-        let mut body = 1 + varint::size(timestamp_delta) + varint::size(offset_delta) + sized(key) + sized(value);
-        body += varint::size(header_count);
-        for (name, value) in headers {
-            body += sized(Some(name.as_ref())) + sized(value.as_ref().map(AsRef::as_ref));
-        }
+        let body = body.bytes();
+        let size = 1 + varint::size(timestamp_delta) + varint::size(offset_delta) + body.len();
 
         let before = self.buffer.len();
-        self.buffer.reserve(varint::size(length(body)) + body);
-        varint::put(&mut self.buffer, length(body));
+        self.buffer.reserve(varint::size(length(size)) + size);
+        varint::put(&mut self.buffer, length(size));
         self.buffer.put_u8(0);
         varint::put(&mut self.buffer, timestamp_delta);
         varint::put(&mut self.buffer, offset_delta);
-        put(&mut self.buffer, key);
-        put(&mut self.buffer, value);
-        varint::put(&mut self.buffer, header_count);
-        for (name, value) in headers {
-            put(&mut self.buffer, Some(name.as_ref()));
-            put(&mut self.buffer, value.as_ref().map(AsRef::as_ref));
-        }
+        self.buffer.put_slice(body);
         self.count += 1;
         self.buffer.len() - before
     }
@@ -119,24 +103,5 @@ impl BatchBuilder {
         header.put_u32(crc);
         header.put_slice(&checked);
         Ok(Some(batch.freeze()))
-    }
-}
-
-fn length(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-/// The size of a field that may be null, with its length before it.
-fn sized(field: Option<&[u8]>) -> usize {
-    field.map_or(1, |bytes| varint::size(length(bytes.len())) + bytes.len())
-}
-
-fn put(buffer: &mut BytesMut, field: Option<&[u8]>) {
-    match field {
-        Some(bytes) => {
-            varint::put(buffer, length(bytes.len()));
-            buffer.put_slice(bytes);
-        }
-        None => varint::put(buffer, -1),
     }
 }

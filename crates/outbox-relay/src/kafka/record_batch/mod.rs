@@ -1,5 +1,6 @@
 //! Kafka's record batches (magic 2): building what is sent, reading what was fetched.
 
+mod body;
 mod builder;
 mod compression;
 mod header;
@@ -12,6 +13,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::body::RecordBody;
 pub(crate) use self::builder::BatchBuilder;
 pub(crate) use self::compression::Compression;
 pub(crate) use self::header::BatchHeader;

@@ -36,7 +36,10 @@ fn producer() -> impl Strategy<Value = Producer> {
 fn build(builder: &mut BatchBuilder, records: &[Sent], producer: Producer) -> Bytes {
     let mut size = 61;
     for record in records {
-        size += builder.append(record.timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers);
+        size += builder.append(
+            record.timestamp,
+            &RecordBody::new(record.key.as_deref(), record.value.as_deref(), &record.headers),
+        );
         assert_eq!(builder.size(), size);
     }
     assert_eq!(builder.count() as usize, records.len());
@@ -164,10 +167,25 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_body_tells_what_it_was_made_of(sent in record()) {
+        let body = RecordBody::new(sent.key.as_deref(), sent.value.as_deref(), &sent.headers);
+        let parts = body.parts().unwrap();
+        let headers = parts.headers.iter().map(|(name, value)| {
+            (String::from_utf8(name.to_vec()).unwrap(), value.map(<[u8]>::to_vec))
+        });
+        prop_assert_eq!(
+            (parts.key, parts.value, headers.collect::<Vec<_>>()),
+            (sent.key.as_deref(), sent.value.as_deref(), sent.headers.clone())
+        );
+    }
+}
+
 #[test]
 fn a_transactions_marker_is_told_and_has_no_records() {
     let mut builder = BatchBuilder::new(Compression::None, 100);
-    builder.append(5, Some(&[0, 0, 0, 1]), Some(&[0; 6]), &[] as &[(&str, Option<&[u8]>)]);
+    builder.append(5, &RecordBody::new(Some(&[0, 0, 0, 1]), Some(&[0; 6]), &[] as &[(&str, Option<&[u8]>)]));
     let mut bytes = builder.finish(Producer { id: 7, epoch: 0, sequence: -1 }).unwrap().unwrap().to_vec();
     bytes[22] |= 1 << 4 | 1 << 5;
     seal(&mut bytes);
@@ -181,7 +199,7 @@ fn a_transactions_marker_is_told_and_has_no_records() {
 fn the_brokers_own_time_goes_before_the_records() {
     let mut builder = BatchBuilder::new(Compression::None, 100);
     for timestamp in [5, 9, 7] {
-        builder.append(timestamp, None, None, &[] as &[(&str, Option<&[u8]>)]);
+        builder.append(timestamp, &RecordBody::new(None, None, &[] as &[(&str, Option<&[u8]>)]));
     }
     let mut bytes = builder.finish(Producer::NONE).unwrap().unwrap().to_vec();
     bytes[22] |= 1 << 3;
@@ -204,7 +222,7 @@ fn an_old_message_is_passed_over() {
 #[test]
 fn a_broken_checksum_ends_the_reading() {
     let mut builder = BatchBuilder::new(Compression::None, 100);
-    builder.append(5, None, None, &[] as &[(&str, Option<&[u8]>)]);
+    builder.append(5, &RecordBody::new(None, None, &[] as &[(&str, Option<&[u8]>)]));
     let mut bytes = builder.finish(Producer::NONE).unwrap().unwrap().to_vec();
     bytes.extend_from_within(..);
     bytes[40] ^= 1;

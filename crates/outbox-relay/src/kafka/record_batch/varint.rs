@@ -1,6 +1,6 @@
 //! Zigzag varints of at most 64 bits.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::Malformed;
 
@@ -15,7 +15,7 @@ pub(super) const fn size(value: i64) -> usize {
     bits.div_ceil(7)
 }
 
-pub(super) fn put(buffer: &mut BytesMut, value: i64) {
+pub(super) fn put(buffer: &mut impl BufMut, value: i64) {
     let mut rest = zigzag(value);
     while rest >= 0x80 {
         buffer.put_u8((rest & 0x7f) as u8 | 0x80);
@@ -48,6 +48,7 @@ pub(super) fn take(bytes: &mut &[u8]) -> Result<i64, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;

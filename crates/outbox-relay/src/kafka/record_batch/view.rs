@@ -59,7 +59,7 @@ fn take_header<'a>(bytes: &mut &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>),
     Ok((take(bytes)?.ok_or(Malformed("a header has no name"))?, take(bytes)?))
 }
 
-fn take<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
+pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     let length = varint::take(bytes)?;
     if length == -1 {
         return Ok(None);

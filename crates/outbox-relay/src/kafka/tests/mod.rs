@@ -140,7 +140,7 @@ fn now() -> i64 {
 fn batch<T: AsRef<[u8]>>(producer: Producer, values: &[T]) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None, 1000);
     for value in values {
-        builder.append(now(), None, Some(value.as_ref()), NO_HEADERS);
+        builder.append(now(), &RecordBody::new(None, Some(value.as_ref()), NO_HEADERS));
     }
     builder.finish(producer).unwrap().unwrap()
 }

@@ -23,7 +23,7 @@ async fn records_come_back_as_they_were_with_every_codec() {
         for compression in codecs {
             let mut builder = BatchBuilder::new(compression, 1000);
             for (timestamp, key, value, headers) in rows {
-                builder.append(timestamp, key, value, headers);
+                builder.append(timestamp, &RecordBody::new(key, value, headers));
             }
             let count = builder.count();
             let produced = scene.produce(builder.finish(next).unwrap().unwrap()).await;

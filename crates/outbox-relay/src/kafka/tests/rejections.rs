@@ -29,7 +29,7 @@ async fn a_timestamp_of_the_future_is_rejected_by_its_record() {
     Scene::play(1, &[("message.timestamp.after.max.ms", "1000")], |scene| async move {
         let mut builder = BatchBuilder::new(Compression::Lz4, 1000);
         for ahead in [0, 60_000, 0, 120_000] {
-            builder.append(now() + ahead, None, Some(b"value"), NO_HEADERS);
+            builder.append(now() + ahead, &RecordBody::new(None, Some(b"value"), NO_HEADERS));
         }
         let (error, records) = rejected(scene.produce(builder.finish(Producer::NONE).unwrap().unwrap()).await);
         assert_eq!(error.code(), Some(ErrorCode::INVALID_TIMESTAMP));
@@ -44,7 +44,7 @@ async fn a_compacted_topic_takes_no_record_without_a_key() {
     Scene::play(1, &[("cleanup.policy", "compact")], |scene| async move {
         let mut builder = BatchBuilder::new(Compression::None, 1000);
         for key in [Some(b"key".as_slice()), None] {
-            builder.append(now(), key, Some(b"value"), NO_HEADERS);
+            builder.append(now(), &RecordBody::new(key, Some(b"value"), NO_HEADERS));
         }
         let (error, records) = rejected(scene.produce(builder.finish(Producer::NONE).unwrap().unwrap()).await);
         assert_eq!(error.code(), Some(ErrorCode::INVALID_RECORD));

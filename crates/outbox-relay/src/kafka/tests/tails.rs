@@ -18,7 +18,7 @@ async fn fill(scene: &Scene) {
         let mut builder = BatchBuilder::new(Compression::None, 1000);
         for record in 0..10 {
             let headers = [("id", Some(format!("{}", number * 10 + record))), ("outbox.position", None)];
-            builder.append(now(), None, Some(&[b'x'; 40_000]), &headers);
+            builder.append(now(), &RecordBody::new(None, Some(&[b'x'; 40_000]), &headers));
         }
         appended(&scene.produce(builder.finish(Producer::NONE).unwrap().unwrap()).await);
     }
@@ -124,7 +124,7 @@ async fn the_brokers_own_timestamps_are_read() {
     Scene::play(1, &[("message.timestamp.type", "LogAppendTime")], |scene| async move {
         let begin = now();
         let mut builder = BatchBuilder::new(Compression::Lz4, 1000);
-        builder.append(5, None, Some(b"value"), NO_HEADERS);
+        builder.append(5, &RecordBody::new(None, Some(b"value"), NO_HEADERS));
         appended(&scene.produce(builder.finish(Producer::NONE).unwrap().unwrap()).await);
         let (_, batches, records) = scene.tail(TailStart::Offset(0), 1000).await;
         assert!(batches[0].is_log_append_time);
