@@ -28,7 +28,8 @@ use crate::{Outcome, chart, report};
 pub(crate) struct Setting {
     pub(crate) stack: Stack,
     pub(crate) relay: PathBuf,
-    pub(crate) output: PathBuf,
+    /// The directory of what the runs leave: configurations and logs.
+    pub(crate) runs: PathBuf,
     pub(crate) partitions: i32,
 }
 
@@ -45,14 +46,12 @@ const BUSY: Rate = Rate { rows_per_second: 5_000, writers: 8 };
 
 /// Measures, and writes `relay.json` and `relay.svg`. What fails does not keep the rest from being measured.
 pub(crate) async fn run(options: Options) -> Outcome<()> {
-    std::fs::create_dir_all(&options.output)
-        .map_err(|error| format!("cannot create {}: {error}; choose another --output", options.output.display()))?;
-    let setting = Setting {
-        stack: Stack::connect()?,
-        relay: options.relay()?,
-        output: options.output.clone(),
-        partitions: options.partitions,
-    };
+    let runs = options.output.join("runs");
+    // What the relays of the last time have logged.
+    let _ = std::fs::remove_dir_all(&runs);
+    std::fs::create_dir_all(&runs)
+        .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
+    let setting = Setting { stack: Stack::connect()?, relay: options.relay()?, runs, partitions: options.partitions };
     let mut results = Results::new(Machine::of(&setting.stack).await?, &options);
     let kinds: &[Kind] = if options.without_debezium { &[Kind::Relay] } else { &[Kind::Debezium, Kind::Relay] };
     if options.has(Part::Drain) {

@@ -25,9 +25,9 @@ pub(crate) struct Native {
 
 impl Native {
     pub(crate) fn start(setting: &Setting, site: &Site) -> Outcome<Self> {
-        let connector = setting.output.join(format!("{}.json", site.name()));
+        let connector = setting.runs.join(format!("{}.json", site.name()));
         fs::write(&connector, site.config().to_json())?;
-        let log = setting.output.join(format!("{}.log", site.name()));
+        let log = setting.runs.join(format!("{}.log", site.name()));
         File::create(&log)?;
         let arguments = [
             "--connector".to_owned(),
