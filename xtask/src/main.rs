@@ -1,7 +1,9 @@
 //! The workspace's tasks; `cargo xtask help` lists them.
 
+mod bench;
 mod child;
 mod demo;
+mod program;
 mod servers;
 mod test;
 
@@ -32,6 +34,9 @@ enum Task {
     Test(test::TestTask),
     /// Show the example at work: an order, its event through Debezium and Kafka, its receipt
     Demo(demo::DemoTask),
+    /// Measure on servers of their own, which are stopped afterwards
+    #[command(subcommand)]
+    Bench(bench::BenchTask),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +65,7 @@ fn run(arguments: Arguments) -> Outcome {
         Task::Stack(task) => task.run(&interrupt),
         Task::Test(task) => task.run(&interrupt),
         Task::Demo(task) => task.run(&interrupt),
+        Task::Bench(task) => task.run(&interrupt),
     }
 }
 

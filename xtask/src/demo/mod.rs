@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use xtask::stack::{Interrupt, Stack, StackOptions};
 
 use self::service::OrderService;
-use crate::{Outcome, report};
+use crate::{Outcome, program, report};
 
 const ARRIVAL: Duration = Duration::from_secs(60);
 
@@ -27,7 +27,7 @@ impl DemoTask {
         let options = StackOptions::development().interrupt(interrupt.clone()).report(report);
         report("bringing up PostgreSQL, Kafka and Kafka Connect");
         let stack = Stack::up(&options)?;
-        let program = setup::build()?;
+        let program = program::build(setup::PACKAGE, &[])?;
         interrupt.check()?;
         setup::create_tables(&stack, &program)?;
         setup::create_connector_role(&stack)?;

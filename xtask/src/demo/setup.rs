@@ -1,7 +1,6 @@
 //! What must exist before the example can run.
 
 use std::error::Error;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,25 +19,6 @@ const CONNECTOR_PASSWORD: &str = "outbox_connector";
 const START: Duration = Duration::from_secs(60);
 
 type Done = Result<(), Box<dyn Error + Send + Sync>>;
-
-/// Builds the example and tells where its program is.
-pub(crate) fn build() -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
-    report(&format!("building {PACKAGE}"));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let output = Command::new(cargo)
-        .args(["build", "--package", PACKAGE])
-        .arg("--message-format=json-render-diagnostics")
-        .current_dir(workspace())
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err(format!("{PACKAGE} does not build").into());
-    }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(program)
-        .ok_or_else(|| format!("cargo did not tell where the program of {PACKAGE} is").into())
-}
 
 /// Runs the example's own `setup`: tables, publication and slot.
 pub(crate) fn create_tables(stack: &Stack, program: &Path) -> Done {
@@ -82,14 +62,6 @@ pub(crate) fn create_connector(stack: &Stack) -> Done {
     Ok(())
 }
 
-/// The program that a line of cargo's messages names, if it is the example's.
-fn program(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    let is_ours = message.pointer("/target/name")?.as_str()? == PACKAGE;
-    let program = message.get("executable")?.as_str()?;
-    is_ours.then(|| PathBuf::from(program))
-}
-
 fn run(command: &mut Command, what: &str) -> Done {
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {what}: {error}"))?;
     if output.status.success() {
@@ -102,19 +74,4 @@ fn run(command: &mut Command, what: &str) -> Done {
         String::from_utf8_lossy(&output.stderr)
     )
     .into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_is_read_from_cargos_messages() {
-        let ours = r#"{"reason":"compiler-artifact","target":{"name":"order-service"},
-                       "executable":"/t/order-service"}"#;
-        assert_eq!(program(ours), Some(PathBuf::from("/t/order-service")));
-        let library = r#"{"target":{"name":"serde"},"executable":null}"#;
-        assert_eq!(program(library), None);
-        assert_eq!(program("{\"reason\":\"build-finished\"}"), None);
-    }
 }

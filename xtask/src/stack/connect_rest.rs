@@ -38,6 +38,11 @@ impl ConnectRest {
         self.accepted("look at", name, || self.http.get(&path))
     }
 
+    /// What the worker answers to a GET, such as `/` for its version.
+    pub fn get(&self, path: &str) -> Result<Value, StackError> {
+        self.accepted("get", path, || self.http.get(path))
+    }
+
     /// Waits until the connector and all of its tasks are running, at least one.
     ///
     /// A failed connector or task is an error at once, which holds its stack trace. If an

@@ -36,6 +36,11 @@ impl StackOptions {
         Self::at("stack-test", Ports { postgres: 0, kafka: 0, controller: 0, connect: 0 })
     }
 
+    /// A stack of its own for one measurement: in `target/stack-bench`, on whatever ports are free.
+    pub fn bench() -> Self {
+        Self::at("stack-bench", Ports { postgres: 0, kafka: 0, controller: 0, connect: 0 })
+    }
+
     fn at(name: &str, ports: Ports) -> Self {
         Self {
             paths: Paths::new(name),

@@ -1,0 +1,178 @@
+//! What was found in a topic, held against what was written.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::rows;
+
+/// A number beyond this is none that was written, and the ledger must not grow to hold it.
+const BOUND: u64 = 1 << 28;
+
+/// The records of a topic, in the order in which they were read.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    seen: Vec<bool>,
+    /// The highest number of each aggregate so far.
+    last: HashMap<u64, u64>,
+    distinct: u64,
+    doubled: Count,
+    swapped: Count,
+    foreign: u64,
+}
+
+/// How often something was found, and the first number that it was found at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Count {
+    pub(crate) count: u64,
+    pub(crate) first: Option<u64>,
+}
+
+/// What is wrong with the records of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) lost: Count,
+    pub(crate) doubled: Count,
+    /// Records that came after a later one of the same aggregate.
+    pub(crate) swapped: Count,
+    /// Records that nobody wrote: another key, or a value that is none of ours.
+    pub(crate) foreign: u64,
+}
+
+impl Ledger {
+    /// Takes down a record; its number, if it is one that was not there before.
+    pub(crate) fn enter(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<u64> {
+        let number = value.and_then(rows::number).filter(|number| *number < BOUND);
+        let Some(number) = number.filter(|number| key == Some(rows::key(*number).as_bytes())) else {
+            self.foreign += 1;
+            return None;
+        };
+        let at = usize::try_from(number).ok()?;
+        if self.seen.len() <= at {
+            self.seen.resize(at + 1, false);
+        }
+        let seen = self.seen.get_mut(at)?;
+        if std::mem::replace(seen, true) {
+            self.doubled.add(number);
+            return None;
+        }
+        self.distinct += 1;
+        let last = self.last.entry(number % rows::AGGREGATES).or_insert(number);
+        if *last > number {
+            self.swapped.add(number);
+        }
+        *last = number.max(*last);
+        Some(number)
+    }
+
+    /// How many different numbers were found.
+    pub(crate) fn distinct(&self) -> u64 {
+        self.distinct
+    }
+
+    /// Holds it against the numbers that were written.
+    pub(crate) fn verdict(&self, written: impl IntoIterator<Item = u64>) -> Verdict {
+        let mut lost = Count::default();
+        let mut found = 0;
+        for number in written {
+            let at = usize::try_from(number).unwrap_or(usize::MAX);
+            match self.seen.get(at) {
+                Some(true) => found += 1,
+                _ => lost.add(number),
+            }
+        }
+        Verdict {
+            lost,
+            doubled: self.doubled,
+            swapped: self.swapped,
+            foreign: self.foreign + self.distinct.saturating_sub(found),
+        }
+    }
+}
+
+impl Count {
+    fn add(&mut self, number: u64) {
+        self.count += 1;
+        self.first.get_or_insert(number);
+    }
+}
+
+impl Verdict {
+    /// Everything once and in order.
+    pub(crate) fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for (count, what) in [(self.lost, "lost"), (self.doubled, "doubled"), (self.swapped, "out of order")] {
+            if let Some(first) = count.first {
+                write!(f, "{between}{} {what}, the first with number {first}", count.count)?;
+                between = "; ";
+            }
+        }
+        if self.foreign > 0 {
+            write!(f, "{between}{} that nobody wrote", self.foreign)?;
+        } else if between.is_empty() {
+            f.write_str("everything once and in order")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(numbers: &[u64]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for number in numbers {
+            let value = format!(r#"{{"n":{number},"note":"…"}}"#);
+            ledger.enter(Some(rows::key(*number).as_bytes()), Some(value.as_bytes()));
+        }
+        ledger
+    }
+
+    fn once(first: u64) -> Count {
+        Count { count: 1, first: Some(first) }
+    }
+
+    #[test]
+    fn everything_once_and_in_order_is_clean() {
+        let verdict = ledger(&[1, 0, 2, 1_000, 1_001]).verdict([0, 1, 2, 1_000, 1_001]);
+        assert!(verdict.is_clean(), "{verdict}");
+        assert_eq!(verdict.to_string(), "everything once and in order");
+    }
+
+    #[test]
+    fn a_lost_row_is_found() {
+        let verdict = ledger(&[0, 1, 3]).verdict(0..5);
+        assert_eq!(verdict, Verdict { lost: Count { count: 2, first: Some(2) }, ..Verdict::default() });
+        assert_eq!(verdict.to_string(), "2 lost, the first with number 2");
+    }
+
+    #[test]
+    fn a_doubled_row_is_found_and_is_no_disorder() {
+        let verdict = ledger(&[0, 1_000, 0, 1]).verdict([0, 1, 1_000]);
+        assert_eq!(verdict, Verdict { doubled: once(0), ..Verdict::default() });
+    }
+
+    #[test]
+    fn two_rows_of_one_aggregate_in_the_wrong_order_are_found() {
+        let verdict = ledger(&[2_000, 1, 1_000, 3_000]).verdict([1, 1_000, 2_000, 3_000]);
+        assert_eq!(verdict, Verdict { swapped: once(1_000), ..Verdict::default() });
+    }
+
+    #[test]
+    fn what_nobody_wrote_is_found() {
+        let mut ledger = ledger(&[0, 9]);
+        assert_eq!(ledger.enter(Some(b"agg-2"), Some(br#"{"n":1}"#)), None);
+        assert_eq!(ledger.enter(Some(b"agg-1"), Some(b"nonsense")), None);
+        assert_eq!(ledger.enter(None, None), None);
+        assert_eq!(ledger.enter(Some(b"agg-615"), Some(br#"{"n":18446744073709551615}"#)), None);
+        assert_eq!(ledger.verdict([0]), Verdict { foreign: 5, ..Verdict::default() });
+    }
+}

@@ -1,0 +1,72 @@
+//! Measures the workspace's programs beside what they can take the place of; `cargo xtask bench` runs it.
+
+mod chart;
+mod ledger;
+mod load;
+mod machine;
+mod percentile;
+mod process;
+mod relay;
+mod rows;
+mod site;
+mod tail;
+mod topic;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+type Failure = Box<dyn Error + Send + Sync>;
+type Outcome<T> = Result<T, Failure>;
+
+#[derive(Debug, Parser)]
+#[command(name = "outbox-bench", about)]
+struct Arguments {
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subject {
+    /// The relay beside Debezium on Kafka Connect, on the servers that OUTBOX_STACK names
+    Relay(relay::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", with_causes(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Outcome<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let Subject::Relay(options) = arguments.subject;
+    // What is dropped ends its processes and removes its database.
+    tokio::select! {
+        outcome = Box::pin(relay::run(options)) => outcome,
+        _ = interrupt.recv() => Err("interrupted".into()),
+        _ = terminate.recv() => Err("interrupted".into()),
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  caused by: {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// How a run tells of its progress.
+fn report(line: &str) {
+    eprintln!("bench: {line}");
+}

@@ -1,0 +1,121 @@
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::Setting;
+use super::engine::{Engine, Kind};
+use super::limit::{self, Peek};
+use crate::process::{CpuSeconds, peak_resident_mb, resident_mb};
+use crate::site::{Shape, Site};
+use crate::{Outcome, report};
+
+const POLL: Duration = Duration::from_millis(5);
+/// How long the topic may stay as it is before the engine is looked at, and before it is given up.
+const LOOK: Duration = Duration::from_secs(10);
+const GIVE_UP: Duration = Duration::from_secs(120);
+
+/// A backlog that an engine has read to its end, checked.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Drain {
+    pub(crate) engine: Kind,
+    pub(crate) shape: Shape,
+    pub(crate) rows: u64,
+    pub(crate) seconds: f64,
+    pub(crate) rows_per_second: f64,
+    pub(crate) first_record_seconds: f64,
+    pub(crate) rows_per_second_from_first_record: f64,
+    pub(crate) cpu_seconds: CpuSeconds,
+    pub(crate) peak_resident_mb: Option<f64>,
+    pub(crate) resident_mb: Option<f64>,
+    pub(crate) bytes_per_row: Option<f64>,
+}
+
+/// What is measured beside a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    Nothing,
+    Limit,
+}
+
+/// Lets an engine drain a backlog that is there before its start.
+pub(crate) async fn run(
+    setting: &Setting,
+    kind: Kind,
+    shape: Shape,
+    rows: u64,
+    beside: Beside,
+) -> Outcome<(Drain, Option<Peek>)> {
+    let site = Site::create(&setting.stack, setting.partitions).await?;
+    report(&format!("drain by {kind}: writing {rows} rows, {shape}"));
+    site.fill(shape, rows).await?;
+    let peek = match beside {
+        Beside::Nothing => None,
+        Beside::Limit => {
+            let peek = limit::peek(&site, shape, rows).await?;
+            report(&format!("  limit: one peek gives {:.0} rows/s", peek.rows_per_second));
+            Some(peek)
+        }
+    };
+    let bytes_per_row = site.bytes_per_row().await?;
+    let running = match kind {
+        Kind::Relay => None,
+        Kind::Debezium => setting.worker()?,
+    };
+    let before = CpuSeconds::now(&setting.stack, running)?;
+    let (mut engine, told) = Engine::start(kind, setting, &site)?;
+    let reached = await_end(&site, &mut engine, rows).await?;
+    let pid = engine.pid()?;
+    let cpu_seconds = CpuSeconds::now(&setting.stack, pid)?.since(before);
+    let (seconds, first) = ((reached.last - told).as_secs_f64(), reached.first - told);
+    let drain = Drain {
+        engine: kind,
+        shape,
+        rows,
+        seconds,
+        rows_per_second: rows as f64 / seconds,
+        first_record_seconds: first.as_secs_f64(),
+        rows_per_second_from_first_record: rows.saturating_sub(reached.at_first) as f64
+            / (reached.last - reached.first).as_secs_f64().max(POLL.as_secs_f64()),
+        cpu_seconds,
+        peak_resident_mb: pid.and_then(peak_resident_mb),
+        resident_mb: pid.and_then(resident_mb),
+        bytes_per_row,
+    };
+    engine.stop()?;
+    let verdict = site.topic.read().await?.verdict(0..rows);
+    site.remove().await?;
+    if !verdict.is_clean() {
+        return Err(format!("the drain by {kind} of {rows} rows, {shape}, has no figure: {verdict}").into());
+    }
+    report(&format!("  {kind}: {:.1} s, {:.0} rows/s, {verdict}", drain.seconds, drain.rows_per_second));
+    Ok((drain, peek))
+}
+
+struct Reached {
+    first: Instant,
+    at_first: u64,
+    last: Instant,
+}
+
+async fn await_end(site: &Site, engine: &mut Engine, rows: u64) -> Outcome<Reached> {
+    let mut first = None;
+    let (mut before, mut changed, mut looked) = (0, Instant::now(), Instant::now());
+    loop {
+        let end = site.topic.end().await?;
+        let now = Instant::now();
+        if end > before {
+            (before, changed) = (end, now);
+            let (first, at_first) = *first.get_or_insert((now, end));
+            if end >= rows {
+                return Ok(Reached { first, at_first, last: now });
+            }
+        } else if now - changed > GIVE_UP {
+            let seconds = GIVE_UP.as_secs();
+            return Err(format!("{end} of {rows} rows are in the topic, and no more came for {seconds} s").into());
+        } else if now - changed > LOOK && now - looked > LOOK {
+            engine.check()?;
+            looked = now;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

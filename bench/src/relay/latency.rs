@@ -1,0 +1,80 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Setting;
+use super::engine::{Engine, Kind};
+use crate::load::{Load, Rate};
+use crate::percentile::percentile;
+use crate::site::{Shape, Site};
+use crate::tail::Tail;
+use crate::{Outcome, report};
+
+/// Rows that tell that the engine is at work.
+const PRIMERS: u64 = 10;
+const START: Duration = Duration::from_secs(120);
+/// How long rows may be on their way after the last one was written.
+const ARRIVAL: Duration = Duration::from_secs(120);
+const WARM_UP: u32 = 2;
+
+/// Times from the return of COMMIT in the writer until a waiting reader has the record in its hands, checked.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) engine: Kind,
+    pub(crate) wanted_rows_per_second: u32,
+    /// What the writers reached.
+    pub(crate) rows_per_second: f64,
+    pub(crate) rows: u64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+}
+
+pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32) -> Outcome<Latency> {
+    let Rate { rows_per_second, .. } = rate;
+    report(&format!("latency of {kind} at {rows_per_second} rows/s"));
+    let site = Site::create(&setting.stack, setting.partitions).await?;
+    let mut tail = Tail::start(&site.topic).await?;
+    site.fill(Shape::Transactions(1), PRIMERS).await?;
+    let (mut engine, _) = Engine::start(kind, setting, &site)?;
+    let primed = tail.wait(START, "the first records came", |received| received.ledger.distinct() == PRIMERS).await;
+    engine.judged(primed)?;
+
+    let measured = PRIMERS + u64::from(rows_per_second * WARM_UP);
+    let end = measured + u64::from(rows_per_second * seconds);
+    let commits = Load::start(&site, rate, PRIMERS..end).await?.finish().await?;
+    let complete = tail.wait(ARRIVAL, "all records came", |received| received.ledger.distinct() >= end).await;
+    engine.judged(complete)?;
+    engine.stop()?;
+    let received = tail.finish();
+    let verdict = received.ledger.verdict(0..end);
+    site.remove().await?;
+    if !verdict.is_clean() {
+        return Err(format!("the latency of {kind} at {rows_per_second} rows/s has no figure: {verdict}").into());
+    }
+
+    let arrivals: HashMap<_, _> = received.arrivals.into_iter().collect();
+    let mut times = Vec::new();
+    let (mut first, mut last) = (None, None);
+    for (number, committed) in commits.into_iter().filter(|(number, _)| *number >= measured) {
+        let Some(arrived) = arrivals.get(&number) else { continue };
+        // A record may be readable before COMMIT has returned.
+        times.push(arrived.saturating_duration_since(committed).as_secs_f64() * 1_000.0);
+        first = Some(first.map_or(committed, |first| committed.min(first)));
+        last = last.max(Some(committed));
+    }
+    let span = first.zip(last).map_or(0.0, |(first, last)| (last - first).as_secs_f64());
+    let of = |percent| percentile(&times, percent).ok_or("no row was measured");
+    let latency = Latency {
+        engine: kind,
+        wanted_rows_per_second: rows_per_second,
+        rows_per_second: (times.len() as f64 - 1.0) / span,
+        rows: times.len() as u64,
+        p50_ms: of(50.0)?,
+        p99_ms: of(99.0)?,
+        max_ms: of(100.0)?,
+    };
+    report(&format!("  {kind}: p50 {:.1} ms, p99 {:.1} ms, {verdict}", latency.p50_ms, latency.p99_ms));
+    Ok(latency)
+}

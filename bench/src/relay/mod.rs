@@ -1,0 +1,107 @@
+//! The relay and Debezium in turn, on the same servers, with the same rows.
+
+mod drain;
+mod engine;
+mod latency;
+mod limit;
+mod options;
+mod restart;
+mod results;
+mod summary;
+
+use std::path::PathBuf;
+
+use xtask::stack::{Service, Stack};
+
+use self::drain::Beside;
+use self::engine::Kind;
+pub(crate) use self::options::Options;
+use self::options::Part;
+use self::results::Results;
+use crate::load::Rate;
+use crate::machine::Machine;
+use crate::site::Shape;
+use crate::{Outcome, chart, report};
+
+/// What all runs have in common.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) stack: Stack,
+    pub(crate) relay: PathBuf,
+    /// The directory of what the runs leave: configurations and logs.
+    pub(crate) runs: PathBuf,
+    pub(crate) partitions: i32,
+}
+
+impl Setting {
+    /// The process of the worker that Debezium runs in.
+    fn worker(&self) -> Outcome<Option<u32>> {
+        Ok(self.stack.pid(Service::Connect)?)
+    }
+}
+
+const SHAPES: [Shape; 2] = [Shape::OneTransaction, Shape::Transactions(1)];
+const CALM: Rate = Rate { rows_per_second: 200, writers: 1 };
+const BUSY: Rate = Rate { rows_per_second: 5_000, writers: 8 };
+
+/// Measures, and writes `relay.json` and `relay.svg`. What fails does not keep the rest from being measured.
+pub(crate) async fn run(options: Options) -> Outcome<()> {
+    let runs = options.output.join("runs");
+    // What the relays of the last time have logged.
+    let _ = std::fs::remove_dir_all(&runs);
+    std::fs::create_dir_all(&runs)
+        .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
+    let setting = Setting { stack: Stack::connect()?, relay: options.relay()?, runs, partitions: options.partitions };
+    let mut results = Results::new(Machine::of(&setting.stack).await?, &options);
+    let kinds: &[Kind] = if options.without_debezium { &[Kind::Relay] } else { &[Kind::Debezium, Kind::Relay] };
+    if options.has(Part::Drain) {
+        drains(&setting, &options, kinds, &mut results).await;
+    }
+    if options.has(Part::Latency) {
+        for kind in kinds {
+            results.latency(latency::run(&setting, *kind, CALM, options.seconds).await);
+        }
+        results.latency(latency::run(&setting, Kind::Relay, BUSY, options.seconds).await);
+    }
+    if options.has(Part::Memory) {
+        memory(&setting, &options, &mut results).await;
+    }
+    if options.has(Part::Restart) {
+        for kind in kinds {
+            results.restart(restart::run(&setting, *kind).await);
+        }
+    }
+
+    let summary = summary::of(&results);
+    let (json, svg) = (options.output.join("relay.json"), options.output.join("relay.svg"));
+    std::fs::write(&json, format!("{summary:#}\n"))?;
+    std::fs::write(&svg, chart::svg("The relay beside Debezium", &summary::charts(&results)))?;
+    println!("{}", summary::table(&results));
+    report(&format!("the results are in {} and {}", json.display(), svg.display()));
+    results.outcome()
+}
+
+async fn drains(setting: &Setting, options: &Options, kinds: &[Kind], results: &mut Results) {
+    for shape in SHAPES {
+        for round in 1..=options.rounds {
+            for kind in kinds {
+                report(&format!("round {round} of {}", options.rounds));
+                results.drain(drain::run(setting, *kind, shape, options.rows, Beside::Limit).await);
+            }
+        }
+    }
+}
+
+async fn memory(setting: &Setting, options: &Options, results: &mut Results) {
+    let factors: &[u64] = if options.ten_million { &[1, 10] } else { &[1] };
+    for factor in factors {
+        for shape in [Shape::OneTransaction, Shape::Transactions(10)] {
+            let rows = options.memory_rows * factor;
+            results.memory(drain::run(setting, Kind::Relay, shape, rows, Beside::Nothing).await);
+        }
+    }
+    if !options.without_debezium && !options.has(Part::Drain) {
+        let shape = Shape::OneTransaction;
+        results.memory(drain::run(setting, Kind::Debezium, shape, options.rows, Beside::Nothing).await);
+    }
+}

@@ -1,0 +1,83 @@
+use serde::Serialize;
+
+use super::drain::Drain;
+use super::latency::Latency;
+use super::limit::Peek;
+use super::options::Options;
+use super::restart::Restart;
+use crate::machine::Machine;
+use crate::{Failure, Outcome, report, with_causes};
+
+/// The figures of each run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) rows: u64,
+    pub(crate) partitions: i32,
+    pub(crate) drains: Vec<Drain>,
+    pub(crate) limits: Vec<Peek>,
+    pub(crate) latencies: Vec<Latency>,
+    pub(crate) memory: Vec<Drain>,
+    pub(crate) restarts: Vec<Restart>,
+    /// Runs that have no figure, and why.
+    pub(crate) failed: Vec<String>,
+}
+
+impl Results {
+    pub(crate) fn new(machine: Machine, options: &Options) -> Self {
+        Self {
+            machine,
+            rows: options.rows,
+            partitions: options.partitions,
+            drains: Vec::new(),
+            limits: Vec::new(),
+            latencies: Vec::new(),
+            memory: Vec::new(),
+            restarts: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    pub(crate) fn drain(&mut self, outcome: Outcome<(Drain, Option<Peek>)>) {
+        if let Some((drain, peek)) = self.taken(outcome) {
+            self.drains.push(drain);
+            self.limits.extend(peek);
+        }
+    }
+
+    pub(crate) fn latency(&mut self, outcome: Outcome<Latency>) {
+        let latency = self.taken(outcome);
+        self.latencies.extend(latency);
+    }
+
+    pub(crate) fn memory(&mut self, outcome: Outcome<(Drain, Option<Peek>)>) {
+        let drain = self.taken(outcome);
+        self.memory.extend(drain.map(|(drain, _)| drain));
+    }
+
+    pub(crate) fn restart(&mut self, outcome: Outcome<Restart>) {
+        let Some(restart) = self.taken(outcome) else { return };
+        if restart.lost > 0 {
+            self.failed.push(format!("the restart of {} has lost {} rows", restart.engine, restart.lost));
+        }
+        self.restarts.push(restart);
+    }
+
+    /// An error if a run has no figure.
+    pub(crate) fn outcome(&self) -> Outcome<()> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{} runs failed:\n{}", self.failed.len(), self.failed.join("\n")).into())
+    }
+
+    fn taken<T>(&mut self, outcome: Outcome<T>) -> Option<T> {
+        outcome
+            .map_err(|error: Failure| {
+                let text = with_causes(&*error);
+                report(&format!("  failed: {text}"));
+                self.failed.push(text);
+            })
+            .ok()
+    }
+}

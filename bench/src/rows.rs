@@ -1,0 +1,64 @@
+//! The rows that are written: numbered, so that each can be found again.
+
+/// How many aggregates the rows are of, in turn.
+pub(crate) const AGGREGATES: u64 = 1_000;
+
+/// The last part of the topic's name, by which the router tells topics apart.
+pub(crate) const AGGREGATE_TYPE: &str = "order";
+
+/// The key of a number's record.
+pub(crate) fn key(number: u64) -> String {
+    format!("agg-{}", number % AGGREGATES)
+}
+
+/// The number in a record's value.
+pub(crate) fn number(value: &[u8]) -> Option<u64> {
+    let digits = value.strip_prefix(br#"{"n":"#)?.split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Inserts the rows of the numbers that `source` yields as `n`.
+pub(crate) fn insert(table: &str, source: &str) -> String {
+    format!(
+        "INSERT INTO {table} (id, aggregate_type, aggregate_id, event_type, payload)
+         SELECT gen_random_uuid(), '{AGGREGATE_TYPE}', 'agg-' || n % {AGGREGATES}, 'OrderPlaced', bench_payload(n)
+         FROM {source}"
+    )
+}
+
+/// `bench_payload(n)`, some 180 bytes, and `bench_fill(first, past, rows_per_transaction)`.
+pub(crate) fn functions(table: &str) -> String {
+    let insert = insert(table, "(SELECT number AS n) AS numbers");
+    format!(
+        r#"CREATE FUNCTION bench_payload(n bigint) RETURNS json LANGUAGE sql AS $$
+            SELECT format(
+                '{{"n":%s,"customer":"%s","items":[{{"sku":"%s","quantity":%s,"price":"19.90"}}],"note":"%s"}}',
+                n, md5(n::text), left(md5((n + 1)::text), 12), n % 7 + 1, 'leave it at the door with the green frame'
+            )::json
+        $$;
+        CREATE PROCEDURE bench_fill(first bigint, past bigint, rows_per_transaction bigint) LANGUAGE plpgsql AS $$
+        BEGIN
+            FOR number IN first .. past - 1 LOOP
+                {insert};
+                IF (number + 1 - first) % rows_per_transaction = 0 THEN
+                    COMMIT;
+                END IF;
+            END LOOP;
+            COMMIT;
+        END
+        $$;"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_found_in_what_was_written() {
+        assert_eq!(number(br#"{"n":1234567,"customer":"x"}"#), Some(1_234_567));
+        assert_eq!(number(br#"{"n":"7"}"#), None);
+        assert_eq!(number(br#"{"m":7}"#), None);
+        assert_eq!(key(12_017), "agg-17");
+    }
+}

@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
+use rskafka::client::{Client, ClientBuilder};
+use tokio::time::timeout;
+
+use crate::Outcome;
+use crate::ledger::Ledger;
+
+/// The client has no deadline of its own.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A topic of one run's own.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    name: String,
+    partitions: i32,
+    client: Client,
+    /// For questions about the end alone.
+    ends: Vec<PartitionClient>,
+}
+
+impl Topic {
+    /// Creates it, and waits until it is served.
+    pub(crate) async fn create(brokers: &str, name: String, partitions: i32) -> Outcome<Self> {
+        let client = within("connect", ClientBuilder::new(vec![brokers.to_owned()]).build()).await?;
+        within("create a topic", client.controller_client()?.create_topic(&name, partitions, 1, 10_000)).await?;
+        let mut topic = Self { name, partitions, client, ends: Vec::new() };
+        topic.ends = topic.open().await?;
+        topic.end().await?;
+        Ok(topic)
+    }
+
+    /// How many records are in it.
+    pub(crate) async fn end(&self) -> Outcome<u64> {
+        let mut sum = 0;
+        for partition in &self.ends {
+            let end = within("ask for a topic's end", partition.get_offset(OffsetAt::Latest)).await?;
+            sum += u64::try_from(end)?;
+        }
+        Ok(sum)
+    }
+
+    /// Reads all of it.
+    pub(crate) async fn read(&self) -> Outcome<Ledger> {
+        let mut ledger = Ledger::default();
+        for partition in self.open().await? {
+            let end = within("ask for a topic's end", partition.get_offset(OffsetAt::Latest)).await?;
+            let mut next = 0;
+            while next < end {
+                let fetched = partition.fetch_records(next, 1..8_000_000, 1_000);
+                let (records, _) = within("read a topic", fetched).await?;
+                let from = next;
+                for found in records.into_iter().filter(|found| found.offset >= from) {
+                    next = found.offset + 1;
+                    ledger.enter(found.record.key.as_deref(), found.record.value.as_deref());
+                }
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// Connections of their own to all partitions: a request that waits would hold up the others.
+    pub(crate) async fn open(&self) -> Outcome<Vec<PartitionClient>> {
+        let mut partitions = Vec::new();
+        for partition in 0..self.partitions {
+            let opened = self.client.partition_client(&self.name, partition, UnknownTopicHandling::Retry);
+            partitions.push(within("open a partition", opened).await?);
+        }
+        Ok(partitions)
+    }
+
+    /// Removes it, and what else bears the name of the run.
+    pub(crate) async fn remove(self, run: &str) -> Outcome<()> {
+        let topics = within("list the topics", self.client.list_topics()).await?;
+        let controller = self.client.controller_client()?;
+        for topic in topics.into_iter().filter(|topic| topic.name.split('.').any(|part| part == run)) {
+            within("remove a topic", controller.delete_topic(topic.name, 10_000)).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn within<T>(
+    what: &str,
+    request: impl Future<Output = rskafka::client::error::Result<T>>,
+) -> Outcome<T> {
+    match timeout(PATIENCE, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(format!("cannot {what} on Kafka: {error}").into()),
+        Err(_) => Err(format!("cannot {what}: Kafka does not answer within {} s", PATIENCE.as_secs()).into()),
+    }
+}
