@@ -1,27 +1,27 @@
-use bytes::Bytes;
+use std::borrow::Cow;
 
-use super::Record;
-use super::column_text::{header, push_column};
+use super::column_text::{push_column, text_bytes};
 use super::connect_schema::Schema;
 use super::instant;
 use super::json_value::{Unexpandable, wrapped};
+use super::{Record, RecordRef};
 use crate::connector::{EmptyPayload, KeyConverter, ValueConverter};
 use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
 
 /// The record of a row at which Debezium may have failed; see [`Pipeline::encode_lossless`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Encoded {
+pub enum Encoded<'a> {
     /// The very record that Debezium makes.
-    Same(Record),
+    Same(RecordRef<'a>),
     /// A record whose payload is the JSON as it was stored, and why Debezium makes none.
-    Lossless(Record, Error),
+    Lossless(RecordRef<'a>, Error),
 }
 
-impl Encoded {
+impl<'a> Encoded<'a> {
     /// The record, and where Debezium would make none, why.
     #[must_use]
-    pub fn into_parts(self) -> (Record, Option<Error>) {
+    pub fn into_parts(self) -> (RecordRef<'a>, Option<Error>) {
         match self {
             Self::Same(record) => (record, None),
             Self::Lossless(record, why) => (record, Some(why)),
@@ -41,15 +41,16 @@ impl Pipeline {
     /// [`Error::is_unencodable`] where the connector's task would fail, [`Error::is_invalid_event`] where the topic's
     /// name is not legal.
     pub fn encode(&self, row: &Row) -> Result<Record, Error> {
-        self.record(row, Unexpandable::Fails)
+        self.record(row, Unexpandable::Fails).map(RecordRef::into_owned)
     }
 
     /// As [`encode`](Self::encode), but a payload that Debezium could not expand is written as it was stored: in the
-    /// place of the expanded one where the record has no schema, as text where it has one.
+    /// place of the expanded one where the record has no schema, as text where it has one. The record borrows what it
+    /// can from the row.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.
-    pub fn encode_lossless(&self, row: &Row) -> Result<Encoded, Error> {
+    pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<Encoded<'a>, Error> {
         match self.record(row, Unexpandable::Fails) {
             Err(reason) if reason.is_unencodable() && self.router().expansion.is_some() => {
                 self.record(row, Unexpandable::Verbatim).map(|record| Encoded::Lossless(record, reason))
@@ -58,24 +59,30 @@ impl Pipeline {
         }
     }
 
-    fn record(&self, row: &Row, unexpandable: Unexpandable) -> Result<Record, Error> {
+    fn record<'a>(&'a self, row: &'a Row, unexpandable: Unexpandable) -> Result<RecordRef<'a>, Error> {
         let plan = self.plan();
         let ColumnValue::Text(route) = row.get(plan.route_by) else {
             return Err(Error::encode(&*self.router().route_by, "the routed value is NULL"));
         };
-        let mut record = Record::new(self.topic_of_route(route)?);
-        record.key = self.key(row);
-        record.timestamp = self.timestamp(row)?;
-        record.partition = plan.partition.and_then(|index| match row.get(index) {
-            ColumnValue::Integer(partition) => Some(*partition),
-            _ => None,
-        });
-        record.headers.push(("id".into(), header(self.emitted(row, plan.id), ColumnType::Uuid)));
-        for target in &plan.headers {
-            record.headers.push((target.alias.clone(), header(self.emitted(row, target.index), target.ty)));
-        }
-        record.value = self.value(row, route, unexpandable)?;
-        Ok(record)
+        // One more may be added.
+        let mut headers = Vec::with_capacity(plan.headers.len() + 2);
+        headers.push(("id", text_bytes(self.emitted(row, plan.id), ColumnType::Uuid)));
+        headers.extend(
+            plan.headers
+                .iter()
+                .map(|target| (target.alias.as_str(), text_bytes(self.emitted(row, target.index), target.ty))),
+        );
+        Ok(RecordRef {
+            topic: self.topic_of_route(route)?,
+            partition: plan.partition.and_then(|index| match row.get(index) {
+                ColumnValue::Integer(partition) => Some(*partition),
+                _ => None,
+            }),
+            key: self.key(row),
+            value: self.value(row, route, unexpandable)?,
+            headers,
+            timestamp: self.timestamp(row)?,
+        })
     }
 
     /// Milliseconds, cut off towards zero. The router asks for the column in a way that knows no default.
@@ -93,15 +100,20 @@ impl Pipeline {
         }
     }
 
-    fn key(&self, row: &Row) -> Option<Bytes> {
+    fn key<'a>(&'a self, row: &'a Row) -> Option<Cow<'a, [u8]>> {
         let (key, column) = (self.emitted(row, self.plan().key), self.layout().columns().get(self.plan().key)?);
-        let KeyConverter::Json(schemas) = self.key_converter() else { return header(key, column.ty()) };
+        let KeyConverter::Json(schemas) = self.key_converter() else { return text_bytes(key, column.ty()) };
         let mut json = String::new();
         push_column(&mut json, key, column.ty());
-        Some(wrapped(json, Some(&Schema::of_column(column)), schemas))
+        Some(wrapped(json, Some(&Schema::of_column(column)), schemas).into())
     }
 
-    fn value(&self, row: &Row, route: &str, unexpandable: Unexpandable) -> Result<Option<Bytes>, Error> {
+    fn value<'a>(
+        &'a self,
+        row: &'a Row,
+        route: &str,
+        unexpandable: Unexpandable,
+    ) -> Result<Option<Cow<'a, [u8]>>, Error> {
         let payload = self.emitted(row, self.plan().payload);
         let is_empty = match payload {
             ColumnValue::Null => true,
@@ -113,10 +125,10 @@ impl Pipeline {
         }
         match (self.value_converter(), payload) {
             (ValueConverter::Json(schemas), payload) => {
-                self.json_value(row, route, payload, schemas, unexpandable).map(Some)
+                self.json_value(row, route, payload, schemas, unexpandable).map(|json| Some(json.into()))
             }
-            (_, ColumnValue::Text(text)) => Ok(Some(Bytes::from(text.clone()))),
-            (_, ColumnValue::Bytes(bytes)) => Ok(Some(bytes.clone())),
+            (_, ColumnValue::Text(text)) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
+            (_, ColumnValue::Bytes(bytes)) => Ok(Some(Cow::Borrowed(bytes))),
             _ => Ok(None),
         }
     }

@@ -1,7 +1,5 @@
 //! Values as the JsonConverter writes them.
 
-use bytes::Bytes;
-
 use super::column_text::push_column;
 use super::connect_schema::Schema;
 use super::expand::{self, Outcome};
@@ -25,7 +23,7 @@ impl Pipeline {
         payload: &ColumnValue,
         schemas: Schemas,
         unexpandable: Unexpandable,
-    ) -> Result<Bytes, Error> {
+    ) -> Result<Vec<u8>, Error> {
         let (schema, json) = self.payload(payload, schemas, unexpandable)?;
         if !self.router().has_envelope() {
             return Ok(wrapped(json, schema.as_ref(), schemas));
@@ -80,9 +78,9 @@ impl Pipeline {
     }
 }
 
-pub(super) fn wrapped(json: String, schema: Option<&Schema>, schemas: Schemas) -> Bytes {
+pub(super) fn wrapped(json: String, schema: Option<&Schema>, schemas: Schemas) -> Vec<u8> {
     if schemas == Schemas::Disabled {
-        return Bytes::from(json);
+        return json.into_bytes();
     }
     let mut out = String::from("{\"schema\":");
     match schema {
@@ -92,5 +90,5 @@ pub(super) fn wrapped(json: String, schema: Option<&Schema>, schemas: Schemas) -
     out.push_str(",\"payload\":");
     out.push_str(&json);
     out.push('}');
-    Bytes::from(out)
+    out.into_bytes()
 }

@@ -8,13 +8,16 @@ mod instant;
 mod java;
 mod json_value;
 mod json_writer;
+mod record_ref;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
 
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
 pub use self::encode::Encoded;
+pub use self::record_ref::RecordRef;
 
 /// A Kafka record, as it is produced or was fetched. `Debug` shows sizes in place of key, value and headers' values.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -39,6 +42,23 @@ impl Record {
     #[must_use]
     pub fn new(topic: impl Into<String>) -> Self {
         Self { topic: topic.into(), ..Self::default() }
+    }
+
+    /// The same record, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> RecordRef<'_> {
+        RecordRef {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            key: self.key.as_deref().map(Cow::Borrowed),
+            value: self.value.as_deref().map(Cow::Borrowed),
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_deref().map(Cow::Borrowed)))
+                .collect(),
+            timestamp: self.timestamp,
+        }
     }
 
     /// The value of the first header of that name, unless it is null.

@@ -13,6 +13,7 @@ pub(super) struct Flight<R> {
     pub(super) unsure: bool,
     pub(super) verdict: Verdict,
     pub(super) attempts: u32,
+    pub(super) bytes: usize,
     /// All of it is in the log: it is sent once more, to see how the broker answers then.
     pub(super) is_trial: bool,
 }

@@ -191,6 +191,12 @@ impl<R> Progress<R> {
         self.ledger.bytes
     }
 
+    /// What of that is not in flight.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        let in_flight = self.logs.iter().filter_map(Log::flight).map(|flight| flight.bytes);
+        self.ledger.bytes.saturating_sub(in_flight.sum())
+    }
+
     /// How many rows are queued or in flight.
     pub(crate) fn buffered_rows(&self) -> usize {
         self.ledger.rows

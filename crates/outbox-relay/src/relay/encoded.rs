@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use outbox_core::Record;
+use outbox_core::{Record, RecordRef};
 
 use crate::kafka::RecordBody;
 use crate::position::{HEADER, Origin, Position};
@@ -12,8 +12,8 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
-    pub(super) fn new(mut record: Record, origin: &Origin, position: Position) -> Self {
-        record.headers.push((HEADER.to_owned(), Some(Bytes::from(origin.header(position)))));
+    pub(super) fn new(mut record: RecordRef<'_>, origin: &Origin, position: Position) -> Self {
+        record.headers.push((HEADER, Some(origin.header(position).into_bytes().into())));
         let now = || i64::try_from(time_since_1970().as_millis()).unwrap_or(i64::MAX);
         Self {
             timestamp: record.timestamp.unwrap_or_else(now),

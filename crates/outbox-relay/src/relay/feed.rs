@@ -8,7 +8,12 @@ pub(super) struct Feed {
     stream: WalStream,
     catch_up: Option<CatchUp>,
     reader: RowReader,
+    /// What was read of the transaction that is being read, in bytes.
+    unfinished: usize,
 }
+
+/// A transaction of more bytes is large.
+const LARGE: usize = 256 * 1024;
 
 /// What the feed gives.
 pub(super) enum Fed {
@@ -28,7 +33,7 @@ pub(super) enum Broken {
 
 impl Feed {
     pub(super) fn new(stream: WalStream, catch_up: Option<CatchUp>, reader: RowReader) -> Self {
-        Self { stream, catch_up, reader }
+        Self { stream, catch_up, reader, unfinished: 0 }
     }
 
     /// Waits for what comes next. Nothing is lost when the future is dropped.
@@ -47,13 +52,21 @@ impl Feed {
 
     /// What has come already, without waiting.
     pub(super) fn buffered(&mut self) -> Result<Option<Fed>, Broken> {
-        if self.catch_up.is_some() {
-            return Ok(None);
+        if let Some(catch_up) = &mut self.catch_up {
+            return match catch_up.buffered().map_err(Broken::Wal)? {
+                Some(data) => self.read(&data).map(Some),
+                None => Ok(None),
+            };
         }
         match self.stream.buffered().map_err(Broken::Wal)? {
             Some(message) => self.message(&message).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Whether more is to come at once: what was read may wait for it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.catch_up.is_some() || self.unfinished > LARGE
     }
 
     /// Changes other than inserts, which are left out as the EventRouter leaves them out.
@@ -83,7 +96,12 @@ impl Feed {
     }
 
     fn read(&mut self, data: &[u8]) -> Result<Fed, Broken> {
-        Ok(self.reader.read(data).map_err(Broken::Decode)?.map_or(Fed::Nothing, Fed::Event))
+        let event = self.reader.read(data).map_err(Broken::Decode)?;
+        match event {
+            Some(WalEvent::Commit { .. }) => self.unfinished = 0,
+            _ => self.unfinished = self.unfinished.saturating_add(data.len()),
+        }
+        Ok(event.map_or(Fed::Nothing, Fed::Event))
     }
 }
 

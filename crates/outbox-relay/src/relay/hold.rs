@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
 use outbox_core::{ColumnValue, EventField, Pipeline, Row};
+use tokio::time::Instant;
 
 use super::backlog::Backlog;
 use super::dead_letter::DeadLetters;
@@ -60,6 +61,9 @@ pub(super) enum Ended {
 
 /// What may be read ahead of the broker's acknowledgements, in bytes of records.
 const AHEAD: usize = 4 << 20;
+/// While much is known to come, a batch is worth a request with so many bytes, or when so much time has gone by.
+const ENOUGH: usize = 512 * 1024;
+const LINGER: Duration = Duration::from_millis(10);
 /// How many messages are taken before the outcomes of requests are looked at.
 const BURST: usize = 4_096;
 /// How long the broker may take to acknowledge the rest at shutdown.
@@ -83,10 +87,16 @@ impl Hold {
 
     async fn go(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
         let mut stop = pin!(stop);
+        let mut acted = Instant::now();
         loop {
-            self.act()?;
-            self.bury().await?;
             let may_read = self.progress.buffered_bytes() < AHEAD;
+            let lingers =
+                may_read && self.feed.is_behind() && self.progress.waiting_bytes() < ENOUGH && acted.elapsed() < LINGER;
+            if !lingers {
+                self.act()?;
+                self.bury().await?;
+                acted = Instant::now();
+            }
             tokio::select! {
                 biased;
                 () = &mut stop => return self.settle().await.map(|()| Ended::Drained),
@@ -103,6 +113,7 @@ impl Hold {
                     }
                     Err(broken) => return Self::broken(broken),
                 },
+                () = tokio::time::sleep_until(acted + LINGER), if lingers => {}
             }
         }
     }
@@ -196,6 +207,7 @@ impl Hold {
     /// Writes poison rows to the topic for dead letters, where there is one.
     async fn bury(&mut self) -> Result<(), Error> {
         while let Some((poison, record)) = self.dead_letters.next() {
+            let record = record.borrowed();
             let partition = match self.topics.partition(&record, poison.event.as_bytes()).await {
                 Ok(partition) => partition,
                 Err(NoPartition::Refused(reason)) => {

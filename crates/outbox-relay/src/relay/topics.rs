@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::Record;
+use outbox_core::RecordRef;
 
 use crate::error::{Chain, Error};
 use crate::kafka::{self, Cluster, NewTopic, Topic};
@@ -32,7 +32,7 @@ impl Topics {
     }
 
     /// The partition that a record belongs to: the one that it names, else by its key as Kafka's own partitioner has it.
-    pub(super) async fn partition(&mut self, record: &Record, event: &[u8]) -> Result<PartitionId, NoPartition> {
+    pub(super) async fn partition(&mut self, record: &RecordRef<'_>, event: &[u8]) -> Result<PartitionId, NoPartition> {
         let (topic, first) = match self.known.get(record.topic.as_str()) {
             Some(known) => known,
             None => self.learn(&record.topic).await?,

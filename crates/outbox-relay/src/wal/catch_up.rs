@@ -53,6 +53,16 @@ impl CatchUp {
         }
     }
 
+    /// The next message, if it is here already.
+    pub(crate) fn buffered(&mut self) -> Result<Option<Bytes>, WalError> {
+        while let Some(body) = self.pipe.buffered() {
+            if let Some(data) = data(body)? {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
     /// Ends the reading early, and waits until the copy is gone.
     pub(crate) async fn close(self) -> Result<(), WalError> {
         self.pipe.close().await

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -31,6 +33,18 @@ impl Received {
             Ok(_) => Ok(()),
             Err(error) => Err(WalError::lost(error)),
         }
+    }
+
+    /// As [`fill`](Self::fill), after a while in which more may come.
+    pub(super) async fn fill_after(
+        &mut self,
+        nap: Option<Duration>,
+        socket: &mut (impl AsyncRead + Unpin),
+    ) -> Result<(), WalError> {
+        if let Some(nap) = nap {
+            tokio::time::sleep(nap).await;
+        }
+        self.fill(socket).await
     }
 
     /// Takes the next message, once it is there as a whole.

@@ -13,11 +13,17 @@ use super::pipe::PipeSender;
 use super::server_error::{Doing, ServerError};
 use super::session::Session;
 use super::slot::Source;
-use super::status::{self, Head};
+use super::status::{self, DATA_HEAD, Head};
 use crate::Lsn;
 
 /// Confirmations are gathered for this long: each one takes locks on the server.
 const GATHER: Duration = Duration::from_millis(50);
+/// Within a transaction of more bytes than this nothing is urgent.
+const LARGE: usize = 256 * 1024;
+/// The tag of pgoutput's message that ends a transaction.
+const COMMIT: u8 = b'C';
+/// The walsender wakes its reader for each row. In a large transaction it is given time to send many.
+const NAP: Duration = Duration::from_millis(1);
 /// How long the server may take to let go of the slot.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -32,6 +38,8 @@ pub(super) struct Pump {
     pub(super) interval: Duration,
     /// After which silence the server is given up, while it is read from.
     pub(super) patience: Duration,
+    /// What was read of the transaction that is being sent.
+    pub(super) unfinished: usize,
 }
 
 impl Pump {
@@ -45,6 +53,7 @@ impl Pump {
                 waiting = self.received().await?;
             }
             let length = waiting.as_ref().map(Bytes::len);
+            let nap = (self.unfinished > LARGE).then_some(NAP);
             tokio::select! {
                 biased;
                 () = self.pipe.closed() => return self.farewell().await,
@@ -75,7 +84,7 @@ impl Pump {
                         return self.farewell().await;
                     }
                 }
-                filled = self.session.received.fill(&mut self.session.socket), if length.is_none() => {
+                filled = self.session.received.fill_after(nap, &mut self.session.socket), if length.is_none() => {
                     filled?;
                     last_word = Instant::now();
                 }
@@ -89,7 +98,11 @@ impl Pump {
             if let Some(run) = self.session.received.run(b'd')? {
                 let mut wants_reply = false;
                 for body in bodies(&run) {
-                    wants_reply |= matches!(status::head(body)?, Head::Keepalive { reply: true, .. });
+                    match status::head(body)? {
+                        Head::Keepalive { reply, .. } => wants_reply |= reply,
+                        Head::Data { .. } if body.get(DATA_HEAD) == Some(&COMMIT) => self.unfinished = 0,
+                        Head::Data { .. } => self.unfinished = self.unfinished.saturating_add(body.len()),
+                    }
                 }
                 if wants_reply {
                     self.tell(false).await?;

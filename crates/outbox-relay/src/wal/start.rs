@@ -40,11 +40,9 @@ pub(crate) async fn open(options: &ConnectOptions, source: &Source, at: StartAt)
     let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
         return Err(WalError::Protocol("the answer to IDENTIFY_SYSTEM"));
     };
-    let origin = Origin {
-        system: system.parse().map_err(|_| WalError::Protocol("the system's identifier"))?,
-        timeline: timeline.parse().map_err(|_| WalError::Protocol("the timeline"))?,
-        slot: name.into(),
-    };
+    let system = system.parse().map_err(|_| WalError::Protocol("the system's identifier"))?;
+    let timeline = timeline.parse().map_err(|_| WalError::Protocol("the timeline"))?;
+    let origin = Origin::new(system, timeline, name);
     SlotState::read(&mut session, name).await?;
     slot::require_publication(&mut session, &source.publication).await?;
     let flushed: Lsn = flushed.parse()?;

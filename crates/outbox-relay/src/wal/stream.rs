@@ -62,6 +62,7 @@ impl WalStream {
             source: source.clone(),
             interval: (server_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
             patience: server_timeout.max(Duration::from_secs(30)),
+            unfinished: 0,
         };
         let pipe = receiver.run(tokio::spawn(pump.run()));
         Ok(Self { pipe, confirmed, floor: Lsn::default() })

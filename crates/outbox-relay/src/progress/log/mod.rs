@@ -233,8 +233,16 @@ impl<R> Log<R> {
             rows.extend(self.queue.pop_front());
         }
         ledger.counters.sent += rows.len() as u64;
-        self.flight =
-            Some(Flight { rows, at, check, unsure: false, verdict: Verdict::Open, attempts: 0, is_trial: false });
+        self.flight = Some(Flight {
+            rows,
+            at,
+            check,
+            unsure: false,
+            verdict: Verdict::Open,
+            attempts: 0,
+            bytes,
+            is_trial: false,
+        });
         Some(())
     }
 
