@@ -1,6 +1,7 @@
 //! Measures the workspace's programs beside what they can take the place of; `cargo xtask bench` runs it.
 
 mod chart;
+mod consumer;
 mod ledger;
 mod load;
 mod machine;
@@ -32,6 +33,8 @@ struct Arguments {
 enum Subject {
     /// The relay beside Debezium on Kafka Connect, on the servers that OUTBOX_STACK names
     Relay(relay::Options),
+    /// The consumer: how fast it decodes, fetches and applies events
+    Consumer(consumer::Options),
 }
 
 #[tokio::main]
@@ -47,7 +50,10 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Outcome<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let Subject::Relay(options) = arguments.subject;
+    let options = match arguments.subject {
+        Subject::Relay(options) => options,
+        Subject::Consumer(options) => return consumer::run(&options),
+    };
     // What is dropped ends its processes and removes its database.
     tokio::select! {
         outcome = Box::pin(relay::run(options)) => outcome,

@@ -21,24 +21,26 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::is_undecodable`] where the record is not what the pipeline writes; the error names the part.
-    pub fn decode(&self, record: Record) -> Result<Decoded, Error> {
+    pub fn decode(&self, mut record: Record) -> Result<Decoded, Error> {
         if let Some(kind) = self.other_than_event(&record) {
             return Ok(Decoded::NotAnEvent(kind, record));
         }
         let id = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok());
         let mut event = DecodedEvent::new(id.ok_or_else(|| Error::decode("header id", "it is not a UUID"))?);
         for target in &self.plan().headers {
-            if let Some(value) = record.header(&target.alias) {
-                event.place(target, utf8(&target.alias, value)?)?;
+            // Taken, not copied: the first of its name, unless it is null.
+            let header = record.headers.iter_mut().find(|(name, _)| *name == target.alias);
+            if let Some(value) = header.and_then(|(_, value)| value.take()) {
+                event.place(target, owned(&target.alias, value)?.into())?;
             }
         }
         self.read_value(&mut event, record.value)?;
-        self.read_key(&mut event, record.key.as_deref())?;
+        self.read_key(&mut event, record.key)?;
         let router = self.router();
         if let (Some(value), Some(field)) =
             (router.route.routed_value(&record.topic), self.field_at(self.plan().route_by))
         {
-            event.set(field, value)?;
+            event.set(field, value.into())?;
         }
         let by_timestamp = self.plan().timestamp.and_then(|index| self.field_at(index));
         if by_timestamp == Some(EventField::CreatedAt) && event.created_at.is_none() {
@@ -70,12 +72,12 @@ impl Pipeline {
         })
     }
 
-    fn read_key(&self, event: &mut DecodedEvent, key: Option<&[u8]>) -> Result<(), Error> {
+    fn read_key(&self, event: &mut DecodedEvent, key: Option<Bytes>) -> Result<(), Error> {
         let (Some(key), Some(field)) = (key, self.field_at(self.plan().key)) else { return Ok(()) };
-        let text = utf8("key", key)?;
-        let KeyConverter::Json(schemas) = self.key_converter() else { return event.set(field, text) };
-        let scalar = unwrapped("key", text, schemas)?;
-        event.set(field, &scalar_text("key", scalar)?.unwrap_or_default())
+        let text = owned("key", key)?;
+        let KeyConverter::Json(schemas) = self.key_converter() else { return event.set(field, text.into()) };
+        let scalar = unwrapped("key", &text, schemas)?;
+        event.set(field, scalar_text("key", scalar)?.unwrap_or_default())
     }
 
     fn read_value(&self, event: &mut DecodedEvent, value: Option<Bytes>) -> Result<(), Error> {
@@ -83,8 +85,7 @@ impl Pipeline {
         match self.value_converter() {
             ValueConverter::Bytes => event.payload = DecodedPayload::Bytes(value),
             ValueConverter::String => {
-                let text = String::from_utf8(value.into()).map_err(|e| not_utf8("value").caused_by(e))?;
-                event.payload = DecodedPayload::text(text);
+                event.payload = DecodedPayload::text(owned("value", value)?);
             }
             ValueConverter::Json(schemas) => {
                 let payload = unwrapped("value", utf8("value", &value)?, schemas)?;
@@ -111,7 +112,7 @@ impl Pipeline {
             if target.field.is_none() {
                 event.extra.entry(target.alias.clone()).or_insert_with(|| value.get().to_owned());
             } else if let Some(text) = scalar_text(&target.alias, value)? {
-                event.place(target, &text)?;
+                event.place(target, text)?;
             }
         }
         Ok(())
@@ -145,21 +146,21 @@ impl Pipeline {
 }
 
 impl DecodedEvent {
-    fn place(&mut self, target: &Target, text: &str) -> Result<(), Error> {
+    fn place(&mut self, target: &Target, text: Cow<'_, str>) -> Result<(), Error> {
         match target.field {
             Some(EventField::CreatedAt) if !text.is_empty() && self.created_at.is_none() => {
                 let number = || text.parse().ok();
                 let at = match target.ty {
                     ColumnType::TimestampMillis => number().and_then(instant::from_millis),
                     ColumnType::TimestampMicros => number().and_then(instant::from_micros),
-                    _ => instant::from_zoned(text),
+                    _ => instant::from_zoned(&text),
                 };
                 self.created_at = Some(at.ok_or_else(|| Error::decode(&*target.alias, "it is not an instant"))?);
                 Ok(())
             }
             Some(field) => self.set(field, text),
             None => {
-                self.extra.entry(target.alias.clone()).or_insert_with(|| text.to_owned());
+                self.extra.entry(target.alias.clone()).or_insert_with(|| text.into_owned());
                 Ok(())
             }
         }
@@ -198,6 +199,10 @@ fn scalar_text<'a>(part: &str, value: &'a RawValue) -> Result<Option<Cow<'a, str
 
 fn utf8<'a>(part: &str, bytes: &'a [u8]) -> Result<&'a str, Error> {
     std::str::from_utf8(bytes).map_err(|e| not_utf8(part).caused_by(e))
+}
+
+fn owned(part: &str, bytes: Bytes) -> Result<String, Error> {
+    String::from_utf8(bytes.into()).map_err(|e| not_utf8(part).caused_by(e))
 }
 
 fn not_utf8(part: &str) -> Error {

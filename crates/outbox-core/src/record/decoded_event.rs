@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -61,7 +62,7 @@ impl DecodedEvent {
     }
 
     /// Takes a part from the text of a header, an envelope, the key or the topic; the first one given stays.
-    pub(super) fn set(&mut self, field: EventField, text: &str) -> Result<(), Error> {
+    pub(super) fn set(&mut self, field: EventField, text: Cow<'_, str>) -> Result<(), Error> {
         if text.is_empty() {
             return Ok(());
         }
@@ -85,8 +86,8 @@ impl DecodedEvent {
                 return Ok(());
             }
             EventField::Headers => {
-                if self.headers.is_empty() {
-                    self.headers = Headers::from_json(text)
+                if self.headers.is_empty() && text != "{}" {
+                    self.headers = Headers::from_json(&text)
                         .map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
                 }
                 return Ok(());
@@ -94,7 +95,7 @@ impl DecodedEvent {
             // The id is the record's own header, the payload its value, and the instant is read with its column's type.
             EventField::Id | EventField::Payload | EventField::CreatedAt => return Ok(()),
         };
-        slot.get_or_insert_with(|| text.to_owned());
+        slot.get_or_insert_with(|| text.into_owned());
         Ok(())
     }
 }

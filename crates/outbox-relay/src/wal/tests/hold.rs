@@ -6,7 +6,7 @@ async fn one_holds_the_slot_and_a_second_gets_in_after_it() {
     let fixture = Fixture::new().await;
     let first = fixture.open(StartAt::Now).await.unwrap();
     let header = first.origin.header(Position { commit: Lsn::new(1), index: 0 });
-    assert!(header.contains(&format!("/{}/", fixture.source.slot)), "{header}");
+    assert!(header.contains(&format!("/{}/", fixture.source.slot.as_str())), "{header}");
     match fixture.open(StartAt::Now).await {
         Err(error @ WalError::SlotActive { pid: Some(_), .. }) => assert!(!error.is_transient()),
         other => panic!("{other:?}"),
