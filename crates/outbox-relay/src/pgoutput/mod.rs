@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod instant;
 mod message;
+mod raw;
 mod rows;
 mod tuple;
 
@@ -18,4 +19,5 @@ mod tests;
 #[cfg(test)]
 pub(crate) use self::error::BadValue;
 pub(crate) use self::error::DecodeError;
+pub(crate) use self::raw::RawRow;
 pub(crate) use self::rows::{Ignored, RowReader, WalEvent};

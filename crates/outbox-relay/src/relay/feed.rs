@@ -1,6 +1,7 @@
 use crate::Lsn;
 use crate::error::Error;
 use crate::pgoutput::{DecodeError, Ignored, RowReader, WalEvent};
+use crate::status::Mode;
 use crate::wal::{CatchUp, WalError, WalMessage, WalStream};
 
 /// The WAL in order: first what the slot held when it was taken, from a copy of it, then the stream.
@@ -13,6 +14,8 @@ pub(super) struct Feed {
 /// What the feed gives.
 pub(super) enum Fed {
     Event(WalEvent),
+    /// A row whose values cannot be read.
+    Unreadable(DecodeError),
     /// Nothing is left before this position.
     Idle(Lsn),
     /// A message that says nothing of the outbox.
@@ -61,6 +64,15 @@ impl Feed {
         self.reader.ignored()
     }
 
+    /// The end of the server's WAL, as the stream told it last.
+    pub(super) fn server(&self) -> Lsn {
+        self.stream.server()
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        if self.catch_up.is_some() { Mode::CatchUp } else { Mode::Live }
+    }
+
     pub(super) fn confirm(&self, lsn: Lsn) {
         self.stream.confirm(lsn);
     }
@@ -82,7 +94,11 @@ impl Feed {
     }
 
     fn read(&mut self, data: &[u8]) -> Result<Fed, Broken> {
-        Ok(self.reader.read(data).map_err(Broken::Decode)?.map_or(Fed::Nothing, Fed::Event))
+        match self.reader.read(data) {
+            Ok(event) => Ok(event.map_or(Fed::Nothing, Fed::Event)),
+            Err(error) if error.row().is_some() => Ok(Fed::Unreadable(error)),
+            Err(error) => Err(Broken::Decode(error)),
+        }
     }
 }
 
@@ -90,10 +106,7 @@ impl Broken {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Wal(e) => Error::wal(e),
-            Self::Decode(e) => match e.row() {
-                Some(at) => Error::poison(at, None, "its values cannot be read").caused_by(e),
-                None => Error::wal(e),
-            },
+            Self::Decode(e) => Error::wal(e),
         }
     }
 }

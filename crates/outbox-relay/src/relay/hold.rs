@@ -8,17 +8,20 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
 use outbox_core::{ColumnValue, EventField, Pipeline, Row};
+use tracing::Instrument as _;
 
 use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
 use super::job::{self, Done};
+use super::rounds::{self, Rounds};
 use super::topics::{NoPartition, Topics};
 use crate::error::{Chain, Error};
 use crate::kafka::{self, BatchBuilder, Cluster};
-use crate::pgoutput::WalEvent;
+use crate::pgoutput::{DecodeError, WalEvent};
 use crate::position::{Origin, Position};
-use crate::progress::{Action, Outcome, PartitionId, Poison, Progress, Window};
+use crate::progress::{Action, Counters, Outcome, PartitionId, Poison, Progress, Window};
+use crate::status::{Marks, Mode, RelayStatus, Turn};
 use crate::wal::{ConnectOptions, Source, WalError, is_held};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
@@ -39,6 +42,12 @@ pub(super) struct Hold {
     pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
     pub(super) dead_letters: DeadLetters,
+    pub(super) rounds: Rounds,
+    pub(super) status: RelayStatus,
+    pub(super) marks: Marks,
+    /// What was counted up to the last turn.
+    pub(super) counted: Counters,
+    pub(super) scan: u64,
 }
 
 /// How a hold ended.
@@ -68,7 +77,7 @@ impl Hold {
             confirmable = %self.progress.confirmable(), "this hold of the slot ends"
         );
         if let Ok(Ended::Drained) = ended {
-            self.feed.close().await.map_err(Error::wal)?;
+            self.status.clone().beating(self.feed.close()).await.map_err(Error::wal)?;
         }
         ended
     }
@@ -78,10 +87,12 @@ impl Hold {
         loop {
             self.act()?;
             self.bury().await?;
+            self.turned(self.feed.mode());
             let may_read = self.progress.buffered_bytes() < AHEAD;
             tokio::select! {
                 biased;
                 () = &mut stop => return self.drain().await,
+                () = self.rounds.tick() => self.look(),
                 Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
                     if let Some(ended) = self.done(done)? {
                         return Ok(ended);
@@ -131,9 +142,11 @@ impl Hold {
     async fn take(&mut self, fed: Fed) -> Result<(), Error> {
         match fed {
             Fed::Nothing => {}
+            Fed::Unreadable(error) => self.unreadable(error)?,
             Fed::Idle(at) => self.progress.idle(at),
-            Fed::Event(WalEvent::Begin { commit, .. }) => {
+            Fed::Event(WalEvent::Begin { commit, committed_at }) => {
                 self.commit = commit;
+                self.marks.begin(commit, committed_at);
                 self.progress.begin(commit).map_err(Error::wal)?;
             }
             Fed::Event(WalEvent::Commit { end, .. }) => self.progress.commit(end).map_err(Error::wal)?,
@@ -147,7 +160,7 @@ impl Hold {
 
     async fn row(&mut self, position: Position, row: &Row) -> Result<(), Error> {
         let Some(event) = self.event_id(row) else {
-            return Err(Error::poison(position, None, "it has no id"));
+            return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
         };
         let refused = |reason: &str| Error::poison(position, Some(event), reason);
         let record = match self.pipeline.encode_lossless(row) {
@@ -156,6 +169,7 @@ impl Hold {
                 if let Some(why) = why {
                     let why = Chain(&why);
                     tracing::warn!(target: "outbox.relay", %event, %why, "the payload is written as it is stored");
+                    self.status.stored_as_it_was();
                 }
                 record
             }
@@ -175,6 +189,17 @@ impl Hold {
     fn unwritable(&mut self, position: Position, event: Uuid, row: &Row, error: Error) -> Result<(), Error> {
         self.dead_letters.keep(&self.pipeline, position, row, error)?;
         self.progress.unwritable(position, event).map_err(Error::wal)
+    }
+
+    /// As [`unwritable`](Self::unwritable), of a row that has no values.
+    fn unreadable(&mut self, mut error: DecodeError) -> Result<(), Error> {
+        let Some(position) = error.row() else { return Err(Error::wal(error)) };
+        let raw = error.take_raw();
+        let id = self.id_column.and_then(|index| self.pipeline.layout().columns().get(index));
+        let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
+        let error = Error::poison(position, event, "its values cannot be read").caused_by(error);
+        self.dead_letters.keep_raw(&self.pipeline, position, &raw, error)?;
+        self.progress.unwritable(position, event.unwrap_or_default()).map_err(Error::wal)
     }
 
     /// Writes poison rows to the topic for dead letters, where there is one.
@@ -221,9 +246,9 @@ impl Hold {
                     );
                 }
                 Action::Read { partition: id, from } => {
-                    if let Some((topic, partition)) = self.topics.place(id).cloned() {
+                    if let Some(place) = self.topics.place(id).cloned() {
                         let (cluster, origin) = (Arc::clone(&self.cluster), Arc::clone(&self.origin));
-                        self.jobs.push(job::read(cluster, origin, self.window, id, topic, partition, from).boxed());
+                        self.jobs.push(job::read(cluster, origin, self.window, id, place, from, self.scan).boxed());
                     }
                 }
                 Action::Produce(id) => self.produce(id)?,
@@ -232,6 +257,7 @@ impl Hold {
                     let topic = poison.refused.as_ref().and_then(|(id, _)| self.topics.place(*id));
                     let topic = topic.map(|(topic, _)| topic.name().to_owned());
                     self.dead_letters.add(poison, topic.as_deref(), refusal)?;
+                    self.status.dead_lettered();
                 }
             }
         }
@@ -242,6 +268,7 @@ impl Hold {
         let (Some(batch), Some((topic, partition))) = (self.progress.batch(id), self.topics.place(id).cloned()) else {
             return Ok(());
         };
+        let rows = batch.rows.len();
         for row in batch.rows {
             let Encoded { timestamp, key, value, headers } = &row.record;
             self.batches.append(*timestamp, key.as_deref(), value.as_deref(), headers);
@@ -252,35 +279,90 @@ impl Hold {
         let Some(bytes) = finished else { return Ok(()) };
         let attempts = self.attempts.get(&id).copied().unwrap_or(0);
         let cluster = Arc::clone(&self.cluster);
-        self.jobs.push(job::produce(cluster, id, topic, partition, bytes, attempts).boxed());
+        let status = self.status.clone();
+        let span = tracing::debug_span!(
+            target: "outbox.relay", "batch", topic = topic.name(), partition, rows, base_offset = tracing::field::Empty
+        );
+        let sent = job::produce(cluster, id, topic, partition, bytes, attempts, status);
+        self.jobs.push(sent.instrument(span).boxed());
         Ok(())
     }
 
     fn done(&mut self, done: Done) -> Result<Option<Ended>, Error> {
+        let before = self.progress.counters();
         match done {
             Done::Produced(id, outcome, error) => {
                 match &outcome {
-                    Outcome::NotAppended | Outcome::Unknown => *self.attempts.entry(id).or_default() += 1,
+                    Outcome::NotAppended | Outcome::Unknown => {
+                        *self.attempts.entry(id).or_default() += 1;
+                        self.status.retried();
+                    }
                     _ => _ = self.attempts.remove(&id),
                 }
                 if let (Outcome::Rejected { .. }, Some(error)) = (&outcome, error) {
                     self.refusals.insert(id, error);
                 }
                 self.progress.produced(id, outcome);
+                self.wrote(id, before);
             }
             Done::Read(id, seen, tail) => {
                 for record in seen {
                     self.progress.seen(id, record);
                 }
+                if tail.cut {
+                    self.status.scan_cut();
+                }
                 self.progress.tail_read(id, tail);
+                self.wrote(id, before);
             }
             Done::Producer(producer) => self.progress.producer(producer),
             Done::Held(true) => self.progress.held(),
             Done::Held(false) => return Ok(Some(Ended::Lost)),
+            Done::TopicsLooked => self.rounds.topics.end(),
+            Done::SlotLooked(look) => {
+                self.rounds.slot.end();
+                if let Some(look) = look {
+                    self.status.looked(look);
+                }
+            }
             Done::TopicChanged(topic) => return Ok(Some(Ended::Changed(topic))),
             Done::Failed(e) => return Err(Error::kafka("let the relay go on", e)),
         }
         Ok(None)
+    }
+
+    /// Counts what the broker has acknowledged since `before`.
+    fn wrote(&self, id: PartitionId, before: Counters) {
+        let new = self.progress.counters().since(before);
+        if let (1.., Some((topic, _))) = (new.acknowledged, self.topics.place(id)) {
+            self.status.wrote(topic.name(), new.acknowledged, new.acknowledged_bytes);
+        }
+    }
+
+    /// Begins what is to be looked at now.
+    fn look(&mut self) {
+        if self.rounds.topics.begin() {
+            self.jobs.push(rounds::topics(Arc::clone(&self.cluster), self.topics.all()).boxed());
+        }
+        if self.rounds.slot.begin() {
+            self.jobs.push(rounds::slot(self.options.clone(), self.source.clone()).boxed());
+        }
+    }
+
+    /// Tells what a turn of the loop has come to.
+    fn turned(&mut self, mode: Mode) {
+        let counters = self.progress.counters();
+        let confirmed = self.progress.confirmable();
+        let turn = Turn {
+            mode,
+            rows: self.progress.buffered_rows(),
+            bytes: self.progress.buffered_bytes(),
+            confirmed,
+            server: self.feed.server(),
+            oldest: self.marks.oldest(confirmed),
+        };
+        self.status.turned(turn, counters.since(self.counted));
+        self.counted = counters;
     }
 
     fn refusal(&self, poison: &Poison<Encoded>) -> Error {
@@ -294,10 +376,12 @@ impl Hold {
 
     /// Reads no more, waits for what was sent, and confirms it.
     async fn drain(&mut self) -> Result<Ended, Error> {
+        let status = self.status.clone();
         let rest = async {
             loop {
                 self.act()?;
                 self.bury().await?;
+                self.turned(Mode::Draining);
                 if self.progress.buffered_rows() == 0 {
                     break;
                 }
@@ -312,7 +396,7 @@ impl Hold {
             }
             self.act()
         };
-        match tokio::time::timeout(DRAIN, rest).await {
+        match tokio::time::timeout(DRAIN, status.beating(rest)).await {
             Ok(drained) => drained?,
             Err(_) => {
                 tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start")

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 
 use super::keys::Keys;
 use super::placeholders::{Process, Surroundings};
 use super::postgres::PostgresSettings;
-use super::produce::{CompressionType, PoisonPolicy, max_request_size};
+use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
 use super::topics::TopicCreation;
 use super::{RelaySettings, SettingsError};
@@ -20,6 +21,9 @@ pub struct RelaySettingsBuilder {
     accepted_keys: BTreeSet<String>,
     accepted_losses: Vec<Loss>,
     poison: PoisonPolicy,
+    scan_limit: u64,
+    topic_interval: Option<Duration>,
+    stalled_after: Duration,
 }
 
 impl RelaySettingsBuilder {
@@ -31,6 +35,9 @@ impl RelaySettingsBuilder {
             accepted_keys: BTreeSet::new(),
             accepted_losses: Vec::new(),
             poison: PoisonPolicy::default(),
+            scan_limit: 100_000,
+            topic_interval: None,
+            stalled_after: Duration::from_secs(30),
         }
     }
 
@@ -54,6 +61,24 @@ impl RelaySettingsBuilder {
     /// What is done with a row that can never become a record.
     pub fn poison(self, poison: PoisonPolicy) -> Self {
         Self { poison, ..self }
+    }
+
+    /// How many records of a partition's end are looked at for rows that are there already; 100,000 if it is not said.
+    /// Rows whose records lie before these are written again.
+    pub fn scan_limit(self, records: u64) -> Self {
+        Self { scan_limit: records, ..self }
+    }
+
+    /// How often topics are looked at: one may have been made anew, or have other partitions. If it is not said, it is
+    /// `producer.override.metadata.max.age.ms`, or else 30 seconds.
+    pub fn look_at_topics_every(self, interval: Duration) -> Self {
+        Self { topic_interval: Some(interval), ..self }
+    }
+
+    /// How long rows may wait without one being acknowledged before the relay is not ready; 30 seconds if it is not
+    /// said.
+    pub fn stalled_after(self, time: Duration) -> Self {
+        Self { stalled_after: time, ..self }
     }
 
     /// Resolves placeholders from the environment and from files, and checks everything.
@@ -81,6 +106,13 @@ impl RelaySettingsBuilder {
             compression: CompressionType::of(&config)?,
             max_request_size: max_request_size(&config)?,
             poison: self.poison,
+            scan_limit: self.scan_limit,
+            topic_interval: match self.topic_interval {
+                Some(interval) => interval,
+                None => metadata_max_age(&config)?,
+            },
+            stalled_after: self.stalled_after,
+            accepted_losses: self.accepted_losses,
             pipeline,
         })
     }

@@ -10,6 +10,7 @@ mod error;
 mod frames;
 mod handshake;
 mod held;
+mod look;
 mod options;
 mod pipe;
 mod pump;
@@ -21,6 +22,7 @@ mod sql;
 mod start;
 mod status;
 mod stream;
+mod table;
 mod tls;
 
 #[cfg(test)]
@@ -29,7 +31,9 @@ mod tests;
 pub(crate) use self::catch_up::CatchUp;
 pub(crate) use self::error::WalError;
 pub(crate) use self::held::is_held;
+pub(crate) use self::look::{SlotLook, look};
 pub(crate) use self::options::{ConnectOptions, Tls, TlsMode};
 pub(crate) use self::slot::Source;
 pub(crate) use self::start::{Opened, StartAt, open};
 pub(crate) use self::stream::{WalMessage, WalStream};
+pub(crate) use self::table::{CatalogueColumn, columns};

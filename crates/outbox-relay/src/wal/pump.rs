@@ -1,4 +1,6 @@
 use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +29,8 @@ pub(super) struct Pump {
     pub(super) session: Session,
     pub(super) pipe: PipeSender,
     pub(super) confirmed: watch::Receiver<Lsn>,
+    /// The end of the server's WAL, as it was told last.
+    pub(super) server: Arc<AtomicU64>,
     pub(super) source: Source,
     /// How often a status goes out at least.
     pub(super) interval: Duration,
@@ -88,9 +92,13 @@ impl Pump {
         loop {
             if let Some(run) = self.session.received.run(b'd')? {
                 let mut wants_reply = false;
+                let mut server = Lsn::default();
                 for body in bodies(&run) {
-                    wants_reply |= matches!(status::head(body)?, Head::Keepalive { reply: true, .. });
+                    let head = status::head(body)?;
+                    wants_reply |= matches!(head, Head::Keepalive { reply: true, .. });
+                    server = server.max(head.end());
                 }
+                self.server.fetch_max(server.as_u64(), Ordering::Relaxed);
                 if wants_reply {
                     self.tell(false).await?;
                 }
@@ -128,7 +136,7 @@ impl Pump {
             }
         };
         let outcome: Result<Result<(), WalError>, _> = timeout(FAREWELL, ended).await;
-        debug!(target: "outbox_relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
+        debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
         Ok(())
     }
 }

@@ -1,0 +1,39 @@
+use outbox_core::TableLayout;
+
+use super::error::WalError;
+use super::options::ConnectOptions;
+use super::server_error::Doing;
+use super::session::{Purpose, Session};
+use super::sql::literal;
+
+/// A column as the catalogue tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogueColumn {
+    pub(crate) name: String,
+    pub(crate) is_nullable: bool,
+    /// Its DEFAULT, if it has one.
+    pub(crate) default: Option<String>,
+}
+
+/// The columns of a table; none where it is not there, or not to be seen.
+pub(crate) async fn columns(options: &ConnectOptions, table: &TableLayout) -> Result<Vec<CatalogueColumn>, WalError> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let sql = format!(
+        "SELECT a.attname, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+         WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped",
+        literal(table.schema().as_str()),
+        literal(table.table().as_str())
+    );
+    let rows = session.query(&sql, Doing::Query).await?;
+    let column = |row: Vec<Option<String>>| match <[_; 3]>::try_from(row) {
+        Ok([Some(name), Some(not_null), default]) => {
+            Ok(CatalogueColumn { name, is_nullable: not_null != "t", default })
+        }
+        _ => Err(WalError::Protocol("a column of the catalogue")),
+    };
+    rows.into_iter().map(column).collect()
+}
