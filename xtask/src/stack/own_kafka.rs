@@ -40,14 +40,13 @@ const CLUSTER_ID: &str = "b3V0Ym94LXRlc3Qtb3duMQ";
 impl Stack {
     /// A Kafka node of the caller's own. It has a listener `PLAINTEXT` for itself.
     pub fn own_kafka(&self) -> Result<OwnKafkaBuilder, StackError> {
-        Ok(OwnKafkaBuilder {
+        let builder = OwnKafkaBuilder {
             launch: self.state.service(Service::Kafka)?.launch.clone(),
             listeners: Vec::new(),
             properties: Vec::new(),
             scram: Vec::new(),
-        }
-        .listener("PLAINTEXT", "PLAINTEXT")?
-        .listener("CONTROLLER", "PLAINTEXT")?)
+        };
+        builder.listener("PLAINTEXT", "PLAINTEXT")?.listener("CONTROLLER", "PLAINTEXT")
     }
 }
 

@@ -45,6 +45,14 @@ impl Binding {
     }
 }
 
+/// How a table with columns of these names, types and modifiers is not as the layout says, in words.
+pub(crate) fn mismatch<'a>(columns: impl Iterator<Item = (&'a str, u32, i32)>, layout: &TableLayout) -> Option<String> {
+    let columns = columns.map(|(name, ty, modifier)| RelationColumn { is_key: false, name, ty, modifier }).collect();
+    let relation = Relation { id: 0, schema: "", name: "", replica_identity: 0, columns };
+    let Mismatch { column, wanted, found } = Binding::new(&relation, layout).err()?;
+    Some(format!("column {column:?} is {found}, and the layout wants {wanted}"))
+}
+
 /// Whether the told column is of the type. Debezium carries a `timestamp` of up to three digits in milliseconds, so
 /// its precision belongs to the type; a length does not, as each value is looked at.
 fn fits(ty: ColumnType, told: &RelationColumn<'_>) -> bool {

@@ -1,6 +1,7 @@
 use outbox_core::{Nullability, Pipeline, TableLayout};
 
 use crate::error::Chain;
+use crate::pgoutput;
 use crate::settings::RelaySettings;
 use crate::wal::CatalogueColumn;
 
@@ -12,6 +13,10 @@ pub(super) fn pipeline(settings: &RelaySettings, columns: &[CatalogueColumn]) ->
         let table = configured.qualified_name();
         tracing::warn!(target: "outbox.relay", table, "the outbox table is not there, or not to be seen by this role");
         return settings.pipeline().clone();
+    }
+    let types = columns.iter().map(|column| (&*column.name, column.ty, column.modifier));
+    if let Some(mismatch) = pgoutput::mismatch(types, configured) {
+        tracing::warn!(target: "outbox.relay", %mismatch, "the outbox table is not as its layout: new rows cannot be written");
     }
     let told = |nullability: fn(&CatalogueColumn, Nullability) -> Nullability| -> TableLayout {
         columns.iter().fold(configured.clone(), |layout, column| {

@@ -10,6 +10,9 @@ use super::sql::literal;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CatalogueColumn {
     pub(crate) name: String,
+    /// The type's OID, and its length or precision.
+    pub(crate) ty: u32,
+    pub(crate) modifier: i32,
     pub(crate) is_nullable: bool,
     /// Its DEFAULT, if it has one.
     pub(crate) default: Option<String>,
@@ -19,7 +22,7 @@ pub(crate) struct CatalogueColumn {
 pub(crate) async fn columns(options: &ConnectOptions, table: &TableLayout) -> Result<Vec<CatalogueColumn>, WalError> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(
-        "SELECT a.attname, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+        "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
          FROM pg_catalog.pg_attribute a
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -29,11 +32,16 @@ pub(crate) async fn columns(options: &ConnectOptions, table: &TableLayout) -> Re
         literal(table.table().as_str())
     );
     let rows = session.query(&sql, Doing::Query).await?;
-    let column = |row: Vec<Option<String>>| match <[_; 3]>::try_from(row) {
-        Ok([Some(name), Some(not_null), default]) => {
-            Ok(CatalogueColumn { name, is_nullable: not_null != "t", default })
-        }
-        _ => Err(WalError::Protocol("a column of the catalogue")),
+    let column = |row: Vec<Option<String>>| match <[_; 5]>::try_from(row) {
+        Ok([Some(name), Some(ty), Some(modifier), Some(not_null), default]) => Some(CatalogueColumn {
+            name,
+            ty: ty.parse().ok()?,
+            modifier: modifier.parse().ok()?,
+            is_nullable: not_null != "t",
+            default,
+        }),
+        _ => None,
     };
-    rows.into_iter().map(column).collect()
+    let columns: Option<_> = rows.into_iter().map(column).collect();
+    columns.ok_or(WalError::Protocol("a column of the catalogue"))
 }

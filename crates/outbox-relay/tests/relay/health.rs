@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::bench::Bench;
 
-pub(crate) async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> bool) -> Readiness {
+async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> bool) -> Readiness {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let found = status.readiness();
@@ -22,7 +22,7 @@ pub(crate) async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> b
 }
 
 /// The status line and what follows the headers.
-async fn get(address: SocketAddr, path: &str) -> (String, String) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();
