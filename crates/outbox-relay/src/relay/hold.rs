@@ -14,14 +14,14 @@ use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
 use super::job::{self, Done};
-use super::rounds::{self, Rounds};
+use super::rounds::Rounds;
 use super::topics::{NoPartition, Topics};
 use crate::error::{Chain, Error};
 use crate::kafka::{self, BatchBuilder, Cluster};
 use crate::pgoutput::{DecodeError, WalEvent};
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, Outcome, PartitionId, Poison, Progress, Window};
-use crate::status::{Marks, Mode, RelayStatus, Turn};
+use crate::status::{Marks, Mode, RelayStatus};
 use crate::wal::{ConnectOptions, Source, WalError, is_held};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
@@ -329,40 +329,6 @@ impl Hold {
             Done::Failed(e) => return Err(Error::kafka("let the relay go on", e)),
         }
         Ok(None)
-    }
-
-    /// Counts what the broker has acknowledged since `before`.
-    fn wrote(&self, id: PartitionId, before: Counters) {
-        let new = self.progress.counters().since(before);
-        if let (1.., Some((topic, _))) = (new.acknowledged, self.topics.place(id)) {
-            self.status.wrote(topic.name(), new.acknowledged, new.acknowledged_bytes);
-        }
-    }
-
-    /// Begins what is to be looked at now.
-    fn look(&mut self) {
-        if self.rounds.topics.begin() {
-            self.jobs.push(rounds::topics(Arc::clone(&self.cluster), self.topics.all()).boxed());
-        }
-        if self.rounds.slot.begin() {
-            self.jobs.push(rounds::slot(self.options.clone(), self.source.clone()).boxed());
-        }
-    }
-
-    /// Tells what a turn of the loop has come to.
-    fn turned(&mut self, mode: Mode) {
-        let counters = self.progress.counters();
-        let confirmed = self.progress.confirmable();
-        let turn = Turn {
-            mode,
-            rows: self.progress.buffered_rows(),
-            bytes: self.progress.buffered_bytes(),
-            confirmed,
-            server: self.feed.server(),
-            oldest: self.marks.oldest(confirmed),
-        };
-        self.status.turned(turn, counters.since(self.counted));
-        self.counted = counters;
     }
 
     fn refusal(&self, poison: &Poison<Encoded>) -> Error {

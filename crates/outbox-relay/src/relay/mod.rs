@@ -4,6 +4,7 @@ mod encoded;
 mod feed;
 mod hold;
 mod job;
+mod report;
 mod rounds;
 mod told;
 mod topics;
