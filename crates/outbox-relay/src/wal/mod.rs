@@ -5,6 +5,7 @@
 //! read, always asks for logical messages, and tells the server's errors as text.
 
 mod catch_up;
+mod channel_binding;
 mod chunk;
 mod error;
 mod frames;

@@ -45,6 +45,9 @@ async fn each_way_of_tls_delivers_encrypted() {
         assert!(encrypted >= 1 && plain == 0, "{way:?}: {encrypted} encrypted, {plain} not");
         relay.stop().await;
     }
+    // Bound to the TLS connection: each login by password was.
+    let logins = |mechanism: &str| said.text().matches(&format!("mechanism=\"{mechanism}\"")).count();
+    assert!(logins("SCRAM-SHA-256-PLUS") >= 4 && logins("SCRAM-SHA-256") == 0, "{}", said.text());
     said.without(&[PASSWORD, own.key.lines().nth(1).unwrap()]);
 }
 

@@ -17,7 +17,11 @@ struct Text(Arc<Mutex<Vec<u8>>>);
 impl Said {
     pub(crate) fn listen() -> Self {
         let text = Text::default();
-        let lines = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(text.clone()).finish();
+        let lines = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(text.clone())
+            .finish();
         Self { text, _guard: tracing::subscriber::set_default(lines) }
     }
 
@@ -26,8 +30,12 @@ impl Said {
         _ = writeln!(self.text.clone(), "{value:?} {value:#?}");
     }
 
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.text.0.lock().unwrap().clone()).unwrap()
+    }
+
     pub(crate) fn without(&self, secrets: &[&str]) {
-        let text = String::from_utf8(self.text.0.lock().unwrap().clone()).unwrap();
+        let text = self.text();
         assert!(text.contains("outbox"), "nothing was heard: {text}");
         for secret in secrets {
             assert!(!text.contains(secret), "{secret} is in\n{text}");
