@@ -82,6 +82,26 @@ fn oid(ty: ColumnType) -> Option<u32> {
     })
 }
 
+/// The type of a column that the catalogue tells of, where a record can have it.
+pub(crate) fn column_type(oid: u32, modifier: i32) -> Option<ColumnType> {
+    // PostgreSQL's own limit where none is told; the modifier counts four bytes more.
+    const LONGEST: u32 = 10_485_760;
+    Some(match oid {
+        2950 => ColumnType::Uuid,
+        25 => ColumnType::Text,
+        1043 => ColumnType::Varchar(modifier.checked_sub(4).and_then(|n| n.try_into().ok()).unwrap_or(LONGEST)),
+        114 => ColumnType::Json,
+        3802 => ColumnType::Jsonb,
+        17 => ColumnType::Bytea,
+        23 => ColumnType::Integer,
+        16 => ColumnType::Boolean,
+        TIMESTAMP if (0..=3).contains(&modifier) => ColumnType::TimestampMillis,
+        TIMESTAMP => ColumnType::TimestampMicros,
+        1184 => ColumnType::Timestamptz,
+        _ => return None,
+    })
+}
+
 fn sql(told: &RelationColumn<'_>) -> String {
     let name = match told.ty {
         TIMESTAMP if told.modifier >= 0 => return format!("timestamp({})", told.modifier),

@@ -16,7 +16,7 @@ mod encoder;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::binding::mismatch;
+pub(crate) use self::binding::{column_type, mismatch};
 #[cfg(test)]
 pub(crate) use self::error::BadValue;
 pub(crate) use self::error::DecodeError;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use tracing::Instrument as _;
 
+pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::hold::{Ended, Hold, id_column};
@@ -160,7 +161,10 @@ impl Relay {
     }
 
     async fn take(&self, cluster: &Arc<Cluster>, at: StartAt) -> Result<Hold, WalError> {
-        let columns = wal::columns(&self.options, self.settings.pipeline().layout()).await?;
+        let columns = {
+            let layout = self.settings.pipeline().layout();
+            wal::columns(&self.options, layout.schema(), layout.table()).await?
+        };
         let pipeline = told::pipeline(&self.settings, &columns);
         let source = Source { slot: pipeline.slot().clone(), publication: pipeline.publication().clone() };
         let opened = wal::open(&self.options, &source, at).await?;

@@ -9,7 +9,7 @@ use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
 use super::topics::TopicCreation;
-use super::{RelaySettings, SettingsError};
+use super::{RelaySettings, SettingsError, router_of};
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ impl RelaySettingsBuilder {
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
         }
+    }
+
+    pub(super) fn config(&self) -> &ConnectorConfig {
+        &self.config
     }
 
     /// The outbox table, where it is not the one that outbox-pg creates.
@@ -91,8 +95,7 @@ impl RelaySettingsBuilder {
 
     pub(super) fn build_in(self, surroundings: &impl Surroundings) -> Result<RelaySettings, SettingsError> {
         let config = Resolved::of(self.config, surroundings)?;
-        let router = config.get("transforms").unwrap_or_default().split(',').next().unwrap_or_default().trim();
-        Keys::of(router).check(&config, &self.accepted_keys)?;
+        Keys::of(router_of(&config)).check(&config, &self.accepted_keys)?;
         let pipeline = Pipeline::accepting(&self.accepted_losses, config.for_pipeline(), self.layout)
             .map_err(|error| config.pipeline_error(error))?;
         includes_schema(&config, pipeline.layout().schema().as_str())?;

@@ -20,6 +20,8 @@ enum Kind {
     Unknown { key: String },
     #[error("{key} = {written:?} cannot be resolved: {reason}")]
     Unresolved { key: String, written: String, reason: String },
+    #[error("the columns of {table} cannot be read")]
+    Table { table: String },
     #[error("{at}: {what}")]
     Connect { at: String, what: String },
     #[error("the connector's configuration and the outbox table do not agree")]
@@ -43,6 +45,10 @@ impl SettingsError {
         Self::new(Kind::Connect { at: at.into(), what: what.into() })
     }
 
+    pub(super) fn table(table: String) -> Self {
+        Self::new(Kind::Table { table })
+    }
+
     pub(super) fn pipeline(source: outbox_core::Error) -> Self {
         Self::new(Kind::Pipeline).caused_by(source)
     }
@@ -61,7 +67,7 @@ impl SettingsError {
     pub fn key(&self) -> Option<&str> {
         match &self.0.kind {
             Kind::Refused { key, .. } | Kind::Unknown { key } | Kind::Unresolved { key, .. } => Some(key),
-            Kind::Connect { .. } => None,
+            Kind::Connect { .. } | Kind::Table { .. } => None,
             Kind::Pipeline => self.0.source.as_ref()?.downcast_ref::<outbox_core::Error>()?.field(),
         }
     }

@@ -11,6 +11,7 @@ mod properties;
 mod resolved;
 mod rule;
 mod secret;
+mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -28,6 +29,7 @@ pub use self::secret::Secret;
 pub use self::topics::TopicCreation;
 
 use self::keys::Keys;
+use self::resolved::Resolved;
 
 /// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
@@ -179,4 +181,9 @@ impl RelaySettings {
         Pipeline::accepting(&self.accepted_losses, self.pipeline.config().clone(), layout)
             .map_err(SettingsError::pipeline)
     }
+}
+
+/// The name of the first transformation, which is to be the EventRouter.
+fn router_of(config: &Resolved) -> &str {
+    config.get("transforms").unwrap_or_default().split(',').next().unwrap_or_default().trim()
 }

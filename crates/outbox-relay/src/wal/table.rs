@@ -1,4 +1,4 @@
-use outbox_core::TableLayout;
+use outbox_core::Identifier;
 
 use super::error::WalError;
 use super::options::ConnectOptions;
@@ -19,7 +19,11 @@ pub(crate) struct CatalogueColumn {
 }
 
 /// The columns of a table; none where it is not there, or not to be seen.
-pub(crate) async fn columns(options: &ConnectOptions, table: &TableLayout) -> Result<Vec<CatalogueColumn>, WalError> {
+pub(crate) async fn columns(
+    options: &ConnectOptions,
+    schema: &Identifier,
+    table: &Identifier,
+) -> Result<Vec<CatalogueColumn>, WalError> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(
         "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
@@ -27,9 +31,10 @@ pub(crate) async fn columns(options: &ConnectOptions, table: &TableLayout) -> Re
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-         WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped",
-        literal(table.schema().as_str()),
-        literal(table.table().as_str())
+         WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped
+         ORDER BY a.attnum",
+        literal(schema.as_str()),
+        literal(table.as_str())
     );
     let rows = session.query(&sql, Doing::Query).await?;
     let column = |row: Vec<Option<String>>| match <[_; 5]>::try_from(row) {

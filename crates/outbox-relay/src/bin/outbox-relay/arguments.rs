@@ -20,6 +20,10 @@ pub(crate) struct Arguments {
     #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE|URL")]
     connector: String,
 
+    /// Read the outbox table's columns from the database: it is not one that outbox-pg has created
+    #[arg(long)]
+    read_table: bool,
+
     /// Kafka's brokers, as HOST:PORT, separated by commas
     #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', required = true, value_name = "BROKERS")]
     brokers: Vec<String>,
@@ -117,6 +121,9 @@ impl Arguments {
         }
         if self.accept_json_expansion {
             builder = builder.accept_loss(Loss::JsonExpansion);
+        }
+        if self.read_table {
+            builder = builder.layout_from_database().await?;
         }
         if let Some(topic) = self.dead_letter_topic {
             builder = builder.poison(PoisonPolicy::DeadLetter(topic));
