@@ -69,6 +69,10 @@ impl Feed {
         self.stream.server()
     }
 
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.reader.is_in_transaction()
+    }
+
     pub(super) fn mode(&self) -> Mode {
         if self.catch_up.is_some() { Mode::CatchUp } else { Mode::Live }
     }

@@ -43,6 +43,8 @@ pub(super) struct Hold {
     pub(super) commit: crate::Lsn,
     pub(super) dead_letters: DeadLetters,
     pub(super) rounds: Rounds,
+    /// A topic that has more partitions than rows are sent to.
+    pub(super) grown: Option<Box<str>>,
     pub(super) status: RelayStatus,
     pub(super) marks: Marks,
     /// What was counted up to the last turn.
@@ -76,8 +78,12 @@ impl Hold {
             target: "outbox.relay", counters = ?self.progress.counters(), ignored = ?self.feed.ignored(),
             confirmable = %self.progress.confirmable(), "this hold of the slot ends"
         );
-        if let Ok(Ended::Drained) = ended {
-            self.status.clone().beating(self.feed.close()).await.map_err(Error::wal)?;
+        if let Ok(Ended::Drained | Ended::Changed(_)) = ended {
+            // So that what is confirmed is told before anybody takes the slot.
+            let closed = self.status.clone().beating(self.feed.close()).await;
+            if let Ok(Ended::Drained) = ended {
+                closed.map_err(Error::wal)?;
+            }
         }
         ended
     }
@@ -88,6 +94,11 @@ impl Hold {
             self.act()?;
             self.bury().await?;
             self.turned(self.feed.mode());
+            // Between two transactions, and with nothing on its way: nothing is then looked for in another partition.
+            if let Some(topic) = self.grown.take_if(|_| !self.feed.is_in_transaction()) {
+                self.drain().await?;
+                return Ok(Ended::Changed(topic));
+            }
             let may_read = self.progress.buffered_bytes() < AHEAD;
             tokio::select! {
                 biased;
@@ -318,7 +329,10 @@ impl Hold {
             Done::Producer(producer) => self.progress.producer(producer),
             Done::Held(true) => self.progress.held(),
             Done::Held(false) => return Ok(Some(Ended::Lost)),
-            Done::TopicsLooked => self.rounds.topics.end(),
+            Done::TopicsLooked { grown } => {
+                self.rounds.topics.end();
+                self.grown = grown;
+            }
             Done::SlotLooked(look) => {
                 self.rounds.slot.end();
                 if let Some(look) = look {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use outbox_core::uuid::Uuid;
-
 use tokio::time::Instant;
 
 use crate::error::Chain;
@@ -23,8 +22,10 @@ pub(super) enum Done {
     Held(bool),
     /// A topic was made anew, or has another number of partitions: rows may belong elsewhere now.
     TopicChanged(Box<str>),
-    /// The topics were looked at, and are as they were.
-    TopicsLooked,
+    /// The topics were looked at; one may have more partitions, and is otherwise the same.
+    TopicsLooked {
+        grown: Option<Box<str>>,
+    },
     SlotLooked(Option<SlotLook>),
     Failed(kafka::Error),
 }

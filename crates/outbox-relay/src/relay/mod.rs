@@ -188,6 +188,7 @@ impl Relay {
             commit: crate::Lsn::default(),
             dead_letters: DeadLetters::new(self.settings.poison()),
             rounds: Rounds::new(self.settings.topic_interval()),
+            grown: None,
             status: self.status.clone(),
             marks: Marks::default(),
             counted: Counters::default(),

@@ -61,20 +61,22 @@ impl Round {
 /// Whether each topic is still the same, with the same partitions. A batch that fails would tell, but a raised count
 /// fails none.
 pub(super) async fn topics(cluster: Arc<Cluster>, topics: Vec<Arc<Topic>>) -> Done {
+    let mut grown = None;
     for topic in topics {
         match cluster.refreshed(topic.name()).await {
-            Ok(now)
-                if now.as_ref().is_none_or(|now| now.id() != topic.id() || now.partitions() != topic.partitions()) =>
-            {
-                return Done::TopicChanged(topic.name().into());
+            Ok(Some(now)) if now.id() == topic.id() => {
+                if now.partitions() != topic.partitions() {
+                    grown = Some(topic.name().into());
+                }
             }
-            Ok(_) => {}
+            Ok(_) => return Done::TopicChanged(topic.name().into()),
             Err(error) => {
-                tracing::debug!(target: "outbox.relay", topic = topic.name(), error = %Chain(&error), "the topic cannot be seen");
+                let error = Chain(&error);
+                tracing::debug!(target: "outbox.relay", topic = topic.name(), %error, "the topic cannot be seen");
             }
         }
     }
-    Done::TopicsLooked
+    Done::TopicsLooked { grown }
 }
 
 /// Where the slot is, for metrics.
