@@ -31,6 +31,7 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
         assert!(Instant::now() < deadline && program.try_wait().unwrap().is_none(), "it does not become ready");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    std::fs::remove_file(file).unwrap();
     bench.enqueue_each(3, 0..30).await;
     bench.check(&bench.records(30).await, 30);
     assert_eq!(get(address, "/live").await.1, "live\n");
@@ -48,6 +49,5 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
     assert!(ended.success(), "{said}");
     assert!(said.contains("hold{slot="), "{said}");
     assert!(said.contains("base_offset="), "{said}");
-    std::fs::remove_file(file).unwrap();
     bench.remove_topic().await;
 }
