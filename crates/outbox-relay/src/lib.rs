@@ -9,6 +9,7 @@ mod position;
 mod progress;
 mod relay;
 mod settings;
+mod status;
 mod wal;
 
 pub use self::error::Error;
@@ -19,3 +20,4 @@ pub use self::settings::{
     ClientCertificate, CompressionType, KeyEffect, PoisonPolicy, PostgresSettings, RelaySettings, RelaySettingsBuilder,
     Secret, SettingsError, SslMode, TopicCreation,
 };
+pub use self::status::{Mode, Readiness, RelayStatus};

@@ -32,6 +32,12 @@ impl ConnectRest {
         self.accepted("configure", name, || self.http.put(&path, config)).map(drop)
     }
 
+    /// Creates a connector that is stopped: it has a configuration and no tasks.
+    pub fn create_stopped(&self, name: &str, config: &Value) -> Result<(), StackError> {
+        let connector = serde_json::json!({ "name": name, "config": config, "initial_state": "STOPPED" });
+        self.accepted("create", name, || self.http.post("/connectors", &connector)).map(drop)
+    }
+
     /// The states of the connector and of its tasks, as the worker tells them.
     pub fn status(&self, name: &str) -> Result<Value, StackError> {
         let path = format!("/connectors/{name}/status");

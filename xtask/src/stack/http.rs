@@ -39,6 +39,10 @@ impl JsonHttp {
         answer(self.agent.put(self.url(path)).send_empty()?)
     }
 
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Answer, ureq::Error> {
+        answer(self.agent.post(self.url(path)).send_json(body)?)
+    }
+
     pub(crate) fn post_empty(&self, path: &str) -> Result<Answer, ureq::Error> {
         answer(self.agent.post(self.url(path)).send_empty()?)
     }

@@ -141,6 +141,17 @@ impl TableLayout {
         Ok(self)
     }
 
+    /// The same table with a column as the catalogue tells it: whether it may be NULL, and its DEFAULT as
+    /// [`Column::default_expression`] takes it. A column that the table does not have is passed over.
+    #[must_use]
+    pub fn told(mut self, column: &str, nullability: Nullability, default: Option<&str>) -> Self {
+        if let Some(found) = self.columns.iter_mut().find(|other| other.name.as_str() == column) {
+            found.nullability = nullability;
+            found.default = default.and_then(|expression| ColumnDefault::parse(found.ty, expression));
+        }
+        self
+    }
+
     /// The schema's name.
     #[must_use]
     pub fn schema(&self) -> &Identifier {

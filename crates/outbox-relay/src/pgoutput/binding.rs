@@ -45,6 +45,14 @@ impl Binding {
     }
 }
 
+/// How a table with columns of these names, types and modifiers is not as the layout says, in words.
+pub(crate) fn mismatch<'a>(columns: impl Iterator<Item = (&'a str, u32, i32)>, layout: &TableLayout) -> Option<String> {
+    let columns = columns.map(|(name, ty, modifier)| RelationColumn { is_key: false, name, ty, modifier }).collect();
+    let relation = Relation { id: 0, schema: "", name: "", replica_identity: 0, columns };
+    let Mismatch { column, wanted, found } = Binding::new(&relation, layout).err()?;
+    Some(format!("column {column:?} is {found}, and the layout wants {wanted}"))
+}
+
 /// Whether the told column is of the type. Debezium carries a `timestamp` of up to three digits in milliseconds, so
 /// its precision belongs to the type; a length does not, as each value is looked at.
 fn fits(ty: ColumnType, told: &RelationColumn<'_>) -> bool {
@@ -70,6 +78,26 @@ fn oid(ty: ColumnType) -> Option<u32> {
         ColumnType::Boolean => 16,
         ColumnType::TimestampMillis | ColumnType::TimestampMicros => TIMESTAMP,
         ColumnType::Timestamptz => 1184,
+        _ => return None,
+    })
+}
+
+/// The type of a column that the catalogue tells of, where a record can have it.
+pub(crate) fn column_type(oid: u32, modifier: i32) -> Option<ColumnType> {
+    // PostgreSQL's own limit where none is told; the modifier counts four bytes more.
+    const LONGEST: u32 = 10_485_760;
+    Some(match oid {
+        2950 => ColumnType::Uuid,
+        25 => ColumnType::Text,
+        1043 => ColumnType::Varchar(modifier.checked_sub(4).and_then(|n| n.try_into().ok()).unwrap_or(LONGEST)),
+        114 => ColumnType::Json,
+        3802 => ColumnType::Jsonb,
+        17 => ColumnType::Bytea,
+        23 => ColumnType::Integer,
+        16 => ColumnType::Boolean,
+        TIMESTAMP if (0..=3).contains(&modifier) => ColumnType::TimestampMillis,
+        TIMESTAMP => ColumnType::TimestampMicros,
+        1184 => ColumnType::Timestamptz,
         _ => return None,
     })
 }

@@ -1,4 +1,5 @@
 use super::fields::Malformed;
+use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
 
@@ -13,13 +14,13 @@ pub(crate) enum DecodeError {
     /// The table is not as the layout says. Each of its rows tells so.
     #[error("row {index} of the commit {}: the outbox table's column {column:?} is {found}, and the layout wants {wanted}",
         at.commit, index = at.index)]
-    Column { at: Position, column: Box<str>, wanted: Box<str>, found: Box<str> },
+    Column { at: Position, column: Box<str>, wanted: Box<str>, found: Box<str>, raw: RawRow },
     /// One value is at fault; rows after it can be read.
     #[error("row {index} of the commit {}: column {column:?}: {reason}", at.commit, index = at.index)]
-    Value { at: Position, column: Box<str>, reason: BadValue },
+    Value { at: Position, column: Box<str>, reason: BadValue, raw: RawRow },
     /// The values are not what the layout allows; rows after it can be read.
     #[error("row {index} of the commit {} does not fit the outbox table's layout", at.commit, index = at.index)]
-    Row { at: Position, source: outbox_core::Error },
+    Row { at: Position, source: outbox_core::Error, raw: RawRow },
 }
 
 /// What is wrong with a value.
@@ -42,6 +43,14 @@ impl DecodeError {
         match self {
             Self::Column { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),
             Self::Malformed { .. } | Self::OutOfPlace { .. } => None,
+        }
+    }
+
+    /// The text of that row, which is no part of what the error says.
+    pub(crate) fn take_raw(&mut self) -> RawRow {
+        match self {
+            Self::Column { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => std::mem::take(raw),
+            Self::Malformed { .. } | Self::OutOfPlace { .. } => RawRow::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod instant;
 mod message;
+mod raw;
 mod rows;
 mod tuple;
 
@@ -15,7 +16,9 @@ mod encoder;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::binding::{column_type, mismatch};
 #[cfg(test)]
 pub(crate) use self::error::BadValue;
 pub(crate) use self::error::DecodeError;
+pub(crate) use self::raw::RawRow;
 pub(crate) use self::rows::{Ignored, RowReader, WalEvent};

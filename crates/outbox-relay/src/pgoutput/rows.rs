@@ -6,6 +6,7 @@ use outbox_core::{ColumnValue, Row, TableLayout};
 use super::binding::{Binding, Mismatch};
 use super::error::{BadValue, DecodeError};
 use super::message::{Message, Relation};
+use super::raw::RawRow;
 use super::tuple::{Tuple, TupleData};
 use crate::Lsn;
 use crate::position::Position;
@@ -44,7 +45,7 @@ pub(crate) struct RowReader {
 
 #[derive(Debug)]
 enum Table {
-    Outbox(Result<Binding, Mismatch>),
+    Outbox { names: Vec<Box<str>>, binding: Result<Binding, Mismatch> },
     Other,
 }
 
@@ -111,20 +112,21 @@ impl RowReader {
     fn table(&self, relation: &Relation<'_>) -> Table {
         let layout = &self.layout;
         if relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str() {
-            Table::Outbox(Binding::new(relation, layout))
+            let names = relation.columns.iter().map(|column| column.name.into()).collect();
+            Table::Outbox { names, binding: Binding::new(relation, layout) }
         } else {
             Table::Other
         }
     }
 
     fn insert(&mut self, relation: u32, new: Tuple<'_>, size: usize) -> Result<Option<WalEvent>, DecodeError> {
-        let binding = match self.tables.get(&relation) {
+        let (names, binding) = match self.tables.get(&relation) {
             None => return Err(self.out_of_place("a row of a table that was not told")),
             Some(Table::Other) => {
                 self.ignored.other_tables += 1;
                 return Ok(None);
             }
-            Some(Table::Outbox(binding)) => binding,
+            Some(Table::Outbox { names, binding }) => (names, binding),
         };
         let Some(at) = self.transaction else { return Err(self.out_of_place("a row outside a transaction")) };
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
@@ -135,11 +137,12 @@ impl RowReader {
             column: mismatch.column.clone(),
             wanted: mismatch.wanted.clone(),
             found: mismatch.found.clone(),
+            raw: RawRow::new(names, new),
         })?;
         if binding.targets.len() != usize::from(new.columns) {
             return Err(self.out_of_place("a row of other columns than its table was told with"));
         }
-        let row = row(&self.layout, binding, new, at)?;
+        let row = row(&self.layout, names, binding, new, at)?;
         Ok(Some(WalEvent::Row { index: at.index, row, size }))
     }
 
@@ -152,7 +155,7 @@ impl RowReader {
             match self.tables.get(relation) {
                 None => return Err(self.out_of_place("a change of a table that was not told")),
                 Some(Table::Other) => self.ignored.other_tables += 1,
-                Some(Table::Outbox(_)) => *count(&mut self.ignored) += 1,
+                Some(Table::Outbox { .. }) => *count(&mut self.ignored) += 1,
             }
         }
         Ok(None)
@@ -163,7 +166,13 @@ impl RowReader {
     }
 }
 
-fn row(layout: &TableLayout, binding: &Binding, new: Tuple<'_>, at: Position) -> Result<Row, DecodeError> {
+fn row(
+    layout: &TableLayout,
+    names: &[Box<str>],
+    binding: &Binding,
+    new: Tuple<'_>,
+    at: Position,
+) -> Result<Row, DecodeError> {
     let mut values = vec![ColumnValue::Null; layout.columns().len()];
     for (target, data) in binding.targets.iter().zip(new.data()) {
         let Some(target) = target else { continue };
@@ -174,13 +183,13 @@ fn row(layout: &TableLayout, binding: &Binding, new: Tuple<'_>, at: Position) ->
         };
         let value = value.map_err(|reason| {
             let column = layout.columns().get(target.column).map_or("", |column| column.name().as_str());
-            DecodeError::Value { at, column: column.into(), reason }
+            DecodeError::Value { at, column: column.into(), reason, raw: RawRow::new(names, new) }
         })?;
         if let Some(slot) = values.get_mut(target.column) {
             *slot = value;
         }
     }
-    Row::new(layout, values).map_err(|source| DecodeError::Row { at, source })
+    Row::new(layout, values).map_err(|source| DecodeError::Row { at, source, raw: RawRow::new(names, new) })
 }
 
 /// Of microseconds since 2000.

@@ -22,11 +22,28 @@ pub(crate) struct Counters {
     /// In batches that were sent again unchanged.
     pub(crate) sent_again: u64,
     pub(crate) acknowledged: u64,
+    pub(crate) acknowledged_bytes: u64,
     /// Not sent: their own records were met in the log.
     pub(crate) skipped: u64,
     /// Sent although the log before the scan's limit may hold them.
     pub(crate) duplicates_accepted: u64,
     pub(crate) poison: u64,
+}
+
+impl Counters {
+    /// What came after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            read: self.read - before.read,
+            sent: self.sent - before.sent,
+            sent_again: self.sent_again - before.sent_again,
+            acknowledged: self.acknowledged - before.acknowledged,
+            acknowledged_bytes: self.acknowledged_bytes - before.acknowledged_bytes,
+            skipped: self.skipped - before.skipped,
+            duplicates_accepted: self.duplicates_accepted - before.duplicates_accepted,
+            poison: self.poison - before.poison,
+        }
+    }
 }
 
 impl Ledger {
@@ -47,6 +64,7 @@ impl Ledger {
 
     pub(super) fn acknowledge<R>(&mut self, row: &Row<R>) {
         self.counters.acknowledged += 1;
+        self.counters.acknowledged_bytes += row.bytes as u64;
         self.release(row);
         self.transactions.resolve(row.owner);
     }

@@ -65,6 +65,7 @@ mod window;
 mod simulation;
 
 pub(crate) use self::action::{Action, Arrival, Content, From, Outcome, Seen, Tail};
+pub(crate) use self::ledger::Counters;
 pub(crate) use self::machine::Progress;
 pub(crate) use self::producer::Producer;
 #[cfg(test)]

@@ -9,7 +9,7 @@ const CONNECT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How the settings' database is reached. The application's name is this relay's own: by it the relay recognises that
 /// it is still the one that holds the slot.
-pub(super) fn options(postgres: &PostgresSettings) -> Result<ConnectOptions, Error> {
+pub(crate) fn options(postgres: &PostgresSettings) -> Result<ConnectOptions, Error> {
     let read = |path: &std::path::Path| {
         std::fs::read(path).map_err(|e| Error::settings(format!("{} cannot be read", path.display())).caused_by(e))
     };

@@ -5,6 +5,7 @@ use outbox_core::{ColumnValue, EventField, Pipeline, Record, Row};
 
 use super::encoded::Encoded;
 use crate::error::{Chain, Error};
+use crate::pgoutput::RawRow;
 use crate::position::Position;
 use crate::progress::Poison;
 use crate::settings::PoisonPolicy;
@@ -52,6 +53,29 @@ impl DeadLetters {
                     let name = if field == EventField::EventType { "event_type" } else { "aggregate_type" };
                     record.headers.push((name.into(), Some(Bytes::from(text.clone()))));
                 }
+                _ => {}
+            }
+        }
+        self.unwritable.insert(position, (record, error));
+        Ok(())
+    }
+
+    /// As [`keep`](Self::keep), of a row that cannot be read: its columns' texts as one JSON object.
+    pub(super) fn keep_raw(
+        &mut self,
+        pipeline: &Pipeline,
+        position: Position,
+        row: &RawRow,
+        error: Error,
+    ) -> Result<(), Error> {
+        let Some(topic) = &self.topic else { return Err(error) };
+        let mut record = Record::new(topic.clone());
+        record.value = Some(Bytes::from(row.to_json()));
+        for column in pipeline.layout().columns() {
+            let Some(text) = row.get(column.name().as_str()) else { continue };
+            match column.field() {
+                Some(EventField::Id) => record.headers.push(("id".into(), Some(Bytes::from(text.to_owned())))),
+                Some(EventField::AggregateId) => record.key = Some(Bytes::from(text.to_owned())),
                 _ => {}
             }
         }

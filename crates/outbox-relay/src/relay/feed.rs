@@ -1,6 +1,7 @@
 use crate::Lsn;
 use crate::error::Error;
 use crate::pgoutput::{DecodeError, Ignored, RowReader, WalEvent};
+use crate::status::Mode;
 use crate::wal::{CatchUp, WalError, WalMessage, WalStream};
 
 /// The WAL in order: first what the slot held when it was taken, from a copy of it, then the stream.
@@ -18,6 +19,8 @@ const LARGE: usize = 256 * 1024;
 /// What the feed gives.
 pub(super) enum Fed {
     Event(WalEvent),
+    /// A row whose values cannot be read.
+    Unreadable(DecodeError),
     /// Nothing is left before this position.
     Idle(Lsn),
     /// A message that says nothing of the outbox.
@@ -74,6 +77,19 @@ impl Feed {
         self.reader.ignored()
     }
 
+    /// The end of the server's WAL, as the stream told it last.
+    pub(super) fn server(&self) -> Lsn {
+        self.stream.server()
+    }
+
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.reader.is_in_transaction()
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        if self.catch_up.is_some() { Mode::CatchUp } else { Mode::Live }
+    }
+
     pub(super) fn confirm(&self, lsn: Lsn) {
         self.stream.confirm(lsn);
     }
@@ -96,12 +112,17 @@ impl Feed {
     }
 
     fn read(&mut self, data: &[u8]) -> Result<Fed, Broken> {
-        let event = self.reader.read(data).map_err(Broken::Decode)?;
-        match event {
-            Some(WalEvent::Commit { .. }) => self.unfinished = 0,
-            _ => self.unfinished = self.unfinished.saturating_add(data.len()),
+        match self.reader.read(data) {
+            Ok(event) => {
+                match event {
+                    Some(WalEvent::Commit { .. }) => self.unfinished = 0,
+                    _ => self.unfinished = self.unfinished.saturating_add(data.len()),
+                }
+                Ok(event.map_or(Fed::Nothing, Fed::Event))
+            }
+            Err(error) if error.row().is_some() => Ok(Fed::Unreadable(error)),
+            Err(error) => Err(Broken::Decode(error)),
         }
-        Ok(event.map_or(Fed::Nothing, Fed::Event))
     }
 }
 
@@ -109,10 +130,7 @@ impl Broken {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Wal(e) => Error::wal(e),
-            Self::Decode(e) => match e.row() {
-                Some(at) => Error::poison(at, None, "its values cannot be read").caused_by(e),
-                None => Error::wal(e),
-            },
+            Self::Decode(e) => Error::wal(e),
         }
     }
 }

@@ -9,18 +9,21 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
 use outbox_core::{ColumnValue, EventField, Pipeline, Row};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::backlog::Backlog;
 use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
 use super::job::{self, Done};
+use super::rounds::Rounds;
 use super::topics::{NoPartition, Topics};
 use crate::error::{Chain, Error};
 use crate::kafka::{self, BatchBuilder, Cluster};
-use crate::pgoutput::WalEvent;
+use crate::pgoutput::{DecodeError, WalEvent};
 use crate::position::{Origin, Position};
-use crate::progress::{Action, Outcome, PartitionId, Poison, Progress, Window};
+use crate::progress::{Action, Counters, Outcome, PartitionId, Poison, Progress, Window};
+use crate::status::{Marks, Mode, RelayStatus};
 use crate::wal::{ConnectOptions, Source, WalError, is_held};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
@@ -43,6 +46,14 @@ pub(super) struct Hold {
     /// Where a backlog is streamed.
     pub(super) backlog: Option<Backlog>,
     pub(super) dead_letters: DeadLetters,
+    pub(super) rounds: Rounds,
+    /// A topic that has more partitions than rows are sent to.
+    pub(super) grown: Option<Box<str>>,
+    pub(super) status: RelayStatus,
+    pub(super) marks: Marks,
+    /// What was counted up to the last turn.
+    pub(super) counted: Counters,
+    pub(super) scan: u64,
 }
 
 /// How a hold ended.
@@ -79,8 +90,12 @@ impl Hold {
             target: "outbox.relay", counters = ?self.progress.counters(), ignored = ?self.feed.ignored(),
             confirmable = %self.progress.confirmable(), "this hold of the slot ends"
         );
-        if let Ok(Ended::Drained | Ended::ToStream | Ended::ToCopy) = ended {
-            self.feed.close().await.map_err(Error::wal)?;
+        if let Ok(Ended::Drained | Ended::Changed(_) | Ended::ToStream | Ended::ToCopy) = ended {
+            // So that what is confirmed is told before anybody takes the slot.
+            let closed = self.status.clone().beating(self.feed.close()).await;
+            if let Ok(Ended::Drained) = ended {
+                closed.map_err(Error::wal)?;
+            }
         }
         ended
     }
@@ -97,9 +112,16 @@ impl Hold {
                 self.bury().await?;
                 acted = Instant::now();
             }
+            self.turned(self.feed.mode());
+            // Between two transactions, and with nothing on its way: nothing is then looked for in another partition.
+            if let Some(topic) = self.grown.take_if(|_| !self.feed.is_in_transaction()) {
+                self.settle().await?;
+                return Ok(Ended::Changed(topic));
+            }
             tokio::select! {
                 biased;
                 () = &mut stop => return self.settle().await.map(|()| Ended::Drained),
+                () = self.rounds.tick() => self.look(),
                 Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
                     if let Some(ended) = self.done(done)? {
                         return Ok(ended);
@@ -154,12 +176,14 @@ impl Hold {
     async fn take(&mut self, fed: Fed) -> Result<Option<Ended>, Error> {
         match fed {
             Fed::Nothing => {}
+            Fed::Unreadable(error) => self.unreadable(error)?,
             Fed::Idle(at) => self.progress.idle(at),
             Fed::Event(WalEvent::Begin { commit, committed_at }) => {
                 if self.backlog.as_mut().is_some_and(|backlog| backlog.begin(committed_at, SystemTime::now())) {
                     return Ok(Some(Ended::ToCopy));
                 }
                 self.commit = commit;
+                self.marks.begin(commit, committed_at);
                 self.progress.begin(commit).map_err(Error::wal)?;
             }
             Fed::Event(WalEvent::Commit { end, .. }) => self.progress.commit(end).map_err(Error::wal)?,
@@ -174,7 +198,7 @@ impl Hold {
 
     async fn row(&mut self, position: Position, row: &Row) -> Result<(), Error> {
         let Some(event) = self.event_id(row) else {
-            return Err(Error::poison(position, None, "it has no id"));
+            return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
         };
         let refused = |reason: &str| Error::poison(position, Some(event), reason);
         let record = match self.pipeline.encode_lossless(row) {
@@ -183,6 +207,7 @@ impl Hold {
                 if let Some(why) = why {
                     let why = Chain(&why);
                     tracing::warn!(target: "outbox.relay", %event, %why, "the payload is written as it is stored");
+                    self.status.stored_as_it_was();
                 }
                 record
             }
@@ -202,6 +227,17 @@ impl Hold {
     fn unwritable(&mut self, position: Position, event: Uuid, row: &Row, error: Error) -> Result<(), Error> {
         self.dead_letters.keep(&self.pipeline, position, row, error)?;
         self.progress.unwritable(position, event).map_err(Error::wal)
+    }
+
+    /// As [`unwritable`](Self::unwritable), of a row that has no values.
+    fn unreadable(&mut self, mut error: DecodeError) -> Result<(), Error> {
+        let Some(position) = error.row() else { return Err(Error::wal(error)) };
+        let raw = error.take_raw();
+        let id = self.id_column.and_then(|index| self.pipeline.layout().columns().get(index));
+        let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
+        let error = Error::poison(position, event, "its values cannot be read").caused_by(error);
+        self.dead_letters.keep_raw(&self.pipeline, position, &raw, error)?;
+        self.progress.unwritable(position, event.unwrap_or_default()).map_err(Error::wal)
     }
 
     /// Writes poison rows to the topic for dead letters, where there is one.
@@ -249,9 +285,9 @@ impl Hold {
                     );
                 }
                 Action::Read { partition: id, from } => {
-                    if let Some((topic, partition)) = self.topics.place(id).cloned() {
+                    if let Some(place) = self.topics.place(id).cloned() {
                         let (cluster, origin) = (Arc::clone(&self.cluster), Arc::clone(&self.origin));
-                        self.jobs.push(job::read(cluster, origin, self.window, id, topic, partition, from).boxed());
+                        self.jobs.push(job::read(cluster, origin, self.window, id, place, from, self.scan).boxed());
                     }
                 }
                 Action::Produce(id) => self.produce(id)?,
@@ -260,6 +296,7 @@ impl Hold {
                     let topic = poison.refused.as_ref().and_then(|(id, _)| self.topics.place(*id));
                     let topic = topic.map(|(topic, _)| topic.name().to_owned());
                     self.dead_letters.add(poison, topic.as_deref(), refusal)?;
+                    self.status.dead_lettered();
                 }
             }
         }
@@ -270,6 +307,7 @@ impl Hold {
         let (Some(batch), Some((topic, partition))) = (self.progress.batch(id), self.topics.place(id).cloned()) else {
             return Ok(());
         };
+        let rows = batch.rows.len();
         for row in batch.rows {
             self.batches.append(row.record.timestamp, &row.record.body);
         }
@@ -279,31 +317,55 @@ impl Hold {
         let Some(bytes) = finished else { return Ok(()) };
         let attempts = self.attempts.get(&id).copied().unwrap_or(0);
         let cluster = Arc::clone(&self.cluster);
-        self.jobs.push(job::produce(cluster, id, topic, partition, bytes, attempts).boxed());
+        let status = self.status.clone();
+        let span = tracing::debug_span!(
+            target: "outbox.relay", "batch", topic = topic.name(), partition, rows, base_offset = tracing::field::Empty
+        );
+        let sent = job::produce(cluster, id, topic, partition, bytes, attempts, status);
+        self.jobs.push(sent.instrument(span).boxed());
         Ok(())
     }
 
     fn done(&mut self, done: Done) -> Result<Option<Ended>, Error> {
+        let before = self.progress.counters();
         match done {
             Done::Produced(id, outcome, error) => {
                 match &outcome {
-                    Outcome::NotAppended | Outcome::Unknown => *self.attempts.entry(id).or_default() += 1,
+                    Outcome::NotAppended | Outcome::Unknown => {
+                        *self.attempts.entry(id).or_default() += 1;
+                        self.status.retried();
+                    }
                     _ => _ = self.attempts.remove(&id),
                 }
                 if let (Outcome::Rejected { .. }, Some(error)) = (&outcome, error) {
                     self.refusals.insert(id, error);
                 }
                 self.progress.produced(id, outcome);
+                self.wrote(id, before);
             }
             Done::Read(id, seen, tail) => {
                 for record in seen {
                     self.progress.seen(id, record);
                 }
+                if tail.cut {
+                    self.status.scan_cut();
+                }
                 self.progress.tail_read(id, tail);
+                self.wrote(id, before);
             }
             Done::Producer(producer) => self.progress.producer(producer),
             Done::Held(true) => self.progress.held(),
             Done::Held(false) => return Ok(Some(Ended::Lost)),
+            Done::TopicsLooked { grown } => {
+                self.rounds.topics.end();
+                self.grown = grown;
+            }
+            Done::SlotLooked(look) => {
+                self.rounds.slot.end();
+                if let Some(look) = look {
+                    self.status.looked(look);
+                }
+            }
             Done::TopicChanged(topic) => return Ok(Some(Ended::Changed(topic))),
             Done::Failed(e) => return Err(Error::kafka("let the relay go on", e)),
         }
@@ -321,10 +383,12 @@ impl Hold {
 
     /// Reads no more, waits for what was sent, and confirms it.
     async fn settle(&mut self) -> Result<(), Error> {
+        let status = self.status.clone();
         let rest = async {
             loop {
                 self.act()?;
                 self.bury().await?;
+                self.turned(Mode::Draining);
                 if self.progress.buffered_rows() == 0 {
                     break;
                 }
@@ -339,7 +403,7 @@ impl Hold {
             }
             self.act()
         };
-        tokio::time::timeout(DRAIN, rest).await.unwrap_or_else(|_| {
+        tokio::time::timeout(DRAIN, status.beating(rest)).await.unwrap_or_else(|_| {
             tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start");
             Ok(())
         })

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use outbox_core::uuid::Uuid;
+use tokio::time::Instant;
 
 use crate::error::Chain;
 use crate::kafka::{self, Cluster, Entry, Produced, TailStart, ToProduce, Topic};
 use crate::position::{HEADER, Origin};
 use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Seen, Tail, Window};
+use crate::status::RelayStatus;
+use crate::wal::SlotLook;
 
 /// What was asked of Kafka or PostgreSQL, and has ended.
 pub(super) enum Done {
@@ -19,6 +22,11 @@ pub(super) enum Done {
     Held(bool),
     /// A topic was made anew, or has another number of partitions: rows may belong elsewhere now.
     TopicChanged(Box<str>),
+    /// The topics were looked at; one may have more partitions, and is otherwise the same.
+    TopicsLooked {
+        grown: Option<Box<str>>,
+    },
+    SlotLooked(Option<SlotLook>),
     Failed(kafka::Error),
 }
 
@@ -34,10 +42,15 @@ pub(super) async fn produce(
     partition: i32,
     batch: Bytes,
     attempts: u32,
+    status: RelayStatus,
 ) -> Done {
+    let began = Instant::now();
     let produced = cluster.produce(ToProduce { topic: Arc::clone(&topic), partition, batch }).await;
+    status.produced_in(began.elapsed());
     let (outcome, error) = match produced {
         Produced::Appended { base_offset, time } => {
+            tracing::Span::current().record("base_offset", base_offset);
+            tracing::debug!(target: "outbox.relay", "appended");
             let arrival = if time.is_none() { Arrival::Now } else { Arrival::NowOrBefore };
             (Outcome::Appended { base_offset, arrival }, None)
         }
@@ -64,20 +77,18 @@ pub(super) async fn produce(
     Done::Produced(id, outcome, error)
 }
 
-/// How much of a partition is looked at for rows of the slot's window that are there already, in offsets.
-const SCAN: u64 = 100_000;
-
+/// `scan` is how much of a partition is looked at for rows of the slot's window that are there already, in offsets.
 pub(super) async fn read(
     cluster: Arc<Cluster>,
     origin: Arc<Origin>,
     window: Window,
     id: PartitionId,
-    topic: Arc<Topic>,
-    partition: i32,
+    (topic, partition): (Arc<Topic>, i32),
     from: From,
+    scan: u64,
 ) -> Done {
     let (start, limit) = match from {
-        From::Tail => (TailStart::Last(SCAN), SCAN),
+        From::Tail => (TailStart::Last(scan), scan),
         From::Offset(offset) => (TailStart::Offset(offset), u64::MAX),
     };
     let mut attempts = 0;
@@ -99,7 +110,13 @@ pub(super) async fn read(
             // Cut short by the broker: what lies behind decides.
             Ok(tail) if tail.next < tail.end => {}
             Ok(tail) => {
-                let cut = tail.start > tail.log_start && !reaches_back;
+                let cut = from == From::Tail && tail.start > tail.log_start && !reaches_back;
+                if cut {
+                    tracing::warn!(
+                        target: "outbox.relay", topic = topic.name(), partition, scan,
+                        "the scan's limit is reached: rows that lie before it are written again"
+                    );
+                }
                 return Done::Read(id, seen, Tail { end: tail.next, cut });
             }
             Err(e) if e.code() == Some(kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {

@@ -5,6 +5,9 @@ mod encoded;
 mod feed;
 mod hold;
 mod job;
+mod report;
+mod rounds;
+mod told;
 mod topics;
 
 use std::fmt;
@@ -13,18 +16,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
+use tracing::Instrument as _;
 
 use self::backlog::Backlog;
+pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::hold::{Ended, Hold, id_column};
+use self::rounds::Rounds;
 use self::topics::Topics;
 use crate::error::{Chain, Error};
 use crate::kafka::{BatchBuilder, Cluster, Compression, Settings};
 use crate::kafka_security::KafkaSecurity;
 use crate::pgoutput::RowReader;
-use crate::progress::{BatchLimit, Progress, Window};
+use crate::progress::{BatchLimit, Counters, Progress, Window};
 use crate::settings::{CompressionType, RelaySettings};
+use crate::status::{Marks, Mode, RelayStatus};
 use crate::wal::{self, ConnectOptions, Opened, Source, StartAt, WalError};
 
 /// Reads one slot and writes its events to Kafka.
@@ -39,6 +46,7 @@ pub struct Relay {
     settings: RelaySettings,
     options: ConnectOptions,
     security: KafkaSecurity,
+    status: RelayStatus,
 }
 
 /// How often a slot that another process holds is tried.
@@ -53,13 +61,20 @@ impl Relay {
     /// A certificate cannot be read.
     pub fn new(settings: RelaySettings) -> Result<Self, Error> {
         let options = connect::options(settings.postgres())?;
-        Ok(Self { settings, options, security: KafkaSecurity::default() })
+        let status = RelayStatus::new(settings.stalled_after());
+        Ok(Self { settings, options, security: KafkaSecurity::default(), status })
     }
 
     /// How the connections to the brokers are secured; not at all unless set.
     #[must_use]
     pub fn kafka_security(self, security: KafkaSecurity) -> Self {
         Self { security, ..self }
+    }
+
+    /// What it tells of itself while it runs.
+    #[must_use]
+    pub fn status(&self) -> RelayStatus {
+        self.status.clone()
     }
 
     /// Relays until `stop` is done; then it reads no more, waits up to ten seconds for what was sent, confirms it and
@@ -74,6 +89,12 @@ impl Relay {
     /// # Cancellation
     /// Dropping the future is as a crash: nothing is lost, and what was not confirmed is looked for at the next start.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let ended = Box::pin(self.relay(stop)).await;
+        self.status.entered(Mode::Stopped, ended.as_ref().err().map(|error| Chain(error).to_string()));
+        ended
+    }
+
+    async fn relay(&self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut stop = pin!(stop);
         let mut settings = Settings::new(self.settings.brokers());
         settings.security = self.security.clone().into_inner();
@@ -83,16 +104,23 @@ impl Relay {
         loop {
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.take(&cluster, at) => taken,
+                taken = self.status.beating(self.take(&cluster, at)) => taken,
             };
             at = StartAt::Now;
             let pause = match taken {
                 Ok(hold) => {
                     attempts = 0;
-                    match hold.run(&mut stop).await? {
+                    let span =
+                        tracing::info_span!(target: "outbox.relay", "hold", slot = self.settings.slot().as_str());
+                    let ended = hold.run(&mut stop).instrument(span).await?;
+                    self.status.entered(Mode::Connecting, None);
+                    self.status.started_again();
+                    match ended {
                         Ended::Drained => return Ok(()),
                         Ended::Anew(broken) => {
-                            tracing::warn!(target: "outbox.relay", error = %Chain(&broken.into_error()), "starting again");
+                            let error = broken.into_error();
+                            self.status.entered(Mode::Connecting, Some(Chain(&error).to_string()));
+                            tracing::warn!(target: "outbox.relay", error = %Chain(&error), "starting again");
                             job::pause(0)
                         }
                         Ended::Changed(topic) => {
@@ -118,6 +146,8 @@ impl Relay {
                     if attempts == 0 {
                         tracing::info!(target: "outbox.relay", slot = &*slot, pid, "another process holds the slot: standing by");
                     }
+                    let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
+                    self.status.entered(Mode::Standby, Some(format!("{holder} holds the slot {slot}")));
                     attempts += 1;
                     STANDBY
                 }
@@ -128,6 +158,7 @@ impl Relay {
                 Err(e) if e.is_transient() => {
                     let pause = job::pause(attempts);
                     tracing::warn!(target: "outbox.relay", error = %Chain(&e), retry_in = ?pause, "PostgreSQL is away");
+                    self.status.entered(Mode::Connecting, Some(format!("PostgreSQL is away: {}", Chain(&e))));
                     attempts += 1;
                     pause
                 }
@@ -141,7 +172,11 @@ impl Relay {
     }
 
     async fn take(&self, cluster: &Arc<Cluster>, at: StartAt) -> Result<Hold, WalError> {
-        let pipeline = self.settings.pipeline().clone();
+        let columns = {
+            let layout = self.settings.pipeline().layout();
+            wal::columns(&self.options, layout.schema(), layout.table()).await?
+        };
+        let pipeline = told::pipeline(&self.settings, &columns);
         let source = Source { slot: pipeline.slot().clone(), publication: pipeline.publication().clone() };
         let opened = wal::open(&self.options, &source, at).await?;
         let catch_up = opened.catch_up(&self.options, &source).await?;
@@ -155,7 +190,7 @@ impl Relay {
         Ok(Hold {
             feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
             progress: Progress::new(window, batch),
-            topics: Topics::new(Arc::clone(cluster), self.settings.topic_creation().cloned()),
+            topics: Topics::new(Arc::clone(cluster), self.settings.topic_creation().cloned(), self.status.clone()),
             batches: BatchBuilder::new(compression(self.settings.compression()), batch.bytes),
             jobs: FuturesUnordered::new(),
             attempts: std::collections::HashMap::new(),
@@ -164,6 +199,12 @@ impl Relay {
             commit: crate::Lsn::default(),
             backlog: (at == StartAt::Confirmed).then(Backlog::default),
             dead_letters: DeadLetters::new(self.settings.poison()),
+            rounds: Rounds::new(self.settings.topic_interval()),
+            grown: None,
+            status: self.status.clone(),
+            marks: Marks::default(),
+            counted: Counters::default(),
+            scan: self.settings.scan_limit(),
             cluster: Arc::clone(cluster),
             options: self.options.clone(),
             origin: Arc::new(origin),

@@ -8,10 +8,12 @@ use crate::error::{Chain, Error};
 use crate::kafka::{self, Cluster, NewTopic, Topic};
 use crate::progress::PartitionId;
 use crate::settings::TopicCreation;
+use crate::status::RelayStatus;
 
 /// The topics that rows go to, and the numbers that the state machine knows their partitions by.
 pub(super) struct Topics {
     cluster: Arc<Cluster>,
+    status: RelayStatus,
     creation: Option<TopicCreation>,
     /// With the number of the topic's first partition; the others follow.
     known: HashMap<Box<str>, (Arc<Topic>, u32)>,
@@ -27,8 +29,8 @@ pub(super) enum NoPartition {
 }
 
 impl Topics {
-    pub(super) fn new(cluster: Arc<Cluster>, creation: Option<TopicCreation>) -> Self {
-        Self { cluster, creation, known: HashMap::new(), partitions: Vec::new() }
+    pub(super) fn new(cluster: Arc<Cluster>, creation: Option<TopicCreation>, status: RelayStatus) -> Self {
+        Self { cluster, status, creation, known: HashMap::new(), partitions: Vec::new() }
     }
 
     /// The partition that a record belongs to: the one that it names, else by its key as Kafka's own partitioner has it.
@@ -56,6 +58,11 @@ impl Topics {
         usize::try_from(partition.0).ok().and_then(|index| self.partitions.get(index))
     }
 
+    /// All that are known.
+    pub(super) fn all(&self) -> Vec<Arc<Topic>> {
+        self.known.values().map(|(topic, _)| Arc::clone(topic)).collect()
+    }
+
     async fn learn(&mut self, name: &str) -> Result<&(Arc<Topic>, u32), NoPartition> {
         let topic = self.find_or_create(name).await?;
         let first = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
@@ -66,9 +73,10 @@ impl Topics {
     async fn find_or_create(&self, name: &str) -> Result<Arc<Topic>, NoPartition> {
         let mut pause = Duration::from_millis(100);
         loop {
-            let found = match self.cluster.topic(name).await {
+            self.status.waits();
+            let found = match self.status.beating(self.cluster.topic(name)).await {
                 Ok(Some(topic)) => return Ok(topic),
-                Ok(None) => self.create(name).await,
+                Ok(None) => self.status.beating(self.create(name)).await,
                 Err(e) => Err(e),
             };
             match found {

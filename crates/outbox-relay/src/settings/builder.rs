@@ -1,14 +1,15 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 
 use super::keys::Keys;
 use super::placeholders::{Process, Surroundings};
 use super::postgres::PostgresSettings;
-use super::produce::{CompressionType, PoisonPolicy, max_request_size};
+use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
 use super::topics::TopicCreation;
-use super::{RelaySettings, SettingsError};
+use super::{RelaySettings, SettingsError, router_of};
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone, Debug)]
@@ -20,6 +21,9 @@ pub struct RelaySettingsBuilder {
     accepted_keys: BTreeSet<String>,
     accepted_losses: Vec<Loss>,
     poison: PoisonPolicy,
+    scan_limit: u64,
+    topic_interval: Option<Duration>,
+    stalled_after: Duration,
 }
 
 impl RelaySettingsBuilder {
@@ -31,7 +35,14 @@ impl RelaySettingsBuilder {
             accepted_keys: BTreeSet::new(),
             accepted_losses: Vec::new(),
             poison: PoisonPolicy::default(),
+            scan_limit: 100_000,
+            topic_interval: None,
+            stalled_after: Duration::from_secs(30),
         }
+    }
+
+    pub(super) fn config(&self) -> &ConnectorConfig {
+        &self.config
     }
 
     /// The outbox table, where it is not the one that outbox-pg creates.
@@ -56,6 +67,24 @@ impl RelaySettingsBuilder {
         Self { poison, ..self }
     }
 
+    /// How many records of a partition's end are looked at for rows that are there already; 100,000 if it is not said.
+    /// Rows whose records lie before these are written again.
+    pub fn scan_limit(self, records: u64) -> Self {
+        Self { scan_limit: records, ..self }
+    }
+
+    /// How often topics are looked at: one may have been made anew, or have other partitions. If it is not said, it is
+    /// `producer.override.metadata.max.age.ms`, or else 30 seconds.
+    pub fn look_at_topics_every(self, interval: Duration) -> Self {
+        Self { topic_interval: Some(interval), ..self }
+    }
+
+    /// How long rows may wait without one being acknowledged before the relay is not ready; 30 seconds if it is not
+    /// said.
+    pub fn stalled_after(self, time: Duration) -> Self {
+        Self { stalled_after: time, ..self }
+    }
+
     /// Resolves placeholders from the environment and from files, and checks everything.
     ///
     /// # Errors
@@ -66,8 +95,7 @@ impl RelaySettingsBuilder {
 
     pub(super) fn build_in(self, surroundings: &impl Surroundings) -> Result<RelaySettings, SettingsError> {
         let config = Resolved::of(self.config, surroundings)?;
-        let router = config.get("transforms").unwrap_or_default().split(',').next().unwrap_or_default().trim();
-        Keys::of(router).check(&config, &self.accepted_keys)?;
+        Keys::of(router_of(&config)).check(&config, &self.accepted_keys)?;
         let pipeline = Pipeline::accepting(&self.accepted_losses, config.for_pipeline(), self.layout)
             .map_err(|error| config.pipeline_error(error))?;
         includes_schema(&config, pipeline.layout().schema().as_str())?;
@@ -81,6 +109,13 @@ impl RelaySettingsBuilder {
             compression: CompressionType::of(&config)?,
             max_request_size: max_request_size(&config)?,
             poison: self.poison,
+            scan_limit: self.scan_limit,
+            topic_interval: match self.topic_interval {
+                Some(interval) => interval,
+                None => metadata_max_age(&config)?,
+            },
+            stalled_after: self.stalled_after,
+            accepted_losses: self.accepted_losses,
             pipeline,
         })
     }

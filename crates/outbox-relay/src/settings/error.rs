@@ -20,6 +20,10 @@ enum Kind {
     Unknown { key: String },
     #[error("{key} = {written:?} cannot be resolved: {reason}")]
     Unresolved { key: String, written: String, reason: String },
+    #[error("the columns of {table} cannot be read")]
+    Table { table: String },
+    #[error("{at}: {what}")]
+    Connect { at: String, what: String },
     #[error("the connector's configuration and the outbox table do not agree")]
     Pipeline,
 }
@@ -35,6 +39,14 @@ impl SettingsError {
 
     pub(super) fn unresolved(key: &str, written: &str, reason: impl Into<String>) -> Self {
         Self::new(Kind::Unresolved { key: key.into(), written: written.into(), reason: reason.into() })
+    }
+
+    pub(super) fn connect(at: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::new(Kind::Connect { at: at.into(), what: what.into() })
+    }
+
+    pub(super) fn table(table: String) -> Self {
+        Self::new(Kind::Table { table })
     }
 
     pub(super) fn pipeline(source: outbox_core::Error) -> Self {
@@ -55,6 +67,7 @@ impl SettingsError {
     pub fn key(&self) -> Option<&str> {
         match &self.0.kind {
             Kind::Refused { key, .. } | Kind::Unknown { key } | Kind::Unresolved { key, .. } => Some(key),
+            Kind::Connect { .. } | Kind::Table { .. } => None,
             Kind::Pipeline => self.0.source.as_ref()?.downcast_ref::<outbox_core::Error>()?.field(),
         }
     }

@@ -1,6 +1,7 @@
 //! What the relay is told: a connector's configuration, as Kafka Connect takes it, and what goes beside it.
 
 mod builder;
+mod connect_rest;
 mod error;
 mod keys;
 mod placeholders;
@@ -10,11 +11,14 @@ mod properties;
 mod resolved;
 mod rule;
 mod secret;
+mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
 
-use outbox_core::{ConnectorConfig, Identifier, Pipeline};
+use std::time::Duration;
+
+use outbox_core::{ConnectorConfig, Identifier, Loss, Pipeline, TableLayout};
 
 pub use self::builder::RelaySettingsBuilder;
 pub use self::error::SettingsError;
@@ -25,6 +29,7 @@ pub use self::secret::Secret;
 pub use self::topics::TopicCreation;
 
 use self::keys::Keys;
+use self::resolved::Resolved;
 
 /// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
@@ -51,6 +56,10 @@ pub struct RelaySettings {
     compression: CompressionType,
     max_request_size: usize,
     poison: PoisonPolicy,
+    scan_limit: u64,
+    topic_interval: Duration,
+    stalled_after: Duration,
+    accepted_losses: Vec<Loss>,
     pipeline: Pipeline,
 }
 
@@ -73,6 +82,19 @@ impl RelaySettings {
     ) -> Result<RelaySettingsBuilder, SettingsError> {
         let config = ConnectorConfig::from_json(json).map_err(SettingsError::pipeline)?;
         Ok(Self::builder(config, brokers))
+    }
+
+    /// From a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker tells placeholders as
+    /// they were written: they are resolved here.
+    ///
+    /// # Errors
+    /// The worker does not answer, or has no such connector.
+    pub async fn from_connect(
+        url: &str,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<RelaySettingsBuilder, SettingsError> {
+        let json = connect_rest::ConnectorUrl::parse(url)?.configuration().await?;
+        Self::from_connector_json(&json, brokers)
     }
 
     /// What a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
@@ -135,4 +157,33 @@ impl RelaySettings {
     pub fn poison(&self) -> &PoisonPolicy {
         &self.poison
     }
+
+    /// How many records of a partition's end are looked at for rows that are there already.
+    #[must_use]
+    pub fn scan_limit(&self) -> u64 {
+        self.scan_limit
+    }
+
+    /// How often topics are looked at: one may have been made anew, or have other partitions.
+    #[must_use]
+    pub fn topic_interval(&self) -> Duration {
+        self.topic_interval
+    }
+
+    /// How long rows may wait without one being acknowledged before the relay is not ready.
+    #[must_use]
+    pub fn stalled_after(&self) -> Duration {
+        self.stalled_after
+    }
+
+    /// The pipeline with a layout that tells more of the same table.
+    pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, SettingsError> {
+        Pipeline::accepting(&self.accepted_losses, self.pipeline.config().clone(), layout)
+            .map_err(SettingsError::pipeline)
+    }
+}
+
+/// The name of the first transformation, which is to be the EventRouter.
+fn router_of(config: &Resolved) -> &str {
+    config.get("transforms").unwrap_or_default().split(',').next().unwrap_or_default().trim()
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::SettingsError;
 use super::postgres::number;
 use super::resolved::Resolved;
@@ -37,6 +39,12 @@ impl CompressionType {
 pub(super) fn max_request_size(config: &Resolved) -> Result<usize, SettingsError> {
     // The default of Kafka's producer.
     number(config, "producer.override.max.request.size", 1_048_576)
+}
+
+/// How old what is known of a topic may be (`producer.override.metadata.max.age.ms`).
+pub(super) fn metadata_max_age(config: &Resolved) -> Result<Duration, SettingsError> {
+    // Kafka's default of five minutes leaves raised partition counts unseen for as long.
+    number(config, "producer.override.metadata.max.age.ms", 30_000).map(Duration::from_millis)
 }
 
 /// What is done with a row that can never become a record in Kafka.

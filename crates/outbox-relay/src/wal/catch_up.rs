@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
-use tracing::debug;
+use tracing::{Instrument as _, Span, debug};
 
 use super::chunk::{self, Chunk, Report};
 use super::error::WalError;
@@ -35,11 +35,14 @@ impl CatchUp {
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
         // Unknown before version 14, and on some systems: then a lost client is noticed later.
         let notices_loss = session.query("SET client_connection_check_interval = '5s'", Doing::Query).await;
-        debug!(target: "outbox_relay", notices_loss = notices_loss.is_ok(), "catching up from a copy of the slot");
+        debug!(target: "outbox.relay", notices_loss = notices_loss.is_ok(), "catching up from a copy of the slot");
         let copy = copy(&mut session, source).await?;
         let (sender, receiver) = PipeSender::new();
         let reader = Reader { session, copy, source: source.clone(), until, pipe: sender };
-        let pipe = receiver.run(tokio::spawn(reader.run()));
+        let span = tracing::debug_span!(
+            target: "outbox.relay", "catch_up", slot = source.slot.as_str(), %until, messages = tracing::field::Empty
+        );
+        let pipe = receiver.run(tokio::spawn(reader.run().instrument(span)));
         Ok(Self { pipe, until })
     }
 
@@ -98,11 +101,12 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self) -> Result<(), WalError> {
-        let mut last = None;
+        let (mut last, mut messages) = (None, 0);
         let mut slot = SlotState::read(&mut self.session, &self.copy).await?;
         while slot.confirmed < self.until {
             let chunk = chunk::next(slot, self.until, last);
             let Some(read) = self.read(chunk, slot).await? else { return Ok(()) };
+            messages += read.messages;
             let before = slot;
             slot = SlotState::read(&mut self.session, &self.copy).await?;
             if slot.confirmed <= before.confirmed {
@@ -114,6 +118,8 @@ impl Reader {
             let wal = slot.confirmed.as_u64().saturating_sub(before.restart.as_u64());
             last = Some(Report { wal, ..read });
         }
+        Span::current().record("messages", messages);
+        debug!(target: "outbox.relay", "caught up");
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 use bytes::BytesMut;
 use postgres_protocol::authentication;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use postgres_protocol::message::frontend;
+use tracing::debug;
 
 use super::error::WalError;
 use super::frames::Frame;
@@ -64,11 +65,19 @@ async fn answer(
             frontend::password_message(hash.as_bytes(), &mut out).map_err(WalError::lost)?;
         }
         (10, _) => {
-            if !data.split(|byte| *byte == 0).any(|mechanism| mechanism == SCRAM_SHA_256.as_bytes()) {
+            let offers = |wanted: &str| data.split(|byte| *byte == 0).any(|mechanism| mechanism == wanted.as_bytes());
+            let (mechanism, binding) = match session.socket.channel_binding() {
+                Some(binding) if offers(SCRAM_SHA_256_PLUS) => (SCRAM_SHA_256_PLUS, binding),
+                // The server learns of it if somebody has left out what it had offered.
+                Some(_) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
+                None => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+            };
+            if !offers(mechanism) {
                 return Err(WalError::NoPassword);
             }
-            let begun = scram.insert(ScramSha256::new(password()?, ChannelBinding::unsupported()));
-            frontend::sasl_initial_response(SCRAM_SHA_256, begun.message(), &mut out).map_err(WalError::lost)?;
+            debug!(target: "outbox.relay", mechanism, "proving the password to PostgreSQL");
+            let begun = scram.insert(ScramSha256::new(password()?, binding));
+            frontend::sasl_initial_response(mechanism, begun.message(), &mut out).map_err(WalError::lost)?;
         }
         (11, Some(begun)) => {
             begun.update(data).map_err(|source| WalError::Impostor { source })?;

@@ -5,11 +5,13 @@
 //! read, always asks for logical messages, and tells the server's errors as text.
 
 mod catch_up;
+mod channel_binding;
 mod chunk;
 mod error;
 mod frames;
 mod handshake;
 mod held;
+mod look;
 mod options;
 mod pipe;
 mod pump;
@@ -21,6 +23,7 @@ mod sql;
 mod start;
 mod status;
 mod stream;
+mod table;
 mod tls;
 
 #[cfg(test)]
@@ -29,7 +32,9 @@ mod tests;
 pub(crate) use self::catch_up::CatchUp;
 pub(crate) use self::error::WalError;
 pub(crate) use self::held::is_held;
+pub(crate) use self::look::{SlotLook, look};
 pub(crate) use self::options::{ConnectOptions, Tls, TlsMode};
 pub(crate) use self::slot::Source;
 pub(crate) use self::start::{Opened, StartAt, open};
 pub(crate) use self::stream::{WalMessage, WalStream};
+pub(crate) use self::table::{CatalogueColumn, columns};

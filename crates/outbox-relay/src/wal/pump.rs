@@ -1,4 +1,6 @@
 use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -33,6 +35,8 @@ pub(super) struct Pump {
     pub(super) session: Session,
     pub(super) pipe: PipeSender,
     pub(super) confirmed: watch::Receiver<Lsn>,
+    /// The end of the server's WAL, as it was told last.
+    pub(super) server: Arc<AtomicU64>,
     pub(super) source: Source,
     /// How often a status goes out at least.
     pub(super) interval: Duration,
@@ -97,13 +101,17 @@ impl Pump {
         loop {
             if let Some(run) = self.session.received.run(b'd')? {
                 let mut wants_reply = false;
+                let mut server = Lsn::default();
                 for body in bodies(&run) {
-                    match status::head(body)? {
+                    let head = status::head(body)?;
+                    server = server.max(head.end());
+                    match head {
                         Head::Keepalive { reply, .. } => wants_reply |= reply,
                         Head::Data { .. } if body.get(DATA_HEAD) == Some(&COMMIT) => self.unfinished = 0,
                         Head::Data { .. } => self.unfinished = self.unfinished.saturating_add(body.len()),
                     }
                 }
+                self.server.fetch_max(server.as_u64(), Ordering::Relaxed);
                 if wants_reply {
                     self.tell(false).await?;
                 }
@@ -141,7 +149,7 @@ impl Pump {
             }
         };
         let outcome: Result<Result<(), WalError>, _> = timeout(FAREWELL, ended).await;
-        debug!(target: "outbox_relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
+        debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
         Ok(())
     }
 }

@@ -3,12 +3,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use postgres_protocol::authentication::sasl::ChannelBinding;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::channel_binding;
 use super::error::WalError;
 use super::options::{ConnectOptions, Host, TlsMode};
 use super::tls;
@@ -38,6 +40,13 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// What a login can be bound to; none without TLS.
+    pub(super) fn channel_binding(&self) -> Option<ChannelBinding> {
+        let Self::Tls(stream) = self else { return None };
+        let certificates = stream.get_ref().1.peer_certificates()?;
+        channel_binding::of_certificate(certificates.first()?)
     }
 
     async fn negotiate(mut tcp: TcpStream, host: &str, options: &ConnectOptions) -> Result<Self, WalError> {

@@ -19,6 +19,15 @@ pub(super) enum Head {
     },
 }
 
+impl Head {
+    /// The end of the server's WAL.
+    pub(super) fn end(self) -> Lsn {
+        match self {
+            Self::Data { end, .. } | Self::Keepalive { end, .. } => end,
+        }
+    }
+}
+
 /// The length of what comes before the plugin's message.
 pub(super) const DATA_HEAD: usize = 25;
 

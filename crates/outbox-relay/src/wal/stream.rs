@@ -1,4 +1,6 @@
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +35,7 @@ pub(crate) enum WalMessage {
 pub(crate) struct WalStream {
     pipe: PipeReceiver,
     confirmed: watch::Sender<Lsn>,
+    server: Arc<AtomicU64>,
     floor: Lsn,
 }
 
@@ -55,17 +58,19 @@ impl WalStream {
         }
         let (sender, receiver) = PipeSender::new();
         let (confirmed, watched) = watch::channel(Lsn::default());
+        let server = Arc::new(AtomicU64::new(0));
         let pump = Pump {
             session,
             pipe: sender,
             confirmed: watched,
+            server: Arc::clone(&server),
             source: source.clone(),
             interval: (server_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
             patience: server_timeout.max(Duration::from_secs(30)),
             unfinished: 0,
         };
         let pipe = receiver.run(tokio::spawn(pump.run()));
-        Ok(Self { pipe, confirmed, floor: Lsn::default() })
+        Ok(Self { pipe, confirmed, server, floor: Lsn::default() })
     }
 
     /// What the slot is confirmed at already. PostgreSQL before 17 would take a lower position and go back to it.
@@ -95,6 +100,11 @@ impl WalStream {
             }
             is_ahead
         });
+    }
+
+    /// The end of the server's WAL, as it was told last.
+    pub(crate) fn server(&self) -> Lsn {
+        Lsn::new(self.server.load(Ordering::Relaxed))
     }
 
     /// Tells the server what was confirmed last, and waits until it has let go of the slot.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, TableLayout};
 use outbox_pg::tokio_postgres::{Client, NoTls, connect};
 use outbox_pg::{Migrations, PgOutbox, create_slot};
-use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
+use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings, RelaySettingsBuilder, RelayStatus};
 use rskafka::client::ClientBuilder;
 use rskafka::client::partition::UnknownTopicHandling;
 use tokio::sync::oneshot;
@@ -26,6 +26,7 @@ pub(crate) struct Bench {
 
 /// A relay that runs until the test ends it.
 pub(crate) struct Running {
+    pub(crate) status: RelayStatus,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), Error>>,
 }
@@ -103,15 +104,20 @@ impl Bench {
     }
 
     pub(crate) fn start(&self) -> Running {
+        self.start_with(|settings| settings)
+    }
+
+    pub(crate) fn start_with(&self, adjust: impl FnOnce(RelaySettingsBuilder) -> RelaySettingsBuilder) -> Running {
         let settings = RelaySettings::builder(self.config.clone(), [&*self.brokers]);
         let settings = match &self.dead_letters {
             Some(topic) => settings.poison(PoisonPolicy::DeadLetter(topic.clone())),
             None => settings,
         };
-        let settings = settings.build().unwrap();
+        let relay = Relay::new(adjust(settings).build().unwrap()).unwrap();
+        let status = relay.status();
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(Relay::new(settings).unwrap().run(async { _ = stopped.await }));
-        Running { stop, ended }
+        let ended = tokio::spawn(relay.run(async { _ = stopped.await }));
+        Running { status, stop, ended }
     }
 
     pub(crate) async fn create_topic(&self, name: &str) {

@@ -27,6 +27,48 @@ async fn a_row_that_the_broker_never_takes_stops_the_relay_and_is_named() {
     bench.remove_topic().await;
 }
 
+/// PostgreSQL takes such a timestamp, and no record has one.
+async fn enqueue_infinity(bench: &Bench) {
+    let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
+               VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', 'Late', '{\"a\" : 1}', 'infinity')";
+    bench.client().await.batch_execute(sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_whose_values_cannot_be_read_stops_the_relay_and_is_named() {
+    let bench = Bench::new(1).await;
+    enqueue_infinity(&bench).await;
+    let error = bench.start().outcome().await.unwrap_err();
+    assert!(error.is_poison() && error.row().unwrap().2.is_some(), "{error:?}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("created_at") && cause.contains("infinite"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_row_whose_values_cannot_be_read_is_dead_lettered_with_all_that_it_says() {
+    let mut bench = Bench::new(1).await;
+    let dead = bench.topic.replace(".order", ".dead");
+    bench.dead_letters = Some(dead.clone());
+    bench.create_topic(&dead).await;
+    bench.enqueue_each(1, 0..2).await;
+    enqueue_infinity(&bench).await;
+    bench.enqueue_each(1, 2..4).await;
+    let relay = bench.start();
+    bench.check(&bench.records(4).await, 4);
+    let letters = bench.records_of(&dead, 1).await;
+    assert_eq!((letters.len(), &*letters[0].key), (1, "agg-0"));
+    assert_eq!(letters[0].headers["id"], "00000000-0000-4000-8000-000000000001");
+    assert!(letters[0].headers["outbox.dead-letter.reason"].contains("created_at"), "{:?}", letters[0].headers);
+    let row: serde_json::Value = serde_json::from_str(&letters[0].value).unwrap();
+    assert_eq!((&row["created_at"], &row["payload"]), (&"infinity".into(), &"{\"a\" : 1}".into()));
+    assert!(row["schema_version"] == "1" && row.as_object().unwrap().len() == 12, "{row}");
+    bench.confirmed().await;
+    assert!(relay.status.prometheus_text().contains("outbox_relay_dead_letters_total 1\n"));
+    relay.stop().await;
+    bench.kafka.controller_client().unwrap().delete_topic(&*dead, 10_000).await.unwrap();
+    bench.remove_topic().await;
+}
+
 #[tokio::test]
 async fn a_dead_lettered_row_lets_the_others_go_on() {
     let mut bench = bench_with_small_topic().await;

@@ -95,7 +95,7 @@ fn a_table_that_is_not_as_the_layout_says() {
         let mut reader = RowReader::new(layout.clone());
         let events = read(&mut reader, &[begin(9), relation(OUTBOX, &layout, told), insert(OUTBOX, &row)]);
         match &events[1] {
-            Err(DecodeError::Column { at, column, wanted: w, found: f }) => {
+            Err(DecodeError::Column { at, column, wanted: w, found: f, .. }) => {
                 assert_eq!((&**column, &**w, &**f), ("payload", wanted, found));
                 assert_eq!(*at, Position { commit: Lsn::new(9), index: 0 });
             }
@@ -145,6 +145,10 @@ fn after_a_row_at_fault_the_next_one_keeps_its_index() {
     );
     assert!(matches!(&events[2], Err(DecodeError::Value { reason: BadValue::NotText, .. })));
     assert!(matches!(&events[3], Err(DecodeError::Row { .. })));
+    let Err(DecodeError::Value { raw, .. }) = &events[1] else { panic!("{events:?}") };
+    assert_eq!((raw.get("created_at"), raw.get("aggregate_type")), (Some("infinity"), Some("order")));
+    assert!(raw.to_json().contains("\"created_at\":\"infinity\""), "{}", raw.to_json());
+    assert!(!format!("{:?}", events[1]).contains("order"), "a value is shown");
     assert_eq!(index(&events[4]), Some(3));
 }
 

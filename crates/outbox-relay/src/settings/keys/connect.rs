@@ -73,6 +73,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("producer.override.linger.ms"),
     without_effect("producer.override.max.block.ms"),
     without_effect("producer.override.max.in.flight.requests.per.connection"),
+    honoured("producer.override.metadata.max.age.ms"),
     without_effect("producer.override.metadata.*"),
     without_effect("producer.override.metric.*"),
     without_effect("producer.override.metrics.*"),

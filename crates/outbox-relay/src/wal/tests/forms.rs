@@ -127,7 +127,7 @@ async fn a_table_that_is_altered_on_the_way() {
     }
     assert_eq!(rows, 3);
     match &errors[..] {
-        [DecodeError::Column { at, column, wanted, found }] => {
+        [DecodeError::Column { at, column, wanted, found, .. }] => {
             assert_eq!((at.index, &**column, &**wanted, &**found), (1, "payload", "json", "jsonb"));
         }
         other => panic!("{other:?}"),

@@ -1,0 +1,204 @@
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use outbox_core::Loss;
+use outbox_relay::{KafkaSecurity, PoisonPolicy, RelaySettings};
+
+/// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
+///
+/// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the slot
+/// as long as it runs: a second relay waits and takes over. SIGTERM drains it.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
+    ///
+    /// ${env:NAME} and ${file:/path:key} in it are resolved here.
+    #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE|URL")]
+    connector: String,
+
+    /// Read the outbox table's columns from the database: it is not one that outbox-pg has created
+    #[arg(long)]
+    read_table: bool,
+
+    /// Kafka's brokers, as HOST:PORT, separated by commas
+    #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', required = true, value_name = "BROKERS")]
+    brokers: Vec<String>,
+
+    /// Serve /metrics (Prometheus), /ready and /live over HTTP on this address, such as 127.0.0.1:9404
+    #[arg(long, env = "OUTBOX_RELAY_LISTEN", value_name = "IP:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// A key of the configuration that the relay does not know, and that does not matter
+    #[arg(long, value_name = "KEY", help_heading = "Records")]
+    accept_unknown_key: Vec<String>,
+
+    /// Take a configuration that expands JSON payloads, with the losses that it brings
+    #[arg(long, help_heading = "Records")]
+    accept_json_expansion: bool,
+
+    /// Write rows that can never become a record to this topic, and go on; without it the relay stops at the first
+    #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
+    dead_letter_topic: Option<String>,
+
+    /// How many records of a partition's end are looked at, at the start, for rows that are there already
+    #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
+    scan_limit: u64,
+
+    /// Look for new partitions of topics this often, in seconds [default: the connector's
+    /// producer.override.metadata.max.age.ms, else 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Operation")]
+    topic_interval: Option<Duration>,
+
+    /// Rows that wait this long without one being acknowledged make the relay not ready, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Operation")]
+    stalled_after: Duration,
+
+    /// Connect to Kafka by TLS, and trust the certificates in this PEM file
+    #[arg(long, env = "KAFKA_CA_FILE", value_name = "FILE", help_heading = "Kafka's security")]
+    kafka_ca: Option<PathBuf>,
+
+    /// Show this certificate to Kafka, with those that it is signed by, in PEM
+    #[arg(
+        long,
+        env = "KAFKA_CERT_FILE",
+        value_name = "FILE",
+        requires = "kafka_ca",
+        requires = "kafka_key",
+        help_heading = "Kafka's security"
+    )]
+    kafka_cert: Option<PathBuf>,
+
+    /// The key of --kafka-cert, in PEM
+    #[arg(
+        long,
+        env = "KAFKA_KEY_FILE",
+        value_name = "FILE",
+        requires = "kafka_cert",
+        help_heading = "Kafka's security"
+    )]
+    kafka_key: Option<PathBuf>,
+
+    /// Log in to Kafka as this user, by SASL; the password is in the variable KAFKA_PASSWORD
+    #[arg(long, env = "KAFKA_USER", value_name = "NAME", help_heading = "Kafka's security")]
+    kafka_user: Option<String>,
+
+    /// How the password is proven; plain sends it as it is, and wants --kafka-ca
+    #[arg(
+        long,
+        env = "KAFKA_SASL_MECHANISM",
+        value_enum,
+        value_name = "MECHANISM",
+        default_value = "scram-sha-512",
+        help_heading = "Kafka's security"
+    )]
+    kafka_sasl_mechanism: SaslMechanism,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SaslMechanism {
+    Plain,
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
+    #[value(name = "scram-sha-512")]
+    ScramSha512,
+}
+
+impl Arguments {
+    pub(crate) async fn settings(self) -> Result<RelaySettings, Box<dyn Error>> {
+        let mut builder = if self.connector.contains("://") {
+            RelaySettings::from_connect(&self.connector, &self.brokers).await?
+        } else {
+            let json = std::fs::read_to_string(&self.connector)
+                .map_err(|e| format!("the connector's configuration {} cannot be read: {e}", self.connector))?;
+            RelaySettings::from_connector_json(&json, &self.brokers)?
+        };
+        for key in self.accept_unknown_key {
+            builder = builder.accept_unknown_key(key);
+        }
+        if self.accept_json_expansion {
+            builder = builder.accept_loss(Loss::JsonExpansion);
+        }
+        if self.read_table {
+            builder = builder.layout_from_database().await?;
+        }
+        if let Some(topic) = self.dead_letter_topic {
+            builder = builder.poison(PoisonPolicy::DeadLetter(topic));
+        }
+        if let Some(interval) = self.topic_interval {
+            builder = builder.look_at_topics_every(interval);
+        }
+        Ok(builder.scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
+    }
+
+    pub(crate) fn kafka_security(&self) -> Result<KafkaSecurity, Box<dyn Error>> {
+        let mut security = KafkaSecurity::default();
+        if let Some(ca) = &self.kafka_ca {
+            let authorities = read(ca)?;
+            security = match (&self.kafka_cert, &self.kafka_key) {
+                (Some(certificate), Some(key)) => {
+                    security.mutual_tls(&authorities, &read(certificate)?, &read(key)?)?
+                }
+                _ => security.tls(&authorities)?,
+            };
+        }
+        if let Some(user) = &self.kafka_user {
+            let password = std::env::var("KAFKA_PASSWORD")
+                .map_err(|_| "KAFKA_PASSWORD, the password of --kafka-user, is not set")?;
+            security = match self.kafka_sasl_mechanism {
+                SaslMechanism::Plain if self.kafka_ca.is_none() => {
+                    return Err(
+                        "--kafka-sasl-mechanism plain would send the password readable to all: it wants --kafka-ca"
+                            .into(),
+                    );
+                }
+                SaslMechanism::Plain => security.plain(user, password),
+                SaslMechanism::ScramSha256 => security.scram_sha_256(user, password),
+                SaslMechanism::ScramSha512 => security.scram_sha_512(user, password),
+            };
+        }
+        Ok(security)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err("it is more than 0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_go_together() {
+        let parse = |more: &[&str]| {
+            Arguments::try_parse_from([&["relay", "--connector", "c.json", "--brokers", "b:9092"], more].concat())
+        };
+        assert!(parse(&["--kafka-ca", "ca", "--kafka-cert", "cert"]).is_err());
+        assert!(parse(&["--kafka-ca", "ca", "--kafka-key", "key"]).is_err());
+        let arguments = parse(&["--kafka-ca", "ca", "--kafka-cert", "cert", "--kafka-key", "key"]).unwrap();
+        assert_eq!(
+            (arguments.kafka_sasl_mechanism, arguments.stalled_after),
+            (SaslMechanism::ScramSha512, Duration::from_secs(30))
+        );
+        assert!(parse(&["--stalled-after", "0"]).is_err());
+    }
+}

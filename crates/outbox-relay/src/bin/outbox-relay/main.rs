@@ -1,0 +1,52 @@
+//! `outbox-relay`: reads an outbox's slot and writes its events to Kafka, in Debezium's place.
+
+mod arguments;
+
+use std::error::Error;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use outbox_relay::Relay;
+
+use self::arguments::Arguments;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                text.push_str(&format!("\n  because: {cause}"));
+                source = cause.source();
+            }
+            tracing::error!(target: "outbox.relay", "stopped: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let listen = arguments.listen;
+    let security = arguments.kafka_security()?;
+    let relay = Relay::new(arguments.settings().await?)?.kafka_security(security);
+    if let Some(address) = listen {
+        let served = relay.status().serve(address).await;
+        let (address, _) = served.map_err(|e| format!("--listen: {address} cannot be listened on: {e}"))?;
+        tracing::info!(target: "outbox.relay", %address, "serving /metrics, /ready and /live");
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    Ok(relay.run(stop).await?)
+}

@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use super::hold::Hold;
+use super::rounds;
+use crate::progress::{Counters, PartitionId};
+use crate::status::{Mode, Turn};
+
+impl Hold {
+    /// Counts what the broker has acknowledged since `before`.
+    pub(super) fn wrote(&self, id: PartitionId, before: Counters) {
+        let new = self.progress.counters().since(before);
+        if let (1.., Some((topic, _))) = (new.acknowledged, self.topics.place(id)) {
+            self.status.wrote(topic.name(), new.acknowledged, new.acknowledged_bytes);
+        }
+    }
+
+    /// Begins what is to be looked at now.
+    pub(super) fn look(&mut self) {
+        if self.rounds.topics.begin() {
+            self.jobs.push(rounds::topics(Arc::clone(&self.cluster), self.topics.all()).boxed());
+        }
+        if self.rounds.slot.begin() {
+            self.jobs.push(rounds::slot(self.options.clone(), self.source.clone()).boxed());
+        }
+    }
+
+    /// Tells what a turn of the loop has come to.
+    pub(super) fn turned(&mut self, mode: Mode) {
+        let counters = self.progress.counters();
+        let confirmed = self.progress.confirmable();
+        let turn = Turn {
+            mode,
+            rows: self.progress.buffered_rows(),
+            bytes: self.progress.buffered_bytes(),
+            confirmed,
+            server: self.feed.server(),
+            oldest: self.marks.oldest(confirmed),
+        };
+        self.status.turned(turn, counters.since(self.counted));
+        self.counted = counters;
+    }
+}

@@ -1,0 +1,91 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use super::job::Done;
+use crate::error::Chain;
+use crate::kafka::{Cluster, Topic};
+use crate::status::BEAT;
+use crate::wal::{self, ConnectOptions, Source};
+
+/// What is looked at now and then, whatever the WAL brings.
+pub(super) struct Rounds {
+    tick: Interval,
+    pub(super) topics: Round,
+    pub(super) slot: Round,
+}
+
+/// How often the slot is looked at, for metrics.
+const SLOT: Duration = Duration::from_secs(10);
+
+impl Rounds {
+    pub(super) fn new(topics: Duration) -> Self {
+        let mut tick = interval(BEAT.min(topics.max(Duration::from_millis(10))));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { tick, topics: Round::new(topics, Instant::now() + topics), slot: Round::new(SLOT, Instant::now()) }
+    }
+
+    /// Comes often enough that the loop is seen to live.
+    pub(super) async fn tick(&mut self) {
+        self.tick.tick().await;
+    }
+}
+
+/// One at a time, and not more often than said.
+pub(super) struct Round {
+    every: Duration,
+    /// None while one is under way.
+    next: Option<Instant>,
+}
+
+impl Round {
+    fn new(every: Duration, first: Instant) -> Self {
+        Self { every, next: Some(first) }
+    }
+
+    /// Whether one is to be begun now.
+    pub(super) fn begin(&mut self) -> bool {
+        let is_due = self.next.is_some_and(|next| next <= Instant::now());
+        if is_due {
+            self.next = None;
+        }
+        is_due
+    }
+
+    pub(super) fn end(&mut self) {
+        self.next = Some(Instant::now() + self.every);
+    }
+}
+
+/// Whether each topic is still the same, with the same partitions. A batch that fails would tell, but a raised count
+/// fails none.
+pub(super) async fn topics(cluster: Arc<Cluster>, topics: Vec<Arc<Topic>>) -> Done {
+    let mut grown = None;
+    for topic in topics {
+        match cluster.refreshed(topic.name()).await {
+            Ok(Some(now)) if now.id() == topic.id() => {
+                if now.partitions() != topic.partitions() {
+                    grown = Some(topic.name().into());
+                }
+            }
+            Ok(_) => return Done::TopicChanged(topic.name().into()),
+            Err(error) => {
+                let error = Chain(&error);
+                tracing::debug!(target: "outbox.relay", topic = topic.name(), %error, "the topic cannot be seen");
+            }
+        }
+    }
+    Done::TopicsLooked { grown }
+}
+
+/// Where the slot is, for metrics.
+pub(super) async fn slot(options: ConnectOptions, source: Source) -> Done {
+    let look = wal::look(&options, &source).await;
+    Done::SlotLooked(
+        look.inspect_err(
+            |error| tracing::debug!(target: "outbox.relay", error = %Chain(error), "the slot cannot be seen"),
+        )
+        .ok(),
+    )
+}

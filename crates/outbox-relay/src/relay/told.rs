@@ -1,0 +1,39 @@
+use outbox_core::{Nullability, Pipeline, TableLayout};
+
+use crate::error::Chain;
+use crate::pgoutput;
+use crate::settings::RelaySettings;
+use crate::wal::CatalogueColumn;
+
+/// The settings' pipeline with what the catalogue tells of its table: a column's DEFAULT and whether it may be NULL are
+/// part of Debezium's records.
+pub(super) fn pipeline(settings: &RelaySettings, columns: &[CatalogueColumn]) -> Pipeline {
+    let configured = settings.pipeline().layout();
+    if columns.is_empty() {
+        let table = configured.qualified_name();
+        tracing::warn!(target: "outbox.relay", table, "the outbox table is not there, or not to be seen by this role");
+        return settings.pipeline().clone();
+    }
+    let types = columns.iter().map(|column| (&*column.name, column.ty, column.modifier));
+    if let Some(mismatch) = pgoutput::mismatch(types, configured) {
+        tracing::warn!(target: "outbox.relay", %mismatch, "the outbox table is not as its layout: new rows cannot be written");
+    }
+    let told = |nullability: fn(&CatalogueColumn, Nullability) -> Nullability| -> TableLayout {
+        columns.iter().fold(configured.clone(), |layout, column| {
+            match configured.column(&column.name).map(|known| nullability(column, known.nullability())) {
+                Some(nullability) => layout.told(&column.name, nullability, column.default.as_deref()),
+                None => layout,
+            }
+        })
+    };
+    let as_it_is = told(|column, _| if column.is_nullable { Nullability::Nullable } else { Nullability::NotNull });
+    let fitting = settings.pipeline_with(as_it_is).or_else(|error| {
+        let error = Chain(&error);
+        tracing::warn!(
+            target: "outbox.relay", %error,
+            "the outbox table allows NULL where the relay does not: a row that has it is one that cannot be written"
+        );
+        settings.pipeline_with(told(|_, known| known))
+    });
+    fitting.unwrap_or_else(|_| settings.pipeline().clone())
+}

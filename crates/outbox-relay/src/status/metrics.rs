@@ -1,0 +1,168 @@
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::mode::Mode;
+use crate::progress::Counters;
+
+type Labels = [(&'static str, String); 1];
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// The relay's metrics. What is counted by the row is added up once a turn.
+pub(super) struct Metrics {
+    registry: Registry,
+    events: Family<Labels, Counter>,
+    bytes: Family<Labels, Counter>,
+    read: Counter,
+    skipped: Counter,
+    duplicates_accepted: Counter,
+    stored_as_it_was: Counter,
+    dead_letters: Counter,
+    retries: Counter,
+    scans_cut: Counter,
+    restarts: Counter,
+    held_rows: Gauge,
+    held_bytes: Gauge,
+    lag_bytes: Gauge,
+    lag_seconds: Seconds,
+    wal_held: Gauge,
+    produce: Histogram,
+    mode: Family<Labels, Gauge>,
+}
+
+/// Seconds; what is slower than the last is as good as lost.
+const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::default(),
+            events: Family::default(),
+            bytes: Family::default(),
+            read: Counter::default(),
+            skipped: Counter::default(),
+            duplicates_accepted: Counter::default(),
+            stored_as_it_was: Counter::default(),
+            dead_letters: Counter::default(),
+            retries: Counter::default(),
+            scans_cut: Counter::default(),
+            restarts: Counter::default(),
+            held_rows: Gauge::default(),
+            held_bytes: Gauge::default(),
+            lag_bytes: Gauge::default(),
+            lag_seconds: Seconds::default(),
+            wal_held: Gauge::default(),
+            produce: Histogram::new(BUCKETS),
+            mode: Family::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let mut registry = Registry::with_prefix("outbox_relay");
+        let counters = [
+            ("rows_read", "Rows of the outbox that were read from the WAL", &self.read),
+            ("rows_skipped", "Rows that were not sent, as their records were in the log already", &self.skipped),
+            (
+                "duplicates_accepted",
+                "Rows that were sent although the log before the scan's limit may hold them",
+                &self.duplicates_accepted,
+            ),
+            (
+                "payloads_as_stored",
+                "Payloads that were written as they are stored, where JSON expansion would have lost or stopped",
+                &self.stored_as_it_was,
+            ),
+            ("dead_letters", "Rows that went to the topic for dead letters", &self.dead_letters),
+            ("batch_retries", "Requests after which a batch was sent again", &self.retries),
+            ("scans_cut", "Partitions whose end was read up to the scan's limit only", &self.scans_cut),
+            ("restarts", "Holds of the slot that broke off and were begun again", &self.restarts),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register("events", "Events that the broker has acknowledged", self.events.clone());
+        let help = "Keys, values and headers that the broker has acknowledged, before compression, in bytes";
+        registry.register("record_bytes", help, self.bytes.clone());
+        registry.register("unacknowledged_rows", "Rows that are read and not yet written", self.held_rows.clone());
+        let help = "Memory of the rows that are read and not yet written";
+        registry.register("unacknowledged_bytes", help, self.held_bytes.clone());
+        let help = "The server's WAL that is not confirmed yet, other tables' included";
+        registry.register("lag_bytes", help, self.lag_bytes.clone());
+        let help = "The age of the oldest transaction that was read and is not confirmed";
+        registry.register_with_unit("lag", help, Unit::Seconds, self.lag_seconds.clone());
+        registry.register("wal_held_bytes", "The WAL that the server keeps for the slot", self.wal_held.clone());
+        let help = "The time from a batch's sending to the broker's answer";
+        registry.register_with_unit("produce", help, Unit::Seconds, self.produce.clone());
+        registry.register("mode", "What the relay is doing: 1 for the mode that it is in", self.mode.clone());
+        self.registry = registry;
+        self
+    }
+
+    pub(super) fn count(&self, new: Counters) {
+        self.read.inc_by(new.read);
+        self.skipped.inc_by(new.skipped);
+        self.duplicates_accepted.inc_by(new.duplicates_accepted);
+    }
+
+    pub(super) fn holds(&self, rows: usize, bytes: usize) {
+        self.held_rows.set(gauge(rows));
+        self.held_bytes.set(gauge(bytes));
+    }
+
+    pub(super) fn wal_held(&self, bytes: u64) {
+        self.wal_held.set(gauge(bytes));
+    }
+
+    pub(super) fn wrote(&self, topic: &str, events: u64, bytes: u64) {
+        let topic = [("topic", topic.to_owned())];
+        self.events.get_or_create(&topic).inc_by(events);
+        self.bytes.get_or_create(&topic).inc_by(bytes);
+    }
+
+    pub(super) fn produced_in(&self, time: Duration) {
+        self.produce.observe(time.as_secs_f64());
+    }
+
+    pub(super) fn retried(&self) {
+        self.retries.inc();
+    }
+
+    pub(super) fn stored_as_it_was(&self) {
+        self.stored_as_it_was.inc();
+    }
+
+    pub(super) fn dead_lettered(&self) {
+        self.dead_letters.inc();
+    }
+
+    pub(super) fn scan_cut(&self) {
+        self.scans_cut.inc();
+    }
+
+    pub(super) fn started_again(&self) {
+        self.restarts.inc();
+    }
+
+    pub(super) fn render(&self, mode: Mode, lag_bytes: u64, lag: Duration) -> String {
+        for each in Mode::ALL {
+            self.mode.get_or_create(&[("mode", each.name().to_owned())]).set(i64::from(each == mode));
+        }
+        self.lag_bytes.set(gauge(lag_bytes));
+        self.lag_seconds.set(lag.as_secs_f64());
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn gauge(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}

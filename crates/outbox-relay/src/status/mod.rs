@@ -1,0 +1,228 @@
+//! What a running relay tells of itself: metrics, readiness, liveness.
+
+mod health;
+mod lag;
+mod metrics;
+mod mode;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use self::health::{Movement, Pulse};
+pub(crate) use self::lag::Marks;
+use self::metrics::Metrics;
+pub use self::mode::{Mode, Readiness};
+use crate::progress::Counters;
+use crate::{Lsn, wal::SlotLook};
+
+/// How often a loop that waits shows that it is there.
+pub(crate) const BEAT: Duration = Duration::from_millis(500);
+/// After this silence the loop is taken for dead.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// What a relay tells of itself while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
+#[derive(Clone)]
+pub struct RelayStatus(Arc<Shared>);
+
+struct Shared {
+    metrics: Metrics,
+    pulse: Pulse,
+    stalled_after: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    mode: Mode,
+    /// Why it is in this mode, where that is not as it should be.
+    reason: Option<String>,
+    movement: Movement,
+    oldest: Option<SystemTime>,
+    confirmed: Lsn,
+    server: Lsn,
+}
+
+/// What one turn of the loop has come to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(crate) mode: Mode,
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+    pub(crate) confirmed: Lsn,
+    /// The end of the WAL, as the server told last.
+    pub(crate) server: Lsn,
+    /// When the oldest transaction was committed that is not confirmed.
+    pub(crate) oldest: Option<SystemTime>,
+}
+
+impl RelayStatus {
+    pub(crate) fn new(stalled_after: Duration) -> Self {
+        Self(Arc::new(Shared {
+            metrics: Metrics::new(),
+            pulse: Pulse::new(Instant::now()),
+            stalled_after,
+            state: Mutex::new(State {
+                mode: Mode::Connecting,
+                reason: None,
+                movement: Movement::default(),
+                oldest: None,
+                confirmed: Lsn::default(),
+                server: Lsn::default(),
+            }),
+        }))
+    }
+
+    /// What the relay is doing.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.lock().mode
+    }
+
+    /// Whether it holds the slot and moves: what is there to be written is being acknowledged.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness_at(Instant::now())
+    }
+
+    /// How long the relay's loop has been silent, if that is too long: it hangs, or has ended.
+    ///
+    /// # Errors
+    /// The time since the loop showed itself last.
+    pub fn liveness(&self) -> Result<(), Duration> {
+        self.liveness_at(Instant::now())
+    }
+
+    /// The metrics as Prometheus scrapes them, in the OpenMetrics text format.
+    #[must_use]
+    pub fn prometheus_text(&self) -> String {
+        let (mode, oldest, behind) = {
+            let state = self.lock();
+            (state.mode, state.oldest, state.server.as_u64().saturating_sub(state.confirmed.as_u64()))
+        };
+        let age = oldest.and_then(|oldest| oldest.elapsed().ok()).unwrap_or_default();
+        self.0.metrics.render(mode, behind, age)
+    }
+
+    /// Answers `GET /metrics`, `/ready` and `/live` on this address (port 0 for any that is free), until the task that
+    /// this starts is aborted.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn serve(&self, address: SocketAddr) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+        server::start(self.clone(), address).await
+    }
+
+    fn readiness_at(&self, now: Instant) -> Readiness {
+        let state = self.lock();
+        let stalled = state.movement.stalled(now);
+        match (state.mode, &state.reason) {
+            (Mode::CatchUp | Mode::Live, _) if stalled > self.0.stalled_after => {
+                let seconds = stalled.as_secs();
+                Readiness::NotReady(format!("stalled: nothing was acknowledged for {seconds} s, and rows are waiting"))
+            }
+            (Mode::CatchUp | Mode::Live, _) => Readiness::Ready,
+            (Mode::Standby, reason) => Readiness::Standby(reason.clone().unwrap_or_default()),
+            (mode, Some(reason)) => Readiness::NotReady(format!("{mode}: {reason}")),
+            (mode, None) => Readiness::NotReady(mode.to_string()),
+        }
+    }
+
+    fn liveness_at(&self, now: Instant) -> Result<(), Duration> {
+        match self.0.pulse.silence(now) {
+            silence if silence > SILENCE => Err(silence),
+            _ => Ok(()),
+        }
+    }
+
+    /// The loop is there.
+    pub(crate) fn beat(&self) {
+        self.0.pulse.beat(Instant::now());
+    }
+
+    /// Waits, as a part of the loop, for what may take its time.
+    pub(crate) async fn beating<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        loop {
+            self.beat();
+            if let Ok(output) = tokio::time::timeout(BEAT, &mut future).await {
+                return output;
+            }
+        }
+    }
+
+    pub(crate) fn entered(&self, mode: Mode, reason: Option<String>) {
+        let mut state = self.lock();
+        (state.mode, state.reason) = (mode, reason);
+    }
+
+    /// The end of a turn of the loop; `new` is what was counted since the one before.
+    pub(crate) fn turned(&self, turn: Turn, new: Counters) {
+        let now = Instant::now();
+        self.0.pulse.beat(now);
+        self.0.metrics.count(new);
+        self.0.metrics.holds(turn.rows, turn.bytes);
+        let mut state = self.lock();
+        state.movement.observe(now, turn.rows > 0, new.acknowledged + new.skipped);
+        (state.mode, state.reason) = (turn.mode, None);
+        (state.confirmed, state.oldest) = (turn.confirmed, turn.oldest);
+        state.server = state.server.max(turn.server);
+    }
+
+    /// A row waits for something that does not come, within a turn of the loop.
+    pub(crate) fn waits(&self) {
+        self.lock().movement.observe(Instant::now(), true, 0);
+    }
+
+    /// What the server told of the slot when it was asked.
+    pub(crate) fn looked(&self, look: SlotLook) {
+        self.0.metrics.wal_held(look.server.as_u64().saturating_sub(look.restart.as_u64()));
+        let mut state = self.lock();
+        state.server = state.server.max(look.server);
+    }
+
+    /// Events that the broker has acknowledged.
+    pub(crate) fn wrote(&self, topic: &str, events: u64, bytes: u64) {
+        self.0.metrics.wrote(topic, events, bytes);
+    }
+
+    pub(crate) fn produced_in(&self, time: Duration) {
+        self.0.metrics.produced_in(time);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.0.metrics.retried();
+    }
+
+    pub(crate) fn stored_as_it_was(&self) {
+        self.0.metrics.stored_as_it_was();
+    }
+
+    pub(crate) fn dead_lettered(&self) {
+        self.0.metrics.dead_lettered();
+    }
+
+    pub(crate) fn scan_cut(&self) {
+        self.0.metrics.scan_cut();
+    }
+
+    pub(crate) fn started_again(&self) {
+        self.0.metrics.started_again();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RelayStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayStatus").field("mode", &self.mode()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use outbox_relay::{Mode, Readiness, RelayStatus};
+use outbox_testkit::Broker;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::bench::Bench;
+
+async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> bool) -> Readiness {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = status.readiness();
+        if wanted(&found) {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{found}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The status line and what follows the headers.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn a_relay_is_not_ready_while_the_broker_stands_still_and_ready_again_after() {
+    let mut bench = Bench::new(1).await;
+    let broker = Broker::start().await.unwrap();
+    bench.brokers = broker.address();
+    let relay = bench.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
+    bench.enqueue_each(1, 0..5).await;
+    bench.confirmed().await;
+    until(&relay.status, Readiness::is_ready).await;
+    broker.faults().freeze();
+    bench.enqueue_each(1, 5..10).await;
+    let stalled = until(&relay.status, |readiness| !readiness.is_ready()).await;
+    assert!(matches!(&stalled, Readiness::NotReady(reason) if reason.contains("stalled")), "{stalled}");
+    // It waits, and is not to be killed for it.
+    assert_eq!(relay.status.liveness(), Ok(()));
+    assert!(relay.status.prometheus_text().contains("outbox_relay_unacknowledged_rows 5\n"));
+    broker.faults().thaw();
+    until(&relay.status, Readiness::is_ready).await;
+    bench.confirmed().await;
+    relay.stop().await;
+}
+
+/// Nothing can be written where not even the topic can be seen.
+#[tokio::test]
+async fn a_relay_is_not_ready_while_there_is_no_broker() {
+    let mut bench = Bench::new(1).await;
+    bench.brokers = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
+    let relay = bench.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
+    bench.enqueue_each(1, 0..1).await;
+    until(&relay.status, |readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains("stalled")))
+        .await;
+    assert_eq!(relay.status.liveness(), Ok(()));
+    relay.kill().await;
+}
+
+#[tokio::test]
+async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
+    let bench = Bench::new(1).await;
+    let first = bench.start();
+    until(&first.status, Readiness::is_ready).await;
+    let second = bench.start();
+    let (address, server) = second.status.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    until(&second.status, |readiness| matches!(readiness, Readiness::Standby(_))).await;
+    let (line, body) = get(address, "/ready").await;
+    assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
+    assert!(body.starts_with("standby: PID ") && body.contains(bench.database_name()), "{body}");
+    assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
+    assert!(get(address, "/metrics").await.1.contains("outbox_relay_mode{mode=\"standby\"} 1\n"));
+    assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");
+    first.stop().await;
+    until(&second.status, Readiness::is_ready).await;
+    assert_eq!(get(address, "/ready").await, ("HTTP/1.1 200 OK".to_owned(), "ready\n".to_owned()));
+    let status = second.status.clone();
+    second.stop().await;
+    assert_eq!(status.mode(), Mode::Stopped);
+    assert_eq!(get(address, "/ready").await.1, "not ready: stopped\n");
+    server.abort();
+}

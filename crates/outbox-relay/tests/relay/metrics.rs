@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use outbox_relay::RelayStatus;
+use tokio::time::Instant;
+
+use crate::bench::Bench;
+
+/// The value of a metric, by its whole name.
+fn metric(status: &RelayStatus, name: &str) -> f64 {
+    let text = status.prometheus_text();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+}
+
+async fn until(status: &RelayStatus, name: &str, wanted: impl Fn(f64) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !wanted(metric(status, name)) {
+        assert!(Instant::now() < deadline, "{name} is {}", metric(status, name));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_are_what_was_written() {
+    let bench = Bench::new(3).await;
+    bench.enqueue_at_once(10, 0..150).await;
+    let relay = bench.start();
+    bench.enqueue_each(10, 150..200).await;
+    let records = bench.records(200).await;
+    bench.confirmed().await;
+    let status = &relay.status;
+    until(status, "outbox_relay_unacknowledged_rows", |rows| rows == 0.0).await;
+    let of_topic = |name: &str| metric(status, &format!("outbox_relay_{name}{{topic=\"{}\"}}", bench.topic));
+    assert_eq!(of_topic("events_total"), 200.0);
+    let header = |(name, value): (&String, &String)| name.len() + value.len();
+    let bytes: usize = records
+        .iter()
+        .map(|record| record.key.len() + record.value.len() + record.headers.iter().map(header).sum::<usize>())
+        .sum();
+    // With a few bytes of framing for each part.
+    let told = of_topic("record_bytes_total");
+    assert!((bytes as f64..2.0 * bytes as f64).contains(&told), "{bytes} bytes, {told} told");
+    assert_eq!(metric(status, "outbox_relay_rows_read_total"), 200.0);
+    for none in ["rows_skipped", "duplicates_accepted", "dead_letters", "batch_retries", "restarts", "scans_cut"] {
+        assert_eq!(metric(status, &format!("outbox_relay_{none}_total")), 0.0, "{none}");
+    }
+    assert!(metric(status, "outbox_relay_produce_seconds_count") >= 1.0);
+    assert_eq!(metric(status, "outbox_relay_mode{mode=\"live\"}"), 1.0);
+    until(status, "outbox_relay_lag_bytes", |bytes| bytes == 0.0).await;
+    assert_eq!(metric(status, "outbox_relay_lag_seconds"), 0.0);
+    until(status, "outbox_relay_wal_held_bytes", |bytes| bytes > 0.0).await;
+    relay.stop().await;
+    bench.remove_topic().await;
+}
+
+/// Rows that a crash has left unconfirmed, of which the scan sees only the last.
+#[tokio::test]
+async fn what_the_scan_leaves_out_is_written_again_and_counted() {
+    let bench = Bench::new(1).await;
+    let client = bench.client().await;
+    let name = bench.database_name();
+    let copy = |from: &str, to: &str| format!("SELECT pg_copy_logical_replication_slot('{from}', '{to}')");
+    let aside = format!("{name}_aside");
+    client.batch_execute(&copy(name, &aside)).await.unwrap();
+    let relay = bench.start();
+    bench.enqueue_each(5, 0..300).await;
+    bench.records(300).await;
+    bench.confirmed().await;
+    relay.stop().await;
+    // As a slot that has gone back to where it was at the last checkpoint.
+    client.batch_execute(&format!("SELECT pg_drop_replication_slot('{name}')")).await.unwrap();
+    client.batch_execute(&copy(&aside, name)).await.unwrap();
+    client.batch_execute(&format!("SELECT pg_drop_replication_slot('{aside}')")).await.unwrap();
+
+    let relay = bench.start_with(|settings| settings.scan_limit(100));
+    bench.confirmed().await;
+    let status = &relay.status;
+    until(status, "outbox_relay_rows_read_total", |rows| rows == 300.0).await;
+    let skipped = metric(status, "outbox_relay_rows_skipped_total");
+    let doubled = metric(status, "outbox_relay_duplicates_accepted_total");
+    assert!(skipped >= 100.0 && doubled > 0.0, "{skipped} skipped, {doubled} doubled");
+    assert_eq!(skipped + doubled, 300.0);
+    assert!(metric(status, "outbox_relay_scans_cut_total") >= 1.0);
+    assert_eq!(bench.records(300).await.len(), 300 + doubled as usize);
+    relay.stop().await;
+    bench.remove_topic().await;
+}

@@ -1,0 +1,106 @@
+use outbox_core::time::OffsetDateTime;
+use outbox_core::{ColumnValue, ConnectorConfig, Identifier, Nullability, Pipeline, Row, TableLayout};
+use outbox_relay::RelaySettings;
+
+use crate::bench::Bench;
+
+const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
+    (id, aggregate_type, aggregate_id, event_type, payload, created_at)
+    VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', 'Made', NULL, '2026-01-02 03:04:05')";
+
+/// The catalogue has the default, and the layout that the relay was given has not.
+#[tokio::test]
+async fn a_columns_default_is_in_the_records_as_with_debezium() {
+    let mut bench = Bench::new(1).await;
+    bench.config = bench
+        .config
+        .with("value.converter", "org.apache.kafka.connect.json.JsonConverter")
+        .with("value.converter.schemas.enable", "true");
+    let client = bench.client().await;
+    let default = "ALTER TABLE outbox.outbox_message ALTER COLUMN payload SET DEFAULT '{\"d\": 1}'";
+    client.batch_execute(default).await.unwrap();
+    let relay = bench.start();
+    client.batch_execute(NULL_PAYLOAD).await.unwrap();
+    let found = bench.records(1).await.remove(0);
+
+    let layout = TableLayout::recommended().told("payload", Nullability::Nullable, Some("'{\"d\": 1}'::json"));
+    let pipeline = Pipeline::new(bench.config.clone(), layout.clone()).unwrap();
+    let text = |text: &str| ColumnValue::Text(text.into());
+    let values = vec![
+        ColumnValue::Uuid("00000000-0000-4000-8000-000000000001".parse().unwrap()),
+        text("order"),
+        text("agg-0"),
+        text("Made"),
+        ColumnValue::Null,
+        ColumnValue::Instant(OffsetDateTime::from_unix_timestamp(1_767_323_045).unwrap()),
+        ColumnValue::Integer(1),
+        text(""),
+        text(""),
+        text(""),
+        text(""),
+        text("{}"),
+    ];
+    let row = Row::new(&layout, values).unwrap();
+    let expected = pipeline.encode_lossless(&row).unwrap().into_parts().0;
+    assert_eq!(found.value.as_bytes(), &*expected.value.unwrap());
+    assert!(found.value.contains("{\\\"d\\\": 1}"), "{}", found.value);
+    relay.stop().await;
+    bench.remove_topic().await;
+}
+
+/// Debezium's classic table, with columns more of which one has a type that no record has.
+const CLASSIC: &str = "CREATE SCHEMA inventory;
+    CREATE TABLE inventory.outboxevent (
+        id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL,
+        type varchar(255) NOT NULL DEFAULT 'Made', payload jsonb, tenant text NOT NULL DEFAULT 'home', weight numeric);
+    CREATE PUBLICATION classic FOR TABLE inventory.outboxevent WITH (publish = 'insert')";
+const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype, aggregateid, payload, weight)
+    VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', '{\"a\": 1}', 1.5)";
+
+#[tokio::test]
+async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_say() {
+    let mut bench = Bench::new(1).await;
+    let client = bench.client().await;
+    client.batch_execute(CLASSIC).await.unwrap();
+    let name = |text: &str| Identifier::new(text).unwrap();
+    let classic = TableLayout::classic(name("inventory"), name("outboxevent"));
+    let config = ConnectorConfig::recommended(&classic)
+        .with("publication.name", "classic")
+        .with("transforms.outbox.table.fields.additional.placement", "type:header:eventType,tenant:header");
+    // What is not of the table is as the bench has it.
+    let is_of_the_bench = |key: &str| {
+        key.starts_with("database.")
+            || key.starts_with("topic.creation")
+            || key == "slot.name"
+            || key.ends_with(".replacement")
+    };
+    let of_the_bench = bench.config.iter().filter(|(key, _)| is_of_the_bench(key));
+    bench.config = of_the_bench.fold(config, |config, (key, value)| config.with(key, value));
+    let settings = RelaySettings::builder(bench.config.clone(), [&*bench.brokers]);
+    let settings = settings.layout_from_database().await.unwrap();
+    let layout = settings.clone().build().unwrap().pipeline().layout().clone();
+    let told: Vec<_> = layout.columns().iter().map(|column| (column.name().as_str(), column.ty().sql())).collect();
+    assert_eq!(told[1], ("aggregatetype", "varchar(255)".to_owned()));
+    let names: Vec<_> = told.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["id", "aggregatetype", "aggregateid", "type", "payload", "tenant"]);
+
+    let relay = bench.start_with(|_| settings);
+    client.batch_execute(CLASSIC_ROW).await.unwrap();
+    let found = bench.records(1).await.remove(0);
+    assert_eq!((&*found.key, &*found.value), ("agg-0", "{\"a\": 1}"));
+    assert_eq!((&*found.headers["eventType"], &*found.headers["tenant"]), ("Made", "home"));
+    relay.stop().await;
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_said() {
+    let bench = Bench::new(1).await;
+    let config = bench.config.clone().with("table.include.list", "inventory.missing");
+    let error = RelaySettings::builder(config, [&*bench.brokers]).layout_from_database().await.unwrap_err();
+    assert_eq!(error.key(), Some("table.include.list"));
+    assert!(error.to_string().contains("no such table"), "{error}");
+    let config = bench.config.clone().with("table.include.list", "inventory.(a|b)");
+    let error = RelaySettings::builder(config, [&*bench.brokers]).layout_from_database().await.unwrap_err();
+    assert!(error.to_string().contains("one table"), "{error}");
+}

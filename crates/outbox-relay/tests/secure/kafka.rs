@@ -1,0 +1,86 @@
+use outbox_relay::KafkaSecurity;
+use xtask::stack::{OwnKafka, Stack};
+
+use crate::certificates::{Authority, Files, Signed};
+use crate::said::Said;
+use crate::secure_postgres::{Running, SecurePostgres, chain};
+
+const USER: &str = "relay";
+const PASSWORD: &str = "hunter2-of-kafka";
+
+/// A node with a listener for each way, all with a certificate of the authority for `localhost`.
+fn kafka(authority: &Authority, files: &Files) -> OwnKafka {
+    let Signed { certificate, key } = authority.sign("localhost");
+    let keystore = files.write("broker.pem", &format!("{key}{certificate}"));
+    let truststore = files.write("truststore.pem", &authority.certificate());
+    let login = "org.apache.kafka.common.security";
+    let scram = format!("{login}.scram.ScramLoginModule required;");
+    let plain = format!("{login}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";");
+    let stack = Stack::connect().unwrap();
+    let kafka = stack.own_kafka().unwrap();
+    let kafka = kafka.listener("SSL", "SSL").unwrap().listener("MUTUAL", "SSL").unwrap();
+    kafka
+        .listener("LOGIN", "SASL_SSL")
+        .unwrap()
+        .property("ssl.keystore.type", "PEM")
+        .property("ssl.keystore.location", keystore)
+        .property("ssl.truststore.type", "PEM")
+        .property("ssl.truststore.location", truststore)
+        .property("listener.name.mutual.ssl.client.auth", "required")
+        .property("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512")
+        .property("listener.name.login.plain.sasl.jaas.config", plain)
+        .property("listener.name.login.scram-sha-256.sasl.jaas.config", scram.clone())
+        .property("listener.name.login.scram-sha-512.sasl.jaas.config", scram)
+        .scram_user("SCRAM-SHA-256", USER, PASSWORD)
+        .scram_user("SCRAM-SHA-512", USER, PASSWORD)
+        .start()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is_said() {
+    let said = Said::listen();
+    let (authority, files) = (Authority::new("the right authority"), Files::new());
+    let kafka = kafka(&authority, &files);
+    let mut postgres = SecurePostgres::start().await;
+    let ca = authority.certificate();
+    let own = authority.sign("relay");
+    let tls = || KafkaSecurity::default().tls(ca.as_bytes()).unwrap();
+    let mutual = KafkaSecurity::default().mutual_tls(ca.as_bytes(), own.certificate.as_bytes(), own.key.as_bytes());
+    for (listener, security) in [
+        ("SSL", tls()),
+        ("MUTUAL", mutual.unwrap()),
+        ("LOGIN", tls().plain(USER, PASSWORD)),
+        ("LOGIN", tls().scram_sha_256(USER, PASSWORD)),
+        ("LOGIN", tls().scram_sha_512(USER, PASSWORD)),
+    ] {
+        let way = format!("{listener} {security:?}");
+        let relay = postgres.relay(postgres.config.clone(), &kafka.address(listener).unwrap(), security).unwrap();
+        said.note(&relay);
+        let relay = Running::start(relay);
+        postgres.enqueue().await;
+        relay.written(1).await;
+        relay.stop().await;
+        said.note(&way);
+    }
+
+    let wrong = "hunter3-is-wrong";
+    let other = KafkaSecurity::default().tls(Authority::new("another authority").certificate().as_bytes()).unwrap();
+    for (listener, security, reason) in [
+        ("SSL", other, "UnknownIssuer"),
+        ("LOGIN", tls().plain(USER, wrong), "SASL_AUTHENTICATION_FAILED"),
+        ("LOGIN", tls().scram_sha_256(USER, wrong), "SASL_AUTHENTICATION_FAILED"),
+        ("LOGIN", tls().scram_sha_512("nobody", PASSWORD), "SASL_AUTHENTICATION_FAILED"),
+    ] {
+        let relay = postgres.relay(postgres.config.clone(), &kafka.address(listener).unwrap(), security).unwrap();
+        said.note(&relay);
+        let relay = Running::start(relay);
+        postgres.enqueue().await;
+        let error = relay.outcome().await.unwrap_err();
+        let text = chain(&error);
+        assert!(text.contains(reason), "{listener}: {text}");
+        said.note(&error);
+        said.note(&text);
+    }
+    said.without(&[PASSWORD, wrong, crate::secure_postgres::PASSWORD, own.key.lines().nth(1).unwrap()]);
+}
