@@ -56,6 +56,11 @@ impl Feed {
         }
     }
 
+    /// The end of a transaction is still to come.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.reader.is_in_transaction()
+    }
+
     /// Changes other than inserts, which are left out as the EventRouter leaves them out.
     pub(super) fn ignored(&self) -> Ignored {
         self.reader.ignored()

@@ -39,6 +39,8 @@ pub(super) struct Hold {
     pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
     pub(super) dead_letters: DeadLetters,
+    /// What was read is being taken. When that is broken off nothing more may be read: a row would be left out.
+    pub(super) is_taking: bool,
 }
 
 /// How a hold ended.
@@ -76,31 +78,39 @@ impl Hold {
     async fn go(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
         let mut stop = pin!(stop);
         loop {
-            self.act()?;
-            self.bury().await?;
-            let may_read = self.progress.buffered_bytes() < AHEAD;
             tokio::select! {
                 biased;
                 () = &mut stop => return self.drain().await,
-                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
-                    if let Some(ended) = self.done(done)? {
-                        return Ok(ended);
-                    }
-                }
-                fed = self.feed.next(), if may_read => match fed {
-                    Ok(fed) => {
-                        if let Some(ended) = self.burst(fed).await? {
-                            return Ok(ended);
-                        }
-                    }
-                    Err(broken) => return Self::broken(broken),
+                ended = self.step() => if let Some(ended) = ended? {
+                    return Ok(ended);
                 },
             }
         }
     }
 
+    async fn step(&mut self) -> Result<Option<Ended>, Error> {
+        self.act()?;
+        self.bury().await?;
+        let may_read = self.progress.buffered_bytes() < AHEAD;
+        tokio::select! {
+            biased;
+            Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done),
+            fed = self.feed.next(), if may_read => match fed {
+                Ok(fed) => self.burst(fed).await,
+                Err(broken) => Self::broken(broken).map(Some),
+            },
+        }
+    }
+
     /// Takes what was read and what is there already, so that a batch is as large as it can be without waiting.
     async fn burst(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
+        self.is_taking = true;
+        let ended = self.take_all(first).await;
+        self.is_taking = false;
+        ended
+    }
+
+    async fn take_all(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
         self.take(first).await?;
         for _ in 0..BURST {
             if self.progress.buffered_bytes() >= AHEAD {
@@ -292,22 +302,31 @@ impl Hold {
         }
     }
 
-    /// Reads no more, waits for what was sent, and confirms it.
+    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: another reader of
+    /// the slot then begins where this one has ended.
     async fn drain(&mut self) -> Result<Ended, Error> {
+        let reads = !self.is_taking;
         let rest = async {
             loop {
                 self.act()?;
                 self.bury().await?;
-                if self.progress.buffered_rows() == 0 {
+                let reads_on = reads && self.feed.is_in_transaction();
+                if self.progress.buffered_rows() == 0 && !reads_on {
                     break;
                 }
-                match self.jobs.next().await {
-                    Some(done) => {
+                let may_read = reads_on && self.progress.buffered_bytes() < AHEAD;
+                tokio::select! {
+                    biased;
+                    Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
                         if self.done(done)?.is_some() {
                             break;
                         }
                     }
-                    None => break,
+                    fed = self.feed.next(), if may_read => match fed {
+                        Ok(fed) => self.take(fed).await?,
+                        Err(_) => break,
+                    },
+                    else => break,
                 }
             }
             self.act()

@@ -60,8 +60,8 @@ impl Relay {
         Self { security, ..self }
     }
 
-    /// Relays until `stop` is done; then it reads no more, waits up to ten seconds for what was sent, confirms it and
-    /// gives back the slot.
+    /// Relays until `stop` is done; then it reads to the end of a transaction that has begun, waits up to ten seconds for
+    /// what was sent, confirms it and gives back the slot.
     ///
     /// It waits for a database or a broker that is away, and for a slot that another process holds.
     ///
@@ -152,6 +152,7 @@ impl Relay {
             id_column: id_column(&pipeline),
             commit: crate::Lsn::default(),
             dead_letters: DeadLetters::new(self.settings.poison()),
+            is_taking: false,
             cluster: Arc::clone(cluster),
             options: self.options.clone(),
             origin: Arc::new(origin),
