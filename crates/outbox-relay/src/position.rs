@@ -34,6 +34,16 @@ impl Origin {
         let (commit, index) = rest.rsplit_once('/')?;
         Some(Position { commit: commit.parse().ok()?, index: index.parse().ok()? })
     }
+
+    /// Whether a header is one of this slot from before a failover: its numbers mean nothing here, but the row may have
+    /// come along.
+    pub(crate) fn is_on_another_timeline(&self, header: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(header) else { return false };
+        let mut parts = text.split('/');
+        parts.next().and_then(|system| system.parse().ok()) == Some(self.system)
+            && parts.next().and_then(|timeline| timeline.parse().ok()).is_some_and(|other: u32| other != self.timeline)
+            && parts.next() == Some(&*self.slot)
+    }
 }
 
 impl fmt::Display for Origin {
@@ -57,8 +67,12 @@ mod tests {
             let position = Position { commit: Lsn::new(commit), index };
             let header = origin.header(position);
             prop_assert_eq!(origin.position(header.as_bytes()), Some(position));
+            prop_assert!(!origin.is_on_another_timeline(header.as_bytes()));
             let other = Origin { timeline: timeline.wrapping_add(1), ..origin };
             prop_assert_eq!(other.position(header.as_bytes()), None);
+            prop_assert!(other.is_on_another_timeline(header.as_bytes()));
+            let other = Origin { slot: format!("{}_", other.slot).into(), ..other };
+            prop_assert!(!other.is_on_another_timeline(header.as_bytes()));
         }
     }
 }
