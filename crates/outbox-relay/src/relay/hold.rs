@@ -70,7 +70,12 @@ impl Hold {
             confirmable = %self.progress.confirmable(), "this hold of the slot ends"
         );
         if let Ok(Ended::Drained) = ended {
-            self.feed.close().await.map_err(Error::wal)?;
+            match self.feed.close().await {
+                Err(e) if e.is_transient() => {
+                    tracing::warn!(target: "outbox.relay", error = %Chain(&e), "PostgreSQL was lost before the end was confirmed");
+                }
+                closed => closed.map_err(Error::wal)?,
+            }
         }
         ended
     }

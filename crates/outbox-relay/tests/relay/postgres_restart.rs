@@ -1,4 +1,4 @@
-use outbox_testkit::Postgres;
+use outbox_testkit::{Broker, Postgres};
 
 use crate::bench::Bench;
 use crate::load::Load;
@@ -49,4 +49,25 @@ async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
     bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
     bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_loses_postgresql_while_it_stops_has_stopped_all_the_same() {
+    let postgres = Postgres::start().await.unwrap();
+    let broker = Broker::start().await.unwrap();
+    let bench = Bench::at(Site::on(&postgres).await.with_brokers(broker.address()), 1).await;
+    let relay = bench.start();
+    bench.enqueue_each(1, 0..10).await;
+    bench.all_arrived().await;
+    broker.faults().freeze();
+    bench.enqueue_each(1, 10..20).await;
+    let stopped = tokio::spawn(relay.stop());
+    // It stops from here on, and waits for the broker.
+    tokio::task::yield_now().await;
+    postgres.crash().await.unwrap();
+    broker.faults().thaw();
+    stopped.await.unwrap();
+    let relay = bench.start();
+    bench.all_arrived_once_and_in_order().await;
+    relay.stop().await;
 }
