@@ -34,7 +34,8 @@ fn dependencies_point_one_way() {
     for (name, allowed) in ALLOWED {
         for dependency in packages[name]["dependencies"].as_array().unwrap() {
             let (to, kind) = (dependency["name"].as_str().unwrap(), dependency["kind"].as_str());
-            let is_allowed = allowed.contains(&to) || (kind == Some("dev") && ["xtask", "outbox-testkit"].contains(&to));
+            let is_allowed =
+                allowed.contains(&to) || (kind == Some("dev") && ["xtask", "outbox-testkit"].contains(&to));
             assert!(!packages.contains_key(to) || is_allowed, "{name} must not depend on {to}");
         }
     }
