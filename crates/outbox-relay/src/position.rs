@@ -37,6 +37,17 @@ impl Origin {
         let (commit, index) = text.rsplit_once('/')?;
         Some(Position { commit: commit.parse().ok()?, index: index.parse().ok()? })
     }
+
+    /// Whether a header is one of this slot from before a failover: its numbers mean nothing here, but the row may have
+    /// come along.
+    pub(crate) fn is_on_another_timeline(&self, header: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(header) else { return false };
+        let (mut theirs, mut ours) = (text.split('/'), self.0.split('/'));
+        let is_this_system = theirs.next() == ours.next();
+        let (timeline, own) = (theirs.next(), ours.next());
+        let is_other = timeline != own && timeline.is_some_and(|timeline| timeline.parse::<u32>().is_ok());
+        is_this_system && is_other && theirs.next() == ours.next()
+    }
 }
 
 #[cfg(test)]
@@ -54,8 +65,12 @@ mod tests {
             let position = Position { commit: Lsn::new(commit), index };
             let header = origin.header(position);
             prop_assert_eq!(origin.position(header.as_bytes()), Some(position));
+            prop_assert!(!origin.is_on_another_timeline(header.as_bytes()));
             let other = Origin::new(system, timeline.wrapping_add(1), &slot);
             prop_assert_eq!(other.position(header.as_bytes()), None);
+            prop_assert!(other.is_on_another_timeline(header.as_bytes()));
+            let other = Origin::new(system, timeline.wrapping_add(1), &format!("{slot}_"));
+            prop_assert!(!other.is_on_another_timeline(header.as_bytes()));
         }
     }
 }

@@ -119,6 +119,12 @@ impl ConnectRest {
         self.accepted("resume", name, || self.http.put_empty(&path)).map(drop)
     }
 
+    /// Makes a connector forget how far it has read; it has to be [stopped](Self::stop).
+    pub fn delete_offsets(&self, name: &str) -> Result<(), StackError> {
+        let path = format!("/connectors/{name}/offsets");
+        self.accepted("delete the offsets of", name, || self.http.delete(&path)).map(drop)
+    }
+
     /// Restarts a connector with its tasks.
     pub fn restart(&self, name: &str) -> Result<(), StackError> {
         let path = format!("/connectors/{name}/restart?includeTasks=true&onlyFailed=false");

@@ -53,7 +53,7 @@ pub(crate) struct Seen {
 pub(crate) enum Content {
     /// It has a position of this relay's origin.
     Own(Position, Uuid),
-    /// It has no position at all: Debezium may have written it.
+    /// It has no position here: Debezium may have written it, or a relay before a failover.
     Unplaced(Uuid),
 }
 

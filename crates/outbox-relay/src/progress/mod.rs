@@ -11,8 +11,8 @@
 //!   acknowledged, met in the log, or dead-lettered and acknowledged there. A keepalive counts as such an end, outside a
 //!   transaction.
 //! - A row is skipped only when its own record is met in the log of the partition that it maps to now: same position,
-//!   same event. Of records without a position, as Debezium writes them, the event decides, for rows of the window only.
-//!   The window is what a predecessor may have read ([`Window`]).
+//!   same event. Of records without a position, as Debezium writes them, and of those from another timeline the event
+//!   decides, for rows of the window only. The window is what a predecessor may have read ([`Window`]).
 //! - Before the first row of the window goes to a partition, that log's tail is read. Its last own batch tells the
 //!   producer id, epoch and sequence to go on with. An appended batch takes the numbers of the one that a dead
 //!   predecessor may have left on its way: whatever comes second is refused or taken for a repetition. The same holds

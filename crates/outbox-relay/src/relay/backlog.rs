@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 pub(super) struct Backlog {
     transactions: u32,
     rows: u32,
+    is_better_copied: bool,
 }
 
 /// Transactions of one look.
@@ -19,15 +20,19 @@ impl Backlog {
         self.rows = self.rows.saturating_add(1);
     }
 
-    /// A transaction begins. Whether what follows is better read from a copy.
-    pub(super) fn begin(&mut self, committed_at: SystemTime, now: SystemTime) -> bool {
+    /// A transaction begins.
+    pub(super) fn begin(&mut self, committed_at: SystemTime, now: SystemTime) {
         self.transactions += 1;
-        if self.transactions < LOOK {
-            return false;
+        if self.transactions == LOOK {
+            let is_small = self.rows < LOOK * SMALL;
+            let is_old = now.duration_since(committed_at).is_ok_and(|age| age > OLD);
+            *self = Self { is_better_copied: is_small && is_old, ..Self::default() };
         }
-        let is_small = self.rows < LOOK * SMALL;
-        *self = Self::default();
-        is_small && now.duration_since(committed_at).is_ok_and(|age| age > OLD)
+    }
+
+    /// Whether what follows is better read from a copy.
+    pub(super) fn is_better_copied(&self) -> bool {
+        self.is_better_copied
     }
 }
 
@@ -40,7 +45,8 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         (0..LOOK).any(|_| {
             (0..rows).for_each(|_| backlog.row());
-            backlog.begin(now - age, now)
+            backlog.begin(now - age, now);
+            backlog.is_better_copied()
         })
     }
 

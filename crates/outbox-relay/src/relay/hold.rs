@@ -46,6 +46,8 @@ pub(super) struct Hold {
     /// Where a backlog is streamed.
     pub(super) backlog: Option<Backlog>,
     pub(super) dead_letters: DeadLetters,
+    /// When something was last sent or asked.
+    pub(super) acted: Instant,
     pub(super) rounds: Rounds,
     /// A topic that has more partitions than rows are sent to.
     pub(super) grown: Option<Box<str>>,
@@ -54,6 +56,8 @@ pub(super) struct Hold {
     /// What was counted up to the last turn.
     pub(super) counted: Counters,
     pub(super) scan: u64,
+    /// What was read is being taken. When that is broken off nothing more may be read: a row would be left out.
+    pub(super) is_taking: bool,
 }
 
 /// How a hold ended.
@@ -84,7 +88,7 @@ impl Hold {
     pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
         let ended = self.go(stop).await;
         if let Ok(Ended::ToStream | Ended::ToCopy) = ended {
-            self.settle().await?;
+            self.drain().await?;
         }
         tracing::info!(
             target: "outbox.relay", counters = ?self.progress.counters(), ignored = ?self.feed.ignored(),
@@ -92,9 +96,11 @@ impl Hold {
         );
         if let Ok(Ended::Drained | Ended::Changed(_) | Ended::ToStream | Ended::ToCopy) = ended {
             // So that what is confirmed is told before anybody takes the slot.
-            let closed = self.status.clone().beating(self.feed.close()).await;
-            if let Ok(Ended::Drained) = ended {
-                closed.map_err(Error::wal)?;
+            match self.status.clone().beating(self.feed.close()).await {
+                Err(e) if e.is_transient() => {
+                    tracing::warn!(target: "outbox.relay", error = %Chain(&e), "PostgreSQL was lost before the end was confirmed");
+                }
+                closed => closed.map_err(Error::wal)?,
             }
         }
         ended
@@ -102,46 +108,56 @@ impl Hold {
 
     async fn go(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
         let mut stop = pin!(stop);
-        let mut acted = Instant::now();
         loop {
-            let may_read = self.progress.buffered_bytes() < AHEAD;
-            let lingers =
-                may_read && self.feed.is_behind() && self.progress.waiting_bytes() < ENOUGH && acted.elapsed() < LINGER;
-            if !lingers {
-                self.act()?;
-                self.bury().await?;
-                acted = Instant::now();
-            }
-            self.turned(self.feed.mode());
-            // Between two transactions, and with nothing on its way: nothing is then looked for in another partition.
-            if let Some(topic) = self.grown.take_if(|_| !self.feed.is_in_transaction()) {
-                self.settle().await?;
-                return Ok(Ended::Changed(topic));
-            }
             tokio::select! {
                 biased;
-                () = &mut stop => return self.settle().await.map(|()| Ended::Drained),
-                () = self.rounds.tick() => self.look(),
-                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
-                    if let Some(ended) = self.done(done)? {
-                        return Ok(ended);
-                    }
-                }
-                fed = self.feed.next(), if may_read => match fed {
-                    Ok(fed) => {
-                        if let Some(ended) = self.burst(fed).await? {
-                            return Ok(ended);
-                        }
-                    }
-                    Err(broken) => return Self::broken(broken),
+                () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
+                ended = self.step() => if let Some(ended) = ended? {
+                    return Ok(ended);
                 },
-                () = tokio::time::sleep_until(acted + LINGER), if lingers => {}
             }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<Ended>, Error> {
+        let may_read = self.progress.buffered_bytes() < AHEAD;
+        let is_soon = may_read && self.feed.is_behind() && self.acted.elapsed() < LINGER;
+        let lingers = is_soon && self.progress.waiting_bytes() < ENOUGH;
+        if !lingers {
+            self.act()?;
+            self.bury().await?;
+            self.acted = Instant::now();
+        }
+        self.turned(self.feed.mode());
+        // Between two transactions, and with nothing on its way: nothing is then looked for in another partition.
+        if let Some(topic) = self.grown.take_if(|_| !self.feed.is_in_transaction()) {
+            self.drain().await?;
+            return Ok(Some(Ended::Changed(topic)));
+        }
+        tokio::select! {
+            biased;
+            () = self.rounds.tick() => {
+                self.look();
+                Ok(None)
+            }
+            Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done),
+            fed = self.feed.next(), if may_read => match fed {
+                Ok(fed) => self.burst(fed).await,
+                Err(broken) => Self::broken(broken).map(Some),
+            },
+            () = tokio::time::sleep_until(self.acted + LINGER), if lingers => Ok(None),
         }
     }
 
     /// Takes what was read and what is there already, so that a batch is as large as it can be without waiting.
     async fn burst(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
+        self.is_taking = true;
+        let ended = self.take_all(first).await;
+        self.is_taking = false;
+        ended
+    }
+
+    async fn take_all(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
         if let Some(ended) = self.take(first).await? {
             return Ok(Some(ended));
         }
@@ -179,14 +195,17 @@ impl Hold {
             Fed::Unreadable(error) => self.unreadable(error)?,
             Fed::Idle(at) => self.progress.idle(at),
             Fed::Event(WalEvent::Begin { commit, committed_at }) => {
-                if self.backlog.as_mut().is_some_and(|backlog| backlog.begin(committed_at, SystemTime::now())) {
-                    return Ok(Some(Ended::ToCopy));
-                }
+                self.backlog.iter_mut().for_each(|backlog| backlog.begin(committed_at, SystemTime::now()));
                 self.commit = commit;
                 self.marks.begin(commit, committed_at);
                 self.progress.begin(commit).map_err(Error::wal)?;
             }
-            Fed::Event(WalEvent::Commit { end, .. }) => self.progress.commit(end).map_err(Error::wal)?,
+            Fed::Event(WalEvent::Commit { end, .. }) => {
+                self.progress.commit(end).map_err(Error::wal)?;
+                if self.backlog.as_ref().is_some_and(Backlog::is_better_copied) {
+                    return Ok(Some(Ended::ToCopy));
+                }
+            }
             Fed::Event(WalEvent::Row { index, row, .. }) => {
                 self.backlog.iter_mut().for_each(Backlog::row);
                 let position = Position { commit: self.commit, index };
@@ -381,24 +400,33 @@ impl Hold {
         }
     }
 
-    /// Reads no more, waits for what was sent, and confirms it.
-    async fn settle(&mut self) -> Result<(), Error> {
+    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: another reader of
+    /// the slot then begins where this one has ended.
+    async fn drain(&mut self) -> Result<(), Error> {
         let status = self.status.clone();
+        let reads = !self.is_taking;
         let rest = async {
             loop {
                 self.act()?;
                 self.bury().await?;
                 self.turned(Mode::Draining);
-                if self.progress.buffered_rows() == 0 {
+                let reads_on = reads && self.feed.is_in_transaction();
+                if self.progress.buffered_rows() == 0 && !reads_on {
                     break;
                 }
-                match self.jobs.next().await {
-                    Some(done) => {
+                let may_read = reads_on && self.progress.buffered_bytes() < AHEAD;
+                tokio::select! {
+                    biased;
+                    Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
                         if self.done(done)?.is_some() {
                             break;
                         }
                     }
-                    None => break,
+                    fed = self.feed.next(), if may_read => match fed {
+                        Ok(fed) => _ = self.take(fed).await?,
+                        Err(_) => break,
+                    },
+                    else => break,
                 }
             }
             self.act()

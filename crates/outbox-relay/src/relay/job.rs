@@ -135,7 +135,12 @@ pub(super) async fn read(
 fn look(origin: &Origin, batch: &kafka::BatchHeader, record: kafka::RecordView<'_>) -> Option<Seen> {
     let event = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok())?;
     let content = match record.header(HEADER) {
-        Some(header) => Content::Own(origin.position(header)?, event),
+        Some(header) => match origin.position(header) {
+            Some(position) => Content::Own(position, event),
+            // As with Debezium's records, the event decides.
+            None if origin.is_on_another_timeline(header) => Content::Unplaced(event),
+            None => return None,
+        },
         None => Content::Unplaced(event),
     };
     let producer = Producer { id: batch.producer.id, epoch: batch.producer.epoch };

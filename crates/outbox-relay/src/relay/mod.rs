@@ -77,8 +77,8 @@ impl Relay {
         self.status.clone()
     }
 
-    /// Relays until `stop` is done; then it reads no more, waits up to ten seconds for what was sent, confirms it and
-    /// gives back the slot.
+    /// Relays until `stop` is done; then it reads to the end of a transaction that has begun, waits up to ten seconds for
+    /// what was sent, confirms it and gives back the slot.
     ///
     /// It waits for a database or a broker that is away, and for a slot that another process holds.
     ///
@@ -205,6 +205,8 @@ impl Relay {
             marks: Marks::default(),
             counted: Counters::default(),
             scan: self.settings.scan_limit(),
+            is_taking: false,
+            acted: tokio::time::Instant::now(),
             cluster: Arc::clone(cluster),
             options: self.options.clone(),
             origin: Arc::new(origin),

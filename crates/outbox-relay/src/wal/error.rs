@@ -17,6 +17,9 @@ pub(crate) enum WalError {
     /// WAL that the slot had still to read is gone.
     #[error("the replication slot {slot:?} is lost: PostgreSQL has removed WAL that it had still to read")]
     SlotLost { slot: Box<str>, source: Option<ServerError> },
+    /// It is a standby's copy, which nobody may read until the standby is promoted.
+    #[error("the replication slot {slot:?} is kept for a primary: the server is its standby")]
+    Standby { slot: Box<str>, source: Option<ServerError> },
     /// Rows of the time before it was created can never be read through it.
     #[error(
         "the publication {publication:?} does not exist, or did not when a row was written that is still to be read"
@@ -55,7 +58,7 @@ impl WalError {
     /// Whether it may be otherwise in a while without anybody's help. A slot that is held is not among these.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Lost { .. } => true,
+            Self::Lost { .. } | Self::Standby { .. } => true,
             Self::Server { source } => source.is_transient(),
             _ => false,
         }

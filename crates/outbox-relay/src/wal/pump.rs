@@ -11,9 +11,10 @@ use tracing::debug;
 
 use super::error::WalError;
 use super::frames::{Frame, bodies};
+use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::server_error::{Doing, ServerError};
-use super::session::Session;
+use super::session::{Purpose, Session};
 use super::slot::Source;
 use super::status::{self, DATA_HEAD, Head};
 use crate::Lsn;
@@ -38,18 +39,22 @@ pub(super) struct Pump {
     /// The end of the server's WAL, as it was told last.
     pub(super) server: Arc<AtomicU64>,
     pub(super) source: Source,
+    pub(super) options: ConnectOptions,
     /// How often a status goes out at least.
     pub(super) interval: Duration,
     /// After which silence the server is given up, while it is read from.
     pub(super) patience: Duration,
     /// What was read of the transaction that is being sent.
     pub(super) unfinished: usize,
+    /// How often the server has asked for an answer since the last status that went out by itself.
+    pub(super) pings: u32,
 }
 
 impl Pump {
     pub(super) async fn run(mut self) -> Result<(), WalError> {
         let mut waiting: Option<Bytes> = None;
         let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
+        let mut told = Lsn::default();
         let timer = sleep_until(last_status);
         tokio::pin!(timer);
         loop {
@@ -68,7 +73,13 @@ impl Pump {
                     } else if last_word.elapsed() > self.patience {
                         return Err(WalError::lost(std::io::ErrorKind::TimedOut.into()));
                     }
-                    self.tell(true).await?;
+                    let (stuck, pressed) = (length.is_some() && told == *self.confirmed.borrow(), self.pings > 1);
+                    if (stuck || pressed) && last_status.elapsed() >= self.interval && self.server_stops().await {
+                        self.farewell().await?;
+                        return Err(WalError::hung_up());
+                    }
+                    told = self.tell(true).await?;
+                    self.pings = 0;
                     last_status = Instant::now();
                     timer.as_mut().reset(last_status + self.interval);
                 }
@@ -112,7 +123,9 @@ impl Pump {
                     }
                 }
                 self.server.fetch_max(server.as_u64(), Ordering::Relaxed);
-                if wants_reply {
+                // It asks again at once when it stops and waits for what is not confirmed yet.
+                self.pings += u32::from(wants_reply);
+                if wants_reply && self.pings == 1 {
                     self.tell(false).await?;
                 }
                 return Ok(Some(run));
@@ -130,9 +143,17 @@ impl Pump {
         }
     }
 
-    async fn tell(&mut self, asks_for_reply: bool) -> Result<(), WalError> {
+    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, WalError> {
         let confirmed = *self.confirmed.borrow_and_update();
-        self.session.send(&status::update(confirmed, asks_for_reply)).await
+        self.session.send(&status::update(confirmed, asks_for_reply)).await?;
+        Ok(confirmed)
+    }
+
+    /// Whether the server is shutting down: it would wait for this reader to confirm everything, for ever where the
+    /// broker is away.
+    async fn server_stops(&self) -> bool {
+        let refused = timeout(self.interval, Session::open(&self.options, Purpose::Sql)).await;
+        matches!(refused, Ok(Err(WalError::Server { source })) if source.is_not_accepting())
     }
 
     /// Tells what was confirmed last, and waits until the server has let go of the slot.

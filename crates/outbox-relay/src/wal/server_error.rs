@@ -67,6 +67,11 @@ impl ServerError {
         matches!(self.code.get(..2), Some("08" | "40" | "53" | "57")) || self.code == "55000"
     }
 
+    /// The server is shutting down, or starting.
+    pub(super) fn is_not_accepting(&self) -> bool {
+        self.code == "57P03"
+    }
+
     /// The PID in "replication slot … is active for PID …".
     fn number(&self) -> Option<u32> {
         self.message.rsplit(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse().ok()

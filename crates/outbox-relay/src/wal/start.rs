@@ -50,13 +50,24 @@ pub(crate) async fn open(options: &ConnectOptions, source: &Source, at: StartAt)
         StartAt::Now => flushed,
         StartAt::Confirmed => Lsn::default(),
     };
-    let stream = WalStream::start(session, source, requested).await?;
+    let stream = match WalStream::start(session, options, source, requested).await {
+        Err(WalError::SlotLost { slot, source }) if is_in_recovery(options).await? => {
+            return Err(WalError::Standby { slot, source });
+        }
+        started => started?,
+    };
     // Until now another reader may have moved the slot.
     let mut session = Session::open(options, Purpose::Sql).await?;
     let slot = SlotState::read(&mut session, name).await?;
     let flushed = slot::flushed(&mut session).await?;
     let start = requested.max(slot.confirmed);
     Ok(Opened { origin, stream: stream.floor(slot.confirmed), start, slot, flushed })
+}
+
+async fn is_in_recovery(options: &ConnectOptions) -> Result<bool, WalError> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let rows = session.query("SELECT pg_catalog.pg_is_in_recovery()", Doing::Query).await?;
+    Ok(rows.into_iter().flatten().flatten().next().as_deref() == Some("t"))
 }
 
 impl Opened {

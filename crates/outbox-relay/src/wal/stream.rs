@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::error::WalError;
 use super::frames::Frame;
+use super::options::ConnectOptions;
 use super::pipe::{PipeReceiver, PipeSender};
 use super::pump::{self, Pump};
 use super::server_error::{Doing, ServerError};
@@ -41,7 +42,12 @@ pub(crate) struct WalStream {
 
 impl WalStream {
     /// Takes the slot and streams what commits from `start` on; 0 stands for the slot's confirmed position.
-    pub(super) async fn start(mut session: Session, source: &Source, start: Lsn) -> Result<Self, WalError> {
+    pub(super) async fn start(
+        mut session: Session,
+        options: &ConnectOptions,
+        source: &Source,
+        start: Lsn,
+    ) -> Result<Self, WalError> {
         let server_timeout = sender_timeout(&mut session).await?;
         let slot = source.slot.as_str();
         let command = start_command(source, start);
@@ -65,9 +71,11 @@ impl WalStream {
             confirmed: watched,
             server: Arc::clone(&server),
             source: source.clone(),
+            options: options.clone(),
             interval: (server_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
             patience: server_timeout.max(Duration::from_secs(30)),
             unfinished: 0,
+            pings: 0,
         };
         let pipe = receiver.run(tokio::spawn(pump.run()));
         Ok(Self { pipe, confirmed, server, floor: Lsn::default() })

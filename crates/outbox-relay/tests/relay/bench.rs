@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, TableLayout};
@@ -10,11 +10,12 @@ use rskafka::client::partition::UnknownTopicHandling;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use xtask::stack::{Stack, TestDatabase};
+
+use crate::site::Site;
 
 /// A database with an outbox and a slot, and topics of one test's own.
 pub(crate) struct Bench {
-    database: TestDatabase,
+    site: Site,
     pub(crate) config: ConnectorConfig,
     pub(crate) outbox: PgOutbox,
     pub(crate) brokers: String,
@@ -61,30 +62,35 @@ pub(crate) struct Found {
 }
 
 impl Bench {
+    /// On the servers that all tests share.
     pub(crate) async fn new(partitions: i32) -> Self {
-        let stack = Stack::connect().unwrap();
-        let database = stack.test_database().unwrap();
+        Self::at(Site::shared(), partitions).await
+    }
+
+    pub(crate) async fn at(site: Site, partitions: i32) -> Self {
         let layout = TableLayout::recommended();
-        let name = database.name();
+        let name = site.name();
+        let server = site.server();
         let config = ConnectorConfig::recommended(&layout)
-            .with("database.hostname", stack.postgres_host())
-            .with("database.port", stack.postgres_port().to_string())
-            .with("database.user", "postgres")
-            .with("database.password", "postgres")
+            .with("database.hostname", server.host)
+            .with("database.port", server.port.to_string())
+            .with("database.user", server.user)
+            .with("database.password", server.password)
             .with("database.dbname", name)
+            .with("topic.prefix", name)
             .with("slot.name", name)
             .with("topic.creation.default.partitions", partitions.to_string())
             .with("topic.creation.default.replication.factor", "1")
             .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
         let pipeline = Pipeline::new(config.clone(), layout).unwrap();
-        let brokers = stack.kafka_bootstrap();
+        let brokers = site.brokers().to_owned();
         let bench = Self {
             topic: format!("{name}.order"),
             kafka: ClientBuilder::new(vec![brokers.clone()]).build().await.unwrap(),
             outbox: PgOutbox::new(pipeline.clone()),
             brokers,
             config,
-            database,
+            site,
             dead_letters: None,
         };
         let mut client = bench.client().await;
@@ -94,13 +100,17 @@ impl Bench {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let (client, connection) = connect(self.database.url(), NoTls).await.unwrap();
+        let (client, connection) = connect(self.site.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
         client
     }
 
+    pub(crate) fn url(&self) -> &str {
+        self.site.url()
+    }
+
     pub(crate) fn database_name(&self) -> &str {
-        self.database.name()
+        self.site.name()
     }
 
     pub(crate) fn start(&self) -> Running {
@@ -116,7 +126,13 @@ impl Bench {
         let relay = Relay::new(adjust(settings).build().unwrap()).unwrap();
         let status = relay.status();
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(relay.run(async { _ = stopped.await }));
+        let ended = tokio::spawn(async move {
+            let outcome = relay.run(async { _ = stopped.await }).await;
+            if let Err(error) = &outcome {
+                eprintln!("the relay has stopped: {error:?}");
+            }
+            outcome
+        });
         Running { status, stop, ended }
     }
 
@@ -153,6 +169,19 @@ impl Bench {
         tx.commit().await.unwrap();
     }
 
+    /// Numbered events with so many bytes beside each number, in one transaction.
+    pub(crate) async fn enqueue_fat_at_once(&self, numbers: std::ops::Range<i64>, bytes: i32) {
+        fat(&self.client().await, numbers, bytes).await;
+    }
+
+    /// The same, each in a transaction of its own.
+    pub(crate) async fn enqueue_fat(&self, numbers: std::ops::Range<i64>, bytes: i32) {
+        let client = self.client().await;
+        for number in numbers {
+            fat(&client, number..number + 1, bytes).await;
+        }
+    }
+
     /// The records of the topic, as soon as there are so many.
     pub(crate) async fn records(&self, count: usize) -> Vec<Found> {
         self.records_of(&self.topic, count).await
@@ -170,7 +199,7 @@ impl Bench {
         }
     }
 
-    async fn read(&self, name: &str) -> Vec<Found> {
+    pub(crate) async fn read(&self, name: &str) -> Vec<Found> {
         let topics = self.kafka.list_topics().await.unwrap();
         let Some(topic) = topics.into_iter().find(|topic| topic.name == name) else { return Vec::new() };
         let mut all = Vec::new();
@@ -201,24 +230,31 @@ impl Bench {
 
     /// Every number once, and in order for each aggregate.
     pub(crate) fn check(&self, records: &[Found], count: i64) {
+        self.check_against(records, &(0..count).collect());
+    }
+
+    pub(crate) fn check_against(&self, records: &[Found], expected: &BTreeSet<i64>) {
         let mut last: BTreeMap<&str, i64> = BTreeMap::new();
         let mut numbers = Vec::new();
         for record in records {
-            let number: i64 = record.value.parse().unwrap();
+            let number: i64 = record.value.trim().parse().unwrap();
             let before = last.insert(&record.key, number);
-            assert!(before.is_none_or(|before| before < number), "{before:?} before {number} of {}", record.key);
+            if let Some(before) = before.filter(|before| *before >= number) {
+                let near = record.offset - 3..=record.offset + 3;
+                let near: Vec<_> = records
+                    .iter()
+                    .filter(|other| other.partition == record.partition && near.contains(&other.offset))
+                    .collect();
+                panic!("{before} before {number} of {}: {near:#?}", record.key);
+            }
             numbers.push(number);
         }
         numbers.sort_unstable();
-        let expected: Vec<_> = (0..count).collect();
         let doubled: Vec<_> = numbers.windows(2).filter(|pair| pair[0] == pair[1]).take(5).collect();
         assert!(doubled.is_empty(), "doubled: {doubled:?}");
-        assert_eq!(
-            numbers.len(),
-            expected.len(),
-            "lost: {:?}",
-            expected.iter().find(|n| numbers.binary_search(n).is_err())
-        );
+        let lost: Vec<_> = expected.iter().filter(|number| numbers.binary_search(number).is_err()).take(5).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        assert_eq!(numbers.len(), expected.len(), "records of events that were never committed");
     }
 
     /// Waits until nothing is left for the slot to read.
@@ -227,7 +263,7 @@ impl Bench {
         let goal: String = client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap().get(0);
         let sql = "SELECT confirmed_flush_lsn >= $1::text::pg_lsn FROM pg_replication_slots WHERE slot_name = $2";
         let deadline = Instant::now() + Duration::from_secs(30);
-        while !client.query_one(sql, &[&goal, &self.database.name()]).await.unwrap().get::<_, bool>(0) {
+        while !client.query_one(sql, &[&goal, &self.site.name()]).await.unwrap().get::<_, bool>(0) {
             assert!(Instant::now() < deadline, "the slot stays before {goal}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -241,4 +277,11 @@ impl Bench {
 pub(crate) fn numbered(aggregates: i64, number: i64) -> OutboxEvent {
     let key = format!("agg-{}", number % aggregates);
     OutboxEvent::builder("order", key, "Numbered").json(number.to_string()).build().unwrap()
+}
+
+async fn fat(client: &Client, numbers: std::ops::Range<i64>, bytes: i32) {
+    let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+        SELECT gen_random_uuid(), 'order', 'agg-' || n % 5, 'Fat', (repeat(' ', $3) || n)::json
+        FROM generate_series($1::bigint, $2::bigint) n";
+    client.execute(sql, &[&numbers.start, &(numbers.end - 1), &bytes]).await.unwrap();
 }

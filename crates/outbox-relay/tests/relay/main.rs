@@ -1,13 +1,29 @@
 //! The relay between a real PostgreSQL and a real Kafka. `cargo xtask test` starts them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod arrival;
 mod bench;
+mod connector;
+mod forwarder;
+mod load;
+mod program;
+mod server;
+mod site;
+mod slot;
+
+mod absent_broker;
 mod binary;
+mod bulk;
 mod connect;
+mod failover;
+mod handover;
 mod health;
 mod live;
+mod memory;
 mod metrics;
+mod partitions;
 mod poison;
+mod postgres_restart;
 mod restart;
 mod table;
 mod topics;

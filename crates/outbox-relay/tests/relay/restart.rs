@@ -26,6 +26,23 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
     bench.remove_topic().await;
 }
 
+/// Whoever reads the slot next begins where it has ended, without a record of the same rows.
+#[tokio::test]
+async fn a_relay_that_is_told_to_stop_ends_between_transactions() {
+    let bench = Bench::new(2).await;
+    let relay = bench.start();
+    bench.slot_becomes("active").await;
+    // More than the relay reads before the broker has taken what came before.
+    bench.enqueue_fat_at_once(0..120, 250_000).await;
+    bench.records(1).await;
+    relay.stop().await;
+    assert_eq!(bench.unconfirmed_records().await, 0);
+    let relay = bench.start();
+    bench.all_arrived_once_and_in_order().await;
+    relay.stop().await;
+    bench.remove_topic().await;
+}
+
 #[tokio::test]
 async fn a_second_relay_stands_by_and_takes_over() {
     let bench = Bench::new(2).await;

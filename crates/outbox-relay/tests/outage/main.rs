@@ -1,0 +1,108 @@
+//! The relay while Kafka or Kafka Connect ends. These tests stop the servers that all share, so they are a program of
+//! their own, and take turns. `cargo xtask test` starts the servers.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[path = "../relay/arrival.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod arrival;
+#[path = "../relay/bench.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod bench;
+#[path = "../relay/connector.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod connector;
+#[path = "../relay/load.rs"]
+mod load;
+#[path = "../relay/site.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod site;
+#[path = "../relay/slot.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod slot;
+
+use rskafka::client::ClientBuilder;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use xtask::stack::{Service, Stack, StackError};
+
+use self::bench::Bench;
+use self::connector::Connector;
+use self::load::Load;
+
+/// Held by the test that may stop servers.
+static SERVERS: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test]
+async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
+    let _turn = SERVERS.lock().await;
+    let kafka = Restarted::new(Service::Kafka);
+    let mut bench = Bench::new(3).await;
+    let relay = bench.start();
+    let load = Load::start(&bench, 10);
+    load.writes(200).await;
+    for end in [Stack::stop, Stack::kill] {
+        kafka.act(end).await;
+        load.writes(200).await;
+        kafka.act(Stack::start).await;
+        load.writes(200).await;
+    }
+    load.end().await;
+    // The client keeps dead connections.
+    bench.kafka = ClientBuilder::new(vec![bench.brokers.clone()]).build().await.unwrap();
+    bench.all_arrived_once_and_in_order().await;
+    relay.stop().await;
+    bench.remove_topic().await;
+}
+
+/// What Debezium wrote and had not confirmed is recognised by the ids of its events.
+#[tokio::test]
+async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_doubles_nothing() {
+    let _turn = SERVERS.lock().await;
+    let bench = Bench::new(3).await;
+    let connector = Connector::of(&bench);
+    let connect = Restarted::new(Service::Connect);
+    connector.ask(|connect, name, config| connect.put_config(name, config)).await;
+    connector.reads(&bench).await;
+    let load = Load::start(&bench, 10);
+    load.writes(500).await;
+    bench.records(500).await;
+    connect.act(Stack::kill).await;
+    connector.settles(&bench).await;
+    let unconfirmed = bench.unconfirmed_records().await;
+    assert!(unconfirmed > 0, "Debezium has confirmed all that it has written");
+    let relay = bench.start();
+    load.writes(300).await;
+    load.end().await;
+    bench.all_arrived_once_and_in_order().await;
+    relay.stop().await;
+    connect.act(Stack::start).await;
+    drop(connector);
+    bench.remove_topic().await;
+}
+
+/// A server that is started again whatever becomes of the test.
+struct Restarted {
+    stack: Stack,
+    service: Service,
+}
+
+impl Restarted {
+    fn new(service: Service) -> Self {
+        Self { stack: Stack::connect().unwrap(), service }
+    }
+
+    async fn act(&self, act: fn(&Stack, Service) -> Result<(), StackError>) {
+        let (stack, service) = (self.stack.clone(), self.service);
+        spawn_blocking(move || act(&stack, service).unwrap()).await.unwrap();
+    }
+}
+
+impl Drop for Restarted {
+    fn drop(&mut self) {
+        let (stack, service) = (self.stack.clone(), self.service);
+        let started = std::thread::spawn(move || stack.start(service)).join();
+        if !matches!(started, Ok(Ok(()))) {
+            eprintln!("{service} stays away: {started:?}");
+        }
+    }
+}

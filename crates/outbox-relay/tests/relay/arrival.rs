@@ -1,0 +1,69 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rskafka::client::partition::{OffsetAt, UnknownTopicHandling};
+use tokio::time::Instant;
+
+use crate::bench::Bench;
+
+impl Bench {
+    /// Waits until every event of the table has a record.
+    pub(crate) async fn all_arrived(&self) {
+        let expected = self.written().await;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            self.as_many_records_as(expected.len(), deadline).await;
+            let found: BTreeSet<i64> = self.places().await.into_keys().collect();
+            if expected.is_subset(&found) {
+                return;
+            }
+            let missing: Vec<_> = expected.difference(&found).take(5).collect();
+            assert!(Instant::now() < deadline, "{} of {} have come, not {missing:?}…", found.len(), expected.len());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Every event of the table once, and in order for each aggregate. Once the slot is confirmed nothing comes later.
+    pub(crate) async fn all_arrived_once_and_in_order(&self) {
+        let expected = self.written().await;
+        self.as_many_records_as(expected.len(), Instant::now() + Duration::from_secs(60)).await;
+        self.confirmed().await;
+        self.check_against(&self.read(&self.topic).await, &expected);
+    }
+
+    /// Returns at the deadline, too.
+    async fn as_many_records_as(&self, events: usize, deadline: Instant) {
+        let events = i64::try_from(events).unwrap();
+        while self.ends().await.iter().sum::<i64>() < events && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The partitions of each event's records, from the first to the last.
+    pub(crate) async fn places(&self) -> BTreeMap<i64, Vec<i32>> {
+        let mut places = BTreeMap::<i64, Vec<i32>>::new();
+        for record in self.read(&self.topic).await {
+            places.entry(record.value.trim().parse().unwrap()).or_default().push(record.partition);
+        }
+        places
+    }
+
+    /// The numbers of all events.
+    pub(crate) async fn written(&self) -> BTreeSet<i64> {
+        let rows = self.client().await.query("SELECT payload::text::bigint FROM outbox.outbox_message", &[]).await;
+        rows.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Where the topic's partitions end.
+    pub(crate) async fn ends(&self) -> Vec<i64> {
+        let topics = self.kafka.list_topics().await.unwrap();
+        let mut ends = Vec::new();
+        let topic = topics.into_iter().find(|topic| topic.name == self.topic);
+        for partition in topic.map(|topic| topic.partitions).unwrap_or_default() {
+            let client =
+                self.kafka.partition_client(&*self.topic, partition, UnknownTopicHandling::Retry).await.unwrap();
+            ends.push(client.get_offset(OffsetAt::Latest).await.unwrap());
+        }
+        ends
+    }
+}

@@ -1,0 +1,181 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use outbox_pg::tokio_postgres::{Client, NoTls, connect};
+use outbox_testkit::Postgres;
+use tokio::time::Instant;
+
+use crate::bench::Bench;
+use crate::forwarder::Forwarder;
+use crate::load::Load;
+use crate::server::kill;
+use crate::site::Site;
+
+/// The slot of the standby, and so its name in `synchronized_standby_slots`.
+const STANDBY: &str = "standby";
+
+/// The relay reads only what the standby has, so that Kafka has nothing that is gone after the failover. What the
+/// standby's slot is behind is recognised by the ids of its events.
+#[tokio::test]
+async fn a_failover_under_load_loses_and_doubles_nothing() {
+    let pair = Pair::start(&[("synchronized_standby_slots", STANDBY)]).await;
+    let relay = pair.bench.start();
+    let load = Load::start(&pair.bench, 10);
+    pair.is_synchronised(&load).await;
+    load.writes(200).await;
+    pair.fail_over().await;
+    load.writes(300).await;
+    load.end().await;
+    pair.bench.all_arrived_once_and_in_order().await;
+    relay.stop().await;
+    pair.bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn without_synchronized_standby_slots_kafka_keeps_what_a_failover_lost_and_has_all_else_once() {
+    let pair = Pair::start(&[]).await;
+    let relay = pair.bench.start();
+    let load = Load::start(&pair.bench, 10);
+    pair.is_synchronised(&load).await;
+    pair.upstream.leads_to(NOWHERE);
+    load.writes(100).await;
+    pair.bench.all_arrived().await;
+    pair.fail_over().await;
+    // On the new timeline these have the positions that the lost ones had on the old one.
+    load.writes(300).await;
+    load.end().await;
+    pair.bench.all_arrived().await;
+    pair.bench.confirmed().await;
+    let in_kafka: BTreeSet<i64> = pair.bench.places().await.into_keys().collect();
+    let lost = in_kafka.len() - pair.bench.written().await.len();
+    eprintln!("{lost} of {} events are in Kafka only", in_kafka.len());
+    assert!(lost > 0);
+    pair.bench.check_against(&pair.bench.read(&pair.bench.topic).await, &in_kafka);
+    relay.stop().await;
+    pair.bench.remove_topic().await;
+}
+
+/// A primary with a streaming standby that keeps its failover slots, and a bench on it.
+struct Pair {
+    primary: Postgres,
+    standby: Postgres,
+    /// How services and the relay reach the primary.
+    front: Forwarder,
+    /// How the standby reaches it.
+    upstream: Forwarder,
+    bench: Bench,
+}
+
+/// Nobody listens on this port.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
+impl Pair {
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        let mut builder = Postgres::builder().downloaded();
+        for (name, value) in settings {
+            builder = builder.setting(*name, *value);
+        }
+        let primary = builder.start().await.unwrap();
+        let admin = client(&primary).await;
+        admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
+        let (front, upstream) = (Forwarder::to(primary.address()).await, Forwarder::to(primary.address()).await);
+        let bench = Bench::at(Site::on(&primary).await.through(front.port()), 3).await;
+        keep_on_standbys(&bench).await;
+        let standby = standby_of(&primary, upstream.port(), bench.database_name()).await;
+        Self { primary, standby, front, upstream, bench }
+    }
+
+    /// Waits until the standby has the slot: it takes one over only once its reader has moved on.
+    async fn is_synchronised(&self, load: &Load) {
+        load.writes(200).await;
+        let sql = "SELECT count(*) = 1 FROM pg_replication_slots WHERE synced AND NOT temporary";
+        becomes(&client(&self.standby).await, sql).await;
+        load.writes(200).await;
+    }
+
+    async fn fail_over(&self) {
+        kill(&self.primary).await;
+        // The address leads to the standby before its slot may be read.
+        self.front.leads_to(self.standby.address());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let standby = client(&self.standby).await;
+        standby.execute("SELECT pg_promote()", &[]).await.unwrap();
+        becomes(&standby, "SELECT NOT pg_is_in_recovery()").await;
+    }
+}
+
+async fn client(postgres: &Postgres) -> Client {
+    let (client, connection) = connect(&postgres.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The bench's slot anew, as one that standbys keep.
+async fn keep_on_standbys(bench: &Bench) {
+    let client = bench.client().await;
+    let slot = bench.database_name();
+    client.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
+    let sql = "SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)";
+    client.execute(sql, &[&slot]).await.unwrap();
+}
+
+async fn becomes(client: &Client, sql: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+        assert!(Instant::now() < deadline, "never: {sql}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn standby_of(primary: &Postgres, port: u16, database: &str) -> Postgres {
+    let client = client(primary).await;
+    let source: String = client.query_one("SHOW data_directory", &[]).await.unwrap().get(0);
+    // It goes with the primary's own directory.
+    let data = Path::new(&source).with_file_name(STANDBY);
+    client.execute("SELECT pg_backup_start('standby', true)", &[]).await.unwrap();
+    let copied = Command::new("cp").args(["-a", &source]).arg(&data).status().unwrap();
+    assert!(copied.success());
+    let label: String = client.query_one("SELECT labelfile FROM pg_backup_stop(false)", &[]).await.unwrap().get(0);
+    for gone in ["postmaster.pid", "postmaster.opts"] {
+        fs::remove_file(data.join(gone)).unwrap();
+    }
+    for slot in fs::read_dir(data.join("pg_replslot")).unwrap() {
+        fs::remove_dir_all(slot.unwrap().path()).unwrap();
+    }
+    let owned = |name: &str, content: &str| write_as(&data, name, content);
+    owned("backup_label", &label);
+    owned("standby.signal", "");
+    let hba = owned("trust.conf", "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n");
+    let password = url_password(&primary.url());
+    let conninfo = format!("host=127.0.0.1 port={port} user=postgres password={password} dbname={database}");
+    Postgres::builder()
+        .downloaded()
+        .setting("data_directory", data.display().to_string())
+        .setting("hba_file", hba.display().to_string())
+        .setting("primary_conninfo", conninfo)
+        .setting("primary_slot_name", STANDBY)
+        .setting("hot_standby_feedback", "on")
+        .setting("sync_replication_slots", "on")
+        .start()
+        .await
+        .unwrap()
+}
+
+/// A file of the same owner as its directory.
+fn write_as(directory: &Path, name: &str, content: &str) -> PathBuf {
+    let (path, owner) = (directory.join(name), fs::metadata(directory).unwrap());
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    path
+}
+
+fn url_password(url: &str) -> String {
+    let config: outbox_pg::tokio_postgres::Config = url.parse().unwrap();
+    String::from_utf8(config.get_password().unwrap().to_vec()).unwrap()
+}

@@ -1,0 +1,34 @@
+use std::ops::Range;
+
+use crate::bench::Bench;
+use crate::program::Program;
+
+const MIB: u64 = 1_024;
+
+/// Fewer than the million that it is for, as an unoptimised build takes its time; with three times as many the memory is
+/// the same.
+#[tokio::test]
+async fn a_transaction_of_100_000_rows_is_relayed_in_bounded_memory() {
+    relayed_within(96 * MIB, 0..100_000, 100).await;
+}
+
+#[tokio::test]
+async fn rows_of_almost_a_megabyte_are_relayed_in_bounded_memory() {
+    relayed_within(96 * MIB, 0..100, 900_000).await;
+}
+
+/// All in one transaction: once from a backlog, and once from the stream.
+async fn relayed_within(bound: u64, numbers: Range<i64>, bytes: i32) {
+    let bench = Bench::new(2).await;
+    let half = numbers.start + (numbers.end - numbers.start) / 2;
+    bench.enqueue_fat_at_once(numbers.start..half, bytes).await;
+    let relay = Program::start(&bench);
+    bench.slot_becomes("active").await;
+    bench.enqueue_fat_at_once(half..numbers.end, bytes).await;
+    bench.all_arrived_once_and_in_order().await;
+    let peak = relay.peak_memory();
+    eprintln!("the relay had {peak} KiB at most");
+    assert!(peak < bound, "{peak} KiB");
+    assert!(relay.stop().await.success());
+    bench.remove_topic().await;
+}
