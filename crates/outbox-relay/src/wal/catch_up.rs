@@ -21,6 +21,15 @@ use crate::Lsn;
 /// The bound of a statement, with a consumer that takes its time; the result holds back vacuum as long.
 const STATEMENT: Duration = Duration::from_secs(600);
 
+/// How far a copy is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Until little ends in much WAL, as within a large transaction; the rest is for the stream.
+    ToLargeTransaction,
+    #[cfg_attr(not(test), expect(dead_code, reason = "other databases of the server write much WAL in tests"))]
+    ToEnd,
+}
+
 /// Reads what a slot holds from a temporary copy of it, by function: PostgreSQL's decoder is several times as fast
 /// as its stream. The slot itself is not moved. The copy goes with the connection, and that with this value.
 pub(crate) struct CatchUp {
@@ -30,7 +39,12 @@ pub(crate) struct CatchUp {
 
 impl CatchUp {
     /// Reads from the slot's confirmed position to where the stream was started.
-    pub(super) async fn open(options: &ConnectOptions, source: &Source, until: Lsn) -> Result<Self, WalError> {
+    pub(super) async fn open(
+        options: &ConnectOptions,
+        source: &Source,
+        until: Lsn,
+        reach: Reach,
+    ) -> Result<Self, WalError> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
         // Unknown before version 14, and on some systems: then a lost client is noticed later.
@@ -38,7 +52,7 @@ impl CatchUp {
         debug!(target: "outbox.relay", notices_loss = notices_loss.is_ok(), "catching up from a copy of the slot");
         let copy = copy(&mut session, source).await?;
         let (sender, receiver) = PipeSender::new();
-        let reader = Reader { session, copy, source: source.clone(), until, pipe: sender };
+        let reader = Reader { session, copy, source: source.clone(), until, reach, pipe: sender };
         let span = tracing::debug_span!(
             target: "outbox.relay", "catch_up", slot = source.slot.as_str(), %until, messages = tracing::field::Empty
         );
@@ -96,6 +110,7 @@ struct Reader {
     copy: String,
     source: Source,
     until: Lsn,
+    reach: Reach,
     pipe: PipeSender,
 }
 
@@ -112,7 +127,8 @@ impl Reader {
             if slot.confirmed <= before.confirmed {
                 return Err(WalError::Protocol("a copy of the slot that does not move"));
             }
-            if slot.confirmed < self.until && chunk::has_few_ends(before, slot, read) {
+            let is_cut_short = self.reach == Reach::ToLargeTransaction && slot.confirmed < self.until;
+            if is_cut_short && chunk::has_few_ends(before, slot, read) {
                 return Err(WalError::FewEnds { until: slot.confirmed });
             }
             let wal = slot.confirmed.as_u64().saturating_sub(before.restart.as_u64());

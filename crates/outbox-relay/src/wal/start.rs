@@ -1,4 +1,4 @@
-use super::catch_up::CatchUp;
+use super::catch_up::{CatchUp, Reach};
 use super::error::WalError;
 use super::options::ConnectOptions;
 use super::server_error::Doing;
@@ -80,6 +80,14 @@ impl Opened {
         if self.slot.confirmed >= self.start {
             return Ok(None);
         }
-        CatchUp::open(options, source, self.start).await.map(Some)
+        CatchUp::open(options, source, self.start, Reach::ToLargeTransaction).await.map(Some)
+    }
+
+    #[cfg(test)]
+    pub(super) async fn catch_up_to_end(&self, options: &ConnectOptions, source: &Source) -> Option<CatchUp> {
+        if self.slot.confirmed >= self.start {
+            return None;
+        }
+        Some(CatchUp::open(options, source, self.start, Reach::ToEnd).await.unwrap())
     }
 }

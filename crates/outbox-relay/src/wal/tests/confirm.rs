@@ -33,7 +33,7 @@ async fn what_was_caught_up_is_confirmed_over_the_stream() {
     fixture.insert(0..10).await;
     fixture.insert(10..20).await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
-    let catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
+    let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     let events = caught_up(catch_up, &mut reader()).await;
     let end = events.iter().find_map(|event| if let WalEvent::Commit { end, .. } = event { Some(*end) } else { None });
     // Below the stream's start.
@@ -44,7 +44,7 @@ async fn what_was_caught_up_is_confirmed_over_the_stream() {
     let opened = fixture.open(StartAt::Now).await.unwrap();
     // PostgreSQL 15 would go back.
     opened.stream.confirm(Lsn::new(1));
-    let catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
+    let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     assert_eq!(numbers(&caught_up(catch_up, &mut reader()).await), (10..20).collect::<Vec<_>>());
     assert_eq!(fixture.confirmed().await, end.unwrap());
 }

@@ -57,7 +57,7 @@ async fn values_of_every_type() {
         .unwrap();
     let opened = fixture.open(StartAt::Now).await.unwrap();
     let mut reader = RowReader::new(layout());
-    let mut catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
+    let mut catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     let mut rows = Vec::new();
     while let Some(data) = catch_up.next().await.unwrap() {
         match reader.read(&data) {
@@ -116,7 +116,7 @@ async fn a_table_that_is_altered_on_the_way() {
         .await
         .unwrap();
     let opened = fixture.open(StartAt::Now).await.unwrap();
-    let mut catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
+    let mut catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     let (mut reader, mut rows, mut errors) = (reader(), 0, Vec::new());
     while let Some(data) = catch_up.next().await.unwrap() {
         match reader.read(&data) {

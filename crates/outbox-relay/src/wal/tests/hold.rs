@@ -43,7 +43,7 @@ async fn a_walsender_that_is_ended_is_a_lost_connection() {
     assert!(error.is_transient(), "{error:?}");
     fixture.insert(0..1).await;
     let mut opened = fixture.open(StartAt::Now).await.unwrap();
-    let catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
+    let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     assert_eq!(numbers(&caught_up(catch_up, &mut reader()).await), [0]);
     assert!(opened.stream.buffered().is_ok());
 }
@@ -51,13 +51,13 @@ async fn a_walsender_that_is_ended_is_a_lost_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_copy_goes_with_its_reader() {
     let fixture = Fixture::new().await;
-    fixture.insert(0..20_000).await;
+    fixture.insert(0..9_000).await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
     let copies = || async {
         let sql = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND database = current_database()";
         fixture.client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
     };
-    let mut catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
+    let mut catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     within(10, catch_up.next()).await.unwrap();
     assert_eq!(copies().await, 1);
     catch_up.close().await.unwrap();

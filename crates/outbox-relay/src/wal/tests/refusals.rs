@@ -19,7 +19,7 @@ async fn a_publication_that_is_newer_than_a_row_is_told_both_ways() {
     let late = Source { publication: Identifier::new("late").unwrap(), ..fixture.source.clone() };
     fixture.client.batch_execute("CREATE PUBLICATION late FOR ALL TABLES").await.unwrap();
     let opened = open(&fixture.options, &late, StartAt::Now).await.unwrap();
-    let mut catch_up = opened.catch_up(&fixture.options, &late).await.unwrap().unwrap();
+    let mut catch_up = opened.catch_up_to_end(&fixture.options, &late).await.unwrap();
     let error = within(10, catch_up.next()).await.unwrap_err();
     assert!(matches!(error, WalError::PublicationMissing { .. }), "{error:?}");
     opened.stream.close().await.unwrap();
