@@ -3,7 +3,8 @@ use crate::{ColumnType, EventField, TableLayout};
 
 impl ConnectorConfig {
     /// The configuration that we recommend for a table: every payload verbatim, every part of an event carried, no
-    /// snapshot, nothing created in silence, and a heartbeat that moves the slot while the outbox is quiet.
+    /// snapshot, nothing created in silence, a heartbeat that moves the slot while the outbox is quiet, and batches that
+    /// are compressed, which brokers and networks are glad of.
     ///
     /// Host, port, user, password and name of the database are placeholders for Connect's
     /// `EnvVarConfigProvider` (`config.providers=env`). Slot, publication and `topic.prefix` are called `outbox`.
@@ -51,6 +52,7 @@ impl ConnectorConfig {
             .with("heartbeat.interval.ms", "5000")
             .with("heartbeat.action.query", "SELECT pg_logical_emit_message(true, 'outbox-heartbeat', '')")
             .with("message.prefix.exclude.list", "outbox-heartbeat")
+            .with("producer.override.compression.type", "lz4")
             .with("key.converter", "org.apache.kafka.connect.storage.StringConverter")
             .with("value.converter", "org.apache.kafka.connect.storage.StringConverter");
         let config = if is_bytea { config.with_bytes_for_values() } else { config };
