@@ -10,7 +10,7 @@ use super::chunk::{self, Chunk, Report};
 use super::error::WalError;
 use super::frames::{Frame, bodies};
 use super::options::ConnectOptions;
-use super::pipe::{PipeReceiver, PipeSender};
+use super::pipe::{Budget, PipeReceiver, PipeSender};
 use super::pump;
 use super::server_error::{Doing, ServerError};
 use super::session::{Purpose, Session};
@@ -51,7 +51,7 @@ impl CatchUp {
         let notices_loss = session.query("SET client_connection_check_interval = '5s'", Doing::Query).await;
         debug!(target: "outbox.relay", notices_loss = notices_loss.is_ok(), "catching up from a copy of the slot");
         let copy = copy(&mut session, source).await?;
-        let (sender, receiver) = PipeSender::new();
+        let (sender, receiver) = PipeSender::new(Budget::CHUNK);
         let reader = Reader { session, copy, source: source.clone(), until, reach, pipe: sender };
         let span = tracing::debug_span!(
             target: "outbox.relay", "catch_up", slot = source.slot.as_str(), %until, messages = tracing::field::Empty

@@ -21,8 +21,9 @@ pub(super) struct Report {
     pub(super) wal: u64,
 }
 
-/// Large enough that the call itself does not count, small enough for the server's disk.
-const MOST_MESSAGES: u64 = 400_000;
+/// Large enough that the call itself does not count, small enough that the next one is decoded while this one is
+/// written.
+const MOST_MESSAGES: u64 = 128_000;
 /// With rows of unknown size: ten of these megabytes hold no server up.
 const FIRST_MESSAGES: u64 = 2_000;
 /// How much faster the next chunk may be taken than the last one told.
@@ -70,9 +71,9 @@ pub(super) fn has_few_ends(before: SlotState, after: SlotState, read: Report) ->
     gone >= FIRST_WAL / 2 && read.messages.saturating_mul(SPARSE) < gone
 }
 
-/// Messages that lie in four times as much WAL as has to be gone through again before the first of them.
+/// Messages that lie in as much WAL as has to be gone through again before the first of them.
 fn worth_the_way(distance: u64, last: Report) -> u64 {
-    let messages = u128::from(distance) * 4 * u128::from(last.messages) / u128::from(last.wal.max(1));
+    let messages = u128::from(distance) * u128::from(last.messages) / u128::from(last.wal.max(1));
     u64::try_from(messages).unwrap_or(u64::MAX)
 }
 
@@ -97,7 +98,7 @@ mod tests {
             chunk = next(slot(0), UNTIL, Some(Report { messages, bytes: messages * 200, wal: messages * 150 }));
             sizes.push(chunk.messages);
         }
-        assert_eq!(sizes, [2_000, 16_000, 128_000, 400_000, 400_000]);
+        assert_eq!(sizes, [2_000, 16_000, 128_000, 128_000, 128_000]);
     }
 
     #[test]

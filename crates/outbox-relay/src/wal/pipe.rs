@@ -9,12 +9,21 @@ use super::error::WalError;
 use super::frames;
 
 /// What may lie between a socket and its consumer, in bytes; one longer message may lie there alone.
-const BUDGET: u32 = 1024 * 1024;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget(u32);
+
+impl Budget {
+    pub(super) const STREAM: Self = Self(1024 * 1024);
+    /// PostgreSQL decodes nothing more before it has handed over what it has decoded: with room for that it goes on
+    /// while the consumer works.
+    pub(super) const CHUNK: Self = Self(6 * 1024 * 1024);
+}
 
 /// The end at the socket. It hands over whole messages, many at once.
 pub(super) struct PipeSender {
     runs: UnboundedSender<Run>,
     budget: Arc<Semaphore>,
+    whole: Budget,
 }
 
 /// The end at the consumer, with the task that reads the socket.
@@ -34,15 +43,15 @@ pub(super) struct Permit(OwnedSemaphorePermit);
 
 impl PipeSender {
     /// A pipe; the task is to be given to [`PipeReceiver::run`].
-    pub(super) fn new() -> (Self, PipeReceiver) {
+    pub(super) fn new(whole: Budget) -> (Self, PipeReceiver) {
         let (sender, runs) = mpsc::unbounded_channel();
-        let budget = Arc::new(Semaphore::new(usize::try_from(BUDGET).unwrap_or(Semaphore::MAX_PERMITS)));
-        (Self { runs: sender, budget }, PipeReceiver { runs, current: None, task: None })
+        let budget = Arc::new(Semaphore::new(usize::try_from(whole.0).unwrap_or(Semaphore::MAX_PERMITS)));
+        (Self { runs: sender, budget, whole }, PipeReceiver { runs, current: None, task: None })
     }
 
     /// Waits until there is room for a run of this length.
     pub(super) async fn room(&self, length: usize) -> Option<Permit> {
-        let share = u32::try_from(length).unwrap_or(BUDGET).min(BUDGET);
+        let share = u32::try_from(length).unwrap_or(self.whole.0).min(self.whole.0);
         Arc::clone(&self.budget).acquire_many_owned(share).await.ok().map(Permit)
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::error::WalError;
 use super::frames::Frame;
 use super::options::ConnectOptions;
-use super::pipe::{PipeReceiver, PipeSender};
+use super::pipe::{Budget, PipeReceiver, PipeSender};
 use super::pump::{self, Pump};
 use super::server_error::{Doing, ServerError};
 use super::session::Session;
@@ -62,7 +62,7 @@ impl WalStream {
                 _ => {}
             }
         }
-        let (sender, receiver) = PipeSender::new();
+        let (sender, receiver) = PipeSender::new(Budget::STREAM);
         let (confirmed, watched) = watch::channel(Lsn::default());
         let server = Arc::new(AtomicU64::new(0));
         let pump = Pump {
