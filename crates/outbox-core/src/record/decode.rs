@@ -21,19 +21,13 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::is_undecodable`] where the record is not what the pipeline writes; the error names the part.
-    pub fn decode(&self, mut record: Record) -> Result<Decoded, Error> {
+    pub fn decode(&self, record: Record) -> Result<Decoded, Error> {
         if let Some(kind) = self.other_than_event(&record) {
             return Ok(Decoded::NotAnEvent(kind, record));
         }
         let id = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok());
         let mut event = DecodedEvent::new(id.ok_or_else(|| Error::decode("header id", "it is not a UUID"))?);
-        for target in &self.plan().headers {
-            // Taken, not copied: the first of its name, unless it is null.
-            let header = record.headers.iter_mut().find(|(name, _)| *name == target.alias);
-            if let Some(value) = header.and_then(|(_, value)| value.take()) {
-                event.place(target, owned(&target.alias, value)?.into())?;
-            }
-        }
+        self.read_headers(&mut event, record.headers)?;
         self.read_value(&mut event, record.value)?;
         self.read_key(&mut event, record.key)?;
         let router = self.router();
@@ -47,6 +41,26 @@ impl Pipeline {
             event.created_at = record.timestamp.and_then(instant::from_millis);
         }
         Ok(Decoded::Event(Box::new(event)))
+    }
+
+    /// Takes the first header of each name, unless it is null. The usual record has them in the plan's order.
+    fn read_headers(&self, event: &mut DecodedEvent, headers: Vec<(String, Option<Bytes>)>) -> Result<(), Error> {
+        let targets = &self.plan().headers;
+        let (mut is_met, mut expected) = (vec![false; targets.len()], 0);
+        for (name, value) in headers {
+            let is_it = |target: &Target| target.alias == name;
+            let found = match targets.get(expected) {
+                Some(target) if is_it(target) => Some(expected),
+                _ => targets.iter().position(is_it),
+            };
+            let Some((index, target)) = found.and_then(|index| Some((index, targets.get(index)?))) else { continue };
+            expected = index + 1;
+            let was_met = is_met.get_mut(index).is_none_or(|is_met| std::mem::replace(is_met, true));
+            if let Some(value) = value.filter(|_| !was_met) {
+                event.place(target, owned(&target.alias, value)?.into())?;
+            }
+        }
+        Ok(())
     }
 
     fn field_at(&self, index: usize) -> Option<EventField> {
