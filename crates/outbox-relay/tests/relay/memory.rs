@@ -9,12 +9,12 @@ const MIB: u64 = 1_024;
 /// the same.
 #[tokio::test]
 async fn a_transaction_of_100_000_rows_is_relayed_in_bounded_memory() {
-    relayed_within(96 * MIB, 0..100_000, 100).await;
+    relayed_within(40 * MIB, 0..100_000, 100).await;
 }
 
 #[tokio::test]
 async fn rows_of_almost_a_megabyte_are_relayed_in_bounded_memory() {
-    relayed_within(96 * MIB, 0..100, 900_000).await;
+    relayed_within(40 * MIB, 0..100, 900_000).await;
 }
 
 /// All in one transaction: once from a backlog, and once from the stream.
