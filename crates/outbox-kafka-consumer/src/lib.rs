@@ -47,24 +47,31 @@
 //! - The records of a partition, and with them the events of an aggregate, are handled one after the other. A handler
 //!   that fails is tried again, with growing delays, until it succeeds: its partition waits, others go on.
 
-mod backoff;
 mod consumer;
 mod error;
+mod group;
 mod handler;
 mod kafka;
-mod partition;
-mod position;
+mod policy;
+mod protocol;
 mod received;
 mod registry;
+mod runtime;
+mod source;
+mod store;
 
 pub use deadpool_postgres;
 pub use outbox_core;
+pub use outbox_pg::Statements;
 
 pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;
-pub use self::handler::{Handler, HandlerError, HandlerResult, RawHandler, With, with};
-pub use self::position::migrations;
+pub use self::group::{Group, Held, HeldState, Horizon};
+pub use self::handler::{Handler, HandlerError, HandlerResult, OutsideHandler, RawHandler, With, with};
+pub use self::policy::{Misfit, OnFailure, PositionLost, Start};
+pub use self::protocol::{FailureKind, RetryPolicy};
 pub use self::received::Received;
+pub use self::store::migrations;
 
 /// The README's examples compile.
 #[cfg(doctest)]

@@ -6,3 +6,5 @@ mod builder;
 mod failures;
 mod handlers;
 mod positions;
+mod process;
+mod take_over;
