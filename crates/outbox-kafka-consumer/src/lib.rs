@@ -1,6 +1,6 @@
 //! Consumes the records that Debezium's EventRouter (or a stand-in) writes: decodes them by the
-//! [`Pipeline`](outbox_core::Pipeline) and runs handlers, each in a PostgreSQL transaction that also moves the
-//! position. So the effect of a record and the fact that it was read cannot disagree.
+//! [`Pipeline`](outbox_core::Pipeline) and runs handlers in PostgreSQL transactions, so that the effect of every event
+//! happens exactly once, in order per aggregate.
 //!
 //! ```no_run
 //! use outbox_core::{DomainEvent, Pipeline};
@@ -23,7 +23,7 @@
 //!
 //! async fn reserve(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
 //!     let (id, quantity) = (event.event().order_id, event.event().quantity);
-//!     tx.execute("INSERT INTO reservation VALUES ($1, $2) ON CONFLICT DO NOTHING", &[&id, &quantity]).await?;
+//!     tx.execute("INSERT INTO reservation VALUES ($1, $2)", &[&id, &quantity]).await?;
 //!     Ok(())
 //! }
 //!
@@ -40,12 +40,15 @@
 //! ```
 //!
 //! # Delivery
-//! - A record's effect and its position commit together, in the handler's transaction, and the position only moves from
-//!   where this consumer found it. So no record takes effect twice, also where two consumers of one group run.
-//! - The pipeline before it is at least once: the same event may be in the topic twice, as two records with one id. A
-//!   handler has to take an event that it has seen, for instance by `ON CONFLICT DO NOTHING` on the event's id.
-//! - The records of a partition, and with them the events of an aggregate, are handled one after the other. A handler
-//!   that fails is tried again, with growing delays, until it succeeds: its partition waits, others go on.
+//! - The handler's statements commit together with the fact that its event was handled. An event that comes twice takes
+//!   effect once, through crashes, take-overs and lost answers.
+//! - The events of an aggregate are handled one after the other. Several aggregates' events share a transaction, and
+//!   several transactions run at a time.
+//! - An event that fails is tried again as the [`RetryPolicy`] says, and becomes a dead letter in the end. Meanwhile the
+//!   later events of its key wait, and others go on. [`Group`] shows what is held.
+//! - A record that cannot be read at all stops its partition, loudly, unless a [`Misfit`] policy says otherwise.
+//!
+//! `docs/consumer.md` in the repository says how, and what to do when something stands still.
 
 mod consumer;
 mod error;

@@ -6,6 +6,9 @@ mod failure;
 mod horizon;
 mod lanes;
 mod lease;
+#[cfg(test)]
+#[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
+mod model;
 mod prefix;
 mod retry;
 

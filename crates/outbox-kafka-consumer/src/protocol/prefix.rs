@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 ///
 /// An offset is done when its transaction is known to have committed, or when there was nothing to do for it. Lanes finish
 /// out of order; one of them at a time may take the position along in its transaction.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Prefix {
     /// The position as it stands in the store.
     stored: i64,
@@ -17,7 +17,7 @@ pub(crate) struct Prefix {
 }
 
 /// A move of the position that one transaction carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Move {
     pub(crate) from: i64,
     pub(crate) to: i64,
