@@ -36,6 +36,31 @@ use crate::Received;
 /// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease).
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
 ///
+/// # Another event in the same transaction
+/// A handler may enqueue events of its own; they are published if, and only if, its effect commits:
+/// ```
+/// # use outbox_core::{DomainEvent, OutboxEvent};
+/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction, with};
+/// # use outbox_pg::PgOutbox;
+/// # #[derive(serde::Deserialize)] struct OrderCreated { order_id: i64 }
+/// # impl DomainEvent for OrderCreated {
+/// #     const AGGREGATE_TYPE: &'static str = "order";
+/// #     const EVENT_TYPE: &'static str = "OrderCreated";
+/// #     fn aggregate_id(&self) -> String { self.order_id.to_string() }
+/// # }
+/// async fn bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+///     let order = event.event().order_id;
+///     tx.execute("INSERT INTO bill (order_id) VALUES ($1)", &[&order]).await?;
+///     let billed = OutboxEvent::builder("bill", order.to_string(), "Billed").causation_id(event.envelope().id.to_string());
+///     outbox.enqueue(tx, &billed.build()?).await?;
+///     Ok(())
+/// }
+///
+/// # fn example(builder: Builder, outbox: PgOutbox) -> Builder {
+/// builder.on(with(outbox, bill))
+/// # }
+/// ```
+///
 /// # What does not compile
 /// A handler has to be `Send`:
 /// ```compile_fail

@@ -43,7 +43,7 @@ impl Partition {
     /// Works until it is told to stop. What waiting mends is waited for, and what it does not, is looked at again now
     /// and then: somebody may have mended it.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::up_to(Duration::from_secs(5));
+        let mut backoff = Backoff::up_to(Duration::from_secs(1));
         loop {
             let Err(error) = self.work(&stop, &mut backoff).await else { break };
             let (topic, partition) = (&*self.topic, self.partition);

@@ -54,6 +54,37 @@ pub(crate) struct Running {
     ended: JoinHandle<Result<(), Error>>,
 }
 
+/// Makes the consumer's tables and the test's.
+pub(crate) async fn set_up(url: &str) -> PgClient {
+    let (mut client, connection) = connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    migrations(&Identifier::new("outbox").unwrap()).apply(&mut client).await.unwrap();
+    let effect = "CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, order_id bigint, step bigint, note text)";
+    client.batch_execute(effect).await.unwrap();
+    client
+}
+
+/// Produces events as the EventRouter would, in batches.
+pub(crate) async fn produce_to(brokers: &str, pipeline: &Pipeline, partition: i32, events: &[OutboxEvent]) {
+    let kafka = ClientBuilder::new(vec![brokers.to_owned()]).build().await.unwrap();
+    for batch in events.chunks(500) {
+        let records: Vec<Record> =
+            batch.iter().map(|event| pipeline.encode(&pipeline.row(event).unwrap()).unwrap()).collect();
+        let topic = records[0].topic.clone();
+        let opened = kafka.partition_client(&topic, partition, UnknownTopicHandling::Retry).await.unwrap();
+        opened.produce(records.into_iter().map(wire).collect(), Compression::NoCompression).await.unwrap();
+    }
+}
+
+fn wire(record: Record) -> rskafka::record::Record {
+    rskafka::record::Record {
+        key: record.key.map(Into::into),
+        value: record.value.map(Into::into),
+        headers: record.headers.into_iter().map(|(name, value)| (name, value.unwrap().into())).collect(),
+        timestamp: DateTime::from_timestamp_millis(record.timestamp.unwrap_or(0)).unwrap(),
+    }
+}
+
 /// Awaits a state.
 pub(crate) async fn eventually<T, E: std::fmt::Debug>(what: String, mut probe: impl AsyncFnMut() -> Result<T, E>) -> T {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
@@ -92,12 +123,7 @@ impl Bench {
             brokers,
             database,
         };
-        let (mut client, connection) = connect(bench.database.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        migrations(&Identifier::new("outbox").unwrap()).apply(&mut client).await.unwrap();
-        let effect =
-            "CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, order_id bigint, step bigint, note text)";
-        client.batch_execute(effect).await.unwrap();
+        set_up(bench.database.url()).await;
         bench
     }
 
@@ -155,13 +181,7 @@ impl Bench {
 
     pub(crate) async fn produce_record(&self, partition: i32, record: Record) -> i64 {
         let opened = self.kafka.partition_client(&record.topic, partition, UnknownTopicHandling::Retry).await;
-        let record = rskafka::record::Record {
-            key: record.key.map(Into::into),
-            value: record.value.map(Into::into),
-            headers: record.headers.into_iter().map(|(name, value)| (name, value.unwrap().into())).collect(),
-            timestamp: DateTime::from_timestamp_millis(record.timestamp.unwrap_or(0)).unwrap(),
-        };
-        opened.unwrap().produce(vec![record], Compression::NoCompression).await.unwrap()[0]
+        opened.unwrap().produce(vec![wire(record)], Compression::NoCompression).await.unwrap()[0]
     }
 
     /// The orders that took effect, sorted, as soon as there are so many effects.

@@ -116,6 +116,7 @@ async fn runs_only_where_another_test_asks_for_it() {
     let manager = Manager::new(parts[1].parse().unwrap(), NoTls);
     let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build().unwrap();
     let consumer = Consumer::builder([parts[0]]).pipeline(pipeline(parts[2])).group("test").store(pool).lease(LEASE);
+    let consumer = consumer.batch(std::num::NonZeroUsize::new(32).unwrap());
     let consumer = consumer.retry(patient()).poison_after(1).on(with(what, at_13)).build().unwrap();
     // It outlives no test: the process that started it ends it, or its end is seen here.
     let orphaned = async {
