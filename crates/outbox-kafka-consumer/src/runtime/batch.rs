@@ -26,7 +26,7 @@ impl Lane {
         let begun = Instant::now();
         let mut client = store.connection().await.map_err(Fault::Store)?;
         let tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
-        let entries: Vec<Entry> = items.iter().filter_map(Item::entry).collect();
+        let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
         let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
         let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
         let mut parked = Vec::new();

@@ -39,9 +39,8 @@ pub(super) enum Todo {
 }
 
 impl Item {
-    pub(super) fn entry(&self) -> Option<Entry> {
-        let id = self.id?;
-        Some(Entry { id, offset: self.offset, key: self.record.key.clone() })
+    pub(super) fn entry(&self) -> Entry {
+        Entry { id: self.id, offset: self.offset, key: self.record.key.clone() }
     }
 
     /// Whether it may share a transaction with others.

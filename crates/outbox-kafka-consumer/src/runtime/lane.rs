@@ -144,13 +144,9 @@ impl Lane {
         let topic = &*self.dealt.topic;
         let mut client = store.connection().await?;
         let tx = client.transaction().await.map_err(doing)?;
-        let entries: Vec<_> = item.entry().into_iter().collect();
-        let begun = store.begin(&tx, self.dealt.fence, topic, &entries).await.map_err(doing)?;
+        let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()]).await.map_err(doing)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
-        let is_behind = match item.id {
-            Some(_) => item.record.key.as_deref().is_some_and(|key| begun.blocked.contains(key)),
-            None => store.is_blocked(topic, item.record.key.as_deref()).await?,
-        };
+        let is_behind = item.record.key.as_deref().is_some_and(|key| begun.blocked.contains(key));
         if is_new {
             let fate = if is_behind { behind() } else { fate };
             let held = NewlyHeld {

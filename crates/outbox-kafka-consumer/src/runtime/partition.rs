@@ -65,7 +65,7 @@ impl Partition {
 
     async fn stand_still(&self, error: Error) {
         measure::stopped(&self.topic, self.partition, true);
-        let text = Chain(&error).to_string();
+        let text = Chain(&error).to_string().replace('\0', "\u{fffd}");
         let noted = self.shared.store.set_stopped(&self.topic, self.partition, Some(&text)).await;
         if let Err(e) = noted {
             tracing::debug!(target: "outbox.consumer", error = %Chain(&e), "it is not noted in the store");
@@ -92,7 +92,7 @@ impl Partition {
         let first = dispatch.dealt.prefix().stored();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut end = 0;
+        let (mut end, mut has_read) = (0, false);
         let ended = loop {
             tokio::select! {
                 biased;
@@ -103,7 +103,8 @@ impl Partition {
                         break Err(e);
                     }
                     let stored = dispatch.dealt.prefix().stored();
-                    if stored > first {
+                    let is_past = has_read && !dispatch.has_work() && dispatch.dealt.prefix().is_idle();
+                    if stored > first || is_past {
                         backoff.reset();
                         self.is_going_again();
                     }
@@ -116,7 +117,7 @@ impl Partition {
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
                     Some(Chunk::Records { records, end: last }) => {
-                        end = last;
+                        (end, has_read) = (last, true);
                         dispatch.records = records.into();
                     }
                     Some(Chunk::Hollow(offset)) => dispatch.dealt.prefix().pass(offset),

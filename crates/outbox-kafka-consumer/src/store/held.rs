@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
@@ -45,7 +46,9 @@ impl Store {
     /// Holds an event; nothing happens where it is held already.
     pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
         let NewlyHeld { record, partition, offset, id, fate } = held;
-        let (names, values) = headers(record);
+        let (names, values): (Vec<_>, Vec<_>) =
+            record.headers.iter().map(|(name, value)| (storable(name), value.as_deref())).unzip();
+        let error = storable(fate.error);
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
         let blocks = fate.blocks && key.is_some();
         let next = fate.next_attempt.map(super::seconds);
@@ -64,7 +67,7 @@ impl Store {
             &record.timestamp,
             &fate.attempts,
             &fate.kind,
-            &fate.error,
+            &error,
             &next,
         ];
         self.in_transaction(tx).query(&self.statements.hold, &params).await.map(drop)
@@ -95,7 +98,8 @@ impl Store {
     pub(crate) async fn hold_again(&self, tx: &Transaction<'_>, id: i64, fate: &Fate<'_>) -> Result<(), PgError> {
         let (link, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
         let sql = &self.statements.hold_again;
-        link.query(sql, &[&id, &fate.state, &fate.blocks, &fate.kind, &fate.error, &next]).await?;
+        let error = storable(fate.error);
+        link.query(sql, &[&id, &fate.state, &fate.blocks, &fate.kind, &error, &next]).await?;
         if fate.next_attempt.is_none() && !fate.blocks {
             link.query(&self.statements.release_next, &[&id]).await?;
         }
@@ -121,10 +125,9 @@ impl Store {
     }
 }
 
-type Headers<'a> = (Vec<&'a str>, Vec<Option<&'a [u8]>>);
-
-fn headers(record: &Record) -> Headers<'_> {
-    record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).unzip()
+/// PostgreSQL's text has no NUL, and what comes from outside may have one.
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 /// The record as it was received.

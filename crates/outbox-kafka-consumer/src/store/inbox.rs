@@ -12,7 +12,8 @@ use crate::Error;
 /// An event on its way into the inbox.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) id: Uuid,
+    /// `None` where the record cannot be decoded: only its key is looked up.
+    pub(crate) id: Option<Uuid>,
     pub(crate) offset: i64,
     pub(crate) key: Option<Bytes>,
 }
@@ -35,8 +36,8 @@ impl Store {
         topic: &str,
         entries: &[Entry],
     ) -> Result<Begun, PgError> {
-        let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
-        let offsets: Vec<i64> = entries.iter().map(|entry| entry.offset).collect();
+        let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
+            entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
         let (bounds, link) = (self.bounds(fence), self.in_transaction(tx));
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);

@@ -23,7 +23,7 @@ pub(crate) struct Survey {
 pub(crate) struct Claimed {
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    /// Its owner let it run out instead of giving it back.
+    /// Another owner let it run out instead of giving it back.
     pub(crate) was_abandoned: bool,
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use deadpool_postgres::ClientWrapper;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use outbox_core::uuid::Uuid;
 
@@ -68,7 +69,7 @@ impl Store {
         let failed = |e| Error::store("take the partition over", e);
         let mut client = self.connection().await?;
         if abandoned_window.is_some() {
-            self.end_backends(topic, partition).await;
+            self.end_backends(&client, topic, partition).await;
         }
         let window = abandoned_window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         loop {
@@ -80,7 +81,7 @@ impl Store {
                 Ok(row) => row.ok_or_else(|| Error::not_ours(topic, partition))?,
                 Err(e) if is_state(&e, &SqlState::LOCK_NOT_AVAILABLE) => {
                     tx.rollback().await.map_err(failed)?;
-                    self.end_backends(topic, partition).await;
+                    self.end_backends(&client, topic, partition).await;
                     continue;
                 }
                 Err(e) => return Err(failed(e)),
@@ -107,14 +108,9 @@ impl Store {
     }
 
     /// Ends what an owner that stands still has left open, where the role may; its own timeouts end it otherwise.
-    async fn end_backends(&self, topic: &str, partition: i32) {
-        let ended = async {
-            let client = self.connection().await?;
-            let sql = &self.statements.end_backends;
-            let ended = self.on_client(&client).query(sql, &[&self.group, &topic, &partition]).await;
-            ended.map_err(|e| Error::store("end the backends of the earlier owner", e))
-        };
-        match ended.await {
+    async fn end_backends(&self, client: &ClientWrapper, topic: &str, partition: i32) {
+        let sql = &self.statements.end_backends;
+        match self.on_client(client).query(sql, &[&self.group, &topic, &partition]).await {
             Ok(rows) if rows.is_empty() => {}
             Ok(rows) => {
                 tracing::warn!(target: "outbox.consumer", topic, partition, backends = rows.len(), "ended what an earlier owner left open");

@@ -94,7 +94,7 @@ impl Statements {
                          AND (topic, partition) IN (SELECT * FROM unnest($4::text[], $5::int[]))
                        FOR UPDATE SKIP LOCKED) AS free
                  WHERE (lease.consumer_group, lease.topic, lease.partition) = (free.consumer_group, free.topic, free.partition)
-                 RETURNING lease.topic, lease.partition, free.owner IS NOT NULL",
+                 RETURNING lease.topic, lease.partition, free.owner IS NOT NULL AND free.owner <> $2",
                 &[Type::TEXT, Type::UUID, Type::FLOAT8, Type::TEXT_ARRAY, Type::INT4_ARRAY],
             ),
             give_back: sql(

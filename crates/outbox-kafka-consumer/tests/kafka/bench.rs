@@ -145,8 +145,12 @@ impl Bench {
     }
 
     pub(crate) fn pool(&self) -> Pool {
+        self.pool_of(16)
+    }
+
+    pub(crate) fn pool_of(&self, connections: usize) -> Pool {
         let manager = Manager::new(self.database.url().parse().unwrap(), NoTls);
-        let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1);
+        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1);
         pool.wait_timeout(Some(Duration::from_secs(10))).build().unwrap()
     }
 

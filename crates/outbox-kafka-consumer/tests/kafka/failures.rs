@@ -193,6 +193,7 @@ async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
 
 fn no_uuid(bench: &Bench) -> outbox_core::Record {
     let mut record = bench.pipeline.encode(&bench.pipeline.row(&event("13", "{}")).unwrap()).unwrap();
+    record.headers.push(("hostile\0name".to_owned(), Some(vec![0, 255].into())));
     record.headers[0].1 = Some("no uuid".into());
     record
 }
@@ -256,6 +257,26 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     let other = bench.consumer().group("other").undecodable(Misfit::Ignore).unknown(Misfit::Ignore).on(store);
     let running = Running::start(other.build().unwrap());
     assert_eq!(bench.effects(2).await, [7, 7]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+/// The leases have a connection of their own, and no lane waits for a second one while it holds one.
+#[tokio::test]
+async fn one_connection_is_enough_for_everything() {
+    let bench = Bench::with_partitions(2).await;
+    produce_orders(&bench).await;
+    let mut undecodable = no_uuid(&bench);
+    undecodable.key = Some("99".into());
+    bench.produce_record(1, undecodable).await;
+    bench.produce_order(1, 8).await;
+    let consumer = bench.consumer().store(bench.pool_of(1)).undecodable(Misfit::Reject).on(never_13);
+    let running = Running::start(consumer.build().unwrap());
+    assert_eq!(bench.effects(5).await, [7, 7, 7, 7, 8]);
+    let dead = bench.held(HeldState::Dead, 2).await;
+    let rejected = dead.iter().find(|held| held.kind == "rejected").unwrap();
+    bench.group().discard(rejected.id).await.unwrap();
+    assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);
     running.stop().await.unwrap();
     bench.remove_topic().await;
 }
