@@ -59,14 +59,15 @@ impl PartitionReader for Reader {
             Err(elapsed) => return Err(Error::kafka(format!("{} in time", doing())).caused_by(elapsed)),
         };
         // Records that ended before the offset may come back: rskafka hands out whole batches.
-        let is_empty = records.last().is_none_or(|last| last.offset < offset);
-        if is_empty && self.end().await? > offset {
-            // The batch is larger than what was asked for, or compaction has left nothing of it.
-            if self.max_bytes < MOST_BYTES {
-                self.max_bytes = MOST_BYTES;
-                return Ok(Fetched::Records { records: Vec::new(), end });
+        if records.last().is_none_or(|last| last.offset < offset) {
+            match Emptiness::of(offset, self.end().await?, self.max_bytes) {
+                Emptiness::End => {}
+                Emptiness::TooSmall => {
+                    self.max_bytes = MOST_BYTES;
+                    return Ok(Fetched::Records { records: Vec::new(), end });
+                }
+                Emptiness::Hollow => return Ok(Fetched::Hollow),
             }
-            return Ok(Fetched::Hollow);
         }
         self.max_bytes = USUAL_BYTES;
         let topic = self.client.topic();
@@ -75,6 +76,27 @@ impl PartitionReader for Reader {
             records: records.map(|record| (record.offset, converted(topic, record.record))).collect(),
             end,
         })
+    }
+}
+
+/// Why a fetch brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Emptiness {
+    /// There is nothing more.
+    End,
+    /// Compaction has left batches without records, and what was asked for ends within them: ask for more.
+    TooSmall,
+    /// Compaction has left nothing here. rskafka would ask for the same offset for ever.
+    Hollow,
+}
+
+impl Emptiness {
+    fn of(offset: i64, end: i64, max_bytes: i32) -> Self {
+        match max_bytes {
+            _ if end <= offset => Self::End,
+            MOST_BYTES.. => Self::Hollow,
+            _ => Self::TooSmall,
+        }
     }
 }
 
@@ -90,4 +112,17 @@ fn converted(topic: &str, kafka: rskafka::record::Record) -> Record {
     record.headers = kafka.headers.into_iter().map(|(name, value)| (name, Some(Bytes::from(value)))).collect();
     record.timestamp = Some(kafka.timestamp.timestamp_millis());
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_compaction_has_emptied_is_got_past() {
+        assert_eq!(Emptiness::of(37, 37, USUAL_BYTES), Emptiness::End);
+        assert_eq!(Emptiness::of(25, 37, USUAL_BYTES), Emptiness::TooSmall);
+        assert_eq!(Emptiness::of(25, 37, MOST_BYTES), Emptiness::Hollow);
+        assert_eq!(Emptiness::of(37, 37, MOST_BYTES), Emptiness::End);
+    }
 }
