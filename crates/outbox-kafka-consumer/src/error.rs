@@ -114,6 +114,10 @@ impl Error {
         matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
     }
 
+    pub(crate) fn is_store(&self) -> bool {
+        matches!(self.0.kind, Kind::Store(_))
+    }
+
     /// Topic, partition and offset, where it is about a record.
     #[must_use]
     pub fn position(&self) -> Option<(&str, i32, i64)> {

@@ -36,6 +36,11 @@ impl Failed {
         Self { kind, error: error.into(), wish: Wish::Unsaid }
     }
 
+    /// What ended the process each time gets no other attempt.
+    pub(super) fn poison(error: &str) -> Self {
+        Self { kind: FailureKind::Crashed, error: error.to_owned(), wish: Wish::Reject }
+    }
+
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Self::new(FailureKind::Panicked, format!("the handler panicked: {}", text.unwrap_or("(no text)")))
@@ -85,7 +90,7 @@ impl Shared {
     pub(super) fn fate<'a>(&self, failed: &'a Failed, attempts: i32, random: f64) -> Fate<'a> {
         let decision = self.options.retry.decide(u32::try_from(attempts).unwrap_or(1).max(1), failed.kind);
         let next_attempt = match (decision, failed.wish) {
-            (Decision::GiveUp, _) => None,
+            (Decision::GiveUp, _) | (_, Wish::Reject) => None,
             (Decision::Retry(_), Wish::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
             (Decision::Retry(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
         };

@@ -98,8 +98,8 @@ impl Lane {
                 return self.park(item, &failed).await;
             }
             Todo::Poison => {
-                let why = "the process ended each time it handled this event, alone and several times in a row";
-                return self.park(item, &Failed::new(FailureKind::Crashed, why)).await;
+                let why = "the process, or its connection, ended each time this event was handled, alone and several times in a row";
+                return self.park(item, &Failed::poison(why)).await;
             }
         }
         match self.attempt(std::slice::from_mut(item)).await {

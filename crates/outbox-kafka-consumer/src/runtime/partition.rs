@@ -28,16 +28,20 @@ pub(super) struct Partition {
     owner: Uuid,
     /// Its last owner let the lease run out, maybe with the process.
     was_abandoned: bool,
+    /// How many times in a row the lanes lost their connections before the position moved.
+    losses: u32,
 }
 
 /// How often what is due is looked for, and the position moved over what needed no transaction.
 const TICK: Duration = Duration::from_millis(250);
+/// After so many losses of connections an event may be their cause: it is looked for as one that ends the process is.
+const LOSSES: u32 = 5;
 /// How long a partition stands still at a record that nobody can get past, before it is looked at again.
 const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
     pub(super) fn new(shared: Arc<Shared>, place: &Place, owner: Uuid, was_abandoned: bool) -> Self {
-        Self { shared, topic: place.0.as_str().into(), partition: place.1, owner, was_abandoned }
+        Self { shared, topic: place.0.as_str().into(), partition: place.1, owner, was_abandoned, losses: 0 }
     }
 
     /// Works until it is told to stop. What waiting mends is waited for, and what it does not, is looked at again now
@@ -97,13 +101,22 @@ impl Partition {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
-                Some(lane) = lanes.join_next() => break joined(lane),
+                Some(lane) = lanes.join_next() => {
+                    let ended = joined(lane);
+                    let is_loss = ended.as_ref().is_err_and(Error::is_store) && dispatch.dealt.prefix().stored() == first;
+                    self.losses = if is_loss { self.losses.saturating_add(1) } else { 0 };
+                    self.was_abandoned |= self.losses >= LOSSES;
+                    break ended;
+                }
                 _ = tick.tick(), if !dispatch.is_next_alone() => {
                     if let Err(e) = self.look_around(&dispatch).await {
                         break Err(e);
                     }
                     let stored = dispatch.dealt.prefix().stored();
                     let is_past = has_read && !dispatch.has_work() && dispatch.dealt.prefix().is_idle();
+                    if stored > first {
+                        self.losses = 0;
+                    }
                     if stored > first || is_past {
                         backoff.reset();
                         self.is_going_again();

@@ -261,6 +261,26 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     bench.remove_topic().await;
 }
 
+#[tokio::test]
+async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_others_go_on() {
+    let bench = Bench::with_partitions(1).await;
+    async fn fatal(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if event.event().order_id == 13 {
+            tx.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[]).await?;
+        }
+        store(tx, event).await
+    }
+    for order in [1, 13, 2] {
+        bench.produce_order(0, order).await;
+    }
+    let running = Running::start(bench.consumer().on(fatal).build().unwrap());
+    let dead = bench.held(HeldState::Dead, 1).await;
+    assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
+    assert_eq!(bench.effects(2).await, [1, 2]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
 /// The leases have a connection of their own, and no lane waits for a second one while it holds one.
 #[tokio::test]
 async fn one_connection_is_enough_for_everything() {
