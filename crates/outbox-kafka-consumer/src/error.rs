@@ -1,10 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::handler::HandlerError;
-use crate::received::Place;
-
-/// Why a consumer cannot be built, or has stopped.
+/// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///
 /// `Display` tells of this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);
@@ -24,13 +21,13 @@ enum Kind {
     Store(String),
     #[error(
         "topic {topic}, partition {partition}, offset {offset}: {reason}. The group stays at this offset: repair what \
-         writes such records, or move next_offset of its row in consumer_position beyond it"
+         writes such records, or move the position beyond it with Group::move_position"
     )]
-    Record { topic: String, partition: i32, offset: i64, reason: String },
-    #[error("the handler of event {id} failed (topic {topic}, partition {partition}, offset {offset})")]
-    Handler { id: outbox_core::uuid::Uuid, topic: String, partition: i32, offset: i64 },
-    #[error("another consumer of the group has moved the position of topic {topic}, partition {partition}")]
-    Fenced { topic: String, partition: i32 },
+    Record { topic: String, partition: i32, offset: i64, reason: String, earliest: Option<i64> },
+    #[error("another consumer of the group has taken the partition, or its position was moved")]
+    Fenced,
+    #[error("{0}")]
+    Refused(String),
     #[error("a task of the consumer ended: {0}")]
     Task(String),
 }
@@ -54,17 +51,34 @@ impl Error {
         Self::new(Kind::Store(doing.into())).caused_by(source)
     }
 
+    pub(crate) fn not_ours(topic: &str, partition: i32) -> Self {
+        let place = format!("topic {topic}, partition {partition}");
+        Self::new(Kind::Store(format!("find the position and this consumer's lease of {place}")))
+    }
+
     pub(crate) fn record(topic: &str, partition: i32, offset: i64, reason: impl Into<String>) -> Self {
-        Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason: reason.into() })
+        Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason: reason.into(), earliest: None })
     }
 
-    pub(crate) fn handler(id: outbox_core::uuid::Uuid, place: &Place, source: HandlerError) -> Self {
-        let (topic, partition, offset) = (place.topic.to_string(), place.partition, place.offset);
-        Self::new(Kind::Handler { id, topic, partition, offset }).caused_by(source.into_source())
+    /// The topic does not hold the offset; it begins at `earliest`.
+    pub(crate) fn lost(topic: &str, partition: i32, offset: i64, earliest: i64, reason: String) -> Self {
+        Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason, earliest: Some(earliest) })
     }
 
-    pub(crate) fn fenced(topic: &str, partition: i32) -> Self {
-        Self::new(Kind::Fenced { topic: topic.to_owned(), partition })
+    /// Where the topic begins, if this is about a position that it does not hold.
+    pub(crate) fn lost_position(&self) -> Option<i64> {
+        match self.0.kind {
+            Kind::Record { earliest, .. } => earliest,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn fenced() -> Self {
+        Self::new(Kind::Fenced)
+    }
+
+    pub(crate) fn refused(why: impl Into<String>) -> Self {
+        Self::new(Kind::Refused(why.into()))
     }
 
     pub(crate) fn task(what: impl Into<String>) -> Self {
@@ -88,19 +102,27 @@ impl Error {
         matches!(self.0.kind, Kind::Record { .. })
     }
 
+    /// Whether what was asked of a [`Group`](crate::Group) was refused.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.0.kind, Kind::Refused(_))
+    }
+
     /// Whether trying again may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Handler { .. } | Kind::Fenced { .. })
+        matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
+    }
+
+    pub(crate) fn is_store(&self) -> bool {
+        matches!(self.0.kind, Kind::Store(_))
     }
 
     /// Topic, partition and offset, where it is about a record.
     #[must_use]
     pub fn position(&self) -> Option<(&str, i32, i64)> {
         match &self.0.kind {
-            Kind::Record { topic, partition, offset, .. } | Kind::Handler { topic, partition, offset, .. } => {
-                Some((topic, *partition, *offset))
-            }
+            Kind::Record { topic, partition, offset, .. } => Some((topic, *partition, *offset)),
             _ => None,
         }
     }

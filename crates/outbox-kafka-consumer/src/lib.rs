@@ -1,6 +1,6 @@
 //! Consumes the records that Debezium's EventRouter (or a stand-in) writes: decodes them by the
-//! [`Pipeline`](outbox_core::Pipeline) and runs handlers, each in a PostgreSQL transaction that also moves the
-//! position. So the effect of a record and the fact that it was read cannot disagree.
+//! [`Pipeline`](outbox_core::Pipeline) and runs handlers in PostgreSQL transactions, so that the effect of every event
+//! happens exactly once, in order per aggregate.
 //!
 //! ```no_run
 //! use outbox_core::{DomainEvent, Pipeline};
@@ -23,7 +23,7 @@
 //!
 //! async fn reserve(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
 //!     let (id, quantity) = (event.event().order_id, event.event().quantity);
-//!     tx.execute("INSERT INTO reservation VALUES ($1, $2) ON CONFLICT DO NOTHING", &[&id, &quantity]).await?;
+//!     tx.execute("INSERT INTO reservation VALUES ($1, $2)", &[&id, &quantity]).await?;
 //!     Ok(())
 //! }
 //!
@@ -40,31 +40,41 @@
 //! ```
 //!
 //! # Delivery
-//! - A record's effect and its position commit together, in the handler's transaction, and the position only moves from
-//!   where this consumer found it. So no record takes effect twice, also where two consumers of one group run.
-//! - The pipeline before it is at least once: the same event may be in the topic twice, as two records with one id. A
-//!   handler has to take an event that it has seen, for instance by `ON CONFLICT DO NOTHING` on the event's id.
-//! - The records of a partition, and with them the events of an aggregate, are handled one after the other. A handler
-//!   that fails is tried again, with growing delays, until it succeeds: its partition waits, others go on.
+//! - The handler's statements commit together with the fact that its event was handled. An event that comes twice takes
+//!   effect once, through crashes, take-overs and lost answers.
+//! - The events of an aggregate are handled one after the other. Several aggregates' events share a transaction, and
+//!   several transactions run at a time.
+//! - An event that fails is tried again as the [`RetryPolicy`] says, and becomes a dead letter in the end. Meanwhile the
+//!   later events of its key wait, and others go on. [`Group`] shows what is held.
+//! - A record that cannot be read at all stops its partition, loudly, unless a [`Misfit`] policy says otherwise.
+//!
+//! `docs/consumer.md` in the repository says how, and what to do when something stands still.
 
-mod backoff;
 mod consumer;
 mod error;
+mod group;
 mod handler;
 mod kafka;
-mod partition;
-mod position;
+mod policy;
+mod protocol;
 mod received;
 mod registry;
+mod runtime;
+mod source;
+mod store;
 
 pub use deadpool_postgres;
 pub use outbox_core;
+pub use outbox_pg::Statements;
 
 pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;
-pub use self::handler::{Handler, HandlerError, HandlerResult, RawHandler, With, with};
-pub use self::position::migrations;
+pub use self::group::{Group, Held, HeldState, Horizon};
+pub use self::handler::{Handler, HandlerError, HandlerResult, OutsideHandler, RawHandler, With, with};
+pub use self::policy::{Misfit, OnFailure, PositionLost, Start};
+pub use self::protocol::{FailureKind, RetryPolicy};
 pub use self::received::Received;
+pub use self::store::migrations;
 
 /// The README's examples compile.
 #[cfg(doctest)]

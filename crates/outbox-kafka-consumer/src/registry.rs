@@ -1,31 +1,47 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use outbox_core::{AggregateType, DecodedEvent, EventField, Pipeline};
 
 use crate::Error;
-use crate::handler::Erased;
+use crate::handler::Registered;
 
 /// Which handler is for which event.
 pub(crate) struct Registry {
     entries: Vec<Entry>,
+    otherwise: Option<Arc<Registered>>,
 }
 
 struct Entry {
     topic: String,
-    aggregate_type: String,
-    event_type: String,
-    handler: Box<dyn Erased>,
+    registration: Registration,
 }
 
 /// A handler that waits for the pipeline, which tells its topic.
 pub(crate) struct Registration {
     pub(crate) aggregate_type: String,
     pub(crate) event_type: String,
-    pub(crate) handler: Box<dyn Erased>,
+    /// The newest version that it reads; a raw handler reads all.
+    pub(crate) version: Option<u32>,
+    pub(crate) handler: Arc<Registered>,
+}
+
+/// What the registry has for an event.
+pub(crate) enum Found<'a> {
+    Handler(&'a Arc<Registered>),
+    /// A handler that reads versions up to this one only.
+    TooNew {
+        newest: u32,
+    },
+    Nothing,
 }
 
 impl Registry {
-    pub(crate) fn new(pipeline: &Pipeline, registrations: Vec<Registration>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        pipeline: &Pipeline,
+        registrations: Vec<Registration>,
+        otherwise: Option<Registered>,
+    ) -> Result<Self, Error> {
         if registrations.is_empty() {
             return Err(Error::build("no handler is registered"));
         }
@@ -34,27 +50,40 @@ impl Registry {
             return Err(Error::build(format!("the pipeline's records do not tell the type of an event: {remedy}")));
         }
         let mut entries: Vec<Entry> = Vec::new();
-        for Registration { aggregate_type, event_type, handler } in registrations {
+        for registration in registrations {
+            let Registration { aggregate_type, event_type, .. } = &registration;
             let of = |e| Error::build(format!("a handler of {aggregate_type} {event_type} has no topic")).caused_by(e);
-            let topic = AggregateType::new(&*aggregate_type).and_then(|name| pipeline.topic(&name)).map_err(of)?;
-            if entries.iter().any(|known| known.aggregate_type == aggregate_type && known.event_type == event_type) {
+            let topic = AggregateType::new(&**aggregate_type).and_then(|name| pipeline.topic(&name)).map_err(of)?;
+            let is_known = |known: &Entry| {
+                known.registration.aggregate_type == *aggregate_type && known.registration.event_type == *event_type
+            };
+            if entries.iter().any(is_known) {
                 return Err(Error::build(format!("two handlers are registered for {aggregate_type} {event_type}")));
             }
-            entries.push(Entry { topic, aggregate_type, event_type, handler });
+            entries.push(Entry { topic, registration });
         }
-        Ok(Self { entries })
+        Ok(Self { entries, otherwise: otherwise.map(Arc::new) })
     }
 
     pub(crate) fn topics(&self) -> BTreeSet<&str> {
         self.entries.iter().map(|entry| entry.topic.as_str()).collect()
     }
 
-    pub(crate) fn handler(&self, topic: &str, event: &DecodedEvent) -> Option<&dyn Erased> {
+    pub(crate) fn find(&self, topic: &str, event: &DecodedEvent) -> Found<'_> {
         let is_for = |entry: &&Entry| {
+            let registration = &entry.registration;
             entry.topic == topic
-                && event.event_type.as_ref() == Some(&entry.event_type)
-                && event.aggregate_type.as_ref().is_none_or(|aggregate_type| *aggregate_type == entry.aggregate_type)
+                && event.event_type.as_ref() == Some(&registration.event_type)
+                && event.aggregate_type.as_ref().is_none_or(|name| *name == registration.aggregate_type)
         };
-        self.entries.iter().find(is_for).map(|entry| &*entry.handler)
+        let registration = self.entries.iter().find(is_for).map(|entry| &entry.registration);
+        match (registration, &self.otherwise) {
+            (Some(registration), _) => match (event.schema_version, registration.version) {
+                (Some(version), Some(newest)) if version > newest => Found::TooNew { newest },
+                _ => Found::Handler(&registration.handler),
+            },
+            (None, Some(handler)) => Found::Handler(handler),
+            (None, None) => Found::Nothing,
+        }
     }
 }

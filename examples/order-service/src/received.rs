@@ -27,9 +27,9 @@ struct ReceivedEvent {
     latency_ms: Option<i64>,
 }
 
-/// The consumer's handler: keeps the event, in the transaction that also moves the consumer's position.
+/// The consumer's handler: keeps the event, in the transaction that also marks it as handled.
 pub(crate) async fn record(tx: &deadpool_postgres::Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-    // The same event may come as two records, and its id tells: doing nothing then makes redelivery harmless.
+    // Within a group each event comes once. A group of another name (CONSUMER_GROUP) reads all of them again.
     let sql = "INSERT INTO order_service.received_event
                    (event_id, event_type, aggregate_id, payload, topic, partition, record_offset, created_at)
                VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8)

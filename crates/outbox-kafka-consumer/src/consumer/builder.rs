@@ -1,15 +1,20 @@
 use std::fmt;
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use outbox_core::{DomainEvent, Identifier, Pipeline};
+use outbox_core::{DecodedEvent, DecodedPayload, DomainEvent, Identifier, Pipeline};
+use outbox_pg::Statements;
 
-use super::{Consumer, Shared};
-use crate::handler::{raw, typed};
+use super::Consumer;
+use crate::handler::{Registered, Upcasts};
 use crate::kafka::Cluster;
-use crate::position::Positions;
+use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
-use crate::{Error, Handler, RawHandler};
+use crate::runtime::{Options, Shared};
+use crate::store::Store;
+use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, RetryPolicy};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 #[must_use = "a consumer comes to be by build()"]
@@ -19,12 +24,47 @@ pub struct Builder {
     group: Option<String>,
     pool: Option<Pool>,
     schema: Option<Identifier>,
+    statements: Statements,
+    lease: Duration,
+    options: Options,
     registrations: Vec<Registration>,
+    otherwise: Vec<Registered>,
+    upcasts: Upcasts,
+    doubled: Option<&'static str>,
 }
 
 impl Builder {
+    const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
     pub(super) fn new(brokers: Vec<String>) -> Self {
-        Self { brokers, pipeline: None, group: None, pool: None, schema: None, registrations: Vec::new() }
+        Self {
+            brokers,
+            pipeline: None,
+            group: None,
+            pool: None,
+            schema: None,
+            statements: Statements::Cached,
+            lease: Duration::from_secs(15),
+            options: Options {
+                retry: RetryPolicy::default(),
+                on_failure: OnFailure::default(),
+                undecodable: Misfit::Stop,
+                unknown: Misfit::Ignore,
+                start: Start::default(),
+                position_lost: PositionLost::default(),
+                lanes: const { NonZeroUsize::new(4).unwrap() },
+                batch: const { NonZeroUsize::new(256).unwrap() },
+                drain: Duration::from_secs(10),
+                handler_timeout: Duration::from_secs(60),
+                poison_after: 3,
+                inbox_retention: Duration::from_secs(8 * 24 * 3600),
+                span: None,
+            },
+            registrations: Vec::new(),
+            otherwise: Vec::new(),
+            upcasts: Upcasts::default(),
+            doubled: None,
+        }
     }
 
     /// The pipeline whose records are read. Required.
@@ -38,7 +78,8 @@ impl Builder {
         Self { group: Some(group.into()), ..self }
     }
 
-    /// Where the handlers' effects and the positions go. Required. A handler holds one connection while it runs.
+    /// Where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
+    /// connection while it has work; the leases have one that is not the pool's.
     pub fn store(self, pool: Pool) -> Self {
         Self { pool: Some(pool), ..self }
     }
@@ -48,32 +89,178 @@ impl Builder {
         Self { schema: Some(schema), ..self }
     }
 
-    /// Registers a handler for the event type that it takes.
-    pub fn on<M: 'static, H: Handler<M>>(self, handler: H) -> Self {
-        let (aggregate_type, event_type) = (H::Event::AGGREGATE_TYPE, H::Event::EVENT_TYPE);
-        self.register(Registration {
-            aggregate_type: aggregate_type.to_owned(),
-            event_type: event_type.to_owned(),
-            handler: typed(handler),
-        })
+    /// How the consumer's own statements are sent: [`Cached`](Statements::Cached) unless set;
+    /// [`Unnamed`](Statements::Unnamed) works through PgBouncer in transaction mode.
+    pub fn statements(self, statements: Statements) -> Self {
+        Self { statements, ..self }
     }
 
-    /// Registers a handler that reads the payload itself, from [`Received::envelope`](crate::Received::envelope).
+    /// Registers a handler for the event type that it takes.
+    pub fn on<M: 'static, H: Handler<M>>(self, handler: H) -> Self {
+        self.register::<H::Event>(Registered::typed(handler))
+    }
+
+    /// Registers a handler with effects outside of PostgreSQL, which happen at least once.
+    pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
+        self.register::<H::Event>(Registered::outside(handler))
+    }
+
+    /// Registers a handler that reads the payload itself, of whatever schema version, from
+    /// [`Received::envelope`](crate::Received::envelope).
     pub fn on_raw<M: 'static, H: RawHandler<M>>(
-        self,
+        mut self,
         aggregate_type: impl Into<String>,
         event_type: impl Into<String>,
         handler: H,
     ) -> Self {
-        self.register(Registration {
+        self.registrations.push(Registration {
             aggregate_type: aggregate_type.into(),
             event_type: event_type.into(),
-            handler: raw(handler),
-        })
+            version: None,
+            handler: Arc::new(Registered::raw(handler)),
+        });
+        self
     }
 
-    fn register(mut self, registration: Registration) -> Self {
-        self.registrations.push(registration);
+    /// Registers a handler for all events of the other handlers' topics that have no handler of their own.
+    pub fn otherwise<M: 'static, H: RawHandler<M>>(mut self, handler: H) -> Self {
+        self.otherwise.push(Registered::raw(handler));
+        self
+    }
+
+    /// How the payload of an older [`SCHEMA_VERSION`](DomainEvent::SCHEMA_VERSION) becomes the event of today. Without it,
+    /// an older payload is read as if it were of today.
+    ///
+    /// ```
+    /// # use outbox_core::{DecodedPayload, DomainEvent};
+    /// # use outbox_kafka_consumer::{Builder, HandlerError};
+    /// # #[derive(serde::Deserialize)] struct Paid { cents: i64 }
+    /// # impl DomainEvent for Paid {
+    /// #     const AGGREGATE_TYPE: &'static str = "order";
+    /// #     const EVENT_TYPE: &'static str = "Paid";
+    /// #     fn aggregate_id(&self) -> String { String::new() }
+    /// # }
+    /// #[derive(serde::Deserialize)]
+    /// struct PaidInEuros {
+    ///     euros: i64,
+    /// }
+    ///
+    /// fn paid(_version: u32, payload: &DecodedPayload) -> Result<Paid, HandlerError> {
+    ///     Ok(Paid { cents: payload.json::<PaidInEuros>()?.euros * 100 })
+    /// }
+    ///
+    /// # fn example(builder: Builder) -> Builder {
+    /// builder.upcast(paid)
+    /// # }
+    /// ```
+    pub fn upcast<E: DomainEvent + 'static>(
+        mut self,
+        upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
+    ) -> Self {
+        if !self.upcasts.add(upcast) {
+            self.doubled = Some(E::EVENT_TYPE);
+        }
+        self
+    }
+
+    /// When an event that failed is tried again, and how often.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options.retry = policy;
+        self
+    }
+
+    /// What becomes of an event whose attempts are used up: it blocks its key, unless set.
+    pub fn on_failure(mut self, then: OnFailure) -> Self {
+        self.options.on_failure = then;
+        self
+    }
+
+    /// What is done with a record that is not of this pipeline, and with a payload that is not its handler's event: the
+    /// partition stops, unless set.
+    pub fn undecodable(mut self, then: Misfit) -> Self {
+        self.options.undecodable = then;
+        self
+    }
+
+    /// What is done with an event that has no handler, or whose schema version is newer than its handler's: it is
+    /// ignored, unless set. Where events of a newer version must not be missed, set something else.
+    pub fn unknown(mut self, then: Misfit) -> Self {
+        self.options.unknown = then;
+        self
+    }
+
+    /// Where the group begins in a partition that it has never read: at the earliest record, unless set.
+    pub fn start(mut self, start: Start) -> Self {
+        self.options.start = start;
+        self
+    }
+
+    /// What is done where the topic does not hold the group's position any more: the partition stops, unless set.
+    pub fn position_lost(mut self, then: PositionLost) -> Self {
+        self.options.position_lost = then;
+        self
+    }
+
+    /// How long a partition stays with a consumer that does not renew its lease; 15 s unless set, 1 s at least. It bounds
+    /// how long a partition stands still after its consumer has died. A statement of a handler, or a pause between two,
+    /// may take nearly half of it.
+    pub fn lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// In how many lanes the events of a partition are applied at a time, an aggregate's always in the same; 4 unless set.
+    pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
+        self.options.lanes = lanes;
+        self
+    }
+
+    /// How many events share a transaction at most, if so many are waiting; 256 unless set.
+    pub fn batch(mut self, events: NonZeroUsize) -> Self {
+        self.options.batch = events;
+        self
+    }
+
+    /// How long the handlers that run at shutdown may go on; 10 s unless set.
+    pub fn drain(mut self, patience: Duration) -> Self {
+        self.options.drain = patience;
+        self
+    }
+
+    /// How long a handler may take; 60 s unless set.
+    pub fn handler_timeout(mut self, patience: Duration) -> Self {
+        self.options.handler_timeout = patience;
+        self
+    }
+
+    /// How many times in a row the process may end while it handles one event alone, before that event is taken for
+    /// poison; 3 unless set.
+    pub fn poison_after(mut self, times: u32) -> Self {
+        self.options.poison_after = times;
+        self
+    }
+
+    /// How long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in the
+    /// topics (`retention.ms`, 7 days unless set there).
+    pub fn inbox_retention(mut self, retention: Duration) -> Self {
+        self.options.inbox_retention = retention;
+        self
+    }
+
+    /// Is called with the span of each event before its handler, to make it a child of the event's trace, say:
+    /// `tracing_opentelemetry::OpenTelemetrySpanExt::set_parent` with the context of
+    /// [`traceparent`](DecodedEvent::traceparent).
+    pub fn on_span(mut self, hook: impl Fn(&tracing::Span, &DecodedEvent) + Send + Sync + 'static) -> Self {
+        self.options.span = Some(Arc::new(hook));
+        self
+    }
+
+    fn register<E: DomainEvent>(mut self, handler: Registered) -> Self {
+        self.registrations.push(Registration {
+            aggregate_type: E::AGGREGATE_TYPE.to_owned(),
+            event_type: E::EVENT_TYPE.to_owned(),
+            version: Some(E::SCHEMA_VERSION),
+            handler: Arc::new(handler),
+        });
         self
     }
 
@@ -89,6 +276,15 @@ impl Builder {
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
             return Err(Error::build("no broker is given: pass at least one host:port"));
         }
+        if self.lease < Self::SHORTEST_LEASE {
+            return Err(Error::build(format!("the lease is shorter than {:?}", Self::SHORTEST_LEASE)));
+        }
+        if self.otherwise.len() > 1 {
+            return Err(Error::build("two handlers are registered for all other events"));
+        }
+        if let Some(event) = self.doubled {
+            return Err(Error::build(format!("two upcasts are registered for {event}")));
+        }
         let pipeline = required(self.pipeline, "pipeline")?;
         let group = required(self.group.filter(|group| !group.is_empty()), "group")?;
         let pool = required(self.pool, "store")?;
@@ -99,8 +295,11 @@ impl Builder {
         Ok(Consumer {
             shared: Arc::new(Shared {
                 cluster: Cluster::new(self.brokers),
-                registry: Registry::new(&pipeline, self.registrations)?,
-                positions: Positions { pool, schema, group },
+                registry: Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?,
+                upcasts: self.upcasts,
+                store: Store::new(pool, &schema, group, self.lease, self.statements),
+                options: self.options,
+                stopped: Mutex::default(),
                 pipeline,
             }),
         })

@@ -2,16 +2,35 @@ use std::marker::PhantomData;
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use outbox_core::DecodedEvent;
+use outbox_core::{DecodedEvent, DomainEvent};
+use serde::de::DeserializeOwned;
 
-use super::{Handler, HandlerError, RawHandler};
+use super::{Handler, HandlerError, OutsideHandler, RawHandler, Upcasts};
 use crate::Received;
 use crate::received::Place;
 
 /// A handler of whatever type, for the registry.
+pub(crate) enum Registered {
+    /// Its effects are in the transaction that it is given.
+    Inside(Box<dyn Inside>),
+    /// Its effects are elsewhere.
+    Outside(Box<dyn Outside>),
+}
+
 #[async_trait]
-pub(crate) trait Erased: Send + Sync {
-    async fn handle(&self, tx: &Transaction<'_>, envelope: DecodedEvent, place: Place) -> Result<(), Failure>;
+pub(crate) trait Inside: Send + Sync {
+    async fn handle(
+        &self,
+        tx: &Transaction<'_>,
+        event: DecodedEvent,
+        place: Place,
+        upcasts: &Upcasts,
+    ) -> Result<(), Failure>;
+}
+
+#[async_trait]
+pub(crate) trait Outside: Send + Sync {
+    async fn handle(&self, event: DecodedEvent, place: Place, upcasts: &Upcasts) -> Result<(), Failure>;
 }
 
 /// Why an event was not handled.
@@ -23,12 +42,18 @@ pub(crate) enum Failure {
     Handler(HandlerError),
 }
 
-pub(crate) fn typed<M: 'static, H: Handler<M>>(handler: H) -> Box<dyn Erased> {
-    Box::new(Typed { handler, marker: PhantomData::<fn() -> M> })
-}
+impl Registered {
+    pub(crate) fn typed<M: 'static, H: Handler<M>>(handler: H) -> Self {
+        Self::Inside(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> }))
+    }
 
-pub(crate) fn raw<M: 'static, H: RawHandler<M>>(handler: H) -> Box<dyn Erased> {
-    Box::new(Raw { handler, marker: PhantomData::<fn() -> M> })
+    pub(crate) fn raw<M: 'static, H: RawHandler<M>>(handler: H) -> Self {
+        Self::Inside(Box::new(Raw { handler, marker: PhantomData::<fn() -> M> }))
+    }
+
+    pub(crate) fn outside<M: 'static, H: OutsideHandler<M>>(handler: H) -> Self {
+        Self::Outside(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> }))
+    }
 }
 
 struct Typed<H, M> {
@@ -36,22 +61,49 @@ struct Typed<H, M> {
     marker: PhantomData<fn() -> M>,
 }
 
-#[async_trait]
-impl<M: 'static, H: Handler<M>> Erased for Typed<H, M> {
-    async fn handle(&self, tx: &Transaction<'_>, envelope: DecodedEvent, place: Place) -> Result<(), Failure> {
-        let event = envelope.payload.json::<H::Event>().map_err(Failure::Payload)?;
-        self.handler.handle(tx, Received::new(event, envelope, place)).await.map_err(Failure::Handler)
-    }
-}
-
 struct Raw<H, M> {
     handler: H,
     marker: PhantomData<fn() -> M>,
 }
 
+fn read<E: DomainEvent + DeserializeOwned + 'static>(event: &DecodedEvent, upcasts: &Upcasts) -> Result<E, Failure> {
+    match event.schema_version.filter(|version| *version < E::SCHEMA_VERSION) {
+        Some(version) => upcasts.read(version, &event.payload),
+        None => event.payload.json().map_err(Failure::Payload),
+    }
+}
+
 #[async_trait]
-impl<M: 'static, H: RawHandler<M>> Erased for Raw<H, M> {
-    async fn handle(&self, tx: &Transaction<'_>, envelope: DecodedEvent, place: Place) -> Result<(), Failure> {
+impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
+    async fn handle(
+        &self,
+        tx: &Transaction<'_>,
+        envelope: DecodedEvent,
+        place: Place,
+        upcasts: &Upcasts,
+    ) -> Result<(), Failure> {
+        let event = read::<H::Event>(&envelope, upcasts)?;
+        self.handler.handle(tx, Received::new(event, envelope, place)).await.map_err(Failure::Handler)
+    }
+}
+
+#[async_trait]
+impl<M: 'static, H: RawHandler<M>> Inside for Raw<H, M> {
+    async fn handle(
+        &self,
+        tx: &Transaction<'_>,
+        envelope: DecodedEvent,
+        place: Place,
+        _: &Upcasts,
+    ) -> Result<(), Failure> {
         self.handler.handle(tx, Received::new((), envelope, place)).await.map_err(Failure::Handler)
+    }
+}
+
+#[async_trait]
+impl<M: 'static, H: OutsideHandler<M>> Outside for Typed<H, M> {
+    async fn handle(&self, envelope: DecodedEvent, place: Place, upcasts: &Upcasts) -> Result<(), Failure> {
+        let event = read::<H::Event>(&envelope, upcasts)?;
+        self.handler.handle(Received::new(event, envelope, place)).await.map_err(Failure::Handler)
     }
 }

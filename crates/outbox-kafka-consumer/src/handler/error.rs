@@ -1,34 +1,82 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 /// What a handler returns.
 pub type HandlerResult = Result<(), HandlerError>;
 
-/// Why a handler failed. `?` makes it of any error, and `into()` of text.
+/// Why a handler failed. `?` makes it of any error, and `into()` of text; what comes next is then found out from the
+/// SQLSTATE of PostgreSQL's error, if there is one below it, and by the [`RetryPolicy`](crate::RetryPolicy).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use outbox_kafka_consumer::{HandlerError, HandlerResult};
+/// # fn example(amount: i64, is_busy: bool) -> HandlerResult {
+/// if amount < 0 {
+///     return Err(HandlerError::reject("a negative amount")); // no other attempt
+/// }
+/// if is_busy {
+///     return Err(HandlerError::retry_after(Duration::from_secs(30), "the gateway asks for a pause"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// It is no `std::error::Error` itself, so that it can be made of all of them.
-pub struct HandlerError(Box<dyn StdError + Send + Sync>);
+pub struct HandlerError {
+    source: Box<dyn StdError + Send + Sync>,
+    wish: Wish,
+}
+
+/// What the handler wants to come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Whatever the error says.
+    Unsaid,
+    Retry,
+    RetryAfter(Duration),
+    Reject,
+}
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self { source: error.into(), wish: Wish::Unsaid }
     }
 }
 
 impl HandlerError {
-    pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
-        self.0
+    /// Another attempt may succeed, whatever the error looks like. The policy says when, and when it is enough.
+    pub fn retry(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { source: why.into(), wish: Wish::Retry }
+    }
+
+    /// As [`retry`](Self::retry), not before this delay.
+    pub fn retry_after(delay: Duration, why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { source: why.into(), wish: Wish::RetryAfter(delay) }
+    }
+
+    /// No attempt can succeed: the event becomes a dead letter at once.
+    pub fn reject(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { source: why.into(), wish: Wish::Reject }
+    }
+
+    pub(crate) fn wish(&self) -> Wish {
+        self.wish
+    }
+
+    pub(crate) fn as_source(&self) -> &(dyn StdError + 'static) {
+        &*self.source
     }
 }
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.source.fmt(f)
     }
 }
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.source.fmt(f)
     }
 }

@@ -1,17 +1,22 @@
 mod erased;
 mod error;
 mod function;
+mod outside;
 mod raw;
 mod state;
+mod upcast;
 
 use deadpool_postgres::Transaction;
 use outbox_core::DomainEvent;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::erased::{Erased, Failure, raw, typed};
+pub(crate) use self::erased::{Failure, Registered};
+pub(crate) use self::error::Wish;
 pub use self::error::{HandlerError, HandlerResult};
+pub use self::outside::OutsideHandler;
 pub use self::raw::RawHandler;
 pub use self::state::{With, with};
+pub(crate) use self::upcast::Upcasts;
 
 use crate::Received;
 
@@ -22,13 +27,39 @@ use crate::Received;
 /// is clearer. `Marker` only keeps these apart: leave it out.
 ///
 /// # Delivery
-/// - The handler's statements and the consumer's position commit in one transaction, after it returned `Ok`. Do not
-///   commit or roll back yourself.
+/// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned `Ok`.
+///   So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself.
+/// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done.
 /// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
 ///   attempt are not in the database. What a handler does outside of the transaction is repeated.
-/// - The same event may come again as another record: recognise it by its id.
-/// - Events of one aggregate come in order, one after the other.
+/// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.
+/// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease).
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
+///
+/// # Another event in the same transaction
+/// A handler may enqueue events of its own; they are published if, and only if, its effect commits:
+/// ```
+/// # use outbox_core::{DomainEvent, OutboxEvent};
+/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction, with};
+/// # use outbox_pg::PgOutbox;
+/// # #[derive(serde::Deserialize)] struct OrderCreated { order_id: i64 }
+/// # impl DomainEvent for OrderCreated {
+/// #     const AGGREGATE_TYPE: &'static str = "order";
+/// #     const EVENT_TYPE: &'static str = "OrderCreated";
+/// #     fn aggregate_id(&self) -> String { self.order_id.to_string() }
+/// # }
+/// async fn bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+///     let order = event.event().order_id;
+///     tx.execute("INSERT INTO bill (order_id) VALUES ($1)", &[&order]).await?;
+///     let billed = OutboxEvent::builder("bill", order.to_string(), "Billed").causation_id(event.envelope().id.to_string());
+///     outbox.enqueue(tx, &billed.build()?).await?;
+///     Ok(())
+/// }
+///
+/// # fn example(builder: Builder, outbox: PgOutbox) -> Builder {
+/// builder.on(with(outbox, bill))
+/// # }
+/// ```
 ///
 /// # What does not compile
 /// A handler has to be `Send`:
@@ -71,7 +102,7 @@ use crate::Received;
 )]
 pub trait Handler<Marker = ()>: Send + Sync + 'static {
     /// The event that it handles.
-    type Event: DomainEvent + DeserializeOwned + Send;
+    type Event: DomainEvent + DeserializeOwned + Send + 'static;
 
     /// Handles one event within the transaction.
     fn handle<'a>(

@@ -3,7 +3,7 @@
 
 mod partition;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rskafka::BackoffConfig;
@@ -11,9 +11,9 @@ use rskafka::client::partition::UnknownTopicHandling;
 use rskafka::client::{Client, ClientBuilder};
 use tokio::time::timeout;
 
-pub(crate) use self::partition::{Fetched, PartitionReader};
-
+use self::partition::Reader;
 use crate::Error;
+use crate::source::RecordSource;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,13 +29,7 @@ impl Cluster {
         Self { brokers }
     }
 
-    /// The partitions of those topics that exist.
-    pub(crate) async fn partitions(&self, client: &Client) -> Result<BTreeMap<String, Vec<i32>>, Error> {
-        let topics = bounded("list its topics", PATIENCE, client.list_topics()).await?;
-        Ok(topics.into_iter().map(|topic| (topic.name, topic.partitions.into_iter().collect())).collect())
-    }
-
-    pub(crate) async fn connect(&self) -> Result<Client, Error> {
+    async fn connect(&self) -> Result<Client, Error> {
         let client = ClientBuilder::new(self.brokers.clone())
             .client_id("outbox-kafka-consumer")
             // Retries of its own are kept short: it counts only its pauses, and knows nothing of shutdown.
@@ -46,28 +40,40 @@ impl Cluster {
                 deadline: Some(Duration::from_secs(5)),
             })
             .build();
-        bounded(&format!("answer at {}", self.brokers.join(", ")), PATIENCE, client).await
+        bounded(&format!("answer at {}", self.brokers.join(", ")), client).await
+    }
+}
+
+impl RecordSource for Cluster {
+    type Reader = Reader;
+
+    async fn partitions(&self, topics: &BTreeSet<String>) -> Result<BTreeSet<(String, i32)>, Error> {
+        let client = self.connect().await?;
+        let known = bounded("list its topics", client.list_topics()).await?;
+        let known = known.into_iter().filter(|topic| topics.contains(&topic.name));
+        Ok(known
+            .flat_map(|topic| topic.partitions.into_iter().map(move |partition| (topic.name.clone(), partition)))
+            .collect())
     }
 
-    pub(crate) async fn reader(&self, topic: &str, partition: i32) -> Result<PartitionReader, Error> {
+    async fn open(&self, topic: &str, partition: i32) -> Result<Reader, Error> {
         let client = self.connect().await?;
         // It refreshes the leaders that rskafka would otherwise remember for good.
-        self.partitions(&client).await?;
+        bounded("list its topics", client.list_topics()).await?;
         let doing = format!("open topic {topic}, partition {partition}");
         let opened = client.partition_client(topic, partition, UnknownTopicHandling::Error);
-        Ok(PartitionReader::new(bounded(&doing, PATIENCE, opened).await?))
+        Ok(Reader::new(bounded(&doing, opened).await?))
     }
 }
 
 /// Waits for an answer, but not for ever.
 async fn bounded<T>(
     doing: &str,
-    patience: Duration,
     call: impl Future<Output = Result<T, rskafka::client::error::Error>>,
 ) -> Result<T, Error> {
-    match timeout(patience, call).await {
+    match timeout(PATIENCE, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(e)) => Err(Error::kafka(doing).caused_by(e)),
-        Err(elapsed) => Err(Error::kafka(format!("{doing} within {} s", patience.as_secs())).caused_by(elapsed)),
+        Err(elapsed) => Err(Error::kafka(format!("{doing} within {} s", PATIENCE.as_secs())).caused_by(elapsed)),
     }
 }

@@ -1,27 +1,72 @@
-use std::error::Error as _;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use outbox_core::OutboxEvent;
+use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerResult, Received, with};
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, OnFailure, Received, RetryPolicy, with};
 
 use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 
-#[tokio::test]
-async fn a_handler_that_fails_is_tried_again_and_leaves_nothing_behind() {
-    let bench = Bench::with_partitions(1).await;
-    async fn flaky(attempts: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        tx.execute("INSERT INTO effect (order_id) VALUES ($1)", &[&event.event().order_id]).await?;
-        match attempts.fetch_add(1, Ordering::Relaxed) {
-            0 | 1 => Err("not today".into()),
-            _ => Ok(()),
-        }
+/// Fails order 13 this many times.
+async fn flaky(left: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let is_bad = event.event().order_id == 13;
+    store(tx, event).await?;
+    if is_bad && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+        return Err("not today".into());
     }
-    bench.produce_order(0, 1).await;
-    bench.produce_order(0, 2).await;
-    let running = Running::start(bench.consumer().on(with(AtomicU32::new(0), flaky)).build().unwrap());
-    assert_eq!(bench.effects(2).await, [1, 2]);
+    Ok(())
+}
+
+async fn never_13(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    match event.event() {
+        OrderCreated { order_id: 13, step: 0 } => Err(HandlerError::reject("13 is unlucky")),
+        _ => store(tx, event).await,
+    }
+}
+
+fn of(steps: &[(i64, i64)], order: i64) -> Vec<i64> {
+    steps.iter().filter(|(found, _)| *found == order).map(|(_, step)| *step).collect()
+}
+
+async fn produce_orders(bench: &Bench) {
+    for step in 0..4 {
+        bench.produce_step(0, 13, step).await;
+        bench.produce_step(0, 7, step).await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_fails_is_tried_again_and_its_key_keeps_its_order() {
+    let bench = Bench::with_partitions(1).await;
+    produce_orders(&bench).await;
+    let running = Running::start(bench.consumer().on(with(AtomicU32::new(3), flaky)).build().unwrap());
+    let steps = bench.steps(8).await;
+    assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![0, 1, 2, 3], vec![0, 1, 2, 3]));
+    bench.held(HeldState::Parked, 0).await;
+    bench.position(0, 8).await;
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn attempts_are_counted_over_restarts_and_end() {
+    let bench = Bench::with_partitions(1).await;
+    bench.produce_order(0, 13).await;
+    let policy = RetryPolicy::exponential(Duration::from_millis(600), Duration::from_millis(600), 3);
+    for attempts in [1, 2] {
+        let consumer = bench.consumer().retry(policy.clone()).on(with(AtomicU32::new(9), flaky)).build().unwrap();
+        let running = Running::start(consumer);
+        crate::bench::eventually(format!("{attempts} attempts"), async || {
+            let held = bench.held(HeldState::Parked, 1).await;
+            if held[0].attempts == attempts && held[0].error == "not today" { Ok(()) } else { Err(held) }
+        })
+        .await;
+        running.stop().await.unwrap();
+    }
+    let consumer = bench.consumer().retry(policy).on(with(AtomicU32::new(9), flaky)).build().unwrap();
+    let running = Running::start(consumer);
+    assert_eq!(bench.held(HeldState::Dead, 1).await[0].attempts, 3);
     running.stop().await.unwrap();
     bench.remove_topic().await;
 }
@@ -31,78 +76,232 @@ async fn a_handler_that_fails_is_tried_again_and_leaves_nothing_behind() {
 async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
     let bench = Bench::with_partitions(1).await;
     async fn careless(attempts: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        if attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+        store(tx, event).await?;
+        if attempts.fetch_add(1, Ordering::Relaxed) < 3 {
             _ = tx.execute("INSERT INTO no_such_table VALUES (1)", &[]).await;
-            return Ok(());
         }
-        store(tx, event).await
+        Ok(())
     }
     bench.produce_order(0, 1).await;
     let running = Running::start(bench.consumer().on(with(AtomicU32::new(0), careless)).build().unwrap());
+    let held = bench.held(HeldState::Parked, 1).await;
+    assert!(held[0].error.contains("had refused one of its statements"), "{held:?}");
     assert_eq!(bench.effects(1).await, [1]);
+    running.stop().await.unwrap();
+    assert_eq!(bench.effects(1).await, [1]);
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on() {
+    let bench = Bench::with_partitions(1).await;
+    produce_orders(&bench).await;
+    let running = Running::start(bench.consumer().on(never_13).build().unwrap());
+    bench.position(0, 8).await;
+    assert_eq!(bench.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
+    let dead = bench.held(HeldState::Dead, 1).await.remove(0);
+    assert_eq!((dead.offset, dead.attempts, &*dead.kind, &*dead.error), (0, 1, "rejected", "13 is unlucky"));
+    bench.held(HeldState::Parked, 3).await;
+    let (_, record) = bench.group().show(dead.id).await.unwrap().unwrap();
+    assert_eq!(record.value.as_deref(), Some(&b"{\"order_id\":13,\"step\":0}"[..]));
+    assert!(record.header("id").is_some() && record.key.as_deref() == Some(&b"13"[..]));
+    bench.group().discard(dead.id).await.unwrap();
+    assert_eq!(of(&bench.steps(7).await, 13), [1, 2, 3]);
+    assert!(bench.group().discard(dead.id).await.unwrap_err().is_refused());
     running.stop().await.unwrap();
     bench.remove_topic().await;
 }
 
 #[tokio::test]
-async fn a_failing_partition_does_not_hold_up_the_others() {
-    let bench = Bench::with_partitions(2).await;
-    async fn picky(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
+    let bench = Bench::with_partitions(1).await;
+    async fn mended(is_mended: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if is_mended.load(Ordering::Relaxed) == 0 { never_13(tx, event).await } else { store(tx, event).await }
+    }
+    let state: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+    async fn by_reference(
+        state: &&'static AtomicU32,
+        tx: &Transaction<'_>,
+        event: Received<OrderCreated>,
+    ) -> HandlerResult {
+        mended(state, tx, event).await
+    }
+    let running = Running::start(bench.consumer().on(with(state, by_reference)).build().unwrap());
+    bench.produce_step(0, 13, 0).await;
+    let dead = bench.held(HeldState::Dead, 1).await.remove(0);
+    for step in 1..20 {
+        bench.produce_step(0, 13, step).await;
+    }
+    state.store(1, Ordering::Relaxed);
+    bench.group().retry(dead.id).await.unwrap();
+    for step in 20..60 {
+        bench.produce_step(0, 13, step).await;
+    }
+    assert_eq!(of(&bench.steps(60).await, 13), (0..60).collect::<Vec<_>>());
+    bench.held(HeldState::Parked, 0).await;
+    bench.held(HeldState::Dead, 0).await;
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_lets_its_key_go_on_where_the_policy_says_so() {
+    let bench = Bench::with_partitions(1).await;
+    produce_orders(&bench).await;
+    let consumer = bench.consumer().on_failure(OnFailure::DeadLetter).on(never_13).build().unwrap();
+    let running = Running::start(consumer);
+    let steps = bench.steps(7).await;
+    assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![1, 2, 3], vec![0, 1, 2, 3]));
+    bench.held(HeldState::Dead, 1).await;
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_fails_its_event_and_no_other() {
+    let bench = Bench::with_partitions(1).await;
+    async fn panics(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        assert!(event.event().order_id != 13, "on purpose");
+        store(tx, event).await
+    }
+    produce_orders(&bench).await;
+    let running = Running::start(bench.consumer().retry(RetryPolicy::never()).on(panics).build().unwrap());
+    assert_eq!(bench.effects(4).await, [7, 7, 7, 7]);
+    let dead = bench.held(HeldState::Dead, 1).await;
+    assert_eq!((&*dead[0].kind, &*dead[0].error), ("panicked", "the handler panicked: on purpose"));
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
+    let bench = Bench::with_partitions(1).await;
+    async fn sleepy(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         if event.event().order_id == 13 {
-            return Err("never".into());
+            tokio::time::sleep(crate::bench::LEASE).await;
         }
         store(tx, event).await
     }
     bench.produce_order(0, 13).await;
-    bench.produce_order(0, 14).await;
-    for order in 1..=3 {
-        bench.produce_order(1, order).await;
-    }
-    let running = Running::start(bench.consumer().on(picky).build().unwrap());
+    bench.produce_order(0, 7).await;
+    let running = Running::start(bench.consumer().retry(RetryPolicy::never()).on(sleepy).build().unwrap());
+    assert_eq!(bench.held(HeldState::Dead, 1).await[0].kind, "timed out");
+    assert_eq!(bench.effects(1).await, [7]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+fn no_uuid(bench: &Bench) -> outbox_core::Record {
+    let mut record = bench.pipeline.encode(&bench.pipeline.row(&event("13", "{}")).unwrap()).unwrap();
+    record.headers.push(("hostile\0name".to_owned(), Some(vec![0, 255].into())));
+    record.headers[0].1 = Some("no uuid".into());
+    record
+}
+
+#[tokio::test]
+async fn an_undecodable_record_stops_its_partition_and_no_other() {
+    let bench = Bench::with_partitions(2).await;
+    bench.produce_order(0, 1).await;
+    bench.produce_record(0, no_uuid(&bench)).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert!(bench.stopped(0).await.contains("offset 1"));
+    bench.produce_order(1, 2).await;
+    assert_eq!(bench.effects(2).await, [1, 2]);
+    bench.position(0, 1).await;
+    // Whoever has looked at it may go past it.
+    bench.group().move_position(&bench.topic, 0, 2, outbox_kafka_consumer::Horizon::Respect).await.unwrap();
+    let error = running.stop().await.unwrap_err();
+    assert_eq!(error.position(), Some((&*bench.topic, 0, 1)));
+    assert!(error.is_record() && std::error::Error::source(&error).unwrap().to_string().contains("it is not a UUID"));
+    bench.produce_order(0, 3).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
-    assert_eq!(bench.next_offset(0).await, Some(0), "order 14 waits behind 13");
     bench.remove_topic().await;
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_decoded_stop_the_consumer_at_their_offset() {
+async fn a_payload_that_is_not_the_handlers_stops_its_partition() {
     let bench = Bench::with_partitions(1).await;
     bench.produce_order(0, 1).await;
-    let mut record = bench.pipeline.encode(&bench.pipeline.row(&event("{\"order_id\":2}")).unwrap()).unwrap();
-    record.headers[0].1 = Some("no uuid".into());
-    bench.produce_record(0, record).await;
-    let error = Running::start(bench.consumer().on(store).build().unwrap()).outcome().await.unwrap_err();
+    bench.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    bench.stopped(0).await;
+    let error = running.stop().await.unwrap_err();
     assert_eq!(error.position(), Some((&*bench.topic, 0, 1)));
-    assert!(error.is_record() && error.source().unwrap().to_string().contains("it is not a UUID"), "{error:?}");
-    assert_eq!(bench.effects(1).await, [1]);
-    assert_eq!(bench.next_offset(0).await, Some(1));
-    bench.remove_topic().await;
-}
-
-#[tokio::test]
-async fn a_payload_that_is_not_the_handlers_stops_the_consumer_at_its_offset() {
-    let bench = Bench::with_partitions(1).await;
-    bench.produce(0, &event("{\"order_id\":\"text\"}")).await;
-    let error = Running::start(bench.consumer().on(store).build().unwrap()).outcome().await.unwrap_err();
-    assert_eq!(error.position(), Some((&*bench.topic, 0, 0)));
     assert!(!error.is_transient());
+    assert_eq!(bench.effects(1).await, [1]);
     bench.remove_topic().await;
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_ends_the_consumer_with_an_error() {
+async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     let bench = Bench::with_partitions(1).await;
-    async fn panics(_: &Transaction<'_>, _: Received<OrderCreated>) -> HandlerResult {
-        panic!("on purpose")
+    bench.produce_record(0, no_uuid(&bench)).await;
+    bench.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
+    bench.produce(0, &OutboxEvent::builder("order", "2", "Unknown").build().unwrap()).await;
+    let newer = OutboxEvent::builder("order", "3", "OrderCreated").json("{}").schema_version(4).build().unwrap();
+    bench.produce(0, &newer).await;
+    bench.produce_order(0, 7).await;
+    let consumer = bench.consumer().undecodable(Misfit::Reject).unknown(Misfit::Reject).on(store).build().unwrap();
+    let running = Running::start(consumer);
+    assert_eq!(bench.effects(1).await, [7]);
+    let mut dead = bench.held(HeldState::Dead, 4).await;
+    dead.sort_by_key(|held| held.offset);
+    let reasons = ["not of this pipeline", "not the JSON of", "no handler is registered", "newer than 3"];
+    for (held, reason) in dead.iter().zip(reasons) {
+        assert!(held.error.contains(reason) && held.kind == "undecodable", "{held:?}");
     }
-    bench.produce_order(0, 1).await;
-    let error = Running::start(bench.consumer().on(panics).build().unwrap()).outcome().await.unwrap_err();
-    assert!(error.to_string().contains("ended"), "{error}");
-    assert_eq!(bench.next_offset(0).await, Some(0));
+    running.stop().await.unwrap();
+    // The same again, with a policy that passes over them.
+    let other = bench.consumer().group("other").undecodable(Misfit::Ignore).unknown(Misfit::Ignore).on(store);
+    let running = Running::start(other.build().unwrap());
+    assert_eq!(bench.effects(2).await, [7, 7]);
+    running.stop().await.unwrap();
     bench.remove_topic().await;
 }
 
-fn event(json: &str) -> OutboxEvent {
-    OutboxEvent::builder("order", "1", "OrderCreated").json(json).build().unwrap()
+#[tokio::test]
+async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_others_go_on() {
+    let bench = Bench::with_partitions(1).await;
+    async fn fatal(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if event.event().order_id == 13 {
+            tx.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[]).await?;
+        }
+        store(tx, event).await
+    }
+    for order in [1, 13, 2] {
+        bench.produce_order(0, order).await;
+    }
+    let running = Running::start(bench.consumer().on(fatal).build().unwrap());
+    let dead = bench.held(HeldState::Dead, 1).await;
+    assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
+    assert_eq!(bench.effects(2).await, [1, 2]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+/// The leases have a connection of their own, and no lane waits for a second one while it holds one.
+#[tokio::test]
+async fn one_connection_is_enough_for_everything() {
+    let bench = Bench::with_partitions(2).await;
+    produce_orders(&bench).await;
+    let mut undecodable = no_uuid(&bench);
+    undecodable.key = Some("99".into());
+    bench.produce_record(1, undecodable).await;
+    bench.produce_order(1, 8).await;
+    let consumer = bench.consumer().store(bench.pool_of(1)).undecodable(Misfit::Reject).on(never_13);
+    let running = Running::start(consumer.build().unwrap());
+    assert_eq!(bench.effects(5).await, [7, 7, 7, 7, 8]);
+    let dead = bench.held(HeldState::Dead, 2).await;
+    let rejected = dead.iter().find(|held| held.kind == "rejected").unwrap();
+    bench.group().discard(rejected.id).await.unwrap();
+    assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+fn event(key: &str, json: &str) -> OutboxEvent {
+    let event = OutboxEvent::builder("order", key, OrderCreated::EVENT_TYPE);
+    event.schema_version(3).json(json).build().unwrap()
 }

@@ -1,6 +1,6 @@
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{Handler, HandlerResult, Received, with};
+use outbox_kafka_consumer::{Handler, HandlerError, HandlerResult, Received, with};
 
 use crate::bench::{Bench, OrderCreated, Running};
 
@@ -27,7 +27,7 @@ event!(Shipped);
 event!(Closed);
 
 async fn store(tx: &Transaction<'_>, order_id: i64, note: &str) -> HandlerResult {
-    tx.execute("INSERT INTO effect (order_id, note) VALUES ($1, $2)", &[&order_id, &note]).await?;
+    tx.execute("INSERT INTO effect (order_id, step, note) VALUES ($1, 0, $2)", &[&order_id, &note]).await?;
     Ok(())
 }
 
@@ -92,8 +92,9 @@ async fn every_form_of_handler_gets_its_events() {
     bench.produce(0, &even).await;
     assert_eq!(bench.effects(6).await, [1, 2, 3, 4, 4, 5]);
     let rows = bench.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
-    let notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
-    assert_eq!(notes, ["plain", "stateful", "object", "boxed", "{\"e\":1e400}", "raw with state"]);
+    let mut notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    notes.sort_unstable();
+    assert_eq!(notes, ["boxed", "object", "plain", "raw with state", "stateful", "{\"e\":1e400}"]);
     running.stop().await.unwrap();
     bench.remove_topic().await;
 }
@@ -119,7 +120,7 @@ async fn a_handler_sees_all_that_the_record_told() {
     let running = Running::start(bench.consumer().on(with(seen, look)).build().unwrap());
     let offset = bench.produce(0, &event).await;
     let received = received.recv().await.unwrap();
-    assert_eq!(received.event(), &OrderCreated { order_id: 7 });
+    assert_eq!(received.event(), &OrderCreated { order_id: 7, step: 0 });
     assert_eq!((received.topic(), received.partition(), received.offset()), (&*bench.topic, 0, offset));
     let envelope = received.envelope();
     assert_eq!(envelope.id, event.id().as_uuid());
@@ -135,6 +136,59 @@ async fn a_handler_sees_all_that_the_record_told() {
     assert_eq!(envelope.causation_id.as_deref(), Some("cause"));
     let lost = event.created_at() - envelope.created_at.unwrap();
     assert!(lost.is_zero() || lost.whole_milliseconds() == 0, "{lost}");
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn what_is_done_outside_of_the_database_happens_before_it_is_recorded_and_in_order() {
+    let bench = Bench::with_partitions(1).await;
+    let (seen, mut called) = tokio::sync::mpsc::unbounded_channel();
+    type Seen = tokio::sync::mpsc::UnboundedSender<i64>;
+    async fn call(seen: &Seen, event: Received<OrderCreated>) -> HandlerResult {
+        seen.send(event.event().step)?;
+        Ok(())
+    }
+    let consumer = bench.consumer().on_at_least_once(with(seen, call)).on(stateless_paid).build().unwrap();
+    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    bench.produce(0, &event).await;
+    bench.produce(0, &event).await;
+    bench.produce(0, &OutboxEvent::of(&Paid { order_id: 1 }).build().unwrap()).await;
+    bench.produce_step(0, 1, 1).await;
+    let running = Running::start(consumer);
+    bench.position(0, 4).await;
+    running.stop().await.unwrap();
+    assert_eq!((called.recv().await, called.recv().await, called.recv().await), (Some(0), Some(1), None));
+    assert_eq!(bench.effects(1).await, [1]);
+    bench.remove_topic().await;
+}
+
+async fn stateless_paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerResult {
+    store(tx, event.event().order_id, "paid").await
+}
+
+#[tokio::test]
+async fn older_payloads_are_brought_up_to_date_and_the_rest_goes_to_the_handler_for_all_others() {
+    let bench = Bench::with_partitions(1).await;
+    fn today(version: u32, payload: &outbox_core::DecodedPayload) -> Result<OrderCreated, HandlerError> {
+        #[derive(serde::Deserialize)]
+        struct Old {
+            number: i64,
+        }
+        Ok(OrderCreated { order_id: payload.json::<Old>()?.number, step: i64::from(version) })
+    }
+    async fn created(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        crate::positions::store(tx, event).await
+    }
+    async fn rest(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
+        store(tx, 0, event.envelope().event_type.as_deref().unwrap_or_default()).await
+    }
+    let old = OutboxEvent::builder("order", "1", "OrderCreated").json("{\"number\":5}").schema_version(2);
+    bench.produce(0, &old.build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::builder("order", "1", "Else").build().unwrap()).await;
+    let consumer = bench.consumer().on(created).upcast(today).otherwise(rest).build().unwrap();
+    let running = Running::start(consumer);
+    assert_eq!(bench.steps(2).await, [(5, 2), (0, 0)]);
     running.stop().await.unwrap();
     bench.remove_topic().await;
 }

@@ -3,6 +3,13 @@
 
 mod bench;
 mod builder;
+#[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+mod chaos;
 mod failures;
 mod handlers;
+mod observed;
 mod positions;
+mod process;
+mod standstill;
+mod take_over;
+mod unreadable;

@@ -1,11 +1,14 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use outbox_core::{OutboxEvent, Record};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerResult, Received};
+use outbox_kafka_consumer::{HandlerResult, Horizon, PositionLost, Received, Start, Statements, with};
 
 use crate::bench::{Bench, OrderCreated, Running};
 
 pub(crate) async fn store(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-    tx.execute("INSERT INTO effect (order_id) VALUES ($1)", &[&event.event().order_id]).await?;
+    let OrderCreated { order_id, step } = event.event();
+    tx.execute("INSERT INTO effect (order_id, step) VALUES ($1, $2)", &[order_id, step]).await?;
     Ok(())
 }
 
@@ -77,9 +80,82 @@ async fn a_position_that_is_not_in_the_topic_stops_the_consumer() {
     bench.produce_order(0, 1).await;
     let sql = "INSERT INTO outbox.consumer_position (consumer_group, topic, partition, next_offset) VALUES ('test', $1, 0, 7)";
     bench.client().await.execute(sql, &[&bench.topic]).await.unwrap();
-    let error = Running::start(bench.consumer().on(store).build().unwrap()).outcome().await.unwrap_err();
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert!(bench.stopped(0).await.contains("holds 0 to before 1"));
+    let error = running.stop().await.unwrap_err();
     assert!(error.is_record(), "{error}");
     assert_eq!(error.position(), Some((&*bench.topic, 0, 7)));
-    assert!(error.to_string().contains("holds 0 to before 1"), "{error}");
+    let consumer = bench.consumer().position_lost(PositionLost::Earliest).on(store).build().unwrap();
+    let running = Running::start(consumer);
+    assert_eq!(bench.effects(1).await, [1]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_new_group_may_begin_at_the_latest_record() {
+    let bench = Bench::with_partitions(1).await;
+    bench.produce_order(0, 1).await;
+    let running = Running::start(bench.consumer().start(Start::Latest).on(store).build().unwrap());
+    bench.position(0, 1).await;
+    bench.produce_order(0, 2).await;
+    assert_eq!(bench.effects(1).await, [2]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn an_event_whose_record_comes_twice_takes_effect_once() {
+    let bench = Bench::with_partitions(2).await;
+    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    for partition in [0, 0, 1] {
+        bench.produce(partition, &event).await;
+    }
+    bench.produce_order(0, 2).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    bench.position(0, 3).await;
+    bench.position(1, 1).await;
+    assert_eq!(bench.effects(2).await, [1, 2]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_position_is_moved_back_without_a_second_effect_and_not_behind_the_inbox_horizon() {
+    let bench = Bench::with_partitions(1).await;
+    for order in 0..4 {
+        bench.produce_order(0, order).await;
+    }
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    bench.position(0, 4).await;
+    bench.group().move_position(&bench.topic, 0, 0, Horizon::Respect).await.unwrap();
+    bench.position(0, 4).await;
+    assert_eq!(bench.effects(4).await, [0, 1, 2, 3]);
+    running.stop().await.unwrap();
+    let horizon = "UPDATE outbox.consumer_position SET horizon = 3";
+    bench.client().await.execute(horizon, &[]).await.unwrap();
+    let error = bench.group().move_position(&bench.topic, 0, 2, Horizon::Respect).await.unwrap_err();
+    assert!(error.is_refused() && error.to_string().contains("before 3"), "{error}");
+    bench.group().move_position(&bench.topic, 0, 2, Horizon::Force).await.unwrap();
+    assert_eq!(bench.next_offset(0).await, Some(2));
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn statements_that_are_parsed_each_time_do_the_same() {
+    let bench = Bench::with_partitions(1).await;
+    async fn picky(attempts: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if event.event().step == 1 && attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err("not at first".into());
+        }
+        store(tx, event).await
+    }
+    let consumer = bench.consumer().statements(Statements::Unnamed).on(with(AtomicU32::new(0), picky));
+    let running = Running::start(consumer.build().unwrap());
+    for step in 0..3 {
+        bench.produce_step(0, 1, step).await;
+    }
+    assert_eq!(bench.steps(3).await, [(1, 0), (1, 1), (1, 2)]);
+    running.stop().await.unwrap();
     bench.remove_topic().await;
 }

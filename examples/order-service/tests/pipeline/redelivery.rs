@@ -14,7 +14,7 @@ async fn an_event_that_comes_twice_is_received_once() {
         let partition = record.partition.unwrap();
         topic::produce(&brokers, record).await;
 
-        // The position moves beyond the second record in the transaction that handles it.
+        // The position moves beyond the second record when it was found to be known.
         let client = connected.database.client().await;
         eventually("the second record is handled", async || {
             let sql = "SELECT next_offset FROM outbox.consumer_position WHERE partition = $1";
@@ -27,7 +27,7 @@ async fn an_event_that_comes_twice_is_received_once() {
 }
 
 #[tokio::test]
-async fn a_record_that_nobody_can_decode_ends_the_service_with_its_place() {
+async fn a_record_that_nobody_can_decode_stops_its_partition_and_the_service_tells_its_place() {
     with_database(async |database| {
         database.set_up().await;
         let brokers = database.stack.kafka_bootstrap();
@@ -36,11 +36,11 @@ async fn a_record_that_nobody_can_decode_ends_the_service_with_its_place() {
         let topic = record.topic.clone();
         let mut service = Service::start(database, "all").await;
         topic::produce(&brokers, record).await;
-        let status = service.ended().await;
-        assert_eq!(status.code(), Some(1));
-        let entry = service.entry("stopped").unwrap();
+        let entry = eventually("the partition stops", async || service.entry("the partition stands still")).await;
         let error = entry["error"].as_str().unwrap();
         assert!(error.contains(&format!("topic {topic}, partition 0, offset 0")), "{error}");
+        service.terminate();
+        assert_eq!(service.ended().await.code(), Some(1));
     })
     .await;
 }

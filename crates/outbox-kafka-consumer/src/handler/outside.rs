@@ -1,0 +1,77 @@
+use outbox_core::DomainEvent;
+use serde::de::DeserializeOwned;
+
+use super::HandlerResult;
+use super::state::With;
+use crate::Received;
+
+/// What is done with an event outside of PostgreSQL: a mail, a call of another service.
+///
+/// Every `async fn(Received<E>) -> HandlerResult` is one, and so is [`with`](super::with)`(state, f)` for an
+/// `async fn(&State, Received<E>) -> HandlerResult`.
+///
+/// # Delivery
+/// At least once: it is called before the fact that it was called is stored, so that a crash or a lost connection
+/// between the two repeats it. The event's id is what the other side can recognise a repetition by. All else that a
+/// [`Handler`](super::Handler) is promised holds here too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler of events outside of a transaction",
+    note = "it is an `async fn(Received<E>) -> HandlerResult` whose future is `Send`",
+    note = "with state before it, register `with(state, handler)`"
+)]
+pub trait OutsideHandler<Marker = ()>: Send + Sync + 'static {
+    /// The event that it handles.
+    type Event: DomainEvent + DeserializeOwned + Send + 'static;
+
+    /// Handles one event.
+    fn handle(&self, event: Received<Self::Event>) -> impl Future<Output = HandlerResult> + Send;
+}
+
+impl<E, F, Fut> OutsideHandler<fn(E)> for F
+where
+    E: DomainEvent + DeserializeOwned + Send + 'static,
+    F: Fn(Received<E>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = HandlerResult> + Send,
+{
+    type Event = E;
+
+    fn handle(&self, event: Received<E>) -> impl Future<Output = HandlerResult> + Send {
+        self(event)
+    }
+}
+
+/// A function of state and event whose future borrows the state.
+pub trait OutsideFn<'a, S, E>: Send + Sync + 'static {
+    /// What the function returns.
+    type Future: Future<Output = HandlerResult> + Send + 'a;
+
+    /// Calls it.
+    fn call(&self, state: &'a S, event: Received<E>) -> Self::Future;
+}
+
+impl<'a, S, E, F, Fut> OutsideFn<'a, S, E> for F
+where
+    S: 'a,
+    E: 'a,
+    F: Fn(&'a S, Received<E>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = HandlerResult> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a S, event: Received<E>) -> Fut {
+        self(state, event)
+    }
+}
+
+impl<S, E, F> OutsideHandler<fn(S, E)> for With<S, F>
+where
+    S: Send + Sync + 'static,
+    E: DomainEvent + DeserializeOwned + Send + 'static,
+    F: for<'a> OutsideFn<'a, S, E>,
+{
+    type Event = E;
+
+    fn handle(&self, event: Received<E>) -> impl Future<Output = HandlerResult> + Send {
+        self.function.call(&self.state, event)
+    }
+}

@@ -1,0 +1,48 @@
+/// What becomes of an event whose attempts are used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// It becomes a dead letter, and the later events of its key wait behind it, in order, until it is retried or
+    /// discarded. Other keys go on.
+    #[default]
+    Block,
+    /// It becomes a dead letter, and the later events of its key go on without it: they may rest on an effect that is
+    /// not there, and a retry of it comes out of order.
+    DeadLetter,
+}
+
+/// What is done with a record that no handler can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// It is passed over.
+    Ignore,
+    /// It becomes a dead letter, as an event that failed.
+    Reject,
+    /// Its partition stands still, with an error that says which record it is. Others go on.
+    Stop,
+}
+
+/// Where a group begins in a partition that it has never read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// At the first record that is there.
+    #[default]
+    Earliest,
+    /// Behind the last record.
+    Latest,
+}
+
+/// What is done where the topic does not hold the group's position any more: retention has removed what is there, or
+/// the topic was deleted and made anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PositionLost {
+    /// The partition stands still, with an error: going on would skip events without a word.
+    #[default]
+    Stop,
+    /// The group begins again at the first record that is there, with a warning. What it has handled before stays
+    /// handled.
+    Earliest,
+}

@@ -1,0 +1,23 @@
+//! What the runtime decides, as functions of values: no clock, no randomness, no I/O. The model checker of the tests
+//! walks these very functions.
+
+mod careful;
+mod failure;
+mod horizon;
+mod lanes;
+mod lease;
+#[cfg(test)]
+#[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
+mod model;
+mod prefix;
+mod retry;
+
+pub(crate) use self::careful::Alone;
+pub use self::failure::FailureKind;
+pub(crate) use self::failure::{SqlFault, sql_fault};
+pub(crate) use self::horizon::{MoveRefused, check_move, purge_below};
+pub(crate) use self::lanes::lane_of;
+pub(crate) use self::lease::{LeaseClock, Member, Seat, assign};
+pub(crate) use self::prefix::{Move, Prefix};
+pub(crate) use self::retry::Decision;
+pub use self::retry::RetryPolicy;

@@ -1,0 +1,168 @@
+use super::store::{Store, key_of};
+use super::{LANES, LOG, Planted, World};
+use crate::protocol::{Move, Prefix, lane_of};
+
+/// What an owner has in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Session {
+    epoch: u8,
+    prefix: Prefix,
+    pub(super) lanes: [Lane; LANES],
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Lane {
+    /// Offsets that wait.
+    queue: Vec<i64>,
+    pub(super) tx: Option<Tx>,
+    /// Only with the planted bug: events whose effects are committed, and not yet in the inbox.
+    unremembered: Vec<u8>,
+}
+
+/// A transaction that is open.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Tx {
+    epoch: u8,
+    pub(super) work: Work,
+    pub(super) taken: Vec<u8>,
+    pub(super) effects: Vec<u8>,
+    pub(super) parked: Vec<u8>,
+    pub(super) stage: Stage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Work {
+    Batch(Vec<i64>),
+    Held(u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    Begun,
+    /// The epoch's row is locked until the end.
+    Fenced(Option<Move>),
+}
+
+fn lane(offset: i64) -> usize {
+    LOG.get(offset as usize).map_or(0, |(_, key)| lane_of(Some(&[*key]), offset, LANES))
+}
+
+impl Session {
+    /// Reads the position, and deals everything behind it.
+    pub(super) fn open(store: &Store) -> Self {
+        let mut session =
+            Self { epoch: store.epoch, prefix: Prefix::new(store.next), lanes: [Lane::default(), Lane::default()] };
+        for offset in store.next..LOG.len() as i64 {
+            session.prefix.deal(offset);
+            session.lanes[lane(offset)].queue.push(offset);
+        }
+        session
+    }
+}
+
+impl Tx {
+    /// The handler of its first event fails. In a batch of several, they are done one by one then.
+    pub(super) fn fail(&mut self) -> bool {
+        let Work::Batch(offsets) = &mut self.work else { return false };
+        let Some(event) = self.effects.first().copied() else { return false };
+        offsets.truncate(offsets.iter().position(|o| LOG[*o as usize].0 == event).unwrap_or(0) + 1);
+        (self.taken, self.effects, self.parked) = (vec![event], Vec::new(), vec![event]);
+        // What was before it in the batch had no effect, and is passed over again.
+        true
+    }
+}
+
+impl World {
+    pub(super) fn begin(&mut self, c: usize, l: usize) -> bool {
+        // An event that another open transaction has taken is waited for.
+        let busy: Vec<u8> = self.txs().flat_map(|tx| tx.taken.clone()).collect();
+        let (store, Some(session)) = (&self.store, &mut self.sessions[c]) else { return false };
+        let (epoch, lane) = (session.epoch, &mut session.lanes[l]);
+        if lane.tx.is_some() || lane.queue.is_empty() || !lane.unremembered.is_empty() {
+            return false;
+        }
+        let offsets: Vec<i64> = lane.queue.iter().copied().take(2).collect();
+        let mut tx = Tx {
+            epoch,
+            work: Work::Batch(offsets.clone()),
+            taken: Vec::new(),
+            effects: Vec::new(),
+            parked: Vec::new(),
+            stage: Stage::Begun,
+        };
+        for offset in offsets {
+            let (event, key) = LOG[offset as usize];
+            if busy.contains(&event) {
+                return false;
+            }
+            if store.inbox.contains(&event) || tx.taken.contains(&event) {
+                continue;
+            }
+            tx.taken.push(event);
+            if store.is_blocked(key) { tx.parked.push(event) } else { tx.effects.push(event) }
+        }
+        lane.tx = Some(tx);
+        true
+    }
+
+    pub(super) fn retry(&mut self, c: usize, l: usize) -> bool {
+        let (store, Some(session)) = (&self.store, &mut self.sessions[c]) else { return false };
+        let (epoch, lane) = (session.epoch, &mut session.lanes[l]);
+        let head = store.held.iter().copied().find(|event| lane_of(Some(&[key_of(*event)]), 0, LANES) == l);
+        let (None, Some(event)) = (&lane.tx, head) else { return false };
+        let work = Work::Held(event);
+        lane.tx =
+            Some(Tx { epoch, work, taken: Vec::new(), effects: vec![event], parked: Vec::new(), stage: Stage::Begun });
+        true
+    }
+
+    pub(super) fn fence(&mut self, c: usize, l: usize, planted: Planted) -> bool {
+        let is_locked = self.is_locked();
+        let others_move = self.txs().any(|tx| matches!(tx.stage, Stage::Fenced(Some(_))));
+        let (epoch, next) = (self.store.epoch, self.store.next);
+        let Some(session) = &mut self.sessions[c] else { return false };
+        let Some(tx) = session.lanes[l].tx.as_mut().filter(|tx| tx.stage == Stage::Begun) else { return false };
+        let offsets = match &tx.work {
+            Work::Batch(offsets) => offsets.clone(),
+            Work::Held(_) => Vec::new(),
+        };
+        let moved = session.prefix.propose(&offsets);
+        if others_move || (moved.is_some() && is_locked) {
+            // The lock is waited for.
+            return false;
+        }
+        let is_ours = tx.epoch == epoch || planted == Planted::NoEpochCheck;
+        if is_ours && moved.is_none_or(|moved| moved.from == next) {
+            tx.stage = Stage::Fenced(moved);
+        } else {
+            // Fenced off: all transactions are rolled back, and the partition is opened anew, if it still may be.
+            self.sessions[c] = None;
+        }
+        true
+    }
+
+    pub(super) fn commit(&mut self, c: usize, l: usize, planted: Planted) -> bool {
+        let Some(session) = &mut self.sessions[c] else { return false };
+        let lane = &mut session.lanes[l];
+        let Some(mut tx) = lane.tx.take() else { return false };
+        let Stage::Fenced(moved) = tx.stage else { return false };
+        if planted == Planted::InboxAfterEffect {
+            lane.unremembered.append(&mut tx.taken);
+        }
+        self.store.apply(&tx);
+        if let Work::Batch(offsets) = &tx.work {
+            lane.queue.retain(|offset| !offsets.contains(offset));
+            session.prefix.committed(offsets, moved);
+        } else {
+            session.prefix.committed(&[], moved);
+        }
+        true
+    }
+
+    pub(super) fn remember(&mut self, c: usize, l: usize) -> bool {
+        let Some(session) = &mut self.sessions[c] else { return false };
+        let events = std::mem::take(&mut session.lanes[l].unremembered);
+        self.store.inbox.extend(&events);
+        !events.is_empty()
+    }
+}

@@ -1,0 +1,225 @@
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::Transaction;
+use deadpool_postgres::tokio_postgres::error::SqlState;
+use futures_util::FutureExt as _;
+use outbox_core::{Decoded, DecodedEvent};
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+use super::failed::{Failed, Fault};
+use super::item::{Item, Todo};
+use super::lane::{Lane, behind};
+use super::measure;
+use crate::Error;
+use crate::handler::Registered;
+use crate::protocol::{FailureKind, Move, SqlFault, sql_fault};
+use crate::received::Place;
+use crate::store::{Entry, NewlyHeld};
+
+impl Lane {
+    /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
+    /// others of a blocked key are parked; the fence; COMMIT.
+    pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Fault> {
+        let store = &self.shared.store;
+        let begun = Instant::now();
+        let mut client = store.connection().await.map_err(Fault::Store)?;
+        let tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
+        let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
+        let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
+        let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
+        let mut parked = Vec::new();
+        let (mut handled, mut duplicates) = (0, 0);
+        for item in items.iter_mut() {
+            if !item.id.is_some_and(|id| taken.new.remove(&id)) {
+                duplicates += 1;
+                continue;
+            }
+            if item.record.key.as_deref().is_some_and(|key| taken.blocked.contains(key)) {
+                parked.push(&*item);
+                continue;
+            }
+            if let Err(fault) = self.handle(&tx, item).await {
+                // The answer does not matter: what is not committed is not there.
+                let _ = tx.rollback().await;
+                return Err(fault);
+            }
+            handled += 1;
+        }
+        self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
+        let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
+        self.finish(tx, &offsets).await?;
+        measure::batch(&self.dealt.topic, handled, duplicates, begun.elapsed());
+        Ok(())
+    }
+
+    async fn park_behind(
+        &self,
+        tx: &Transaction<'_>,
+        parked: &[&Item],
+    ) -> Result<(), deadpool_postgres::tokio_postgres::Error> {
+        let ids: Vec<_> = parked.iter().filter_map(|item| item.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let store = &self.shared.store;
+        store.set_state(tx, &ids, "parked").await?;
+        for Item { record, offset, id, .. } in parked {
+            let partition = self.dealt.partition;
+            let held = NewlyHeld { record, partition, offset: *offset, id: *id, fate: behind() };
+            store.hold(tx, &held).await?;
+            measure::held(&self.dealt.topic, "parked");
+        }
+        Ok(())
+    }
+
+    /// Calls the handler within the transaction.
+    pub(super) async fn handle(&self, tx: &Transaction<'_>, item: &mut Item) -> Result<(), Fault> {
+        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
+        let Registered::Inside(handler) = &**handler else { return Ok(()) };
+        let event = match event.take() {
+            Some(event) => event,
+            None => self.decode_again(item.record.clone())?,
+        };
+        let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
+        let begun = Instant::now();
+        let called = handler.handle(tx, *event, place, &self.shared.upcasts);
+        let outcome = self.guarded(called, span).await;
+        measure::handler(&self.dealt.topic, begun.elapsed());
+        // PostgreSQL ends a transaction that stands still; then it is this event's fault, and not the server's.
+        let bound = self.shared.store.lease / 2;
+        if begun.elapsed() + Duration::from_millis(500) >= bound
+            && (tx.client().is_closed() || matches!(outcome, Err(Fault::Store(_))))
+        {
+            let error = format!("the handler let its transaction stand still for nearly {bound:?}, half of the lease");
+            return Err(Fault::Event(Failed::new(FailureKind::TimedOut, error)));
+        }
+        outcome
+    }
+
+    /// Calls a handler outside of any transaction, unless it was called before or has to wait.
+    pub(super) async fn call_outside(&self, item: &mut Item) -> Result<(), Fault> {
+        let store = &self.shared.store;
+        let is_known = match item.id {
+            Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
+            None => false,
+        };
+        let key = item.record.key.as_deref();
+        if is_known || store.is_blocked(&self.dealt.topic, key).await.map_err(Fault::Store)? {
+            return Ok(());
+        }
+        self.handle_outside(item).await
+    }
+
+    pub(super) async fn handle_outside(&self, item: &mut Item) -> Result<(), Fault> {
+        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
+        let Registered::Outside(handler) = &**handler else { return Ok(()) };
+        let event = match event.take() {
+            Some(event) => event,
+            None => self.decode_again(item.record.clone())?,
+        };
+        let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
+        let begun = Instant::now();
+        let outcome = self.guarded(handler.handle(*event, place, &self.shared.upcasts), span).await;
+        measure::handler(&self.dealt.topic, begun.elapsed());
+        outcome
+    }
+
+    /// Waits for a handler, but not for ever, and takes a panic for a failure.
+    async fn guarded(
+        &self,
+        called: impl Future<Output = Result<(), crate::handler::Failure>>,
+        span: tracing::Span,
+    ) -> Result<(), Fault> {
+        let patience = self.shared.options.handler_timeout;
+        match timeout(patience, AssertUnwindSafe(called).catch_unwind().instrument(span)).await {
+            Err(_) => {
+                let error = format!("the handler did not finish within {patience:?}");
+                Err(Fault::Event(Failed::new(FailureKind::TimedOut, error)))
+            }
+            Ok(Err(panic)) => Err(Fault::Event(Failed::panicked(&*panic))),
+            Ok(Ok(Err(failure))) => match Fault::of_handler(failure, self.shared.options.undecodable) {
+                Some(fault) => Err(fault),
+                None => Ok(()),
+            },
+            Ok(Ok(Ok(()))) => Ok(()),
+        }
+    }
+
+    /// The fence and the commit.
+    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
+        let moved = self.prefix().propose(offsets);
+        let finished = self.fence_and_commit(tx, moved).await;
+        match &finished {
+            Ok(()) => self.prefix().committed(offsets, moved),
+            Err(_) => self.prefix().abandoned(moved),
+        }
+        finished
+    }
+
+    async fn fence_and_commit(&self, tx: Transaction<'_>, moved: Option<Move>) -> Result<(), Fault> {
+        match self.shared.store.hold_fence(&tx, self.dealt.fence, moved).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Fault::Store(Error::fenced())),
+            // tokio-postgres would answer Ok to the COMMIT of such a transaction.
+            Err(e) if e.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+                let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
+                return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
+            }
+            Err(e) => return Err(Fault::of_store("check the fence", e)),
+        }
+        match tx.commit().await {
+            Ok(()) => Ok(()),
+            // A server that says why has not committed: a deferred constraint, say.
+            Err(e) if e.code().is_some() && sql_fault(&e) == SqlFault::Other => {
+                Err(Fault::Event(Failed::new(FailureKind::Failed, crate::error::Chain(&e).to_string())))
+            }
+            // Whether it has is not known: position and inbox are read again before anything else is done.
+            Err(e) => Err(Fault::of_store("tell whether it has committed", e)),
+        }
+    }
+
+    fn decode_again(&self, record: outbox_core::Record) -> Result<Box<DecodedEvent>, Fault> {
+        match self.shared.pipeline.decode(record) {
+            Ok(Decoded::Event(event)) => Ok(event),
+            Ok(_) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, "the record is no event"))),
+            Err(e) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, crate::error::Chain(&e).to_string()))),
+        }
+    }
+
+    fn place(&self, offset: i64) -> Place {
+        Place { topic: std::sync::Arc::clone(&self.dealt.topic), partition: self.dealt.partition, offset }
+    }
+
+    /// A span for the event, with what its trace is continued from.
+    fn span(&self, event: &DecodedEvent, offset: i64) -> tracing::Span {
+        let span = tracing::info_span!(
+            target: "outbox.consumer", "handle event",
+            "otel.kind" = "consumer",
+            "messaging.system" = "kafka",
+            "messaging.destination.name" = &*self.dealt.topic,
+            "messaging.destination.partition.id" = self.dealt.partition,
+            "messaging.kafka.offset" = offset,
+            "messaging.consumer.group.name" = self.shared.store.group,
+            event.id = %event.id,
+            event.r#type = event.event_type.as_deref(),
+            traceparent = event.traceparent.as_ref().map(|traceparent| traceparent.as_str()),
+        );
+        if let Some(hook) = &self.shared.options.span {
+            hook(&span, event);
+        }
+        span
+    }
+}
+
+impl Fault {
+    /// For what has no event to blame.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Store(e) | Self::Conflict(e) => e,
+            Self::Event(failed) => Error::store("keep an event that failed", failed.error),
+            Self::Stop(e) => Error::store("keep an event that failed", e),
+        }
+    }
+}

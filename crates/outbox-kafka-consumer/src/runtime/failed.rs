@@ -1,0 +1,109 @@
+use std::any::Any;
+use std::time::Duration;
+
+use super::Shared;
+use crate::Error;
+use crate::HandlerError;
+use crate::error::Chain;
+use crate::handler::{Failure, Wish};
+use crate::policy::{Misfit, OnFailure};
+use crate::protocol::{Decision, FailureKind, RetryPolicy, SqlFault, sql_fault};
+use crate::store::Fate;
+
+/// Why an event was not handled, and what may come next.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) kind: FailureKind,
+    pub(super) error: String,
+    wish: Wish,
+}
+
+/// Why a transaction came to nothing.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// One of its events failed.
+    Event(Failed),
+    /// It lost against another transaction.
+    Conflict(Error),
+    /// The store is away, the lease is lost, or the outcome of the commit is not known.
+    Store(Error),
+    /// The payload of one of its events cannot be read, and the policy stops there.
+    Stop(outbox_core::Error),
+}
+
+impl Failed {
+    pub(super) fn new(kind: FailureKind, error: impl Into<String>) -> Self {
+        Self { kind, error: error.into(), wish: Wish::Unsaid }
+    }
+
+    /// What ended the process each time gets no other attempt.
+    pub(super) fn poison(error: &str) -> Self {
+        Self { kind: FailureKind::Crashed, error: error.to_owned(), wish: Wish::Reject }
+    }
+
+    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::new(FailureKind::Panicked, format!("the handler panicked: {}", text.unwrap_or("(no text)")))
+    }
+}
+
+impl Fault {
+    /// PostgreSQL's error outside of a handler.
+    pub(super) fn of_store(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
+        match sql_fault(&error) {
+            SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
+            _ => Self::Store(Error::store(doing, error)),
+        }
+    }
+
+    /// What a handler returned; `None` where the policy passes over it.
+    pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
+        match (failure, undecodable) {
+            (Failure::Payload(_), Misfit::Ignore) => None,
+            (Failure::Payload(e), Misfit::Stop) => Some(Self::Stop(e)),
+            (Failure::Payload(e), Misfit::Reject) => {
+                Some(Self::Event(Failed::new(FailureKind::Undecodable, Chain(&e).to_string())))
+            }
+            (Failure::Handler(error), _) => Some(Self::of_error(&error)),
+        }
+    }
+
+    fn of_error(error: &HandlerError) -> Self {
+        let text = Chain(error.as_source()).to_string();
+        let failed = |kind| Self::Event(Failed { kind, error: text.clone(), wish: error.wish() });
+        match (error.wish(), sql_fault(error.as_source())) {
+            (_, SqlFault::Away) => {
+                Self::Store(Error::store(format!("answer a handler: {text}"), "the connection ended"))
+            }
+            (_, SqlFault::Conflict) => {
+                Self::Conflict(Error::store(format!("take a handler's statement: {text}"), "a conflict"))
+            }
+            (Wish::Reject, _) => failed(FailureKind::Rejected),
+            (Wish::Unsaid, SqlFault::Data) => failed(FailureKind::Data),
+            _ => failed(FailureKind::Failed),
+        }
+    }
+}
+
+impl Shared {
+    /// What becomes of an event after its so many attempts.
+    pub(super) fn fate<'a>(&self, failed: &'a Failed, attempts: i32, random: f64) -> Fate<'a> {
+        let decision = self.options.retry.decide(u32::try_from(attempts).unwrap_or(1).max(1), failed.kind);
+        let next_attempt = match (decision, failed.wish) {
+            (Decision::GiveUp, _) | (_, Wish::Reject) => None,
+            (Decision::Retry(_), Wish::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
+            (Decision::Retry(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
+        };
+        Fate {
+            state: if next_attempt.is_some() { "parked" } else { "dead" },
+            blocks: next_attempt.is_some() || self.options.on_failure == OnFailure::Block,
+            attempts,
+            kind: failed.kind.name(),
+            error: &failed.error,
+            next_attempt,
+        }
+    }
+}
+
+/// The longest delay that is stored: PostgreSQL's intervals end somewhere.
+const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);

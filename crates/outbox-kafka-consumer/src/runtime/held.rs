@@ -1,0 +1,213 @@
+use deadpool_postgres::Transaction;
+
+use super::failed::{Failed, Fault};
+use super::item::{Item, Todo};
+use super::lane::{Lane, random};
+use super::measure;
+use crate::Error;
+use crate::protocol::FailureKind;
+use crate::store::{Action, Errand, HeldEvent};
+
+/// How many held events of one key are handled before the lane goes on with others.
+const IN_A_ROW: usize = 100;
+
+/// An attempt at a held event.
+enum Attempt {
+    /// There is nothing to be done now.
+    None,
+    Begun(HeldEvent),
+}
+
+impl Lane {
+    /// What is due, and what was asked for. It is the lane of the event's key, so nothing else of that key is going on.
+    pub(super) async fn run_errand(&self, errand: &Errand) -> Result<(), Error> {
+        let mut next = Some(errand.held);
+        match errand.action {
+            Action::Due => {}
+            Action::Retry(request) => self.revive(errand.held, request).await?,
+            Action::Discard(request) => {
+                self.discard(errand.held, request).await?;
+                next = None;
+            }
+        }
+        for _ in 0..IN_A_ROW {
+            let Some(held) = next else { break };
+            next = self.retry(held).await?;
+        }
+        Ok(())
+    }
+
+    async fn revive(&self, held: i64, request: i64) -> Result<(), Error> {
+        let store = &self.shared.store;
+        let doing = |e| Error::store("carry out a retry", e);
+        let mut client = store.connection().await?;
+        let tx = self.begin(&mut client).await?;
+        if store.done(&tx, request).await.map_err(doing)? {
+            store.revive(&tx, held).await.map_err(doing)?;
+        }
+        self.finish(tx, &[]).await.map_err(Fault::into_error)
+    }
+
+    async fn discard(&self, held: i64, request: i64) -> Result<(), Error> {
+        let store = &self.shared.store;
+        let doing = |e| Error::store("carry out a discard", e);
+        let mut client = store.connection().await?;
+        let tx = self.begin(&mut client).await?;
+        if let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?
+            && store.done(&tx, request).await.map_err(doing)?
+        {
+            // Should it come again, it is known, and nothing is done.
+            if let Some(id) = event.id {
+                store.set_state(&tx, &[id], "dead").await.map_err(doing)?;
+            }
+            store.release(&tx, held).await.map_err(doing)?;
+            tracing::warn!(target: "outbox.consumer", held, offset = event.offset, "a held event was discarded on request");
+        } else {
+            store.done(&tx, request).await.map_err(doing)?;
+        }
+        self.finish(tx, &[]).await.map_err(Fault::into_error)
+    }
+
+    /// Another attempt at a held event. Returns the next one of its key, whose turn it is after a success.
+    async fn retry(&self, held: i64) -> Result<Option<i64>, Error> {
+        let Attempt::Begun(event) = self.begin_attempt(held).await? else { return Ok(None) };
+        let attempts = event.attempts.saturating_add(1);
+        let sorted = self.shared.sort(self.dealt.partition, event.offset, event.record);
+        let mut item = match sorted {
+            Ok(Some(item)) => item,
+            // Its policy says now that it is passed over.
+            Ok(None) => return self.pass_over(held, event.id).await,
+            Err(e) => {
+                let failed = Failed::new(FailureKind::Undecodable, crate::error::Chain(&e).to_string());
+                return self.hold_again(held, &failed, attempts).await;
+            }
+        };
+        if let Todo::Reject(why) = &item.todo {
+            let failed = Failed::new(FailureKind::Undecodable, why.clone());
+            return self.hold_again(held, &failed, attempts).await;
+        }
+        match self.attempt_held(held, &mut item, event.id.is_some()).await {
+            Ok(next) => {
+                measure::retried(&self.dealt.topic);
+                Ok(next)
+            }
+            Err(Fault::Store(e)) => Err(e),
+            Err(Fault::Event(failed)) => self.hold_again(held, &failed, attempts).await,
+            Err(fault) => {
+                let kind =
+                    if matches!(fault, Fault::Stop(..)) { FailureKind::Undecodable } else { FailureKind::Failed };
+                let failed = Failed::new(kind, crate::error::Chain(&fault.into_error()).to_string());
+                self.hold_again(held, &failed, attempts).await
+            }
+        }
+    }
+
+    /// The attempt is counted before it is made, so that one that ends the process is counted as well.
+    async fn begin_attempt(&self, held: i64) -> Result<Attempt, Error> {
+        let store = &self.shared.store;
+        let doing = |e| Error::store("begin an attempt at a held event", e);
+        let mut client = store.connection().await?;
+        let tx = self.begin(&mut client).await?;
+        let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?.filter(|event| event.is_due)
+        else {
+            return Ok(Attempt::None);
+        };
+        if event.was_started {
+            let failed = Failed::new(FailureKind::Crashed, "the process ended during the last attempt");
+            let fate = self.shared.fate(&failed, event.attempts, random());
+            if fate.next_attempt.is_none() {
+                store.hold_again(&tx, held, &fate).await.map_err(doing)?;
+                if let Some(id) = event.id {
+                    store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
+                }
+                self.finish(tx, &[]).await.map_err(Fault::into_error)?;
+                return Ok(Attempt::None);
+            }
+        }
+        store.start_attempt(&tx, held).await.map_err(doing)?;
+        self.finish(tx, &[]).await.map_err(Fault::into_error)?;
+        Ok(Attempt::Begun(event))
+    }
+
+    async fn attempt_held(&self, held: i64, item: &mut Item, is_known: bool) -> Result<Option<i64>, Fault> {
+        self.handle_outside(item).await?;
+        let store = &self.shared.store;
+        let mut client = store.connection().await.map_err(Fault::Store)?;
+        let tx = self.begin(&mut client).await.map_err(Fault::Store)?;
+        // What could not be decoded when it was held is taken in now; its event may have come as another record since.
+        let is_new = match item.id {
+            Some(id) if !is_known => {
+                let taken = store.take_in(&tx, self.dealt.fence, id, item.offset, "handled").await;
+                taken.map_err(|e| Fault::of_store("take an event into the inbox", e))?
+            }
+            _ => true,
+        };
+        if is_new && let Err(fault) = self.handle(&tx, item).await {
+            let _ = tx.rollback().await;
+            return Err(fault);
+        }
+        self.released(tx, held, item.id).await
+    }
+
+    /// The event is done: in the inbox, and no longer held.
+    async fn released(
+        &self,
+        tx: Transaction<'_>,
+        held: i64,
+        id: Option<outbox_core::uuid::Uuid>,
+    ) -> Result<Option<i64>, Fault> {
+        let store = &self.shared.store;
+        let ended = async {
+            if let Some(id) = id {
+                store.set_state(&tx, &[id], "handled").await?;
+            }
+            store.release(&tx, held).await
+        };
+        let next = match ended.await {
+            Ok(next) => next,
+            Err(e)
+                if e.code() == Some(&deadpool_postgres::tokio_postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION) =>
+            {
+                let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
+                return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
+            }
+            Err(e) => return Err(Fault::of_store("release a held event", e)),
+        };
+        self.finish(tx, &[]).await?;
+        Ok(next)
+    }
+
+    async fn pass_over(&self, held: i64, id: Option<outbox_core::uuid::Uuid>) -> Result<Option<i64>, Error> {
+        let mut client = self.shared.store.connection().await?;
+        let tx = self.begin(&mut client).await?;
+        self.released(tx, held, id).await.map_err(Fault::into_error)
+    }
+
+    async fn hold_again(&self, held: i64, failed: &Failed, attempts: i32) -> Result<Option<i64>, Error> {
+        let store = &self.shared.store;
+        let doing = |e| Error::store("keep an event that failed again", e);
+        let fate = self.shared.fate(failed, attempts, random());
+        let mut client = store.connection().await?;
+        let tx = self.begin(&mut client).await?;
+        let event = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?;
+        store.hold_again(&tx, held, &fate).await.map_err(doing)?;
+        if let Some(id) = event.and_then(|event| event.id) {
+            store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
+        }
+        self.finish(tx, &[]).await.map_err(Fault::into_error)?;
+        measure::held(&self.dealt.topic, fate.state);
+        tracing::warn!(
+            target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, held, attempts,
+            kind = fate.kind, error = fate.error, retry_in = ?fate.next_attempt, "a held event is {}", fate.state
+        );
+        Ok(None)
+    }
+
+    /// A transaction with its bounds set.
+    async fn begin<'a>(&self, client: &'a mut deadpool_postgres::Object) -> Result<Transaction<'a>, Error> {
+        let doing = |e| Error::store("begin a transaction", e);
+        let tx = client.transaction().await.map_err(doing)?;
+        self.shared.store.begin_bounded(&tx, self.dealt.fence).await.map_err(doing)?;
+        Ok(tx)
+    }
+}

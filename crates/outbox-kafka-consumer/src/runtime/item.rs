@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use outbox_core::uuid::Uuid;
+use outbox_core::{Decoded, DecodedEvent, Record};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Shared;
+use crate::Error;
+use crate::error::Chain;
+use crate::handler::Registered;
+use crate::policy::Misfit;
+use crate::registry::Found;
+use crate::store::{Entry, Errand};
+
+/// What a lane is given to do.
+pub(super) enum Work {
+    Event(Item),
+    Errand(Errand),
+}
+
+/// A record that asks for something to be done.
+pub(super) struct Item {
+    pub(super) offset: i64,
+    /// As it was received, to be kept where it cannot be handled.
+    pub(super) record: Record,
+    pub(super) id: Option<Uuid>,
+    pub(super) todo: Todo,
+    /// Its share of the memory that may be in flight.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) enum Todo {
+    /// The event is taken out when the handler gets it, and decoded again where that was in vain.
+    Handle { event: Option<Box<DecodedEvent>>, handler: Arc<Registered> },
+    /// Its policy says that it becomes a dead letter.
+    Reject(String),
+    /// The process ended too often while it was handled alone.
+    Poison,
+}
+
+impl Item {
+    pub(super) fn entry(&self) -> Entry {
+        Entry { id: self.id, offset: self.offset, key: self.record.key.clone() }
+    }
+
+    /// Whether it may share a transaction with others.
+    pub(super) fn is_batched(&self) -> bool {
+        matches!(&self.todo, Todo::Handle { handler, .. } if matches!(**handler, Registered::Inside(_)))
+    }
+}
+
+impl Shared {
+    /// What is to be done with a record; `None` for nothing.
+    ///
+    /// # Errors
+    /// The policy says that the partition stops here.
+    pub(super) fn sort(&self, partition: i32, offset: i64, record: Record) -> Result<Option<Item>, Error> {
+        let stop = |reason: String| Error::record(&record.topic, partition, offset, reason);
+        let item = |record, id, todo| Some(Item { offset, record, id, todo, permit: None });
+        let decoded = match self.pipeline.decode(record.clone()) {
+            Ok(Decoded::Event(event)) => event,
+            Ok(_) => return Ok(None),
+            Err(e) => {
+                return match self.options.undecodable {
+                    Misfit::Ignore => {
+                        let error = Chain(&e);
+                        tracing::warn!(target: "outbox.consumer", topic = record.topic, partition, offset, %error, "ignored");
+                        Ok(None)
+                    }
+                    Misfit::Reject => {
+                        let why = format!("the record is not of this pipeline: {}", Chain(&e));
+                        Ok(item(record, None, Todo::Reject(why)))
+                    }
+                    Misfit::Stop => Err(stop("the record is not of this pipeline".to_owned()).caused_by(e)),
+                };
+            }
+        };
+        let id = Some(decoded.id);
+        let why = match self.registry.find(&record.topic, &decoded) {
+            Found::Handler(handler) => {
+                let todo = Todo::Handle { event: Some(decoded), handler: Arc::clone(handler) };
+                return Ok(item(record, id, todo));
+            }
+            _ if self.options.unknown == Misfit::Ignore => return Ok(None),
+            Found::TooNew { newest } => format!(
+                "its schema version {} is newer than {newest}, the newest that its handler reads",
+                decoded.schema_version.unwrap_or(0)
+            ),
+            Found::Nothing => {
+                format!(
+                    "no handler is registered for the event type {}",
+                    decoded.event_type.as_deref().unwrap_or("(none)")
+                )
+            }
+        };
+        match self.options.unknown {
+            Misfit::Stop => Err(stop(why)),
+            _ => Ok(item(record, id, Todo::Reject(why))),
+        }
+    }
+}

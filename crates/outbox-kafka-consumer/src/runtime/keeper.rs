@@ -1,0 +1,216 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use outbox_core::uuid::Uuid;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::partition::Partition;
+use super::{Place, Shared, measure};
+use crate::Error;
+use crate::error::Chain;
+use crate::protocol::{LeaseClock, assign};
+
+/// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
+/// own, so that neither a long handler nor an empty pool can make it late.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    owner: Uuid,
+    topics: Vec<String>,
+    places: watch::Receiver<BTreeSet<Place>>,
+    client: Option<ClientWrapper>,
+    clock: LeaseClock,
+    began: Instant,
+    owned: HashMap<Place, Owned>,
+    workers: JoinSet<()>,
+    workers_places: HashMap<Id, Place>,
+}
+
+struct Owned {
+    stop: CancellationToken,
+    abort: AbortHandle,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: Arc<Shared>, places: watch::Receiver<BTreeSet<Place>>) -> Self {
+        Self {
+            topics: shared.registry.topics().into_iter().map(str::to_owned).collect(),
+            owner: Uuid::now_v7(),
+            places,
+            client: None,
+            clock: LeaseClock::new(shared.store.lease, Duration::ZERO),
+            began: Instant::now(),
+            owned: HashMap::new(),
+            workers: JoinSet::new(),
+            workers_places: HashMap::new(),
+            shared,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let pause = (self.shared.store.lease / 8).min(Duration::from_millis(500));
+        let mut next = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = self.workers.join_next_with_id() => self.ended(ended).await,
+                () = sleep_until(next) => {
+                    self.tick(next == self.began).await;
+                    next = Instant::now() + pause;
+                }
+            }
+        }
+        self.close().await;
+        Ok(())
+    }
+
+    /// Renews what is due, and takes or gives back what the shares say.
+    async fn tick(&mut self, is_first: bool) {
+        let begun = self.began.elapsed();
+        let patience = self.shared.store.lease / 3;
+        let worked = timeout(patience, self.keep(is_first || self.clock.is_due(begun))).await;
+        let worked = worked.unwrap_or_else(|e| Err(Error::store("answer in time", e)));
+        if let Err(e) = worked {
+            tracing::warn!(target: "outbox.consumer", error = %Chain(&e), "the leases are not renewed");
+            self.client = None;
+        }
+        if self.clock.is_lost(self.began.elapsed()) {
+            for (place, owned) in self.owned.drain() {
+                tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "the lease ran out: letting go");
+                measure::lease("lost");
+                owned.abort.abort();
+            }
+        }
+    }
+
+    async fn keep(&mut self, is_due: bool) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let store = &shared.store;
+        if self.client.as_ref().is_none_or(|client| client.is_closed()) {
+            self.client = Some(store.own_connection().await?);
+        }
+        let Some(client) = &self.client else { return Ok(()) };
+        let begun = self.began.elapsed();
+        if is_due {
+            let still = store.renew(client, self.owner, &self.topics).await?;
+            self.clock.renewed(begun);
+            self.owned.retain(|place, owned| {
+                let is_ours = still.contains(place);
+                if !is_ours {
+                    tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "another consumer has the lease");
+                    measure::lease("lost");
+                    owned.abort.abort();
+                }
+                is_ours
+            });
+        }
+        let mut survey = store.survey(client, &self.topics).await?;
+        let known: BTreeSet<Place> = survey.seats.iter().map(|seat| (seat.topic.clone(), seat.partition)).collect();
+        let missing: BTreeSet<Place> = self.places.borrow().difference(&known).cloned().collect();
+        if !missing.is_empty() {
+            store.add_seats(client, &missing).await?;
+            survey = store.survey(client, &self.topics).await?;
+        }
+        let shares = assign(&survey.seats, &survey.members);
+        for (place, owned) in &self.owned {
+            if shares.get(place).is_some_and(|owner| *owner != self.owner) {
+                owned.stop.cancel();
+            }
+        }
+        let is_free = |place: &Place| {
+            let seat = survey.seats.iter().find(|seat| seat.topic == place.0 && seat.partition == place.1);
+            seat.is_some_and(|seat| seat.owner.is_none_or(|owner| owner == self.owner))
+        };
+        let wanted: Vec<Place> = shares
+            .iter()
+            .filter(|(place, owner)| {
+                **owner == self.owner
+                    && !self.owned.contains_key(*place)
+                    && is_free(place)
+                    && !self.workers_places.values().any(|busy| busy == *place)
+            })
+            .map(|(place, _)| place.clone())
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let claimed = store.claim(client, self.owner, &wanted).await?;
+        if self.owned.is_empty() {
+            self.clock.renewed(begun);
+        }
+        for claim in claimed {
+            tracing::info!(
+                target: "outbox.consumer", topic = claim.topic, partition = claim.partition,
+                was_abandoned = claim.was_abandoned, "reading a partition"
+            );
+            measure::lease("claimed");
+            let place = (claim.topic, claim.partition);
+            let stop = CancellationToken::new();
+            let partition = Partition::new(Arc::clone(&shared), &place, self.owner, claim.was_abandoned);
+            let abort = self.workers.spawn(partition.run(stop.clone()));
+            self.workers_places.insert(abort.id(), place.clone());
+            self.owned.insert(place, Owned { stop, abort });
+        }
+        Ok(())
+    }
+
+    /// A partition's work has ended: its lease is free for whoever is to have it.
+    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(e) => e.id(),
+        };
+        let Some(place) = self.workers_places.remove(&id) else { return };
+        if self.owned.get(&place).is_none_or(|owned| owned.abort.id() != id) {
+            return;
+        }
+        self.owned.remove(&place);
+        if let Err(e) = ended {
+            tracing::error!(target: "outbox.consumer", topic = place.0, partition = place.1, error = %e, "a partition's task ended");
+        }
+        self.give_back(&place).await;
+    }
+
+    async fn give_back(&mut self, place: &Place) {
+        let Some(client) = &self.client else { return };
+        let store = &self.shared.store;
+        let given = timeout(store.lease / 3, store.give_back(client, self.owner, place)).await;
+        match given.unwrap_or_else(|e| Err(Error::store("answer in time", e))) {
+            Ok(()) => measure::lease("given back"),
+            Err(e) => {
+                tracing::warn!(target: "outbox.consumer", error = %Chain(&e), "a lease is not given back, and runs out");
+            }
+        }
+    }
+
+    /// Lets the handlers finish for a while, then gives everything back.
+    async fn close(mut self) {
+        for owned in self.owned.values() {
+            owned.stop.cancel();
+        }
+        let deadline = Instant::now() + self.shared.options.drain;
+        while !self.workers.is_empty() {
+            tokio::select! {
+                Some(ended) = self.workers.join_next_with_id() => self.ended(ended).await,
+                () = sleep_until(deadline) => {
+                    tracing::warn!(target: "outbox.consumer", "handlers did not finish in time and are rolled back");
+                    self.workers.shutdown().await;
+                }
+            }
+        }
+        let left: Vec<Place> = self.owned.drain().map(|(place, _)| place).collect();
+        for place in left {
+            self.give_back(&place).await;
+        }
+        if let Some(client) = &self.client {
+            let left = timeout(self.shared.store.lease / 3, self.shared.store.leave(client, self.owner)).await;
+            if let Ok(Err(e)) = left {
+                tracing::debug!(target: "outbox.consumer", error = %Chain(&e), "still a member until the lease ends");
+            }
+        }
+    }
+}

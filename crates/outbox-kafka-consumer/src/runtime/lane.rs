@@ -1,0 +1,205 @@
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::Dealt;
+use super::failed::{Failed, Fault};
+use super::item::{Item, Todo, Work};
+use super::{Shared, measure};
+use crate::Error;
+use crate::handler::Registered;
+use crate::protocol::FailureKind;
+use crate::store::NewlyHeld;
+
+/// Applies the events of its keys, in batches of one transaction each, in order.
+pub(super) struct Lane {
+    pub(super) shared: Arc<Shared>,
+    pub(super) dealt: Arc<Dealt>,
+}
+
+/// How often a single event that lost against another transaction is tried again at once.
+const CONFLICTS: u32 = 5;
+
+impl Lane {
+    /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
+    pub(super) async fn run(self, mut work: mpsc::Receiver<Work>, stop: CancellationToken) -> Result<(), Error> {
+        let most = self.shared.options.batch.get();
+        let mut taken = Vec::with_capacity(most);
+        loop {
+            let count = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                count = work.recv_many(&mut taken, most) => count,
+            };
+            if count == 0 {
+                return Ok(());
+            }
+            let mut queue: VecDeque<Work> = taken.drain(..).collect();
+            while let Some(next) = queue.pop_front() {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                match next {
+                    Work::Errand(errand) => {
+                        let done = self.run_errand(&errand).await;
+                        self.dealt.errands.fetch_sub(1, Ordering::Relaxed);
+                        done?;
+                    }
+                    Work::Event(item) if item.is_batched() => {
+                        let mut batch = vec![item];
+                        while let Some(Work::Event(_)) = queue.front().filter(|work| work.is_batched()) {
+                            if let Some(Work::Event(item)) = queue.pop_front() {
+                                batch.push(item);
+                            }
+                        }
+                        self.apply(&mut batch).await?;
+                    }
+                    Work::Event(mut item) => self.apply_alone(&mut item).await?,
+                }
+                self.dealt.progress.notify_one();
+            }
+        }
+    }
+
+    /// All in one transaction; where that fails, one after the other, so that one does not take the others with it.
+    async fn apply(&self, batch: &mut [Item]) -> Result<(), Error> {
+        match self.attempt(batch).await {
+            Ok(()) => return Ok(()),
+            Err(Fault::Store(e)) => return Err(e),
+            Err(fault) if batch.len() > 1 => {
+                tracing::debug!(target: "outbox.consumer", ?fault, events = batch.len(), "a batch failed: one by one");
+            }
+            Err(fault) => {
+                if let [item] = batch {
+                    return self.settle(item, fault, 1).await;
+                }
+            }
+        }
+        for item in batch {
+            self.apply_alone(item).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_alone(&self, item: &mut Item) -> Result<(), Error> {
+        match &item.todo {
+            Todo::Handle { handler, .. } if matches!(**handler, Registered::Outside(_)) => {
+                if let Err(fault) = self.call_outside(item).await {
+                    return self.settle(item, fault, 0).await;
+                }
+            }
+            Todo::Handle { .. } => {}
+            Todo::Reject(why) => {
+                let failed = Failed::new(FailureKind::Undecodable, why.clone());
+                return self.park(item, &failed).await;
+            }
+            Todo::Poison => {
+                let why = "the process, or its connection, ended each time this event was handled, alone and several times in a row";
+                return self.park(item, &Failed::poison(why)).await;
+            }
+        }
+        match self.attempt(std::slice::from_mut(item)).await {
+            Ok(()) => Ok(()),
+            Err(fault) => self.settle(item, fault, 0).await,
+        }
+    }
+
+    /// Sees to an event whose transaction came to nothing.
+    async fn settle(&self, item: &mut Item, mut fault: Fault, mut conflicts: u32) -> Result<(), Error> {
+        loop {
+            match fault {
+                Fault::Store(e) => return Err(e),
+                Fault::Stop(e) => {
+                    let (topic, partition) = (&*self.dealt.topic, self.dealt.partition);
+                    let reason = "the payload is not what the handler's event says";
+                    return Err(Error::record(topic, partition, item.offset, reason).caused_by(e));
+                }
+                Fault::Event(failed) => return self.park(item, &failed).await,
+                Fault::Conflict(e) if conflicts >= CONFLICTS => {
+                    let failed = Failed::new(FailureKind::Failed, crate::error::Chain(&e).to_string());
+                    return self.park(item, &failed).await;
+                }
+                Fault::Conflict(_) => {
+                    conflicts += 1;
+                    tokio::time::sleep(Duration::from_millis(u64::from(5 * conflicts))).await;
+                }
+            }
+            match self.attempt(std::slice::from_mut(item)).await {
+                Ok(()) => return Ok(()),
+                Err(next) => fault = next,
+            }
+        }
+    }
+
+    /// Keeps an event that failed, as its policy says, and lets the lane go on. Behind a blocked key it has to wait
+    /// anyway.
+    async fn park(&self, item: &Item, failed: &Failed) -> Result<(), Error> {
+        let Shared { store, .. } = &*self.shared;
+        let doing = |e| Error::store("keep an event that failed", e);
+        let fate = self.shared.fate(failed, 1, random());
+        let topic = &*self.dealt.topic;
+        let mut client = store.connection().await?;
+        let tx = client.transaction().await.map_err(doing)?;
+        let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()]).await.map_err(doing)?;
+        let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
+        let is_behind = item.record.key.as_deref().is_some_and(|key| begun.blocked.contains(key));
+        if is_new {
+            let fate = if is_behind { behind() } else { fate };
+            let held = NewlyHeld {
+                record: &item.record,
+                partition: self.dealt.partition,
+                offset: item.offset,
+                id: item.id,
+                fate,
+            };
+            store.hold(&tx, &held).await.map_err(doing)?;
+            if let Some(id) = item.id {
+                store.set_state(&tx, &[id], held.fate.state).await.map_err(doing)?;
+            }
+            measure::held(topic, held.fate.state);
+            tracing::warn!(
+                target: "outbox.consumer", topic, partition = self.dealt.partition, offset = item.offset,
+                id = item.id.map(tracing::field::display), kind = held.fate.kind, error = held.fate.error,
+                retry_in = ?held.fate.next_attempt, "an event is {}", held.fate.state
+            );
+        }
+        self.finish(tx, &[item.offset]).await.map_err(Fault::into_error)
+    }
+}
+
+/// An event that waits behind another one of its key.
+pub(super) fn behind() -> crate::store::Fate<'static> {
+    crate::store::Fate {
+        state: "parked",
+        blocks: true,
+        attempts: 0,
+        kind: "behind",
+        error: "it waits behind an earlier event of its key",
+        next_attempt: None,
+    }
+}
+
+/// From 0 to 1, good enough to spread delays.
+pub(super) fn random() -> f64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    let bits = RandomState::new().hash_one(0_u8);
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let random = (bits >> 11) as f64 / (1_u64 << 53) as f64;
+    random
+}
+
+impl Work {
+    fn is_batched(&self) -> bool {
+        matches!(self, Self::Event(item) if item.is_batched())
+    }
+}
+
+impl Lane {
+    pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, crate::protocol::Prefix> {
+        self.dealt.prefix.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

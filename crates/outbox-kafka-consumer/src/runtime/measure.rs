@@ -1,0 +1,47 @@
+//! What is measured, by the `metrics` facade: nothing unless the program installs a recorder.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+pub(super) fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) {
+    let topic = || topic.to_owned();
+    counter!("outbox_consumer_handled_total", "topic" => topic()).increment(handled);
+    if duplicates > 0 {
+        counter!("outbox_consumer_duplicates_total", "topic" => topic()).increment(duplicates);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+    histogram!("outbox_consumer_batch_events", "topic" => topic()).record((handled + duplicates) as f64);
+    histogram!("outbox_consumer_batch_seconds", "topic" => topic()).record(took.as_secs_f64());
+}
+
+pub(super) fn handler(topic: &str, took: Duration) {
+    histogram!("outbox_consumer_handler_seconds", "topic" => topic.to_owned()).record(took.as_secs_f64());
+}
+
+pub(super) fn retried(topic: &str) {
+    counter!("outbox_consumer_handled_total", "topic" => topic.to_owned()).increment(1);
+    counter!("outbox_consumer_retries_total", "topic" => topic.to_owned()).increment(1);
+}
+
+/// `state` is `parked` or `dead`.
+pub(super) fn held(topic: &str, state: &'static str) {
+    counter!("outbox_consumer_held_total", "topic" => topic.to_owned(), "state" => state).increment(1);
+}
+
+pub(super) fn lag(topic: &str, partition: i32, records: i64) {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    gauge!("outbox_consumer_lag", "topic" => topic.to_owned(), "partition" => partition.to_string())
+        .set(records as f64);
+}
+
+/// Whether a partition stands still at a record that nobody can get past.
+pub(super) fn stopped(topic: &str, partition: i32, is_stopped: bool) {
+    let (topic, partition) = (topic.to_owned(), partition.to_string());
+    gauge!("outbox_consumer_stopped", "topic" => topic, "partition" => partition).set(f64::from(u8::from(is_stopped)));
+}
+
+/// `change` is `claimed`, `given back` or `lost`.
+pub(super) fn lease(change: &'static str) {
+    counter!("outbox_consumer_lease_changes_total", "change" => change).increment(1);
+}

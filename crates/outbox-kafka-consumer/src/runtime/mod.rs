@@ -1,0 +1,151 @@
+//! The consumer at work: leases, a reader for each partition, lanes with batches in transactions.
+
+mod backoff;
+mod batch;
+mod dispatch;
+mod failed;
+mod held;
+mod item;
+mod keeper;
+mod lane;
+mod measure;
+mod partition;
+mod reader;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outbox_core::{DecodedEvent, Pipeline};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::backoff::Backoff;
+use self::keeper::Keeper;
+use crate::error::Chain;
+use crate::handler::Upcasts;
+use crate::kafka::Cluster;
+use crate::policy::{Misfit, OnFailure, PositionLost, Start};
+use crate::registry::Registry;
+use crate::source::RecordSource as _;
+use crate::store::Store;
+use crate::{Error, RetryPolicy};
+
+/// Topic and partition.
+pub(crate) type Place = (String, i32);
+
+/// What the user sees to in the span of an event: its parent, say.
+pub(crate) type SpanHook = Arc<dyn Fn(&tracing::Span, &DecodedEvent) + Send + Sync>;
+
+/// What all parts share.
+pub(crate) struct Shared {
+    pub(crate) cluster: Cluster,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) registry: Registry,
+    pub(crate) upcasts: Upcasts,
+    pub(crate) store: Store,
+    pub(crate) options: Options,
+    /// The partitions that stand still, and why.
+    pub(crate) stopped: Mutex<BTreeMap<Place, Error>>,
+}
+
+/// What the builder's user decides.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) retry: RetryPolicy,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) undecodable: Misfit,
+    pub(crate) unknown: Misfit,
+    pub(crate) start: Start,
+    pub(crate) position_lost: PositionLost,
+    pub(crate) lanes: NonZeroUsize,
+    pub(crate) batch: NonZeroUsize,
+    pub(crate) drain: Duration,
+    pub(crate) handler_timeout: Duration,
+    pub(crate) poison_after: u32,
+    pub(crate) inbox_retention: Duration,
+    pub(crate) span: Option<SpanHook>,
+}
+
+/// How often topics and partitions that are new are looked for.
+const DISCOVERY: Duration = Duration::from_secs(2);
+/// How often the inbox is looked through for what may be forgotten.
+const PURGE: Duration = Duration::from_secs(600);
+
+impl Shared {
+    pub(crate) async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let stop = CancellationToken::new();
+        let (found, places) = watch::channel(BTreeSet::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&self).discover(found));
+        tasks.spawn(Arc::clone(&self).purge());
+        tasks.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
+        tokio::pin!(shutdown);
+        let mut outcome = Ok(());
+        tokio::select! {
+            () = shutdown => {}
+            // None of them ends by itself.
+            Some(ended) = tasks.join_next() => {
+                outcome = ended.unwrap_or_else(|e| Err(Error::task("it panicked").caused_by(e)));
+            }
+        }
+        stop.cancel();
+        // The keeper ends, in bounded time, when everything is given back; the others are waiting for something.
+        while let Some(ended) = tasks.join_next().await {
+            let is_over = !matches!(ended, Err(ref e) if e.is_cancelled());
+            tasks.abort_all();
+            if is_over {
+                outcome = outcome.and(ended.unwrap_or_else(|e| Err(Error::task("it panicked").caused_by(e))));
+            }
+        }
+        let stopped = std::mem::take(&mut *self.stopped.lock().unwrap_or_else(PoisonError::into_inner));
+        outcome.and_then(|()| stopped.into_values().next().map_or(Ok(()), Err))
+    }
+
+    /// Looks for the partitions of the handlers' topics.
+    async fn discover(self: Arc<Self>, found: watch::Sender<BTreeSet<Place>>) -> Result<(), Error> {
+        let topics: BTreeSet<String> = self.registry.topics().into_iter().map(str::to_owned).collect();
+        let mut missing = BTreeSet::new();
+        let mut backoff = Backoff::up_to(Duration::from_secs(5));
+        loop {
+            let pause = match self.cluster.partitions(&topics).await {
+                Ok(known) => {
+                    backoff.reset();
+                    for topic in &topics {
+                        let is_missing = !known.iter().any(|(name, _)| name == topic);
+                        if is_missing && missing.insert(topic.clone()) {
+                            tracing::info!(target: "outbox.consumer", topic, "the topic does not exist yet: waiting for it");
+                        }
+                    }
+                    found.send_if_modified(|places| {
+                        let is_new = *places != known;
+                        *places = known;
+                        is_new
+                    });
+                    DISCOVERY
+                }
+                Err(e) => {
+                    let pause = backoff.delay();
+                    tracing::warn!(target: "outbox.consumer", error = %Chain(&e), retry_in = ?pause, "cannot list topics");
+                    pause
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn purge(self: Arc<Self>) -> Result<(), Error> {
+        loop {
+            tokio::time::sleep(PURGE).await;
+            match self.store.purge(self.options.inbox_retention).await {
+                Ok(0) => {}
+                Ok(events) => tracing::debug!(target: "outbox.consumer", events, "the inbox forgot what is old"),
+                Err(e) => {
+                    tracing::warn!(target: "outbox.consumer", error = %Chain(&e), "the inbox was not looked through")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outbox_core::uuid::Uuid;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::dispatch::{BUDGET, Dealt, Dispatch, queue, window};
+use super::lane::Lane;
+use super::reader::{Chunk, read};
+use super::{Place, Shared, measure};
+use crate::Error;
+use crate::error::Chain;
+use crate::policy::{PositionLost, Start};
+use crate::protocol::Prefix;
+use crate::source::{PartitionReader as _, RecordSource as _};
+
+/// One partition that this consumer has the lease of.
+pub(super) struct Partition {
+    shared: Arc<Shared>,
+    topic: Arc<str>,
+    partition: i32,
+    owner: Uuid,
+    /// Its last owner let the lease run out, maybe with the process.
+    was_abandoned: bool,
+    /// How many times in a row the lanes lost their connections before the position moved.
+    losses: u32,
+}
+
+/// How often what is due is looked for, and the position moved over what needed no transaction.
+const TICK: Duration = Duration::from_millis(250);
+/// After so many losses of connections an event may be their cause: it is looked for as one that ends the process is.
+const LOSSES: u32 = 5;
+/// How long a partition stands still at a record that nobody can get past, before it is looked at again.
+const STOPPED: Duration = Duration::from_secs(30);
+
+impl Partition {
+    pub(super) fn new(shared: Arc<Shared>, place: &Place, owner: Uuid, was_abandoned: bool) -> Self {
+        Self { shared, topic: place.0.as_str().into(), partition: place.1, owner, was_abandoned, losses: 0 }
+    }
+
+    /// Works until it is told to stop. What waiting mends is waited for, and what it does not, is looked at again now
+    /// and then: somebody may have mended it.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::up_to(Duration::from_secs(1));
+        loop {
+            let Err(error) = self.work(&stop, &mut backoff).await else { break };
+            let (topic, partition) = (&*self.topic, self.partition);
+            let pause = if error.is_transient() {
+                let retry_in = backoff.delay();
+                tracing::warn!(target: "outbox.consumer", topic, partition, error = %Chain(&error), ?retry_in, "the partition waits");
+                retry_in
+            } else {
+                tracing::error!(target: "outbox.consumer", topic, partition, error = %Chain(&error), "the partition stands still");
+                self.stand_still(error).await;
+                STOPPED
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn stand_still(&self, error: Error) {
+        measure::stopped(&self.topic, self.partition, true);
+        let text = Chain(&error).to_string().replace('\0', "\u{fffd}");
+        let noted = self.shared.store.set_stopped(&self.topic, self.partition, Some(&text)).await;
+        if let Err(e) = noted {
+            tracing::debug!(target: "outbox.consumer", error = %Chain(&e), "it is not noted in the store");
+        }
+        self.stopped().insert((self.topic.to_string(), self.partition), error);
+    }
+
+    fn stopped(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<Place, Error>> {
+        self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the partition under a new epoch and reads on from the position.
+    async fn work(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Error> {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            opened = self.open() => opened?,
+        };
+        let Opened { mut dispatch, mut chunks, reader } = opened;
+        let (mut lanes, lanes_stop) = (JoinSet::new(), CancellationToken::new());
+        for receiver in self.lanes(&mut dispatch) {
+            let lane = Lane { shared: Arc::clone(&self.shared), dealt: Arc::clone(&dispatch.dealt) };
+            lanes.spawn(lane.run(receiver, lanes_stop.clone()));
+        }
+        let first = dispatch.dealt.prefix().stored();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut end, mut has_read) = (0, false);
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                Some(lane) = lanes.join_next() => {
+                    let ended = joined(lane);
+                    let is_loss = ended.as_ref().is_err_and(Error::is_store) && dispatch.dealt.prefix().stored() == first;
+                    self.losses = if is_loss { self.losses.saturating_add(1) } else { 0 };
+                    self.was_abandoned |= self.losses >= LOSSES;
+                    break ended;
+                }
+                _ = tick.tick(), if !dispatch.is_next_alone() => {
+                    if let Err(e) = self.look_around(&dispatch).await {
+                        break Err(e);
+                    }
+                    let stored = dispatch.dealt.prefix().stored();
+                    let is_past = has_read && !dispatch.has_work() && dispatch.dealt.prefix().is_idle();
+                    if stored > first {
+                        self.losses = 0;
+                    }
+                    if stored > first || is_past {
+                        backoff.reset();
+                        self.is_going_again();
+                    }
+                    measure::lag(&self.topic, self.partition, (end - stored).max(0));
+                }
+                dealt = dispatch.deal_next(), if dispatch.has_work() => {
+                    if let Err(e) = dealt {
+                        break self.finish_before(&dispatch, &mut lanes, e).await;
+                    }
+                }
+                chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
+                    Some(Chunk::Records { records, end: last }) => {
+                        (end, has_read) = (last, true);
+                        dispatch.records = records.into();
+                    }
+                    Some(Chunk::Hollow(offset)) => dispatch.dealt.prefix().pass(offset),
+                    Some(Chunk::Lost { offset, earliest, end }) => {
+                        let lost = self.lost(offset, earliest, end);
+                        break self.finish_before(&dispatch, &mut lanes, lost).await;
+                    }
+                    Some(Chunk::Failed(e)) => break self.finish_before(&dispatch, &mut lanes, e).await,
+                    None => break Err(Error::kafka("keep the reader going")),
+                },
+            }
+        };
+        lanes_stop.cancel();
+        drop(reader);
+        drop(dispatch.lanes);
+        if ended.is_ok() {
+            // The handlers that run may finish; whoever is impatient drops this future.
+            while let Some(lane) = lanes.join_next().await {
+                joined(lane)?;
+            }
+            let moved = dispatch.dealt.prefix().propose(&[]);
+            if let Some(moved) = moved {
+                self.shared.store.advance(dispatch.dealt.fence, moved).await?;
+            }
+            self.shared.store.not_alone(dispatch.dealt.fence).await?;
+        } else {
+            lanes.shutdown().await;
+        }
+        ended
+    }
+
+    fn is_going_again(&self) {
+        if self.stopped().remove(&(self.topic.to_string(), self.partition)).is_some() {
+            measure::stopped(&self.topic, self.partition, false);
+        }
+    }
+}
+
+/// A partition that is about to be read.
+struct Opened {
+    dispatch: Dispatch,
+    chunks: mpsc::Receiver<Chunk>,
+    /// Ends with this.
+    reader: JoinSet<()>,
+}
+
+impl Partition {
+    async fn open(&mut self) -> Result<Opened, Error> {
+        let Shared { store, options, cluster, .. } = &*self.shared;
+        let mut reader = cluster.open(&self.topic, self.partition).await?;
+        if store.position(&self.topic, self.partition).await?.is_none() {
+            let first = match options.start {
+                Start::Earliest => reader.earliest().await?,
+                Start::Latest => reader.end().await?,
+            };
+            store.begin_position(&self.topic, self.partition, first, reader.topic_id()).await?;
+        }
+        let abandoned = self.was_abandoned.then(|| window(options.lanes, options.batch));
+        let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
+        self.was_abandoned = false;
+        let dealt = Dealt {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            fence: taken.fence,
+            prefix: Mutex::new(Prefix::new(taken.next_offset)),
+            errands: AtomicUsize::new(0),
+            progress: Notify::new(),
+        };
+        let (sender, chunks) = mpsc::channel(1);
+        let mut readers = JoinSet::new();
+        if let (Some(known), Some(found)) = (taken.topic_id, reader.topic_id())
+            && known != found
+        {
+            let (earliest, end) = (reader.earliest().await?, reader.end().await?);
+            let _ = sender.try_send(Chunk::Lost { offset: taken.next_offset, earliest, end });
+        } else {
+            readers.spawn(read(reader, self.topic.to_string(), self.partition, taken.next_offset, sender));
+        }
+        Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers })
+    }
+
+    fn dispatch(&self, dealt: Dealt, careful_until: i64) -> Dispatch {
+        Dispatch {
+            shared: Arc::clone(&self.shared),
+            dealt: Arc::new(dealt),
+            lanes: Vec::new(),
+            budget: Arc::new(Semaphore::new(BUDGET)),
+            records: VecDeque::new(),
+            next: None,
+            careful_until,
+        }
+    }
+
+    fn lanes(&self, dispatch: &mut Dispatch) -> Vec<mpsc::Receiver<super::item::Work>> {
+        let options = &self.shared.options;
+        let channels = (0..options.lanes.get()).map(|_| mpsc::channel(queue(options.batch)));
+        let (senders, receivers) = channels.unzip();
+        dispatch.lanes = senders;
+        receivers
+    }
+
+    async fn look_around(&self, dispatch: &Dispatch) -> Result<(), Error> {
+        let store = &self.shared.store;
+        let moved = dispatch.dealt.prefix().propose(&[]);
+        if let Some(moved) = moved {
+            store.advance(dispatch.dealt.fence, moved).await?;
+            dispatch.dealt.prefix().committed(&[], Some(moved));
+        }
+        if dispatch.takes_errands() {
+            dispatch.deal_errands(store.errands(&self.topic, self.partition, dispatch.dealt.fence).await?);
+        }
+        Ok(())
+    }
+
+    /// Lets the lanes finish what was dealt, so that the position comes up to what stops the partition.
+    async fn finish_before(
+        &self,
+        dispatch: &Dispatch,
+        lanes: &mut JoinSet<Result<(), Error>>,
+        error: Error,
+    ) -> Result<(), Error> {
+        if error.is_transient() {
+            return Err(error);
+        }
+        while !dispatch.dealt.prefix().is_idle() {
+            tokio::select! {
+                Some(lane) = lanes.join_next() => joined(lane)?,
+                () = dispatch.dealt.progress.notified() => {}
+            }
+        }
+        let moved = dispatch.dealt.prefix().propose(&[]);
+        if let Some(moved) = moved {
+            self.shared.store.advance(dispatch.dealt.fence, moved).await?;
+        }
+        if let (Some(earliest), PositionLost::Earliest) = (error.lost_position(), self.shared.options.position_lost) {
+            let (topic, partition) = (&*self.topic, self.partition);
+            tracing::error!(target: "outbox.consumer", topic, partition, error = %error, "beginning again at {earliest}");
+            self.shared.store.reset_position(dispatch.dealt.fence, earliest, None).await?;
+            return Err(Error::fenced());
+        }
+        Err(error)
+    }
+
+    /// The topic does not hold the position.
+    fn lost(&self, offset: i64, earliest: i64, end: i64) -> Error {
+        let why = if offset < earliest { "retention has removed it" } else { "it was made anew, or has lost records" };
+        let reason =
+            format!("this is where the group reads next, but the topic holds {earliest} to before {end}: {why}");
+        Error::lost(&self.topic, self.partition, offset, earliest, reason)
+    }
+}
+
+fn joined(lane: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
+    lane.unwrap_or_else(|e| Err(Error::store("keep a lane going", e)))
+}

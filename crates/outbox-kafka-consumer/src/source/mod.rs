@@ -1,0 +1,58 @@
+//! Where records come from. The trait is private: rskafka is behind it now, and the conformance suite says what anything
+//! else would have to do.
+
+#[cfg(test)]
+mod conformance;
+
+use std::collections::BTreeSet;
+
+use outbox_core::Record;
+use outbox_core::uuid::Uuid;
+
+use crate::Error;
+
+/// The brokers of a cluster.
+pub(crate) trait RecordSource: Send + Sync + 'static {
+    /// Reads one partition.
+    type Reader: PartitionReader;
+
+    /// The partitions of those of the topics that exist.
+    fn partitions(
+        &self,
+        topics: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<BTreeSet<(String, i32)>, Error>> + Send;
+
+    /// Opens a partition, over a connection of its own and with fresh knowledge of its leader. A topic or partition that
+    /// does not exist is an error.
+    fn open(&self, topic: &str, partition: i32) -> impl Future<Output = Result<Self::Reader, Error>> + Send;
+}
+
+/// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be used
+/// again.
+pub(crate) trait PartitionReader: Send + 'static {
+    /// What tells the topic from a later one of the same name, where it can be had.
+    fn topic_id(&self) -> Option<Uuid>;
+
+    /// The first offset that is there.
+    fn earliest(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
+
+    /// Behind the last record that can be read.
+    fn end(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
+
+    /// What is at an offset and behind it: each record once, in order, none before the offset; waits a moment where there
+    /// is nothing new.
+    fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
+}
+
+/// What a fetch brought.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    /// Records with their offsets, in order; none where there is nothing new. The end is behind the last one there is.
+    Records { records: Vec<(i64, Record)>, end: i64 },
+    /// The offset is not in the partition (any more, or yet), which reaches from the first to before the second.
+    OutOfRange { earliest: i64, end: i64 },
+    /// The records at this offset or soon behind it cannot be read at all.
+    Unreadable(Box<dyn std::error::Error + Send + Sync>),
+    /// There is nothing at this offset although there is more behind it: compaction has emptied the batch.
+    Hollow,
+}

@@ -1,0 +1,144 @@
+use std::borrow::Cow;
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
+use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
+use outbox_core::Record;
+use outbox_core::uuid::Uuid;
+
+use super::Store;
+
+/// An event that is to be held: parked until another attempt, parked behind its key, or dead.
+#[derive(Debug)]
+pub(crate) struct NewlyHeld<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) id: Option<Uuid>,
+    pub(crate) fate: Fate<'a>,
+}
+
+/// What becomes of an event that was not handled.
+#[derive(Clone, Debug)]
+pub(crate) struct Fate<'a> {
+    pub(crate) state: &'static str,
+    /// Whether its key waits for it.
+    pub(crate) blocks: bool,
+    pub(crate) attempts: i32,
+    pub(crate) kind: &'a str,
+    pub(crate) error: &'a str,
+    pub(crate) next_attempt: Option<Duration>,
+}
+
+/// An event that was held.
+#[derive(Debug)]
+pub(crate) struct HeldEvent {
+    pub(crate) record: Record,
+    pub(crate) offset: i64,
+    pub(crate) id: Option<Uuid>,
+    pub(crate) attempts: i32,
+    /// An attempt was begun that never ended: the process did.
+    pub(crate) was_started: bool,
+    pub(crate) is_due: bool,
+}
+
+impl Store {
+    /// Holds an event; nothing happens where it is held already.
+    pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
+        let NewlyHeld { record, partition, offset, id, fate } = held;
+        let (names, values): (Vec<_>, Vec<_>) =
+            record.headers.iter().map(|(name, value)| (storable(name), value.as_deref())).unzip();
+        let error = storable(fate.error);
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let blocks = fate.blocks && key.is_some();
+        let next = fate.next_attempt.map(super::seconds);
+        let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 16] = [
+            &self.group,
+            &record.topic,
+            partition,
+            offset,
+            id,
+            &fate.state,
+            &blocks,
+            &key,
+            &value,
+            &names,
+            &values,
+            &record.timestamp,
+            &fate.attempts,
+            &fate.kind,
+            &error,
+            &next,
+        ];
+        self.in_transaction(tx).query(&self.statements.hold, &params).await.map(drop)
+    }
+
+    /// Reads a held event, and locks it.
+    pub(crate) async fn held(&self, tx: &Transaction<'_>, topic: &str, id: i64) -> Result<Option<HeldEvent>, PgError> {
+        let row = self.in_transaction(tx).query_opt(&self.statements.held, &[&id, &self.group]).await?;
+        row.map(|row| {
+            Ok(HeldEvent {
+                record: record(&row, topic)?,
+                offset: row.try_get("record_offset")?,
+                id: row.try_get("event_id")?,
+                attempts: row.try_get("attempts")?,
+                was_started: row.try_get("started")?,
+                is_due: row.try_get("is_due")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Counts the attempt before it is made, so that one that ends the process counts too.
+    pub(crate) async fn start_attempt(&self, tx: &Transaction<'_>, id: i64) -> Result<(), PgError> {
+        let again = super::seconds(self.lease * 2);
+        self.in_transaction(tx).query(&self.statements.start_attempt, &[&id, &again]).await.map(drop)
+    }
+
+    pub(crate) async fn hold_again(&self, tx: &Transaction<'_>, id: i64, fate: &Fate<'_>) -> Result<(), PgError> {
+        let (link, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
+        let sql = &self.statements.hold_again;
+        let error = storable(fate.error);
+        link.query(sql, &[&id, &fate.state, &fate.blocks, &fate.kind, &error, &next]).await?;
+        if fate.next_attempt.is_none() && !fate.blocks {
+            link.query(&self.statements.release_next, &[&id]).await?;
+        }
+        Ok(())
+    }
+
+    /// The event is held no longer, and the next one of its key has its turn: that one is returned.
+    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<i64>, PgError> {
+        let link = self.in_transaction(tx);
+        let next = link.query_opt(&self.statements.release_next, &[&id]).await?;
+        link.query(&self.statements.release, &[&id]).await?;
+        next.map(|row| row.try_get(0)).transpose()
+    }
+
+    /// Gives a held event its attempts back; at once where it is the first of its key.
+    pub(crate) async fn revive(&self, tx: &Transaction<'_>, id: i64) -> Result<(), PgError> {
+        let row = self.in_transaction(tx).query_opt(&self.statements.revive, &[&id]).await?;
+        let event: Option<Uuid> = row.map_or(Ok(None), |row| row.try_get(0))?;
+        match event {
+            Some(event) => self.set_state(tx, &[event], "parked").await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// PostgreSQL's text has no NUL, and what comes from outside may have one.
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// The record as it was received.
+pub(super) fn record(row: &Row, topic: &str) -> Result<Record, PgError> {
+    let mut record = Record::new(topic);
+    let bytes = |name: &str| row.try_get::<_, Option<Vec<u8>>>(name).map(|bytes| bytes.map(Into::into));
+    record.key = bytes("record_key")?;
+    record.value = bytes("record_value")?;
+    record.timestamp = row.try_get("record_timestamp")?;
+    let (names, values): (Vec<String>, Vec<Option<Vec<u8>>>) =
+        (row.try_get("header_names")?, row.try_get("header_values")?);
+    record.headers = names.into_iter().zip(values.into_iter().map(|value| value.map(Into::into))).collect();
+    Ok(record)
+}

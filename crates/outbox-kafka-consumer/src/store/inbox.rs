@@ -1,0 +1,91 @@
+use std::collections::HashSet;
+
+use deadpool_postgres::Transaction;
+use deadpool_postgres::tokio_postgres::Error as PgError;
+use deadpool_postgres::tokio_postgres::types::ToSql;
+use outbox_core::bytes::Bytes;
+use outbox_core::uuid::Uuid;
+
+use super::{Fence, Store};
+use crate::Error;
+
+/// An event on its way into the inbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// `None` where the record cannot be decoded: only its key is looked up.
+    pub(crate) id: Option<Uuid>,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Bytes>,
+}
+
+/// What a transaction found as it began.
+#[derive(Debug, Default)]
+pub(crate) struct Begun {
+    /// The events that nobody had taken. They are now, if this transaction commits.
+    pub(crate) new: HashSet<Uuid>,
+    /// The keys that are blocked.
+    pub(crate) blocked: HashSet<Vec<u8>>,
+}
+
+impl Store {
+    /// Bounds the transaction, takes the events in as handled and looks for blocked keys, in one round trip.
+    pub(crate) async fn begin(
+        &self,
+        tx: &Transaction<'_>,
+        fence: Fence,
+        topic: &str,
+        entries: &[Entry],
+    ) -> Result<Begun, PgError> {
+        let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
+            entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
+        let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
+        let (bounds, link) = (self.bounds(fence), self.in_transaction(tx));
+        let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
+        let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
+        let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
+        let (_, new, blocked) =
+            tokio::try_join!(tx.batch_execute(&bounds), link.query(take_in, &events), link.query(blocked, &keys))?;
+        Ok(Begun {
+            new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+            blocked: blocked.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// As [`begin`](Self::begin), without events.
+    pub(crate) async fn begin_bounded(&self, tx: &Transaction<'_>, fence: Fence) -> Result<(), PgError> {
+        tx.batch_execute(&self.bounds(fence)).await
+    }
+
+    /// Takes one event in, in this state; false where it is there already.
+    pub(crate) async fn take_in(
+        &self,
+        tx: &Transaction<'_>,
+        fence: Fence,
+        id: Uuid,
+        offset: i64,
+        state: &str,
+    ) -> Result<bool, PgError> {
+        let (link, sql) = (self.in_transaction(tx), &self.statements.take_in);
+        let row = link.query_opt(sql, &[&self.group, &state, &fence.position, &vec![id], &vec![offset]]).await?;
+        Ok(row.is_some())
+    }
+
+    pub(crate) async fn set_state(&self, tx: &Transaction<'_>, ids: &[Uuid], state: &str) -> Result<(), PgError> {
+        self.in_transaction(tx).query(&self.statements.set_state, &[&self.group, &ids, &state]).await.map(drop)
+    }
+
+    /// Whether the group has taken the event.
+    pub(crate) async fn is_known(&self, id: Uuid) -> Result<bool, Error> {
+        let client = self.connection().await?;
+        let row = self.on_client(&client).query_opt(&self.statements.known, &[&self.group, &id]).await;
+        row.map(|row| row.is_some()).map_err(|e| Error::store("read the inbox", e))
+    }
+
+    /// Whether a key is blocked.
+    pub(crate) async fn is_blocked(&self, topic: &str, key: Option<&[u8]>) -> Result<bool, Error> {
+        let Some(key) = key else { return Ok(false) };
+        let client = self.connection().await?;
+        let row = self.on_client(&client).query_opt(&self.statements.blocked, &[&self.group, &topic, &vec![key]]).await;
+        row.map(|row| row.is_some()).map_err(|e| Error::store("read the blocked keys", e))
+    }
+}

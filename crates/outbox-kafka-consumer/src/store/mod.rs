@@ -1,0 +1,83 @@
+//! The SQL: everything that the consumer keeps, in tables of the user's schema.
+
+mod admin;
+mod fence;
+mod held;
+mod inbox;
+mod lease;
+mod link;
+mod position;
+mod purge;
+mod request;
+mod schema;
+mod statements;
+
+use std::time::Duration;
+
+use deadpool_postgres::tokio_postgres::error::SqlState;
+use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
+use outbox_core::Identifier;
+use outbox_pg::Statements as Sending;
+
+pub(crate) use self::held::{Fate, HeldEvent, NewlyHeld};
+pub(crate) use self::inbox::Entry;
+pub(crate) use self::link::Link;
+pub(crate) use self::position::Fence;
+pub(crate) use self::request::{Action, Errand};
+pub use self::schema::migrations;
+use self::statements::Statements;
+use crate::Error;
+
+/// The tables of one group.
+pub(crate) struct Store {
+    pub(crate) pool: Pool,
+    pub(crate) group: String,
+    pub(crate) lease: Duration,
+    statements: Statements,
+    sending: Sending,
+}
+
+impl Store {
+    pub(crate) fn new(pool: Pool, schema: &Identifier, group: String, lease: Duration, sending: Sending) -> Self {
+        Self { pool, group, lease, statements: Statements::new(schema), sending }
+    }
+
+    pub(crate) async fn connection(&self) -> Result<Object, Error> {
+        self.pool.get().await.map_err(|e| Error::store("give a connection", e))
+    }
+
+    /// A connection that is not the pool's any more, so that no handler can keep it waiting.
+    pub(crate) async fn own_connection(&self) -> Result<ClientWrapper, Error> {
+        self.connection().await.map(Object::take)
+    }
+
+    fn on_client<'a>(&'a self, client: &'a ClientWrapper) -> Link<'a> {
+        Link::client(client, self.sending)
+    }
+
+    fn in_transaction<'a>(&'a self, tx: &'a Transaction<'a>) -> Link<'a> {
+        Link::transaction(tx, self.sending)
+    }
+
+    /// What bounds every transaction, so that an owner that stands still is out of the way when its lease has ended: a
+    /// statement and the pause after it are together shorter than the lease. The name tells a successor which backends
+    /// were this owner's.
+    fn bounds(&self, fence: Fence) -> String {
+        let each =
+            (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
+        format!(
+            "SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
+             SET LOCAL application_name = '{}'",
+            fence.backend_name()
+        )
+    }
+}
+
+/// Whether PostgreSQL gave this state.
+fn is_state(error: &deadpool_postgres::tokio_postgres::Error, state: &SqlState) -> bool {
+    error.code() == Some(state)
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}

@@ -1,0 +1,154 @@
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::tokio_postgres::error::SqlState;
+use outbox_core::uuid::Uuid;
+
+use super::lease::unread;
+use super::{Store, is_state};
+use crate::Error;
+
+/// Under which epoch an owner works on a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub(crate) position: i64,
+    pub(crate) epoch: i64,
+}
+
+impl Fence {
+    pub(super) fn backend_name(self) -> String {
+        format!("outbox-consumer/{}/{}", self.position, self.epoch)
+    }
+}
+
+/// A partition as its new owner finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    pub(crate) fence: Fence,
+    pub(crate) next_offset: i64,
+    pub(crate) careful_until: i64,
+    pub(crate) topic_id: Option<Uuid>,
+}
+
+/// How long the take-over waits for a lock before it ends who holds it.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+
+impl Store {
+    pub(crate) async fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>, Error> {
+        let client = self.connection().await?;
+        let row =
+            self.on_client(&client).query_opt(&self.statements.position, &[&self.group, &topic, &partition]).await;
+        let row = row.map_err(|e| Error::store("read the position", e))?;
+        row.map(|row| row.try_get(0).map_err(unread)).transpose()
+    }
+
+    /// Begins at an offset, unless the group has begun already.
+    pub(crate) async fn begin_position(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        topic_id: Option<Uuid>,
+    ) -> Result<(), Error> {
+        let client = self.connection().await?;
+        let sql = &self.statements.begin_position;
+        let begun = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &offset, &topic_id]).await;
+        begun.map(drop).map_err(|e| Error::store("write the first position", e))
+    }
+
+    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Those that hold the
+    /// position's lock are waited for a moment, and then ended.
+    pub(crate) async fn take(
+        &self,
+        topic: &str,
+        partition: i32,
+        owner: Uuid,
+        topic_id: Option<Uuid>,
+        abandoned_window: Option<usize>,
+    ) -> Result<Taken, Error> {
+        let failed = |e| Error::store("take the partition over", e);
+        let mut client = self.connection().await?;
+        if abandoned_window.is_some() {
+            self.end_backends(&client, topic, partition).await;
+        }
+        let window = abandoned_window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
+        loop {
+            let tx = client.transaction().await.map_err(failed)?;
+            tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await.map_err(failed)?;
+            let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 7] =
+                [&self.group, &topic, &partition, &abandoned_window.is_some(), &window, &topic_id, &owner];
+            let row = match self.in_transaction(&tx).query_opt(&self.statements.take, &params).await {
+                Ok(row) => row.ok_or_else(|| Error::not_ours(topic, partition))?,
+                Err(e) if is_state(&e, &SqlState::LOCK_NOT_AVAILABLE) => {
+                    tx.rollback().await.map_err(failed)?;
+                    self.end_backends(&client, topic, partition).await;
+                    continue;
+                }
+                Err(e) => return Err(failed(e)),
+            };
+            if abandoned_window.is_none() {
+                // The process went on, so what was begun did not end with it.
+                let undo = &self.statements.undo_attempts;
+                self.in_transaction(&tx).query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
+            }
+            let mend = &self.statements.mend_heads;
+            self.in_transaction(&tx).query(mend, &[&self.group, &topic, &partition]).await.map_err(failed)?;
+            let taken = (|| {
+                Ok(Taken {
+                    fence: Fence { position: row.try_get(0)?, epoch: row.try_get(1)? },
+                    next_offset: row.try_get(2)?,
+                    careful_until: row.try_get(3)?,
+                    topic_id: row.try_get(4)?,
+                })
+            })()
+            .map_err(unread)?;
+            tx.commit().await.map_err(failed)?;
+            return Ok(taken);
+        }
+    }
+
+    /// Ends what an owner that stands still has left open, where the role may; its own timeouts end it otherwise.
+    async fn end_backends(&self, client: &ClientWrapper, topic: &str, partition: i32) {
+        let sql = &self.statements.end_backends;
+        match self.on_client(client).query(sql, &[&self.group, &topic, &partition]).await {
+            Ok(rows) if rows.is_empty() => {}
+            Ok(rows) => {
+                tracing::warn!(target: "outbox.consumer", topic, partition, backends = rows.len(), "ended what an earlier owner left open");
+            }
+            Err(e) => {
+                tracing::debug!(target: "outbox.consumer", topic, partition, error = %crate::error::Chain(&e), "their timeouts will end them");
+            }
+        }
+    }
+
+    /// Records that an event is about to be handled alone. Returns how many times in a row that was so.
+    pub(crate) async fn start_alone(&self, fence: Fence, offset: i64) -> Result<i32, Error> {
+        let client = self.connection().await?;
+        let sql = &self.statements.start_alone;
+        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset]).await;
+        let row = row.map_err(|e| Error::store("record the start of an event", e))?.ok_or_else(Error::fenced)?;
+        row.try_get(0).map_err(unread)
+    }
+
+    /// The process has outlived what it handled alone.
+    pub(crate) async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
+        let client = self.connection().await?;
+        let done = self.on_client(&client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
+        done.map(drop).map_err(|e| Error::store("record the end of an event", e))
+    }
+
+    pub(crate) async fn set_stopped(&self, topic: &str, partition: i32, why: Option<&str>) -> Result<(), Error> {
+        let client = self.connection().await?;
+        let sql = &self.statements.set_stopped;
+        let set = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &why]).await;
+        set.map(drop).map_err(|e| Error::store("record why a partition stands still", e))
+    }
+
+    /// Begins again in a topic that was made anew.
+    pub(crate) async fn reset_position(&self, fence: Fence, offset: i64, topic_id: Option<Uuid>) -> Result<(), Error> {
+        let client = self.connection().await?;
+        let sql = &self.statements.reset_position;
+        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &topic_id]).await;
+        row.map_err(|e| Error::store("begin again", e))?.map(drop).ok_or_else(Error::fenced)
+    }
+}

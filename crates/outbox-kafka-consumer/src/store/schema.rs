@@ -1,0 +1,103 @@
+use outbox_core::Identifier;
+use outbox_pg::{Migration, Migrations};
+
+/// The tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group has its
+/// rows in them.
+///
+/// | table | a row for each |
+/// |---|---|
+/// | `consumer_member` | consumer that runs |
+/// | `consumer_lease` | partition: who reads it, until when |
+/// | `consumer_position` | partition: the offset that is read next, the epoch of its owner |
+/// | `consumer_inbox` | event that was taken: handled, parked or dead |
+/// | `consumer_held` | event that waits for another attempt or behind one that does, and dead letter |
+/// | `consumer_request` | replay, retry or discard that was asked for |
+#[must_use]
+pub fn migrations(schema: &Identifier) -> Migrations {
+    let leases = format!(
+        "CREATE TABLE {schema}.consumer_member (
+            consumer_group text NOT NULL,
+            owner uuid NOT NULL,
+            topics text[] NOT NULL,
+            expires_at timestamptz NOT NULL,
+            PRIMARY KEY (consumer_group, owner)
+        );
+        CREATE TABLE {schema}.consumer_lease (
+            consumer_group text NOT NULL,
+            topic text NOT NULL,
+            partition integer NOT NULL,
+            owner uuid,
+            expires_at timestamptz NOT NULL,
+            PRIMARY KEY (consumer_group, topic, partition)
+        ) WITH (fillfactor = 50);
+        CREATE TABLE {schema}.consumer_position (
+            id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+            consumer_group text NOT NULL,
+            topic text NOT NULL,
+            partition integer NOT NULL,
+            topic_id uuid,
+            next_offset bigint NOT NULL CHECK (next_offset >= 0),
+            epoch bigint NOT NULL DEFAULT 0,
+            horizon bigint NOT NULL DEFAULT 0,
+            careful_until bigint NOT NULL DEFAULT 0,
+            alone_offset bigint,
+            alone_starts integer NOT NULL DEFAULT 0,
+            stopped_because text,
+            updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            PRIMARY KEY (consumer_group, topic, partition)
+        ) WITH (fillfactor = 50)"
+    );
+    let events = format!(
+        "CREATE TABLE {schema}.consumer_inbox (
+            consumer_group text NOT NULL,
+            event_id uuid NOT NULL,
+            state text NOT NULL CHECK (state IN ('handled', 'parked', 'dead')),
+            position_id bigint NOT NULL,
+            record_offset bigint NOT NULL,
+            handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            PRIMARY KEY (consumer_group, event_id)
+        );
+        CREATE INDEX consumer_inbox_handled_at ON {schema}.consumer_inbox USING brin (handled_at);
+        CREATE TABLE {schema}.consumer_held (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            consumer_group text NOT NULL,
+            topic text NOT NULL,
+            partition integer NOT NULL,
+            record_offset bigint NOT NULL,
+            event_id uuid,
+            state text NOT NULL CHECK (state IN ('parked', 'dead')),
+            blocks boolean NOT NULL,
+            key_digest bytea,
+            record_key bytea,
+            record_value bytea,
+            header_names text[] NOT NULL,
+            header_values bytea[] NOT NULL,
+            record_timestamp bigint,
+            attempts integer NOT NULL,
+            started boolean NOT NULL DEFAULT false,
+            kind text NOT NULL,
+            error text NOT NULL,
+            first_failed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            last_failed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            next_attempt_at timestamptz,
+            UNIQUE (consumer_group, topic, partition, record_offset)
+        );
+        CREATE INDEX consumer_held_blocked ON {schema}.consumer_held (consumer_group, topic, key_digest, id) WHERE blocks;
+        CREATE INDEX consumer_held_due ON {schema}.consumer_held (consumer_group, topic, partition, next_attempt_at)
+            WHERE next_attempt_at IS NOT NULL;
+        CREATE TABLE {schema}.consumer_request (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            consumer_group text NOT NULL,
+            topic text NOT NULL,
+            partition integer NOT NULL,
+            held_id bigint NOT NULL,
+            action text NOT NULL CHECK (action IN ('retry', 'discard')),
+            requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            done_at timestamptz
+        );
+        CREATE INDEX consumer_request_open ON {schema}.consumer_request (consumer_group, topic, partition)
+            WHERE done_at IS NULL"
+    );
+    let steps = vec![Migration::new(1, "leases and positions", leases), Migration::new(2, "events", events)];
+    Migrations::new("consumer", schema.clone(), steps)
+}

@@ -1,0 +1,68 @@
+use std::sync::{Arc, Mutex};
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use outbox_core::OutboxEvent;
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, deadpool_postgres::Transaction};
+
+use crate::bench::{Bench, OrderCreated, Running, eventually};
+use crate::positions::store;
+
+async fn picky(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    if event.event().order_id == 13 {
+        return Err(HandlerError::reject("unlucky"));
+    }
+    store(tx, event).await
+}
+
+#[tokio::test]
+async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_trace() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    recorder.install().unwrap();
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let bench = Bench::with_partitions(1).await;
+    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).traceparent(traceparent).build().unwrap();
+    bench.produce(0, &event).await;
+    bench.produce(0, &event).await;
+    bench.produce_order(0, 13).await;
+    bench.produce_order(0, 13).await;
+    let traces: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+    let seen = Arc::clone(&traces);
+    let consumer = bench.consumer().on(picky).on_span(move |_, event| {
+        seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
+    });
+    let running = Running::start(consumer.build().unwrap());
+    bench.position(0, 4).await;
+    bench.held(HeldState::Parked, 1).await;
+    assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
+    // Other tests are measured too, under other topics. A snapshot takes histograms' values away, so all are kept.
+    let mut all: Vec<(String, DebugValue)> = Vec::new();
+    eventually("all measures".to_owned(), async || {
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            let labels: Vec<String> = key.key().labels().map(|label| label.value().to_owned()).collect();
+            if labels.contains(&bench.topic) {
+                let rest = labels.iter().filter(|label| **label != bench.topic).map(String::as_str);
+                let name = [key.key().name()].into_iter().chain(rest).collect::<Vec<_>>().join(" ");
+                all.push((name.trim_start_matches("outbox_consumer_").to_owned(), value));
+            }
+        }
+        let has = |name: &str, value: &Option<DebugValue>| {
+            all.iter().any(|(found, is)| found == name && value.as_ref().is_none_or(|value| value == is))
+        };
+        let expected = [
+            ("handled_total", Some(DebugValue::Counter(1))),
+            ("duplicates_total", Some(DebugValue::Counter(1))),
+            ("held_total dead", Some(DebugValue::Counter(1))),
+            ("held_total parked", Some(DebugValue::Counter(1))),
+            ("lag 0", Some(DebugValue::Gauge(0.0.into()))),
+            ("handler_seconds", None),
+            ("batch_seconds", None),
+            ("batch_events", None),
+        ];
+        let missing: Vec<_> = expected.into_iter().filter(|(name, value)| !has(name, value)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{:?} in {all:?}", missing.len())) }
+    })
+    .await;
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}

@@ -1,0 +1,129 @@
+//! A consumer in a process of its own, which may be killed, stopped and may end itself.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::NoTls;
+use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime};
+use outbox_kafka_consumer::{Consumer, HandlerResult, Received, with};
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use crate::bench::{LEASE, OrderCreated, patient};
+use crate::positions::store;
+
+const VARIABLE: &str = "OUTBOX_TEST_CONSUMER";
+
+/// What the process does at order 13.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum At13 {
+    Nothing,
+    /// Ends itself, after the effect and before the commit.
+    Abort,
+    /// Stands still there, once.
+    Stop,
+}
+
+/// A consumer's process. It is killed when this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    pub(crate) fn spawn(brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["process::runs_only_where_another_test_asks_for_it", "--exact", "--nocapture"])
+            .env(VARIABLE, format!("{brokers}|{database}|{prefix}|{at_13:?}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, told) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut log = told.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, log }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+
+    pub(crate) fn go_on(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::CONT).unwrap();
+    }
+
+    /// Whether it was stopped by a signal.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) fn pipeline(prefix: &str) -> Pipeline {
+    let layout = TableLayout::recommended();
+    let replacement = format!("{prefix}.${{routedByValue}}");
+    let config = ConnectorConfig::recommended(&layout).with("transforms.outbox.route.topic.replacement", replacement);
+    Pipeline::new(config, layout).unwrap()
+}
+
+async fn at_13(what: &At13, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let is_13 = event.event().order_id == 13;
+    store(tx, event).await?;
+    match what {
+        At13::Abort if is_13 => std::process::abort(),
+        At13::Stop if is_13 => kill_process(getpid(), Signal::STOP).unwrap(),
+        _ => {}
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_only_where_another_test_asks_for_it() {
+    let Ok(settings) = std::env::var(VARIABLE) else { return };
+    let parts: Vec<&str> = settings.split('|').collect();
+    tracing_subscriber::fmt().with_ansi(false).init();
+    let what = match parts[3] {
+        "Abort" => At13::Abort,
+        "Stop" => At13::Stop,
+        _ => At13::Nothing,
+    };
+    let manager = Manager::new(parts[1].parse().unwrap(), NoTls);
+    let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build().unwrap();
+    let consumer = Consumer::builder([parts[0]]).pipeline(pipeline(parts[2])).group("test").store(pool).lease(LEASE);
+    let consumer = consumer.batch(std::num::NonZeroUsize::new(32).unwrap());
+    let consumer = consumer.retry(patient()).poison_after(1).on(with(what, at_13)).build().unwrap();
+    // It outlives no test: the process that started it ends it, or its end is seen here.
+    let orphaned = async {
+        let parent = std::os::unix::process::parent_id();
+        while std::os::unix::process::parent_id() == parent {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    consumer.run(orphaned).await.unwrap();
+}

@@ -1,0 +1,114 @@
+use std::time::{Duration, Instant};
+
+use outbox_kafka_consumer::HeldState;
+
+use crate::bench::{Bench, LEASE, Running, eventually};
+use crate::positions::store;
+use crate::process::{At13, Process};
+
+fn process(bench: &Bench, at_13: At13) -> Process {
+    Process::spawn(&bench.brokers, bench.url(), bench.prefix(), at_13)
+}
+
+async fn owners(bench: &Bench) -> Vec<Option<String>> {
+    let sql = "SELECT owner::text FROM outbox.consumer_lease WHERE topic = $1 ORDER BY partition";
+    let rows = bench.client().await.query(sql, &[&bench.topic]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn consumers_share_the_partitions_and_give_them_back() {
+    let bench = Bench::with_partitions(4).await;
+    let first = Running::start(bench.consumer().on(store).build().unwrap());
+    eventually("all four".to_owned(), async || {
+        let owners = owners(&bench).await;
+        if owners.len() == 4 && owners.iter().all(Option::is_some) { Ok(()) } else { Err(owners) }
+    })
+    .await;
+    let second = Running::start(bench.consumer().on(store).build().unwrap());
+    eventually("two each".to_owned(), async || {
+        let owners = owners(&bench).await;
+        let of_first = owners.iter().filter(|owner| **owner == owners[0]).count();
+        if of_first == 2 && owners.iter().all(Option::is_some) { Ok(()) } else { Err(owners) }
+    })
+    .await;
+    for partition in 0..4 {
+        bench.produce_order(partition, i64::from(partition)).await;
+    }
+    assert_eq!(bench.effects(4).await, [0, 1, 2, 3]);
+    first.stop().await.unwrap();
+    bench.produce_order(0, 4).await;
+    bench.produce_order(3, 5).await;
+    assert_eq!(bench.effects(6).await, [0, 1, 2, 3, 4, 5]);
+    second.stop().await.unwrap();
+    assert_eq!(owners(&bench).await, [None, None, None, None]);
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn a_partition_of_a_consumer_that_was_killed_goes_on_when_its_lease_has_run_out() {
+    let bench = Bench::with_partitions(1).await;
+    let mut killed = process(&bench, At13::Nothing);
+    bench.produce_order(0, 1).await;
+    assert_eq!(bench.effects(1).await, [1]);
+    killed.kill();
+    bench.produce_order(0, 2).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert_eq!(bench.effects(2).await, [1, 2]);
+    running.stop().await.unwrap();
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effect_is_not_doubled() {
+    let bench = Bench::with_partitions(1).await;
+    let stopped = process(&bench, At13::Stop);
+    bench.produce_order(0, 1).await;
+    assert_eq!(bench.effects(1).await, [1]);
+    bench.produce_order(0, 13).await;
+    bench.produce_order(0, 2).await;
+    eventually("stopped".to_owned(), async || if stopped.is_stopped() { Ok(()) } else { Err(stopped.log()) }).await;
+    let since = Instant::now();
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert_eq!(bench.effects(3).await, [1, 2, 13]);
+    assert!(since.elapsed() < LEASE + Duration::from_secs(2), "{:?}", since.elapsed());
+    bench.position(0, 3).await;
+    stopped.go_on();
+    eventually("the failure of the first".to_owned(), async || {
+        let log = stopped.log();
+        if log.contains("the lease ran out") || log.contains("another consumer") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    bench.produce_order(0, 3).await;
+    assert_eq!(bench.effects(4).await, [1, 2, 3, 13]);
+    drop(stopped);
+    running.stop().await.unwrap();
+    assert_eq!(bench.effects(4).await, [1, 2, 3, 13]);
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
+async fn an_event_that_ends_the_process_each_time_becomes_a_dead_letter_and_others_go_on() {
+    let bench = Bench::with_partitions(1).await;
+    for order in [1, 13, 2, 13, 3] {
+        bench.produce_order(0, order).await;
+    }
+    let mut crashing = process(&bench, At13::Abort);
+    let mut crashes = 0;
+    eventually("a dead letter".to_owned(), async || {
+        if crashing.has_ended() {
+            crashes += 1;
+            crashing = process(&bench, At13::Abort);
+        }
+        let dead = bench.group().list(HeldState::Dead, None, 10).await.unwrap();
+        if dead.len() == 1 { Ok(()) } else { Err(crashes) }
+    })
+    .await;
+    let dead = bench.held(HeldState::Dead, 1).await;
+    assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
+    assert_eq!(bench.effects(3).await, [1, 2, 3]);
+    bench.held(HeldState::Parked, 1).await;
+    assert!(crashes >= 2, "{crashes}");
+    drop(crashing);
+    bench.remove_topic().await;
+}
