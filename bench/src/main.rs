@@ -50,15 +50,18 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Outcome<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let options = match arguments.subject {
-        Subject::Relay(options) => options,
-        Subject::Consumer(options) => return consumer::run(&options),
-    };
     // What is dropped ends its processes and removes its database.
     tokio::select! {
-        outcome = Box::pin(relay::run(options)) => outcome,
+        outcome = measure(arguments.subject) => outcome,
         _ = interrupt.recv() => Err("interrupted".into()),
         _ = terminate.recv() => Err("interrupted".into()),
+    }
+}
+
+async fn measure(subject: Subject) -> Outcome<()> {
+    match subject {
+        Subject::Relay(options) => Box::pin(relay::run(options)).await,
+        Subject::Consumer(options) => Box::pin(consumer::run(options)).await,
     }
 }
 

@@ -75,6 +75,11 @@ impl Site {
         self.database.name()
     }
 
+    /// The superuser's connection to the database.
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
     pub(crate) fn table(&self) -> &str {
         &self.table
     }

@@ -17,6 +17,8 @@ const TOGETHER: [&str; 3] = ["--release", "--package=outbox-relay", "--package=o
 pub(crate) enum BenchTask {
     /// The relay beside Debezium on Kafka Connect
     Relay(Measurement),
+    /// The consumer: decoding, fetching, effects
+    Consumer(Measurement),
 }
 
 #[derive(Debug, Args)]
@@ -28,12 +30,15 @@ pub(crate) struct Measurement {
 
 impl BenchTask {
     pub(crate) fn run(self, interrupt: &Interrupt) -> Outcome {
-        let Self::Relay(measurement) = self;
+        let (subject, measurement) = match self {
+            Self::Relay(measurement) => ("relay", measurement),
+            Self::Consumer(measurement) => ("consumer", measurement),
+        };
         let relay = program::build("outbox-relay", &TOGETHER)?;
         let bench = program::build("outbox-bench", &TOGETHER)?;
         interrupt.check()?;
         let mut command = Command::new(bench);
-        command.arg("relay").arg("--relay").arg(relay).args(&measurement.arguments);
+        command.arg(subject).arg("--relay").arg(relay).args(&measurement.arguments);
         if measurement.only_asks() {
             return ended(&mut command, interrupt);
         }

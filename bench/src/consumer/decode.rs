@@ -1,14 +1,15 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use outbox_core::{Decoded, OutboxEvent, Pipeline, Record};
-use serde::Deserialize;
+use outbox_core::{Decoded, Pipeline, Record};
+use serde::{Deserialize, Serialize};
 
+use super::events::record;
 use crate::Outcome;
 use crate::percentile::median;
 
 /// Records a second, on one core.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Rates {
     /// From a record to an event with its payload as it came.
     pub(super) plain: f64,
@@ -23,16 +24,19 @@ struct OrderPlaced {
     note: String,
 }
 
-pub(super) fn rates(count: usize, rounds: usize) -> Outcome<Rates> {
+/// Records of a round.
+const COUNT: usize = 200_000;
+
+pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
     let pipeline = Pipeline::recommended();
     let records = (0..1_000).map(|n| record(&pipeline, n)).collect::<Outcome<Vec<_>>>()?;
     let (mut plain, mut typed) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        plain.push(rate(&pipeline, &records, count, |event| {
+        plain.push(rate(&pipeline, &records, COUNT, |event| {
             black_box(event);
             Ok(())
         })?);
-        typed.push(rate(&pipeline, &records, count, |event| {
+        typed.push(rate(&pipeline, &records, COUNT, |event| {
             let Decoded::Event(event) = event else { return Err("no event".into()) };
             let order: OrderPlaced = event.payload.json()?;
             black_box((order.n, order.customer, order.note));
@@ -57,14 +61,6 @@ fn rate(pipeline: &Pipeline, records: &[Record], count: usize, take: impl Fn(Dec
         spent += begun.elapsed();
     }
     Ok((count.div_ceil(FETCH) * FETCH) as f64 / spent.as_secs_f64())
-}
-
-fn record(pipeline: &Pipeline, n: u64) -> Outcome<Record> {
-    let payload = format!(
-        r#"{{"n":{n},"customer":"c4ca4238a0b923820dcc509a6f75849b","items":[{{"sku":"c81e728d9d4c","quantity":2,"price":"19.90"}}],"note":"leave it at the door with the green frame"}}"#
-    );
-    let event = OutboxEvent::builder("order", format!("agg-{}", n % 100), "OrderPlaced").json(payload).build()?;
-    Ok(pipeline.encode(&pipeline.row(&event)?)?)
 }
 
 fn of_its_own(record: &Record) -> Record {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use xtask::stack::{Service, Stack};
 
 use self::drain::Beside;
-use self::engine::Kind;
+pub(crate) use self::engine::{Engine, Kind};
 pub(crate) use self::options::Options;
 use self::options::Part;
 use self::results::Results;

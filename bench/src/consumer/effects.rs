@@ -1,0 +1,102 @@
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Pool, Transaction};
+use outbox_core::DomainEvent;
+use outbox_kafka_consumer::{Consumer, HandlerResult, Received};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::events::{EFFECT, Stand};
+use super::naive;
+use crate::percentile::median;
+use crate::{Outcome, report, rows};
+
+/// Events a second whose effects are committed exactly once, and beside them one transaction for each event.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Effects {
+    pub(super) per_second: f64,
+    pub(super) ratio: Option<f64>,
+    consumer: Vec<f64>,
+    naive: Vec<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OrderPlaced {
+    pub(super) n: i64,
+}
+
+impl DomainEvent for OrderPlaced {
+    const AGGREGATE_TYPE: &'static str = rows::AGGREGATE_TYPE;
+    const EVENT_TYPE: &'static str = "OrderPlaced";
+
+    fn aggregate_id(&self) -> String {
+        rows::key(u64::try_from(self.n).unwrap_or_default())
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(300);
+const POLL: Duration = Duration::from_millis(20);
+
+pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
+    let (mut consumer, mut naive) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        stand.reset().await?;
+        let by_consumer = consumed(stand, round).await?;
+        stand.reset().await?;
+        let one_by_one = naive::rate(stand).await?;
+        report(&format!("  {by_consumer:.0} effects/s, {one_by_one:.0} one by one"));
+        consumer.push(by_consumer);
+        naive.push(one_by_one);
+    }
+    let per_second = median(&consumer).ok_or("no round was measured")?;
+    Ok(Effects { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
+}
+
+/// From the first effect that is seen to the last.
+async fn consumed(stand: &Stand, round: u32) -> Outcome<f64> {
+    let pool = stand.pool(24)?;
+    let consumer = Consumer::builder([stand.brokers.as_str()])
+        .pipeline(stand.pipeline.clone())
+        .group(format!("bench-{round}"))
+        .store(pool.clone())
+        .on(apply)
+        .build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(consumer.run(async { _ = stopped.await }));
+    let measured = seconds(stand, &pool).await;
+    _ = stop.send(());
+    running.await??;
+    let (count, disorder) = stand.effects(&pool).await?;
+    if (count, disorder) != (stand.events, 0) {
+        let events = stand.events;
+        return Err(format!("no figure: {count} effects of {events} events, {disorder} out of order").into());
+    }
+    measured
+}
+
+async fn seconds(stand: &Stand, pool: &Pool) -> Outcome<f64> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut first = None;
+    loop {
+        let (count, _) = stand.effects(pool).await?;
+        let now = Instant::now();
+        match first {
+            None if count > 0 => first = Some((count, now)),
+            Some((before, since)) if count >= stand.events => {
+                return Ok((count - before) as f64 / (now - since).as_secs_f64());
+            }
+            _ if now > deadline => return Err(format!("{count} effects within {} s", PATIENCE.as_secs()).into()),
+            _ => {}
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn apply(tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
+    let effect = tx.prepare_cached(EFFECT).await?;
+    let (aggregate, n) = (event.event().aggregate_id(), event.event().n);
+    match tx.execute(&effect, &[&aggregate, &n]).await? {
+        1 => Ok(()),
+        _ => Err("no such aggregate".into()),
+    }
+}
