@@ -19,13 +19,15 @@
 //! # }
 //! ```
 //!
-//! - [`PgOutbox`] puts events into the caller's transaction.
+//! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Readiness`] tells what is missing before the first event is written.
 //! - [`connector_role_sql`] is the SQL of the role that Debezium logs in with.
 
+mod companion;
 mod enqueue;
 mod error;
+mod idempotent;
 mod literal;
 mod migration;
 mod param;
@@ -40,7 +42,8 @@ pub use tokio_postgres;
 
 pub use self::enqueue::{PgOutbox, Statements};
 pub use self::error::Error;
-pub use self::migration::{Applied, Migration, Migrations};
+pub use self::idempotent::{Enqueued, IdempotentOutbox, Repeated};
+pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};
 pub use self::role::connector_role_sql;
 pub use self::slot::{SlotCreation, create_slot};

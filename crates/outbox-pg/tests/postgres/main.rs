@@ -6,4 +6,5 @@ mod enqueue;
 mod generic_service;
 mod migrations;
 mod readiness;
+mod row_life;
 mod values;
