@@ -1,6 +1,7 @@
 use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, Row, StoreFault};
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::Horizon;
 use crate::error::fault_of;
 use crate::param::Param;
 use crate::statement::Insert;
@@ -55,6 +56,7 @@ pub struct PgOutbox {
     pipeline: Pipeline,
     insert: Insert,
     statements: Statements,
+    horizon: Option<Horizon>,
 }
 
 /// How the INSERT is sent through a deadpool-postgres transaction, by [`Outbox`].
@@ -75,13 +77,25 @@ impl PgOutbox {
     /// The outbox of a pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
-        Self { insert: Insert::into_table(pipeline.layout()), pipeline, statements: Statements::default() }
+        Self {
+            insert: Insert::into_table(pipeline.layout()),
+            pipeline,
+            statements: Statements::default(),
+            horizon: None,
+        }
     }
 
     /// Chooses how [`Outbox`] sends the INSERT through a deadpool-postgres transaction.
     #[must_use]
     pub fn statements(self, statements: Statements) -> Self {
         Self { statements, ..self }
+    }
+
+    /// Refuses an event that a table in partitions has no place for, as an error of
+    /// [`is_invalid_event`](Error::is_invalid_event), where its INSERT would fail the transaction.
+    #[must_use]
+    pub fn within(self, horizon: Horizon) -> Self {
+        Self { horizon: Some(horizon), ..self }
     }
 
     /// The pipeline.
@@ -166,6 +180,9 @@ impl PgOutbox {
     }
 
     fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
+        if let Some(horizon) = &self.horizon {
+            horizon.admit(event)?;
+        }
         self.pipeline.row(event)
     }
 

@@ -24,6 +24,8 @@ enum Kind {
     Migration { component: String, version: i32, reason: String },
     #[error("the file {0} could not be written")]
     File(String),
+    #[error("another instance has taken the maintainer's lease, as this one was too slow: run it again")]
+    LeaseLost,
     #[error("{0}")]
     Configuration(String),
     #[error("the outbox is not ready: {}", list(.0))]
@@ -50,6 +52,10 @@ impl Error {
 
     pub(crate) fn file(path: String, source: std::io::Error) -> Self {
         Self(Box::new(Inner { kind: Kind::File(path), source: Some(Box::new(source)) }))
+    }
+
+    pub(crate) fn lease_lost() -> Self {
+        Self::new(Kind::LeaseLost)
     }
 
     pub(crate) fn configuration(reason: impl Into<String>) -> Self {
@@ -81,7 +87,8 @@ impl Error {
     /// Whether trying again may succeed: a lost connection, a deadlock, a server that is starting or stopping.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.postgres().is_some_and(|error| fault_of(error) == StoreFault::Transient)
+        let is_transient = |error| fault_of(error) == StoreFault::Transient;
+        matches!(self.0.kind, Kind::LeaseLost) || self.postgres().is_some_and(is_transient)
     }
 
     /// The SQLSTATE, where PostgreSQL gave one.

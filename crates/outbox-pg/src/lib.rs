@@ -21,14 +21,17 @@
 //!
 //! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
+//! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
 //! - [`Readiness`] tells what is missing before the first event is written.
 //! - [`connector_role_sql`] is the SQL of the role that Debezium logs in with.
 
 mod companion;
 mod enqueue;
 mod error;
+mod horizon;
 mod idempotent;
 mod literal;
+mod maintenance;
 mod migration;
 mod param;
 mod readiness;
@@ -38,11 +41,14 @@ mod statement;
 
 pub use deadpool_postgres;
 pub use outbox_core;
+pub use outbox_core::uuid;
 pub use tokio_postgres;
 
 pub use self::enqueue::{PgOutbox, Statements};
 pub use self::error::Error;
+pub use self::horizon::Horizon;
 pub use self::idempotent::{Enqueued, IdempotentOutbox, Repeated};
+pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
 pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};
 pub use self::role::connector_role_sql;

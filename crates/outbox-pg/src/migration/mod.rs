@@ -1,3 +1,4 @@
+mod maintenance;
 mod outbox;
 mod plan;
 pub(crate) mod row_life;
@@ -87,7 +88,7 @@ impl Migrations {
 
     async fn switch_life(&self, tx: &Transaction<'_>) -> Result<Option<RowLife>, Error> {
         let Some(layout) = &self.rows_of else { return Ok(None) };
-        if !self.is_other_life(tx, layout).await? {
+        if row_life::are_triggers_of(tx, layout).await? {
             return Ok(None);
         }
         // It waits for the transactions that are writing, and those that come wait for it.
@@ -95,13 +96,6 @@ impl Migrations {
         let doing = || format!("change the life of the rows of {}", layout.qualified_name());
         tx.batch_execute(&sql).await.map_err(|e| Error::database(doing(), e))?;
         Ok(Some(layout.row_life()))
-    }
-
-    async fn is_other_life(&self, client: &impl GenericClient, layout: &TableLayout) -> Result<bool, Error> {
-        let table = layout.qualified_name();
-        let rows = client.query(row_life::TRIGGERS_FOUND, &[&table]).await;
-        let rows = rows.map_err(|e| Error::database(format!("read the triggers of {table}"), e))?;
-        Ok(!rows.iter().map(|row| row.get::<_, &str>(0)).eq(row_life::triggers(layout.row_life()).iter().copied()))
     }
 
     async fn open(&self, tx: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {

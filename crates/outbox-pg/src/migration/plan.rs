@@ -58,7 +58,7 @@ impl Migrations {
             statements.insert(0, self.open_sql());
         }
         if let Some(layout) = &self.rows_of
-            && self.is_other_life(client, layout).await?
+            && !row_life::are_triggers_of(client, layout).await?
         {
             statements.push(row_life::switch_sql(layout));
         }

@@ -1,25 +1,31 @@
 use outbox_core::{EventField, Identifier, RowLife, TableLayout};
+use tokio_postgres::GenericClient;
 
+use crate::Error;
 use crate::companion::companion;
 use crate::literal::literal;
 
 /// Deletes what a statement has inserted.
-pub(crate) const VANISH: &str = "outbox_vanish";
+const VANISH: &str = "outbox_vanish";
 /// Keeps the id of what is inserted, and leaves out what is known.
-pub(crate) const REMEMBER: &str = "outbox_remember";
+const REMEMBER: &str = "outbox_remember";
 
-/// The triggers that a life needs, sorted.
-pub(crate) fn triggers(life: RowLife) -> &'static [&'static str] {
-    match life {
+/// Whether a table has the triggers of its rows' life, and no other of these.
+pub(crate) async fn are_triggers_of(client: &impl GenericClient, layout: &TableLayout) -> Result<bool, Error> {
+    let wanted: &[&str] = match layout.row_life() {
         RowLife::Vanish => &[VANISH],
         RowLife::VanishKeepingIds => &[REMEMBER, VANISH],
         _ => &[],
-    }
+    };
+    let table = layout.qualified_name();
+    let sql = format!(
+        "SELECT tgname::text FROM pg_trigger WHERE tgrelid = to_regclass($1) AND NOT tgisinternal
+             AND tgname IN ('{REMEMBER}', '{VANISH}') ORDER BY tgname"
+    );
+    let rows = client.query(&sql, &[&table]).await;
+    let rows = rows.map_err(|e| Error::database(format!("read the triggers of {table}"), e))?;
+    Ok(rows.iter().map(|row| row.get::<_, &str>(0)).eq(wanted.iter().copied()))
 }
-
-/// Reads the names of the triggers that are there; `$1` is the table.
-pub(crate) const TRIGGERS_FOUND: &str = "SELECT tgname::text FROM pg_trigger
-     WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgname IN ('outbox_vanish', 'outbox_remember') ORDER BY 1";
 
 /// What makes the triggers of a table those of its life. The table's owner runs it, and the application needs no right
 /// but INSERT.

@@ -4,6 +4,7 @@
 mod database;
 mod enqueue;
 mod generic_service;
+mod maintenance;
 mod migrations;
 mod readiness;
 mod row_life;
