@@ -23,7 +23,8 @@
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
 //! - [`Readiness`] tells what is missing before the first event is written.
-//! - [`connector_role_sql`] is the SQL of the role that Debezium logs in with.
+//! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no right too
+//!   many, and [`Rights`] checks them.
 
 mod companion;
 mod enqueue;
@@ -35,7 +36,7 @@ mod maintenance;
 mod migration;
 mod param;
 mod readiness;
-mod role;
+mod rights;
 mod slot;
 mod statement;
 
@@ -51,5 +52,5 @@ pub use self::idempotent::{Enqueued, IdempotentOutbox, Repeated};
 pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
 pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};
-pub use self::role::connector_role_sql;
+pub use self::rights::{Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, maintainer_role_sql};
 pub use self::slot::{SlotCreation, create_slot};

@@ -7,5 +7,6 @@ mod generic_service;
 mod maintenance;
 mod migrations;
 mod readiness;
+mod rights;
 mod row_life;
 mod values;
