@@ -22,13 +22,14 @@
 //! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
-//! - [`Readiness`] tells what is missing before the first event is written.
+//! - [`Readiness`] tells what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no right too
 //!   many, and [`Rights`] checks them.
 
 mod companion;
 mod enqueue;
 mod error;
+mod health;
 mod horizon;
 mod idempotent;
 mod literal;
@@ -47,6 +48,7 @@ pub use tokio_postgres;
 
 pub use self::enqueue::{PgOutbox, Statements};
 pub use self::error::Error;
+pub use self::health::{Measure, PipeHealth, PipeMonitor, Sign, Thresholds, Verdict};
 pub use self::horizon::Horizon;
 pub use self::idempotent::{Enqueued, IdempotentOutbox, Repeated};
 pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};

@@ -10,7 +10,7 @@ use outbox_core::{Pipeline, RowLife};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-pub(crate) use self::partition::{TableForm, partitions, table_form, time_of};
+pub(crate) use self::partition::{TableForm, first_id, partitions, table_form, time_of};
 pub use self::report::{Maintained, MaintenanceReport, Waiting};
 
 use self::lease::Lease;
@@ -167,7 +167,7 @@ impl Maintenance {
             let to = (from / span + 1) * span;
             let name = companion_name(layout, &partition::suffix(from));
             let child = format!("{}.{}", layout.schema(), quoted(&name));
-            let (lower, upper) = (partition::first_id(from), partition::first_id(to));
+            let (lower, upper) = (first_id(from), first_id(to));
             let sql = format!(
                 "CREATE TABLE {child} (LIKE {parent} INCLUDING ALL);
                  ALTER TABLE {child} ADD CONSTRAINT horizon CHECK ({id} >= '{lower}' AND {id} < '{upper}');

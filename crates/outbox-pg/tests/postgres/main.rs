@@ -4,6 +4,7 @@
 mod database;
 mod enqueue;
 mod generic_service;
+mod health;
 mod maintenance;
 mod migrations;
 mod readiness;
