@@ -2,9 +2,9 @@ use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, Row, StoreFault};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::Horizon;
-use crate::error::fault_of;
 use crate::param::Param;
 use crate::statement::Insert;
+use crate::store_failure::stored;
 
 /// The outbox table of a pipeline. Cheap to clone, free of state, shared by all connections.
 ///
@@ -219,10 +219,6 @@ fn chunk_lengths(events: &[OutboxEvent]) -> Vec<usize> {
         lengths.push(length);
     }
     lengths
-}
-
-fn stored(error: tokio_postgres::Error) -> Error {
-    Error::store(fault_of(&error), error)
 }
 
 impl<'r, 't> Outbox<&'r tokio_postgres::Transaction<'t>> for PgOutbox {

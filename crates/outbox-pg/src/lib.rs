@@ -20,6 +20,7 @@
 //! ```
 //!
 //! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
+//! - [`RetriedTransaction`] runs a transaction again where PostgreSQL asks for it, and tells what was committed.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
 //! - [`Readiness`] tells what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it runs.
@@ -40,6 +41,8 @@ mod readiness;
 mod rights;
 mod slot;
 mod statement;
+mod store_failure;
+mod transaction;
 
 pub use deadpool_postgres;
 pub use outbox_core;
@@ -56,3 +59,5 @@ pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};
 pub use self::rights::{Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, maintainer_role_sql};
 pub use self::slot::{SlotCreation, create_slot};
+pub use self::store_failure::StoreFailure;
+pub use self::transaction::{Attempt, RetriedTransaction, TransactionError, Work};

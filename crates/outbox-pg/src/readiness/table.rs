@@ -73,7 +73,11 @@ impl Found {
     fn difference(&self, column: &Column) -> Option<String> {
         let wanted = type_names(column.ty());
         if !wanted.contains(&self.ty) {
-            return Some(format!("it is {}, and the layout says {}", self.ty, column.ty().sql()));
+            return Some(format!(
+                "it is {}, and the layout says {type_}: run ALTER TABLE … TYPE {type_}, or say so in the layout",
+                self.ty,
+                type_ = column.ty().sql()
+            ));
         }
         match (column.nullability(), self.null) {
             (Nullability::NotNull, Nullability::Nullable) => {
