@@ -35,8 +35,13 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
         "DROP TRIGGER IF EXISTS {VANISH} ON {table};\n\
          DROP TRIGGER IF EXISTS {REMEMBER} ON {table};"
     );
-    if layout.row_life().vanishes() {
-        sql.push_str(&vanish_sql(layout));
+    match layout.row_life() {
+        RowLife::Vanish | RowLife::VanishKeepingIds => sql.push_str(&vanish_sql(layout)),
+        RowLife::Keep => {
+            let reset = "RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)";
+            sql.push_str(&format!("\nALTER TABLE {table} {reset};"));
+        }
+        _ => {}
     }
     if layout.row_life() == RowLife::VanishKeepingIds {
         sql.push_str(&remember_sql(layout));
