@@ -58,8 +58,14 @@ impl Maintenance {
     ) -> Result<(), Error> {
         let layout = self.pipeline.layout();
         let record = companion(layout, "_detached");
-        let sql = format!("SELECT partition FROM {record} WHERE wal_position IS NOT NULL ORDER BY 1");
-        let rows = client.query(&sql, &[]).await.map_err(|e| Error::database("read the detached partitions", e))?;
+        // One that somebody has attached again is theirs.
+        let sql = format!(
+            "SELECT partition FROM {record} WHERE wal_position IS NOT NULL AND partition NOT IN (
+                 SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                 WHERE inhparent = to_regclass($1)) ORDER BY 1"
+        );
+        let rows = client.query(&sql, &[&layout.qualified_name()]).await;
+        let rows = rows.map_err(|e| Error::database("read the detached partitions", e))?;
         for row in rows {
             let partition: String = row.get(0);
             if let Some(waiting) = self.unconfirmed(client, &partition).await? {

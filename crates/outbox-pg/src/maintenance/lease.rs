@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use outbox_core::Pipeline;
+use outbox_core::uuid::Uuid;
 use tokio_postgres::Client;
 
 use super::Maintained;
@@ -21,8 +22,10 @@ impl Lease {
         length: Duration,
     ) -> Result<Result<Self, Maintained>, Error> {
         let failed = |e| Error::database("take the maintainer's lease", e);
-        let sql = "SELECT format('process %s since %s', pid, backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-        let holder = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
+        let sql = "SELECT pg_backend_pid()";
+        let process: i32 = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
+        // Two runs on one session are two holders.
+        let holder = format!("process {process}, run {}", Uuid::now_v7());
         let lease = Self { table: companion(pipeline.layout(), "_lease"), holder, length };
         if lease.extend(client).await? {
             return Ok(Ok(lease));

@@ -107,9 +107,11 @@ impl Maintenance {
         client.batch_execute(&timeouts).await.map_err(|e| Error::database("set lock_timeout", e))?;
         let done = self.work(client, &lease).await;
         let reset = client.batch_execute("RESET lock_timeout; RESET statement_timeout").await;
+        let released = lease.release(client).await;
+        // What went wrong first is what counts.
         let report = done?;
         reset.map_err(|e| Error::database("reset lock_timeout", e))?;
-        lease.release(client).await?;
+        released?;
         Ok(Maintained::Done(report))
     }
 

@@ -8,7 +8,7 @@ pub enum Maintained {
     Done(MaintenanceReport),
     /// Another instance was at it; this one did nothing.
     HeldByOther {
-        /// The server's session that the other began in, and its start.
+        /// The server process of the other's session, and an id of its run.
         holder: String,
     },
 }

@@ -47,6 +47,20 @@ async fn confirm(client: &Client, slot: &str) {
     client.execute("SELECT pg_replication_slot_advance($1, pg_current_wal_insert_lsn())", &[&slot]).await.unwrap();
 }
 
+/// The INSERTs that the slot's reader would be sent, each of which is of the table itself. Partitions are described to it
+/// too, but no row is of one.
+async fn published(client: &Client, pipeline: &Pipeline) -> Vec<Vec<u8>> {
+    let sql = "SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', \
+               'publication_names', 'outbox')";
+    let messages = client.query(sql, &[&pipeline.slot().as_str()]).await.unwrap();
+    let messages = messages.iter().map(|row| row.get::<_, Vec<u8>>(0));
+    let inserts: Vec<_> = messages.filter(|message| message[0] == b'I').collect();
+    let oid = "SELECT oid FROM pg_class WHERE relname = 'outbox_message'";
+    let table: u32 = client.query_one(oid, &[]).await.unwrap().get(0);
+    assert!(inserts.iter().all(|insert| insert[1..5] == table.to_be_bytes()));
+    inserts
+}
+
 #[tokio::test]
 async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_order_of_enqueue() {
     let (_database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
@@ -62,17 +76,9 @@ async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_or
     let outbox = PgOutbox::new(pipeline.clone()).within(Horizon::read(&client, &pipeline).await.unwrap());
     let events: Vec<_> = [0, 5, 1, 4, 2].map(|hours| aged(hours * HOUR)).into();
     enqueue(&mut client, &outbox, &events).await;
-    let sql = "SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', \
-               'publication_names', 'outbox')";
-    let messages = client.query(sql, &[&pipeline.slot().as_str()]).await.unwrap();
-    let messages: Vec<Vec<u8>> = messages.iter().map(|row| row.get(0)).collect();
-    // Partitions are described too, but no row is of one.
-    let oid = "SELECT oid FROM pg_class WHERE relname = 'outbox_message'";
-    let table: u32 = client.query_one(oid, &[]).await.unwrap().get(0);
+    let inserts = published(&client, &pipeline).await;
     let holds = |message: &[u8], id: &str| message.windows(id.len()).any(|part| part == id.as_bytes());
-    let inserts: Vec<_> = messages.iter().filter(|message| message[0] == b'I').collect();
     assert_eq!(inserts.len(), events.len());
-    assert!(inserts.iter().all(|insert| insert[1..5] == table.to_be_bytes()));
     assert!(inserts.iter().zip(&events).all(|(insert, event)| holds(insert, &event.id().to_string())));
 }
 
@@ -110,6 +116,7 @@ async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
     assert!(report.detached.len() >= 4 && report.dropped.is_empty(), "{report:?}");
     assert_eq!(report.waiting.len(), report.detached.len(), "{report:?}");
     assert_eq!(rows(&client).await, 1, "what is detached is no more in the table");
+    assert_eq!(published(&client, &pipeline).await.len(), 2, "and is published as a row of it none the less");
     confirm(&client, pipeline.slot().as_str()).await;
     let waiting = run(&maintenance, &client).await.waiting;
     assert!(
