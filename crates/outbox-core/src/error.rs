@@ -36,6 +36,8 @@ pub enum StoreFault {
     Transient,
     /// An earlier statement has already aborted the transaction; this one was not looked at.
     TransactionAborted,
+    /// The event is in the outbox already, and the caller asked for an error. The transaction goes on.
+    AlreadyEnqueued,
     /// Trying again changes nothing: a missing table, a missing right, a value that the table refuses.
     Permanent,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for StoreFault {
         f.write_str(match self {
             Self::Transient => "transient: run the whole transaction again",
             Self::TransactionAborted => "an earlier error has aborted this transaction: roll it back",
+            Self::AlreadyEnqueued => "it is there already: nothing was added",
             Self::Permanent => "permanent: see the cause",
         })
     }
@@ -58,6 +61,11 @@ impl Error {
     /// For implementations of [`Outbox`](crate::Outbox): the store refused or failed.
     pub fn store(fault: StoreFault, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(Box::new(Inner { kind: Kind::Store { fault }, source: Some(source.into()) }))
+    }
+
+    /// For implementations of [`Outbox`](crate::Outbox): the store has no place for the event, and nothing was sent.
+    pub fn refused(field: &str, value: &str, rule: impl Into<String>) -> Self {
+        Self::rule(field, value, rule)
     }
 
     pub(crate) fn rule(field: impl Into<String>, value: &str, rule: impl Into<String>) -> Self {
@@ -114,6 +122,12 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.store_fault() == Some(StoreFault::Transient)
+    }
+
+    /// Whether the event is in the outbox already, where the caller asked for an error.
+    #[must_use]
+    pub fn is_already_enqueued(&self) -> bool {
+        self.store_fault() == Some(StoreFault::AlreadyEnqueued)
     }
 
     /// What a failed store means, where the store failed.

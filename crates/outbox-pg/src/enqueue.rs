@@ -1,9 +1,10 @@
-use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, Row};
+use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, Row, StoreFault};
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::error::fault_of;
+use crate::Horizon;
 use crate::param::Param;
 use crate::statement::Insert;
+use crate::store_failure::stored;
 
 /// The outbox table of a pipeline. Cheap to clone, free of state, shared by all connections.
 ///
@@ -47,7 +48,7 @@ use crate::statement::Insert;
 ///
 /// # After an error
 /// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
-/// goes on. After any other error PostgreSQL has aborted the transaction; no ROLLBACK is sent here, since the transaction is
+/// goes on, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error PostgreSQL has aborted the transaction; no ROLLBACK is sent here, since the transaction is
 /// the caller's. Mind that tokio-postgres' `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then
 /// rolls back: return the error instead of committing.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ pub struct PgOutbox {
     pipeline: Pipeline,
     insert: Insert,
     statements: Statements,
+    horizon: Option<Horizon>,
 }
 
 /// How the INSERT is sent through a deadpool-postgres transaction, by [`Outbox`].
@@ -75,13 +77,25 @@ impl PgOutbox {
     /// The outbox of a pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
-        Self { insert: Insert::into_table(pipeline.layout()), pipeline, statements: Statements::default() }
+        Self {
+            insert: Insert::into_table(pipeline.layout()),
+            pipeline,
+            statements: Statements::default(),
+            horizon: None,
+        }
     }
 
     /// Chooses how [`Outbox`] sends the INSERT through a deadpool-postgres transaction.
     #[must_use]
     pub fn statements(self, statements: Statements) -> Self {
         Self { statements, ..self }
+    }
+
+    /// Refuses an event that a table in partitions has no place for, as an error of
+    /// [`is_invalid_event`](Error::is_invalid_event), where its INSERT would fail the transaction.
+    #[must_use]
+    pub fn within(self, horizon: Horizon) -> Self {
+        Self { horizon: Some(horizon), ..self }
     }
 
     /// The pipeline.
@@ -95,12 +109,7 @@ impl PgOutbox {
     /// # Errors
     /// See [After an error](#after-an-error).
     pub async fn enqueue(&self, tx: &tokio_postgres::Transaction<'_>, event: &OutboxEvent) -> Result<(), Error> {
-        let row = self.pipeline.row(event)?;
-        let params = self.params(&row);
-        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
-            params.iter().zip(&self.insert.types).map(|(param, ty)| (param as _, ty.clone())).collect();
-        tx.execute_typed(&self.insert.one, &typed).await.map_err(stored)?;
-        Ok(())
+        self.expect_added(self.insert_one(tx, &self.insert.one, event).await?, 1)
     }
 
     /// As [`enqueue`](Self::enqueue), with the statement kept in deadpool's cache for the connection.
@@ -112,12 +121,11 @@ impl PgOutbox {
         tx: &deadpool_postgres::Transaction<'_>,
         event: &OutboxEvent,
     ) -> Result<(), Error> {
-        let row = self.pipeline.row(event)?;
+        let row = self.row(event)?;
         let params = self.params(&row);
         let statement = tx.prepare_typed_cached(&self.insert.one, &self.insert.types).await.map_err(stored)?;
         let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
-        tx.execute(&statement, &params).await.map_err(stored)?;
-        Ok(())
+        self.expect_added(tx.execute(&statement, &params).await.map_err(stored)?, 1)
     }
 
     /// Adds events to the transaction in their order, in one round trip for each 8 MiB of payload.
@@ -125,8 +133,32 @@ impl PgOutbox {
     /// # Errors
     /// See [After an error](#after-an-error). Every event is checked before the first is sent.
     pub async fn enqueue_all(&self, tx: &tokio_postgres::Transaction<'_>, events: &[OutboxEvent]) -> Result<(), Error> {
-        let rows = events.iter().map(|event| self.pipeline.row(event)).collect::<Result<Vec<_>, _>>()?;
+        let added = self.insert_many(tx, &self.insert.many, events).await?;
+        self.expect_added(added, events.len())
+    }
+
+    pub(crate) async fn insert_one(
+        &self,
+        tx: &tokio_postgres::Transaction<'_>,
+        sql: &str,
+        event: &OutboxEvent,
+    ) -> Result<u64, Error> {
+        let row = self.row(event)?;
+        let params = self.params(&row);
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+            params.iter().zip(&self.insert.types).map(|(param, ty)| (param as _, ty.clone())).collect();
+        tx.execute_typed(sql, &typed).await.map_err(stored)
+    }
+
+    pub(crate) async fn insert_many(
+        &self,
+        tx: &tokio_postgres::Transaction<'_>,
+        sql: &str,
+        events: &[OutboxEvent],
+    ) -> Result<u64, Error> {
+        let rows = events.iter().map(|event| self.row(event)).collect::<Result<Vec<_>, _>>()?;
         let mut rest = rows.as_slice();
+        let mut added = 0;
         for chunk in chunk_lengths(events) {
             let (rows, tail) = rest.split_at_checked(chunk).unwrap_or((rest, &[]));
             rest = tail;
@@ -138,14 +170,34 @@ impl PgOutbox {
                 .collect();
             let typed: Vec<(&(dyn ToSql + Sync), Type)> =
                 columns.iter().zip(self.insert.array_types()).map(|(column, ty)| (column as _, ty)).collect();
-            tx.execute_typed(&self.insert.many, &typed).await.map_err(stored)?;
+            added += tx.execute_typed(sql, &typed).await.map_err(stored)?;
         }
-        Ok(())
+        Ok(added)
+    }
+
+    pub(crate) fn insert(&self) -> &Insert {
+        &self.insert
+    }
+
+    fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
+        if let Some(horizon) = &self.horizon {
+            horizon.admit(event)?;
+        }
+        self.pipeline.row(event)
+    }
+
+    /// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
+    fn expect_added(&self, added: u64, events: usize) -> Result<(), Error> {
+        if usize::try_from(added).is_ok_and(|added| added == events) { Ok(()) } else { Err(already_enqueued()) }
     }
 
     fn params<'a>(&self, row: &'a Row) -> Vec<Param<'a>> {
         self.insert.columns.iter().filter_map(|column| param(row, column)).collect()
     }
+}
+
+pub(crate) fn already_enqueued() -> Error {
+    Error::store(StoreFault::AlreadyEnqueued, "PostgreSQL added fewer rows than there are events")
 }
 
 fn param<'a>(row: &'a Row, column: &crate::statement::Filled) -> Option<Param<'a>> {
@@ -167,10 +219,6 @@ fn chunk_lengths(events: &[OutboxEvent]) -> Vec<usize> {
         lengths.push(length);
     }
     lengths
-}
-
-fn stored(error: tokio_postgres::Error) -> Error {
-    Error::store(fault_of(&error), error)
 }
 
 impl<'r, 't> Outbox<&'r tokio_postgres::Transaction<'t>> for PgOutbox {

@@ -22,6 +22,12 @@ enum Kind {
     Database(String),
     #[error("migration {component} {version}: {reason}")]
     Migration { component: String, version: i32, reason: String },
+    #[error("the file {0} could not be written")]
+    File(String),
+    #[error("another instance has taken the maintainer's lease, as this one was too slow: run it again")]
+    LeaseLost,
+    #[error("{0}")]
+    Configuration(String),
     #[error("the outbox is not ready: {}", list(.0))]
     NotReady(Vec<Problem>),
 }
@@ -44,6 +50,18 @@ impl Error {
         Self::new(Kind::Migration { component: component.to_owned(), version, reason: reason.into() })
     }
 
+    pub(crate) fn file(path: String, source: std::io::Error) -> Self {
+        Self(Box::new(Inner { kind: Kind::File(path), source: Some(Box::new(source)) }))
+    }
+
+    pub(crate) fn lease_lost() -> Self {
+        Self::new(Kind::LeaseLost)
+    }
+
+    pub(crate) fn configuration(reason: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration(reason.into()))
+    }
+
     pub(crate) fn not_ready(problems: Vec<Problem>) -> Self {
         Self::new(Kind::NotReady(problems))
     }
@@ -52,6 +70,12 @@ impl Error {
     #[must_use]
     pub fn is_not_ready(&self) -> bool {
         matches!(self.0.kind, Kind::NotReady(_))
+    }
+
+    /// Whether what was asked for cannot be had with this pipeline.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self.0.kind, Kind::Configuration(_))
     }
 
     /// Whether applied migrations and those of this library are at odds.
@@ -63,7 +87,8 @@ impl Error {
     /// Whether trying again may succeed: a lost connection, a deadlock, a server that is starting or stopping.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.postgres().is_some_and(|error| fault_of(error) == StoreFault::Transient)
+        let is_transient = |error| fault_of(error) == StoreFault::Transient;
+        matches!(self.0.kind, Kind::LeaseLost) || self.postgres().is_some_and(is_transient)
     }
 
     /// The SQLSTATE, where PostgreSQL gave one.

@@ -19,28 +19,45 @@
 //! # }
 //! ```
 //!
-//! - [`PgOutbox`] puts events into the caller's transaction.
+//! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
+//! - [`RetriedTransaction`] runs a transaction again where PostgreSQL asks for it, and tells what was committed.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
-//! - [`Readiness`] tells what is missing before the first event is written.
-//! - [`connector_role_sql`] is the SQL of the role that Debezium logs in with.
+//! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
+//! - [`Readiness`] tells what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it runs.
+//! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no right too
+//!   many, and [`Rights`] checks them.
 
+mod companion;
 mod enqueue;
 mod error;
+mod health;
+mod horizon;
+mod idempotent;
 mod literal;
+mod maintenance;
 mod migration;
 mod param;
 mod readiness;
-mod role;
+mod rights;
 mod slot;
 mod statement;
+mod store_failure;
+mod transaction;
 
 pub use deadpool_postgres;
 pub use outbox_core;
+pub use outbox_core::uuid;
 pub use tokio_postgres;
 
 pub use self::enqueue::{PgOutbox, Statements};
 pub use self::error::Error;
-pub use self::migration::{Applied, Migration, Migrations};
+pub use self::health::{Measure, PipeHealth, PipeMonitor, Sign, Thresholds, Verdict};
+pub use self::horizon::Horizon;
+pub use self::idempotent::{Enqueued, IdempotentOutbox, Repeated};
+pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
+pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};
-pub use self::role::connector_role_sql;
+pub use self::rights::{Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, maintainer_role_sql};
 pub use self::slot::{SlotCreation, create_slot};
+pub use self::store_failure::StoreFailure;
+pub use self::transaction::{Attempt, RetriedTransaction, TransactionError, Work};

@@ -8,6 +8,8 @@ use crate::param::{wire_array, wire_type};
 pub(crate) struct Insert {
     pub(crate) one: String,
     pub(crate) many: String,
+    pub(crate) one_if_new: String,
+    pub(crate) many_if_new: String,
     pub(crate) columns: Vec<Filled>,
     pub(crate) types: Vec<Type>,
 }
@@ -28,13 +30,18 @@ impl Insert {
         let numbered = |of: &dyn Fn(usize) -> String| (1..=columns.len()).map(of).collect::<Vec<_>>().join(", ");
         let values = numbered(&|n| format!("${n}"));
         let (aliases, arrays) = (numbered(&|n| format!("c{n}")), values.clone());
+        let one = format!("INSERT INTO {table} ({names}) VALUES ({values})");
+        // Ordered by ordinality: the WAL, and with it every topic, has the events in the caller's order.
+        let many = format!(
+            "INSERT INTO {table} ({names}) SELECT {aliases} FROM unnest({arrays}) WITH ORDINALITY AS event ({aliases}, n) \
+             ORDER BY n"
+        );
         Self {
-            one: format!("INSERT INTO {table} ({names}) VALUES ({values})"),
-            // Ordered by ordinality: the WAL, and with it every topic, has the events in the caller's order.
-            many: format!(
-                "INSERT INTO {table} ({names}) SELECT {aliases} FROM unnest({arrays}) WITH ORDINALITY AS event ({aliases}, n) \
-                 ORDER BY n"
-            ),
+            // Without a conflict target: to name one takes the right to SELECT.
+            one_if_new: format!("{one} ON CONFLICT DO NOTHING"),
+            many_if_new: format!("{many} ON CONFLICT DO NOTHING"),
+            one,
+            many,
             types: columns.iter().map(|column| wire_type(column.ty)).collect(),
             columns,
         }

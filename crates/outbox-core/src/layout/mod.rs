@@ -17,6 +17,22 @@ pub enum RowLife {
     /// It stays, as a log of what was said, until retention removes it.
     #[default]
     Keep,
+    /// As [`Keep`](Self::Keep), in a table partitioned by the time in the id: retention detaches whole partitions, and
+    /// nothing is deleted row by row.
+    KeepInPartitions,
+    /// It is deleted in its own transaction: the event is in the WAL, and the table stays empty. A lost slot is then a
+    /// loss of events, since there is no table to publish them from.
+    Vanish,
+    /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is known.
+    VanishKeepingIds,
+}
+
+impl RowLife {
+    /// Whether the row is deleted in its own transaction.
+    #[must_use]
+    pub fn vanishes(self) -> bool {
+        matches!(self, Self::Vanish | Self::VanishKeepingIds)
+    }
 }
 
 /// The outbox table: its name, its columns in order, and the life of its rows.
@@ -112,6 +128,12 @@ impl TableLayout {
     #[must_use]
     pub fn named(self, schema: Identifier, table: Identifier) -> Self {
         Self { schema, table, ..self }
+    }
+
+    /// The same table with another life of its rows.
+    #[must_use]
+    pub fn with_row_life(self, row_life: RowLife) -> Self {
+        Self { row_life, ..self }
     }
 
     /// The same table with another type of payload column.

@@ -73,3 +73,36 @@ async fn of_several_events_all_are_taken_or_none() {
     outbox.enqueue((), &events[0]).await.unwrap();
     assert_eq!(outbox.events(), events[..1]);
 }
+
+#[derive(serde::Serialize)]
+struct OrderCreated {
+    order_id: u32,
+    quantity: u32,
+}
+
+impl outbox_core::DomainEvent for OrderCreated {
+    const AGGREGATE_TYPE: &'static str = "order";
+    const EVENT_TYPE: &'static str = "OrderCreated";
+
+    fn aggregate_id(&self) -> String {
+        self.order_id.to_string()
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_is_in_the_services_words_and_tells_what_was_enqueued_instead() {
+    let outbox = RecordingOutbox::new(Pipeline::recommended());
+    outbox.assert_nothing_enqueued();
+    let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
+    outbox.enqueue((), &event).await.unwrap();
+    outbox.assert_enqueued(&OrderCreated { order_id: 7, quantity: 2 });
+    let failed = |assertion: &dyn Fn()| {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(assertion)).unwrap_err();
+        caught.downcast_ref::<String>().unwrap().clone()
+    };
+    for (order_id, quantity) in [(7, 3), (8, 2)] {
+        let message = failed(&|| outbox.assert_enqueued(&OrderCreated { order_id, quantity }));
+        assert!(message.contains("[OrderCreated of order 7]") && !message.contains("quantity"), "{message}");
+    }
+    assert!(failed(&|| outbox.assert_nothing_enqueued()).contains("OrderCreated of order 7"));
+}

@@ -1,7 +1,12 @@
+mod maintenance;
 mod outbox;
+mod plan;
+pub(crate) mod row_life;
 
-use outbox_core::Identifier;
-use tokio_postgres::{Client, Transaction};
+use outbox_core::{Identifier, RowLife, TableLayout};
+use tokio_postgres::{Client, GenericClient, Transaction};
+
+pub use self::plan::MigrationPlan;
 
 use crate::Error;
 use crate::literal::literal;
@@ -32,6 +37,8 @@ pub struct Migrations {
     component: String,
     schema: Identifier,
     steps: Vec<Migration>,
+    /// The table whose triggers are kept as its rows' life says.
+    rows_of: Option<TableLayout>,
 }
 
 /// What [`Migrations::apply`] did.
@@ -40,6 +47,8 @@ pub struct Migrations {
 pub struct Applied {
     /// The versions that were applied now; none where the schema was up to date.
     pub versions: Vec<i32>,
+    /// The life that rows have from now on, where the table had another.
+    pub row_life: Option<RowLife>,
 }
 
 /// Held by the instance that migrates; the number is arbitrary and ours.
@@ -49,7 +58,7 @@ impl Migrations {
     /// Steps of a component, in the order of their versions, in the schema that holds `schema_migration`. The schema is
     /// created where it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
-        Self { component: component.into(), schema, steps }
+        Self { component: component.into(), schema, steps, rows_of: None }
     }
 
     /// Applies what is missing.
@@ -69,21 +78,32 @@ impl Migrations {
             }
             let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
             tx.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
-            let record = format!(
-                "INSERT INTO {}.schema_migration (component, version, name, checksum) VALUES ($1, $2, $3, {CHECKSUM})",
-                self.schema
-            );
-            tx.execute(&record, &[&self.component, &step.version, &step.name, &step.sql])
-                .await
-                .map_err(|e| Error::database(doing("record a step"), e))?;
+            tx.batch_execute(&self.record(step)).await.map_err(|e| Error::database(doing("record a step"), e))?;
             versions.push(step.version);
         }
+        let row_life = self.switch_life(&tx).await?;
         tx.commit().await.map_err(|e| Error::database(doing("commit"), e))?;
-        Ok(Applied { versions })
+        Ok(Applied { versions, row_life })
+    }
+
+    async fn switch_life(&self, tx: &Transaction<'_>) -> Result<Option<RowLife>, Error> {
+        let Some(layout) = &self.rows_of else { return Ok(None) };
+        if row_life::are_triggers_of(tx, layout).await? {
+            return Ok(None);
+        }
+        // It waits for the transactions that are writing, and those that come wait for it.
+        let sql = format!("SET LOCAL lock_timeout = '5s';\n{}", row_life::switch_sql(layout));
+        let doing = || format!("change the life of the rows of {}", layout.qualified_name());
+        tx.batch_execute(&sql).await.map_err(|e| Error::database(doing(), e))?;
+        Ok(Some(layout.row_life()))
     }
 
     async fn open(&self, tx: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
-        tx.batch_execute(&format!(
+        tx.batch_execute(&self.open_sql()).await
+    }
+
+    fn open_sql(&self) -> String {
+        format!(
             "SELECT pg_advisory_xact_lock({LOCK});
              {create_schema};
              CREATE TABLE IF NOT EXISTS {schema}.schema_migration (
@@ -96,8 +116,7 @@ impl Migrations {
              );",
             create_schema = self.create_schema(),
             schema = self.schema,
-        ))
-        .await
+        )
     }
 
     /// `CREATE SCHEMA IF NOT EXISTS` wants the right to create schemas even where there is nothing to create.
@@ -110,23 +129,23 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    async fn applied(&self, tx: &Transaction<'_>) -> Result<Vec<i32>, Error> {
+    async fn applied(&self, client: &impl GenericClient) -> Result<Vec<i32>, Error> {
         let doing = || format!("read the applied migrations of {}", self.component);
         let sql = format!("SELECT version, checksum FROM {}.schema_migration WHERE component = $1", self.schema);
-        let rows = tx.query(&sql, &[&self.component]).await.map_err(|e| Error::database(doing(), e))?;
+        let rows = client.query(&sql, &[&self.component]).await.map_err(|e| Error::database(doing(), e))?;
         let mut applied = Vec::new();
         for row in rows {
-            let (version, checksum): (i32, String) = (row.get(0), row.get(1));
+            let (version, theirs): (i32, String) = (row.get(0), row.get(1));
             let Some(step) = self.steps.iter().find(|step| step.version == version) else {
                 let reason = "it was applied by a newer version of this program: run that one";
                 return Err(Error::migration(&self.component, version, reason));
             };
-            let ours: String = tx
-                .query_one(&format!("SELECT {}", CHECKSUM.replace("$4", "$1")), &[&step.sql])
+            let ours: String = client
+                .query_one(&format!("SELECT {}", checksum("$1")), &[&step.sql])
                 .await
                 .map_err(|e| Error::database(doing(), e))?
                 .get(0);
-            if ours != checksum {
+            if ours != theirs {
                 let reason = "it was applied with other SQL: with other names, another layout, or another version of this program";
                 return Err(Error::migration(&self.component, version, reason));
             }
@@ -136,4 +155,6 @@ impl Migrations {
     }
 }
 
-const CHECKSUM: &str = "encode(sha256(convert_to($4::text, 'UTF8')), 'hex')";
+fn checksum(text: &str) -> String {
+    format!("encode(sha256(convert_to({text}::text, 'UTF8')), 'hex')")
+}

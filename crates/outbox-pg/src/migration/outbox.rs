@@ -1,12 +1,14 @@
-use outbox_core::{Column, EventField, Nullability, Pipeline, TableLayout};
+use outbox_core::{Column, EventField, Nullability, Pipeline, RowLife, TableLayout};
 
+use super::row_life::id;
 use super::{Migration, Migrations};
 use crate::literal::literal;
 
 impl Migrations {
     /// The outbox table of a pipeline, and the publication that the connector reads.
     ///
-    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) tells whether it fits.
+    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) tells whether it fits. Only
+    /// the triggers that let rows vanish are made, or removed, as the layout's [`RowLife`](outbox_core::RowLife) says.
     #[must_use]
     pub fn outbox(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
@@ -14,13 +16,18 @@ impl Migrations {
             Migration::new(1, "outbox table", create_table(layout)),
             Migration::new(2, "publication", create_publication(pipeline)),
         ];
-        Self::new("outbox", layout.schema().clone(), steps)
+        Self { rows_of: Some(layout.clone()), ..Self::new("outbox", layout.schema().clone(), steps) }
     }
 }
 
 fn create_table(layout: &TableLayout) -> String {
     let columns: Vec<_> = layout.columns().iter().map(column).collect();
-    format!("CREATE TABLE IF NOT EXISTS {} (\n    {}\n)", layout.qualified_name(), columns.join(",\n    "))
+    let partitions = match layout.row_life() {
+        RowLife::KeepInPartitions => format!(" PARTITION BY RANGE ({})", id(layout)),
+        _ => String::new(),
+    };
+    let (table, columns) = (layout.qualified_name(), columns.join(",\n    "));
+    format!("CREATE TABLE IF NOT EXISTS {table} (\n    {columns}\n){partitions}")
 }
 
 fn column(column: &Column) -> String {

@@ -30,6 +30,7 @@ impl Readiness {
             problems.push(Problem::WalLevel { found: wal_level });
         }
         problems.extend(table::problems(client, pipeline.layout()).await?);
+        problems.extend(table::life_problem(client, pipeline).await?);
         problems.extend(publication_problem(client, pipeline).await?);
         problems.extend(slot_problem(client, pipeline).await?);
         Ok(Self { problems })

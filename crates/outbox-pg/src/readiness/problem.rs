@@ -16,6 +16,40 @@ pub enum Problem {
         /// The table, quoted.
         table: String,
     },
+    /// The layout says partitions, and the table has none.
+    #[error("the table {table} is not partitioned: say RowLife::Keep, or make a partitioned table of another name")]
+    NotPartitioned {
+        /// The table, quoted.
+        table: String,
+    },
+    /// The maintainer's tables are not there.
+    #[error("the maintainer's tables of {table} do not exist: apply Migrations::maintenance")]
+    MaintenanceMissing {
+        /// The table, quoted.
+        table: String,
+    },
+    /// The table has no partition for the present.
+    #[error("the table {table} has no partition for the present, and every INSERT fails: run Maintenance")]
+    NoPartition {
+        /// The table, quoted.
+        table: String,
+    },
+    /// The table has a DEFAULT partition.
+    #[error(
+        "the table {table} has a DEFAULT partition, which keeps others from being detached concurrently: move its rows,          and drop it"
+    )]
+    DefaultPartition {
+        /// The table, quoted.
+        table: String,
+    },
+    /// The table's triggers are those of another life of its rows.
+    #[error("the triggers of {table} are not those of {life:?}: apply Migrations::outbox, or choose the other RowLife")]
+    OtherRowLife {
+        /// The table, quoted.
+        table: String,
+        /// The life that the layout says.
+        life: outbox_core::RowLife,
+    },
     /// A column is missing or not as the layout says.
     #[error("the table {table}, column {column}: {reason}")]
     Column {

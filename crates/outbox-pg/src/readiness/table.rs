@@ -1,8 +1,34 @@
-use outbox_core::{Column, ColumnType, Nullability, TableLayout};
+use outbox_core::{Column, ColumnType, Nullability, Pipeline, RowLife, TableLayout};
 use tokio_postgres::Client;
 
 use super::Problem;
 use crate::Error;
+use crate::horizon;
+use crate::maintenance::{TableForm, table_form};
+use crate::migration::row_life;
+
+/// Whether the table's form and triggers are those of its rows' life.
+pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+    let layout = pipeline.layout();
+    let (table, life) = (layout.qualified_name(), layout.row_life());
+    let Some(form) = table_form(client, layout).await? else { return Ok(None) };
+    if !row_life::are_triggers_of(client, layout).await? {
+        return Ok(Some(Problem::OtherRowLife { table, life }));
+    }
+    if life != RowLife::KeepInPartitions {
+        return Ok(None);
+    }
+    if form == TableForm::Plain {
+        return Ok(Some(Problem::NotPartitioned { table }));
+    }
+    let sql = "SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = to_regclass($1) AND partdefid <> 0)";
+    let row = client.query_one(sql, &[&table]).await.map_err(|e| Error::database(format!("look at {table}"), e))?;
+    if row.get(0) {
+        return Ok(Some(Problem::DefaultPartition { table }));
+    }
+    let [_, to] = horizon::range(client, pipeline).await?;
+    Ok((to == 0).then_some(Problem::NoPartition { table }))
+}
 
 /// How the table differs from its layout.
 pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
@@ -47,7 +73,11 @@ impl Found {
     fn difference(&self, column: &Column) -> Option<String> {
         let wanted = type_names(column.ty());
         if !wanted.contains(&self.ty) {
-            return Some(format!("it is {}, and the layout says {}", self.ty, column.ty().sql()));
+            return Some(format!(
+                "it is {}, and the layout says {type_}: run ALTER TABLE … TYPE {type_}, or say so in the layout",
+                self.ty,
+                type_ = column.ty().sql()
+            ));
         }
         match (column.nullability(), self.null) {
             (Nullability::NotNull, Nullability::Nullable) => {

@@ -143,6 +143,6 @@ async fn a_serialization_failure_and_a_lost_connection_are_transient() {
 }
 
 fn code(error: &Error) -> Option<SqlState> {
-    let source = std::error::Error::source(error)?.downcast_ref::<tokio_postgres::Error>()?;
+    let source = std::error::Error::source(error)?.source()?.downcast_ref::<tokio_postgres::Error>()?;
     source.code().cloned()
 }

@@ -1,9 +1,16 @@
 //! The outbox on a real PostgreSQL. `cargo xtask test` starts it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod bad_input;
 mod database;
 mod enqueue;
 mod generic_service;
+mod health;
+mod maintenance;
 mod migrations;
 mod readiness;
+mod rights;
+mod row_life;
+mod transaction;
 mod values;
+mod versions;

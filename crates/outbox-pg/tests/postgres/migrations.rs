@@ -112,3 +112,74 @@ async fn the_table_is_as_the_layout_says() {
         assert_eq!(row.get::<_, &str>(1), "{}");
     }
 }
+
+#[tokio::test]
+async fn a_plan_changes_nothing_and_its_script_does_what_apply_does() {
+    let database = Database::create();
+    let mut client = database.client().await;
+    let migrations = Migrations::outbox(&database.pipeline(TableLayout::recommended()));
+    let reader = database.client().await;
+    reader.batch_execute("SET default_transaction_read_only = on").await.unwrap();
+    let plan = migrations.plan(&reader).await.unwrap();
+    assert_eq!(plan.versions(), [1, 2]);
+    let found: Option<String> = client.query_one("SELECT to_regnamespace('outbox')::text", &[]).await.unwrap().get(0);
+    assert_eq!(found, None);
+    client.batch_execute(&plan.to_string()).await.unwrap();
+    assert!(migrations.plan(&reader).await.unwrap().is_empty());
+    assert_eq!(migrations.apply(&mut client).await.unwrap().versions, Vec::<i32>::new());
+
+    let newer =
+        "INSERT INTO outbox.schema_migration (component, version, name, checksum) VALUES ('outbox', 99, 'x', 'x')";
+    client.batch_execute(newer).await.unwrap();
+    assert!(migrations.plan(&reader).await.unwrap_err().is_migration_conflict());
+}
+
+#[tokio::test]
+async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
+    let database = Database::create();
+    let client = database.client().await;
+    let layout = TableLayout::recommended().with_row_life(outbox_core::RowLife::VanishKeepingIds);
+    let pipeline = database.pipeline(layout);
+    let directory = std::env::temp_dir().join(database.name());
+    std::fs::create_dir(&directory).unwrap();
+    let migrations = Migrations::outbox(&pipeline);
+    let files = migrations.export(&directory).unwrap();
+    let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["V1__outbox_outbox_table.sql", "V2__outbox_publication.sql", "V3__outbox_life_of_a_row.sql"]);
+    for file in &files {
+        client.batch_execute(&std::fs::read_to_string(file).unwrap()).await.unwrap();
+    }
+    create_slot(&client, &pipeline).await.unwrap();
+    Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
+    assert_eq!(migrations.export(&directory).unwrap(), files, "the same again is no change");
+    let other =
+        Migrations::outbox(&database.pipeline(TableLayout::recommended().payload_type(ColumnType::Jsonb).unwrap()));
+    assert!(other.export(&directory).unwrap_err().is_migration_conflict());
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Quarkus' own columns are foreign to the layout, and its INSERTs go on beside ours.
+#[tokio::test]
+async fn a_classic_table_of_quarkus_is_used_as_it_is() {
+    let database = Database::create();
+    let mut client = database.client().await;
+    let quarkus = "CREATE TABLE public.outboxevent (id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, \
+        aggregateid varchar(255) NOT NULL, type varchar(255) NOT NULL, timestamp timestamp(6) with time zone NOT NULL DEFAULT now(), \
+        payload varchar(8000), tracingspancontext varchar(256))";
+    client.batch_execute(quarkus).await.unwrap();
+    let name = |name: &str| Identifier::new(name).unwrap();
+    let layout =
+        TableLayout::classic(name("public"), name("outboxevent")).payload_type(ColumnType::Varchar(8000)).unwrap();
+    let config = outbox_core::ConnectorConfig::recommended(&layout).with("slot.name", database.name());
+    let pipeline = outbox_core::Pipeline::new(config, layout).unwrap();
+    Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
+    create_slot(&client, &pipeline).await.unwrap();
+    Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
+    let event = outbox_core::OutboxEvent::builder("order", "1", "Created").json("{\"n\": 1}").build().unwrap();
+    let tx = client.transaction().await.unwrap();
+    outbox_pg::PgOutbox::new(pipeline).enqueue(&tx, &event).await.unwrap();
+    tx.commit().await.unwrap();
+    let row =
+        client.query_one("SELECT aggregatetype, payload, tracingspancontext FROM outboxevent", &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1), row.get(2)), ("order", "{\"n\": 1}", None::<&str>));
+}

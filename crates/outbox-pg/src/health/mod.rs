@@ -1,0 +1,81 @@
+mod samples;
+mod sign;
+mod slot;
+mod table;
+mod thresholds;
+
+use outbox_core::Pipeline;
+use tokio_postgres::Client;
+
+pub use self::sign::{Measure, Sign, Verdict};
+pub use self::thresholds::Thresholds;
+
+use self::samples::Samples;
+use crate::maintenance::now_millis;
+use crate::{Error, Readiness};
+
+/// Watches a pipeline's database: the slot, the WAL that it holds back, the publication, the table.
+///
+/// The role needs `pg_monitor`, and SELECT on the table to tell the age of a row. Check every half minute or so: how old
+/// what is unconfirmed is, is told from what earlier checks saw.
+#[derive(Debug)]
+pub struct PipeMonitor {
+    pipeline: Pipeline,
+    thresholds: Thresholds,
+    samples: Samples,
+}
+
+impl PipeMonitor {
+    /// A monitor that has seen nothing yet.
+    #[must_use]
+    pub fn new(pipeline: Pipeline, thresholds: Thresholds) -> Self {
+        Self { pipeline, thresholds, samples: Samples::default() }
+    }
+
+    /// Looks at everything. It changes nothing in the database.
+    ///
+    /// # Errors
+    /// The catalogs could not be read.
+    pub async fn check(&mut self, client: &Client) -> Result<PipeHealth, Error> {
+        let now = now_millis(client).await?;
+        let mut signs = Vec::new();
+        let slot = slot::signs(client, &self.pipeline, &self.thresholds, &mut signs).await?;
+        if let Some(slot) = slot {
+            let confirmed_at = self.samples.confirmed_at(slot.confirmed, slot.written, now);
+            signs.push(table::oldest_unconfirmed(client, &self.pipeline, &self.thresholds, confirmed_at, now).await?);
+        }
+        table::signs(client, &self.pipeline, &self.thresholds, now, &mut signs).await?;
+        for problem in Readiness::check(client, &self.pipeline).await?.problems() {
+            let remedy = problem.to_string();
+            signs
+                .push(Sign { remedy: Some(remedy), ..Sign::new("readiness", Measure::Bool(false), Verdict::Critical) });
+        }
+        Ok(PipeHealth { signs })
+    }
+}
+
+/// What a check found, as data for metrics and for people.
+#[derive(Clone, Debug)]
+pub struct PipeHealth {
+    signs: Vec<Sign>,
+}
+
+impl PipeHealth {
+    /// All signs, the good ones too. A sign of the name `readiness` is there for each [`Problem`](crate::Problem).
+    #[must_use]
+    pub fn signs(&self) -> &[Sign] {
+        &self.signs
+    }
+
+    /// The sign of a name.
+    #[must_use]
+    pub fn sign(&self, name: &str) -> Option<&Sign> {
+        self.signs.iter().find(|sign| sign.name == name)
+    }
+
+    /// The worst verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.signs.iter().map(|sign| sign.verdict).max().unwrap_or(Verdict::Good)
+    }
+}

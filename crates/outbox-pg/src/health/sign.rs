@@ -1,0 +1,99 @@
+use std::fmt;
+use std::time::Duration;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Sign {
+    /// Its name, fit for a metric: `wal_held_back`.
+    pub name: &'static str,
+    /// What was found.
+    pub value: Measure,
+    /// From where on it is no more good, where there is such a limit.
+    pub threshold: Option<Measure>,
+    /// What that means.
+    pub verdict: Verdict,
+    /// What to do, where it is not good.
+    pub remedy: Option<String>,
+}
+
+impl Sign {
+    pub(super) fn new(name: &'static str, value: Measure, verdict: Verdict) -> Self {
+        Self { name, value, threshold: None, verdict, remedy: None }
+    }
+
+    pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {
+        if self.verdict == Verdict::Good { self } else { Self { remedy: Some(remedy.into()), ..self } }
+    }
+
+    pub(super) fn threshold(self, threshold: Measure) -> Self {
+        Self { threshold: Some(threshold), ..self }
+    }
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.value)?;
+        self.remedy.iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+    }
+}
+
+/// A measured value.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Measure {
+    /// It could not be told, or not yet.
+    Unknown,
+    /// Yes or no.
+    Bool(bool),
+    /// A number of bytes.
+    Bytes(u64),
+    /// A span of time.
+    Span(Duration),
+    /// A setting, a name, a position in the WAL.
+    Text(String),
+}
+
+impl Measure {
+    /// As the value of a gauge: bytes, seconds, 0 or 1. Text and what is unknown have none.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes needs no more than 53 bits")]
+    pub fn gauge(&self) -> Option<f64> {
+        match self {
+            Self::Unknown | Self::Text(_) => None,
+            Self::Bool(value) => Some(f64::from(u8::from(*value))),
+            Self::Bytes(bytes) => Some(*bytes as f64),
+            Self::Span(span) => Some(span.as_secs_f64()),
+        }
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
+            Self::Span(span) => write!(f, "{span:?}"),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// What a sign means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// All is well.
+    Good,
+    /// It works, and something should be done.
+    Warning,
+    /// Events do not move, or soon will not, or may be lost.
+    Critical,
+}
+
+impl Verdict {
+    pub(super) fn good_if(is_good: bool, otherwise: Self) -> Self {
+        if is_good { Self::Good } else { otherwise }
+    }
+}

@@ -1,0 +1,95 @@
+use outbox_core::{Pipeline, RowLife};
+use tokio_postgres::Client;
+
+use super::{Measure, Sign, Thresholds, Verdict};
+use crate::Error;
+
+/// Positions in the WAL.
+pub(super) struct Slot {
+    pub(super) confirmed: u64,
+    pub(super) written: u64,
+}
+
+pub(super) async fn signs(
+    client: &Client,
+    pipeline: &Pipeline,
+    thresholds: &Thresholds,
+    signs: &mut Vec<Sign>,
+) -> Result<Option<Slot>, Error> {
+    let name = pipeline.slot();
+    let failed = |e| Error::database(format!("look at the replication slot {name}"), e);
+    let settings = "SELECT current_setting('wal_level'), current_setting('max_slot_wal_keep_size')";
+    let row = client.query_one(settings, &[]).await.map_err(failed)?;
+    let (wal_level, keep): (String, String) = (row.get(0), row.get(1));
+    let verdict = Verdict::good_if(wal_level == "logical", Verdict::Critical);
+    signs.push(
+        Sign::new("wal_level", Measure::Text(wal_level), verdict)
+            .threshold(Measure::Text("logical".into()))
+            .remedy("set wal_level = logical, and restart PostgreSQL"),
+    );
+    signs.push(keep_size(keep, pipeline.layout().row_life()));
+
+    let sql = "WITH wal AS (
+                   SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS written)
+               SELECT active, coalesce(wal_status, 'unknown'), (written - restart_lsn)::int8, confirmed_flush_lsn::text,
+                      (confirmed_flush_lsn - '0/0')::int8, (written - '0/0')::int8, safe_wal_size
+               FROM pg_replication_slots, wal WHERE slot_name = $1 AND database = current_database()";
+    let row = client.query_opt(sql, &[&name.as_str()]).await.map_err(failed)?;
+    let present =
+        Sign::new("slot_present", Measure::Bool(row.is_some()), Verdict::good_if(row.is_some(), Verdict::Critical));
+    signs.push(present.remedy("call create_slot: what commits before is never published"));
+    let Some(row) = row else { return Ok(None) };
+
+    let is_active: bool = row.get(0);
+    let verdict = Verdict::good_if(is_active, Verdict::Warning);
+    signs.push(
+        Sign::new("slot_active", Measure::Bool(is_active), verdict)
+            .remedy("start the connector or the relay: nobody reads the slot"),
+    );
+    let status: String = row.get(1);
+    let verdict = match status.as_str() {
+        "reserved" | "extended" => Verdict::Good,
+        _ => Verdict::Critical,
+    };
+    signs.push(
+        Sign::new("slot_wal_status", Measure::Text(status), verdict)
+            .threshold(Measure::Text("extended".into()))
+            .remedy("WAL that the slot has to read is removed, or at the next checkpoint: raise max_slot_wal_keep_size; if it is \
+                     lost, create the slot anew, and publish the events between from the table"),
+    );
+    if let Some(bytes) = row.get::<_, Option<i64>>(2) {
+        let sign = thresholds.of_wal("wal_held_back", u64::try_from(bytes).unwrap_or_default());
+        signs.push(sign.remedy("the slot's reader is too slow or stuck, or a transaction is open for long: see its log, and pg_stat_activity"));
+    }
+    if let Some(bytes) = row.get::<_, Option<i64>>(6) {
+        let left = u64::try_from(bytes).unwrap_or_default();
+        let [warning, critical] = [256 << 20, 64 << 20];
+        let verdict =
+            if left < critical { Verdict::Critical } else { Verdict::good_if(left >= warning, Verdict::Warning) };
+        signs.push(
+            Sign::new("wal_until_lost", Measure::Bytes(left), verdict)
+                .threshold(Measure::Bytes(warning))
+                .remedy("raise max_slot_wal_keep_size, and reload: the slot is about to be lost"),
+        );
+    }
+    let Some(text) = row.get::<_, Option<String>>(3) else { return Ok(None) };
+    signs.push(Sign::new("confirmed_position", Measure::Text(text), Verdict::Good));
+    let position =
+        |index: usize| u64::try_from(row.get::<_, Option<i64>>(index).unwrap_or_default()).unwrap_or_default();
+    Ok(Some(Slot { confirmed: position(4), written: position(5) }))
+}
+
+/// Without a limit a stopped reader fills the disk; with one, the slot may be lost, and with it rows that vanish.
+fn keep_size(setting: String, life: RowLife) -> Sign {
+    let is_unlimited = setting == "-1";
+    let (is_good, remedy) = if life.vanishes() {
+        (is_unlimited, "rows vanish, so a slot that passes this limit loses events: set it to -1, and watch the disk")
+    } else {
+        (
+            !is_unlimited,
+            "a reader that stands still lets the WAL fill the disk: set a limit, since lost events can be had from the table",
+        )
+    };
+    let verdict = Verdict::good_if(is_good, Verdict::Warning);
+    Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict).remedy(remedy)
+}

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use outbox_core::uuid::Uuid;
+use outbox_core::{Pipeline, RowLife};
+use tokio_postgres::Client;
+
+use super::{Measure, Sign, Thresholds, Verdict};
+use crate::Error;
+use crate::horizon;
+use crate::maintenance::{first_id, time_of};
+use crate::migration::row_life::id;
+
+/// How long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to be confirmed.
+/// Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
+pub(super) async fn oldest_unconfirmed(
+    client: &Client,
+    pipeline: &Pipeline,
+    thresholds: &Thresholds,
+    confirmed_at: Option<u64>,
+    now: u64,
+) -> Result<Sign, Error> {
+    let name = "oldest_unconfirmed";
+    let Some(confirmed_at) = confirmed_at else { return Ok(Sign::new(name, Measure::Unknown, Verdict::Good)) };
+    let (layout, table) = (pipeline.layout(), pipeline.layout().qualified_name());
+    let failed = |e| Error::database(format!("look at the rows of {table}"), e);
+    let sql = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)";
+    let is_seen = !layout.row_life().vanishes() && client.query_one(sql, &[&table]).await.map_err(failed)?.get(0);
+    let since = if is_seen {
+        let id = id(layout);
+        let sql = format!(
+            "SELECT {id} FROM {table} WHERE {id} >= $1 AND get_byte(uuid_send({id}), 6) >> 4 = 7 ORDER BY {id} LIMIT 1"
+        );
+        let row = client.query_opt(&sql, &[&first_id(confirmed_at)]).await.map_err(failed)?;
+        row.map_or(now, |row| time_of(row.get::<_, Uuid>(0)))
+    } else {
+        confirmed_at
+    };
+    let sign = thresholds.of_age(name, Duration::from_millis(now.saturating_sub(since)));
+    Ok(sign.remedy("the slot is not confirmed any further: see the log of the connector or the relay, and whether Kafka takes records"))
+}
+
+pub(super) async fn signs(
+    client: &Client,
+    pipeline: &Pipeline,
+    thresholds: &Thresholds,
+    now: u64,
+    signs: &mut Vec<Sign>,
+) -> Result<(), Error> {
+    signs.extend(publication(client, pipeline).await?);
+    signs.extend(replica_identity(client, pipeline).await?);
+    if pipeline.layout().row_life() == RowLife::KeepInPartitions {
+        let [_, to] = horizon::range(client, pipeline).await?;
+        let ahead = Duration::from_millis(to.saturating_sub(now));
+        signs.push(
+            thresholds
+                .of_horizon("partition_horizon", ahead)
+                .remedy("run Maintenance: without a partition every INSERT fails"),
+        );
+    }
+    Ok(())
+}
+
+/// What it holds, and whether it was there, with this table, at all that the slot has still to read: a reader fails at WAL
+/// from before its publication.
+async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, Error> {
+    let (publication, layout) = (pipeline.publication(), pipeline.layout());
+    let sql = "SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
+                          CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END),
+                      ARRAY(SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_publication_tables t
+                            WHERE t.pubname = p.pubname ORDER BY 1),
+                      pubviaroot,
+                      least(age(p.xmin), (SELECT min(age(r.xmin)) FROM pg_publication_rel r WHERE r.prpubid = p.oid))
+                          < (SELECT age(catalog_xmin) FROM pg_replication_slots WHERE slot_name = $2)
+               FROM pg_publication p WHERE pubname = $1";
+    let row = client.query_opt(sql, &[&publication.as_str(), &pipeline.slot().as_str()]).await;
+    let Some(row) = row.map_err(|e| Error::database(format!("look at the publication {publication}"), e))? else {
+        return Ok(Vec::new());
+    };
+    let (operations, tables, via_root): (String, Vec<String>, bool) = (row.get(0), row.get(1), row.get(2));
+    let verdict = Verdict::good_if(operations == "insert" && tables.len() == 1, Verdict::Warning);
+    let contents = Measure::Text(format!("{operations} of {}", tables.join(", ")));
+    let only = format!(
+        "the reader is sent more than inserts into {table}: run ALTER PUBLICATION {publication} SET (publish = 'insert'), and \
+         ALTER PUBLICATION {publication} SET TABLE {table}",
+        table = layout.qualified_name()
+    );
+    let mut signs = vec![Sign::new("publication_contents", contents, verdict).remedy(only)];
+    if layout.row_life() == RowLife::KeepInPartitions {
+        let verdict = Verdict::good_if(via_root, Verdict::Critical);
+        let remedy = format!(
+            "run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true): rows are sent as those of partitions"
+        );
+        signs.push(Sign::new("publication_via_root", Measure::Bool(via_root), verdict).remedy(remedy));
+    }
+    if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
+        let verdict = Verdict::good_if(!is_newer, Verdict::Warning);
+        // The slot's oldest transaction is a lower bound: beside long transactions it says so of an older publication too,
+        // until the slot moves on.
+        signs.push(Sign::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).remedy(
+            "the publication may have been made or changed after WAL that the slot has still to read: if a reader says that it \
+             does not exist, drop the slot and create it anew; else this passes as the slot moves on",
+        ));
+    }
+    Ok(signs)
+}
+
+/// A published DELETE fails without one, and a full one is written to the WAL at each.
+async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option<Sign>, Error> {
+    let table = pipeline.layout().qualified_name();
+    let sql = "SELECT CASE relreplident WHEN 'd' THEN 'default' WHEN 'n' THEN 'nothing' WHEN 'f' THEN 'full' ELSE 'index' END,
+                      relreplident = 'i' OR (relreplident = 'd' AND EXISTS (
+                          SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)),
+                      EXISTS (SELECT FROM pg_publication p WHERE (pubdelete OR pubupdate) AND (
+                          puballtables OR EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = pg_class.oid)
+                          OR EXISTS (SELECT FROM pg_publication_tables t
+                                     WHERE t.pubname = p.pubname AND t.schemaname = nspname AND t.tablename = relname)))
+               FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass($1)";
+    let row = client.query_opt(sql, &[&table]).await.map_err(|e| Error::database(format!("look at {table}"), e))?;
+    Ok(row.map(|row| {
+        let (identity, is_key, is_needed): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
+        let verdict = match (is_key, is_needed) {
+            (true, _) => Verdict::Good,
+            (false, true) if identity != "full" => Verdict::Critical,
+            (false, _) => Verdict::good_if(identity == "nothing", Verdict::Warning),
+        };
+        let remedy = format!("run ALTER TABLE {table} REPLICA IDENTITY DEFAULT: without a key a published DELETE fails, and a full one fills the WAL");
+        Sign::new("replica_identity", Measure::Text(identity), verdict).remedy(remedy)
+    }))
+}

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use super::{Measure, Sign, Verdict};
+
+/// From where on a sign is a warning, and from where on critical.
+#[derive(Clone, Debug)]
+pub struct Thresholds {
+    wal_held_back: [u64; 2],
+    unconfirmed: [Duration; 2],
+    horizon: [Duration; 2],
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const GIB: u64 = 1 << 30;
+
+impl Default for Thresholds {
+    /// WAL held back 1 and 10 GiB; unconfirmed for 1 and 10 minutes; partitions for less than 3 days and 1 day.
+    fn default() -> Self {
+        Self {
+            wal_held_back: [GIB, 10 * GIB],
+            unconfirmed: [Duration::from_secs(60), Duration::from_secs(600)],
+            horizon: [3 * DAY, DAY],
+        }
+    }
+}
+
+impl Thresholds {
+    /// WAL that the slot holds back, in bytes, of more than this.
+    #[must_use]
+    pub fn wal_held_back(self, warning: u64, critical: u64) -> Self {
+        Self { wal_held_back: [warning, critical], ..self }
+    }
+
+    /// A row that is unconfirmed for longer than this.
+    #[must_use]
+    pub fn unconfirmed(self, warning: Duration, critical: Duration) -> Self {
+        Self { unconfirmed: [warning, critical], ..self }
+    }
+
+    /// Partitions for less than this ahead.
+    #[must_use]
+    pub fn horizon(self, warning: Duration, critical: Duration) -> Self {
+        Self { horizon: [warning, critical], ..self }
+    }
+
+    pub(super) fn of_wal(&self, name: &'static str, bytes: u64) -> Sign {
+        let [warning, critical] = self.wal_held_back;
+        let verdict = above(bytes > warning, bytes > critical);
+        Sign::new(name, Measure::Bytes(bytes), verdict).threshold(Measure::Bytes(warning))
+    }
+
+    pub(super) fn of_age(&self, name: &'static str, age: Duration) -> Sign {
+        let [warning, critical] = self.unconfirmed;
+        let verdict = above(age > warning, age > critical);
+        Sign::new(name, Measure::Span(age), verdict).threshold(Measure::Span(warning))
+    }
+
+    pub(super) fn of_horizon(&self, name: &'static str, ahead: Duration) -> Sign {
+        let [warning, critical] = self.horizon;
+        let verdict = above(ahead < warning, ahead < critical);
+        Sign::new(name, Measure::Span(ahead), verdict).threshold(Measure::Span(warning))
+    }
+}
+
+fn above(is_warning: bool, is_critical: bool) -> Verdict {
+    match (is_warning, is_critical) {
+        (_, true) => Verdict::Critical,
+        (true, false) => Verdict::Warning,
+        (false, false) => Verdict::Good,
+    }
+}

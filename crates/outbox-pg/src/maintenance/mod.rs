@@ -1,0 +1,207 @@
+mod batches;
+mod detach;
+mod lease;
+mod partition;
+mod report;
+
+use std::time::Duration;
+
+use outbox_core::{Pipeline, RowLife};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+pub(crate) use self::partition::{TableForm, first_id, partitions, table_form, time_of};
+pub use self::report::{Maintained, MaintenanceReport, Waiting};
+
+use self::lease::Lease;
+use crate::Error;
+use crate::companion::{companion, companion_name, quoted};
+use crate::readiness::Problem;
+
+/// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
+///
+/// Run it every few minutes, from any number of instances, as the table's owner and on a session of its own (not through
+/// PgBouncer in transaction mode): a lease row lets one of them work at a time. Every lock is waited for at most
+/// [`lock_timeout`](Self::lock_timeout); what was not got is reported, and tried again by the next run.
+#[derive(Clone, Debug)]
+pub struct Maintenance {
+    pipeline: Pipeline,
+    retention: Duration,
+    partition: Duration,
+    ahead: Duration,
+    behind: Duration,
+    lock_timeout: Duration,
+    lease: Duration,
+    batch: u32,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Maintenance {
+    /// For rows, or ids, that are kept at least that long.
+    #[must_use]
+    pub fn new(pipeline: Pipeline, retention: Duration) -> Self {
+        Self {
+            pipeline,
+            retention,
+            partition: DAY,
+            ahead: 7 * DAY,
+            behind: DAY,
+            lock_timeout: Duration::from_secs(2),
+            lease: Duration::from_secs(300),
+            batch: 5_000,
+        }
+    }
+
+    /// The time that a new partition spans: a day unless told otherwise, at least a minute.
+    #[must_use]
+    pub fn partition(self, span: Duration) -> Self {
+        Self { partition: span.max(Duration::from_secs(60)), ..self }
+    }
+
+    /// How far ahead there are partitions: 7 days unless told otherwise. No run may be missing for that long.
+    #[must_use]
+    pub fn ahead(self, ahead: Duration) -> Self {
+        Self { ahead, ..self }
+    }
+
+    /// How far back the first partition reaches, for events whose ids are older than the table: a day unless told
+    /// otherwise.
+    #[must_use]
+    pub fn behind(self, behind: Duration) -> Self {
+        Self { behind, ..self }
+    }
+
+    /// How long a lock is waited for, with writers queueing behind: 2 s unless told otherwise.
+    #[must_use]
+    pub fn lock_timeout(self, timeout: Duration) -> Self {
+        Self { lock_timeout: timeout.max(Duration::from_millis(1)), ..self }
+    }
+
+    /// How many rows one DELETE removes: 5,000 unless told otherwise.
+    #[must_use]
+    pub fn batch(self, rows: u32) -> Self {
+        Self { batch: rows.max(1), ..self }
+    }
+
+    /// Does what is due, unless another instance is at it.
+    ///
+    /// It may be run again after any error, and after it was dropped halfway: the next run goes on where this one ended,
+    /// at the latest when its lease is over, after 5 minutes.
+    ///
+    /// # Errors
+    /// `Migrations::maintenance` is not applied, the table is not there or not partitioned though its layout says so
+    /// ([`Error::is_not_ready`]); or PostgreSQL refused. A lock that is not got in time is no error.
+    pub async fn run(&self, client: &Client) -> Result<Maintained, Error> {
+        self.expect_ready(client).await?;
+        let lease = match Lease::take(client, &self.pipeline, self.lease).await? {
+            Ok(lease) => lease,
+            Err(held) => return Ok(held),
+        };
+        // No statement outlives the lease that it was begun under.
+        let timeouts = format!(
+            "SET lock_timeout = {}; SET statement_timeout = {}",
+            self.lock_timeout.as_millis(),
+            (self.lease / 2).as_millis()
+        );
+        client.batch_execute(&timeouts).await.map_err(|e| Error::database("set lock_timeout", e))?;
+        let done = self.work(client, &lease).await;
+        let reset = client.batch_execute("RESET lock_timeout; RESET statement_timeout").await;
+        let released = lease.release(client).await;
+        // What went wrong first is what counts.
+        let report = done?;
+        reset.map_err(|e| Error::database("reset lock_timeout", e))?;
+        released?;
+        Ok(Maintained::Done(report))
+    }
+
+    async fn work(&self, client: &Client, lease: &Lease) -> Result<MaintenanceReport, Error> {
+        let mut report = MaintenanceReport::default();
+        let layout = self.pipeline.layout();
+        let now = now_millis(client).await?;
+        if layout.row_life() == RowLife::KeepInPartitions {
+            self.create(client, lease, now, &mut report).await?;
+            self.detach(client, lease, now, &mut report).await?;
+            self.drop_detached(client, lease, &mut report).await?;
+        } else {
+            self.delete(client, lease, now, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn expect_ready(&self, client: &Client) -> Result<(), Error> {
+        let layout = self.pipeline.layout();
+        let table = layout.qualified_name();
+        let problem = match table_form(client, layout).await? {
+            None => Problem::TableMissing { table },
+            Some(TableForm::Plain) if layout.row_life() == RowLife::KeepInPartitions => {
+                Problem::NotPartitioned { table }
+            }
+            Some(_) => {
+                let sql = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL";
+                let names = [companion(layout, "_lease"), companion(layout, "_detached")];
+                let row = client.query_one(sql, &[&names[0], &names[1]]).await;
+                if row.map_err(|e| Error::database("look for the maintainer's tables", e))?.get(0) {
+                    return Ok(());
+                }
+                Problem::MaintenanceMissing { table }
+            }
+        };
+        Err(Error::not_ready(vec![problem]))
+    }
+
+    /// CREATE LIKE, CHECK and ATTACH, so that the table of all is locked against no reader and no writer.
+    async fn create(
+        &self,
+        client: &Client,
+        lease: &Lease,
+        now: u64,
+        report: &mut MaintenanceReport,
+    ) -> Result<(), Error> {
+        let layout = self.pipeline.layout();
+        let (parent, id) = (layout.qualified_name(), crate::migration::row_life::id(layout));
+        let span = millis(self.partition);
+        let first = now.saturating_sub(millis(self.behind).min(millis(self.retention)));
+        let last = partitions(client, layout).await?.iter().map(|partition| partition.to).max().unwrap_or(0);
+        let mut from = if last > first { last } else { first - first % span };
+        while from < now.saturating_add(millis(self.ahead)) {
+            lease.renew(client).await?;
+            let to = (from / span + 1) * span;
+            let name = companion_name(layout, &partition::suffix(from));
+            let child = format!("{}.{}", layout.schema(), quoted(&name));
+            let (lower, upper) = (first_id(from), first_id(to));
+            let sql = format!(
+                "CREATE TABLE {child} (LIKE {parent} INCLUDING ALL);
+                 ALTER TABLE {child} ADD CONSTRAINT horizon CHECK ({id} >= '{lower}' AND {id} < '{upper}');
+                 ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES FROM ('{lower}') TO ('{upper}');
+                 ALTER TABLE {child} DROP CONSTRAINT horizon;"
+            );
+            match client.batch_execute(&sql).await {
+                Ok(()) => report.created.push(name),
+                Err(e) if is_busy(&e) => {
+                    report.waiting.push(Waiting::Lock { table: parent });
+                    break;
+                }
+                Err(e) => return Err(Error::database(format!("create the partition {child}"), e)),
+            }
+            from = to;
+        }
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The server's clock, in milliseconds since 1970.
+pub(crate) async fn now_millis(client: &Client) -> Result<u64, Error> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let now: i64 = client.query_one(sql, &[]).await.map_err(|e| Error::database("tell the time", e))?.get(0);
+    Ok(u64::try_from(now).unwrap_or_default())
+}
+
+/// Whether a lock was not got in time.
+fn is_busy(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(code) if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+}

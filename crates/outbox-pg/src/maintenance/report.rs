@@ -1,0 +1,62 @@
+use outbox_core::Identifier;
+
+/// What a run of [`Maintenance`](crate::Maintenance) came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Maintained {
+    /// It did what was due.
+    Done(MaintenanceReport),
+    /// Another instance was at it; this one did nothing.
+    HeldByOther {
+        /// The server process of the other's session, and an id of its run.
+        holder: String,
+    },
+}
+
+/// What was done, and what has to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MaintenanceReport {
+    /// Partitions that are new.
+    pub created: Vec<String>,
+    /// Partitions that are detached now, those included whose detachment an earlier run had to leave unfinished.
+    pub detached: Vec<String>,
+    /// Partitions that are gone.
+    pub dropped: Vec<String>,
+    /// Rows that were deleted from a table without partitions.
+    pub deleted_rows: u64,
+    /// Ids that were deleted from the table of kept ids.
+    pub deleted_ids: u64,
+    /// Why more could not be done now.
+    pub waiting: Vec<Waiting>,
+}
+
+/// What has to wait, and for what.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Waiting {
+    /// A lock was not got in time.
+    #[error("{table} is in use by a long transaction: the next run tries again (pg_stat_activity tells which it is)")]
+    Lock {
+        /// The table, quoted.
+        table: String,
+    },
+    /// Nothing is removed while the pipeline has no slot: the table may be all that is left of its events.
+    #[error("the replication slot {slot} does not exist or is lost, so nothing is removed: create it anew")]
+    NoSlot {
+        /// Its name.
+        slot: Identifier,
+    },
+    /// A slot has yet to confirm the WAL up to a partition's detachment.
+    #[error(
+        "{partition} is kept until the replication slot {slot:?} has confirmed the WAL up to its detachment, {behind} bytes ahead"
+    )]
+    Slot {
+        /// The partition.
+        partition: String,
+        /// The slot's name.
+        slot: String,
+        /// How far the slot is behind, in bytes of WAL.
+        behind: u64,
+    },
+}

@@ -1,0 +1,107 @@
+mod probe;
+mod script;
+
+use outbox_core::{Identifier, Pipeline};
+use tokio_postgres::Client;
+
+pub use self::script::{application_role_sql, connector_role_sql, maintainer_role_sql};
+
+use crate::Error;
+
+/// The roles of an outbox.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Roles {
+    /// As which services enqueue.
+    pub application: Identifier,
+    /// As which the connector or the relay reads.
+    pub connector: Identifier,
+    /// As which [`Maintenance`](crate::Maintenance) runs.
+    pub maintainer: Identifier,
+}
+
+impl Roles {
+    /// Three roles.
+    #[must_use]
+    pub fn new(application: Identifier, connector: Identifier, maintainer: Identifier) -> Self {
+        Self { application, connector, maintainer }
+    }
+}
+
+/// Whether each role has what it needs, and nothing else.
+#[derive(Clone, Debug)]
+pub struct Rights {
+    problems: Vec<RightsProblem>,
+}
+
+/// A right that a role has too many or too few. `Display` says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RightsProblem {
+    /// The role is not there.
+    #[error("the role {role} does not exist: run the script of its rights")]
+    RoleMissing {
+        /// Its name.
+        role: Identifier,
+    },
+    /// It cannot do its work.
+    #[error("the role {role} lacks {right} on {object}: {remedy}")]
+    Lacks {
+        /// Its name.
+        role: Identifier,
+        /// The right, as PostgreSQL names it.
+        right: String,
+        /// What it is a right on.
+        object: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// It can do more than its work.
+    #[error("the role {role} has {right} on {object}, which it does not need: {remedy}")]
+    Has {
+        /// Its name.
+        role: Identifier,
+        /// The right, as PostgreSQL names it.
+        right: String,
+        /// What it is a right on.
+        object: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+impl Rights {
+    /// Looks at what the roles may do, by themselves, by PUBLIC, and by the roles that they are members of. It changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The catalogs could not be read.
+    pub async fn check(client: &Client, pipeline: &Pipeline, roles: &Roles) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        let probes = [
+            (&roles.application, probe::application(pipeline.layout())),
+            (&roles.connector, probe::connector(pipeline)),
+            (&roles.maintainer, probe::maintainer(pipeline.layout())),
+        ];
+        for (role, probes) in probes {
+            let failed = |e| Error::database(format!("read the rights of {role}"), e);
+            let sql = "SELECT FROM pg_roles WHERE rolname = $1";
+            if client.query_opt(sql, &[&role.as_str()]).await.map_err(failed)?.is_none() {
+                problems.push(RightsProblem::RoleMissing { role: role.clone() });
+                continue;
+            }
+            let answers: Vec<_> = probes.iter().map(|probe| format!("coalesce(({}), false)", probe.sql)).collect();
+            let sql = format!("SELECT ARRAY[{}] FROM (SELECT $1::name AS role) asked", answers.join(", "));
+            let answers: Vec<bool> = client.query_one(&sql, &[&role.as_str()]).await.map_err(failed)?.get(0);
+            let wrong = probes.into_iter().zip(answers).filter(|(probe, found)| probe.is_wanted != *found);
+            problems.extend(wrong.map(|(probe, _)| probe.problem(role)));
+        }
+        Ok(Self { problems })
+    }
+
+    /// What is wrong, each with its remedy; empty where all is well.
+    #[must_use]
+    pub fn problems(&self) -> &[RightsProblem] {
+        &self.problems
+    }
+}

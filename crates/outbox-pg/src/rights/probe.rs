@@ -1,0 +1,181 @@
+use outbox_core::{Identifier, Pipeline, TableLayout};
+
+use super::RightsProblem;
+use crate::companion::companion;
+use crate::literal::literal;
+use crate::migration::row_life::id;
+
+/// A right that a role is to have, or not to have.
+pub(super) struct Probe {
+    /// True where the role, which is `role`, has the right.
+    pub(super) sql: String,
+    pub(super) is_wanted: bool,
+    right: String,
+    object: String,
+    remedy: Option<String>,
+}
+
+impl Probe {
+    pub(super) fn problem(self, role: &Identifier) -> RightsProblem {
+        let Self { right, object, is_wanted, remedy, .. } = self;
+        let role = role.clone();
+        if is_wanted {
+            let remedy = remedy.unwrap_or_else(|| format!("run GRANT {right} ON {object} TO {role}"));
+            RightsProblem::Lacks { role, right, object, remedy }
+        } else {
+            let remedy = remedy.unwrap_or_else(|| {
+                format!(
+                    "run REVOKE {right} ON {object} FROM {role}, PUBLIC, and look at the roles that it is a member of"
+                )
+            });
+            RightsProblem::Has { role, right, object, remedy }
+        }
+    }
+
+    fn on_table(table: &str, right: &str, is_wanted: bool) -> Self {
+        Self {
+            sql: format!("has_table_privilege(role, to_regclass({})::oid, '{right}')", literal(table)),
+            is_wanted,
+            right: right.to_owned(),
+            object: format!("TABLE {table}"),
+            remedy: None,
+        }
+    }
+
+    fn on_schema(layout: &TableLayout, right: &str, is_wanted: bool) -> Self {
+        let schema = layout.schema();
+        Self {
+            sql: format!(
+                "has_schema_privilege(role, to_regnamespace({})::oid, '{right}')",
+                literal(&schema.to_string())
+            ),
+            is_wanted,
+            right: right.to_owned(),
+            object: format!("SCHEMA {schema}"),
+            remedy: None,
+        }
+    }
+
+    fn attribute(column: &str, name: &str, is_wanted: bool) -> Self {
+        let word = if is_wanted { name.to_owned() } else { format!("NO{name}") };
+        Self {
+            sql: format!("SELECT {column} FROM pg_roles WHERE rolname = role"),
+            is_wanted,
+            right: name.to_owned(),
+            object: "the server".to_owned(),
+            remedy: Some(format!("run ALTER ROLE … {word}")),
+        }
+    }
+
+    fn other(sql: String, is_wanted: bool, right: &str, object: String, remedy: &str) -> Self {
+        Self { sql, is_wanted, right: right.to_owned(), object, remedy: Some(remedy.to_owned()) }
+    }
+}
+
+/// Only INSERT. Rows vanish by the owner's trigger, so that not even the id has to be read.
+pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
+    let table = layout.qualified_name();
+    let mut probes = vec![
+        Probe::on_schema(layout, "USAGE", true),
+        Probe::on_schema(layout, "CREATE", false),
+        Probe::on_table(&table, "INSERT", true),
+        Probe::attribute("rolsuper", "SUPERUSER", false),
+        Probe::attribute("rolreplication", "REPLICATION", false),
+        Probe::attribute("rolbypassrls", "BYPASSRLS", false),
+    ];
+    let others = ["SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
+    probes.extend(others.map(|right| Probe::on_table(&table, right, false)));
+    let name = literal(&table);
+    probes.push(Probe::other(
+        format!(
+            "has_any_column_privilege(role, to_regclass({name})::oid, 'SELECT') \
+             AND NOT has_table_privilege(role, to_regclass({name})::oid, 'SELECT')"
+        ),
+        false,
+        "SELECT",
+        format!("columns of {table}"),
+        &format!("revoke it, unless another program deletes its own rows by {}", id(layout)),
+    ));
+    probes.extend(
+        beside(layout).flat_map(|table| {
+            ["SELECT", "INSERT", "UPDATE", "DELETE"].map(|right| Probe::on_table(&table, right, false))
+        }),
+    );
+    probes
+}
+
+/// Only SELECT, and of this table only.
+pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
+    let layout = pipeline.layout();
+    let (table, name) = (layout.qualified_name(), literal(&layout.qualified_name()));
+    let mut probes = vec![
+        Probe::attribute("rolreplication", "REPLICATION", true),
+        Probe::attribute("rolcanlogin", "LOGIN", true),
+        Probe::attribute("rolsuper", "SUPERUSER", false),
+        Probe::attribute("rolbypassrls", "BYPASSRLS", false),
+        Probe::on_schema(layout, "USAGE", true),
+        Probe::on_schema(layout, "CREATE", false),
+        Probe::on_table(&table, "SELECT", true),
+        Probe::other(
+            format!(
+                "EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+                 WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname NOT IN ('pg_catalog', 'information_schema')
+                     AND nspname NOT LIKE 'pg\\_%' AND pg_class.oid <> to_regclass({name})
+                     AND has_schema_privilege(role, pg_namespace.oid, 'USAGE')
+                     AND has_any_column_privilege(role, pg_class.oid, 'SELECT'))"
+            ),
+            false,
+            "SELECT",
+            "other tables".to_owned(),
+            "revoke it; information_schema.role_table_grants tells which",
+        ),
+        Probe::other(
+            format!(
+                "EXISTS (SELECT FROM pg_publication WHERE pubname <> {})",
+                literal(pipeline.publication().as_str())
+            ),
+            false,
+            "REPLICATION",
+            "other publications of this database".to_owned(),
+            "know that it can read them: PostgreSQL checks no right on a publication",
+        ),
+    ];
+    let others = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
+    probes.extend(others.map(|right| Probe::on_table(&table, right, false)));
+    probes
+}
+
+/// The owner, and no more.
+pub(super) fn maintainer(layout: &TableLayout) -> Vec<Probe> {
+    let owned = "run the script of maintainer_role_sql";
+    let owns = |table: &str| {
+        let sql = format!(
+            "SELECT bool_and(pg_has_role(role, relowner, 'USAGE')) FROM pg_class WHERE oid = to_regclass({name}) \
+             OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass({name}))",
+            name = literal(table)
+        );
+        Probe::other(sql, true, "ownership", table.to_owned(), owned)
+    };
+    let runs_as_owner = |function: String| {
+        let name = literal(&function);
+        let sql = format!(
+            "SELECT to_regproc({name}) IS NULL OR pg_has_role(role, proowner, 'USAGE') FROM (SELECT) always \
+             LEFT JOIN pg_proc ON pg_proc.oid = to_regproc({name})"
+        );
+        Probe::other(sql, true, "ownership", function, owned)
+    };
+    vec![
+        owns(&layout.qualified_name()),
+        runs_as_owner(companion(layout, "_vanish")),
+        runs_as_owner(companion(layout, "_remember")),
+        Probe::on_schema(layout, "USAGE", true),
+        Probe::on_schema(layout, "CREATE", true),
+        Probe::attribute("rolsuper", "SUPERUSER", false),
+        Probe::attribute("rolreplication", "REPLICATION", false),
+        Probe::attribute("rolbypassrls", "BYPASSRLS", false),
+    ]
+}
+
+fn beside(layout: &TableLayout) -> impl Iterator<Item = String> {
+    ["_lease", "_detached", "_ids"].into_iter().map(|suffix| companion(layout, suffix))
+}

@@ -1,0 +1,200 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::time::Duration;
+
+use outbox_core::uuid::Uuid;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, IsolationLevel, Transaction};
+
+/// Runs a service's transaction, and again where PostgreSQL asks for it: after a serialization failure or a deadlock.
+///
+/// ```no_run
+/// # use outbox_core::OutboxEvent;
+/// # use outbox_pg::{PgOutbox, RetriedTransaction, TransactionError, tokio_postgres::Client};
+/// # async fn example(client: &mut Client, outbox: PgOutbox, event: OutboxEvent) -> Result<(), TransactionError<outbox_core::Error>> {
+/// let (outbox, event) = (&outbox, &event);
+/// RetriedTransaction::default().run(client, |tx| Box::pin(async move { outbox.enqueue(&tx, event).await })).await
+/// # }
+/// ```
+///
+/// - Each attempt is a transaction of its own, begun when the one before is rolled back: what it enqueued is gone with it.
+///   What the closure does besides, such as a request to another service, is not.
+/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` answers `Ok` for an aborted transaction too; here
+///   one more round trip before it tells.
+/// - A connection that breaks during the COMMIT leaves open whether it happened. That is an error of its own,
+///   [`TransactionError::CommitUnknown`], and nothing is run again.
+/// - A dropped future rolls back, unless the COMMIT is on its way.
+#[derive(Clone, Debug)]
+pub struct RetriedTransaction {
+    attempts: u32,
+    pause: Duration,
+    isolation: Option<IsolationLevel>,
+}
+
+/// One attempt's transaction. `'e` is for what the closure borrows.
+#[derive(Clone, Copy)]
+pub struct Attempt<'e, 'r> {
+    tx: &'r Transaction<'r>,
+    // It lets what the closure borrows live longer than any attempt.
+    captured: PhantomData<&'r &'e ()>,
+}
+
+/// What the closure does with it. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue 110338).
+pub type Work<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
+
+impl<'r> Deref for Attempt<'_, 'r> {
+    type Target = Transaction<'r>;
+
+    fn deref(&self) -> &Self::Target {
+        self.tx
+    }
+}
+
+impl fmt::Debug for Attempt<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").finish_non_exhaustive()
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+impl Default for RetriedTransaction {
+    /// 6 attempts, pauses from 20 ms on, the session's isolation level.
+    fn default() -> Self {
+        Self { attempts: 6, pause: Duration::from_millis(20), isolation: None }
+    }
+}
+
+/// Why a transaction did not commit, or may not have.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransactionError<E> {
+    /// The closure failed, and its transaction is rolled back. After a serialization failure or a deadlock this was the
+    /// last attempt.
+    #[error("the transaction is rolled back: its work failed")]
+    Work(#[source] E),
+    /// The transaction could not begin.
+    #[error("the transaction could not begin")]
+    Begin(#[source] tokio_postgres::Error),
+    /// The closure answered Ok, though one of its statements had failed.
+    #[error(
+        "the transaction is rolled back: a statement in it had failed, which its work passed over. Return that error, or \
+         put the statement under a savepoint"
+    )]
+    Aborted(#[source] tokio_postgres::Error),
+    /// The connection broke before the COMMIT.
+    #[error("the transaction is rolled back: the connection broke before the COMMIT")]
+    Lost(#[source] tokio_postgres::Error),
+    /// PostgreSQL refused the COMMIT, such as for a deferred constraint, and rolled back.
+    #[error("the transaction is rolled back: PostgreSQL refused the COMMIT")]
+    Commit(#[source] tokio_postgres::Error),
+    /// The answer to the COMMIT is missing.
+    #[error(
+        "whether the transaction was committed is not known: the connection broke. Look for what it would have written"
+    )]
+    CommitUnknown(#[source] tokio_postgres::Error),
+}
+
+impl RetriedTransaction {
+    /// How often the closure is run at most, at least once.
+    #[must_use]
+    pub fn attempts(self, attempts: u32) -> Self {
+        Self { attempts: attempts.max(1), ..self }
+    }
+
+    /// The pause before the second attempt. Each is twice as long as the one before, up to 2 s, less up to a half by chance.
+    #[must_use]
+    pub fn pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// The isolation level, where it is not to be the session's.
+    #[must_use]
+    pub fn isolation_level(self, level: IsolationLevel) -> Self {
+        Self { isolation: Some(level), ..self }
+    }
+
+    /// Runs the closure in a transaction, and commits.
+    ///
+    /// An error of the closure is looked through for a serialization failure or a deadlock, down its sources.
+    ///
+    /// # Errors
+    /// [`TransactionError`]; in all of its cases but one nothing was written.
+    pub async fn run<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, TransactionError<E>>
+    where
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+        E: StdError + 'static,
+    {
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(client, &mut work).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let is_retried = match &error {
+                TransactionError::Work(error) => asks_for_retry(error),
+                TransactionError::Commit(error) => asks_for_retry(error),
+                _ => false,
+            };
+            if !is_retried || attempt >= self.attempts {
+                return Err(error);
+            }
+            tokio::time::sleep(self.pause_after(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt<'e, T, E, F>(&self, client: &mut Client, work: &mut F) -> Result<T, TransactionError<E>>
+    where
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+    {
+        let mut builder = client.build_transaction();
+        if let Some(level) = self.isolation {
+            builder = builder.isolation_level(level);
+        }
+        let tx = builder.start().await.map_err(TransactionError::Begin)?;
+        let value = match work(Attempt { tx: &tx, captured: PhantomData }).await {
+            Ok(value) => value,
+            Err(error) => {
+                // Where it fails the connection is broken, and PostgreSQL rolls back by itself.
+                let _ = tx.rollback().await;
+                return Err(TransactionError::Work(error));
+            }
+        };
+        if let Err(error) = tx.batch_execute("SELECT 1").await {
+            let is_aborted = error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
+            return Err(if is_aborted { TransactionError::Aborted(error) } else { TransactionError::Lost(error) });
+        }
+        match tx.commit().await {
+            Ok(()) => Ok(value),
+            Err(error) if is_refusal(&error) => Err(TransactionError::Commit(error)),
+            Err(error) => Err(TransactionError::CommitUnknown(error)),
+        }
+    }
+
+    fn pause_after(&self, attempt: u32) -> Duration {
+        let longest = self.pause.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_PAUSE);
+        // The last bits of a UUID are random. Without them those that met once would meet again.
+        let chance = Uuid::now_v7().as_u128() % 1_000;
+        longest.mul_f64(1.0 - f64::from(u16::try_from(chance).unwrap_or_default()) / 2_000.0)
+    }
+}
+
+/// Whether PostgreSQL said no, so that it certainly did not commit. A server that is being shut down may have, before.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        Some(code) if *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => false,
+        Some(code) => !matches!(code.code().get(..2), Some("08" | "57" | "58" | "XX")),
+        None => false,
+    }
+}
+
+fn asks_for_retry(error: &(dyn StdError + 'static)) -> bool {
+    let sources = std::iter::successors(Some(error), |error| (*error).source());
+    sources.filter_map(|error| error.downcast_ref::<tokio_postgres::Error>()).any(|error| {
+        matches!(error.code(), Some(code) if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+    })
+}

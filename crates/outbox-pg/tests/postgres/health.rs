@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use outbox_core::{OutboxEvent, Pipeline, RowLife, TableLayout};
+use outbox_pg::tokio_postgres::Client;
+use outbox_pg::{
+    Maintenance, Measure, Migrations, PgOutbox, PipeHealth, PipeMonitor, Thresholds, Verdict, create_slot,
+};
+
+use crate::database::Database;
+
+async fn database(life: RowLife) -> (Database, Pipeline, Client) {
+    let (database, pipeline) = Database::with_outbox(TableLayout::recommended().with_row_life(life)).await;
+    let client = database.client().await;
+    create_slot(&client, &pipeline).await.unwrap();
+    (database, pipeline, client)
+}
+
+async fn enqueue(client: &mut Client, pipeline: &Pipeline) {
+    let tx = client.transaction().await.unwrap();
+    let event = OutboxEvent::builder("order", "1", "Line").build().unwrap();
+    PgOutbox::new(pipeline.clone()).enqueue(&tx, &event).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+fn verdict(health: &PipeHealth, name: &str) -> Verdict {
+    let sign = health.sign(name).unwrap_or_else(|| panic!("{name} in {health:?}"));
+    assert_eq!(sign.remedy.is_some(), sign.verdict != Verdict::Good, "{sign:?}");
+    sign.verdict
+}
+
+#[tokio::test]
+async fn a_pipe_that_is_well_is_said_to_be_so_sign_by_sign() {
+    for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish] {
+        let (_database, pipeline, mut client) = database(life).await;
+        Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
+        Maintenance::new(pipeline.clone(), Duration::from_secs(864_000)).run(&client).await.unwrap();
+        let health = PipeMonitor::new(pipeline, Thresholds::default()).check(&client).await.unwrap();
+        let good =
+            ["wal_level", "slot_present", "slot_wal_status", "wal_held_back", "confirmed_position", "replica_identity"];
+        for name in good.into_iter().chain(["publication_contents"]) {
+            assert_eq!(verdict(&health, name), Verdict::Good, "{life:?} {name}: {health:?}");
+        }
+        // Nobody reads the slot, and max_slot_wal_keep_size is unlimited.
+        assert_eq!(verdict(&health, "slot_active"), Verdict::Warning);
+        let unlimited = if life == RowLife::Vanish { Verdict::Good } else { Verdict::Warning };
+        assert_eq!(verdict(&health, "max_slot_wal_keep_size"), unlimited);
+        assert_eq!(health.verdict(), Verdict::Warning);
+        assert_eq!(health.sign("wal_held_back").unwrap().threshold, Some(Measure::Bytes(1 << 30)));
+        assert!(health.sign("wal_held_back").unwrap().value.gauge().is_some());
+        if life == RowLife::KeepInPartitions {
+            assert_eq!(verdict(&health, "partition_horizon"), Verdict::Good);
+            assert_eq!(verdict(&health, "publication_via_root"), Verdict::Good);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
+    for life in [RowLife::Keep, RowLife::Vanish] {
+        let (_database, pipeline, mut client) = database(life).await;
+        let confirm = "SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())";
+        let thresholds = Thresholds::default().unconfirmed(Duration::ZERO, Duration::from_secs(3600));
+        let mut monitor = PipeMonitor::new(pipeline.clone(), thresholds);
+        client.execute(confirm, &[&pipeline.slot().as_str()]).await.unwrap();
+        monitor.check(&client).await.unwrap();
+        client.execute(confirm, &[&pipeline.slot().as_str()]).await.unwrap();
+        enqueue(&mut client, &pipeline).await;
+        client.batch_execute("SELECT pg_sleep(0.05)").await.unwrap();
+        let health = monitor.check(&client).await.unwrap();
+        assert_eq!(verdict(&health, "oldest_unconfirmed"), Verdict::Warning, "{life:?} {health:?}");
+        let Measure::Span(age) = health.sign("oldest_unconfirmed").unwrap().value else { panic!() };
+        assert!(age >= Duration::from_millis(50), "{age:?}");
+
+        client.execute(confirm, &[&pipeline.slot().as_str()]).await.unwrap();
+        monitor.check(&client).await.unwrap();
+        client.execute(confirm, &[&pipeline.slot().as_str()]).await.unwrap();
+        let Measure::Span(younger) =
+            monitor.check(&client).await.unwrap().sign("oldest_unconfirmed").unwrap().value.clone()
+        else {
+            panic!()
+        };
+        assert!(younger < age, "{younger:?} after {age:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_its_verdict_and_remedy() {
+    let (_database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    let mut monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default().wal_held_back(0, 0));
+    client
+        .batch_execute(
+            "DROP PUBLICATION outbox; CREATE TABLE public.other (); \
+             CREATE PUBLICATION outbox FOR TABLE outbox.outbox_message, public.other; \
+             ALTER TABLE outbox.outbox_message REPLICA IDENTITY NOTHING",
+        )
+        .await
+        .unwrap();
+    let health = monitor.check(&client).await.unwrap();
+    for (name, expected) in [
+        ("wal_held_back", Verdict::Critical),
+        ("partition_horizon", Verdict::Critical),
+        ("publication_contents", Verdict::Warning),
+        ("publication_via_root", Verdict::Critical),
+        ("publication_older_than_slot", Verdict::Warning),
+        ("replica_identity", Verdict::Critical),
+        ("readiness", Verdict::Critical),
+    ] {
+        assert_eq!(verdict(&health, name), expected, "{name} {health:?}");
+    }
+    client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
+    let health = monitor.check(&client).await.unwrap();
+    assert_eq!(verdict(&health, "slot_present"), Verdict::Critical);
+    assert!(health.sign("oldest_unconfirmed").is_none());
+    Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
+}

@@ -1,0 +1,229 @@
+use std::time::Duration;
+
+use outbox_core::uuid::Uuid;
+use outbox_core::{EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
+use outbox_pg::tokio_postgres::{Client, Transaction};
+use outbox_pg::{
+    Horizon, Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox, Problem, Readiness, Waiting,
+};
+
+use crate::database::{Database, rows};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn database(life: RowLife) -> (Database, Pipeline, Client) {
+    let (database, pipeline) = Database::with_outbox(TableLayout::recommended().with_row_life(life)).await;
+    let mut client = database.client().await;
+    Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
+    outbox_pg::create_slot(&client, &pipeline).await.unwrap();
+    (database, pipeline, client)
+}
+
+fn hourly(pipeline: &Pipeline, retention: Duration) -> Maintenance {
+    Maintenance::new(pipeline.clone(), retention).partition(HOUR).ahead(3 * HOUR).behind(10 * HOUR)
+}
+
+async fn run(maintenance: &Maintenance, client: &Client) -> MaintenanceReport {
+    match maintenance.run(client).await.unwrap() {
+        Maintained::Done(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An event whose id says that it is that old.
+fn aged(age: Duration) -> OutboxEvent {
+    let id = EventId::new().as_uuid().as_u128() - (age.as_millis() << 80);
+    let id = EventId::try_from(Uuid::from_u128(id)).unwrap();
+    OutboxEvent::builder("order", "1", "Line").id(id).build().unwrap()
+}
+
+async fn enqueue(client: &mut Client, outbox: &PgOutbox, events: &[OutboxEvent]) {
+    let tx = client.transaction().await.unwrap();
+    outbox.enqueue_all(&tx, events).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn confirm(client: &Client, slot: &str) {
+    client.execute("SELECT pg_replication_slot_advance($1, pg_current_wal_insert_lsn())", &[&slot]).await.unwrap();
+}
+
+/// The INSERTs that the slot's reader would be sent, each of which is of the table itself. Partitions are described to it
+/// too, but no row is of one.
+async fn published(client: &Client, pipeline: &Pipeline) -> Vec<Vec<u8>> {
+    let sql = "SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', \
+               'publication_names', 'outbox')";
+    let messages = client.query(sql, &[&pipeline.slot().as_str()]).await.unwrap();
+    let messages = messages.iter().map(|row| row.get::<_, Vec<u8>>(0));
+    let inserts: Vec<_> = messages.filter(|message| message[0] == b'I').collect();
+    let oid = "SELECT oid FROM pg_class WHERE relname = 'outbox_message'";
+    let table: u32 = client.query_one(oid, &[]).await.unwrap().get(0);
+    assert!(inserts.iter().all(|insert| insert[1..5] == table.to_be_bytes()));
+    inserts
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_order_of_enqueue() {
+    let (_database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    let problems = |readiness: Readiness| readiness.problems().to_vec();
+    let found = problems(Readiness::check(&client, &pipeline).await.unwrap());
+    assert!(matches!(&found[..], [Problem::NoPartition { .. }]), "{found:?}");
+    let maintenance = hourly(&pipeline, 24 * HOUR);
+    let created = run(&maintenance, &client).await.created;
+    assert!((13..=15).contains(&created.len()), "{created:?}");
+    assert_eq!(run(&maintenance, &client).await, MaintenanceReport::default(), "nothing more is due");
+    assert_eq!(problems(Readiness::check(&client, &pipeline).await.unwrap()), []);
+
+    let outbox = PgOutbox::new(pipeline.clone()).within(Horizon::read(&client, &pipeline).await.unwrap());
+    let events: Vec<_> = [0, 5, 1, 4, 2].map(|hours| aged(hours * HOUR)).into();
+    enqueue(&mut client, &outbox, &events).await;
+    let inserts = published(&client, &pipeline).await;
+    let holds = |message: &[u8], id: &str| message.windows(id.len()).any(|part| part == id.as_bytes());
+    assert_eq!(inserts.len(), events.len());
+    assert!(inserts.iter().zip(&events).all(|(insert, event)| holds(insert, &event.id().to_string())));
+}
+
+#[tokio::test]
+async fn an_id_outside_of_the_horizon_is_refused_before_the_insert_until_there_is_a_partition() {
+    let (_database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    run(&hourly(&pipeline, 24 * HOUR), &client).await;
+    let horizon = Horizon::read(&client, &pipeline).await.unwrap();
+    let outbox = PgOutbox::new(pipeline.clone()).within(horizon.clone());
+    let old = aged(15 * HOUR);
+    let tx = client.transaction().await.unwrap();
+    let error = outbox.enqueue(&tx, &old).await.unwrap_err();
+    assert!(error.is_invalid_event() && error.field() == Some("id"), "{error}");
+    assert!(error.to_string().contains("Maintenance"), "{error}");
+    assert!(outbox.enqueue_all(&tx, &[aged(HOUR), old.clone()]).await.unwrap_err().is_invalid_event());
+    assert!(outbox.enqueue(&tx, &aged(HOUR)).await.is_ok(), "the transaction goes on");
+    tx.commit().await.unwrap();
+
+    let [from, to] = [horizon.from(), horizon.to()];
+    run(&hourly(&pipeline, 24 * HOUR).ahead(9 * HOUR), &client).await;
+    horizon.refresh(&client, &pipeline).await.unwrap();
+    assert_eq!((horizon.from(), horizon.to() > to), (from, true));
+}
+
+#[tokio::test]
+async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
+    let (database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    run(&hourly(&pipeline, 24 * HOUR), &client).await;
+    enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &[aged(9 * HOUR), aged(Duration::ZERO)]).await;
+    let other = format!("{}_other", database.name());
+    client.execute("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", &[&other]).await.unwrap();
+
+    let maintenance = hourly(&pipeline, 5 * HOUR);
+    let report = run(&maintenance, &client).await;
+    assert!(report.detached.len() >= 4 && report.dropped.is_empty(), "{report:?}");
+    assert_eq!(report.waiting.len(), report.detached.len(), "{report:?}");
+    assert_eq!(rows(&client).await, 1, "what is detached is no more in the table");
+    assert_eq!(published(&client, &pipeline).await.len(), 2, "and is published as a row of it none the less");
+    confirm(&client, pipeline.slot().as_str()).await;
+    let waiting = run(&maintenance, &client).await.waiting;
+    assert!(
+        waiting.iter().all(|waiting| matches!(waiting, Waiting::Slot { slot, .. } if *slot == other)),
+        "{waiting:?}"
+    );
+    assert_eq!(waiting.len(), report.detached.len());
+
+    confirm(&client, &other).await;
+    client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
+    let waiting = run(&maintenance, &client).await.waiting;
+    assert!(waiting.iter().all(|waiting| matches!(waiting, Waiting::NoSlot { .. })), "{waiting:?}");
+    outbox_pg::create_slot(&client, &pipeline).await.unwrap();
+    assert_eq!(run(&maintenance, &client).await.dropped, report.detached);
+    let left = "SELECT count(*) FROM pg_class WHERE relname = ANY($1)";
+    assert_eq!(client.query_one(left, &[&report.detached]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn a_detachment_that_a_long_transaction_holds_up_is_finalised_by_a_later_run() {
+    let (database, pipeline, client) = database(RowLife::KeepInPartitions).await;
+    run(&hourly(&pipeline, 24 * HOUR), &client).await;
+    let mut reader = database.client().await;
+    let long = reader.transaction().await.unwrap();
+    read(&long).await;
+    let maintenance = hourly(&pipeline, 5 * HOUR).lock_timeout(Duration::from_millis(200));
+    let report = run(&maintenance, &client).await;
+    assert!(report.detached.is_empty() && matches!(report.waiting[..], [Waiting::Lock { .. }]), "{report:?}");
+    let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
+    assert_eq!(client.query_one(pending, &[]).await.unwrap().get::<_, i64>(0), 1);
+    let mut writer = database.client().await;
+    enqueue(&mut writer, &PgOutbox::new(pipeline.clone()), &[aged(Duration::ZERO)]).await;
+    long.commit().await.unwrap();
+    let report = run(&maintenance, &client).await;
+    assert!(report.detached.len() >= 4, "{report:?}");
+    assert_eq!(client.query_one(pending, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+async fn read(tx: &Transaction<'_>) -> i64 {
+    tx.query_one("SELECT count(*) FROM outbox.outbox_message", &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
+    let (database, pipeline, client) = database(RowLife::KeepInPartitions).await;
+    let mut runs = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (client, maintenance) = (database.client().await, hourly(&pipeline, 24 * HOUR));
+        runs.spawn(async move { maintenance.run(&client).await.unwrap() });
+    }
+    let created: usize = runs
+        .join_all()
+        .await
+        .iter()
+        .map(|outcome| if let Maintained::Done(report) = outcome { report.created.len() } else { 0 })
+        .sum();
+    assert!((13..=15).contains(&created), "each partition once, not {created}");
+
+    let hold =
+        "UPDATE outbox.outbox_message_lease SET holder = 'another', until = clock_timestamp() + interval '1 min'";
+    client.batch_execute(hold).await.unwrap();
+    let maintenance = hourly(&pipeline, 24 * HOUR);
+    let held = Maintained::HeldByOther { holder: "another".into() };
+    assert_eq!(format!("{:?}", maintenance.run(&client).await.unwrap()), format!("{held:?}"));
+    client.batch_execute("UPDATE outbox.outbox_message_lease SET until = clock_timestamp()").await.unwrap();
+    run(&maintenance, &client).await;
+}
+
+#[tokio::test]
+async fn a_plain_table_is_deleted_from_in_batches_while_its_slot_is_there() {
+    for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
+        let (_database, pipeline, mut client) = database(life).await;
+        let events: Vec<_> = (0..25).map(|_| aged(6 * HOUR)).chain((0..3).map(|_| aged(HOUR))).collect();
+        enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &events).await;
+        let foreign = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)
+                       VALUES ('00000000-0000-4000-8000-000000000000', 'a', 'b', 'c')";
+        client.batch_execute(foreign).await.unwrap();
+        let maintenance = Maintenance::new(pipeline.clone(), 5 * HOUR).batch(10);
+        if life == RowLife::Keep {
+            client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
+            let report = run(&maintenance, &client).await;
+            assert!(matches!(report.waiting[..], [Waiting::NoSlot { .. }]) && report.deleted_rows == 0, "{report:?}");
+            outbox_pg::create_slot(&client, &pipeline).await.unwrap();
+        }
+        let report = run(&maintenance, &client).await;
+        let (deleted, left) = if life == RowLife::Keep { ((25, 0), 4) } else { ((0, 25), 0) };
+        assert_eq!((report.deleted_rows, report.deleted_ids), deleted, "{report:?}");
+        assert_eq!(rows(&client).await, left, "the id of another version does not tell its time, and stays");
+    }
+}
+
+#[tokio::test]
+async fn what_the_maintainer_misses_is_named() {
+    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
+    let mut client = database.client().await;
+    let error = Maintenance::new(pipeline.clone(), HOUR).run(&client).await.unwrap_err();
+    assert!(error.is_not_ready() && error.to_string().contains("Migrations::maintenance"), "{error}");
+    let partitioned = TableLayout::recommended().with_row_life(RowLife::KeepInPartitions);
+    let partitioned = Pipeline::new(pipeline.config().clone(), partitioned).unwrap();
+    Migrations::maintenance(&partitioned).apply(&mut client).await.unwrap();
+    let error = Maintenance::new(partitioned.clone(), HOUR).run(&client).await.unwrap_err();
+    assert!(error.is_not_ready() && error.to_string().contains("not partitioned"), "{error}");
+    outbox_pg::create_slot(&client, &partitioned).await.unwrap();
+    let readiness = Readiness::check(&client, &partitioned).await.unwrap();
+    assert!(matches!(readiness.problems(), [Problem::NotPartitioned { .. }]), "{readiness:?}");
+    let vanishing = TableLayout::recommended().with_row_life(RowLife::Vanish);
+    let vanishing = Pipeline::new(pipeline.config().clone(), vanishing).unwrap();
+    let readiness = Readiness::check(&client, &vanishing).await.unwrap();
+    assert!(matches!(readiness.problems(), [Problem::OtherRowLife { .. }]), "{readiness:?}");
+}

@@ -1,0 +1,177 @@
+use outbox_core::{Identifier, OutboxEvent, Pipeline, RowLife, StoreFault, TableLayout};
+use outbox_pg::tokio_postgres::Client;
+use outbox_pg::tokio_postgres::error::SqlState;
+use outbox_pg::{
+    Horizon, Maintained, Maintenance, Migrations, PgOutbox, Repeated, Rights, RightsProblem, Roles,
+    application_role_sql, connector_role_sql, maintainer_role_sql,
+};
+
+use crate::database::{Database, rows};
+
+/// Roles are the server's, so their names are this database's own. They go with the value.
+struct Outbox {
+    database: Database,
+    pipeline: Pipeline,
+    roles: Roles,
+}
+
+async fn outbox(life: RowLife) -> Outbox {
+    let (database, pipeline) = Database::with_outbox(TableLayout::recommended().with_row_life(life)).await;
+    let mut client = database.client().await;
+    Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
+    outbox_pg::create_slot(&client, &pipeline).await.unwrap();
+    let role = |suffix: &str| Identifier::new(format!("{}'_{suffix}", database.name())).unwrap();
+    let roles = Roles::new(role("app"), role("connector"), role("maintainer"));
+    for role in [&roles.application, &roles.connector, &roles.maintainer] {
+        // What a test process of the same number left behind when it was killed.
+        client.batch_execute(&format!("DROP ROLE IF EXISTS {role}")).await.unwrap();
+    }
+    for _ in 0..2 {
+        client.batch_execute(&application_role_sql(&pipeline, &roles.application)).await.unwrap();
+        client.batch_execute(&maintainer_role_sql(&pipeline, &roles.maintainer)).await.unwrap();
+    }
+    let script = connector_role_sql(&pipeline, &roles.connector);
+    let grants: Vec<_> = script.lines().filter(|line| line.starts_with("GRANT")).collect();
+    let create = format!("CREATE ROLE {} LOGIN REPLICATION; {}", roles.connector, grants.join("\n"));
+    client.batch_execute(&create).await.unwrap();
+    client.batch_execute("CREATE TABLE public.salary (amount int)").await.unwrap();
+    Outbox { database, pipeline, roles }
+}
+
+impl Outbox {
+    async fn as_role(&self, role: &Identifier) -> Client {
+        let client = self.database.client().await;
+        client.batch_execute(&format!("SET SESSION AUTHORIZATION {role}")).await.unwrap();
+        client
+    }
+
+    async fn problems(&self) -> Vec<RightsProblem> {
+        let client = self.database.client().await;
+        Rights::check(&client, &self.pipeline, &self.roles).await.unwrap().problems().to_vec()
+    }
+
+    async fn remove(self) {
+        let client = self.database.client().await;
+        for role in [&self.roles.application, &self.roles.connector, &self.roles.maintainer] {
+            client.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await.unwrap();
+        }
+    }
+}
+
+async fn denied(client: &Client, statements: &[&str]) {
+    for statement in statements {
+        let Err(error) = client.batch_execute(statement).await else { panic!("allowed: {statement}") };
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{statement}: {error:?}");
+    }
+}
+
+fn event() -> OutboxEvent {
+    OutboxEvent::builder("order", "1", "Line").build().unwrap()
+}
+
+#[tokio::test]
+async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
+    for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish, RowLife::VanishKeepingIds] {
+        let outbox = outbox(life).await;
+        let maintainer = outbox.as_role(&outbox.roles.maintainer).await;
+        Maintenance::new(outbox.pipeline.clone(), std::time::Duration::from_secs(864_000))
+            .run(&maintainer)
+            .await
+            .unwrap();
+        assert_eq!(outbox.problems().await, [], "{life:?}");
+        let mut client = outbox.as_role(&outbox.roles.application).await;
+        let pg = PgOutbox::new(outbox.pipeline.clone());
+        let pg = match life {
+            RowLife::KeepInPartitions => pg.within(Horizon::read(&client, &outbox.pipeline).await.unwrap()),
+            _ => pg,
+        };
+        let tx = client.transaction().await.unwrap();
+        pg.enqueue(&tx, &event()).await.unwrap();
+        pg.enqueue_all(&tx, &[event(), event()]).await.unwrap();
+        if life != RowLife::Vanish {
+            pg.idempotent(Repeated::Accept).unwrap().enqueue(&tx, &event()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        denied(
+            &client,
+            &[
+                "SELECT id FROM outbox.outbox_message",
+                "UPDATE outbox.outbox_message SET event_type = 'x'",
+                "DELETE FROM outbox.outbox_message",
+                "TRUNCATE outbox.outbox_message",
+                "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type) \
+                 VALUES (gen_random_uuid(), 'a', 'b', 'c') RETURNING id",
+                "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type) \
+                 VALUES (gen_random_uuid(), 'a', 'b', 'c') ON CONFLICT (id) DO NOTHING",
+                "SELECT * FROM outbox.outbox_message_lease",
+                "CREATE TABLE outbox.mine ()",
+                "CREATE PUBLICATION mine",
+                "SELECT pg_create_logical_replication_slot('mine', 'pgoutput')",
+            ],
+        )
+        .await;
+        let kept = if life == RowLife::Keep || life == RowLife::KeepInPartitions { 4 } else { 0 };
+        assert_eq!(rows(&outbox.database.client().await).await, kept);
+        outbox.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn the_connector_sees_this_table_only_and_the_maintainer_no_other() {
+    let outbox = outbox(RowLife::KeepInPartitions).await;
+    let connector = outbox.as_role(&outbox.roles.connector).await;
+    connector.batch_execute("SELECT * FROM outbox.outbox_message").await.unwrap();
+    let insert = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type) \
+                  VALUES (gen_random_uuid(), 'a', 'b', 'c')";
+    let changes = ["DELETE FROM outbox.outbox_message", "TRUNCATE outbox.outbox_message", insert];
+    denied(&connector, &changes).await;
+    denied(&connector, &["SELECT * FROM public.salary", "SELECT * FROM outbox.schema_migration"]).await;
+    denied(&connector, &["SELECT * FROM outbox.outbox_message_lease", "CREATE TABLE outbox.mine ()"]).await;
+
+    let maintainer = outbox.as_role(&outbox.roles.maintainer).await;
+    let day = std::time::Duration::from_secs(86_400);
+    let done = Maintenance::new(outbox.pipeline.clone(), 2 * day).run(&maintainer).await.unwrap();
+    assert!(matches!(done, Maintained::Done(report) if report.created.len() > 7));
+    denied(&maintainer, &["SELECT * FROM public.salary", "CREATE ROLE other"]).await;
+    denied(&maintainer, &["SELECT pg_drop_replication_slot('x')", "SELECT * FROM outbox.schema_migration"]).await;
+    outbox.remove().await;
+}
+
+#[tokio::test]
+async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
+    let outbox = outbox(RowLife::Vanish).await;
+    let client = outbox.database.client().await;
+    let Roles { application, connector, maintainer, .. } = &outbox.roles;
+    let spoil = format!(
+        "GRANT SELECT (id) ON outbox.outbox_message TO PUBLIC; GRANT DELETE ON outbox.outbox_message TO {application};
+         REVOKE INSERT ON outbox.outbox_message FROM {application};
+         GRANT SELECT ON public.salary TO {connector}; ALTER ROLE {connector} NOREPLICATION; CREATE PUBLICATION other;
+         ALTER TABLE outbox.outbox_message OWNER TO CURRENT_USER"
+    );
+    client.batch_execute(&spoil).await.unwrap();
+    let problems: Vec<String> = outbox.problems().await.iter().map(ToString::to_string).collect();
+    let expected = [
+        format!("{application} lacks INSERT"),
+        format!("{application} has DELETE"),
+        format!("{application} has SELECT on columns"),
+        format!("{connector} lacks REPLICATION"),
+        format!("{connector} has SELECT on other tables"),
+        format!("{connector} has REPLICATION on other publications"),
+        format!("{maintainer} lacks ownership on \"outbox\".\"outbox_message\""),
+    ];
+    for part in &expected {
+        assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:#?}");
+    }
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+
+    let mut service = outbox.as_role(application).await;
+    let tx = service.transaction().await.unwrap();
+    let error = PgOutbox::new(outbox.pipeline.clone()).enqueue(&tx, &event()).await.unwrap_err();
+    assert_eq!(error.store_fault(), Some(StoreFault::Permanent));
+    drop(tx);
+    let nobody = Identifier::new("nobody here").unwrap();
+    let unknown = Roles::new(application.clone(), connector.clone(), nobody);
+    let rights = Rights::check(&client, &outbox.pipeline, &unknown).await.unwrap();
+    assert!(matches!(rights.problems().last(), Some(RightsProblem::RoleMissing { .. })));
+    outbox.remove().await;
+}

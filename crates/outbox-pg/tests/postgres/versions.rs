@@ -1,0 +1,66 @@
+use std::time::Duration;
+
+use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, RowLife, TableLayout};
+use outbox_pg::tokio_postgres::{Client, NoTls, connect};
+use outbox_pg::{
+    Enqueued, Horizon, Maintained, Maintenance, Migrations, PgOutbox, PipeMonitor, Readiness, Repeated, Thresholds,
+    Verdict, create_slot,
+};
+use outbox_testkit::Postgres;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn client(url: &str) -> Client {
+    let (client, connection) = connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The other tests run on the development servers' version; this is the newest, in one piece.
+#[tokio::test]
+async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
+    let server = Postgres::builder().downloaded().start().await.unwrap();
+    for (n, life) in
+        [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish, RowLife::VanishKeepingIds].into_iter().enumerate()
+    {
+        let database = server.database().await.unwrap();
+        let mut client = client(database.url()).await;
+        let layout = TableLayout::recommended().with_row_life(life);
+        let config = ConnectorConfig::recommended(&layout).with("slot.name", format!("slot_{n}"));
+        let pipeline = Pipeline::new(config, layout).unwrap();
+        Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
+        Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
+        create_slot(&client, &pipeline).await.unwrap();
+        let maintenance = Maintenance::new(pipeline.clone(), 3 * DAY).behind(2 * DAY);
+        maintenance.run(&client).await.unwrap();
+        Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
+
+        let event = OutboxEvent::builder("order", "1", "Line").build().unwrap();
+        let mut outbox = PgOutbox::new(pipeline.clone());
+        if life == RowLife::KeepInPartitions {
+            outbox = outbox.within(Horizon::read(&client, &pipeline).await.unwrap());
+        }
+        let tx = client.transaction().await.unwrap();
+        outbox.enqueue(&tx, &event).await.unwrap();
+        if life != RowLife::Vanish {
+            let outbox = outbox.idempotent(Repeated::Accept).unwrap();
+            assert_eq!(outbox.enqueue(&tx, &event).await.unwrap(), Enqueued::AlreadyEnqueued);
+        }
+        tx.commit().await.unwrap();
+        let rows: i64 = client.query_one("SELECT count(*) FROM outbox.outbox_message", &[]).await.unwrap().get(0);
+        assert_eq!(rows, i64::from(!life.vanishes()));
+
+        let health = PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
+        assert_ne!(health.verdict(), Verdict::Critical, "{health:?}");
+        // No other transaction is open on this server, so that the slot's oldest one tells exactly.
+        assert_eq!(health.sign("publication_older_than_slot").unwrap().verdict, Verdict::Good, "{health:?}");
+
+        client
+            .execute("SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())", &[&pipeline.slot().as_str()])
+            .await
+            .unwrap();
+        let shorter = Maintenance::new(pipeline.clone(), DAY / 2);
+        let Maintained::Done(report) = shorter.run(&client).await.unwrap() else { panic!() };
+        assert_eq!(report.detached.is_empty(), life != RowLife::KeepInPartitions, "{report:?}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Nothing becomes public by accident: each crate's public items are in its file `public-items.txt`.
+//!
+//! `UPDATE_PUBLIC_ITEMS=1 cargo test -p xtask --test public_items` writes the files anew; the change is then part of the review.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CRATES: [&str; 5] = ["outbox-core", "outbox-pg", "outbox-kafka-consumer", "outbox-relay", "outbox-testkit"];
+
+#[test]
+fn the_public_items_of_each_crate_are_those_of_its_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for name in CRATES {
+        let found = items(&documentation(name)).into_iter().map(|item| item + "\n").collect::<String>();
+        let file = root.join("crates").join(name).join("public-items.txt");
+        if std::env::var_os("UPDATE_PUBLIC_ITEMS").is_some() {
+            fs::write(&file, &found).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap();
+        let (found, expected): (BTreeSet<_>, BTreeSet<_>) = (found.lines().collect(), expected.lines().collect());
+        let more: Vec<_> = found.difference(&expected).collect();
+        let less: Vec<_> = expected.difference(&found).collect();
+        assert!(
+            more.is_empty() && less.is_empty(),
+            "{name} has {more:#?} more and {less:#?} less than {}",
+            file.display()
+        );
+    }
+}
+
+/// What rustdoc makes of a crate. Its JSON would be nicer, and is not stable.
+fn documentation(name: &str) -> PathBuf {
+    let arguments = ["doc", "--no-deps", "--all-features", "--offline", "--package", name];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let arguments = ["metadata", "--format-version=1", "--no-deps", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    Path::new(metadata["target_directory"].as_str().unwrap()).join("doc").join(name.replace('-', "_"))
+}
+
+/// `struct.Error`, `struct.Error method.source`, `reexport.uuid`, sorted.
+fn items(documentation: &Path) -> BTreeSet<String> {
+    let read = |page: &str| {
+        fs::read_to_string(documentation.join(page))
+            .unwrap_or_else(|error| panic!("{page} of {}: {error}", documentation.display()))
+    };
+    let mut items: BTreeSet<_> = ids(&read("index.html")).filter(|id| id.starts_with("reexport.")).collect();
+    for page in read("all.html").split("<li><a href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        // The page's own table of contents is of links within it.
+        let Some(item) = page.strip_suffix(".html").map(str::to_owned) else { continue };
+        let text = read(page);
+        // What follows is of traits, of every type, or of the type that it dereferences to.
+        let ends = ["id=\"deref-methods", "id=\"trait-implementations\"", "id=\"synthetic-implementations\""];
+        let end = ends.iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
+        let members = ["method.", "tymethod.", "variant.", "structfield.", "associatedconstant.", "associatedtype."];
+        let own = ids(&text[..end]).filter(|id| members.iter().any(|member| id.starts_with(member)));
+        items.extend(own.map(|id| format!("{item} {id}")));
+        items.insert(item);
+    }
+    items
+}
+
+fn ids(page: &str) -> impl Iterator<Item = String> {
+    page.split("id=\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned)
+}
