@@ -5,6 +5,7 @@ use outbox_core::{Error, Record};
 
 use crate::batch::Logged;
 use crate::reader::PARTITIONS;
+use crate::stand_in::PREFIX;
 
 /// Where Debezium's record and the pipeline's are not the same.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,6 +73,31 @@ pub(crate) fn compare(reader: &str, id: &str, expected: Result<&Record, &Error>,
         check("partition", &found.partition, &Some(partition));
     }
     differences
+}
+
+/// The relay's record of an event, beside Debezium's. Its position comes on top; without a timestamp's column both take
+/// their clocks, and a record without a key goes where each wants.
+pub(crate) fn compare_relayed(
+    reader: &str,
+    id: &str,
+    pipeline: &Record,
+    debezium: &Logged,
+    relayed: &[Logged],
+) -> Option<Difference> {
+    let shown = |logged: &Logged| {
+        let mut record = logged.record.clone();
+        record.topic = record.topic.trim_start_matches(PREFIX).to_owned();
+        record.headers.retain(|(name, _)| name != "outbox.position");
+        record.partition = record.key.as_ref().map(|_| logged.partition);
+        let place = (record.topic.clone(), record.partition);
+        let timestamp = record.timestamp.filter(|_| pipeline.timestamp.is_some());
+        (place, record.key, text(record.value.as_ref()), record.headers, timestamp)
+    };
+    let [one] = relayed else {
+        return Some(Difference::new(reader, id, "the relay's records", &1, &relayed.len()));
+    };
+    let (debezium, relayed) = (shown(debezium), shown(one));
+    (debezium != relayed).then(|| Difference::new(reader, id, "the relay's record", &debezium, &relayed))
 }
 
 fn shown(record: &Record) -> String {

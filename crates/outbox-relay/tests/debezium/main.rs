@@ -1,4 +1,5 @@
-//! The same rows through the real Debezium and through the pipeline's own encoding, compared record by record.
+//! The same rows through the real Debezium, through the pipeline's own encoding and through the relay, compared record
+//! by record.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod batch;
@@ -8,6 +9,7 @@ mod configuration;
 mod reader;
 mod rows;
 mod stand;
+mod stand_in;
 
 mod bytes;
 mod defaults;

@@ -3,14 +3,16 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use outbox_core::{ColumnValue, Error, Pipeline, Record, Row};
+use outbox_core::{ColumnValue, ConnectorConfig, Error, Pipeline, Record, Row};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use xtask::stack::Stack;
 
 use crate::batch::Logged;
 use crate::broker::Broker;
-use crate::comparison::{Difference, compare};
+use crate::comparison::{Difference, compare, compare_relayed};
+use crate::configuration::router;
+use crate::stand_in::{self, StandIn};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 /// What has not come so long after the last row's record will not come.
@@ -24,6 +26,8 @@ pub(crate) struct Reader {
     config: Value,
     /// What it has written to.
     topics: Mutex<BTreeSet<String>>,
+    relay: Mutex<Option<StandIn>>,
+    is_relayed: bool,
 }
 
 /// One row's two records.
@@ -35,12 +39,20 @@ pub(crate) struct Outcome {
 impl Reader {
     pub(crate) fn new(name: String, pipeline: Pipeline) -> Self {
         let config = serde_json::to_value(pipeline.config()).unwrap();
-        let topics = Mutex::new(BTreeSet::from([format!("__debezium-heartbeat.{name}")]));
-        Self { name, pipeline, config, topics }
+        let topics =
+            Mutex::new(BTreeSet::from([format!("__debezium-heartbeat.{name}"), stand_in::dead_letters(&name)]));
+        // Where an expression decides, the relay's topics have no names of their own.
+        let is_relayed = pipeline.config().get(&router("route.topic.regex")).is_none();
+        Self { name, pipeline, config, topics, relay: Mutex::new(None), is_relayed }
     }
 
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.config[key] = value.into();
+    }
+
+    /// For what the connector alone takes.
+    pub(crate) fn without_relay(&mut self) {
+        self.is_relayed = false;
     }
 
     pub(crate) fn connect_to(&mut self, url: &str, database: &str) {
@@ -59,6 +71,13 @@ impl Reader {
         connect.put_config(&self.name, &self.config).unwrap();
         connect.wait_running(&self.name, PATIENCE).unwrap();
         let mut client = Client::connect(database, NoTls).unwrap();
+        if self.is_relayed {
+            let create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
+            client.execute(create, &[&stand_in::slot(self.pipeline.slot().as_str())]).unwrap();
+            let config = ConnectorConfig::from_json(&self.config.to_string()).unwrap();
+            let relay = StandIn::start(&config, self.pipeline.layout(), stack.kafka_bootstrap());
+            *self.relay.lock().unwrap() = Some(relay);
+        }
         let sql = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active";
         let deadline = Instant::now() + PATIENCE;
         while client.query_opt(sql, &[&self.pipeline.slot().as_str()]).unwrap().is_none() {
@@ -70,7 +89,7 @@ impl Reader {
     /// What became of each row.
     pub(crate) fn outcomes(&self, stack: &Stack, rows: &[Row]) -> Vec<Outcome> {
         let expected = self.expected(rows);
-        let mut logged = self.read(stack, &expected);
+        let mut logged = self.read(stack, &expected, "");
         let outcomes = expected.into_iter().map(|(id, pipeline)| {
             let debezium = logged.remove(&id).unwrap_or_default().pop().map(|found| found.record);
             Outcome { debezium, pipeline }
@@ -84,8 +103,18 @@ impl Reader {
 
     pub(crate) fn differences(&self, stack: &Stack, rows: &[Row]) -> Vec<Difference> {
         let expected = self.expected(rows);
-        let logged = self.read(stack, &expected);
+        let logged = self.read(stack, &expected, "");
         let mut differences = vec![];
+        if self.is_relayed {
+            let relayed = self.read(stack, &expected, stand_in::PREFIX);
+            for (id, pipeline) in &expected {
+                let debezium = logged.get(id).and_then(|found| found.first());
+                if let (Ok(pipeline), Some(debezium)) = (pipeline, debezium) {
+                    let relayed = relayed.get(id).map_or(&[][..], Vec::as_slice);
+                    differences.extend(compare_relayed(&self.name, id, pipeline, debezium, relayed));
+                }
+            }
+        }
         for (id, expected) in &expected {
             let found = logged.get(id).map_or(&[][..], Vec::as_slice);
             differences.extend(compare(&self.name, id, expected.as_ref(), found));
@@ -95,8 +124,13 @@ impl Reader {
     }
 
     /// The records of each event. Where one is missing, the last event's record has been there for a while.
-    fn read(&self, stack: &Stack, expected: &[(String, Result<Record, Error>)]) -> BTreeMap<String, Vec<Logged>> {
-        let topics = topics(expected);
+    fn read(
+        &self,
+        stack: &Stack,
+        expected: &[(String, Result<Record, Error>)],
+        prefix: &str,
+    ) -> BTreeMap<String, Vec<Logged>> {
+        let topics: BTreeSet<_> = topics(expected).into_iter().map(|topic| format!("{prefix}{topic}")).collect();
         self.topics.lock().unwrap().extend(topics.iter().cloned());
         let mut broker = Broker::connect(&stack.kafka_bootstrap());
         let mut offsets: BTreeMap<(&String, i32), i64> =
@@ -165,6 +199,9 @@ impl Reader {
     }
 
     pub(crate) fn remove(&self, stack: &Stack) {
+        if let Some(relay) = self.relay.lock().unwrap().take() {
+            relay.stop();
+        }
         let removed = stack.connect_rest().delete(&self.name);
         let topics: Vec<_> = self.topics.lock().unwrap().iter().cloned().collect();
         Broker::connect(&stack.kafka_bootstrap()).delete_topics(&topics);

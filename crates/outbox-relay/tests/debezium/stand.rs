@@ -49,6 +49,8 @@ impl Stand {
         let started = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
         let name = format!("{name}_{started}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let config = ConnectorConfig::recommended(&self.layout)
+            // Read without a library for Kafka's codecs.
+            .with("producer.override.compression.type", "none")
             .with("slot.name", name.as_str())
             .with("topic.prefix", name.as_str())
             .with("topic.creation.default.partitions", "3")
@@ -60,7 +62,9 @@ impl Stand {
 
     /// A key that the connector alone has: the pipeline would refuse it.
     pub(crate) fn for_connector_only(&mut self, key: &str, value: &str) {
-        self.readers.last_mut().unwrap().set(key, value);
+        let reader = self.readers.last_mut().unwrap();
+        reader.set(key, value);
+        reader.without_relay();
     }
 
     pub(crate) fn pause_between_rows(&mut self, pause: Duration) {

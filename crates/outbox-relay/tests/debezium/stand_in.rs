@@ -1,0 +1,53 @@
+//! The relay beside a connector: the same configuration, with a slot and topics of its own.
+
+use std::thread::JoinHandle;
+
+use outbox_core::{ConnectorConfig, Loss, TableLayout};
+use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
+use tokio::sync::oneshot;
+
+use crate::configuration::router;
+
+/// What the relay's topics are called before the connector's names.
+pub(crate) const PREFIX: &str = "relayed-";
+
+pub(crate) struct StandIn {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), Error>>,
+}
+
+/// The slot of the relay beside a connector.
+pub(crate) fn slot(connectors: &str) -> String {
+    format!("{connectors}_relay")
+}
+
+/// Where rows go that have no record.
+pub(crate) fn dead_letters(connector: &str) -> String {
+    format!("{PREFIX}{connector}-dead")
+}
+
+impl StandIn {
+    pub(crate) fn start(config: &ConnectorConfig, layout: &TableLayout, brokers: String) -> Self {
+        let replacement = router("route.topic.replacement");
+        let topics = format!("{PREFIX}{}", config.get(&replacement).unwrap());
+        let config = config.clone().with(replacement, topics).with("slot.name", slot(config.get("slot.name").unwrap()));
+        let dead = dead_letters(config.get("topic.prefix").unwrap());
+        let settings = RelaySettings::builder(config, [brokers])
+            .layout(layout.clone())
+            .accept_loss(Loss::JsonExpansion)
+            .poison(PoisonPolicy::DeadLetter(dead))
+            .build()
+            .unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(Relay::new(settings).unwrap().run(async { _ = stopped.await }))
+        });
+        Self { stop, ended }
+    }
+
+    pub(crate) fn stop(self) {
+        _ = self.stop.send(());
+        self.ended.join().unwrap().unwrap();
+    }
+}
