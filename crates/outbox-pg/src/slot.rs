@@ -1,9 +1,16 @@
+use std::time::Duration;
+
 use outbox_core::Pipeline;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
 use crate::readiness::{Problem, publication_problem, slot_problem};
+
+/// Creating a slot waits for the transactions that run.
+const CREATION: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
 
 /// What [`create_slot`] found or did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +35,7 @@ pub async fn create_slot(client: &Client, pipeline: &Pipeline) -> Result<SlotCre
     if let Some(problem) = publication_problem(client, pipeline).await? {
         return Err(Error::not_ready(vec![problem]));
     }
-    match slot_problem(client, pipeline).await? {
+    match problem_once_created(client, pipeline).await? {
         None => return Ok(SlotCreation::Exists),
         Some(Problem::SlotMissing { .. }) => {}
         Some(problem) => return Err(Error::not_ready(vec![problem])),
@@ -36,10 +43,25 @@ pub async fn create_slot(client: &Client, pipeline: &Pipeline) -> Result<SlotCre
     let name = pipeline.slot().as_str();
     match client.execute("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", &[&name]).await {
         Ok(_) => Ok(SlotCreation::Created),
-        Err(e) if e.code() == Some(&SqlState::DUPLICATE_OBJECT) => match slot_problem(client, pipeline).await? {
-            None => Ok(SlotCreation::Exists),
-            Some(problem) => Err(Error::not_ready(vec![problem])),
-        },
+        Err(e) if e.code() == Some(&SqlState::DUPLICATE_OBJECT) => {
+            match problem_once_created(client, pipeline).await? {
+                None => Ok(SlotCreation::Exists),
+                Some(problem) => Err(Error::not_ready(vec![problem])),
+            }
+        }
         Err(e) => Err(Error::database(format!("create the replication slot {name:?}"), e)),
+    }
+}
+
+/// A slot that another session is creating has no plugin yet.
+async fn problem_once_created(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+    let deadline = Instant::now() + CREATION;
+    loop {
+        match slot_problem(client, pipeline).await? {
+            Some(Problem::SlotOfOtherPlugin { plugin, .. }) if plugin.is_empty() && Instant::now() < deadline => {
+                sleep(POLL).await;
+            }
+            problem => return Ok(problem),
+        }
     }
 }
