@@ -70,7 +70,7 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
                             WHERE t.pubname = p.pubname ORDER BY 1),
                       pubviaroot,
                       least(age(p.xmin), (SELECT min(age(r.xmin)) FROM pg_publication_rel r WHERE r.prpubid = p.oid))
-                          < (SELECT age(catalog_xmin) FROM pg_replication_slots WHERE slot_name = $2)
+                          <= (SELECT age(catalog_xmin) FROM pg_replication_slots WHERE slot_name = $2)
                FROM pg_publication p WHERE pubname = $1";
     let row = client.query_opt(sql, &[&publication.as_str(), &pipeline.slot().as_str()]).await;
     let Some(row) = row.map_err(|e| Error::database(format!("look at the publication {publication}"), e))? else {
