@@ -1,25 +1,15 @@
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
-use tracing::{Instrument as _, Span, debug};
+use tracing::Instrument as _;
 
-use super::chunk::{self, Chunk, Report};
+use super::copies::Copies;
+use super::decoding::SlotCopy;
 use super::error::WalError;
-use super::frames::{Frame, bodies};
 use super::options::ConnectOptions;
 use super::pipe::{Budget, PipeReceiver, PipeSender};
-use super::pump;
-use super::server_error::{Doing, ServerError};
-use super::session::{Purpose, Session};
-use super::slot::{SlotState, Source};
-use super::sql::{self, literal};
+use super::slot::Source;
 use crate::Lsn;
-
-/// The bound of a statement, with a consumer that takes its time; the result holds back vacuum as long.
-const STATEMENT: Duration = Duration::from_secs(600);
 
 /// How far a copy is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +20,8 @@ pub(super) enum Reach {
     ToEnd,
 }
 
-/// Reads what a slot holds from a temporary copy of it, by function: PostgreSQL's decoder is several times as fast
-/// as its stream. The slot itself is not moved. The copy goes with the connection, and that with this value.
+/// Reads what a slot holds from temporary copies of it, by function: PostgreSQL's decoder is several times as fast
+/// as its stream. The slot itself is not moved. The copies go with their connections, and those with this value.
 pub(crate) struct CatchUp {
     pipe: PipeReceiver,
     until: Lsn,
@@ -45,18 +35,13 @@ impl CatchUp {
         until: Lsn,
         reach: Reach,
     ) -> Result<Self, WalError> {
-        let mut session = Session::open(options, Purpose::Sql).await?;
-        session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
-        // Unknown before version 14, and on some systems: then a lost client is noticed later.
-        let notices_loss = session.query("SET client_connection_check_interval = '5s'", Doing::Query).await;
-        debug!(target: "outbox.relay", notices_loss = notices_loss.is_ok(), "catching up from a copy of the slot");
-        let copy = copy(&mut session, source).await?;
+        let copy = SlotCopy::open(options, source.slot.as_str()).await?;
         let (sender, receiver) = PipeSender::new(Budget::CHUNK);
-        let reader = Reader { session, copy, source: source.clone(), until, reach, pipe: sender };
+        let copies = Copies { options: options.clone(), source: source.clone(), until, reach, pipe: sender };
         let span = tracing::debug_span!(
             target: "outbox.relay", "catch_up", slot = source.slot.as_str(), %until, messages = tracing::field::Empty
         );
-        let pipe = receiver.run(tokio::spawn(reader.run().instrument(span)));
+        let pipe = receiver.run(tokio::spawn(copies.read(copy).instrument(span)));
         Ok(Self { pipe, until })
     }
 
@@ -89,119 +74,6 @@ impl CatchUp {
 impl fmt::Debug for CatchUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CatchUp").field("until", &self.until).finish_non_exhaustive()
-    }
-}
-
-async fn copy(session: &mut Session, source: &Source) -> Result<String, WalError> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let slot = source.slot.as_str();
-    let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Doing::Query).await?;
-    let pid = pid.into_iter().flatten().flatten().next().ok_or(WalError::Protocol("a process id"))?;
-    let copy = format!("outbox_relay_{pid}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    let sql =
-        format!("SELECT pg_catalog.pg_copy_logical_replication_slot({}, {}, true)", literal(slot), literal(&copy));
-    session.query(&sql, Doing::CopySlot { slot }).await?;
-    Ok(copy)
-}
-
-/// The task that calls the function, chunk by chunk.
-struct Reader {
-    session: Session,
-    copy: String,
-    source: Source,
-    until: Lsn,
-    reach: Reach,
-    pipe: PipeSender,
-}
-
-impl Reader {
-    async fn run(mut self) -> Result<(), WalError> {
-        let (mut last, mut messages) = (None, 0);
-        let mut slot = SlotState::read(&mut self.session, &self.copy).await?;
-        while slot.confirmed < self.until {
-            let chunk = chunk::next(slot, self.until, last);
-            let Some(read) = self.read(chunk, slot).await? else { return Ok(()) };
-            messages += read.messages;
-            let before = slot;
-            slot = SlotState::read(&mut self.session, &self.copy).await?;
-            if slot.confirmed <= before.confirmed {
-                return Err(WalError::Protocol("a copy of the slot that does not move"));
-            }
-            let is_cut_short = self.reach == Reach::ToLargeTransaction && slot.confirmed < self.until;
-            if is_cut_short && chunk::has_few_ends(before, slot, read) {
-                return Err(WalError::FewEnds { until: slot.confirmed });
-            }
-            let wal = slot.confirmed.as_u64().saturating_sub(before.restart.as_u64());
-            last = Some(Report { wal, ..read });
-        }
-        Span::current().record("messages", messages);
-        debug!(target: "outbox.relay", "caught up");
-        Ok(())
-    }
-
-    /// Reads a chunk; none when the consumer is gone.
-    async fn read(&mut self, chunk: Chunk, slot: SlotState) -> Result<Option<Report>, WalError> {
-        let deadline = Instant::now() + chunk.time_limit;
-        let changes =
-            Doing::ReadChanges { slot: self.source.slot.as_str(), publication: self.source.publication.as_str() };
-        let sql = format!(
-            "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({}, '{}', {},
-             'proto_version', '1', 'publication_names', {})) TO STDOUT (FORMAT binary)",
-            literal(&self.copy),
-            chunk.upto,
-            chunk.messages,
-            sql::publication_names(&self.source.publication),
-        );
-        self.session.send_query(&sql).await?;
-        let mut report = Report { messages: 0, bytes: 0, wal: 0 };
-        let mut error = None;
-        loop {
-            if let Some(run) = self.session.received.run(b'd')? {
-                report.messages += u64::try_from(bodies(&run).count()).unwrap_or_default();
-                report.bytes += u64::try_from(run.len()).unwrap_or_default();
-                let permit = tokio::select! {
-                    biased;
-                    () = self.pipe.closed() => return Ok(None),
-                    permit = self.pipe.room(run.len()) => permit,
-                };
-                if !permit.is_some_and(|permit| self.pipe.send(run, permit)) {
-                    return Ok(None);
-                }
-                continue;
-            }
-            if let Some(Frame { tag, body }) = self.session.received.frame()? {
-                match tag {
-                    b'E' => error = Some(ServerError::parse(&body)),
-                    b'N' => pump::notice(&body, changes)?,
-                    b'Z' => {
-                        return match error {
-                            None => Ok(Some(report)),
-                            // Over temp_file_limit, or cancelled: it was too much to be kept.
-                            Some(error) if report.messages == 0 && matches!(error.code.as_str(), "53400" | "57014") => {
-                                Err(WalError::TransactionTooLarge { after: slot.confirmed })
-                            }
-                            Some(error) => Err(error.while_doing(changes)),
-                        };
-                    }
-                    _ => {}
-                }
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = self.pipe.closed() => return Ok(None),
-                () = sleep_until(deadline), if report.messages == 0 => {
-                    return Err(WalError::TransactionTooLarge { after: slot.confirmed });
-                }
-                filled = self.session.received.fill(&mut self.session.socket) => match (filled, error.take()) {
-                    (Err(_), Some(fatal)) => return Err(ServerError::while_doing(fatal, changes)),
-                    (filled, before) => {
-                        filled?;
-                        error = before;
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -7,6 +7,8 @@ use super::error::WalError;
 
 /// What one read of the socket asks for.
 const READ: usize = 64 * 1024;
+/// What one read after a nap asks for: as much as may have come meanwhile.
+const READ_AFTER_NAP: usize = 512 * 1024;
 /// PostgreSQL's own limit of a value is 1 GB; a longer message is none.
 const LONGEST: usize = (1 << 30) + (1 << 20);
 const HEADER: usize = 5;
@@ -43,6 +45,7 @@ impl Received {
     ) -> Result<(), WalError> {
         if let Some(nap) = nap {
             tokio::time::sleep(nap).await;
+            self.0.reserve(READ_AFTER_NAP);
         }
         self.fill(socket).await
     }

@@ -7,6 +7,8 @@
 mod catch_up;
 mod channel_binding;
 mod chunk;
+mod copies;
+mod decoding;
 mod error;
 mod frames;
 mod handshake;
