@@ -3,19 +3,29 @@ use std::error::Error as _;
 use outbox_core::{Error, OutboxEvent, RowLife, StoreFault, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{PgOutbox, Problem, Readiness, StoreFailure, create_slot};
+use outbox_testkit::Postgres;
 
 use crate::database::{Database, rows};
+use crate::own_server;
 
-fn event() -> OutboxEvent {
+pub(crate) fn event() -> OutboxEvent {
     OutboxEvent::builder("order", "1", "Line").build().unwrap()
 }
 
-/// What enqueue says, singly and in a batch, of a table or a session that was spoilt.
-async fn refusal(layout: TableLayout, spoil: &str) -> (Error, Database, Client) {
-    let (database, pipeline) = Database::with_outbox(layout).await;
-    let mut client = database.client().await;
-    client.batch_execute(spoil).await.unwrap();
+/// What enqueue says of a table or a session that was spoilt, on the development servers' version and on the newest.
+async fn refusals(newest: &Postgres, layout: TableLayout, spoil: &str) -> [Error; 2] {
+    let (here, pipeline) = Database::with_outbox(layout.clone()).await;
+    let (there, _) = own_server::with_outbox(newest, layout).await;
     let outbox = PgOutbox::new(pipeline);
+    let [mut one, mut other] = [here.client().await, own_server::client(there.url()).await];
+    for client in [&one, &other] {
+        client.batch_execute(spoil).await.unwrap();
+    }
+    [refused(&mut one, &outbox).await, refused(&mut other, &outbox).await]
+}
+
+/// What enqueue says, singly and in a batch, where the transaction can then only be rolled back.
+pub(crate) async fn refused(client: &mut Client, outbox: &PgOutbox) -> Error {
     let tx = client.transaction().await.unwrap();
     let batch = outbox.enqueue_all(&tx, &[event(), event()]).await.unwrap_err();
     tx.rollback().await.unwrap();
@@ -27,39 +37,36 @@ async fn refusal(layout: TableLayout, spoil: &str) -> (Error, Database, Client) 
     assert_eq!(after.store_fault(), Some(StoreFault::TransactionAborted));
     assert!(matches!(failure(&after), StoreFailure::TransactionAborted(_)));
     tx.rollback().await.unwrap();
-    (error, database, client)
+    error
 }
 
-fn failure(error: &Error) -> &StoreFailure {
+pub(crate) fn failure(error: &Error) -> &StoreFailure {
     error.source().unwrap().downcast_ref().unwrap()
 }
 
 macro_rules! is_refused {
-    ($layout:expr, $spoil:expr, $failure:ident, $fault:ident, $remedy:literal) => {{
-        let (error, ..) = refusal($layout, $spoil).await;
-        assert!(matches!(failure(&error), StoreFailure::$failure(_)), "{error:?}");
-        assert_eq!(error.store_fault(), Some(StoreFault::$fault));
-        assert!(failure(&error).to_string().contains($remedy), "{}", failure(&error));
-        assert!(failure(&error).source().is_some(), "what PostgreSQL said is below");
+    ($newest:expr, $layout:expr, $spoil:expr, $failure:ident, $fault:ident, $remedy:literal) => {{
+        for error in refusals($newest, $layout, $spoil).await {
+            assert!(matches!(failure(&error), StoreFailure::$failure(_)), "{error:?}");
+            assert_eq!(error.store_fault(), Some(StoreFault::$fault));
+            assert!(failure(&error).to_string().contains($remedy), "{}", failure(&error));
+            assert!(failure(&error).source().is_some(), "what PostgreSQL said is below");
+        }
     }};
 }
 
 #[tokio::test]
 async fn what_enqueue_meets_in_the_database_is_a_typed_error_with_a_remedy() {
+    let newest = &Postgres::builder().downloaded().start().await.unwrap();
     let layout = TableLayout::recommended;
     let table = "ALTER TABLE outbox.outbox_message";
-    is_refused!(layout(), "DROP TABLE outbox.outbox_message", TableMissing, Permanent, "Migrations::outbox");
-    is_refused!(layout(), &format!("{table} DROP headers"), ColumnMissing, Permanent, "Readiness");
+    is_refused!(newest, layout(), "DROP TABLE outbox.outbox_message", TableMissing, Permanent, "Migrations::outbox");
+    is_refused!(newest, layout(), &format!("{table} DROP headers"), ColumnMissing, Permanent, "Readiness");
     let retyped = format!("{table} ALTER schema_version DROP DEFAULT, ALTER schema_version TYPE uuid USING id");
-    is_refused!(layout(), &retyped, OtherType, Permanent, "Readiness");
-    is_refused!(layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent, "primary");
+    is_refused!(newest, layout(), &retyped, OtherType, Permanent, "Readiness");
+    is_refused!(newest, layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent, "primary");
     let partitioned = layout().with_row_life(RowLife::KeepInPartitions);
-    is_refused!(partitioned, "", NoPartition, Permanent, "Maintenance");
-    // A disk cannot be filled here; PostgreSQL's own error of one can be raised.
-    let full = "CREATE FUNCTION public.full_disk() RETURNS trigger LANGUAGE plpgsql AS \
-        'BEGIN RAISE EXCEPTION USING ERRCODE = ''53100''; END'; \
-        CREATE TRIGGER full_disk BEFORE INSERT ON outbox.outbox_message EXECUTE FUNCTION public.full_disk()";
-    is_refused!(layout(), full, DiskFull, Transient, "PipeMonitor");
+    is_refused!(newest, partitioned, "", NoPartition, Permanent, "Maintenance");
 }
 
 #[tokio::test]

@@ -4,13 +4,16 @@
 mod bad_input;
 mod database;
 mod enqueue;
+mod full_disk;
 mod generic_service;
 mod health;
 mod maintenance;
 mod migrations;
+mod own_server;
 mod readiness;
 mod rights;
 mod row_life;
+mod standby;
 mod transaction;
 mod values;
 mod versions;
