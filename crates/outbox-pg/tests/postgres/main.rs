@@ -7,6 +7,7 @@ mod enqueue;
 mod full_disk;
 mod generic_service;
 mod health;
+mod lost_slot;
 mod maintenance;
 mod migrations;
 mod own_server;
