@@ -27,6 +27,7 @@ mod json_body;
 mod limit;
 mod logging;
 mod orders;
+mod pipe;
 mod problem;
 mod received;
 mod serve;
