@@ -14,7 +14,7 @@
 //! ```
 //!
 //! To read first: `orders/store.rs`, where an order and its event are stored, and `received.rs`, where the event comes
-//! back.
+//! back; then `pipe.rs`, which tells how the way between them is.
 
 mod app;
 mod connector;
