@@ -23,8 +23,9 @@ pub(crate) async fn client(url: &str) -> Client {
 
 /// A database with the outbox of a layout in it.
 pub(crate) async fn with_outbox(server: &Postgres, layout: TableLayout) -> (Database, Pipeline) {
-    let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout).unwrap();
     let database = server.database().await.unwrap();
+    let config = ConnectorConfig::recommended(&layout).with("slot.name", database.name());
+    let pipeline = Pipeline::new(config, layout).unwrap();
     Migrations::outbox(&pipeline).apply(&mut client(database.url()).await).await.unwrap();
     (database, pipeline)
 }
