@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -8,13 +9,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use deadpool_postgres::Pool;
 use outbox_core::Pipeline;
-use outbox_pg::PgOutbox;
+use outbox_pg::{PgOutbox, PipeMonitor, Thresholds};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::problem::Problem;
-use crate::{orders, received};
+use crate::{orders, pipe, received};
 
 /// How long a request may take, from its head to the head of its answer.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -24,21 +26,24 @@ const DEADLINE: Duration = Duration::from_secs(15);
 pub struct AppState {
     pub(crate) pool: Pool,
     pub(crate) outbox: PgOutbox,
+    pub(crate) monitor: Arc<Mutex<PipeMonitor>>,
 }
 
 impl AppState {
     /// Orders and events go to the database of the pool, events in the form of the pipeline.
     #[must_use]
     pub fn new(pool: Pool, pipeline: Pipeline) -> Self {
-        Self { pool, outbox: PgOutbox::new(pipeline) }
+        let monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default());
+        Self { pool, outbox: PgOutbox::new(pipeline), monitor: Arc::new(Mutex::new(monitor)) }
     }
 }
 
-/// The service's routes. Every answer other than success is a problem document.
+/// The service's routes. Every answer other than success is a problem document, but that of a pipe that is unwell.
 pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/health", get(health))
         .merge(orders::routes())
+        .merge(pipe::routes())
         .merge(received::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -47,6 +52,7 @@ pub fn app(state: AppState) -> Router {
         .with_state(state)
 }
 
+/// For a supervisor: the process lives, whatever its database does.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }

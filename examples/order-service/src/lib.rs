@@ -14,7 +14,7 @@
 //! ```
 //!
 //! To read first: `orders/store.rs`, where an order and its event are stored, and `received.rs`, where the event comes
-//! back.
+//! back; then `pipe.rs`, which tells how the way between them is.
 
 mod app;
 mod connector;
@@ -27,6 +27,7 @@ mod json_body;
 mod limit;
 mod logging;
 mod orders;
+mod pipe;
 mod problem;
 mod received;
 mod serve;

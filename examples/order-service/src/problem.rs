@@ -116,6 +116,13 @@ impl From<tokio_postgres::Error> for Problem {
     }
 }
 
+impl From<outbox_pg::Error> for Problem {
+    fn from(error: outbox_pg::Error) -> Self {
+        let is_transient = error.is_transient();
+        Self::store(error, is_transient)
+    }
+}
+
 impl From<outbox_core::Error> for Problem {
     fn from(error: outbox_core::Error) -> Self {
         let is_transient = error.is_transient();

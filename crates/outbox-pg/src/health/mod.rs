@@ -46,9 +46,8 @@ impl PipeMonitor {
         }
         table::signs(client, &self.pipeline, &self.thresholds, now, &mut signs).await?;
         for problem in Readiness::check(client, &self.pipeline).await?.problems() {
-            let remedy = problem.to_string();
-            signs
-                .push(Sign { remedy: Some(remedy), ..Sign::new("readiness", Measure::Bool(false), Verdict::Critical) });
+            let sign = Sign::new("readiness", Measure::Bool(false), Verdict::Critical);
+            signs.push(sign.threshold(Measure::Bool(true)).remedy(problem.to_string()));
         }
         Ok(PipeHealth { signs })
     }

@@ -9,7 +9,7 @@ pub struct Sign {
     pub name: &'static str,
     /// What was found.
     pub value: Measure,
-    /// From where on it is no more good, where there is such a limit.
+    /// A number from where on it is no more good, or what it is where it is good. A position has none.
     pub threshold: Option<Measure>,
     /// What that means.
     pub verdict: Verdict,

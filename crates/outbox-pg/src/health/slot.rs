@@ -37,13 +37,16 @@ pub(super) async fn signs(
     let row = client.query_opt(sql, &[&name.as_str()]).await.map_err(failed)?;
     let present =
         Sign::new("slot_present", Measure::Bool(row.is_some()), Verdict::good_if(row.is_some(), Verdict::Critical));
-    signs.push(present.remedy("call create_slot: what commits before is never published"));
+    signs.push(
+        present.threshold(Measure::Bool(true)).remedy("call create_slot: what commits before is never published"),
+    );
     let Some(row) = row else { return Ok(None) };
 
     let is_active: bool = row.get(0);
     let verdict = Verdict::good_if(is_active, Verdict::Warning);
     signs.push(
         Sign::new("slot_active", Measure::Bool(is_active), verdict)
+            .threshold(Measure::Bool(true))
             .remedy("start the connector or the relay: nobody reads the slot"),
     );
     let status: String = row.get(1);
@@ -82,14 +85,21 @@ pub(super) async fn signs(
 /// Without a limit a stopped reader fills the disk; with one, the slot may be lost, and with it rows that vanish.
 fn keep_size(setting: String, life: RowLife) -> Sign {
     let is_unlimited = setting == "-1";
-    let (is_good, remedy) = if life.vanishes() {
-        (is_unlimited, "rows vanish, so a slot that passes this limit loses events: set it to -1, and watch the disk")
+    let (is_good, wanted, remedy) = if life.vanishes() {
+        (
+            is_unlimited,
+            "-1",
+            "rows vanish, so a slot that passes this limit loses events: set it to -1, and watch the disk",
+        )
     } else {
         (
             !is_unlimited,
+            "other than -1",
             "a reader that stands still lets the WAL fill the disk: set a limit, since lost events can be had from the table",
         )
     };
     let verdict = Verdict::good_if(is_good, Verdict::Warning);
-    Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict).remedy(remedy)
+    Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict)
+        .threshold(Measure::Text(wanted.into()))
+        .remedy(remedy)
 }

@@ -20,7 +20,7 @@ pub(super) async fn oldest_unconfirmed(
     now: u64,
 ) -> Result<Sign, Error> {
     let name = "oldest_unconfirmed";
-    let Some(confirmed_at) = confirmed_at else { return Ok(Sign::new(name, Measure::Unknown, Verdict::Good)) };
+    let Some(confirmed_at) = confirmed_at else { return Ok(thresholds.of_unknown_age(name)) };
     let (layout, table) = (pipeline.layout(), pipeline.layout().qualified_name());
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
     let sql = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)";
@@ -84,19 +84,24 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
          ALTER PUBLICATION {publication} SET TABLE {table}",
         table = layout.qualified_name()
     );
-    let mut signs = vec![Sign::new("publication_contents", contents, verdict).remedy(only)];
+    let wanted = Measure::Text(format!("insert of {}", layout.qualified_name()));
+    let mut signs = vec![Sign::new("publication_contents", contents, verdict).threshold(wanted).remedy(only)];
     if layout.row_life() == RowLife::KeepInPartitions {
         let verdict = Verdict::good_if(via_root, Verdict::Critical);
         let remedy = format!(
             "run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true): rows are sent as those of partitions"
         );
-        signs.push(Sign::new("publication_via_root", Measure::Bool(via_root), verdict).remedy(remedy));
+        signs.push(
+            Sign::new("publication_via_root", Measure::Bool(via_root), verdict)
+                .threshold(Measure::Bool(true))
+                .remedy(remedy),
+        );
     }
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
         let verdict = Verdict::good_if(!is_newer, Verdict::Warning);
         // The slot's oldest transaction is a lower bound: beside long transactions it says so of an older publication too,
         // until the slot moves on.
-        signs.push(Sign::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).remedy(
+        signs.push(Sign::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).threshold(Measure::Bool(true)).remedy(
             "the publication may have been made or changed after WAL that the slot has still to read: if a reader says that it \
              does not exist, drop the slot and create it anew; else this passes as the slot moves on",
         ));
@@ -124,6 +129,8 @@ async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option
             (false, _) => Verdict::good_if(identity == "nothing", Verdict::Warning),
         };
         let remedy = format!("run ALTER TABLE {table} REPLICA IDENTITY DEFAULT: without a key a published DELETE fails, and a full one fills the WAL");
-        Sign::new("replica_identity", Measure::Text(identity), verdict).remedy(remedy)
+        Sign::new("replica_identity", Measure::Text(identity), verdict)
+            .threshold(Measure::Text("default".into()))
+            .remedy(remedy)
     }))
 }

@@ -55,6 +55,10 @@ impl Thresholds {
         Sign::new(name, Measure::Span(age), verdict).threshold(Measure::Span(warning))
     }
 
+    pub(super) fn of_unknown_age(&self, name: &'static str) -> Sign {
+        Sign::new(name, Measure::Unknown, Verdict::Good).threshold(Measure::Span(self.unconfirmed[0]))
+    }
+
     pub(super) fn of_horizon(&self, name: &'static str, ahead: Duration) -> Sign {
         let [warning, critical] = self.horizon;
         let verdict = above(ahead < warning, ahead < critical);

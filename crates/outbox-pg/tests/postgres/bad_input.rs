@@ -2,20 +2,26 @@ use std::error::Error as _;
 
 use outbox_core::{Error, OutboxEvent, RowLife, StoreFault, TableLayout};
 use outbox_pg::tokio_postgres::Client;
-use outbox_pg::{PgOutbox, Problem, Readiness, StoreFailure, create_slot};
+use outbox_pg::{Migrations, PgOutbox, Problem, Readiness, StoreFailure, create_slot};
+use outbox_testkit::Postgres;
 
-use crate::database::{Database, rows};
+use crate::database::rows;
+use crate::own_server::{client, versions, with_outbox};
 
-fn event() -> OutboxEvent {
+pub(crate) fn event() -> OutboxEvent {
     OutboxEvent::builder("order", "1", "Line").build().unwrap()
 }
 
-/// What enqueue says, singly and in a batch, of a table or a session that was spoilt.
-async fn refusal(layout: TableLayout, spoil: &str) -> (Error, Database, Client) {
-    let (database, pipeline) = Database::with_outbox(layout).await;
-    let mut client = database.client().await;
+/// What enqueue says of a table or a session that was spoilt.
+async fn refusal(server: &Postgres, layout: TableLayout, spoil: &str) -> Error {
+    let (database, pipeline) = with_outbox(server, layout).await;
+    let mut client = client(database.url()).await;
     client.batch_execute(spoil).await.unwrap();
-    let outbox = PgOutbox::new(pipeline);
+    refused(&mut client, &PgOutbox::new(pipeline)).await
+}
+
+/// What enqueue says, singly and in a batch, where the transaction can then only be rolled back.
+pub(crate) async fn refused(client: &mut Client, outbox: &PgOutbox) -> Error {
     let tx = client.transaction().await.unwrap();
     let batch = outbox.enqueue_all(&tx, &[event(), event()]).await.unwrap_err();
     tx.rollback().await.unwrap();
@@ -27,16 +33,16 @@ async fn refusal(layout: TableLayout, spoil: &str) -> (Error, Database, Client) 
     assert_eq!(after.store_fault(), Some(StoreFault::TransactionAborted));
     assert!(matches!(failure(&after), StoreFailure::TransactionAborted(_)));
     tx.rollback().await.unwrap();
-    (error, database, client)
+    error
 }
 
-fn failure(error: &Error) -> &StoreFailure {
+pub(crate) fn failure(error: &Error) -> &StoreFailure {
     error.source().unwrap().downcast_ref().unwrap()
 }
 
 macro_rules! is_refused {
-    ($layout:expr, $spoil:expr, $failure:ident, $fault:ident, $remedy:literal) => {{
-        let (error, ..) = refusal($layout, $spoil).await;
+    ($server:expr, $layout:expr, $spoil:expr, $failure:ident, $fault:ident, $remedy:literal) => {{
+        let error = refusal($server, $layout, $spoil).await;
         assert!(matches!(failure(&error), StoreFailure::$failure(_)), "{error:?}");
         assert_eq!(error.store_fault(), Some(StoreFault::$fault));
         assert!(failure(&error).to_string().contains($remedy), "{}", failure(&error));
@@ -46,36 +52,34 @@ macro_rules! is_refused {
 
 #[tokio::test]
 async fn what_enqueue_meets_in_the_database_is_a_typed_error_with_a_remedy() {
-    let layout = TableLayout::recommended;
-    let table = "ALTER TABLE outbox.outbox_message";
-    is_refused!(layout(), "DROP TABLE outbox.outbox_message", TableMissing, Permanent, "Migrations::outbox");
-    is_refused!(layout(), &format!("{table} DROP headers"), ColumnMissing, Permanent, "Readiness");
-    let retyped = format!("{table} ALTER schema_version DROP DEFAULT, ALTER schema_version TYPE uuid USING id");
-    is_refused!(layout(), &retyped, OtherType, Permanent, "Readiness");
-    is_refused!(layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent, "primary");
-    let partitioned = layout().with_row_life(RowLife::KeepInPartitions);
-    is_refused!(partitioned, "", NoPartition, Permanent, "Maintenance");
-    // A disk cannot be filled here; PostgreSQL's own error of one can be raised.
-    let full = "CREATE FUNCTION public.full_disk() RETURNS trigger LANGUAGE plpgsql AS \
-        'BEGIN RAISE EXCEPTION USING ERRCODE = ''53100''; END'; \
-        CREATE TRIGGER full_disk BEFORE INSERT ON outbox.outbox_message EXECUTE FUNCTION public.full_disk()";
-    is_refused!(layout(), full, DiskFull, Transient, "PipeMonitor");
-}
+    for builder in versions() {
+        let server = &builder.start().await.unwrap();
+        let layout = TableLayout::recommended;
+        let table = "ALTER TABLE outbox.outbox_message";
+        is_refused!(
+            server,
+            layout(),
+            "DROP TABLE outbox.outbox_message",
+            TableMissing,
+            Permanent,
+            "Migrations::outbox"
+        );
+        is_refused!(server, layout(), &format!("{table} DROP headers"), ColumnMissing, Permanent, "Readiness");
+        let retyped = format!("{table} ALTER schema_version DROP DEFAULT, ALTER schema_version TYPE uuid USING id");
+        is_refused!(server, layout(), &retyped, OtherType, Permanent, "Readiness");
+        is_refused!(server, layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent, "primary");
+        let nobody = "SET SESSION AUTHORIZATION pg_monitor";
+        is_refused!(server, layout(), nobody, MissingRight, Permanent, "application_role_sql");
+        let partitioned = layout().with_row_life(RowLife::KeepInPartitions);
+        is_refused!(server, partitioned, "", NoPartition, Permanent, "Maintenance");
 
-#[tokio::test]
-async fn a_role_without_rights_and_a_taken_id_are_told_apart() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let (mut client, outbox, event) = (database.client().await, PgOutbox::new(pipeline), event());
-    let tx = client.transaction().await.unwrap();
-    outbox.enqueue(&tx, &event).await.unwrap();
-    let error = outbox.enqueue(&tx, &event).await.unwrap_err();
-    assert!(matches!(failure(&error), StoreFailure::IdTaken(_)), "{error:?}");
-    tx.rollback().await.unwrap();
-    client.batch_execute("SET SESSION AUTHORIZATION pg_monitor").await.unwrap();
-    let tx = client.transaction().await.unwrap();
-    let error = outbox.enqueue(&tx, &event).await.unwrap_err();
-    assert!(matches!(failure(&error), StoreFailure::MissingRight(_)), "{error:?}");
-    assert!(failure(&error).to_string().contains("application_role_sql"));
+        let (database, pipeline) = with_outbox(server, layout()).await;
+        let (mut client, outbox, event) = (client(database.url()).await, PgOutbox::new(pipeline), event());
+        let tx = client.transaction().await.unwrap();
+        outbox.enqueue(&tx, &event).await.unwrap();
+        let error = outbox.enqueue(&tx, &event).await.unwrap_err();
+        assert!(matches!(failure(&error), StoreFailure::IdTaken(_)), "{error:?}");
+    }
 }
 
 /// PostgreSQL takes these rows, and Debezium or a consumer would stop at them.
@@ -87,15 +91,43 @@ async fn a_column_of_another_type_or_a_nullable_header_is_found_before_the_first
         ("DROP COLUMN headers", "headers", "add it as json"),
         ("ALTER payload TYPE text", "payload", "TYPE json"),
     ];
-    for (change, name, remedy) in spoilt {
-        let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-        let client = database.client().await;
-        create_slot(&client, &pipeline).await.unwrap();
-        client.batch_execute(&format!("ALTER TABLE outbox.outbox_message {change}")).await.unwrap();
+    for builder in versions() {
+        let server = builder.start().await.unwrap();
+        for (change, name, remedy) in spoilt {
+            let (database, pipeline) = with_outbox(&server, TableLayout::recommended()).await;
+            let client = client(database.url()).await;
+            create_slot(&client, &pipeline).await.unwrap();
+            client.batch_execute(&format!("ALTER TABLE outbox.outbox_message {change}")).await.unwrap();
+            let readiness = Readiness::check(&client, &pipeline).await.unwrap();
+            let [Problem::Column { column, reason, .. }] = readiness.problems() else { panic!("{readiness:?}") };
+            assert_eq!(column.as_str(), name);
+            assert!(reason.contains(remedy), "{reason}");
+            assert_eq!(rows(&client).await, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_is_older_or_newer_than_the_library_is_told_and_left_alone() {
+    for builder in versions() {
+        let server = builder.start().await.unwrap();
+        let (database, pipeline) = with_outbox(&server, TableLayout::recommended()).await;
+        let mut client = client(database.url()).await;
+        let migrations = Migrations::outbox(&pipeline);
+        let older = "DELETE FROM outbox.schema_migration WHERE version = 2; DROP PUBLICATION outbox";
+        client.batch_execute(older).await.unwrap();
+        let plan = migrations.plan(&client).await.unwrap();
+        assert_eq!(plan.versions(), [2], "{plan}");
         let readiness = Readiness::check(&client, &pipeline).await.unwrap();
-        let [Problem::Column { column, reason, .. }] = readiness.problems() else { panic!("{readiness:?}") };
-        assert_eq!(column.as_str(), name);
-        assert!(reason.contains(remedy), "{reason}");
-        assert_eq!(rows(&client).await, 0);
+        assert!(matches!(readiness.problems()[0], Problem::PublicationMissing { .. }), "{readiness:?}");
+        assert_eq!(migrations.apply(&mut client).await.unwrap().versions, [2]);
+
+        let newer = "INSERT INTO outbox.schema_migration (component, version, name, checksum)
+                     SELECT component, 99, 'of the future', checksum FROM outbox.schema_migration WHERE version = 1";
+        client.batch_execute(newer).await.unwrap();
+        let refused = [migrations.plan(&client).await.map(drop), migrations.apply(&mut client).await.map(drop)];
+        for error in refused.map(Result::unwrap_err) {
+            assert!(error.is_migration_conflict() && error.to_string().contains("newer"), "{error}");
+        }
     }
 }

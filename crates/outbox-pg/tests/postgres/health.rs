@@ -25,6 +25,7 @@ async fn enqueue(client: &mut Client, pipeline: &Pipeline) {
 fn verdict(health: &PipeHealth, name: &str) -> Verdict {
     let sign = health.sign(name).unwrap_or_else(|| panic!("{name} in {health:?}"));
     assert_eq!(sign.remedy.is_some(), sign.verdict != Verdict::Good, "{sign:?}");
+    assert_eq!(sign.threshold.is_none(), name == "confirmed_position", "{sign:?}");
     sign.verdict
 }
 

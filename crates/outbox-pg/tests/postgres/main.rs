@@ -4,13 +4,17 @@
 mod bad_input;
 mod database;
 mod enqueue;
+mod full_disk;
 mod generic_service;
 mod health;
+mod lost_slot;
 mod maintenance;
 mod migrations;
+mod own_server;
 mod readiness;
 mod rights;
 mod row_life;
+mod standby;
 mod transaction;
 mod values;
 mod versions;

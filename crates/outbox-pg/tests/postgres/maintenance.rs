@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outbox_core::uuid::Uuid;
 use outbox_core::{EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
@@ -183,6 +183,54 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
     assert_eq!(format!("{:?}", maintenance.run(&client).await.unwrap()), format!("{held:?}"));
     client.batch_execute("UPDATE outbox.outbox_message_lease SET until = clock_timestamp()").await.unwrap();
     run(&maintenance, &client).await;
+}
+
+/// A run that stands still in the middle of its work.
+#[tokio::test]
+async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_its_lease_stops() {
+    let (database, pipeline, client) = database(RowLife::KeepInPartitions).await;
+    run(&hourly(&pipeline, 24 * HOUR).ahead(HOUR), &client).await;
+    let mut blocker = database.client().await;
+    let lease = "SELECT holder, until > clock_timestamp() FROM outbox.outbox_message_lease";
+    for is_robbed in [false, true] {
+        let lock = blocker.transaction().await.unwrap();
+        lock.batch_execute("LOCK TABLE outbox.outbox_message IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let worker = database.client().await;
+        let process: i32 = worker.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let ahead = if is_robbed { 9 * HOUR } else { 5 * HOUR };
+        let maintenance = hourly(&pipeline, 24 * HOUR).ahead(ahead).lock_timeout(60 * Duration::from_secs(1));
+        let work = tokio::spawn(async move { maintenance.run(&worker).await });
+        is_true(&client, &format!("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {process} AND NOT granted)")).await;
+
+        let holder = format!("process {process}, run ");
+        let other = hourly(&pipeline, 5 * HOUR).ahead(24 * HOUR).run(&client).await.unwrap();
+        assert!(matches!(&other, Maintained::HeldByOther { holder: found } if found.starts_with(&holder)), "{other:?}");
+        let row = client.query_one(lease, &[]).await.unwrap();
+        assert!(row.get::<_, &str>(0).starts_with(&holder) && row.get(1), "who works is there to be seen");
+        if is_robbed {
+            let rob = "UPDATE outbox.outbox_message_lease SET holder = 'another', until = 'infinity'";
+            client.batch_execute(rob).await.unwrap();
+        }
+        lock.rollback().await.unwrap();
+        let ended = work.await.unwrap();
+        if is_robbed {
+            let error = ended.unwrap_err();
+            assert!(error.is_transient() && error.to_string().contains("lease"), "{error}");
+            let row = client.query_one(lease, &[]).await.unwrap();
+            assert_eq!(row.get::<_, &str>(0), "another", "what is the other's stays the other's");
+        } else {
+            assert!(matches!(&ended, Ok(Maintained::Done(report)) if report.created.len() >= 3), "{ended:?}");
+            assert!(!client.query_one(lease, &[]).await.unwrap().get::<_, bool>(1), "given back");
+        }
+    }
+}
+
+async fn is_true(client: &Client, sql: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+        assert!(Instant::now() < deadline, "never: {sql}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

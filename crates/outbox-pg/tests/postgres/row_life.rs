@@ -161,3 +161,17 @@ async fn a_switch_gives_way_to_a_transaction_that_writes() {
     let error = Migrations::outbox(&vanish).apply(&mut client).await.unwrap_err();
     assert!(error.is_transient() && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_plain_table_is_not_switched_to_one_in_partitions_nor_back() {
+    let plain = [RowLife::Keep, RowLife::Vanish, RowLife::VanishKeepingIds];
+    let switches = plain.map(|life| [(life, RowLife::KeepInPartitions), (RowLife::KeepInPartitions, life)]);
+    for (from, to) in switches.into_iter().flatten() {
+        let (database, pipeline) = Database::with_outbox(living(from)).await;
+        let mut client = database.client().await;
+        let other = Migrations::outbox(&Pipeline::new(pipeline.config().clone(), living(to)).unwrap());
+        let error = other.apply(&mut client).await.unwrap_err();
+        assert!(error.is_migration_conflict(), "{from:?} {to:?} {error:?}");
+        assert!(Migrations::outbox(&pipeline).plan(&client).await.unwrap().is_empty(), "nothing is changed");
+    }
+}

@@ -16,7 +16,7 @@ async fn client(url: &str) -> Client {
     client
 }
 
-/// The other tests run on the development servers' version; this is the newest, in one piece.
+/// Most other tests run on the development servers' version; this is the newest, in one piece.
 #[tokio::test]
 async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
     let server = Postgres::builder().downloaded().start().await.unwrap();

@@ -8,6 +8,7 @@ mod comparison;
 mod configuration;
 mod reader;
 mod rows;
+mod service;
 mod stand;
 mod stand_in;
 
@@ -16,6 +17,7 @@ mod defaults;
 mod documents;
 mod expansion;
 mod keys;
+mod lives;
 mod payloads;
 mod placements;
 mod routes;

@@ -50,6 +50,10 @@ impl Reader {
         self.config[key] = value.into();
     }
 
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
     /// For what the connector alone takes.
     pub(crate) fn without_relay(&mut self) {
         self.is_relayed = false;
@@ -114,13 +118,27 @@ impl Reader {
                     differences.extend(compare_relayed(&self.name, id, pipeline, debezium, relayed));
                 }
             }
+            differences.extend(self.unexpected(&expected, &relayed));
+            differences.extend(self.order(&expected, &relayed));
         }
         for (id, expected) in &expected {
             let found = logged.get(id).map_or(&[][..], Vec::as_slice);
             differences.extend(compare(&self.name, id, expected.as_ref(), found));
         }
+        differences.extend(self.unexpected(&expected, &logged));
         differences.extend(self.order(&expected, &logged));
         differences
+    }
+
+    /// Records of events that nobody stored.
+    fn unexpected(
+        &self,
+        expected: &[(String, Result<Record, Error>)],
+        logged: &BTreeMap<String, Vec<Logged>>,
+    ) -> Vec<Difference> {
+        let ids: BTreeSet<_> = expected.iter().map(|(id, _)| id).collect();
+        let strange = logged.iter().filter(|(id, _)| !ids.contains(id));
+        strange.map(|(id, found)| Difference::new(&self.name, id, "event", &found, &"none")).collect()
     }
 
     /// The records of each event. Where one is missing, the last event's record has been there for a while.

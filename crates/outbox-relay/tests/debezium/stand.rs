@@ -23,18 +23,27 @@ pub(crate) struct Stand {
 impl Stand {
     /// `columns` is the body of CREATE TABLE.
     pub(crate) fn new(layout: TableLayout, columns: &str) -> Self {
+        let mut stand = Self::without_table(layout);
+        let table = stand.layout.qualified_name();
+        let create = format!(
+            "SET TimeZone = 'UTC'; CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE {table} ({columns});
+             CREATE PUBLICATION outbox FOR TABLE {table} WITH (publish = 'insert')",
+            stand.layout.schema()
+        );
+        stand.client.batch_execute(&create).unwrap();
+        stand
+    }
+
+    /// The table and the publication are made elsewhere, before [`start`](Self::start).
+    pub(crate) fn without_table(layout: TableLayout) -> Self {
         let stack = Stack::connect().unwrap();
         let database = stack.test_database().unwrap();
-        let mut client = Client::connect(database.url(), NoTls).unwrap();
-        let table = layout.qualified_name();
-        client
-            .batch_execute(&format!(
-                "SET TimeZone = 'UTC'; CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE {table} ({columns});
-                 CREATE PUBLICATION outbox FOR TABLE {table} WITH (publish = 'insert')",
-                layout.schema()
-            ))
-            .unwrap();
+        let client = Client::connect(database.url(), NoTls).unwrap();
         Self { stack, database, client, layout, readers: vec![], pause: Duration::ZERO }
+    }
+
+    pub(crate) fn database_url(&self) -> &str {
+        self.database.url()
     }
 
     /// Adds a connector: the recommended one, and what is changed in it.
@@ -71,6 +80,11 @@ impl Stand {
         self.pause = pause;
     }
 
+    /// The first connector's.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        self.readers[0].pipeline()
+    }
+
     /// The layout with the defaults that the catalogue tells.
     pub(crate) fn layout_with_defaults(&mut self) -> TableLayout {
         let sql = "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
@@ -91,15 +105,22 @@ impl Stand {
     pub(crate) fn differences(&mut self, inserts: &[String]) -> Vec<Difference> {
         self.insert(inserts);
         let rows: Vec<Row> = rows::of(&mut self.client, &self.layout);
+        self.differences_of(&rows)
+    }
+
+    /// As [`differences`](Self::differences), of rows that were stored since [`start`](Self::start), in this order.
+    pub(crate) fn differences_of(&self, rows: &[Row]) -> Vec<Difference> {
         assert!(!rows.is_empty());
+        let (readers, stack) = (&self.readers, &self.stack);
         thread::scope(|scope| {
             let readers: Vec<_> =
-                self.readers.iter().map(|reader| scope.spawn(|| reader.differences(&self.stack, &rows))).collect();
+                readers.iter().map(|reader| scope.spawn(|| reader.differences(stack, rows))).collect();
             readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
         })
     }
 
-    fn insert(&mut self, inserts: &[String]) {
+    /// Returns when all connectors read: what is stored from then on becomes records.
+    pub(crate) fn start(&mut self) {
         let place = (self.stack.postgres_url(), self.database.name().to_owned());
         for reader in &mut self.readers {
             reader.connect_to(&place.0, &place.1);
@@ -109,6 +130,10 @@ impl Stand {
                 scope.spawn(|| reader.start(&self.stack, self.database.url()));
             }
         });
+    }
+
+    fn insert(&mut self, inserts: &[String]) {
+        self.start();
         for insert in inserts {
             let sql = format!("INSERT INTO {} {insert}", self.layout.qualified_name());
             self.client.batch_execute(&sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));

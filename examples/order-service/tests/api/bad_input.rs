@@ -109,6 +109,8 @@ async fn a_request_of_the_wrong_kind_is_a_problem_and_writes_nothing() {
             ("DELETE", "/orders/1/"),
             ("POST", "/received"),
             ("POST", "/health"),
+            ("POST", "/health/pipe"),
+            ("POST", "/metrics"),
         ] {
             let answer = service.send(method, path, &[("content-type", "application/json")], GOOD).await;
             assert_problem(&answer, 405, &[], path);

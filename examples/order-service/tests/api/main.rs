@@ -9,5 +9,6 @@ mod command_line;
 mod database_faults;
 mod deploy;
 mod orders;
+mod pipe;
 mod setup;
 mod startup;

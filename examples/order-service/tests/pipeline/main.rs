@@ -7,5 +7,6 @@ mod fixture;
 mod arrival;
 mod deployed;
 mod edges;
+mod health;
 mod redelivery;
 mod rights;

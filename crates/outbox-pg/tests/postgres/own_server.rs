@@ -1,0 +1,73 @@
+//! What is done to servers of a test's own.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
+use outbox_pg::Migrations;
+use outbox_pg::tokio_postgres::{Client, Config, NoTls, connect};
+use outbox_testkit::{Database, Postgres, PostgresBuilder};
+
+/// A server of the installed version, and one of the newest.
+pub(crate) fn versions() -> [PostgresBuilder; 2] {
+    [Postgres::builder(), Postgres::builder().downloaded()]
+}
+
+pub(crate) async fn client(url: &str) -> Client {
+    let (client, connection) = connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A database with the outbox of a layout in it.
+pub(crate) async fn with_outbox(server: &Postgres, layout: TableLayout) -> (Database, Pipeline) {
+    let database = server.database().await.unwrap();
+    let config = ConnectorConfig::recommended(&layout).with("slot.name", database.name());
+    let pipeline = Pipeline::new(config, layout).unwrap();
+    Migrations::outbox(&pipeline).apply(&mut client(database.url()).await).await.unwrap();
+    (database, pipeline)
+}
+
+pub(crate) async fn data_directory(server: &Postgres) -> PathBuf {
+    let client = client(&server.url()).await;
+    client.query_one("SHOW data_directory", &[]).await.unwrap().get::<_, String>(0).into()
+}
+
+/// A hot standby that streams from a server: a copy of its files, which go with the server's own.
+pub(crate) async fn standby_of(server: &Postgres, builder: PostgresBuilder) -> Postgres {
+    let source = data_directory(server).await;
+    let data = source.with_file_name("standby");
+    let admin = client(&server.url()).await;
+    admin.execute("SELECT pg_backup_start('standby', true)", &[]).await.unwrap();
+    assert!(Command::new("cp").arg("-a").arg(&source).arg(&data).status().unwrap().success());
+    let label = "SELECT labelfile FROM pg_backup_stop(false)";
+    let label: String = admin.query_one(label, &[]).await.unwrap().get(0);
+    for gone in ["postmaster.pid", "postmaster.opts"] {
+        fs::remove_file(data.join(gone)).unwrap();
+    }
+    write_as(&data, "backup_label", &label);
+    write_as(&data, "standby.signal", "");
+    // The copy has the password of the server that it is of.
+    let hba = write_as(&data, "trust.conf", "host all all 127.0.0.1/32 trust\n");
+    let config: Config = server.url().parse().unwrap();
+    let password = str::from_utf8(config.get_password().unwrap()).unwrap();
+    let port = server.address().port();
+    builder
+        .setting("data_directory", data.display().to_string())
+        .setting("hba_file", hba.display().to_string())
+        .setting("primary_conninfo", format!("host=127.0.0.1 port={port} user=postgres password={password}"))
+        .start()
+        .await
+        .unwrap()
+}
+
+/// A file of the same owner as its directory.
+pub(crate) fn write_as(directory: &Path, name: &str, content: &str) -> PathBuf {
+    let (path, owner) = (directory.join(name), fs::metadata(directory).unwrap());
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    path
+}

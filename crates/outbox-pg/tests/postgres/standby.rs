@@ -1,0 +1,64 @@
+use std::time::{Duration, Instant};
+
+use outbox_core::{StoreFault, TableLayout};
+use outbox_pg::tokio_postgres::error::SqlState;
+use outbox_pg::tokio_postgres::{Config, NoTls};
+use outbox_pg::{
+    Migrations, PgOutbox, PipeMonitor, RetriedTransaction, StoreFailure, Thresholds, TransactionError, Verdict,
+};
+
+use crate::bad_input::{event, failure, refused};
+use crate::own_server::{client, standby_of, versions, with_outbox};
+
+#[tokio::test]
+async fn a_hot_standby_takes_no_event_and_says_where_to_go() {
+    for builder in versions() {
+        let primary = builder.clone().start().await.unwrap();
+        let (database, pipeline) = with_outbox(&primary, TableLayout::recommended()).await;
+        let (mut writer, outbox) = (client(database.url()).await, PgOutbox::new(pipeline.clone()));
+        let standby = standby_of(&primary, builder).await;
+        let tx = writer.transaction().await.unwrap();
+        outbox.enqueue(&tx, &event()).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let mut config: Config = standby.url().parse().unwrap();
+        config.dbname(database.name());
+        let (mut reader, connection) = config.connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let count = "SELECT pg_is_in_recovery(), count(*) FROM outbox.outbox_message";
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let row = reader.query_one(count, &[]).await.unwrap();
+            assert!(row.get::<_, bool>(0), "it is a standby");
+            if row.get::<_, i64>(1) == 1 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the row does not come");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+
+        let error = refused(&mut reader, &outbox).await;
+        assert!(matches!(failure(&error), StoreFailure::ReadOnly(_)), "{error:?}");
+        assert_eq!(error.store_fault(), Some(StoreFault::Permanent));
+        assert!(failure(&error).to_string().contains("connect to the primary"), "{}", failure(&error));
+
+        let (mut runs, outbox) = (0, &outbox);
+        let run = RetriedTransaction::default();
+        let run = run.run(&mut reader, |tx| {
+            runs += 1;
+            Box::pin(async move { outbox.enqueue(&tx, &event()).await })
+        });
+        let error = run.await.unwrap_err();
+        assert!(matches!(error, TransactionError::Work(_)), "{error:?}");
+        assert_eq!(runs, 1, "nothing is won by running it again");
+
+        Migrations::outbox(&pipeline).plan(&reader).await.unwrap();
+        let error = Migrations::maintenance(&pipeline).apply(&mut reader).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION), "{error:?}");
+        assert!(!error.is_transient());
+        let health = PipeMonitor::new(pipeline, Thresholds::default()).check(&reader).await.unwrap();
+        assert_eq!(health.sign("slot_present").unwrap().verdict, Verdict::Critical, "{health:?}");
+        // Before its primary, which it streams from.
+        drop((reader, standby));
+    }
+}
