@@ -114,6 +114,10 @@ impl Error {
         matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
     }
 
+    pub(crate) fn is_kafka(&self) -> bool {
+        matches!(self.0.kind, Kind::Kafka(_))
+    }
+
     pub(crate) fn is_store(&self) -> bool {
         matches!(self.0.kind, Kind::Store(_))
     }

@@ -121,11 +121,12 @@ impl Store {
         }
     }
 
-    /// Records that an event is about to be handled alone. Returns how many times in a row that was so.
-    pub(crate) async fn start_alone(&self, fence: Fence, offset: i64) -> Result<i32, Error> {
+    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same and
+    /// are no longer there.
+    pub(crate) async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
         let client = self.connection().await?;
         let sql = &self.statements.start_alone;
-        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset]).await;
+        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &starter]).await;
         let row = row.map_err(|e| Error::store("record the start of an event", e))?.ok_or_else(Error::fenced)?;
         row.try_get(0).map_err(unread)
     }
