@@ -237,10 +237,11 @@ impl Bench {
     /// Waits until the store says why a partition stands still.
     pub(crate) async fn stopped(&self, partition: i32) -> String {
         let client = self.client().await;
-        let sql = "SELECT stopped_because FROM outbox.consumer_position WHERE topic = $1 AND partition = $2";
+        let sql = "SELECT stopped_because FROM outbox.consumer_position
+                   WHERE topic = $1 AND partition = $2 AND stopped_because IS NOT NULL";
         eventually("a reason to stand still".to_owned(), async || {
             let row = client.query_opt(sql, &[&self.topic, &partition]).await.unwrap();
-            row.and_then(|row| row.get::<_, Option<String>>(0)).ok_or(())
+            row.map(|row| row.get(0)).ok_or(())
         })
         .await
     }

@@ -10,6 +10,7 @@ mod handlers;
 mod observed;
 mod positions;
 mod process;
+mod secrecy;
 mod standstill;
 mod take_over;
 mod unreadable;

@@ -10,6 +10,7 @@ use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::{NoTls, connect};
 use outbox_testkit::Postgres;
 use rskafka::client::partition::{OffsetAt, UnknownTopicHandling};
+use tokio::time::timeout;
 use xtask::stack::Stack;
 
 use self::disasters::{Consumers, Disasters};
@@ -22,6 +23,8 @@ const AGGREGATES: u64 = 60;
 const PARTITIONS: u64 = 4;
 /// In how many parts the events are produced.
 const SLICES: usize = 100;
+/// How long a producer waits before it begins a part again.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Nothing for so long, and it goes on no more.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
@@ -67,7 +70,10 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
         };
         for n in 0..SLICES {
             for (partition, events) in partitions.iter().enumerate() {
-                produce_to(&brokers, &pipeline, partition as i32, &slice(events, n)).await;
+                let events = slice(events, n);
+                // rskafka may wait for an answer of a broker that is gone; what was written after all comes again.
+                let produced = || timeout(PATIENCE, produce_to(&brokers, &pipeline, partition as i32, &events));
+                while produced().await.is_err() {}
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

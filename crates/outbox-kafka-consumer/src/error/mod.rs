@@ -1,5 +1,9 @@
+mod chain;
+
 use std::error::Error as StdError;
 use std::fmt;
+
+pub(crate) use self::chain::Chain;
 
 /// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///
@@ -147,20 +151,5 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
-    }
-}
-
-/// An error with all that lies below it, for a log line.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }
