@@ -11,6 +11,12 @@ use crate::bench::{Bench, OrderCreated, Running};
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
@@ -42,7 +48,7 @@ async fn refused(tx: &Transaction<'_>, event: Received<OrderCreated>) -> Handler
 }
 
 #[tokio::test]
-async fn what_a_payload_holds_is_in_no_log_and_no_reason() {
+async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).init();
@@ -60,9 +66,17 @@ async fn what_a_payload_holds_is_in_no_log_and_no_reason() {
         bench.produce_record(0, record).await;
     }
     let consumer = bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::OnFailure::DeadLetter);
+    for _ in 0..2 {
+        let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
+        bench.produce(0, &newer.build().unwrap()).await;
+    }
     let running = Running::start(consumer.undecodable(Misfit::Reject).on(refused).build().unwrap());
     let mut dead = bench.held(HeldState::Dead, 7).await;
+    bench.position(0, 9).await;
     running.stop().await.unwrap();
+    let so_far = log.text();
+    let told = so_far.lines().filter(|line| line.contains(&bench.topic) && line.contains("newer than their handler's"));
+    assert_eq!(told.count(), 1, "of the first event of a kind");
     // Where the partition stops, the reason is told in three places.
     let stopping = Running::start(bench.consumer().group("stopping").on(stops).build().unwrap());
     let why = bench.stopped(0).await;
@@ -75,7 +89,7 @@ async fn what_a_payload_holds_is_in_no_log_and_no_reason() {
     for (held, reason) in dead.iter().zip(reasons) {
         assert!(held.error.contains(reason) && !held.error.contains("41111111111111"), "{held:?}");
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let of_ours: Vec<&str> = log.lines().filter(|line| line.contains("outbox")).collect();
     assert!(of_ours.iter().any(|line| line.contains("SQLSTATE 23505")), "it is logged");
     assert!(of_ours.iter().all(|line| !line.contains("41111111111111")));
