@@ -140,6 +140,10 @@ impl Bench {
 
     pub(crate) async fn create_topic(&self, partitions: i32) {
         self.kafka.controller_client().unwrap().create_topic(&self.topic, partitions, 1, 10_000).await.unwrap();
+        self.await_topic().await;
+    }
+
+    pub(crate) async fn await_topic(&self) {
         loop {
             let topics = self.kafka.list_topics().await.unwrap();
             if topics.iter().any(|topic| topic.name == self.topic && !topic.partitions.is_empty()) {
