@@ -35,7 +35,8 @@ pub struct OwnKafkaBuilder {
 }
 
 /// Ends the server when this process does, however that ends.
-const WATCHDOG: &str = r#"exec 3<&0; "$@" </dev/null & server=$!; read -r _ <&3; kill -KILL "$server"; wait"#;
+pub(super) const WATCHDOG: &str =
+    r#"exec 3<&0; "$@" </dev/null & server=$!; read -r _ <&3; kill -KILL "$server"; wait"#;
 const START: Duration = Duration::from_secs(90);
 /// How long a node may take to end in the orderly way.
 const STOP: Duration = Duration::from_secs(60);

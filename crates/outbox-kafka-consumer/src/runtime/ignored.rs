@@ -42,7 +42,9 @@ impl Ignored {
                 target: "outbox.consumer", topic, event_type, version, newest,
                 "events of a schema version newer than their handler's are ignored: Builder::unknown says otherwise"
             ),
-            None => tracing::info!(target: "outbox.consumer", topic, event_type, "events without a handler are ignored"),
+            None => {
+                tracing::info!(target: "outbox.consumer", topic, event_type, "events without a handler are ignored")
+            }
         }
     }
 }

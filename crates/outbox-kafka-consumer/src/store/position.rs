@@ -179,7 +179,7 @@ mod tests {
             let database = Stack::connect().unwrap().test_database().unwrap();
             let pool = Pool::builder(Manager::new(database.url().parse().unwrap(), NoTls)).build().unwrap();
             let schema = Identifier::new("outbox").unwrap();
-            migrations(&schema).apply(&mut *pool.get().await.unwrap()).await.unwrap();
+            migrations(&schema).apply(&mut pool.get().await.unwrap()).await.unwrap();
             let store = Store::new(pool, &schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
             store.begin_position(PLACE.0, PLACE.1, 0, None).await.unwrap();
             store.add_seats(&store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into()).await.unwrap();

@@ -225,6 +225,10 @@ impl Bench {
         .await
     }
 
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
     pub(crate) fn url(&self) -> &str {
         self.database.url()
     }

@@ -19,7 +19,8 @@ async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
         let config = CreatableTopicConfig::default().with_name(StrBytes::from_static_str(name));
         config.with_value(Some(StrBytes::from_static_str(value)))
     };
-    let topic = CreatableTopic::default().with_name(topic_name(bench)).with_num_partitions(1).with_replication_factor(1);
+    let topic =
+        CreatableTopic::default().with_name(topic_name(bench)).with_num_partitions(1).with_replication_factor(1);
     let topic = topic.with_configs(configs.map(config).into());
     let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
     assert_eq!(wire.call(4, request).await.topics[0].error_code, 0);

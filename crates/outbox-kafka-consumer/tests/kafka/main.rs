@@ -9,6 +9,7 @@ mod failures;
 mod handlers;
 mod holes;
 mod observed;
+mod pooler;
 mod positions;
 mod process;
 mod secrecy;

@@ -58,14 +58,16 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     for step in 0..4 {
         bench.produce_step(0, SECRET + step, step).await;
     }
-    for json in [format!("{{\"order_id\":\"{SECRET}\"}}"), format!("\"{SECRET}\""), format!("{{\"order_id\":{SECRET}")] {
+    for json in [format!("{{\"order_id\":\"{SECRET}\"}}"), format!("\"{SECRET}\""), format!("{{\"order_id\":{SECRET}")]
+    {
         // The last is no JSON at all, which PostgreSQL would have refused.
         let event = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(3).json("{}");
         let mut record = bench.pipeline.encode(&bench.pipeline.row(&event.build().unwrap()).unwrap()).unwrap();
         record.value = Some(json.into());
         bench.produce_record(0, record).await;
     }
-    let consumer = bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::OnFailure::DeadLetter);
+    let consumer =
+        bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::OnFailure::DeadLetter);
     for _ in 0..2 {
         let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
         bench.produce(0, &newer.build().unwrap()).await;
@@ -85,7 +87,8 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     assert!(!why.contains("41111111111111") && !format!("{error:?}").contains("41111111111111"), "{why}");
 
     dead.sort_by_key(|held| held.offset);
-    let reasons = ["SQLSTATE 23505", "SQLSTATE 22P02", "SQLSTATE 23514", "line 1", "i64", "struct OrderCreated", "too early"];
+    let reasons =
+        ["SQLSTATE 23505", "SQLSTATE 22P02", "SQLSTATE 23514", "line 1", "i64", "struct OrderCreated", "too early"];
     for (held, reason) in dead.iter().zip(reasons) {
         assert!(held.error.contains(reason) && !held.error.contains("41111111111111"), "{held:?}");
     }

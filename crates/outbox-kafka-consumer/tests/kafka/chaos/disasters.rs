@@ -53,7 +53,11 @@ impl Disasters {
         let mut kafka = self.kafka.take().unwrap();
         let is_orderly = random.below(2) == 0;
         let restarted = tokio::task::spawn_blocking(move || {
-            if is_orderly { kafka.stop().unwrap() } else { kafka.kill() }
+            if is_orderly {
+                kafka.stop().unwrap()
+            } else {
+                kafka.kill()
+            }
             kafka.start().unwrap();
             kafka
         });
