@@ -1,5 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::string::FromUtf8Error;
+
+use crate::json_fault::JsonFault;
 
 /// What went wrong in this crate, or in an implementation of [`Outbox`](crate::Outbox).
 ///
@@ -89,7 +92,7 @@ impl Error {
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(without_values(source.into()));
         self
     }
 
@@ -171,6 +174,18 @@ impl Error {
             | Kind::Encode { reason, .. } => Some(reason),
             Kind::Store { .. } => None,
         }
+    }
+}
+
+/// A payload may be what cannot be read, and is in no error.
+fn without_values(source: Box<dyn StdError + Send + Sync>) -> Box<dyn StdError + Send + Sync> {
+    let source = match source.downcast::<serde_json::Error>() {
+        Ok(json) => return Box::new(JsonFault::of(&json)),
+        Err(source) => source,
+    };
+    match source.downcast::<FromUtf8Error>() {
+        Ok(text) => Box::new(text.utf8_error()),
+        Err(source) => source,
     }
 }
 

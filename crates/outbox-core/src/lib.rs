@@ -11,6 +11,7 @@ mod domain_event;
 mod error;
 mod event;
 mod json;
+mod json_fault;
 mod layout;
 mod outbox;
 mod pipeline;

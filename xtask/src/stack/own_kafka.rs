@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::error::StackError;
-use super::process::Launch;
+use super::process::{Launch, ProcessIdentity};
 use super::service::Service;
 use super::{Stack, kafka, log_tail, paths, ports, properties};
 
 /// A Kafka node of a test's own, with the programs of a stack and other listeners. It ends with this value, or with the
-/// process, and its files with it.
+/// process, and its files with it. Meanwhile it may be ended and started again.
 #[derive(Debug)]
 pub struct OwnKafka {
-    server: Child,
+    server: Option<Child>,
+    launch: Launch,
     home: PathBuf,
     listeners: BTreeMap<String, u16>,
 }
@@ -32,8 +35,11 @@ pub struct OwnKafkaBuilder {
 }
 
 /// Ends the server when this process does, however that ends.
-const WATCHDOG: &str = r#"exec 3<&0; "$@" </dev/null & server=$!; cat <&3 >/dev/null; kill -KILL "$server"; wait"#;
+pub(super) const WATCHDOG: &str =
+    r#"exec 3<&0; "$@" </dev/null & server=$!; read -r _ <&3; kill -KILL "$server"; wait"#;
 const START: Duration = Duration::from_secs(90);
+/// How long a node may take to end in the orderly way.
+const STOP: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 const CLUSTER_ID: &str = "b3V0Ym94LXRlc3Qtb3duMQ";
 
@@ -100,20 +106,15 @@ impl OwnKafkaBuilder {
             return Err(StackError::new(format!("cannot format Kafka's storage: {said}")));
         }
 
-        let log = home.join("kafka.log");
-        let open = fs::File::create(&log).map_err(StackError::file("create", &log))?;
-        let errors = open.try_clone().map_err(StackError::file("write", &log))?;
         // The last argument is the configuration of the stack's own node.
-        let mut args = launch.args.clone();
-        args.pop();
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", WATCHDOG, "watchdog"]).arg(&launch.program).args(args).arg(&config);
-        command.env_clear().envs(&launch.env).current_dir(&home).process_group(0);
-        let server = command.stdin(Stdio::piped()).stdout(open).stderr(errors).spawn();
-        let server = server.map_err(|error| StackError::caused("cannot start Kafka", error))?;
+        let mut launch = self.launch;
+        launch.args.pop();
+        launch.args.push(config.display().to_string());
+        launch.directory.clone_from(&home);
+        launch.log = home.join("kafka.log");
         let listeners = self.listeners.into_iter().map(|(name, _, port)| (name, port)).collect();
-        let mut kafka = OwnKafka { server, home, listeners };
-        kafka.await_ready(&log)?;
+        let mut kafka = OwnKafka { server: None, launch, home, listeners };
+        kafka.start()?;
         Ok(kafka)
     }
 
@@ -151,12 +152,55 @@ impl OwnKafka {
         self.listeners.get(listener).map(|port| format!("localhost:{port}"))
     }
 
-    fn await_ready(&mut self, log: &Path) -> Result<(), StackError> {
+    /// Starts the node again where it listened before, with what it has stored, and waits until it answers.
+    pub fn start(&mut self) -> Result<(), StackError> {
+        let Launch { program, args, env, directory, log, .. } = &self.launch;
+        let open = fs::OpenOptions::new().create(true).append(true).open(log);
+        let open = open.map_err(StackError::file("create", log))?;
+        let errors = open.try_clone().map_err(StackError::file("write", log))?;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", WATCHDOG, "watchdog"]).arg(program).args(args);
+        command.env_clear().envs(env).current_dir(directory).process_group(0);
+        let server = command.stdin(Stdio::piped()).stdout(open).stderr(errors).spawn();
+        self.server = Some(server.map_err(|error| StackError::caused("cannot start Kafka", error))?);
+        self.await_ready()
+    }
+
+    /// Ends the node in the orderly way.
+    pub fn stop(&mut self) -> Result<(), StackError> {
+        let nodes = self.server.as_ref().and_then(|server| ProcessIdentity::of(server.id()));
+        let nodes = nodes.map(|watchdog| watchdog.children()).unwrap_or_default();
+        for node in &nodes {
+            node.signal(Signal::TERM)?;
+        }
+        let deadline = Instant::now() + STOP;
+        while nodes.iter().any(ProcessIdentity::is_alive) {
+            if Instant::now() > deadline {
+                let text = log_tail(&self.launch.log, 0, 30);
+                return Err(StackError::new(format!("Kafka does not end. Its log:\n{text}")));
+            }
+            thread::sleep(POLL);
+        }
+        self.kill();
+        Ok(())
+    }
+
+    /// Ends the node at once, with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // The watchdog ends the node when nothing more can come.
+            drop(server.stdin.take());
+            let _ = server.wait();
+        }
+    }
+
+    fn await_ready(&mut self) -> Result<(), StackError> {
         let deadline = Instant::now() + START;
         let port = self.listeners.get("PLAINTEXT").copied().unwrap_or(0);
         while let Err(reason) = kafka::probe(port) {
-            if !matches!(self.server.try_wait(), Ok(None)) || Instant::now() > deadline {
-                let text = log_tail(log, 0, 30);
+            let is_running = self.server.as_mut().is_some_and(|server| matches!(server.try_wait(), Ok(None)));
+            if !is_running || Instant::now() > deadline {
+                let text = log_tail(&self.launch.log, 0, 30);
                 return Err(StackError::caused(format!("Kafka does not answer. Its log:\n{text}"), reason));
             }
             thread::sleep(POLL);
@@ -167,9 +211,7 @@ impl OwnKafka {
 
 impl Drop for OwnKafka {
     fn drop(&mut self) {
-        // The watchdog ends the server when nothing more can come.
-        drop(self.server.stdin.take());
-        let _ = self.server.wait();
+        self.kill();
         let _ = fs::remove_dir_all(&self.home);
     }
 }

@@ -12,7 +12,7 @@ use crate::handler::{Registered, Upcasts};
 use crate::kafka::Cluster;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
-use crate::runtime::{Options, Shared};
+use crate::runtime::{Ignored, Options, Shared};
 use crate::store::Store;
 use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, RetryPolicy};
 
@@ -183,7 +183,8 @@ impl Builder {
     }
 
     /// What is done with an event that has no handler, or whose schema version is newer than its handler's: it is
-    /// ignored, unless set. Where events of a newer version must not be missed, set something else.
+    /// ignored, unless set, told of by a log line for each kind of event (at level `WARN` for a newer version) and counted
+    /// by `outbox_consumer_ignored_total`. Where events of a newer version must not be missed, set something else.
     pub fn unknown(mut self, then: Misfit) -> Self {
         self.options.unknown = then;
         self
@@ -300,6 +301,7 @@ impl Builder {
                 store: Store::new(pool, &schema, group, self.lease, self.statements),
                 options: self.options,
                 stopped: Mutex::default(),
+                ignored: Ignored::default(),
                 pipeline,
             }),
         })

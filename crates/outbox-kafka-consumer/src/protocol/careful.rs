@@ -7,9 +7,9 @@ pub(crate) enum Alone {
 }
 
 impl Alone {
-    /// `starts` counts this one too; `limit` is how many ends of the process are one event's fault.
-    pub(crate) fn of(starts: i32, limit: u32) -> Self {
-        if i64::from(starts) > i64::from(limit) { Self::Poison } else { Self::Handle }
+    /// `ended` is how many processes in a row ended with it alone in flight; `limit` how many are one event's fault.
+    pub(crate) fn of(ended: i64, limit: u32) -> Self {
+        if ended >= i64::from(limit) { Self::Poison } else { Self::Handle }
     }
 }
 
@@ -18,9 +18,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_poison_after_so_many_starts_without_an_end() {
+    fn an_event_is_poison_after_so_many_ends_of_the_process() {
         assert_eq!(
-            [1, 2, 3, 4].map(|starts| Alone::of(starts, 3)),
+            [0, 1, 2, 3].map(|ended| Alone::of(ended, 3)),
             [Alone::Handle, Alone::Handle, Alone::Handle, Alone::Poison]
         );
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use outbox_core::Record;
+use outbox_core::uuid::Uuid;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Shared;
@@ -46,6 +47,8 @@ pub(super) struct Dispatch {
     pub(super) next: Option<Item>,
     /// Below this offset events are handled one at a time.
     pub(super) careful_until: i64,
+    /// Who handles them: gone when it is no longer a member of the group.
+    pub(super) starter: Uuid,
 }
 
 /// The bytes of records of one partition that may be in flight. A lane's transactions add what the handlers hold.
@@ -129,8 +132,8 @@ impl Dispatch {
             None => false,
         };
         if !is_known && matches!(item.todo, Todo::Handle { .. }) {
-            let starts = self.shared.store.start_alone(self.dealt.fence, item.offset).await?;
-            if Alone::of(starts, self.shared.options.poison_after) == Alone::Poison {
+            let ended = self.shared.store.start_alone(self.dealt.fence, item.offset, self.starter).await?;
+            if Alone::of(ended, self.shared.options.poison_after) == Alone::Poison {
                 item.todo = Todo::Poison;
             }
         }

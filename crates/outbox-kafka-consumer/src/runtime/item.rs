@@ -4,7 +4,7 @@ use outbox_core::uuid::Uuid;
 use outbox_core::{Decoded, DecodedEvent, Record};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Shared;
+use super::{Shared, measure};
 use crate::Error;
 use crate::error::Chain;
 use crate::handler::Registered;
@@ -65,6 +65,7 @@ impl Shared {
                     Misfit::Ignore => {
                         let error = Chain(&e);
                         tracing::warn!(target: "outbox.consumer", topic = record.topic, partition, offset, %error, "ignored");
+                        measure::ignored(&record.topic, "undecodable");
                         Ok(None)
                     }
                     Misfit::Reject => {
@@ -76,12 +77,16 @@ impl Shared {
             }
         };
         let id = Some(decoded.id);
-        let why = match self.registry.find(&record.topic, &decoded) {
+        let found = self.registry.find(&record.topic, &decoded);
+        if self.options.unknown == Misfit::Ignore && !matches!(found, Found::Handler(_)) {
+            self.ignored.note(&record.topic, &decoded, &found);
+            return Ok(None);
+        }
+        let why = match found {
             Found::Handler(handler) => {
                 let todo = Todo::Handle { event: Some(decoded), handler: Arc::clone(handler) };
                 return Ok(item(record, id, todo));
             }
-            _ if self.options.unknown == Misfit::Ignore => return Ok(None),
             Found::TooNew { newest } => format!(
                 "its schema version {} is newer than {newest}, the newest that its handler reads",
                 decoded.schema_version.unwrap_or(0)

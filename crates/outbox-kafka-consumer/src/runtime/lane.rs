@@ -11,6 +11,7 @@ use super::failed::{Failed, Fault};
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::Error;
+use crate::error::Chain;
 use crate::handler::Registered;
 use crate::protocol::FailureKind;
 use crate::store::NewlyHeld;
@@ -71,7 +72,8 @@ impl Lane {
             Ok(()) => return Ok(()),
             Err(Fault::Store(e)) => return Err(e),
             Err(fault) if batch.len() > 1 => {
-                tracing::debug!(target: "outbox.consumer", ?fault, events = batch.len(), "a batch failed: one by one");
+                let (events, error) = (batch.len(), fault.into_error());
+                tracing::debug!(target: "outbox.consumer", error = %Chain(&error), events, "a batch failed: one by one");
             }
             Err(fault) => {
                 if let [item] = batch {
@@ -120,7 +122,7 @@ impl Lane {
                 }
                 Fault::Event(failed) => return self.park(item, &failed).await,
                 Fault::Conflict(e) if conflicts >= CONFLICTS => {
-                    let failed = Failed::new(FailureKind::Failed, crate::error::Chain(&e).to_string());
+                    let failed = Failed::new(FailureKind::Failed, Chain(&e).to_string());
                     return self.park(item, &failed).await;
                 }
                 Fault::Conflict(_) => {

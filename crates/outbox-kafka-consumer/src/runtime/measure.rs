@@ -29,6 +29,11 @@ pub(super) fn held(topic: &str, state: &'static str) {
     counter!("outbox_consumer_held_total", "topic" => topic.to_owned(), "state" => state).increment(1);
 }
 
+/// `reason` is `unknown`, `newer` or `undecodable`.
+pub(super) fn ignored(topic: &str, reason: &'static str) {
+    counter!("outbox_consumer_ignored_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
+}
+
 pub(super) fn lag(topic: &str, partition: i32, records: i64) {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     gauge!("outbox_consumer_lag", "topic" => topic.to_owned(), "partition" => partition.to_string())

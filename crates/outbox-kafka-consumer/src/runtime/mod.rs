@@ -5,6 +5,7 @@ mod batch;
 mod dispatch;
 mod failed;
 mod held;
+mod ignored;
 mod item;
 mod keeper;
 mod lane;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
+pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 use crate::error::Chain;
 use crate::handler::Upcasts;
@@ -49,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// The partitions that stand still, and why.
     pub(crate) stopped: Mutex<BTreeMap<Place, Error>>,
+    pub(crate) ignored: Ignored,
 }
 
 /// What the builder's user decides.

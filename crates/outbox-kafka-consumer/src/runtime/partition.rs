@@ -158,6 +158,10 @@ impl Partition {
             self.shared.store.not_alone(dispatch.dealt.fence).await?;
         } else {
             lanes.shutdown().await;
+            if ended.as_ref().is_err_and(Error::is_kafka) {
+                // Whoever ends this process while Kafka is away tells nothing of the event.
+                self.shared.store.not_alone(dispatch.dealt.fence).await?;
+            }
         }
         ended
     }
@@ -221,6 +225,8 @@ impl Partition {
             records: VecDeque::new(),
             next: None,
             careful_until,
+            // Each loss of a connection counts as the end of a process does, where the losses are what it is about.
+            starter: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },
         }
     }
 

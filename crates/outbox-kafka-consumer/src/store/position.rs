@@ -121,11 +121,12 @@ impl Store {
         }
     }
 
-    /// Records that an event is about to be handled alone. Returns how many times in a row that was so.
-    pub(crate) async fn start_alone(&self, fence: Fence, offset: i64) -> Result<i32, Error> {
+    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same and
+    /// are no longer there.
+    pub(crate) async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
         let client = self.connection().await?;
         let sql = &self.statements.start_alone;
-        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset]).await;
+        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &starter]).await;
         let row = row.map_err(|e| Error::store("record the start of an event", e))?.ok_or_else(Error::fenced)?;
         row.try_get(0).map_err(unread)
     }
@@ -150,5 +151,94 @@ impl Store {
         let sql = &self.statements.reset_position;
         let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &topic_id]).await;
         row.map_err(|e| Error::store("begin again", e))?.map(drop).ok_or_else(Error::fenced)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deadpool_postgres::tokio_postgres::NoTls;
+    use deadpool_postgres::{Manager, Pool};
+    use outbox_core::Identifier;
+    use outbox_pg::Statements;
+    use xtask::stack::{Stack, TestDatabase};
+
+    use super::*;
+    use crate::protocol::Move;
+    use crate::store::{Entry, migrations};
+
+    const PLACE: (&str, i32) = ("t", 0);
+
+    /// A group with one partition, whose lease anybody may take.
+    struct Group {
+        _database: TestDatabase,
+        store: Store,
+    }
+
+    impl Group {
+        async fn new() -> Self {
+            let database = Stack::connect().unwrap().test_database().unwrap();
+            let pool = Pool::builder(Manager::new(database.url().parse().unwrap(), NoTls)).build().unwrap();
+            let schema = Identifier::new("outbox").unwrap();
+            migrations(&schema).apply(&mut pool.get().await.unwrap()).await.unwrap();
+            let store = Store::new(pool, &schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
+            store.begin_position(PLACE.0, PLACE.1, 0, None).await.unwrap();
+            store.add_seats(&store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into()).await.unwrap();
+            Self { _database: database, store }
+        }
+
+        async fn sql(&self, sql: &str) {
+            self.store.connection().await.unwrap().batch_execute(sql).await.unwrap();
+        }
+
+        /// A member that is alive takes the partition of one that let its lease run out.
+        async fn take(&self, owner: Uuid) -> Fence {
+            let client = self.store.connection().await.unwrap();
+            self.sql("UPDATE outbox.consumer_lease SET expires_at = clock_timestamp()").await;
+            self.store.renew(&client, owner, &[PLACE.0.to_owned()]).await.unwrap();
+            let claimed = self.store.claim(&client, owner, &[(PLACE.0.to_owned(), PLACE.1)]).await.unwrap();
+            assert_eq!(claimed.len(), 1);
+            self.store.take(PLACE.0, PLACE.1, owner, None, Some(100)).await.unwrap().fence
+        }
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_was_overtaken_cannot_commit() {
+        let group = Group::new().await;
+        let (first, second) = (group.take(Uuid::now_v7()).await, group.take(Uuid::now_v7()).await);
+        let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
+        let mut client = group.store.connection().await.unwrap();
+        for moved in [None, Some(Move { from: 0, to: 1 })] {
+            let tx = client.transaction().await.unwrap();
+            let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry)).await.unwrap();
+            assert_eq!(begun.new.len(), 1);
+            assert!(!group.store.hold_fence(&tx, first, moved).await.unwrap(), "the fence holds");
+            tx.rollback().await.unwrap();
+        }
+        // One that stands still behind its fence has the row locked: whoever takes the partition ends it.
+        let tx = client.transaction().await.unwrap();
+        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry)).await.unwrap();
+        assert!(group.store.hold_fence(&tx, second, None).await.unwrap());
+        let third = group.take(Uuid::now_v7()).await;
+        let error = tx.commit().await.unwrap_err();
+        assert!(error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
+        assert!(!group.store.is_known(entry.id.unwrap()).await.unwrap());
+        assert!(third.epoch > second.epoch && second.epoch > first.epoch);
+    }
+
+    #[tokio::test]
+    async fn only_processes_that_are_gone_tell_of_poison() {
+        let group = Group::new().await;
+        let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+        let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();
+        assert_eq!(ended(group.take(a).await, 7, a).await, 0);
+        // The store was away for longer than a lease, but who began is there again.
+        assert_eq!(ended(group.take(b).await, 7, b).await, 0);
+        group.sql("UPDATE outbox.consumer_member SET expires_at = clock_timestamp()").await;
+        let fence = group.take(c).await;
+        assert_eq!(ended(fence, 7, c).await, 2);
+        assert_eq!(ended(fence, 8, c).await, 0, "another event");
+        // Given back, or opened anew by the same process.
+        group.store.not_alone(fence).await.unwrap();
+        assert_eq!(ended(fence, 7, a).await, 0);
     }
 }

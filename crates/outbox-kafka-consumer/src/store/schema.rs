@@ -98,6 +98,14 @@ pub fn migrations(schema: &Identifier) -> Migrations {
         CREATE INDEX consumer_request_open ON {schema}.consumer_request (consumer_group, topic, partition)
             WHERE done_at IS NULL"
     );
-    let steps = vec![Migration::new(1, "leases and positions", leases), Migration::new(2, "events", events)];
+    let starters = format!(
+        "ALTER TABLE {schema}.consumer_position
+            ADD COLUMN alone_starters uuid[] NOT NULL DEFAULT '{{}}', DROP COLUMN alone_starts"
+    );
+    let steps = vec![
+        Migration::new(1, "leases and positions", leases),
+        Migration::new(2, "events", events),
+        Migration::new(3, "who handled an event alone", starters),
+    ];
     Migrations::new("consumer", schema.clone(), steps)
 }

@@ -121,7 +121,7 @@ impl Statements {
                      topic_id = coalesce(topic_id, $6),
                      careful_until = CASE WHEN $4 THEN greatest(careful_until, next_offset + $5) ELSE careful_until END,
                      alone_offset = CASE WHEN $4 THEN alone_offset END,
-                     alone_starts = CASE WHEN $4 THEN alone_starts ELSE 0 END
+                     alone_starters = CASE WHEN $4 THEN alone_starters ELSE '{}' END
                  WHERE consumer_group = $1 AND topic = $2 AND partition = $3
                    AND EXISTS (SELECT FROM {s}.consumer_lease
                                WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND owner = $7)
@@ -145,13 +145,17 @@ impl Statements {
                 &[Type::INT8, Type::INT8],
             ),
             start_alone: sql(
-                "UPDATE {s}.consumer_position SET alone_offset = $3,
-                     alone_starts = CASE WHEN alone_offset = $3 THEN alone_starts + 1 ELSE 1 END
-                 WHERE id = $1 AND epoch = $2 RETURNING alone_starts",
-                &[Type::INT8, Type::INT8, Type::INT8],
+                "UPDATE {s}.consumer_position AS this SET alone_offset = $3,
+                     alone_starters = CASE WHEN alone_offset = $3 THEN alone_starters ELSE '{}' END || $4
+                 WHERE id = $1 AND epoch = $2
+                 RETURNING (SELECT count(*) FROM unnest(alone_starters) AS starter
+                            WHERE starter <> $4 AND NOT EXISTS (
+                                SELECT FROM {s}.consumer_member AS member WHERE member.consumer_group = this.consumer_group
+                                AND member.owner = starter AND expires_at > clock_timestamp()))",
+                &[Type::INT8, Type::INT8, Type::INT8, Type::UUID],
             ),
             not_alone: sql(
-                "UPDATE {s}.consumer_position SET alone_offset = NULL, alone_starts = 0
+                "UPDATE {s}.consumer_position SET alone_offset = NULL, alone_starters = '{}'
                  WHERE id = $1 AND epoch = $2 AND alone_offset IS NOT NULL",
                 &[Type::INT8, Type::INT8],
             ),

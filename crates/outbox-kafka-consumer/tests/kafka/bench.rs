@@ -4,6 +4,7 @@ use outbox_core::{DomainEvent, Identifier, OutboxEvent, Pipeline, Record};
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::{Client as PgClient, NoTls, connect};
 use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime};
 use outbox_kafka_consumer::{Builder, Consumer, Error, Group, Held, HeldState, RetryPolicy, migrations};
+use rskafka::BackoffConfig;
 use rskafka::chrono::DateTime;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
@@ -66,7 +67,8 @@ pub(crate) async fn set_up(url: &str) -> PgClient {
 
 /// Produces events as the EventRouter would, in batches.
 pub(crate) async fn produce_to(brokers: &str, pipeline: &Pipeline, partition: i32, events: &[OutboxEvent]) {
-    let kafka = ClientBuilder::new(vec![brokers.to_owned()]).build().await.unwrap();
+    let backoff_config = BackoffConfig { max_backoff: Duration::from_secs(1), ..BackoffConfig::default() };
+    let kafka = ClientBuilder::new(vec![brokers.to_owned()]).backoff_config(backoff_config).build().await.unwrap();
     for batch in events.chunks(500) {
         let records: Vec<Record> =
             batch.iter().map(|event| pipeline.encode(&pipeline.row(event).unwrap()).unwrap()).collect();
@@ -113,9 +115,12 @@ impl Running {
 impl Bench {
     /// Everything but the topic.
     pub(crate) async fn without_topic() -> Self {
-        let stack = Stack::connect().unwrap();
-        let database = stack.test_database().unwrap();
-        let brokers = stack.kafka_bootstrap();
+        Self::at(Stack::connect().unwrap().kafka_bootstrap()).await
+    }
+
+    /// At another Kafka than that of the stack.
+    pub(crate) async fn at(brokers: String) -> Self {
+        let database = Stack::connect().unwrap().test_database().unwrap();
         let bench = Self {
             topic: format!("{}.order", database.name()),
             pipeline: pipeline(database.name()),
@@ -135,6 +140,10 @@ impl Bench {
 
     pub(crate) async fn create_topic(&self, partitions: i32) {
         self.kafka.controller_client().unwrap().create_topic(&self.topic, partitions, 1, 10_000).await.unwrap();
+        self.await_topic().await;
+    }
+
+    pub(crate) async fn await_topic(&self) {
         loop {
             let topics = self.kafka.list_topics().await.unwrap();
             if topics.iter().any(|topic| topic.name == self.topic && !topic.partitions.is_empty()) {
@@ -216,6 +225,10 @@ impl Bench {
         .await
     }
 
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
     pub(crate) fn url(&self) -> &str {
         self.database.url()
     }
@@ -232,10 +245,11 @@ impl Bench {
     /// Waits until the store says why a partition stands still.
     pub(crate) async fn stopped(&self, partition: i32) -> String {
         let client = self.client().await;
-        let sql = "SELECT stopped_because FROM outbox.consumer_position WHERE topic = $1 AND partition = $2";
+        let sql = "SELECT stopped_because FROM outbox.consumer_position
+                   WHERE topic = $1 AND partition = $2 AND stopped_because IS NOT NULL";
         eventually("a reason to stand still".to_owned(), async || {
             let row = client.query_opt(sql, &[&self.topic, &partition]).await.unwrap();
-            row.and_then(|row| row.get::<_, Option<String>>(0)).ok_or(())
+            row.map(|row| row.get(0)).ok_or(())
         })
         .await
     }

@@ -26,13 +26,16 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     bench.produce(0, &event).await;
     bench.produce_order(0, 13).await;
     bench.produce_order(0, 13).await;
+    let newer = OutboxEvent::builder("order", "1", "OrderCreated").json("{}").schema_version(4);
+    bench.produce(0, &newer.build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::builder("order", "1", "Unknown").build().unwrap()).await;
     let traces: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
     let seen = Arc::clone(&traces);
     let consumer = bench.consumer().on(picky).on_span(move |_, event| {
         seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
     });
     let running = Running::start(consumer.build().unwrap());
-    bench.position(0, 4).await;
+    bench.position(0, 6).await;
     bench.held(HeldState::Parked, 1).await;
     assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
     // Other tests are measured too, under other topics. A snapshot takes histograms' values away, so all are kept.
@@ -54,6 +57,8 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
             ("duplicates_total", Some(DebugValue::Counter(1))),
             ("held_total dead", Some(DebugValue::Counter(1))),
             ("held_total parked", Some(DebugValue::Counter(1))),
+            ("ignored_total newer", Some(DebugValue::Counter(1))),
+            ("ignored_total unknown", Some(DebugValue::Counter(1))),
             ("lag 0", Some(DebugValue::Gauge(0.0.into()))),
             ("handler_seconds", None),
             ("batch_seconds", None),

@@ -13,7 +13,7 @@ use crate::bench::{Bench, LEASE, OrderCreated, Running, produce_to, set_up};
 use crate::positions::store;
 
 /// Longer than the ten seconds that an answer is waited for, and than the lease.
-const STANDSTILL: Duration = Duration::from_secs(12);
+const STANDSTILL: Duration = Duration::from_secs(30);
 /// How soon work goes on.
 const SOON: Duration = Duration::from_secs(2);
 

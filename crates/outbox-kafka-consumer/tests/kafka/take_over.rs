@@ -74,6 +74,11 @@ async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effec
     assert!(since.elapsed() < LEASE + Duration::from_secs(2), "{:?}", since.elapsed());
     bench.position(0, 3).await;
     stopped.go_on();
+    // PostgreSQL's own word for what became of the first one's transaction.
+    let log = stopped.log();
+    let id = log.lines().find_map(|line| line.strip_prefix("transaction ")).unwrap();
+    let status = bench.client().await.query_one("SELECT pg_xact_status($1::text::xid8)", &[&id]).await.unwrap();
+    assert_eq!(status.get::<_, &str>(0), "aborted");
     eventually("the failure of the first".to_owned(), async || {
         let log = stopped.log();
         if log.contains("the lease ran out") || log.contains("another consumer") { Ok(()) } else { Err(log) }

@@ -1,74 +1,18 @@
-//! What rskafka cannot read, written by the protocol itself to a real Kafka.
+//! What rskafka cannot read, written to a real Kafka.
 
-use bytes::{Bytes, BytesMut};
-use kafka_protocol::indexmap::IndexMap;
+use bytes::Bytes;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest,
-    ProducerId, RequestHeader, ResponseHeader, TopicName, TransactionalId,
+    AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProducerId,
+    TransactionalId,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::records::Record;
 use outbox_kafka_consumer::Horizon;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::bench::{Bench, Running, eventually};
 use crate::positions::store;
-
-/// One connection that sends any request.
-struct Wire(TcpStream);
-
-impl Wire {
-    async fn call<R: Request>(&mut self, version: i16, request: R) -> R::Response {
-        let mut frame = BytesMut::new();
-        let header = RequestHeader::default().with_request_api_key(R::KEY).with_request_api_version(version);
-        header.encode(&mut frame, R::header_version(version)).unwrap();
-        request.encode(&mut frame, version).unwrap();
-        self.0.write_all(&i32::try_from(frame.len()).unwrap().to_be_bytes()).await.unwrap();
-        self.0.write_all(&frame).await.unwrap();
-        let length = self.0.read_i32().await.unwrap();
-        let mut answer = vec![0; usize::try_from(length).unwrap()];
-        self.0.read_exact(&mut answer).await.unwrap();
-        let mut answer = Bytes::from(answer);
-        ResponseHeader::decode(&mut answer, R::Response::header_version(version)).unwrap();
-        R::Response::decode(&mut answer, version).unwrap()
-    }
-
-    async fn produce(&mut self, bench: &Bench, record: Record, transaction: Option<TransactionalId>) {
-        let mut batch = BytesMut::new();
-        let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-        RecordBatchEncoder::encode(&mut batch, &[record], &options).unwrap();
-        let data = PartitionProduceData::default().with_index(0).with_records(Some(batch.freeze()));
-        let topic = TopicProduceData::default().with_name(topic_name(bench)).with_partition_data(vec![data]);
-        let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(10_000).with_topic_data(vec![topic]);
-        let answer = self.call(9, request.with_transactional_id(transaction)).await;
-        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
-    }
-}
-
-fn topic_name(bench: &Bench) -> TopicName {
-    TopicName(StrBytes::from_string(bench.topic.clone()))
-}
-
-fn record(header: Option<Bytes>) -> Record {
-    Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: -1,
-        producer_id: -1,
-        producer_epoch: -1,
-        timestamp_type: TimestampType::Creation,
-        offset: 0,
-        sequence: -1,
-        timestamp: 1_700_000_000_000,
-        key: None,
-        value: None,
-        headers: IndexMap::from([(StrBytes::from_static_str("name"), header)]),
-    }
-}
+use crate::wire::{Wire, record, topic_name};
 
 /// Order 1 is before what cannot be read and order 2 in the other partition.
 async fn stops_there_and_goes_on_behind(bench: Bench, behind: i64) {
@@ -96,8 +40,8 @@ async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
-    let mut wire = Wire(TcpStream::connect(&bench.brokers).await.unwrap());
-    wire.produce(&bench, record(None), None).await;
+    let mut wire = Wire::connect(&bench.brokers).await;
+    wire.produce(&bench, &[record(None)], None).await;
     stops_there_and_goes_on_behind(bench, 2).await;
 }
 
@@ -108,7 +52,7 @@ async fn a_transactional_producers_marker_stops_its_partition_and_no_other() {
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
-    let mut wire = Wire(TcpStream::connect(&bench.brokers).await.unwrap());
+    let mut wire = Wire::connect(&bench.brokers).await;
     let id = TransactionalId(StrBytes::from_string(bench.prefix().to_owned()));
     let begin = InitProducerIdRequest::default()
         .with_transactional_id(Some(id.clone()))
@@ -138,7 +82,7 @@ async fn a_transactional_producers_marker_stops_its_partition_and_no_other() {
         sequence: 0,
         ..record(Some(Bytes::new()))
     };
-    wire.produce(&bench, sent, Some(id.clone())).await;
+    wire.produce(&bench, &[sent], Some(id.clone())).await;
     let end = EndTxnRequest::default()
         .with_transactional_id(id)
         .with_producer_id(producer.producer_id)

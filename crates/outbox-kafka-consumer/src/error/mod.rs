@@ -1,5 +1,9 @@
+mod chain;
+
 use std::error::Error as StdError;
 use std::fmt;
+
+pub(crate) use self::chain::Chain;
 
 /// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///
@@ -114,6 +118,10 @@ impl Error {
         matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
     }
 
+    pub(crate) fn is_kafka(&self) -> bool {
+        matches!(self.0.kind, Kind::Kafka(_))
+    }
+
     pub(crate) fn is_store(&self) -> bool {
         matches!(self.0.kind, Kind::Store(_))
     }
@@ -143,20 +151,5 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
-    }
-}
-
-/// An error with all that lies below it, for a log line.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

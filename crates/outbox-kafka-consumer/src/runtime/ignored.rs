@@ -1,0 +1,50 @@
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use outbox_core::DecodedEvent;
+
+use super::measure;
+use crate::registry::Found;
+
+/// The kinds of events that the policy passes over: each of them is told of once, and every event is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Ignored(Mutex<BTreeSet<Kind>>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    topic: String,
+    event_type: Option<String>,
+    /// Only where it is what nobody reads.
+    version: Option<u32>,
+}
+
+/// So many kinds are kept in mind: types come from outside.
+const MOST: usize = 1_000;
+
+impl Ignored {
+    pub(super) fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
+        let newest = match found {
+            Found::Handler(_) => return,
+            Found::TooNew { newest } => Some(*newest),
+            Found::Nothing => None,
+        };
+        measure::ignored(topic, if newest.is_some() { "newer" } else { "unknown" });
+        let (event_type, version) = (event.event_type.as_deref(), newest.and(event.schema_version));
+        let kind = Kind { topic: topic.to_owned(), event_type: event_type.map(str::to_owned), version };
+        {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() >= MOST || !told.insert(kind) {
+                return;
+            }
+        }
+        match newest {
+            Some(newest) => tracing::warn!(
+                target: "outbox.consumer", topic, event_type, version, newest,
+                "events of a schema version newer than their handler's are ignored: Builder::unknown says otherwise"
+            ),
+            None => {
+                tracing::info!(target: "outbox.consumer", topic, event_type, "events without a handler are ignored")
+            }
+        }
+    }
+}

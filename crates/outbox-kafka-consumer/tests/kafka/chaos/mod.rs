@@ -1,0 +1,115 @@
+//! Consumers are killed, PostgreSQL crashes, Kafka is restarted, records come twice; and then the database is asked what
+//! happened.
+
+mod disasters;
+mod history;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use outbox_core::OutboxEvent;
+use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::{NoTls, connect};
+use outbox_testkit::Postgres;
+use rskafka::client::partition::{OffsetAt, UnknownTopicHandling};
+use tokio::time::timeout;
+use xtask::stack::Stack;
+
+use self::disasters::{Consumers, Disasters};
+use self::history::Orders;
+use crate::bench::{Bench, eventually, produce_to, set_up};
+
+/// What every run of the tests does; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same again.
+const EVENTS: u64 = 3_000;
+const AGGREGATES: u64 = 60;
+const PARTITIONS: u64 = 4;
+/// In how many parts the events are produced.
+const SLICES: usize = 100;
+/// How long a producer waits before it begins a part again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Nothing for so long, and it goes on no more.
+const STANDSTILL: Duration = Duration::from_secs(60);
+
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn setting(name: &str, unless_set: u64) -> u64 {
+    std::env::var(format!("OUTBOX_CHAOS_{name}")).map_or(unless_set, |value| value.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let (seed, events, aggregates) =
+        (setting("SEED", now), setting("EVENTS", EVENTS), setting("AGGREGATES", AGGREGATES));
+    println!("OUTBOX_CHAOS_SEED={seed} OUTBOX_CHAOS_EVENTS={events} OUTBOX_CHAOS_AGGREGATES={aggregates}");
+    let mut random = Random(seed);
+    let kafka = tokio::task::block_in_place(|| {
+        let own = Stack::connect().unwrap().own_kafka().unwrap();
+        // It waits for the end of its former session, after a crash.
+        own.property("broker.session.timeout.ms", "4000").property("broker.heartbeat.interval.ms", "500").start()
+    });
+    let kafka = kafka.unwrap();
+    let bench = Bench::at(kafka.address("PLAINTEXT").unwrap()).await;
+    bench.create_topic(PARTITIONS as i32).await;
+    let postgres = Postgres::start().await.unwrap();
+    let database = postgres.database().await.unwrap();
+    set_up(database.url()).await;
+
+    let orders = Orders::random(&mut random, events, aggregates);
+    // Events come all the while, so that there is always something to interrupt.
+    let (brokers, pipeline, partitions) = (bench.brokers.clone(), bench.pipeline.clone(), orders.partitions.clone());
+    let producer = tokio::spawn(async move {
+        let slice = |events: &[OutboxEvent], n: usize| {
+            let at = |n: usize| events.len() * n / SLICES;
+            events[at(n)..at(n + 1)].to_vec()
+        };
+        for n in 0..SLICES {
+            for (partition, events) in partitions.iter().enumerate() {
+                let events = slice(events, n);
+                // rskafka may wait for an answer of a broker that is gone; what was written after all comes again.
+                let produced = || timeout(PATIENCE, produce_to(&brokers, &pipeline, partition as i32, &events));
+                while produced().await.is_err() {}
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let consumers = Consumers::start(3, bench.brokers.clone(), database.url().to_owned(), bench.prefix().to_owned());
+    let mut disasters = Disasters { consumers, postgres: postgres.clone(), kafka: Some(kafka) };
+    disasters.happen(&mut random, || producer.is_finished()).await;
+    producer.await.unwrap();
+
+    let since = Instant::now();
+    let (client, connection) = connect(database.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let mut seen = (0, Instant::now());
+    loop {
+        let done: i64 = client.query_one("SELECT count(*) FROM effect", &[]).await.unwrap().get(0);
+        if done >= orders.events {
+            break;
+        }
+        if done > seen.0 {
+            seen = (done, Instant::now());
+        }
+        assert!(seen.1.elapsed() < STANDSTILL, "{done} of {}\n{}", orders.events, disasters.consumers.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("{} effects, the last of them {:?} after the last disaster", orders.events, since.elapsed());
+    for partition in 0..PARTITIONS as i32 {
+        let opened = bench.kafka.partition_client(&bench.topic, partition, UnknownTopicHandling::Retry).await.unwrap();
+        // A producer whose answer was lost has written more than it was asked to.
+        let end = opened.get_offset(OffsetAt::Latest).await.unwrap();
+        eventually(format!("the position {end}"), async || {
+            let sql = "SELECT next_offset FROM outbox.consumer_position WHERE partition = $1";
+            let found: i64 = client.query_one(sql, &[&partition]).await.unwrap().get(0);
+            if found == end { Ok(()) } else { Err(found) }
+        })
+        .await;
+    }
+    drop(disasters.consumers);
+    orders.check(&client, seed).await;
+}

@@ -1,0 +1,76 @@
+//! Through a real PgBouncer in transaction mode.
+
+use outbox_core::{DomainEvent, OutboxEvent};
+use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::types::Type;
+use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::{NoTls, connect};
+use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime, Transaction};
+use outbox_kafka_consumer::{HandlerResult, Received, Statements, with};
+use outbox_pg::{Migrations, PgOutbox};
+
+use crate::bench::{Bench, OrderCreated, Running, eventually};
+
+/// What an order is answered with, in the transaction of its effect. Nothing is prepared.
+async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let OrderCreated { order_id, step } = event.event();
+    let sql = "INSERT INTO effect (order_id, step) VALUES ($1, $2)";
+    tx.execute_typed(sql, &[(order_id, Type::INT8), (step, Type::INT8)]).await?;
+    let billed = OutboxEvent::builder("bill", order_id.to_string(), "Billed").json("{}").build()?;
+    outbox.enqueue(tx, &billed).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_server_connections_carry_producers_and_consumers_with_statements_that_are_parsed_each_time() {
+    const CLIENTS: i64 = 6;
+    const EACH: i64 = 10;
+    let bench = Bench::with_partitions(2).await;
+    Migrations::outbox(&bench.pipeline).apply(&mut bench.client().await).await.unwrap();
+    let pgbouncer = bench.database().pgbouncer(2).unwrap();
+    let outbox = PgOutbox::new(bench.pipeline.clone());
+    let producers: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (url, outbox) = (pgbouncer.url().to_owned(), outbox.clone());
+            tokio::spawn(async move {
+                let (mut pg, connection) = connect(&url, NoTls).await.unwrap();
+                tokio::spawn(connection);
+                for n in 0..EACH {
+                    let order = OrderCreated { order_id: client * EACH + n, step: 0 };
+                    let tx = pg.transaction().await.unwrap();
+                    outbox.enqueue(&tx, &OutboxEvent::of(&order).build().unwrap()).await.unwrap();
+                    tx.commit().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let consumer = || {
+        let manager = Manager::new(pgbouncer.url().parse().unwrap(), NoTls);
+        let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build().unwrap();
+        let consumer = bench.consumer().store(pool).statements(Statements::Unnamed);
+        Running::start(consumer.on(with(outbox.clone(), store_and_bill)).build().unwrap())
+    };
+    let consumers = [consumer(), consumer()];
+    let orders = CLIENTS * EACH;
+    for order in 0..orders {
+        bench.produce_order(i32::try_from(order % 2).unwrap(), order).await;
+    }
+    for producer in producers {
+        producer.await.unwrap();
+    }
+    assert_eq!(bench.effects(usize::try_from(orders).unwrap()).await, (0..orders).collect::<Vec<_>>());
+    bench.position(0, orders / 2).await;
+    bench.position(1, orders / 2).await;
+    for consumer in consumers {
+        consumer.stop().await.unwrap();
+    }
+    // Every order that was enqueued, and a bill for each of those that were handled.
+    let client = bench.client().await;
+    eventually("all rows of the outbox".to_owned(), async || {
+        let sql = "SELECT count(*) FILTER (WHERE aggregate_type = $1), count(*) FROM outbox.outbox_message";
+        let row = client.query_one(sql, &[&OrderCreated::AGGREGATE_TYPE]).await.unwrap();
+        let found: (i64, i64) = (row.get(0), row.get(1));
+        if found == (orders, 2 * orders) { Ok(()) } else { Err(found) }
+    })
+    .await;
+    drop(pgbouncer);
+    bench.remove_topic().await;
+}

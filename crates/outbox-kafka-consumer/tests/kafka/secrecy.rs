@@ -1,0 +1,104 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use outbox_core::{DomainEvent, OutboxEvent};
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{HandlerResult, HeldState, Misfit, Received, RetryPolicy};
+
+use crate::bench::{Bench, OrderCreated, Running};
+
+/// All that is logged, by other tests too.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What no other test has.
+const SECRET: i64 = 411_111_111_111_111;
+
+/// Lets PostgreSQL refuse the order, in ways that quote it.
+async fn refused(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let OrderCreated { order_id, step } = event.event();
+    let text = format!("order {order_id}");
+    match step {
+        0 => tx.execute("INSERT INTO card VALUES ($1), ($1)", &[order_id]).await?,
+        1 => tx.execute("SELECT $1::text::integer", &[&text]).await?,
+        2 => tx.execute("INSERT INTO card VALUES (-$1::bigint)", &[order_id]).await?,
+        _ => {
+            serde_json::from_str::<bool>(&order_id.to_string())?;
+            0
+        }
+    };
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).init();
+    let bench = Bench::with_partitions(1).await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
+    for step in 0..4 {
+        bench.produce_step(0, SECRET + step, step).await;
+    }
+    for json in [format!("{{\"order_id\":\"{SECRET}\"}}"), format!("\"{SECRET}\""), format!("{{\"order_id\":{SECRET}")]
+    {
+        // The last is no JSON at all, which PostgreSQL would have refused.
+        let event = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(3).json("{}");
+        let mut record = bench.pipeline.encode(&bench.pipeline.row(&event.build().unwrap()).unwrap()).unwrap();
+        record.value = Some(json.into());
+        bench.produce_record(0, record).await;
+    }
+    let consumer =
+        bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::OnFailure::DeadLetter);
+    for _ in 0..2 {
+        let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
+        bench.produce(0, &newer.build().unwrap()).await;
+    }
+    let running = Running::start(consumer.undecodable(Misfit::Reject).on(refused).build().unwrap());
+    let mut dead = bench.held(HeldState::Dead, 7).await;
+    bench.position(0, 9).await;
+    running.stop().await.unwrap();
+    let so_far = log.text();
+    let told = so_far.lines().filter(|line| line.contains(&bench.topic) && line.contains("newer than their handler's"));
+    assert_eq!(told.count(), 1, "of the first event of a kind");
+    // Where the partition stops, the reason is told in three places.
+    let stopping = Running::start(bench.consumer().group("stopping").on(stops).build().unwrap());
+    let why = bench.stopped(0).await;
+    let error = stopping.stop().await.unwrap_err();
+    assert!(why.contains("expected i64"), "{why}");
+    assert!(!why.contains("41111111111111") && !format!("{error:?}").contains("41111111111111"), "{why}");
+
+    dead.sort_by_key(|held| held.offset);
+    let reasons =
+        ["SQLSTATE 23505", "SQLSTATE 22P02", "SQLSTATE 23514", "line 1", "i64", "struct OrderCreated", "too early"];
+    for (held, reason) in dead.iter().zip(reasons) {
+        assert!(held.error.contains(reason) && !held.error.contains("41111111111111"), "{held:?}");
+    }
+    let log = log.text();
+    let of_ours: Vec<&str> = log.lines().filter(|line| line.contains("outbox")).collect();
+    assert!(of_ours.iter().any(|line| line.contains("SQLSTATE 23505")), "it is logged");
+    assert!(of_ours.iter().all(|line| !line.contains("41111111111111")));
+    bench.remove_topic().await;
+}
+
+async fn stops(_: &Transaction<'_>, _: Received<OrderCreated>) -> HandlerResult {
+    Ok(())
+}
