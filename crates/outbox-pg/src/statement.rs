@@ -24,7 +24,7 @@ pub(crate) struct Filled {
 impl Insert {
     pub(crate) fn into_table(layout: &TableLayout) -> Self {
         let table = layout.qualified_name();
-        let filled = || layout.columns().iter().enumerate().filter(|(_, column)| column.field().is_some());
+        let filled = || layout.columns().iter().enumerate().filter(|(_, column)| column.is_filled());
         let columns: Vec<_> = filled().map(|(index, column)| Filled { index, ty: column.ty() }).collect();
         let names = filled().map(|(_, column)| column.name().to_string()).collect::<Vec<_>>().join(", ");
         let numbered = |of: &dyn Fn(usize) -> String| (1..=columns.len()).map(of).collect::<Vec<_>>().join(", ");
