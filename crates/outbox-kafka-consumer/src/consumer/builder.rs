@@ -255,6 +255,7 @@ impl Builder {
     }
 
     fn register<E: DomainEvent>(mut self, handler: Registered) -> Self {
+        let () = E::LEGAL;
         self.registrations.push(Registration {
             aggregate_type: E::AGGREGATE_TYPE.to_owned(),
             event_type: E::EVENT_TYPE.to_owned(),
