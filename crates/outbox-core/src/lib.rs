@@ -10,12 +10,15 @@ mod connector;
 mod domain_event;
 mod error;
 mod event;
+mod insert;
 mod json;
 mod layout;
 mod outbox;
 mod pipeline;
 mod record;
 mod recorder;
+mod repeated;
+mod store_failure;
 
 pub use bytes;
 pub use time;
@@ -28,6 +31,7 @@ pub use self::event::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventBuilder, EventId, EventType, Headers,
     JsonText, OutboxEvent, Payload, Traceparent,
 };
+pub use self::insert::InsertSql;
 pub use self::layout::{
     Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
 };
@@ -35,3 +39,5 @@ pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
 pub use self::record::{Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordRef};
 pub use self::recorder::RecordingOutbox;
+pub use self::repeated::{Enqueued, Repeated};
+pub use self::store_failure::StoreFailure;

@@ -1,4 +1,6 @@
 mod builder;
+#[cfg(feature = "tracing-opentelemetry")]
+mod current_span;
 mod headers;
 mod id;
 pub(crate) mod names;

@@ -132,7 +132,10 @@ async fn events_of_a_type_are_asked_for_by_what_they_say() {
     outbox.assert_enqueued_where::<OrderCreated>(|order| order.quantity == 3);
     outbox.assert_not_enqueued::<OrderShipped>();
     let message = failed(|| outbox.assert_enqueued_where::<OrderCreated>(|order| order.quantity == 4));
-    assert!(message.contains("no such OrderCreated of order") && message.contains("order 7, OrderCreated"), "{message}");
+    assert!(
+        message.contains("no such OrderCreated of order") && message.contains("order 7, OrderCreated"),
+        "{message}"
+    );
     assert!(failed(|| outbox.assert_not_enqueued::<OrderCreated>()).contains("OrderCreated of order was enqueued"));
 
     let other = OutboxEvent::builder("order", "7", "OrderCreated").json("[\"secret\"]").build().unwrap();
