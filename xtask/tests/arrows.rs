@@ -35,6 +35,9 @@ fn dependencies_point_one_way() {
     let known: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
     assert!(packages.keys().copied().eq(known.iter().copied()), "say here what {:?} may depend on", packages.keys());
     for (name, allowed) in ALLOWED {
+        let is_published = packages[name]["publish"].is_null();
+        let all_features = &packages[name]["metadata"]["docs"]["rs"]["all-features"];
+        assert!(!is_published || *all_features == Value::Bool(true), "{name} does not show docs.rs its features");
         for dependency in packages[name]["dependencies"].as_array().unwrap() {
             let (to, kind) = (dependency["name"].as_str().unwrap(), dependency["kind"].as_str());
             let for_tests = ["xtask", "outbox-testkit"].contains(&to) || (name, to) == ("outbox-sqlx", "outbox-pg");
