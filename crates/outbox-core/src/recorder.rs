@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::{DomainEvent, Error, Outbox, OutboxEvent, Pipeline};
+use crate::{DomainEvent, Error, Outbox, OutboxEvent, Payload, Pipeline};
 
 /// An outbox in memory, for the tests of services: it keeps what was enqueued, under the rules of a pipeline.
 ///
@@ -37,12 +38,61 @@ impl RecordingOutbox {
             (event.aggregate_type(), event.aggregate_id()) == (expected.aggregate_type(), expected.aggregate_id())
                 && (event.event_type(), event.payload()) == (expected.event_type(), expected.payload())
         };
-        let events = self.lock();
-        let is_there = expected.as_ref().is_ok_and(|expected| events.iter().any(|event| is_same(event, expected)));
+        let is_there = expected.as_ref().is_ok_and(|expected| self.lock().iter().any(|event| is_same(event, expected)));
         let asked = expected.as_ref().map_or_else(ToString::to_string, said);
-        let found: Vec<_> = events.iter().map(said).collect();
-        drop(events);
-        assert!(is_there, "{asked} was not enqueued with this payload; enqueued were: [{}]", found.join(", "));
+        assert!(is_there, "{asked} was not enqueued with this payload; enqueued were: [{}]", self.all_said());
+    }
+
+    /// Asserts that an event of this type was enqueued of which the predicate holds.
+    ///
+    /// ```
+    /// # use outbox_core::{DomainEvent, Outbox, OutboxEvent, Pipeline, RecordingOutbox};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct OrderCreated { order_id: u64, quantity: u32 }
+    /// # impl DomainEvent for OrderCreated {
+    /// #     const AGGREGATE_TYPE: &'static str = "order";
+    /// #     const EVENT_TYPE: &'static str = "OrderCreated";
+    /// #     fn aggregate_id(&self) -> String { self.order_id.to_string() }
+    /// # }
+    /// # let outbox = RecordingOutbox::new(Pipeline::recommended());
+    /// # let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(outbox.enqueue((), &event)).unwrap();
+    /// outbox.assert_enqueued_where::<OrderCreated>(|order| order.quantity == 2);
+    /// ```
+    ///
+    /// # Panics
+    /// There is none. The message tells which events were enqueued, without their payloads.
+    #[track_caller]
+    pub fn assert_enqueued_where<E: DomainEvent + DeserializeOwned>(&self, is_meant: impl Fn(&E) -> bool) {
+        let is_there = self.enqueued::<E>().iter().any(is_meant);
+        assert!(is_there, "no such {} was enqueued; enqueued were: [{}]", name_of::<E>(), self.all_said());
+    }
+
+    /// Asserts that no event of this type was enqueued.
+    ///
+    /// # Panics
+    /// One was. The message tells which events were enqueued, without their payloads.
+    #[track_caller]
+    pub fn assert_not_enqueued<E: DomainEvent>(&self) {
+        let is_there = self.lock().iter().any(is_of::<E>);
+        assert!(!is_there, "{} was enqueued; enqueued were: [{}]", name_of::<E>(), self.all_said());
+    }
+
+    /// The events of this type that were enqueued, in order, read back from their payloads.
+    ///
+    /// # Panics
+    /// A payload is not the JSON of an `E`: what was enqueued under its name was something else.
+    #[track_caller]
+    #[must_use]
+    pub fn enqueued<E: DomainEvent + DeserializeOwned>(&self) -> Vec<E> {
+        let read = |event: &OutboxEvent| match event.payload() {
+            Payload::Json(text) => serde_json::from_str(text.as_str()).ok(),
+            _ => None,
+        };
+        let events: Option<Vec<E>> = self.lock().iter().filter(|event| is_of::<E>(event)).map(read).collect();
+        let is_read = events.is_some();
+        assert!(is_read, "the payload of a {} is not the JSON of {}", name_of::<E>(), std::any::type_name::<E>());
+        events.unwrap_or_default()
     }
 
     /// Asserts that nothing was enqueued.
@@ -51,13 +101,26 @@ impl RecordingOutbox {
     /// Something was. The message tells what, without payloads.
     #[track_caller]
     pub fn assert_nothing_enqueued(&self) {
-        let found: Vec<_> = self.lock().iter().map(said).collect();
-        assert!(found.is_empty(), "enqueued were: [{}]", found.join(", "));
+        let is_empty = self.lock().is_empty();
+        assert!(is_empty, "enqueued were: [{}]", self.all_said());
+    }
+
+    fn all_said(&self) -> String {
+        self.lock().iter().map(said).collect::<Vec<_>>().join(", ")
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<OutboxEvent>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_of<E: DomainEvent>(event: &OutboxEvent) -> bool {
+    let () = E::LEGAL;
+    (event.aggregate_type().as_str(), event.event_type().as_str()) == (E::AGGREGATE_TYPE, E::EVENT_TYPE)
+}
+
+fn name_of<E: DomainEvent>() -> String {
+    format!("{} of {}", E::EVENT_TYPE, E::AGGREGATE_TYPE)
 }
 
 fn said(event: &OutboxEvent) -> String {

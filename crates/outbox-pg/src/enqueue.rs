@@ -1,8 +1,7 @@
-use outbox_core::{Error, Outbox, OutboxEvent, Pipeline, Row, StoreFault};
+use outbox_core::{Error, InsertSql, Outbox, OutboxEvent, Pipeline, Repeated, Row};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::Horizon;
-use crate::param::Param;
 use crate::statement::Insert;
 use crate::store_failure::stored;
 
@@ -70,9 +69,6 @@ pub enum Statements {
     Cached,
 }
 
-/// What one INSERT of many carries at most, far from the protocol's limit of 1 GiB for a message.
-const CHUNK_BYTES: usize = 8 << 20;
-
 impl PgOutbox {
     /// The outbox of a pipeline.
     #[must_use]
@@ -109,7 +105,7 @@ impl PgOutbox {
     /// # Errors
     /// See [After an error](#after-an-error).
     pub async fn enqueue(&self, tx: &tokio_postgres::Transaction<'_>, event: &OutboxEvent) -> Result<(), Error> {
-        self.expect_added(self.insert_one(tx, &self.insert.one, event).await?, 1)
+        expect_added(self.insert_one(tx, self.insert.sql.one(), event).await?, 1)
     }
 
     /// As [`enqueue`](Self::enqueue), with the statement kept in deadpool's cache for the connection.
@@ -122,10 +118,10 @@ impl PgOutbox {
         event: &OutboxEvent,
     ) -> Result<(), Error> {
         let row = self.row(event)?;
-        let params = self.params(&row);
-        let statement = tx.prepare_typed_cached(&self.insert.one, &self.insert.types).await.map_err(stored)?;
+        let params: Vec<_> = self.insert.params(&row).collect();
+        let statement = tx.prepare_typed_cached(self.insert.sql.one(), &self.insert.types).await.map_err(stored)?;
         let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
-        self.expect_added(tx.execute(&statement, &params).await.map_err(stored)?, 1)
+        expect_added(tx.execute(&statement, &params).await.map_err(stored)?, 1)
     }
 
     /// Adds events to the transaction in their order, in one round trip for each 8 MiB of payload.
@@ -133,8 +129,8 @@ impl PgOutbox {
     /// # Errors
     /// See [After an error](#after-an-error). Every event is checked before the first is sent.
     pub async fn enqueue_all(&self, tx: &tokio_postgres::Transaction<'_>, events: &[OutboxEvent]) -> Result<(), Error> {
-        let added = self.insert_many(tx, &self.insert.many, events).await?;
-        self.expect_added(added, events.len())
+        let added = self.insert_many(tx, self.insert.sql.many(), events).await?;
+        expect_added(added, events.len())
     }
 
     pub(crate) async fn insert_one(
@@ -144,7 +140,7 @@ impl PgOutbox {
         event: &OutboxEvent,
     ) -> Result<u64, Error> {
         let row = self.row(event)?;
-        let params = self.params(&row);
+        let params: Vec<_> = self.insert.params(&row).collect();
         let typed: Vec<(&(dyn ToSql + Sync), Type)> =
             params.iter().zip(&self.insert.types).map(|(param, ty)| (param as _, ty.clone())).collect();
         tx.execute_typed(sql, &typed).await.map_err(stored)
@@ -159,15 +155,10 @@ impl PgOutbox {
         let rows = events.iter().map(|event| self.row(event)).collect::<Result<Vec<_>, _>>()?;
         let mut rest = rows.as_slice();
         let mut added = 0;
-        for chunk in chunk_lengths(events) {
+        for chunk in InsertSql::batch_lengths(events) {
             let (rows, tail) = rest.split_at_checked(chunk).unwrap_or((rest, &[]));
             rest = tail;
-            let columns: Vec<Vec<Param<'_>>> = self
-                .insert
-                .columns
-                .iter()
-                .map(|column| rows.iter().filter_map(|row| param(row, column)).collect())
-                .collect();
+            let columns = self.insert.arrays(rows);
             let typed: Vec<(&(dyn ToSql + Sync), Type)> =
                 columns.iter().zip(self.insert.array_types()).map(|(column, ty)| (column as _, ty)).collect();
             added += tx.execute_typed(sql, &typed).await.map_err(stored)?;
@@ -185,40 +176,11 @@ impl PgOutbox {
         }
         self.pipeline.row(event)
     }
-
-    /// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
-    fn expect_added(&self, added: u64, events: usize) -> Result<(), Error> {
-        if usize::try_from(added).is_ok_and(|added| added == events) { Ok(()) } else { Err(already_enqueued()) }
-    }
-
-    fn params<'a>(&self, row: &'a Row) -> Vec<Param<'a>> {
-        self.insert.columns.iter().filter_map(|column| param(row, column)).collect()
-    }
 }
 
-pub(crate) fn already_enqueued() -> Error {
-    Error::store(StoreFault::AlreadyEnqueued, "PostgreSQL added fewer rows than there are events")
-}
-
-fn param<'a>(row: &'a Row, column: &crate::statement::Filled) -> Option<Param<'a>> {
-    row.values().get(column.index).map(|value| Param { value, ty: column.ty })
-}
-
-fn chunk_lengths(events: &[OutboxEvent]) -> Vec<usize> {
-    let mut lengths = Vec::new();
-    let (mut length, mut bytes) = (0, 0);
-    for event in events {
-        if length > 0 && bytes + event.payload().len() > CHUNK_BYTES {
-            lengths.push(std::mem::take(&mut length));
-            bytes = 0;
-        }
-        length += 1;
-        bytes += event.payload().len();
-    }
-    if length > 0 {
-        lengths.push(length);
-    }
-    lengths
+/// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
+fn expect_added(added: u64, events: usize) -> Result<(), Error> {
+    Repeated::Refuse.of_many(added, events).map(drop)
 }
 
 impl<'r, 't> Outbox<&'r tokio_postgres::Transaction<'t>> for PgOutbox {
@@ -245,24 +207,5 @@ impl<'r, 't> Outbox<&'r deadpool_postgres::Transaction<'t>> for PgOutbox {
         events: &[OutboxEvent],
     ) -> Result<(), Error> {
         Self::enqueue_all(self, tx, events).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_hold_every_event_once_and_keep_to_their_size() {
-        let event = |bytes: usize| {
-            OutboxEvent::builder("a", "1", "x").json(format!("\"{}\"", "x".repeat(bytes))).build().unwrap()
-        };
-        let mut events: Vec<_> = (0..25).map(|_| event(900_000)).collect();
-        events.push(event(20 << 20));
-        events.push(event(1));
-        let lengths = chunk_lengths(&events);
-        assert_eq!(lengths.iter().sum::<usize>(), events.len());
-        assert_eq!(lengths, [9, 9, 7, 1, 1]);
-        assert!(chunk_lengths(&[]).is_empty());
     }
 }

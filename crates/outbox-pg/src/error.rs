@@ -102,19 +102,14 @@ impl Error {
     }
 }
 
-/// What a failed statement means for its transaction (PostgreSQL, appendix "Error Codes").
+/// What a failed statement means for its transaction.
 pub(crate) fn fault_of(error: &tokio_postgres::Error) -> StoreFault {
     let Some(code) = error.code() else {
         // Without a SQLSTATE it is the connection, or a value that the driver could not write.
         let is_io = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
         return if is_io { StoreFault::Transient } else { StoreFault::Permanent };
     };
-    match code.code().get(..2) {
-        _ if *code == SqlState::IN_FAILED_SQL_TRANSACTION => StoreFault::TransactionAborted,
-        Some("40" | "08" | "53" | "57") => StoreFault::Transient,
-        _ if *code == SqlState::LOCK_NOT_AVAILABLE => StoreFault::Transient,
-        _ => StoreFault::Permanent,
-    }
+    StoreFault::of_sqlstate(code.code())
 }
 
 impl fmt::Debug for Error {

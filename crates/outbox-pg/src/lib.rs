@@ -47,13 +47,14 @@ mod transaction;
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_core::uuid;
+pub use outbox_core::{Enqueued, Repeated};
 pub use tokio_postgres;
 
 pub use self::enqueue::{PgOutbox, Statements};
 pub use self::error::Error;
 pub use self::health::{Measure, PipeHealth, PipeMonitor, Sign, Thresholds, Verdict};
 pub use self::horizon::Horizon;
-pub use self::idempotent::{Enqueued, IdempotentOutbox, Repeated};
+pub use self::idempotent::IdempotentOutbox;
 pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
 pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};

@@ -73,4 +73,20 @@ mod tests {
             prop_assert!(!other.is_on_another_timeline(header.as_bytes()));
         }
     }
+    /// Consumers' tests are to meet what the relay writes.
+    #[test]
+    fn the_testkit_s_positions_are_those_of_the_relay() {
+        let pipeline = outbox_core::Pipeline::recommended();
+        let (origin, records) =
+            (Origin::new(7_000_000_000_000_000_000, 1, "outbox"), outbox_testkit::PublishedRecords::by_relay(pipeline));
+        let event = outbox_core::OutboxEvent::builder("order", "1", "OrderCreated").build().unwrap();
+        let positions = (0..3).map(|_| {
+            let record = records.of(&event).unwrap();
+            let header = record.header(HEADER).unwrap();
+            let position = origin.position(header).unwrap();
+            assert_eq!(origin.header(position).as_bytes(), header);
+            position
+        });
+        assert!(positions.is_sorted());
+    }
 }

@@ -1,5 +1,5 @@
 use super::ConnectorConfig;
-use crate::{ColumnType, EventField, TableLayout};
+use crate::{Column, ColumnType, EventField, TableLayout};
 
 impl ConnectorConfig {
     /// The configuration that we recommend for a table: every payload verbatim, every part of an event carried, no
@@ -15,19 +15,18 @@ impl ConnectorConfig {
         let table =
             format!("{}.{}", regex_lite::escape(layout.schema().as_str()), regex_lite::escape(layout.table().as_str()));
         // The router takes no timestamptz for the event's timestamp, so it travels as a header.
-        let is_header = |field, ty| match field {
-            EventField::Id | EventField::AggregateId | EventField::Payload => false,
-            EventField::CreatedAt => ty == ColumnType::Timestamptz,
-            _ => true,
+        let alias_of = |column: &Column| match column.field()? {
+            EventField::Id | EventField::AggregateId | EventField::Payload => None,
+            EventField::CreatedAt if column.ty() != ColumnType::Timestamptz => None,
+            field => Some(field.name()),
         };
         let headers: Vec<_> = layout
             .columns()
             .iter()
-            .filter_map(|column| column.field().map(|field| (column, field)))
-            .filter(|(column, field)| is_header(*field, column.ty()))
-            .map(|(column, field)| match (column.name().as_str(), field.name()) {
-                (name, alias) if name == alias => format!("{name}:header"),
-                (name, alias) => format!("{name}:header:{alias}"),
+            .filter_map(|column| Some((column.name().as_str(), column.header_name().or_else(|| alias_of(column))?)))
+            .map(|(name, alias)| match name == alias {
+                true => format!("{name}:header"),
+                false => format!("{name}:header:{alias}"),
             })
             .collect();
         let is_bytea = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);

@@ -4,7 +4,7 @@ use super::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventId, EventType, Headers, OutboxEvent,
     Payload, Traceparent,
 };
-use crate::Error;
+use crate::{DecodedEvent, Error};
 
 /// Collects the parts of an [`OutboxEvent`]; [`build`](Self::build) checks them all.
 #[derive(Debug)]
@@ -90,6 +90,37 @@ impl EventBuilder {
     /// Sets the causation id.
     pub fn causation_id(self, id: impl Into<String>) -> Self {
         Self { causation_id: Some(id.into()), ..self }
+    }
+
+    /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or its
+    /// id where it has none, the correlation id, and its trace goes on. What was set before stays.
+    ///
+    /// In a consumer's handler it is one line:
+    /// ```
+    /// # use outbox_core::{DecodedEvent, Error, OutboxEvent};
+    /// # fn handler(envelope: &DecodedEvent) -> Result<OutboxEvent, Error> {
+    /// OutboxEvent::builder("bill", "7", "Billed").caused_by(envelope).build()
+    /// # }
+    /// ```
+    pub fn caused_by(self, cause: &DecodedEvent) -> Self {
+        let id = || cause.id.to_string();
+        let trace = || cause.traceparent.as_ref().map(ToString::to_string);
+        Self {
+            causation_id: self.causation_id.or_else(|| Some(id())),
+            correlation_id: self.correlation_id.or_else(|| cause.correlation_id.clone()).or_else(|| Some(id())),
+            traceparent: self.traceparent.or_else(trace),
+            ..self
+        }
+    }
+
+    /// Says that the event belongs to the current span of `tracing`, as `tracing-opentelemetry` knows it: its
+    /// `traceparent` is that span. Where there is no span, or no OpenTelemetry layer, nothing changes.
+    #[cfg(feature = "tracing-opentelemetry")]
+    pub fn in_current_span(self) -> Self {
+        match super::current_span::traceparent() {
+            Some(traceparent) => self.traceparent(traceparent),
+            None => self,
+        }
     }
 
     /// Sets when it happened, 1970 to 9999; now unless set. It is kept in UTC and whole microseconds.

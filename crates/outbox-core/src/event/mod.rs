@@ -1,4 +1,6 @@
 mod builder;
+#[cfg(feature = "tracing-opentelemetry")]
+mod current_span;
 mod headers;
 mod id;
 pub(crate) mod names;
@@ -57,6 +59,7 @@ impl OutboxEvent {
 
     /// Starts an event from a typed one, with the JSON that serde writes for it as payload.
     pub fn of<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
+        let () = E::LEGAL;
         Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), E::EVENT_TYPE)
             .schema_version(E::SCHEMA_VERSION)
             .payload_result(Payload::serialize(event))

@@ -92,29 +92,40 @@ name!(
 /// Kafka's limit for the name of a topic, in characters.
 pub(crate) const TOPIC_MAX: usize = 249;
 
-pub(crate) fn topic_legal(text: &str) -> Result<(), &'static str> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+pub(crate) const fn topic_legal(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
-        Err("it is empty")
-    } else if text.len() > TOPIC_MAX {
-        Err("it has more than 249 characters")
-    } else if !text.chars().all(legal) {
-        Err("only A-Z, a-z, 0-9, '.', '_' and '-' are legal in the name of a Kafka topic")
-    } else {
-        Ok(())
+        return Err("it is empty");
     }
+    if text.len() > TOPIC_MAX {
+        return Err("it has more than 249 characters");
+    }
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
+            return Err("only A-Z, a-z, 0-9, '.', '_' and '-' are legal in the name of a Kafka topic");
+        }
+        rest = tail;
+    }
+    Ok(())
 }
 
-fn short_text(text: &str) -> Result<(), &'static str> {
+pub(crate) const fn short_text(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
-        Err("it is empty")
-    } else if text.len() > 255 {
-        Err("it has more than 255 bytes")
-    } else if text.chars().any(char::is_control) {
-        Err("it has a control character")
-    } else {
-        Ok(())
+        return Err("it is empty");
     }
+    if text.len() > 255 {
+        return Err("it has more than 255 bytes");
+    }
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        // U+0080 to U+009F are two bytes in UTF-8.
+        let is_c1 = *byte == 0xc2 && matches!(tail, [0x80..=0x9f, ..]);
+        if byte.is_ascii_control() || is_c1 {
+            return Err("it has a control character");
+        }
+        rest = tail;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -132,10 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn every_control_character_is_found_and_no_other() {
+        for c in '\0'..='\u{3000}' {
+            assert_eq!(short_text(c.encode_utf8(&mut [0; 4])).is_err(), c.is_control(), "{c:?}");
+        }
+    }
+
+    #[test]
     fn other_names_refuse_what_is_empty_long_or_has_control_characters() {
         assert!(AggregateId::new("ключ 1 / ?").is_ok());
         assert!(AggregateId::new("x".repeat(255)).is_ok());
-        for bad in [String::new(), "x".repeat(256), "a\0b".into(), "a\nb".into()] {
+        for bad in [String::new(), "x".repeat(256), "a\0b".into(), "a\nb".into(), "\u{7f}".into(), "é\u{85}".into()] {
             assert!(AggregateId::new(bad.clone()).is_err());
             assert!(EventType::new(bad).is_err());
         }

@@ -146,19 +146,39 @@ pub struct Column {
     pub(super) nullability: Nullability,
     pub(super) field: Option<EventField>,
     pub(super) default: Option<ColumnDefault>,
+    constant: Option<Box<str>>,
+    header: Option<Box<str>>,
 }
 
 impl Column {
     /// A column that holds a part of the event.
     #[must_use]
     pub fn of(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
-        Self { name, ty, nullability, field: Some(field), default: None }
+        Self { name, ty, nullability, field: Some(field), default: None, constant: None, header: None }
     }
 
     /// A column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
     #[must_use]
     pub fn foreign(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
-        Self { name, ty, nullability, field: None, default: None }
+        Self { name, ty, nullability, field: None, default: None, constant: None, header: None }
+    }
+
+    /// A text column that holds the same in every row: enqueue writes it, and it is the column's DEFAULT.
+    #[must_use]
+    pub fn constant(name: Identifier, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            default: Some(ColumnDefault::text(&text)),
+            constant: Some(text.into_boxed_str()),
+            ..Self::foreign(name, ColumnType::Text, Nullability::NotNull)
+        }
+    }
+
+    /// Names the header that [`ConnectorConfig::recommended`](crate::ConnectorConfig::recommended) makes of it. Unless
+    /// named, that of an event's part has the part's name, and a foreign column is in no header.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>) -> Self {
+        Self { header: Some(name.into().into_boxed_str()), ..self }
     }
 
     /// Gives the column's DEFAULT, as the catalogue tells it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
@@ -193,6 +213,22 @@ impl Column {
     #[must_use]
     pub fn field(&self) -> Option<EventField> {
         self.field
+    }
+
+    /// What it holds in every row, if that is known.
+    #[must_use]
+    pub fn constant_text(&self) -> Option<&str> {
+        self.constant.as_deref()
+    }
+
+    /// Whether enqueue writes it.
+    #[must_use]
+    pub fn is_filled(&self) -> bool {
+        self.field.is_some() || self.constant.is_some()
+    }
+
+    pub(crate) fn header_name(&self) -> Option<&str> {
+        self.header.as_deref()
     }
 
     /// What Debezium takes for the column's default, where it takes any.

@@ -8,6 +8,10 @@ use super::{ColumnType, ColumnValue};
 pub(super) struct ColumnDefault(ColumnValue);
 
 impl ColumnDefault {
+    pub(super) fn text(text: &str) -> Self {
+        Self(ColumnValue::Text(text.to_owned()))
+    }
+
     pub(super) fn parse(ty: ColumnType, expression: &str) -> Option<Self> {
         let is_trimmed = !(ty.is_text() || ty.is_json());
         let expression = if is_trimmed { expression.trim() } else { expression };

@@ -1,3 +1,4 @@
+mod cloud_events;
 mod column;
 mod default;
 mod identifier;

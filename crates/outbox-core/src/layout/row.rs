@@ -59,7 +59,7 @@ impl Row {
         self.values.get(index).unwrap_or(&ColumnValue::Null)
     }
 
-    /// What enqueue stores for an event. Foreign columns are NULL here and left out by enqueue.
+    /// What enqueue stores for an event. Columns that enqueue leaves out are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         for (field, is_set) in [
             (EventField::SchemaVersion, event.schema_version() != 1),
@@ -99,7 +99,9 @@ impl Column {
     }
 
     fn value_of(&self, event: &OutboxEvent) -> Result<ColumnValue, Error> {
-        let Some(field) = self.field else { return Ok(ColumnValue::Null) };
+        let Some(field) = self.field else {
+            return Ok(self.constant_text().map_or(ColumnValue::Null, |text| ColumnValue::Text(text.to_owned())));
+        };
         match field {
             EventField::Id => Ok(ColumnValue::Uuid(event.id().as_uuid())),
             EventField::AggregateType => self.text(event.aggregate_type().as_str()),

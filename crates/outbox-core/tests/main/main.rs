@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod causes;
+mod cloud_events;
 mod common;
 mod contradictions;
 mod decoding;

@@ -74,7 +74,7 @@ async fn of_several_events_all_are_taken_or_none() {
     assert_eq!(outbox.events(), events[..1]);
 }
 
-#[derive(serde::Serialize)]
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct OrderCreated {
     order_id: u32,
     quantity: u32,
@@ -89,6 +89,23 @@ impl outbox_core::DomainEvent for OrderCreated {
     }
 }
 
+#[derive(serde::Serialize)]
+struct OrderShipped;
+
+impl outbox_core::DomainEvent for OrderShipped {
+    const AGGREGATE_TYPE: &'static str = "order";
+    const EVENT_TYPE: &'static str = "OrderShipped";
+
+    fn aggregate_id(&self) -> String {
+        "7".into()
+    }
+}
+
+fn failed(assertion: impl FnOnce()) -> String {
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(assertion)).unwrap_err();
+    caught.downcast_ref::<String>().unwrap().clone()
+}
+
 #[tokio::test]
 async fn an_assertion_is_in_the_services_words_and_tells_what_was_enqueued_instead() {
     let outbox = RecordingOutbox::new(Pipeline::recommended());
@@ -96,13 +113,33 @@ async fn an_assertion_is_in_the_services_words_and_tells_what_was_enqueued_inste
     let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
     outbox.enqueue((), &event).await.unwrap();
     outbox.assert_enqueued(&OrderCreated { order_id: 7, quantity: 2 });
-    let failed = |assertion: &dyn Fn()| {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(assertion)).unwrap_err();
-        caught.downcast_ref::<String>().unwrap().clone()
-    };
     for (order_id, quantity) in [(7, 3), (8, 2)] {
-        let message = failed(&|| outbox.assert_enqueued(&OrderCreated { order_id, quantity }));
+        let message = failed(|| outbox.assert_enqueued(&OrderCreated { order_id, quantity }));
         assert!(message.contains("[OrderCreated of order 7]") && !message.contains("quantity"), "{message}");
     }
-    assert!(failed(&|| outbox.assert_nothing_enqueued()).contains("OrderCreated of order 7"));
+    assert!(failed(|| outbox.assert_nothing_enqueued()).contains("OrderCreated of order 7"));
+}
+
+#[tokio::test]
+async fn events_of_a_type_are_asked_for_by_what_they_say() {
+    let outbox = RecordingOutbox::new(Pipeline::recommended());
+    for quantity in [2, 3] {
+        let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity }).build().unwrap();
+        outbox.enqueue((), &event).await.unwrap();
+    }
+    let quantities: Vec<_> = outbox.enqueued::<OrderCreated>().iter().map(|order| order.quantity).collect();
+    assert_eq!(quantities, [2, 3], "in order");
+    outbox.assert_enqueued_where::<OrderCreated>(|order| order.quantity == 3);
+    outbox.assert_not_enqueued::<OrderShipped>();
+    let message = failed(|| outbox.assert_enqueued_where::<OrderCreated>(|order| order.quantity == 4));
+    assert!(
+        message.contains("no such OrderCreated of order") && message.contains("order 7, OrderCreated"),
+        "{message}"
+    );
+    assert!(failed(|| outbox.assert_not_enqueued::<OrderCreated>()).contains("OrderCreated of order was enqueued"));
+
+    let other = OutboxEvent::builder("order", "7", "OrderCreated").json("[\"secret\"]").build().unwrap();
+    outbox.enqueue((), &other).await.unwrap();
+    let message = failed(|| drop(outbox.enqueued::<OrderCreated>()));
+    assert!(message.contains("is not the JSON of") && !message.contains("secret"), "{message}");
 }

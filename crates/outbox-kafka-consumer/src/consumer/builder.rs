@@ -248,14 +248,14 @@ impl Builder {
     }
 
     /// Is called with the span of each event before its handler, to make it a child of the event's trace, say:
-    /// `tracing_opentelemetry::OpenTelemetrySpanExt::set_parent` with the context of
-    /// [`traceparent`](DecodedEvent::traceparent).
+    /// `on_span(|span, event| event.continue_trace(span))`, with the feature `tracing-opentelemetry` of `outbox-core`.
     pub fn on_span(mut self, hook: impl Fn(&tracing::Span, &DecodedEvent) + Send + Sync + 'static) -> Self {
         self.options.span = Some(Arc::new(hook));
         self
     }
 
     fn register<E: DomainEvent>(mut self, handler: Registered) -> Self {
+        let () = E::LEGAL;
         self.registrations.push(Registration {
             aggregate_type: E::AGGREGATE_TYPE.to_owned(),
             event_type: E::EVENT_TYPE.to_owned(),

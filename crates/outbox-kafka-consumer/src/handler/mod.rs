@@ -51,7 +51,7 @@ use crate::Received;
 /// async fn bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
 ///     let order = event.event().order_id;
 ///     tx.execute("INSERT INTO bill (order_id) VALUES ($1)", &[&order]).await?;
-///     let billed = OutboxEvent::builder("bill", order.to_string(), "Billed").causation_id(event.envelope().id.to_string());
+///     let billed = OutboxEvent::builder("bill", order.to_string(), "Billed").caused_by(event.envelope());
 ///     outbox.enqueue(tx, &billed.build()?).await?;
 ///     Ok(())
 /// }

@@ -51,7 +51,8 @@ fn column(column: &Column) -> String {
         ) => " DEFAULT ''",
         _ => "",
     };
-    format!("{} {}{null}{rest}", column.name(), column.ty().sql())
+    let constant = column.constant_text().map(|text| format!(" DEFAULT {}", literal(text))).unwrap_or_default();
+    format!("{} {}{null}{rest}{constant}", column.name(), column.ty().sql())
 }
 
 /// An INSERT is all that the connector reads, and a partitioned table counts as one.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod bad_input;
+mod cloud_events;
 mod database;
 mod enqueue;
 mod full_disk;

@@ -13,6 +13,7 @@ mod stand;
 mod stand_in;
 
 mod bytes;
+mod cloud_events;
 mod defaults;
 mod documents;
 mod expansion;

@@ -1,0 +1,35 @@
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::Traceparent;
+use crate::DecodedEvent;
+
+impl DecodedEvent {
+    /// Makes a span of `tracing` a child of the trace that the event belongs to, as `tracing-opentelemetry` knows it, before
+    /// the span is entered. Where the event tells no trace, nothing changes.
+    ///
+    /// A consumer's handlers go on with the traces of their events by `on_span(|span, event| event.continue_trace(span))`.
+    pub fn continue_trace(&self, span: &Span) {
+        if let Some(parent) = self.traceparent.as_ref().and_then(span_context) {
+            // Refused where no layer keeps the span, or it has begun: it then is in a trace of its own.
+            _ = span.set_parent(Context::new().with_remote_span_context(parent));
+        }
+    }
+}
+
+/// The current span as W3C's Trace Context writes it, if there is one that OpenTelemetry knows.
+pub(super) fn traceparent() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span().span_context().clone();
+    let flags = span.trace_flags().to_u8();
+    span.is_valid().then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
+}
+
+fn span_context(traceparent: &Traceparent) -> Option<SpanContext> {
+    let mut parts = traceparent.as_str().split('-').skip(1);
+    let (trace, span) = (TraceId::from_hex(parts.next()?).ok()?, SpanId::from_hex(parts.next()?).ok()?);
+    let flags = TraceFlags::new(u8::from_str_radix(parts.next()?, 16).ok()?);
+    Some(SpanContext::new(trace, span, flags, true, TraceState::NONE))
+}

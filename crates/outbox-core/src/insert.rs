@@ -1,0 +1,130 @@
+use crate::{ColumnType, ColumnValue, OutboxEvent, Row, TableLayout};
+
+/// The INSERTs of an outbox table, as text, for the crates that send them by a driver.
+///
+/// Each takes the values of [`columns`](Self::columns) in their order: the first form a value for each column, the second
+/// an array for each.
+#[derive(Clone, Debug)]
+pub struct InsertSql {
+    one: String,
+    many: String,
+    one_if_new: String,
+    many_if_new: String,
+    columns: Vec<(usize, ColumnType)>,
+}
+
+/// What one INSERT of many carries at most, far from the protocol's limit of 1 GiB for a message.
+const BATCH_BYTES: usize = 8 << 20;
+
+impl InsertSql {
+    /// The INSERTs into a table.
+    #[must_use]
+    pub fn into_table(layout: &TableLayout) -> Self {
+        let table = layout.qualified_name();
+        let filled = || layout.columns().iter().enumerate().filter(|(_, column)| column.is_filled());
+        let columns: Vec<_> = filled().map(|(index, column)| (index, column.ty())).collect();
+        let names = filled().map(|(_, column)| column.name().to_string()).collect::<Vec<_>>().join(", ");
+        let numbered = |of: &dyn Fn(usize) -> String| (1..=columns.len()).map(of).collect::<Vec<_>>().join(", ");
+        let values = numbered(&|n| format!("${n}"));
+        let aliases = numbered(&|n| format!("c{n}"));
+        let one = format!("INSERT INTO {table} ({names}) VALUES ({values})");
+        // Ordered by ordinality: the WAL, and with it every topic, has the events in the caller's order.
+        let many = format!(
+            "INSERT INTO {table} ({names}) SELECT {aliases} FROM unnest({values}) WITH ORDINALITY AS event ({aliases}, n) \
+             ORDER BY n"
+        );
+        Self {
+            // Without a conflict target: to name one takes the right to SELECT.
+            one_if_new: format!("{one} ON CONFLICT DO NOTHING"),
+            many_if_new: format!("{many} ON CONFLICT DO NOTHING"),
+            one,
+            many,
+            columns,
+        }
+    }
+
+    /// Of one event.
+    #[must_use]
+    pub fn one(&self) -> &str {
+        &self.one
+    }
+
+    /// Of events in their order.
+    #[must_use]
+    pub fn many(&self) -> &str {
+        &self.many
+    }
+
+    /// Of one event, unless it is there.
+    #[must_use]
+    pub fn one_if_new(&self) -> &str {
+        &self.one_if_new
+    }
+
+    /// Of events in their order, without those that are there.
+    #[must_use]
+    pub fn many_if_new(&self) -> &str {
+        &self.many_if_new
+    }
+
+    /// The types of the columns that an event fills, in the order of the statements' parameters.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = ColumnType> {
+        self.columns.iter().map(|(_, ty)| *ty)
+    }
+
+    /// A row's values of these columns.
+    pub fn values<'a>(&'a self, row: &'a Row) -> impl ExactSizeIterator<Item = &'a ColumnValue> {
+        self.columns.iter().map(|(index, _)| row.get(*index))
+    }
+
+    /// How many events go into each of the INSERTs that carry them: 8 MiB of payload, or one event.
+    #[must_use]
+    pub fn batch_lengths(events: &[OutboxEvent]) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        let (mut length, mut bytes) = (0, 0);
+        for event in events {
+            if length > 0 && bytes + event.payload().len() > BATCH_BYTES {
+                lengths.push(std::mem::take(&mut length));
+                bytes = 0;
+            }
+            length += 1;
+            bytes += event.payload().len();
+        }
+        if length > 0 {
+            lengths.push(length);
+        }
+        lengths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identifier;
+
+    #[test]
+    fn names_are_quoted_and_foreign_columns_left_out() {
+        let layout = TableLayout::classic(Identifier::new("a\"b").unwrap(), Identifier::new("Outbox").unwrap());
+        let insert = InsertSql::into_table(&layout);
+        assert_eq!(
+            insert.one,
+            "INSERT INTO \"a\"\"b\".\"Outbox\" (\"id\", \"aggregatetype\", \"aggregateid\", \"type\", \"payload\") \
+             VALUES ($1, $2, $3, $4, $5)"
+        );
+        assert!(insert.many.ends_with("SELECT c1, c2, c3, c4, c5 FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS event (c1, c2, c3, c4, c5, n) ORDER BY n"), "{}", insert.many);
+    }
+
+    #[test]
+    fn batches_hold_every_event_once_and_keep_to_their_size() {
+        let event = |bytes: usize| {
+            OutboxEvent::builder("a", "1", "x").json(format!("\"{}\"", "x".repeat(bytes))).build().unwrap()
+        };
+        let mut events: Vec<_> = (0..25).map(|_| event(900_000)).collect();
+        events.push(event(20 << 20));
+        events.push(event(1));
+        let lengths = InsertSql::batch_lengths(&events);
+        assert_eq!(lengths.iter().sum::<usize>(), events.len());
+        assert_eq!(lengths, [9, 9, 7, 1, 1]);
+        assert!(InsertSql::batch_lengths(&[]).is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+use std::error::Error as StdError;
+
+use crate::{Error, StoreFault};
+
+/// Why PostgreSQL did not store an event, with what to do: the source of an error of enqueue. Below it is the driver's
+/// error `E`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreFailure<E: StdError + 'static> {
+    /// The table is not there.
+    #[error("the outbox table does not exist in this database: apply Migrations::outbox, and check the layout's names")]
+    TableMissing(#[source] E),
+    /// A column is not there.
+    #[error("a column of the layout does not exist in the table: Readiness::check tells which")]
+    ColumnMissing(#[source] E),
+    /// A column is of another type than the layout says.
+    #[error("a column is of another type than the layout says: Readiness::check tells which")]
+    OtherType(#[source] E),
+    /// The role may not INSERT.
+    #[error("this role may not write the outbox: run the script of application_role_sql, and grant its role")]
+    MissingRight(#[source] E),
+    /// The server is a standby, or transactions are read only.
+    #[error(
+        "this transaction is read only: connect to the primary (target_session_attrs=read-write), or begin it READ WRITE, \
+         see default_transaction_read_only"
+    )]
+    ReadOnly(#[source] E),
+    /// The server's disk is full.
+    #[error("the server's disk is full: see the WAL that replication slots hold back, by PipeMonitor")]
+    DiskFull(#[source] E),
+    /// An earlier statement failed.
+    #[error("an earlier statement of this transaction failed, and PostgreSQL takes no more: roll it back")]
+    TransactionAborted(#[source] E),
+    /// A row with this id is there.
+    #[error("an event with this id is there already: enqueue by idempotent() where that may be")]
+    IdTaken(#[source] E),
+    /// The table's partitions have no place for the id.
+    #[error("the table has no partition for this id: run Maintenance, and let Horizon see to it")]
+    NoPartition(#[source] E),
+    /// Another reason.
+    #[error("PostgreSQL did not store the event")]
+    Other(#[source] E),
+}
+
+impl<E: StdError + Send + Sync + 'static> StoreFailure<E> {
+    /// For implementations of [`Outbox`](crate::Outbox): the error of enqueue that PostgreSQL's answer makes. `constraint`
+    /// is the one that the answer names.
+    pub fn error(sqlstate: &str, constraint: Option<&str>, source: E) -> Error {
+        let failure = match sqlstate {
+            "42P01" | "3F000" => Self::TableMissing,
+            "42703" => Self::ColumnMissing,
+            "42804" => Self::OtherType,
+            "42501" => Self::MissingRight,
+            "25006" => Self::ReadOnly,
+            "53100" => Self::DiskFull,
+            "25P02" => Self::TransactionAborted,
+            "23505" => Self::IdTaken,
+            // PostgreSQL says so of a CHECK as well, which then has a name.
+            "23514" if constraint.is_none() => Self::NoPartition,
+            _ => Self::Other,
+        };
+        Error::store(StoreFault::of_sqlstate(sqlstate), failure(source))
+    }
+
+    /// For implementations of [`Outbox`](crate::Outbox): as [`error`](Self::error), where PostgreSQL has not answered.
+    pub fn unanswered(fault: StoreFault, source: E) -> Error {
+        Error::store(fault, Self::Other(source))
+    }
+}
+
+impl StoreFault {
+    /// What an error of this SQLSTATE means for its transaction (PostgreSQL, appendix "Error Codes").
+    #[must_use]
+    pub fn of_sqlstate(sqlstate: &str) -> Self {
+        match sqlstate.get(..2) {
+            _ if sqlstate == "25P02" => Self::TransactionAborted,
+            // Serialization and deadlock, the connection, resources, an operator; a lock that was not available.
+            Some("40" | "08" | "53" | "57") => Self::Transient,
+            _ if sqlstate == "55P03" => Self::Transient,
+            _ => Self::Permanent,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+use outbox_core::{Enqueued, Error, Outbox, OutboxEvent, Repeated};
+use sqlx::{Postgres, Transaction};
+
+use crate::SqlxOutbox;
+
+/// An outbox that knows an event that it has already, by its id: enqueue may be run again.
+///
+/// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction lives on and no right beyond
+/// INSERT is needed. An id is known as long as its row is kept, in
+/// [`VanishKeepingIds`](outbox_core::RowLife::VanishKeepingIds) as long as the id is.
+#[derive(Clone, Debug)]
+pub struct IdempotentOutbox {
+    outbox: SqlxOutbox,
+    repeated: Repeated,
+}
+
+impl SqlxOutbox {
+    /// The same outbox, which knows events that it has already.
+    ///
+    /// # Errors
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id is kept to
+    /// know an event by.
+    pub fn idempotent(self, repeated: Repeated) -> Result<IdempotentOutbox, Error> {
+        self.pipeline().layout().remembers_ids()?;
+        Ok(IdempotentOutbox { outbox: self, repeated })
+    }
+}
+
+impl IdempotentOutbox {
+    /// Adds one event to the transaction, unless it is there already.
+    ///
+    /// Where another transaction has enqueued the same id and not ended, this waits for its end.
+    ///
+    /// # Errors
+    /// See [`SqlxOutbox`].
+    pub async fn enqueue(&self, tx: &mut Transaction<'_, Postgres>, event: &OutboxEvent) -> Result<Enqueued, Error> {
+        let added = self.outbox.insert_one(tx, self.outbox.insert().one_if_new(), event).await?;
+        self.repeated.of_one(added)
+    }
+
+    /// Adds those events that are not there already, in their order; says how many these were.
+    ///
+    /// # Errors
+    /// See [`SqlxOutbox`]. Where repeated events are refused, the others are part of the transaction.
+    pub async fn enqueue_all(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        events: &[OutboxEvent],
+    ) -> Result<usize, Error> {
+        let added = self.outbox.insert_many(tx, self.outbox.insert().many_if_new(), events).await?;
+        self.repeated.of_many(added, events.len())
+    }
+}
+
+impl<'r, 't> Outbox<&'r mut Transaction<'t, Postgres>> for IdempotentOutbox {
+    async fn enqueue(&self, tx: &'r mut Transaction<'t, Postgres>, event: &OutboxEvent) -> Result<(), Error> {
+        Self::enqueue(self, tx, event).await.map(drop)
+    }
+
+    async fn enqueue_all(&self, tx: &'r mut Transaction<'t, Postgres>, events: &[OutboxEvent]) -> Result<(), Error> {
+        Self::enqueue_all(self, tx, events).await.map(drop)
+    }
+}

@@ -1,0 +1,145 @@
+use outbox_core::{Error, InsertSql, Outbox, OutboxEvent, Pipeline, Repeated};
+use sqlx::{Postgres, Transaction};
+
+use crate::param::{Param, Params};
+use crate::store::stored;
+
+/// The outbox table of a pipeline. Free of state, shared by all connections.
+///
+/// It takes sqlx's transaction. A bare connection or pool does not compile:
+///
+/// ```compile_fail,E0308
+/// # use outbox_sqlx::{SqlxOutbox, outbox_core::{OutboxEvent, Pipeline}, sqlx::PgConnection};
+/// # async fn example(mut connection: PgConnection, event: OutboxEvent) {
+/// SqlxOutbox::new(Pipeline::recommended()).enqueue(&mut connection, &event).await;
+/// # }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use outbox_sqlx::{SqlxOutbox, outbox_core::{OutboxEvent, Pipeline}, sqlx::PgPool};
+/// # async fn example(mut pool: PgPool, event: OutboxEvent) {
+/// SqlxOutbox::new(Pipeline::recommended()).enqueue(&mut pool, &event).await;
+/// # }
+/// ```
+///
+/// # After an error
+/// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
+/// goes on, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error PostgreSQL
+/// has aborted the transaction. Mind that sqlx's `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then
+/// rolls back: return the error instead of committing.
+#[derive(Clone, Debug)]
+pub struct SqlxOutbox {
+    pipeline: Pipeline,
+    insert: InsertSql,
+    statements: Statements,
+}
+
+/// How the INSERT is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Statements {
+    /// Prepared once for each connection and kept in sqlx's statement cache: one round trip, and one more the first time.
+    #[default]
+    Cached,
+    /// Prepared each time without a name, in two round trips. For PgBouncer in transaction mode.
+    Unnamed,
+}
+
+impl SqlxOutbox {
+    /// The outbox of a pipeline.
+    #[must_use]
+    pub fn new(pipeline: Pipeline) -> Self {
+        Self { insert: InsertSql::into_table(pipeline.layout()), pipeline, statements: Statements::default() }
+    }
+
+    /// Chooses how the INSERT is sent.
+    #[must_use]
+    pub fn statements(self, statements: Statements) -> Self {
+        Self { statements, ..self }
+    }
+
+    /// The pipeline.
+    #[must_use]
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Adds one event to the transaction.
+    ///
+    /// # Errors
+    /// See [After an error](#after-an-error).
+    pub async fn enqueue(&self, tx: &mut Transaction<'_, Postgres>, event: &OutboxEvent) -> Result<(), Error> {
+        expect_added(self.insert_one(tx, self.insert.one(), event).await?, 1)
+    }
+
+    /// Adds events to the transaction in their order, by one INSERT for each 8 MiB of payload.
+    ///
+    /// # Errors
+    /// See [After an error](#after-an-error). Every event is checked before the first is sent.
+    pub async fn enqueue_all(&self, tx: &mut Transaction<'_, Postgres>, events: &[OutboxEvent]) -> Result<(), Error> {
+        expect_added(self.insert_many(tx, self.insert.many(), events).await?, events.len())
+    }
+
+    pub(crate) fn insert(&self) -> &InsertSql {
+        &self.insert
+    }
+
+    pub(crate) async fn insert_one(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        sql: &str,
+        event: &OutboxEvent,
+    ) -> Result<u64, Error> {
+        let row = self.pipeline.row(event)?;
+        let mut query = sqlx::query(sql).persistent(self.is_cached());
+        for (value, ty) in self.insert.values(&row).zip(self.insert.columns()) {
+            query = query.bind(Param { value, ty });
+        }
+        query.execute(&mut **tx).await.map(|done| done.rows_affected()).map_err(stored)
+    }
+
+    pub(crate) async fn insert_many(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        sql: &str,
+        events: &[OutboxEvent],
+    ) -> Result<u64, Error> {
+        let rows = events.iter().map(|event| self.pipeline.row(event)).collect::<Result<Vec<_>, _>>()?;
+        let mut rest = rows.as_slice();
+        let mut added = 0;
+        for length in InsertSql::batch_lengths(events) {
+            let (batch, tail) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            rest = tail;
+            let array = |ty| Params { values: Vec::with_capacity(batch.len()), ty };
+            let mut arrays: Vec<_> = self.insert.columns().map(array).collect();
+            for row in batch {
+                for (array, value) in arrays.iter_mut().zip(self.insert.values(row)) {
+                    array.values.push(value);
+                }
+            }
+            let query = sqlx::query(sql).persistent(self.is_cached());
+            let query = arrays.into_iter().fold(query, |query, array| query.bind(array));
+            added += query.execute(&mut **tx).await.map_err(stored)?.rows_affected();
+        }
+        Ok(added)
+    }
+
+    fn is_cached(&self) -> bool {
+        self.statements == Statements::Cached
+    }
+}
+
+/// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
+fn expect_added(added: u64, events: usize) -> Result<(), Error> {
+    Repeated::Refuse.of_many(added, events).map(drop)
+}
+
+impl<'r, 't> Outbox<&'r mut Transaction<'t, Postgres>> for SqlxOutbox {
+    async fn enqueue(&self, tx: &'r mut Transaction<'t, Postgres>, event: &OutboxEvent) -> Result<(), Error> {
+        Self::enqueue(self, tx, event).await
+    }
+
+    async fn enqueue_all(&self, tx: &'r mut Transaction<'t, Postgres>, events: &[OutboxEvent]) -> Result<(), Error> {
+        Self::enqueue_all(self, tx, events).await
+    }
+}

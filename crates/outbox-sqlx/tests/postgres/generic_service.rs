@@ -1,0 +1,60 @@
+use outbox_core::{DomainEvent, Error, Outbox, OutboxEvent, RecordingOutbox, TableLayout};
+use outbox_sqlx::SqlxOutbox;
+use outbox_sqlx::sqlx::{PgPool, Postgres, Transaction};
+
+use crate::database::Database;
+
+#[derive(serde::Serialize)]
+struct OrderCreated {
+    order_id: i64,
+}
+
+impl DomainEvent for OrderCreated {
+    const AGGREGATE_TYPE: &'static str = "order";
+    const EVENT_TYPE: &'static str = "OrderCreated";
+
+    fn aggregate_id(&self) -> String {
+        self.order_id.to_string()
+    }
+}
+
+/// A service that does not know which outbox it has.
+struct Orders<O> {
+    outbox: O,
+}
+
+impl<O> Orders<O>
+where
+    O: for<'r, 't> Outbox<&'r mut Transaction<'t, Postgres>> + Sync,
+{
+    async fn place(&self, tx: &mut Transaction<'_, Postgres>, order_id: i64) -> Result<(), Error> {
+        self.outbox.enqueue(tx, &OutboxEvent::of(&OrderCreated { order_id }).build()?).await
+    }
+}
+
+async fn serve<O>(orders: Orders<O>, pool: PgPool) -> O
+where
+    O: for<'r, 't> Outbox<&'r mut Transaction<'t, Postgres>> + Send + Sync + 'static,
+{
+    // Spawned, as a web framework does it: the futures have to be Send.
+    tokio::spawn(async move {
+        let mut tx = pool.begin().await.unwrap();
+        orders.place(&mut tx, 42).await.unwrap();
+        orders.place(&mut tx, 43).await.unwrap();
+        tx.commit().await.unwrap();
+        orders.outbox
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_service_generic_over_its_outbox_is_spawned_with_the_real_one_and_with_the_recorder() {
+    let database = Database::with_outbox(TableLayout::recommended()).await;
+    serve(Orders { outbox: SqlxOutbox::new(database.pipeline.clone()) }, database.pool.clone()).await;
+    assert_eq!(database.rows().await, 2);
+    let recorder = RecordingOutbox::new(database.pipeline.clone());
+    let recorder = serve(Orders { outbox: recorder }, database.pool.clone()).await;
+    assert_eq!(database.rows().await, 2, "the recorder writes nothing");
+    recorder.assert_enqueued(&OrderCreated { order_id: 42 });
+}
