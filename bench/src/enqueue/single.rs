@@ -7,18 +7,22 @@ use crate::Outcome;
 use crate::percentile::{median, percentile};
 
 /// Transactions of one event, by each way.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Single {
     pub(super) without_outbox: Turns,
     pub(super) handwritten: Turns,
+    /// The same once more: what it differs by is noise.
+    pub(super) handwritten_again: Turns,
     pub(super) cached: Turns,
     pub(super) uncached: Turns,
-    pub(super) cached_in_partitions: Turns,
-    pub(super) cached_vanishing: Turns,
+    /// Cached, once more beside the other lives of a row.
+    pub(super) keep: Turns,
+    pub(super) in_partitions: Turns,
+    pub(super) vanish: Turns,
 }
 
 /// The turns of one way.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Turns {
     p50_ms: f64,
     p99_ms: f64,
@@ -26,6 +30,8 @@ pub(super) struct Turns {
     turns_ms: Vec<f64>,
     /// The median transaction of each turn.
     medians_ms: Vec<f64>,
+    #[serde(skip)]
+    turn: Vec<f64>,
     #[serde(skip)]
     each_ms: Vec<f64>,
 }
@@ -45,23 +51,38 @@ pub(super) async fn compare(stands: &Stands, options: &Options, commit: Synchron
     let mut keep = writer(&stands.keep).await?;
     let mut partitions = writer(&stands.partitions).await?;
     let mut vanish = writer(&stands.vanish).await?;
-    let mut single = Single {
-        without_outbox: Turns::new(),
-        handwritten: Turns::new(),
-        cached: Turns::new(),
-        uncached: Turns::new(),
-        cached_in_partitions: Turns::new(),
-        cached_vanishing: Turns::new(),
-    };
+    let mut single = Single::default();
     for turn in 0..=options.pairs {
         // The first turn of each is its warm-up.
         let transactions = if turn == 0 { WARM_UP } else { options.transactions };
-        single.without_outbox.take(&mut keep, Way::None, transactions, turn).await?;
-        single.handwritten.take(&mut keep, Way::Handwritten, transactions, turn).await?;
-        single.cached.take(&mut keep, Way::Cached, transactions, turn).await?;
-        single.uncached.take(&mut keep, Way::Unnamed, transactions, turn).await?;
-        single.cached_in_partitions.take(&mut partitions, Way::Cached, transactions, turn).await?;
-        single.cached_vanishing.take(&mut vanish, Way::Cached, transactions, turn).await?;
+        // One transaction of each way after the other, there and back: all meet the same moods of the machine, and what
+        // one leaves behind.
+        for _ in 0..transactions.div_ceil(2) {
+            single.without_outbox.take(&mut keep, Way::None).await?;
+            single.handwritten.take(&mut keep, Way::Handwritten).await?;
+            single.cached.take(&mut keep, Way::Cached).await?;
+            single.handwritten_again.take(&mut keep, Way::Handwritten).await?;
+            single.uncached.take(&mut keep, Way::Unnamed).await?;
+            single.uncached.take(&mut keep, Way::Unnamed).await?;
+            single.handwritten_again.take(&mut keep, Way::Handwritten).await?;
+            single.cached.take(&mut keep, Way::Cached).await?;
+            single.handwritten.take(&mut keep, Way::Handwritten).await?;
+            single.without_outbox.take(&mut keep, Way::None).await?;
+        }
+        for _ in 0..transactions.div_ceil(2) {
+            single.keep.take(&mut keep, Way::Cached).await?;
+            single.in_partitions.take(&mut partitions, Way::Cached).await?;
+            single.vanish.take(&mut vanish, Way::Cached).await?;
+            single.vanish.take(&mut vanish, Way::Cached).await?;
+            single.in_partitions.take(&mut partitions, Way::Cached).await?;
+            single.keep.take(&mut keep, Way::Cached).await?;
+        }
+        for turns in single.ways() {
+            let times = std::mem::take(&mut turns.turn);
+            if turn > 0 {
+                turns.end(times);
+            }
+        }
     }
     for (stand, writer) in all.into_iter().zip([keep, partitions, vanish]) {
         stand.check(writer.written()).await?;
@@ -69,25 +90,33 @@ pub(super) async fn compare(stands: &Stands, options: &Options, commit: Synchron
     Ok(single)
 }
 
+impl Single {
+    fn ways(&mut self) -> [&mut Turns; 8] {
+        [
+            &mut self.without_outbox,
+            &mut self.handwritten,
+            &mut self.handwritten_again,
+            &mut self.cached,
+            &mut self.uncached,
+            &mut self.keep,
+            &mut self.in_partitions,
+            &mut self.vanish,
+        ]
+    }
+}
+
 impl Turns {
-    fn new() -> Self {
-        Self { p50_ms: 0.0, p99_ms: 0.0, turns_ms: Vec::new(), medians_ms: Vec::new(), each_ms: Vec::new() }
+    async fn take(&mut self, writer: &mut Writer, way: Way) -> Outcome<()> {
+        self.turn.push(writer.transaction(way, 1).await? * 1_000.0);
+        Ok(())
     }
 
-    async fn take(&mut self, writer: &mut Writer, way: Way, transactions: u32, turn: u32) -> Outcome<()> {
-        let mut times = Vec::new();
-        for _ in 0..transactions {
-            times.push(writer.transaction(way, 1).await? * 1_000.0);
-        }
-        if turn == 0 {
-            return Ok(());
-        }
+    fn end(&mut self, times: Vec<f64>) {
         self.turns_ms.push(times.iter().sum::<f64>() / times.len() as f64);
         self.medians_ms.extend(median(&times));
         self.each_ms.extend(times);
         self.p50_ms = percentile(&self.each_ms, 50.0).unwrap_or_default();
         self.p99_ms = percentile(&self.each_ms, 99.0).unwrap_or_default();
-        Ok(())
     }
 
     /// How many times as long as the other's turn each turn took; the median of that.

@@ -31,13 +31,14 @@ fn figures(measured: &Measured) -> Value {
     let figure = |value: Option<f64>| value.map(|value| (value * 1_000.0).round() / 1_000.0);
     json!({
         "enqueue_ratio_vs_handwritten": figure(single.cached.ratio_to(&single.handwritten)),
+        "handwritten_ratio_vs_itself": figure(single.handwritten_again.ratio_to(&single.handwritten)),
         "enqueue_ratio_uncached": figure(single.uncached.ratio_to(&single.handwritten)),
         "enqueue_added_ms_p50": figure(single.cached.added_to(&single.without_outbox)),
         "enqueue_uncached_added_ms_p50": figure(single.uncached.added_to(&single.without_outbox)),
         "batch_1000_ratio_vs_single": figure(ratio(&batch.single_cached_ms, &batch.all_ms)),
         "batch_1000_ratio_vs_single_uncached": figure(ratio(&batch.single_uncached_ms, &batch.all_ms)),
-        "vanish_ratio": figure(single.cached.ratio_to(&single.cached_vanishing)),
+        "vanish_ratio": figure(single.keep.ratio_to(&single.vanish)),
         "batch_1000_vanish_ratio": figure(ratio(&batch.all_ms, &batch.all_vanishing_ms)),
-        "partitions_ratio": figure(single.cached.ratio_to(&single.cached_in_partitions)),
+        "partitions_ratio": figure(single.keep.ratio_to(&single.in_partitions)),
     })
 }
