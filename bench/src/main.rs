@@ -2,6 +2,7 @@
 
 mod chart;
 mod consumer;
+mod enqueue;
 mod ledger;
 mod load;
 mod machine;
@@ -35,6 +36,8 @@ enum Subject {
     Relay(relay::Options),
     /// The consumer: how fast it decodes, fetches and applies events
     Consumer(consumer::Options),
+    /// What enqueue adds to a transaction, beside an INSERT written by hand
+    Enqueue(enqueue::Options),
 }
 
 #[tokio::main]
@@ -62,6 +65,7 @@ async fn measure(subject: Subject) -> Outcome<()> {
     match subject {
         Subject::Relay(options) => Box::pin(relay::run(options)).await,
         Subject::Consumer(options) => Box::pin(consumer::run(options)).await,
+        Subject::Enqueue(options) => Box::pin(enqueue::run(options)).await,
     }
 }
 

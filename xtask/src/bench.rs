@@ -19,6 +19,8 @@ pub(crate) enum BenchTask {
     Relay(Measurement),
     /// The consumer: decoding, fetching, effects
     Consumer(Measurement),
+    /// Enqueue: what it adds to a transaction
+    Enqueue(Measurement),
 }
 
 #[derive(Debug, Args)]
@@ -30,15 +32,20 @@ pub(crate) struct Measurement {
 
 impl BenchTask {
     pub(crate) fn run(self, interrupt: &Interrupt) -> Outcome {
+        let needs_relay = !matches!(self, Self::Enqueue(_));
         let (subject, measurement) = match self {
             Self::Relay(measurement) => ("relay", measurement),
             Self::Consumer(measurement) => ("consumer", measurement),
+            Self::Enqueue(measurement) => ("enqueue", measurement),
         };
-        let relay = program::build("outbox-relay", &TOGETHER)?;
         let bench = program::build("outbox-bench", &TOGETHER)?;
-        interrupt.check()?;
         let mut command = Command::new(bench);
-        command.arg(subject).arg("--relay").arg(relay).args(&measurement.arguments);
+        command.arg(subject);
+        if needs_relay {
+            command.arg("--relay").arg(program::build("outbox-relay", &TOGETHER)?);
+        }
+        command.args(&measurement.arguments);
+        interrupt.check()?;
         if measurement.only_asks() {
             return ended(&mut command, interrupt);
         }

@@ -77,7 +77,10 @@ impl Row {
                 ));
             }
         }
-        let values = layout.columns.iter().map(|column| column.value_of(event)).collect::<Result<_, _>>()?;
+        let mut values = Vec::with_capacity(layout.columns.len());
+        for column in &layout.columns {
+            values.push(column.value_of(event)?);
+        }
         Ok(Self { values })
     }
 }
@@ -136,7 +139,8 @@ impl Column {
             EventField::Headers => {
                 let json = event.headers().to_json()?;
                 self.refuse_if_jsonb("headers", &json)?;
-                self.text(&json)
+                self.expect_room(&json)?;
+                Ok(ColumnValue::Text(json))
             }
         }
     }
@@ -174,6 +178,11 @@ impl Column {
     }
 
     fn text(&self, text: &str) -> Result<ColumnValue, Error> {
+        self.expect_room(text)?;
+        Ok(ColumnValue::Text(text.to_owned()))
+    }
+
+    fn expect_room(&self, text: &str) -> Result<(), Error> {
         match self.ty {
             ColumnType::Varchar(n) if !within(text, n) => {
                 let field = self.field.map_or(self.name.as_str(), |field| field.name());
@@ -186,7 +195,7 @@ impl Column {
                     _ => Err(Error::rule(field, text, rule)),
                 }
             }
-            _ => Ok(ColumnValue::Text(text.to_owned())),
+            _ => Ok(()),
         }
     }
 }

@@ -1,6 +1,6 @@
 use outbox_core::{OutboxEvent, Pipeline, RowLife, TableLayout};
-use outbox_pg::tokio_postgres::Client;
 use outbox_pg::tokio_postgres::error::SqlState;
+use outbox_pg::tokio_postgres::{Client, IsolationLevel};
 use outbox_pg::{Enqueued, Migrations, PgOutbox, Repeated};
 
 use crate::database::{Database, rows};
@@ -51,7 +51,7 @@ async fn vanishing_stays_cheap_over_dead_rows_that_no_vacuum_may_remove() {
     let (database, pipeline) = Database::with_outbox(living(RowLife::Vanish)).await;
     let (mut client, mut older, outbox) = (database.client().await, database.client().await, PgOutbox::new(pipeline));
     client.batch_execute("VACUUM ANALYZE outbox.outbox_message").await.unwrap();
-    let snapshot = older.build_transaction().isolation_level(outbox_pg::tokio_postgres::IsolationLevel::RepeatableRead);
+    let snapshot = older.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
     let snapshot = snapshot.start().await.unwrap();
     rows_of(&snapshot).await;
     let scans = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'outbox_message'";
@@ -64,6 +64,29 @@ async fn vanishing_stays_cheap_over_dead_rows_that_no_vacuum_may_remove() {
     }
     let read: i64 = tx.query_one(scans, &[]).await.unwrap().get(0);
     assert_eq!(read, 0, "rows read by sequential scans");
+}
+
+/// Transactions that read the same pages of an index, and write them, would be refused.
+#[tokio::test]
+async fn under_serializable_vanishing_lets_independent_transactions_commit() {
+    for life in [RowLife::Keep, RowLife::Vanish, RowLife::VanishKeepingIds] {
+        let (database, pipeline) = Database::with_outbox(living(life)).await;
+        let outbox = PgOutbox::new(pipeline);
+        let mut clients = [database.client().await, database.client().await, database.client().await];
+        let mut open = Vec::new();
+        for client in &mut clients {
+            let tx = client.build_transaction().isolation_level(IsolationLevel::Serializable).start().await.unwrap();
+            tx.batch_execute("SELECT").await.unwrap();
+            open.push(tx);
+        }
+        for tx in &open {
+            outbox.enqueue(tx, &event("Line")).await.unwrap();
+        }
+        for tx in open {
+            outbox.enqueue(&tx, &event("Line")).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
 }
 
 async fn rows_of(tx: &outbox_pg::tokio_postgres::Transaction<'_>) -> i64 {

@@ -1,0 +1,76 @@
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_postgres::IsolationLevel;
+use tokio_postgres::error::SqlState;
+
+use super::stand::{Stand, Written};
+use super::writer::{Way, Writer};
+use super::{Stands, SynchronousCommit};
+use crate::{Failure, Outcome};
+
+/// Transactions that have nothing to do with each other, under SERIALIZABLE: how many PostgreSQL refused.
+#[derive(Debug, Serialize)]
+pub(super) struct Serializable {
+    writers: u64,
+    transactions: u64,
+    without_outbox: u64,
+    pub(super) keep: u64,
+    pub(super) in_partitions: u64,
+    pub(super) vanish: u64,
+}
+
+const WRITERS: u64 = 8;
+/// Of each writer. No two of all these are about the same account.
+const TRANSACTIONS: u64 = 1_000;
+
+pub(super) async fn count(stands: &Stands) -> Outcome<Serializable> {
+    Ok(Serializable {
+        writers: WRITERS,
+        transactions: WRITERS * TRANSACTIONS,
+        without_outbox: failures(&stands.keep, Way::None).await?,
+        keep: failures(&stands.keep, Way::Cached).await?,
+        in_partitions: failures(&stands.partitions, Way::Cached).await?,
+        vanish: failures(&stands.vanish, Way::Cached).await?,
+    })
+}
+
+async fn failures(stand: &Stand, way: Way) -> Outcome<u64> {
+    stand.settle().await?;
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let session = stand.session(SynchronousCommit::On).await?;
+        let isolation = IsolationLevel::Serializable;
+        let mut writer = Writer::new(stand, session, isolation, writer * TRANSACTIONS).await?;
+        writers.spawn(async move {
+            let mut refused = 0;
+            for _ in 0..TRANSACTIONS {
+                match writer.transaction(way, 1).await {
+                    Ok(_) => {}
+                    Err(error) if is_serialization_failure(&error) => refused += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok::<_, Failure>((refused, writer.written()))
+        });
+    }
+    let (mut refused, mut written) = (0, Written::default());
+    while let Some(ended) = writers.join_next().await {
+        let (failures, committed) = ended??;
+        refused += failures;
+        written += committed;
+    }
+    stand.check(written).await?;
+    Ok(refused)
+}
+
+fn is_serialization_failure(error: &Failure) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
+    while let Some(error) = cause {
+        let code = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+        if code == Some(&SqlState::T_R_SERIALIZATION_FAILURE) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
