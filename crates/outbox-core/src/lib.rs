@@ -33,5 +33,5 @@ pub use self::layout::{
 };
 pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
-pub use self::record::{Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordRef};
+pub use self::record::{Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef};
 pub use self::recorder::RecordingOutbox;

@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::keeper::Keeper;
+#[cfg(feature = "bench")]
+pub(crate) use self::reader::{Chunk, read};
 use crate::error::Chain;
 use crate::handler::Upcasts;
 use crate::kafka::Cluster;
