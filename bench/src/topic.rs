@@ -31,6 +31,14 @@ impl Topic {
         Ok(topic)
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
     /// How many records are in it.
     pub(crate) async fn end(&self) -> Outcome<u64> {
         let mut sum = 0;

@@ -100,7 +100,8 @@ pub(super) fn record(pipeline: &Pipeline, n: u64) -> Outcome<Record> {
     Ok(pipeline.encode(&pipeline.row(&event)?)?)
 }
 
-fn wire(record: Record) -> rskafka::record::Record {
+/// As rskafka takes and gives it.
+pub(super) fn wire(record: Record) -> rskafka::record::Record {
     let headers = record.headers.into_iter().filter_map(|(name, value)| Some((name, Vec::from(value?))));
     rskafka::record::Record {
         key: record.key.map(Vec::from),
@@ -108,14 +109,4 @@ fn wire(record: Record) -> rskafka::record::Record {
         headers: headers.collect(),
         timestamp: DateTime::from_timestamp_millis(record.timestamp.unwrap_or_default()).unwrap_or_default(),
     }
-}
-
-/// What rskafka has fetched, as the pipeline takes it.
-pub(super) fn fetched(topic: &str, kafka: rskafka::record::Record) -> Record {
-    let mut record = Record::new(topic);
-    record.key = kafka.key.map(Into::into);
-    record.value = kafka.value.map(Into::into);
-    record.headers = kafka.headers.into_iter().map(|(name, value)| (name, Some(value.into()))).collect();
-    record.timestamp = Some(kafka.timestamp.timestamp_millis());
-    record
 }

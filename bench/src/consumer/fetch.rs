@@ -2,13 +2,14 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use futures_util::future::try_join_all;
-use outbox_core::{Decoded, Pipeline};
+use outbox_core::Decoded;
+use outbox_kafka_consumer::measured;
 use rskafka::client::partition::{OffsetAt, PartitionClient};
 use rskafka::record::RecordAndOffset;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::events::{Stand, fetched};
+use super::events::Stand;
 use crate::percentile::median;
 use crate::topic::within;
 use crate::{Failure, Outcome};
@@ -27,49 +28,61 @@ const MOST_BYTES: i32 = 4 << 20;
 pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Fetch> {
     let (mut raw, mut decoded) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        raw.push(rate(stand, |_, records| Ok(black_box(records).len())).await?);
-        decoded.push(rate(stand, decode).await?);
+        raw.push(raw_rate(stand).await?);
+        decoded.push(decoded_rate(stand).await?);
     }
     let pairs: Vec<f64> = raw.iter().zip(&decoded).map(|(raw, decoded)| decoded / raw).collect();
     Ok(Fetch { fraction: median(&pairs), raw, decoded })
 }
 
-fn decode(pipeline: &Pipeline, records: Vec<RecordAndOffset>) -> Outcome<usize> {
-    let count = records.len();
-    for record in records {
-        let Decoded::Event(event) = pipeline.decode(fetched("", record.record))? else {
-            return Err("a record is no event".into());
-        };
-        black_box(event);
-    }
-    Ok(count)
+/// The whole topic by the consumer's own readers.
+async fn decoded_rate(stand: &Stand) -> Outcome<f64> {
+    let topic = stand.topic.name();
+    let open = |number| measured::Partition::open(vec![stand.brokers.clone()], topic, number);
+    let partitions = try_join_all((0..stand.topic.partitions()).map(open)).await?;
+    let begun = Instant::now();
+    let read = partitions.into_iter().map(|partition| {
+        let pipeline = stand.pipeline.clone();
+        tokio::spawn(async move {
+            let mut events = 0;
+            let count = partition.read(&pipeline, |decoded| events += usize::from(is_event(decoded))).await?;
+            if events == count { Ok(count) } else { Err(Failure::from("a record is no event")) }
+        })
+    });
+    let counts = try_join_all(read).await?.into_iter().collect::<Outcome<Vec<usize>>>()?;
+    per_second(stand, counts, begun)
 }
 
-type Take = fn(&Pipeline, Vec<RecordAndOffset>) -> Outcome<usize>;
+fn is_event(decoded: Decoded<()>) -> bool {
+    matches!(black_box(decoded), Decoded::Event(_))
+}
 
-/// The whole topic. As in the consumer, a task fetches while another works on what was fetched before.
-async fn rate(stand: &Stand, take: Take) -> Outcome<f64> {
+/// The whole topic by rskafka alone. As in the consumer, a task fetches while another takes what was fetched before.
+async fn raw_rate(stand: &Stand) -> Outcome<f64> {
     let partitions = stand.topic.open().await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| async {
         let (sender, mut chunks) = mpsc::channel(1);
         let reader = tokio::spawn(read(partition, sender));
-        let pipeline = stand.pipeline.clone();
         let taker = tokio::spawn(async move {
             let mut count = 0;
             while let Some(records) = chunks.recv().await {
-                count += take(&pipeline, records)?;
+                count += black_box(records).len();
             }
-            Ok::<_, Failure>(count)
+            count
         });
         reader.await??;
-        taker.await?
+        Ok::<_, Failure>(taker.await?)
     });
-    let count: usize = try_join_all(read).await?.into_iter().sum();
+    per_second(stand, try_join_all(read).await?, begun)
+}
+
+fn per_second(stand: &Stand, counts: Vec<usize>, begun: Instant) -> Outcome<f64> {
+    let (count, took) = (counts.into_iter().sum::<usize>(), begun.elapsed());
     if count as u64 != stand.events {
         return Err(format!("{count} records of {} were fetched", stand.events).into());
     }
-    Ok(count as f64 / begun.elapsed().as_secs_f64())
+    Ok(count as f64 / took.as_secs_f64())
 }
 
 async fn read(partition: PartitionClient, sender: mpsc::Sender<Vec<RecordAndOffset>>) -> Outcome<()> {

@@ -2,11 +2,12 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
 use outbox_core::Decoded;
+use outbox_kafka_consumer::measured;
 use rskafka::client::partition::PartitionClient;
 use tokio::task::JoinSet;
 
 use super::effects::OrderPlaced;
-use super::events::{EFFECT, Stand, fetched};
+use super::events::{EFFECT, Stand};
 use crate::Outcome;
 use crate::topic::within;
 
@@ -51,7 +52,9 @@ async fn consume(
                 break;
             }
             next = record.offset + 1;
-            let Decoded::Event(event) = pipeline.decode(fetched(partition.topic(), record.record))? else { continue };
+            let Decoded::Event(event) = measured::decode(&pipeline, partition.topic(), record.record)? else {
+                continue;
+            };
             let order: OrderPlaced = event.payload.json()?;
             let tx = client.transaction().await?;
             let seen = tx.prepare_cached("INSERT INTO seen VALUES ($1) ON CONFLICT DO NOTHING").await?;

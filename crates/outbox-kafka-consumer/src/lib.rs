@@ -55,6 +55,9 @@ mod error;
 mod group;
 mod handler;
 mod kafka;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod measured;
 mod policy;
 mod protocol;
 mod received;

@@ -1,4 +1,5 @@
 mod contradictions;
+mod placed_headers;
 mod plan;
 
 use std::fmt;

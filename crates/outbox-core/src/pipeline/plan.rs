@@ -1,3 +1,4 @@
+use super::placed_headers::PlacedHeaders;
 use crate::connector::{MissingColumn, Placed, Placement, RouterConfig};
 use crate::{Column, ColumnType, Error, EventField, Nullability, TableLayout};
 
@@ -11,7 +12,7 @@ pub(crate) struct Plan {
     pub(crate) schema_version: Option<usize>,
     pub(crate) route_by: usize,
     pub(crate) partition: Option<usize>,
-    pub(crate) headers: Vec<Target>,
+    pub(crate) headers: PlacedHeaders,
     pub(crate) envelope: Vec<Target>,
 }
 
@@ -59,7 +60,7 @@ impl Plan {
             schema_version: columns.schema_version()?,
             route_by,
             partition: None,
-            headers: Vec::new(),
+            headers: PlacedHeaders::default(),
             envelope: Vec::new(),
         };
         for placed in &router.placed {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
-use super::{Record, instant};
+use super::{Record, RecordParts, instant};
 use crate::connector::{KeyConverter, Schemas, ValueConverter};
 use crate::pipeline::Target;
 use crate::{ColumnType, Error, EventField, Pipeline};
@@ -21,43 +21,74 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::is_undecodable`] where the record is not what the pipeline writes; the error names the part.
-    pub fn decode(&self, record: Record) -> Result<Decoded, Error> {
-        if let Some(kind) = self.other_than_event(&record) {
+    pub fn decode(&self, mut record: Record) -> Result<Decoded, Error> {
+        let kind = match record.parts().header("id") {
+            Some(_) => None,
+            None => Some(self.other_than_event(&record.topic, record.value.as_ref())),
+        };
+        if let Some(kind) = kind {
             return Ok(Decoded::NotAnEvent(kind, record));
         }
-        let id = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok());
-        let mut event = DecodedEvent::new(id.ok_or_else(|| Error::decode("header id", "it is not a UUID"))?);
-        self.read_headers(&mut event, record.headers)?;
-        self.read_value(&mut event, record.value)?;
-        self.read_key(&mut event, record.key)?;
+        let value = record.value.take().map(Value::Given);
+        let parts = record.parts();
+        let id = parts.header("id").flatten();
+        Ok(Decoded::Event(self.event(id, parts, value)?))
+    }
+
+    /// As [`decode`](Self::decode), for a record that is kept elsewhere, in a client library's own form. Of the record
+    /// only what the event tells is copied.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_parts<'a, H>(&self, parts: RecordParts<'a, H>) -> Result<Decoded<()>, Error>
+    where
+        H: Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone,
+    {
+        let Some(id) = parts.header("id") else {
+            return Ok(Decoded::NotAnEvent(self.other_than_event(parts.topic, parts.value), ()));
+        };
+        let value = parts.value.map(Value::Lent);
+        Ok(Decoded::Event(self.event(id, parts, value)?))
+    }
+
+    fn event<'a>(
+        &self,
+        id: Option<&[u8]>,
+        parts: RecordParts<'a, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        value: Option<Value<'_>>,
+    ) -> Result<Box<DecodedEvent>, Error> {
+        let id = id.and_then(|id| Uuid::try_parse_ascii(id).ok());
+        let id = id.ok_or_else(|| Error::decode("header id", "it is not a UUID"))?;
+        let mut event = Box::new(DecodedEvent::new(id));
+        self.read_headers(&mut event, parts.headers)?;
+        self.read_value(&mut event, value)?;
+        self.read_key(&mut event, parts.key)?;
         let router = self.router();
         if let (Some(value), Some(field)) =
-            (router.route.routed_value(&record.topic), self.field_at(self.plan().route_by))
+            (router.route.routed_value(parts.topic), self.field_at(self.plan().route_by))
         {
             event.set(field, value.into())?;
         }
         let by_timestamp = self.plan().timestamp.and_then(|index| self.field_at(index));
         if by_timestamp == Some(EventField::CreatedAt) && event.created_at.is_none() {
-            event.created_at = record.timestamp.and_then(instant::from_millis);
+            event.created_at = parts.timestamp.and_then(instant::from_millis);
         }
-        Ok(Decoded::Event(Box::new(event)))
+        Ok(event)
     }
 
-    /// Takes the first header of each name, unless it is null. The usual record has them in the plan's order.
-    fn read_headers(&self, event: &mut DecodedEvent, headers: Vec<(String, Option<Bytes>)>) -> Result<(), Error> {
-        let targets = &self.plan().headers;
-        let (mut is_met, mut expected) = (vec![false; targets.len()], 0);
+    /// Takes the first header of each name, unless it is null.
+    fn read_headers<'a>(
+        &self,
+        event: &mut DecodedEvent,
+        headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+    ) -> Result<(), Error> {
+        let mut lookup = self.plan().headers.lookup();
         for (name, value) in headers {
-            let is_it = |target: &Target| target.alias == name;
-            let found = match targets.get(expected) {
-                Some(target) if is_it(target) => Some(expected),
-                _ => targets.iter().position(is_it),
-            };
-            let Some((index, target)) = found.and_then(|index| Some((index, targets.get(index)?))) else { continue };
-            expected = index + 1;
-            let was_met = is_met.get_mut(index).is_none_or(|is_met| std::mem::replace(is_met, true));
-            if let Some(value) = value.filter(|_| !was_met) {
-                event.place(target, owned(&target.alias, value)?.into())?;
+            if name == "id" {
+                continue;
+            }
+            if let (Some(target), Some(value)) = (lookup.first(name), value) {
+                event.place(target, utf8(&target.alias, value)?.into())?;
             }
         }
         Ok(())
@@ -67,42 +98,39 @@ impl Pipeline {
         self.layout().columns().get(index).and_then(|column| column.field())
     }
 
-    fn other_than_event(&self, record: &Record) -> Option<NotAnEvent> {
-        if record.headers.iter().any(|(name, _)| name == "id") {
-            return None;
-        }
+    fn other_than_event(&self, topic: &str, value: Option<&Bytes>) -> NotAnEvent {
         let heartbeats = self.config().trimmed("topic.heartbeat.prefix").unwrap_or("__debezium-heartbeat");
-        let topic = |suffix: &str| record.topic.strip_prefix(self.topic_prefix()) == Some(suffix);
-        Some(match &record.value {
-            _ if record.topic.strip_prefix(heartbeats).and_then(|rest| rest.strip_prefix('.'))
+        let is_of = |suffix: &str| topic.strip_prefix(self.topic_prefix()) == Some(suffix);
+        match value {
+            _ if topic.strip_prefix(heartbeats).and_then(|rest| rest.strip_prefix('.'))
                 == Some(self.topic_prefix()) =>
             {
                 NotAnEvent::Heartbeat
             }
-            _ if topic(".transaction") => NotAnEvent::TransactionMetadata,
-            _ if topic(".message") => NotAnEvent::LogicalMessage,
+            _ if is_of(".transaction") => NotAnEvent::TransactionMetadata,
+            _ if is_of(".message") => NotAnEvent::LogicalMessage,
             None => NotAnEvent::Tombstone,
             Some(_) => NotAnEvent::NoEventId,
-        })
+        }
     }
 
-    fn read_key(&self, event: &mut DecodedEvent, key: Option<Bytes>) -> Result<(), Error> {
+    fn read_key(&self, event: &mut DecodedEvent, key: Option<&[u8]>) -> Result<(), Error> {
         let (Some(key), Some(field)) = (key, self.field_at(self.plan().key)) else { return Ok(()) };
-        let text = owned("key", key)?;
+        let text = utf8("key", key)?;
         let KeyConverter::Json(schemas) = self.key_converter() else { return event.set(field, text.into()) };
-        let scalar = unwrapped("key", &text, schemas)?;
+        let scalar = unwrapped("key", text, schemas)?;
         event.set(field, scalar_text("key", scalar)?.unwrap_or_default())
     }
 
-    fn read_value(&self, event: &mut DecodedEvent, value: Option<Bytes>) -> Result<(), Error> {
+    fn read_value(&self, event: &mut DecodedEvent, value: Option<Value<'_>>) -> Result<(), Error> {
         let Some(value) = value else { return Ok(()) };
         match self.value_converter() {
-            ValueConverter::Bytes => event.payload = DecodedPayload::Bytes(value),
+            ValueConverter::Bytes => event.payload = DecodedPayload::Bytes(value.into_bytes()),
             ValueConverter::String => {
-                event.payload = DecodedPayload::text(owned("value", value)?);
+                event.payload = DecodedPayload::text(value.into_text()?);
             }
             ValueConverter::Json(schemas) => {
-                let payload = unwrapped("value", utf8("value", &value)?, schemas)?;
+                let payload = unwrapped("value", utf8("value", value.as_slice())?, schemas)?;
                 if self.router().has_envelope() {
                     self.read_envelope(event, payload)?;
                 } else {
@@ -155,6 +183,35 @@ impl Pipeline {
             None => {
                 Err(Error::decode("payload", "it is not a JSON string, and this pipeline does not expand payloads"))
             }
+        }
+    }
+}
+
+/// A record's value: what was given is taken for the payload as it is, what was lent is copied or shared.
+enum Value<'a> {
+    Given(Bytes),
+    Lent(&'a Bytes),
+}
+
+impl Value<'_> {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Given(bytes) => bytes,
+            Self::Lent(bytes) => bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Given(bytes) => bytes,
+            Self::Lent(bytes) => bytes.clone(),
+        }
+    }
+
+    fn into_text(self) -> Result<String, Error> {
+        match self {
+            Self::Given(bytes) => String::from_utf8(bytes.into()).map_err(|e| not_utf8("value").caused_by(e)),
+            Self::Lent(bytes) => utf8("value", bytes).map(str::to_owned),
         }
     }
 }
@@ -213,10 +270,6 @@ fn scalar_text<'a>(part: &str, value: &'a RawValue) -> Result<Option<Cow<'a, str
 
 fn utf8<'a>(part: &str, bytes: &'a [u8]) -> Result<&'a str, Error> {
     std::str::from_utf8(bytes).map_err(|e| not_utf8(part).caused_by(e))
-}
-
-fn owned(part: &str, bytes: Bytes) -> Result<String, Error> {
-    String::from_utf8(bytes.into()).map_err(|e| not_utf8(part).caused_by(e))
 }
 
 fn not_utf8(part: &str) -> Error {

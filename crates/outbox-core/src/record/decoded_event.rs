@@ -181,11 +181,11 @@ impl fmt::Debug for DecodedPayload {
 /// What a record of a pipeline turns out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Decoded {
+pub enum Decoded<R = Record> {
     /// An event.
     Event(Box<DecodedEvent>),
-    /// Something else that a connector or a person has put there.
-    NotAnEvent(NotAnEvent, Record),
+    /// Something else that a connector or a person has put there, and the record where it was given away.
+    NotAnEvent(NotAnEvent, R),
 }
 
 /// Why a record is no event.

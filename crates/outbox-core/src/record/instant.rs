@@ -13,7 +13,8 @@ pub(super) fn from_micros(micros: i64) -> Option<OffsetDateTime> {
 }
 
 pub(super) fn from_millis(millis: i64) -> Option<OffsetDateTime> {
-    OffsetDateTime::UNIX_EPOCH.checked_add(Duration::milliseconds(millis))
+    let at = OffsetDateTime::from_unix_timestamp(millis.div_euclid(1_000)).ok()?;
+    at.replace_millisecond(u16::try_from(millis.rem_euclid(1_000)).ok()?).ok()
 }
 
 /// `io.debezium.time.ZonedTimestamp`: UTC with six digits of the second.

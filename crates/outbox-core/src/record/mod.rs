@@ -8,6 +8,7 @@ mod instant;
 mod java;
 mod json_value;
 mod json_writer;
+mod parts;
 mod record_ref;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
 pub use self::encode::Encoded;
+pub use self::parts::RecordParts;
 pub use self::record_ref::RecordRef;
 
 /// A Kafka record, as it is produced or was fetched. `Debug` shows sizes in place of key, value and headers' values.

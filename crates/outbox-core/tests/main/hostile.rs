@@ -1,7 +1,9 @@
 //! Records that no pipeline wrote: they are refused or read, and nothing panics.
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{ColumnType, ConnectorConfig, Loss, OutboxEvent, Pipeline, Record, TableLayout};
+use outbox_core::{
+    ColumnType, ConnectorConfig, Decoded, Loss, OutboxEvent, Pipeline, Record, RecordParts, TableLayout,
+};
 use proptest::prelude::*;
 
 use crate::common::{BINARY_DATA, BYTE_ARRAY, JSON, STRING, router};
@@ -112,6 +114,40 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_record_that_is_lent_tells_what_one_tells_that_is_given(record in hostile_record()) {
+        for pipeline in pipelines_once() {
+            same_when_lent(pipeline, &record)?;
+        }
+    }
+}
+
+/// Whether a record's parts are decoded as the record is, also with its headers in the order of their names.
+pub(crate) fn same_when_lent(pipeline: &Pipeline, record: &Record) -> Result<(), TestCaseError> {
+    let given = match pipeline.decode(record.clone()) {
+        Ok(Decoded::NotAnEvent(kind, back)) => {
+            prop_assert_eq!(&back, record);
+            Ok(Decoded::NotAnEvent(kind, ()))
+        }
+        Ok(Decoded::Event(event)) => Ok(Decoded::Event(event)),
+        Ok(_) => return Err(TestCaseError::fail("neither")),
+        Err(error) => Err(error.to_string()),
+    };
+    let mut sorted = record.headers.clone();
+    sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for headers in [&record.headers, &sorted] {
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+        let mut parts = RecordParts::new(&record.topic, headers);
+        (parts.key, parts.value, parts.timestamp) = (record.key.as_deref(), record.value.as_ref(), record.timestamp);
+        let lent = pipeline.decode_parts(parts).map_err(|error| error.to_string());
+        match (&lent, &given) {
+            // Of several faults the first is told.
+            (Err(_), Err(_)) => {}
+            _ => prop_assert_eq!(&lent, &given),
+        }
+    }
+    Ok(())
 }
 
 fn pipelines_once() -> &'static [Pipeline] {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::common::{JSON, layout, router, runner};
+use crate::hostile::same_when_lent;
 use crate::oracle::substance;
 use crate::strategies::case;
 use crate::texts;
@@ -56,6 +57,7 @@ fn what_a_pipeline_carries_of_a_row_is_decoded_from_its_record() {
         enveloped.count(case.config().get(&router("table.fields.additional.placement")).is_some_and(is_envelope));
         expanding.count(case.spec.expansion.is_some());
         case.check_record(&record)?;
+        same_when_lent(&pipeline, &record)?;
         match pipeline.decode(record) {
             Ok(Decoded::Event(event)) => case.check_event(&event),
             other => {

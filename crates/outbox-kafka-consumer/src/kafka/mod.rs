@@ -11,7 +11,7 @@ use rskafka::client::partition::UnknownTopicHandling;
 use rskafka::client::{Client, ClientBuilder};
 use tokio::time::timeout;
 
-use self::partition::Reader;
+pub(crate) use self::partition::Reader;
 use crate::Error;
 use crate::source::RecordSource;
 

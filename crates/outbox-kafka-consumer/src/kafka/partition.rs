@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use outbox_core::Record;
 use outbox_core::uuid::Uuid;
 use rskafka::client::error::{Error as KafkaError, ProtocolError};
 use rskafka::client::partition::{OffsetAt, PartitionClient};
@@ -9,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{PATIENCE, bounded};
 use crate::Error;
-use crate::source::{Fetched, PartitionReader};
+use crate::source::{Fetched, Message, PartitionReader};
 
 /// Reads one partition.
 #[derive(Debug)]
@@ -70,12 +69,9 @@ impl PartitionReader for Reader {
             }
         }
         self.max_bytes = USUAL_BYTES;
-        let topic = self.client.topic();
         let records = records.into_iter().filter(|record| record.offset >= offset);
-        Ok(Fetched::Records {
-            records: records.map(|record| (record.offset, converted(topic, record.record))).collect(),
-            end,
-        })
+        let records = records.map(|record| (record.offset, record.record.into()));
+        Ok(Fetched::Records { records: records.collect(), end })
     }
 }
 
@@ -105,13 +101,15 @@ fn is_malformed(error: &KafkaError) -> bool {
     matches!(error, KafkaError::Request(_)) && error.to_string().contains("Malformed data")
 }
 
-fn converted(topic: &str, kafka: rskafka::record::Record) -> Record {
-    let mut record = Record::new(topic);
-    record.key = kafka.key.map(Bytes::from);
-    record.value = kafka.value.map(Bytes::from);
-    record.headers = kafka.headers.into_iter().map(|(name, value)| (name, Some(Bytes::from(value)))).collect();
-    record.timestamp = Some(kafka.timestamp.timestamp_millis());
-    record
+impl From<rskafka::record::Record> for Message {
+    fn from(record: rskafka::record::Record) -> Self {
+        Self {
+            key: record.key.map(Bytes::from),
+            value: record.value.map(Bytes::from),
+            headers: record.headers,
+            timestamp: Some(record.timestamp.timestamp_millis()),
+        }
+    }
 }
 
 #[cfg(test)]

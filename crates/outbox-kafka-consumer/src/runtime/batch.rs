@@ -16,6 +16,7 @@ use crate::Error;
 use crate::handler::Registered;
 use crate::protocol::{FailureKind, Move, SqlFault, sql_fault};
 use crate::received::Place;
+use crate::source::Message;
 use crate::store::{Entry, NewlyHeld};
 
 impl Lane {
@@ -36,7 +37,7 @@ impl Lane {
                 duplicates += 1;
                 continue;
             }
-            if item.record.key.as_deref().is_some_and(|key| taken.blocked.contains(key)) {
+            if item.message.key.as_deref().is_some_and(|key| taken.blocked.contains(key)) {
                 parked.push(&*item);
                 continue;
             }
@@ -65,9 +66,9 @@ impl Lane {
         }
         let store = &self.shared.store;
         store.set_state(tx, &ids, "parked").await?;
-        for Item { record, offset, id, .. } in parked {
-            let partition = self.dealt.partition;
-            let held = NewlyHeld { record, partition, offset: *offset, id: *id, fate: behind() };
+        for Item { message, offset, id, .. } in parked {
+            let (topic, partition) = (&*self.dealt.topic, self.dealt.partition);
+            let held = NewlyHeld { topic, message, partition, offset: *offset, id: *id, fate: behind() };
             store.hold(tx, &held).await?;
             measure::held(&self.dealt.topic, "parked");
         }
@@ -80,7 +81,7 @@ impl Lane {
         let Registered::Inside(handler) = &**handler else { return Ok(()) };
         let event = match event.take() {
             Some(event) => event,
-            None => self.decode_again(item.record.clone())?,
+            None => self.decode_again(&item.message)?,
         };
         let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
         let begun = Instant::now();
@@ -105,7 +106,7 @@ impl Lane {
             Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
             None => false,
         };
-        let key = item.record.key.as_deref();
+        let key = item.message.key.as_deref();
         if is_known || store.is_blocked(&self.dealt.topic, key).await.map_err(Fault::Store)? {
             return Ok(());
         }
@@ -117,7 +118,7 @@ impl Lane {
         let Registered::Outside(handler) = &**handler else { return Ok(()) };
         let event = match event.take() {
             Some(event) => event,
-            None => self.decode_again(item.record.clone())?,
+            None => self.decode_again(&item.message)?,
         };
         let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
         let begun = Instant::now();
@@ -180,8 +181,8 @@ impl Lane {
         }
     }
 
-    fn decode_again(&self, record: outbox_core::Record) -> Result<Box<DecodedEvent>, Fault> {
-        match self.shared.pipeline.decode(record) {
+    fn decode_again(&self, message: &Message) -> Result<Box<DecodedEvent>, Fault> {
+        match message.decode(&self.shared.pipeline, &self.dealt.topic) {
             Ok(Decoded::Event(event)) => Ok(event),
             Ok(_) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, "the record is no event"))),
             Err(e) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, crate::error::Chain(&e).to_string()))),

@@ -3,7 +3,6 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use outbox_core::Record;
 use outbox_core::uuid::Uuid;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -11,6 +10,7 @@ use super::Shared;
 use super::item::{Item, Todo, Work};
 use crate::Error;
 use crate::protocol::{Alone, Prefix, lane_of};
+use crate::source::Message;
 use crate::store::{Errand, Fence};
 
 /// What the lanes of a partition share.
@@ -42,7 +42,7 @@ pub(super) struct Dispatch {
     pub(super) lanes: Vec<mpsc::Sender<Work>>,
     /// The bytes that may be in flight.
     pub(super) budget: Arc<Semaphore>,
-    pub(super) records: VecDeque<(i64, Record)>,
+    pub(super) records: VecDeque<(i64, Message)>,
     /// Sorted, and waiting for room.
     pub(super) next: Option<Item>,
     /// Below this offset events are handled one at a time.
@@ -90,7 +90,7 @@ impl Dispatch {
                 return Ok(());
             }
             let Some(item) = &self.next else { return Ok(()) };
-            let (cost, lane) = (self.cost(item), lane_of(item.record.key.as_deref(), item.offset, self.lanes.len()));
+            let (cost, lane) = (self.cost(item), lane_of(item.message.key.as_deref(), item.offset, self.lanes.len()));
             let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
             match (Arc::clone(&self.budget).try_acquire_many_owned(cost), lane.try_reserve()) {
                 (Ok(permit), Ok(room)) => hand_over(&self.dealt, &mut self.next, permit, room),
@@ -99,7 +99,7 @@ impl Dispatch {
         }
         // There is no room at the moment.
         let Some(item) = &self.next else { return Ok(()) };
-        let lane = lane_of(item.record.key.as_deref(), item.offset, self.lanes.len());
+        let lane = lane_of(item.message.key.as_deref(), item.offset, self.lanes.len());
         let permit = Arc::clone(&self.budget).acquire_many_owned(self.cost(item)).await;
         let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
         if let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) {
@@ -111,8 +111,8 @@ impl Dispatch {
     /// Finds the next record that asks for something; false where there is none.
     fn sort_next(&mut self) -> Result<bool, Error> {
         while self.next.is_none() {
-            let Some((offset, record)) = self.records.pop_front() else { return Ok(false) };
-            match self.shared.sort(self.dealt.partition, offset, record) {
+            let Some((offset, message)) = self.records.pop_front() else { return Ok(false) };
+            match self.shared.sort(&self.dealt.topic, self.dealt.partition, offset, message) {
                 Ok(Some(item)) => self.next = Some(item),
                 Ok(None) => self.dealt.prefix().pass(offset),
                 Err(e) => return Err(e),
@@ -137,7 +137,7 @@ impl Dispatch {
                 item.todo = Todo::Poison;
             }
         }
-        let lane = lane_of(item.record.key.as_deref(), item.offset, self.lanes.len());
+        let lane = lane_of(item.message.key.as_deref(), item.offset, self.lanes.len());
         let cost = self.next.as_ref().map_or(1, |item| self.cost(item));
         let permit = Arc::clone(&self.budget).acquire_many_owned(cost).await;
         let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
@@ -170,14 +170,9 @@ impl Dispatch {
 
     /// A record's share of the budget: its bytes, and never so little that more than the window are in flight.
     fn cost(&self, item: &Item) -> u32 {
-        let record = &item.record;
-        let headers: usize =
-            record.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, |value| value.len())).sum();
-        let bytes =
-            record.key.as_ref().map_or(0, |key| key.len()) + record.value.as_ref().map_or(0, |value| value.len());
         let options = &self.shared.options;
         let least = BUDGET / window(options.lanes, options.batch).max(1);
-        u32::try_from((bytes + headers).clamp(least.max(1), BUDGET)).unwrap_or(u32::MAX)
+        u32::try_from(item.message.size().clamp(least.max(1), BUDGET)).unwrap_or(u32::MAX)
     }
 }
 

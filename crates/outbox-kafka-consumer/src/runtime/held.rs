@@ -72,7 +72,7 @@ impl Lane {
     async fn retry(&self, held: i64) -> Result<Option<i64>, Error> {
         let Attempt::Begun(event) = self.begin_attempt(held).await? else { return Ok(None) };
         let attempts = event.attempts.saturating_add(1);
-        let sorted = self.shared.sort(self.dealt.partition, event.offset, event.record);
+        let sorted = self.shared.sort(&self.dealt.topic, self.dealt.partition, event.offset, event.message);
         let mut item = match sorted {
             Ok(Some(item)) => item,
             // Its policy says now that it is passed over.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{Decoded, DecodedEvent, Record};
+use outbox_core::{Decoded, DecodedEvent};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
@@ -10,6 +10,7 @@ use crate::error::Chain;
 use crate::handler::Registered;
 use crate::policy::Misfit;
 use crate::registry::Found;
+use crate::source::Message;
 use crate::store::{Entry, Errand};
 
 /// What a lane is given to do.
@@ -22,7 +23,7 @@ pub(super) enum Work {
 pub(super) struct Item {
     pub(super) offset: i64,
     /// As it was received, to be kept where it cannot be handled.
-    pub(super) record: Record,
+    pub(super) message: Message,
     pub(super) id: Option<Uuid>,
     pub(super) todo: Todo,
     /// Its share of the memory that may be in flight.
@@ -40,7 +41,7 @@ pub(super) enum Todo {
 
 impl Item {
     pub(super) fn entry(&self) -> Entry {
-        Entry { id: self.id, offset: self.offset, key: self.record.key.clone() }
+        Entry { id: self.id, offset: self.offset, key: self.message.key.clone() }
     }
 
     /// Whether it may share a transaction with others.
@@ -54,38 +55,44 @@ impl Shared {
     ///
     /// # Errors
     /// The policy says that the partition stops here.
-    pub(super) fn sort(&self, partition: i32, offset: i64, record: Record) -> Result<Option<Item>, Error> {
-        let stop = |reason: String| Error::record(&record.topic, partition, offset, reason);
-        let item = |record, id, todo| Some(Item { offset, record, id, todo, permit: None });
-        let decoded = match self.pipeline.decode(record.clone()) {
+    pub(super) fn sort(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        message: Message,
+    ) -> Result<Option<Item>, Error> {
+        let stop = |reason: String| Error::record(topic, partition, offset, reason);
+        let item = |message, id, todo| Some(Item { offset, message, id, todo, permit: None });
+        let decoded = match message.decode(&self.pipeline, topic) {
             Ok(Decoded::Event(event)) => event,
             Ok(_) => return Ok(None),
             Err(e) => {
                 return match self.options.undecodable {
                     Misfit::Ignore => {
                         let error = Chain(&e);
-                        tracing::warn!(target: "outbox.consumer", topic = record.topic, partition, offset, %error, "ignored");
-                        measure::ignored(&record.topic, "undecodable");
+                        tracing::warn!(target: "outbox.consumer", topic, partition, offset, %error, "ignored");
+                        measure::ignored(topic, "undecodable");
                         Ok(None)
                     }
                     Misfit::Reject => {
                         let why = format!("the record is not of this pipeline: {}", Chain(&e));
-                        Ok(item(record, None, Todo::Reject(why)))
+                        Ok(item(message, None, Todo::Reject(why)))
                     }
                     Misfit::Stop => Err(stop("the record is not of this pipeline".to_owned()).caused_by(e)),
                 };
             }
         };
         let id = Some(decoded.id);
-        let found = self.registry.find(&record.topic, &decoded);
+        let found = self.registry.find(topic, &decoded);
         if self.options.unknown == Misfit::Ignore && !matches!(found, Found::Handler(_)) {
-            self.ignored.note(&record.topic, &decoded, &found);
+            self.ignored.note(topic, &decoded, &found);
             return Ok(None);
         }
         let why = match found {
             Found::Handler(handler) => {
                 let todo = Todo::Handle { event: Some(decoded), handler: Arc::clone(handler) };
-                return Ok(item(record, id, todo));
+                return Ok(item(message, id, todo));
             }
             Found::TooNew { newest } => format!(
                 "its schema version {} is newer than {newest}, the newest that its handler reads",
@@ -100,7 +107,7 @@ impl Shared {
         };
         match self.options.unknown {
             Misfit::Stop => Err(stop(why)),
-            _ => Ok(item(record, id, Todo::Reject(why))),
+            _ => Ok(item(message, id, Todo::Reject(why))),
         }
     }
 }

@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use self::backoff::Backoff;
 pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
+#[cfg(feature = "bench")]
+pub(crate) use self::reader::{Chunk, read};
 use crate::error::Chain;
 use crate::handler::Upcasts;
 use crate::kafka::Cluster;

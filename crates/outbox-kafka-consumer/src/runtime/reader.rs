@@ -1,13 +1,12 @@
-use outbox_core::Record;
 use tokio::sync::mpsc;
 
 use crate::Error;
-use crate::source::{Fetched, PartitionReader};
+use crate::source::{Fetched, Message, PartitionReader};
 
 /// What the reader hands on.
-pub(super) enum Chunk {
+pub(crate) enum Chunk {
     Records {
-        records: Vec<(i64, Record)>,
+        records: Vec<(i64, Message)>,
         end: i64,
     },
     /// There is nothing at this offset.
@@ -23,7 +22,7 @@ pub(super) enum Chunk {
 }
 
 /// Fetches ahead, one chunk beyond what is taken.
-pub(super) async fn read(
+pub(crate) async fn read(
     mut reader: impl PartitionReader,
     topic: String,
     partition: i32,

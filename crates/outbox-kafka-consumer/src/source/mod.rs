@@ -3,12 +3,13 @@
 
 #[cfg(test)]
 mod conformance;
+mod message;
 
 use std::collections::BTreeSet;
 
-use outbox_core::Record;
 use outbox_core::uuid::Uuid;
 
+pub(crate) use self::message::Message;
 use crate::Error;
 
 /// The brokers of a cluster.
@@ -48,7 +49,7 @@ pub(crate) trait PartitionReader: Send + 'static {
 #[derive(Debug)]
 pub(crate) enum Fetched {
     /// Records with their offsets, in order; none where there is nothing new. The end is behind the last one there is.
-    Records { records: Vec<(i64, Record)>, end: i64 },
+    Records { records: Vec<(i64, Message)>, end: i64 },
     /// The offset is not in the partition (any more, or yet), which reaches from the first to before the second.
     OutOfRange { earliest: i64, end: i64 },
     /// The records at this offset or soon behind it cannot be read at all.

@@ -7,11 +7,13 @@ use outbox_core::Record;
 use outbox_core::uuid::Uuid;
 
 use super::Store;
+use crate::source::Message;
 
 /// An event that is to be held: parked until another attempt, parked behind its key, or dead.
 #[derive(Debug)]
 pub(crate) struct NewlyHeld<'a> {
-    pub(crate) record: &'a Record,
+    pub(crate) topic: &'a str,
+    pub(crate) message: &'a Message,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) id: Option<Uuid>,
@@ -33,7 +35,7 @@ pub(crate) struct Fate<'a> {
 /// An event that was held.
 #[derive(Debug)]
 pub(crate) struct HeldEvent {
-    pub(crate) record: Record,
+    pub(crate) message: Message,
     pub(crate) offset: i64,
     pub(crate) id: Option<Uuid>,
     pub(crate) attempts: i32,
@@ -45,16 +47,16 @@ pub(crate) struct HeldEvent {
 impl Store {
     /// Holds an event; nothing happens where it is held already.
     pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
-        let NewlyHeld { record, partition, offset, id, fate } = held;
+        let NewlyHeld { topic, message, partition, offset, id, fate } = held;
         let (names, values): (Vec<_>, Vec<_>) =
-            record.headers.iter().map(|(name, value)| (storable(name), value.as_deref())).unzip();
+            message.headers.iter().map(|(name, value)| (storable(name), Some(value.as_slice()))).unzip();
         let error = storable(fate.error);
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let (key, value) = (message.key.as_deref(), message.value.as_deref());
         let blocks = fate.blocks && key.is_some();
         let next = fate.next_attempt.map(super::seconds);
         let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 16] = [
             &self.group,
-            &record.topic,
+            topic,
             partition,
             offset,
             id,
@@ -64,7 +66,7 @@ impl Store {
             &value,
             &names,
             &values,
-            &record.timestamp,
+            &message.timestamp,
             &fate.attempts,
             &fate.kind,
             &error,
@@ -78,7 +80,7 @@ impl Store {
         let row = self.in_transaction(tx).query_opt(&self.statements.held, &[&id, &self.group]).await?;
         row.map(|row| {
             Ok(HeldEvent {
-                record: record(&row, topic)?,
+                message: record(&row, topic)?.into(),
                 offset: row.try_get("record_offset")?,
                 id: row.try_get("event_id")?,
                 attempts: row.try_get("attempts")?,

@@ -1,0 +1,134 @@
+use std::collections::BTreeSet;
+use std::ops::Deref;
+
+use super::Target;
+
+/// The columns that are placed in headers, in the order of their placement.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlacedHeaders {
+    targets: Vec<Target>,
+    /// Positions of the first of each name, by name.
+    by_name: Vec<usize>,
+    /// For each position what comes behind its name in `by_name`.
+    behind: Vec<usize>,
+}
+
+impl PlacedHeaders {
+    pub(super) fn push(&mut self, target: Target) {
+        if let Err(at) = self.position(&target.alias) {
+            self.by_name.insert(at, self.targets.len());
+        }
+        self.targets.push(target);
+        let behind = |target: &Target| self.position(&target.alias).map_or(0, |at| at + 1);
+        self.behind = self.targets.iter().map(behind).collect();
+    }
+
+    /// Finds the columns of a record's headers.
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup { headers: self, placed: 0, named: 0, met: Met::default() }
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.by_name.binary_search_by(|&index| self.alias(index).cmp(&Some(name)))
+    }
+
+    fn alias(&self, index: usize) -> Option<&str> {
+        self.targets.get(index).map(|target| target.alias.as_str())
+    }
+}
+
+impl Deref for PlacedHeaders {
+    type Target = [Target];
+
+    fn deref(&self) -> &[Target] {
+        &self.targets
+    }
+}
+
+/// Walks along with a record's headers. They come in the order of their placement, as they were written, or of their
+/// names, where a client has sorted them; anything else is searched for.
+pub(crate) struct Lookup<'a> {
+    headers: &'a PlacedHeaders,
+    placed: usize,
+    named: usize,
+    met: Met,
+}
+
+impl<'a> Lookup<'a> {
+    /// The column of a header, unless it was met before.
+    pub(crate) fn first(&mut self, name: &str) -> Option<&'a Target> {
+        let headers = self.headers;
+        let is_it = |index: usize| headers.alias(index) == Some(name);
+        let by_name = headers.by_name.get(self.named).copied();
+        let index = match by_name.filter(|&index| is_it(index)) {
+            Some(index) => index,
+            None if is_it(self.placed) => self.placed,
+            None => headers.position(name).ok().and_then(|at| headers.by_name.get(at).copied())?,
+        };
+        self.placed = index + 1;
+        self.named = headers.behind.get(index).copied()?;
+        if self.met.enter(index) { headers.targets.get(index) } else { None }
+    }
+}
+
+/// Small numbers, without memory of their own as long as they are below 64.
+#[derive(Default)]
+struct Met {
+    low: u64,
+    others: BTreeSet<usize>,
+}
+
+impl Met {
+    /// False where the number was there already.
+    fn enter(&mut self, number: usize) -> bool {
+        let bit = u32::try_from(number).ok().and_then(|number| 1_u64.checked_shl(number));
+        let Some(bit) = bit else { return self.others.insert(number) };
+        let is_new = self.low & bit == 0;
+        self.low |= bit;
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ColumnType;
+
+    fn headers(names: &[&str]) -> PlacedHeaders {
+        let mut headers = PlacedHeaders::default();
+        for (index, name) in names.iter().enumerate() {
+            headers.push(Target { alias: (*name).to_owned(), index, ty: ColumnType::Text, field: None });
+        }
+        headers
+    }
+
+    fn found(headers: &PlacedHeaders, names: &[&str]) -> Vec<Option<usize>> {
+        let mut lookup = headers.lookup();
+        names.iter().map(|name| lookup.first(name).map(|target| target.index)).collect()
+    }
+
+    #[test]
+    fn headers_are_found_in_every_order() {
+        let headers = headers(&["e", "b", "d", "a", "c"]);
+        assert_eq!(found(&headers, &["e", "b", "d", "a", "c"]), [0, 1, 2, 3, 4].map(Some));
+        assert_eq!(found(&headers, &["a", "b", "c", "d", "e"]), [3, 1, 4, 2, 0].map(Some));
+        assert_eq!(found(&headers, &["c", "e", "a", "d", "b"]), [4, 0, 3, 2, 1].map(Some));
+        assert_eq!(found(&headers, &["x", "e", "", "d", "dd", "a"]), [None, Some(0), None, Some(2), None, Some(3)]);
+    }
+
+    #[test]
+    fn the_first_of_a_name_counts() {
+        let headers = headers(&["b", "a"]);
+        assert_eq!(found(&headers, &["a", "a", "b", "a", "b"]), [Some(1), None, Some(0), None, None]);
+    }
+
+    #[test]
+    fn there_may_be_more_headers_than_anybody_has() {
+        let names: Vec<String> = (0..300).map(|n| format!("h{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let headers = headers(&names);
+        let twice: Vec<&str> = names.iter().chain(&names).copied().collect();
+        let expected: Vec<_> = (0..300).map(Some).chain(std::iter::repeat_n(None, 300)).collect();
+        assert_eq!(found(&headers, &twice), expected);
+    }
+}

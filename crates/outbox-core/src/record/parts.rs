@@ -1,0 +1,78 @@
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::Record;
+
+/// A record that somebody else keeps, such as a client library: what [`Pipeline::decode_parts`] reads an event from.
+/// `Debug` shows the topic and sizes only.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use outbox_core::{Decoded, Pipeline, RecordParts, bytes::Bytes};
+///
+/// let headers = BTreeMap::from([("id".to_owned(), b"01890a5d-ac96-774b-bcce-b302099a8057".to_vec())]);
+/// let value = Bytes::from_static(b"{}");
+/// let headers = headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice())));
+/// let mut parts = RecordParts::new("outbox.events.order", headers);
+/// (parts.key, parts.value) = (Some(&b"42"[..]), Some(&value));
+/// let Decoded::Event(event) = Pipeline::recommended().decode_parts(parts)? else { panic!("no event") };
+/// assert_eq!(event.aggregate_id.as_deref(), Some("42"));
+/// # Ok::<(), outbox_core::Error>(())
+/// ```
+///
+/// [`Pipeline::decode_parts`]: crate::Pipeline::decode_parts
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RecordParts<'a, H> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The key; null where there is none.
+    pub key: Option<&'a [u8]>,
+    /// The value; null where there is none.
+    pub value: Option<&'a Bytes>,
+    /// An iterator over the headers' names and values, in any order; of two with one name the first counts.
+    pub headers: H,
+    /// Milliseconds since 1970.
+    pub timestamp: Option<i64>,
+}
+
+impl<'a, H> RecordParts<'a, H> {
+    /// A record without key, value and timestamp.
+    #[must_use]
+    pub fn new(topic: &'a str, headers: H) -> Self {
+        Self { topic, key: None, value: None, headers, timestamp: None }
+    }
+}
+
+impl<'a, H: Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone> RecordParts<'a, H> {
+    /// The value of the first header of that name, where there is one; it may be null.
+    pub(super) fn header(&self, name: &str) -> Option<Option<&'a [u8]>> {
+        self.headers.clone().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+}
+
+impl<H> fmt::Debug for RecordParts<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordParts")
+            .field("topic", &self.topic)
+            .field("key_bytes", &self.key.map(<[u8]>::len))
+            .field("value_bytes", &self.value.map(Bytes::len))
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Record {
+    /// The same record, lent.
+    pub(super) fn parts(&self) -> RecordParts<'_, impl Iterator<Item = (&str, Option<&[u8]>)> + Clone> {
+        RecordParts {
+            topic: &self.topic,
+            key: self.key.as_deref(),
+            value: self.value.as_ref(),
+            headers: self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())),
+            timestamp: self.timestamp,
+        }
+    }
+}
