@@ -60,7 +60,7 @@ async fn consume(
             let seen = tx.prepare_cached("INSERT INTO seen VALUES ($1) ON CONFLICT DO NOTHING").await?;
             if tx.execute(&seen, &[&event.id]).await? == 1 {
                 let effect = tx.prepare_cached(EFFECT).await?;
-                tx.execute(&effect, &[&event.aggregate_id, &order.n]).await?;
+                tx.execute(&effect, &[&event.aggregate_id.as_deref(), &order.n]).await?;
             }
             let place = tx.prepare_cached("UPDATE place SET next_offset = $2 WHERE partition = $1").await?;
             tx.execute(&place, &[&number, &next]).await?;

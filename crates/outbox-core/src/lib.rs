@@ -38,7 +38,9 @@ pub use self::layout::{
 };
 pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
-pub use self::record::{Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef};
+pub use self::record::{
+    Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
+};
 pub use self::recorder::RecordingOutbox;
 pub use self::repeated::{Enqueued, Repeated};
 pub use self::store_failure::StoreFailure;

@@ -73,7 +73,7 @@ impl Registry {
         let is_for = |entry: &&Entry| {
             let registration = &entry.registration;
             entry.topic == topic
-                && event.event_type.as_ref() == Some(&registration.event_type)
+                && event.event_type.as_deref() == Some(registration.event_type.as_str())
                 && event.aggregate_type.as_ref().is_none_or(|name| *name == registration.aggregate_type)
         };
         let registration = self.entries.iter().find(is_for).map(|entry| &entry.registration);

@@ -107,7 +107,10 @@ impl EventBuilder {
         let trace = || cause.traceparent.as_ref().map(ToString::to_string);
         Self {
             causation_id: self.causation_id.or_else(|| Some(id())),
-            correlation_id: self.correlation_id.or_else(|| cause.correlation_id.clone()).or_else(|| Some(id())),
+            correlation_id: self
+                .correlation_id
+                .or_else(|| cause.correlation_id.clone().map(String::from))
+                .or_else(|| Some(id())),
             traceparent: self.traceparent.or_else(trace),
             ..self
         }

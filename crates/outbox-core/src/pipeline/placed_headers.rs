@@ -56,14 +56,26 @@ pub(crate) struct Lookup<'a> {
 
 impl<'a> Lookup<'a> {
     /// The column of a header, unless it was met before.
+    #[inline]
     pub(crate) fn first(&mut self, name: &str) -> Option<&'a Target> {
         let headers = self.headers;
-        let is_it = |index: usize| headers.alias(index) == Some(name);
-        let by_name = headers.by_name.get(self.named).copied();
-        let index = match by_name.filter(|&index| is_it(index)) {
-            Some(index) => index,
-            None if is_it(self.placed) => self.placed,
-            None => headers.position(name).ok().and_then(|at| headers.by_name.get(at).copied())?,
+        let expected = headers.by_name.get(self.named).copied();
+        if let Some((index, target)) = expected.and_then(|index| Some((index, headers.targets.get(index)?)))
+            && target.alias == name
+        {
+            self.placed = index + 1;
+            self.named += 1;
+            return self.met.enter(index).then_some(target);
+        }
+        self.unexpected(name)
+    }
+
+    fn unexpected(&mut self, name: &str) -> Option<&'a Target> {
+        let headers = self.headers;
+        let index = if headers.alias(self.placed) == Some(name) {
+            self.placed
+        } else {
+            headers.position(name).ok().and_then(|at| headers.by_name.get(at).copied())?
         };
         self.placed = index + 1;
         self.named = headers.behind.get(index).copied()?;
@@ -80,9 +92,12 @@ struct Met {
 
 impl Met {
     /// False where the number was there already.
+    #[inline]
     fn enter(&mut self, number: usize) -> bool {
-        let bit = u32::try_from(number).ok().and_then(|number| 1_u64.checked_shl(number));
-        let Some(bit) = bit else { return self.others.insert(number) };
+        if number >= 64 {
+            return self.others.insert(number);
+        }
+        let bit = 1 << number;
         let is_new = self.low & bit == 0;
         self.low |= bit;
         is_new

@@ -22,17 +22,12 @@ impl Pipeline {
     /// # Errors
     /// [`Error::is_undecodable`] where the record is not what the pipeline writes; the error names the part.
     pub fn decode(&self, mut record: Record) -> Result<Decoded, Error> {
-        let kind = match record.parts().header("id") {
-            Some(_) => None,
-            None => Some(self.other_than_event(&record.topic, record.value.as_ref())),
-        };
-        if let Some(kind) = kind {
-            return Ok(Decoded::NotAnEvent(kind, record));
+        let has_id = record.headers.iter().any(|(name, _)| name == "id");
+        let value = if has_id { record.value.take().map(Value::Given) } else { None };
+        match self.event(record.parts(), value)? {
+            Some(event) => Ok(Decoded::Event(event)),
+            None => Ok(Decoded::NotAnEvent(self.other_than_event(&record.topic, record.value.as_ref()), record)),
         }
-        let value = record.value.take().map(Value::Given);
-        let parts = record.parts();
-        let id = parts.header("id").flatten();
-        Ok(Decoded::Event(self.event(id, parts, value)?))
     }
 
     /// As [`decode`](Self::decode), for a record that is kept elsewhere, in a client library's own form. Of the record
@@ -42,56 +37,72 @@ impl Pipeline {
     /// As [`decode`](Self::decode).
     pub fn decode_parts<'a, H>(&self, parts: RecordParts<'a, H>) -> Result<Decoded<()>, Error>
     where
-        H: Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone,
+        H: Iterator<Item = (&'a str, Option<&'a [u8]>)>,
     {
-        let Some(id) = parts.header("id") else {
-            return Ok(Decoded::NotAnEvent(self.other_than_event(parts.topic, parts.value), ()));
-        };
-        let value = parts.value.map(Value::Lent);
-        Ok(Decoded::Event(self.event(id, parts, value)?))
+        let (topic, value) = (parts.topic, parts.value);
+        match self.event(parts, value.map(Value::Lent))? {
+            Some(event) => Ok(Decoded::Event(event)),
+            None => Ok(Decoded::NotAnEvent(self.other_than_event(topic, value), ())),
+        }
     }
 
+    /// `None` where there is no header `id`.
     fn event<'a>(
         &self,
-        id: Option<&[u8]>,
         parts: RecordParts<'a, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
         value: Option<Value<'_>>,
-    ) -> Result<Box<DecodedEvent>, Error> {
-        let id = id.and_then(|id| Uuid::try_parse_ascii(id).ok());
-        let id = id.ok_or_else(|| Error::decode("header id", "it is not a UUID"))?;
-        let mut event = Box::new(DecodedEvent::new(id));
-        self.read_headers(&mut event, parts.headers)?;
+    ) -> Result<Option<Box<DecodedEvent>>, Error> {
+        let mut event = Box::new(DecodedEvent::new(Uuid::nil()));
+        let Some(id) = self.read_headers(&mut event, parts.headers) else { return Ok(None) };
+        event.id = id?;
         self.read_value(&mut event, value)?;
         self.read_key(&mut event, parts.key)?;
-        let router = self.router();
-        if let (Some(value), Some(field)) =
-            (router.route.routed_value(parts.topic), self.field_at(self.plan().route_by))
+        if let Some(field) = self.field_at(self.plan().route_by)
+            && event.slot(field).is_none_or(|slot| slot.is_none())
+            && let Some(value) = self.router().route.routed_value(parts.topic)
         {
-            event.set(field, value.into())?;
+            event.set(field, value)?;
         }
         let by_timestamp = self.plan().timestamp.and_then(|index| self.field_at(index));
         if by_timestamp == Some(EventField::CreatedAt) && event.created_at.is_none() {
             event.created_at = parts.timestamp.and_then(instant::from_millis);
         }
-        Ok(event)
+        Ok(Some(event))
     }
 
-    /// Takes the first header of each name, unless it is null.
+    /// Takes the first header of each name, unless it is null. The id, which is wherever the names' order has it, decides
+    /// whether the others count at all.
     fn read_headers<'a>(
         &self,
         event: &mut DecodedEvent,
         headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
-    ) -> Result<(), Error> {
+    ) -> Option<Result<Uuid, Error>> {
         let mut lookup = self.plan().headers.lookup();
+        let (mut id, mut others) = (None, Ok(()));
         for (name, value) in headers {
             if name == "id" {
-                continue;
-            }
-            if let (Some(target), Some(value)) = (lookup.first(name), value) {
-                event.place(target, utf8(&target.alias, value)?.into())?;
+                id.get_or_insert(value);
+            } else if others.is_ok()
+                && let (Some(target), Some(value)) = (lookup.first(name), value)
+                && !(value.is_empty() && target.field.is_some())
+            {
+                let text = match utf8(&target.alias, value) {
+                    Ok(text) => text,
+                    Err(e) => {
+                        others = Err(e);
+                        continue;
+                    }
+                };
+                match target.field.and_then(|field| event.slot(field)) {
+                    Some(slot) => {
+                        slot.get_or_insert_with(|| text.into());
+                    }
+                    None => others = event.place(target, text),
+                }
             }
         }
-        Ok(())
+        let id = id?.and_then(|id| Uuid::try_parse_ascii(id).ok());
+        Some(id.ok_or_else(|| Error::decode("header id", "it is not a UUID")).and_then(|id| others.map(|()| id)))
     }
 
     fn field_at(&self, index: usize) -> Option<EventField> {
@@ -117,9 +128,9 @@ impl Pipeline {
     fn read_key(&self, event: &mut DecodedEvent, key: Option<&[u8]>) -> Result<(), Error> {
         let (Some(key), Some(field)) = (key, self.field_at(self.plan().key)) else { return Ok(()) };
         let text = utf8("key", key)?;
-        let KeyConverter::Json(schemas) = self.key_converter() else { return event.set(field, text.into()) };
+        let KeyConverter::Json(schemas) = self.key_converter() else { return event.set(field, text) };
         let scalar = unwrapped("key", text, schemas)?;
-        event.set(field, scalar_text("key", scalar)?.unwrap_or_default())
+        event.set(field, &scalar_text("key", scalar)?.unwrap_or_default())
     }
 
     fn read_value(&self, event: &mut DecodedEvent, value: Option<Value<'_>>) -> Result<(), Error> {
@@ -154,7 +165,7 @@ impl Pipeline {
             if target.field.is_none() {
                 event.extra.entry(target.alias.clone()).or_insert_with(|| value.get().to_owned());
             } else if let Some(text) = scalar_text(&target.alias, value)? {
-                event.place(target, text)?;
+                event.place(target, &text)?;
             }
         }
         Ok(())
@@ -217,21 +228,21 @@ impl Value<'_> {
 }
 
 impl DecodedEvent {
-    fn place(&mut self, target: &Target, text: Cow<'_, str>) -> Result<(), Error> {
+    fn place(&mut self, target: &Target, text: &str) -> Result<(), Error> {
         match target.field {
             Some(EventField::CreatedAt) if !text.is_empty() && self.created_at.is_none() => {
                 let number = || text.parse().ok();
                 let at = match target.ty {
                     ColumnType::TimestampMillis => number().and_then(instant::from_millis),
                     ColumnType::TimestampMicros => number().and_then(instant::from_micros),
-                    _ => instant::from_zoned(&text),
+                    _ => instant::from_zoned(text),
                 };
                 self.created_at = Some(at.ok_or_else(|| Error::decode(&*target.alias, "it is not an instant"))?);
                 Ok(())
             }
             Some(field) => self.set(field, text),
             None => {
-                self.extra.entry(target.alias.clone()).or_insert_with(|| text.into_owned());
+                self.extra.entry(target.alias.clone()).or_insert_with(|| text.to_owned());
                 Ok(())
             }
         }
@@ -268,10 +279,12 @@ fn scalar_text<'a>(part: &str, value: &'a RawValue) -> Result<Option<Cow<'a, str
     }
 }
 
+#[inline]
 fn utf8<'a>(part: &str, bytes: &'a [u8]) -> Result<&'a str, Error> {
     std::str::from_utf8(bytes).map_err(|e| not_utf8(part).caused_by(e))
 }
 
+#[cold]
 fn not_utf8(part: &str) -> Error {
     Error::decode(part, "it is not UTF-8")
 }

@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,7 +6,7 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Record;
+use super::{Record, ShortText};
 use crate::{Error, EventField, Headers, Traceparent};
 
 /// An event as a record carries it. What the pipeline's configuration does not carry is `None`, and so is empty text.
@@ -17,11 +16,11 @@ pub struct DecodedEvent {
     /// The event's id. Producers other than ours may use any version of UUID.
     pub id: Uuid,
     /// What kind of thing it is about.
-    pub aggregate_type: Option<String>,
+    pub aggregate_type: Option<ShortText>,
     /// Which one it is about.
-    pub aggregate_id: Option<String>,
+    pub aggregate_id: Option<ShortText>,
     /// What happened.
-    pub event_type: Option<String>,
+    pub event_type: Option<ShortText>,
     /// What the event says.
     pub payload: DecodedPayload,
     /// When it happened: milliseconds where the record's timestamp carries it, microseconds from a header.
@@ -29,13 +28,13 @@ pub struct DecodedEvent {
     /// The version of the payload's schema.
     pub schema_version: Option<u32>,
     /// The media type of the payload.
-    pub content_type: Option<String>,
+    pub content_type: Option<ShortText>,
     /// The trace that it belongs to; one that is malformed counts as none, as W3C has it.
     pub traceparent: Option<Traceparent>,
     /// The business transaction that it belongs to.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<ShortText>,
     /// What caused it.
-    pub causation_id: Option<String>,
+    pub causation_id: Option<ShortText>,
     /// The event's own headers.
     pub headers: Headers,
     /// Placed columns that are no part of an event, by header name or envelope field; an envelope's values as JSON.
@@ -62,40 +61,47 @@ impl DecodedEvent {
     }
 
     /// Takes a part from the text of a header, an envelope, the key or the topic; the first one given stays.
-    pub(super) fn set(&mut self, field: EventField, text: Cow<'_, str>) -> Result<(), Error> {
+    pub(super) fn set(&mut self, field: EventField, text: &str) -> Result<(), Error> {
         if text.is_empty() {
             return Ok(());
         }
-        let undecodable = |reason: &str| Error::decode(field.name(), reason);
-        let slot = match field {
+        if let Some(slot) = self.slot(field) {
+            slot.get_or_insert_with(|| text.into());
+            return Ok(());
+        }
+        self.set_other(field, text)
+    }
+
+    /// Where a part is kept that is a short text.
+    #[inline]
+    pub(super) fn slot(&mut self, field: EventField) -> Option<&mut Option<ShortText>> {
+        Some(match field {
             EventField::AggregateType => &mut self.aggregate_type,
             EventField::AggregateId => &mut self.aggregate_id,
             EventField::EventType => &mut self.event_type,
             EventField::ContentType => &mut self.content_type,
             EventField::CorrelationId => &mut self.correlation_id,
             EventField::CausationId => &mut self.causation_id,
+            _ => return None,
+        })
+    }
+
+    fn set_other(&mut self, field: EventField, text: &str) -> Result<(), Error> {
+        let undecodable = |reason: &str| Error::decode(field.name(), reason);
+        match field {
             EventField::SchemaVersion => {
                 let version = text.parse().map_err(|e| undecodable("it is not a whole number from 0").caused_by(e))?;
                 self.schema_version.get_or_insert(version);
-                return Ok(());
             }
-            EventField::Traceparent => {
-                if self.traceparent.is_none() {
-                    self.traceparent = text.parse().ok();
-                }
-                return Ok(());
+            EventField::Traceparent if self.traceparent.is_none() => self.traceparent = text.parse().ok(),
+            EventField::Headers if self.headers.is_empty() && text != "{}" => {
+                self.headers = Headers::from_json(text)
+                    .map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
-            EventField::Headers => {
-                if self.headers.is_empty() && text != "{}" {
-                    self.headers = Headers::from_json(&text)
-                        .map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
-                }
-                return Ok(());
-            }
-            // The id is the record's own header, the payload its value, and the instant is read with its column's type.
-            EventField::Id | EventField::Payload | EventField::CreatedAt => return Ok(()),
-        };
-        slot.get_or_insert_with(|| text.into_owned());
+            // What is there already stays. The id is the record's own header, the payload its value, and the instant is read
+            // with its column's type.
+            _ => {}
+        }
         Ok(())
     }
 }

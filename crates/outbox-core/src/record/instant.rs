@@ -1,7 +1,7 @@
 //! Instants as Debezium writes them, and back.
 
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::{Date, Duration, OffsetDateTime, Time};
 
 pub(super) fn micros(at: OffsetDateTime) -> i64 {
     // Years have four digits here, so 64 bits hold the microseconds.
@@ -13,8 +13,15 @@ pub(super) fn from_micros(micros: i64) -> Option<OffsetDateTime> {
 }
 
 pub(super) fn from_millis(millis: i64) -> Option<OffsetDateTime> {
-    let at = OffsetDateTime::from_unix_timestamp(millis.div_euclid(1_000)).ok()?;
-    at.replace_millisecond(u16::try_from(millis.rem_euclid(1_000)).ok()?).ok()
+    const EPOCH: i64 = time::UtcDateTime::UNIX_EPOCH.to_julian_day() as i64;
+    const DAY: i64 = 86_400_000;
+    let date = Date::from_julian_day(i32::try_from(EPOCH + millis.div_euclid(DAY)).ok()?).ok()?;
+    let of_day = u32::try_from(millis.rem_euclid(DAY)).ok()?;
+    let (seconds, milli) = (of_day / 1_000, u16::try_from(of_day % 1_000).ok()?);
+    let part = |number: u32| u8::try_from(number).ok();
+    let time =
+        Time::from_hms_milli(part(seconds / 3_600)?, part(seconds / 60 % 60)?, part(seconds % 60)?, milli).ok()?;
+    Some(OffsetDateTime::new_utc(date, time))
 }
 
 /// `io.debezium.time.ZonedTimestamp`: UTC with six digits of the second.
@@ -35,4 +42,21 @@ pub(super) fn zoned(at: OffsetDateTime) -> String {
 
 pub(super) fn from_zoned(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn milliseconds_are_the_instant_that_they_count_to(
+            millis in prop_oneof![any::<i64>(), -400_000_000_000_000..400_000_000_000_000_i64],
+        ) {
+            let nanos = i128::from(millis) * 1_000_000;
+            prop_assert_eq!(from_millis(millis), OffsetDateTime::from_unix_timestamp_nanos(nanos).ok());
+        }
+    }
 }

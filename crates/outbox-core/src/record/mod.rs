@@ -10,6 +10,7 @@ mod json_value;
 mod json_writer;
 mod parts;
 mod record_ref;
+mod short_text;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +21,7 @@ pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent}
 pub use self::encode::Encoded;
 pub use self::parts::RecordParts;
 pub use self::record_ref::RecordRef;
+pub use self::short_text::ShortText;
 
 /// A Kafka record, as it is produced or was fetched. `Debug` shows sizes in place of key, value and headers' values.
 #[derive(Clone, Default, PartialEq, Eq)]

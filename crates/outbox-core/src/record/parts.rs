@@ -46,13 +46,6 @@ impl<'a, H> RecordParts<'a, H> {
     }
 }
 
-impl<'a, H: Iterator<Item = (&'a str, Option<&'a [u8]>)> + Clone> RecordParts<'a, H> {
-    /// The value of the first header of that name, where there is one; it may be null.
-    pub(super) fn header(&self, name: &str) -> Option<Option<&'a [u8]>> {
-        self.headers.clone().find(|(key, _)| *key == name).map(|(_, value)| value)
-    }
-}
-
 impl<H> fmt::Debug for RecordParts<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordParts")
@@ -66,7 +59,7 @@ impl<H> fmt::Debug for RecordParts<'_, H> {
 
 impl Record {
     /// The same record, lent.
-    pub(super) fn parts(&self) -> RecordParts<'_, impl Iterator<Item = (&str, Option<&[u8]>)> + Clone> {
+    pub(super) fn parts(&self) -> RecordParts<'_, impl Iterator<Item = (&str, Option<&[u8]>)>> {
         RecordParts {
             topic: &self.topic,
             key: self.key.as_deref(),

@@ -204,7 +204,7 @@ fn a_header_beats_the_envelope_beats_the_key_beats_the_topic() {
         let has_envelope = pipeline.config().to_json().contains("envelope");
         let mut record = record("outbox.events.topic", Some(if has_envelope { envelope } else { "\"{}\"" }), &headers);
         record.key = key.map(|key| Bytes::from_static(key.as_bytes()));
-        decoded(pipeline, record).aggregate_type.unwrap()
+        String::from(decoded(pipeline, record).aggregate_type.unwrap())
     };
     assert_eq!(of_type(&with("aggregate_type:envelope,aggregate_type:header"), Some("key")), "header");
     assert_eq!(of_type(&with("aggregate_type:envelope"), Some("key")), "envelope");

@@ -193,7 +193,7 @@ fn every_record_decodes_to_what_its_row_says() {
             let event = decoded(&pipeline, record.record());
             assert_eq!(event.id, id(index), "{at}");
             assert_eq!(event.aggregate_type.as_deref(), Some("order"), "{at}");
-            assert_eq!(event.aggregate_id, Some(format!("agg-{index}")), "{at}");
+            assert_eq!(event.aggregate_id.as_deref(), Some(format!("agg-{index}").as_str()), "{at}");
             let is_placed = |column: &str| golden.placement().contains(column);
             assert_eq!(event.event_type.as_deref(), is_placed("event_type").then_some("OrderCreated"), "{at}");
             assert_eq!(event.created_at, is_placed("created_at").then_some(CREATED_AT), "{at}");

@@ -131,12 +131,12 @@ impl Case {
         use EventField as F;
         let id = self.position(F::Id).unwrap();
         prop_assert_eq!(Some(event.id.to_string()), wire(&self.row[id], ColumnType::Uuid));
-        prop_assert_eq!(&event.aggregate_type, &self.told(F::AggregateType));
-        prop_assert_eq!(&event.aggregate_id, &self.told(F::AggregateId));
-        prop_assert_eq!(&event.event_type, &self.told(F::EventType));
-        prop_assert_eq!(&event.content_type, &self.told(F::ContentType));
-        prop_assert_eq!(&event.correlation_id, &self.told(F::CorrelationId));
-        prop_assert_eq!(&event.causation_id, &self.told(F::CausationId));
+        prop_assert_eq!(event.aggregate_type.clone().map(String::from), self.told(F::AggregateType));
+        prop_assert_eq!(event.aggregate_id.clone().map(String::from), self.told(F::AggregateId));
+        prop_assert_eq!(event.event_type.clone().map(String::from), self.told(F::EventType));
+        prop_assert_eq!(event.content_type.clone().map(String::from), self.told(F::ContentType));
+        prop_assert_eq!(event.correlation_id.clone().map(String::from), self.told(F::CorrelationId));
+        prop_assert_eq!(event.causation_id.clone().map(String::from), self.told(F::CausationId));
         prop_assert_eq!(event.schema_version.map(|version| version.to_string()), self.told(F::SchemaVersion));
         // Of the generated texts the well-formed ones alone have three hyphens at these places.
         let is_well_formed = |text: &String| {

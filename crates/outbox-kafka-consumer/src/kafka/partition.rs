@@ -69,9 +69,10 @@ impl PartitionReader for Reader {
             }
         }
         self.max_bytes = USUAL_BYTES;
+        let mut messages = Vec::with_capacity(records.len());
         let records = records.into_iter().filter(|record| record.offset >= offset);
-        let records = records.map(|record| (record.offset, record.record.into()));
-        Ok(Fetched::Records { records: records.collect(), end })
+        messages.extend(records.map(|record| (record.offset, record.record.into())));
+        Ok(Fetched::Records { records: messages, end })
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outbox_core::{Decoded, DecodedEvent, OutboxEvent, Payload};
+use outbox_core::{Decoded, DecodedEvent, OutboxEvent, Payload, ShortText};
 use outbox_kafka_consumer::{Consumer, Received, deadpool_postgres::Transaction};
 use outbox_pg::PgOutbox;
 use serde_json::{Value, json};
@@ -210,7 +210,7 @@ impl Told {
     }
 
     fn by_record(event: &DecodedEvent) -> Self {
-        let text = |part: &Option<String>| part.clone().unwrap_or_default();
+        let text = |part: &Option<ShortText>| part.as_deref().unwrap_or_default().to_owned();
         Self {
             id: event.id,
             aggregate_type: text(&event.aggregate_type),
