@@ -10,7 +10,7 @@ use rskafka::client::partition::UnknownTopicHandling;
 
 use crate::bench::{Bench, OrderCreated, Running, eventually};
 use crate::positions::store;
-use crate::wire::{Wire, record, topic_name};
+use crate::wire::{Wire, routed, topic_name};
 
 /// One partition, which is compacted as soon as the cleaner looks at it.
 async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
@@ -44,11 +44,7 @@ async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbo
         producer_epoch: producer.producer_epoch,
         sequence,
         offset: i64::from(sequence),
-        timestamp: sent.timestamp.unwrap(),
-        key: sent.key,
-        value: sent.value,
-        headers: sent.headers.into_iter().map(|(name, value)| (StrBytes::from_string(name), value)).collect(),
-        ..record(None)
+        ..routed(sent)
     };
     let records: Vec<Record> = (0..).zip(records).map(of).collect();
     wire.produce(bench, &records, None).await;
