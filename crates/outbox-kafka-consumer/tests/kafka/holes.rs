@@ -36,9 +36,13 @@ fn event(bench: &Bench, order_id: i64, step: i64, timestamp: i64) -> outbox_core
 
 /// As an idempotent producer writes it: of its last batch the cleaner leaves the empty frame.
 async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbox_core::Record>) {
-    let begin = InitProducerIdRequest::default().with_transactional_id(None).with_producer_id(ProducerId(-1));
-    let producer = wire.call(1, begin.with_producer_epoch(-1)).await;
-    assert_eq!(producer.error_code, 0);
+    // A broker that has just started has none to give for a while.
+    let producer = eventually("a producer id".to_owned(), async || {
+        let begin = InitProducerIdRequest::default().with_transactional_id(None).with_producer_id(ProducerId(-1));
+        let producer = wire.call(1, begin.with_producer_epoch(-1)).await;
+        if producer.error_code == 0 { Ok(producer) } else { Err(producer.error_code) }
+    })
+    .await;
     let of = |(sequence, sent): (i32, outbox_core::Record)| Record {
         producer_id: producer.producer_id.0,
         producer_epoch: producer.producer_epoch,
