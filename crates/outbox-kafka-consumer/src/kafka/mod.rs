@@ -1,6 +1,7 @@
 //! All of rskafka, behind timeouts of our own: it has none for connections and requests (0.6.0), and a request that is
 //! given up leaves a dead connection in its cache, so a timeout drops the client.
 
+mod aborted;
 mod partition;
 
 use std::collections::BTreeSet;
@@ -11,12 +12,14 @@ use rskafka::client::partition::UnknownTopicHandling;
 use rskafka::client::{Client, ClientBuilder};
 use tokio::time::timeout;
 
+use self::aborted::AbortedTransactions;
 pub(crate) use self::partition::Reader;
 use crate::Error;
 use crate::source::RecordSource;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+const CLIENT_ID: &str = "outbox-kafka-consumer";
 
 /// The brokers of a cluster. Every call opens a connection of its own.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ impl Cluster {
 
     async fn connect(&self) -> Result<Client, Error> {
         let client = ClientBuilder::new(self.brokers.clone())
-            .client_id("outbox-kafka-consumer")
+            .client_id(CLIENT_ID)
             // Retries of its own are kept short: it counts only its pauses, and knows nothing of shutdown.
             .backoff_config(BackoffConfig {
                 init_backoff: Duration::from_millis(50),
@@ -62,7 +65,8 @@ impl RecordSource for Cluster {
         bounded("list its topics", client.list_topics()).await?;
         let doing = format!("open topic {topic}, partition {partition}");
         let opened = client.partition_client(topic, partition, UnknownTopicHandling::Error);
-        Ok(Reader::new(bounded(&doing, opened).await?))
+        let aborted = AbortedTransactions::of(self.brokers.clone(), topic, partition);
+        Ok(Reader::new(bounded(&doing, opened).await?, aborted))
     }
 }
 

@@ -6,7 +6,7 @@ use rskafka::client::error::{Error as KafkaError, ProtocolError};
 use rskafka::client::partition::{OffsetAt, PartitionClient};
 use tokio::time::timeout;
 
-use super::{PATIENCE, bounded};
+use super::{AbortedTransactions, PATIENCE, bounded};
 use crate::Error;
 use crate::source::{Fetched, Message, PartitionReader};
 
@@ -14,6 +14,7 @@ use crate::source::{Fetched, Message, PartitionReader};
 #[derive(Debug)]
 pub(crate) struct Reader {
     client: PartitionClient,
+    aborted: AbortedTransactions,
     max_bytes: i32,
 }
 
@@ -24,8 +25,8 @@ const USUAL_BYTES: i32 = 4 << 20;
 const MOST_BYTES: i32 = 64 << 20;
 
 impl Reader {
-    pub(super) fn new(client: PartitionClient) -> Self {
-        Self { client, max_bytes: USUAL_BYTES }
+    pub(super) fn new(client: PartitionClient, aborted: AbortedTransactions) -> Self {
+        Self { client, aborted, max_bytes: USUAL_BYTES }
     }
 }
 
@@ -48,7 +49,7 @@ impl PartitionReader for Reader {
         let doing = || format!("fetch topic {}, partition {}", self.client.topic(), self.client.partition());
         let wait = i32::try_from(WAIT.as_millis()).unwrap_or(i32::MAX);
         let fetched = self.client.fetch_records(offset, MIN_BYTES..self.max_bytes, wait);
-        let (records, end) = match timeout(WAIT + PATIENCE, fetched).await {
+        let (mut records, end) = match timeout(WAIT + PATIENCE, fetched).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(KafkaError::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. })) => {
                 return Ok(Fetched::OutOfRange { earliest: self.earliest().await?, end: self.end().await? });
@@ -58,17 +59,31 @@ impl PartitionReader for Reader {
             Err(elapsed) => return Err(Error::kafka(format!("{} in time", doing())).caused_by(elapsed)),
         };
         // Records that ended before the offset may come back: rskafka hands out whole batches.
-        if records.last().is_none_or(|last| last.offset < offset) {
-            match Emptiness::of(offset, self.end().await?, self.max_bytes) {
-                Emptiness::End => {}
+        let Some(last) = records.last().map(|last| last.offset).filter(|last| *last >= offset) else {
+            return match Emptiness::of(offset, self.end().await?, self.max_bytes) {
+                Emptiness::End => {
+                    self.max_bytes = USUAL_BYTES;
+                    Ok(Fetched::Records { records: Vec::new(), end })
+                }
                 Emptiness::TooSmall => {
                     self.max_bytes = MOST_BYTES;
-                    return Ok(Fetched::Records { records: Vec::new(), end });
+                    Ok(Fetched::Records { records: Vec::new(), end })
                 }
-                Emptiness::Hollow => return Ok(Fetched::Hollow),
+                Emptiness::Hollow => Ok(Fetched::Hollow),
+            };
+        };
+        self.max_bytes = USUAL_BYTES;
+        // The marker of a transaction makes a fetch malformed, so that one that was aborted is only overlooked where it
+        // goes on behind the fetch. Up to the high watermark none does: what it holds of open ones is not handed out.
+        if last.saturating_add(1) < end
+            && let Some(first) = self.aborted.around(last).await?
+        {
+            records.retain(|record| record.offset < first);
+            if records.last().is_none_or(|last| last.offset < offset) {
+                let aborted = format!("a transaction was aborted that begins at offset {first}");
+                return Ok(Fetched::Unreadable(aborted.into()));
             }
         }
-        self.max_bytes = USUAL_BYTES;
         let mut messages = Vec::with_capacity(records.len());
         let records = records.into_iter().filter(|record| record.offset >= offset);
         messages.extend(records.map(|record| (record.offset, record.record.into())));

@@ -41,7 +41,7 @@ pub(crate) async fn read(
             Ok(Fetched::OutOfRange { earliest, end }) => (Chunk::Lost { offset, earliest, end }, None),
             Ok(Fetched::Unreadable(e)) => {
                 let reason = "at this offset or soon after it is a record that the client library cannot read (a \
-                              transaction's marker, or a header with a null value)";
+                              transaction's record or marker, or a header with a null value)";
                 (Chunk::Failed(Error::record(&topic, partition, offset, reason).caused_by(e)), None)
             }
             Err(e) => (Chunk::Failed(e), None),

@@ -10,7 +10,7 @@ use rskafka::client::partition::UnknownTopicHandling;
 
 use crate::bench::{Bench, OrderCreated, Running, eventually};
 use crate::positions::store;
-use crate::wire::{Wire, record, topic_name};
+use crate::wire::{Wire, routed, topic_name};
 
 /// One partition, which is compacted as soon as the cleaner looks at it.
 async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
@@ -36,19 +36,19 @@ fn event(bench: &Bench, order_id: i64, step: i64, timestamp: i64) -> outbox_core
 
 /// As an idempotent producer writes it: of its last batch the cleaner leaves the empty frame.
 async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbox_core::Record>) {
-    let begin = InitProducerIdRequest::default().with_transactional_id(None).with_producer_id(ProducerId(-1));
-    let producer = wire.call(1, begin.with_producer_epoch(-1)).await;
-    assert_eq!(producer.error_code, 0);
+    // A broker that has just started has none to give for a while.
+    let producer = eventually("a producer id".to_owned(), async || {
+        let begin = InitProducerIdRequest::default().with_transactional_id(None).with_producer_id(ProducerId(-1));
+        let producer = wire.call(1, begin.with_producer_epoch(-1)).await;
+        if producer.error_code == 0 { Ok(producer) } else { Err(producer.error_code) }
+    })
+    .await;
     let of = |(sequence, sent): (i32, outbox_core::Record)| Record {
         producer_id: producer.producer_id.0,
         producer_epoch: producer.producer_epoch,
         sequence,
         offset: i64::from(sequence),
-        timestamp: sent.timestamp.unwrap(),
-        key: sent.key,
-        value: sent.value,
-        headers: sent.headers.into_iter().map(|(name, value)| (StrBytes::from_string(name), value)).collect(),
-        ..record(None)
+        ..routed(sent)
     };
     let records: Vec<Record> = (0..).zip(records).map(of).collect();
     wire.produce(bench, &records, None).await;

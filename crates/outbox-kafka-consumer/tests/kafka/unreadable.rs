@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProducerId,
-    TransactionalId,
+    AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, InitProducerIdResponse,
+    ProducerId, TransactionalId,
 };
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::Record;
+use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::Horizon;
 
-use crate::bench::{Bench, Running, eventually};
+use crate::bench::{Bench, OrderCreated, Running, eventually};
 use crate::positions::store;
-use crate::wire::{Wire, record, topic_name};
+use crate::wire::{Wire, record, routed, topic_name};
 
 /// Order 1 is before what cannot be read and order 2 in the other partition.
 async fn stops_there_and_goes_on_behind(bench: Bench, behind: i64) {
@@ -52,43 +53,84 @@ async fn a_transactional_producers_marker_stops_its_partition_and_no_other() {
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
-    let mut wire = Wire::connect(&bench.brokers).await;
-    let id = TransactionalId(StrBytes::from_string(bench.prefix().to_owned()));
-    let begin = InitProducerIdRequest::default()
-        .with_transactional_id(Some(id.clone()))
-        .with_transaction_timeout_ms(30_000)
-        .with_producer_id(ProducerId(-1))
-        .with_producer_epoch(-1);
-    // The first one makes the coordinator's topic.
-    let producer = eventually("a producer's id".to_owned(), async || {
-        let find = FindCoordinatorRequest::default().with_key(id.0.clone()).with_key_type(1);
-        wire.call(3, find).await;
-        let answer = wire.call(4, begin.clone()).await;
-        if answer.error_code == 0 { Ok(answer) } else { Err(answer.error_code) }
-    })
-    .await;
-    let topic = AddPartitionsToTxnTopic::default().with_name(topic_name(&bench)).with_partitions(vec![0]);
-    let add = AddPartitionsToTxnRequest::default()
-        .with_v3_and_below_transactional_id(id.clone())
-        .with_v3_and_below_producer_id(producer.producer_id)
-        .with_v3_and_below_producer_epoch(producer.producer_epoch)
-        .with_v3_and_below_topics(vec![topic]);
-    let added = wire.call(3, add).await;
-    assert_eq!(added.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code, 0);
-    let sent = Record {
-        transactional: true,
-        producer_id: producer.producer_id.0,
-        producer_epoch: producer.producer_epoch,
-        sequence: 0,
-        ..record(Some(Bytes::new()))
-    };
-    wire.produce(&bench, &[sent], Some(id.clone())).await;
-    let end = EndTxnRequest::default()
-        .with_transactional_id(id)
-        .with_producer_id(producer.producer_id)
-        .with_producer_epoch(producer.producer_epoch)
-        .with_committed(true);
-    assert_eq!(wire.call(3, end).await.error_code, 0);
+    let mut transaction = Transaction::begin(&bench).await;
+    transaction.produce(&bench, record(Some(Bytes::new()))).await;
+    transaction.end(true).await;
     // Its record is at offset 1, its marker at 2.
     stops_there_and_goes_on_behind(bench, 3).await;
+}
+
+#[tokio::test]
+async fn an_aborted_transaction_that_is_larger_than_a_fetch_has_no_effect_and_stops_its_partition() {
+    let bench = Bench::with_partitions(2).await;
+    bench.produce_order(0, 1).await;
+    let mut transaction = Transaction::begin(&bench).await;
+    // A fetch is of 4 MiB.
+    for step in 0..12 {
+        let event = OutboxEvent::of(&OrderCreated { order_id: 7, step }).build().unwrap();
+        let mut sent = bench.pipeline.encode(&bench.pipeline.row(&event).unwrap()).unwrap();
+        sent.headers.push(("padding".to_owned(), Some(Bytes::from(vec![b'x'; 900_000]))));
+        transaction.produce(&bench, routed(sent)).await;
+    }
+    transaction.end(false).await;
+    stops_there_and_goes_on_behind(bench, 14).await;
+}
+
+/// A transactional producer, in its first transaction.
+struct Transaction {
+    wire: Wire,
+    id: TransactionalId,
+    producer: InitProducerIdResponse,
+    produced: i32,
+}
+
+impl Transaction {
+    /// In partition 0.
+    async fn begin(bench: &Bench) -> Self {
+        let mut wire = Wire::connect(&bench.brokers).await;
+        let id = TransactionalId(StrBytes::from_string(bench.prefix().to_owned()));
+        let begin = InitProducerIdRequest::default()
+            .with_transactional_id(Some(id.clone()))
+            .with_transaction_timeout_ms(30_000)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1);
+        // The first one makes the coordinator's topic.
+        let producer = eventually("a producer's id".to_owned(), async || {
+            let find = FindCoordinatorRequest::default().with_key(id.0.clone()).with_key_type(1);
+            wire.call(3, find).await;
+            let answer = wire.call(4, begin.clone()).await;
+            if answer.error_code == 0 { Ok(answer) } else { Err(answer.error_code) }
+        })
+        .await;
+        let topic = AddPartitionsToTxnTopic::default().with_name(topic_name(bench)).with_partitions(vec![0]);
+        let add = AddPartitionsToTxnRequest::default()
+            .with_v3_and_below_transactional_id(id.clone())
+            .with_v3_and_below_producer_id(producer.producer_id)
+            .with_v3_and_below_producer_epoch(producer.producer_epoch)
+            .with_v3_and_below_topics(vec![topic]);
+        let added = wire.call(3, add).await;
+        assert_eq!(added.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code, 0);
+        Self { wire, id, producer, produced: 0 }
+    }
+
+    async fn produce(&mut self, bench: &Bench, record: Record) {
+        let sent = Record {
+            transactional: true,
+            producer_id: self.producer.producer_id.0,
+            producer_epoch: self.producer.producer_epoch,
+            sequence: self.produced,
+            ..record
+        };
+        self.wire.produce(bench, &[sent], Some(self.id.clone())).await;
+        self.produced += 1;
+    }
+
+    async fn end(mut self, committed: bool) {
+        let end = EndTxnRequest::default()
+            .with_transactional_id(self.id)
+            .with_producer_id(self.producer.producer_id)
+            .with_producer_epoch(self.producer.producer_epoch)
+            .with_committed(committed);
+        assert_eq!(self.wire.call(3, end).await.error_code, 0);
+    }
 }

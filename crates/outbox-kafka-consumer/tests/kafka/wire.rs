@@ -68,3 +68,14 @@ pub(crate) fn record(header: Option<Bytes>) -> Record {
         headers: IndexMap::from([(StrBytes::from_static_str("name"), header)]),
     }
 }
+
+/// A record as the EventRouter would write it.
+pub(crate) fn routed(sent: outbox_core::Record) -> Record {
+    Record {
+        timestamp: sent.timestamp.unwrap(),
+        key: sent.key,
+        value: sent.value,
+        headers: sent.headers.into_iter().map(|(name, value)| (StrBytes::from_string(name), value)).collect(),
+        ..record(None)
+    }
+}

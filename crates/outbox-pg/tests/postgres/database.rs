@@ -40,9 +40,12 @@ impl Database {
         client
     }
 
+    pub(crate) fn config(&self) -> Config {
+        self.database.url().parse().unwrap()
+    }
+
     pub(crate) fn pool(&self) -> Pool {
-        let config: Config = self.database.url().parse().unwrap();
-        Pool::builder(Manager::new(config, NoTls))
+        Pool::builder(Manager::new(self.config(), NoTls))
             .runtime(outbox_pg::deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(10)))
             .build()

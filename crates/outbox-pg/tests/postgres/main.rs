@@ -14,6 +14,7 @@ mod migrations;
 mod own_server;
 mod readiness;
 mod rights;
+mod round_trips;
 mod row_life;
 mod standby;
 mod transaction;

@@ -5,10 +5,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::error::WalError;
 
-/// What one read of the socket asks for.
-const READ: usize = 64 * 1024;
-/// What one read after a nap asks for: as much as may have come meanwhile.
-const READ_AFTER_NAP: usize = 512 * 1024;
+/// What is allocated at once. What was read keeps all of it until it is dropped, so it is filled before the next one:
+/// a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
+const BUFFER: usize = 64 * 1024;
+/// As much as may have come during a nap.
+const BUFFER_AFTER_NAP: usize = 512 * 1024;
+/// The part of a buffer that is too small for another read.
+const REST: usize = 8;
 /// PostgreSQL's own limit of a value is 1 GB; a longer message is none.
 const LONGEST: usize = (1 << 30) + (1 << 20);
 const HEADER: usize = 5;
@@ -29,7 +32,7 @@ impl Received {
     pub(super) async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), WalError> {
         // The rest of a long message at once, but no more than doubles what is there: its length may lie.
         let missing = self.head()?.map_or(0, |(_, length)| length.saturating_sub(self.0.len()));
-        self.0.reserve(missing.min(self.0.len()).max(READ));
+        self.make_room(missing.min(self.0.len()), BUFFER);
         match socket.read_buf(&mut self.0).await {
             Ok(0) => Err(WalError::hung_up()),
             Ok(_) => Ok(()),
@@ -45,9 +48,15 @@ impl Received {
     ) -> Result<(), WalError> {
         if let Some(nap) = nap {
             tokio::time::sleep(nap).await;
-            self.0.reserve(READ_AFTER_NAP);
+            self.make_room(0, BUFFER_AFTER_NAP);
         }
         self.fill(socket).await
+    }
+
+    fn make_room(&mut self, missing: usize, buffer: usize) {
+        if self.0.capacity() - self.0.len() < missing.max(buffer / REST) {
+            self.0.reserve(missing.max(buffer));
+        }
     }
 
     /// Takes the next message, once it is there as a whole.
@@ -129,6 +138,22 @@ mod tests {
     fn frames() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
         let tag = prop::sample::select(b"ddddEN".to_vec());
         proptest::collection::vec((tag, proptest::collection::vec(any::<u8>(), 0..50)), 0..20)
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_a_server_that_sends_little_at_a_time_is_about_what_it_sent() {
+        const PIECE: usize = 8 * 1024;
+        let row = encode(&[(b'd', vec![0; PIECE - HEADER])]);
+        let (mut received, mut kept, mut buffers) = (Received::default(), Vec::new(), 0);
+        let mut end = std::ptr::null();
+        for _ in 0..256 {
+            received.fill(&mut row.as_slice()).await.unwrap();
+            let run = received.run(b'd').unwrap().unwrap();
+            buffers += usize::from(run.as_ptr() != end);
+            end = run.as_ptr_range().end;
+            kept.push(run);
+        }
+        assert!(buffers * BUFFER <= kept.len() * PIECE * 5 / 4, "{buffers}");
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! On a real PostgreSQL, found by `OUTBOX_STACK`.
 
 mod confirm;
+mod copies;
 mod forms;
 mod hold;
 mod refusals;

@@ -1,0 +1,133 @@
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{BrokerId, FetchRequest, MetadataRequest, RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::PATIENCE;
+use crate::Error;
+
+/// The aborted transactions of a partition. Brokers name them in every answer to a fetch, and rskafka keeps them to itself.
+#[derive(Debug)]
+pub(super) struct AbortedTransactions {
+    brokers: Vec<String>,
+    topic: TopicName,
+    partition: i32,
+    leader: Option<TcpStream>,
+}
+
+type Fault = Box<dyn StdError + Send + Sync>;
+
+/// Those that rskafka speaks.
+const METADATA_VERSION: i16 = 4;
+const FETCH_VERSION: i16 = 4;
+const READ_COMMITTED: i8 = 1;
+/// An answer is one batch, which no broker takes this large.
+const MAX_ANSWER: usize = 256 << 20;
+
+impl AbortedTransactions {
+    pub(super) fn of(brokers: Vec<String>, topic: &str, partition: i32) -> Self {
+        let topic = TopicName(StrBytes::from_string(topic.to_owned()));
+        Self { brokers, topic, partition, leader: None }
+    }
+
+    /// Where the first one begins that goes on from an offset, or from before it, to behind it. There has to be a record
+    /// at the offset that a fetch has brought.
+    pub(super) async fn around(&mut self, offset: i64) -> Result<Option<i64>, Error> {
+        let doing = format!("tell the aborted transactions of topic {}, partition {}", &*self.topic.0, self.partition);
+        match timeout(PATIENCE, self.ask(offset)).await {
+            Ok(Ok(first)) => Ok(first),
+            Ok(Err(e)) => Err(Error::kafka(doing).caused_by(e)),
+            Err(elapsed) => Err(Error::kafka(format!("{doing} in time")).caused_by(elapsed)),
+        }
+    }
+
+    async fn ask(&mut self, offset: i64) -> Result<Option<i64>, Fault> {
+        let mut leader = match self.leader.take() {
+            Some(leader) => leader,
+            None => self.connect().await?,
+        };
+        loop {
+            let answer = call(&mut leader, FETCH_VERSION, &self.fetch(offset)).await?;
+            let Some(fetched) = answer.responses.first().and_then(|topic| topic.partitions.first()) else {
+                // Over its quota a client is told nothing but when to come again.
+                match u64::try_from(answer.throttle_time_ms) {
+                    Ok(pause @ 1..) => sleep(Duration::from_millis(pause)).await,
+                    _ => return Err("the answer lacks the partition".into()),
+                }
+                continue;
+            };
+            if fetched.error_code != 0 {
+                return Err(format!("the broker answers with error code {}", fetched.error_code).into());
+            }
+            self.leader = Some(leader);
+            let aborted = fetched.aborted_transactions.iter().flatten().map(|transaction| transaction.first_offset);
+            return Ok(aborted.filter(|first| *first <= offset).min());
+        }
+    }
+
+    /// One batch, as there is no smaller answer.
+    fn fetch(&self, offset: i64) -> FetchRequest {
+        let partition = FetchPartition::default()
+            .with_partition(self.partition)
+            .with_fetch_offset(offset)
+            .with_partition_max_bytes(1);
+        let topic = FetchTopic::default().with_topic(self.topic.clone()).with_partitions(vec![partition]);
+        FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_bytes(1)
+            .with_isolation_level(READ_COMMITTED)
+            .with_topics(vec![topic])
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Fault> {
+        let mut failed: Fault = "no broker is known".into();
+        for broker in &self.brokers {
+            match self.leader_by(broker).await {
+                Ok(leader) => return Ok(leader),
+                Err(e) => failed = e,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn leader_by(&self, broker: &str) -> Result<TcpStream, Fault> {
+        let topic = MetadataRequestTopic::default().with_name(Some(self.topic.clone()));
+        let request = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+        let answer = call(&mut TcpStream::connect(broker).await?, METADATA_VERSION, &request).await?;
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        let partition = partitions.find(|partition| partition.partition_index == self.partition);
+        let leader = partition.and_then(|it| answer.brokers.iter().find(|broker| broker.node_id == it.leader_id));
+        let leader = leader.ok_or("the partition has no leader")?;
+        let stream = TcpStream::connect((&*leader.host, u16::try_from(leader.port)?)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+async fn call<R: Request>(stream: &mut TcpStream, version: i16, request: &R) -> Result<R::Response, Fault> {
+    let mut frame = BytesMut::new();
+    let header = RequestHeader::default().with_request_api_key(R::KEY).with_request_api_version(version);
+    let header = header.with_client_id(Some(StrBytes::from_static_str(super::CLIENT_ID)));
+    header.encode(&mut frame, R::header_version(version))?;
+    request.encode(&mut frame, version)?;
+    stream.write_all(&[&u32::try_from(frame.len())?.to_be_bytes()[..], &frame].concat()).await?;
+    let length = usize::try_from(stream.read_i32().await?).ok().filter(|length| *length <= MAX_ANSWER);
+    let length = length.ok_or("the answer's length is out of range")?;
+    let mut answer = BytesMut::with_capacity(length);
+    let mut stream = stream.take(length as u64);
+    while answer.len() < length {
+        if stream.read_buf(&mut answer).await? == 0 {
+            return Err("the broker has closed the connection".into());
+        }
+    }
+    let mut answer = answer.freeze();
+    ResponseHeader::decode(&mut answer, R::Response::header_version(version))?;
+    Ok(R::Response::decode(&mut answer, version)?)
+}

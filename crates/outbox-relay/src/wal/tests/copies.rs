@@ -1,0 +1,48 @@
+use super::*;
+
+const ROWS: u32 = 30_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_copies_take_turns_and_leave_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.insert_one_by_one(0..ROWS).await;
+    let opened = fixture.open(StartAt::Now).await.unwrap();
+    let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
+    // What is not taken holds the reading up, with one copy's rows on their way and the next chunk decoded.
+    within(60, async {
+        while fixture.copies().await < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let events = caught_up(catch_up, &mut reader()).await;
+    assert_eq!(numbers(&events), (0..ROWS).collect::<Vec<_>>());
+    within(10, async {
+        while fixture.copies().await > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_copy_does_where_the_server_has_no_room_for_another() {
+    let fixture = Fixture::new().await;
+    fixture.insert_one_by_one(0..ROWS).await;
+    let role = fixture.database.name();
+    let sql = format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'secret' CONNECTION LIMIT 1");
+    fixture.client.batch_execute(&sql).await.unwrap();
+    let opened = fixture.open(StartAt::Now).await.unwrap();
+    let options = ConnectOptions::new("127.0.0.1", fixture.port, role, fixture.database.name()).password("secret");
+    let catch_up = opened.catch_up_to_end(&options, &fixture.source).await.unwrap();
+    let events = caught_up(catch_up, &mut reader()).await;
+    fixture.client.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
+    assert_eq!(numbers(&events), (0..ROWS).collect::<Vec<_>>());
+}
+
+impl Fixture {
+    async fn copies(&self) -> i64 {
+        let sql = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND database = current_database()";
+        self.client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
