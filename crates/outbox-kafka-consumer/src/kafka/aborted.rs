@@ -4,8 +4,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{BrokerId, FetchRequest, MetadataRequest, RequestHeader, ResponseHeader, TopicName};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use kafka_protocol::messages::{
+    ApiKey, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
+    TopicName,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -54,7 +57,7 @@ impl AbortedTransactions {
             None => self.connect().await?,
         };
         loop {
-            let answer = call(&mut leader, FETCH_VERSION, &self.fetch(offset)).await?;
+            let answer: FetchResponse = call(&mut leader, ApiKey::Fetch, FETCH_VERSION, &self.fetch(offset)).await?;
             let Some(fetched) = answer.responses.first().and_then(|topic| topic.partitions.first()) else {
                 // Over its quota a client is told nothing but when to come again.
                 match u64::try_from(answer.throttle_time_ms) {
@@ -100,7 +103,8 @@ impl AbortedTransactions {
     async fn leader_by(&self, broker: &str) -> Result<TcpStream, Fault> {
         let topic = MetadataRequestTopic::default().with_name(Some(self.topic.clone()));
         let request = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
-        let answer = call(&mut TcpStream::connect(broker).await?, METADATA_VERSION, &request).await?;
+        let mut stream = TcpStream::connect(broker).await?;
+        let answer: MetadataResponse = call(&mut stream, ApiKey::Metadata, METADATA_VERSION, &request).await?;
         let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
         let partition = partitions.find(|partition| partition.partition_index == self.partition);
         let leader = partition.and_then(|it| answer.brokers.iter().find(|broker| broker.node_id == it.leader_id));
@@ -111,11 +115,15 @@ impl AbortedTransactions {
     }
 }
 
-async fn call<R: Request>(stream: &mut TcpStream, version: i16, request: &R) -> Result<R::Response, Fault> {
+async fn call<Q, A>(stream: &mut TcpStream, key: ApiKey, version: i16, request: &Q) -> Result<A, Fault>
+where
+    Q: Encodable + HeaderVersion,
+    A: Decodable + HeaderVersion,
+{
     let mut frame = BytesMut::new();
-    let header = RequestHeader::default().with_request_api_key(R::KEY).with_request_api_version(version);
+    let header = RequestHeader::default().with_request_api_key(key as i16).with_request_api_version(version);
     let header = header.with_client_id(Some(StrBytes::from_static_str(super::CLIENT_ID)));
-    header.encode(&mut frame, R::header_version(version))?;
+    header.encode(&mut frame, Q::header_version(version))?;
     request.encode(&mut frame, version)?;
     stream.write_all(&[&u32::try_from(frame.len())?.to_be_bytes()[..], &frame].concat()).await?;
     let length = usize::try_from(stream.read_i32().await?).ok().filter(|length| *length <= MAX_ANSWER);
@@ -128,6 +136,6 @@ async fn call<R: Request>(stream: &mut TcpStream, version: i16, request: &R) -> 
         }
     }
     let mut answer = answer.freeze();
-    ResponseHeader::decode(&mut answer, R::Response::header_version(version))?;
-    Ok(R::Response::decode(&mut answer, version)?)
+    ResponseHeader::decode(&mut answer, A::header_version(version))?;
+    Ok(A::decode(&mut answer, version)?)
 }
