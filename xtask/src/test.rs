@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clap::Args;
-use xtask::stack::{Data, Interrupt, STACK_VARIABLE, Service, Stack, StackOptions, lock_file, log_tail, workspace};
+use xtask::stack::{
+    Data, Interrupt, STACK_VARIABLE, Service, Stack, StackOptions, install_pgbouncer, lock_file, log_tail, workspace,
+};
 
 use crate::child::ChildGroup;
 use crate::{Outcome, report};
@@ -35,8 +37,9 @@ impl TestTask {
         Stack::down(&options, Data::Remove)?;
 
         let outcome = Stack::up(&options)
+            .and_then(|_| install_pgbouncer(&options))
             .map_err(Into::into)
-            .and_then(|_| self.cargo(&[], interrupt, Some(&options.state_file())));
+            .and_then(|()| self.cargo(&[], interrupt, Some(&options.state_file())));
         // This must not be interrupted by what has interrupted the tests.
         let options = options.interrupt(Interrupt::default());
         let passed = matches!(outcome, Ok(ExitCode::SUCCESS));

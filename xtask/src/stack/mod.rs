@@ -38,6 +38,7 @@ pub use self::own_kafka::{OwnKafka, OwnKafkaBuilder};
 pub use self::own_pgbouncer::OwnPgBouncer;
 pub use self::paths::workspace;
 pub use self::ports::free_port;
+pub use self::provision::install_pgbouncer;
 pub use self::service::Service;
 pub use self::state::lock_file;
 use self::state::{Locked, State, StateFile};

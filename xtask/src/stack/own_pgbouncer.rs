@@ -11,7 +11,7 @@ use postgres::Config;
 use super::account::Account;
 use super::error::StackError;
 use super::own_kafka::WATCHDOG;
-use super::provision::{is_program, on_path};
+use super::provision;
 use super::test_database::TestDatabase;
 use super::{log_tail, paths, ports, properties};
 
@@ -26,16 +26,13 @@ pub struct OwnPgBouncer {
 
 const START: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
-/// Where Debian has it, which is not in everybody's `PATH`.
-const INSTALLED: &str = "/usr/sbin/pgbouncer";
 
 impl TestDatabase {
     /// Starts a PgBouncer that opens so many connections to the server at most.
     pub fn pgbouncer(&self, connections: usize) -> Result<OwnPgBouncer, StackError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let program = on_path("pgbouncer").or_else(|| Some(PathBuf::from(INSTALLED)).filter(|path| is_program(path)));
-        let program = program.ok_or_else(|| {
+        let program = provision::pgbouncer().ok_or_else(|| {
             StackError::new("pgbouncer is not installed: `apt-get install pgbouncer`, or else so that it is in PATH")
         })?;
         let home = std::env::temp_dir().join(format!("outbox-pgbouncer-{}-{number}", std::process::id()));

@@ -3,6 +3,7 @@
 mod debian;
 mod java;
 mod maven;
+mod pgbouncer;
 mod postgres;
 mod task;
 
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use self::debian::Debian;
 pub(crate) use self::maven::once;
+pub use self::pgbouncer::install_pgbouncer;
+pub(crate) use self::pgbouncer::pgbouncer;
 pub(crate) use self::postgres::major_version;
 pub(crate) use self::task::Task;
 use super::account::Account;
