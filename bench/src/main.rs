@@ -40,6 +40,11 @@ enum Subject {
     Enqueue(enqueue::Options),
 }
 
+/// As services that consume much are advised to; `--no-default-features` measures with the system's own.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {

@@ -9,7 +9,7 @@ mod naive;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use xtask::stack::{Stack, workspace};
 
@@ -34,6 +34,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+
     /// How many partitions the topics have
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
@@ -47,39 +51,72 @@ pub(crate) struct Options {
     relay: Option<PathBuf>,
 }
 
-/// Measures, and writes `consumer.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Events applied exactly once, beside a transaction for each
+    Effects,
+    /// From commit to effect, through the relay
+    Latency,
+    /// A topic fetched and decoded, beside fetching alone
+    Fetch,
+    /// Records decoded
+    Decode,
+}
+
+impl Options {
+    fn has(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
+/// Measures, and writes `consumer.json`. Parts that were not run are null.
 pub(crate) async fn run(options: Options) -> Outcome<()> {
-    let relay = match options.relay {
-        Some(relay) => relay,
-        None => std::env::current_exe()?.with_file_name("outbox-relay"),
-    };
     let runs = options.output.join("runs");
     std::fs::create_dir_all(&runs)
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
-    let setting = Setting { stack: Stack::connect()?, relay, runs, partitions: options.partitions };
-    let machine = Machine::of(&setting.stack).await?;
+    let stack = Stack::connect()?;
+    let machine = Machine::of(&stack).await?;
+    let (mut effects, mut arrival, mut fetch, mut decode) = (None, None, None, None);
 
-    report(&format!("effects of {} events, beside a transaction for each", options.events));
-    let stand = Stand::create(&setting.stack, options.partitions, options.events).await?;
-    let effects = effects::compare(&stand, options.rounds).await?;
-    report("from commit to effect, through the relay");
-    let arrival = arrival::measure(&setting, options.seconds).await?;
+    let stand = match options.has(Part::Effects) || options.has(Part::Fetch) {
+        true => Some(Stand::create(&stack, options.partitions, options.events).await?),
+        false => None,
+    };
+    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
+        report(&format!("effects of {} events, beside a transaction for each", options.events));
+        effects = Some(effects::compare(stand, options.rounds).await?);
+    }
+    if options.has(Part::Latency) {
+        report("from commit to effect, through the relay");
+        let relay = match &options.relay {
+            Some(relay) => relay.clone(),
+            None => std::env::current_exe()?.with_file_name("outbox-relay"),
+        };
+        let setting = Setting { stack, relay, runs, partitions: options.partitions };
+        arrival = Some(arrival::measure(&setting, options.seconds).await?);
+    }
     let rss = peak_resident_mb(std::process::id());
-    report("fetching and decoding, beside fetching alone");
-    let fetch = fetch::compare(&stand, options.rounds).await?;
-    stand.remove().await?;
-    report("decoding");
-    let decode = decode::rates(options.rounds)?;
+    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Fetch)) {
+        report("fetching and decoding, beside fetching alone");
+        fetch = Some(fetch::compare(stand, options.rounds).await?);
+    }
+    if let Some(stand) = stand {
+        stand.remove().await?;
+    }
+    if options.has(Part::Decode) {
+        report("decoding");
+        decode = Some(decode::rates(options.rounds)?);
+    }
 
     let summary = json!({
-        "decode_per_s": decode.plain.round(),
-        "decode_typed_per_s": decode.typed.round(),
-        "fetch_fraction_of_raw": fetch.fraction,
-        "effects_per_s": effects.per_second.round(),
-        "effects_ratio_vs_naive": effects.ratio,
-        "commit_to_effect_p50_ms": arrival.p50_ms,
-        "commit_to_effect_p99_ms": arrival.p99_ms,
-        "rss_mb": rss,
+        "decode_per_s": decode.map(|rates| rates.plain.round()),
+        "decode_typed_per_s": decode.map(|rates| rates.typed.round()),
+        "fetch_fraction_of_raw": fetch.as_ref().map(|fetch| fetch.fraction),
+        "effects_per_s": effects.as_ref().map(|effects| effects.per_second.round()),
+        "effects_ratio_vs_naive": effects.as_ref().map(|effects| effects.ratio),
+        "commit_to_effect_p50_ms": arrival.as_ref().map(|arrival| arrival.p50_ms),
+        "commit_to_effect_p99_ms": arrival.as_ref().map(|arrival| arrival.p99_ms),
+        "rss_mb": (effects.is_some() || arrival.is_some()).then_some(rss),
         "raw": {
             "machine": machine, "events": options.events, "partitions": options.partitions,
             "decode": decode, "fetch": fetch, "effects": effects, "arrival": arrival,

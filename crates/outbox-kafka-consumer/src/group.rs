@@ -122,7 +122,7 @@ impl Group {
     }
 
     /// Moves a position. Events from there on that the inbox knows are not handled again. Whoever reads the partition
-    /// begins anew.
+    /// begins anew, in the topic that is there now, should it have been made anew.
     ///
     /// # Errors
     /// The group has no such position, or the inbox has forgotten what is there ([`Error::is_refused`]).

@@ -1,19 +1,16 @@
-use std::error::Error as StdError;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
-    TopicName,
+    ApiKey, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, TopicName,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use kafka_protocol::protocol::StrBytes;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
+use super::wire::{Fault, call};
 use crate::Error;
 
 /// The aborted transactions of a partition. Brokers name them in every answer to a fetch, and rskafka keeps them to itself.
@@ -25,14 +22,10 @@ pub(super) struct AbortedTransactions {
     leader: Option<TcpStream>,
 }
 
-type Fault = Box<dyn StdError + Send + Sync>;
-
 /// Those that rskafka speaks.
 const METADATA_VERSION: i16 = 4;
 const FETCH_VERSION: i16 = 4;
 const READ_COMMITTED: i8 = 1;
-/// An answer is one batch, which no broker takes this large.
-const MAX_ANSWER: usize = 256 << 20;
 
 impl AbortedTransactions {
     pub(super) fn of(brokers: Vec<String>, topic: &str, partition: i32) -> Self {
@@ -113,29 +106,4 @@ impl AbortedTransactions {
         stream.set_nodelay(true)?;
         Ok(stream)
     }
-}
-
-async fn call<Q, A>(stream: &mut TcpStream, key: ApiKey, version: i16, request: &Q) -> Result<A, Fault>
-where
-    Q: Encodable + HeaderVersion,
-    A: Decodable + HeaderVersion,
-{
-    let mut frame = BytesMut::new();
-    let header = RequestHeader::default().with_request_api_key(key as i16).with_request_api_version(version);
-    let header = header.with_client_id(Some(StrBytes::from_static_str(super::CLIENT_ID)));
-    header.encode(&mut frame, Q::header_version(version))?;
-    request.encode(&mut frame, version)?;
-    stream.write_all(&[&u32::try_from(frame.len())?.to_be_bytes()[..], &frame].concat()).await?;
-    let length = usize::try_from(stream.read_i32().await?).ok().filter(|length| *length <= MAX_ANSWER);
-    let length = length.ok_or("the answer's length is out of range")?;
-    let mut answer = BytesMut::with_capacity(length);
-    let mut stream = stream.take(length as u64);
-    while answer.len() < length {
-        if stream.read_buf(&mut answer).await? == 0 {
-            return Err("the broker has closed the connection".into());
-        }
-    }
-    let mut answer = answer.freeze();
-    ResponseHeader::decode(&mut answer, A::header_version(version))?;
-    Ok(A::decode(&mut answer, version)?)
 }

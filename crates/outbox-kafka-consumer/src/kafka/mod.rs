@@ -3,6 +3,8 @@
 
 mod aborted;
 mod partition;
+mod topic_id;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -66,7 +68,8 @@ impl RecordSource for Cluster {
         let doing = format!("open topic {topic}, partition {partition}");
         let opened = client.partition_client(topic, partition, UnknownTopicHandling::Error);
         let aborted = AbortedTransactions::of(self.brokers.clone(), topic, partition);
-        Ok(Reader::new(bounded(&doing, opened).await?, aborted))
+        let opened = bounded(&doing, opened).await?;
+        Ok(Reader::new(opened, topic_id::topic_id(&self.brokers, topic).await?, aborted))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::source::{Fetched, Message, PartitionReader};
 #[derive(Debug)]
 pub(crate) struct Reader {
     client: PartitionClient,
+    topic_id: Option<Uuid>,
     aborted: AbortedTransactions,
     max_bytes: i32,
 }
@@ -25,15 +26,14 @@ const USUAL_BYTES: i32 = 4 << 20;
 const MOST_BYTES: i32 = 64 << 20;
 
 impl Reader {
-    pub(super) fn new(client: PartitionClient, aborted: AbortedTransactions) -> Self {
-        Self { client, aborted, max_bytes: USUAL_BYTES }
+    pub(super) fn new(client: PartitionClient, topic_id: Option<Uuid>, aborted: AbortedTransactions) -> Self {
+        Self { client, topic_id, aborted, max_bytes: USUAL_BYTES }
     }
 }
 
 impl PartitionReader for Reader {
-    /// rskafka asks for metadata of a version that has none.
     fn topic_id(&self) -> Option<Uuid> {
-        None
+        self.topic_id
     }
 
     async fn earliest(&mut self) -> Result<i64, Error> {

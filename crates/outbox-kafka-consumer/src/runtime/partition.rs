@@ -208,8 +208,8 @@ impl Partition {
         if let (Some(known), Some(found)) = (taken.topic_id, reader.topic_id())
             && known != found
         {
-            let (earliest, end) = (reader.earliest().await?, reader.end().await?);
-            let _ = sender.try_send(Chunk::Lost { offset: taken.next_offset, earliest, end });
+            let earliest = reader.earliest().await?;
+            let _ = sender.try_send(Chunk::Failed(self.made_anew(taken.next_offset, earliest)));
         } else {
             readers.spawn(read(reader, self.topic.to_string(), self.partition, taken.next_offset, sender));
         }
@@ -285,6 +285,15 @@ impl Partition {
         let why = if offset < earliest { "retention has removed it" } else { "it was made anew, or has lost records" };
         let reason =
             format!("this is where the group reads next, but the topic holds {earliest} to before {end}: {why}");
+        Error::lost(&self.topic, self.partition, offset, earliest, reason)
+    }
+
+    /// The topic may hold the position, but what was at it is gone.
+    fn made_anew(&self, offset: i64, earliest: i64) -> Error {
+        let reason = format!(
+            "this is where the group read next before the topic was deleted and made anew (its id is another one); what \
+             is in it begins at {earliest}: move the group's position there, or let `position_lost` do so"
+        );
         Error::lost(&self.topic, self.partition, offset, earliest, reason)
     }
 }

@@ -106,6 +106,16 @@ async fn after_an_error_a_new_reader_goes_on(source: &impl RecordSource, broker:
     assert!(!read(&mut reader, 0, 1).await.is_empty());
 }
 
+async fn a_topic_made_anew_has_another_id(source: &impl RecordSource, broker: &Broker) {
+    let id = source.open(TOPIC, 0).await.unwrap().topic_id();
+    assert!(id.is_some() && id == source.open(TOPIC, 1).await.unwrap().topic_id());
+    let client = ClientBuilder::new(vec![broker.address()]).build().await.unwrap();
+    client.controller_client().unwrap().delete_topic(TOPIC, 10_000).await.unwrap();
+    broker.create_topic(TOPIC, 2).unwrap();
+    let anew = source.open(TOPIC, 0).await.unwrap().topic_id();
+    assert!(anew.is_some() && anew != id);
+}
+
 #[tokio::test]
 async fn rskafka_conforms() {
     let broker = broker().await;
@@ -116,4 +126,5 @@ async fn rskafka_conforms() {
     an_offset_that_is_not_there_is_told_with_what_is(&source).await;
     what_does_not_exist_is_an_error(&source).await;
     after_an_error_a_new_reader_goes_on(&source, &broker).await;
+    a_topic_made_anew_has_another_id(&source, &broker).await;
 }

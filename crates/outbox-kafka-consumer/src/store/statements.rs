@@ -170,7 +170,8 @@ impl Statements {
                 &[Type::INT8, Type::INT8, Type::INT8, Type::UUID],
             ),
             move_position: sql(
-                "UPDATE {s}.consumer_position SET next_offset = $4, epoch = epoch + 1, updated_at = clock_timestamp()
+                "UPDATE {s}.consumer_position SET next_offset = $4, epoch = epoch + 1, topic_id = NULL,
+                     updated_at = clock_timestamp()
                  WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND ($5 OR horizon <= $4)
                  RETURNING true",
                 &with(&[Type::INT8, Type::BOOL]),

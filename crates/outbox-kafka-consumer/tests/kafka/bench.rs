@@ -269,6 +269,13 @@ impl Bench {
         .await;
     }
 
+    pub(crate) async fn delete_topic(&self) {
+        self.kafka.controller_client().unwrap().delete_topic(&self.topic, 10_000).await.unwrap();
+        while self.kafka.list_topics().await.unwrap().iter().any(|topic| topic.name == self.topic) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) async fn remove_topic(self) {
         self.kafka.controller_client().unwrap().delete_topic(&self.topic, 10_000).await.unwrap();
     }

@@ -93,6 +93,36 @@ async fn a_position_that_is_not_in_the_topic_stops_the_consumer() {
 }
 
 #[tokio::test]
+async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() {
+    let bench = Bench::with_partitions(1).await;
+    let consume = |lost| Running::start(bench.consumer().position_lost(lost).on(store).build().unwrap());
+    bench.produce_order(0, 1).await;
+    let running = consume(PositionLost::Stop);
+    bench.position(0, 1).await;
+    running.stop().await.unwrap();
+    for (lost, orders) in [(PositionLost::Earliest, 2..4), (PositionLost::Stop, 4..6)] {
+        bench.delete_topic().await;
+        bench.create_topic(1).await;
+        for order in orders.clone() {
+            bench.produce_order(0, order).await;
+        }
+        let running = consume(PositionLost::Stop);
+        assert!(bench.stopped(0).await.contains("made anew"));
+        let error = running.stop().await.unwrap_err();
+        assert_eq!(error.position().map(|(_, partition, _)| partition), Some(0), "{error}");
+        if lost == PositionLost::Stop {
+            // What somebody has decided to read is what is there.
+            bench.group().move_position(&bench.topic, 0, 0, Horizon::Respect).await.unwrap();
+        }
+        let running = consume(lost);
+        bench.position(0, 2).await;
+        assert_eq!(bench.effects(orders.end as usize - 1).await, (1..orders.end).collect::<Vec<_>>());
+        running.stop().await.unwrap();
+    }
+    bench.remove_topic().await;
+}
+
+#[tokio::test]
 async fn a_new_group_may_begin_at_the_latest_record() {
     let bench = Bench::with_partitions(1).await;
     bench.produce_order(0, 1).await;
