@@ -78,10 +78,10 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let machine = Machine::of(&stack).await?;
     let (mut effects, mut arrival, mut fetch, mut decode) = (None, None, None, None);
 
-    let stand = match options.has(Part::Effects) || options.has(Part::Fetch) {
-        true => Some(Stand::create(&stack, options.partitions, options.events).await?),
-        false => None,
-    };
+    let mut stand = None;
+    if options.has(Part::Effects) || options.has(Part::Fetch) {
+        stand = Some(Stand::create(&stack, options.partitions, options.events).await?);
+    }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, beside a transaction for each", options.events));
         effects = Some(effects::compare(stand, options.rounds).await?);
@@ -118,7 +118,8 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         "commit_to_effect_p99_ms": arrival.as_ref().map(|arrival| arrival.p99_ms),
         "rss_mb": (effects.is_some() || arrival.is_some()).then_some(rss),
         "raw": {
-            "machine": machine, "events": options.events, "partitions": options.partitions,
+            "machine": machine, "allocator": if cfg!(feature = "mimalloc") { "mimalloc" } else { "system" },
+            "events": options.events, "partitions": options.partitions,
             "decode": decode, "fetch": fetch, "effects": effects, "arrival": arrival,
         },
     });

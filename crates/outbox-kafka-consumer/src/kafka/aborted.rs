@@ -1,16 +1,13 @@
 use std::time::Duration;
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
-    ApiKey, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, TopicName,
-};
+use kafka_protocol::messages::{ApiKey, BrokerId, FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
-use super::wire::{Fault, call};
+use super::wire::{Fault, call, describe};
 use crate::Error;
 
 /// The aborted transactions of a partition. Brokers name them in every answer to a fetch, and rskafka keeps them to itself.
@@ -94,10 +91,8 @@ impl AbortedTransactions {
     }
 
     async fn leader_by(&self, broker: &str) -> Result<TcpStream, Fault> {
-        let topic = MetadataRequestTopic::default().with_name(Some(self.topic.clone()));
-        let request = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
         let mut stream = TcpStream::connect(broker).await?;
-        let answer: MetadataResponse = call(&mut stream, ApiKey::Metadata, METADATA_VERSION, &request).await?;
+        let answer = describe(&mut stream, METADATA_VERSION, &self.topic).await?;
         let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
         let partition = partitions.find(|partition| partition.partition_index == self.partition);
         let leader = partition.and_then(|it| answer.brokers.iter().find(|broker| broker.node_id == it.leader_id));

@@ -1,14 +1,11 @@
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse, TopicName,
-};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use outbox_core::uuid::Uuid;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::PATIENCE;
-use super::wire::{Fault, call};
+use super::wire::{Fault, call, describe};
 use crate::Error;
 
 /// Every broker answers this one.
@@ -46,9 +43,7 @@ async fn of(broker: &str, topic: &str) -> Result<Option<Uuid>, Fault> {
         return Ok(None);
     }
     let name = TopicName(StrBytes::from_string(topic.to_owned()));
-    let asked = MetadataRequestTopic::default().with_name(Some(name));
-    let request = MetadataRequest::default().with_topics(Some(vec![asked])).with_allow_auto_topic_creation(false);
-    let answer: MetadataResponse = call(&mut stream, ApiKey::Metadata, METADATA_VERSION, &request).await?;
+    let answer = describe(&mut stream, METADATA_VERSION, &name).await?;
     let found = answer.topics.first().ok_or("the answer lacks the topic")?;
     match found.error_code {
         0 => Ok(Some(found.topic_id).filter(|id| !id.is_nil())),

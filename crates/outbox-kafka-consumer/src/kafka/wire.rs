@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 
 use bytes::BytesMut;
-use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{ApiKey, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -12,6 +13,17 @@ pub(super) type Fault = Box<dyn StdError + Send + Sync>;
 
 /// The largest answer is one batch, which no broker takes this large.
 const MAX_ANSWER: usize = 256 << 20;
+
+/// What a broker knows of a topic; asking makes none.
+pub(super) async fn describe(
+    stream: &mut TcpStream,
+    version: i16,
+    topic: &TopicName,
+) -> Result<MetadataResponse, Fault> {
+    let topic = MetadataRequestTopic::default().with_name(Some(topic.clone()));
+    let request = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+    call(stream, ApiKey::Metadata, version, &request).await
+}
 
 pub(super) async fn call<Q, A>(stream: &mut TcpStream, key: ApiKey, version: i16, request: &Q) -> Result<A, Fault>
 where

@@ -274,7 +274,7 @@ impl Partition {
         if let (Some(earliest), PositionLost::Earliest) = (error.lost_position(), self.shared.options.position_lost) {
             let (topic, partition) = (&*self.topic, self.partition);
             tracing::error!(target: "outbox.consumer", topic, partition, error = %error, "beginning again at {earliest}");
-            self.shared.store.reset_position(dispatch.dealt.fence, earliest, None).await?;
+            self.shared.store.reset_position(dispatch.dealt.fence, earliest).await?;
             return Err(Error::fenced());
         }
         Err(error)

@@ -146,10 +146,10 @@ impl Store {
     }
 
     /// Begins again in a topic that was made anew.
-    pub(crate) async fn reset_position(&self, fence: Fence, offset: i64, topic_id: Option<Uuid>) -> Result<(), Error> {
+    pub(crate) async fn reset_position(&self, fence: Fence, offset: i64) -> Result<(), Error> {
         let client = self.connection().await?;
         let sql = &self.statements.reset_position;
-        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &topic_id]).await;
+        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset]).await;
         row.map_err(|e| Error::store("begin again", e))?.map(drop).ok_or_else(Error::fenced)
     }
 }

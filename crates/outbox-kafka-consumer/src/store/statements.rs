@@ -165,9 +165,9 @@ impl Statements {
                 &with(&[Type::TEXT]),
             ),
             reset_position: sql(
-                "UPDATE {s}.consumer_position SET next_offset = $3, topic_id = $4, horizon = 0, careful_until = 0
+                "UPDATE {s}.consumer_position SET next_offset = $3, topic_id = NULL, horizon = 0, careful_until = 0
                  WHERE id = $1 AND epoch = $2 RETURNING true",
-                &[Type::INT8, Type::INT8, Type::INT8, Type::UUID],
+                &[Type::INT8, Type::INT8, Type::INT8],
             ),
             move_position: sql(
                 "UPDATE {s}.consumer_position SET next_offset = $4, epoch = epoch + 1, topic_id = NULL,
