@@ -1,5 +1,23 @@
-//! The parts that clients of different servers share: the text of an error chain for a log line, and retry delays.
+//! The parts that the clients of PostgreSQL and Kafka share: TCP connections, TLS, secrets that can change while a process
+//! runs, Java's properties files, and the text of an error chain.
 
+mod error;
 mod error_chain;
+mod pem;
+mod properties;
+mod secret;
+mod secret_source;
+mod tcp;
+mod tls;
+mod tls_fault;
 
+pub use self::error::Error;
 pub use self::error_chain::ErrorChain;
+pub use self::pem::Pem;
+pub use self::properties::Properties;
+pub use self::secret::Secret;
+pub use self::secret_source::SecretSource;
+pub use self::tcp::connect;
+pub use self::tls::{Tls, Verification};
+pub use self::tls_fault::TlsFault;
+pub use tokio_rustls::rustls;
