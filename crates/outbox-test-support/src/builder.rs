@@ -99,8 +99,6 @@ impl TestEnvBuilder {
     }
 
     /// Creates the database on another PostgreSQL than the shared one, given by a superuser's URL.
-    ///
-    /// The test owns that server, so nothing is removed from it.
     pub fn postgres(mut self, url: impl Into<String>) -> Self {
         self.postgres = Some(url.into());
         self.database()
@@ -137,8 +135,7 @@ impl TestEnvBuilder {
     /// # Panics
     /// Panics if a server is missing, or if configuration and layout contradict each other.
     pub async fn build(self) -> TestEnv {
-        let removes = (self.has_database && self.postgres.is_none(), self.has_kafka && self.brokers.is_none());
-        let mut env = TestEnv::new(self.name, Pipeline::recommended(), removes);
+        let mut env = TestEnv::new(self.name, Pipeline::recommended(), self.brokers.is_none());
         if self.has_database {
             let server = self.postgres.unwrap_or_else(|| stack().postgres_url());
             let mut database = Database::create(server, env.name().to_owned()).await;
@@ -148,15 +145,7 @@ impl TestEnvBuilder {
             env.set_database(database);
         }
 
-        let config = self.config.unwrap_or_else(|| ConnectorConfig::recommended(&self.layout));
-        let config = config
-            .with("slot.name", env.name())
-            .with("topic.prefix", env.name())
-            .with("transforms.outbox.route.topic.replacement", format!("{}.${{routedByValue}}", env.name()));
-        let config = match self.has_database {
-            true => config.with_database_url(env.url()).unwrap(),
-            false => config,
-        };
+        let config = env.placed(self.config.unwrap_or_else(|| ConnectorConfig::recommended(&self.layout)));
         let config = self.changes.into_iter().fold(config, |config, change| change(config));
         env.set_pipeline(Pipeline::accepting(&self.tolerated, config, self.layout).unwrap());
 

@@ -1,7 +1,7 @@
 use std::thread;
 
 use deadpool_postgres::Pool;
-use outbox_core::{AggregateType, ConnectorConfig, OutboxEvent, Pipeline, Record};
+use outbox_core::{AggregateType, ConnectorConfig, OutboxEvent, Pipeline, Record, TableLayout};
 use outbox_pg::PgOutbox;
 use rskafka::client::partition::{Compression, OffsetAt, UnknownTopicHandling};
 use tokio_postgres::Client;
@@ -26,8 +26,8 @@ pub struct TestEnv {
     topic: String,
     database: Option<Database>,
     kafka: Option<Kafka>,
-    /// Whether database and topics are removed at the end.
-    removes: (bool, bool),
+    /// Whether the topics are deleted at the end.
+    deletes_topics: bool,
 }
 
 #[derive(Debug)]
@@ -42,8 +42,8 @@ impl TestEnv {
         TestEnvBuilder::new()
     }
 
-    pub(crate) fn new(name: String, pipeline: Pipeline, removes: (bool, bool)) -> Self {
-        Self { name, pipeline, topic: String::new(), database: None, kafka: None, removes }
+    pub(crate) fn new(name: String, pipeline: Pipeline, deletes_topics: bool) -> Self {
+        Self { name, pipeline, topic: String::new(), database: None, kafka: None, deletes_topics }
     }
 
     pub(crate) fn set_database(&mut self, database: Database) {
@@ -60,6 +60,18 @@ impl TestEnv {
         self.pipeline = pipeline;
     }
 
+    /// Replaces names and connection in a configuration by those of the environment.
+    pub(crate) fn placed(&self, config: ConnectorConfig) -> ConnectorConfig {
+        let config = config
+            .with("slot.name", &*self.name)
+            .with("topic.prefix", &*self.name)
+            .with("transforms.outbox.route.topic.replacement", format!("{}.${{routedByValue}}", self.name));
+        match &self.database {
+            Some(database) => config.with_database_url(database.url()).unwrap(),
+            None => config,
+        }
+    }
+
     /// Returns the name, which is unique and legal in the names of databases, slots, roles and topics.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -70,6 +82,12 @@ impl TestEnv {
     #[must_use]
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
+    }
+
+    /// Returns the recommended pipeline for another layout, with the same slot and topics.
+    #[must_use]
+    pub fn pipeline_of(&self, layout: TableLayout) -> Pipeline {
+        Pipeline::new(self.placed(ConnectorConfig::recommended(&layout)), layout).unwrap()
     }
 
     /// Returns the connector's configuration, with the connection to the database in it.
@@ -268,11 +286,8 @@ impl TestEnv {
 
 impl Drop for TestEnv {
     fn drop(&mut self) {
-        let (name, database, brokers) = (
-            self.name.clone(),
-            self.database.take().filter(|_| self.removes.0),
-            self.kafka.take().filter(|_| self.removes.1).map(|kafka| kafka.brokers),
-        );
+        let (name, database) = (self.name.clone(), self.database.take());
+        let brokers = self.kafka.take().filter(|_| self.deletes_topics).map(|kafka| kafka.brokers);
         if database.is_none() && brokers.is_none() {
             return;
         }
