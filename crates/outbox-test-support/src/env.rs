@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use crate::builder::TestEnvBuilder;
 use crate::database::Database;
 use crate::topics::{self, StoredRecord};
-use crate::{connect, connect_kafka, eventually, pool, to_rskafka};
+use crate::{Connector, connect, connect_kafka, eventually, pool, to_rskafka};
 
 /// The aggregate type of [`TestEnv::topic`].
 const AGGREGATE_TYPE: &str = "order";
@@ -108,6 +108,12 @@ impl TestEnv {
         self.database.as_ref().expect("`TestEnvBuilder::database` adds a database").url()
     }
 
+    /// Returns the connector of the configuration, which is not started yet.
+    #[must_use]
+    pub fn connector(&self) -> Connector {
+        Connector::new(&self.name, self.config().clone())
+    }
+
     /// Opens a connection as the superuser.
     pub async fn client(&self) -> Client {
         connect(self.url()).await
@@ -151,7 +157,12 @@ impl TestEnv {
 
     /// Returns the number of rows in the outbox.
     pub async fn rows(&self) -> i64 {
-        let sql = format!("SELECT count(*) FROM {}", self.pipeline.layout().qualified_name());
+        self.count(&self.pipeline.layout().qualified_name()).await
+    }
+
+    /// Returns the number of rows in a table.
+    pub async fn count(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
         self.client().await.query_one(&sql, &[]).await.unwrap().get(0)
     }
 

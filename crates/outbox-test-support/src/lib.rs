@@ -26,12 +26,14 @@
 )]
 
 mod builder;
+mod connector;
 mod database;
 mod env;
 mod eventually;
 mod topics;
 
 pub use self::builder::TestEnvBuilder;
+pub use self::connector::Connector;
 pub use self::database::{connect, pool};
 pub use self::env::TestEnv;
 pub use self::eventually::{Observation, eventually};

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use outbox_core::Record;
 use outbox_core::bytes::Bytes;
@@ -63,7 +63,9 @@ pub fn stored(topic: &str, partition: i32, found: RecordAndOffset) -> StoredReco
     StoredRecord { partition, offset, record }
 }
 
-/// Converts a record to the form in which rskafka writes it. The time is 1970 if the record has none.
+/// Converts a record to the form in which rskafka writes it. The time is the present one if the record has none.
+///
+/// Kafka deletes records by their own time, so that records of 1970 do not stay.
 #[must_use]
 pub fn to_rskafka(record: Record) -> rskafka::record::Record {
     let headers = record.headers.into_iter().map(|(name, value)| (name, value.unwrap_or_default().into()));
@@ -71,8 +73,12 @@ pub fn to_rskafka(record: Record) -> rskafka::record::Record {
         key: record.key.map(Into::into),
         value: record.value.map(Into::into),
         headers: headers.collect(),
-        timestamp: DateTime::from_timestamp_millis(record.timestamp.unwrap_or(0)).expect("a timestamp"),
+        timestamp: DateTime::from_timestamp_millis(record.timestamp.unwrap_or_else(now)).expect("a timestamp"),
     }
+}
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970").as_millis()).expect("a timestamp")
 }
 
 /// Connects to Kafka. A request fails after two minutes of retries.
