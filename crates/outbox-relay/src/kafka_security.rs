@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::error::Error;
-use crate::kafka::{Mechanism, Sasl, Security, Tls};
+use outbox_kafka::{Mechanism, Sasl, Security, Tls};
 
 /// How the relay's connections to Kafka are kept secret, and how it logs in. Nothing of either by default.
 ///
