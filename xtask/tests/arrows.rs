@@ -23,7 +23,10 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         "order-service",
         &["outbox-core", "outbox-net", "outbox-pg", "outbox-kafka-consumer", "outbox-relay", "outbox-testkit"],
     ),
-    ("outbox-bench", &["outbox-core", "outbox-net", "outbox-pg", "outbox-kafka-consumer", "xtask"]),
+    (
+        "outbox-bench",
+        &["outbox-core", "outbox-net", "outbox-pg", "outbox-kafka-consumer", "outbox-test-support", "xtask"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -116,9 +116,9 @@ impl TestEnvBuilder {
         self
     }
 
-    /// Adds another Kafka than the shared one, given by the address of a broker.
+    /// Adds another Kafka than the shared one, given by the addresses of brokers, separated by commas.
     ///
-    /// The test owns that broker, so no topics are deleted from it.
+    /// The test owns that Kafka, so no topics are deleted from it.
     pub fn brokers(mut self, address: impl Into<String>) -> Self {
         self.brokers = Some(address.into());
         self.kafka()

@@ -195,7 +195,7 @@ impl TestEnv {
         self.kafka.as_ref().expect("`TestEnvBuilder::kafka` adds Kafka")
     }
 
-    /// Returns the address of a broker.
+    /// Returns the addresses of the brokers, separated by commas.
     ///
     /// # Panics
     /// Panics in an environment without Kafka, as all methods for topics do.

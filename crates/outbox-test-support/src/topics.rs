@@ -92,7 +92,7 @@ pub async fn connect_kafka(brokers: &str) -> Client {
 async fn client(brokers: &str, deadline: Duration) -> rskafka::client::error::Result<Client> {
     let (max_backoff, deadline) = (Duration::from_secs(1), Some(deadline));
     let backoff = BackoffConfig { max_backoff, deadline, ..BackoffConfig::default() };
-    ClientBuilder::new(vec![brokers.to_owned()]).backoff_config(backoff).build().await
+    ClientBuilder::new(brokers.split(',').map(str::to_owned).collect()).backoff_config(backoff).build().await
 }
 
 /// Returns a client for each partition of a topic, in their order; none if the topic does not exist.
