@@ -82,7 +82,7 @@ async fn handle(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Re
             Api::Produce => return produce::answer(shared, request, throttle_ms),
             Api::Fetch => return fetch::answer(shared, request, throttle_ms).await,
             Api::AddPartitionsToTxn => request
-                .reply(&add_partitions_to_txn::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms)),
+                .reply(&add_partitions_to_txn::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms)),
             Api::EndTxn => {
                 request.reply(&end_txn::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms))
             }
