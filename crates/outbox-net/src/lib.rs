@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The parts that the clients of PostgreSQL and Kafka share: TCP connections, TLS, secrets that can change while a process
 //! runs, Java's properties files, and the text of an error chain.
 
@@ -21,3 +22,15 @@ pub use self::tcp::connect;
 pub use self::tls::{Tls, Verification};
 pub use self::tls_fault::TlsFault;
 pub use tokio_rustls::rustls;
+=======
+//! The knowledge that clients of different servers share: the text of an error chain for a log line, the classes of
+//! PostgreSQL's error codes, and the delays between attempts.
+
+mod backoff;
+mod error_chain;
+mod sql_state;
+
+pub use self::backoff::Backoff;
+pub use self::error_chain::ErrorChain;
+pub use self::sql_state::SqlStateClass;
+>>>>>>> main
