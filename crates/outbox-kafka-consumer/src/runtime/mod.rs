@@ -30,10 +30,9 @@ use self::keeper::Keeper;
 pub(crate) use self::reader::{Chunk, read};
 use crate::error::Chain;
 use crate::handler::Upcasts;
-use crate::kafka::Cluster;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
-use crate::source::RecordSource as _;
+use crate::source::{Choice, RecordSource as _};
 use crate::store::Store;
 use crate::{Error, RetryPolicy};
 
@@ -45,7 +44,7 @@ pub(crate) type SpanHook = Arc<dyn Fn(&tracing::Span, &DecodedEvent) + Send + Sy
 
 /// What all parts share.
 pub(crate) struct Shared {
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: Choice,
     pub(crate) pipeline: Pipeline,
     pub(crate) registry: Registry,
     pub(crate) upcasts: Upcasts,
