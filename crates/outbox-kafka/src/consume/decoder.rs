@@ -14,6 +14,9 @@ const PREFIX: usize = 12;
 const UP_TO_LAST_OFFSET: usize = 27;
 const MAGIC: usize = 16;
 
+/// The most bytes that a batch of unknown origin may decompress to.
+const MOST_DECOMPRESSED: usize = 128 << 20;
+
 const TOO_LARGE: Malformed = Malformed("the records decompress to more bytes than an answer may have");
 const NOT_COMPRESSED: Malformed = Malformed("the records cannot be decompressed");
 const LEGACY: Malformed = Malformed("the format is older than Kafka 0.11");
@@ -83,6 +86,20 @@ struct Records {
     done: usize,
     left: u32,
     previous: i64,
+}
+
+impl Record {
+    /// Reads the records of whole batches, as a broker stores them. No transaction of them was aborted.
+    ///
+    /// # Errors
+    /// A record cannot be read. All of them are discarded.
+    pub fn read_batches(batches: Bytes) -> Result<Vec<Self>, Unreadable> {
+        let answer = Answer { offset: 0, batches, aborted: Vec::new(), end: i64::MAX };
+        let limits = Limits { decompressed: MOST_DECOMPRESSED, budget: Budget::new(usize::MAX) };
+        let mut records = Vec::new();
+        Decoder::new(answer, limits).decode(&mut records, usize::MAX)?;
+        Ok(records)
+    }
 }
 
 impl Decoder {
