@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use outbox_net::ErrorChain;
 
 use super::api::Api;
 use super::backoff::Backoff;
@@ -127,7 +128,9 @@ impl Cluster {
                 Err(e) => Err(e),
             };
             match result {
-                Err(e) if e.is_transient() => last = Some(e),
+                // A rejected login says more than a broker that is unreachable.
+                Err(e) if e.is_authentication() => last = Some(e),
+                Err(e) if e.is_transient() => last = last.filter(Error::is_authentication).or(Some(e)),
                 result => return result,
             }
         }
@@ -182,11 +185,20 @@ impl Cluster {
         let mut slot = tokio::time::timeout(wait, slot.lock())
             .await
             .map_err(|_| Error::new(Kind::ConnectTimeout(wait)).at(address))?;
-        if let Some(connection) = slot.as_ref().filter(|connection| connection.is_usable()) {
+        let old = slot.take_if(|connection| !connection.is_usable() || connection.is_due());
+        if let Some(connection) = slot.as_ref() {
             return Ok(connection.clone());
         }
-        *slot = None;
-        let connection = Connection::connect(address, &self.settings).await?;
+        let connection = match (Connection::connect(address, &self.settings).await, old) {
+            (Ok(connection), _) => connection,
+            // The old login still holds for a while; another attempt may do better.
+            (Err(e), Some(old)) if old.is_usable() => {
+                tracing::warn!(target: "outbox.kafka", error = %ErrorChain::new(&e), "new login to Kafka failed before the old one ends");
+                old.put_off();
+                old
+            }
+            (Err(e), _) => return Err(e),
+        };
         Ok(slot.insert(connection).clone())
     }
 

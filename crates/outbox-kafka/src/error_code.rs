@@ -43,6 +43,8 @@ impl ErrorCode {
     pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
     /// `INVALID_TIMESTAMP`, code 32.
     pub const INVALID_TIMESTAMP: Self = Self(32);
+    /// `ILLEGAL_SASL_STATE`, code 34.
+    pub const ILLEGAL_SASL_STATE: Self = Self(34);
     /// `UNSUPPORTED_VERSION`, code 35.
     pub const UNSUPPORTED_VERSION: Self = Self(35);
     /// `TOPIC_ALREADY_EXISTS`, code 36.

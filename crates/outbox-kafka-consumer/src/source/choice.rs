@@ -78,7 +78,7 @@ impl Auto {
             }
             fetched => return Ok(Some(fetched)),
         };
-        let error = cause.as_ref().map(|cause| crate::error::Chain(&**cause).to_string());
+        let error = cause.as_ref().map(|cause| outbox_net::ErrorChain::new(&**cause).to_string());
         tracing::info!(
             target: "outbox.consumer", topic = self.topic, partition = self.partition, offset, reason, error,
             "native reader continues the partition"
