@@ -258,7 +258,8 @@ impl<A: Api> Sent<A> {
         api::decode::<A>(answer, version).map_err(|e| e.at(broker.broker()))
     }
 
-    async fn bytes(self) -> Result<Bytes, Error> {
+    /// Waits for the answer, and does not decode it.
+    pub(crate) async fn bytes(self) -> Result<Bytes, Error> {
         let inner = &self.connection.0;
         let result = match timeout_at(self.deadline, self.answer).await {
             Ok(Ok(answer)) => answer,
