@@ -17,7 +17,7 @@ impl Cluster {
     /// Batches from the one that holds an offset on, of about `room` bytes together, the last one perhaps cut off.
     /// Those of open and of aborted transactions are among them.
     pub(super) async fn fetch(&self, topic: &Topic, partition: i32, offset: i64, room: i32) -> Result<Bytes, Error> {
-        let mut backoff = Backoff::within(self.settings().request_timeout);
+        let mut backoff = Backoff::within(self.settings().retry_timeout);
         loop {
             let result = self.try_fetch(topic, partition, offset, room).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {
@@ -50,6 +50,7 @@ impl Cluster {
             .with_isolation_level(0)
             .with_session_epoch(-1)
             .with_topics(vec![wanted]);
+        leader.unthrottled().await;
         let answer = match leader.send_as(&request, version, 0) {
             Ok(sent) => sent.wait().await,
             Err(e) => Err(e),
