@@ -4,13 +4,15 @@ mod account;
 mod connect;
 mod connect_rest;
 mod error;
+mod guarded;
 mod http;
 mod interrupt;
 mod kafka;
+mod kafka_client;
+mod kafka_cluster;
 mod lifecycle;
 mod log;
 mod options;
-mod own_kafka;
 mod own_pgbouncer;
 mod paths;
 mod ports;
@@ -32,9 +34,12 @@ use std::time::Duration;
 pub use self::connect_rest::ConnectRest;
 pub use self::error::StackError;
 pub use self::interrupt::Interrupt;
+pub use self::kafka_cluster::{
+    Acl, AclOperation, KafkaCluster, KafkaClusterBuilder, ListenerSecurity, NewTopic, PartitionState, QuotaEntity,
+    unsecured_token,
+};
 pub use self::log::tail as log_tail;
 pub use self::options::{Data, StackOptions};
-pub use self::own_kafka::{OwnKafka, OwnKafkaBuilder};
 pub use self::own_pgbouncer::OwnPgBouncer;
 pub use self::paths::workspace;
 pub use self::ports::free_port;

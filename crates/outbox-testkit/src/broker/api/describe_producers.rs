@@ -2,7 +2,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
 
-use super::{code, text};
+use super::text;
 use crate::broker::cluster::TopicRef;
 use crate::broker::shared::Shared;
 
@@ -12,7 +12,7 @@ pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> Des
             let producers = producers(shared, &topic.name, *index);
             PartitionResponse::default()
                 .with_partition_index(*index)
-                .with_error_code(code(&producers))
+                .with_error_code(shared.code_of(&producers))
                 .with_error_message(producers.as_ref().err().map(|error| text(&error.to_string())))
                 .with_active_producers(producers.unwrap_or_default())
         });
@@ -24,15 +24,15 @@ pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> Des
 
 fn producers(shared: &Shared, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ResponseError> {
     shared.read(|cluster| {
-        let producers = cluster.log(TopicRef::Name(topic), partition)?.producers();
-        let state = producers.map(|(id, producer)| {
+        let log = cluster.log(TopicRef::Name(topic), partition)?;
+        let state = log.producers().map(|(id, producer)| {
             ProducerState::default()
                 .with_producer_id(id.into())
                 .with_producer_epoch(i32::from(producer.epoch))
                 .with_last_sequence(producer.last_sequence())
                 .with_last_timestamp(producer.last_timestamp)
                 .with_coordinator_epoch(-1)
-                .with_current_txn_start_offset(-1)
+                .with_current_txn_start_offset(log.open_since(id).unwrap_or(-1))
         });
         Ok(state.collect())
     })
