@@ -109,6 +109,11 @@ impl Error {
         matches!(self.0.kind, Kind::Security | Kind::Login | Kind::Unsupported)
     }
 
+    /// Returns whether brokers lack a request that the client cannot do without, or all its versions.
+    pub fn is_unsupported(&self) -> bool {
+        self.0.kind == Kind::Unsupported
+    }
+
     /// Returns whether two errors are the same failure of the same API and topic, at whichever broker and partition.
     pub fn is_same_failure(&self, other: &Self) -> bool {
         (&self.0.kind, self.0.api, &self.0.topic) == (&other.0.kind, other.0.api, &other.0.topic)

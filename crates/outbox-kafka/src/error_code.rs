@@ -128,6 +128,14 @@ impl ErrorCode {
         )
     }
 
+    /// Returns whether an ACL is missing.
+    pub const fn is_authorization(self) -> bool {
+        matches!(
+            self,
+            Self::TOPIC_AUTHORIZATION_FAILED | Self::GROUP_AUTHORIZATION_FAILED | Self::CLUSTER_AUTHORIZATION_FAILED
+        )
+    }
+
     /// Returns whether the same request may succeed soon, without a change to the request, the rights or the settings.
     ///
     /// That is every code but those named here, so codes of newer brokers are transient.

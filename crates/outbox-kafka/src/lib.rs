@@ -48,4 +48,4 @@ pub use self::security::Security;
 pub use self::settings::Settings;
 pub use self::tail::{Entry, Tail, TailStart};
 pub use self::tls::Tls;
-pub use self::topic::Topic;
+pub use self::topic::{Topic, is_legal_topic_name};
