@@ -7,6 +7,7 @@
 
 mod api;
 mod backoff;
+mod client_properties;
 mod cluster;
 mod connection;
 mod create_topic;
@@ -14,6 +15,7 @@ mod error;
 mod error_code;
 mod fetch;
 mod frames;
+mod jaas;
 mod list_offsets;
 mod murmur2;
 mod pending;
@@ -26,7 +28,7 @@ mod scram;
 mod security;
 mod settings;
 mod tail;
-mod tls;
+mod token;
 mod topic;
 
 #[cfg(test)]
@@ -43,9 +45,10 @@ pub use self::produced::Produced;
 #[cfg(test)]
 pub use self::produced::RejectedRecord;
 pub use self::record_batch::{BatchBuilder, BatchHeader, Compression, Producer, RecordBody, RecordView};
-pub use self::sasl::{Mechanism, Sasl};
+pub use self::sasl::{Credentials, Mechanism, Sasl};
 pub use self::security::Security;
 pub use self::settings::Settings;
 pub use self::tail::{Entry, Tail, TailStart};
-pub use self::tls::Tls;
+pub use self::token::{Token, TokenSource};
 pub use self::topic::{Topic, is_legal_topic_name};
+pub use outbox_net::{Pem, Properties, Secret, SecretSource, Tls, Verification};

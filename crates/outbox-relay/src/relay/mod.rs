@@ -29,13 +29,12 @@ use self::job::Done;
 use self::rounds::Rounds;
 use self::topics::Topics;
 use crate::error::Error;
-use crate::kafka_security::KafkaSecurity;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
 use crate::rows::RowReader;
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
-use outbox_kafka::{BatchBuilder, Cluster, Compression, Settings};
+use outbox_kafka::{BatchBuilder, Cluster, Compression, Security, Settings};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
 
@@ -50,7 +49,7 @@ use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
 pub struct Relay {
     settings: RelaySettings,
     options: ConnectOptions,
-    security: KafkaSecurity,
+    security: Security,
     status: RelayStatus,
 }
 
@@ -69,12 +68,12 @@ impl Relay {
     pub fn new(settings: RelaySettings) -> Result<Self, Error> {
         let options = connect::options(settings.postgres())?;
         let status = RelayStatus::new(settings.stalled_after());
-        Ok(Self { settings, options, security: KafkaSecurity::default(), status })
+        Ok(Self { settings, options, security: Security::new(), status })
     }
 
     /// How the connections to the brokers are secured; not at all unless set.
     #[must_use]
-    pub fn kafka_security(self, security: KafkaSecurity) -> Self {
+    pub fn kafka_security(self, security: Security) -> Self {
         Self { security, ..self }
     }
 
@@ -104,7 +103,7 @@ impl Relay {
     async fn relay(&self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut stop = pin!(stop);
         let mut settings = Settings::new(self.settings.brokers());
-        settings.security = self.security.clone().into_inner();
+        settings.security = self.security.clone();
         // The relay tries again by itself, and shows the reason meanwhile.
         settings.retry_timeout = RETRY;
         let cluster = Arc::new(Cluster::new(settings));
