@@ -8,8 +8,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 6] =
-    ["outbox-core", "outbox-pg", "outbox-kafka-consumer", "outbox-relay", "outbox-sqlx", "outbox-testkit"];
+const CRATES: [&str; 9] = [
+    "outbox-core",
+    "outbox-net",
+    "outbox-pg",
+    "outbox-kafka",
+    "outbox-kafka-consumer",
+    "outbox-wal",
+    "outbox-relay",
+    "outbox-sqlx",
+    "outbox-testkit",
+];
 
 #[test]
 fn the_public_items_of_each_crate_are_those_of_its_file() {

@@ -38,11 +38,11 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Fetch> {
 /// The whole topic by the consumer's own readers.
 async fn decoded_rate(stand: &Stand) -> Outcome<f64> {
     let topic = stand.topic.name();
-    let open = |number| measured::Partition::open(vec![stand.brokers.clone()], topic, number);
+    let open = |number| measured::Partition::open(vec![stand.env.brokers().to_owned()], topic, number);
     let partitions = try_join_all((0..stand.topic.partitions()).map(open)).await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| {
-        let pipeline = stand.pipeline.clone();
+        let pipeline = stand.env.pipeline().clone();
         tokio::spawn(async move {
             let mut events = 0;
             let count = partition.read(&pipeline, |decoded| events += usize::from(is_event(decoded))).await?;
@@ -59,7 +59,7 @@ fn is_event(decoded: Decoded<()>) -> bool {
 
 /// The whole topic by rskafka alone. As in the consumer, a task fetches while another takes what was fetched before.
 async fn raw_rate(stand: &Stand) -> Outcome<f64> {
-    let partitions = stand.topic.open().await?;
+    let partitions = stand.topic.partition_clients().await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| async {
         let (sender, mut chunks) = mpsc::channel(1);

@@ -57,7 +57,7 @@ impl Error {
     }
 
     /// `doing` completes the sentence "Kafka failed to …".
-    pub(crate) fn kafka(doing: impl Into<String>, source: crate::kafka::Error) -> Self {
+    pub(crate) fn kafka(doing: impl Into<String>, source: outbox_kafka::Error) -> Self {
         Self::new(Kind::Kafka(doing.into())).caused_by(source)
     }
 
@@ -101,20 +101,5 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
-    }
-}
-
-/// An error with all that lies below it, for a log line.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

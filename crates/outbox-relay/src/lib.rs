@@ -1,23 +1,21 @@
 //! A native stand-in for Debezium: one outbox table from PostgreSQL's WAL to Kafka, record for record.
 
 mod error;
-mod kafka;
-mod kafka_security;
-mod lsn;
-mod pgoutput;
 mod position;
 mod progress;
 mod relay;
+mod rows;
 mod settings;
 mod status;
-mod wal;
 
 pub use self::error::Error;
-pub use self::kafka_security::KafkaSecurity;
-pub use self::lsn::Lsn;
 pub use self::relay::Relay;
 pub use self::settings::{
     ClientCertificate, CompressionType, KeyEffect, PoisonPolicy, PostgresSettings, RelaySettings, RelaySettingsBuilder,
-    Secret, SettingsError, SslMode, TopicCreation,
+    SettingsError, SslMode, TopicCreation,
 };
 pub use self::status::{Mode, Readiness, RelayStatus};
+pub use outbox_kafka::{
+    Pem, Properties, Sasl, Secret, SecretSource, Security as KafkaSecurity, Tls, Token, TokenSource, Verification,
+};
+pub use outbox_wal::Lsn;

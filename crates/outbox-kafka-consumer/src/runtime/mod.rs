@@ -1,6 +1,5 @@
 //! The consumer at work: leases, a reader for each partition, lanes with batches in transactions.
 
-mod backoff;
 mod batch;
 mod dispatch;
 mod failed;
@@ -13,6 +12,7 @@ mod measure;
 mod partition;
 mod reader;
 
+use outbox_net::ErrorChain;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +23,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Backoff;
 pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, read};
-use crate::error::Chain;
 use crate::handler::Upcasts;
 use crate::kafka::Cluster;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
@@ -36,6 +34,7 @@ use crate::registry::Registry;
 use crate::source::RecordSource as _;
 use crate::store::Store;
 use crate::{Error, RetryPolicy};
+use outbox_net::Backoff;
 
 /// Topic and partition.
 pub(crate) type Place = (String, i32);
@@ -113,7 +112,7 @@ impl Shared {
     async fn discover(self: Arc<Self>, found: watch::Sender<BTreeSet<Place>>) -> Result<(), Error> {
         let topics: BTreeSet<String> = self.registry.topics().into_iter().map(str::to_owned).collect();
         let mut missing = BTreeSet::new();
-        let mut backoff = Backoff::up_to(Duration::from_secs(5));
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
             let pause = match self.cluster.partitions(&topics).await {
                 Ok(known) => {
@@ -133,7 +132,7 @@ impl Shared {
                 }
                 Err(e) => {
                     let pause = backoff.delay();
-                    tracing::warn!(target: "outbox.consumer", error = %Chain(&e), retry_in = ?pause, "cannot list topics");
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), retry_in = ?pause, "cannot list topics");
                     pause
                 }
             };
@@ -148,7 +147,7 @@ impl Shared {
                 Ok(0) => {}
                 Ok(events) => tracing::debug!(target: "outbox.consumer", events, "the inbox forgot what is old"),
                 Err(e) => {
-                    tracing::warn!(target: "outbox.consumer", error = %Chain(&e), "the inbox was not looked through")
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "the inbox was not looked through")
                 }
             }
         }

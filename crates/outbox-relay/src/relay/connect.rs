@@ -2,7 +2,7 @@ use outbox_core::uuid::Uuid;
 
 use crate::error::Error;
 use crate::settings::{PostgresSettings, SslMode};
-use crate::wal::{ConnectOptions, Tls, TlsMode};
+use outbox_wal::{ConnectOptions, Tls, TlsMode};
 
 /// How long PostgreSQL may take to let the relay in.
 const CONNECT: std::time::Duration = std::time::Duration::from_secs(10);

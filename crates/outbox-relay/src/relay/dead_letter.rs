@@ -4,11 +4,12 @@ use bytes::Bytes;
 use outbox_core::{ColumnValue, EventField, Pipeline, Record, Row};
 
 use super::encoded::Encoded;
-use crate::error::{Chain, Error};
-use crate::pgoutput::RawRow;
+use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Poison;
+use crate::rows::RawRow;
 use crate::settings::PoisonPolicy;
+use outbox_net::ErrorChain;
 
 /// Rows that can never be written where they belong, on their way to the topic for them.
 pub(super) struct DeadLetters {
@@ -98,9 +99,9 @@ impl DeadLetters {
         };
         tracing::error!(
             target: "outbox.relay", event = %poison.event, commit = %poison.position.commit, index = poison.position.index,
-            topic, error = %Chain(&error), "a row that can never be written is dead-lettered"
+            topic, error = %ErrorChain::new(&error), "a row that can never be written is dead-lettered"
         );
-        record.headers.push((REASON.into(), Some(Bytes::from(Chain(&error).to_string()))));
+        record.headers.push((REASON.into(), Some(Bytes::from(ErrorChain::new(&error).to_string()))));
         if let Some(refused_by) = refused_by {
             record.headers.push((TOPIC.into(), Some(Bytes::from(refused_by.to_owned()))));
         }

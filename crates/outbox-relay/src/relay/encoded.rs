@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use outbox_core::{Record, RecordRef};
 
-use crate::kafka::RecordBody;
 use crate::position::{HEADER, Origin, Position};
+use outbox_kafka::RecordBody;
 
 /// A record on its way to its partition. It is sent the same each time, its timestamp included.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 use crate::Lsn;
 use crate::error::Error;
-use crate::pgoutput::{DecodeError, Ignored, RowReader, WalEvent};
+use crate::rows::{DecodeError, Ignored, RowReader, WalEvent};
 use crate::status::Mode;
-use crate::wal::{CatchUp, WalError, WalMessage, WalStream};
+use outbox_wal::{CatchUp, WalError, WalMessage, WalStream};
 
 /// The WAL in order: first what the slot held when it was taken, from a copy of it, then the stream.
 pub(super) struct Feed {

@@ -18,13 +18,14 @@ use super::feed::{Broken, Fed, Feed};
 use super::job::{self, Done};
 use super::rounds::Rounds;
 use super::topics::{NoPartition, Topics};
-use crate::error::{Chain, Error};
-use crate::kafka::{self, BatchBuilder, Cluster};
-use crate::pgoutput::{DecodeError, WalEvent};
+use crate::error::Error;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, Outcome, PartitionId, Poison, Progress, Window};
+use crate::rows::{DecodeError, WalEvent};
 use crate::status::{Marks, Mode, RelayStatus};
-use crate::wal::{ConnectOptions, Source, WalError, is_held};
+use outbox_kafka::{BatchBuilder, Cluster};
+use outbox_net::ErrorChain;
+use outbox_wal::{ConnectOptions, Source, WalError, is_held};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
 pub(super) struct Hold {
@@ -40,7 +41,7 @@ pub(super) struct Hold {
     pub(super) batches: BatchBuilder,
     pub(super) jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) attempts: HashMap<PartitionId, u32>,
-    pub(super) refusals: HashMap<PartitionId, kafka::Error>,
+    pub(super) refusals: HashMap<PartitionId, outbox_kafka::Error>,
     pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
     /// Where a backlog is streamed.
@@ -98,7 +99,7 @@ impl Hold {
             // So that what is confirmed is told before anybody takes the slot.
             match self.status.clone().beating(self.feed.close()).await {
                 Err(e) if e.is_transient() => {
-                    tracing::warn!(target: "outbox.relay", error = %Chain(&e), "PostgreSQL was lost before the end was confirmed");
+                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "PostgreSQL was lost before the end was confirmed");
                 }
                 closed => closed.map_err(Error::wal)?,
             }
@@ -224,7 +225,7 @@ impl Hold {
             Ok(encoded) => {
                 let (record, why) = encoded.into_parts();
                 if let Some(why) = why {
-                    let why = Chain(&why);
+                    let why = ErrorChain::new(&why);
                     tracing::warn!(target: "outbox.relay", %event, %why, "the payload is written as it is stored");
                     self.status.stored_as_it_was();
                 }
@@ -296,7 +297,7 @@ impl Hold {
                     self.jobs.push(
                         async move {
                             Done::Held(is_held(&options, &source).await.unwrap_or_else(|e| {
-                                tracing::warn!(target: "outbox.relay", error = %Chain(&e), "cannot see who holds the slot");
+                                tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "cannot see who holds the slot");
                                 false
                             }))
                         }
@@ -330,8 +331,11 @@ impl Hold {
         for row in batch.rows {
             self.batches.append(row.record.timestamp, &row.record.body);
         }
-        let producer =
-            kafka::Producer { id: batch.producer.id, epoch: batch.producer.epoch, sequence: batch.base_sequence };
+        let producer = outbox_kafka::Producer {
+            id: batch.producer.id,
+            epoch: batch.producer.epoch,
+            sequence: batch.base_sequence,
+        };
         let finished = self.batches.finish(producer).map_err(Error::wal)?;
         let Some(bytes) = finished else { return Ok(()) };
         let attempts = self.attempts.get(&id).copied().unwrap_or(0);

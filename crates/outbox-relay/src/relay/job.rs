@@ -6,16 +6,16 @@ use bytes::Bytes;
 use outbox_core::uuid::Uuid;
 use tokio::time::Instant;
 
-use crate::error::Chain;
-use crate::kafka::{self, Cluster, Entry, Produced, TailStart, ToProduce, Topic};
 use crate::position::{HEADER, Origin};
 use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Seen, Tail, Window};
 use crate::status::RelayStatus;
-use crate::wal::SlotLook;
+use outbox_kafka::{Cluster, Entry, Produced, TailStart, ToProduce, Topic};
+use outbox_net::ErrorChain;
+use outbox_wal::SlotLook;
 
 /// What was asked of Kafka or PostgreSQL, and has ended.
 pub(super) enum Done {
-    Produced(PartitionId, Outcome, Option<kafka::Error>),
+    Produced(PartitionId, Outcome, Option<outbox_kafka::Error>),
     Read(PartitionId, Vec<Seen>, Tail),
     Producer(Producer),
     /// Whether the slot is still this relay's.
@@ -27,7 +27,7 @@ pub(super) enum Done {
         grown: Option<Box<str>>,
     },
     SlotLooked(Option<SlotLook>),
-    Failed(kafka::Error),
+    Failed(outbox_kafka::Error),
 }
 
 /// Pauses between attempts, from 20 ms up to 2 s.
@@ -65,7 +65,7 @@ pub(super) async fn produce(
     };
     if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
         tracing::warn!(
-            target: "outbox.relay", topic = topic.name(), partition, error = %Chain(error), "a batch is sent again"
+            target: "outbox.relay", topic = topic.name(), partition, error = %ErrorChain::new(error), "a batch is sent again"
         );
         tokio::time::sleep(pause(attempts)).await;
         if let Ok(now) = cluster.refreshed(topic.name()).await
@@ -119,12 +119,12 @@ pub(super) async fn read(
                 }
                 return Done::Read(id, seen, Tail { end: tail.next, cut });
             }
-            Err(e) if e.code() == Some(kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
+            Err(e) if e.code() == Some(outbox_kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
                 return Done::TopicChanged(topic.name().into());
             }
             Err(e) if !e.is_transient() => return Done::Failed(e),
             Err(e) => {
-                tracing::warn!(target: "outbox.relay", topic = topic.name(), partition, error = %Chain(&e), "cannot read the log");
+                tracing::warn!(target: "outbox.relay", topic = topic.name(), partition, error = %ErrorChain::new(&e), "cannot read the log");
             }
         }
         tokio::time::sleep(pause(attempts)).await;
@@ -132,7 +132,7 @@ pub(super) async fn read(
     }
 }
 
-fn look(origin: &Origin, batch: &kafka::BatchHeader, record: kafka::RecordView<'_>) -> Option<Seen> {
+fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka::RecordView<'_>) -> Option<Seen> {
     let event = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok())?;
     let content = match record.header(HEADER) {
         Some(header) => match origin.position(header) {
@@ -153,7 +153,7 @@ pub(super) async fn new_producer(cluster: Arc<Cluster>) -> Done {
         match cluster.init_producer_id().await {
             Ok(producer) => return Done::Producer(Producer { id: producer.id, epoch: producer.epoch }),
             Err(e) if !e.is_transient() => return Done::Failed(e),
-            Err(e) => tracing::warn!(target: "outbox.relay", error = %Chain(&e), "no producer id yet"),
+            Err(e) => tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "no producer id yet"),
         }
         tokio::time::sleep(pause(attempts)).await;
         attempts += 1;

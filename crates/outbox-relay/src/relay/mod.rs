@@ -25,14 +25,15 @@ use self::feed::Feed;
 use self::hold::{Ended, Hold, id_column};
 use self::rounds::Rounds;
 use self::topics::Topics;
-use crate::error::{Chain, Error};
-use crate::kafka::{BatchBuilder, Cluster, Compression, Settings};
-use crate::kafka_security::KafkaSecurity;
-use crate::pgoutput::RowReader;
+use crate::error::Error;
+use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
+use crate::rows::RowReader;
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
-use crate::wal::{self, ConnectOptions, Opened, Source, StartAt, WalError};
+use outbox_kafka::{BatchBuilder, Cluster, Compression, Security, Settings};
+use outbox_net::ErrorChain;
+use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -45,7 +46,7 @@ use crate::wal::{self, ConnectOptions, Opened, Source, StartAt, WalError};
 pub struct Relay {
     settings: RelaySettings,
     options: ConnectOptions,
-    security: KafkaSecurity,
+    security: Security,
     status: RelayStatus,
 }
 
@@ -62,12 +63,12 @@ impl Relay {
     pub fn new(settings: RelaySettings) -> Result<Self, Error> {
         let options = connect::options(settings.postgres())?;
         let status = RelayStatus::new(settings.stalled_after());
-        Ok(Self { settings, options, security: KafkaSecurity::default(), status })
+        Ok(Self { settings, options, security: Security::new(), status })
     }
 
     /// How the connections to the brokers are secured; not at all unless set.
     #[must_use]
-    pub fn kafka_security(self, security: KafkaSecurity) -> Self {
+    pub fn kafka_security(self, security: Security) -> Self {
         Self { security, ..self }
     }
 
@@ -90,14 +91,14 @@ impl Relay {
     /// Dropping the future is as a crash: nothing is lost, and what was not confirmed is looked for at the next start.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let ended = Box::pin(self.relay(stop)).await;
-        self.status.entered(Mode::Stopped, ended.as_ref().err().map(|error| Chain(error).to_string()));
+        self.status.entered(Mode::Stopped, ended.as_ref().err().map(|error| ErrorChain::new(error).to_string()));
         ended
     }
 
     async fn relay(&self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut stop = pin!(stop);
         let mut settings = Settings::new(self.settings.brokers());
-        settings.security = self.security.clone().into_inner();
+        settings.security = self.security.clone();
         let cluster = Arc::new(Cluster::new(settings));
         let mut attempts = 0;
         let mut at = StartAt::Now;
@@ -119,8 +120,8 @@ impl Relay {
                         Ended::Drained => return Ok(()),
                         Ended::Anew(broken) => {
                             let error = broken.into_error();
-                            self.status.entered(Mode::Connecting, Some(Chain(&error).to_string()));
-                            tracing::warn!(target: "outbox.relay", error = %Chain(&error), "starting again");
+                            self.status.entered(Mode::Connecting, Some(ErrorChain::new(&error).to_string()));
+                            tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "starting again");
                             job::pause(0)
                         }
                         Ended::Changed(topic) => {
@@ -157,8 +158,8 @@ impl Relay {
                 }
                 Err(e) if e.is_transient() => {
                     let pause = job::pause(attempts);
-                    tracing::warn!(target: "outbox.relay", error = %Chain(&e), retry_in = ?pause, "PostgreSQL is away");
-                    self.status.entered(Mode::Connecting, Some(format!("PostgreSQL is away: {}", Chain(&e))));
+                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), retry_in = ?pause, "PostgreSQL is away");
+                    self.status.entered(Mode::Connecting, Some(format!("PostgreSQL is away: {}", ErrorChain::new(&e))));
                     attempts += 1;
                     pause
                 }
@@ -174,15 +175,16 @@ impl Relay {
     async fn take(&self, cluster: &Arc<Cluster>, at: StartAt) -> Result<Hold, WalError> {
         let columns = {
             let layout = self.settings.pipeline().layout();
-            wal::columns(&self.options, layout.schema(), layout.table()).await?
+            outbox_wal::columns(&self.options, layout.schema().as_str(), layout.table().as_str()).await?
         };
         let pipeline = told::pipeline(&self.settings, &columns);
-        let source = Source { slot: pipeline.slot().clone(), publication: pipeline.publication().clone() };
-        let opened = wal::open(&self.options, &source, at).await?;
+        let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
+        let opened = outbox_wal::open(&self.options, &source, at).await?;
         let catch_up = opened.catch_up(&self.options, &source).await?;
-        let Opened { origin, stream, start, slot, flushed } = opened;
+        let Opened { system, stream, start, slot, flushed } = opened;
+        let origin = Origin::new(system.system, system.timeline, source.slot());
         tracing::info!(
-            target: "outbox.relay", slot = source.slot.as_str(), confirmed = %slot.confirmed, %start, "holding the slot"
+            target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed, %start, "holding the slot"
         );
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };

@@ -4,10 +4,10 @@ use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::job::Done;
-use crate::error::Chain;
-use crate::kafka::{Cluster, Topic};
 use crate::status::BEAT;
-use crate::wal::{self, ConnectOptions, Source};
+use outbox_kafka::{Cluster, Topic};
+use outbox_net::ErrorChain;
+use outbox_wal::{ConnectOptions, Source};
 
 /// What is looked at now and then, whatever the WAL brings.
 pub(super) struct Rounds {
@@ -71,7 +71,7 @@ pub(super) async fn topics(cluster: Arc<Cluster>, topics: Vec<Arc<Topic>>) -> Do
             }
             Ok(_) => return Done::TopicChanged(topic.name().into()),
             Err(error) => {
-                let error = Chain(&error);
+                let error = ErrorChain::new(&error);
                 tracing::debug!(target: "outbox.relay", topic = topic.name(), %error, "the topic cannot be seen");
             }
         }
@@ -81,10 +81,10 @@ pub(super) async fn topics(cluster: Arc<Cluster>, topics: Vec<Arc<Topic>>) -> Do
 
 /// Where the slot is, for metrics.
 pub(super) async fn slot(options: ConnectOptions, source: Source) -> Done {
-    let look = wal::look(&options, &source).await;
+    let look = outbox_wal::look(&options, &source).await;
     Done::SlotLooked(
         look.inspect_err(
-            |error| tracing::debug!(target: "outbox.relay", error = %Chain(error), "the slot cannot be seen"),
+            |error| tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(error), "the slot cannot be seen"),
         )
         .ok(),
     )

@@ -1,9 +1,9 @@
 use outbox_core::{Nullability, Pipeline, TableLayout};
 
-use crate::error::Chain;
-use crate::pgoutput;
+use crate::rows;
 use crate::settings::RelaySettings;
-use crate::wal::CatalogueColumn;
+use outbox_net::ErrorChain;
+use outbox_wal::CatalogueColumn;
 
 /// The settings' pipeline with what the catalogue tells of its table: a column's DEFAULT and whether it may be NULL are
 /// part of Debezium's records.
@@ -15,7 +15,7 @@ pub(super) fn pipeline(settings: &RelaySettings, columns: &[CatalogueColumn]) ->
         return settings.pipeline().clone();
     }
     let types = columns.iter().map(|column| (&*column.name, column.ty, column.modifier));
-    if let Some(mismatch) = pgoutput::mismatch(types, configured) {
+    if let Some(mismatch) = rows::mismatch(types, configured) {
         tracing::warn!(target: "outbox.relay", %mismatch, "the outbox table is not as its layout: new rows cannot be written");
     }
     let told = |nullability: fn(&CatalogueColumn, Nullability) -> Nullability| -> TableLayout {
@@ -28,7 +28,7 @@ pub(super) fn pipeline(settings: &RelaySettings, columns: &[CatalogueColumn]) ->
     };
     let as_it_is = told(|column, _| if column.is_nullable { Nullability::Nullable } else { Nullability::NotNull });
     let fitting = settings.pipeline_with(as_it_is).or_else(|error| {
-        let error = Chain(&error);
+        let error = ErrorChain::new(&error);
         tracing::warn!(
             target: "outbox.relay", %error,
             "the outbox table allows NULL where the relay does not: a row that has it is one that cannot be written"

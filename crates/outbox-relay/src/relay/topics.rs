@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use outbox_core::RecordRef;
 
-use crate::error::{Chain, Error};
-use crate::kafka::{self, Cluster, NewTopic, Topic};
+use crate::error::Error;
 use crate::progress::PartitionId;
 use crate::settings::TopicCreation;
 use crate::status::RelayStatus;
+use outbox_kafka::{Cluster, NewTopic, Topic};
+use outbox_net::ErrorChain;
 
 /// The topics that rows go to, and the numbers that the state machine knows their partitions by.
 pub(super) struct Topics {
@@ -46,9 +47,9 @@ impl Topics {
                 let reason = format!("it names partition {named}, and topic {} has {count}", record.topic);
                 return Err(NoPartition::Refused(reason));
             }
-            (None, Some(key)) => kafka::partition(key, count),
+            (None, Some(key)) => outbox_kafka::partition(key, count),
             // A key that is null leaves the choice free, but it has to be the same after a restart.
-            (None, None) => kafka::partition(event, count),
+            (None, None) => outbox_kafka::partition(event, count),
         };
         Ok(PartitionId(first + chosen.unsigned_abs()))
     }
@@ -82,19 +83,22 @@ impl Topics {
             match found {
                 Ok(topic) => return Ok(topic),
                 Err(e) if e.is_transient() => {
-                    tracing::warn!(target: "outbox.relay", topic = name, error = %Chain(&e), "the topic cannot be seen");
+                    tracing::warn!(target: "outbox.relay", topic = name, error = %ErrorChain::new(&e), "the topic cannot be seen");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(5));
                 }
                 Err(e) if e.code().is_some() => {
-                    return Err(NoPartition::Refused(format!("topic {name} cannot be written: {}", Chain(&e))));
+                    return Err(NoPartition::Refused(format!(
+                        "topic {name} cannot be written: {}",
+                        ErrorChain::new(&e)
+                    )));
                 }
                 Err(e) => return Err(NoPartition::Failed(Error::kafka(format!("show the topic {name}"), e))),
             }
         }
     }
 
-    async fn create(&self, name: &str) -> Result<Arc<Topic>, kafka::Error> {
+    async fn create(&self, name: &str) -> Result<Arc<Topic>, outbox_kafka::Error> {
         tracing::info!(target: "outbox.relay", topic = name, "the topic is missing: creating it");
         let mut topic = NewTopic { name: name.to_owned(), ..NewTopic::default() };
         if let Some(creation) = &self.creation {

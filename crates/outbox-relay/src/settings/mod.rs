@@ -7,10 +7,8 @@ mod keys;
 mod placeholders;
 mod postgres;
 mod produce;
-mod properties;
 mod resolved;
 mod rule;
-mod secret;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,7 +23,6 @@ pub use self::error::SettingsError;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
-pub use self::secret::Secret;
 pub use self::topics::TopicCreation;
 
 use self::keys::Keys;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use outbox_net::Properties;
+
 use super::SettingsError;
-use super::properties;
 
 /// Where placeholders find what they stand for.
 pub(super) trait Surroundings {
@@ -67,7 +68,9 @@ impl Placeholder<'_> {
                 let text = surroundings
                     .file(Path::new(path))
                     .map_err(|e| self.unresolved(format!("the file {path} cannot be read")).caused_by(e))?;
-                properties::value(&text, name)
+                Properties::parse(&text)
+                    .get(name)
+                    .map(str::to_owned)
                     .ok_or_else(|| self.unresolved(format!("the properties file {path} has no key {name}")))
             }
             "dir" => Err(self.unresolved("directories are not read here: use ${file:/path:key} or ${env:NAME}")),

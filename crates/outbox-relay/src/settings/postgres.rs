@@ -1,7 +1,9 @@
 use std::path::{Path, PathBuf};
 
+use outbox_net::Secret;
+
+use super::SettingsError;
 use super::resolved::Resolved;
-use super::{Secret, SettingsError};
 
 /// How to reach the database, as the connector's keys `database.*` say it.
 #[derive(Clone, Debug)]

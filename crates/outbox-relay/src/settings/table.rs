@@ -5,9 +5,9 @@ use super::placeholders::Process;
 use super::postgres::PostgresSettings;
 use super::resolved::Resolved;
 use super::{SettingsError, router_of};
-use crate::pgoutput::column_type;
 use crate::relay::connect_options;
-use crate::wal::{self, CatalogueColumn};
+use crate::rows::column_type;
+use outbox_wal::CatalogueColumn;
 
 const LIST: &str = "table.include.list";
 
@@ -24,7 +24,8 @@ impl RelaySettingsBuilder {
         let (schema, table) = table(&config)?;
         let unread = || SettingsError::table(format!("{schema}.{table}"));
         let options = connect_options(&PostgresSettings::of(&config)?).map_err(|e| unread().caused_by(e))?;
-        let columns = wal::columns(&options, &schema, &table).await.map_err(|e| unread().caused_by(e))?;
+        let columns =
+            outbox_wal::columns(&options, schema.as_str(), table.as_str()).await.map_err(|e| unread().caused_by(e))?;
         if columns.is_empty() {
             return Err(config.refused(LIST, "there is no such table, or this role may not see it"));
         }

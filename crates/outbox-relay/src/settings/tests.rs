@@ -38,7 +38,7 @@ fn the_recommended_connector_is_taken() {
     .unwrap();
     let postgres = settings.postgres();
     assert_eq!((postgres.host(), postgres.port(), postgres.user(), postgres.database()), ("db", 6543, "relay", "shop"));
-    assert_eq!(postgres.password().map(Secret::expose), Some("hunter2-${env:OTHER}"));
+    assert_eq!(postgres.password().map(outbox_net::Secret::expose), Some("hunter2-${env:OTHER}"));
     assert_eq!(postgres.ssl(), SslMode::Prefer);
     let created = settings.topic_creation().unwrap();
     assert_eq!((created.partitions(), created.replication_factor()), (6, -1));

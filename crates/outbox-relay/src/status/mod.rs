@@ -21,7 +21,7 @@ pub(crate) use self::lag::Marks;
 use self::metrics::Metrics;
 pub use self::mode::{Mode, Readiness};
 use crate::progress::Counters;
-use crate::{Lsn, wal::SlotLook};
+use outbox_wal::{Lsn, SlotLook};
 
 /// How often a loop that waits shows that it is there.
 pub(crate) const BEAT: Duration = Duration::from_millis(500);

@@ -18,6 +18,8 @@ pub(super) enum Answer {
     Throttled(Bytes, Duration),
     /// It asked for no answer (`acks=0`).
     Silence,
+    /// Neither it nor a later request of its connection is answered.
+    Never,
     /// The connection is closed without an answer.
     Close,
 }
@@ -32,7 +34,8 @@ async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Mal
     stream.set_nodelay(true)?;
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
-    while let Some(request) = frame::read(&mut reader).await? {
+    let limit = shared.settings.imitation.request_limit();
+    while let Some(request) = frame::read(&mut reader, limit).await? {
         // A frozen broker may have been sent this before: it is handled late then, though the client may be gone.
         shared.faults.thawed().await;
         let answer = api::answer(shared, request).await?;
@@ -44,6 +47,10 @@ async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Mal
                 tokio::time::sleep(pause).await;
             }
             Answer::Silence => {}
+            Answer::Never => {
+                tokio::io::copy(&mut reader, &mut tokio::io::sink()).await?;
+                return Ok(());
+            }
             Answer::Close => return Ok(()),
         }
     }

@@ -1,11 +1,11 @@
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use outbox_core::Loss;
-use outbox_relay::{KafkaSecurity, PoisonPolicy, RelaySettings};
+use outbox_relay::{KafkaSecurity, Pem, PoisonPolicy, RelaySettings, Sasl, Tls};
 
 /// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
 ///
@@ -135,37 +135,31 @@ impl Arguments {
     }
 
     pub(crate) fn kafka_security(&self) -> Result<KafkaSecurity, Box<dyn Error>> {
-        let mut security = KafkaSecurity::default();
+        let mut security = KafkaSecurity::new();
         if let Some(ca) = &self.kafka_ca {
-            let authorities = read(ca)?;
-            security = match (&self.kafka_cert, &self.kafka_key) {
-                (Some(certificate), Some(key)) => {
-                    security.mutual_tls(&authorities, &read(certificate)?, &read(key)?)?
-                }
-                _ => security.tls(&authorities)?,
-            };
+            let mut tls = Tls::new().roots(Pem::file(ca));
+            if let (Some(certificate), Some(key)) = (&self.kafka_cert, &self.kafka_key) {
+                tls = tls.identity(Pem::file(certificate), Pem::file(key));
+            }
+            security = security.tls(tls);
         }
         if let Some(user) = &self.kafka_user {
             let password = std::env::var("KAFKA_PASSWORD")
                 .map_err(|_| "KAFKA_PASSWORD, the password of --kafka-user, is not set")?;
-            security = match self.kafka_sasl_mechanism {
+            security = security.sasl(match self.kafka_sasl_mechanism {
                 SaslMechanism::Plain if self.kafka_ca.is_none() => {
                     return Err(
                         "--kafka-sasl-mechanism plain would send the password readable to all: it wants --kafka-ca"
                             .into(),
                     );
                 }
-                SaslMechanism::Plain => security.plain(user, password),
-                SaslMechanism::ScramSha256 => security.scram_sha_256(user, password),
-                SaslMechanism::ScramSha512 => security.scram_sha_512(user, password),
-            };
+                SaslMechanism::Plain => Sasl::plain(user, password),
+                SaslMechanism::ScramSha256 => Sasl::scram_sha_256(user, password),
+                SaslMechanism::ScramSha512 => Sasl::scram_sha_512(user, password),
+            });
         }
         Ok(security)
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -7,9 +7,11 @@ use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, CreateTopicsRespon
 use uuid::Uuid;
 
 use super::text;
+use crate::broker::faults::Place;
 use crate::broker::log::Refusal;
 use crate::broker::shared::{NODE_ID, Shared};
 use crate::broker::topic::TopicConfig;
+use crate::broker::wire::Api;
 
 pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i16) -> CreateTopicsResponse {
     let mut topics = BTreeMap::new();
@@ -17,6 +19,7 @@ pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i1
         topics.entry(topic.name.clone()).or_insert_with(Vec::new).push(topic);
     }
     let validate_only = request.validate_only;
+    let has_id = version >= 7 && shared.settings.imitation.has_topic_ids();
     let answer = |(name, topics): (TopicName, Vec<CreatableTopic>)| {
         let made = match topics.as_slice() {
             [topic] => create(shared, topic, validate_only),
@@ -25,11 +28,11 @@ pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i1
         let result = CreatableTopicResult::default().with_name(name);
         match made {
             Ok((id, partitions)) => result
-                .with_topic_id(if version >= 7 { id } else { Uuid::nil() })
+                .with_topic_id(if has_id { id } else { Uuid::nil() })
                 .with_num_partitions(partitions)
                 .with_replication_factor(1),
             Err(refusal) => result
-                .with_error_code(refusal.error.code())
+                .with_error_code(shared.code(refusal.error))
                 .with_error_message(Some(text(&refusal.message.unwrap_or_else(|| refusal.error.to_string()))))
                 .with_num_partitions(-1)
                 .with_replication_factor(-1),
@@ -40,6 +43,7 @@ pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i1
 
 /// The new topic's id and its number of partitions.
 fn create(shared: &Shared, topic: &CreatableTopic, validate_only: bool) -> Result<(Uuid, i32), Refusal> {
+    shared.refusal(Api::CreateTopics, Place::Topic(&topic.name))?;
     let partitions = partitions(topic, shared.settings.default_partitions)?;
     let mut config = TopicConfig::new(&shared.settings);
     for setting in &topic.configs {

@@ -2,8 +2,9 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
-use super::code;
+use crate::broker::faults::Place;
 use crate::broker::shared::Shared;
+use crate::broker::wire::Api;
 
 /// The offset that stands for the end of the log.
 const ALL: i64 = -1;
@@ -14,7 +15,7 @@ pub(super) fn respond(shared: &Shared, request: DeleteRecordsRequest) -> DeleteR
             let deleted = delete(shared, &topic.name, partition.partition_index, partition.offset);
             DeleteRecordsPartitionResult::default()
                 .with_partition_index(partition.partition_index)
-                .with_error_code(code(&deleted))
+                .with_error_code(shared.code_of(&deleted))
                 .with_low_watermark(deleted.unwrap_or(-1))
         });
         let partitions = partitions.collect();
@@ -27,6 +28,7 @@ pub(super) fn respond(shared: &Shared, request: DeleteRecordsRequest) -> DeleteR
 
 /// The first offset that can be read now.
 fn delete(shared: &Shared, topic: &str, partition: i32, offset: i64) -> Result<i64, ResponseError> {
+    shared.refusal(Api::DeleteRecords, Place::Partition(topic, partition))?;
     shared.write(|cluster| {
         let log = cluster.log_mut(topic, partition)?;
         log.delete_before(if offset == ALL { log.end() } else { offset })?;

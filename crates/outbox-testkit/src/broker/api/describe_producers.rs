@@ -2,9 +2,11 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
 
-use super::{code, text};
+use super::text;
 use crate::broker::cluster::TopicRef;
+use crate::broker::faults::Place;
 use crate::broker::shared::Shared;
+use crate::broker::wire::Api;
 
 pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|topic| {
@@ -12,7 +14,7 @@ pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> Des
             let producers = producers(shared, &topic.name, *index);
             PartitionResponse::default()
                 .with_partition_index(*index)
-                .with_error_code(code(&producers))
+                .with_error_code(shared.code_of(&producers))
                 .with_error_message(producers.as_ref().err().map(|error| text(&error.to_string())))
                 .with_active_producers(producers.unwrap_or_default())
         });
@@ -23,16 +25,17 @@ pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> Des
 }
 
 fn producers(shared: &Shared, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ResponseError> {
+    shared.refusal(Api::DescribeProducers, Place::Partition(topic, partition))?;
     shared.read(|cluster| {
-        let producers = cluster.log(TopicRef::Name(topic), partition)?.producers();
-        let state = producers.map(|(id, producer)| {
+        let log = cluster.log(TopicRef::Name(topic), partition)?;
+        let state = log.producers().map(|(id, producer)| {
             ProducerState::default()
                 .with_producer_id(id.into())
                 .with_producer_epoch(i32::from(producer.epoch))
                 .with_last_sequence(producer.last_sequence())
                 .with_last_timestamp(producer.last_timestamp)
                 .with_coordinator_epoch(-1)
-                .with_current_txn_start_offset(-1)
+                .with_current_txn_start_offset(log.open_since(id).unwrap_or(-1))
         });
         Ok(state.collect())
     })

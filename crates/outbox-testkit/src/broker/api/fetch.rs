@@ -3,23 +3,23 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::FetchPartition;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::time::{Instant, timeout_at};
 
-use super::{check_epoch, topic_ref};
+use super::{Isolation, check_epoch, topic_ref};
 use crate::broker::cluster::{Cluster, TopicRef};
 use crate::broker::connection::Answer;
-use crate::broker::faults::{Effect, Request as Struck};
+use crate::broker::faults::Place;
 use crate::broker::log::{Minimum, Slice};
 use crate::broker::shared::Shared;
-use crate::broker::wire::Malformed;
 use crate::broker::wire::request::Request;
+use crate::broker::wire::{Api, Malformed};
 
 /// Answers as soon as there are `min_bytes`, an error, or `max_wait_ms` have passed.
 ///
 /// There are no fetch sessions: session id 0 tells a client so.
-pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, Malformed> {
+pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let fetch: FetchRequest = request.decode()?;
     // Epochs 0 and -1 are of full requests; others go on with a session.
     if !matches!(fetch.session_epoch, -1 | 0) {
@@ -28,10 +28,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<An
     }
     let wait = Duration::from_millis(u64::try_from(fetch.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
-    let struck = strike(shared, &fetch);
+    let refused = strike(shared, &fetch);
     let mut announcements = shared.announcements();
     let responses = loop {
-        let collected = shared.read(|cluster| collect(cluster, &fetch, &struck));
+        let collected = shared.read(|cluster| collect(shared, cluster, &fetch, &refused));
         let min_bytes = usize::try_from(fetch.min_bytes).unwrap_or(0);
         if collected.errors > 0 || collected.partitions == 0 || collected.bytes >= min_bytes {
             break collected.responses;
@@ -41,40 +41,26 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<An
             break collected.responses;
         }
     };
-    let throttle_ms = i32::try_from(struck.throttle.as_millis()).unwrap_or(i32::MAX);
-    let reply =
-        request.reply(&FetchResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms))?;
-    Ok(if struck.throttle.is_zero() { Answer::Reply(reply) } else { Answer::Throttled(reply, struck.throttle) })
+    let response = FetchResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
+    Ok(Answer::Reply(request.reply(&response)?))
 }
 
-/// The faults that happen to a request.
-#[derive(Default)]
-struct StruckFetch {
-    /// Indexes of topic and partition in the request, and the error.
-    refused: Vec<((usize, usize), ResponseError)>,
-    throttle: Duration,
-}
+/// The errors that faults answer: the indexes of topic and partition in the request, and the error.
+type Refused = Vec<((usize, usize), ResponseError)>;
 
-fn strike(shared: &Shared, fetch: &FetchRequest) -> StruckFetch {
-    let mut struck = StruckFetch::default();
+fn strike(shared: &Shared, fetch: &FetchRequest) -> Refused {
+    let mut refused = Refused::new();
     for (at, topic) in fetch.topics.iter().enumerate() {
         let wanted = topic_ref(&topic.topic, topic.topic_id);
         let Ok(name) = shared.read(|cluster| cluster.topic(wanted).map(|(name, _)| name.to_owned())) else {
             continue;
         };
         for (index, partition) in topic.partitions.iter().enumerate() {
-            let Some((effect, rule)) = shared.faults.strike(Struck::Fetch, &name, partition.partition) else {
-                continue;
-            };
-            match effect {
-                Effect::Refuse(error) => struck.refused.push(((at, index), error)),
-                Effect::Throttle(time) => struck.throttle = struck.throttle.max(time),
-                Effect::CloseBeforeAppend | Effect::CloseAfterAppend | Effect::AppendAfterClose => {}
-            }
-            rule.happened();
+            let refusal = shared.refusal(Api::Fetch, Place::Partition(&name, partition.partition));
+            refused.extend(refusal.err().map(|error| ((at, index), error)));
         }
     }
-    struck
+    refused
 }
 
 struct Collected {
@@ -85,36 +71,35 @@ struct Collected {
 }
 
 /// Reads what there is now. The first batch is given whole even if it is larger than asked for.
-fn collect(cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Collected {
+fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, refused: &Refused) -> Collected {
     let mut collected = Collected { responses: Vec::new(), partitions: 0, errors: 0, bytes: 0 };
     let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0);
+    let isolation = Isolation::from_level(fetch.isolation_level);
     for (at, topic) in fetch.topics.iter().enumerate() {
         let wanted = topic_ref(&topic.topic, topic.topic_id);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for (index, partition) in topic.partitions.iter().enumerate() {
             let room = max_bytes.saturating_sub(collected.bytes);
             let minimum = if collected.bytes == 0 { Minimum::OneBatch } else { Minimum::Nothing };
-            let refused = struck.refused.iter().find(|(place, _)| *place == (at, index)).map(|(_, error)| *error);
+            let refused = refused.iter().find(|(place, _)| *place == (at, index)).map(|(_, error)| *error);
             let read = match refused {
                 Some(error) => Err(error),
-                None => read(cluster, wanted, partition, room, minimum),
+                None => read(cluster, wanted, partition, isolation, (room, minimum)),
             };
             let data = PartitionData::default().with_partition_index(partition.partition);
             collected.partitions += 1;
             partitions.push(match read {
                 Ok(found) => {
                     collected.bytes += found.slice.0.len();
-                    // Without transactions, a reader of committed records is told of none aborted.
-                    let aborted = (fetch.isolation_level == 1).then(Vec::new);
                     data.with_high_watermark(found.end)
-                        .with_last_stable_offset(found.end)
+                        .with_last_stable_offset(found.last_stable)
                         .with_log_start_offset(found.start)
-                        .with_aborted_transactions(aborted)
+                        .with_aborted_transactions(found.aborted)
                         .with_records(Some(found.slice.0))
                 }
                 Err(error) => {
                     collected.errors += 1;
-                    data.with_error_code(error.code()).with_high_watermark(-1).with_aborted_transactions(None)
+                    data.with_error_code(shared.code(error)).with_high_watermark(-1).with_aborted_transactions(None)
                 }
             });
         }
@@ -131,6 +116,8 @@ fn collect(cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Col
 struct Found {
     start: i64,
     end: i64,
+    last_stable: i64,
+    aborted: Option<Vec<AbortedTransaction>>,
     slice: Slice,
 }
 
@@ -138,11 +125,18 @@ fn read(
     cluster: &Cluster,
     topic: TopicRef<'_>,
     wanted: &FetchPartition,
-    room: usize,
-    minimum: Minimum,
+    isolation: Isolation,
+    (room, minimum): (usize, Minimum),
 ) -> Result<Found, ResponseError> {
     let log = cluster.log(topic, wanted.partition)?;
     check_epoch(wanted.current_leader_epoch)?;
     let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room);
-    Ok(Found { start: log.start(), end: log.end(), slice: log.read(wanted.fetch_offset, max_bytes, minimum)? })
+    let slice = log.read(wanted.fetch_offset, isolation.end(log), max_bytes, minimum)?;
+    let aborted = log.aborted_from(wanted.fetch_offset).map(|aborted| {
+        AbortedTransaction::default()
+            .with_producer_id(aborted.producer_id.into())
+            .with_first_offset(aborted.first_offset)
+    });
+    let aborted = (isolation == Isolation::Committed).then(|| aborted.collect());
+    Ok(Found { start: log.start(), end: log.end(), last_stable: log.last_stable(), aborted, slice })
 }

@@ -3,11 +3,12 @@ use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::{check_epoch, code};
+use super::{Isolation, check_epoch};
 use crate::broker::cluster::TopicRef;
-use crate::broker::faults::{Effect, Request as Struck};
+use crate::broker::faults::Place;
 use crate::broker::log::Log;
 use crate::broker::shared::{LEADER_EPOCH, Shared};
+use crate::broker::wire::Api;
 
 /// The end of the log.
 const LATEST: i64 = -1;
@@ -22,24 +23,33 @@ const LATEST_TIERED: i64 = -5;
 
 pub(super) fn respond(shared: &Shared, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let epoch = if version >= 4 { LEADER_EPOCH } else { -1 };
+    let isolation = Isolation::from_level(request.isolation_level);
     let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| one(shared, &topic.name, partition, epoch)).collect();
+        let partitions =
+            topic.partitions.iter().map(|partition| one(shared, &topic.name, partition, isolation, epoch)).collect();
         ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
     });
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
 /// `epoch` is the leader epoch of what is found, -1 in the versions without one.
-fn one(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition, epoch: i32) -> ListOffsetsPartitionResponse {
+fn one(
+    shared: &Shared,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+    isolation: Isolation,
+    epoch: i32,
+) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
-    let found = refused(shared, topic, wanted).and_then(|()| {
+    let refusal = shared.refusal(Api::ListOffsets, Place::Partition(topic, wanted.partition_index));
+    let found = refusal.and_then(|()| {
         shared.read(|cluster| {
             let log = cluster.log(TopicRef::Name(topic), wanted.partition_index)?;
             check_epoch(wanted.current_leader_epoch)?;
-            find(log, wanted.timestamp)
+            find(log, wanted.timestamp, isolation)
         })
     });
-    let response = response.with_error_code(code(&found));
+    let response = response.with_error_code(shared.code_of(&found));
     match found {
         Ok(Some((timestamp, offset))) => {
             response.with_timestamp(timestamp).with_offset(offset).with_leader_epoch(epoch)
@@ -49,23 +59,13 @@ fn one(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition, epoch: i32) 
 }
 
 /// Timestamp (-1 where the offset is not looked for by one) and offset.
-fn find(log: &Log, timestamp: i64) -> Result<Option<(i64, i64)>, ResponseError> {
+fn find(log: &Log, timestamp: i64, isolation: Isolation) -> Result<Option<(i64, i64)>, ResponseError> {
     Ok(match timestamp {
-        LATEST => Some((-1, log.end())),
+        LATEST => Some((-1, isolation.end(log))),
         EARLIEST | EARLIEST_LOCAL => Some((-1, log.start())),
         MAX_TIMESTAMP => log.newest(),
         LATEST_TIERED => None,
         0.. => log.first_at(timestamp),
         _ => return Err(ResponseError::UnsupportedVersion),
     })
-}
-
-fn refused(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition) -> Result<(), ResponseError> {
-    match shared.faults.strike(Struck::ListOffsets, topic, wanted.partition_index) {
-        Some((Effect::Refuse(error), rule)) => {
-            rule.happened();
-            Err(error)
-        }
-        _ => Ok(()),
-    }
 }

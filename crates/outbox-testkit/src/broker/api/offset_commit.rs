@@ -3,10 +3,11 @@ use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartitio
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::code;
 use crate::broker::cluster::TopicRef;
+use crate::broker::faults::Place;
 use crate::broker::groups::Committed;
 use crate::broker::shared::Shared;
+use crate::broker::wire::Api;
 
 /// Bytes of what a client may note beside an offset (`offset.metadata.max.bytes`).
 const MAX_METADATA: usize = 4096;
@@ -19,7 +20,7 @@ pub(super) fn respond(shared: &Shared, request: OffsetCommitRequest) -> OffsetCo
             let committed = group.and_then(|()| commit(shared, &request.group_id, &topic.name, partition));
             OffsetCommitResponsePartition::default()
                 .with_partition_index(partition.partition_index)
-                .with_error_code(code(&committed))
+                .with_error_code(shared.code_of(&committed))
         });
         let partitions = partitions.collect();
         OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions)
@@ -42,6 +43,7 @@ fn commit(
     partition: &OffsetCommitRequestPartition,
 ) -> Result<(), ResponseError> {
     let index = partition.partition_index;
+    shared.refusal(Api::OffsetCommit, Place::Partition(topic, index))?;
     let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
     if metadata.len() > MAX_METADATA {
         return Err(ResponseError::OffsetMetadataTooLarge);

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
@@ -11,16 +10,17 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use super::{text, topic_ref};
 use crate::broker::cluster::TopicRef;
 use crate::broker::connection::Answer;
-use crate::broker::faults::{Effect, LateAppend, Request as Struck};
-use crate::broker::log::{Appended, Batch, Refusal};
+use crate::broker::faults::{Effect, LateAppend, Place};
+use crate::broker::log::{AppendTime, Appended, Batch, Refusal};
 use crate::broker::shared::Shared;
-use crate::broker::wire::Malformed;
 use crate::broker::wire::request::Request;
+use crate::broker::wire::{Api, Malformed};
 
 /// Appends the batches of a request; partitions succeed and fail apart from each other.
-pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, Malformed> {
+pub(super) fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let produce: ProduceRequest = request.decode()?;
-    let mut outcome = Outcome { connection: Connection::Answered, throttle: Duration::ZERO, refused: 0 };
+    let adds = Adds::in_version(request.version);
+    let mut outcome = Outcome { connection: Connection::Answered, refused: 0, adds };
     let mut responses = Vec::with_capacity(produce.topic_data.len());
     for topic in &produce.topic_data {
         let topic_ref = topic_ref(&topic.name, topic.topic_id);
@@ -40,17 +40,39 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     if produce.acks == 0 {
         return Ok(Answer::Silence);
     }
-    let throttle_ms = i32::try_from(outcome.throttle.as_millis()).unwrap_or(i32::MAX);
     let response = ProduceResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
-    let reply = request.reply(&response)?;
-    Ok(if outcome.throttle.is_zero() { Answer::Reply(reply) } else { Answer::Throttled(reply, outcome.throttle) })
+    Ok(Answer::Reply(request.reply(&response)?))
 }
 
 /// What the request as a whole comes to.
 struct Outcome {
     connection: Connection,
-    throttle: Duration,
     refused: usize,
+    adds: Adds,
+}
+
+/// Whether a request adds partitions to its transaction by itself, as version 12 does (KIP-890).
+#[derive(PartialEq, Eq)]
+enum Adds {
+    Partitions,
+    Nothing,
+    /// As `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
+    NothingNorAborts,
+}
+
+impl Adds {
+    fn in_version(version: i16) -> Self {
+        match version {
+            12.. => Self::Partitions,
+            11 => Self::Nothing,
+            _ => Self::NothingNorAborts,
+        }
+    }
+
+    fn renamed(&self, error: ResponseError) -> ResponseError {
+        let is_newer = *self != Self::NothingNorAborts && error == ResponseError::InvalidTxnState;
+        if is_newer { ResponseError::TransactionAbortable } else { error }
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -68,9 +90,9 @@ fn partition(
 ) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default().with_index(data.index);
     match append(shared, produce, topic, data, outcome) {
-        Ok(Done { base_offset, before, log_start_offset }) => response
+        Ok(Done { base_offset, time, log_start_offset }) => response
             .with_base_offset(base_offset)
-            .with_log_append_time_ms(before.unwrap_or(-1))
+            .with_log_append_time_ms(answered_time(shared, time))
             .with_log_start_offset(log_start_offset),
         Err(refusal) => {
             outcome.refused += 1;
@@ -80,7 +102,7 @@ fn partition(
                     .with_batch_index_error_message(Some(text(&record.message)))
             });
             response
-                .with_error_code(refusal.error.code())
+                .with_error_code(shared.code(refusal.error))
                 .with_base_offset(-1)
                 .with_record_errors(records.collect())
                 .with_error_message(refusal.message.as_deref().map(text))
@@ -88,15 +110,23 @@ fn partition(
     }
 }
 
+/// Kafka answers the largest timestamp of a repeated batch in the place of the time of the append.
+fn answered_time(shared: &Shared, time: AppendTime) -> i64 {
+    match time {
+        AppendTime::Unstored => -1,
+        AppendTime::Stored(now) => now,
+        AppendTime::OfRepeated(timestamp) => shared.settings.imitation.repeat_timestamp(timestamp),
+    }
+}
+
 struct Done {
     base_offset: i64,
-    /// Of a batch that was there before, its largest timestamp: Kafka answers it in the place of the time of appending.
-    before: Option<i64>,
+    time: AppendTime,
     log_start_offset: i64,
 }
 
 /// What is answered where the connection is closed anyway.
-const UNANSWERED: Done = Done { base_offset: -1, before: None, log_start_offset: -1 };
+const UNANSWERED: Done = Done { base_offset: -1, time: AppendTime::Unstored, log_start_offset: -1 };
 
 fn append(
     shared: &Arc<Shared>,
@@ -108,15 +138,12 @@ fn append(
     if !matches!(produce.acks, -1..=1) {
         return Err(ResponseError::InvalidRequiredAcks.into());
     }
-    if produce.transactional_id.is_some() {
-        return Err(ResponseError::TransactionalIdAuthorizationFailed.into());
-    }
     let (name, id, config) = shared.read(|cluster| {
         let (name, topic) = cluster.topic(topic)?;
         topic.log(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
         Ok::<_, ResponseError>((name.to_owned(), topic.id, topic.config.clone()))
     })?;
-    let (effect, rule) = shared.faults.strike(Struck::Produce, &name, data.index).unzip();
+    let (effect, rule) = shared.faults.strike(Api::Produce, Place::Partition(&name, data.index)).unzip();
     let happened = || rule.iter().for_each(|rule| rule.happened());
     match effect {
         Some(Effect::Refuse(error)) => {
@@ -128,20 +155,28 @@ fn append(
             happened();
             return Ok(UNANSWERED);
         }
-        Some(Effect::Throttle(time)) => outcome.throttle = outcome.throttle.max(time),
         Some(Effect::CloseAfterAppend | Effect::AppendAfterClose) => outcome.connection = Connection::Closed,
-        None => {}
+        Some(Effect::OnRequest(_)) | None => {}
     }
-    let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules())?;
+    let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules(&shared.settings.imitation))?;
+    if let Some(producer) = batch.transaction() {
+        // Kafka refuses transactional batches of a request without a transactional id as unauthorized.
+        let id = produce.transactional_id.as_ref().ok_or(ResponseError::TransactionalIdAuthorizationFailed)?;
+        if outcome.adds == Adds::Partitions {
+            shared.write(|cluster| cluster.transactions.add(id, producer, [(name.clone(), data.index)].into()))?;
+        }
+        let checked = shared.read(|cluster| cluster.transactions.check(id, producer, (&name, data.index)));
+        checked.map_err(|error| outcome.adds.renamed(error))?;
+    }
     if let (Some(Effect::AppendAfterClose), Some(rule)) = (effect, &rule) {
         rule.hold(LateAppend::new(shared, id, data.index, batch));
         happened();
         return Ok(UNANSWERED);
     }
     let done = shared.write(|cluster| {
-        let Appended { base_offset, before } = cluster.append(id, data.index, batch)?;
+        let Appended { base_offset, time } = cluster.append(id, data.index, batch)?;
         let log_start_offset = cluster.log(TopicRef::Id(id), data.index)?.start();
-        Ok::<_, ResponseError>(Done { base_offset, before, log_start_offset })
+        Ok::<_, ResponseError>(Done { base_offset, time, log_start_offset })
     });
     happened();
     done.map_err(Refusal::from)

@@ -1,0 +1,151 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
+///
+/// `Display` tells of this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("the consumer cannot be built: {0}")]
+    Build(String),
+    #[error("Kafka failed to {0}")]
+    Kafka(String),
+    #[error("the store failed to {0}")]
+    Store(String),
+    #[error(
+        "topic {topic}, partition {partition}, offset {offset}: {reason}. The group stays at this offset: repair what \
+         writes such records, or move the position beyond it with Group::move_position"
+    )]
+    Record { topic: String, partition: i32, offset: i64, reason: String, earliest: Option<i64> },
+    #[error("another consumer of the group has taken the partition, or its position was moved")]
+    Fenced,
+    #[error("{0}")]
+    Refused(String),
+    #[error("a task of the consumer ended: {0}")]
+    Task(String),
+}
+
+impl Error {
+    fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, source: None }))
+    }
+
+    pub(crate) fn build(what: impl Into<String>) -> Self {
+        Self::new(Kind::Build(what.into()))
+    }
+
+    /// `doing` completes the sentence "Kafka failed to …".
+    pub(crate) fn kafka(doing: impl Into<String>) -> Self {
+        Self::new(Kind::Kafka(doing.into()))
+    }
+
+    /// `doing` completes the sentence "the store failed to …".
+    pub(crate) fn store(doing: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Kind::Store(doing.into())).caused_by(source)
+    }
+
+    pub(crate) fn not_ours(topic: &str, partition: i32) -> Self {
+        let place = format!("topic {topic}, partition {partition}");
+        Self::new(Kind::Store(format!("find the position and this consumer's lease of {place}")))
+    }
+
+    pub(crate) fn record(topic: &str, partition: i32, offset: i64, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason: reason.into(), earliest: None })
+    }
+
+    /// The topic does not hold the offset; it begins at `earliest`.
+    pub(crate) fn lost(topic: &str, partition: i32, offset: i64, earliest: i64, reason: String) -> Self {
+        Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason, earliest: Some(earliest) })
+    }
+
+    /// Where the topic begins, if this is about a position that it does not hold.
+    pub(crate) fn lost_position(&self) -> Option<i64> {
+        match self.0.kind {
+            Kind::Record { earliest, .. } => earliest,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn fenced() -> Self {
+        Self::new(Kind::Fenced)
+    }
+
+    pub(crate) fn refused(why: impl Into<String>) -> Self {
+        Self::new(Kind::Refused(why.into()))
+    }
+
+    pub(crate) fn task(what: impl Into<String>) -> Self {
+        Self::new(Kind::Task(what.into()))
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Whether the consumer could not be built.
+    #[must_use]
+    pub fn is_build(&self) -> bool {
+        matches!(self.0.kind, Kind::Build(_))
+    }
+
+    /// Whether it is about one record (or the position of it) that nobody can get past without a decision.
+    #[must_use]
+    pub fn is_record(&self) -> bool {
+        matches!(self.0.kind, Kind::Record { .. })
+    }
+
+    /// Whether what was asked of a [`Group`](crate::Group) was refused.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.0.kind, Kind::Refused(_))
+    }
+
+    /// Whether trying again may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
+    }
+
+    pub(crate) fn is_kafka(&self) -> bool {
+        matches!(self.0.kind, Kind::Kafka(_))
+    }
+
+    pub(crate) fn is_store(&self) -> bool {
+        matches!(self.0.kind, Kind::Store(_))
+    }
+
+    /// Topic, partition and offset, where it is about a record.
+    #[must_use]
+    pub fn position(&self) -> Option<(&str, i32, i64)> {
+        match &self.0.kind {
+            Kind::Record { topic, partition, offset, .. } => Some((topic, *partition, *offset)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.0.kind).field("source", &self.0.source).finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,281 @@
+use std::collections::HashMap;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::protocol::StrBytes;
+use outbox_net::TlsFault;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::api::{self, Api};
+use super::error::{Error, Kind};
+use super::pending::{self, Pending};
+use super::{ErrorCode, Settings, frames};
+
+/// A connection to one broker, which many may use at once. It is closed when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    broker: Box<str>,
+    client: StrBytes,
+    request_timeout: Duration,
+    pending: Arc<Pending>,
+    task: AbortHandle,
+    versions: OnceLock<HashMap<i16, (i16, i16)>>,
+    /// The login, if its time is limited.
+    session: OnceLock<Mutex<Session>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Connection {
+    /// Connects, agrees on versions and logs in.
+    pub(crate) async fn connect(broker: &str, settings: &Settings) -> Result<Self, Error> {
+        let deadline = Instant::now() + settings.connect_timeout;
+        timeout_at(deadline, Self::establish(broker, settings))
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Kind::ConnectTimeout(settings.connect_timeout))))
+            .map_err(|e| e.at(broker))
+    }
+
+    async fn establish(broker: &str, settings: &Settings) -> Result<Self, Error> {
+        let security = settings.security.current()?;
+        let tls = security.client_config().await?;
+        let (host, port) = host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
+        // The rest of the time is for TLS and the login.
+        let stream = outbox_net::connect(host, port, settings.connect_timeout * 3 / 4)
+            .await
+            .map_err(|e| Error::new(Kind::Connect).because(e))?;
+
+        let has_tls = tls.is_some();
+        let connection = match tls {
+            None => {
+                let (reader, writer) = stream.into_split();
+                Self::over(reader, writer, broker, settings)
+            }
+            Some(config) => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|e| Error::new(Kind::Address).because(e))?;
+                let stream = TlsConnector::from(config).connect(name, stream).await.map_err(handshake_failed)?;
+                let (reader, writer) = tokio::io::split(stream);
+                Self::over(reader, writer, broker, settings)
+            }
+        };
+        // By TLS 1.3 a broker rejects the client's certificate after the client's side of the handshake.
+        connection.negotiate().await.map_err(first_answer_failed)?;
+
+        if let Some(sasl) = &security.sasl {
+            if !has_tls {
+                sasl.warn_without_tls(broker);
+            }
+            if let Some(lifetime) = sasl.log_in(&connection).await? {
+                let _ = connection.0.session.set(Mutex::new(Session::new(lifetime)));
+            }
+        }
+        Ok(connection)
+    }
+
+    fn over(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        broker: &str,
+        settings: &Settings,
+    ) -> Self {
+        let (frames, outgoing) = mpsc::unbounded_channel();
+        let pending = Arc::new(Pending::new(frames));
+        let carrier = {
+            let pending = Arc::clone(&pending);
+            let max_answer = settings.max_answer;
+            async move {
+                let cause = tokio::select! {
+                    cause = frames::receive(reader, max_answer, &pending) => cause,
+                    cause = frames::send(writer, outgoing) => cause,
+                };
+                pending.close(cause);
+            }
+        };
+        Self(Arc::new(Inner {
+            broker: broker.into(),
+            client: StrBytes::from_string(settings.client_id.clone()),
+            request_timeout: settings.request_timeout,
+            pending,
+            task: tokio::spawn(carrier).abort_handle(),
+            versions: OnceLock::new(),
+            session: OnceLock::new(),
+        }))
+    }
+
+    async fn negotiate(&self) -> Result<(), Error> {
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name(StrBytes::from_static_str("outbox-relay"))
+            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+        // A broker that does not know the version answers in the oldest form.
+        let mut answer = self.negotiate_by(&request, 3).await;
+        if answer.as_ref().is_err_and(|e| e.code() == Some(ErrorCode::UNSUPPORTED_VERSION)) {
+            answer = self.negotiate_by(&request, 0).await;
+        }
+        let _ = self.0.versions.set(answer?);
+        Ok(())
+    }
+
+    async fn negotiate_by(
+        &self,
+        request: &ApiVersionsRequest,
+        version: i16,
+    ) -> Result<HashMap<i16, (i16, i16)>, Error> {
+        let answer = self.send_as(request, version, 0)?.bytes().await?;
+        let code = answer.get(4..6).and_then(|code| code.try_into().ok()).map_or(0, i16::from_be_bytes);
+        if let Some(code) = ErrorCode::of(code) {
+            return Err(Error::code_of(code, None).by(ApiVersionsRequest::NAME));
+        }
+        let response = api::decode::<ApiVersionsRequest>(answer, version)?;
+        Ok(response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect())
+    }
+
+    /// The newest version of a request that both sides speak.
+    pub(crate) fn version_of<A: Api>(&self) -> Result<i16, Error> {
+        let unsupported = || Error::new(Kind::Unsupported).by(A::NAME).at(&self.0.broker);
+        let (min, max) =
+            self.0.versions.get().and_then(|versions| versions.get(&A::KEY)).copied().ok_or_else(unsupported)?;
+        let version = max.min(*A::VERSIONS.end());
+        if version < min.max(*A::VERSIONS.start()) { Err(unsupported()) } else { Ok(version) }
+    }
+
+    /// Sends a request and waits for its answer. When this is dropped the request may have been carried out.
+    pub(crate) async fn request<A: Api>(&self, request: &A) -> Result<A::Response, Error> {
+        self.send_as(request, self.version_of::<A>()?, 0)?.wait().await
+    }
+
+    /// Queues a request of a certain version, without waiting for anything. After an error it was not sent.
+    pub(crate) fn send_as<A: Api>(&self, request: &A, version: i16, room: usize) -> Result<Sent<A>, Error> {
+        let here = |e: Error| e.by(A::NAME).at(&self.0.broker);
+        let frame = api::encode(request, version, &self.0.client, 256 + room).map_err(here)?;
+        let answer = self.0.pending.send(frame).map_err(here)?;
+        let deadline = Instant::now() + self.0.request_timeout;
+        Ok(Sent { connection: self.clone(), answer, version, deadline, api: PhantomData })
+    }
+
+    /// Requests can still be sent.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.0.pending.is_closed() && self.session().is_none_or(|session| Instant::now() < session.expires)
+    }
+
+    /// Returns whether a connection with a new login should take the place of this one.
+    pub(crate) fn is_due(&self) -> bool {
+        self.session().is_some_and(|session| Instant::now() >= session.renew)
+    }
+
+    /// Puts off the replacement of this connection, because a new login failed.
+    pub(crate) fn put_off(&self) {
+        if let Some(mut session) = self.session() {
+            session.renew = Instant::now() + session.retry;
+        }
+    }
+
+    fn session(&self) -> Option<MutexGuard<'_, Session>> {
+        self.0.session.get().map(|session| session.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn broker(&self) -> &str {
+        &self.0.broker
+    }
+}
+
+/// The time of a login after which the broker ends its connection (KIP-368).
+#[derive(Debug)]
+struct Session {
+    /// The time for a new connection with a new login, so that no request is lost with the old one.
+    renew: Instant,
+    /// The pause after a login that failed.
+    retry: Duration,
+    /// The time after which no request is sent any more.
+    expires: Instant,
+}
+
+impl Session {
+    fn new(lifetime: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            renew: now + lifetime.mul_f32(0.8),
+            retry: lifetime.mul_f32(0.03),
+            expires: now + lifetime.mul_f32(0.95),
+        }
+    }
+}
+
+/// Splits `host:port`; an IPv6 address is in brackets.
+fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.trim().rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
+}
+
+fn handshake_failed(error: io::Error) -> Error {
+    let kind = match TlsFault::find(&error) {
+        Some(fault) => Kind::Tls(fault),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Kind::TlsClosed,
+        None => Kind::Connect,
+    };
+    Error::new(kind).because(error)
+}
+
+fn first_answer_failed(error: Error) -> Error {
+    match TlsFault::find(&error) {
+        Some(fault) => Error::new(Kind::Tls(fault)).because(error),
+        None if frames::is_tls(&error) => Error::new(Kind::TlsRequired).because(error),
+        None => error,
+    }
+}
+
+/// A request that was sent: from here on it may have been carried out, whatever happens.
+#[derive(Debug)]
+pub(crate) struct Sent<A> {
+    connection: Connection,
+    answer: pending::Answer,
+    version: i16,
+    deadline: Instant,
+    api: PhantomData<fn() -> A>,
+}
+
+impl<A: Api> Sent<A> {
+    pub(crate) async fn wait(self) -> Result<A::Response, Error> {
+        let (version, broker) = (self.version, self.connection.clone());
+        let answer = self.bytes().await?;
+        api::decode::<A>(answer, version).map_err(|e| e.at(broker.broker()))
+    }
+
+    async fn bytes(self) -> Result<Bytes, Error> {
+        let inner = &self.connection.0;
+        let result = match timeout_at(self.deadline, self.answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Error::new(Kind::Closed)),
+            Err(_) => {
+                // What is sent after it would wait behind it.
+                inner.pending.close(io::Error::new(io::ErrorKind::TimedOut, "an earlier request had no answer"));
+                inner.task.abort();
+                Err(Error::new(Kind::Timeout(inner.request_timeout)))
+            }
+        };
+        result.map_err(|e| e.by(A::NAME).at(&inner.broker))
+    }
+}
+
+#[cfg(test)]
+mod tests;

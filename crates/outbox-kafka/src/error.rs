@@ -1,0 +1,224 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outbox_net::TlsFault;
+
+use super::ErrorCode;
+use super::record_batch::Malformed;
+
+/// Why a request to Kafka has no result. `Display` tells what, where and of which topic; the cause is in `source`.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    kind: Kind,
+    broker: Option<Box<str>>,
+    api: Option<&'static str>,
+    topic: Option<Box<str>>,
+    partition: Option<i32>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Kind {
+    #[error("cannot connect")]
+    Connect,
+    #[error("no connection within {0:?}")]
+    ConnectTimeout(Duration),
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    #[error("the connection was closed")]
+    Closed,
+    #[error("the answer is not Kafka's protocol")]
+    Malformed,
+    #[error("the request cannot be encoded")]
+    Encode,
+    #[error("the broker has no version of this request in common with the relay")]
+    Unsupported,
+    #[error(
+        "the broker rejected the login by {0}: check the user with its password, or the token, and that the broker knows \
+         them for this mechanism"
+    )]
+    Login(&'static str),
+    #[error(
+        "the broker rejected the token, which expired {0:.0?} ago: renew it, or check why its source returns an old one"
+    )]
+    TokenExpired(Duration),
+    #[error("the broker does not offer the login by {wanted}: set sasl.mechanism to one that it offers ({offered})")]
+    Mechanism { wanted: &'static str, offered: Box<str> },
+    #[error("the broker takes no login on this port: use its SASL port, or leave out the login")]
+    NoLoginHere,
+    #[error("{0}")]
+    Tls(TlsFault),
+    #[error(
+        "the broker closed the connection during the TLS handshake: if this goes on, the port is one without TLS, or the \
+         broker rejects the client's certificate"
+    )]
+    TlsClosed,
+    #[error(
+        "the broker uses TLS on this port: set TLS (security.protocol SSL or SASL_SSL), or use its port without TLS"
+    )]
+    TlsRequired,
+    #[error("a secret or a certificate of the security settings is not usable")]
+    Security,
+    #[error("the source of tokens failed")]
+    Token,
+    #[error("the property {0} is not usable: {1}")]
+    Property(&'static str, Box<str>),
+    #[error("the file {0} cannot be read: check its path and its permissions")]
+    File(Box<str>),
+    #[error("the address is not HOST:PORT")]
+    Address,
+    #[error("no broker can be reached")]
+    NoBroker,
+    #[error("the partition has no leader")]
+    NoLeader,
+    #[error("{}", told(.0, .1))]
+    Code(ErrorCode, Option<Box<str>>),
+}
+
+fn told(code: &ErrorCode, message: &Option<Box<str>>) -> String {
+    message.as_ref().map_or_else(|| code.to_string(), |message| format!("{code}: {message}"))
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, broker: None, api: None, topic: None, partition: None, source: None }))
+    }
+
+    pub(crate) fn code_of(code: ErrorCode, message: Option<&str>) -> Self {
+        Self::new(Kind::Code(code, message.filter(|message| !message.is_empty()).map(Into::into)))
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    pub(crate) fn at(mut self, broker: &str) -> Self {
+        self.0.broker.get_or_insert_with(|| broker.into());
+        self
+    }
+
+    pub(crate) fn by(mut self, api: &'static str) -> Self {
+        self.0.api.get_or_insert(api);
+        self
+    }
+
+    pub(crate) fn of_topic(mut self, topic: &str) -> Self {
+        self.0.topic.get_or_insert_with(|| topic.into());
+        self
+    }
+
+    pub(crate) fn of_partition(mut self, topic: &str, partition: i32) -> Self {
+        self.0.partition.get_or_insert(partition);
+        self.of_topic(topic)
+    }
+
+    pub(crate) fn malformed(cause: Malformed) -> Self {
+        Self::new(Kind::Malformed).because(cause)
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// The broker's error code, if it answered with one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self.0.kind {
+            Kind::Code(code, _) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// A request that changes nothing may do better later, or at another broker.
+    pub fn is_transient(&self) -> bool {
+        match &self.0.kind {
+            Kind::Connect
+            | Kind::ConnectTimeout(_)
+            | Kind::Timeout(_)
+            | Kind::Closed
+            | Kind::TlsClosed
+            | Kind::NoLeader => true,
+            Kind::NoBroker => !self.is_authentication(),
+            Kind::Code(code, _) => code.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the broker rejected the login or the TLS handshake, or a secret, a certificate or a security
+    /// setting is not usable. Another broker may accept what this one rejects, and secrets may be renewed.
+    pub fn is_authentication(&self) -> bool {
+        match &self.0.kind {
+            Kind::Login(_)
+            | Kind::TokenExpired(_)
+            | Kind::Mechanism { .. }
+            | Kind::NoLoginHere
+            | Kind::Tls(_)
+            | Kind::TlsRequired
+            | Kind::Security
+            | Kind::Token
+            | Kind::Property(..)
+            | Kind::File(_) => true,
+            // The brokers were asked in turn; this is what the last one said.
+            Kind::NoBroker => {
+                self.0.source.as_ref().and_then(|e| e.downcast_ref::<Self>()).is_some_and(Self::is_authentication)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, broker, api, topic, partition, source: _ } = &*self.0;
+        f.write_str("Kafka")?;
+        if let Some(broker) = broker {
+            write!(f, " at {broker}")?;
+        }
+        if let Some(api) = api {
+            write!(f, ", {api}")?;
+        }
+        if let Some(topic) = topic {
+            write!(f, ", topic {topic}")?;
+        }
+        if let Some(partition) = partition {
+            write!(f, ", partition {partition}")?;
+        }
+        write!(f, ": {kind}")
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_tells_where_and_what_but_not_its_cause() {
+        let error = Error::code_of(ErrorCode::MESSAGE_TOO_LARGE, None)
+            .of_partition("orders", 3)
+            .by("Produce")
+            .at("kafka:9092")
+            .because("cause");
+        assert_eq!(
+            error.to_string(),
+            "Kafka at kafka:9092, Produce, topic orders, partition 3: MESSAGE_TOO_LARGE (10)"
+        );
+        assert_eq!(error.source().map(ToString::to_string), Some("cause".to_owned()));
+    }
+}

@@ -1,0 +1,157 @@
+use std::fmt;
+
+use kafka_protocol::error::ResponseError;
+
+/// What a broker answers with in place of a result. The names are those of Kafka's documentation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ErrorCode(pub i16);
+
+impl ErrorCode {
+    /// `OFFSET_OUT_OF_RANGE`, code 1.
+    pub const OFFSET_OUT_OF_RANGE: Self = Self(1);
+    /// `CORRUPT_MESSAGE`, code 2.
+    pub const CORRUPT_MESSAGE: Self = Self(2);
+    /// `UNKNOWN_TOPIC_OR_PARTITION`, code 3.
+    pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
+    /// `LEADER_NOT_AVAILABLE`, code 5.
+    pub const LEADER_NOT_AVAILABLE: Self = Self(5);
+    /// `NOT_LEADER_OR_FOLLOWER`, code 6.
+    pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
+    /// `REQUEST_TIMED_OUT`, code 7.
+    pub const REQUEST_TIMED_OUT: Self = Self(7);
+    /// `REPLICA_NOT_AVAILABLE`, code 9.
+    pub const REPLICA_NOT_AVAILABLE: Self = Self(9);
+    /// `MESSAGE_TOO_LARGE`, code 10.
+    pub const MESSAGE_TOO_LARGE: Self = Self(10);
+    /// `NETWORK_EXCEPTION`, code 13.
+    pub const NETWORK_EXCEPTION: Self = Self(13);
+    /// `COORDINATOR_LOAD_IN_PROGRESS`, code 14.
+    pub const COORDINATOR_LOAD_IN_PROGRESS: Self = Self(14);
+    /// `COORDINATOR_NOT_AVAILABLE`, code 15.
+    pub const COORDINATOR_NOT_AVAILABLE: Self = Self(15);
+    /// `NOT_COORDINATOR`, code 16.
+    pub const NOT_COORDINATOR: Self = Self(16);
+    /// `INVALID_TOPIC_EXCEPTION`, code 17.
+    pub const INVALID_TOPIC_EXCEPTION: Self = Self(17);
+    /// `RECORD_LIST_TOO_LARGE`, code 18.
+    pub const RECORD_LIST_TOO_LARGE: Self = Self(18);
+    /// `NOT_ENOUGH_REPLICAS`, code 19.
+    pub const NOT_ENOUGH_REPLICAS: Self = Self(19);
+    /// `TOPIC_AUTHORIZATION_FAILED`, code 29.
+    pub const TOPIC_AUTHORIZATION_FAILED: Self = Self(29);
+    /// `CLUSTER_AUTHORIZATION_FAILED`, code 31.
+    pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
+    /// `INVALID_TIMESTAMP`, code 32.
+    pub const INVALID_TIMESTAMP: Self = Self(32);
+    /// `ILLEGAL_SASL_STATE`, code 34.
+    pub const ILLEGAL_SASL_STATE: Self = Self(34);
+    /// `UNSUPPORTED_VERSION`, code 35.
+    pub const UNSUPPORTED_VERSION: Self = Self(35);
+    /// `TOPIC_ALREADY_EXISTS`, code 36.
+    pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
+    /// `NOT_CONTROLLER`, code 41.
+    pub const NOT_CONTROLLER: Self = Self(41);
+    /// `INVALID_REQUEST`, code 42.
+    pub const INVALID_REQUEST: Self = Self(42);
+    /// `UNSUPPORTED_FOR_MESSAGE_FORMAT`, code 43.
+    pub const UNSUPPORTED_FOR_MESSAGE_FORMAT: Self = Self(43);
+    /// `POLICY_VIOLATION`, code 44.
+    pub const POLICY_VIOLATION: Self = Self(44);
+    /// `OUT_OF_ORDER_SEQUENCE_NUMBER`, code 45.
+    pub const OUT_OF_ORDER_SEQUENCE_NUMBER: Self = Self(45);
+    /// `DUPLICATE_SEQUENCE_NUMBER`, code 46.
+    pub const DUPLICATE_SEQUENCE_NUMBER: Self = Self(46);
+    /// `INVALID_PRODUCER_EPOCH`, code 47.
+    pub const INVALID_PRODUCER_EPOCH: Self = Self(47);
+    /// `CONCURRENT_TRANSACTIONS`, code 51.
+    pub const CONCURRENT_TRANSACTIONS: Self = Self(51);
+    /// `UNKNOWN_PRODUCER_ID`, code 59.
+    pub const UNKNOWN_PRODUCER_ID: Self = Self(59);
+    /// `FENCED_LEADER_EPOCH`, code 74.
+    pub const FENCED_LEADER_EPOCH: Self = Self(74);
+    /// `UNKNOWN_LEADER_EPOCH`, code 75.
+    pub const UNKNOWN_LEADER_EPOCH: Self = Self(75);
+    /// `UNSUPPORTED_COMPRESSION_TYPE`, code 76.
+    pub const UNSUPPORTED_COMPRESSION_TYPE: Self = Self(76);
+    /// `INVALID_RECORD`, code 87.
+    pub const INVALID_RECORD: Self = Self(87);
+    /// `THROTTLING_QUOTA_EXCEEDED`, code 89.
+    pub const THROTTLING_QUOTA_EXCEEDED: Self = Self(89);
+    /// `PRODUCER_FENCED`, code 90.
+    pub const PRODUCER_FENCED: Self = Self(90);
+    /// `UNKNOWN_TOPIC_ID`, code 100.
+    pub const UNKNOWN_TOPIC_ID: Self = Self(100);
+    /// `INCONSISTENT_TOPIC_ID`, code 103.
+    pub const INCONSISTENT_TOPIC_ID: Self = Self(103);
+
+    /// `None` for the code that says that all went well.
+    pub const fn of(code: i16) -> Option<Self> {
+        if code == 0 { None } else { Some(Self(code)) }
+    }
+
+    /// Some other broker leads by now, or none does, or a topic is not known everywhere yet: metadata is out of date.
+    pub const fn is_stale_metadata(self) -> bool {
+        matches!(
+            self,
+            Self::UNKNOWN_TOPIC_OR_PARTITION
+                | Self::LEADER_NOT_AVAILABLE
+                | Self::NOT_LEADER_OR_FOLLOWER
+                | Self::REPLICA_NOT_AVAILABLE
+                | Self::FENCED_LEADER_EPOCH
+                | Self::UNKNOWN_LEADER_EPOCH
+                | Self::UNKNOWN_TOPIC_ID
+                | Self::INCONSISTENT_TOPIC_ID
+        )
+    }
+
+    /// A request that changes nothing may do better later.
+    pub const fn is_transient(self) -> bool {
+        self.is_stale_metadata()
+            || matches!(
+                self,
+                Self::REQUEST_TIMED_OUT
+                    | Self::NETWORK_EXCEPTION
+                    | Self::COORDINATOR_LOAD_IN_PROGRESS
+                    | Self::COORDINATOR_NOT_AVAILABLE
+                    | Self::NOT_COORDINATOR
+                    | Self::NOT_CONTROLLER
+                    | Self::CONCURRENT_TRANSACTIONS
+                    | Self::THROTTLING_QUOTA_EXCEEDED
+            )
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = match ResponseError::try_from_code(self.0) {
+            None | Some(ResponseError::Unknown(_)) => return write!(f, "error code {}", self.0),
+            Some(known) => known,
+        };
+        let camel = format!("{known:?}");
+        for (place, letter) in camel.char_indices() {
+            if letter.is_ascii_uppercase() && place > 0 {
+                f.write_str("_")?;
+            }
+            write!(f, "{}", letter.to_ascii_uppercase())?;
+        }
+        write!(f, " ({})", self.0)
+    }
+}
+
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_show_kafkas_names() {
+        assert_eq!(ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string(), "NOT_LEADER_OR_FOLLOWER (6)");
+        assert_eq!(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.to_string(), "OUT_OF_ORDER_SEQUENCE_NUMBER (45)");
+        assert_eq!(ErrorCode(9999).to_string(), "error code 9999");
+    }
+}

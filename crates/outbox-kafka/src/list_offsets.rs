@@ -1,0 +1,58 @@
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
+
+use super::api::Api;
+use super::backoff::Backoff;
+use super::cluster::topic_name;
+use super::error::{Error, Kind};
+use super::{Cluster, ErrorCode, Topic};
+
+/// Which offset of a partition to look up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetAt {
+    /// Where the log begins by now.
+    Earliest,
+    /// One after the last record that all in-sync replicas have, transactions that are still open included.
+    Latest,
+}
+
+impl Cluster {
+    /// Returns an offset of a partition, as seen by a reader of committed records.
+    pub async fn list_offsets(&self, topic: &Topic, partition: i32, at: OffsetAt) -> Result<i64, Error> {
+        let mut backoff = Backoff::within(self.settings().request_timeout);
+        loop {
+            let result = self.try_list_offsets(topic, partition, at).await;
+            match result.map_err(|e| e.of_partition(topic.name(), partition)) {
+                Err(e) if e.is_transient() && backoff.pause().await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_list_offsets(&self, topic: &Topic, partition: i32, at: OffsetAt) -> Result<i64, Error> {
+        let (leader, described) = self.leader(topic, partition).await?;
+        let wanted = ListOffsetsPartition::default()
+            .with_partition_index(partition)
+            .with_current_leader_epoch(-1)
+            .with_timestamp(match at {
+                OffsetAt::Earliest => -2,
+                OffsetAt::Latest => -1,
+            });
+        let wanted = ListOffsetsTopic::default().with_name(topic_name(topic.name())).with_partitions(vec![wanted]);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_isolation_level(0)
+            .with_topics(vec![wanted]);
+        let here = |e: Error| e.by(ListOffsetsRequest::NAME).at(leader.broker());
+        let answer = leader.request(&request).await.inspect_err(|_| self.forget(&described))?;
+        let found = answer.topics.first().and_then(|topic| topic.partitions.first());
+        let found = found.ok_or_else(|| here(Error::new(Kind::Malformed)))?;
+        match ErrorCode::of(found.error_code) {
+            None => Ok(found.offset),
+            Some(code) => {
+                self.forget(&described);
+                Err(here(Error::code_of(code, None)))
+            }
+        }
+    }
+}

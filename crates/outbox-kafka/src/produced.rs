@@ -1,0 +1,163 @@
+use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+
+use super::api::Api;
+use super::error::{Error, Kind};
+use super::{ErrorCode, Topic};
+
+/// What became of a batch.
+#[derive(Clone, Debug)]
+pub enum Produced {
+    /// It is in the log once, at this offset. A broker that had it already answers in the very same way, and it
+    /// looks at the sequences alone: that these records are there is only sure where the same sequences of a producer
+    /// always stand for the same records.
+    ///
+    /// Kafka tells the two apart, though its protocol does not promise it: of a batch that it appends to a topic that
+    /// keeps the producer's timestamps it tells no time, of one that it had already the newest of its timestamps.
+    Appended {
+        /// The offset of the batch's first record.
+        base_offset: i64,
+        /// The broker's `LogAppendTime`, in milliseconds since 1970.
+        time: Option<i64>,
+    },
+    /// It was in the log already, too long ago for the broker to tell where. Kafka 4.3 was never seen to answer so.
+    Duplicate,
+    /// It does not follow what the partition has of this producer; nothing was appended. It may be a part of what is
+    /// there: the log must be read. Brokers before Kafka 2.5 say the same of a producer that they have forgotten.
+    OutOfOrderSequence,
+    /// The producer's id goes on with a larger epoch elsewhere; nothing was appended.
+    InvalidEpoch,
+    /// Nothing was appended, and sending it again would not change that.
+    Rejected {
+        /// The reason.
+        error: Error,
+        /// The records at fault, if the broker named them.
+        records: Vec<RejectedRecord>,
+    },
+    /// This attempt appended nothing, as it was not sent at all or the broker says so. An earlier one may have.
+    Retriable(Error),
+    /// It may or may not have been appended, or may yet be. Only the same batch again can tell, or the log.
+    Unknown(Error),
+}
+
+/// A record for whose sake its batch was rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRecord {
+    /// Its place in the batch, from 0.
+    pub index: u32,
+    /// What the broker says of it, if it says anything.
+    pub message: Option<Box<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Duplicate,
+    OutOfOrderSequence,
+    InvalidEpoch,
+    Rejected,
+    Retriable,
+    Unknown,
+}
+
+impl Meaning {
+    /// The one place that says what a broker's code means for a batch.
+    fn of(code: ErrorCode, base_offset: i64) -> Self {
+        match code {
+            ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Self::Duplicate,
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::UNKNOWN_PRODUCER_ID => Self::OutOfOrderSequence,
+            ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::PRODUCER_FENCED => Self::InvalidEpoch,
+            ErrorCode::MESSAGE_TOO_LARGE
+            | ErrorCode::RECORD_LIST_TOO_LARGE
+            | ErrorCode::INVALID_TOPIC_EXCEPTION
+            | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::INVALID_TIMESTAMP
+            | ErrorCode::UNSUPPORTED_VERSION
+            | ErrorCode::INVALID_REQUEST
+            | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+            | ErrorCode::POLICY_VIOLATION
+            | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
+            | ErrorCode::INVALID_RECORD => Self::Rejected,
+            // A leader that steps down while it waits for its followers says the same of a batch that it has
+            // appended, which may live on with the next leader. It then tells the offset.
+            _ if base_offset >= 0 => Self::Unknown,
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            | ErrorCode::LEADER_NOT_AVAILABLE
+            | ErrorCode::NOT_LEADER_OR_FOLLOWER
+            | ErrorCode::REPLICA_NOT_AVAILABLE
+            | ErrorCode::NOT_ENOUGH_REPLICAS
+            | ErrorCode::CORRUPT_MESSAGE
+            | ErrorCode::FENCED_LEADER_EPOCH
+            | ErrorCode::UNKNOWN_LEADER_EPOCH
+            | ErrorCode::THROTTLING_QUOTA_EXCEEDED
+            | ErrorCode::UNKNOWN_TOPIC_ID
+            | ErrorCode::INCONSISTENT_TOPIC_ID => Self::Retriable,
+            // NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR, and what is yet to be invented.
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Produced {
+    pub(super) fn of_answer(answer: &PartitionProduceResponse, topic: &Topic, broker: &str) -> Self {
+        let Some(code) = ErrorCode::of(answer.error_code) else {
+            let time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
+            return Self::Appended { base_offset: answer.base_offset, time };
+        };
+        let error = Error::code_of(code, answer.error_message.as_deref())
+            .by(ProduceRequest::NAME)
+            .at(broker)
+            .of_partition(topic.name(), answer.index);
+        match Meaning::of(code, answer.base_offset) {
+            Meaning::Duplicate => Self::Duplicate,
+            Meaning::OutOfOrderSequence => Self::OutOfOrderSequence,
+            Meaning::InvalidEpoch => Self::InvalidEpoch,
+            Meaning::Retriable => Self::Retriable(error),
+            Meaning::Unknown => Self::Unknown(error),
+            Meaning::Rejected => {
+                let records = answer.record_errors.iter().filter_map(|record| {
+                    let message = record.batch_index_error_message.as_ref().map(|message| message.as_str().into());
+                    Some(RejectedRecord { index: u32::try_from(record.batch_index).ok()?, message })
+                });
+                Self::Rejected { error, records: records.collect() }
+            }
+        }
+    }
+
+    /// The batch never left.
+    pub(super) fn not_sent(error: Error) -> Self {
+        let rejected = match error.kind() {
+            Kind::Code(code, _) => Meaning::of(*code, -1) == Meaning::Rejected,
+            Kind::Encode => true,
+            _ => false,
+        };
+        if rejected { Self::Rejected { error, records: Vec::new() } } else { Self::Retriable(error) }
+    }
+
+    /// Another broker may lead the partition by now.
+    pub(super) fn is_stale_metadata(&self) -> bool {
+        match self {
+            Self::Retriable(error) | Self::Unknown(error) => error.code().is_none_or(ErrorCode::is_stale_metadata),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_appended_is_unknown() {
+        for code in [-1, 7, 20, 56, 9999] {
+            assert_eq!(Meaning::of(ErrorCode(code), -1), Meaning::Unknown, "{code}");
+        }
+        for code in [3, 5, 6, 19, 74, 100] {
+            assert_eq!(Meaning::of(ErrorCode(code), -1), Meaning::Retriable, "{code}");
+            assert_eq!(Meaning::of(ErrorCode(code), 17), Meaning::Unknown, "{code}");
+        }
+        for code in [10, 17, 18, 29, 32, 44, 87] {
+            assert_eq!(Meaning::of(ErrorCode(code), -1), Meaning::Rejected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+use std::time::Duration;
+
+use super::Security;
+
+/// How to reach the brokers, and how long to wait for them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Brokers of the cluster, as `host:port`; the others are learned from them.
+    pub bootstrap: Vec<String>,
+    /// The `client.id` that brokers log.
+    pub client_id: String,
+    /// For a connection up to the point where requests can be sent.
+    pub connect_timeout: Duration,
+    /// For an answer; also for all attempts together of a request that is tried again.
+    pub request_timeout: Duration,
+    /// A larger answer ends its connection.
+    pub max_answer: usize,
+    /// What goes into one produce request; a larger batch goes alone.
+    pub max_request: usize,
+    /// TLS and login.
+    pub security: Security,
+}
+
+impl Settings {
+    /// Creates the settings of a cluster from the addresses of some of its brokers.
+    pub fn new(bootstrap: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            bootstrap: bootstrap.into_iter().map(Into::into).collect(),
+            client_id: "outbox-relay".to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            // That of Kafka's own clients.
+            request_timeout: Duration::from_secs(30),
+            // A fetch has at least one whole batch: the broker's `message.max.bytes` must be below it.
+            max_answer: 128 * 1024 * 1024,
+            // Below the broker's `socket.request.max.bytes`, 100 MiB by default.
+            max_request: 8 * 1024 * 1024,
+            security: Security::default(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+use std::ops::ControlFlow;
+
+use super::record_batch::{BatchHeader, Batches, Malformed, RecordView};
+use super::{Cluster, Error, ErrorCode, OffsetAt, Topic};
+
+/// What is asked for at first; a larger batch makes it more.
+const ROOM: i32 = 1024 * 1024;
+/// How often the broker may have nothing where there should be something.
+const MAX_EMPTY: u32 = 3;
+
+/// Where the tail of a log begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TailStart {
+    /// So many offsets before the end. Where compaction or markers of transactions took offsets, that is fewer records.
+    Last(u64),
+    /// At this offset.
+    Offset(i64),
+}
+
+/// One thing in the log, in its order.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// A batch, before its records; the first one may have begun before the tail. It may have no records, be it that
+    /// it ends a transaction, that compaction left none, or that it is older than the format.
+    Batch(&'a BatchHeader),
+    /// A record of the last batch.
+    Record(&'a BatchHeader, RecordView<'a>),
+}
+
+/// What was read of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Where the log began.
+    pub log_start: i64,
+    /// Where the tail began: later than was asked for where the log, or the limit, begins later.
+    pub start: i64,
+    /// Where the log ended when the reading began, and the reading with it.
+    pub end: i64,
+    /// The first offset that was not read: the end, but for a visitor that stopped, or a log that was cut back.
+    pub next: i64,
+}
+
+impl Cluster {
+    /// Shows the newest part of a partition to a visitor, in order, but not more than the `limit` newest offsets.
+    ///
+    /// What is shown is a piece of the log at a time: memory holds one answer of a broker, and one record of it.
+    pub async fn read_tail(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        from: TailStart,
+        limit: u64,
+        mut visitor: impl FnMut(Entry<'_>) -> ControlFlow<()> + Send,
+    ) -> Result<Tail, Error> {
+        let end = self.list_offsets(topic, partition, OffsetAt::Latest).await?;
+        let log_start = self.list_offsets(topic, partition, OffsetAt::Earliest).await?;
+        let before_end = |count: u64| end.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX));
+        let wanted = match from {
+            TailStart::Last(count) => before_end(count),
+            TailStart::Offset(offset) => offset,
+        };
+        let start = wanted.max(before_end(limit)).max(log_start).min(end.max(log_start));
+        let mut tail = Tail { log_start, start, end, next: start };
+
+        let mut room = ROOM;
+        let mut empty = 0;
+        while tail.next < end {
+            let fetched = match self.fetch(topic, partition, tail.next, room).await {
+                Ok(fetched) => fetched,
+                Err(e) if e.code() == Some(ErrorCode::OFFSET_OUT_OF_RANGE) => {
+                    // Retention went on while we read.
+                    tail.log_start = self.list_offsets(topic, partition, OffsetAt::Earliest).await?;
+                    if tail.log_start <= tail.next {
+                        return Err(e);
+                    }
+                    tail.next = tail.log_start.min(end);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            let before = tail.next;
+            let shown = tail.show(&fetched, &mut visitor);
+            if shown.map_err(|e| Error::malformed(e).of_partition(topic.name(), partition))?.is_break() {
+                return Ok(tail);
+            }
+            if tail.next > before {
+                empty = 0;
+            } else if fetched.is_empty() {
+                empty += 1;
+                if empty == MAX_EMPTY {
+                    return Ok(tail);
+                }
+            } else if i64::from(room) < self.settings().max_answer as i64 {
+                room = room.saturating_mul(4);
+            } else {
+                return Err(Error::malformed(TOO_LARGE).of_partition(topic.name(), partition));
+            }
+        }
+        Ok(tail)
+    }
+}
+
+const TOO_LARGE: Malformed = Malformed("one batch is larger than an answer may be");
+
+impl Tail {
+    fn show(
+        &mut self,
+        fetched: &[u8],
+        visitor: &mut impl FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Malformed> {
+        for batch in Batches::new(fetched) {
+            let batch = batch?;
+            let header = &batch.header;
+            if header.last_offset < self.next {
+                continue;
+            }
+            if header.base_offset >= self.end {
+                self.next = self.end;
+                return Ok(ControlFlow::Continue(()));
+            }
+            let mut flow = visitor(Entry::Batch(header));
+            let mut records = batch.records()?;
+            while flow.is_continue() {
+                match records.next()? {
+                    Some(record) if record.offset >= self.start => flow = visitor(Entry::Record(header, record)),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            self.next = header.last_offset + 1;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

@@ -1,4 +1,0 @@
-/// Bytes that are no record batch, or not a whole one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed record batch: {0}")]
-pub(crate) struct Malformed(pub(crate) &'static str);

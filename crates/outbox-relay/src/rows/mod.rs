@@ -1,0 +1,18 @@
+//! The messages of pgoutput as rows of one table. No I/O happens here.
+
+mod binding;
+mod datum;
+mod error;
+mod instant;
+mod raw;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::binding::{column_type, mismatch};
+#[cfg(test)]
+pub(crate) use self::error::BadValue;
+pub(crate) use self::error::DecodeError;
+pub(crate) use self::raw::RawRow;
+pub(crate) use self::reader::{Ignored, RowReader, WalEvent};

@@ -1,0 +1,201 @@
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use outbox_core::{ColumnValue, Row, TableLayout};
+
+use super::binding::{Binding, Mismatch};
+use super::error::{BadValue, DecodeError};
+use super::raw::RawRow;
+use crate::Lsn;
+use crate::position::Position;
+use outbox_wal::{Message, Relation};
+use outbox_wal::{Tuple, TupleData};
+
+/// What the WAL tells of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WalEvent {
+    /// A transaction begins. It may be without a row of the table.
+    Begin { commit: Lsn, committed_at: SystemTime },
+    /// A row was inserted; `index` is its place among the table's inserts in the transaction, `size` what the message
+    /// took in bytes.
+    Row { index: u32, row: Row, size: usize },
+    /// The transaction is complete; `end` is what the slot is confirmed at.
+    Commit { commit: Lsn, end: Lsn },
+}
+
+/// Changes that were left out, as the EventRouter leaves them out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ignored {
+    pub(crate) updates: u64,
+    pub(crate) deletes: u64,
+    pub(crate) truncates: u64,
+    /// Changes of any kind to other tables of the publication.
+    pub(crate) other_tables: u64,
+}
+
+/// Makes the messages of one session of decoding into events of one table.
+#[derive(Debug)]
+pub(crate) struct RowReader {
+    layout: TableLayout,
+    tables: HashMap<u32, Table>,
+    transaction: Option<Position>,
+    last_commit: Lsn,
+    ignored: Ignored,
+}
+
+#[derive(Debug)]
+enum Table {
+    Outbox { names: Vec<Box<str>>, binding: Result<Binding, Mismatch> },
+    Other,
+}
+
+impl RowReader {
+    pub(crate) fn new(layout: TableLayout) -> Self {
+        Self {
+            layout,
+            tables: HashMap::new(),
+            transaction: None,
+            last_commit: Lsn::default(),
+            ignored: Ignored::default(),
+        }
+    }
+
+    /// Forgets a session that broke off: the next one tells its tables, and its transactions from their begin.
+    pub(crate) fn reset(&mut self) {
+        self.tables.clear();
+        self.transaction = None;
+    }
+
+    pub(crate) fn ignored(&self) -> Ignored {
+        self.ignored
+    }
+
+    /// Whether a transaction has begun and not ended: a keepalive's LSN then tells nothing of what was received.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Takes the next message.
+    ///
+    /// After an error with a [`row`](DecodeError::row) the reader goes on with the row after it, which keeps its index.
+    pub(crate) fn read(&mut self, message: &[u8]) -> Result<Option<WalEvent>, DecodeError> {
+        let decoded =
+            Message::decode(message).map_err(|source| DecodeError::Malformed { after: self.last_commit, source })?;
+        match decoded {
+            Message::Begin { commit, micros, .. } => {
+                if self.transaction.is_some() {
+                    return Err(self.out_of_place("a transaction begins within another"));
+                }
+                self.transaction = Some(Position { commit, index: 0 });
+                Ok(Some(WalEvent::Begin { commit, committed_at: instant(micros) }))
+            }
+            Message::Commit { commit, end, .. } => match self.transaction.take() {
+                Some(begun) if begun.commit == commit => {
+                    self.last_commit = commit;
+                    Ok(Some(WalEvent::Commit { commit, end }))
+                }
+                _ => Err(self.out_of_place("a commit of no transaction that began")),
+            },
+            Message::Insert { relation, new } => self.insert(relation, new, message.len()),
+            Message::Relation(relation) => {
+                let table = self.table(&relation);
+                self.tables.insert(relation.id, table);
+                Ok(None)
+            }
+            Message::Update { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.updates),
+            Message::Delete { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.deletes),
+            Message::Truncate { relations, .. } => self.ignore(&relations, |ignored| &mut ignored.truncates),
+            Message::Origin { .. } | Message::Type { .. } | Message::Logical { .. } => Ok(None),
+        }
+    }
+
+    fn table(&self, relation: &Relation<'_>) -> Table {
+        let layout = &self.layout;
+        if relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str() {
+            let names = relation.columns.iter().map(|column| column.name.into()).collect();
+            Table::Outbox { names, binding: Binding::new(relation, layout) }
+        } else {
+            Table::Other
+        }
+    }
+
+    fn insert(&mut self, relation: u32, new: Tuple<'_>, size: usize) -> Result<Option<WalEvent>, DecodeError> {
+        let (names, binding) = match self.tables.get(&relation) {
+            None => return Err(self.out_of_place("a row of a table that was not told")),
+            Some(Table::Other) => {
+                self.ignored.other_tables += 1;
+                return Ok(None);
+            }
+            Some(Table::Outbox { names, binding }) => (names, binding),
+        };
+        let Some(at) = self.transaction else { return Err(self.out_of_place("a row outside a transaction")) };
+        let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
+        // Whatever comes of this row, the next one has the next index.
+        self.transaction = Some(Position { index: next, ..at });
+        let binding = binding.as_ref().map_err(|mismatch| DecodeError::Column {
+            at,
+            column: mismatch.column.clone(),
+            wanted: mismatch.wanted.clone(),
+            found: mismatch.found.clone(),
+            raw: RawRow::new(names, new),
+        })?;
+        if binding.targets.len() != usize::from(new.columns) {
+            return Err(self.out_of_place("a row of other columns than its table was told with"));
+        }
+        let row = row(&self.layout, names, binding, new, at)?;
+        Ok(Some(WalEvent::Row { index: at.index, row, size }))
+    }
+
+    fn ignore(
+        &mut self,
+        relations: &[u32],
+        count: fn(&mut Ignored) -> &mut u64,
+    ) -> Result<Option<WalEvent>, DecodeError> {
+        for relation in relations {
+            match self.tables.get(relation) {
+                None => return Err(self.out_of_place("a change of a table that was not told")),
+                Some(Table::Other) => self.ignored.other_tables += 1,
+                Some(Table::Outbox { .. }) => *count(&mut self.ignored) += 1,
+            }
+        }
+        Ok(None)
+    }
+
+    fn out_of_place(&self, what: &'static str) -> DecodeError {
+        DecodeError::OutOfPlace { after: self.last_commit, what }
+    }
+}
+
+fn row(
+    layout: &TableLayout,
+    names: &[Box<str>],
+    binding: &Binding,
+    new: Tuple<'_>,
+    at: Position,
+) -> Result<Row, DecodeError> {
+    let mut values = vec![ColumnValue::Null; layout.columns().len()];
+    for (target, data) in binding.targets.iter().zip(new.data()) {
+        let Some(target) = target else { continue };
+        let value = match data {
+            TupleData::Null => continue,
+            TupleData::Text(text) => super::datum::parse(target.ty, text),
+            TupleData::Unchanged | TupleData::Binary(_) => Err(BadValue::NotText),
+        };
+        let value = value.map_err(|reason| {
+            let column = layout.columns().get(target.column).map_or("", |column| column.name().as_str());
+            DecodeError::Value { at, column: column.into(), reason, raw: RawRow::new(names, new) }
+        })?;
+        if let Some(slot) = values.get_mut(target.column) {
+            *slot = value;
+        }
+    }
+    Row::new(layout, values).map_err(|source| DecodeError::Row { at, source, raw: RawRow::new(names, new) })
+}
+
+/// Of microseconds since 2000.
+fn instant(micros: i64) -> SystemTime {
+    const EPOCH: Duration = Duration::from_secs(946_684_800);
+    let (epoch, distance) = (UNIX_EPOCH + EPOCH, Duration::from_micros(micros.unsigned_abs()));
+    let instant = if micros < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
+    instant.unwrap_or(epoch)
+}

@@ -1,0 +1,174 @@
+use outbox_core::bytes::Bytes;
+use outbox_core::time::OffsetDateTime;
+use outbox_core::{ColumnValue, EventField, Nullability, Row};
+
+use outbox_core::Identifier;
+use outbox_wal::{ConnectOptions, Source, StartAt, WalMessage, WalStream, open};
+use tokio_postgres::{Client, NoTls};
+use xtask::stack::{Stack, TestDatabase};
+
+use super::super::{BadValue, DecodeError, RowReader, WalEvent};
+use super::*;
+
+/// A database with a table, and a slot that reads it.
+struct Fixture {
+    client: Client,
+    source: Source,
+    options: ConnectOptions,
+    database: TestDatabase,
+}
+
+impl Fixture {
+    async fn new(ddl: &str) -> Self {
+        let stack = Stack::connect().unwrap();
+        let database = stack.test_database().unwrap();
+        let (client, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let publication =
+            "CREATE PUBLICATION outbox FOR TABLE outbox.outbox_message WITH (publish_via_partition_root = true)";
+        client.batch_execute(ddl).await.unwrap();
+        client.batch_execute(publication).await.unwrap();
+        let slot = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
+        client.execute(slot, &[&database.name()]).await.unwrap();
+        let options = ConnectOptions::new("127.0.0.1", stack.postgres_port(), "postgres", database.name());
+        let source = Source::new(database.name(), "outbox");
+        Self { client, source, options: options.password("postgres"), database }
+    }
+
+    async fn stream(&self) -> WalStream {
+        open(&self.options, &self.source, StartAt::Confirmed).await.unwrap().stream
+    }
+}
+
+/// Reads `count` rows, whether they can be decoded or not.
+async fn rows(stream: &mut WalStream, mut reader: RowReader, count: usize) -> Vec<Result<(u32, Row), DecodeError>> {
+    let mut rows = Vec::new();
+    while rows.len() < count {
+        let WalMessage::Data { data, .. } = stream.next().await.unwrap() else { continue };
+        match reader.read(&data) {
+            Ok(Some(WalEvent::Row { row, index, .. })) => rows.push(Ok((index, row))),
+            Ok(_) => {}
+            Err(error) => rows.push(Err(error)),
+        }
+    }
+    rows
+}
+
+fn layout() -> TableLayout {
+    use EventField as F;
+    let name = |name: &str| Identifier::new(name).unwrap();
+    let null = Nullability::Nullable;
+    let columns = vec![
+        Column::of(F::Id, name("id"), ColumnType::Uuid, Nullability::NotNull),
+        Column::of(F::AggregateType, name("aggregatetype"), ColumnType::Varchar(255), null),
+        Column::of(F::AggregateId, name("aggregateid"), ColumnType::Varchar(255), null),
+        Column::of(F::EventType, name("type"), ColumnType::Text, null),
+        Column::of(F::Payload, name("payload"), ColumnType::Jsonb, null),
+        Column::foreign(name("raw"), ColumnType::Bytea, null),
+        Column::foreign(name("flag"), ColumnType::Boolean, null),
+        Column::foreign(name("count"), ColumnType::Integer, null),
+        Column::foreign(name("millis"), ColumnType::TimestampMillis, null),
+        Column::foreign(name("zoned"), ColumnType::Timestamptz, null),
+    ];
+    TableLayout::new(name("outbox"), name("outbox_message"), columns).unwrap()
+}
+
+/// The forms are fixed by the connection, whatever the database is set to; the table has partitions, another order of
+/// columns, and one that the layout does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_of_every_type() {
+    let fixture = Fixture::new(
+        "CREATE SCHEMA outbox;
+         CREATE TABLE outbox.outbox_message (
+            zoned timestamptz, millis timestamp(3), extra point DEFAULT '(1,2)', count integer, flag boolean, raw bytea,
+            id uuid, aggregatetype varchar(255), aggregateid varchar(255), type text, payload jsonb
+         ) PARTITION BY RANGE (count);
+         CREATE TABLE outbox.p0 PARTITION OF outbox.outbox_message FOR VALUES FROM (-10) TO (0);
+         CREATE TABLE outbox.p1 PARTITION OF outbox.outbox_message FOR VALUES FROM (0) TO (10);",
+    )
+    .await;
+    let name = fixture.database.name();
+    fixture
+        .client
+        .batch_execute(&format!(
+            "ALTER DATABASE {name} SET datestyle = 'German';
+             ALTER DATABASE {name} SET timezone = 'Asia/Kathmandu';
+             ALTER DATABASE {name} SET bytea_output = 'escape';
+             SET timezone = 'UTC';
+             INSERT INTO outbox.outbox_message (count, flag, raw, id, aggregatetype, aggregateid, type, payload, millis, zoned)
+             VALUES (-1, true, '\\x00ff5c41', '0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d', 'ö', '', '\"', '{{\"a\":1}}',
+                '2026-11-23 15:32:36.5', '1999-12-31 23:59:59.999999+00'),
+              (1, null, null, '0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d', null, null, null, null, null, null),
+              (2, null, null, '0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d', null, null, null, null, 'infinity', null),
+              (3, null, null, '0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d', null, null, null, null, '0044-03-15 BC', null)"
+        ))
+        .await
+        .unwrap();
+    let rows = rows(&mut fixture.stream().await, RowReader::new(layout()), 4).await;
+    let text = |text: &str| ColumnValue::Text(text.to_owned());
+    let instant =
+        |micros: i128| ColumnValue::Instant(OffsetDateTime::from_unix_timestamp_nanos(micros * 1_000).unwrap());
+    let id = ColumnValue::Uuid("0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d".parse().unwrap());
+    assert_eq!(
+        rows[0].as_ref().unwrap().1.values(),
+        [
+            id.clone(),
+            text("ö"),
+            text(""),
+            text("\""),
+            text("{\"a\": 1}"),
+            ColumnValue::Bytes(Bytes::from_static(b"\0\xff\\A")),
+            ColumnValue::Boolean(true),
+            ColumnValue::Integer(-1),
+            instant(1_795_447_956_500_000),
+            instant(946_684_799_999_999),
+        ]
+    );
+    assert_eq!(rows[1].as_ref().unwrap().1.values()[..2], [id, ColumnValue::Null]);
+    assert!(
+        matches!(&rows[2], Err(DecodeError::Value { column, reason: BadValue::Infinite, .. }) if &**column == "millis"),
+        "{:?}",
+        rows[2]
+    );
+    assert_eq!(rows[3].as_ref().unwrap().0, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_altered_on_the_way() {
+    let fixture = Fixture::new(
+        "CREATE SCHEMA outbox;
+         CREATE TABLE outbox.outbox_message (
+            id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL,
+            payload json, created_at timestamp(6) NOT NULL DEFAULT now(),
+            schema_version integer NOT NULL DEFAULT 1, content_type text NOT NULL DEFAULT 'application/json',
+            traceparent text NOT NULL DEFAULT '', correlation_id text NOT NULL DEFAULT '',
+            causation_id text NOT NULL DEFAULT '', headers json NOT NULL DEFAULT '{}');",
+    )
+    .await;
+    let two = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)
+        SELECT gen_random_uuid(), 'order', n, 'e' FROM generate_series(0, 1) n";
+    fixture.client.batch_execute(two).await.unwrap();
+    fixture
+        .client
+        .batch_execute(
+            "ALTER TABLE outbox.outbox_message ADD COLUMN more text;
+             BEGIN;
+             INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)
+                VALUES (gen_random_uuid(), 'order', 2, 'e');
+             ALTER TABLE outbox.outbox_message ALTER COLUMN payload TYPE jsonb;
+             INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)
+                VALUES (gen_random_uuid(), 'order', 3, 'e');
+             COMMIT",
+        )
+        .await
+        .unwrap();
+    let reader = RowReader::new(TableLayout::recommended());
+    let rows = rows(&mut fixture.stream().await, reader, 4).await;
+    assert!(rows[..3].iter().all(Result::is_ok));
+    match &rows[3] {
+        Err(DecodeError::Column { at, column, wanted, found, .. }) => {
+            assert_eq!((at.index, &**column, &**wanted, &**found), (1, "payload", "json", "jsonb"));
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,70 @@
+mod forms;
+mod rows;
+
+use outbox_core::{Column, ColumnType, TableLayout};
+
+use outbox_wal::{Lsn, Message, Relation, RelationColumn, Tuple, TupleData};
+
+const OUTBOX: u32 = 16_384;
+const OTHER: u32 = 16_400;
+
+fn oid(ty: ColumnType) -> (u32, i32) {
+    match ty {
+        ColumnType::Uuid => (2950, -1),
+        ColumnType::Text => (25, -1),
+        ColumnType::Varchar(n) => (1043, n.cast_signed() + 4),
+        ColumnType::Json => (114, -1),
+        ColumnType::Jsonb => (3802, -1),
+        ColumnType::Bytea => (17, -1),
+        ColumnType::Integer => (23, -1),
+        ColumnType::TimestampMicros => (1114, 6),
+        _ => (1184, -1),
+    }
+}
+
+fn columns(layout: &TableLayout) -> Vec<RelationColumn<'_>> {
+    let told = |column| {
+        let (ty, modifier) = oid(Column::ty(column));
+        RelationColumn { is_key: false, name: column.name().as_str(), ty, modifier }
+    };
+    layout.columns().iter().map(told).collect()
+}
+
+fn relation<'a>(id: u32, layout: &'a TableLayout, columns: Vec<RelationColumn<'a>>) -> Vec<u8> {
+    let (schema, name) = (layout.schema().as_str(), layout.table().as_str());
+    Message::Relation(Relation { id, schema, name, replica_identity: b'd', columns }).encode()
+}
+
+fn insert(relation: u32, columns: &[TupleData<'_>]) -> Vec<u8> {
+    let body = Tuple::encode(columns);
+    let new = Tuple::decode(&body).unwrap();
+    Message::Insert { relation, new }.encode()
+}
+
+fn begin(commit: u64) -> Vec<u8> {
+    Message::Begin { commit: Lsn::new(commit), micros: 1, xid: 7 }.encode()
+}
+
+fn commit(commit: u64) -> Vec<u8> {
+    Message::Commit { commit: Lsn::new(commit), end: Lsn::new(commit + 48), micros: 1 }.encode()
+}
+
+/// A row of [`TableLayout::recommended`], about 260 bytes in PostgreSQL.
+fn recommended_row() -> [TupleData<'static>; 12] {
+    let payload = br#"{"orderId":"0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6c","customer":"c-1042","status":"confirmed","total":{"amount":"129.90","currency":"EUR"},"lines":3,"note":"leave at the door please"}"#;
+    [
+        &b"0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d"[..],
+        b"order",
+        b"o-1042",
+        b"OrderConfirmed",
+        payload,
+        b"2026-11-23 15:32:36.123456",
+        b"1",
+        b"application/json",
+        b"",
+        b"",
+        b"",
+        b"{}",
+    ]
+    .map(TupleData::Text)
+}

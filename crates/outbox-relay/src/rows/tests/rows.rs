@@ -1,0 +1,207 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use outbox_core::{ColumnValue, Identifier, TableLayout};
+use proptest::prelude::*;
+
+use super::super::{BadValue, DecodeError, Ignored, RowReader, WalEvent};
+use super::*;
+use crate::position::Position;
+use outbox_wal::Old;
+
+fn read(reader: &mut RowReader, messages: &[Vec<u8>]) -> Vec<Result<WalEvent, DecodeError>> {
+    messages.iter().filter_map(|message| reader.read(message).transpose()).collect()
+}
+
+fn index(event: &Result<WalEvent, DecodeError>) -> Option<u32> {
+    match event {
+        Ok(WalEvent::Row { index, .. }) => Some(*index),
+        _ => None,
+    }
+}
+
+#[test]
+fn rows_of_the_table_are_counted_within_their_transaction() {
+    let layout = TableLayout::recommended();
+    let other = TableLayout::recommended()
+        .named(Identifier::new("outbox").unwrap(), Identifier::new("outbox_message_archive").unwrap());
+    let mut reader = RowReader::new(layout.clone());
+    let row = insert(OUTBOX, &recommended_row());
+    let events = read(
+        &mut reader,
+        &[
+            begin(100),
+            relation(OTHER, &other, columns(&other)),
+            insert(OTHER, &recommended_row()),
+            relation(OUTBOX, &layout, columns(&layout)),
+            row.clone(),
+            insert(OTHER, &recommended_row()),
+            row.clone(),
+            commit(100),
+            begin(200),
+            row.clone(),
+            commit(200),
+        ],
+    );
+    assert_eq!(events.iter().map(index).collect::<Vec<_>>(), [None, Some(0), Some(1), None, None, Some(0), None]);
+    let committed_at = UNIX_EPOCH + Duration::from_secs(946_684_800) + Duration::from_micros(1);
+    assert_eq!(*events[0].as_ref().unwrap(), WalEvent::Begin { commit: Lsn::new(100), committed_at });
+    assert_eq!(*events[3].as_ref().unwrap(), WalEvent::Commit { commit: Lsn::new(100), end: Lsn::new(148) });
+    let Ok(WalEvent::Row { row: first, size, .. }) = &events[1] else { panic!("{events:?}") };
+    assert_eq!(*size, row.len());
+    assert_eq!(first.values()[1], ColumnValue::Text("order".to_owned()));
+    assert_eq!(first.values()[6], ColumnValue::Integer(1));
+    assert_eq!(reader.ignored(), Ignored { other_tables: 2, ..Ignored::default() });
+}
+
+#[test]
+fn columns_are_matched_by_name() {
+    let layout = TableLayout::recommended();
+    let (mut told, mut row) = (columns(&layout), recommended_row().to_vec());
+    told.reverse();
+    row.reverse();
+    told.insert(3, RelationColumn { is_key: false, name: "extra", ty: 600, modifier: -1 });
+    row.insert(3, TupleData::Unchanged);
+    let mut reversed = RowReader::new(layout.clone());
+    let mut straight = RowReader::new(layout.clone());
+    let a = read(&mut reversed, &[begin(1), relation(OUTBOX, &layout, told), insert(OUTBOX, &row)]);
+    let b = read(
+        &mut straight,
+        &[begin(1), relation(OUTBOX, &layout, columns(&layout)), insert(OUTBOX, &recommended_row())],
+    );
+    let row_of = |events: &[Result<WalEvent, DecodeError>]| match &events[1] {
+        Ok(WalEvent::Row { row, .. }) => row.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(row_of(&a), row_of(&b));
+}
+
+#[test]
+fn a_table_that_is_not_as_the_layout_says() {
+    let layout = TableLayout::recommended();
+    for (change, wanted, found) in [
+        (None, "json", "missing, or not in the publication's column list"),
+        (Some((3802, -1)), "json", "jsonb"),
+        (Some((99_999, -1)), "json", "of the type with OID 99999"),
+    ] {
+        let mut told = columns(&layout);
+        match change {
+            None => drop(told.remove(4)),
+            Some((ty, modifier)) => told[4] = RelationColumn { ty, modifier, ..told[4] },
+        }
+        let mut row = recommended_row().to_vec();
+        row.truncate(told.len());
+        let mut reader = RowReader::new(layout.clone());
+        let events = read(&mut reader, &[begin(9), relation(OUTBOX, &layout, told), insert(OUTBOX, &row)]);
+        match &events[1] {
+            Err(DecodeError::Column { at, column, wanted: w, found: f, .. }) => {
+                assert_eq!((&**column, &**w, &**f), ("payload", wanted, found));
+                assert_eq!(*at, Position { commit: Lsn::new(9), index: 0 });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn precision_belongs_to_a_timestamps_type() {
+    let layout = TableLayout::recommended();
+    for (modifier, fits) in [(-1, true), (6, true), (4, true), (3, false), (0, false)] {
+        let mut told = columns(&layout);
+        told[5].modifier = modifier;
+        let mut reader = RowReader::new(layout.clone());
+        let events =
+            read(&mut reader, &[begin(9), relation(OUTBOX, &layout, told), insert(OUTBOX, &recommended_row())]);
+        assert_eq!(events[1].is_ok(), fits, "{modifier}");
+    }
+}
+
+#[test]
+fn after_a_row_at_fault_the_next_one_keeps_its_index() {
+    let layout = TableLayout::recommended();
+    let with = |column: usize, datum| {
+        let mut row = recommended_row();
+        row[column] = datum;
+        insert(OUTBOX, &row)
+    };
+    let mut reader = RowReader::new(layout.clone());
+    let events = read(
+        &mut reader,
+        &[
+            begin(5),
+            relation(OUTBOX, &layout, columns(&layout)),
+            with(5, TupleData::Text(b"infinity")),
+            with(4, TupleData::Unchanged),
+            with(0, TupleData::Null),
+            with(4, TupleData::Null),
+        ],
+    );
+    let at = |index| Some(Position { commit: Lsn::new(5), index });
+    let rows: Vec<_> = events[1..].iter().map(|event| event.as_ref().err().and_then(DecodeError::row)).collect();
+    assert_eq!(rows, [at(0), at(1), at(2), None]);
+    assert!(
+        matches!(&events[1], Err(DecodeError::Value { column, reason: BadValue::Infinite, .. }) if &**column == "created_at")
+    );
+    assert!(matches!(&events[2], Err(DecodeError::Value { reason: BadValue::NotText, .. })));
+    assert!(matches!(&events[3], Err(DecodeError::Row { .. })));
+    let Err(DecodeError::Value { raw, .. }) = &events[1] else { panic!("{events:?}") };
+    assert_eq!((raw.get("created_at"), raw.get("aggregate_type")), (Some("infinity"), Some("order")));
+    assert!(raw.to_json().contains("\"created_at\":\"infinity\""), "{}", raw.to_json());
+    assert!(!format!("{:?}", events[1]).contains("order"), "a value is shown");
+    assert_eq!(index(&events[4]), Some(3));
+}
+
+#[test]
+fn changes_that_the_event_router_drops_are_counted() {
+    let layout = TableLayout::recommended();
+    let body = Tuple::encode(&recommended_row());
+    let row = Tuple::decode(&body).unwrap();
+    let mut reader = RowReader::new(layout.clone());
+    let events = read(
+        &mut reader,
+        &[
+            begin(5),
+            relation(OUTBOX, &layout, columns(&layout)),
+            Message::Update { relation: OUTBOX, old: None, new: row }.encode(),
+            Message::Delete { relation: OUTBOX, old: Old::Key(row) }.encode(),
+            Message::Truncate { options: 0, relations: vec![OUTBOX] }.encode(),
+            Message::Logical { transactional: true, lsn: Lsn::new(1), prefix: "p", content: b"c" }.encode(),
+            commit(5),
+        ],
+    );
+    assert!(events.iter().all(Result::is_ok));
+    assert_eq!(events.len(), 2);
+    assert_eq!(reader.ignored(), Ignored { updates: 1, deletes: 1, truncates: 1, other_tables: 0 });
+}
+
+#[test]
+fn messages_out_of_place() {
+    let layout = TableLayout::recommended();
+    let told = relation(OUTBOX, &layout, columns(&layout));
+    let row = insert(OUTBOX, &recommended_row());
+    for messages in [
+        vec![begin(1), begin(2)],
+        vec![commit(1)],
+        vec![begin(1), commit(2)],
+        vec![begin(1), row.clone()],
+        vec![told.clone(), row],
+        vec![begin(1), told, insert(OUTBOX, &recommended_row()[..11])],
+    ] {
+        let last = read(&mut RowReader::new(layout.clone()), &messages).pop().unwrap();
+        assert!(matches!(last, Err(DecodeError::OutOfPlace { .. })), "{last:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_value_is_read_or_refused_with_its_row(
+        column in 0_usize..12, text in proptest::collection::vec(any::<u8>(), 0..30)
+    ) {
+        let layout = TableLayout::recommended();
+        let mut row = recommended_row();
+        row[column] = TupleData::Text(&text);
+        let mut reader = RowReader::new(layout.clone());
+        let told = relation(OUTBOX, &layout, columns(&layout));
+        let event = read(&mut reader, &[begin(1), told, insert(OUTBOX, &row)]).pop().unwrap();
+        prop_assert!(event.is_ok() || event.is_err_and(|error| error.row().is_some()));
+    }
+}

@@ -1,0 +1,179 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use super::chunk::{Chunk, Report};
+use super::error::WalError;
+use super::frames::{Frame, bodies};
+use super::options::ConnectOptions;
+use super::pipe::PipeSender;
+use super::pump;
+use super::server_error::{Doing, ServerError};
+use super::session::{Purpose, Session};
+use super::slot::{SlotState, Source};
+use super::sql::{self, literal};
+
+/// The bound of a statement, with a consumer that takes its time; the result holds back vacuum as long.
+const STATEMENT: Duration = Duration::from_secs(600);
+
+/// A connection with a temporary copy of a slot, which goes with it.
+pub(super) struct SlotCopy {
+    session: Session,
+    pub(super) name: String,
+    pub(super) pid: String,
+}
+
+impl SlotCopy {
+    /// Copies `slot`, which may itself be a copy, on a connection of its own.
+    pub(super) async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, WalError> {
+        let mut session = Session::open(options, Purpose::Sql).await?;
+        session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
+        // Unknown before version 14, and on some systems: then a lost client is noticed later.
+        let notices_loss = session.query("SET client_connection_check_interval = '5s'", Doing::Query).await;
+        debug!(target: "outbox.relay", slot, notices_loss = notices_loss.is_ok(), "reading from a copy of the slot");
+        let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Doing::Query).await?;
+        let pid = pid.into_iter().flatten().flatten().next().ok_or(WalError::Protocol("a process id"))?;
+        let name = copy(&mut session, slot, &pid).await?;
+        Ok(Self { session, name, pid })
+    }
+
+    /// A new copy in place of this one.
+    pub(super) async fn renew(mut self, slot: &str) -> Result<Self, WalError> {
+        let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(&self.name));
+        self.session.query(&drop, Doing::Query).await?;
+        let name = copy(&mut self.session, slot, &self.pid).await?;
+        Ok(Self { name, ..self })
+    }
+
+    pub(super) async fn state(&mut self) -> Result<SlotState, WalError> {
+        SlotState::read(&mut self.session, &self.name).await
+    }
+
+    /// Ends a connection of the same user, whatever it does.
+    pub(super) async fn end(&mut self, pid: &str) -> Result<(), WalError> {
+        let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid})");
+        self.session.query(&sql, Doing::Query).await.map(drop)
+    }
+
+    /// Lets the server decode a chunk, from where the copy is.
+    pub(super) async fn begin(mut self, slot: SlotState, chunk: Chunk, source: &Source) -> Result<Decoding, WalError> {
+        let sql = format!(
+            "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({}, '{}', {},
+             'proto_version', '1', 'publication_names', {})) TO STDOUT (FORMAT binary)",
+            literal(&self.name),
+            chunk.upto,
+            chunk.messages,
+            sql::publication_names(source.publication()),
+        );
+        self.session.send_query(&sql).await?;
+        Ok(Decoding { copy: self, slot, chunk, first: None })
+    }
+}
+
+async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, WalError> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let copy = format!("outbox_relay_{pid}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let sql =
+        format!("SELECT pg_catalog.pg_copy_logical_replication_slot({}, {}, true)", literal(slot), literal(&copy));
+    session.query(&sql, Doing::CopySlot { slot }).await?;
+    Ok(copy)
+}
+
+/// A chunk that the server decodes, or has decoded and hands over. The copy has moved once its first row is here.
+pub(super) struct Decoding {
+    pub(super) copy: SlotCopy,
+    /// Where the copy was before.
+    pub(super) slot: SlotState,
+    chunk: Chunk,
+    first: Option<Piece>,
+}
+
+/// What a server gives of a chunk.
+enum Piece {
+    /// Rows, as they came.
+    Rows(Bytes),
+    End(Result<(), ServerError>),
+}
+
+impl Decoding {
+    /// Waits until the server has decoded the chunk; false when the consumer is gone.
+    pub(super) async fn decoded(&mut self, pipe: &PipeSender, source: &Source) -> Result<bool, WalError> {
+        let deadline = Instant::now() + self.chunk.time_limit;
+        self.first = tokio::select! {
+            biased;
+            () = pipe.closed() => return Ok(false),
+            () = sleep_until(deadline) => return Err(self.too_large()),
+            piece = piece(&mut self.copy.session, source) => Some(piece?),
+        };
+        Ok(true)
+    }
+
+    /// Hands the chunk over; none when the consumer is gone.
+    pub(super) async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, WalError> {
+        let mut report = Report { messages: 0, bytes: 0, wal: 0 };
+        loop {
+            let piece = match self.first.take() {
+                Some(piece) => piece,
+                None => tokio::select! {
+                    biased;
+                    () = pipe.closed() => return Ok(None),
+                    piece = piece(&mut self.copy.session, source) => piece?,
+                },
+            };
+            let rows = match piece {
+                Piece::Rows(rows) => rows,
+                Piece::End(Ok(())) => return Ok(Some(report)),
+                // Over temp_file_limit, or cancelled: it was too much to be kept.
+                Piece::End(Err(e)) if report.messages == 0 && matches!(e.code.as_str(), "53400" | "57014") => {
+                    return Err(self.too_large());
+                }
+                Piece::End(Err(e)) => return Err(e.while_doing(reading(source))),
+            };
+            report.messages += u64::try_from(bodies(&rows).count()).unwrap_or_default();
+            report.bytes += u64::try_from(rows.len()).unwrap_or_default();
+            let permit = tokio::select! {
+                biased;
+                () = pipe.closed() => return Ok(None),
+                permit = pipe.room(rows.len()) => permit,
+            };
+            if !permit.is_some_and(|permit| pipe.send(rows, permit)) {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn too_large(&self) -> WalError {
+        WalError::TransactionTooLarge { after: self.slot.confirmed }
+    }
+}
+
+/// Nothing is lost when the future is dropped, but for an error of a server that does not say that it goes on.
+async fn piece(session: &mut Session, source: &Source) -> Result<Piece, WalError> {
+    let mut error = None;
+    loop {
+        if let Some(rows) = session.received.run(b'd')? {
+            return Ok(Piece::Rows(rows));
+        }
+        match session.received.frame()? {
+            Some(Frame { tag: b'E', body }) => error = Some(ServerError::parse(&body)),
+            Some(Frame { tag: b'N', body }) => pump::notice(&body, reading(source))?,
+            Some(Frame { tag: b'Z', .. }) => return Ok(Piece::End(error.map_or(Ok(()), Err))),
+            Some(_) => {}
+            None => match (session.received.fill(&mut session.socket).await, error.take()) {
+                // After a FATAL error the server hangs up.
+                (Err(_), Some(fatal)) => return Ok(Piece::End(Err(fatal))),
+                (filled, before) => {
+                    filled?;
+                    error = before;
+                }
+            },
+        }
+    }
+}
+
+fn reading(source: &Source) -> Doing<'_> {
+    Doing::ReadChanges { slot: source.slot(), publication: source.publication() }
+}

@@ -1,0 +1,190 @@
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use postgres_protocol::message::frontend;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::debug;
+
+use super::error::WalError;
+use super::frames::{Frame, bodies};
+use super::options::ConnectOptions;
+use super::pipe::PipeSender;
+use super::server_error::{Doing, ServerError};
+use super::session::{Purpose, Session};
+use super::slot::Source;
+use super::status::{self, DATA_HEAD, Head};
+use crate::Lsn;
+
+/// Confirmations are gathered for this long: each one takes locks on the server.
+const GATHER: Duration = Duration::from_millis(50);
+/// Within a transaction of more bytes than this nothing is urgent.
+const LARGE: usize = 256 * 1024;
+/// The tag of pgoutput's message that ends a transaction.
+const COMMIT: u8 = b'C';
+/// The walsender wakes its reader for each row. In a large transaction it is given time to send many.
+const NAP: Duration = Duration::from_millis(1);
+/// How long the server may take to let go of the slot.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The task between a walsender and its consumer: it reads while there is room, and tells the walsender what is
+/// confirmed whether there is room or not.
+pub(super) struct Pump {
+    pub(super) session: Session,
+    pub(super) pipe: PipeSender,
+    pub(super) confirmed: watch::Receiver<Lsn>,
+    /// The end of the server's WAL, as it was told last.
+    pub(super) server: Arc<AtomicU64>,
+    pub(super) source: Source,
+    pub(super) options: ConnectOptions,
+    /// How often a status goes out at least.
+    pub(super) interval: Duration,
+    /// After which silence the server is given up, while it is read from.
+    pub(super) patience: Duration,
+    /// What was read of the transaction that is being sent.
+    pub(super) unfinished: usize,
+    /// How often the server has asked for an answer since the last status that went out by itself.
+    pub(super) pings: u32,
+}
+
+impl Pump {
+    pub(super) async fn run(mut self) -> Result<(), WalError> {
+        let mut waiting: Option<Bytes> = None;
+        let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
+        let mut told = Lsn::default();
+        let timer = sleep_until(last_status);
+        tokio::pin!(timer);
+        loop {
+            if waiting.is_none() {
+                waiting = self.received().await?;
+            }
+            let length = waiting.as_ref().map(Bytes::len);
+            let nap = (self.unfinished > LARGE).then_some(NAP);
+            tokio::select! {
+                biased;
+                () = self.pipe.closed() => return self.farewell().await,
+                () = &mut timer => {
+                    // What is not read may hold the server's words.
+                    if length.is_some() {
+                        last_word = Instant::now();
+                    } else if last_word.elapsed() > self.patience {
+                        return Err(WalError::lost(std::io::ErrorKind::TimedOut.into()));
+                    }
+                    let (stuck, pressed) = (length.is_some() && told == *self.confirmed.borrow(), self.pings > 1);
+                    if (stuck || pressed) && last_status.elapsed() >= self.interval && self.server_stops().await {
+                        self.farewell().await?;
+                        return Err(WalError::hung_up());
+                    }
+                    told = self.tell(true).await?;
+                    self.pings = 0;
+                    last_status = Instant::now();
+                    timer.as_mut().reset(last_status + self.interval);
+                }
+                changed = self.confirmed.changed() => match changed {
+                    Ok(()) => {
+                        let soon = last_status + GATHER;
+                        if soon < timer.deadline() {
+                            timer.as_mut().reset(soon);
+                        }
+                    }
+                    Err(_) => return self.farewell().await,
+                },
+                permit = maybe(length.map(|length| self.pipe.room(length))) => {
+                    if let (Some(permit), Some(run)) = (permit, waiting.take())
+                        && !self.pipe.send(run, permit)
+                    {
+                        return self.farewell().await;
+                    }
+                }
+                filled = self.session.received.fill_after(nap, &mut self.session.socket), if length.is_none() => {
+                    filled?;
+                    last_word = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Takes what was received; answers what wants an answer.
+    async fn received(&mut self) -> Result<Option<Bytes>, WalError> {
+        loop {
+            if let Some(run) = self.session.received.run(b'd')? {
+                let mut wants_reply = false;
+                let mut server = Lsn::default();
+                for body in bodies(&run) {
+                    let head = status::head(body)?;
+                    server = server.max(head.end());
+                    match head {
+                        Head::Keepalive { reply, .. } => wants_reply |= reply,
+                        Head::Data { .. } if body.get(DATA_HEAD) == Some(&COMMIT) => self.unfinished = 0,
+                        Head::Data { .. } => self.unfinished = self.unfinished.saturating_add(body.len()),
+                    }
+                }
+                self.server.fetch_max(server.as_u64(), Ordering::Relaxed);
+                // It asks again at once when it stops and waits for what is not confirmed yet.
+                self.pings += u32::from(wants_reply);
+                if wants_reply && self.pings == 1 {
+                    self.tell(false).await?;
+                }
+                return Ok(Some(run));
+            }
+            let Some(Frame { tag, body }) = self.session.received.frame()? else { return Ok(None) };
+            let changes = Doing::ReadChanges { slot: self.source.slot(), publication: self.source.publication() };
+            match tag {
+                b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
+                b'N' => notice(&body, changes)?,
+                // The walsender has said all it will say: the server shuts down.
+                b'c' => return Err(WalError::hung_up()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, WalError> {
+        let confirmed = *self.confirmed.borrow_and_update();
+        self.session.send(&status::update(confirmed, asks_for_reply)).await?;
+        Ok(confirmed)
+    }
+
+    /// Whether the server is shutting down: it would wait for this reader to confirm everything, for ever where the
+    /// broker is away.
+    async fn server_stops(&self) -> bool {
+        let refused = timeout(self.interval, Session::open(&self.options, Purpose::Sql)).await;
+        matches!(refused, Ok(Err(WalError::Server { source })) if source.is_not_accepting())
+    }
+
+    /// Tells what was confirmed last, and waits until the server has let go of the slot.
+    async fn farewell(mut self) -> Result<(), WalError> {
+        let ended = async {
+            self.tell(false).await?;
+            let mut out = BytesMut::new();
+            frontend::terminate(&mut out);
+            self.session.send(&out).await?;
+            loop {
+                self.session.received.run(b'd')?;
+                while self.session.received.frame()?.is_some() {}
+                self.session.received.fill(&mut self.session.socket).await?;
+            }
+        };
+        let outcome: Result<Result<(), WalError>, _> = timeout(FAREWELL, ended).await;
+        debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
+        Ok(())
+    }
+}
+
+/// From version 18 on PostgreSQL passes over a missing publication with a warning, and with it over the rows.
+pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), WalError> {
+    match ServerError::parse(body).while_doing(changes) {
+        missing @ WalError::PublicationMissing { .. } => Err(missing),
+        _ => Ok(()),
+    }
+}
+
+async fn maybe<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}

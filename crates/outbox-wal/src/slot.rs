@@ -1,0 +1,79 @@
+use super::error::WalError;
+use super::server_error::Doing;
+use super::session::Session;
+use super::sql::literal;
+use crate::Lsn;
+
+/// A replication slot, and the publication whose changes are read through it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    slot: Box<str>,
+    publication: Box<str>,
+}
+
+impl Source {
+    /// Creates a source from the names of a slot and a publication, which are not quoted.
+    #[must_use]
+    pub fn new(slot: impl Into<String>, publication: impl Into<String>) -> Self {
+        Self { slot: slot.into().into(), publication: publication.into().into() }
+    }
+
+    /// Returns the slot's name.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        &self.slot
+    }
+
+    /// Returns the publication's name.
+    #[must_use]
+    pub fn publication(&self) -> &str {
+        &self.publication
+    }
+}
+
+/// Where a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotState {
+    /// Decoding begins here, each time.
+    pub restart: Lsn,
+    /// What commits before this is never told again.
+    pub confirmed: Lsn,
+}
+
+impl SlotState {
+    /// Reads a slot of pgoutput in this database.
+    pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Self, WalError> {
+        let sql = format!(
+            "SELECT restart_lsn, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots
+             WHERE slot_name = {} AND plugin = 'pgoutput' AND database = pg_catalog.current_database()",
+            literal(slot)
+        );
+        let rows = session.query(&sql, Doing::Query).await?;
+        let Some([restart, confirmed, wal]) = rows.first().map(Vec::as_slice) else {
+            return Err(WalError::SlotMissing { slot: slot.into() });
+        };
+        match (restart, confirmed) {
+            (Some(restart), Some(confirmed)) if wal.as_deref() != Some("lost") => {
+                Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? })
+            }
+            _ => Err(WalError::SlotLost { slot: slot.into(), source: None }),
+        }
+    }
+}
+
+/// The end of the WAL that may be read.
+pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, WalError> {
+    let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+               ELSE pg_catalog.pg_current_wal_flush_lsn() END";
+    let lsn = session.query(sql, Doing::Query).await?.into_iter().flatten().flatten().next();
+    Ok(lsn.ok_or(WalError::Protocol("the end of the WAL"))?.parse()?)
+}
+
+/// A publication that is missing now will be missed at the first row.
+pub(super) async fn require_publication(session: &mut Session, publication: &str) -> Result<(), WalError> {
+    let sql = format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(publication));
+    match session.query(&sql, Doing::Query).await?.is_empty() {
+        true => Err(WalError::PublicationMissing { publication: publication.into() }),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,98 @@
+use super::catch_up::{CatchUp, Reach};
+use super::error::WalError;
+use super::options::ConnectOptions;
+use super::server_error::Doing;
+use super::session::{Purpose, Session};
+use super::slot::{self, SlotState, Source};
+use super::stream::WalStream;
+use crate::Lsn;
+
+/// Where the stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartAt {
+    /// At the end of the WAL; what the slot holds before it is for [`CatchUp`].
+    Now,
+    /// Where the slot is confirmed: the stream tells all.
+    Confirmed,
+}
+
+/// The WAL that a server writes: the cluster's system identifier and the timeline (PostgreSQL, `IDENTIFY_SYSTEM`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemId {
+    /// The number that `initdb` gave the cluster.
+    pub system: u64,
+    /// The timeline, which grows with each promotion of a standby.
+    pub timeline: u32,
+}
+
+/// A slot that is held, and where it is.
+#[derive(Debug)]
+pub struct Opened {
+    /// The WAL that is read.
+    pub system: SystemId,
+    /// The stream that holds the slot.
+    pub stream: WalStream,
+    /// Where the stream begins: what commits from here on comes by it.
+    pub start: Lsn,
+    /// The slot as it was once it was held.
+    pub slot: SlotState,
+    /// The end of the WAL once the slot was held: nobody else has read further through it.
+    pub flushed: Lsn,
+}
+
+/// Takes the slot.
+///
+/// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
+pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, WalError> {
+    let name = source.slot();
+    let mut session = Session::open(options, Purpose::Replication).await?;
+    let identified = session.query("IDENTIFY_SYSTEM", Doing::Query).await?;
+    let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
+        return Err(WalError::Protocol("the answer to IDENTIFY_SYSTEM"));
+    };
+    let system = system.parse().map_err(|_| WalError::Protocol("the system's identifier"))?;
+    let timeline = timeline.parse().map_err(|_| WalError::Protocol("the timeline"))?;
+    SlotState::read(&mut session, name).await?;
+    slot::require_publication(&mut session, source.publication()).await?;
+    let flushed: Lsn = flushed.parse()?;
+    let requested = match at {
+        StartAt::Now => flushed,
+        StartAt::Confirmed => Lsn::default(),
+    };
+    let stream = match WalStream::start(session, options, source, requested).await {
+        Err(WalError::SlotLost { slot, source }) if is_in_recovery(options).await? => {
+            return Err(WalError::Standby { slot, source });
+        }
+        started => started?,
+    };
+    // Until now another reader may have moved the slot.
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let slot = SlotState::read(&mut session, name).await?;
+    let flushed = slot::flushed(&mut session).await?;
+    let start = requested.max(slot.confirmed);
+    Ok(Opened { system: SystemId { system, timeline }, stream: stream.floor(slot.confirmed), start, slot, flushed })
+}
+
+async fn is_in_recovery(options: &ConnectOptions) -> Result<bool, WalError> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let rows = session.query("SELECT pg_catalog.pg_is_in_recovery()", Doing::Query).await?;
+    Ok(rows.into_iter().flatten().flatten().next().as_deref() == Some("t"))
+}
+
+impl Opened {
+    /// Reads what the slot holds before the stream's begin; none if that is nothing.
+    pub async fn catch_up(&self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, WalError> {
+        if self.slot.confirmed >= self.start {
+            return Ok(None);
+        }
+        CatchUp::open(options, source, self.start, Reach::ToLargeTransaction).await.map(Some)
+    }
+
+    #[cfg(test)]
+    pub(super) async fn catch_up_to_end(&self, options: &ConnectOptions, source: &Source) -> Option<CatchUp> {
+        if self.slot.confirmed >= self.start {
+            return None;
+        }
+        Some(CatchUp::open(options, source, self.start, Reach::ToEnd).await.unwrap())
+    }
+}

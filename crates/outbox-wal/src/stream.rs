@@ -1,0 +1,174 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::error::WalError;
+use super::frames::Frame;
+use super::options::ConnectOptions;
+use super::pipe::{Budget, PipeReceiver, PipeSender};
+use super::pump::{self, Pump};
+use super::server_error::{Doing, ServerError};
+use super::session::Session;
+use super::slot::Source;
+use super::sql;
+use super::status::{self, DATA_HEAD, Head};
+use crate::Lsn;
+
+/// A message of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WalMessage {
+    /// A message of pgoutput.
+    Data {
+        /// Its place in the WAL.
+        start: Lsn,
+        /// The plugin's output.
+        data: Bytes,
+    },
+    /// All that commits before `end` was sent. `reply` was answered already.
+    Keepalive {
+        /// The end of the WAL that was decoded.
+        end: Lsn,
+        /// Whether the server asks for a status at once.
+        reply: bool,
+    },
+}
+
+/// An open walsender: it holds the slot until it is closed or dropped.
+///
+/// A task reads the socket, no more than a bounded number of bytes ahead of the consumer, and keeps the walsender
+/// from giving up however long the consumer takes. Dropping tells the server what was confirmed last, in the
+/// background; [`close`](Self::close) waits for it.
+pub struct WalStream {
+    pipe: PipeReceiver,
+    confirmed: watch::Sender<Lsn>,
+    server: Arc<AtomicU64>,
+    floor: Lsn,
+}
+
+impl WalStream {
+    /// Takes the slot and streams what commits from `start` on; 0 stands for the slot's confirmed position.
+    pub(super) async fn start(
+        mut session: Session,
+        options: &ConnectOptions,
+        source: &Source,
+        start: Lsn,
+    ) -> Result<Self, WalError> {
+        let server_timeout = sender_timeout(&mut session).await?;
+        raise_decoding_memory(&mut session).await?;
+        let slot = source.slot();
+        let command = start_command(source, start);
+        session.send_query(&command).await?;
+        let changes = Doing::ReadChanges { slot, publication: source.publication() };
+        loop {
+            let Frame { tag, body } = session.frame().await?;
+            match tag {
+                b'W' => break,
+                b'E' => return Err(ServerError::parse(&body).while_doing(Doing::TakeSlot { slot })),
+                b'N' => pump::notice(&body, changes)?,
+                _ => {}
+            }
+        }
+        let (sender, receiver) = PipeSender::new(Budget::STREAM);
+        let (confirmed, watched) = watch::channel(Lsn::default());
+        let server = Arc::new(AtomicU64::new(0));
+        let pump = Pump {
+            session,
+            pipe: sender,
+            confirmed: watched,
+            server: Arc::clone(&server),
+            source: source.clone(),
+            options: options.clone(),
+            interval: (server_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
+            patience: server_timeout.max(Duration::from_secs(30)),
+            unfinished: 0,
+            pings: 0,
+        };
+        let pipe = receiver.run(tokio::spawn(pump.run()));
+        Ok(Self { pipe, confirmed, server, floor: Lsn::default() })
+    }
+
+    /// What the slot is confirmed at already. PostgreSQL before 17 would take a lower position and go back to it.
+    pub(super) fn floor(self, floor: Lsn) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// Waits for the next message. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Result<WalMessage, WalError> {
+        let body = self.pipe.next().await?.ok_or_else(WalError::hung_up)?;
+        message(&body)
+    }
+
+    /// The next message, if it is here already: at the end of these a batch is best sent.
+    pub fn buffered(&mut self) -> Result<Option<WalMessage>, WalError> {
+        self.pipe.buffered().as_ref().map(message).transpose()
+    }
+
+    /// Everything before this position is taken care of: PostgreSQL may forget it. A transaction leaves the slot only
+    /// at its commit's end. Never goes back.
+    pub fn confirm(&self, lsn: Lsn) {
+        let floor = self.floor;
+        self.confirmed.send_if_modified(|confirmed| {
+            let is_ahead = lsn > *confirmed && lsn > floor;
+            if is_ahead {
+                *confirmed = lsn;
+            }
+            is_ahead
+        });
+    }
+
+    /// The end of the server's WAL, as it was told last.
+    pub fn server(&self) -> Lsn {
+        Lsn::new(self.server.load(Ordering::Relaxed))
+    }
+
+    /// Tells the server what was confirmed last, and waits until it has let go of the slot.
+    pub async fn close(self) -> Result<(), WalError> {
+        self.pipe.close().await
+    }
+}
+
+impl fmt::Debug for WalStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WalStream").field("confirmed", &*self.confirmed.borrow()).finish_non_exhaustive()
+    }
+}
+
+fn message(body: &Bytes) -> Result<WalMessage, WalError> {
+    Ok(match status::head(body)? {
+        Head::Data { start, .. } => WalMessage::Data { start, data: body.slice(DATA_HEAD..) },
+        Head::Keepalive { end, reply } => WalMessage::Keepalive { end, reply },
+    })
+}
+
+fn start_command(source: &Source, start: Lsn) -> String {
+    let slot = sql::identifier(source.slot());
+    let publications = sql::publication_names(source.publication());
+    format!(
+        "START_REPLICATION SLOT {slot} LOGICAL {start} (\"proto_version\" '1', \"publication_names\" {publications})"
+    )
+}
+
+/// After which silence the walsender gives up.
+async fn sender_timeout(session: &mut Session) -> Result<Duration, WalError> {
+    let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
+    let rows = session.query(sql, Doing::Query).await?;
+    let millis = rows.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
+    match millis.ok_or(WalError::Protocol("the setting wal_sender_timeout"))? {
+        0 => Ok(Duration::from_secs(60)),
+        millis => Ok(Duration::from_millis(millis)),
+    }
+}
+
+/// What the server may keep of a large transaction in memory before it writes it to files and reads it again: with
+/// PostgreSQL's own 64 MB that is two fifths of the time that it needs. What was set for the user or the database
+/// stands, and so does more.
+async fn raise_decoding_memory(session: &mut Session) -> Result<(), WalError> {
+    let sql = "SELECT pg_catalog.set_config(name, '256MB', false) FROM pg_catalog.pg_settings
+               WHERE name = 'logical_decoding_work_mem' AND setting::pg_catalog.int8 < 262144
+               AND source NOT IN ('database', 'user', 'database user')";
+    session.query(sql, Doing::Query).await.map(drop)
+}

@@ -1,0 +1,49 @@
+use super::error::WalError;
+use super::options::ConnectOptions;
+use super::server_error::Doing;
+use super::session::{Purpose, Session};
+use super::sql::literal;
+
+/// A column as the catalogue tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueColumn {
+    /// The column's name.
+    pub name: String,
+    /// The type's OID, and its length or precision.
+    pub ty: u32,
+    /// The type's `atttypmod`.
+    pub modifier: i32,
+    /// Whether the column may be NULL.
+    pub is_nullable: bool,
+    /// Its DEFAULT, if it has one.
+    pub default: Option<String>,
+}
+
+/// The columns of a table; none where it is not there, or not to be seen.
+pub async fn columns(options: &ConnectOptions, schema: &str, table: &str) -> Result<Vec<CatalogueColumn>, WalError> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let sql = format!(
+        "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+         WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped
+         ORDER BY a.attnum",
+        literal(schema),
+        literal(table)
+    );
+    let rows = session.query(&sql, Doing::Query).await?;
+    let column = |row: Vec<Option<String>>| match <[_; 5]>::try_from(row) {
+        Ok([Some(name), Some(ty), Some(modifier), Some(not_null), default]) => Some(CatalogueColumn {
+            name,
+            ty: ty.parse().ok()?,
+            modifier: modifier.parse().ok()?,
+            is_nullable: not_null != "t",
+            default,
+        }),
+        _ => None,
+    };
+    let columns: Option<_> = rows.into_iter().map(column).collect();
+    columns.ok_or(WalError::Protocol("a column of the catalogue"))
+}

@@ -1,0 +1,99 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// A role whose walsenders give up after two seconds of silence.
+async fn impatient(fixture: &Fixture, port: u16) -> ConnectOptions {
+    let role = fixture.database.name();
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'sesame'; ALTER ROLE {role} SET wal_sender_timeout = '2s'"
+    );
+    fixture.client.batch_execute(&sql).await.unwrap();
+    ConnectOptions::new("127.0.0.1", port, role, role).password("sesame")
+}
+
+async fn drop_role(fixture: &Fixture) {
+    fixture.client.batch_execute(&format!("DROP ROLE {}", fixture.database.name())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
+    let fixture = Fixture::new().await;
+    let options = impatient(&fixture, fixture.port).await;
+    let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
+    // More than all buffers hold on the way.
+    fixture.insert(0..60_000).await;
+    let before = fixture.confirmed().await;
+    tokio::time::sleep(Duration::from_millis(6_500)).await;
+    let mut reader = reader();
+    let mut seen = 0;
+    while seen < 60_000 {
+        // A future that is dropped loses nothing.
+        let message = match tokio::time::timeout(Duration::from_micros(5), opened.stream.next()).await {
+            Err(_) => continue,
+            Ok(message) => message.unwrap(),
+        };
+        if let WalMessage::Data { data, .. } = message
+            && let Some(WalEvent::Row { index, .. }) = reader.read(&data).unwrap()
+        {
+            assert_eq!(index, seen);
+            seen += 1;
+        }
+    }
+    assert_eq!(fixture.confirmed().await, before);
+    opened.stream.close().await.unwrap();
+    drop_role(&fixture).await;
+}
+
+/// One long message comes in a few bytes at a time, over three of the walsender's timeouts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_trickles_in() {
+    let fixture = Fixture::new().await;
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = impatient(&fixture, proxy.local_addr().unwrap().port()).await;
+    let port = fixture.port;
+    let (slow_down, slowed) = tokio::sync::watch::channel(false);
+    let forwarding = tokio::spawn(async move {
+        loop {
+            let (client, _) = proxy.accept().await.unwrap();
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            let slowed = slowed.clone();
+            tokio::spawn(async move {
+                let mut bytes = [0; 8_192];
+                while let Ok(length @ 1..) = from_server.read(&mut bytes).await {
+                    let piece = if *slowed.borrow() { 8 } else { length };
+                    for piece in bytes[..length].chunks(piece) {
+                        if to_client.write_all(piece).await.is_err() {
+                            return;
+                        }
+                        if *slowed.borrow() {
+                            tokio::time::sleep(Duration::from_millis(8)).await;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
+    slow_down.send_replace(true);
+    let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+        VALUES (gen_random_uuid(), 'order', '7', 'e', to_json(repeat('y', 6000)))";
+    fixture.client.batch_execute(sql).await.unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(numbers(&stream_rows(&mut opened.stream, &mut reader(), 1).await), [7]);
+    assert!(began.elapsed() > Duration::from_secs(6), "{:?}", began.elapsed());
+    drop(opened);
+    forwarding.abort();
+    within(10, async {
+        let sql = "SELECT active FROM pg_replication_slots WHERE slot_name = $1";
+        while fixture.client.query_one(sql, &[&fixture.source.slot()]).await.unwrap().get(0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    drop_role(&fixture).await;
+}
