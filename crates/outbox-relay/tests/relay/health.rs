@@ -60,8 +60,8 @@ async fn a_relay_is_not_ready_while_there_is_no_broker() {
     bench.brokers = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
     let relay = bench.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
     bench.enqueue_each(1, 0..1).await;
-    until(&relay.status, |readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains("stalled")))
-        .await;
+    let reason = |readiness: &Readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains(&bench.brokers) && reason.contains("retrying"));
+    until(&relay.status, reason).await;
     assert_eq!(relay.status.liveness(), Ok(()));
     relay.kill().await;
 }

@@ -12,6 +12,7 @@ mod slot;
 
 mod absent_broker;
 mod binary;
+mod broker_faults;
 mod bulk;
 mod connect;
 mod failover;
