@@ -54,9 +54,9 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
 
 /// From the first effect that is seen to the last.
 async fn consumed(stand: &Stand, round: u32) -> Outcome<f64> {
-    let pool = stand.pool(24)?;
-    let consumer = Consumer::builder([stand.brokers.as_str()])
-        .pipeline(stand.pipeline.clone())
+    let pool = stand.env.pool_of(24);
+    let consumer = Consumer::builder([stand.env.brokers()])
+        .pipeline(stand.env.pipeline().clone())
         .group(format!("bench-{round}"))
         .store(pool.clone())
         .on(apply)
@@ -92,7 +92,7 @@ async fn seconds(stand: &Stand, pool: &Pool) -> Outcome<f64> {
     }
 }
 
-async fn apply(tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
+pub(super) async fn apply(tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
     let effect = tx.prepare_cached(EFFECT).await?;
     let (aggregate, n) = (event.event().aggregate_id(), event.event().n);
     match tx.execute(&effect, &[&aggregate, &n]).await? {

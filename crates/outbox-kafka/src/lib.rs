@@ -10,6 +10,7 @@ mod backoff;
 mod client_properties;
 mod cluster;
 mod connection;
+mod consume;
 mod create_topic;
 mod error;
 mod error_code;
@@ -35,6 +36,7 @@ mod topic;
 mod tests;
 
 pub use self::cluster::Cluster;
+pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, RecordHeaders, Unreadable};
 pub use self::create_topic::NewTopic;
 pub use self::error::Error;
 pub use self::error_code::ErrorCode;
@@ -48,9 +50,7 @@ pub use self::record_batch::{BatchBuilder, BatchHeader, Compression, Producer, R
 pub use self::sasl::{Credentials, Mechanism, Sasl};
 pub use self::security::Security;
 pub use self::settings::Settings;
-#[cfg(test)]
-pub use self::tail::Tail;
-pub use self::tail::{Entry, TailStart};
+pub use self::tail::{Entry, Tail, TailStart};
 pub use self::token::{Token, TokenSource};
-pub use self::topic::Topic;
+pub use self::topic::{Topic, is_legal_topic_name};
 pub use outbox_net::{Pem, Properties, Secret, SecretSource, Tls, Verification};
