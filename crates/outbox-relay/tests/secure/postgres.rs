@@ -107,6 +107,7 @@ async fn a_password_that_changes_is_read_again() {
         postgres.change_password(new).await;
         postgres.enqueue().await;
         relay.written(2).await;
+        said.note(&relay.status.prometheus_text());
         relay.stop().await;
         said.without(&[PASSWORD, new]);
     }
