@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ struct Inner {
     pending: Arc<Pending>,
     task: AbortHandle,
     versions: OnceLock<HashMap<i16, (i16, i16)>>,
+    /// Whether the broker has answered anything but which versions it has.
+    has_worked: AtomicBool,
+    /// Until when the broker reads nothing from this connection, because a quota is exceeded.
+    throttled: Mutex<Option<Instant>>,
     /// The login, if its time is limited.
     session: OnceLock<Mutex<Session>>,
 }
@@ -55,7 +60,7 @@ impl Connection {
     async fn establish(broker: &str, settings: &Settings) -> Result<Self, Error> {
         let security = settings.security.current()?;
         let tls = security.client_config().await?;
-        let (host, port) = host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
+        let (host, port) = outbox_net::host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
         // The rest of the time is for TLS and the login.
         let stream = outbox_net::connect(host, port, settings.connect_timeout * 3 / 4)
             .await
@@ -114,6 +119,8 @@ impl Connection {
             pending,
             task: tokio::spawn(carrier).abort_handle(),
             versions: OnceLock::new(),
+            has_worked: AtomicBool::new(false),
+            throttled: Mutex::default(),
             session: OnceLock::new(),
         }))
     }
@@ -156,6 +163,7 @@ impl Connection {
 
     /// Sends a request and waits for its answer. When this is dropped the request may have been carried out.
     pub(crate) async fn request<A: Api>(&self, request: &A) -> Result<A::Response, Error> {
+        self.unthrottled().await;
         self.send_as(request, self.version_of::<A>()?, 0)?.wait().await
     }
 
@@ -166,6 +174,23 @@ impl Connection {
         let answer = self.0.pending.send(frame).map_err(here)?;
         let deadline = Instant::now() + self.0.request_timeout;
         Ok(Sent { connection: self.clone(), answer, version, deadline, api: PhantomData })
+    }
+
+    /// Waits until the broker reads requests again, if it said that a quota is exceeded. A request that is sent earlier
+    /// would use up its time in the socket.
+    pub(crate) async fn unthrottled(&self) {
+        let until = *self.0.throttled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn throttle(&self, time_ms: i32) {
+        if let Ok(time_ms @ 1..) = u64::try_from(time_ms) {
+            let until = Instant::now() + Duration::from_millis(time_ms);
+            let mut throttled = self.0.throttled.lock().unwrap_or_else(PoisonError::into_inner);
+            *throttled = (*throttled).max(Some(until));
+        }
     }
 
     /// Requests can still be sent.
@@ -220,13 +245,6 @@ impl Session {
     }
 }
 
-/// Splits `host:port`; an IPv6 address is in brackets.
-fn host_and_port(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.trim().rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
-}
-
 fn handshake_failed(error: io::Error) -> Error {
     let kind = match TlsFault::find(&error) {
         Some(fault) => Kind::Tls(fault),
@@ -258,7 +276,9 @@ impl<A: Api> Sent<A> {
     pub(crate) async fn wait(self) -> Result<A::Response, Error> {
         let (version, broker) = (self.version, self.connection.clone());
         let answer = self.bytes().await?;
-        api::decode::<A>(answer, version).map_err(|e| e.at(broker.broker()))
+        let response = api::decode::<A>(answer, version).map_err(|e| e.at(broker.broker()))?;
+        broker.throttle(A::throttle_ms(&response));
+        Ok(response)
     }
 
     /// Waits for the answer, and does not decode it.
@@ -274,6 +294,14 @@ impl<A: Api> Sent<A> {
                 Err(Error::new(Kind::Timeout(inner.request_timeout)))
             }
         };
+        match &result {
+            Ok(_) if A::KEY != ApiVersionsRequest::KEY => inner.has_worked.store(true, Ordering::Relaxed),
+            Err(e) if *e.kind() == Kind::Closed && !inner.has_worked.load(Ordering::Relaxed) => {
+                // A broker gives no reason to a client without TLS or login on a port that demands it.
+                return result.map_err(|e| Error::new(Kind::ClosedEarly).because(e).by(A::NAME).at(&inner.broker));
+            }
+            _ => {}
+        }
         result.map_err(|e| e.by(A::NAME).at(&inner.broker))
     }
 }

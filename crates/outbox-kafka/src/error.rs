@@ -32,6 +32,11 @@ pub(crate) enum Kind {
     Timeout(Duration),
     #[error("the connection was closed")]
     Closed,
+    #[error(
+        "the broker closed the connection at the first request: if this goes on, the port demands TLS or a login \
+         (security.protocol)"
+    )]
+    ClosedEarly,
     #[error("the answer is not Kafka's protocol")]
     Malformed,
     #[error("the request cannot be encoded")]
@@ -134,13 +139,32 @@ impl Error {
         }
     }
 
-    /// A request that changes nothing may do better later, or at another broker.
+    /// Returns whether the settings are at fault, as far as one broker can say: an address, TLS, the login, or the
+    /// protocol's versions.
+    ///
+    /// A broker that restarts may reject a login for some seconds, so this is certain only before the first success.
+    pub fn is_configuration(&self) -> bool {
+        self.is_authentication() || self.is_unsupported() || self.0.kind == Kind::Address
+    }
+
+    /// Returns whether brokers lack a request that the client cannot do without, or all its versions.
+    pub fn is_unsupported(&self) -> bool {
+        self.0.kind == Kind::Unsupported
+    }
+
+    /// Returns whether two errors are the same failure of the same API and topic, at whichever broker and partition.
+    pub fn is_same_failure(&self, other: &Self) -> bool {
+        (&self.0.kind, self.0.api, &self.0.topic) == (&other.0.kind, other.0.api, &other.0.topic)
+    }
+
+    /// Returns whether the same request may succeed soon or at another broker, if it changes nothing.
     pub fn is_transient(&self) -> bool {
         match &self.0.kind {
             Kind::Connect
             | Kind::ConnectTimeout(_)
             | Kind::Timeout(_)
             | Kind::Closed
+            | Kind::ClosedEarly
             | Kind::TlsClosed
             | Kind::NoLeader => true,
             Kind::NoBroker => !self.is_authentication(),

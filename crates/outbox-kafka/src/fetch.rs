@@ -17,13 +17,25 @@ impl Cluster {
     /// Batches from the one that holds an offset on, of about `room` bytes together, the last one perhaps cut off.
     /// Those of open and of aborted transactions are among them.
     pub(super) async fn fetch(&self, topic: &Topic, partition: i32, offset: i64, room: i32) -> Result<Bytes, Error> {
-        let mut backoff = Backoff::within(self.settings().request_timeout);
+        let mut backoff = Backoff::within(self.settings().retry_timeout);
         loop {
             let result = self.try_fetch(topic, partition, offset, room).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {
                 Err(e) if e.is_transient() && backoff.pause().await => {}
                 result => return result,
             }
+        }
+    }
+
+    /// Checks the right to read a topic, by a fetch that returns no record.
+    ///
+    /// # Errors
+    /// The right is missing, or it cannot be checked at present.
+    pub async fn check_read(&self, topic: &Topic) -> Result<(), Error> {
+        // No log is as long as this, and brokers check the right before the offset.
+        match self.try_fetch(topic, 0, i64::MAX, 1).await {
+            Err(e) if e.code() == Some(ErrorCode::OFFSET_OUT_OF_RANGE) => Ok(()),
+            result => result.map(|_| ()).map_err(|e| e.of_topic(topic.name())),
         }
     }
 
@@ -50,6 +62,7 @@ impl Cluster {
             .with_isolation_level(0)
             .with_session_epoch(-1)
             .with_topics(vec![wanted]);
+        leader.unthrottled().await;
         let answer = match leader.send_as(&request, version, 0) {
             Ok(sent) => sent.wait().await,
             Err(e) => Err(e),

@@ -50,9 +50,7 @@ pub use self::record_batch::{BatchBuilder, BatchHeader, Compression, Producer, R
 pub use self::sasl::{Credentials, Mechanism, Sasl};
 pub use self::security::Security;
 pub use self::settings::Settings;
-#[cfg(test)]
-pub use self::tail::Tail;
-pub use self::tail::{Entry, TailStart};
+pub use self::tail::{Entry, Tail, TailStart};
 pub use self::token::{Token, TokenSource};
-pub use self::topic::Topic;
+pub use self::topic::{Topic, is_legal_topic_name};
 pub use outbox_net::{Pem, Properties, Secret, SecretSource, Tls, Verification};

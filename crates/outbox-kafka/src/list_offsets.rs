@@ -25,7 +25,7 @@ const READ_COMMITTED: i8 = 1;
 impl Cluster {
     /// Returns an offset of a partition.
     pub async fn list_offsets(&self, topic: &Topic, partition: i32, at: OffsetAt) -> Result<i64, Error> {
-        let mut backoff = Backoff::within(self.settings().request_timeout);
+        let mut backoff = Backoff::within(self.settings().retry_timeout);
         loop {
             let result = self.try_list_offsets(topic, partition, at).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {

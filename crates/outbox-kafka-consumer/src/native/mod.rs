@@ -123,10 +123,8 @@ impl PartitionReader for Reader {
                 Ok(Fetched::OutOfRange { earliest, end })
             }
             Ok(outbox_kafka::Fetched::Unreadable(e)) => {
-                let reason = format!(
-                    "the record cannot be read (it is in the batch of the offsets {} to {})",
-                    e.first, e.last
-                );
+                let reason =
+                    format!("the record cannot be read (it is in the batch of the offsets {} to {})", e.first, e.last);
                 Ok(Fetched::Unreadable { offset: e.offset, reason, cause: e.into() })
             }
             Ok(_) => Err(failed.caused_by("the answer is of an unknown kind")),

@@ -14,11 +14,7 @@ pub(crate) enum Chunk {
     /// There is nothing at this offset.
     Hollow(i64),
     /// The topic does not hold the offset. The last chunk.
-    Lost {
-        offset: i64,
-        earliest: i64,
-        end: i64,
-    },
+    Lost { offset: i64, earliest: i64, end: i64 },
     /// The reader has failed. The last chunk.
     Failed(Error),
 }

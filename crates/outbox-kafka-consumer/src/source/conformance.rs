@@ -144,7 +144,6 @@ async fn the_native_reader_conforms() {
 async fn the_automatic_choice_conforms() {
     let broker = broker().await;
     let brokers = vec![broker.address()];
-    let choice =
-        Choice::new(Reader::Auto, kafka::Cluster::new(brokers.clone()), native::Source::new(brokers));
+    let choice = Choice::new(Reader::Auto, kafka::Cluster::new(brokers.clone()), native::Source::new(brokers));
     conforms(&broker, choice).await;
 }

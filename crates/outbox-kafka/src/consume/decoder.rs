@@ -49,10 +49,11 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(offset: i64, data: PartitionData) -> Self {
-        let aborted = data.aborted_transactions.into_iter().flatten().map(|listed| AbortedTransaction {
-            producer_id: listed.producer_id.0,
-            first_offset: listed.first_offset,
-        });
+        let aborted = data
+            .aborted_transactions
+            .into_iter()
+            .flatten()
+            .map(|listed| AbortedTransaction { producer_id: listed.producer_id.0, first_offset: listed.first_offset });
         // Brokers without transactions report no last stable offset.
         let end = if data.last_stable_offset >= 0 { data.last_stable_offset } else { data.high_watermark };
         Self { offset, batches: data.records.unwrap_or_default(), aborted: aborted.collect(), end }
@@ -232,7 +233,8 @@ impl Records {
                 return Ok(false);
             }
             let record = take_record(&mut rest).and_then(|body| RecordView::parse(&self.header, body));
-            let record = record.and_then(|record| if record.offset > self.previous { Ok(record) } else { Err(DISORDER) });
+            let record =
+                record.and_then(|record| if record.offset > self.previous { Ok(record) } else { Err(DISORDER) });
             let view = match record {
                 Ok(view) => view,
                 Err(cause) => {

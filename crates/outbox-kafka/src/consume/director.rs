@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::fetcher::Queue;
 use super::inbox::{Delivered, Inbox};
 use super::request::{Outcome, Request, Response, Wanted};
 use super::{Budget, FetchLimits};
-use super::fetcher::Queue;
 use crate::connection::Connection;
 use crate::error::{Error, Kind};
 use crate::{Cluster, ErrorCode, Topic};

@@ -99,8 +99,7 @@ impl Fetcher {
         });
         let inbox = Arc::new(Inbox::new(offset));
         shared.queue.open(Assigned::new(Arc::clone(topic), partition, Arc::clone(&inbox)));
-        let limits =
-            Limits { decompressed: shared.cluster.settings().max_answer, budget: shared.budget.clone() };
+        let limits = Limits { decompressed: shared.cluster.settings().max_answer, budget: shared.budget.clone() };
         PartitionStream::new(Arc::clone(shared), inbox, limits, offset)
     }
 }
@@ -115,7 +114,10 @@ impl Drop for Shared {
 
 impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fetcher").field("limits", &self.0.limits).field("used", &self.0.budget.used()).finish_non_exhaustive()
+        f.debug_struct("Fetcher")
+            .field("limits", &self.0.limits)
+            .field("used", &self.0.budget.used())
+            .finish_non_exhaustive()
     }
 }
 

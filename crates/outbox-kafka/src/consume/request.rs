@@ -91,9 +91,7 @@ impl Request {
         let response = api::decode::<FetchRequest>(answer, version).map_err(|e| e.at(self.connection.broker()))?;
         match ErrorCode::of(response.error_code) {
             None => Ok((version, response)),
-            Some(code) => {
-                Err(Error::code_of(code, None).by(FetchRequest::NAME).at(self.connection.broker()))
-            }
+            Some(code) => Err(Error::code_of(code, None).by(FetchRequest::NAME).at(self.connection.broker())),
         }
     }
 

@@ -19,8 +19,8 @@ pub use self::compression::Compression;
 pub use self::header::BatchHeader;
 pub(crate) use self::malformed::Malformed;
 pub(crate) use self::reader::Batches;
-pub use self::view::RecordView;
 pub(crate) use self::reader::take_record;
+pub use self::view::RecordView;
 pub(crate) use self::view::headers_in;
 
 /// The bytes of a batch before its records.
