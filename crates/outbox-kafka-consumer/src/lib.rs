@@ -58,8 +58,10 @@ mod kafka;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod measured;
+mod native;
 mod policy;
 mod protocol;
+mod reader;
 mod received;
 mod registry;
 mod runtime;
@@ -76,6 +78,7 @@ pub use self::group::{Group, Held, HeldState, Horizon};
 pub use self::handler::{Handler, HandlerError, HandlerResult, OutsideHandler, RawHandler, With, with};
 pub use self::policy::{Misfit, OnFailure, PositionLost, Start};
 pub use self::protocol::{FailureKind, RetryPolicy};
+pub use self::reader::Reader;
 pub use self::received::Received;
 pub use self::store::migrations;
 

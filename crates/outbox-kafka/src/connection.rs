@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ struct Inner {
     pending: Arc<Pending>,
     task: AbortHandle,
     versions: OnceLock<HashMap<i16, (i16, i16)>>,
+    /// Whether the broker has answered anything but which versions it has.
+    has_worked: AtomicBool,
     /// Until when the broker reads nothing from this connection, because a quota is exceeded.
     throttled: Mutex<Option<Instant>>,
     /// The login, if its time is limited.
@@ -57,7 +60,7 @@ impl Connection {
     async fn establish(broker: &str, settings: &Settings) -> Result<Self, Error> {
         let security = settings.security.current()?;
         let tls = security.client_config().await?;
-        let (host, port) = host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
+        let (host, port) = outbox_net::host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
         // The rest of the time is for TLS and the login.
         let stream = outbox_net::connect(host, port, settings.connect_timeout * 3 / 4)
             .await
@@ -116,6 +119,7 @@ impl Connection {
             pending,
             task: tokio::spawn(carrier).abort_handle(),
             versions: OnceLock::new(),
+            has_worked: AtomicBool::new(false),
             throttled: Mutex::default(),
             session: OnceLock::new(),
         }))
@@ -241,13 +245,6 @@ impl Session {
     }
 }
 
-/// Splits `host:port`; an IPv6 address is in brackets.
-fn host_and_port(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.trim().rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
-}
-
 fn handshake_failed(error: io::Error) -> Error {
     let kind = match TlsFault::find(&error) {
         Some(fault) => Kind::Tls(fault),
@@ -284,7 +281,8 @@ impl<A: Api> Sent<A> {
         Ok(response)
     }
 
-    async fn bytes(self) -> Result<Bytes, Error> {
+    /// Waits for the answer, and does not decode it.
+    pub(crate) async fn bytes(self) -> Result<Bytes, Error> {
         let inner = &self.connection.0;
         let result = match timeout_at(self.deadline, self.answer).await {
             Ok(Ok(answer)) => answer,
@@ -296,6 +294,14 @@ impl<A: Api> Sent<A> {
                 Err(Error::new(Kind::Timeout(inner.request_timeout)))
             }
         };
+        match &result {
+            Ok(_) if A::KEY != ApiVersionsRequest::KEY => inner.has_worked.store(true, Ordering::Relaxed),
+            Err(e) if *e.kind() == Kind::Closed && !inner.has_worked.load(Ordering::Relaxed) => {
+                // A broker gives no reason to a client without TLS or login on a port that demands it.
+                return result.map_err(|e| Error::new(Kind::ClosedEarly).because(e).by(A::NAME).at(&inner.broker));
+            }
+            _ => {}
+        }
         result.map_err(|e| e.by(A::NAME).at(&inner.broker))
     }
 }

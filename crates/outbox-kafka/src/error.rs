@@ -32,6 +32,11 @@ pub(crate) enum Kind {
     Timeout(Duration),
     #[error("the connection was closed")]
     Closed,
+    #[error(
+        "the broker closed the connection at the first request: if this goes on, the port demands TLS or a login \
+         (security.protocol)"
+    )]
+    ClosedEarly,
     #[error("the answer is not Kafka's protocol")]
     Malformed,
     #[error("the request cannot be encoded")]
@@ -159,6 +164,7 @@ impl Error {
             | Kind::ConnectTimeout(_)
             | Kind::Timeout(_)
             | Kind::Closed
+            | Kind::ClosedEarly
             | Kind::TlsClosed
             | Kind::NoLeader => true,
             Kind::NoBroker => !self.is_authentication(),

@@ -10,6 +10,7 @@ mod backoff;
 mod client_properties;
 mod cluster;
 mod connection;
+mod consume;
 mod create_topic;
 mod error;
 mod error_code;
@@ -35,6 +36,7 @@ mod topic;
 mod tests;
 
 pub use self::cluster::Cluster;
+pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, RecordHeaders, Unreadable};
 pub use self::create_topic::NewTopic;
 pub use self::error::Error;
 pub use self::error_code::ErrorCode;

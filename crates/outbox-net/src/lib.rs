@@ -36,7 +36,7 @@ pub use self::secret::Secret;
 pub use self::secret_source::SecretSource;
 pub use self::sql_state::SqlStateClass;
 #[cfg(feature = "client")]
-pub use self::tcp::connect;
+pub use self::tcp::{connect, host_and_port};
 #[cfg(feature = "client")]
 pub use self::tls::{Tls, Verification};
 #[cfg(feature = "client")]

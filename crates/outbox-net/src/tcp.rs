@@ -31,6 +31,19 @@ pub async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpSt
     connect_first(host, &addresses, deadline).await
 }
 
+/// Splits `HOST:PORT`, where an IPv6 address is in brackets; `None` if it is not of this form.
+#[must_use]
+pub fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.trim().rsplit_once(':')?;
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = in_brackets.unwrap_or(host);
+    if host.is_empty() || (in_brackets.is_none() && host.contains(':')) {
+        None
+    } else {
+        Some((host, port.parse().ok()?))
+    }
+}
+
 async fn connect_first(host: &str, addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut failures = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
@@ -109,6 +122,15 @@ mod tests {
                 waiting.push(stream);
             }
             Self { address, _listener: listener, _waiting: waiting }
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        assert_eq!(host_and_port(" kafka:9092"), Some(("kafka", 9092)));
+        assert_eq!(host_and_port("[::1]:9092"), Some(("::1", 9092)));
+        for wrong in ["", "kafka", ":9092", "kafka:", "kafka:99999", "::1:9092"] {
+            assert_eq!(host_and_port(wrong), None, "{wrong}");
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{AbortedTransactions, PATIENCE, bounded};
 use crate::Error;
-use crate::source::{Fetched, Message, PartitionReader};
+use crate::source::{Fetched, Headers, Message, PartitionReader};
 
 /// Reads one partition.
 #[derive(Debug)]
@@ -24,6 +24,10 @@ const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
 const USUAL_BYTES: i32 = 4 << 20;
 const MOST_BYTES: i32 = 64 << 20;
+/// A broker sends at least one batch.
+const ONE_BATCH: i32 = 1;
+/// By how much a fetch grows after an unreadable one was made small.
+const GROWTH: i32 = 8;
 
 impl Reader {
     pub(super) fn new(client: PartitionClient, topic_id: Option<Uuid>, aborted: AbortedTransactions) -> Self {
@@ -54,7 +58,15 @@ impl PartitionReader for Reader {
             Ok(Err(KafkaError::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. })) => {
                 return Ok(Fetched::OutOfRange { earliest: self.earliest().await?, end: self.end().await? });
             }
-            Ok(Err(e)) if is_malformed(&e) => return Ok(Fetched::Unreadable(e.into())),
+            // rskafka discards the readable batches of the same answer: they are fetched again, one by one.
+            Ok(Err(e)) if is_malformed(&e) && self.max_bytes > ONE_BATCH => {
+                self.max_bytes = ONE_BATCH;
+                return Ok(Fetched::Records { records: Vec::new(), next: offset, end: self.end().await? });
+            }
+            Ok(Err(e)) if is_malformed(&e) => {
+                self.max_bytes = USUAL_BYTES;
+                return Ok(Fetched::Unreadable { offset, reason: UNREADABLE.to_owned(), cause: e.into() });
+            }
             Ok(Err(e)) => return Err(Error::kafka(doing()).caused_by(e)),
             Err(elapsed) => return Err(Error::kafka(format!("{} in time", doing())).caused_by(elapsed)),
         };
@@ -63,16 +75,16 @@ impl PartitionReader for Reader {
             return match Emptiness::of(offset, self.end().await?, self.max_bytes) {
                 Emptiness::End => {
                     self.max_bytes = USUAL_BYTES;
-                    Ok(Fetched::Records { records: Vec::new(), end })
+                    Ok(Fetched::Records { records: Vec::new(), next: offset, end })
                 }
                 Emptiness::TooSmall => {
                     self.max_bytes = MOST_BYTES;
-                    Ok(Fetched::Records { records: Vec::new(), end })
+                    Ok(Fetched::Records { records: Vec::new(), next: offset, end })
                 }
                 Emptiness::Hollow => Ok(Fetched::Hollow),
             };
         };
-        self.max_bytes = USUAL_BYTES;
+        self.max_bytes = self.max_bytes.saturating_mul(GROWTH).min(USUAL_BYTES);
         // The marker of a transaction makes a fetch malformed, so that one that was aborted is only overlooked where it
         // goes on behind the fetch. Up to the high watermark none does: what it holds of open ones is not handed out.
         if last.saturating_add(1) < end
@@ -80,14 +92,15 @@ impl PartitionReader for Reader {
         {
             records.retain(|record| record.offset < first);
             if records.last().is_none_or(|last| last.offset < offset) {
-                let aborted = format!("a transaction was aborted that begins at offset {first}");
-                return Ok(Fetched::Unreadable(aborted.into()));
+                let cause = format!("a transaction was aborted that begins at offset {first}").into();
+                return Ok(Fetched::Unreadable { offset, reason: UNREADABLE.to_owned(), cause });
             }
         }
         let mut messages = Vec::with_capacity(records.len());
         let records = records.into_iter().filter(|record| record.offset >= offset);
         messages.extend(records.map(|record| (record.offset, record.record.into())));
-        Ok(Fetched::Records { records: messages, end })
+        let next = messages.last().map_or(offset, |(last, _): &(i64, Message)| last.saturating_add(1));
+        Ok(Fetched::Records { records: messages, next, end })
     }
 }
 
@@ -106,11 +119,15 @@ impl Emptiness {
     fn of(offset: i64, end: i64, max_bytes: i32) -> Self {
         match max_bytes {
             _ if end <= offset => Self::End,
-            MOST_BYTES.. => Self::Hollow,
+            // A larger fetch would meet what cannot be read.
+            ..USUAL_BYTES | MOST_BYTES.. => Self::Hollow,
             _ => Self::TooSmall,
         }
     }
 }
+
+const UNREADABLE: &str = "this record, or another one of its batch, is one that rskafka cannot read (a transaction's \
+                          record or marker, or a header with a null value). Reader::Auto and Reader::Native read it";
 
 /// rskafka does not export the error's type, only its text.
 fn is_malformed(error: &KafkaError) -> bool {
@@ -122,7 +139,7 @@ impl From<rskafka::record::Record> for Message {
         Self {
             key: record.key.map(Bytes::from),
             value: record.value.map(Bytes::from),
-            headers: record.headers,
+            headers: Headers::ByName(record.headers),
             timestamp: Some(record.timestamp.timestamp_millis()),
         }
     }

@@ -64,14 +64,18 @@ impl Relay {
     /// A relay of these settings. Nothing is connected yet.
     ///
     /// # Errors
-    /// A certificate cannot be read.
+    /// An address of a broker is not `HOST:PORT`.
     pub fn new(settings: RelaySettings) -> Result<Self, Error> {
-        let options = connect::options(settings.postgres())?;
+        let options = connect::options(settings.postgres());
         let status = RelayStatus::new(settings.stalled_after());
-        Ok(Self { settings, options, security: Security::new(), status })
+        if let Some(wrong) = settings.brokers().iter().find(|address| outbox_net::host_and_port(address).is_none()) {
+            return Err(Error::settings(format!("the broker's address {wrong:?} is not HOST:PORT")));
+        }
+        let security = settings.kafka_security().cloned().unwrap_or_default();
+        Ok(Self { settings, options, security, status })
     }
 
-    /// How the connections to the brokers are secured; not at all unless set.
+    /// Sets the security of the connections to the brokers, in place of that of the connector's `producer.override.*`.
     #[must_use]
     pub fn kafka_security(self, security: Security) -> Self {
         Self { security, ..self }

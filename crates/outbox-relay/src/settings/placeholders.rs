@@ -13,6 +13,7 @@ pub(super) trait Surroundings {
 }
 
 /// The process's own environment and files.
+#[derive(Clone, Copy)]
 pub(super) struct Process;
 
 impl Surroundings for Process {
@@ -35,7 +36,7 @@ pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings
         let inner = after.split_once('}').filter(|(inner, _)| inner.contains(':'));
         match inner {
             Some((inner, behind)) => {
-                value.push_str(&Placeholder { key, written, inner }.resolve(surroundings)?);
+                value.push_str(&Placeholder { key, inner }.resolve(surroundings)?);
                 rest = behind;
             }
             None => {
@@ -50,7 +51,6 @@ pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings
 
 struct Placeholder<'a> {
     key: &'a str,
-    written: &'a str,
     inner: &'a str,
 }
 
@@ -82,7 +82,7 @@ impl Placeholder<'_> {
     }
 
     fn unresolved(&self, reason: impl Into<String>) -> SettingsError {
-        SettingsError::unresolved(self.key, self.written, reason)
+        SettingsError::unresolved(self.key, format!("${{{}}}", self.inner), reason)
     }
 }
 
@@ -91,6 +91,7 @@ pub(super) mod tests {
     use super::*;
 
     /// An environment with one variable and one file.
+    #[derive(Clone, Copy)]
     pub(in crate::settings) struct Fixed;
 
     impl Surroundings for Fixed {
@@ -134,7 +135,7 @@ pub(super) mod tests {
             let error = resolve("database.password", written, &Fixed).unwrap_err();
             let shown = error.to_string();
             assert!(error.is_unresolved() && error.key() == Some("database.password"), "{shown}");
-            assert!(shown.contains(named) && shown.contains(written) && !shown.contains("hunter2"), "{shown}");
+            assert!(shown.contains(named) && !shown.contains("hunter2"), "{shown}");
         }
     }
 }

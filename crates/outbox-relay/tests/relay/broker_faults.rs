@@ -1,15 +1,15 @@
 use std::time::Duration;
 
 use outbox_relay::Readiness;
+use outbox_test_support::TestEnv;
 use outbox_testkit::{Api, Broker, Fault, ResponseError};
 use tokio::time::Instant;
 
 use crate::bench::{Bench, Running};
-use crate::site::Site;
 
 /// A bench on a broker of the test's own, with a topic for dead letters that must stay empty.
 async fn bench(broker: &Broker) -> Bench {
-    let mut bench = Bench::at(Site::shared().with_brokers(broker.address()), 2).await;
+    let mut bench = Bench::at(TestEnv::builder().brokers(broker.address()), 2).await;
     bench.dead_letters = Some(bench.topic.replace(".order", ".dead"));
     bench
 }

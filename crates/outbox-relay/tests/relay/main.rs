@@ -8,7 +8,6 @@ mod forwarder;
 mod load;
 mod program;
 mod server;
-mod site;
 mod slot;
 
 mod absent_broker;

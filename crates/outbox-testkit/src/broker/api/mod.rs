@@ -77,41 +77,41 @@ pub(super) async fn answer(shared: &Arc<Shared>, frame: Bytes) -> Result<Answer,
 
 async fn handle(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let version = request.version;
-    let reply =
-        match request.api {
-            Api::Produce => return produce::answer(shared, request, throttle_ms),
-            Api::Fetch => return fetch::answer(shared, request, throttle_ms).await,
-            Api::AddPartitionsToTxn => request
-                .reply(&add_partitions_to_txn::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms)),
-            Api::EndTxn => {
-                request.reply(&end_txn::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms))
-            }
-            Api::ApiVersions => request.reply(&api_versions::supported(shared).with_throttle_time_ms(throttle_ms)),
-            Api::CreateTopics => request
-                .reply(&create_topics::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
-            Api::DeleteRecords => {
-                request.reply(&delete_records::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
-            }
-            Api::DeleteTopics => request
-                .reply(&delete_topics::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
-            Api::DescribeProducers => request
-                .reply(&describe_producers::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms)),
-            Api::FindCoordinator => request.reply(
-                &find_coordinator::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms),
-            ),
-            Api::InitProducerId => {
-                request.reply(&init_producer_id::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms))
-            }
-            Api::ListOffsets => request
-                .reply(&list_offsets::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
-            Api::Metadata => request
-                .reply(&metadata::respond(shared, &request.decode()?, version).with_throttle_time_ms(throttle_ms)),
-            Api::OffsetCommit => {
-                request.reply(&offset_commit::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
-            }
-            Api::OffsetFetch => request
-                .reply(&offset_fetch::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
-        };
+    let reply = match request.api {
+        Api::Produce => return produce::answer(shared, request, throttle_ms),
+        Api::Fetch => return fetch::answer(shared, request, throttle_ms).await,
+        Api::AddPartitionsToTxn => request
+            .reply(&add_partitions_to_txn::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms)),
+        Api::EndTxn => request.reply(&end_txn::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms)),
+        Api::ApiVersions => request.reply(&api_versions::supported(shared).with_throttle_time_ms(throttle_ms)),
+        Api::CreateTopics => request
+            .reply(&create_topics::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
+        Api::DeleteRecords => {
+            request.reply(&delete_records::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::DeleteTopics => request
+            .reply(&delete_topics::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
+        Api::DescribeProducers => {
+            request.reply(&describe_producers::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::FindCoordinator => request
+            .reply(&find_coordinator::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
+        Api::InitProducerId => {
+            request.reply(&init_producer_id::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::ListOffsets => {
+            request.reply(&list_offsets::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms))
+        }
+        Api::Metadata => {
+            request.reply(&metadata::respond(shared, &request.decode()?, version).with_throttle_time_ms(throttle_ms))
+        }
+        Api::OffsetCommit => {
+            request.reply(&offset_commit::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::OffsetFetch => {
+            request.reply(&offset_fetch::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms))
+        }
+    };
     Ok(Answer::Reply(reply?))
 }
 
