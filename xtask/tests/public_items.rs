@@ -43,13 +43,17 @@ fn the_public_items_of_each_crate_are_those_of_its_file() {
 
 /// What rustdoc makes of a crate. Its JSON would be nicer, and is not stable.
 fn documentation(name: &str) -> PathBuf {
-    let arguments = ["doc", "--no-deps", "--all-features", "--offline", "--package", name];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let arguments = ["metadata", "--format-version=1", "--no-deps", "--offline"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    cargo(&["doc", "--no-deps", "--all-features", "--offline", "--package", name]);
+    let metadata = cargo(&["metadata", "--format-version=1", "--no-deps", "--offline"]);
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata).unwrap();
     Path::new(metadata["target_directory"].as_str().unwrap()).join("doc").join(name.replace('-', "_"))
+}
+
+/// Returns what cargo prints. Panics with what it writes to standard error if it fails.
+fn cargo(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// `struct.Error`, `struct.Error method.source`, `reexport.uuid`, sorted.

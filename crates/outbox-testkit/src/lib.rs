@@ -7,7 +7,9 @@ mod postgres;
 mod records;
 
 #[cfg(feature = "broker")]
-pub use self::broker::{Broker, BrokerBuilder, BrokerError, Fault, Faults, Injected, ResponseError};
+pub use self::broker::{
+    Api, Broker, BrokerBuilder, BrokerError, Codec, Fault, Faults, Imitation, Injected, ResponseError,
+};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Database, Durability, Postgres, PostgresBuilder, PostgresError};
 pub use self::records::PublishedRecords;

@@ -1,10 +1,10 @@
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use super::error::StackError;
+use super::kafka_client::KafkaConnection;
 use super::options::StackOptions;
 use super::paths::{self, create};
 use super::ports::Ports;
@@ -52,37 +52,14 @@ pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs
     })
 }
 
-/// Asks for the cluster's metadata: a node that has joined its own cluster names itself.
+/// Asks for the cluster's metadata: a broker that takes part in its cluster names itself.
 pub(crate) fn probe(port: u16) -> Probed {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&METADATA_REQUEST)?;
-    // Length, correlation id, number of brokers.
-    let mut response = [0; 12];
-    stream.read_exact(&mut response)?;
-    let [_, _, _, _, correlation @ .., a, b, c, d] = response;
-    if correlation != CORRELATION {
-        return Err(io::Error::other("the answer is not one of Kafka's").into());
+    let metadata = KafkaConnection::open(port, PATIENCE)?.metadata(&[])?;
+    if metadata.brokers.iter().any(|broker| broker.port == i32::from(port)) {
+        return Ok(());
     }
-    if i32::from_be_bytes([a, b, c, d]) < 1 {
-        return Err(io::Error::other("the broker has not joined its cluster yet").into());
-    }
-    Ok(())
+    Err(io::Error::other("the broker has not joined its cluster yet").into())
 }
-
-const CORRELATION: [u8; 4] = *b"wait";
-
-/// Metadata, version 1, for no topic.
-const METADATA_REQUEST: [u8; 18] = [
-    0, 0, 0, 14, // length
-    0, 3, // Metadata
-    0, 1, // version
-    b'w', b'a', b'i', b't', // correlation id
-    0xff, 0xff, // no client id
-    0, 0, 0, 0, // no topics
-];
 
 /// What every JVM here gets: its heap, its classes, and a log that tells times.
 pub(crate) fn jvm_args(programs: &Programs, heap: &str) -> Vec<String> {
@@ -145,12 +122,5 @@ mod tests {
         let rendered = server_properties(&ports, Path::new("/data"));
         assert!(rendered.contains("\nlisteners=PLAINTEXT://127.0.0.1:2,CONTROLLER://127.0.0.1:3\n"));
         assert!(rendered.contains("\nlog.dirs=/data\n"));
-    }
-
-    #[test]
-    fn the_request_has_the_length_and_the_id_that_it_claims() {
-        let [a, b, c, d, rest @ ..] = METADATA_REQUEST;
-        assert_eq!(usize::try_from(i32::from_be_bytes([a, b, c, d])).unwrap(), rest.len());
-        assert_eq!(rest[4..8], CORRELATION);
     }
 }

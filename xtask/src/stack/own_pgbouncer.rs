@@ -1,61 +1,59 @@
-use std::fs;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use postgres::Config;
 
 use super::account::Account;
 use super::error::StackError;
-use super::own_kafka::WATCHDOG;
-use super::provision;
+use super::guarded::GuardedProcess;
+use super::paths::{self, OwnDirectory};
+use super::ports::ReservedPort;
+use super::process::{Launch, base_environment};
 use super::test_database::TestDatabase;
-use super::{log_tail, paths, ports, properties};
+use super::{properties, provision};
 
-/// A PgBouncer of a test's own, before a database of a test, in transaction mode. It ends with this value, or with the
-/// process.
+/// A PgBouncer in transaction mode between one test and its database. It ends with this value, and with the process.
 #[derive(Debug)]
 pub struct OwnPgBouncer {
-    server: Child,
-    home: PathBuf,
     url: String,
+    // Dropped in this order: the server ends before its port and its files are given up.
+    _server: GuardedProcess,
+    _port: ReservedPort,
+    _home: OwnDirectory,
 }
 
-const START: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(20);
-
 impl TestDatabase {
-    /// Starts a PgBouncer that opens so many connections to the server at most.
+    /// Starts a PgBouncer that opens at most `connections` connections to the server.
     pub fn pgbouncer(&self, connections: usize) -> Result<OwnPgBouncer, StackError> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let program = provision::pgbouncer().ok_or_else(|| {
             StackError::new("pgbouncer is not installed: `apt-get install pgbouncer`, or else so that it is in PATH")
         })?;
-        let home = std::env::temp_dir().join(format!("outbox-pgbouncer-{}-{number}", std::process::id()));
-        paths::create(&home)?;
-        let port = ports::free_port()?;
-        let (config, log) = (home.join("pgbouncer.ini"), home.join("pgbouncer.log"));
-        paths::write(&config, &settings(self.url(), port, connections)?)?;
-        let open = fs::File::create(&log).map_err(StackError::file("create", &log))?;
-        let errors = open.try_clone().map_err(StackError::file("write", &log))?;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", WATCHDOG, "watchdog"]).arg(program).arg("-q").arg(&config);
-        command.current_dir(&home).stdin(Stdio::piped()).stdout(open).stderr(errors);
+        let home = OwnDirectory::create("pgbouncer")?;
+        let port = ReservedPort::any()?;
+        let number = port.number();
+        let config = home.path().join("pgbouncer.ini");
+        paths::write(&config, &settings(self.url(), number, connections)?)?;
         // It refuses to run as root, as PostgreSQL does.
-        if let Some(account) = Account::for_postgres()? {
-            account.own(&home)?;
+        let account = Account::for_postgres()?;
+        if let Some(account) = &account {
+            account.own(home.path())?;
             account.own(&config)?;
-            account.run(&mut command);
         }
-        let server = command.spawn().map_err(|error| StackError::caused("cannot start pgbouncer", error))?;
-        let url = format!("postgresql://anybody@127.0.0.1:{port}/{}", self.name());
-        let pgbouncer = OwnPgBouncer { server, home, url };
-        await_ready(port, &log)?;
-        Ok(pgbouncer)
+
+        let server = GuardedProcess::new(
+            "PgBouncer",
+            Launch {
+                program,
+                args: vec!["-q".to_owned(), config.display().to_string()],
+                env: base_environment(),
+                directory: home.path().to_path_buf(),
+                account,
+                log: home.path().join("pgbouncer.log"),
+            },
+        );
+        server.spawn()?;
+        server.await_ready(|| Ok(TcpStream::connect(("127.0.0.1", number)).map(drop)?))?;
+        let url = format!("postgresql://anybody@127.0.0.1:{number}/{}", self.name());
+        Ok(OwnPgBouncer { url, _server: server, _port: port, _home: home })
     }
 }
 
@@ -63,14 +61,6 @@ impl OwnPgBouncer {
     /// The connection through it.
     pub fn url(&self) -> &str {
         &self.url
-    }
-}
-
-impl Drop for OwnPgBouncer {
-    fn drop(&mut self) {
-        drop(self.server.stdin.take());
-        let _ = self.server.wait();
-        let _ = fs::remove_dir_all(&self.home);
     }
 }
 
@@ -92,16 +82,4 @@ fn settings(url: &str, port: u16, connections: usize) -> Result<String, StackErr
     Ok(format!(
         "[databases]\n* = host=127.0.0.1 port={server_port} user={user} password='{password}'\n[pgbouncer]\n{pooled}"
     ))
-}
-
-fn await_ready(port: u16, log: &Path) -> Result<(), StackError> {
-    let deadline = Instant::now() + START;
-    while let Err(reason) = TcpStream::connect(("127.0.0.1", port)) {
-        if Instant::now() > deadline {
-            let text = log_tail(log, 0, 30);
-            return Err(StackError::caused(format!("pgbouncer does not answer. Its log:\n{text}"), reason));
-        }
-        thread::sleep(POLL);
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::account::{Account, effective_user};
 use super::error::StackError;
@@ -108,6 +109,31 @@ impl Paths {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         std::env::temp_dir().join(format!("outbox-{hash:016x}"))
+    }
+}
+
+/// A directory of one test, which is removed with this value.
+#[derive(Debug)]
+pub(crate) struct OwnDirectory(PathBuf);
+
+impl OwnDirectory {
+    /// Creates a directory for a server of this name in the system's temporary one.
+    pub(crate) fn create(server: &str) -> Result<Self, StackError> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("outbox-{server}-{}-{number}", std::process::id()));
+        create(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for OwnDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

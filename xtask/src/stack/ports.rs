@@ -1,4 +1,4 @@
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,25 @@ pub fn free_port() -> Result<u16, StackError> {
         .map_err(|error| StackError::caused("cannot tell a port's number", error))
 }
 
+/// A TCP port that [`free_port`] gives to nobody else as long as this value lives, also while its server does not run.
+///
+/// The mark is a UDP socket of the same number: servers need the TCP port only, and every process sees the mark.
+#[derive(Debug)]
+pub(crate) struct ReservedPort {
+    number: u16,
+    _mark: UdpSocket,
+}
+
+impl ReservedPort {
+    pub(crate) fn any() -> Result<Self, StackError> {
+        find_free(|port| listen(port).and(mark(port)).map(|mark| Self { number: port, _mark: mark }))
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+}
+
 fn listen(port: u16) -> Option<TcpListener> {
     if port == 0 {
         return None;
@@ -64,7 +83,16 @@ fn listen(port: u16) -> Option<TcpListener> {
     TcpListener::bind(("127.0.0.1", port)).ok()
 }
 
+fn mark(port: u16) -> Option<UdpSocket> {
+    UdpSocket::bind(("127.0.0.1", port)).ok()
+}
+
 fn any_free() -> Result<TcpListener, StackError> {
+    find_free(|port| mark(port).and(listen(port)))
+}
+
+/// Returns the first success of `attempt` for a port of the range, from a place that differs by process and time.
+fn find_free<T>(attempt: impl Fn(u16) -> Option<T>) -> Result<T, StackError> {
     let span = ANY.end - ANY.start;
     let seed = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -74,7 +102,7 @@ fn any_free() -> Result<TcpListener, StackError> {
     (0..span)
         .find_map(|step| {
             let offset = (u32::from(first) + u32::from(step)) % u32::from(span);
-            listen(ANY.start + u16::try_from(offset).ok()?)
+            attempt(ANY.start + u16::try_from(offset).ok()?)
         })
         .ok_or_else(|| StackError::new(format!("no free TCP port on 127.0.0.1 from {} to {}", ANY.start, ANY.end - 1)))
 }
@@ -82,6 +110,15 @@ fn any_free() -> Result<TcpListener, StackError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reserved_port_is_given_once_and_can_be_listened_on() {
+        let reserved: Vec<_> = (0..50).map(|_| ReservedPort::any().unwrap()).collect();
+        let numbers: std::collections::BTreeSet<_> = reserved.iter().map(ReservedPort::number).collect();
+        assert_eq!(numbers.len(), reserved.len());
+        assert!(!numbers.contains(&free_port().unwrap()));
+        assert!(listen(reserved[0].number()).is_some());
+    }
 
     #[test]
     fn a_taken_port_is_replaced_and_a_free_one_is_kept() {

@@ -60,6 +60,11 @@ impl ProcessIdentity {
         }
     }
 
+    /// Returns whether it has started a process that it has not yet waited for.
+    pub(crate) fn has_children(&self) -> bool {
+        !pids_of_children(self.pid).is_empty()
+    }
+
     /// The processes that this one has started and that still run.
     pub(crate) fn children(&self) -> Vec<Self> {
         pids_of_children(self.pid).into_iter().filter_map(Self::of).collect()

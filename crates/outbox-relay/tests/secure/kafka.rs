@@ -1,38 +1,23 @@
 use outbox_relay::KafkaSecurity;
-use xtask::stack::{OwnKafka, Stack};
+use xtask::stack::{KafkaCluster, ListenerSecurity, Stack};
 
-use crate::certificates::{Authority, Files, Signed};
+use crate::certificates::{Authority, Signed};
 use crate::said::Said;
 use crate::secure_postgres::{Running, SecurePostgres, chain};
 
 const USER: &str = "relay";
 const PASSWORD: &str = "hunter2-of-kafka";
 
-/// A node with a listener for each way, all with a certificate of the authority for `localhost`.
-fn kafka(authority: &Authority, files: &Files) -> OwnKafka {
+/// A broker with a listener for each way, all with a certificate of the authority for `localhost`.
+fn kafka(authority: &Authority) -> KafkaCluster {
     let Signed { certificate, key } = authority.sign("localhost");
-    let keystore = files.write("broker.pem", &format!("{key}{certificate}"));
-    let truststore = files.write("truststore.pem", &authority.certificate());
-    let login = "org.apache.kafka.common.security";
-    let scram = format!("{login}.scram.ScramLoginModule required;");
-    let plain = format!("{login}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";");
-    let stack = Stack::connect().unwrap();
-    let kafka = stack.own_kafka().unwrap();
-    let kafka = kafka.listener("SSL", "SSL").unwrap().listener("MUTUAL", "SSL").unwrap();
+    let kafka = Stack::connect().unwrap().kafka_cluster().unwrap().brokers(1);
     kafka
-        .listener("LOGIN", "SASL_SSL")
-        .unwrap()
-        .property("ssl.keystore.type", "PEM")
-        .property("ssl.keystore.location", keystore)
-        .property("ssl.truststore.type", "PEM")
-        .property("ssl.truststore.location", truststore)
-        .property("listener.name.mutual.ssl.client.auth", "required")
-        .property("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512")
-        .property("listener.name.login.plain.sasl.jaas.config", plain)
-        .property("listener.name.login.scram-sha-256.sasl.jaas.config", scram.clone())
-        .property("listener.name.login.scram-sha-512.sasl.jaas.config", scram)
-        .scram_user("SCRAM-SHA-256", USER, PASSWORD)
-        .scram_user("SCRAM-SHA-512", USER, PASSWORD)
+        .listener("SSL", ListenerSecurity::Ssl)
+        .listener("MUTUAL", ListenerSecurity::MutualSsl)
+        .listener("LOGIN", ListenerSecurity::SaslSsl)
+        .certificate(key + &certificate, authority.certificate())
+        .user(USER, PASSWORD)
         .start()
         .unwrap()
 }
@@ -40,8 +25,8 @@ fn kafka(authority: &Authority, files: &Files) -> OwnKafka {
 #[tokio::test]
 async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is_said() {
     let said = Said::listen();
-    let (authority, files) = (Authority::new("the right authority"), Files::new());
-    let kafka = kafka(&authority, &files);
+    let authority = Authority::new("the right authority");
+    let kafka = kafka(&authority);
     let mut postgres = SecurePostgres::start().await;
     let ca = authority.certificate();
     let own = authority.sign("relay");
@@ -55,7 +40,7 @@ async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is
         ("LOGIN", tls().scram_sha_512(USER, PASSWORD)),
     ] {
         let way = format!("{listener} {security:?}");
-        let relay = postgres.relay(postgres.config.clone(), &kafka.address(listener).unwrap(), security).unwrap();
+        let relay = postgres.relay(postgres.config.clone(), &kafka.address(1, listener).unwrap(), security).unwrap();
         said.note(&relay);
         let relay = Running::start(relay);
         postgres.enqueue().await;
@@ -72,7 +57,7 @@ async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is
         ("LOGIN", tls().scram_sha_256(USER, wrong), "SASL_AUTHENTICATION_FAILED"),
         ("LOGIN", tls().scram_sha_512("nobody", PASSWORD), "SASL_AUTHENTICATION_FAILED"),
     ] {
-        let relay = postgres.relay(postgres.config.clone(), &kafka.address(listener).unwrap(), security).unwrap();
+        let relay = postgres.relay(postgres.config.clone(), &kafka.address(1, listener).unwrap(), security).unwrap();
         said.note(&relay);
         let relay = Running::start(relay);
         postgres.enqueue().await;

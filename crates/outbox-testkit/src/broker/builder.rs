@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::error::BrokerError;
 use super::handle::Broker;
+use super::imitation::Imitation;
 use super::server;
 use super::shared::{AutoCreation, Node, Settings, Shared};
 
@@ -45,6 +46,16 @@ impl BrokerBuilder {
     /// Topics are only made by CreateTopics (`auto.create.topics.enable=false`).
     pub fn without_auto_creation(mut self) -> Self {
         self.settings.auto_creation = AutoCreation::Never;
+        self
+    }
+
+    /// Lets the broker differ from Apache Kafka 4. A limit of the imitation replaces
+    /// [`max_message_bytes`](Self::max_message_bytes), unless that is set afterwards.
+    pub fn imitating(mut self, imitation: Imitation) -> Self {
+        if let Some(bytes) = imitation.message_limit() {
+            self.settings.max_message_bytes = bytes;
+        }
+        self.settings.imitation = imitation;
         self
     }
 

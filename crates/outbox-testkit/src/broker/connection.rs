@@ -32,7 +32,8 @@ async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Mal
     stream.set_nodelay(true)?;
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
-    while let Some(request) = frame::read(&mut reader).await? {
+    let limit = shared.settings.imitation.request_limit();
+    while let Some(request) = frame::read(&mut reader, limit).await? {
         // A frozen broker may have been sent this before: it is handled late then, though the client may be gone.
         shared.faults.thawed().await;
         let answer = api::answer(shared, request).await?;

@@ -39,6 +39,9 @@ use super::topic::{Topic, TopicConfig};
 /// Transactions (refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED), group membership, retention, compaction,
 /// log append time, quotas, ACLs, TLS and SASL, more than one node, and anything on disk.
 ///
+/// # Other brokers
+/// [`BrokerBuilder::imitating`] lets it lack what Kafka-compatible services lack. See [`Imitation`](crate::Imitation).
+///
 /// # Faults
 /// [`faults`](Self::faults) makes happen on demand what a real broker does rarely: answers that are lost, batches
 /// appended late, a broker that stands still, errors, throttling. See [`Fault`](crate::Fault).

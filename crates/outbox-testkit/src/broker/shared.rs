@@ -1,11 +1,13 @@
 use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock};
 
+use kafka_protocol::ResponseError;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::cluster::Cluster;
 use super::faults::Faults;
+use super::imitation::Imitation;
 
 /// The id of the one node, which leads every partition and coordinates every group.
 pub(super) const NODE_ID: i32 = 1;
@@ -43,12 +45,18 @@ pub(super) struct Settings {
     pub(super) default_partitions: i32,
     pub(super) max_message_bytes: i32,
     pub(super) auto_creation: AutoCreation,
+    pub(super) imitation: Imitation,
 }
 
 impl Default for Settings {
     /// The defaults of Apache Kafka.
     fn default() -> Self {
-        Self { default_partitions: 1, max_message_bytes: 1_048_588, auto_creation: AutoCreation::OnFirstUse }
+        Self {
+            default_partitions: 1,
+            max_message_bytes: 1_048_588,
+            auto_creation: AutoCreation::OnFirstUse,
+            imitation: Imitation::new(),
+        }
     }
 }
 
@@ -75,6 +83,16 @@ impl Shared {
     /// Changes the state; [`announce`](Self::announce) tells those who wait for it.
     pub(super) fn write<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
         change(&mut self.cluster.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the error code that the imitated broker answers for an error.
+    pub(super) fn code(&self, error: ResponseError) -> i16 {
+        self.settings.imitation.answered(error).code()
+    }
+
+    /// Returns the error code of an answer: 0 for none.
+    pub(super) fn code_of<T>(&self, result: &Result<T, ResponseError>) -> i16 {
+        result.as_ref().err().map_or(0, |error| self.code(*error))
     }
 
     /// Wakes all waiting fetches.

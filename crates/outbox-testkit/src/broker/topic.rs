@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
+use super::imitation::Imitation;
 use super::log::{Keys, Log, Refusal, Rules, TimestampBounds};
 use super::shared::Settings;
 
@@ -115,14 +116,14 @@ impl TopicConfig {
     }
 
     /// What it demands of a batch that is sent now.
-    pub(super) fn rules(&self) -> Rules {
+    pub(super) fn rules(&self, imitation: &Imitation) -> Rules {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         let timestamps = TimestampBounds {
             earliest: now.saturating_sub(self.before_max_ms),
             latest: now.saturating_add(self.after_max_ms),
         };
-        Rules { max_bytes: self.max_message_bytes, timestamps, keys: self.keys }
+        Rules { max_bytes: self.max_message_bytes, timestamps, keys: self.keys, codecs: imitation.codecs().clone() }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use outbox_testkit::Postgres;
-use xtask::stack::OwnKafka;
+use xtask::stack::KafkaCluster;
 
 use super::Random;
 use crate::process::{At13, Process};
@@ -11,7 +11,7 @@ pub(super) struct Disasters {
     pub(super) consumers: Consumers,
     pub(super) postgres: Postgres,
     /// `None` while it is restarted.
-    pub(super) kafka: Option<OwnKafka>,
+    pub(super) kafka: Option<KafkaCluster>,
 }
 
 /// The processes, each of which is started again when it was killed.
@@ -50,15 +50,15 @@ impl Disasters {
     }
 
     async fn restart_kafka(&mut self, random: &mut Random) {
-        let mut kafka = self.kafka.take().unwrap();
+        let kafka = self.kafka.take().unwrap();
         let is_orderly = random.below(2) == 0;
         let restarted = tokio::task::spawn_blocking(move || {
             if is_orderly {
-                kafka.stop().unwrap()
+                kafka.stop(1).unwrap()
             } else {
-                kafka.kill()
+                kafka.kill(1).unwrap()
             }
-            kafka.start().unwrap();
+            kafka.start(1).unwrap();
             kafka
         });
         while !restarted.is_finished() {

@@ -48,13 +48,9 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
         (setting("SEED", now), setting("EVENTS", EVENTS), setting("AGGREGATES", AGGREGATES));
     println!("OUTBOX_CHAOS_SEED={seed} OUTBOX_CHAOS_EVENTS={events} OUTBOX_CHAOS_AGGREGATES={aggregates}");
     let mut random = Random(seed);
-    let kafka = tokio::task::block_in_place(|| {
-        let own = Stack::connect().unwrap().own_kafka().unwrap();
-        // It waits for the end of its former session, after a crash.
-        own.property("broker.session.timeout.ms", "4000").property("broker.heartbeat.interval.ms", "500").start()
-    });
+    let kafka = tokio::task::block_in_place(|| Stack::connect().unwrap().kafka_cluster().unwrap().brokers(1).start());
     let kafka = kafka.unwrap();
-    let bench = Bench::at(kafka.address("PLAINTEXT").unwrap()).await;
+    let bench = Bench::at(kafka.bootstrap()).await;
     bench.create_topic(PARTITIONS as i32).await;
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();

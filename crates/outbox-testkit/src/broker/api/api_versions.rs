@@ -1,24 +1,27 @@
 use kafka_protocol::ResponseError;
+use kafka_protocol::messages::ApiVersionsResponse;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse};
 
+use crate::broker::imitation::Imitation;
+use crate::broker::wire::Api;
 use crate::broker::wire::schema::{SERVED, Schema};
 
-pub(super) fn supported() -> ApiVersionsResponse {
-    ApiVersionsResponse::default().with_api_keys(SERVED.iter().map(range).collect())
+pub(super) fn supported(imitation: &Imitation) -> ApiVersionsResponse {
+    let ranges = SERVED.iter().filter_map(|schema| range(schema, imitation));
+    ApiVersionsResponse::default().with_api_keys(ranges.collect())
 }
 
 /// The answer to a version from the future: an error and the range of ApiVersions itself (KIP-511).
-pub(super) fn unsupported() -> ApiVersionsResponse {
-    let itself = SERVED.iter().filter(|schema| schema.key == ApiKey::ApiVersions).map(range);
+pub(super) fn unsupported(imitation: &Imitation) -> ApiVersionsResponse {
+    let itself = SERVED.iter().filter(|schema| schema.api == Api::ApiVersions);
+    let itself = itself.filter_map(|schema| range(schema, imitation));
     ApiVersionsResponse::default()
         .with_error_code(ResponseError::UnsupportedVersion.code())
         .with_api_keys(itself.collect())
 }
 
-fn range(schema: &Schema) -> ApiVersion {
-    ApiVersion::default()
-        .with_api_key(schema.key as i16)
-        .with_min_version(schema.oldest)
-        .with_max_version(schema.newest)
+fn range(schema: &Schema, imitation: &Imitation) -> Option<ApiVersion> {
+    let (oldest, newest) = schema.versions(imitation)?;
+    let range = ApiVersion::default().with_api_key(schema.api.key() as i16);
+    Some(range.with_min_version(oldest).with_max_version(newest))
 }

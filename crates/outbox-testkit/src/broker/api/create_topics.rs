@@ -17,6 +17,7 @@ pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i1
         topics.entry(topic.name.clone()).or_insert_with(Vec::new).push(topic);
     }
     let validate_only = request.validate_only;
+    let has_id = version >= 7 && shared.settings.imitation.has_topic_ids();
     let answer = |(name, topics): (TopicName, Vec<CreatableTopic>)| {
         let made = match topics.as_slice() {
             [topic] => create(shared, topic, validate_only),
@@ -25,11 +26,11 @@ pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i1
         let result = CreatableTopicResult::default().with_name(name);
         match made {
             Ok((id, partitions)) => result
-                .with_topic_id(if version >= 7 { id } else { Uuid::nil() })
+                .with_topic_id(if has_id { id } else { Uuid::nil() })
                 .with_num_partitions(partitions)
                 .with_replication_factor(1),
             Err(refusal) => result
-                .with_error_code(refusal.error.code())
+                .with_error_code(shared.code(refusal.error))
                 .with_error_message(Some(text(&refusal.message.unwrap_or_else(|| refusal.error.to_string()))))
                 .with_num_partitions(-1)
                 .with_replication_factor(-1),

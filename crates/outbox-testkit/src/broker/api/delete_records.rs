@@ -2,7 +2,6 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
-use super::code;
 use crate::broker::shared::Shared;
 
 /// The offset that stands for the end of the log.
@@ -14,7 +13,7 @@ pub(super) fn respond(shared: &Shared, request: DeleteRecordsRequest) -> DeleteR
             let deleted = delete(shared, &topic.name, partition.partition_index, partition.offset);
             DeleteRecordsPartitionResult::default()
                 .with_partition_index(partition.partition_index)
-                .with_error_code(code(&deleted))
+                .with_error_code(shared.code_of(&deleted))
                 .with_low_watermark(deleted.unwrap_or(-1))
         });
         let partitions = partitions.collect();

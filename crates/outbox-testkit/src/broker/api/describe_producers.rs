@@ -2,7 +2,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
 
-use super::{code, text};
+use super::text;
 use crate::broker::cluster::TopicRef;
 use crate::broker::shared::Shared;
 
@@ -12,7 +12,7 @@ pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> Des
             let producers = producers(shared, &topic.name, *index);
             PartitionResponse::default()
                 .with_partition_index(*index)
-                .with_error_code(code(&producers))
+                .with_error_code(shared.code_of(&producers))
                 .with_error_message(producers.as_ref().err().map(|error| text(&error.to_string())))
                 .with_active_producers(producers.unwrap_or_default())
         });

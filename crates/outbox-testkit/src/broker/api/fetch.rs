@@ -31,7 +31,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<An
     let struck = strike(shared, &fetch);
     let mut announcements = shared.announcements();
     let responses = loop {
-        let collected = shared.read(|cluster| collect(cluster, &fetch, &struck));
+        let collected = shared.read(|cluster| collect(shared, cluster, &fetch, &struck));
         let min_bytes = usize::try_from(fetch.min_bytes).unwrap_or(0);
         if collected.errors > 0 || collected.partitions == 0 || collected.bytes >= min_bytes {
             break collected.responses;
@@ -85,7 +85,7 @@ struct Collected {
 }
 
 /// Reads what there is now. The first batch is given whole even if it is larger than asked for.
-fn collect(cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Collected {
+fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Collected {
     let mut collected = Collected { responses: Vec::new(), partitions: 0, errors: 0, bytes: 0 };
     let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0);
     for (at, topic) in fetch.topics.iter().enumerate() {
@@ -114,7 +114,7 @@ fn collect(cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Col
                 }
                 Err(error) => {
                     collected.errors += 1;
-                    data.with_error_code(error.code()).with_high_watermark(-1).with_aborted_transactions(None)
+                    data.with_error_code(shared.code(error)).with_high_watermark(-1).with_aborted_transactions(None)
                 }
             });
         }

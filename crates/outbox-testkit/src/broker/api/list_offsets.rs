@@ -3,7 +3,7 @@ use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::{check_epoch, code};
+use super::check_epoch;
 use crate::broker::cluster::TopicRef;
 use crate::broker::faults::{Effect, Request as Struck};
 use crate::broker::log::Log;
@@ -39,7 +39,7 @@ fn one(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition, epoch: i32) 
             find(log, wanted.timestamp)
         })
     });
-    let response = response.with_error_code(code(&found));
+    let response = response.with_error_code(shared.code_of(&found));
     match found {
         Ok(Some((timestamp, offset))) => {
             response.with_timestamp(timestamp).with_offset(offset).with_leader_epoch(epoch)

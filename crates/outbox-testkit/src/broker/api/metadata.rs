@@ -21,7 +21,7 @@ pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) 
         }
         _ => all(shared),
     };
-    if version < 10 {
+    if version < 10 || !shared.settings.imitation.has_topic_ids() {
         topics.iter_mut().for_each(|topic| topic.topic_id = Uuid::nil());
     }
     let broker = MetadataResponseBroker::default()
@@ -51,7 +51,7 @@ fn one(shared: &Shared, asked: &MetadataRequestTopic, creation: AutoCreation) ->
         (Err(error), TopicRef::Id(_)) => error,
     };
     MetadataResponseTopic::default()
-        .with_error_code(error.code())
+        .with_error_code(shared.code(error))
         .with_name(asked.name.clone())
         .with_topic_id(asked.topic_id)
 }

@@ -3,7 +3,6 @@ use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartitio
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::code;
 use crate::broker::cluster::TopicRef;
 use crate::broker::groups::Committed;
 use crate::broker::shared::Shared;
@@ -19,7 +18,7 @@ pub(super) fn respond(shared: &Shared, request: OffsetCommitRequest) -> OffsetCo
             let committed = group.and_then(|()| commit(shared, &request.group_id, &topic.name, partition));
             OffsetCommitResponsePartition::default()
                 .with_partition_index(partition.partition_index)
-                .with_error_code(code(&committed))
+                .with_error_code(shared.code_of(&committed))
         });
         let partitions = partitions.collect();
         OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions)

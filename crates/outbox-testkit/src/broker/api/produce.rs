@@ -70,7 +70,7 @@ fn partition(
     match append(shared, produce, topic, data, outcome) {
         Ok(Done { base_offset, before, log_start_offset }) => response
             .with_base_offset(base_offset)
-            .with_log_append_time_ms(before.unwrap_or(-1))
+            .with_log_append_time_ms(before.map_or(-1, |time| shared.settings.imitation.repeat_timestamp(time)))
             .with_log_start_offset(log_start_offset),
         Err(refusal) => {
             outcome.refused += 1;
@@ -80,7 +80,7 @@ fn partition(
                     .with_batch_index_error_message(Some(text(&record.message)))
             });
             response
-                .with_error_code(refusal.error.code())
+                .with_error_code(shared.code(refusal.error))
                 .with_base_offset(-1)
                 .with_record_errors(records.collect())
                 .with_error_message(refusal.message.as_deref().map(text))
@@ -132,7 +132,7 @@ fn append(
         Some(Effect::CloseAfterAppend | Effect::AppendAfterClose) => outcome.connection = Connection::Closed,
         None => {}
     }
-    let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules())?;
+    let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules(&shared.settings.imitation))?;
     if let (Some(Effect::AppendAfterClose), Some(rule)) = (effect, &rule) {
         rule.hold(LateAppend::new(shared, id, data.index, batch));
         happened();

@@ -16,6 +16,7 @@ use kafka_protocol::ResponseError;
 use super::compression::{Codec, decompress};
 use super::records::{self, Found};
 use super::refusal::{RecordRefusal, Refusal};
+use crate::broker::imitation::Codecs;
 
 const HEADER: usize = 61;
 const CHECKED_FROM: usize = 21;
@@ -32,6 +33,7 @@ pub(in crate::broker) struct Rules {
     pub(in crate::broker) max_bytes: i32,
     pub(in crate::broker) timestamps: TimestampBounds,
     pub(in crate::broker) keys: Keys,
+    pub(in crate::broker) codecs: Codecs,
 }
 
 /// The timestamps (ms since 1970) that records may have.
@@ -84,7 +86,8 @@ impl Batch {
         }
         header.check()?;
         let payload = bytes.get(HEADER..).unwrap_or_default();
-        let codec = Codec::of(header.attributes & CODEC).ok_or_else(|| invalid("the codec is unknown"))?;
+        let codec = Codec::from_number(header.attributes & CODEC).map_err(|_cause| invalid("the codec is unknown"))?;
+        rules.codecs.check(codec)?;
         let payload = decompress(codec, payload).map_err(|_cause| invalid("the records cannot be decompressed"))?;
         let max_timestamp = check_records(&payload, &header, rules)?;
         let mut batch = Self {
@@ -125,7 +128,7 @@ impl Batch {
 /// The first record of a stored batch at or after a timestamp and at or after an offset: its timestamp and offset.
 pub(super) fn first_at(stored: &Bytes, timestamp: i64, start: i64) -> Option<(i64, i64)> {
     let header = Header::read(stored)?;
-    let payload = decompress(Codec::of(header.attributes & CODEC)?, stored.get(HEADER..)?).ok()?;
+    let payload = decompress(header.codec()?, stored.get(HEADER..)?).ok()?;
     let found = records::walk(&payload).filter_map(Result::ok);
     found
         .map(|record| (header.timestamp_of(&record), header.base_offset.saturating_add(record.offset_delta)))
@@ -207,6 +210,11 @@ impl Header {
         })
     }
 
+    /// The codec, `None` inside if there is none; `None` outside if its number is unknown.
+    fn codec(&self) -> Option<Option<Codec>> {
+        Codec::from_number(self.attributes & CODEC).ok()
+    }
+
     fn check(&self) -> Result<(), Refusal> {
         if self.count <= 0 || self.last_offset_delta.checked_add(1) != Some(self.count) {
             return Err(invalid("the number of records and the offsets do not fit"));
@@ -232,11 +240,14 @@ impl Header {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::broker::log) const RULES: Rules = Rules {
-        max_bytes: 1_048_588,
-        timestamps: TimestampBounds { earliest: i64::MIN, latest: i64::MAX },
-        keys: Keys::Optional,
-    };
+    pub(in crate::broker::log) fn rules() -> Rules {
+        Rules {
+            max_bytes: 1_048_588,
+            timestamps: TimestampBounds { earliest: i64::MIN, latest: i64::MAX },
+            keys: Keys::Optional,
+            codecs: Codecs::default(),
+        }
+    }
 
     /// A batch as a client sends it: records without key, headers and value, timestamps 1000, 1001 and so on.
     pub(in crate::broker::log) fn encoded(count: i32, producer: (i64, i16, i32)) -> Vec<u8> {
@@ -270,7 +281,7 @@ pub(super) mod tests {
     #[test]
     fn a_batch_keeps_its_bytes_except_for_its_place() {
         let sent = encoded(3, (7, 0, 5));
-        let batch = Batch::parse(&sent, &RULES).unwrap();
+        let batch = Batch::parse(&sent, &rules()).unwrap();
         assert_eq!((batch.count, batch.max_timestamp, batch.last_sequence()), (3, 1002, 7));
         let placed = batch.placed_at(42, 3);
         assert_eq!(placed[..8], 42_i64.to_be_bytes());
@@ -288,7 +299,7 @@ pub(super) mod tests {
         for at in 17..sent.len() {
             let mut changed = sent.clone();
             changed[at] ^= 1;
-            assert_eq!(refused(&changed, &RULES), ResponseError::CorruptMessage, "{at}");
+            assert_eq!(refused(&changed, &rules()), ResponseError::CorruptMessage, "{at}");
         }
     }
 
@@ -296,27 +307,27 @@ pub(super) mod tests {
     fn what_is_no_batch_is_an_invalid_record() {
         let sent = encoded(1, (-1, -1, -1));
         for short in 0..sent.len() {
-            assert_eq!(refused(&sent[..short], &RULES), ResponseError::InvalidRecord);
+            assert_eq!(refused(&sent[..short], &rules()), ResponseError::InvalidRecord);
         }
-        assert_eq!(refused(&[sent.clone(), sent].concat(), &RULES), ResponseError::InvalidRecord);
+        assert_eq!(refused(&[sent.clone(), sent].concat(), &rules()), ResponseError::InvalidRecord);
     }
 
     #[test]
     fn records_at_fault_are_named() {
-        let rules = Rules { timestamps: TimestampBounds { earliest: 0, latest: 1000 }, ..RULES };
-        let refusal = Batch::parse(&encoded(3, (-1, -1, -1)), &rules).unwrap_err();
+        let bounded = Rules { timestamps: TimestampBounds { earliest: 0, latest: 1000 }, ..rules() };
+        let refusal = Batch::parse(&encoded(3, (-1, -1, -1)), &bounded).unwrap_err();
         assert_eq!(refusal.error, ResponseError::InvalidTimestamp);
         assert_eq!(refusal.records.iter().map(|record| record.index).collect::<Vec<_>>(), [1, 2]);
-        let rules = Rules { keys: Keys::Required, ..RULES };
-        assert_eq!(refused(&encoded(1, (-1, -1, -1)), &rules), ResponseError::InvalidRecord);
+        let keyed = Rules { keys: Keys::Required, ..rules() };
+        assert_eq!(refused(&encoded(1, (-1, -1, -1)), &keyed), ResponseError::InvalidRecord);
     }
 
     #[test]
     fn a_larger_batch_than_allowed_is_refused() {
         let sent = encoded(1, (-1, -1, -1));
         let size = i32::try_from(sent.len()).unwrap();
-        assert!(Batch::parse(&sent, &Rules { max_bytes: size, ..RULES }).is_ok());
-        assert_eq!(refused(&sent, &Rules { max_bytes: size - 1, ..RULES }), ResponseError::MessageTooLarge);
+        assert!(Batch::parse(&sent, &Rules { max_bytes: size, ..rules() }).is_ok());
+        assert_eq!(refused(&sent, &Rules { max_bytes: size - 1, ..rules() }), ResponseError::MessageTooLarge);
     }
 
     #[test]
@@ -325,7 +336,7 @@ pub(super) mod tests {
         sent[35..43].copy_from_slice(&5_i64.to_be_bytes());
         let crc = crc32c::crc32c(&sent[21..]);
         sent[17..21].copy_from_slice(&crc.to_be_bytes());
-        let placed = Batch::parse(&sent, &RULES).unwrap().placed_at(0, 0);
+        let placed = Batch::parse(&sent, &rules()).unwrap().placed_at(0, 0);
         assert_eq!(placed[35..43], 1001_i64.to_be_bytes());
         assert_eq!(placed[17..21], crc32c::crc32c(&placed[21..]).to_be_bytes());
     }

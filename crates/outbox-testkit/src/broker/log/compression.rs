@@ -9,29 +9,47 @@ use lz4_flex::frame::FrameDecoder;
 /// What a batch may hold in bytes; Kafka has no bound here.
 const LIMIT: usize = 128 * 1024 * 1024;
 
-/// A codec, by its number in a batch's attributes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
-    None,
+/// A codec of record batches (`compression.type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Codec {
+    /// `gzip`, number 1 in the attributes of a batch.
     Gzip,
+    /// `snappy`, number 2.
     Snappy,
+    /// `lz4`, number 3.
     Lz4,
+    /// `zstd`, number 4.
     Zstd,
 }
 
+/// A number in a batch's attributes that stands for no codec.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnknownCodec;
+
 impl Codec {
-    pub(super) fn of(number: i16) -> Option<Self> {
-        [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd].get(usize::try_from(number).ok()?).copied()
+    pub(in crate::broker) const ALL: [Self; 4] = [Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
+    /// The codec of a number in a batch's attributes; `None` for 0, which is no compression.
+    pub(super) fn from_number(number: i16) -> Result<Option<Self>, UnknownCodec> {
+        match number {
+            0 => Ok(None),
+            1 => Ok(Some(Self::Gzip)),
+            2 => Ok(Some(Self::Snappy)),
+            3 => Ok(Some(Self::Lz4)),
+            4 => Ok(Some(Self::Zstd)),
+            _ => Err(UnknownCodec),
+        }
     }
 }
 
-pub(super) fn decompress(codec: Codec, payload: &[u8]) -> io::Result<Cow<'_, [u8]>> {
+pub(super) fn decompress(codec: Option<Codec>, payload: &[u8]) -> io::Result<Cow<'_, [u8]>> {
     match codec {
-        Codec::None => Ok(Cow::Borrowed(payload)),
-        Codec::Gzip => bounded(MultiGzDecoder::new(payload), LIMIT),
-        Codec::Snappy => snappy(payload),
-        Codec::Lz4 => bounded(FrameDecoder::new(payload), LIMIT),
-        Codec::Zstd => bounded(zstd::stream::read::Decoder::new(payload)?, LIMIT),
+        None => Ok(Cow::Borrowed(payload)),
+        Some(Codec::Gzip) => bounded(MultiGzDecoder::new(payload), LIMIT),
+        Some(Codec::Snappy) => snappy(payload),
+        Some(Codec::Lz4) => bounded(FrameDecoder::new(payload), LIMIT),
+        Some(Codec::Zstd) => bounded(zstd::stream::read::Decoder::new(payload)?, LIMIT),
     }
 }
 
@@ -94,21 +112,21 @@ mod tests {
     #[test]
     fn snappy_comes_raw_and_framed() {
         let block = snap::raw::Encoder::new().compress_vec(b"hello").unwrap();
-        assert_eq!(*decompress(Codec::Snappy, &block).unwrap(), *b"hello");
+        assert_eq!(*decompress(Some(Codec::Snappy), &block).unwrap(), *b"hello");
         let mut framed = [SNAPPY_HEADER, &[0, 0, 0, 1, 0, 0, 0, 1]].concat();
         for _ in 0..2 {
             framed.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
             framed.extend(&block);
         }
-        assert_eq!(*decompress(Codec::Snappy, &framed).unwrap(), *b"hellohello");
+        assert_eq!(*decompress(Some(Codec::Snappy), &framed).unwrap(), *b"hellohello");
         framed.pop();
-        assert!(decompress(Codec::Snappy, &framed).is_err());
+        assert!(decompress(Some(Codec::Snappy), &framed).is_err());
     }
 
     proptest! {
         #[test]
         fn any_bytes_decompress_or_fail(payload: Vec<u8>, number in 0_i16..5) {
-            let _ = decompress(Codec::of(number).unwrap(), &payload);
+            let _ = decompress(Codec::from_number(number).unwrap(), &payload);
         }
     }
 }

@@ -138,11 +138,11 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::tests::{RULES, encoded};
+    use super::super::batch::tests::{encoded, rules};
     use super::*;
 
     fn append(log: &mut Log, count: i32, producer: (i64, i16, i32)) -> i64 {
-        let batch = Batch::parse(&encoded(count, producer), &RULES).unwrap();
+        let batch = Batch::parse(&encoded(count, producer), &rules()).unwrap();
         log.append(batch, 0).unwrap().base_offset
     }
 

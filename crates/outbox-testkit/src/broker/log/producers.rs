@@ -97,12 +97,12 @@ fn following(sequence: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::tests::{RULES, encoded};
+    use super::super::batch::tests::{encoded, rules};
     use super::*;
 
     /// Sends a batch of producer 7 to producers that are at `offset`.
     fn send(producers: &mut Producers, epoch: i16, first: i32, count: i32) -> Result<Verdict, ResponseError> {
-        let batch = Batch::parse(&encoded(count, (7, epoch, first)), &RULES).unwrap();
+        let batch = Batch::parse(&encoded(count, (7, epoch, first)), &rules()).unwrap();
         let verdict = producers.check(&batch)?;
         if verdict == Verdict::Append {
             producers.note(&batch, i64::from(first) + 1000);

@@ -1,11 +1,14 @@
 //! Frames, and what is checked of a request before the codec sees it.
 
+mod api;
 pub(super) mod frame;
 pub(super) mod request;
 pub(super) mod schema;
 pub(super) mod shape;
 
 use std::io;
+
+pub use self::api::Api;
 
 /// Input that ends its connection.
 #[derive(Debug, thiserror::Error)]

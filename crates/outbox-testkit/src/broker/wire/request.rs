@@ -1,17 +1,18 @@
 //! A request's header: API key and version (i16 each), correlation id (i32), client id, tagged fields if flexible.
 
 use bytes::{Buf, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use super::Malformed;
 use super::schema::Schema;
 use super::shape::Walk;
+use super::{Api, Malformed};
+use crate::broker::imitation::Imitation;
 
 /// A request that is served, its body checked by its schema.
 #[derive(Debug)]
 pub(in crate::broker) struct Request {
-    pub(in crate::broker) key: ApiKey,
+    pub(in crate::broker) api: Api,
     pub(in crate::broker) version: i16,
     correlation_id: i32,
     body: Bytes,
@@ -26,26 +27,30 @@ pub(in crate::broker) enum Incoming {
 }
 
 impl Incoming {
-    pub(in crate::broker) fn open(mut frame: Bytes) -> Result<Self, Malformed> {
+    /// Reads the header, and checks the body of a request that the imitated broker serves.
+    pub(in crate::broker) fn open(mut frame: Bytes, imitation: &Imitation) -> Result<Self, Malformed> {
         let (key, version) = {
             let mut start: &[u8] = &frame;
             let truncated = |_| Malformed::Truncated;
             (start.try_get_i16().map_err(truncated)?, start.try_get_i16().map_err(truncated)?)
         };
-        let schema = Schema::of(key).ok_or(Malformed::NotServed(key, version))?;
-        let key = schema.key;
-        let header = RequestHeader::decode(&mut frame, key.request_header_version(version))
+        let not_served = || Malformed::NotServed(key, version);
+        let schema = Schema::of(key).ok_or_else(not_served)?;
+        let (oldest, newest) = schema.versions(imitation).ok_or_else(not_served)?;
+
+        let api = schema.api;
+        let header = RequestHeader::decode(&mut frame, api.key().request_header_version(version))
             .map_err(|_cause| Malformed::Codec)?;
-        let request = Request { key, version, correlation_id: header.correlation_id, body: frame };
-        if schema.serves(version) {
+        let request = Request { api, version, correlation_id: header.correlation_id, body: frame };
+        if (oldest..=newest).contains(&version) {
             let mut walk = Walk::new(&request.body, version, schema.encoding(version), schema.tags());
             walk.structure(schema.fields)?;
             return Ok(Self::Served(request));
         }
-        if key == ApiKey::ApiVersions && version > schema.newest {
+        if api == Api::ApiVersions && version > newest && imitation.answers_newer_api_versions() {
             return Ok(Self::TooNewApiVersions(request));
         }
-        Err(Malformed::NotServed(key as i16, version))
+        Err(not_served())
     }
 }
 
@@ -62,7 +67,7 @@ impl Request {
     /// The frame of an answer in another version than the request's.
     pub(in crate::broker) fn reply_in<T: Encodable>(&self, response: &T, version: i16) -> Result<Bytes, Malformed> {
         let header = ResponseHeader::default().with_correlation_id(self.correlation_id);
-        let header_version = self.key.response_header_version(version);
+        let header_version = self.api.key().response_header_version(version);
         let size = response.compute_size(version).map_err(|_cause| Malformed::Codec)?;
         let mut frame = BytesMut::with_capacity(size + 16);
         frame.extend_from_slice(&[0; 4]);

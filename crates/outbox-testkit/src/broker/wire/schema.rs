@@ -1,14 +1,14 @@
 //! The requests that are served, in which versions, and how they are laid out (Kafka's message definitions).
 
-use kafka_protocol::messages::ApiKey;
-
+use super::api::Api;
 use super::shape::{Encoding, Field, Kind, Tags};
+use crate::broker::imitation::Imitation;
 use Kind::{Bytes, Fixed, Scalars, Structs, Text, Texts};
 
 /// One request that is served.
 #[derive(Debug)]
 pub(in crate::broker) struct Schema {
-    pub(in crate::broker) key: ApiKey,
+    pub(in crate::broker) api: Api,
     pub(in crate::broker) oldest: i16,
     pub(in crate::broker) newest: i16,
     pub(in crate::broker) fields: &'static [Field],
@@ -17,11 +17,12 @@ pub(in crate::broker) struct Schema {
 
 impl Schema {
     pub(in crate::broker) fn of(key: i16) -> Option<&'static Self> {
-        SERVED.iter().find(|schema| schema.key as i16 == key)
+        SERVED.iter().find(|schema| schema.api.key() as i16 == key)
     }
 
-    pub(in crate::broker) fn serves(&self, version: i16) -> bool {
-        (self.oldest..=self.newest).contains(&version)
+    /// The oldest and the newest version that are served; `None` if the imitated broker lacks the API.
+    pub(in crate::broker) fn versions(&self, imitation: &Imitation) -> Option<(i16, i16)> {
+        imitation.left_of(self.api, self.oldest, self.newest)
     }
 
     pub(in crate::broker) fn encoding(&self, version: i16) -> Encoding {
@@ -30,7 +31,7 @@ impl Schema {
 
     pub(in crate::broker) fn tags(&self) -> Tags {
         // Tags 0 and 1 are a follower's: cluster and replica, directory and high watermark.
-        if self.key == ApiKey::Fetch { Tags::From(2) } else { Tags::Any }
+        if self.api == Api::Fetch { Tags::From(2) } else { Tags::Any }
     }
 }
 
@@ -56,39 +57,34 @@ const fn versions(kind: Kind, since: i16, until: i16) -> Field {
     Field { kind, since, until }
 }
 
-const fn served(key: ApiKey, versions: (i16, i16), flexible: i16, fields: &'static [Field]) -> Schema {
-    Schema { key, oldest: versions.0, newest: versions.1, flexible, fields }
+const fn served(api: Api, versions: (i16, i16), flexible: i16, fields: &'static [Field]) -> Schema {
+    Schema { api, oldest: versions.0, newest: versions.1, flexible, fields }
 }
 
 pub(in crate::broker) const SERVED: &[Schema] = &[
-    served(ApiKey::Produce, (3, 13), 9, &[all(Text), all(I16), all(I32), all(Structs(PRODUCE_TOPIC))]),
-    served(ApiKey::Fetch, (4, 18), 12, FETCH),
+    served(Api::Produce, (3, 13), 9, &[all(Text), all(I16), all(I32), all(Structs(PRODUCE_TOPIC))]),
+    served(Api::Fetch, (4, 18), 12, FETCH),
     served(
-        ApiKey::ListOffsets,
+        Api::ListOffsets,
         (1, 10),
         6,
         &[all(I32), since(I8, 2), all(Structs(&[all(Text), all(Structs(LIST_PARTITION))])), since(I32, 10)],
     ),
     served(
-        ApiKey::Metadata,
+        Api::Metadata,
         (0, 13),
         9,
         &[all(Structs(&[since(UUID, 10), all(Text)])), since(I8, 4), versions(I8, 8, 10), since(I8, 8)],
     ),
-    served(ApiKey::OffsetCommit, (2, 9), 8, OFFSET_COMMIT),
-    served(ApiKey::OffsetFetch, (1, 9), 6, OFFSET_FETCH),
-    served(ApiKey::FindCoordinator, (0, 6), 3, &[until(Text, 3), since(I8, 1), since(Texts, 4)]),
-    served(ApiKey::ApiVersions, (0, 4), 3, &[since(Text, 3), since(Text, 3)]),
-    served(ApiKey::CreateTopics, (2, 7), 5, &[all(Structs(CREATE_TOPIC)), all(I32), all(I8)]),
-    served(ApiKey::DeleteTopics, (1, 6), 4, &[since(Structs(&[all(Text), all(UUID)]), 6), until(Texts, 5), all(I32)]),
-    served(
-        ApiKey::DeleteRecords,
-        (0, 2),
-        2,
-        &[all(Structs(&[all(Text), all(Structs(&[all(I32), all(I64)]))])), all(I32)],
-    ),
-    served(ApiKey::InitProducerId, (0, 5), 2, &[all(Text), all(I32), since(I64, 3), since(I16, 3)]),
-    served(ApiKey::DescribeProducers, (0, 0), 0, &[all(Structs(&[all(Text), all(Scalars(4))]))]),
+    served(Api::OffsetCommit, (2, 9), 8, OFFSET_COMMIT),
+    served(Api::OffsetFetch, (1, 9), 6, OFFSET_FETCH),
+    served(Api::FindCoordinator, (0, 6), 3, &[until(Text, 3), since(I8, 1), since(Texts, 4)]),
+    served(Api::ApiVersions, (0, 4), 3, &[since(Text, 3), since(Text, 3)]),
+    served(Api::CreateTopics, (2, 7), 5, &[all(Structs(CREATE_TOPIC)), all(I32), all(I8)]),
+    served(Api::DeleteTopics, (1, 6), 4, &[since(Structs(&[all(Text), all(UUID)]), 6), until(Texts, 5), all(I32)]),
+    served(Api::DeleteRecords, (0, 2), 2, &[all(Structs(&[all(Text), all(Structs(&[all(I32), all(I64)]))])), all(I32)]),
+    served(Api::InitProducerId, (0, 5), 2, &[all(Text), all(I32), since(I64, 3), since(I16, 3)]),
+    served(Api::DescribeProducers, (0, 0), 0, &[all(Structs(&[all(Text), all(Scalars(4))]))]),
 ];
 
 const PRODUCE_TOPIC: &[Field] = &[until(Text, 12), since(UUID, 13), all(Structs(&[all(I32), all(Bytes)]))];
@@ -162,16 +158,16 @@ mod tests {
     }
 
     /// The request that a closure makes for each version is walked to its last byte, and no shorter one is.
-    fn agrees<T: Encodable>(key: ApiKey, request: impl Fn(i16) -> T) {
-        let schema = Schema::of(key as i16).unwrap();
+    fn agrees<T: Encodable>(api: Api, request: impl Fn(i16) -> T) {
+        let schema = Schema::of(api.key() as i16).unwrap();
         for version in schema.oldest..=schema.newest {
             let mut bytes = BytesMut::new();
             request(version).encode(&mut bytes, version).unwrap();
             for length in 0..=bytes.len() {
                 let mut walk = Walk::new(&bytes[..length], version, schema.encoding(version), schema.tags());
                 let walked = walk.structure(schema.fields);
-                assert_eq!(walked.is_ok(), length == bytes.len(), "{key:?} {version} {length}");
-                assert!(walked.is_err() || walk.remaining() == 0, "{key:?} {version}");
+                assert_eq!(walked.is_ok(), length == bytes.len(), "{api:?} {version} {length}");
+                assert!(walked.is_err() || walk.remaining() == 0, "{api:?} {version}");
             }
         }
     }
@@ -180,14 +176,14 @@ mod tests {
     fn schemas_agree_with_the_codec() {
         let id = |version, since| if version >= since { Uuid::max() } else { Uuid::nil() };
         let named = |version, until| if version <= until { name() } else { TopicName::default() };
-        agrees(ApiKey::ApiVersions, |_| ApiVersionsRequest::default());
-        agrees(ApiKey::Produce, |version| {
+        agrees(Api::ApiVersions, |_| ApiVersionsRequest::default());
+        agrees(Api::Produce, |version| {
             let data = PartitionProduceData::default().with_records(Some(bytes::Bytes::from_static(&[7; 200])));
             let topic = TopicProduceData::default().with_partition_data(vec![data.clone(), data.with_records(None)]);
             let topic = topic.with_topic_id(id(version, 13)).with_name(named(version, 12));
             ProduceRequest::default().with_topic_data(vec![topic])
         });
-        agrees(ApiKey::Fetch, |version| {
+        agrees(Api::Fetch, |version| {
             let topic = FetchTopic::default().with_partitions(vec![FetchPartition::default(); 2]);
             let topic = topic.with_topic_id(id(version, 13)).with_topic(named(version, 12));
             let forgotten = ForgottenTopic::default().with_partitions(vec![1, 2]);
@@ -195,20 +191,20 @@ mod tests {
             let forgotten = if version >= 7 { vec![forgotten] } else { vec![] };
             FetchRequest::default().with_topics(vec![topic]).with_forgotten_topics_data(forgotten)
         });
-        agrees(ApiKey::ListOffsets, |_| {
+        agrees(Api::ListOffsets, |_| {
             let topic = ListOffsetsTopic::default().with_partitions(vec![ListOffsetsPartition::default(); 2]);
             ListOffsetsRequest::default().with_topics(vec![topic.with_name(name())])
         });
-        agrees(ApiKey::Metadata, |version| {
+        agrees(Api::Metadata, |version| {
             let topic = MetadataRequestTopic::default().with_name(Some(name())).with_topic_id(id(version, 10));
             MetadataRequest::default().with_topics(Some(vec![topic; 2]))
         });
-        agrees(ApiKey::OffsetCommit, |_| {
+        agrees(Api::OffsetCommit, |_| {
             let partition = OffsetCommitRequestPartition::default().with_committed_metadata(Some(text()));
             let topic = OffsetCommitRequestTopic::default().with_name(name()).with_partitions(vec![partition; 2]);
             OffsetCommitRequest::default().with_group_id(GroupId(text())).with_topics(vec![topic])
         });
-        agrees(ApiKey::OffsetFetch, |version| {
+        agrees(Api::OffsetFetch, |version| {
             if version < 8 {
                 let topic = OffsetFetchRequestTopic::default().with_name(name()).with_partition_indexes(vec![1, 2]);
                 return OffsetFetchRequest::default().with_group_id(GroupId(text())).with_topics(Some(vec![topic]));
@@ -218,26 +214,26 @@ mod tests {
                 OffsetFetchRequestGroup::default().with_group_id(GroupId(text())).with_topics(Some(vec![topic]));
             OffsetFetchRequest::default().with_groups(vec![group; 2])
         });
-        agrees(ApiKey::FindCoordinator, |version| match version {
+        agrees(Api::FindCoordinator, |version| match version {
             0..4 => FindCoordinatorRequest::default().with_key(text()),
             _ => FindCoordinatorRequest::default().with_coordinator_keys(vec![text(); 2]),
         });
-        agrees(ApiKey::CreateTopics, |_| {
+        agrees(Api::CreateTopics, |_| {
             let assignment = CreatableReplicaAssignment::default().with_broker_ids(vec![1.into(), 2.into()]);
             let config = CreatableTopicConfig::default().with_name(text()).with_value(Some(text()));
             let topic = CreatableTopic::default().with_name(name()).with_assignments(vec![assignment; 2]);
             CreateTopicsRequest::default().with_topics(vec![topic.with_configs(vec![config; 2])])
         });
-        agrees(ApiKey::DeleteTopics, |version| match version {
+        agrees(Api::DeleteTopics, |version| match version {
             0..6 => DeleteTopicsRequest::default().with_topic_names(vec![name(), name()]),
             _ => DeleteTopicsRequest::default().with_topics(vec![DeleteTopicState::default().with_name(Some(name()))]),
         });
-        agrees(ApiKey::DeleteRecords, |_| {
+        agrees(Api::DeleteRecords, |_| {
             let topic = DeleteRecordsTopic::default().with_partitions(vec![DeleteRecordsPartition::default(); 2]);
             DeleteRecordsRequest::default().with_topics(vec![topic.with_name(name())])
         });
-        agrees(ApiKey::InitProducerId, |_| InitProducerIdRequest::default());
-        agrees(ApiKey::DescribeProducers, |_| {
+        agrees(Api::InitProducerId, |_| InitProducerIdRequest::default());
+        agrees(Api::DescribeProducers, |_| {
             let topic = TopicRequest::default().with_name(name()).with_partition_indexes(vec![1, 2]);
             DescribeProducersRequest::default().with_topics(vec![topic])
         });
@@ -246,11 +242,11 @@ mod tests {
     #[test]
     fn versions_are_within_those_of_the_codec() {
         for schema in SERVED {
-            let codec = schema.key.valid_versions();
-            assert!(codec.min <= schema.oldest && schema.newest <= codec.max, "{:?}", schema.key);
+            let codec = schema.api.key().valid_versions();
+            assert!(codec.min <= schema.oldest && schema.newest <= codec.max, "{:?}", schema.api);
             for version in schema.oldest..=schema.newest {
-                let flexible = schema.key.request_header_version(version) == 2;
-                assert_eq!(schema.encoding(version) == Encoding::Flexible, flexible, "{:?} {version}", schema.key);
+                let flexible = schema.api.key().request_header_version(version) == 2;
+                assert_eq!(schema.encoding(version) == Encoding::Flexible, flexible, "{:?} {version}", schema.api);
             }
         }
     }
