@@ -61,6 +61,26 @@ impl Cluster {
         self.described(name).await
     }
 
+    /// Asks for several topics as they are now, with one request. The answers are in the order of the names.
+    ///
+    /// # Errors
+    /// No broker answers. Errors of single topics are among the answers.
+    pub async fn refreshed_all(&self, names: &[&str]) -> Result<Vec<Result<Option<Arc<Topic>>, Error>>, Error> {
+        let topics = names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name))));
+        let _asking = self.asking.lock().await;
+        let answer = self.metadata(Some(topics.collect())).await?;
+        Ok(names.iter().map(|name| self.described_in(&answer, name).map_err(|e| e.of_topic(name))).collect())
+    }
+
+    /// Connects to the leader of a partition, unless it is connected, and returns the leader's address as `host:port`.
+    ///
+    /// # Errors
+    /// The topic was deleted or re-created, the partition has no leader, or the leader rejects the connection.
+    pub async fn leader_address(&self, topic: &Topic, partition: i32) -> Result<String, Error> {
+        let leader = self.leader(topic, partition).await.map_err(|e| e.of_partition(topic.name(), partition))?;
+        Ok(leader.0.broker().to_owned())
+    }
+
     /// Says that a description is out of date. A newer one stays.
     pub(super) fn forget(&self, topic: &Topic) {
         let mut known = self.lock();
@@ -82,6 +102,10 @@ impl Cluster {
     async fn describe(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
         let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let answer = self.metadata(Some(vec![topic])).await?;
+        self.described_in(&answer, name)
+    }
+
+    fn described_in(&self, answer: &MetadataResponse, name: &str) -> Result<Option<Arc<Topic>>, Error> {
         let described = answer
             .topics
             .iter()

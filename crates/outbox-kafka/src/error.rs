@@ -102,6 +102,17 @@ impl Error {
         }
     }
 
+    /// Returns whether a login, a certificate or a privilege was rejected, by the broker or by this client.
+    pub fn is_security(&self) -> bool {
+        match &self.0.kind {
+            Kind::Login | Kind::Security => true,
+            Kind::Code(code, _) => code.is_authorization(),
+            // No broker is left because each one failed.
+            Kind::NoBroker => self.0.source.as_deref().is_some_and(|last| last.downcast_ref().is_some_and(Self::is_security)),
+            _ => false,
+        }
+    }
+
     /// A request that changes nothing may do better later, or at another broker.
     pub fn is_transient(&self) -> bool {
         match &self.0.kind {

@@ -102,6 +102,13 @@ impl ErrorCode {
         )
     }
 
+    /// Returns whether the client lacks a privilege, or a login.
+    pub const fn is_authorization(self) -> bool {
+        const SASL_AUTHENTICATION_FAILED: i16 = 58;
+        matches!(self, Self::TOPIC_AUTHORIZATION_FAILED | Self::CLUSTER_AUTHORIZATION_FAILED)
+            || self.0 == SASL_AUTHENTICATION_FAILED
+    }
+
     /// A request that changes nothing may do better later.
     pub const fn is_transient(self) -> bool {
         self.is_stale_metadata()

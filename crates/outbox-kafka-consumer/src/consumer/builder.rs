@@ -301,6 +301,7 @@ impl Builder {
                 store: Store::new(pool, &schema, group, self.lease, self.statements),
                 options: self.options,
                 stopped: Mutex::default(),
+                rejected: Mutex::default(),
                 ignored: Ignored::default(),
                 pipeline,
             }),

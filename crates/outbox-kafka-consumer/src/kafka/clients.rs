@@ -1,0 +1,72 @@
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rskafka::BackoffConfig;
+use rskafka::client::{Client, ClientBuilder};
+use tokio::time::timeout;
+
+use super::{CLIENT_ID, PATIENCE, bounded};
+use crate::Error;
+
+/// rskafka's clients: one for each broker that leads partitions, which the readers of these partitions share until one
+/// of them fails. rskafka 0.6.0 never forgets a leader that has moved, so a client is not used after an error.
+#[derive(Debug, Default)]
+pub(super) struct Clients(Mutex<HashMap<String, Slot>>);
+
+/// Held while the client connects, so that there is one for each broker.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<SharedClient>>>>;
+
+/// A client, and the broker that it connects to.
+#[derive(Debug)]
+pub(super) struct SharedClient {
+    client: Client,
+    broker: String,
+}
+
+impl Deref for SharedClient {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Clients {
+    /// Returns the client of a broker, connected.
+    pub(super) async fn at(&self, broker: &str) -> Result<Arc<SharedClient>, Error> {
+        let slot = Arc::clone(self.lock().entry(broker.to_owned()).or_default());
+        let doing = || format!("connect to {broker}");
+        let mut slot = timeout(PATIENCE, slot.lock()).await.map_err(|e| Error::kafka(doing()).caused_by(e))?;
+        if let Some(client) = &*slot {
+            return Ok(Arc::clone(client));
+        }
+
+        let client = ClientBuilder::new(vec![broker.to_owned()])
+            .client_id(CLIENT_ID)
+            // Readers retry, after `outbox-kafka` has looked up the leader.
+            .backoff_config(BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() })
+            .build();
+        let client = bounded(&doing(), client).await?;
+        let client = Arc::new(SharedClient { client, broker: broker.to_owned() });
+        *slot = Some(Arc::clone(&client));
+        Ok(client)
+    }
+
+    /// Makes the next reader connect a client of its broker again.
+    pub(super) fn retire(&self, failed: &Arc<SharedClient>) {
+        let mut clients = self.lock();
+        let is_current = clients.get(&failed.broker).is_some_and(|slot| {
+            // A locked slot connects a newer client.
+            slot.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, failed)))
+        });
+        if is_current {
+            clients.remove(&failed.broker);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
