@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_causes(&*error));
+            eprintln!("error: {}", outbox_net::ErrorChain::new(&*error));
             ExitCode::FAILURE
         }
     }
@@ -72,16 +72,6 @@ async fn measure(subject: Subject) -> Outcome<()> {
         Subject::Consumer(options) => Box::pin(consumer::run(options)).await,
         Subject::Enqueue(options) => Box::pin(enqueue::run(options)).await,
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!("\n  caused by: {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// How a run tells of its progress.

@@ -6,7 +6,9 @@ use super::limit::Peek;
 use super::options::Options;
 use super::restart::Restart;
 use crate::machine::Machine;
-use crate::{Failure, Outcome, report, with_causes};
+use outbox_net::ErrorChain;
+
+use crate::{Failure, Outcome, report};
 
 /// The figures of each run.
 #[derive(Debug, Serialize)]
@@ -74,7 +76,7 @@ impl Results {
     fn taken<T>(&mut self, outcome: Outcome<T>) -> Option<T> {
         outcome
             .map_err(|error: Failure| {
-                let text = with_causes(&*error);
+                let text = ErrorChain::new(&*error).to_string();
                 report(&format!("  failed: {text}"));
                 self.failed.push(text);
             })

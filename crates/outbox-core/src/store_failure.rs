@@ -1,5 +1,7 @@
 use std::error::Error as StdError;
 
+use outbox_net::SqlStateClass;
+
 use crate::{Error, StoreFault};
 
 /// Why PostgreSQL did not store an event, with what to do: the source of an error of enqueue. Below it is the driver's
@@ -72,11 +74,9 @@ impl StoreFault {
     /// What an error of this SQLSTATE means for its transaction (PostgreSQL, appendix "Error Codes").
     #[must_use]
     pub fn of_sqlstate(sqlstate: &str) -> Self {
-        match sqlstate.get(..2) {
-            _ if sqlstate == "25P02" => Self::TransactionAborted,
-            // Serialization and deadlock, the connection, resources, an operator; a lock that was not available.
-            Some("40" | "08" | "53" | "57") => Self::Transient,
-            _ if sqlstate == "55P03" => Self::Transient,
+        match SqlStateClass::of(sqlstate) {
+            SqlStateClass::Aborted => Self::TransactionAborted,
+            class if class.is_transient() => Self::Transient,
             _ => Self::Permanent,
         }
     }

@@ -1,7 +1,20 @@
 use std::error::Error;
 use std::fmt;
 
-/// An error with its causes, separated by `: `, for a log line.
+/// An error with its causes on one line, separated by `: `, for logs and for reasons that are stored.
+///
+/// It leaves out what servers and parsers quote of rows and payloads: the DETAIL of an error of PostgreSQL and the value
+/// at the end of a message about data (with the feature `tokio-postgres`), and the value that `serde_json` quotes. It keeps
+/// what the other errors say themselves.
+///
+/// ```
+/// use outbox_net::ErrorChain;
+///
+/// let error = serde_json::from_str::<u32>("\"secret\"").unwrap_err();
+/// let error = std::io::Error::other(error);
+/// let text = ErrorChain::new(&error).to_string();
+/// assert!(text.contains("line 1, column 8") && !text.contains("secret"), "{text}");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorChain<'a>(&'a (dyn Error + 'static));
 
@@ -15,24 +28,85 @@ impl<'a> ErrorChain<'a> {
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        let errors = std::iter::successors(Some(self.0), |error| (*error).source());
+
+        for (place, error) in errors.enumerate() {
+            if place > 0 {
+                f.write_str(": ")?;
+            }
+            layer(error, f)?;
         }
+
         Ok(())
     }
+}
+
+/// Writes what one error says, without its causes.
+fn layer(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    #[cfg(feature = "tokio-postgres")]
+    if let Some(error) = error.downcast_ref::<tokio_postgres::error::DbError>() {
+        return server_error(error, f);
+    }
+
+    // `io::Error` shows the error inside it, and does not name it as its source.
+    if let Some(error) = error.downcast_ref::<std::io::Error>()
+        && let Some(inner) = error.get_ref()
+    {
+        return layer(inner, f);
+    }
+
+    if let Some(error) = error.downcast_ref::<serde_json::Error>()
+        && error.is_data()
+    {
+        let (line, column) = (error.line(), error.column());
+        return write!(f, "the JSON is not of the expected type, at line {line}, column {column}");
+    }
+
+    write!(f, "{error}")
+}
+
+/// Writes an error of PostgreSQL without its DETAIL, which holds rows and keys, and without the value that ends a message
+/// of class 22.
+#[cfg(feature = "tokio-postgres")]
+fn server_error(error: &tokio_postgres::error::DbError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let state = error.code().code();
+    let message = match error.message().split_once(": \"") {
+        Some((message, _)) if state.starts_with("22") => message,
+        _ => error.message(),
+    };
+    write!(f, "{}: {message} (SQLSTATE {state}", error.severity())?;
+
+    for (what, name) in [("table", error.table()), ("column", error.column()), ("constraint", error.constraint())] {
+        if let Some(name) = name {
+            write!(f, ", {what} {name}")?;
+        }
+    }
+
+    f.write_str(")")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the port cannot be read")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
     #[test]
     fn a_chain_names_each_cause() {
-        let error = std::io::Error::other(std::fmt::Error);
-        let top = std::io::Error::other(error);
-        assert!(ErrorChain::new(&top).to_string().ends_with(&std::fmt::Error.to_string()));
+        let error = Outer("x".parse::<u16>().unwrap_err());
+        assert_eq!(ErrorChain::new(&error).to_string(), "the port cannot be read: invalid digit found in string");
     }
 }

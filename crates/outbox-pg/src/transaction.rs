@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use outbox_core::uuid::Uuid;
+use outbox_net::{Backoff, SqlStateClass};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
@@ -129,6 +130,8 @@ impl RetriedTransaction {
         E: StdError + 'static,
     {
         let mut attempt = 1;
+        let mut backoff = Backoff::new(self.pause, LONGEST_PAUSE);
+
         loop {
             let error = match self.attempt(client, &mut work).await {
                 Ok(value) => return Ok(value),
@@ -142,7 +145,7 @@ impl RetriedTransaction {
             if !is_retried || attempt >= self.attempts {
                 return Err(error);
             }
-            tokio::time::sleep(self.pause_after(attempt)).await;
+            tokio::time::sleep(less_by_chance(backoff.delay())).await;
             attempt += 1;
         }
     }
@@ -174,27 +177,33 @@ impl RetriedTransaction {
             Err(error) => Err(TransactionError::CommitUnknown(error)),
         }
     }
+}
 
-    fn pause_after(&self, attempt: u32) -> Duration {
-        let longest = self.pause.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_PAUSE);
-        // The last bits of a UUID are random. Without them those that met once would meet again.
-        let chance = Uuid::now_v7().as_u128() % 1_000;
-        longest.mul_f64(1.0 - f64::from(u16::try_from(chance).unwrap_or_default()) / 2_000.0)
-    }
+/// Shortens a pause by up to a half by chance, so that transactions that collided once do not collide again.
+fn less_by_chance(pause: Duration) -> Duration {
+    // The last bits of a UUID are random.
+    let chance = Uuid::now_v7().as_u128() % 1_000;
+    pause.mul_f64(1.0 - f64::from(u16::try_from(chance).unwrap_or_default()) / 2_000.0)
 }
 
 /// Whether PostgreSQL said no, so that it certainly did not commit. A server that is being shut down may have, before.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     match error.code() {
-        Some(code) if *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => false,
-        Some(code) => !matches!(code.code().get(..2), Some("08" | "57" | "58" | "XX")),
+        Some(code) => match SqlStateClass::of(code.code()) {
+            // 40003 says that the outcome is not known.
+            SqlStateClass::RolledBack => *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN,
+            SqlStateClass::Connection | SqlStateClass::Shutdown | SqlStateClass::Cancelled | SqlStateClass::System => {
+                false
+            }
+            _ => true,
+        },
         None => false,
     }
 }
 
 fn asks_for_retry(error: &(dyn StdError + 'static)) -> bool {
     let sources = std::iter::successors(Some(error), |error| (*error).source());
-    sources.filter_map(|error| error.downcast_ref::<tokio_postgres::Error>()).any(|error| {
-        matches!(error.code(), Some(code) if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
-    })
+    sources
+        .filter_map(|error| error.downcast_ref::<tokio_postgres::Error>())
+        .any(|error| error.code().is_some_and(|code| SqlStateClass::of(code.code()) == SqlStateClass::Conflict))
 }

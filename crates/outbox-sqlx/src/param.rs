@@ -19,44 +19,11 @@ pub(crate) struct Params<'a> {
     pub(crate) ty: ColumnType,
 }
 
-/// The types that a column's value and an array of them are sent as (`pg_type.dat`).
-fn oids(ty: ColumnType) -> (u32, u32) {
-    match ty {
-        ColumnType::Uuid => (2950, 2951),
-        ColumnType::Json => (114, 199),
-        ColumnType::Jsonb => (3802, 3807),
-        ColumnType::Bytea => (17, 1001),
-        ColumnType::Integer => (23, 1007),
-        ColumnType::Boolean => (16, 1000),
-        ColumnType::TimestampMillis | ColumnType::TimestampMicros => (1114, 1115),
-        ColumnType::Timestamptz => (1184, 1185),
-        _ => (25, 1009),
-    }
-}
-
-/// PostgreSQL counts microseconds from 2000.
-const EPOCH: i128 = 946_684_800_000_000;
-
 fn write(value: &ColumnValue, ty: ColumnType, out: &mut Vec<u8>) -> Result<IsNull, BoxDynError> {
-    match value {
-        ColumnValue::Null => return Ok(IsNull::Yes),
-        ColumnValue::Text(text) => {
-            if ty == ColumnType::Jsonb {
-                // The version of jsonb's binary form.
-                out.push(1);
-            }
-            out.extend_from_slice(text.as_bytes());
-        }
-        ColumnValue::Bytes(bytes) => out.extend_from_slice(bytes),
-        ColumnValue::Uuid(uuid) => out.extend_from_slice(uuid.as_bytes()),
-        ColumnValue::Integer(number) => out.extend_from_slice(&number.to_be_bytes()),
-        ColumnValue::Boolean(value) => out.push(u8::from(*value)),
-        ColumnValue::Instant(at) => {
-            let micros = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000) - EPOCH)?;
-            out.extend_from_slice(&micros.to_be_bytes());
-        }
-        _ => return Err("this kind of value has no form on the wire yet".into()),
+    if value.is_null() {
+        return Ok(IsNull::Yes);
     }
+    value.write_binary(ty, out)?;
     Ok(IsNull::No)
 }
 
@@ -80,7 +47,7 @@ impl Encode<'_, Postgres> for Param<'_> {
     }
 
     fn produces(&self) -> Option<PgTypeInfo> {
-        Some(PgTypeInfo::with_oid(Oid(oids(self.ty).0)))
+        Some(PgTypeInfo::with_oid(Oid(self.ty.parameter_type().oid())))
     }
 }
 
@@ -88,8 +55,8 @@ impl Encode<'_, Postgres> for Params<'_> {
     /// The form that `array_send` writes: dimensions, whether there are NULLs, the elements' type, length and lower bound;
     /// then each with its length.
     fn encode_by_ref(&self, out: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        let has_nulls = self.values.iter().any(|value| **value == ColumnValue::Null);
-        for number in [1, u32::from(has_nulls), oids(self.ty).0, u32::try_from(self.values.len())?, 1] {
+        let has_nulls = self.values.iter().any(|value| value.is_null());
+        for number in [1, u32::from(has_nulls), self.ty.parameter_type().oid(), u32::try_from(self.values.len())?, 1] {
             out.extend_from_slice(&number.to_be_bytes());
         }
         let mut element = Vec::new();
@@ -106,6 +73,6 @@ impl Encode<'_, Postgres> for Params<'_> {
     }
 
     fn produces(&self) -> Option<PgTypeInfo> {
-        Some(PgTypeInfo::with_oid(Oid(oids(self.ty).1)))
+        Some(PgTypeInfo::with_oid(Oid(self.ty.parameter_type().array_oid())))
     }
 }

@@ -8,7 +8,8 @@ mod records;
 
 #[cfg(feature = "broker")]
 pub use self::broker::{
-    Api, Broker, BrokerBuilder, BrokerError, Codec, Fault, Faults, Imitation, Injected, ResponseError,
+    Api, Broker, BrokerBuilder, BrokerError, Codec, Fault, Faults, Imitation, Injected, RecordBatch, ResponseError,
+    Transaction,
 };
 #[cfg(feature = "postgres")]
 pub use self::postgres::{Database, Durability, Postgres, PostgresBuilder, PostgresError};

@@ -1,6 +1,8 @@
 use std::error::Error;
 use std::fmt;
 
+use outbox_net::SqlStateClass;
+
 use super::error::WalError;
 
 /// An error or a notice in PostgreSQL's words (PostgreSQL, "Error and Notice Message Fields").
@@ -56,7 +58,9 @@ impl ServerError {
             }
             ("53400", Doing::CopySlot { slot }) => WalError::NoFreeSlot { slot: slot.into(), source: self },
             ("42501", _) => WalError::NotPermitted { source: self },
-            (code, Doing::Connect) if code.starts_with("28") => WalError::Authentication { source: self },
+            (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => {
+                WalError::Authentication { source: self }
+            }
             _ => WalError::Server { source: self },
         }
     }
@@ -64,7 +68,7 @@ impl ServerError {
     /// Out of resources, shutting down or starting, cancelled, a conflict (PostgreSQL, appendix "Error Codes").
     pub(super) fn is_transient(&self) -> bool {
         // 55000 of a copy: its source changed meanwhile.
-        matches!(self.code.get(..2), Some("08" | "40" | "53" | "57")) || self.code == "55000"
+        SqlStateClass::of(&self.code).is_transient() || self.code == "55000"
     }
 
     /// The server is shutting down, or starting.

@@ -21,7 +21,6 @@ mod connector;
 mod database;
 #[cfg(feature = "embedded")]
 mod embedded;
-mod error_chain;
 mod events;
 mod json_body;
 mod limit;
@@ -41,7 +40,6 @@ pub use self::connector::{ConnectorError, DEPLOYED, pipeline};
 pub use self::database::{Database, DatabaseError};
 #[cfg(feature = "embedded")]
 pub use self::embedded::serve_embedded;
-pub use self::error_chain::ErrorChain;
 pub use self::events::OrderCreated;
 pub use self::logging::start as start_logging;
 pub use self::serve::serve;

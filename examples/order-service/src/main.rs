@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
-use order_service::{Database, ErrorChain, LogFormat, Settings, Task};
+use order_service::{Database, LogFormat, Settings, Task};
+use outbox_net::ErrorChain;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,7 +15,7 @@ async fn main() -> ExitCode {
     match run(&settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let error = ErrorChain::of(&*error);
+            let error = ErrorChain::new(&*error);
             match settings.log_format {
                 LogFormat::Json => tracing::error!(%error, "stopped"),
                 _ => eprintln!("error: {error}"),

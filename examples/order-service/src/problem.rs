@@ -7,7 +7,7 @@ use deadpool_postgres::PoolError;
 use serde::Serialize;
 
 use crate::database::below;
-use crate::error_chain::ErrorChain;
+use outbox_net::ErrorChain;
 
 /// An answer other than success: RFC 9457, `application/problem+json`.
 ///
@@ -84,7 +84,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
-            tracing::error!(status = self.status.as_u16(), error = %ErrorChain::of(cause.as_ref()), "request failed");
+            tracing::error!(status = self.status.as_u16(), error = %ErrorChain::new(cause.as_ref()), "request failed");
         }
         let body = Body {
             r#type: "about:blank",

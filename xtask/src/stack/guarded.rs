@@ -2,6 +2,7 @@ use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,12 +29,13 @@ pub(crate) struct GuardedProcess {
     name: String,
     launch: Launch,
     watchdog: Mutex<Option<Child>>,
+    is_frozen: AtomicBool,
 }
 
 impl GuardedProcess {
     /// A server that does not run yet; errors call it `name`.
     pub(crate) fn new(name: impl Into<String>, launch: Launch) -> Self {
-        Self { name: name.into(), launch, watchdog: Mutex::default() }
+        Self { name: name.into(), launch, watchdog: Mutex::default(), is_frozen: AtomicBool::new(false) }
     }
 
     pub(crate) fn log(&self) -> &Path {
@@ -107,16 +109,26 @@ impl GuardedProcess {
             drop(watchdog.stdin.take());
             let _ = watchdog.wait();
         }
+        self.is_frozen.store(false, Ordering::Relaxed);
     }
 
     /// Stops the server's execution (SIGSTOP): it keeps its connections and answers nothing.
     pub(crate) fn freeze(&self) -> Result<(), StackError> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        self.is_frozen.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Continues a frozen server (SIGCONT).
     pub(crate) fn thaw(&self) -> Result<(), StackError> {
-        self.signal(Signal::CONT)
+        self.signal(Signal::CONT)?;
+        self.is_frozen.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns whether the server was frozen and has not been continued or ended since.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.is_frozen.load(Ordering::Relaxed)
     }
 
     /// Returns the server's process id, if it runs.

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::error::StackError;
-use super::kafka_client::KafkaConnection;
+use super::kafka_client::{KafkaConnection, METADATA, metadata_of};
 use super::options::StackOptions;
 use super::paths::{self, create};
 use super::ports::Ports;
@@ -54,7 +54,7 @@ pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs
 
 /// Asks for the cluster's metadata: a broker that takes part in its cluster names itself.
 pub(crate) fn probe(port: u16) -> Probed {
-    let metadata = KafkaConnection::open(port, PATIENCE)?.metadata(&[])?;
+    let metadata = KafkaConnection::open(port, PATIENCE)?.send(&metadata_of(&[]), METADATA)?;
     if metadata.brokers.iter().any(|broker| broker.port == i32::from(port)) {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::messages::{MetadataRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion, Request, StrBytes};
 
 /// Longer than a broker waits for its controller.
@@ -30,7 +30,6 @@ impl KafkaConnection {
     }
 
     /// Connects with the patience that requests need which brokers pass on to their controller.
-    #[expect(dead_code)]
     pub(crate) fn for_administration(port: u16) -> io::Result<Self> {
         Self::open(port, PATIENCE)
     }
@@ -59,14 +58,16 @@ impl KafkaConnection {
         ResponseHeader::decode(&mut answer, R::Response::header_version(version)).map_err(invalid)?;
         R::Response::decode(&mut answer, version).map_err(invalid)
     }
+}
 
-    /// Asks for the brokers and for these topics.
-    pub(crate) fn metadata(&mut self, topics: &[&str]) -> io::Result<MetadataResponse> {
-        let topic = |name: &&str| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-        let topics = topics.iter().map(topic).collect();
-        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
-        self.send(&request, 12)
-    }
+/// The version in which [`metadata_of`] is sent.
+pub(crate) const METADATA: i16 = 12;
+
+/// Asks for the brokers and for these topics.
+pub(crate) fn metadata_of(topics: &[&str]) -> MetadataRequest {
+    let topic = |name: &&str| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+    let topics = topics.iter().map(topic).collect();
+    MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false)
 }
 
 pub(crate) fn topic_name(name: &str) -> TopicName {

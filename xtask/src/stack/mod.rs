@@ -34,7 +34,10 @@ use std::time::Duration;
 pub use self::connect_rest::ConnectRest;
 pub use self::error::StackError;
 pub use self::interrupt::Interrupt;
-pub use self::kafka_cluster::{KafkaCluster, KafkaClusterBuilder, ListenerSecurity, unsecured_token};
+pub use self::kafka_cluster::{
+    Acl, AclOperation, KafkaCluster, KafkaClusterBuilder, ListenerSecurity, NewTopic, PartitionState, QuotaEntity,
+    unsecured_token,
+};
 pub use self::log::tail as log_tail;
 pub use self::options::{Data, StackOptions};
 pub use self::own_pgbouncer::OwnPgBouncer;

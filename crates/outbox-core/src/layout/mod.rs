@@ -3,6 +3,7 @@ mod column;
 mod default;
 mod identifier;
 mod row;
+mod wire;
 
 pub use self::column::{Column, ColumnType, EventField, Nullability};
 pub use self::identifier::Identifier;

@@ -159,7 +159,7 @@ impl PartitionReader for Reader {
                 Err(e) if e.is_transient() && Instant::now() + RETRY_PAUSE < deadline => {
                     tracing::debug!(
                         target: "outbox.consumer", topic = self.topic.name(), partition = self.partition,
-                        error = %crate::error::Chain(&e), "fetch failed, retrying"
+                        error = %outbox_net::ErrorChain::new(&e), "fetch failed, retrying"
                     );
                     sleep(RETRY_PAUSE).await;
                 }

@@ -134,5 +134,5 @@ async fn a_reader_gets_over_a_leader_that_moves_and_connections_that_break() {
     broker.create_topic(TOPIC, 1).unwrap();
     // This topic has another id, so the reader must not read it.
     let failed = reader.fetch(0).await.unwrap_err();
-    assert!(crate::error::Chain(&failed).to_string().contains("created again"), "{}", crate::error::Chain(&failed));
+    assert!(outbox_net::ErrorChain::new(&failed).to_string().contains("created again"), "{}", outbox_net::ErrorChain::new(&failed));
 }

@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 
 use deadpool_postgres::tokio_postgres;
+use outbox_net::SqlStateClass;
 
 /// Why an event was not handled, as a [`RetryPolicy`](crate::RetryPolicy) is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +68,10 @@ pub(crate) fn sql_fault(error: &(dyn StdError + 'static)) -> SqlFault {
 }
 
 fn of_state(state: &str) -> SqlFault {
-    match state {
-        "40001" | "40P01" => SqlFault::Conflict,
-        // Shut down, crashed, starting, too many connections, ended while idle in a transaction; connection exceptions.
-        "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03" | "25P04" => SqlFault::Away,
-        _ if state.starts_with("08") => SqlFault::Away,
-        _ if state.starts_with("22") => SqlFault::Data,
+    match SqlStateClass::of(state) {
+        class if class.ends_session() => SqlFault::Away,
+        SqlStateClass::Conflict => SqlFault::Conflict,
+        SqlStateClass::Data => SqlFault::Data,
         _ => SqlFault::Other,
     }
 }

@@ -1,3 +1,4 @@
+use outbox_net::ErrorChain;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -174,7 +175,7 @@ impl Lane {
             Ok(()) => Ok(()),
             // A server that says why has not committed: a deferred constraint, say.
             Err(e) if e.code().is_some() && sql_fault(&e) == SqlFault::Other => {
-                Err(Fault::Event(Failed::new(FailureKind::Failed, crate::error::Chain(&e).to_string())))
+                Err(Fault::Event(Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string())))
             }
             // Whether it has is not known: position and inbox are read again before anything else is done.
             Err(e) => Err(Fault::of_store("tell whether it has committed", e)),
@@ -185,7 +186,7 @@ impl Lane {
         match message.decode(&self.shared.pipeline, &self.dealt.topic) {
             Ok(Decoded::Event(event)) => Ok(event),
             Ok(_) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, "the record is no event"))),
-            Err(e) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, crate::error::Chain(&e).to_string()))),
+            Err(e) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string()))),
         }
     }
 

@@ -3,10 +3,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::backoff::Backoff;
 use super::{Place, Shared};
 use crate::Error;
-use crate::error::Chain;
+use outbox_net::{Backoff, ErrorChain};
 use crate::source::RecordSource as _;
 
 /// How often new topics and partitions are looked for.
@@ -19,7 +18,7 @@ impl Shared {
     /// Looks for the partitions of the handlers' topics, and publishes them.
     pub(super) async fn discover(&self, found: watch::Sender<BTreeSet<Place>>) -> Result<(), Error> {
         let mut discovery = Discovery::new(self.registry.topics().into_iter().map(str::to_owned).collect());
-        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+        let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
         loop {
             let pause = match self.cluster.partitions(&discovery.topics).await {
                 Ok(answer) => {
@@ -34,7 +33,7 @@ impl Shared {
                 }
                 Err(e) => {
                     let pause = backoff.delay();
-                    tracing::warn!(target: "outbox.consumer", error = %Chain(&e), retry_in = ?pause, "cannot list topics");
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), retry_in = ?pause, "cannot list topics");
                     self.set_rejected(Some(e));
                     pause
                 }
@@ -71,7 +70,7 @@ impl Discovery {
                     self.places.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
                 }
                 Some(Err(e)) => {
-                    let text = Chain(&e).to_string();
+                    let text = ErrorChain::new(&e).to_string();
                     if self.failing.get(topic) != Some(&text) {
                         tracing::warn!(target: "outbox.consumer", topic, error = text, "topic cannot be described, retrying");
                         self.failing.insert(topic.clone(), text);

@@ -1,10 +1,10 @@
+use outbox_net::ErrorChain;
 use std::any::Any;
 use std::time::Duration;
 
 use super::Shared;
 use crate::Error;
 use crate::HandlerError;
-use crate::error::Chain;
 use crate::handler::{Failure, Wish};
 use crate::policy::{Misfit, OnFailure};
 use crate::protocol::{Decision, FailureKind, RetryPolicy, SqlFault, sql_fault};
@@ -62,14 +62,14 @@ impl Fault {
             (Failure::Payload(_), Misfit::Ignore) => None,
             (Failure::Payload(e), Misfit::Stop) => Some(Self::Stop(e)),
             (Failure::Payload(e), Misfit::Reject) => {
-                Some(Self::Event(Failed::new(FailureKind::Undecodable, Chain(&e).to_string())))
+                Some(Self::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string())))
             }
             (Failure::Handler(error), _) => Some(Self::of_error(&error)),
         }
     }
 
     fn of_error(error: &HandlerError) -> Self {
-        let text = Chain(error.as_source()).to_string();
+        let text = ErrorChain::new(error.as_source()).to_string();
         let failed = |kind| Self::Event(Failed { kind, error: text.clone(), wish: error.wish() });
         match (error.wish(), sql_fault(error.as_source())) {
             (_, SqlFault::Away) => {

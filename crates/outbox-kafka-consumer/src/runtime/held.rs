@@ -1,4 +1,5 @@
 use deadpool_postgres::Transaction;
+use outbox_net::ErrorChain;
 
 use super::failed::{Failed, Fault};
 use super::item::{Item, Todo};
@@ -78,7 +79,7 @@ impl Lane {
             // Its policy says now that it is passed over.
             Ok(None) => return self.pass_over(held, event.id).await,
             Err(e) => {
-                let failed = Failed::new(FailureKind::Undecodable, crate::error::Chain(&e).to_string());
+                let failed = Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string());
                 return self.hold_again(held, &failed, attempts).await;
             }
         };
@@ -96,7 +97,7 @@ impl Lane {
             Err(fault) => {
                 let kind =
                     if matches!(fault, Fault::Stop(..)) { FailureKind::Undecodable } else { FailureKind::Failed };
-                let failed = Failed::new(kind, crate::error::Chain(&fault.into_error()).to_string());
+                let failed = Failed::new(kind, ErrorChain::new(&fault.into_error()).to_string());
                 self.hold_again(held, &failed, attempts).await
             }
         }

@@ -1,3 +1,4 @@
+use outbox_net::ErrorChain;
 use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
@@ -6,7 +7,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
 use crate::Error;
-use crate::error::Chain;
 use crate::handler::Registered;
 use crate::policy::Misfit;
 use crate::registry::Found;
@@ -70,13 +70,13 @@ impl Shared {
             Err(e) => {
                 return match self.options.undecodable {
                     Misfit::Ignore => {
-                        let error = Chain(&e);
+                        let error = ErrorChain::new(&e);
                         tracing::warn!(target: "outbox.consumer", topic, partition, offset, %error, "ignored");
                         measure::ignored(topic, "undecodable");
                         Ok(None)
                     }
                     Misfit::Reject => {
-                        let why = format!("the record is not of this pipeline: {}", Chain(&e));
+                        let why = format!("the record is not of this pipeline: {}", ErrorChain::new(&e));
                         Ok(item(message, None, Todo::Reject(why)))
                     }
                     Misfit::Stop => Err(stop("the record is not of this pipeline".to_owned()).caused_by(e)),

@@ -1,3 +1,4 @@
+use outbox_net::ErrorChain;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::partition::Partition;
 use super::{Place, Shared, measure};
 use crate::Error;
-use crate::error::Chain;
 use crate::protocol::{LeaseClock, assign};
 
 /// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
@@ -75,7 +75,7 @@ impl Keeper {
         let worked = timeout(patience, self.keep(is_first || self.clock.is_due(begun))).await;
         let worked = worked.unwrap_or_else(|e| Err(Error::store("answer in time", e)));
         if let Err(e) = worked {
-            tracing::warn!(target: "outbox.consumer", error = %Chain(&e), "the leases are not renewed");
+            tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "the leases are not renewed");
             self.client = None;
         }
         if self.clock.is_lost(self.began.elapsed()) {
@@ -186,7 +186,7 @@ impl Keeper {
         match given.unwrap_or_else(|e| Err(Error::store("answer in time", e))) {
             Ok(()) => measure::lease("given back"),
             Err(e) => {
-                tracing::warn!(target: "outbox.consumer", error = %Chain(&e), "a lease is not given back, and runs out");
+                tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "a lease is not given back, and runs out");
             }
         }
     }
@@ -213,7 +213,7 @@ impl Keeper {
         if let Some(client) = &self.client {
             let left = timeout(self.shared.store.lease / 3, self.shared.store.leave(client, self.owner)).await;
             if let Ok(Err(e)) = left {
-                tracing::debug!(target: "outbox.consumer", error = %Chain(&e), "still a member until the lease ends");
+                tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "still a member until the lease ends");
             }
         }
     }

@@ -1,3 +1,4 @@
+use outbox_net::ErrorChain;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -11,7 +12,6 @@ use super::failed::{Failed, Fault};
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::Error;
-use crate::error::Chain;
 use crate::handler::Registered;
 use crate::protocol::FailureKind;
 use crate::store::NewlyHeld;
@@ -73,7 +73,7 @@ impl Lane {
             Err(Fault::Store(e)) => return Err(e),
             Err(fault) if batch.len() > 1 => {
                 let (events, error) = (batch.len(), fault.into_error());
-                tracing::debug!(target: "outbox.consumer", error = %Chain(&error), events, "a batch failed: one by one");
+                tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&error), events, "a batch failed: one by one");
             }
             Err(fault) => {
                 if let [item] = batch {
@@ -122,7 +122,7 @@ impl Lane {
                 }
                 Fault::Event(failed) => return self.park(item, &failed).await,
                 Fault::Conflict(e) if conflicts >= CONFLICTS => {
-                    let failed = Failed::new(FailureKind::Failed, Chain(&e).to_string());
+                    let failed = Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string());
                     return self.park(item, &failed).await;
                 }
                 Fault::Conflict(_) => {

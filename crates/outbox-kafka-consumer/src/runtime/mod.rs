@@ -1,6 +1,5 @@
 //! The consumer at work: leases, a reader for each partition, lanes with batches in transactions.
 
-mod backoff;
 mod batch;
 mod discovery;
 mod dispatch;
@@ -20,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outbox_core::{DecodedEvent, Pipeline};
+use outbox_net::ErrorChain;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,6 @@ pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, read};
-use crate::error::Chain;
 use crate::handler::Upcasts;
 use crate::kafka::Cluster;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
@@ -122,7 +121,7 @@ impl Shared {
                 Ok(0) => {}
                 Ok(events) => tracing::debug!(target: "outbox.consumer", events, "the inbox forgot what is old"),
                 Err(e) => {
-                    tracing::warn!(target: "outbox.consumer", error = %Chain(&e), "the inbox was not looked through")
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "the inbox was not looked through")
                 }
             }
         }

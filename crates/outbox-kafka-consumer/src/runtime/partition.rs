@@ -1,3 +1,4 @@
+use outbox_net::ErrorChain;
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +10,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::dispatch::{BUDGET, Dealt, Dispatch, queue, window};
 use super::lane::Lane;
 use super::reader::{Chunk, read};
 use super::{Place, Shared, measure};
 use crate::Error;
-use crate::error::Chain;
 use crate::policy::{PositionLost, Start};
 use crate::protocol::Prefix;
 use crate::source::{PartitionReader as _, RecordSource as _};
+use outbox_net::Backoff;
 
 /// One partition that this consumer has the lease of.
 pub(super) struct Partition {
@@ -47,19 +47,19 @@ impl Partition {
     /// Works until it is told to stop. What waiting mends is waited for, and what it does not, is looked at again now
     /// and then: somebody may have mended it.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::up_to(Duration::from_secs(1));
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         loop {
             let Err(error) = self.work(&stop, &mut backoff).await else { break };
             let (topic, partition) = (&*self.topic, self.partition);
             let pause = if error.is_transient() {
                 let retry_in = backoff.delay();
-                tracing::warn!(target: "outbox.consumer", topic, partition, error = %Chain(&error), ?retry_in, "partition waits");
+                tracing::warn!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), ?retry_in, "partition waits");
                 if error.is_security() {
                     self.stand_still(error).await;
                 }
                 retry_in
             } else {
-                tracing::error!(target: "outbox.consumer", topic, partition, error = %Chain(&error), "the partition stands still");
+                tracing::error!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), "the partition stands still");
                 self.stand_still(error).await;
                 STOPPED
             };
@@ -72,10 +72,10 @@ impl Partition {
 
     async fn stand_still(&self, error: Error) {
         measure::stopped(&self.topic, self.partition, true);
-        let text = Chain(&error).to_string().replace('\0', "\u{fffd}");
+        let text = ErrorChain::new(&error).to_string().replace('\0', "\u{fffd}");
         let noted = self.shared.store.set_stopped(&self.topic, self.partition, Some(&text)).await;
         if let Err(e) = noted {
-            tracing::debug!(target: "outbox.consumer", error = %Chain(&e), "it is not noted in the store");
+            tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "it is not noted in the store");
         }
         self.stopped().insert((self.topic.to_string(), self.partition), error);
     }

@@ -1,3 +1,4 @@
+use outbox_net::ErrorChain;
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
@@ -116,7 +117,7 @@ impl Store {
                 tracing::warn!(target: "outbox.consumer", topic, partition, backends = rows.len(), "ended what an earlier owner left open");
             }
             Err(e) => {
-                tracing::debug!(target: "outbox.consumer", topic, partition, error = %crate::error::Chain(&e), "their timeouts will end them");
+                tracing::debug!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&e), "their timeouts will end them");
             }
         }
     }

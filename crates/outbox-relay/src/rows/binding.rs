@@ -59,28 +59,11 @@ fn fits(ty: ColumnType, told: &RelationColumn<'_>) -> bool {
     match ty {
         ColumnType::TimestampMillis => told.ty == TIMESTAMP && (0..=3).contains(&told.modifier),
         ColumnType::TimestampMicros => told.ty == TIMESTAMP && !(0..=3).contains(&told.modifier),
-        _ => oid(ty) == Some(told.ty),
+        _ => ty.oid() == told.ty,
     }
 }
 
 const TIMESTAMP: u32 = 1114;
-
-/// The type's OID, a constant of PostgreSQL (`pg_type.dat`).
-fn oid(ty: ColumnType) -> Option<u32> {
-    Some(match ty {
-        ColumnType::Uuid => 2950,
-        ColumnType::Text => 25,
-        ColumnType::Varchar(_) => 1043,
-        ColumnType::Json => 114,
-        ColumnType::Jsonb => 3802,
-        ColumnType::Bytea => 17,
-        ColumnType::Integer => 23,
-        ColumnType::Boolean => 16,
-        ColumnType::TimestampMillis | ColumnType::TimestampMicros => TIMESTAMP,
-        ColumnType::Timestamptz => 1184,
-        _ => return None,
-    })
-}
 
 /// The type of a column that the catalogue tells of, where a record can have it.
 pub(crate) fn column_type(oid: u32, modifier: i32) -> Option<ColumnType> {

@@ -6,9 +6,10 @@ use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use super::groups::Groups;
-use super::log::{Appended, Batch, Log, Refusal};
+use super::log::{Appended, Batch, Log, Outcome, Refusal};
 use super::shared::LEADER_EPOCH;
 use super::topic::{Topic, TopicConfig, check_name};
+use super::transactions::{Initialized, Partitions, Transactions};
 
 /// The partitions of one topic; Kafka makes no more in one request.
 const MAX_PARTITIONS: i32 = 10_000;
@@ -16,6 +17,7 @@ const MAX_PARTITIONS: i32 = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     pub(super) groups: Groups,
+    pub(super) transactions: Transactions,
     topics: BTreeMap<String, Topic>,
     names: BTreeMap<Uuid, String>,
     producer_ids: i64,
@@ -98,10 +100,37 @@ impl Cluster {
         Ok((name, id))
     }
 
+    /// Gives the next epoch of a transactional id, and aborts what the epoch before has left open.
+    pub(super) fn init_transactional(
+        &mut self,
+        transactional_id: &str,
+        claimed: Option<(i64, i16)>,
+        now: i64,
+    ) -> Result<(i64, i16), ResponseError> {
+        let producer_ids = &mut self.producer_ids;
+        let initialized = self.transactions.init(transactional_id, claimed, || next(producer_ids));
+        let Initialized { producer, left_open } = initialized?;
+        self.write_markers(&left_open, producer, Outcome::Abort, now);
+        Ok(producer)
+    }
+
+    /// Ends the transaction of a producer in partitions. Those that were deleted meanwhile are left out.
+    pub(super) fn write_markers(&mut self, partitions: &Partitions, producer: (i64, i16), outcome: Outcome, now: i64) {
+        for (topic, partition) in partitions {
+            if let Ok(log) = self.log_mut(topic, *partition) {
+                log.end_transaction(producer, outcome, LEADER_EPOCH, now);
+            }
+        }
+    }
+
     /// A producer id that was given to nobody.
     pub(super) fn next_producer_id(&mut self) -> i64 {
-        let id = self.producer_ids;
-        self.producer_ids += 1;
-        id
+        next(&mut self.producer_ids)
     }
+}
+
+fn next(producer_ids: &mut i64) -> i64 {
+    let id = *producer_ids;
+    *producer_ids += 1;
+    id
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use kafka_protocol::ResponseError;
 
-/// Why a broker did not start, or did not make a topic.
+/// A failure to start the broker, to create a topic, or to append a batch.
 pub struct BrokerError(Box<Inner>);
 
 struct Inner {
@@ -19,6 +19,8 @@ enum Kind {
     Listen(SocketAddr),
     #[error("the topic {name:?} was not made: {error}")]
     Topic { name: String, error: ResponseError },
+    #[error("the batch was not appended to partition {partition} of {topic:?}: {error}")]
+    Append { topic: String, partition: i32, error: ResponseError },
 }
 
 impl BrokerError {
@@ -30,12 +32,16 @@ impl BrokerError {
         Self(Box::new(Inner { kind: Kind::Topic { name: name.to_owned(), error }, source: None }))
     }
 
+    pub(super) fn append(topic: &str, partition: i32, error: ResponseError) -> Self {
+        Self(Box::new(Inner { kind: Kind::Append { topic: topic.to_owned(), partition, error }, source: None }))
+    }
+
     /// The error code that a client would have been answered with.
     #[must_use]
     pub fn code(&self) -> Option<ResponseError> {
         match self.0.kind {
             Kind::Listen(_) => None,
-            Kind::Topic { error, .. } => Some(error),
+            Kind::Topic { error, .. } | Kind::Append { error, .. } => Some(error),
         }
     }
 }

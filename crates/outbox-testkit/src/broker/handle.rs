@@ -8,9 +8,10 @@ use tokio::task::JoinHandle;
 use super::builder::BrokerBuilder;
 use super::error::BrokerError;
 use super::faults::Faults;
-use super::log::Log;
+use super::log::{Log, Producing, RecordBatch};
 use super::shared::Shared;
 use super::topic::{Topic, TopicConfig};
+use super::transaction::Transaction;
 
 /// A Kafka-protocol broker in this process, for development and tests.
 ///
@@ -31,13 +32,14 @@ use super::topic::{Topic, TopicConfig};
 ///
 /// # What it serves
 /// ApiVersions, Metadata, CreateTopics, DeleteTopics, InitProducerId, Produce, Fetch, ListOffsets, DeleteRecords,
-/// DescribeProducers, FindCoordinator, OffsetCommit and OffsetFetch, in the versions that Kafka 4 and the codec share.
+/// DescribeProducers, FindCoordinator, OffsetCommit, OffsetFetch, AddPartitionsToTxn and EndTxn, in the versions that Kafka 4 and the codec share.
 /// Record batches (format 2, all codecs) are kept as they were received. A waiting fetch is answered as soon as there
-/// are records. An idempotent producer's sequences are checked as Kafka checks them. Errors are those of Kafka.
+/// are records. An idempotent producer's sequences are checked as Kafka checks them. Transactions end with markers;
+/// readers of committed records get the last stable offset and the aborted transactions. Errors are those of Kafka.
 ///
 /// # What it does not do
-/// Transactions (refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED), group membership, retention, compaction,
-/// log append time, quotas, ACLs, TLS and SASL, more than one node, and anything on disk.
+/// Group membership, transaction timeouts, retention, compaction except on [demand](Self::compact), quotas, ACLs, TLS
+/// and SASL, more than one node, and anything on disk.
 ///
 /// # Other brokers
 /// [`BrokerBuilder::imitating`] lets it lack what Kafka-compatible services lack. See [`Imitation`](crate::Imitation).
@@ -93,6 +95,31 @@ impl Broker {
             .write(|cluster| cluster.create_topic(name, partitions, TopicConfig::new(&self.shared.settings)))
             .map(|_id| ())
             .map_err(|refusal| BrokerError::topic(name, refusal.error))
+    }
+
+    /// Appends a batch of records to a partition without a client, and returns the offset of the first one.
+    ///
+    /// # Errors
+    /// The topic or the partition does not exist, or the batch is refused: [`BrokerError::code`] gives the reason.
+    pub fn append(&self, topic: &str, partition: i32, batch: impl Into<RecordBatch>) -> Result<i64, BrokerError> {
+        self.shared.append(topic, partition, batch.into(), Producing::PLAIN).map(|(base_offset, _taken)| base_offset)
+    }
+
+    /// Begins a transaction whose records a test appends without a client.
+    pub fn begin_transaction(&self) -> Transaction {
+        Transaction::new(Arc::clone(&self.shared))
+    }
+
+    /// Compacts a partition as Kafka does with `cleanup.policy=compact`, all but its newest batch.
+    ///
+    /// Of the records with the same key, the newest stays. Batches keep their offsets, and those without records
+    /// vanish, so that readers meet gaps. The setting of the topic does not matter.
+    ///
+    /// # Errors
+    /// The topic or the partition does not exist.
+    pub fn compact(&self, topic: &str, partition: i32) -> Result<(), BrokerError> {
+        let compacted = self.shared.write(|cluster| cluster.log_mut(topic, partition).map(Log::compact));
+        compacted.map_err(|error| BrokerError::append(topic, partition, error))
     }
 
     /// Forgets all idempotent producers, as Kafka does with one that has sent nothing for a day (counted by the

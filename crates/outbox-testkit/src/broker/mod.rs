@@ -13,6 +13,8 @@ mod log;
 mod server;
 mod shared;
 mod topic;
+mod transaction;
+mod transactions;
 mod wire;
 
 pub use kafka_protocol::ResponseError;
@@ -22,5 +24,6 @@ pub use self::error::BrokerError;
 pub use self::faults::{Fault, Faults, Injected};
 pub use self::handle::Broker;
 pub use self::imitation::Imitation;
-pub use self::log::Codec;
+pub use self::log::{Codec, RecordBatch};
+pub use self::transaction::Transaction;
 pub use self::wire::Api;

@@ -1,19 +1,28 @@
 use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, TopicRef};
+use super::error::BrokerError;
 use super::faults::Faults;
 use super::imitation::Imitation;
+use super::log::{Batch, Encoded, Producing, RecordBatch, Refusal};
 
 /// The id of the one node, which leads every partition and coordinates every group.
 pub(super) const NODE_ID: i32 = 1;
 
 /// The epoch of its leadership, which never changes.
 pub(super) const LEADER_EPOCH: i32 = 0;
+
+/// The present, in ms since 1970.
+pub(super) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// What clients are told of the node.
 #[derive(Debug)]
@@ -93,6 +102,31 @@ impl Shared {
     /// Returns the error code of an answer: 0 for none.
     pub(super) fn code_of<T>(&self, result: &Result<T, ResponseError>) -> i16 {
         result.as_ref().err().map_or(0, |error| self.code(*error))
+    }
+
+    /// Appends a batch of a test; the offset of its first record, and the offsets that it takes.
+    pub(super) fn append(
+        &self,
+        topic: &str,
+        partition: i32,
+        batch: RecordBatch,
+        producer: Producing,
+    ) -> Result<(i64, i32), BrokerError> {
+        let refused = |refusal: Refusal| BrokerError::append(topic, partition, refusal.error);
+        let found = self.read(|cluster| {
+            let (_name, found) = cluster.topic(TopicRef::Name(topic))?;
+            Ok::<_, Refusal>((found.id, found.config.rules(&Imitation::new())))
+        });
+        let (id, rules) = found.map_err(refused)?;
+        let batch = match batch.encode(producer, now_ms()) {
+            Encoded::Checked(bytes) => Batch::parse(&bytes, &rules),
+            Encoded::Trusted(bytes) => Batch::trusted(&bytes).ok_or_else(|| ResponseError::CorruptMessage.into()),
+        };
+        let batch = batch.map_err(refused)?;
+        let taken = batch.taken();
+        let appended = self.write(|cluster| cluster.append(id, partition, batch)).map_err(Refusal::from);
+        self.announce();
+        Ok((appended.map_err(refused)?.base_offset, taken))
     }
 
     /// Wakes all waiting fetches.

@@ -1,14 +1,13 @@
 //! Topics: their names, their settings, their partitions.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 use super::imitation::Imitation;
-use super::log::{Keys, Log, Refusal, Rules, TimestampBounds};
-use super::shared::Settings;
+use super::log::{Keys, Log, Refusal, Rules, TimestampBounds, Timestamps};
+use super::shared::{Settings, now_ms};
 
 /// Topic settings of Kafka 4. Those with an effect here are in [`TopicConfig`]; the others are taken and do nothing.
 const KNOWN: &[&str] = &[
@@ -78,12 +77,20 @@ impl Topic {
     }
 }
 
+/// The setting `message.timestamp.type`.
+#[derive(Debug, Clone, Copy)]
+enum TimestampType {
+    CreateTime,
+    LogAppendTime,
+}
+
 /// The settings of a topic that have an effect.
 #[derive(Debug, Clone)]
 pub(super) struct TopicConfig {
     max_message_bytes: i32,
     after_max_ms: i64,
     before_max_ms: i64,
+    timestamps: TimestampType,
     keys: Keys,
 }
 
@@ -93,18 +100,25 @@ impl TopicConfig {
             max_message_bytes: settings.max_message_bytes,
             after_max_ms: 60 * 60 * 1000,
             before_max_ms: i64::MAX,
+            timestamps: TimestampType::CreateTime,
             keys: Keys::Optional,
         }
     }
 
-    /// Sets one by its name. A name that Kafka does not know is refused, as is log append time, which is not served.
+    /// Sets one by its name. A name that Kafka does not know is refused.
     pub(super) fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), Refusal> {
         let value = value.ok_or_else(|| invalid_config(name))?;
         match name {
             "max.message.bytes" => self.max_message_bytes = number(name, value)?,
             "message.timestamp.after.max.ms" => self.after_max_ms = number(name, value)?,
             "message.timestamp.before.max.ms" => self.before_max_ms = number(name, value)?,
-            "message.timestamp.type" if value != "CreateTime" => return Err(invalid_config(name)),
+            "message.timestamp.type" => {
+                self.timestamps = match value {
+                    "CreateTime" => TimestampType::CreateTime,
+                    "LogAppendTime" => TimestampType::LogAppendTime,
+                    _ => return Err(invalid_config(name)),
+                };
+            }
             "cleanup.policy" => {
                 let compacts = value.split(',').any(|policy| policy.trim() == "compact");
                 self.keys = if compacts { Keys::Required } else { Keys::Optional };
@@ -117,11 +131,13 @@ impl TopicConfig {
 
     /// What it demands of a batch that is sent now.
     pub(super) fn rules(&self, imitation: &Imitation) -> Rules {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        let timestamps = TimestampBounds {
-            earliest: now.saturating_sub(self.before_max_ms),
-            latest: now.saturating_add(self.after_max_ms),
+        let now = now_ms();
+        let timestamps = match self.timestamps {
+            TimestampType::LogAppendTime => Timestamps::Append(now),
+            TimestampType::CreateTime => Timestamps::Create(TimestampBounds {
+                earliest: now.saturating_sub(self.before_max_ms),
+                latest: now.saturating_add(self.after_max_ms),
+            }),
         };
         Rules { max_bytes: self.max_message_bytes, timestamps, keys: self.keys, codecs: imitation.codecs().clone() }
     }

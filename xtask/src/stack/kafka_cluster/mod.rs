@@ -1,16 +1,23 @@
 //! Kafka clusters that belong to one test.
 
+mod access;
+mod administration;
 mod builder;
+mod configs;
 mod node;
 mod security;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+pub use self::access::{Acl, AclOperation};
 pub use self::builder::KafkaClusterBuilder;
+pub use self::configs::QuotaEntity;
 use self::node::Node;
 pub use self::security::{ListenerSecurity, unsecured_token};
+pub use self::topics::{NewTopic, PartitionState};
 use super::error::StackError;
 use super::paths::OwnDirectory;
 

@@ -90,14 +90,18 @@ impl Node {
         &self.process
     }
 
+    pub(super) fn port(&self, listener: &str) -> Option<u16> {
+        self.listeners.get(listener).map(ReservedPort::number)
+    }
+
     /// A listener's address, by a name that certificates can have.
     pub(super) fn address(&self, listener: &str) -> Option<String> {
-        self.listeners.get(listener).map(|port| format!("localhost:{}", port.number()))
+        self.port(listener).map(|port| format!("localhost:{port}"))
     }
 
     /// Waits until this broker answers, and names itself among the brokers of its cluster.
     pub(super) fn await_ready(&self) -> Result<(), StackError> {
-        let port = self.listeners.get(INTERNAL).map_or(0, ReservedPort::number);
+        let port = self.port(INTERNAL).unwrap_or(0);
         self.process.await_ready(|| kafka::probe(port))
     }
 }

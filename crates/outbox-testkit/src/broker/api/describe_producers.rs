@@ -24,15 +24,15 @@ pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> Des
 
 fn producers(shared: &Shared, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ResponseError> {
     shared.read(|cluster| {
-        let producers = cluster.log(TopicRef::Name(topic), partition)?.producers();
-        let state = producers.map(|(id, producer)| {
+        let log = cluster.log(TopicRef::Name(topic), partition)?;
+        let state = log.producers().map(|(id, producer)| {
             ProducerState::default()
                 .with_producer_id(id.into())
                 .with_producer_epoch(i32::from(producer.epoch))
                 .with_last_sequence(producer.last_sequence())
                 .with_last_timestamp(producer.last_timestamp)
                 .with_coordinator_epoch(-1)
-                .with_current_txn_start_offset(-1)
+                .with_current_txn_start_offset(log.open_since(id).unwrap_or(-1))
         });
         Ok(state.collect())
     })

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::FetchPartition;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::time::{Instant, timeout_at};
 
-use super::{check_epoch, topic_ref};
+use super::{Isolation, check_epoch, topic_ref};
 use crate::broker::cluster::{Cluster, TopicRef};
 use crate::broker::connection::Answer;
 use crate::broker::faults::{Effect, Request as Struck};
@@ -88,6 +88,7 @@ struct Collected {
 fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Collected {
     let mut collected = Collected { responses: Vec::new(), partitions: 0, errors: 0, bytes: 0 };
     let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0);
+    let isolation = Isolation::from_level(fetch.isolation_level);
     for (at, topic) in fetch.topics.iter().enumerate() {
         let wanted = topic_ref(&topic.topic, topic.topic_id);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -97,19 +98,17 @@ fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, struck: &St
             let refused = struck.refused.iter().find(|(place, _)| *place == (at, index)).map(|(_, error)| *error);
             let read = match refused {
                 Some(error) => Err(error),
-                None => read(cluster, wanted, partition, room, minimum),
+                None => read(cluster, wanted, partition, isolation, (room, minimum)),
             };
             let data = PartitionData::default().with_partition_index(partition.partition);
             collected.partitions += 1;
             partitions.push(match read {
                 Ok(found) => {
                     collected.bytes += found.slice.0.len();
-                    // Without transactions, a reader of committed records is told of none aborted.
-                    let aborted = (fetch.isolation_level == 1).then(Vec::new);
                     data.with_high_watermark(found.end)
-                        .with_last_stable_offset(found.end)
+                        .with_last_stable_offset(found.last_stable)
                         .with_log_start_offset(found.start)
-                        .with_aborted_transactions(aborted)
+                        .with_aborted_transactions(found.aborted)
                         .with_records(Some(found.slice.0))
                 }
                 Err(error) => {
@@ -131,6 +130,8 @@ fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, struck: &St
 struct Found {
     start: i64,
     end: i64,
+    last_stable: i64,
+    aborted: Option<Vec<AbortedTransaction>>,
     slice: Slice,
 }
 
@@ -138,11 +139,18 @@ fn read(
     cluster: &Cluster,
     topic: TopicRef<'_>,
     wanted: &FetchPartition,
-    room: usize,
-    minimum: Minimum,
+    isolation: Isolation,
+    (room, minimum): (usize, Minimum),
 ) -> Result<Found, ResponseError> {
     let log = cluster.log(topic, wanted.partition)?;
     check_epoch(wanted.current_leader_epoch)?;
     let max_bytes = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(room);
-    Ok(Found { start: log.start(), end: log.end(), slice: log.read(wanted.fetch_offset, max_bytes, minimum)? })
+    let slice = log.read(wanted.fetch_offset, isolation.end(log), max_bytes, minimum)?;
+    let aborted = log.aborted_from(wanted.fetch_offset).map(|aborted| {
+        AbortedTransaction::default()
+            .with_producer_id(aborted.producer_id.into())
+            .with_first_offset(aborted.first_offset)
+    });
+    let aborted = (isolation == Isolation::Committed).then(|| aborted.collect());
+    Ok(Found { start: log.start(), end: log.end(), last_stable: log.last_stable(), aborted, slice })
 }

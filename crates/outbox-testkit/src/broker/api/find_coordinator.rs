@@ -27,14 +27,13 @@ pub(super) fn respond(shared: &Shared, request: FindCoordinatorRequest, version:
 
 fn coordinator(shared: &Shared, key: StrBytes, key_type: i8) -> Coordinator {
     let error = match key_type {
-        GROUP => {
+        GROUP | TRANSACTION => {
             return Coordinator::default()
                 .with_key(key)
                 .with_node_id(NODE_ID.into())
                 .with_host(text(&shared.node.host))
                 .with_port(shared.node.port);
         }
-        TRANSACTION => ResponseError::TransactionalIdAuthorizationFailed,
         _ => ResponseError::InvalidRequest,
     };
     Coordinator::default()

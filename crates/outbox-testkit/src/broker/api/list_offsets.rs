@@ -3,7 +3,7 @@ use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::check_epoch;
+use super::{Isolation, check_epoch};
 use crate::broker::cluster::TopicRef;
 use crate::broker::faults::{Effect, Request as Struck};
 use crate::broker::log::Log;
@@ -22,21 +22,29 @@ const LATEST_TIERED: i64 = -5;
 
 pub(super) fn respond(shared: &Shared, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let epoch = if version >= 4 { LEADER_EPOCH } else { -1 };
+    let isolation = Isolation::from_level(request.isolation_level);
     let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| one(shared, &topic.name, partition, epoch)).collect();
+        let partitions =
+            topic.partitions.iter().map(|partition| one(shared, &topic.name, partition, isolation, epoch)).collect();
         ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
     });
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
 /// `epoch` is the leader epoch of what is found, -1 in the versions without one.
-fn one(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition, epoch: i32) -> ListOffsetsPartitionResponse {
+fn one(
+    shared: &Shared,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+    isolation: Isolation,
+    epoch: i32,
+) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
     let found = refused(shared, topic, wanted).and_then(|()| {
         shared.read(|cluster| {
             let log = cluster.log(TopicRef::Name(topic), wanted.partition_index)?;
             check_epoch(wanted.current_leader_epoch)?;
-            find(log, wanted.timestamp)
+            find(log, wanted.timestamp, isolation)
         })
     });
     let response = response.with_error_code(shared.code_of(&found));
@@ -49,9 +57,9 @@ fn one(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition, epoch: i32) 
 }
 
 /// Timestamp (-1 where the offset is not looked for by one) and offset.
-fn find(log: &Log, timestamp: i64) -> Result<Option<(i64, i64)>, ResponseError> {
+fn find(log: &Log, timestamp: i64, isolation: Isolation) -> Result<Option<(i64, i64)>, ResponseError> {
     Ok(match timestamp {
-        LATEST => Some((-1, log.end())),
+        LATEST => Some((-1, isolation.end(log))),
         EARLIEST | EARLIEST_LOCAL => Some((-1, log.start())),
         MAX_TIMESTAMP => log.newest(),
         LATEST_TIERED => None,

@@ -1,10 +1,12 @@
 //! One module for each request that is served.
 
+mod add_partitions_to_txn;
 mod api_versions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
 mod describe_producers;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
@@ -24,6 +26,7 @@ use uuid::Uuid;
 
 use super::cluster::TopicRef;
 use super::connection::Answer;
+use super::log::Log;
 use super::shared::{LEADER_EPOCH, Shared};
 use super::wire::request::Incoming;
 use super::wire::{Api, Malformed};
@@ -41,6 +44,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, frame: Bytes) -> Result<Answer,
     let reply = match request.api {
         Api::Produce => return produce::answer(shared, &request),
         Api::Fetch => return fetch::answer(shared, &request).await,
+        Api::AddPartitionsToTxn => request.reply(&add_partitions_to_txn::respond(shared, request.decode()?)),
+        Api::EndTxn => request.reply(&end_txn::respond(shared, &request.decode()?)),
         Api::ApiVersions => request.reply(&api_versions::supported(imitation)),
         Api::CreateTopics => request.reply(&create_topics::respond(shared, request.decode()?, version)),
         Api::DeleteRecords => request.reply(&delete_records::respond(shared, request.decode()?)),
@@ -67,6 +72,27 @@ fn topic_name(name: &str) -> TopicName {
 /// A topic that older versions of a request name, and newer ones identify by its id.
 fn topic_ref(name: &TopicName, id: Uuid) -> TopicRef<'_> {
     if id.is_nil() { TopicRef::Name(name.as_str()) } else { TopicRef::Id(id) }
+}
+
+/// The records that a reader asks for (KIP-98).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isolation {
+    Uncommitted,
+    Committed,
+}
+
+impl Isolation {
+    fn from_level(level: i8) -> Self {
+        if level == 1 { Self::Committed } else { Self::Uncommitted }
+    }
+
+    /// The end of what a reader gets.
+    fn end(self, log: &Log) -> i64 {
+        match self {
+            Self::Uncommitted => log.end(),
+            Self::Committed => log.last_stable(),
+        }
+    }
 }
 
 /// Checks the leader epoch that a client has seen; -1 if it has seen none.

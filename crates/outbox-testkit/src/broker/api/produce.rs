@@ -12,7 +12,7 @@ use super::{text, topic_ref};
 use crate::broker::cluster::TopicRef;
 use crate::broker::connection::Answer;
 use crate::broker::faults::{Effect, LateAppend, Request as Struck};
-use crate::broker::log::{Appended, Batch, Refusal};
+use crate::broker::log::{AppendTime, Appended, Batch, Refusal};
 use crate::broker::shared::Shared;
 use crate::broker::wire::Malformed;
 use crate::broker::wire::request::Request;
@@ -68,9 +68,9 @@ fn partition(
 ) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default().with_index(data.index);
     match append(shared, produce, topic, data, outcome) {
-        Ok(Done { base_offset, before, log_start_offset }) => response
+        Ok(Done { base_offset, time, log_start_offset }) => response
             .with_base_offset(base_offset)
-            .with_log_append_time_ms(before.map_or(-1, |time| shared.settings.imitation.repeat_timestamp(time)))
+            .with_log_append_time_ms(answered_time(shared, time))
             .with_log_start_offset(log_start_offset),
         Err(refusal) => {
             outcome.refused += 1;
@@ -88,15 +88,23 @@ fn partition(
     }
 }
 
+/// Kafka answers the largest timestamp of a repeated batch in the place of the time of the append.
+fn answered_time(shared: &Shared, time: AppendTime) -> i64 {
+    match time {
+        AppendTime::Unstored => -1,
+        AppendTime::Stored(now) => now,
+        AppendTime::OfRepeated(timestamp) => shared.settings.imitation.repeat_timestamp(timestamp),
+    }
+}
+
 struct Done {
     base_offset: i64,
-    /// Of a batch that was there before, its largest timestamp: Kafka answers it in the place of the time of appending.
-    before: Option<i64>,
+    time: AppendTime,
     log_start_offset: i64,
 }
 
 /// What is answered where the connection is closed anyway.
-const UNANSWERED: Done = Done { base_offset: -1, before: None, log_start_offset: -1 };
+const UNANSWERED: Done = Done { base_offset: -1, time: AppendTime::Unstored, log_start_offset: -1 };
 
 fn append(
     shared: &Arc<Shared>,
@@ -107,9 +115,6 @@ fn append(
 ) -> Result<Done, Refusal> {
     if !matches!(produce.acks, -1..=1) {
         return Err(ResponseError::InvalidRequiredAcks.into());
-    }
-    if produce.transactional_id.is_some() {
-        return Err(ResponseError::TransactionalIdAuthorizationFailed.into());
     }
     let (name, id, config) = shared.read(|cluster| {
         let (name, topic) = cluster.topic(topic)?;
@@ -133,15 +138,20 @@ fn append(
         None => {}
     }
     let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules(&shared.settings.imitation))?;
+    if let Some(producer) = batch.transaction() {
+        // Kafka refuses transactional batches of a request without a transactional id as unauthorized.
+        let id = produce.transactional_id.as_ref().ok_or(ResponseError::TransactionalIdAuthorizationFailed)?;
+        shared.read(|cluster| cluster.transactions.check(id, producer, (&name, data.index)))?;
+    }
     if let (Some(Effect::AppendAfterClose), Some(rule)) = (effect, &rule) {
         rule.hold(LateAppend::new(shared, id, data.index, batch));
         happened();
         return Ok(UNANSWERED);
     }
     let done = shared.write(|cluster| {
-        let Appended { base_offset, before } = cluster.append(id, data.index, batch)?;
+        let Appended { base_offset, time } = cluster.append(id, data.index, batch)?;
         let log_start_offset = cluster.log(TopicRef::Id(id), data.index)?.start();
-        Ok::<_, ResponseError>(Done { base_offset, before, log_start_offset })
+        Ok::<_, ResponseError>(Done { base_offset, time, log_start_offset })
     });
     happened();
     done.map_err(Refusal::from)

@@ -13,7 +13,7 @@
 use bytes::{Buf, Bytes};
 use kafka_protocol::ResponseError;
 
-use super::compression::{Codec, decompress};
+use super::compression::{Codec, compress, decompress};
 use super::records::{self, Found};
 use super::refusal::{RecordRefusal, Refusal};
 use crate::broker::imitation::Codecs;
@@ -23,17 +23,28 @@ const CHECKED_FROM: usize = 21;
 const LENGTH_FROM: usize = 12;
 
 const CODEC: i16 = 0b111;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
+/// Set if the timestamp of all records is the largest one of the header: the time of the append.
+const LOG_APPEND_TIME: i16 = 1 << 3;
+pub(in crate::broker) const TRANSACTIONAL: i16 = 1 << 4;
+pub(super) const CONTROL: i16 = 1 << 5;
 
 /// What a topic demands of a batch.
 #[derive(Debug, Clone)]
 pub(in crate::broker) struct Rules {
     /// Bytes of the whole batch.
     pub(in crate::broker) max_bytes: i32,
-    pub(in crate::broker) timestamps: TimestampBounds,
+    pub(in crate::broker) timestamps: Timestamps,
     pub(in crate::broker) keys: Keys,
     pub(in crate::broker) codecs: Codecs,
+}
+
+/// The timestamps that a topic stores (`message.timestamp.type`), in ms since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::broker) enum Timestamps {
+    /// Those of the producer, within bounds.
+    Create(TimestampBounds),
+    /// The time of the append.
+    Append(i64),
 }
 
 /// The timestamps (ms since 1970) that records may have.
@@ -54,11 +65,12 @@ pub(in crate::broker) enum Keys {
 #[derive(Debug, Clone)]
 pub(in crate::broker) struct Batch {
     bytes: Vec<u8>,
-    pub(super) count: i32,
+    pub(super) last_offset_delta: i32,
     pub(super) max_timestamp: i64,
     pub(super) producer_id: i64,
     pub(super) producer_epoch: i16,
     pub(super) base_sequence: i32,
+    attributes: i16,
 }
 
 impl Batch {
@@ -90,25 +102,68 @@ impl Batch {
         rules.codecs.check(codec)?;
         let payload = decompress(codec, payload).map_err(|_cause| invalid("the records cannot be decompressed"))?;
         let max_timestamp = check_records(&payload, &header, rules)?;
-        let mut batch = Self {
-            bytes: bytes.to_vec(),
-            count: header.count,
-            max_timestamp,
-            producer_id: header.producer_id,
-            producer_epoch: header.producer_epoch,
-            base_sequence: header.base_sequence,
-        };
-        if header.max_timestamp != max_timestamp {
-            batch.put(35, &max_timestamp.to_be_bytes());
-            let crc = batch.bytes.get(CHECKED_FROM..).map(crc32c::crc32c).unwrap_or_default();
-            batch.put(17, &crc.to_be_bytes());
+        let mut batch = Self::of(bytes.to_vec(), &header);
+        match rules.timestamps {
+            Timestamps::Append(now) => {
+                batch.attributes |= LOG_APPEND_TIME;
+                batch.max_timestamp = now;
+            }
+            Timestamps::Create(_) => {
+                batch.attributes &= !LOG_APPEND_TIME;
+                batch.max_timestamp = max_timestamp;
+            }
+        }
+        if (header.max_timestamp, header.attributes) != (batch.max_timestamp, batch.attributes) {
+            batch.put(21, &batch.attributes.to_be_bytes());
+            batch.put(35, &batch.max_timestamp.to_be_bytes());
+            batch.put_crc();
         }
         Ok(batch)
     }
 
+    /// Takes a batch as it is, if its bytes begin with a header and have the length that this gives.
+    pub(in crate::broker) fn trusted(bytes: &[u8]) -> Option<Self> {
+        let header = Header::read(bytes)?;
+        let size = usize::try_from(header.length).ok()?.checked_add(LENGTH_FROM)?;
+        (size == bytes.len() && header.last_offset_delta >= 0).then(|| Self::of(bytes.to_vec(), &header))
+    }
+
+    fn of(bytes: Vec<u8>, header: &Header) -> Self {
+        Self {
+            bytes,
+            last_offset_delta: header.last_offset_delta,
+            max_timestamp: header.max_timestamp,
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            attributes: header.attributes,
+        }
+    }
+
+    /// The number of offsets that the batch takes.
+    pub(in crate::broker) fn taken(&self) -> i32 {
+        self.last_offset_delta.saturating_add(1)
+    }
+
+    /// The id and the epoch of the producer, if the batch is part of a transaction.
+    pub(in crate::broker) fn transaction(&self) -> Option<(i64, i16)> {
+        let is_data = self.attributes & (TRANSACTIONAL | CONTROL) == TRANSACTIONAL;
+        is_data.then_some((self.producer_id, self.producer_epoch))
+    }
+
+    /// The time of the append, if the topic stores that.
+    pub(super) fn append_time(&self) -> Option<i64> {
+        (self.attributes & LOG_APPEND_TIME != 0).then_some(self.max_timestamp)
+    }
+
+    /// Returns whether the batch is one that sequences are checked of.
+    pub(super) fn has_sequence(&self) -> bool {
+        self.producer_id >= 0 && self.base_sequence >= 0
+    }
+
     /// The sequence of the last record. Sequences go from `i32::MAX` on to 0.
     pub(super) fn last_sequence(&self) -> i32 {
-        self.base_sequence.wrapping_add(self.count - 1) & i32::MAX
+        self.base_sequence.wrapping_add(self.last_offset_delta) & i32::MAX
     }
 
     /// Its bytes with the place in the log, which the CRC does not cover.
@@ -116,6 +171,11 @@ impl Batch {
         self.put(0, &base_offset.to_be_bytes());
         self.put(12, &leader_epoch.to_be_bytes());
         Bytes::from(self.bytes)
+    }
+
+    fn put_crc(&mut self) {
+        let crc = self.bytes.get(CHECKED_FROM..).map(crc32c::crc32c).unwrap_or_default();
+        self.put(17, &crc.to_be_bytes());
     }
 
     fn put(&mut self, at: usize, value: &[u8]) {
@@ -135,6 +195,54 @@ pub(super) fn first_at(stored: &Bytes, timestamp: i64, start: i64) -> Option<(i6
         .find(|(at, offset)| *at >= timestamp && *offset >= start)
 }
 
+/// A stored batch without the records that a closure refuses; `None` if it keeps them all, or if they cannot be read.
+///
+/// The offsets of the header stay (KAFKA-4586): the batch may begin and end with offsets that have no record.
+pub(super) fn filtered(stored: &Bytes, mut keeps: impl FnMut(i64, Option<&[u8]>) -> bool) -> Option<(Bytes, i32)> {
+    let header = Header::read(stored)?;
+    let codec = header.codec()?;
+    let payload = decompress(codec, stored.get(HEADER..)?).ok()?;
+    let (mut kept, mut count, mut max_timestamp) = (Vec::new(), 0, header.max_timestamp);
+    for record in records::walk(&payload) {
+        let record = record.ok()?;
+        if keeps(header.base_offset.saturating_add(record.offset_delta), record.key) {
+            let timestamp = header.timestamp_of(&record);
+            max_timestamp = if count == 0 { timestamp } else { max_timestamp.max(timestamp) };
+            kept.extend_from_slice(record.bytes);
+            count += 1;
+        }
+    }
+    if count == header.count {
+        return None;
+    }
+
+    let payload = if count == 0 { Vec::new() } else { compress(codec, &kept) };
+    let mut batch = Batch::of([stored.get(..HEADER)?, &payload].concat(), &header);
+    let length = i32::try_from(batch.bytes.len() - LENGTH_FROM).ok()?;
+    batch.put(8, &length.to_be_bytes());
+    batch.put(35, &max_timestamp.to_be_bytes());
+    batch.put(57, &count.to_be_bytes());
+    batch.put_crc();
+    Some((batch.bytes.into(), count))
+}
+
+/// The offsets and keys of the records of a stored batch, up to the first that cannot be read.
+pub(super) fn records_of(stored: &Bytes) -> Vec<(i64, Option<Vec<u8>>)> {
+    let records = || {
+        let header = Header::read(stored)?;
+        let payload = decompress(header.codec()?, stored.get(HEADER..)?).ok()?;
+        let found = records::walk(&payload).map_while(Result::ok);
+        let offset = |record: &Found<'_>| header.base_offset.saturating_add(record.offset_delta);
+        Some(found.map(|record| (offset(&record), record.key.map(<[u8]>::to_vec))).collect())
+    };
+    records().unwrap_or_default()
+}
+
+/// Returns whether a stored batch holds control records.
+pub(super) fn is_control(stored: &Bytes) -> bool {
+    Header::read(stored).is_some_and(|header| header.attributes & CONTROL != 0)
+}
+
 /// Refuses records that a topic does not take; else their largest timestamp.
 fn check_records(payload: &[u8], header: &Header, rules: &Rules) -> Result<i64, Refusal> {
     let (mut count, mut max_timestamp) = (0, i64::MIN);
@@ -143,11 +251,13 @@ fn check_records(payload: &[u8], header: &Header, rules: &Rules) -> Result<i64, 
         let record = record.map_err(|_cause| invalid("a record is malformed"))?;
         let timestamp = header.timestamp_of(&record);
         max_timestamp = max_timestamp.max(timestamp);
-        let TimestampBounds { earliest, latest } = rules.timestamps;
-        if timestamp != -1 && !(earliest..=latest).contains(&timestamp) {
+        if let Timestamps::Create(TimestampBounds { earliest, latest }) = rules.timestamps
+            && timestamp != -1
+            && !(earliest..=latest).contains(&timestamp)
+        {
             let message = format!("timestamp {timestamp} is not within {earliest} and {latest}");
             late.push(RecordRefusal { index: count, message });
-        } else if rules.keys == Keys::Required && !record.has_key {
+        } else if rules.keys == Keys::Required && record.key.is_none() {
             let message = "a compacted topic takes no record without a key".to_owned();
             keyless.push(RecordRefusal { index: count, message });
         }
@@ -222,8 +332,8 @@ impl Header {
         if self.attributes & CONTROL != 0 {
             return Err(invalid("clients do not write control records"));
         }
-        if self.attributes & TRANSACTIONAL != 0 {
-            return Err(Refusal::new(ResponseError::InvalidTxnState, "transactions are not served"));
+        if self.attributes & TRANSACTIONAL != 0 && self.producer_id < 0 {
+            return Err(invalid("a transaction has a producer"));
         }
         if self.producer_id >= 0 && (self.base_sequence < 0 || self.producer_epoch < 0) {
             return Err(invalid("a producer's batch has a sequence"));
@@ -231,7 +341,10 @@ impl Header {
         Ok(())
     }
 
-    fn timestamp_of(&self, record: &Found) -> i64 {
+    fn timestamp_of(&self, record: &Found<'_>) -> i64 {
+        if self.attributes & LOG_APPEND_TIME != 0 {
+            return self.max_timestamp;
+        }
         self.base_timestamp.saturating_add(record.timestamp_delta)
     }
 }
@@ -243,7 +356,7 @@ pub(super) mod tests {
     pub(in crate::broker::log) fn rules() -> Rules {
         Rules {
             max_bytes: 1_048_588,
-            timestamps: TimestampBounds { earliest: i64::MIN, latest: i64::MAX },
+            timestamps: Timestamps::Create(TimestampBounds { earliest: i64::MIN, latest: i64::MAX }),
             keys: Keys::Optional,
             codecs: Codecs::default(),
         }
@@ -274,6 +387,19 @@ pub(super) mod tests {
         batch
     }
 
+    #[test]
+    fn the_time_of_the_append_replaces_all_timestamps() {
+        let appended = Rules { timestamps: Timestamps::Append(5000), ..rules() };
+        let batch = Batch::parse(&encoded(2, (-1, -1, -1)), &appended).unwrap();
+        assert_eq!((batch.append_time(), batch.max_timestamp), (Some(5000), 5000));
+        let placed = batch.placed_at(10, 0);
+        assert_eq!(first_at(&placed, 1, 0), Some((5000, 10)));
+        assert_eq!(first_at(&placed, 5001, 0), None);
+        let trusted = Batch::trusted(&placed).unwrap();
+        assert_eq!(trusted.append_time(), Some(5000));
+        assert!(Batch::trusted(&placed[..placed.len() - 1]).is_none());
+    }
+
     fn refused(sent: &[u8], rules: &Rules) -> ResponseError {
         Batch::parse(sent, rules).unwrap_err().error
     }
@@ -282,7 +408,7 @@ pub(super) mod tests {
     fn a_batch_keeps_its_bytes_except_for_its_place() {
         let sent = encoded(3, (7, 0, 5));
         let batch = Batch::parse(&sent, &rules()).unwrap();
-        assert_eq!((batch.count, batch.max_timestamp, batch.last_sequence()), (3, 1002, 7));
+        assert_eq!((batch.last_offset_delta, batch.max_timestamp, batch.last_sequence()), (2, 1002, 7));
         let placed = batch.placed_at(42, 3);
         assert_eq!(placed[..8], 42_i64.to_be_bytes());
         assert_eq!(placed[12..16], 3_i32.to_be_bytes());
@@ -314,7 +440,8 @@ pub(super) mod tests {
 
     #[test]
     fn records_at_fault_are_named() {
-        let bounded = Rules { timestamps: TimestampBounds { earliest: 0, latest: 1000 }, ..rules() };
+        let bounded =
+            Rules { timestamps: Timestamps::Create(TimestampBounds { earliest: 0, latest: 1000 }), ..rules() };
         let refusal = Batch::parse(&encoded(3, (-1, -1, -1)), &bounded).unwrap_err();
         assert_eq!(refusal.error, ResponseError::InvalidTimestamp);
         assert_eq!(refusal.records.iter().map(|record| record.index).collect::<Vec<_>>(), [1, 2]);

@@ -1,10 +1,12 @@
 //! The codecs of record batches, with a bound on what comes out of them.
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
-use lz4_flex::frame::FrameDecoder;
+use flate2::write::GzEncoder;
+use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 
 /// What a batch may hold in bytes; Kafka has no bound here.
 const LIMIT: usize = 128 * 1024 * 1024;
@@ -30,6 +32,16 @@ pub(super) struct UnknownCodec;
 impl Codec {
     pub(in crate::broker) const ALL: [Self; 4] = [Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
 
+    /// The number in a batch's attributes.
+    pub(super) const fn number(self) -> i16 {
+        match self {
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+
     /// The codec of a number in a batch's attributes; `None` for 0, which is no compression.
     pub(super) fn from_number(number: i16) -> Result<Option<Self>, UnknownCodec> {
         match number {
@@ -41,6 +53,24 @@ impl Codec {
             _ => Err(UnknownCodec),
         }
     }
+}
+
+/// Compresses records. A codec that fails, which none does in memory, leaves the payload empty.
+pub(super) fn compress(codec: Option<Codec>, payload: &[u8]) -> Vec<u8> {
+    let compressed = match codec {
+        None => Ok(payload.to_vec()),
+        Some(Codec::Gzip) => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(payload).and_then(|()| encoder.finish())
+        }
+        Some(Codec::Snappy) => snap::raw::Encoder::new().compress_vec(payload).map_err(io::Error::from),
+        Some(Codec::Lz4) => {
+            let mut encoder = FrameEncoder::new(Vec::new());
+            encoder.write_all(payload).and_then(|()| encoder.finish().map_err(io::Error::from))
+        }
+        Some(Codec::Zstd) => zstd::encode_all(payload, zstd::DEFAULT_COMPRESSION_LEVEL),
+    };
+    compressed.unwrap_or_default()
 }
 
 pub(super) fn decompress(codec: Option<Codec>, payload: &[u8]) -> io::Result<Cow<'_, [u8]>> {

@@ -4,30 +4,45 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 
 use super::batch::{Batch, first_at};
+use super::encode::encode_marker;
 use super::producers::{Producer, Producers, Verdict};
+use super::transactions::{Aborted, Outcome, Transactions};
 
 /// The batches of one partition, and what is known of their producers.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Log {
     start: i64,
     end: i64,
-    batches: VecDeque<Stored>,
-    producers: Producers,
+    pub(super) batches: VecDeque<Stored>,
+    pub(super) producers: Producers,
+    pub(super) transactions: Transactions,
 }
 
 #[derive(Debug)]
-struct Stored {
-    next_offset: i64,
-    max_timestamp: i64,
-    bytes: Bytes,
+pub(super) struct Stored {
+    pub(super) base_offset: i64,
+    pub(super) next_offset: i64,
+    pub(super) producer_id: i64,
+    pub(super) max_timestamp: i64,
+    pub(super) bytes: Bytes,
 }
 
 /// Where a batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) struct Appended {
     pub(in crate::broker) base_offset: i64,
-    /// The largest timestamp of a batch that was there before.
-    pub(in crate::broker) before: Option<i64>,
+    pub(in crate::broker) time: AppendTime,
+}
+
+/// The time that Produce answers (`log_append_time_ms`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::broker) enum AppendTime {
+    /// The topic stores the producer's timestamps.
+    Unstored,
+    /// The topic stores the time of the append.
+    Stored(i64),
+    /// The batch is a repetition; its largest timestamp.
+    OfRepeated(i64),
 }
 
 /// Whether a read gives a batch that is larger than the bytes asked for.
@@ -47,31 +62,75 @@ impl Log {
         self.start
     }
 
-    /// The offset that the next record gets: with one node, high watermark and last stable offset too.
+    /// The first offset that a reader of committed records does not get: of the oldest open transaction, or the end.
+    pub(in crate::broker) fn last_stable(&self) -> i64 {
+        self.transactions.first_open().unwrap_or(self.end)
+    }
+
+    /// The aborted transactions that a reader from an offset on may come across.
+    ///
+    /// Kafka answers them up to the next entry of the offset index, or to the end of the segment: here to the end.
+    pub(in crate::broker) fn aborted_from(&self, offset: i64) -> impl Iterator<Item = &Aborted> {
+        self.transactions.aborted_from(offset)
+    }
+
+    /// The first offset of the open transaction of a producer.
+    pub(in crate::broker) fn open_since(&self, producer_id: i64) -> Option<i64> {
+        self.transactions.open_since(producer_id)
+    }
+
+    /// The offset that the next record gets: with replicas that lag behind nowhere, the high watermark too.
     pub(in crate::broker) fn end(&self) -> i64 {
         self.end
     }
 
     /// Appends a batch, unless its producer's sequences say that it is here already.
     pub(in crate::broker) fn append(&mut self, batch: Batch, leader_epoch: i32) -> Result<Appended, ResponseError> {
-        if batch.producer_id >= 0
+        if batch.has_sequence()
             && let Verdict::Duplicate { offset, timestamp } = self.producers.check(&batch)?
         {
-            return Ok(Appended { base_offset: offset, before: Some(timestamp) });
+            return Ok(Appended { base_offset: offset, time: AppendTime::OfRepeated(timestamp) });
         }
         let base_offset = self.end;
         self.producers.note(&batch, base_offset);
-        self.end += i64::from(batch.count);
-        let max_timestamp = batch.max_timestamp;
+        if let Some((producer_id, _epoch)) = batch.transaction() {
+            self.transactions.note(producer_id, base_offset);
+        }
+        let time = batch.append_time().map_or(AppendTime::Unstored, AppendTime::Stored);
+        self.store(batch, leader_epoch);
+        Ok(Appended { base_offset, time })
+    }
+
+    /// Appends the marker that ends the transaction of a producer. `now` is in ms since 1970.
+    pub(in crate::broker) fn end_transaction(
+        &mut self,
+        (producer_id, epoch): (i64, i16),
+        outcome: Outcome,
+        leader_epoch: i32,
+        now: i64,
+    ) {
+        if let Some(marker) = Batch::trusted(&encode_marker(producer_id, epoch, outcome, now)) {
+            self.transactions.end(producer_id, outcome, self.end);
+            self.producers.note_marker(producer_id, epoch, now);
+            self.store(marker, leader_epoch);
+        }
+    }
+
+    fn store(&mut self, batch: Batch, leader_epoch: i32) {
+        let base_offset = self.end;
+        self.end = base_offset.saturating_add(i64::from(batch.last_offset_delta)).saturating_add(1);
+        let (producer_id, max_timestamp) = (batch.producer_id, batch.max_timestamp);
         let bytes = batch.placed_at(base_offset, leader_epoch);
-        self.batches.push_back(Stored { next_offset: self.end, max_timestamp, bytes });
-        Ok(Appended { base_offset, before: None })
+        self.batches.push_back(Stored { base_offset, next_offset: self.end, producer_id, max_timestamp, bytes });
     }
 
     /// The bytes from the batch with an offset on: whole batches, and as much of the next as `max_bytes` leaves.
+    ///
+    /// Nothing at or behind `until`, which is the end of the log or its last stable offset, is read.
     pub(in crate::broker) fn read(
         &self,
         offset: i64,
+        until: i64,
         max_bytes: usize,
         minimum: Minimum,
     ) -> Result<Slice, ResponseError> {
@@ -79,7 +138,8 @@ impl Log {
             return Err(ResponseError::OffsetOutOfRange);
         }
         let first = self.batches.partition_point(|stored| stored.next_offset <= offset);
-        let mut batches = self.batches.range(first..);
+        let last = self.batches.partition_point(|stored| stored.next_offset <= until).max(first);
+        let mut batches = self.batches.range(first..last);
         let Some(head) = batches.next() else {
             return Ok(Slice(Bytes::new()));
         };
@@ -87,7 +147,7 @@ impl Log {
             let whole = minimum == Minimum::OneBatch || head.bytes.len() == max_bytes;
             return Ok(Slice(if whole { head.bytes.clone() } else { Bytes::new() }));
         }
-        let mut out = BytesMut::with_capacity(max_bytes.min(self.bytes_from(first)));
+        let mut out = BytesMut::with_capacity(max_bytes.min(self.bytes_within(first..last)));
         out.extend_from_slice(&head.bytes);
         for stored in batches {
             let room = max_bytes - out.len();
@@ -99,8 +159,8 @@ impl Log {
         Ok(Slice(out.freeze()))
     }
 
-    fn bytes_from(&self, first: usize) -> usize {
-        self.batches.range(first..).map(|stored| stored.bytes.len()).sum()
+    fn bytes_within(&self, batches: std::ops::Range<usize>) -> usize {
+        self.batches.range(batches).map(|stored| stored.bytes.len()).sum()
     }
 
     /// The first record at or after a timestamp (ms since 1970): its timestamp and offset.
@@ -122,6 +182,7 @@ impl Log {
         self.start = self.start.max(offset);
         let gone = self.batches.partition_point(|stored| stored.next_offset <= self.start);
         self.batches.drain(..gone);
+        self.transactions.delete_before(self.start);
         Ok(())
     }
 
@@ -153,7 +214,7 @@ mod tests {
     }
 
     fn read(log: &Log, offset: i64, max_bytes: usize, minimum: Minimum) -> Bytes {
-        log.read(offset, max_bytes, minimum).unwrap().0
+        log.read(offset, log.end(), max_bytes, minimum).unwrap().0
     }
 
     #[test]
@@ -164,8 +225,8 @@ mod tests {
             assert_eq!(read(&log, offset, 10_000, Minimum::OneBatch)[..8], i64::to_be_bytes(base));
         }
         assert!(read(&log, 8, 10_000, Minimum::OneBatch).is_empty());
-        assert_eq!(log.read(9, 1, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
-        assert_eq!(log.read(-1, 1, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
+        assert_eq!(log.read(9, 8, 1, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
+        assert_eq!(log.read(-1, 8, 1, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
     }
 
     #[test]
@@ -184,7 +245,7 @@ mod tests {
         let mut log = log_of(&[3, 3]);
         log.delete_before(4).unwrap();
         assert_eq!(log.start(), 4);
-        assert_eq!(log.read(3, 100, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
+        assert_eq!(log.read(3, 6, 100, Minimum::OneBatch), Err(ResponseError::OffsetOutOfRange));
         assert_eq!(read(&log, 4, 10_000, Minimum::OneBatch)[..8], 3_i64.to_be_bytes());
         assert_eq!(log.delete_before(7), Err(ResponseError::OffsetOutOfRange));
         log.delete_before(1).unwrap();

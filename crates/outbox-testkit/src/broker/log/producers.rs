@@ -65,7 +65,7 @@ impl Producers {
 
     /// Notes a batch that was appended at an offset.
     pub(super) fn note(&mut self, batch: &Batch, offset: i64) {
-        if batch.producer_id < 0 {
+        if !batch.has_sequence() {
             return;
         }
         let fresh =
@@ -80,6 +80,22 @@ impl Producers {
         }
         let (first_sequence, last_sequence) = (batch.base_sequence, batch.last_sequence());
         producer.batches.push_back(Known { first_sequence, last_sequence, offset, timestamp: batch.max_timestamp });
+    }
+
+    /// Notes a control batch: its epoch fences older ones, and it has no sequence.
+    pub(super) fn note_marker(&mut self, producer_id: i64, epoch: i16, timestamp: i64) {
+        let fresh = || Producer { epoch, last_timestamp: timestamp, batches: VecDeque::new() };
+        let producer = self.0.entry(producer_id).or_insert_with(fresh);
+        if producer.epoch != epoch {
+            *producer = fresh();
+        }
+        producer.last_timestamp = timestamp;
+    }
+
+    /// Returns whether the newest batch of a producer is at an offset.
+    pub(super) fn is_newest(&self, producer_id: i64, base_offset: i64) -> bool {
+        let newest = self.0.get(&producer_id).and_then(|producer| producer.batches.back());
+        newest.is_some_and(|known| known.offset == base_offset)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {

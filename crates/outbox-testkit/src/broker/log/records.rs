@@ -8,14 +8,16 @@ pub(super) struct MalformedRecord;
 
 /// What the broker looks at in a record.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     pub(super) timestamp_delta: i64,
     pub(super) offset_delta: i64,
-    pub(super) has_key: bool,
+    pub(super) key: Option<&'a [u8]>,
+    /// The whole record with its length.
+    pub(super) bytes: &'a [u8],
 }
 
 /// The records until the end, or until the first malformed one.
-pub(super) fn walk(payload: &[u8]) -> impl Iterator<Item = Result<Found, MalformedRecord>> + '_ {
+pub(super) fn walk(payload: &[u8]) -> impl Iterator<Item = Result<Found<'_>, MalformedRecord>> {
     let mut rest = payload;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -29,30 +31,31 @@ pub(super) fn walk(payload: &[u8]) -> impl Iterator<Item = Result<Found, Malform
     })
 }
 
-fn next(rest: &mut &[u8]) -> Option<Found> {
+fn next<'a>(rest: &mut &'a [u8]) -> Option<Found<'a>> {
+    let from = *rest;
     let length = usize::try_from(varint(rest)?).ok()?;
     let mut record = take(rest, length)?;
     take(&mut record, 1)?;
     let timestamp_delta = varint(&mut record)?;
     let offset_delta = varint(&mut record)?;
-    let has_key = skip_nullable(&mut record)?;
-    skip_nullable(&mut record)?;
+    let key = nullable(&mut record)?;
+    nullable(&mut record)?;
     for _ in 0..usize::try_from(varint(&mut record)?).ok()? {
         let name = usize::try_from(varint(&mut record)?).ok()?;
         take(&mut record, name)?;
-        skip_nullable(&mut record)?;
+        nullable(&mut record)?;
     }
-    record.is_empty().then_some(Found { timestamp_delta, offset_delta, has_key })
+    let bytes = from.get(..from.len() - rest.len())?;
+    record.is_empty().then_some(Found { timestamp_delta, offset_delta, key, bytes })
 }
 
-/// Whether there was a value.
-fn skip_nullable(rest: &mut &[u8]) -> Option<bool> {
+/// The bytes after their length; `None` inside for null.
+fn nullable<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = varint(rest)?;
     if length < 0 {
-        return Some(false);
+        return Some(None);
     }
-    take(rest, usize::try_from(length).ok()?)?;
-    Some(true)
+    take(rest, usize::try_from(length).ok()?).map(Some)
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
@@ -86,9 +89,10 @@ mod tests {
         let first = [&[20], &payload[1..11]].concat();
         let second = [12, 0, 0x80, 0x02, 2, 1, 1, 0];
         let second = [&[14], &second[1..]].concat();
-        let found: Vec<_> = walk(&[first, second].concat()).map(Result::unwrap).collect();
-        assert_eq!(found[0], Found { timestamp_delta: -2, offset_delta: 0, has_key: true });
-        assert_eq!(found[1], Found { timestamp_delta: 128, offset_delta: 1, has_key: false });
+        let both = [&first[..], &second].concat();
+        let found: Vec<_> = walk(&both).map(Result::unwrap).collect();
+        assert_eq!(found[0], Found { timestamp_delta: -2, offset_delta: 0, key: Some(b"k"), bytes: &first });
+        assert_eq!(found[1], Found { timestamp_delta: 128, offset_delta: 1, key: None, bytes: &second });
     }
 
     proptest! {

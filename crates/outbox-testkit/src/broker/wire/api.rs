@@ -28,6 +28,10 @@ pub enum Api {
     DeleteRecords,
     /// API key 22.
     InitProducerId,
+    /// API key 24.
+    AddPartitionsToTxn,
+    /// API key 26.
+    EndTxn,
     /// API key 61.
     DescribeProducers,
 }
@@ -47,6 +51,8 @@ impl Api {
             Self::DeleteTopics => ApiKey::DeleteTopics,
             Self::DeleteRecords => ApiKey::DeleteRecords,
             Self::InitProducerId => ApiKey::InitProducerId,
+            Self::AddPartitionsToTxn => ApiKey::AddPartitionsToTxn,
+            Self::EndTxn => ApiKey::EndTxn,
             Self::DescribeProducers => ApiKey::DescribeProducers,
         }
     }

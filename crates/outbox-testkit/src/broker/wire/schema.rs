@@ -84,6 +84,13 @@ pub(in crate::broker) const SERVED: &[Schema] = &[
     served(Api::DeleteTopics, (1, 6), 4, &[since(Structs(&[all(Text), all(UUID)]), 6), until(Texts, 5), all(I32)]),
     served(Api::DeleteRecords, (0, 2), 2, &[all(Structs(&[all(Text), all(Structs(&[all(I32), all(I64)]))])), all(I32)]),
     served(Api::InitProducerId, (0, 5), 2, &[all(Text), all(I32), since(I64, 3), since(I16, 3)]),
+    served(
+        Api::AddPartitionsToTxn,
+        (0, 3),
+        3,
+        &[all(Text), all(I64), all(I16), all(Structs(&[all(Text), all(Scalars(4))]))],
+    ),
+    served(Api::EndTxn, (0, 4), 3, &[all(Text), all(I64), all(I16), all(I8)]),
     served(Api::DescribeProducers, (0, 0), 0, &[all(Structs(&[all(Text), all(Scalars(4))]))]),
 ];
 
@@ -130,6 +137,7 @@ const CREATE_TOPIC: &[Field] =
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
+    use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
     use kafka_protocol::messages::create_topics_request::{
         CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
     };
@@ -233,6 +241,13 @@ mod tests {
             DeleteRecordsRequest::default().with_topics(vec![topic.with_name(name())])
         });
         agrees(Api::InitProducerId, |_| InitProducerIdRequest::default());
+        agrees(Api::AddPartitionsToTxn, |_| {
+            let topic = AddPartitionsToTxnTopic::default().with_name(name()).with_partitions(vec![1, 2]);
+            AddPartitionsToTxnRequest::default()
+                .with_v3_and_below_transactional_id(TransactionalId(text()))
+                .with_v3_and_below_topics(vec![topic; 2])
+        });
+        agrees(Api::EndTxn, |_| EndTxnRequest::default().with_transactional_id(TransactionalId(text())));
         agrees(Api::DescribeProducers, |_| {
             let topic = TopicRequest::default().with_name(name()).with_partition_indexes(vec![1, 2]);
             DescribeProducersRequest::default().with_topics(vec![topic])

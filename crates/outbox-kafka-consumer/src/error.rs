@@ -1,9 +1,5 @@
-mod chain;
-
 use std::error::Error as StdError;
 use std::fmt;
-
-pub(crate) use self::chain::Chain;
 
 /// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///

@@ -1,0 +1,41 @@
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
+};
+use kafka_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
+
+use crate::broker::cluster::TopicRef;
+use crate::broker::shared::Shared;
+use crate::broker::transactions::Partitions;
+
+/// The versions up to 3, which clients send; newer ones are between brokers.
+pub(super) fn respond(shared: &Shared, request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
+    let topics = &request.v3_and_below_topics;
+    let partitions: Partitions = topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.to_string(), *partition)))
+        .collect();
+    let exists =
+        |topic: &str, partition| shared.read(|cluster| cluster.log(TopicRef::Name(topic), partition).map(|_log| ()));
+    let all_exist = partitions.iter().all(|(topic, partition)| exists(topic, *partition).is_ok());
+
+    // Partitions are added together or not at all.
+    let added = if all_exist {
+        let producer = (request.v3_and_below_producer_id.0, request.v3_and_below_producer_epoch);
+        shared.write(|cluster| cluster.transactions.add(&request.v3_and_below_transactional_id, producer, partitions))
+    } else {
+        Err(ResponseError::OperationNotAttempted)
+    };
+    let results = topics.iter().map(|topic| {
+        let results = topic.partitions.iter().map(|partition| {
+            let outcome = exists(&topic.name, *partition).and(added);
+            AddPartitionsToTxnPartitionResult::default()
+                .with_partition_index(*partition)
+                .with_partition_error_code(shared.code_of(&outcome))
+        });
+        AddPartitionsToTxnTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_results_by_partition(results.collect())
+    });
+    AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(results.collect())
+}
