@@ -19,15 +19,25 @@ pub(crate) trait Api: Encodable + HeaderVersion {
     const NAME: &'static str;
     const VERSIONS: RangeInclusive<i16>;
     type Response: Decodable + HeaderVersion;
+
+    /// Returns for how long the broker wants no further request, in milliseconds (`throttle_time_ms`, KIP-219).
+    fn throttle_ms(_: &Self::Response) -> i32 {
+        0
+    }
 }
 
 macro_rules! apis {
-    ($($name:ident: $request:ident -> $response:ident, $versions:expr;)*) => { $(
+    ($($name:ident: $request:ident -> $response:ident, $versions:expr $(, $throttle:ident)?;)*) => { $(
         impl Api for $request {
             const KEY: i16 = ApiKey::$name as i16;
             const NAME: &'static str = stringify!($name);
             const VERSIONS: RangeInclusive<i16> = $versions;
             type Response = $response;
+            $(
+                fn throttle_ms(response: &Self::Response) -> i32 {
+                    response.$throttle
+                }
+            )?
         }
     )* };
 }
@@ -35,13 +45,13 @@ macro_rules! apis {
 apis! {
     ApiVersions: ApiVersionsRequest -> ApiVersionsResponse, 0..=3;
     // From 4 on the broker can be told not to create what is asked about.
-    Metadata: MetadataRequest -> MetadataResponse, 4..=13;
+    Metadata: MetadataRequest -> MetadataResponse, 4..=13, throttle_time_ms;
     // From 4 on partitions and replication can be left to the broker.
-    CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7;
-    InitProducerId: InitProducerIdRequest -> InitProducerIdResponse, 0..=5;
-    Produce: ProduceRequest -> ProduceResponse, 5..=13;
-    Fetch: FetchRequest -> FetchResponse, 4..=17;
-    ListOffsets: ListOffsetsRequest -> ListOffsetsResponse, 1..=10;
+    CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7, throttle_time_ms;
+    InitProducerId: InitProducerIdRequest -> InitProducerIdResponse, 0..=5, throttle_time_ms;
+    Produce: ProduceRequest -> ProduceResponse, 5..=13, throttle_time_ms;
+    Fetch: FetchRequest -> FetchResponse, 4..=17, throttle_time_ms;
+    ListOffsets: ListOffsetsRequest -> ListOffsetsResponse, 1..=10, throttle_time_ms;
     SaslHandshake: SaslHandshakeRequest -> SaslHandshakeResponse, 1..=1;
     SaslAuthenticate: SaslAuthenticateRequest -> SaslAuthenticateResponse, 0..=2;
 }

@@ -1,9 +1,13 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use tokio::time::Instant;
 
 use super::api::Api;
 use super::backoff::Backoff;
@@ -11,15 +15,16 @@ use super::connection::Connection;
 use super::error::{Error, Kind};
 use super::{ErrorCode, Settings, Topic};
 
-/// A Kafka cluster: its brokers and topics as they were last described, and a connection to each broker in use.
+/// A Kafka cluster: its brokers and topics as last described, and a connection to each broker in use.
 ///
-/// Everything can be dropped while it waits; a later call connects again where a connection was lost.
+/// Every future can be dropped while it waits. A later call connects again if a connection was lost.
 #[derive(Debug)]
 pub struct Cluster {
     settings: Settings,
     known: Mutex<Known>,
-    /// One at a time asks about topics: those that wait for it mostly find their answer then.
+    /// One caller at a time asks about topics. The others mostly find their answer after that.
     asking: tokio::sync::Mutex<()>,
+    has_answered: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -28,37 +33,78 @@ struct Known {
     controller: Option<i32>,
     topics: HashMap<Box<str>, Arc<Topic>>,
     connections: HashMap<Arc<str>, Slot>,
+    /// Topics that callers wait for. The next metadata request asks about all of them.
+    wanted: BTreeSet<Box<str>>,
+    /// Addresses that failed or were slow, until when they are asked last.
+    avoided: HashMap<Arc<str>, Instant>,
+    /// Which of equally good brokers is asked next.
+    turn: usize,
 }
 
-/// Held while a connection is made, so that there is one to each address.
+/// A topic as a metadata answer describes it; `None` if there is none of that name.
+type Description = Result<Option<Arc<Topic>>, Error>;
+
+/// Locked while a connection is made, so that there is one to each address.
 type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
 
+/// After this time without an answer, the next broker is asked as well.
+const HEDGE: Duration = Duration::from_millis(500);
+/// For this time after a failure, an address is asked after all others.
+const AVOID: Duration = Duration::from_secs(30);
+
 impl Cluster {
-    /// Nothing is connected to before it is used.
+    /// Creates a cluster without connecting to it.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
+        Self {
+            settings,
+            known: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            has_answered: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// A topic as it was last described, else as it is; `None` where there is none.
-    pub async fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
-        if let Some(topic) = self.remembered(name) {
-            return Ok(Some(topic));
-        }
-        let _asking = self.asking.lock().await;
-        if let Some(topic) = self.remembered(name) {
-            return Ok(Some(topic));
-        }
-        self.described(name).await
+    /// Returns whether a broker has ever answered a metadata request: the settings were right at that time.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
     }
 
-    /// A topic as it is now.
+    /// Asks any broker which brokers there are.
+    ///
+    /// # Errors
+    /// No broker answers. [`Error::is_configuration`] if all of them reject the settings.
+    pub async fn probe(&self) -> Result<(), Error> {
+        self.metadata(Some(Vec::new())).await.map(|_| ())
+    }
+
+    /// Returns a topic as last described, or asks for it; `None` if there is none of that name.
+    pub async fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
+        let mut backoff = Backoff::within(self.settings.retry_timeout);
+        loop {
+            if let Some(topic) = self.remembered(name) {
+                return Ok(Some(topic));
+            }
+            match self.asked(name).await {
+                Err(e) if e.is_transient() && backoff.pause().await => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Asks for a topic as it is now; `None` if there is none of that name.
     pub async fn refreshed(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
-        let _asking = self.asking.lock().await;
-        self.described(name).await
+        let mut backoff = Backoff::within(self.settings.retry_timeout);
+        loop {
+            let described = self.refreshed_all(&[name]).await;
+            let described = described.and_then(|mut described| described.pop().unwrap_or(Ok(None)));
+            match described.map_err(|e| e.of_topic(name)) {
+                Err(e) if e.is_transient() && backoff.pause().await => {}
+                result => return result,
+            }
+        }
     }
 
     /// Asks for several topics as they are now, with one request. The answers are in the order of the names.
@@ -66,10 +112,14 @@ impl Cluster {
     /// # Errors
     /// No broker answers. Errors of single topics are among the answers.
     pub async fn refreshed_all(&self, names: &[&str]) -> Result<Vec<Result<Option<Arc<Topic>>, Error>>, Error> {
-        let topics = names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name))));
         let _asking = self.asking.lock().await;
-        let answer = self.metadata(Some(topics.collect())).await?;
-        Ok(names.iter().map(|name| self.described_in(&answer, name).map_err(|e| e.of_topic(name))).collect())
+        self.describe(names).await
+    }
+
+    /// Returns the broker that leads a partition, as far as known without a request.
+    pub fn known_leader(&self, topic: &Topic, partition: i32) -> Option<i32> {
+        let current = self.remembered(topic.name()).filter(|current| current.id() == topic.id());
+        current.map_or_else(|| topic.leader(partition), |current| current.leader(partition))
     }
 
     /// Connects to the leader of a partition, unless it is connected, and returns the leader's address as `host:port`.
@@ -81,7 +131,7 @@ impl Cluster {
         Ok(leader.0.broker().to_owned())
     }
 
-    /// Says that a description is out of date. A newer one stays.
+    /// Marks a description as out of date. A newer one stays.
     pub(super) fn forget(&self, topic: &Topic) {
         let mut known = self.lock();
         if known.topics.get(topic.name()).is_some_and(|current| **current == *topic) {
@@ -89,86 +139,147 @@ impl Cluster {
         }
     }
 
-    async fn described(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
-        let mut backoff = Backoff::within(self.settings.request_timeout);
-        loop {
-            match self.describe(name).await.map_err(|e| e.of_topic(name)) {
-                Err(e) if e.is_transient() && backoff.pause().await => {}
-                result => return result,
-            }
+    /// Asks for a topic, together with those that others wait for.
+    async fn asked(&self, name: &str) -> Description {
+        self.lock().wanted.insert(name.into());
+        let _asking = self.asking.lock().await;
+        if let Some(topic) = self.remembered(name) {
+            return Ok(Some(topic));
         }
+        let mut wanted = std::mem::take(&mut self.lock().wanted);
+        wanted.remove(name);
+        let names: Vec<&str> = std::iter::once(name).chain(wanted.iter().map(|other| &**other)).collect();
+        let described = self.describe(&names).await.map_err(|e| e.of_topic(name))?;
+        described.into_iter().next().unwrap_or(Ok(None))
     }
 
-    async fn describe(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
-        let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-        let answer = self.metadata(Some(vec![topic])).await?;
-        self.described_in(&answer, name)
-    }
+    async fn describe(&self, names: &[&str]) -> Result<Vec<Description>, Error> {
+        let topics = names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name))));
+        let answer = self.metadata(Some(topics.collect())).await?;
+        let by_name: HashMap<_, _> =
+            answer.topics.iter().filter_map(|topic| Some((topic.name.as_ref()?.as_str(), topic))).collect();
 
-    fn described_in(&self, answer: &MetadataResponse, name: &str) -> Result<Option<Arc<Topic>>, Error> {
-        let described = answer
-            .topics
-            .iter()
-            .find(|topic| topic.name.as_ref().is_some_and(|found| found.as_str() == name))
-            .ok_or_else(|| Error::new(Kind::Malformed).by(MetadataRequest::NAME))?;
-        match ErrorCode::of(described.error_code) {
-            Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
-                self.lock().topics.remove(name);
-                Ok(None)
+        let described = names.iter().map(|name| {
+            let described = by_name.get(name).ok_or_else(|| Error::new(Kind::Malformed));
+            let described = described.map_err(|e| e.by(MetadataRequest::NAME).of_topic(name))?;
+            match ErrorCode::of(described.error_code) {
+                Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
+                    self.lock().topics.remove(*name);
+                    Ok(None)
+                }
+                Some(code) => Err(Error::code_of(code, None).by(MetadataRequest::NAME).of_topic(name)),
+                None => {
+                    let topic = Arc::new(Topic::new(name, described));
+                    self.lock().topics.insert((*name).into(), Arc::clone(&topic));
+                    Ok(Some(topic))
+                }
             }
-            Some(code) => Err(Error::code_of(code, None).by(MetadataRequest::NAME)),
-            None => {
-                let topic = Arc::new(Topic::new(name, described));
-                self.lock().topics.insert(name.into(), Arc::clone(&topic));
-                Ok(Some(topic))
-            }
-        }
+        });
+        Ok(described.collect())
     }
 
     /// Asks any broker, and remembers which brokers there are.
     async fn metadata(&self, topics: Option<Vec<MetadataRequestTopic>>) -> Result<MetadataResponse, Error> {
         let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
         let answer = self.any(&request).await?;
+        self.has_answered.store(true, Ordering::Relaxed);
         let mut known = self.lock();
         known.brokers =
             answer.brokers.iter().map(|broker| (broker.node_id.0, address(&broker.host, broker.port))).collect();
         known.controller = Some(answer.controller_id.0).filter(|id| *id >= 0);
-        let Known { brokers, connections, .. } = &mut *known;
+        let Known { brokers, connections, avoided, .. } = &mut *known;
         connections.retain(|address, _| {
             brokers.values().any(|broker| broker == address) || self.settings.bootstrap.iter().any(|b| **b == **address)
         });
+        let now = Instant::now();
+        avoided.retain(|_, until| *until > now);
         Ok(answer)
     }
 
-    /// A request that any broker can answer, from the first one that does.
+    /// Sends a request that any broker can answer, and returns the first answer.
+    ///
+    /// A broker that does not answer soon keeps its time, but the next one is asked meanwhile.
     pub(super) async fn any<A: Api>(&self, request: &A) -> Result<A::Response, Error> {
-        let mut candidates: Vec<Arc<str>> = self.lock().brokers.values().cloned().collect();
-        candidates.extend(self.settings.bootstrap.iter().map(|address| Arc::from(address.as_str())));
-        let mut last = None;
-        for address in &candidates {
-            let result = match self.connection(address).await {
-                Ok(connection) => connection.request(request).await,
-                Err(e) => Err(e),
+        let mut rest = self.candidates().into_iter();
+        let mut attempts = FuturesUnordered::new();
+        let mut open: Vec<Arc<str>> = Vec::new();
+        let mut failures: Vec<Error> = Vec::new();
+        loop {
+            if let Some(address) = rest.next() {
+                open.push(Arc::clone(&address));
+                attempts.push(self.ask(address, request));
+            }
+            let next = match rest.len() {
+                0 => Ok(attempts.next().await),
+                _ => tokio::time::timeout(HEDGE, attempts.next()).await,
             };
-            match result {
-                Err(e) if e.is_transient() => last = Some(e),
-                result => return result,
+            match next {
+                Ok(Some((_, Ok(answer)))) => return Ok(answer),
+                Ok(Some((address, Err(e)))) => {
+                    open.retain(|other| *other != address);
+                    failures.push(e);
+                }
+                Ok(None) => break,
+                Err(_) => open.iter().for_each(|address| self.avoid(address)),
             }
         }
-        Err(match last {
-            None => Error::new(Kind::NoBroker),
-            Some(only) if candidates.iter().all(|address| Some(address) == candidates.first()) => only,
-            Some(last) => Error::new(Kind::NoBroker).because(last),
-        })
+        // The settings are at fault only if no broker is merely unreachable.
+        let is_single = failures.len() == 1;
+        let place = failures.iter().position(Error::is_transient).unwrap_or_default();
+        match failures.into_iter().nth(place) {
+            None => Err(Error::new(Kind::NoBroker)),
+            Some(failure) if is_single || !failure.is_transient() => Err(failure),
+            Some(failure) => Err(Error::new(Kind::NoBroker).because(failure)),
+        }
     }
 
-    /// The broker that leads a partition of a topic, as long as that topic is still the same, and the description that
-    /// said so.
+    async fn ask<A: Api>(&self, address: Arc<str>, request: &A) -> (Arc<str>, Result<A::Response, Error>) {
+        let result = match self.connection(&address).await {
+            Ok(connection) => connection.request(request).await,
+            Err(e) => Err(e),
+        };
+        match &result {
+            Ok(_) => _ = self.lock().avoided.remove(&address),
+            Err(_) => self.avoid(&address),
+        }
+        (address, result)
+    }
+
+    fn avoid(&self, address: &Arc<str>) {
+        self.lock().avoided.insert(Arc::clone(address), Instant::now() + AVOID);
+    }
+
+    /// Returns all addresses: the promising ones first, equally good ones in turn.
+    fn candidates(&self) -> Vec<Arc<str>> {
+        let mut known = self.lock();
+        known.turn = known.turn.wrapping_add(1);
+        let now = Instant::now();
+        let mut brokers: Vec<Arc<str>> = known.brokers.values().cloned().collect();
+        brokers.sort_unstable();
+        let turn = known.turn.checked_rem(brokers.len()).unwrap_or_default();
+        brokers.rotate_left(turn);
+
+        let mut bootstrap: Vec<Arc<str>> =
+            self.settings.bootstrap.iter().map(|address| Arc::from(address.as_str())).collect();
+        let turn = known.turn.checked_rem(bootstrap.len()).unwrap_or_default();
+        bootstrap.rotate_left(turn);
+
+        let mut candidates: Vec<Arc<str>> = Vec::with_capacity(brokers.len() + bootstrap.len());
+        for address in brokers.into_iter().chain(bootstrap) {
+            if !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
+        candidates.sort_by_key(|address| known.avoided.get(address).is_some_and(|until| *until > now));
+        candidates
+    }
+
+    /// Returns the broker that leads a partition, if the topic is still the same, and the description that names it.
     pub(super) async fn leader(&self, topic: &Topic, partition: i32) -> Result<(Connection, Arc<Topic>), Error> {
         let current = self.topic(topic.name()).await?;
         let current = current.ok_or_else(|| Error::code_of(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None))?;
         if current.id() != topic.id() {
-            return Err(Error::code_of(ErrorCode::UNKNOWN_TOPIC_ID, Some("the topic was made anew")));
+            return Err(Error::code_of(ErrorCode::UNKNOWN_TOPIC_ID, Some("the topic was deleted and created again")));
         }
         if !current.has(partition) {
             self.forget(&current);
@@ -189,9 +300,9 @@ impl Cluster {
         }
     }
 
-    /// The broker that topics are created at.
+    /// Returns the broker that creates topics.
     pub(super) async fn controller(&self) -> Result<Connection, Error> {
-        // Learned anew each time: it is asked for seldom, and out of date whenever it failed before.
+        // Asked each time: it is needed seldom, and out of date after each failure.
         self.metadata(Some(Vec::new())).await?;
         let address = {
             let known = self.lock();

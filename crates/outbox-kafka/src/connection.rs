@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ struct Inner {
     versions: OnceLock<HashMap<i16, (i16, i16)>>,
     /// When the broker will ask for a new login.
     expires: OnceLock<Instant>,
+    /// Until when the broker reads nothing from this connection, because a quota is exceeded.
+    throttled: Mutex<Option<Instant>>,
 }
 
 impl Drop for Inner {
@@ -100,6 +102,7 @@ impl Connection {
             task: tokio::spawn(carrier).abort_handle(),
             versions: OnceLock::new(),
             expires: OnceLock::new(),
+            throttled: Mutex::default(),
         }))
     }
 
@@ -141,6 +144,7 @@ impl Connection {
 
     /// Sends a request and waits for its answer. When this is dropped the request may have been carried out.
     pub(crate) async fn request<A: Api>(&self, request: &A) -> Result<A::Response, Error> {
+        self.unthrottled().await;
         self.send_as(request, self.version_of::<A>()?, 0)?.wait().await
     }
 
@@ -151,6 +155,23 @@ impl Connection {
         let answer = self.0.pending.send(frame).map_err(here)?;
         let deadline = Instant::now() + self.0.request_timeout;
         Ok(Sent { connection: self.clone(), answer, version, deadline, api: PhantomData })
+    }
+
+    /// Waits until the broker reads requests again, if it said that a quota is exceeded. A request that is sent earlier
+    /// would use up its time in the socket.
+    pub(crate) async fn unthrottled(&self) {
+        let until = *self.0.throttled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn throttle(&self, time_ms: i32) {
+        if let Ok(time_ms @ 1..) = u64::try_from(time_ms) {
+            let until = Instant::now() + Duration::from_millis(time_ms);
+            let mut throttled = self.0.throttled.lock().unwrap_or_else(PoisonError::into_inner);
+            *throttled = (*throttled).max(Some(until));
+        }
     }
 
     /// Requests can still be sent.
@@ -181,7 +202,9 @@ impl<A: Api> Sent<A> {
     pub(crate) async fn wait(self) -> Result<A::Response, Error> {
         let (version, broker) = (self.version, self.connection.clone());
         let answer = self.bytes().await?;
-        api::decode::<A>(answer, version).map_err(|e| e.at(broker.broker()))
+        let response = api::decode::<A>(answer, version).map_err(|e| e.at(broker.broker()))?;
+        broker.throttle(A::throttle_ms(&response));
+        Ok(response)
     }
 
     async fn bytes(self) -> Result<Bytes, Error> {

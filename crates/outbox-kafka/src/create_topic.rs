@@ -27,7 +27,7 @@ pub struct NewTopic {
 impl Cluster {
     /// Makes a topic, unless there is one of that name, and waits until its partitions can be written.
     pub async fn create_topic(&self, topic: &NewTopic) -> Result<Arc<Topic>, Error> {
-        let mut backoff = Backoff::within(self.settings().request_timeout);
+        let mut backoff = Backoff::within(self.settings().retry_timeout);
         let mut created = false;
         loop {
             let result = match created {

@@ -108,12 +108,26 @@ impl Error {
             Kind::Login | Kind::Security => true,
             Kind::Code(code, _) => code.is_authorization(),
             // No broker is left because each one failed.
-            Kind::NoBroker => self.0.source.as_deref().is_some_and(|last| last.downcast_ref().is_some_and(Self::is_security)),
+            Kind::NoBroker => {
+                self.0.source.as_deref().is_some_and(|last| last.downcast_ref().is_some_and(Self::is_security))
+            }
             _ => false,
         }
     }
 
-    /// A request that changes nothing may do better later, or at another broker.
+    /// Returns whether the settings are at fault, as far as one broker can say: TLS, the login, or the protocol's versions.
+    ///
+    /// A broker that restarts may reject a login for some seconds, so this is certain only before the first success.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self.0.kind, Kind::Security | Kind::Login | Kind::Unsupported)
+    }
+
+    /// Returns whether two errors are the same failure of the same API and topic, at whichever broker and partition.
+    pub fn is_same_failure(&self, other: &Self) -> bool {
+        (&self.0.kind, self.0.api, &self.0.topic) == (&other.0.kind, other.0.api, &other.0.topic)
+    }
+
+    /// Returns whether the same request may succeed soon or at another broker, if it changes nothing.
     pub fn is_transient(&self) -> bool {
         match &self.0.kind {
             Kind::Connect

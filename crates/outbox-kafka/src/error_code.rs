@@ -7,6 +7,8 @@ use kafka_protocol::error::ResponseError;
 pub struct ErrorCode(pub i16);
 
 impl ErrorCode {
+    /// `UNKNOWN_SERVER_ERROR`, code -1.
+    pub const UNKNOWN_SERVER_ERROR: Self = Self(-1);
     /// `OFFSET_OUT_OF_RANGE`, code 1.
     pub const OFFSET_OUT_OF_RANGE: Self = Self(1);
     /// `CORRUPT_MESSAGE`, code 2.
@@ -39,14 +41,28 @@ impl ErrorCode {
     pub const NOT_ENOUGH_REPLICAS: Self = Self(19);
     /// `TOPIC_AUTHORIZATION_FAILED`, code 29.
     pub const TOPIC_AUTHORIZATION_FAILED: Self = Self(29);
+    /// `GROUP_AUTHORIZATION_FAILED`, code 30.
+    pub const GROUP_AUTHORIZATION_FAILED: Self = Self(30);
     /// `CLUSTER_AUTHORIZATION_FAILED`, code 31.
     pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
     /// `INVALID_TIMESTAMP`, code 32.
     pub const INVALID_TIMESTAMP: Self = Self(32);
+    /// `UNSUPPORTED_SASL_MECHANISM`, code 33.
+    pub const UNSUPPORTED_SASL_MECHANISM: Self = Self(33);
+    /// `ILLEGAL_SASL_STATE`, code 34.
+    pub const ILLEGAL_SASL_STATE: Self = Self(34);
     /// `UNSUPPORTED_VERSION`, code 35.
     pub const UNSUPPORTED_VERSION: Self = Self(35);
     /// `TOPIC_ALREADY_EXISTS`, code 36.
     pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
+    /// `INVALID_PARTITIONS`, code 37.
+    pub const INVALID_PARTITIONS: Self = Self(37);
+    /// `INVALID_REPLICATION_FACTOR`, code 38.
+    pub const INVALID_REPLICATION_FACTOR: Self = Self(38);
+    /// `INVALID_REPLICA_ASSIGNMENT`, code 39.
+    pub const INVALID_REPLICA_ASSIGNMENT: Self = Self(39);
+    /// `INVALID_CONFIG`, code 40.
+    pub const INVALID_CONFIG: Self = Self(40);
     /// `NOT_CONTROLLER`, code 41.
     pub const NOT_CONTROLLER: Self = Self(41);
     /// `INVALID_REQUEST`, code 42.
@@ -63,6 +79,14 @@ impl ErrorCode {
     pub const INVALID_PRODUCER_EPOCH: Self = Self(47);
     /// `CONCURRENT_TRANSACTIONS`, code 51.
     pub const CONCURRENT_TRANSACTIONS: Self = Self(51);
+    /// `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`, code 53.
+    pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Self = Self(53);
+    /// `SECURITY_DISABLED`, code 54.
+    pub const SECURITY_DISABLED: Self = Self(54);
+    /// `KAFKA_STORAGE_ERROR`, code 56.
+    pub const KAFKA_STORAGE_ERROR: Self = Self(56);
+    /// `SASL_AUTHENTICATION_FAILED`, code 58.
+    pub const SASL_AUTHENTICATION_FAILED: Self = Self(58);
     /// `UNKNOWN_PRODUCER_ID`, code 59.
     pub const UNKNOWN_PRODUCER_ID: Self = Self(59);
     /// `FENCED_LEADER_EPOCH`, code 74.
@@ -71,6 +95,8 @@ impl ErrorCode {
     pub const UNKNOWN_LEADER_EPOCH: Self = Self(75);
     /// `UNSUPPORTED_COMPRESSION_TYPE`, code 76.
     pub const UNSUPPORTED_COMPRESSION_TYPE: Self = Self(76);
+    /// `OFFSET_NOT_AVAILABLE`, code 78.
+    pub const OFFSET_NOT_AVAILABLE: Self = Self(78);
     /// `INVALID_RECORD`, code 87.
     pub const INVALID_RECORD: Self = Self(87);
     /// `THROTTLING_QUOTA_EXCEEDED`, code 89.
@@ -102,27 +128,53 @@ impl ErrorCode {
         )
     }
 
-    /// Returns whether the client lacks a privilege, or a login.
+    /// Returns whether the client lacks a privilege or a login.
     pub const fn is_authorization(self) -> bool {
-        const SASL_AUTHENTICATION_FAILED: i16 = 58;
-        matches!(self, Self::TOPIC_AUTHORIZATION_FAILED | Self::CLUSTER_AUTHORIZATION_FAILED)
-            || self.0 == SASL_AUTHENTICATION_FAILED
+        matches!(
+            self,
+            Self::TOPIC_AUTHORIZATION_FAILED
+                | Self::GROUP_AUTHORIZATION_FAILED
+                | Self::CLUSTER_AUTHORIZATION_FAILED
+                | Self::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                | Self::SASL_AUTHENTICATION_FAILED
+        )
     }
 
-    /// A request that changes nothing may do better later.
+    /// Returns whether the same request may succeed soon, without a change to the request, the rights or the settings.
+    ///
+    /// That is every code but those named here, so codes of newer brokers are transient.
     pub const fn is_transient(self) -> bool {
-        self.is_stale_metadata()
-            || matches!(
-                self,
-                Self::REQUEST_TIMED_OUT
-                    | Self::NETWORK_EXCEPTION
-                    | Self::COORDINATOR_LOAD_IN_PROGRESS
-                    | Self::COORDINATOR_NOT_AVAILABLE
-                    | Self::NOT_COORDINATOR
-                    | Self::NOT_CONTROLLER
-                    | Self::CONCURRENT_TRANSACTIONS
-                    | Self::THROTTLING_QUOTA_EXCEEDED
-            )
+        !matches!(
+            self,
+            Self::OFFSET_OUT_OF_RANGE
+                | Self::MESSAGE_TOO_LARGE
+                | Self::INVALID_TOPIC_EXCEPTION
+                | Self::RECORD_LIST_TOO_LARGE
+                | Self::TOPIC_AUTHORIZATION_FAILED
+                | Self::GROUP_AUTHORIZATION_FAILED
+                | Self::CLUSTER_AUTHORIZATION_FAILED
+                | Self::INVALID_TIMESTAMP
+                | Self::UNSUPPORTED_SASL_MECHANISM
+                | Self::ILLEGAL_SASL_STATE
+                | Self::UNSUPPORTED_VERSION
+                | Self::TOPIC_ALREADY_EXISTS
+                | Self::INVALID_PARTITIONS
+                | Self::INVALID_REPLICA_ASSIGNMENT
+                | Self::INVALID_CONFIG
+                | Self::INVALID_REQUEST
+                | Self::UNSUPPORTED_FOR_MESSAGE_FORMAT
+                | Self::POLICY_VIOLATION
+                | Self::OUT_OF_ORDER_SEQUENCE_NUMBER
+                | Self::DUPLICATE_SEQUENCE_NUMBER
+                | Self::INVALID_PRODUCER_EPOCH
+                | Self::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                | Self::SECURITY_DISABLED
+                | Self::SASL_AUTHENTICATION_FAILED
+                | Self::UNKNOWN_PRODUCER_ID
+                | Self::UNSUPPORTED_COMPRESSION_TYPE
+                | Self::INVALID_RECORD
+                | Self::PRODUCER_FENCED
+        )
     }
 }
 
@@ -158,5 +210,15 @@ mod tests {
         assert_eq!(ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string(), "NOT_LEADER_OR_FOLLOWER (6)");
         assert_eq!(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.to_string(), "OUT_OF_ORDER_SEQUENCE_NUMBER (45)");
         assert_eq!(ErrorCode(9999).to_string(), "error code 9999");
+    }
+
+    #[test]
+    fn codes_are_transient_unless_they_are_named() {
+        for code in [-1, 3, 5, 6, 7, 38, 56, 78, 89, 100, 9999] {
+            assert!(ErrorCode(code).is_transient(), "{code}");
+        }
+        for code in [1, 10, 17, 29, 31, 35, 44, 58, 76] {
+            assert!(!ErrorCode(code).is_transient(), "{code}");
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Cluster {
         room: i32,
         isolation: Isolation,
     ) -> Result<PartitionData, Error> {
-        let mut backoff = Backoff::within(self.settings().request_timeout);
+        let mut backoff = Backoff::within(self.settings().retry_timeout);
         loop {
             let result = self.try_fetch(topic, partition, offset, room, isolation).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {
@@ -92,6 +92,7 @@ impl Cluster {
             .with_isolation_level(isolation as i8)
             .with_session_epoch(-1)
             .with_topics(vec![wanted]);
+        leader.unthrottled().await;
         let answer = match leader.send_as(&request, version, 0) {
             Ok(sent) => sent.wait().await,
             Err(e) => Err(e),

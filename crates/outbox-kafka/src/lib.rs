@@ -46,8 +46,6 @@ pub use self::record_batch::{BatchBuilder, BatchHeader, Compression, Producer, R
 pub use self::sasl::{Mechanism, Sasl};
 pub use self::security::Security;
 pub use self::settings::Settings;
-#[cfg(test)]
-pub use self::tail::Tail;
-pub use self::tail::{Entry, TailStart};
+pub use self::tail::{Entry, Tail, TailStart};
 pub use self::tls::Tls;
 pub use self::topic::Topic;

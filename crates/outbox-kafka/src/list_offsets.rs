@@ -19,7 +19,7 @@ pub enum OffsetAt {
 impl Cluster {
     /// Returns an offset of a partition, as seen by a reader of committed records.
     pub async fn list_offsets(&self, topic: &Topic, partition: i32, at: OffsetAt) -> Result<i64, Error> {
-        let mut backoff = Backoff::within(self.settings().request_timeout);
+        let mut backoff = Backoff::within(self.settings().retry_timeout);
         loop {
             let result = self.try_list_offsets(topic, partition, at).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {

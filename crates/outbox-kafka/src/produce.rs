@@ -49,8 +49,10 @@ impl Cluster {
         produced.pop().unwrap_or_else(|| Produced::Unknown(Error::new(Kind::Malformed)))
     }
 
-    /// Like [`Self::produce`], for batches of as many partitions: those of one broker go together. The answers are in
-    /// the order of the batches, when all are there.
+    /// Writes batches of different partitions, as [`produce`](Self::produce) does. Those of one broker share a request.
+    ///
+    /// Returns after the last broker has answered; the answers are in the order of the batches. A caller that groups
+    /// batches by [`known_leader`](Self::known_leader) never waits for one broker because of another.
     pub async fn produce_many(&self, batches: &[ToProduce]) -> Vec<Produced> {
         let leaders = join_all(batches.iter().map(|batch| self.leader(&batch.topic, batch.partition))).await;
         let mut requests = Vec::new();
@@ -84,6 +86,7 @@ impl Cluster {
     }
 
     async fn carry_out(&self, request: Request<'_>) -> Vec<(usize, Produced)> {
+        request.connection.unthrottled().await;
         let sent = match self.send(&request) {
             Ok(sent) => sent,
             Err(e) => return request.each(|batch| Produced::not_sent(batch.here(e.clone()))),

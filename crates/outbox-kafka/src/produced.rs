@@ -27,7 +27,7 @@ pub enum Produced {
     OutOfOrderSequence,
     /// The producer's id goes on with a larger epoch elsewhere; nothing was appended.
     InvalidEpoch,
-    /// Nothing was appended, and sending it again would not change that.
+    /// Nothing was appended, because of the records themselves: the same records are rejected again.
     Rejected {
         /// The reason.
         error: Error,
@@ -69,14 +69,7 @@ impl Meaning {
             ErrorCode::MESSAGE_TOO_LARGE
             | ErrorCode::RECORD_LIST_TOO_LARGE
             | ErrorCode::INVALID_TOPIC_EXCEPTION
-            | ErrorCode::TOPIC_AUTHORIZATION_FAILED
-            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
             | ErrorCode::INVALID_TIMESTAMP
-            | ErrorCode::UNSUPPORTED_VERSION
-            | ErrorCode::INVALID_REQUEST
-            | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
-            | ErrorCode::POLICY_VIOLATION
-            | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
             | ErrorCode::INVALID_RECORD => Self::Rejected,
             // A leader that steps down while it waits for its followers says the same of a batch that it has
             // appended, which may live on with the next leader. It then tells the offset.
@@ -91,7 +84,15 @@ impl Meaning {
             | ErrorCode::UNKNOWN_LEADER_EPOCH
             | ErrorCode::THROTTLING_QUOTA_EXCEEDED
             | ErrorCode::UNKNOWN_TOPIC_ID
-            | ErrorCode::INCONSISTENT_TOPIC_ID => Self::Retriable,
+            | ErrorCode::INCONSISTENT_TOPIC_ID
+            // Rights, policies and settings of the broker: they say nothing of the records.
+            | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::UNSUPPORTED_VERSION
+            | ErrorCode::INVALID_REQUEST
+            | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+            | ErrorCode::POLICY_VIOLATION
+            | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE => Self::Retriable,
             // NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR, and what is yet to be invented.
             _ => Self::Unknown,
         }
@@ -152,11 +153,11 @@ mod tests {
         for code in [-1, 7, 20, 56, 9999] {
             assert_eq!(Meaning::of(ErrorCode(code), -1), Meaning::Unknown, "{code}");
         }
-        for code in [3, 5, 6, 19, 74, 100] {
+        for code in [3, 5, 6, 19, 29, 31, 35, 42, 43, 44, 74, 76, 100] {
             assert_eq!(Meaning::of(ErrorCode(code), -1), Meaning::Retriable, "{code}");
             assert_eq!(Meaning::of(ErrorCode(code), 17), Meaning::Unknown, "{code}");
         }
-        for code in [10, 17, 18, 29, 32, 44, 87] {
+        for code in [10, 17, 18, 32, 87] {
             assert_eq!(Meaning::of(ErrorCode(code), -1), Meaning::Rejected, "{code}");
         }
     }

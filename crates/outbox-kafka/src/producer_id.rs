@@ -14,7 +14,7 @@ impl Cluster {
             .with_transaction_timeout_ms(i32::MAX)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
-        let mut backoff = Backoff::within(self.settings().request_timeout);
+        let mut backoff = Backoff::within(self.settings().retry_timeout);
         loop {
             let result = self.any(&request).await.and_then(|answer| match ErrorCode::of(answer.error_code) {
                 None => Ok(Producer { id: answer.producer_id.0, epoch: answer.producer_epoch, sequence: 0 }),

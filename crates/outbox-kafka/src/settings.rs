@@ -11,8 +11,10 @@ pub struct Settings {
     pub client_id: String,
     /// For a connection up to the point where requests can be sent.
     pub connect_timeout: Duration,
-    /// For an answer; also for all attempts together of a request that is tried again.
+    /// For an answer.
     pub request_timeout: Duration,
+    /// For all attempts together of a request that changes nothing and fails; then the call returns the last error.
+    pub retry_timeout: Duration,
     /// A larger answer ends its connection.
     pub max_answer: usize,
     /// What goes into one produce request; a larger batch goes alone.
@@ -30,6 +32,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(10),
             // That of Kafka's own clients.
             request_timeout: Duration::from_secs(30),
+            retry_timeout: Duration::from_secs(30),
             // A fetch has at least one whole batch: the broker's `message.max.bytes` must be below it.
             max_answer: 128 * 1024 * 1024,
             // Below the broker's `socket.request.max.bytes`, 100 MiB by default.

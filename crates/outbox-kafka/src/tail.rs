@@ -1,4 +1,4 @@
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::record_batch::{BatchHeader, Batches, Malformed, RecordView};
 use super::{Cluster, Error, ErrorCode, OffsetAt, Topic};
@@ -43,14 +43,14 @@ pub struct Tail {
 impl Cluster {
     /// Shows the newest part of a partition to a visitor, in order, but not more than the `limit` newest offsets.
     ///
-    /// What is shown is a piece of the log at a time: memory holds one answer of a broker, and one record of it.
+    /// Memory holds one answer of a broker, and one record of it.
     pub async fn read_tail(
         &self,
         topic: &Topic,
         partition: i32,
         from: TailStart,
         limit: u64,
-        mut visitor: impl FnMut(Entry<'_>) -> ControlFlow<()> + Send,
+        visitor: impl FnMut(Entry<'_>) -> ControlFlow<()> + Send,
     ) -> Result<Tail, Error> {
         let end = self.list_offsets(topic, partition, OffsetAt::Latest).await?;
         let log_start = self.list_offsets(topic, partition, OffsetAt::Earliest).await?;
@@ -60,20 +60,42 @@ impl Cluster {
             TailStart::Offset(offset) => offset,
         };
         let start = wanted.max(before_end(limit)).max(log_start).min(end.max(log_start));
-        let mut tail = Tail { log_start, start, end, next: start };
+        self.read_to_end(topic, partition, Tail { log_start, start, end, next: start }, visitor).await
+    }
 
+    /// Shows the offsets of a range to a visitor, in order. The range must end at or before the end of the log.
+    ///
+    /// The returned tail begins later than the range if the log does.
+    pub async fn read_range(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        range: Range<i64>,
+        visitor: impl FnMut(Entry<'_>) -> ControlFlow<()> + Send,
+    ) -> Result<Tail, Error> {
+        let Range { start, end } = range;
+        self.read_to_end(topic, partition, Tail { log_start: start, start, end, next: start }, visitor).await
+    }
+
+    async fn read_to_end(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        mut tail: Tail,
+        mut visitor: impl FnMut(Entry<'_>) -> ControlFlow<()> + Send,
+    ) -> Result<Tail, Error> {
         let mut room = ROOM;
         let mut empty = 0;
-        while tail.next < end {
+        while tail.next < tail.end {
             let fetched = match self.fetch(topic, partition, tail.next, room).await {
                 Ok(fetched) => fetched,
                 Err(e) if e.code() == Some(ErrorCode::OFFSET_OUT_OF_RANGE) => {
-                    // Retention went on while we read.
+                    // Retention removed records meanwhile.
                     tail.log_start = self.list_offsets(topic, partition, OffsetAt::Earliest).await?;
                     if tail.log_start <= tail.next {
                         return Err(e);
                     }
-                    tail.next = tail.log_start.min(end);
+                    tail.next = tail.log_start.min(tail.end);
                     continue;
                 }
                 Err(e) => return Err(e),
@@ -122,7 +144,9 @@ impl Tail {
             let mut records = batch.records()?;
             while flow.is_continue() {
                 match records.next()? {
-                    Some(record) if record.offset >= self.start => flow = visitor(Entry::Record(header, record)),
+                    Some(record) if (self.start..self.end).contains(&record.offset) => {
+                        flow = visitor(Entry::Record(header, record));
+                    }
                     Some(_) => {}
                     None => break,
                 }

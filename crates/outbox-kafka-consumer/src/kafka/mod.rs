@@ -27,6 +27,8 @@ use crate::source::RecordSource;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a broker may take to accept a connection. Another one is asked after it.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// For how long a request is repeated that may soon succeed. Handlers run meanwhile.
+const RETRY_FOR: Duration = Duration::from_secs(5);
 const CLIENT_ID: &str = "outbox-kafka-consumer";
 
 /// The brokers of a cluster. All partitions share its connections, except for the one that rskafka fetches over.
@@ -46,6 +48,7 @@ impl Cluster {
             client_id: CLIENT_ID.to_owned(),
             connect_timeout: CONNECT_PATIENCE,
             request_timeout: PATIENCE,
+            retry_timeout: RETRY_FOR,
             ..Settings::new(brokers)
         };
         Self(Arc::new(Inner {

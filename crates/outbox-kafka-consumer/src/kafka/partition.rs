@@ -9,7 +9,7 @@ use rskafka::client::partition::{OffsetAt, PartitionClient};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::clients::SharedClient;
-use super::{Cluster, PATIENCE, bounded};
+use super::{Cluster, PATIENCE, RETRY_FOR, bounded};
 use crate::Error;
 use crate::source::{Fetched, Message, PartitionReader};
 
@@ -35,17 +35,10 @@ const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
 const USUAL_BYTES: i32 = 4 << 20;
 const MOST_BYTES: i32 = 64 << 20;
-/// For how long a failed fetch is repeated at the partition's current leader. Handlers run meanwhile.
-const RETRY_FOR: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 impl Reader {
-    pub(super) fn new(
-        cluster: Cluster,
-        topic: Arc<Topic>,
-        client: PartitionClient,
-        shared: Arc<SharedClient>,
-    ) -> Self {
+    pub(super) fn new(cluster: Cluster, topic: Arc<Topic>, client: PartitionClient, shared: Arc<SharedClient>) -> Self {
         let partition = client.partition();
         Self { cluster, topic, partition, opened: Some(Opened { client, shared }), max_bytes: USUAL_BYTES }
     }

@@ -46,7 +46,10 @@ fn connections_to(address: &str) -> usize {
     let port: u16 = address.rsplit_once(':').unwrap().1.parse().unwrap();
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
     let remote = format!(":{port:04X} 01");
-    table.lines().filter(|line| line.split_whitespace().skip(2).take(2).collect::<Vec<_>>().join(" ").ends_with(&remote)).count()
+    table
+        .lines()
+        .filter(|line| line.split_whitespace().skip(2).take(2).collect::<Vec<_>>().join(" ").ends_with(&remote))
+        .count()
 }
 
 /// An address that drops packets: its queue of connections is full, and nobody accepts one.
@@ -134,5 +137,9 @@ async fn a_reader_gets_over_a_leader_that_moves_and_connections_that_break() {
     broker.create_topic(TOPIC, 1).unwrap();
     // This topic has another id, so the reader must not read it.
     let failed = reader.fetch(0).await.unwrap_err();
-    assert!(outbox_net::ErrorChain::new(&failed).to_string().contains("created again"), "{}", outbox_net::ErrorChain::new(&failed));
+    assert!(
+        outbox_net::ErrorChain::new(&failed).to_string().contains("created again"),
+        "{}",
+        outbox_net::ErrorChain::new(&failed)
+    );
 }

@@ -50,11 +50,7 @@ impl Topics {
 }
 
 impl Latest {
-    async fn refresh(
-        &mut self,
-        cluster: &outbox_kafka::Cluster,
-        names: &BTreeSet<String>,
-    ) -> Result<Described, Error> {
+    async fn refresh(&mut self, cluster: &outbox_kafka::Cluster, names: &BTreeSet<String>) -> Result<Described, Error> {
         let asked = Instant::now();
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         let described = cluster.refreshed_all(&wanted).await;

@@ -5,8 +5,8 @@ use tokio::sync::watch;
 
 use super::{Place, Shared};
 use crate::Error;
-use outbox_net::{Backoff, ErrorChain};
 use crate::source::RecordSource as _;
+use outbox_net::{Backoff, ErrorChain};
 
 /// How often new topics and partitions are looked for.
 const INTERVAL: Duration = Duration::from_secs(2);
