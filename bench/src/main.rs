@@ -36,6 +36,9 @@ enum Subject {
     Relay(relay::Options),
     /// The consumer: how fast it decodes, fetches and applies events
     Consumer(consumer::Options),
+    /// A consumer whose memory is measured
+    #[command(hide = true)]
+    IdleConsumer(consumer::idle::Options),
     /// What enqueue adds to a transaction, beside an INSERT written by hand
     Enqueue(enqueue::Options),
 }
@@ -70,6 +73,7 @@ async fn measure(subject: Subject) -> Outcome<()> {
     match subject {
         Subject::Relay(options) => Box::pin(relay::run(options)).await,
         Subject::Consumer(options) => Box::pin(consumer::run(options)).await,
+        Subject::IdleConsumer(options) => Box::pin(consumer::idle::run(options)).await,
         Subject::Enqueue(options) => Box::pin(enqueue::run(options)).await,
     }
 }

@@ -53,6 +53,11 @@ pub(crate) fn resident_mb(pid: u32) -> Option<f64> {
     memory(pid, "VmRSS:")
 }
 
+/// The seconds of processor time that a process has used.
+pub(crate) fn used_seconds(pid: u32) -> Option<f64> {
+    Stat::read(pid).map(|stat| stat.own)
+}
+
 fn memory(pid: u32, field: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;

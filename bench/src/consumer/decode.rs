@@ -1,7 +1,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use outbox_core::bytes::Bytes;
 use outbox_core::{Decoded, Pipeline};
+use outbox_kafka::{BatchBuilder, Compression, Producer, RecordBody};
 use outbox_kafka_consumer::measured;
 use rskafka::record::Record;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,8 @@ pub(super) struct Rates {
     pub(super) plain: f64,
     /// And its payload read as JSON.
     pub(super) typed: f64,
+    /// From the bytes of a batch to an event with its payload as it came, by the native reader; all is freed again.
+    pub(super) native: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,7 +38,8 @@ pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
     let topic = pipeline.topic(&rows::AGGREGATE_TYPE.parse()?)?;
     let records = (0..1_000).map(|n| Ok(wire(record(&pipeline, n)?))).collect::<Outcome<Vec<_>>>()?;
     let rate = |take: fn(Decoded<()>) -> Outcome<()>| rate(&pipeline, &topic, &records, take);
-    let (mut plain, mut typed) = (Vec::new(), Vec::new());
+    let batch = batch(&pipeline)?;
+    let (mut plain, mut typed, mut native) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         plain.push(rate(|event| {
             black_box(event);
@@ -46,8 +51,35 @@ pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
             black_box((order.n, order.customer, order.note));
             Ok(())
         })?);
+        native.push(native_rate(&pipeline, &topic, &batch)?);
     }
-    Ok(Rates { plain: median(&plain).unwrap_or_default(), typed: median(&typed).unwrap_or_default() })
+    let [plain, typed, native] = [plain, typed, native].map(|rates| median(&rates).unwrap_or_default());
+    Ok(Rates { plain, typed, native })
+}
+
+/// A batch of what one fetch brings, as a producer sends it.
+fn batch(pipeline: &Pipeline) -> Outcome<Bytes> {
+    let mut builder = BatchBuilder::new(Compression::None, 1 << 20);
+    for n in 0..FETCH as u64 {
+        let record = record(pipeline, n)?;
+        let body = RecordBody::new(record.key.as_deref(), record.value.as_deref(), &record.headers);
+        builder.append(record.timestamp.unwrap_or_default(), &body);
+    }
+    Ok(builder.finish(Producer::NONE)?.ok_or("no record is in the batch")?)
+}
+
+fn native_rate(pipeline: &Pipeline, topic: &str, batch: &Bytes) -> Outcome<f64> {
+    let mut spent = Duration::ZERO;
+    for _ in 0..COUNT.div_ceil(FETCH) {
+        // In memory of its own, as an answer is.
+        let fetched = Bytes::from(batch.to_vec());
+        let begun = Instant::now();
+        for record in outbox_kafka::Record::read_batches(fetched)? {
+            black_box(measured::decode_native(pipeline, topic, record)?);
+        }
+        spent += begun.elapsed();
+    }
+    Ok((COUNT.div_ceil(FETCH) * FETCH) as f64 / spent.as_secs_f64())
 }
 
 /// What one fetch brings.

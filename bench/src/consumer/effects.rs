@@ -92,7 +92,7 @@ async fn seconds(stand: &Stand, pool: &Pool) -> Outcome<f64> {
     }
 }
 
-async fn apply(tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
+pub(super) async fn apply(tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
     let effect = tx.prepare_cached(EFFECT).await?;
     let (aggregate, n) = (event.event().aggregate_id(), event.event().n);
     match tx.execute(&effect, &[&aggregate, &n]).await? {

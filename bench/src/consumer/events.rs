@@ -52,6 +52,15 @@ impl Stand {
         Ok(())
     }
 
+    pub(super) fn database_url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// What the topic's name begins with.
+    pub(super) fn prefix(&self) -> &str {
+        self.database.name()
+    }
+
     pub(super) fn pool(&self, size: usize) -> Outcome<Pool> {
         let manager = Manager::new(self.database.url().parse()?, NoTls);
         Ok(Pool::builder(manager).max_size(size).build()?)

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use outbox_core::Decoded;
-use outbox_kafka_consumer::measured;
+use outbox_kafka_consumer::{Reader, measured};
 use rskafka::client::partition::{OffsetAt, PartitionClient};
 use rskafka::record::RecordAndOffset;
 use serde::Serialize;
@@ -18,28 +18,36 @@ use crate::{Failure, Outcome};
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Fetch {
     pub(super) fraction: Option<f64>,
+    /// The same with the native reader.
+    pub(super) native_fraction: Option<f64>,
     raw: Vec<f64>,
     decoded: Vec<f64>,
+    native: Vec<f64>,
 }
 
 /// As the consumer asks for.
 const MOST_BYTES: i32 = 4 << 20;
 
 pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Fetch> {
-    let (mut raw, mut decoded) = (Vec::new(), Vec::new());
+    let (mut raw, mut decoded, mut native) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         raw.push(raw_rate(stand).await?);
-        decoded.push(decoded_rate(stand).await?);
+        native.push(decoded_rate(stand, Reader::Native).await?);
+        decoded.push(decoded_rate(stand, Reader::Auto).await?);
     }
-    let pairs: Vec<f64> = raw.iter().zip(&decoded).map(|(raw, decoded)| decoded / raw).collect();
-    Ok(Fetch { fraction: median(&pairs), raw, decoded })
+    let over_raw = |rates: &[f64]| {
+        let pairs: Vec<f64> = raw.iter().zip(rates).map(|(raw, rate)| rate / raw).collect();
+        median(&pairs)
+    };
+    let (fraction, native_fraction) = (over_raw(&decoded), over_raw(&native));
+    Ok(Fetch { fraction, native_fraction, raw, decoded, native })
 }
 
-/// The whole topic by the consumer's own readers.
-async fn decoded_rate(stand: &Stand) -> Outcome<f64> {
+/// The whole topic by one of the consumer's readers. Each partition's records are checked to be all there, in order.
+async fn decoded_rate(stand: &Stand, reader: Reader) -> Outcome<f64> {
     let topic = stand.topic.name();
-    let open = |number| measured::Partition::open(vec![stand.brokers.clone()], topic, number);
-    let partitions = try_join_all((0..stand.topic.partitions()).map(open)).await?;
+    let source = measured::Source::new(vec![stand.brokers.clone()], reader);
+    let partitions = try_join_all((0..stand.topic.partitions()).map(|number| source.open(topic, number))).await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| {
         let pipeline = stand.pipeline.clone();

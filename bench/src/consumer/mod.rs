@@ -5,6 +5,7 @@ mod decode;
 mod effects;
 mod events;
 mod fetch;
+pub(crate) mod idle;
 mod naive;
 
 use std::path::PathBuf;
@@ -61,6 +62,8 @@ enum Part {
     Fetch,
     /// Records decoded
     Decode,
+    /// Memory with many partitions and no events
+    Idle,
 }
 
 impl Options {
@@ -76,7 +79,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
     let stack = Stack::connect()?;
     let machine = Machine::of(&stack).await?;
-    let (mut effects, mut arrival, mut fetch, mut decode) = (None, None, None, None);
+    let (mut effects, mut arrival, mut fetch, mut decode, mut idle) = (None, None, None, None, None);
 
     let mut stand = None;
     if options.has(Part::Effects) || options.has(Part::Fetch) {
@@ -85,6 +88,10 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, beside a transaction for each", options.events));
         effects = Some(effects::compare(stand, options.rounds).await?);
+    }
+    if options.has(Part::Idle) {
+        report("memory with many partitions and no events");
+        idle = Some(idle::measure(&stack).await?);
     }
     if options.has(Part::Latency) {
         report("from commit to effect, through the relay");
@@ -111,6 +118,9 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let summary = json!({
         "decode_per_s": decode.map(|rates| rates.plain.round()),
         "decode_typed_per_s": decode.map(|rates| rates.typed.round()),
+        "native_decode_per_s": decode.map(|rates| rates.native.round()),
+        "native_fetch_over_rskafka": fetch.as_ref().map(|fetch| fetch.native_fraction),
+        "idle_200_partitions_rss_mb": idle.as_ref().map(|idle| idle.rss_mb),
         "fetch_fraction_of_raw": fetch.as_ref().map(|fetch| fetch.fraction),
         "effects_per_s": effects.as_ref().map(|effects| effects.per_second.round()),
         "effects_ratio_vs_naive": effects.as_ref().map(|effects| effects.ratio),
@@ -120,7 +130,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         "raw": {
             "machine": machine, "allocator": if cfg!(feature = "mimalloc") { "mimalloc" } else { "system" },
             "events": options.events, "partitions": options.partitions,
-            "decode": decode, "fetch": fetch, "effects": effects, "arrival": arrival,
+            "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "arrival": arrival,
         },
     });
     let file = options.output.join("consumer.json");

@@ -50,6 +50,7 @@
 //!
 //! `docs/consumer.md` in the repository says how, and what to do when something stands still.
 
+mod brokers;
 mod consumer;
 mod error;
 mod group;
@@ -58,8 +59,10 @@ mod kafka;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod measured;
+mod native;
 mod policy;
 mod protocol;
+mod reader;
 mod received;
 mod registry;
 mod runtime;
@@ -76,6 +79,7 @@ pub use self::group::{Group, Held, HeldState, Horizon};
 pub use self::handler::{Handler, HandlerError, HandlerResult, OutsideHandler, RawHandler, With, with};
 pub use self::policy::{Misfit, OnFailure, PositionLost, Start};
 pub use self::protocol::{FailureKind, RetryPolicy};
+pub use self::reader::Reader;
 pub use self::received::Received;
 pub use self::store::migrations;
 

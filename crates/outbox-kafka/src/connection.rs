@@ -207,7 +207,8 @@ impl<A: Api> Sent<A> {
         Ok(response)
     }
 
-    async fn bytes(self) -> Result<Bytes, Error> {
+    /// Waits for the answer, and does not decode it.
+    pub(crate) async fn bytes(self) -> Result<Bytes, Error> {
         let inner = &self.connection.0;
         let result = match timeout_at(self.deadline, self.answer).await {
             Ok(Ok(answer)) => answer,

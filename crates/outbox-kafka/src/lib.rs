@@ -9,6 +9,7 @@ mod api;
 mod backoff;
 mod cluster;
 mod connection;
+mod consume;
 mod create_topic;
 mod error;
 mod error_code;
@@ -33,6 +34,7 @@ mod topic;
 mod tests;
 
 pub use self::cluster::Cluster;
+pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, RecordHeaders, Unreadable};
 pub use self::create_topic::NewTopic;
 pub use self::error::Error;
 pub use self::error_code::ErrorCode;

@@ -14,10 +14,16 @@ pub enum OffsetAt {
     Earliest,
     /// One after the last record that all in-sync replicas have, transactions that are still open included.
     Latest,
+    /// One after the last record that a reader of committed records gets (the last stable offset): where the first
+    /// transaction that is open begins, or else [`Latest`](Self::Latest).
+    LastStable,
 }
 
+const READ_UNCOMMITTED: i8 = 0;
+const READ_COMMITTED: i8 = 1;
+
 impl Cluster {
-    /// Returns an offset of a partition, as seen by a reader of committed records.
+    /// Returns an offset of a partition.
     pub async fn list_offsets(&self, topic: &Topic, partition: i32, at: OffsetAt) -> Result<i64, Error> {
         let mut backoff = Backoff::within(self.settings().retry_timeout);
         loop {
@@ -36,12 +42,16 @@ impl Cluster {
             .with_current_leader_epoch(-1)
             .with_timestamp(match at {
                 OffsetAt::Earliest => -2,
-                OffsetAt::Latest => -1,
+                OffsetAt::Latest | OffsetAt::LastStable => -1,
             });
+        let isolation = match at {
+            OffsetAt::Earliest | OffsetAt::Latest => READ_UNCOMMITTED,
+            OffsetAt::LastStable => READ_COMMITTED,
+        };
         let wanted = ListOffsetsTopic::default().with_name(topic_name(topic.name())).with_partitions(vec![wanted]);
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(-1))
-            .with_isolation_level(0)
+            .with_isolation_level(isolation)
             .with_topics(vec![wanted]);
         let here = |e: Error| e.by(ListOffsetsRequest::NAME).at(leader.broker());
         let answer = leader.request(&request).await.inspect_err(|_| self.forget(&described))?;

@@ -8,18 +8,20 @@ use outbox_core::{DecodedEvent, DecodedPayload, DomainEvent, Identifier, Pipelin
 use outbox_pg::Statements;
 
 use super::Consumer;
+use crate::brokers::Brokers;
 use crate::handler::{Registered, Upcasts};
-use crate::kafka::Cluster;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Ignored, Options, Shared};
+use crate::source::Choice;
 use crate::store::Store;
-use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, RetryPolicy};
+use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 #[must_use = "a consumer comes to be by build()"]
 pub struct Builder {
     brokers: Vec<String>,
+    reader: Reader,
     pipeline: Option<Pipeline>,
     group: Option<String>,
     pool: Option<Pool>,
@@ -39,6 +41,7 @@ impl Builder {
     pub(super) fn new(brokers: Vec<String>) -> Self {
         Self {
             brokers,
+            reader: Reader::default(),
             pipeline: None,
             group: None,
             pool: None,
@@ -70,6 +73,11 @@ impl Builder {
     /// The pipeline whose records are read. Required.
     pub fn pipeline(self, pipeline: Pipeline) -> Self {
         Self { pipeline: Some(pipeline), ..self }
+    }
+
+    /// Sets the client library that reads the records; [`Reader::Auto`] by default.
+    pub fn reader(self, reader: Reader) -> Self {
+        Self { reader, ..self }
     }
 
     /// The name under which positions are kept: consumers of one group share the work, groups do not know each other.
@@ -295,7 +303,7 @@ impl Builder {
         };
         Ok(Consumer {
             shared: Arc::new(Shared {
-                cluster: Cluster::new(self.brokers),
+                cluster: Choice::new(self.reader, &Brokers::new(self.brokers)),
                 registry: Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?,
                 upcasts: self.upcasts,
                 store: Store::new(pool, &schema, group, self.lease, self.statements),

@@ -7,8 +7,9 @@ use rskafka::BackoffConfig;
 use rskafka::client::{Client, ClientBuilder};
 use tokio::time::timeout;
 
-use super::{CLIENT_ID, PATIENCE, bounded};
+use super::bounded;
 use crate::Error;
+use crate::brokers::Brokers;
 
 /// rskafka's clients: one for each broker that leads partitions, which the readers of these partitions share until one
 /// of them fails. rskafka 0.6.0 never forgets a leader that has moved, so a client is not used after an error.
@@ -38,13 +39,13 @@ impl Clients {
     pub(super) async fn at(&self, broker: &str) -> Result<Arc<SharedClient>, Error> {
         let slot = Arc::clone(self.lock().entry(broker.to_owned()).or_default());
         let doing = || format!("connect to {broker}");
-        let mut slot = timeout(PATIENCE, slot.lock()).await.map_err(|e| Error::kafka(doing()).caused_by(e))?;
+        let mut slot = timeout(Brokers::PATIENCE, slot.lock()).await.map_err(|e| Error::kafka(doing()).caused_by(e))?;
         if let Some(client) = &*slot {
             return Ok(Arc::clone(client));
         }
 
         let client = ClientBuilder::new(vec![broker.to_owned()])
-            .client_id(CLIENT_ID)
+            .client_id(Brokers::CLIENT_ID)
             // Readers retry, after `outbox-kafka` has looked up the leader.
             .backoff_config(BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() })
             .build();

@@ -9,9 +9,10 @@ use rskafka::client::partition::{OffsetAt, PartitionClient};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::clients::SharedClient;
-use super::{Cluster, PATIENCE, RETRY_FOR, bounded};
+use super::{Cluster, bounded};
 use crate::Error;
-use crate::source::{Fetched, Message, PartitionReader};
+use crate::brokers::Brokers;
+use crate::source::{Fetched, Headers, Message, PartitionReader};
 
 /// Reads one partition over rskafka.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ const MIN_BYTES: i32 = 1;
 const USUAL_BYTES: i32 = 4 << 20;
 const MOST_BYTES: i32 = 64 << 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// A broker sends at least one batch.
+const ONE_BATCH: i32 = 1;
+/// By how much a fetch grows after an unreadable one was made small.
+const GROWTH: i32 = 8;
 
 impl Reader {
     pub(super) fn new(cluster: Cluster, topic: Arc<Topic>, client: PartitionClient, shared: Arc<SharedClient>) -> Self {
@@ -46,7 +51,7 @@ impl Reader {
     /// Returns the partition's client; connects to the current leader after a failure.
     async fn client(&mut self) -> Result<&PartitionClient, Error> {
         if self.opened.is_none() {
-            let current = self.cluster.0.topics.current(&self.cluster.0.own, self.topic.name()).await?;
+            let current = self.cluster.0.brokers.topic(self.topic.name()).await?;
             if current.id() != self.topic.id() {
                 let doing = format!("read on in topic {}", self.topic.name());
                 return Err(Error::kafka(doing).caused_by("the topic was deleted and created again"));
@@ -73,13 +78,21 @@ impl Reader {
         let doing = format!("fetch topic {}, partition {}", self.topic.name(), self.partition);
         let wait = i32::try_from(WAIT.as_millis()).unwrap_or(i32::MAX);
         let bytes = MIN_BYTES..self.max_bytes;
-        let fetched = timeout(WAIT + PATIENCE, self.client().await?.fetch_records(offset, bytes, wait)).await;
+        let fetched = timeout(WAIT + Brokers::PATIENCE, self.client().await?.fetch_records(offset, bytes, wait)).await;
         let (mut records, end) = match fetched {
             Ok(Ok(answer)) => answer,
             Ok(Err(KafkaError::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. })) => {
                 return Ok(Fetched::OutOfRange { earliest: self.earliest().await?, end: self.end().await? });
             }
-            Ok(Err(e)) if is_malformed(&e) => return Ok(Fetched::Unreadable(e.into())),
+            // rskafka discards the readable batches of the same answer: they are fetched again, one by one.
+            Ok(Err(e)) if is_malformed(&e) && self.max_bytes > ONE_BATCH => {
+                self.max_bytes = ONE_BATCH;
+                return Ok(Fetched::Records { records: Vec::new(), next: offset, end: self.end().await? });
+            }
+            Ok(Err(e)) if is_malformed(&e) => {
+                self.max_bytes = USUAL_BYTES;
+                return Ok(Fetched::Unreadable { offset, reason: UNREADABLE.to_owned(), cause: e.into() });
+            }
             Ok(Err(e)) => {
                 self.close();
                 return Err(Error::kafka(doing).caused_by(e));
@@ -94,16 +107,16 @@ impl Reader {
             return match Emptiness::of(offset, self.end().await?, self.max_bytes) {
                 Emptiness::End => {
                     self.max_bytes = USUAL_BYTES;
-                    Ok(Fetched::Records { records: Vec::new(), end })
+                    Ok(Fetched::Records { records: Vec::new(), next: offset, end })
                 }
                 Emptiness::TooSmall => {
                     self.max_bytes = MOST_BYTES;
-                    Ok(Fetched::Records { records: Vec::new(), end })
+                    Ok(Fetched::Records { records: Vec::new(), next: offset, end })
                 }
                 Emptiness::Hollow => Ok(Fetched::Hollow),
             };
         };
-        self.max_bytes = USUAL_BYTES;
+        self.max_bytes = self.max_bytes.saturating_mul(GROWTH).min(USUAL_BYTES);
 
         // A transaction's marker makes a fetch malformed, so an aborted transaction is only overlooked if it spans the
         // end of the fetch. At the high watermark none does: the broker does not send the records of open ones.
@@ -112,21 +125,22 @@ impl Reader {
         {
             records.retain(|record| record.offset < first);
             if records.last().is_none_or(|last| last.offset < offset) {
-                let aborted = format!("a transaction was aborted that begins at offset {first}");
-                return Ok(Fetched::Unreadable(aborted.into()));
+                let cause = format!("a transaction was aborted that begins at offset {first}").into();
+                return Ok(Fetched::Unreadable { offset, reason: UNREADABLE.to_owned(), cause });
             }
         }
 
         let mut messages = Vec::with_capacity(records.len());
         let records = records.into_iter().filter(|record| record.offset >= offset);
         messages.extend(records.map(|record| (record.offset, record.record.into())));
-        Ok(Fetched::Records { records: messages, end })
+        let next = messages.last().map_or(offset, |(last, _): &(i64, Message)| last.saturating_add(1));
+        Ok(Fetched::Records { records: messages, next, end })
     }
 
     /// Returns the first offset of the aborted transaction that spans an offset. rskafka does not pass on what brokers
     /// say about them.
     async fn aborted(&self, offset: i64) -> Result<Option<i64>, Error> {
-        let found = self.cluster.0.own.aborted_transaction(&self.topic, self.partition, offset).await;
+        let found = self.cluster.0.brokers.cluster().aborted_transaction(&self.topic, self.partition, offset).await;
         found.map_err(|e| Error::kafka("list the aborted transactions").caused_by(e))
     }
 }
@@ -146,7 +160,7 @@ impl PartitionReader for Reader {
     }
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        let deadline = Instant::now() + RETRY_FOR;
+        let deadline = Instant::now() + Brokers::RETRY_FOR;
         loop {
             match self.try_fetch(offset).await {
                 Err(e) if e.is_transient() && Instant::now() + RETRY_PAUSE < deadline => {
@@ -177,11 +191,15 @@ impl Emptiness {
     fn of(offset: i64, end: i64, max_bytes: i32) -> Self {
         match max_bytes {
             _ if end <= offset => Self::End,
-            MOST_BYTES.. => Self::Hollow,
+            // A larger fetch would meet what cannot be read.
+            ..USUAL_BYTES | MOST_BYTES.. => Self::Hollow,
             _ => Self::TooSmall,
         }
     }
 }
+
+const UNREADABLE: &str = "this record, or another one of its batch, is one that rskafka cannot read (a transaction's \
+                          record or marker, or a header with a null value). Reader::Auto and Reader::Native read it";
 
 /// rskafka does not export the error's type, only its text.
 fn is_malformed(error: &KafkaError) -> bool {
@@ -193,7 +211,7 @@ impl From<rskafka::record::Record> for Message {
         Self {
             key: record.key.map(Bytes::from),
             value: record.value.map(Bytes::from),
-            headers: record.headers,
+            headers: Headers::ByName(record.headers),
             timestamp: Some(record.timestamp.timestamp_millis()),
         }
     }

@@ -43,6 +43,8 @@ pub(super) struct Dispatch {
     /// The bytes that may be in flight.
     pub(super) budget: Arc<Semaphore>,
     pub(super) records: VecDeque<(i64, Message)>,
+    /// Behind the records, and the offsets without one that were read with them.
+    pub(super) read_to: i64,
     /// Sorted, and waiting for room.
     pub(super) next: Option<Item>,
     /// Below this offset events are handled one at a time.
@@ -70,6 +72,14 @@ impl Dispatch {
     /// Whether there is something to deal.
     pub(super) fn has_work(&self) -> bool {
         self.next.is_some() || !self.records.is_empty()
+    }
+
+    /// Moves the position over the offsets without a record (markers, aborted or compacted ones) behind those that were
+    /// dealt. Nothing happens while there is work.
+    pub(super) fn pass_read(&self) {
+        if !self.has_work() && self.read_to > 0 {
+            self.dealt.prefix().pass(self.read_to - 1);
+        }
     }
 
     /// Whether the next event is to be dealt alone.

@@ -29,9 +29,9 @@ use self::keeper::Keeper;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, read};
 use crate::handler::Upcasts;
-use crate::kafka::Cluster;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
+use crate::source::Choice;
 use crate::store::Store;
 use crate::{Error, RetryPolicy};
 
@@ -43,7 +43,7 @@ pub(crate) type SpanHook = Arc<dyn Fn(&tracing::Span, &DecodedEvent) + Send + Sy
 
 /// What all parts share.
 pub(crate) struct Shared {
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: Choice,
     pub(crate) pipeline: Pipeline,
     pub(crate) registry: Registry,
     pub(crate) upcasts: Upcasts,

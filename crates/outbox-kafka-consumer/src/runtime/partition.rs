@@ -112,6 +112,7 @@ impl Partition {
                     break ended;
                 }
                 _ = tick.tick(), if !dispatch.is_next_alone() => {
+                    dispatch.pass_read();
                     if let Err(e) = self.look_around(&dispatch).await {
                         break Err(e);
                     }
@@ -132,16 +133,21 @@ impl Partition {
                     }
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
-                    Some(Chunk::Records { records, end: last }) => {
+                    Some(Chunk::Records { records, next, end: last }) => {
                         (end, has_read) = (last, true);
-                        dispatch.records = records.into();
+                        dispatch.pass_read();
+                        (dispatch.records, dispatch.read_to) = (records.into(), next);
                     }
                     Some(Chunk::Hollow(offset)) => dispatch.dealt.prefix().pass(offset),
                     Some(Chunk::Lost { offset, earliest, end }) => {
+                        dispatch.pass_read();
                         let lost = self.lost(offset, earliest, end);
                         break self.finish_before(&dispatch, &mut lanes, lost).await;
                     }
-                    Some(Chunk::Failed(e)) => break self.finish_before(&dispatch, &mut lanes, e).await,
+                    Some(Chunk::Failed(e)) => {
+                        dispatch.pass_read();
+                        break self.finish_before(&dispatch, &mut lanes, e).await;
+                    }
                     None => break Err(Error::kafka("keep the reader going")),
                 },
             }
@@ -226,6 +232,7 @@ impl Partition {
             lanes: Vec::new(),
             budget: Arc::new(Semaphore::new(BUDGET)),
             records: VecDeque::new(),
+            read_to: 0,
             next: None,
             careful_until,
             // Each loss of a connection counts as the end of a process does, where the losses are what it is about.

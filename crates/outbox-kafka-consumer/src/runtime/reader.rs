@@ -7,16 +7,14 @@ use crate::source::{Fetched, Message, PartitionReader};
 pub(crate) enum Chunk {
     Records {
         records: Vec<(i64, Message)>,
+        /// The offset behind all that was read.
+        next: i64,
         end: i64,
     },
     /// There is nothing at this offset.
     Hollow(i64),
     /// The topic does not hold the offset. The last chunk.
-    Lost {
-        offset: i64,
-        earliest: i64,
-        end: i64,
-    },
+    Lost { offset: i64, earliest: i64, end: i64 },
     /// The reader has failed. The last chunk.
     Failed(Error),
 }
@@ -33,16 +31,11 @@ pub(crate) async fn read(
         // Room first: what is fetched is held by nobody else.
         let Ok(room) = chunks.reserve().await else { return };
         let (chunk, next) = match reader.fetch(offset).await {
-            Ok(Fetched::Records { records, end }) => {
-                let next = records.last().map_or(offset, |(last, _)| last.saturating_add(1));
-                (Chunk::Records { records, end }, Some(next))
-            }
+            Ok(Fetched::Records { records, next, end }) => (Chunk::Records { records, next, end }, Some(next)),
             Ok(Fetched::Hollow) => (Chunk::Hollow(offset), Some(offset.saturating_add(1))),
             Ok(Fetched::OutOfRange { earliest, end }) => (Chunk::Lost { offset, earliest, end }, None),
-            Ok(Fetched::Unreadable(e)) => {
-                let reason = "at this offset or soon after it is a record that the client library cannot read (a \
-                              transaction's record or marker, or a header with a null value)";
-                (Chunk::Failed(Error::record(&topic, partition, offset, reason).caused_by(e)), None)
+            Ok(Fetched::Unreadable { offset, reason, cause }) => {
+                (Chunk::Failed(Error::record(&topic, partition, offset, reason).caused_by(cause)), None)
             }
             Err(e) => (Chunk::Failed(e), None),
         };

@@ -7,8 +7,9 @@ use outbox_testkit::{Broker, Fault};
 use rskafka::client::ClientBuilder;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
 
-use super::{Fetched, Message, PartitionReader, RecordSource};
-use crate::kafka::Cluster;
+use super::{Choice, Fetched, Message, PartitionReader, RecordSource};
+use crate::brokers::Brokers;
+use crate::{Reader, kafka, native};
 
 const TOPIC: &str = "conformance";
 
@@ -34,9 +35,10 @@ async fn produce(broker: &Broker, values: std::ops::Range<i64>, compression: Com
 async fn read(reader: &mut impl PartitionReader, mut offset: i64, until: i64) -> Vec<(i64, Message)> {
     let mut all = Vec::new();
     while offset < until {
-        let Fetched::Records { records, end } = reader.fetch(offset).await.unwrap() else { panic!("no records") };
-        assert!(end >= until && records.iter().all(|(at, _)| *at >= offset));
-        offset = records.last().map_or(offset, |(last, _)| last + 1);
+        let Fetched::Records { records, next, end } = reader.fetch(offset).await.unwrap() else { panic!("no records") };
+        assert!(end >= until || records.is_empty(), "{end}");
+        assert!(records.iter().all(|(at, _)| (offset..next).contains(at)));
+        offset = next;
         all.extend(records);
     }
     all
@@ -68,7 +70,7 @@ async fn records_come_once_in_order_and_whole(source: &impl RecordSource, broker
         for (offset, record) in records {
             assert_eq!(record.key.as_deref(), Some(&b"key"[..]));
             assert_eq!(record.value.is_some(), offset % 2 == 0);
-            assert_eq!(record.headers.get("name").map(|value| &value[..]), Some(&b"value"[..]));
+            assert_eq!(record.headers.list(), [("name".into(), Some(&b"value"[..]))]);
             assert_eq!(record.timestamp, Some(1_700_000_000_000 + offset));
         }
     }
@@ -117,15 +119,32 @@ async fn a_topic_made_anew_has_another_id(source: &impl RecordSource, broker: &B
     assert!(anew.is_some() && anew != id);
 }
 
+async fn conforms(broker: &Broker, source: impl RecordSource) {
+    let source = &source;
+    partitions_are_those_of_the_topics_that_were_asked_for(source, broker).await;
+    records_come_once_in_order_and_whole(source, broker).await;
+    the_end_is_waited_at_for_a_moment_and_what_comes_wakes(source, broker).await;
+    an_offset_that_is_not_there_is_told_with_what_is(source).await;
+    what_does_not_exist_is_an_error(source).await;
+    after_an_error_a_new_reader_goes_on(source, broker).await;
+    a_topic_made_anew_has_another_id(source, broker).await;
+}
+
 #[tokio::test]
 async fn rskafka_conforms() {
     let broker = broker().await;
-    let source = Cluster::new(vec![broker.address()]);
-    partitions_are_those_of_the_topics_that_were_asked_for(&source, &broker).await;
-    records_come_once_in_order_and_whole(&source, &broker).await;
-    the_end_is_waited_at_for_a_moment_and_what_comes_wakes(&source, &broker).await;
-    an_offset_that_is_not_there_is_told_with_what_is(&source).await;
-    what_does_not_exist_is_an_error(&source).await;
-    after_an_error_a_new_reader_goes_on(&source, &broker).await;
-    a_topic_made_anew_has_another_id(&source, &broker).await;
+    conforms(&broker, kafka::Cluster::new(Brokers::new(vec![broker.address()]))).await;
+}
+
+#[tokio::test]
+async fn the_native_reader_conforms() {
+    let broker = broker().await;
+    conforms(&broker, native::Source::new(Brokers::new(vec![broker.address()]))).await;
+}
+
+#[tokio::test]
+async fn the_automatic_choice_conforms() {
+    let broker = broker().await;
+    let brokers = Brokers::new(vec![broker.address()]);
+    conforms(&broker, Choice::new(Reader::Auto, &brokers)).await;
 }

@@ -1,6 +1,7 @@
-//! Where records come from. The trait is private: rskafka is behind it now, and the conformance suite says what anything
-//! else would have to do.
+//! Where records come from. The trait is private. rskafka and the native reader are behind it, and the conformance suite
+//! says what they have to do.
 
+mod choice;
 #[cfg(test)]
 mod conformance;
 mod message;
@@ -9,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outbox_core::uuid::Uuid;
 
-pub(crate) use self::message::Message;
+pub(crate) use self::choice::Choice;
+#[cfg(feature = "bench")]
+pub(crate) use self::choice::Chosen;
+pub(crate) use self::message::{Headers, Message};
 use crate::Error;
 
 /// The brokers of a cluster.
@@ -47,12 +51,13 @@ pub(crate) trait PartitionReader: Send + 'static {
 /// What a fetch brought.
 #[derive(Debug)]
 pub(crate) enum Fetched {
-    /// Records with their offsets, in order; none where there is nothing new. The end is behind the last one there is.
-    Records { records: Vec<(i64, Message)>, end: i64 },
+    /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There are
+    /// none if nothing is new. The end is behind the last one there is.
+    Records { records: Vec<(i64, Message)>, next: i64, end: i64 },
     /// The offset is not in the partition (any more, or yet), which reaches from the first to before the second.
     OutOfRange { earliest: i64, end: i64 },
-    /// The records at this offset or soon behind it cannot be read at all.
-    Unreadable(Box<dyn std::error::Error + Send + Sync>),
+    /// The record at this offset cannot be read. Those before it were returned.
+    Unreadable { offset: i64, reason: String, cause: Box<dyn std::error::Error + Send + Sync> },
     /// There is nothing at this offset although there is more behind it: compaction has emptied the batch.
     Hollow,
 }

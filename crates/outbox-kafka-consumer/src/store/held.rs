@@ -49,7 +49,7 @@ impl Store {
     pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
         let NewlyHeld { topic, message, partition, offset, id, fate } = held;
         let (names, values): (Vec<_>, Vec<_>) =
-            message.headers.iter().map(|(name, value)| (storable(name), Some(value.as_slice()))).unzip();
+            message.headers.list().into_iter().map(|(name, value)| (storable(name), value)).unzip();
         let error = storable(fate.error);
         let (key, value) = (message.key.as_deref(), message.value.as_deref());
         let blocks = fate.blocks && key.is_some();
@@ -128,8 +128,9 @@ impl Store {
 }
 
 /// PostgreSQL's text has no NUL, and what comes from outside may have one.
-fn storable(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+fn storable<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    let text = text.into();
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text }
 }
 
 /// The record as it was received.

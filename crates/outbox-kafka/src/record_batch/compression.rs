@@ -74,7 +74,7 @@ impl Compression {
     }
 
     /// Reads what was compressed, piece by piece: a small batch may hold very much.
-    pub(super) fn decompress<'a>(self, compressed: &'a [u8]) -> io::Result<Box<dyn BufRead + Send + 'a>> {
+    pub(crate) fn decompress<'a>(self, compressed: &'a [u8]) -> io::Result<Box<dyn BufRead + Send + 'a>> {
         Ok(match self {
             Self::None => Box::new(compressed),
             Self::Gzip => Box::new(BufReader::new(flate2::read::MultiGzDecoder::new(compressed))),

@@ -37,7 +37,7 @@ pub struct BatchHeader {
 
 impl BatchHeader {
     /// Of a whole batch with the magic number 2; the second part are the records as they were written.
-    pub(super) fn parse(batch: &[u8]) -> Result<(Self, &[u8]), Malformed> {
+    pub(crate) fn parse(batch: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (mut fields, records) = batch.split_at_checked(HEADER_SIZE).ok_or(Malformed("a batch is too short"))?;
         let base_offset = fields.get_i64();
         fields.advance(4);

@@ -19,7 +19,9 @@ pub use self::compression::Compression;
 pub use self::header::BatchHeader;
 pub(crate) use self::malformed::Malformed;
 pub(crate) use self::reader::Batches;
+pub(crate) use self::reader::take_record;
 pub use self::view::RecordView;
+pub(crate) use self::view::headers_in;
 
 /// The bytes of a batch before its records.
 const HEADER_SIZE: usize = 61;

@@ -94,13 +94,7 @@ impl Records<'_> {
         };
         self.left = 0;
         let body = match &mut self.source {
-            Source::Plain(rest) => {
-                let length = record_length(varint::take(rest)?)?;
-                let (body, after) =
-                    usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)).ok_or(CUT_OFF)?;
-                *rest = after;
-                body
-            }
+            Source::Plain(rest) => take_record(rest)?,
             Source::Compressed(stream) => {
                 let length = record_length(varint::read(|| {
                     let mut byte = [0];
@@ -120,6 +114,15 @@ impl Records<'_> {
         self.left = left;
         Ok(Some(view))
     }
+}
+
+/// Takes a record off the front of a batch's records, and returns its bytes after its length.
+pub(crate) fn take_record<'a>(records: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+    let length = record_length(varint::take(records)?)?;
+    let (body, rest) =
+        usize::try_from(length).ok().and_then(|length| records.split_at_checked(length)).ok_or(CUT_OFF)?;
+    *records = rest;
+    Ok(body)
 }
 
 fn record_length(length: i64) -> Result<u64, Malformed> {

@@ -17,7 +17,7 @@ pub struct RecordView<'a> {
 
 impl<'a> RecordView<'a> {
     /// Of a record's bytes after its length.
-    pub(super) fn parse(batch: &BatchHeader, mut body: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(batch: &BatchHeader, mut body: &'a [u8]) -> Result<Self, Malformed> {
         body = body.get(1..).ok_or(Malformed("a record is empty"))?;
         let timestamp_delta = varint::take(&mut body)?;
         let offset_delta = varint::take(&mut body)?;
@@ -48,14 +48,23 @@ impl<'a> RecordView<'a> {
 
     /// The headers in their order. Names may come twice, and values may be null.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
-        let mut rest = self.headers;
-        std::iter::from_fn(move || if rest.is_empty() { None } else { take_header(&mut rest).ok() })
+        headers_in(self.headers)
+    }
+
+    /// Returns the headers as they are encoded, without their number.
+    pub(crate) const fn encoded_headers(&self) -> &'a [u8] {
+        self.headers
     }
 
     /// The value of the first header of that name, unless it is null.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|(key, _)| *key == name.as_bytes()).and_then(|(_, value)| value)
     }
+}
+
+/// Decodes the headers of a record that was parsed before.
+pub(crate) fn headers_in<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+    std::iter::from_fn(move || if rest.is_empty() { None } else { take_header(&mut rest).ok() })
 }
 
 fn take_header<'a>(bytes: &mut &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Malformed> {
