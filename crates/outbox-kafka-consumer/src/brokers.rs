@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_kafka::{Settings, Topic};
+use outbox_kafka::{Security, Settings, Topic};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -37,12 +37,13 @@ impl Brokers {
     pub(crate) const RETRY_FOR: Duration = Duration::from_secs(5);
     pub(crate) const CLIENT_ID: &str = "outbox-kafka-consumer";
 
-    pub(crate) fn new(addresses: Vec<String>) -> Self {
+    pub(crate) fn new(addresses: Vec<String>, security: Security) -> Self {
         let settings = Settings {
             client_id: Self::CLIENT_ID.to_owned(),
             connect_timeout: Self::PATIENCE,
             request_timeout: Self::PATIENCE,
             retry_timeout: Self::RETRY_FOR,
+            security,
             ..Settings::new(addresses)
         };
         let cluster = outbox_kafka::Cluster::new(settings.clone());

@@ -71,6 +71,7 @@ mod store;
 
 pub use deadpool_postgres;
 pub use outbox_core;
+pub use outbox_kafka;
 pub use outbox_pg::Statements;
 
 pub use self::consumer::{Builder, Consumer};

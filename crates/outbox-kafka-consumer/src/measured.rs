@@ -37,7 +37,7 @@ pub struct Source(Choice);
 impl Source {
     /// Connects to nothing yet.
     pub fn new(brokers: Vec<String>, reader: Reader) -> Self {
-        Self(Choice::new(reader, &Brokers::new(brokers)))
+        Self(Choice::new(reader, &Brokers::new(brokers, outbox_kafka::Security::new())))
     }
 
     /// Opens a partition.

@@ -7,6 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use outbox_net::ErrorChain;
 use tokio::time::Instant;
 
 use super::api::Api;
@@ -224,11 +225,13 @@ impl Cluster {
             }
         }
         // The settings are at fault only if no broker is merely unreachable.
-        let is_single = failures.len() == 1;
-        let place = failures.iter().position(Error::is_transient).unwrap_or_default();
+        let is_plain = failures.len() == 1 || !failures.iter().any(Error::is_transient);
+        // A rejected login says more than a broker that is unreachable.
+        let place = failures.iter().position(Error::is_authentication);
+        let place = place.or_else(|| failures.iter().position(Error::is_transient)).unwrap_or_default();
         match failures.into_iter().nth(place) {
             None => Err(Error::new(Kind::NoBroker)),
-            Some(failure) if is_single || !failure.is_transient() => Err(failure),
+            Some(failure) if is_plain => Err(failure),
             Some(failure) => Err(Error::new(Kind::NoBroker).because(failure)),
         }
     }
@@ -317,11 +320,20 @@ impl Cluster {
         let mut slot = tokio::time::timeout(wait, slot.lock())
             .await
             .map_err(|_| Error::new(Kind::ConnectTimeout(wait)).at(address))?;
-        if let Some(connection) = slot.as_ref().filter(|connection| connection.is_usable()) {
+        let old = slot.take_if(|connection| !connection.is_usable() || connection.is_due());
+        if let Some(connection) = slot.as_ref() {
             return Ok(connection.clone());
         }
-        *slot = None;
-        let connection = Connection::connect(address, &self.settings).await?;
+        let connection = match (Connection::connect(address, &self.settings).await, old) {
+            (Ok(connection), _) => connection,
+            // The old login still holds for a while; another attempt may do better.
+            (Err(e), Some(old)) if old.is_usable() => {
+                tracing::warn!(target: "outbox.kafka", error = %ErrorChain::new(&e), "new login to Kafka failed before the old one ends");
+                old.put_off();
+                old
+            }
+            (Err(e), _) => return Err(e),
+        };
         Ok(slot.insert(connection).clone())
     }
 

@@ -1,17 +1,20 @@
 use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::protocol::StrBytes;
+use outbox_net::TlsFault;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::api::{self, Api};
 use super::error::{Error, Kind};
@@ -30,10 +33,12 @@ struct Inner {
     pending: Arc<Pending>,
     task: AbortHandle,
     versions: OnceLock<HashMap<i16, (i16, i16)>>,
-    /// When the broker will ask for a new login.
-    expires: OnceLock<Instant>,
     /// Until when the broker reads nothing from this connection, because a quota is exceeded.
     throttled: Mutex<Option<Instant>>,
+    /// Whether the broker has answered anything but which versions it has.
+    has_worked: AtomicBool,
+    /// The login, if its time is limited.
+    session: OnceLock<Mutex<Session>>,
 }
 
 impl Drop for Inner {
@@ -53,24 +58,37 @@ impl Connection {
     }
 
     async fn establish(broker: &str, settings: &Settings) -> Result<Self, Error> {
-        let stream = TcpStream::connect(broker).await.map_err(|e| Error::new(Kind::Connect).because(e))?;
-        stream.set_nodelay(true).map_err(|e| Error::new(Kind::Connect).because(e))?;
-        let connection = match settings.security.tls() {
+        let security = settings.security.current()?;
+        let tls = security.client_config().await?;
+        let (host, port) = outbox_net::host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
+        // The rest of the time is for TLS and the login.
+        let stream = outbox_net::connect(host, port, settings.connect_timeout * 3 / 4)
+            .await
+            .map_err(|e| Error::new(Kind::Connect).because(e))?;
+
+        let has_tls = tls.is_some();
+        let connection = match tls {
             None => {
                 let (reader, writer) = stream.into_split();
                 Self::over(reader, writer, broker, settings)
             }
-            Some(tls) => {
-                let (reader, writer) = tokio::io::split(tls.handshake(stream, broker).await?);
+            Some(config) => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|e| Error::new(Kind::Address).because(e))?;
+                let stream = TlsConnector::from(config).connect(name, stream).await.map_err(handshake_failed)?;
+                let (reader, writer) = tokio::io::split(stream);
                 Self::over(reader, writer, broker, settings)
             }
         };
-        connection.negotiate().await?;
-        if let Some(sasl) = settings.security.sasl()
-            && let Some(lifetime) = sasl.log_in(&connection).await?
-        {
-            // A little before, as a request that comes too late is lost with its connection.
-            let _ = connection.0.expires.set(Instant::now() + lifetime.mul_f32(0.85));
+        // By TLS 1.3 a broker rejects the client's certificate after the client's side of the handshake.
+        connection.negotiate().await.map_err(first_answer_failed)?;
+
+        if let Some(sasl) = &security.sasl {
+            if !has_tls {
+                sasl.warn_without_tls(broker);
+            }
+            if let Some(lifetime) = sasl.log_in(&connection).await? {
+                let _ = connection.0.session.set(Mutex::new(Session::new(lifetime)));
+            }
         }
         Ok(connection)
     }
@@ -101,8 +119,9 @@ impl Connection {
             pending,
             task: tokio::spawn(carrier).abort_handle(),
             versions: OnceLock::new(),
-            expires: OnceLock::new(),
             throttled: Mutex::default(),
+            has_worked: AtomicBool::new(false),
+            session: OnceLock::new(),
         }))
     }
 
@@ -176,7 +195,23 @@ impl Connection {
 
     /// Requests can still be sent.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.0.pending.is_closed() && self.0.expires.get().is_none_or(|expires| Instant::now() < *expires)
+        !self.0.pending.is_closed() && self.session().is_none_or(|session| Instant::now() < session.expires)
+    }
+
+    /// Returns whether a connection with a new login should take the place of this one.
+    pub(crate) fn is_due(&self) -> bool {
+        self.session().is_some_and(|session| Instant::now() >= session.renew)
+    }
+
+    /// Puts off the replacement of this connection, because a new login failed.
+    pub(crate) fn put_off(&self) {
+        if let Some(mut session) = self.session() {
+            session.renew = Instant::now() + session.retry;
+        }
+    }
+
+    fn session(&self) -> Option<MutexGuard<'_, Session>> {
+        self.0.session.get().map(|session| session.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -185,6 +220,45 @@ impl Connection {
 
     pub(crate) fn broker(&self) -> &str {
         &self.0.broker
+    }
+}
+
+/// The time of a login after which the broker ends its connection (KIP-368).
+#[derive(Debug)]
+struct Session {
+    /// The time for a new connection with a new login, so that no request is lost with the old one.
+    renew: Instant,
+    /// The pause after a login that failed.
+    retry: Duration,
+    /// The time after which no request is sent any more.
+    expires: Instant,
+}
+
+impl Session {
+    fn new(lifetime: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            renew: now + lifetime.mul_f32(0.8),
+            retry: lifetime.mul_f32(0.03),
+            expires: now + lifetime.mul_f32(0.95),
+        }
+    }
+}
+
+fn handshake_failed(error: io::Error) -> Error {
+    let kind = match TlsFault::find(&error) {
+        Some(fault) => Kind::Tls(fault),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Kind::TlsClosed,
+        None => Kind::Connect,
+    };
+    Error::new(kind).because(error)
+}
+
+fn first_answer_failed(error: Error) -> Error {
+    match TlsFault::find(&error) {
+        Some(fault) => Error::new(Kind::Tls(fault)).because(error),
+        None if frames::is_tls(&error) => Error::new(Kind::TlsRequired).because(error),
+        None => error,
     }
 }
 
@@ -220,6 +294,14 @@ impl<A: Api> Sent<A> {
                 Err(Error::new(Kind::Timeout(inner.request_timeout)))
             }
         };
+        match &result {
+            Ok(_) if A::KEY != ApiVersionsRequest::KEY => inner.has_worked.store(true, Ordering::Relaxed),
+            Err(e) if *e.kind() == Kind::Closed && !inner.has_worked.load(Ordering::Relaxed) => {
+                // A broker gives no reason to a client without TLS or login on a port that demands it.
+                return result.map_err(|e| Error::new(Kind::ClosedEarly).because(e).by(A::NAME).at(&inner.broker));
+            }
+            _ => {}
+        }
         result.map_err(|e| e.by(A::NAME).at(&inner.broker))
     }
 }

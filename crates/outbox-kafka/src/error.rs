@@ -3,6 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbox_net::TlsFault;
+
 use super::ErrorCode;
 use super::record_batch::Malformed;
 
@@ -30,16 +32,51 @@ pub(crate) enum Kind {
     Timeout(Duration),
     #[error("the connection was closed")]
     Closed,
+    #[error(
+        "the broker closed the connection at the first request: if this goes on, the port demands TLS or a login \
+         (security.protocol)"
+    )]
+    ClosedEarly,
     #[error("the answer is not Kafka's protocol")]
     Malformed,
     #[error("the request cannot be encoded")]
     Encode,
     #[error("the broker has no version of this request in common with the relay")]
     Unsupported,
-    #[error("cannot log in")]
-    Login,
-    #[error("the security settings do not work")]
+    #[error(
+        "the broker rejected the login by {0}: check the user with its password, or the token, and that the broker knows \
+         them for this mechanism"
+    )]
+    Login(&'static str),
+    #[error(
+        "the broker rejected the token, which expired {0:.0?} ago: renew it, or check why its source returns an old one"
+    )]
+    TokenExpired(Duration),
+    #[error("the broker does not offer the login by {wanted}: set sasl.mechanism to one that it offers ({offered})")]
+    Mechanism { wanted: &'static str, offered: Box<str> },
+    #[error("the broker takes no login on this port: use its SASL port, or leave out the login")]
+    NoLoginHere,
+    #[error("{0}")]
+    Tls(TlsFault),
+    #[error(
+        "the broker closed the connection during the TLS handshake: if this goes on, the port is one without TLS, or the \
+         broker rejects the client's certificate"
+    )]
+    TlsClosed,
+    #[error(
+        "the broker uses TLS on this port: set TLS (security.protocol SSL or SASL_SSL), or use its port without TLS"
+    )]
+    TlsRequired,
+    #[error("a secret or a certificate of the security settings is not usable")]
     Security,
+    #[error("the source of tokens failed")]
+    Token,
+    #[error("the property {0} is not usable: {1}")]
+    Property(&'static str, Box<str>),
+    #[error("the file {0} cannot be read: check its path and its permissions")]
+    File(Box<str>),
+    #[error("the address is not HOST:PORT")]
+    Address,
     #[error("no broker can be reached")]
     NoBroker,
     #[error("the partition has no leader")]
@@ -105,7 +142,7 @@ impl Error {
     /// Returns whether a login, a certificate or a privilege was rejected, by the broker or by this client.
     pub fn is_security(&self) -> bool {
         match &self.0.kind {
-            Kind::Login | Kind::Security => true,
+            _ if self.is_authentication() => true,
             Kind::Code(code, _) => code.is_authorization(),
             // No broker is left because each one failed.
             Kind::NoBroker => {
@@ -119,7 +156,7 @@ impl Error {
     ///
     /// A broker that restarts may reject a login for some seconds, so this is certain only before the first success.
     pub fn is_configuration(&self) -> bool {
-        matches!(self.0.kind, Kind::Security | Kind::Login | Kind::Unsupported)
+        matches!(self.0.kind, Kind::Unsupported) || self.is_authentication()
     }
 
     /// Returns whether two errors are the same failure of the same API and topic, at whichever broker and partition.
@@ -134,10 +171,34 @@ impl Error {
             | Kind::ConnectTimeout(_)
             | Kind::Timeout(_)
             | Kind::Closed
-            | Kind::NoBroker
+            | Kind::ClosedEarly
+            | Kind::TlsClosed
             | Kind::NoLeader => true,
+            Kind::NoBroker => !self.is_authentication(),
             Kind::Code(code, _) => code.is_transient(),
-            Kind::Malformed | Kind::Encode | Kind::Unsupported | Kind::Login | Kind::Security => false,
+            _ => false,
+        }
+    }
+
+    /// Returns whether the broker rejected the login or the TLS handshake, or a secret, a certificate or a security
+    /// setting is not usable. Another broker may accept what this one rejects, and secrets may be renewed.
+    pub fn is_authentication(&self) -> bool {
+        match &self.0.kind {
+            Kind::Login(_)
+            | Kind::TokenExpired(_)
+            | Kind::Mechanism { .. }
+            | Kind::NoLoginHere
+            | Kind::Tls(_)
+            | Kind::TlsRequired
+            | Kind::Security
+            | Kind::Token
+            | Kind::Property(..)
+            | Kind::File(_) => true,
+            // The brokers were asked in turn; this is what the last one said.
+            Kind::NoBroker => {
+                self.0.source.as_ref().and_then(|e| e.downcast_ref::<Self>()).is_some_and(Self::is_authentication)
+            }
+            _ => false,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod api;
 mod backoff;
+mod client_properties;
 mod cluster;
 mod connection;
 mod consume;
@@ -15,6 +16,7 @@ mod error;
 mod error_code;
 mod fetch;
 mod frames;
+mod jaas;
 mod list_offsets;
 mod murmur2;
 mod pending;
@@ -27,7 +29,7 @@ mod scram;
 mod security;
 mod settings;
 mod tail;
-mod tls;
+mod token;
 mod topic;
 
 #[cfg(test)]
@@ -45,9 +47,10 @@ pub use self::produced::Produced;
 #[cfg(test)]
 pub use self::produced::RejectedRecord;
 pub use self::record_batch::{BatchBuilder, BatchHeader, Compression, Producer, RecordBody, RecordView};
-pub use self::sasl::{Mechanism, Sasl};
+pub use self::sasl::{Credentials, Mechanism, Sasl};
 pub use self::security::Security;
 pub use self::settings::Settings;
 pub use self::tail::{Entry, Tail, TailStart};
-pub use self::tls::Tls;
+pub use self::token::{Token, TokenSource};
 pub use self::topic::Topic;
+pub use outbox_net::{Pem, Properties, Secret, SecretSource, Tls, Verification};

@@ -1,17 +1,21 @@
+use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::sync::{Arc, Once};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
+use outbox_net::{Secret, SecretSource};
 
 use super::connection::Connection;
 use super::error::{Error, Kind};
 use super::scram::{Hash, Scram};
-use super::{ErrorCode, api::Api};
+use super::{ErrorCode, Token, TokenSource, api::Api};
 
-/// A SASL mechanism that proves a user with a password.
+/// A SASL mechanism of Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mechanism {
     /// `PLAIN`, which sends the password as it is.
     Plain,
@@ -19,65 +23,212 @@ pub enum Mechanism {
     ScramSha256,
     /// `SCRAM-SHA-512`.
     ScramSha512,
+    /// `OAUTHBEARER`, which sends a token as it is.
+    OAuthBearer,
 }
 
 impl Mechanism {
-    const fn name(self) -> &'static str {
+    /// Returns the name of Kafka's property `sasl.mechanism`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OAuthBearer => "OAUTHBEARER",
         }
     }
 }
 
-/// A user and a password. `Debug` does not show the password.
+/// A login by SASL: a user with a password, or a source of tokens. `Debug` shows neither password nor token.
 #[derive(Clone)]
+#[must_use]
 pub struct Sasl {
-    mechanism: Mechanism,
-    user: String,
-    password: String,
+    method: Method,
+    warned: Arc<Once>,
+}
+
+#[derive(Clone)]
+enum Method {
+    Password { mechanism: Mechanism, user: String, password: SecretSource },
+    Token { tokens: TokenSource, extensions: BTreeMap<String, String> },
+}
+
+/// The credentials of one login. `Debug` does not show the secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The mechanism.
+    pub mechanism: Mechanism,
+    /// The user; empty for `OAUTHBEARER`, whose token names the user.
+    pub user: String,
+    /// The password, or the token.
+    pub secret: Secret,
+    /// The SASL extensions that go with a token (KIP-342).
+    pub extensions: BTreeMap<String, String>,
 }
 
 impl Sasl {
-    /// Creates the credentials of a user.
-    pub fn new(mechanism: Mechanism, user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { mechanism, user: user.into(), password: password.into() }
+    /// Creates a login by `PLAIN`. Use it with TLS, because it sends the password as it is.
+    pub fn plain(user: impl Into<String>, password: impl Into<SecretSource>) -> Self {
+        Self::password(Mechanism::Plain, user.into(), password.into())
     }
 
-    /// Tells the broker who we are; it says for how long that holds, if not for good.
+    /// Creates a login by `SCRAM-SHA-256`.
+    pub fn scram_sha_256(user: impl Into<String>, password: impl Into<SecretSource>) -> Self {
+        Self::password(Mechanism::ScramSha256, user.into(), password.into())
+    }
+
+    /// Creates a login by `SCRAM-SHA-512`.
+    pub fn scram_sha_512(user: impl Into<String>, password: impl Into<SecretSource>) -> Self {
+        Self::password(Mechanism::ScramSha512, user.into(), password.into())
+    }
+
+    /// Creates a login by `OAUTHBEARER`. Use it with TLS, because it sends the token as it is.
+    pub fn oauth_bearer(tokens: TokenSource) -> Self {
+        Self::by(Method::Token { tokens, extensions: BTreeMap::new() })
+    }
+
+    /// Adds a SASL extension that is sent with each token, such as `logicalCluster` (KIP-342).
+    pub fn extension(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Method::Token { extensions, .. } = &mut self.method {
+            extensions.insert(name.into(), value.into());
+        }
+        self
+    }
+
+    pub(crate) fn password(mechanism: Mechanism, user: String, password: SecretSource) -> Self {
+        Self::by(Method::Password { mechanism, user, password })
+    }
+
+    fn by(method: Method) -> Self {
+        Self { method, warned: Arc::new(Once::new()) }
+    }
+
+    pub(crate) fn mechanism(&self) -> Mechanism {
+        match &self.method {
+            Method::Password { mechanism, .. } => *mechanism,
+            Method::Token { .. } => Mechanism::OAuthBearer,
+        }
+    }
+
+    /// Returns the credentials as they are now.
+    pub(crate) async fn credentials(&self) -> Result<Credentials, Error> {
+        let mechanism = self.mechanism();
+        Ok(match &self.method {
+            Method::Password { user, password, .. } => {
+                let secret = password.read().await.map_err(|e| Error::new(Kind::Security).because(e))?;
+                Credentials { mechanism, user: user.clone(), secret, extensions: BTreeMap::new() }
+            }
+            Method::Token { tokens, extensions } => {
+                let secret = tokens.token().await?.text().clone();
+                Credentials { mechanism, user: String::new(), secret, extensions: extensions.clone() }
+            }
+        })
+    }
+
+    /// Logs a warning, once for this login, that its secrets cross the network unencrypted.
+    pub(super) fn warn_without_tls(&self, broker: &str) {
+        self.warned.call_once(|| {
+            let mechanism = self.mechanism().name();
+            tracing::warn!(
+                target: "outbox.kafka", broker, mechanism,
+                "login to Kafka without TLS: others on the network can read or attack the credentials"
+            );
+        });
+    }
+
+    /// Logs in. Returns the time for which the broker accepts the login, if it is limited (KIP-368).
     pub(super) async fn log_in(&self, connection: &Connection) -> Result<Option<Duration>, Error> {
-        let handshake =
-            SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(self.mechanism.name()));
+        let mechanism = self.mechanism();
+        let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.name()));
         let answer = connection.request(&handshake).await?;
         if let Some(code) = ErrorCode::of(answer.error_code) {
             let offered: Vec<_> = answer.mechanisms.iter().map(|name| name.as_str()).collect();
-            let told = format!("the broker offers {}", offered.join(", "));
-            let cause = Error::code_of(code, Some(&told)).by(SaslHandshakeRequest::NAME);
-            return Err(Error::new(Kind::Login).because(cause));
+            let kind = match code {
+                ErrorCode::ILLEGAL_SASL_STATE => Kind::NoLoginHere,
+                _ => Kind::Mechanism { wanted: mechanism.name(), offered: offered.join(", ").into() },
+            };
+            return Err(Error::new(kind).because(Error::code_of(code, None).by(SaslHandshakeRequest::NAME)));
         }
-        let hash = match self.mechanism {
-            Mechanism::Plain => {
-                let text = format!("\0{}\0{}", self.user, self.password);
-                return exchange(connection, text).await.map(|(_, lifetime)| lifetime);
+
+        match &self.method {
+            Method::Password { mechanism, user, password } => {
+                let password = password.read().await.map_err(|e| Error::new(Kind::Security).because(e))?;
+                let hash = match mechanism {
+                    Mechanism::ScramSha256 => Hash::Sha256,
+                    Mechanism::ScramSha512 => Hash::Sha512,
+                    Mechanism::Plain | Mechanism::OAuthBearer => {
+                        let text = format!("\0{user}\0{}", password.expose());
+                        return exchange(connection, text, *mechanism).await.map(|(_, lifetime)| lifetime);
+                    }
+                };
+                prove(connection, *mechanism, hash, user, password.expose()).await
             }
-            Mechanism::ScramSha256 => Hash::Sha256,
-            Mechanism::ScramSha512 => Hash::Sha512,
-        };
-        let scram = Scram::new(hash, &self.user, &self.password).map_err(login)?;
-        let (first, _) = exchange(connection, scram.first()).await?;
-        let (last, expected) = scram.last(&first).map_err(login)?;
-        let (proof, lifetime) = exchange(connection, last).await?;
-        expected.verify(&proof).map_err(login)?;
-        Ok(lifetime)
+            Method::Token { tokens, extensions } => {
+                let token = tokens.token().await?;
+                let shown = show(connection, &token, extensions).await;
+                if shown.is_err() {
+                    tokens.forget().await;
+                }
+                shown
+            }
+        }
     }
 }
 
-fn login(cause: &'static str) -> Error {
-    Error::new(Kind::Login).because(cause)
+/// Proves a password by SCRAM.
+async fn prove(
+    connection: &Connection,
+    mechanism: Mechanism,
+    hash: Hash,
+    user: &str,
+    password: &str,
+) -> Result<Option<Duration>, Error> {
+    let failed = |cause: &'static str| Error::new(Kind::Login(mechanism.name())).because(cause);
+    let scram = Scram::new(hash, user, password).map_err(failed)?;
+    let (first, _) = exchange(connection, scram.first(), mechanism).await?;
+    let (last, expected) = scram.last(&first).map_err(failed)?;
+    let (proof, lifetime) = exchange(connection, last, mechanism).await?;
+    expected.verify(&proof).map_err(failed)?;
+    Ok(lifetime)
 }
 
-async fn exchange(connection: &Connection, text: String) -> Result<(Bytes, Option<Duration>), Error> {
+/// Shows a token (RFC 7628).
+async fn show(
+    connection: &Connection,
+    token: &Token,
+    extensions: &BTreeMap<String, String>,
+) -> Result<Option<Duration>, Error> {
+    let mut text = format!("n,,\u{1}auth=Bearer {}\u{1}", token.text().expose());
+    for (name, value) in extensions {
+        text.push_str(&format!("{name}={value}\u{1}"));
+    }
+    text.push('\u{1}');
+
+    let mechanism = Mechanism::OAuthBearer;
+    let shown = match exchange(connection, text, mechanism).await {
+        Ok((reason, lifetime)) if reason.is_empty() => return Ok(lifetime),
+        // The broker gives the reason as JSON, and fails the login after the client has acknowledged it.
+        Ok((reason, _)) => {
+            let acknowledged = exchange(connection, "\u{1}".to_owned(), mechanism).await;
+            let cause = acknowledged.err().unwrap_or_else(|| Error::new(Kind::Login(mechanism.name())));
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            Error::new(Kind::Login(mechanism.name())).because(Rejected { reason, cause })
+        }
+        Err(e) => e,
+    };
+    Err(match token.expired_for(SystemTime::now()) {
+        Some(time) if shown.is_authentication() => Error::new(Kind::TokenExpired(time)).because(shown),
+        _ => shown,
+    })
+}
+
+async fn exchange(
+    connection: &Connection,
+    text: String,
+    mechanism: Mechanism,
+) -> Result<(Bytes, Option<Duration>), Error> {
     let request = SaslAuthenticateRequest::default().with_auth_bytes(text.into());
     let answer = connection.request(&request).await?;
     match ErrorCode::of(answer.error_code) {
@@ -87,25 +238,57 @@ async fn exchange(connection: &Connection, text: String) -> Result<(Bytes, Optio
         }
         Some(code) => {
             let cause = Error::code_of(code, answer.error_message.as_deref()).by(SaslAuthenticateRequest::NAME);
-            Err(Error::new(Kind::Login).because(cause))
+            Err(Error::new(Kind::Login(mechanism.name())).because(cause))
         }
     }
 }
 
+/// A broker's reason to reject a token.
+#[derive(Debug, thiserror::Error)]
+#[error("the broker gives the reason {reason:?}")]
+struct Rejected {
+    reason: String,
+    #[source]
+    cause: Error,
+}
+
 impl fmt::Debug for Sasl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sasl").field("mechanism", &self.mechanism).field("user", &self.user).finish_non_exhaustive()
+        let mut shown = f.debug_struct("Sasl");
+        shown.field("mechanism", &self.mechanism());
+        match &self.method {
+            Method::Password { user, password, .. } => shown.field("user", user).field("password", password),
+            Method::Token { tokens, .. } => shown.field("tokens", tokens),
+        };
+        shown.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Security;
 
     #[test]
     fn a_password_is_not_shown() {
-        let security = super::super::Security::default().with_sasl(Sasl::new(Mechanism::Plain, "relay", "s3cret"));
+        let security = Security::new().sasl(Sasl::plain("relay", "s3cret"));
         let shown = format!("{security:?}");
         assert!(shown.contains("relay") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn credentials_are_read_again() {
+        let path = std::env::temp_dir().join(format!("outbox-kafka-password-{}", std::process::id()));
+        let security = Security::new().sasl(Sasl::scram_sha_256("relay", SecretSource::file(&path)));
+        for password in ["first", "second"] {
+            std::fs::write(&path, password).unwrap();
+            let credentials = security.credentials().await.unwrap().unwrap();
+            assert_eq!((credentials.user.as_str(), credentials.secret.expose()), ("relay", password));
+            assert!(!format!("{credentials:?}").contains(password));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(security.credentials().await.unwrap_err().is_authentication());
+        assert!(Security::new().credentials().await.unwrap().is_none());
+        assert!(Security::new().client_config().await.unwrap().is_none());
     }
 }

@@ -1,7 +1,6 @@
 //! A native stand-in for Debezium: one outbox table from PostgreSQL's WAL to Kafka, record for record.
 
 mod error;
-mod kafka_security;
 mod position;
 mod progress;
 mod relay;
@@ -10,11 +9,13 @@ mod settings;
 mod status;
 
 pub use self::error::Error;
-pub use self::kafka_security::KafkaSecurity;
 pub use self::relay::Relay;
 pub use self::settings::{
     ClientCertificate, CompressionType, KeyEffect, PoisonPolicy, PostgresSettings, RelaySettings, RelaySettingsBuilder,
-    Secret, SettingsError, SslMode, TopicCreation,
+    SettingsError, SslMode, TopicCreation,
 };
 pub use self::status::{Mode, Readiness, RelayStatus};
+pub use outbox_kafka::{
+    Pem, Properties, Sasl, Secret, SecretSource, Security as KafkaSecurity, Tls, Token, TokenSource, Verification,
+};
 pub use outbox_wal::Lsn;

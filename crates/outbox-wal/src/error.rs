@@ -1,6 +1,7 @@
-use std::error::Error;
 use std::fmt;
 use std::io;
+
+use outbox_net::TlsFault;
 
 use super::server_error::ServerError;
 use crate::lsn::ParseLsnError;
@@ -74,7 +75,7 @@ pub enum WalError {
         source: ServerError,
     },
     /// The server rejected the user or the password.
-    #[error("PostgreSQL refused the user or the password")]
+    #[error("PostgreSQL refused the user or the password: check both, and the line of pg_hba.conf for this host")]
     Authentication {
         /// The cause.
         source: ServerError,
@@ -89,15 +90,27 @@ pub enum WalError {
         source: io::Error,
     },
     /// The server does not offer TLS.
-    #[error("PostgreSQL offers no TLS")]
+    #[error("PostgreSQL offers no TLS: set ssl = on in its configuration, or a mode that does not demand TLS")]
     TlsRefused,
-    /// TLS failed.
-    #[error("TLS: {what}")]
+    /// One side rejected the TLS connection.
+    #[error("PostgreSQL cannot be reached by TLS: {fault}")]
     Tls {
-        /// What failed.
-        what: &'static str,
+        /// The fault, with the remedy.
+        fault: TlsFault,
         /// The cause.
-        source: Box<dyn Error + Send + Sync>,
+        source: io::Error,
+    },
+    /// The host is no name that a certificate can have.
+    #[error("the host {host:?} is neither a name nor an address that TLS can check")]
+    TlsName {
+        /// The host.
+        host: Box<str>,
+    },
+    /// The password, a certificate or a key cannot be read.
+    #[error("the password or a certificate for PostgreSQL is not usable")]
+    Secret {
+        /// The cause, with the remedy.
+        source: outbox_net::Error,
     },
     /// The connection is lost.
     #[error("the connection to PostgreSQL is lost")]
@@ -134,8 +147,39 @@ impl WalError {
         Self::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "PostgreSQL closed the connection"))
     }
 
-    pub(super) fn tls(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Tls { what, source: source.into() }
+    /// An error of a connection, which may be one of TLS: by TLS 1.3 the server rejects a certificate after the handshake.
+    pub(super) fn lost_or_tls(source: io::Error) -> Self {
+        match TlsFault::find(&source) {
+            Some(fault) => Self::Tls { fault, source },
+            None => Self::lost(source),
+        }
+    }
+
+    /// See [`lost_or_tls`](Self::lost_or_tls).
+    pub(super) fn or_tls(self) -> Self {
+        match self {
+            Self::Lost { source } => Self::lost_or_tls(source),
+            other => other,
+        }
+    }
+
+    pub(super) fn secret(source: outbox_net::Error) -> Self {
+        Self::Secret { source }
+    }
+
+    /// Returns whether the server rejected the login or the TLS handshake, or a secret or a certificate is not usable.
+    /// Secrets and certificates may be renewed while the process runs.
+    pub fn is_authentication(&self) -> bool {
+        matches!(
+            self,
+            Self::Authentication { .. }
+                | Self::NoPassword
+                | Self::Impostor { .. }
+                | Self::TlsRefused
+                | Self::Tls { .. }
+                | Self::TlsName { .. }
+                | Self::Secret { .. }
+        )
     }
 }
 

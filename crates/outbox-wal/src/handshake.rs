@@ -36,7 +36,7 @@ pub(super) async fn run(session: &mut Session, options: &ConnectOptions, purpose
     session.send(&out).await?;
     let mut scram = None;
     loop {
-        let Frame { tag, body } = session.frame().await?;
+        let Frame { tag, body } = session.frame().await.map_err(WalError::or_tls)?;
         match tag {
             b'R' => answer(session, options, &body, &mut scram).await?,
             b'E' => return Err(ServerError::parse(&body).while_doing(Doing::Connect)),
@@ -54,9 +54,14 @@ async fn answer(
 ) -> Result<(), WalError> {
     const MALFORMED: WalError = WalError::Protocol("a request to authenticate");
     let (code, data) = request.split_first_chunk().ok_or(MALFORMED)?;
-    let password = || options.password.as_deref().map(str::as_bytes).ok_or(WalError::NoPassword);
+    let (code, needs_password) = (u32::from_be_bytes(*code), matches!(code, [0, 0, 0, 3 | 5 | 10]));
+    let password = match &options.password {
+        Some(source) if needs_password => Some(source.read().await.map_err(WalError::secret)?),
+        _ => None,
+    };
+    let password = || password.as_ref().map(|secret| secret.expose().as_bytes()).ok_or(WalError::NoPassword);
     let mut out = BytesMut::new();
-    match (u32::from_be_bytes(*code), scram.as_mut()) {
+    match (code, scram.as_mut()) {
         (0, _) => return Ok(()),
         (3, _) => frontend::password_message(password()?, &mut out).map_err(WalError::lost)?,
         (5, _) => {

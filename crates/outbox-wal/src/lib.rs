@@ -33,7 +33,6 @@ mod start;
 mod status;
 mod stream;
 mod table;
-mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -43,9 +42,10 @@ pub use self::error::WalError;
 pub use self::held::is_held;
 pub use self::look::{SlotLook, look};
 pub use self::lsn::{Lsn, ParseLsnError};
-pub use self::options::{ConnectOptions, Tls, TlsMode};
+pub use self::options::{ConnectOptions, TlsMode};
 pub use self::pgoutput::{Malformed, Message, Old, Relation, RelationColumn, Tuple, TupleData};
 pub use self::slot::{SlotState, Source};
 pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
 pub use self::table::{CatalogueColumn, columns};
+pub use outbox_net::{Pem, Secret, SecretSource, Tls};

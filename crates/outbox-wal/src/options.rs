@@ -1,7 +1,8 @@
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
+
+use outbox_net::{SecretSource, Tls, Verification};
 
 /// How to reach PostgreSQL.
 #[derive(Clone)]
@@ -10,7 +11,8 @@ pub struct ConnectOptions {
     pub(super) port: u16,
     pub(super) user: String,
     pub(super) database: String,
-    pub(super) password: Option<String>,
+    pub(super) password: Option<SecretSource>,
+    pub(super) mode: TlsMode,
     pub(super) tls: Tls,
     pub(super) application_name: String,
     pub(super) timeout: Duration,
@@ -33,20 +35,35 @@ impl ConnectOptions {
             user: user.to_owned(),
             database: database.to_owned(),
             password: None,
+            mode: TlsMode::default(),
             tls: Tls::default(),
             application_name: "outbox-relay".to_owned(),
             timeout: Duration::from_secs(10),
         }
     }
 
-    /// Sets the password.
-    pub fn password(self, password: impl Into<String>) -> Self {
+    /// Sets the source of the password, which is read for each connection.
+    pub fn password(self, password: impl Into<SecretSource>) -> Self {
         Self { password: Some(password.into()), ..self }
     }
 
-    /// Sets whether the connection is encrypted, and whom it trusts.
+    /// Sets whether the connection is encrypted, and how the server is verified; the default is [`TlsMode::Prefer`].
+    pub fn tls_mode(self, mode: TlsMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Sets the trusted authorities and the client's certificate. The mode says how the server is verified.
     pub fn tls(self, tls: Tls) -> Self {
         Self { tls, ..self }
+    }
+
+    /// Returns the settings of TLS for the mode.
+    pub(super) fn verified_tls(&self) -> Tls {
+        self.tls.clone().verification(match self.mode {
+            TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Verification::None,
+            TlsMode::VerifyCa => Verification::Chain,
+            TlsMode::VerifyFull => Verification::Full,
+        })
     }
 
     /// Sets `application_name`.
@@ -67,17 +84,11 @@ impl fmt::Debug for ConnectOptions {
             .field("port", &self.port)
             .field("user", &self.user)
             .field("database", &self.database)
+            .field("password", &self.password)
+            .field("tls_mode", &self.mode)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether the connection is encrypted, and whom it trusts.
-#[derive(Clone, Default)]
-pub struct Tls {
-    pub(super) mode: TlsMode,
-    pub(super) roots: Option<Arc<[u8]>>,
-    pub(super) identity: Option<Identity>,
 }
 
 /// libpq's `sslmode`.
@@ -96,43 +107,17 @@ pub enum TlsMode {
     VerifyFull,
 }
 
-#[derive(Clone)]
-pub(super) struct Identity {
-    pub(super) chain: Arc<[u8]>,
-    pub(super) key: Arc<[u8]>,
-}
-
-impl Tls {
-    /// Creates settings of a mode, without certificates.
-    pub fn new(mode: TlsMode) -> Self {
-        Self { mode, ..Self::default() }
-    }
-
-    /// The trusted certificates, in PEM. The modes that verify need them.
-    pub fn roots(self, pem: impl Into<Arc<[u8]>>) -> Self {
-        Self { roots: Some(pem.into()), ..self }
-    }
-
-    /// A certificate chain and its key to show to the server, in PEM.
-    pub fn identity(self, chain: impl Into<Arc<[u8]>>, key: impl Into<Arc<[u8]>>) -> Self {
-        Self { identity: Some(Identity { chain: chain.into(), key: key.into() }), ..self }
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tls").field(&self.mode).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use outbox_net::Pem;
+
     use super::*;
 
     #[test]
     fn debug_tells_no_secret() {
-        let tls = Tls::new(TlsMode::VerifyFull).identity(b"chain".as_slice(), b"hunter2-key".as_slice());
-        let options = ConnectOptions::new("db", 5432, "relay", "shop").password("hunter2").tls(tls);
+        let tls = Tls::new().identity(Pem::text(b"chain".as_slice()), Pem::text(b"hunter2-key".as_slice()));
+        let options = ConnectOptions::new("db", 5432, "relay", "shop").password("hunter2");
+        let options = options.tls_mode(TlsMode::VerifyFull).tls(tls);
         let shown = format!("{options:?} {options:#?}");
         assert!(!shown.contains("hunter2") && shown.contains("VerifyFull"), "{shown}");
         // Bytes would be shown as numbers.

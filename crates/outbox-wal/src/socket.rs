@@ -7,13 +7,13 @@ use postgres_protocol::authentication::sasl::ChannelBinding;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::channel_binding;
 use super::error::WalError;
 use super::options::{ConnectOptions, Host, TlsMode};
-use super::tls;
 
 /// A connection to a server, before any word of the protocol but the one about TLS.
 pub(super) enum Socket {
@@ -31,10 +31,10 @@ impl Socket {
                 UnixStream::connect(path).await.map(Self::Unix).map_err(WalError::lost)
             }
             Host::Tcp(host) => {
-                let tcp = TcpStream::connect((host.as_str(), options.port)).await.map_err(WalError::lost)?;
-                // Confirmations are small and must not wait for more.
-                tcp.set_nodelay(true).map_err(WalError::lost)?;
-                match options.tls.mode {
+                // The rest of the time is for TLS and the login.
+                let limit = options.timeout * 3 / 4;
+                let tcp = outbox_net::connect(host, options.port, limit).await.map_err(WalError::lost)?;
+                match options.mode {
                     TlsMode::Disable => Ok(Self::Tcp(tcp)),
                     _ => Self::negotiate(tcp, host, options).await,
                 }
@@ -56,18 +56,14 @@ impl Socket {
         // One byte: what comes after it must have come through TLS.
         match tcp.read_u8().await.map_err(WalError::lost)? {
             b'S' => {}
-            b'N' if options.tls.mode == TlsMode::Prefer => return Ok(Self::Tcp(tcp)),
+            b'N' if options.mode == TlsMode::Prefer => return Ok(Self::Tcp(tcp)),
             b'N' => return Err(WalError::TlsRefused),
             _ => return Err(WalError::Protocol("the answer to a request for TLS")),
         }
-        let name =
-            ServerName::try_from(host.to_owned()).map_err(|e| WalError::tls("the host is no name for TLS", e))?;
-        let stream = tls::connector(&options.tls)?.connect(name, tcp).await;
-        stream.map(|stream| Self::Tls(Box::new(stream))).map_err(|error| match error.get_ref() {
-            // rustls' own words; anything else is the connection's.
-            Some(cause) if cause.is::<tokio_rustls::rustls::Error>() => WalError::tls("the handshake failed", error),
-            _ => WalError::lost(error),
-        })
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| WalError::TlsName { host: host.into() })?;
+        let config = options.verified_tls().client_config().await.map_err(WalError::secret)?;
+        let stream = TlsConnector::from(config).connect(name, tcp).await;
+        stream.map(|stream| Self::Tls(Box::new(stream))).map_err(WalError::lost_or_tls)
     }
 }
 

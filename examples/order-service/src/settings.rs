@@ -44,6 +44,13 @@ pub struct Settings {
     #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', value_parser = broker, value_name = "BROKERS")]
     pub kafka_brokers: Option<Vec<String>>,
 
+    /// TLS and the login to Kafka, as the properties file of a Kafka client
+    ///
+    /// `security.protocol`, `sasl.*` and `ssl.*` are honored. The file is read again for each new connection, so a
+    /// password or a certificate can be replaced without a restart.
+    #[arg(long, env = "KAFKA_CONFIG", value_name = "FILE")]
+    pub kafka_config: Option<PathBuf>,
+
     /// Where to listen for HTTP
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,

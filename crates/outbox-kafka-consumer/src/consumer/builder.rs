@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use outbox_core::{DecodedEvent, DecodedPayload, DomainEvent, Identifier, Pipeline};
+use outbox_kafka::Security;
 use outbox_pg::Statements;
 
 use super::Consumer;
@@ -21,6 +22,7 @@ use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, Re
 #[must_use = "a consumer comes to be by build()"]
 pub struct Builder {
     brokers: Vec<String>,
+    security: Security,
     reader: Reader,
     pipeline: Option<Pipeline>,
     group: Option<String>,
@@ -41,6 +43,7 @@ impl Builder {
     pub(super) fn new(brokers: Vec<String>) -> Self {
         Self {
             brokers,
+            security: Security::new(),
             reader: Reader::default(),
             pipeline: None,
             group: None,
@@ -73,6 +76,14 @@ impl Builder {
     /// The pipeline whose records are read. Required.
     pub fn pipeline(self, pipeline: Pipeline) -> Self {
         Self { pipeline: Some(pipeline), ..self }
+    }
+
+    /// Sets TLS and the login for all connections to Kafka; neither by default.
+    ///
+    /// [`Security::from_properties_file`] takes a Kafka client's properties file. Passwords, tokens and certificates are
+    /// read again for each new connection. If a broker rejects them, the consumer logs it and retries.
+    pub fn security(self, security: Security) -> Self {
+        Self { security, ..self }
     }
 
     /// Sets the client library that reads the records; [`Reader::Auto`] by default.
@@ -303,7 +314,7 @@ impl Builder {
         };
         Ok(Consumer {
             shared: Arc::new(Shared {
-                cluster: Choice::new(self.reader, &Brokers::new(self.brokers)),
+                cluster: Choice::new(self.reader, &Brokers::new(self.brokers, self.security)),
                 registry: Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?,
                 upcasts: self.upcasts,
                 store: Store::new(pool, &schema, group, self.lease, self.statements),

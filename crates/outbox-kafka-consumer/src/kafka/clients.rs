@@ -3,8 +3,9 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use outbox_kafka::{Mechanism, Security};
 use rskafka::BackoffConfig;
-use rskafka::client::{Client, ClientBuilder};
+use rskafka::client::{Client, ClientBuilder, Credentials, OauthBearerCredentials, SaslConfig};
 use tokio::time::timeout;
 
 use super::bounded;
@@ -36,7 +37,7 @@ impl Deref for SharedClient {
 
 impl Clients {
     /// Returns the client of a broker, connected.
-    pub(super) async fn at(&self, broker: &str) -> Result<Arc<SharedClient>, Error> {
+    pub(super) async fn at(&self, broker: &str, security: &Security) -> Result<Arc<SharedClient>, Error> {
         let slot = Arc::clone(self.lock().entry(broker.to_owned()).or_default());
         let doing = || format!("connect to {broker}");
         let mut slot = timeout(Brokers::PATIENCE, slot.lock()).await.map_err(|e| Error::kafka(doing()).caused_by(e))?;
@@ -44,12 +45,8 @@ impl Clients {
             return Ok(Arc::clone(client));
         }
 
-        let client = ClientBuilder::new(vec![broker.to_owned()])
-            .client_id(Brokers::CLIENT_ID)
-            // Readers retry, after `outbox-kafka` has looked up the leader.
-            .backoff_config(BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() })
-            .build();
-        let client = bounded(&doing(), client).await?;
+        let client = builder(broker, security).await.map_err(|e| Error::kafka(doing()).caused_by(e))?;
+        let client = bounded(&doing(), client.build()).await?;
         let client = Arc::new(SharedClient { client, broker: broker.to_owned() });
         *slot = Some(Arc::clone(&client));
         Ok(client)
@@ -69,5 +66,43 @@ impl Clients {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the settings of a client, with credentials and certificates as they are now.
+async fn builder(broker: &str, security: &Security) -> Result<ClientBuilder, outbox_kafka::Error> {
+    let mut builder = ClientBuilder::new(vec![broker.to_owned()])
+        .client_id(Brokers::CLIENT_ID)
+        // Readers retry, after `outbox-kafka` has looked up the leader.
+        .backoff_config(BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() });
+    if let Some(tls) = security.client_config().await? {
+        builder = builder.tls_config(tls);
+    }
+    if let Some(credentials) = security.credentials().await? {
+        builder = builder.sasl_config(sasl_config(credentials, security));
+    }
+    Ok(builder)
+}
+
+fn sasl_config(credentials: outbox_kafka::Credentials, security: &Security) -> SaslConfig {
+    let password = Credentials::new(credentials.user, credentials.secret.expose().to_owned());
+    match credentials.mechanism {
+        Mechanism::ScramSha256 => SaslConfig::ScramSha256(password),
+        Mechanism::ScramSha512 => SaslConfig::ScramSha512(password),
+        Mechanism::OAuthBearer => {
+            let security = security.clone();
+            SaslConfig::Oauthbearer(OauthBearerCredentials {
+                callback: Arc::new(move || {
+                    let security = security.clone();
+                    Box::pin(async move {
+                        let current = security.credentials().await?.ok_or("the settings have no token any more")?;
+                        Ok(current.secret.expose().to_owned())
+                    })
+                }),
+                authz_id: None,
+                bearer_kvs: credentials.extensions.into_iter().collect(),
+            })
+        }
+        _ => SaslConfig::Plain(password),
     }
 }

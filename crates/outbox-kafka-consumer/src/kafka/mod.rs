@@ -47,7 +47,7 @@ impl Cluster {
         let doing = format!("open topic {}, partition {partition}", topic.name());
         let leader = brokers.cluster().leader_address(topic, partition).await;
         let leader = leader.map_err(|e| Error::kafka(&doing).caused_by(e))?;
-        let client = clients.at(&leader).await?;
+        let client = clients.at(&leader, &brokers.settings().security).await?;
         let opened = client.partition_client(topic.name(), partition, UnknownTopicHandling::Error);
         match bounded(&doing, opened).await {
             Ok(opened) => Ok((opened, client)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use outbox_kafka::Security;
 use outbox_testkit::{Broker, Fault};
 use rskafka::client::ClientBuilder;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
@@ -133,18 +134,18 @@ async fn conforms(broker: &Broker, source: impl RecordSource) {
 #[tokio::test]
 async fn rskafka_conforms() {
     let broker = broker().await;
-    conforms(&broker, kafka::Cluster::new(Brokers::new(vec![broker.address()]))).await;
+    conforms(&broker, kafka::Cluster::new(Brokers::new(vec![broker.address()], Security::new()))).await;
 }
 
 #[tokio::test]
 async fn the_native_reader_conforms() {
     let broker = broker().await;
-    conforms(&broker, native::Source::new(Brokers::new(vec![broker.address()]))).await;
+    conforms(&broker, native::Source::new(Brokers::new(vec![broker.address()], Security::new()))).await;
 }
 
 #[tokio::test]
 async fn the_automatic_choice_conforms() {
     let broker = broker().await;
-    let brokers = Brokers::new(vec![broker.address()]);
+    let brokers = Brokers::new(vec![broker.address()], Security::new());
     conforms(&broker, Choice::new(Reader::Auto, &brokers)).await;
 }

@@ -26,13 +26,12 @@ use self::hold::{Ended, Hold, id_column};
 use self::rounds::Rounds;
 use self::topics::Topics;
 use crate::error::Error;
-use crate::kafka_security::KafkaSecurity;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
 use crate::rows::RowReader;
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
-use outbox_kafka::{BatchBuilder, Cluster, Compression, Settings};
+use outbox_kafka::{BatchBuilder, Cluster, Compression, Security, Settings};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
 
@@ -47,7 +46,7 @@ use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
 pub struct Relay {
     settings: RelaySettings,
     options: ConnectOptions,
-    security: KafkaSecurity,
+    security: Security,
     status: RelayStatus,
 }
 
@@ -60,16 +59,20 @@ impl Relay {
     /// A relay of these settings. Nothing is connected yet.
     ///
     /// # Errors
-    /// A certificate cannot be read.
+    /// An address of a broker is not `HOST:PORT`.
     pub fn new(settings: RelaySettings) -> Result<Self, Error> {
-        let options = connect::options(settings.postgres())?;
+        let options = connect::options(settings.postgres());
         let status = RelayStatus::new(settings.stalled_after());
-        Ok(Self { settings, options, security: KafkaSecurity::default(), status })
+        if let Some(wrong) = settings.brokers().iter().find(|address| outbox_net::host_and_port(address).is_none()) {
+            return Err(Error::settings(format!("the broker's address {wrong:?} is not HOST:PORT")));
+        }
+        let security = settings.kafka_security().cloned().unwrap_or_default();
+        Ok(Self { settings, options, security, status })
     }
 
-    /// How the connections to the brokers are secured; not at all unless set.
+    /// Sets the security of the connections to the brokers, in place of that of the connector's `producer.override.*`.
     #[must_use]
-    pub fn kafka_security(self, security: KafkaSecurity) -> Self {
+    pub fn kafka_security(self, security: Security) -> Self {
         Self { security, ..self }
     }
 
@@ -99,7 +102,7 @@ impl Relay {
     async fn relay(&self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut stop = pin!(stop);
         let mut settings = Settings::new(self.settings.brokers());
-        settings.security = self.security.clone().into_inner();
+        settings.security = self.security.clone();
         let cluster = Arc::new(Cluster::new(settings));
         let mut attempts = 0;
         let mut at = StartAt::Now;

@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
+use outbox_net::SecretSource;
 
 use super::keys::Keys;
 use super::placeholders::{Process, Surroundings};
@@ -12,7 +14,7 @@ use super::topics::TopicCreation;
 use super::{RelaySettings, SettingsError, router_of};
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct RelaySettingsBuilder {
     config: ConnectorConfig,
@@ -24,6 +26,7 @@ pub struct RelaySettingsBuilder {
     scan_limit: u64,
     topic_interval: Option<Duration>,
     stalled_after: Duration,
+    postgres_password: Option<SecretSource>,
 }
 
 impl RelaySettingsBuilder {
@@ -38,6 +41,7 @@ impl RelaySettingsBuilder {
             scan_limit: 100_000,
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
+            postgres_password: None,
         }
     }
 
@@ -85,6 +89,16 @@ impl RelaySettingsBuilder {
         Self { stalled_after: time, ..self }
     }
 
+    /// Sets the source of the role's password in PostgreSQL, in place of `database.password`. It is read for each
+    /// connection.
+    pub fn postgres_password(self, password: impl Into<SecretSource>) -> Self {
+        Self { postgres_password: Some(password.into()), ..self }
+    }
+
+    pub(super) fn postgres_password_source(&self) -> Option<&SecretSource> {
+        self.postgres_password.as_ref()
+    }
+
     /// Resolves placeholders from the environment and from files, and checks everything.
     ///
     /// # Errors
@@ -93,18 +107,22 @@ impl RelaySettingsBuilder {
         self.build_in(&Process)
     }
 
-    pub(super) fn build_in(self, surroundings: &impl Surroundings) -> Result<RelaySettings, SettingsError> {
+    pub(super) fn build_in(
+        self,
+        surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
+    ) -> Result<RelaySettings, SettingsError> {
         let config = Resolved::of(self.config, surroundings)?;
         Keys::of(router_of(&config)).check(&config, &self.accepted_keys)?;
         let pipeline = Pipeline::accepting(&self.accepted_losses, config.for_pipeline(), self.layout)
             .map_err(|error| config.pipeline_error(error))?;
         includes_schema(&config, pipeline.layout().schema().as_str())?;
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
-            return Err(SettingsError::refused("brokers", "", "the relay needs the address of one broker at least"));
+            return Err(SettingsError::refused("brokers", "the relay needs the address of one broker at least"));
         }
         Ok(RelaySettings {
             brokers: self.brokers,
-            postgres: PostgresSettings::of(&config)?,
+            postgres: PostgresSettings::new(&config, self.postgres_password.as_ref(), surroundings)?,
+            kafka_security: config.kafka_security(surroundings)?,
             topic_creation: TopicCreation::of(&config)?,
             compression: CompressionType::of(&config)?,
             max_request_size: max_request_size(&config)?,
@@ -132,5 +150,16 @@ fn includes_schema(config: &Resolved, schema: &str) -> Result<(), SettingsError>
             Err(config.refused(key, reason))
         }
         _ => Ok(()),
+    }
+}
+
+/// Shows the connector's keys without their values, of which any may hold a secret in the wrong place.
+impl fmt::Debug for RelaySettingsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.config.iter().map(|(key, _)| key).collect();
+        f.debug_struct("RelaySettingsBuilder")
+            .field("brokers", &self.brokers)
+            .field("keys", &keys)
+            .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why the relay does not take a configuration. It names the key, and never what a placeholder stands for.
+/// Why the relay does not take a configuration. It names the key, and never its value, which may hold a secret.
 pub struct SettingsError(Box<Inner>);
 
 struct Inner {
@@ -11,15 +11,17 @@ struct Inner {
 
 #[derive(Debug, thiserror::Error)]
 enum Kind {
-    #[error("{key} = {written:?} is refused: {reason}")]
-    Refused { key: String, written: String, reason: String },
+    #[error("{key} is refused: {reason}")]
+    Refused { key: String, reason: String },
     #[error(
         "{key} is no key that is known of Kafka Connect, Debezium's PostgreSQL connector, the EventRouter or their \
          converters: correct it, leave it out, or accept it by its name"
     )]
     Unknown { key: String },
-    #[error("{key} = {written:?} cannot be resolved: {reason}")]
-    Unresolved { key: String, written: String, reason: String },
+    #[error("{placeholder} in {key} cannot be resolved: {reason}")]
+    Unresolved { key: String, placeholder: String, reason: String },
+    #[error("the producer.override.* keys for the security of the connections to Kafka are not usable")]
+    KafkaSecurity,
     #[error("the columns of {table} cannot be read")]
     Table { table: String },
     #[error("{at}: {what}")]
@@ -29,16 +31,20 @@ enum Kind {
 }
 
 impl SettingsError {
-    pub(super) fn refused(key: impl Into<String>, written: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::new(Kind::Refused { key: key.into(), written: written.into(), reason: reason.into() })
+    pub(super) fn refused(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Refused { key: key.into(), reason: reason.into() })
     }
 
     pub(super) fn unknown(key: impl Into<String>) -> Self {
         Self::new(Kind::Unknown { key: key.into() })
     }
 
-    pub(super) fn unresolved(key: &str, written: &str, reason: impl Into<String>) -> Self {
-        Self::new(Kind::Unresolved { key: key.into(), written: written.into(), reason: reason.into() })
+    pub(super) fn unresolved(key: &str, placeholder: String, reason: impl Into<String>) -> Self {
+        Self::new(Kind::Unresolved { key: key.into(), placeholder, reason: reason.into() })
+    }
+
+    pub(super) fn kafka_security(source: outbox_kafka::Error) -> Self {
+        Self::new(Kind::KafkaSecurity).caused_by(source)
     }
 
     pub(super) fn connect(at: impl Into<String>, what: impl Into<String>) -> Self {
@@ -67,7 +73,7 @@ impl SettingsError {
     pub fn key(&self) -> Option<&str> {
         match &self.0.kind {
             Kind::Refused { key, .. } | Kind::Unknown { key } | Kind::Unresolved { key, .. } => Some(key),
-            Kind::Connect { .. } | Kind::Table { .. } => None,
+            Kind::Connect { .. } | Kind::Table { .. } | Kind::KafkaSecurity => None,
             Kind::Pipeline => self.0.source.as_ref()?.downcast_ref::<outbox_core::Error>()?.field(),
         }
     }

@@ -7,25 +7,24 @@ mod keys;
 mod placeholders;
 mod postgres;
 mod produce;
-mod properties;
 mod resolved;
 mod rule;
-mod secret;
 mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
 
+use std::fmt;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Identifier, Loss, Pipeline, TableLayout};
+use outbox_kafka::Security;
 
 pub use self::builder::RelaySettingsBuilder;
 pub use self::error::SettingsError;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
-pub use self::secret::Secret;
 pub use self::topics::TopicCreation;
 
 use self::keys::Keys;
@@ -48,10 +47,11 @@ use self::resolved::Resolved;
 /// assert!(!format!("{settings:?}").contains("secret"));
 /// # Ok::<(), outbox_relay::SettingsError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RelaySettings {
     brokers: Vec<String>,
     postgres: PostgresSettings,
+    kafka_security: Option<Security>,
     topic_creation: Option<TopicCreation>,
     compression: CompressionType,
     max_request_size: usize,
@@ -128,6 +128,12 @@ impl RelaySettings {
         &self.postgres
     }
 
+    /// The security of the connections to Kafka by the connector's `producer.override.*`, if it has such keys.
+    #[must_use]
+    pub fn kafka_security(&self) -> Option<&Security> {
+        self.kafka_security.as_ref()
+    }
+
     /// Brokers of the cluster, as `host:port`.
     #[must_use]
     pub fn brokers(&self) -> &[String] {
@@ -180,6 +186,26 @@ impl RelaySettings {
     pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, SettingsError> {
         Pipeline::accepting(&self.accepted_losses, self.pipeline.config().clone(), layout)
             .map_err(SettingsError::pipeline)
+    }
+}
+
+/// Shows the connector's names, and none of its other values, of which any may hold a secret in the wrong place.
+impl fmt::Debug for RelaySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelaySettings")
+            .field("brokers", &self.brokers)
+            .field("postgres", &self.postgres)
+            .field("kafka_security", &self.kafka_security)
+            .field("slot", self.pipeline.slot())
+            .field("publication", self.pipeline.publication())
+            .field("topic_creation", &self.topic_creation)
+            .field("compression", &self.compression)
+            .field("max_request_size", &self.max_request_size)
+            .field("poison", &self.poison)
+            .field("scan_limit", &self.scan_limit)
+            .field("topic_interval", &self.topic_interval)
+            .field("stalled_after", &self.stalled_after)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use outbox_net::Properties;
+
 use super::SettingsError;
-use super::properties;
 
 /// Where placeholders find what they stand for.
 pub(super) trait Surroundings {
@@ -12,6 +13,7 @@ pub(super) trait Surroundings {
 }
 
 /// The process's own environment and files.
+#[derive(Clone, Copy)]
 pub(super) struct Process;
 
 impl Surroundings for Process {
@@ -34,7 +36,7 @@ pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings
         let inner = after.split_once('}').filter(|(inner, _)| inner.contains(':'));
         match inner {
             Some((inner, behind)) => {
-                value.push_str(&Placeholder { key, written, inner }.resolve(surroundings)?);
+                value.push_str(&Placeholder { key, inner }.resolve(surroundings)?);
                 rest = behind;
             }
             None => {
@@ -49,7 +51,6 @@ pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings
 
 struct Placeholder<'a> {
     key: &'a str,
-    written: &'a str,
     inner: &'a str,
 }
 
@@ -67,7 +68,9 @@ impl Placeholder<'_> {
                 let text = surroundings
                     .file(Path::new(path))
                     .map_err(|e| self.unresolved(format!("the file {path} cannot be read")).caused_by(e))?;
-                properties::value(&text, name)
+                Properties::parse(&text)
+                    .get(name)
+                    .map(str::to_owned)
                     .ok_or_else(|| self.unresolved(format!("the properties file {path} has no key {name}")))
             }
             "dir" => Err(self.unresolved("directories are not read here: use ${file:/path:key} or ${env:NAME}")),
@@ -79,7 +82,7 @@ impl Placeholder<'_> {
     }
 
     fn unresolved(&self, reason: impl Into<String>) -> SettingsError {
-        SettingsError::unresolved(self.key, self.written, reason)
+        SettingsError::unresolved(self.key, format!("${{{}}}", self.inner), reason)
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) mod tests {
     use super::*;
 
     /// An environment with one variable and one file.
+    #[derive(Clone, Copy)]
     pub(in crate::settings) struct Fixed;
 
     impl Surroundings for Fixed {
@@ -131,7 +135,7 @@ pub(super) mod tests {
             let error = resolve("database.password", written, &Fixed).unwrap_err();
             let shown = error.to_string();
             assert!(error.is_unresolved() && error.key() == Some("database.password"), "{shown}");
-            assert!(shown.contains(named) && shown.contains(written) && !shown.contains("hunter2"), "{shown}");
+            assert!(shown.contains(named) && !shown.contains("hunter2"), "{shown}");
         }
     }
 }

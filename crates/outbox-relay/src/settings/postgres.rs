@@ -1,7 +1,10 @@
 use std::path::{Path, PathBuf};
 
+use outbox_net::SecretSource;
+
+use super::SettingsError;
+use super::placeholders::Surroundings;
 use super::resolved::Resolved;
-use super::{Secret, SettingsError};
 
 /// How to reach the database, as the connector's keys `database.*` say it.
 #[derive(Clone, Debug)]
@@ -9,7 +12,7 @@ pub struct PostgresSettings {
     host: String,
     port: u16,
     user: String,
-    password: Option<Secret>,
+    password: Option<SecretSource>,
     database: String,
     ssl: SslMode,
     root_certificate: Option<PathBuf>,
@@ -32,7 +35,7 @@ pub enum SslMode {
     VerifyFull,
 }
 
-/// `database.sslcert` and `database.sslkey`: files in PEM.
+/// `database.sslcert` and `database.sslkey`: files in PEM, or in DER as the PostgreSQL JDBC driver has them (`.pk8`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientCertificate {
@@ -43,16 +46,23 @@ pub struct ClientCertificate {
 }
 
 impl PostgresSettings {
-    pub(super) fn of(config: &Resolved) -> Result<Self, SettingsError> {
+    /// Reads the connector's keys; `password` takes the place of theirs.
+    pub(super) fn new(
+        config: &Resolved,
+        password: Option<&SecretSource>,
+        surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
+    ) -> Result<Self, SettingsError> {
         let needed = |key: &str| match config.get(key) {
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
             _ => Err(config.refused(key, "the relay cannot reach a database without it")),
         };
         let path = |key: &str| config.get(key).filter(|path| !path.is_empty()).map(PathBuf::from);
         let ssl = ssl_mode(config)?;
-        let root_certificate = path("database.sslrootcert");
-        if root_certificate.is_none() && matches!(ssl, SslMode::VerifyCa | SslMode::VerifyFull) {
-            let reason = "this mode needs the authority's certificate: name its file in database.sslrootcert";
+        let is_system = config.get("database.sslrootcert").is_some_and(|path| path == "system");
+        let root_certificate = if is_system { None } else { path("database.sslrootcert") };
+        if !is_system && root_certificate.is_none() && matches!(ssl, SslMode::VerifyCa | SslMode::VerifyFull) {
+            let reason =
+                "this mode needs the authority's certificate: name its file in database.sslrootcert, or write system";
             return Err(config.refused("database.sslmode", reason));
         }
         let client_certificate = match (path("database.sslcert"), path("database.sslkey")) {
@@ -64,7 +74,7 @@ impl PostgresSettings {
             host: needed("database.hostname")?,
             port: number(config, "database.port", 5432)?,
             user: needed("database.user")?,
-            password: config.get("database.password").filter(|password| !password.is_empty()).map(Secret::new),
+            password: password.cloned().or_else(|| config.source("database.password", surroundings)),
             database: needed("database.dbname")?,
             ssl,
             root_certificate,
@@ -90,9 +100,9 @@ impl PostgresSettings {
         &self.user
     }
 
-    /// The role's password, where there is one.
+    /// The source of the role's password, if there is one. It is read for each connection.
     #[must_use]
-    pub fn password(&self) -> Option<&Secret> {
+    pub fn password(&self) -> Option<&SecretSource> {
         self.password.as_ref()
     }
 
@@ -108,7 +118,7 @@ impl PostgresSettings {
         self.ssl
     }
 
-    /// The file of the trusted authority's certificate, in PEM.
+    /// The file of the trusted authorities' certificates, in PEM. Without it the system's authorities are trusted.
     #[must_use]
     pub fn root_certificate(&self) -> Option<&Path> {
         self.root_certificate.as_deref()

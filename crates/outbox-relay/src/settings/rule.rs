@@ -75,7 +75,7 @@ impl Rule {
                 }
                 match config.get(key) {
                     Some(_) => Err(config.refused(key, reason)),
-                    None => Err(SettingsError::refused(key, default, format!("this is its default, and {reason}"))),
+                    None => Err(SettingsError::refused(key, format!("its default is {default}, and {reason}"))),
                 }
             }
         }

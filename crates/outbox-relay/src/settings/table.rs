@@ -23,7 +23,7 @@ impl RelaySettingsBuilder {
         let config = Resolved::of(self.config().clone(), &Process)?;
         let (schema, table) = table(&config)?;
         let unread = || SettingsError::table(format!("{schema}.{table}"));
-        let options = connect_options(&PostgresSettings::of(&config)?).map_err(|e| unread().caused_by(e))?;
+        let options = connect_options(&PostgresSettings::new(&config, self.postgres_password_source(), &Process)?);
         let columns =
             outbox_wal::columns(&options, schema.as_str(), table.as_str()).await.map_err(|e| unread().caused_by(e))?;
         if columns.is_empty() {

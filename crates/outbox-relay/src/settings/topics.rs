@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::SettingsError;
 use super::postgres::number;
@@ -7,7 +8,7 @@ use super::resolved::Resolved;
 const PREFIX: &str = "topic.creation.default.";
 
 /// What topics that are missing are created with (`topic.creation.default.*`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TopicCreation {
     partitions: i32,
     replication_factor: i16,
@@ -68,5 +69,16 @@ impl TopicCreation {
     #[must_use]
     pub fn configs(&self) -> &BTreeMap<String, String> {
         &self.configs
+    }
+}
+
+/// Shows the names of the topic's settings without their values.
+impl fmt::Debug for TopicCreation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicCreation")
+            .field("partitions", &self.partitions)
+            .field("replication_factor", &self.replication_factor)
+            .field("configs", &self.configs.keys())
+            .finish()
     }
 }

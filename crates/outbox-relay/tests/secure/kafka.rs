@@ -1,4 +1,4 @@
-use outbox_relay::KafkaSecurity;
+use outbox_relay::{KafkaSecurity, Pem, Sasl, Tls};
 use xtask::stack::{KafkaCluster, ListenerSecurity, Stack};
 
 use crate::certificates::{Authority, Signed};
@@ -30,14 +30,16 @@ async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is
     let mut postgres = SecurePostgres::start().await;
     let ca = authority.certificate();
     let own = authority.sign("relay");
-    let tls = || KafkaSecurity::default().tls(ca.as_bytes()).unwrap();
-    let mutual = KafkaSecurity::default().mutual_tls(ca.as_bytes(), own.certificate.as_bytes(), own.key.as_bytes());
+    let trusting = |ca: &str| Tls::new().roots(Pem::text(ca.as_bytes()));
+    let tls = || KafkaSecurity::new().tls(trusting(&ca));
+    let identity = trusting(&ca).identity(Pem::text(own.certificate.as_bytes()), Pem::text(own.key.as_bytes()));
+    let mutual = KafkaSecurity::new().tls(identity);
     for (listener, security) in [
         ("SSL", tls()),
-        ("MUTUAL", mutual.unwrap()),
-        ("LOGIN", tls().plain(USER, PASSWORD)),
-        ("LOGIN", tls().scram_sha_256(USER, PASSWORD)),
-        ("LOGIN", tls().scram_sha_512(USER, PASSWORD)),
+        ("MUTUAL", mutual),
+        ("LOGIN", tls().sasl(Sasl::plain(USER, PASSWORD))),
+        ("LOGIN", tls().sasl(Sasl::scram_sha_256(USER, PASSWORD))),
+        ("LOGIN", tls().sasl(Sasl::scram_sha_512(USER, PASSWORD))),
     ] {
         let way = format!("{listener} {security:?}");
         let relay = postgres.relay(postgres.config.clone(), &kafka.address(1, listener).unwrap(), security).unwrap();
@@ -50,12 +52,12 @@ async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is
     }
 
     let wrong = "hunter3-is-wrong";
-    let other = KafkaSecurity::default().tls(Authority::new("another authority").certificate().as_bytes()).unwrap();
+    let other = KafkaSecurity::new().tls(trusting(&Authority::new("another authority").certificate()));
     for (listener, security, reason) in [
-        ("SSL", other, "UnknownIssuer"),
-        ("LOGIN", tls().plain(USER, wrong), "SASL_AUTHENTICATION_FAILED"),
-        ("LOGIN", tls().scram_sha_256(USER, wrong), "SASL_AUTHENTICATION_FAILED"),
-        ("LOGIN", tls().scram_sha_512("nobody", PASSWORD), "SASL_AUTHENTICATION_FAILED"),
+        ("SSL", other, "name the file of the authority"),
+        ("LOGIN", tls().sasl(Sasl::plain(USER, wrong)), "SASL_AUTHENTICATION_FAILED"),
+        ("LOGIN", tls().sasl(Sasl::scram_sha_256(USER, wrong)), "SASL_AUTHENTICATION_FAILED"),
+        ("LOGIN", tls().sasl(Sasl::scram_sha_512("nobody", PASSWORD)), "SASL_AUTHENTICATION_FAILED"),
     ] {
         let relay = postgres.relay(postgres.config.clone(), &kafka.address(1, listener).unwrap(), security).unwrap();
         said.note(&relay);

@@ -10,8 +10,10 @@ mod offsets;
 mod produce;
 mod records;
 mod rust_client;
+mod stored;
 mod target;
 mod topics;
+mod transactions;
 mod versions;
 
 use target::Target;
@@ -47,5 +49,7 @@ on_both! {
     fetch: every_version, bounds, errors, long_poll, order_of_requests;
     offsets: listed, by_timestamp, deleted_records;
     groups: committed, refused_commits, coordinators;
+    transactions: committed_and_aborted, interleaved, fenced, refused_transactions;
+    stored: log_append_time, any_headers, compacted;
     rust_client: codecs, produce_and_fetch, wake_up, controller, refusals;
 }

@@ -14,7 +14,7 @@ use super::client::{Client, topic_name};
 pub(crate) struct Target {
     pub(crate) address: String,
     /// Ends with the target.
-    _broker: Option<Broker>,
+    broker: Option<Broker>,
     topics: Mutex<Vec<String>>,
 }
 
@@ -27,12 +27,12 @@ pub(crate) struct Topic {
 impl Target {
     pub(crate) async fn double() -> Self {
         let broker = Broker::builder().default_partitions(3).start().await.unwrap();
-        Self { address: broker.address(), _broker: Some(broker), topics: Mutex::default() }
+        Self { address: broker.address(), broker: Some(broker), topics: Mutex::default() }
     }
 
     pub(crate) fn kafka() -> Self {
         let stack = xtask::stack::Stack::connect().unwrap();
-        Self { address: stack.kafka_bootstrap(), _broker: None, topics: Mutex::default() }
+        Self { address: stack.kafka_bootstrap(), broker: None, topics: Mutex::default() }
     }
 
     /// Runs a case, and deletes its topics however it ends.
@@ -56,6 +56,13 @@ impl Target {
         let name = format!("conformance-{}", Uuid::now_v7().simple());
         self.topics.lock().unwrap().push(name.clone());
         name
+    }
+
+    /// Compacts the double; Kafka does so in its own time.
+    pub(crate) fn compact(&self, topic: &Topic) {
+        if let Some(broker) = &self.broker {
+            broker.compact(&topic.name, 0).unwrap();
+        }
     }
 
     pub(crate) async fn topic(&self, partitions: i32) -> Topic {

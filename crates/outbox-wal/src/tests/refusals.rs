@@ -60,7 +60,7 @@ async fn ways_to_the_server() {
     let named =
         ConnectOptions::new("localhost", fixture.port, "postgres", fixture.database.name()).password("postgres");
     open(&named, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
-    let encrypted = fixture.options.clone().tls(Tls::new(TlsMode::Require));
+    let encrypted = fixture.options.clone().tls_mode(TlsMode::Require);
     let error = open(&encrypted, &fixture.source, StartAt::Now).await.unwrap_err();
     assert!(matches!(error, WalError::TlsRefused), "{error:?}");
     let nobody = ConnectOptions::new("127.0.0.1", xtask::stack::free_port().unwrap(), "postgres", "x");

@@ -155,24 +155,26 @@ impl KafkaCluster {
     /// Sets a user's password for both mechanisms of SCRAM, or creates the user. That for PLAIN does not change.
     pub fn set_scram_password(&self, user: &str, password: &str) -> Result<(), StackError> {
         let iterations = NonZeroU32::MIN.saturating_add(u32::from(ITERATIONS) - 1);
-        let upsertions = SCRAM.map(|(mechanism, algorithm, length)| {
+        // Kafka alters a user once in a request.
+        SCRAM.into_iter().try_for_each(|(mechanism, algorithm, length)| {
             let mut salted = vec![0; length];
             pbkdf2::derive(algorithm, iterations, SALT, password.as_bytes(), &mut salted);
-            ScramCredentialUpsertion::default()
+            let upsertion = ScramCredentialUpsertion::default()
                 .with_name(text(user))
                 .with_mechanism(mechanism)
                 .with_iterations(ITERATIONS.into())
                 .with_salt(Bytes::from_static(SALT))
-                .with_salted_password(Bytes::from(salted))
-        });
-        self.alter_scram(&AlterUserScramCredentialsRequest::default().with_upsertions(upsertions.into()))
+                .with_salted_password(Bytes::from(salted));
+            self.alter_scram(&AlterUserScramCredentialsRequest::default().with_upsertions(vec![upsertion]))
+        })
     }
 
     /// Removes a user for both mechanisms of SCRAM.
     pub fn remove_scram_user(&self, user: &str) -> Result<(), StackError> {
-        let deletions = SCRAM
-            .map(|(mechanism, ..)| ScramCredentialDeletion::default().with_name(text(user)).with_mechanism(mechanism));
-        self.alter_scram(&AlterUserScramCredentialsRequest::default().with_deletions(deletions.into()))
+        SCRAM.into_iter().try_for_each(|(mechanism, ..)| {
+            let deletion = ScramCredentialDeletion::default().with_name(text(user)).with_mechanism(mechanism);
+            self.alter_scram(&AlterUserScramCredentialsRequest::default().with_deletions(vec![deletion]))
+        })
     }
 
     fn alter_scram(&self, request: &AlterUserScramCredentialsRequest) -> Result<(), StackError> {

@@ -21,7 +21,7 @@ pub struct KafkaClusterBuilder {
     /// The PEM of the brokers' key and certificate, and that of the authorities for clients.
     certificate: Option<(String, String)>,
     users: Vec<User>,
-    heap: String,
+    jvm_options: Vec<String>,
 }
 
 /// The id of a controller that is no broker.
@@ -40,7 +40,8 @@ impl Stack {
             properties: Vec::new(),
             certificate: None,
             users: Vec::new(),
-            heap: "-Xmx320m".to_owned(),
+            // The quick compiler alone starts a broker with two thirds of the CPU time.
+            jvm_options: vec!["-Xmx320m".to_owned(), "-XX:TieredStopAtLevel=1".to_owned()],
         })
     }
 }
@@ -95,6 +96,13 @@ impl KafkaClusterBuilder {
         self.property("connections.max.reauth.ms", limit.as_millis().to_string())
     }
 
+    /// Replaces the options of each node's JVM. The default is a quick start: a heap of 320 MB, and the quick compiler only.
+    #[must_use]
+    pub fn jvm_options<'a>(mut self, options: impl IntoIterator<Item = &'a str>) -> Self {
+        self.jvm_options = options.into_iter().map(str::to_owned).collect();
+        self
+    }
+
     /// Starts all nodes at once, and waits until each broker answers.
     pub fn start(self) -> Result<KafkaCluster, StackError> {
         let home = OwnDirectory::create("kafka")?;
@@ -108,7 +116,7 @@ impl KafkaClusterBuilder {
             listeners: &self.listeners,
             properties: &properties,
             scram: &self.users,
-            heap: &self.heap,
+            jvm_options: &self.jvm_options,
         };
         let mut controller = Some(controller);
         let mut brokers = BTreeMap::new();

@@ -39,7 +39,7 @@ pub(super) struct Shared<'a> {
     pub(super) listeners: &'a [(String, ListenerSecurity)],
     pub(super) properties: &'a [(String, String)],
     pub(super) scram: &'a [User],
-    pub(super) heap: &'a str,
+    pub(super) jvm_options: &'a [String],
 }
 
 impl Node {
@@ -71,11 +71,8 @@ impl Node {
         }
 
         let mut launch = shared.launch.clone();
-        for argument in &mut launch.args {
-            if argument.starts_with("-Xmx") {
-                shared.heap.clone_into(argument);
-            }
-        }
+        launch.args.retain(|argument| !argument.starts_with("-Xmx"));
+        launch.args.splice(0..0, shared.jvm_options.iter().cloned());
         // The last argument is the configuration of the stack's own node.
         launch.args.pop();
         launch.args.push(config.display().to_string());

@@ -1,17 +1,18 @@
 use std::error::Error;
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use outbox_core::Loss;
-use outbox_relay::{KafkaSecurity, PoisonPolicy, RelaySettings};
+use outbox_relay::{KafkaSecurity, Pem, PoisonPolicy, Properties, RelaySettings, Sasl, SecretSource, Tls, TokenSource};
 
 /// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
 ///
 /// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the slot
 /// as long as it runs: a second relay waits and takes over. SIGTERM drains it.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
     /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
@@ -24,8 +25,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     read_table: bool,
 
-    /// Kafka's brokers, as HOST:PORT, separated by commas
-    #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', required = true, value_name = "BROKERS")]
+    /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
+    #[arg(
+        long,
+        env = "KAFKA_BROKERS",
+        value_delimiter = ',',
+        required_unless_present = "kafka_config",
+        value_name = "BROKERS"
+    )]
     brokers: Vec<String>,
 
     /// Serve /metrics (Prometheus), /ready and /live over HTTP on this address, such as 127.0.0.1:9404
@@ -57,6 +64,28 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Operation")]
     stalled_after: Duration,
 
+    /// Run this command line with sh to get PostgreSQL's password, in place of the connector's database.password
+    ///
+    /// It runs again for each new connection.
+    #[arg(long, env = "POSTGRES_PASSWORD_COMMAND", value_name = "COMMAND", help_heading = "PostgreSQL")]
+    postgres_password_command: Option<String>,
+
+    /// Take the security of the connections to Kafka from this properties file of a Kafka client
+    ///
+    /// It is read again for each new connection. Without any option of this kind the connector's producer.override.* count.
+    #[arg(
+        long,
+        env = "KAFKA_CONFIG_FILE",
+        value_name = "FILE",
+        conflicts_with_all = ["kafka_tls", "kafka_ca", "kafka_user", "kafka_token_file", "kafka_token_command"],
+        help_heading = "Kafka's security"
+    )]
+    kafka_config: Option<PathBuf>,
+
+    /// Connect to Kafka by TLS, and trust the system's authorities
+    #[arg(long, help_heading = "Kafka's security")]
+    kafka_tls: bool,
+
     /// Connect to Kafka by TLS, and trust the certificates in this PEM file
     #[arg(long, env = "KAFKA_CA_FILE", value_name = "FILE", help_heading = "Kafka's security")]
     kafka_ca: Option<PathBuf>,
@@ -66,7 +95,6 @@ pub(crate) struct Arguments {
         long,
         env = "KAFKA_CERT_FILE",
         value_name = "FILE",
-        requires = "kafka_ca",
         requires = "kafka_key",
         help_heading = "Kafka's security"
     )]
@@ -82,11 +110,53 @@ pub(crate) struct Arguments {
     )]
     kafka_key: Option<PathBuf>,
 
-    /// Log in to Kafka as this user, by SASL; the password is in the variable KAFKA_PASSWORD
+    /// Log in to Kafka as this user, by SASL; without a file or a command the password is in the variable KAFKA_PASSWORD
     #[arg(long, env = "KAFKA_USER", value_name = "NAME", help_heading = "Kafka's security")]
     kafka_user: Option<String>,
 
-    /// How the password is proven; plain sends it as it is, and wants --kafka-ca
+    /// Read the password of --kafka-user from this file, again for each new connection
+    #[arg(
+        long,
+        env = "KAFKA_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "kafka_user",
+        conflicts_with = "kafka_password_command",
+        help_heading = "Kafka's security"
+    )]
+    kafka_password_file: Option<PathBuf>,
+
+    /// Run this command line with sh to get the password of --kafka-user, again for each new connection
+    #[arg(
+        long,
+        env = "KAFKA_PASSWORD_COMMAND",
+        value_name = "COMMAND",
+        requires = "kafka_user",
+        help_heading = "Kafka's security"
+    )]
+    kafka_password_command: Option<String>,
+
+    /// Log in to Kafka by OAUTHBEARER with the token in this file: a token, or the JSON of a token endpoint
+    #[arg(
+        long,
+        env = "KAFKA_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with_all = ["kafka_user", "kafka_token_command"],
+        help_heading = "Kafka's security"
+    )]
+    kafka_token_file: Option<PathBuf>,
+
+    /// Log in to Kafka by OAUTHBEARER with the token that this command line prints: a token, or the JSON of a token
+    /// endpoint
+    #[arg(
+        long,
+        env = "KAFKA_TOKEN_COMMAND",
+        value_name = "COMMAND",
+        conflicts_with = "kafka_user",
+        help_heading = "Kafka's security"
+    )]
+    kafka_token_command: Option<String>,
+
+    /// How the password is proven; plain sends it as it is, and wants --kafka-tls or --kafka-ca
     #[arg(
         long,
         env = "KAFKA_SASL_MECHANISM",
@@ -109,15 +179,19 @@ enum SaslMechanism {
 
 impl Arguments {
     pub(crate) async fn settings(self) -> Result<RelaySettings, Box<dyn Error>> {
+        let brokers = self.bootstrap()?;
         let mut builder = if self.connector.contains("://") {
-            RelaySettings::from_connect(&self.connector, &self.brokers).await?
+            RelaySettings::from_connect(&self.connector, &brokers).await?
         } else {
             let json = std::fs::read_to_string(&self.connector)
                 .map_err(|e| format!("the connector's configuration {} cannot be read: {e}", self.connector))?;
-            RelaySettings::from_connector_json(&json, &self.brokers)?
+            RelaySettings::from_connector_json(&json, &brokers)?
         };
         for key in self.accept_unknown_key {
             builder = builder.accept_unknown_key(key);
+        }
+        if let Some(command) = self.postgres_password_command {
+            builder = builder.postgres_password(SecretSource::command(command));
         }
         if self.accept_json_expansion {
             builder = builder.accept_loss(Loss::JsonExpansion);
@@ -134,38 +208,98 @@ impl Arguments {
         Ok(builder.scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
     }
 
-    pub(crate) fn kafka_security(&self) -> Result<KafkaSecurity, Box<dyn Error>> {
-        let mut security = KafkaSecurity::default();
+    /// Returns the addresses of the brokers.
+    fn bootstrap(&self) -> Result<Vec<String>, Box<dyn Error>> {
+        let listed = match &self.kafka_config {
+            Some(file) if self.brokers.is_empty() => {
+                let text =
+                    std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+                let servers = Properties::parse(&text).get("bootstrap.servers").map(str::to_owned);
+                let servers = servers
+                    .ok_or("--brokers is missing, and the file of --kafka-config has no bootstrap.servers either")?;
+                servers.split(',').map(str::to_owned).collect()
+            }
+            _ => self.brokers.clone(),
+        };
+        Ok(listed.iter().map(|address| address.trim().to_owned()).filter(|address| !address.is_empty()).collect())
+    }
+
+    /// Returns the security of the connections to Kafka, if an option sets it.
+    pub(crate) fn kafka_security(&self) -> Result<Option<KafkaSecurity>, Box<dyn Error>> {
+        if let Some(file) = &self.kafka_config {
+            return Ok(Some(KafkaSecurity::from_properties_file(file)?));
+        }
+        let (tls, sasl) = (self.tls(), self.sasl()?);
+        if tls.is_none() && sasl.is_none() {
+            return Ok(None);
+        }
+        let mut security = KafkaSecurity::new();
+        if let Some(tls) = tls {
+            security = security.tls(tls);
+        }
+        if let Some(sasl) = sasl {
+            security = security.sasl(sasl);
+        }
+        Ok(Some(security))
+    }
+
+    fn has_tls(&self) -> bool {
+        self.kafka_tls || self.kafka_ca.is_some() || self.kafka_cert.is_some()
+    }
+
+    fn tls(&self) -> Option<Tls> {
+        let mut tls = if self.has_tls() { Tls::new() } else { return None };
         if let Some(ca) = &self.kafka_ca {
-            let authorities = read(ca)?;
-            security = match (&self.kafka_cert, &self.kafka_key) {
-                (Some(certificate), Some(key)) => {
-                    security.mutual_tls(&authorities, &read(certificate)?, &read(key)?)?
-                }
-                _ => security.tls(&authorities)?,
-            };
+            tls = tls.roots(Pem::file(ca));
         }
-        if let Some(user) = &self.kafka_user {
-            let password = std::env::var("KAFKA_PASSWORD")
-                .map_err(|_| "KAFKA_PASSWORD, the password of --kafka-user, is not set")?;
-            security = match self.kafka_sasl_mechanism {
-                SaslMechanism::Plain if self.kafka_ca.is_none() => {
-                    return Err(
-                        "--kafka-sasl-mechanism plain would send the password readable to all: it wants --kafka-ca"
-                            .into(),
-                    );
-                }
-                SaslMechanism::Plain => security.plain(user, password),
-                SaslMechanism::ScramSha256 => security.scram_sha_256(user, password),
-                SaslMechanism::ScramSha512 => security.scram_sha_512(user, password),
-            };
+        if let (Some(certificate), Some(key)) = (&self.kafka_cert, &self.kafka_key) {
+            tls = tls.identity(Pem::file(certificate), Pem::file(key));
         }
-        Ok(security)
+        Some(tls)
+    }
+
+    fn sasl(&self) -> Result<Option<Sasl>, Box<dyn Error>> {
+        let tokens = match (&self.kafka_token_file, &self.kafka_token_command) {
+            (Some(file), _) => Some(TokenSource::file(file)),
+            (None, Some(command)) => Some(TokenSource::command(command.as_str())),
+            (None, None) => None,
+        };
+        if let Some(tokens) = tokens {
+            return Ok(Some(Sasl::oauth_bearer(tokens)));
+        }
+        let Some(user) = &self.kafka_user else { return Ok(None) };
+        let password = self.kafka_password()?;
+        Ok(Some(match self.kafka_sasl_mechanism {
+            SaslMechanism::Plain if !self.has_tls() => {
+                let reason = "--kafka-sasl-mechanism plain would send the password readable to all: it wants --kafka-tls or \
+                              --kafka-ca";
+                return Err(reason.into());
+            }
+            SaslMechanism::Plain => Sasl::plain(user, password),
+            SaslMechanism::ScramSha256 => Sasl::scram_sha_256(user, password),
+            SaslMechanism::ScramSha512 => Sasl::scram_sha_512(user, password),
+        }))
+    }
+
+    fn kafka_password(&self) -> Result<SecretSource, Box<dyn Error>> {
+        match (&self.kafka_password_file, &self.kafka_password_command) {
+            (Some(file), _) => Ok(SecretSource::file(file)),
+            (None, Some(command)) => Ok(SecretSource::command(command.as_str())),
+            (None, None) => {
+                let password = std::env::var("KAFKA_PASSWORD").map_err(
+                    |_| "KAFKA_PASSWORD, the password of --kafka-user, is not set: set it, or give --kafka-password-file",
+                )?;
+                Ok(password.into())
+            }
+        }
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))
+/// Command lines may hold secrets.
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arguments").finish_non_exhaustive()
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -200,5 +334,11 @@ mod tests {
             (SaslMechanism::ScramSha512, Duration::from_secs(30))
         );
         assert!(parse(&["--stalled-after", "0"]).is_err());
+        assert!(parse(&["--kafka-config", "f", "--kafka-user", "u"]).is_err());
+        assert!(parse(&["--kafka-token-file", "f", "--kafka-user", "u"]).is_err());
+        let plain =
+            parse(&["--kafka-user", "u", "--kafka-password-file", "f", "--kafka-sasl-mechanism", "plain"]).unwrap();
+        assert!(plain.kafka_security().unwrap_err().to_string().contains("--kafka-tls"));
+        assert!(parse(&[]).unwrap().kafka_security().unwrap().is_none());
     }
 }

@@ -35,7 +35,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
     let security = arguments.kafka_security()?;
-    let relay = Relay::new(arguments.settings().await?)?.kafka_security(security);
+    let mut relay = Relay::new(arguments.settings().await?)?;
+    if let Some(security) = security {
+        relay = relay.kafka_security(security);
+    }
     if let Some(address) = listen {
         let served = relay.status().serve(address).await;
         let (address, _) = served.map_err(|e| format!("--listen: {address} cannot be listened on: {e}"))?;

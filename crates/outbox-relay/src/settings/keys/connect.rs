@@ -94,9 +94,10 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("producer.override.send.buffer.bytes"),
     without_effect("producer.override.socket.*"),
     refused("producer.override.bootstrap.servers", TO_KAFKA),
-    refused("producer.override.security.*", TO_KAFKA),
-    refused("producer.override.sasl.*", TO_KAFKA),
-    refused("producer.override.ssl.*", TO_KAFKA),
+    honoured("producer.override.security.*"),
+    honoured("producer.override.sasl.*"),
+    honoured("producer.override.ssl.*"),
+    honoured("producer.override.outbox.sasl.*"),
     refused(
         "producer.override.transaction*",
         "the relay writes each record once, but not by transactions: leave it out",

@@ -34,6 +34,12 @@ impl Keys {
         ])
     }
 
+    /// Returns all keys of the table, some of which end in a `*`.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|family| family.rules.iter().map(|rule| format!("{}{}", family.prefix, rule.key)))
+    }
+
     /// What the table says of a key, if it is in it.
     pub(super) fn effect(&self, key: &str) -> Option<KeyEffect> {
         self.rule(key).map(|rule| rule.effect)

@@ -20,7 +20,8 @@ use crate::broker::wire::request::Request;
 /// Appends the batches of a request; partitions succeed and fail apart from each other.
 pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, Malformed> {
     let produce: ProduceRequest = request.decode()?;
-    let mut outcome = Outcome { connection: Connection::Answered, throttle: Duration::ZERO, refused: 0 };
+    let adds = Adds::in_version(request.version);
+    let mut outcome = Outcome { connection: Connection::Answered, throttle: Duration::ZERO, refused: 0, adds };
     let mut responses = Vec::with_capacity(produce.topic_data.len());
     for topic in &produce.topic_data {
         let topic_ref = topic_ref(&topic.name, topic.topic_id);
@@ -51,6 +52,31 @@ struct Outcome {
     connection: Connection,
     throttle: Duration,
     refused: usize,
+    adds: Adds,
+}
+
+/// Whether a request adds partitions to its transaction by itself, as version 12 does (KIP-890).
+#[derive(PartialEq, Eq)]
+enum Adds {
+    Partitions,
+    Nothing,
+    /// As `Nothing`, in the versions before TRANSACTION_ABORTABLE took the place of INVALID_TXN_STATE.
+    NothingNorAborts,
+}
+
+impl Adds {
+    fn in_version(version: i16) -> Self {
+        match version {
+            12.. => Self::Partitions,
+            11 => Self::Nothing,
+            _ => Self::NothingNorAborts,
+        }
+    }
+
+    fn renamed(&self, error: ResponseError) -> ResponseError {
+        let is_newer = *self != Self::NothingNorAborts && error == ResponseError::InvalidTxnState;
+        if is_newer { ResponseError::TransactionAbortable } else { error }
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -141,7 +167,11 @@ fn append(
     if let Some(producer) = batch.transaction() {
         // Kafka refuses transactional batches of a request without a transactional id as unauthorized.
         let id = produce.transactional_id.as_ref().ok_or(ResponseError::TransactionalIdAuthorizationFailed)?;
-        shared.read(|cluster| cluster.transactions.check(id, producer, (&name, data.index)))?;
+        if outcome.adds == Adds::Partitions {
+            shared.write(|cluster| cluster.transactions.add(id, producer, [(name.clone(), data.index)].into()))?;
+        }
+        let checked = shared.read(|cluster| cluster.transactions.check(id, producer, (&name, data.index)));
+        checked.map_err(|error| outcome.adds.renamed(error))?;
     }
     if let (Some(Effect::AppendAfterClose), Some(rule)) = (effect, &rule) {
         rule.hold(LateAppend::new(shared, id, data.index, batch));

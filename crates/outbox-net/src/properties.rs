@@ -1,15 +1,38 @@
-//! Java's properties files (`java.util.Properties.load`).
+use std::fmt;
 
-/// The value of a key; of those that a key has, the last.
-pub(super) fn value(text: &str, key: &str) -> Option<String> {
-    let mut found = None;
-    for line in logical_lines(text) {
-        let (name, value) = entry(&line);
-        if name == key {
-            found = Some(value);
-        }
+/// The entries of a Java properties file (`java.util.Properties.load`). `Debug` shows the keys and no value.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties(Vec<(String, String)>);
+
+impl Properties {
+    /// Parses a file's text. Java accepts any text, and so does this.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self(logical_lines(text).iter().map(|line| entry(line)).collect())
     }
-    found
+
+    /// Returns the value of a key; the last one if the key occurs several times.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns all keys and values in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
 }
 
 /// Lines without comments, joined where one ends in an odd number of backslashes.
@@ -79,6 +102,8 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -97,9 +122,42 @@ mod tests {
             ("k=e:y ", "1"),
         ];
         for (key, expected) in cases {
-            assert_eq!(value(text, key).as_deref(), Some(expected), "{key}");
+            assert_eq!(Properties::parse(text).get(key), Some(expected), "{key}");
         }
-        assert_eq!(value(text, "b"), None);
-        assert_eq!(value("a=1\\", "a").as_deref(), Some("1"));
+        assert_eq!(Properties::parse(text).get("b"), None);
+        assert_eq!(Properties::parse("a=1\\").get("a"), Some("1"));
+        assert!(!format!("{:?}", Properties::parse(text)).contains("secret"));
+    }
+
+    fn escaped(text: &str) -> String {
+        let mut written = String::new();
+        for c in text.chars() {
+            match c {
+                '\n' => written.push_str("\\n"),
+                '\r' => written.push_str("\\r"),
+                '\u{c}' => written.push_str("\\f"),
+                ' ' | '\t' | '=' | ':' | '#' | '!' | '\\' => written.extend(['\\', c]),
+                c if (' '..='~').contains(&c) => written.push(c),
+                c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| written.push_str(&format!("\\u{unit:04X}"))),
+            }
+        }
+        written
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_as_java_does_is_read_back(
+            entries in proptest::collection::vec((any::<String>(), any::<String>()), 0..5), separator in "[ \t]?[=:][ \t]?"
+        ) {
+            // A tab that Java writes as it is needs its backslash here too.
+            let text: String = entries.iter().map(|(k, v)| format!("{}{separator}{}\n", escaped(k), escaped(v))).collect();
+            let read = Properties::parse(&text);
+            prop_assert!(read.iter().eq(entries.iter().map(|(k, v)| (k.as_str(), v.as_str()))), "{text:?}");
+        }
+
+        #[test]
+        fn any_text_is_read(text in any::<String>()) {
+            let _ = Properties::parse(&text);
+        }
     }
 }
