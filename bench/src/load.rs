@@ -33,7 +33,7 @@ impl Load {
         let (stop, issued) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(numbers.start)));
         let mut clients = Vec::new();
         for _ in 0..rate.writers {
-            let client = site.client().await?;
+            let client = site.client().await;
             let insert = client.prepare(&rows::insert(site.table(), "(SELECT $1::bigint AS n) AS numbers")).await?;
             clients.push((client, insert));
         }

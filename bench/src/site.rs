@@ -1,21 +1,18 @@
 use std::fmt;
 
-use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
-use outbox_pg::{Migrations, create_slot};
+use outbox_core::ConnectorConfig;
+use outbox_test_support::TestEnv;
 use serde::{Serialize, Serializer};
-use tokio::task::block_in_place;
-use tokio_postgres::{Client, NoTls};
-use xtask::stack::{Stack, TestDatabase};
+use tokio_postgres::Client;
 
 use crate::topic::Topic;
 use crate::{Outcome, rows};
 
-/// The database, slot and topic of one run, as the recommended configuration has them.
+/// The database, slot and topic of one run, as the recommended configuration has them. Dropping it removes them.
 #[derive(Debug)]
 pub(crate) struct Site {
-    database: TestDatabase,
+    env: TestEnv,
     table: String,
-    config: ConnectorConfig,
     pub(crate) topic: Topic,
 }
 
@@ -45,39 +42,21 @@ impl Serialize for Shape {
 
 impl Site {
     /// Creates all of it, without rows.
-    pub(crate) async fn create(stack: &Stack, partitions: i32) -> Outcome<Self> {
-        let database = block_in_place(|| stack.test_database())?;
-        let name = database.name();
-        let layout = TableLayout::recommended();
-        let config = ConnectorConfig::recommended(&layout)
-            .with("database.hostname", stack.postgres_host())
-            .with("database.port", stack.postgres_port().to_string())
-            .with("database.user", "postgres")
-            .with("database.password", "postgres")
-            .with("database.dbname", name)
-            .with("slot.name", name)
-            .with("topic.prefix", name)
-            .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
-        let table = layout.qualified_name();
-        let pipeline = Pipeline::new(config.clone(), layout)?;
-        let topic = format!("{name}.{}", rows::AGGREGATE_TYPE);
-        let topic = Topic::create(&stack.kafka_bootstrap(), topic, partitions).await?;
-        let site = Self { database, table, config, topic };
-        let mut client = site.client().await?;
-        Migrations::outbox(&pipeline).apply(&mut client).await?;
-        client.batch_execute(&rows::functions(&site.table)).await?;
-        create_slot(&client, &pipeline).await?;
-        Ok(site)
+    pub(crate) async fn create(partitions: i32) -> Outcome<Self> {
+        let env = TestEnv::builder().slot().topic(partitions).build().await;
+        let (table, topic) = (env.pipeline().layout().qualified_name(), Topic::open(&env, partitions).await?);
+        env.client().await.batch_execute(&rows::functions(&table)).await?;
+        Ok(Self { env, table, topic })
     }
 
     /// The name of the database, the slot and the connector.
     pub(crate) fn name(&self) -> &str {
-        self.database.name()
+        self.env.name()
     }
 
     /// The superuser's connection to the database.
     pub(crate) fn url(&self) -> &str {
-        self.database.url()
+        self.env.url()
     }
 
     pub(crate) fn table(&self) -> &str {
@@ -85,19 +64,17 @@ impl Site {
     }
 
     pub(crate) fn config(&self) -> &ConnectorConfig {
-        &self.config
+        self.env.config()
     }
 
-    /// A new connection as the superuser.
-    pub(crate) async fn client(&self) -> Outcome<Client> {
-        let (client, connection) = tokio_postgres::connect(self.database.url(), NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+    /// Opens a connection as the superuser.
+    pub(crate) async fn client(&self) -> Client {
+        self.env.client().await
     }
 
     /// Writes the rows of 0 to `count`, and has the server write its pages, so that this is not measured later.
     pub(crate) async fn fill(&self, shape: Shape, count: u64) -> Outcome<()> {
-        let client = self.client().await?;
+        let client = self.client().await;
         client.batch_execute("SET synchronous_commit = off").await?;
         match shape {
             Shape::OneTransaction => {
@@ -118,13 +95,6 @@ impl Site {
             "SELECT avg(pg_column_size(row))::float8 FROM (SELECT row FROM {} AS row LIMIT 10000) AS sample",
             self.table
         );
-        Ok(self.client().await?.query_one(&sql, &[]).await?.try_get(0)?)
-    }
-
-    /// Removes all of it; the engine that read it must have ended.
-    pub(crate) async fn remove(self) -> Outcome<()> {
-        self.topic.remove(self.database.name()).await?;
-        block_in_place(|| drop(self.database));
-        Ok(())
+        Ok(self.client().await.query_one(&sql, &[]).await?.try_get(0)?)
     }
 }

@@ -32,7 +32,7 @@ impl Tail {
     pub(crate) async fn start(topic: &Topic) -> Outcome<Self> {
         let received = Arc::new(Mutex::new(Received::default()));
         let mut readers = JoinSet::new();
-        for partition in topic.open().await? {
+        for partition in topic.partition_clients().await? {
             readers.spawn(read(partition, Arc::clone(&received)));
         }
         Ok(Self { received, readers })

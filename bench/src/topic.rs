@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use outbox_test_support::{TestEnv, connect_kafka};
+use rskafka::client::Client;
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
-use rskafka::client::{Client, ClientBuilder};
 use tokio::time::timeout;
 
 use crate::Outcome;
@@ -21,13 +22,11 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    /// Creates it, and waits until it is served.
-    pub(crate) async fn create(brokers: &str, name: String, partitions: i32) -> Outcome<Self> {
-        let client = within("connect", ClientBuilder::new(vec![brokers.to_owned()]).build()).await?;
-        within("create a topic", client.controller_client()?.create_topic(&name, partitions, 1, 10_000)).await?;
-        let mut topic = Self { name, partitions, client, ends: Vec::new() };
-        topic.ends = topic.open().await?;
-        topic.end().await?;
+    /// Opens the topic of an environment.
+    pub(crate) async fn open(env: &TestEnv, partitions: i32) -> Outcome<Self> {
+        let client = connect_kafka(env.brokers()).await;
+        let mut topic = Self { name: env.topic().to_owned(), partitions, client, ends: Vec::new() };
+        topic.ends = topic.partition_clients().await?;
         Ok(topic)
     }
 
@@ -52,7 +51,7 @@ impl Topic {
     /// Reads all of it.
     pub(crate) async fn read(&self) -> Outcome<Ledger> {
         let mut ledger = Ledger::default();
-        for partition in self.open().await? {
+        for partition in self.partition_clients().await? {
             let end = within("ask for a topic's end", partition.get_offset(OffsetAt::Latest)).await?;
             let mut next = 0;
             while next < end {
@@ -69,23 +68,13 @@ impl Topic {
     }
 
     /// Connections of their own to all partitions: a request that waits would hold up the others.
-    pub(crate) async fn open(&self) -> Outcome<Vec<PartitionClient>> {
+    pub(crate) async fn partition_clients(&self) -> Outcome<Vec<PartitionClient>> {
         let mut partitions = Vec::new();
         for partition in 0..self.partitions {
             let opened = self.client.partition_client(&self.name, partition, UnknownTopicHandling::Retry);
             partitions.push(within("open a partition", opened).await?);
         }
         Ok(partitions)
-    }
-
-    /// Removes it, and what else bears the name of the run.
-    pub(crate) async fn remove(self, run: &str) -> Outcome<()> {
-        let topics = within("list the topics", self.client.list_topics()).await?;
-        let controller = self.client.controller_client()?;
-        for topic in topics.into_iter().filter(|topic| topic.name.split('.').any(|part| part == run)) {
-            within("remove a topic", controller.delete_topic(topic.name, 10_000)).await?;
-        }
-        Ok(())
     }
 }
 

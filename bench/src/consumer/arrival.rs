@@ -32,9 +32,9 @@ pub(super) struct Arrival {
 }
 
 pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival> {
-    let site = Site::create(&setting.stack, setting.partitions).await?;
+    let site = Site::create(setting.partitions).await?;
     let pool = Pool::builder(Manager::new(site.url().parse()?, NoTls)).max_size(24).build()?;
-    migrations(&Identifier::new("outbox")?).apply(&mut site.client().await?).await?;
+    migrations(&Identifier::new("outbox")?).apply(&mut site.client().await).await?;
     let (listener, mut told) = listen(&site).await?;
     let (mut engine, _) = Engine::start(Kind::Relay, setting, &site)?;
     let consumer = Consumer::builder([setting.stack.kafka_bootstrap()])
@@ -57,7 +57,6 @@ pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival>
     running.await??;
     engine.stop()?;
     drop(listener);
-    site.remove().await?;
 
     let counted = commits.into_iter().filter(|(number, _)| *number >= measured);
     let times: Vec<f64> = counted

@@ -5,10 +5,11 @@ use outbox_core::bytes::Bytes;
 use outbox_core::{Decoded, Pipeline};
 use outbox_kafka::{BatchBuilder, Compression, Producer, RecordBody};
 use outbox_kafka_consumer::measured;
+use outbox_test_support::to_rskafka;
 use rskafka::record::Record;
 use serde::{Deserialize, Serialize};
 
-use super::events::{record, wire};
+use super::events::record;
 use crate::percentile::median;
 use crate::{Outcome, rows};
 
@@ -36,7 +37,7 @@ const COUNT: usize = 1_000_000;
 pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
     let pipeline = Pipeline::recommended();
     let topic = pipeline.topic(&rows::AGGREGATE_TYPE.parse()?)?;
-    let records = (0..1_000).map(|n| Ok(wire(record(&pipeline, n)?))).collect::<Outcome<Vec<_>>>()?;
+    let records = (0..1_000).map(|n| Ok(to_rskafka(record(&pipeline, n)?))).collect::<Outcome<Vec<_>>>()?;
     let rate = |take: fn(Decoded<()>) -> Outcome<()>| rate(&pipeline, &topic, &records, take);
     let batch = batch(&pipeline)?;
     let (mut plain, mut typed, mut native) = (Vec::new(), Vec::new(), Vec::new());

@@ -54,9 +54,9 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
 
 /// From the first effect that is seen to the last.
 async fn consumed(stand: &Stand, round: u32) -> Outcome<f64> {
-    let pool = stand.pool(24)?;
-    let consumer = Consumer::builder([stand.brokers.as_str()])
-        .pipeline(stand.pipeline.clone())
+    let pool = stand.env.pool_of(24);
+    let consumer = Consumer::builder([stand.env.brokers()])
+        .pipeline(stand.env.pipeline().clone())
         .group(format!("bench-{round}"))
         .store(pool.clone())
         .on(apply)

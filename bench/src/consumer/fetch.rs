@@ -46,11 +46,11 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Fetch> {
 /// The whole topic by one of the consumer's readers. Each partition's records are checked to be all there, in order.
 async fn decoded_rate(stand: &Stand, reader: Reader) -> Outcome<f64> {
     let topic = stand.topic.name();
-    let source = measured::Source::new(vec![stand.brokers.clone()], reader);
+    let source = measured::Source::new(vec![stand.env.brokers().to_owned()], reader);
     let partitions = try_join_all((0..stand.topic.partitions()).map(|number| source.open(topic, number))).await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| {
-        let pipeline = stand.pipeline.clone();
+        let pipeline = stand.env.pipeline().clone();
         tokio::spawn(async move {
             let mut events = 0;
             let count = partition.read(&pipeline, |decoded| events += usize::from(is_event(decoded))).await?;
@@ -67,7 +67,7 @@ fn is_event(decoded: Decoded<()>) -> bool {
 
 /// The whole topic by rskafka alone. As in the consumer, a task fetches while another takes what was fetched before.
 async fn raw_rate(stand: &Stand) -> Outcome<f64> {
-    let partitions = stand.topic.open().await?;
+    let partitions = stand.topic.partition_clients().await?;
     let begun = Instant::now();
     let read = partitions.into_iter().map(|partition| async {
         let (sender, mut chunks) = mpsc::channel(1);

@@ -8,7 +8,6 @@ use outbox_kafka_consumer::{Consumer, Reader};
 use serde::Serialize;
 use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
-use xtask::stack::Stack;
 
 use super::effects::apply;
 use super::events::Stand;
@@ -52,11 +51,11 @@ const EVENTS: u64 = 4_000;
 const PATIENCE: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(15);
 
-pub(super) async fn measure(stack: &Stack) -> Outcome<Idle> {
-    let stand = Stand::create(stack, PARTITIONS, EVENTS).await?;
+pub(super) async fn measure() -> Outcome<Idle> {
+    let stand = Stand::create(PARTITIONS, EVENTS).await?;
     let rskafka = of(&stand, Reader::Auto).await?;
     let native = of(&stand, Reader::Native).await?;
-    stand.remove().await?;
+    drop(stand);
     report(&format!("  {:.0} MiB by default, {:.0} MiB natively", rskafka.rss_mb, native.rss_mb));
     Ok(Idle { rss_mb: rskafka.rss_mb, rskafka, native })
 }
@@ -65,7 +64,7 @@ async fn of(stand: &Stand, reader: Reader) -> Outcome<Measured> {
     stand.reset().await?;
     let mut child = start(stand, reader)?;
     let pid = child.id().ok_or("the consumer ended at once")?;
-    let pool = stand.pool(1)?;
+    let pool = stand.env.pool_of(1);
     let begun = Instant::now();
     while stand.effects(&pool).await?.0 < EVENTS {
         if begun.elapsed() > PATIENCE || child.try_wait()?.is_some() {
@@ -90,8 +89,10 @@ async fn of(stand: &Stand, reader: Reader) -> Outcome<Measured> {
 
 fn start(stand: &Stand, reader: Reader) -> Outcome<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("idle-consumer").args(["--brokers", &stand.brokers, "--database", stand.database_url()]);
-    command.args(["--prefix", stand.prefix()]).stdout(Stdio::null()).kill_on_drop(true);
+    let topic = stand.env.topic();
+    let (prefix, _) = topic.rsplit_once('.').ok_or("the topic's name has no prefix")?;
+    command.arg("idle-consumer").args(["--brokers", stand.env.brokers(), "--database", stand.env.url()]);
+    command.args(["--prefix", prefix]).stdout(Stdio::null()).kill_on_drop(true);
     if reader == Reader::Native {
         command.arg("--native");
     }

@@ -83,7 +83,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
 
     let mut stand = None;
     if options.has(Part::Effects) || options.has(Part::Fetch) {
-        stand = Some(Stand::create(&stack, options.partitions, options.events).await?);
+        stand = Some(Stand::create(options.partitions, options.events).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, beside a transaction for each", options.events));
@@ -91,7 +91,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     }
     if options.has(Part::Idle) {
         report("memory with many partitions and no events");
-        idle = Some(idle::measure(&stack).await?);
+        idle = Some(idle::measure().await?);
     }
     if options.has(Part::Latency) {
         report("from commit to effect, through the relay");
@@ -107,9 +107,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         report("fetching and decoding, beside fetching alone");
         fetch = Some(fetch::compare(stand, options.rounds).await?);
     }
-    if let Some(stand) = stand {
-        stand.remove().await?;
-    }
+    drop(stand);
     if options.has(Part::Decode) {
         report("decoding");
         decode = Some(decode::rates(options.rounds)?);

@@ -17,12 +17,12 @@ const TIME: Duration = Duration::from_secs(5);
 /// What one writes at first: for each partition a loop with a transaction for each event, which looks whether the event
 /// is new, has the effect, and moves the position.
 pub(super) async fn rate(stand: &Stand) -> Outcome<f64> {
-    let partitions = stand.topic.open().await?;
-    let pool = stand.pool(partitions.len())?;
+    let partitions = stand.topic.partition_clients().await?;
+    let pool = stand.env.pool_of(partitions.len());
     let begun = Instant::now();
     let mut loops = JoinSet::new();
     for (number, partition) in (0..).zip(partitions) {
-        loops.spawn(consume(pool.clone(), partition, number, stand.pipeline.clone(), begun + TIME));
+        loops.spawn(consume(pool.clone(), partition, number, stand.env.pipeline().clone(), begun + TIME));
     }
     let mut count = 0;
     while let Some(ended) = loops.join_next().await {

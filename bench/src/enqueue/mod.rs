@@ -62,9 +62,9 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let stack = Stack::connect()?;
     let machine = Machine::of(&stack).await?;
     let stands = Stands {
-        keep: Stand::create(&stack, RowLife::Keep).await?,
-        partitions: Stand::create(&stack, RowLife::KeepInPartitions).await?,
-        vanish: Stand::create(&stack, RowLife::Vanish).await?,
+        keep: Stand::create(RowLife::Keep).await?,
+        partitions: Stand::create(RowLife::KeepInPartitions).await?,
+        vanish: Stand::create(RowLife::Vanish).await?,
     };
     let (on, off) = (
         measure(&stands, &options, SynchronousCommit::On).await?,

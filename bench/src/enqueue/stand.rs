@@ -1,20 +1,17 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, Object, Pool};
-use outbox_core::{ConnectorConfig, Pipeline, RowLife, TableLayout};
+use deadpool_postgres::Object;
+use outbox_core::{Pipeline, RowLife, TableLayout};
 use outbox_pg::{Maintenance, Migrations, create_slot};
-use tokio::task::block_in_place;
-use tokio_postgres::NoTls;
-use xtask::stack::{Stack, TestDatabase};
+use outbox_test_support::TestEnv;
 
 use super::SynchronousCommit;
 use crate::Outcome;
 
 /// A database with an outbox, the accounts that its transactions are about, and the slot that a relay would read.
 pub(super) struct Stand {
-    database: TestDatabase,
-    pub(super) pipeline: Pipeline,
+    env: TestEnv,
 }
 
 /// The events that were committed: how many, and the sum of their numbers.
@@ -31,18 +28,15 @@ pub(super) const ACCOUNTS: u64 = 10_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Stand {
-    pub(super) async fn create(stack: &Stack, life: RowLife) -> Outcome<Self> {
-        let database = block_in_place(|| stack.test_database())?;
+    pub(super) async fn create(life: RowLife) -> Outcome<Self> {
         let layout = TableLayout::recommended().with_row_life(life);
-        let config = ConnectorConfig::recommended(&layout).with("slot.name", database.name());
-        let stand = Self { pipeline: Pipeline::new(config, layout)?, database };
-        let mut client = stand.client().await?;
-        Migrations::outbox(&stand.pipeline).apply(&mut client).await?;
+        let stand = Self { env: TestEnv::builder().layout(layout).outbox().build().await };
+        let mut client = stand.env.client().await;
         if life == RowLife::KeepInPartitions {
-            Migrations::maintenance(&stand.pipeline).apply(&mut client).await?;
-            Maintenance::new(stand.pipeline.clone(), DAY).run(&client).await?;
+            Migrations::maintenance(stand.pipeline()).apply(&mut client).await?;
+            Maintenance::new(stand.pipeline().clone(), DAY).run(&client).await?;
         }
-        create_slot(&client, &stand.pipeline).await?;
+        create_slot(&client, stand.pipeline()).await?;
         // Room for each row's new version beside the old one, as a table that is updated much would have it.
         let accounts = format!(
             "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
@@ -54,17 +48,20 @@ impl Stand {
         Ok(stand)
     }
 
+    pub(super) fn pipeline(&self) -> &Pipeline {
+        self.env.pipeline()
+    }
+
     /// A connection with a cache of statements.
     pub(super) async fn session(&self, commit: SynchronousCommit) -> Outcome<Object> {
-        let manager = Manager::new(self.database.url().parse()?, NoTls);
-        let session = Pool::builder(manager).max_size(1).build()?.get().await?;
+        let session = self.env.pool_of(1).get().await?;
         session.batch_execute(&format!("SET synchronous_commit = {commit}")).await?;
         Ok(session)
     }
 
     /// Makes it ready for a run: what the last one left is written, and its dead rows are gone.
     pub(super) async fn settle(&self) -> Outcome<()> {
-        let client = self.client().await?;
+        let client = self.env.client().await;
         for statement in ["VACUUM ANALYZE account", "CHECKPOINT"] {
             client.batch_execute(statement).await?;
         }
@@ -74,13 +71,13 @@ impl Stand {
     /// An error unless exactly these events are in the WAL, each once, and in the table where rows stay; and unless
     /// the accounts tell of as many transactions. Then forgets them.
     pub(super) async fn check(&self, written: Written) -> Outcome<()> {
-        let client = self.client().await?;
-        let (table, name) = (self.pipeline.layout().qualified_name(), self.database.name());
+        let client = self.env.client().await;
+        let (table, name) = (self.pipeline().layout().qualified_name(), self.env.name());
         let published = r#"SELECT count(*), count(DISTINCT n), coalesce(sum(n), 0)::bigint FROM (
                 SELECT substring(encode(data, 'escape') FROM '\{"n":(\d+)')::bigint AS n
                 FROM pg_logical_slot_get_binary_changes($1, NULL, NULL, 'proto_version', '1', 'publication_names', $2)
                 WHERE get_byte(data, 0) = ascii('I')) AS message"#;
-        let publication = self.pipeline.publication().as_str();
+        let publication = self.pipeline().publication().as_str();
         let stored = format!(
             "SELECT count(*), count(DISTINCT n), coalesce(sum(n), 0)::bigint
              FROM (SELECT (payload->>'n')::bigint AS n FROM {table}) AS stored"
@@ -90,7 +87,7 @@ impl Stand {
         // Its commit has the server write what was committed before it with synchronous_commit off.
         client.batch_execute("UPDATE account SET orders = 0").await?;
         let published = client.query_one(published, &[&name, &publication]).await?;
-        let vanishes = self.pipeline.layout().row_life().vanishes();
+        let vanishes = self.pipeline().layout().row_life().vanishes();
         let counted = |row: &tokio_postgres::Row| -> Outcome<[i64; 3]> {
             Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])
         };
@@ -107,12 +104,6 @@ impl Stand {
         }
         client.batch_execute(&format!("TRUNCATE {table}")).await?;
         Ok(())
-    }
-
-    async fn client(&self) -> Outcome<tokio_postgres::Client> {
-        let (client, connection) = tokio_postgres::connect(self.database.url(), NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
     }
 }
 

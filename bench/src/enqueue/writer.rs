@@ -40,7 +40,7 @@ impl Writer {
     /// One that numbers its events from `first` on.
     pub(super) async fn new(stand: &Stand, session: Object, isolation: IsolationLevel, first: u64) -> Outcome<Self> {
         Ok(Self {
-            outbox: PgOutbox::new(stand.pipeline.clone()),
+            outbox: PgOutbox::new(stand.pipeline().clone()),
             update: session.prepare("UPDATE account SET orders = orders + 1 WHERE id = $1").await?,
             insert: session.prepare(handwritten::INSERT).await?,
             session,

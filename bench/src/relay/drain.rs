@@ -45,7 +45,7 @@ pub(crate) async fn run(
     rows: u64,
     beside: Beside,
 ) -> Outcome<(Drain, Option<Peek>)> {
-    let site = Site::create(&setting.stack, setting.partitions).await?;
+    let site = Site::create(setting.partitions).await?;
     report(&format!("drain by {kind}: writing {rows} rows, {shape}"));
     site.fill(shape, rows).await?;
     let peek = match beside {
@@ -83,7 +83,6 @@ pub(crate) async fn run(
     };
     engine.stop()?;
     let verdict = site.topic.read().await?.verdict(0..rows);
-    site.remove().await?;
     if !verdict.is_clean() {
         return Err(format!("the drain by {kind} of {rows} rows, {shape}, has no figure: {verdict}").into());
     }

@@ -34,7 +34,7 @@ pub(crate) struct Latency {
 pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32) -> Outcome<Latency> {
     let Rate { rows_per_second, .. } = rate;
     report(&format!("latency of {kind} at {rows_per_second} rows/s"));
-    let site = Site::create(&setting.stack, setting.partitions).await?;
+    let site = Site::create(setting.partitions).await?;
     let mut tail = Tail::start(&site.topic).await?;
     site.fill(Shape::Transactions(1), PRIMERS).await?;
     let (mut engine, _) = Engine::start(kind, setting, &site)?;
@@ -49,7 +49,6 @@ pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32)
     engine.stop()?;
     let received = tail.finish();
     let verdict = received.ledger.verdict(0..end);
-    site.remove().await?;
     if !verdict.is_clean() {
         return Err(format!("the latency of {kind} at {rows_per_second} rows/s has no figure: {verdict}").into());
     }

@@ -20,7 +20,7 @@ pub(crate) struct Peek {
 }
 
 pub(crate) async fn peek(site: &Site, shape: Shape, rows: u64) -> Outcome<Peek> {
-    let client = site.client().await?;
+    let client = site.client().await;
     let sql = format!(
         "SELECT lsn, xid, data FROM pg_logical_slot_peek_binary_changes(
              '{}', NULL, NULL, 'proto_version', '1', 'publication_names', 'outbox')",

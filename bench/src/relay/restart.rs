@@ -32,7 +32,7 @@ pub(crate) struct Restart {
 
 pub(crate) async fn run(setting: &Setting, kind: Kind) -> Outcome<Restart> {
     report(&format!("kill -9 of {kind} at {} rows/s", RATE.rows_per_second));
-    let site = Site::create(&setting.stack, setting.partitions).await?;
+    let site = Site::create(setting.partitions).await?;
     let mut tail = Tail::start(&site.topic).await?;
     site.fill(Shape::Transactions(1), PRIMERS).await?;
     let (mut engine, _) = Engine::start(kind, setting, &site)?;
@@ -57,7 +57,6 @@ pub(crate) async fn run(setting: &Setting, kind: Kind) -> Outcome<Restart> {
     engine.stop()?;
     let received = tail.finish();
     let verdict = received.ledger.verdict((0..PRIMERS).chain(commits.iter().map(|(number, _)| *number)));
-    site.remove().await?;
 
     let new: HashSet<_> = commits.iter().filter(|(_, at)| *at > told).map(|(number, _)| number).collect();
     let first = received.arrivals.iter().find(|(number, at)| *at > told && new.contains(number));

@@ -1,10 +1,7 @@
 use std::error::Error;
 
-use outbox_core::ConnectorConfig;
 use outbox_relay::{Relay, RelaySettings};
 use outbox_testkit::{Broker, Postgres};
-use tokio_postgres::Config;
-use tokio_postgres::config::Host;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
@@ -24,7 +21,8 @@ pub async fn serve_embedded(settings: &Settings, stop: CancellationToken) -> Out
     let postgres = Postgres::start().await?;
     let database = postgres.database().await?;
     let deployed = pipeline(settings.connector.as_deref())?;
-    let relayed = RelaySettings::builder(connector(deployed.config(), database.url())?, [broker.address()]).build()?;
+    let config = deployed.config().clone().with_database_url(database.url())?;
+    let relayed = RelaySettings::builder(config, [broker.address()]).build()?;
     let pipeline = relayed.pipeline().clone();
 
     let pool = Database::new(database.url())?.pool()?;
@@ -45,21 +43,4 @@ pub async fn serve_embedded(settings: &Settings, stop: CancellationToken) -> Out
     end.cancel();
     relaying.await??;
     served
-}
-
-/// The connector's configuration, for another database.
-fn connector(config: &ConnectorConfig, url: &str) -> Result<ConnectorConfig, Box<dyn Error + Send + Sync>> {
-    let database: Config = url.parse()?;
-    let host = match database.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        _ => return Err("the embedded database listens on no address".into()),
-    };
-    let port = database.get_ports().first().copied().unwrap_or(5432);
-    Ok(config
-        .clone()
-        .with("database.hostname", host)
-        .with("database.port", port.to_string())
-        .with("database.user", database.get_user().unwrap_or_default())
-        .with("database.password", String::from_utf8_lossy(database.get_password().unwrap_or_default()))
-        .with("database.dbname", database.get_dbname().unwrap_or_default()))
 }

@@ -8,7 +8,6 @@ use super::guarded::GuardedProcess;
 use super::paths::{self, OwnDirectory};
 use super::ports::ReservedPort;
 use super::process::{Launch, base_environment};
-use super::test_database::TestDatabase;
 use super::{properties, provision};
 
 /// A PgBouncer in transaction mode between one test and its database. It ends with this value, and with the process.
@@ -21,9 +20,9 @@ pub struct OwnPgBouncer {
     _home: OwnDirectory,
 }
 
-impl TestDatabase {
-    /// Starts a PgBouncer that opens at most `connections` connections to the server.
-    pub fn pgbouncer(&self, connections: usize) -> Result<OwnPgBouncer, StackError> {
+impl OwnPgBouncer {
+    /// Starts a PgBouncer that opens at most `connections` connections to the database of a URL.
+    pub fn start(url: &str, connections: usize) -> Result<Self, StackError> {
         let program = provision::pgbouncer().ok_or_else(|| {
             StackError::new("pgbouncer is not installed: `apt-get install pgbouncer`, or else so that it is in PATH")
         })?;
@@ -31,7 +30,7 @@ impl TestDatabase {
         let port = ReservedPort::any()?;
         let number = port.number();
         let config = home.path().join("pgbouncer.ini");
-        paths::write(&config, &settings(self.url(), number, connections)?)?;
+        paths::write(&config, &settings(url, number, connections)?)?;
         // It refuses to run as root, as PostgreSQL does.
         let account = Account::for_postgres()?;
         if let Some(account) = &account {
@@ -52,13 +51,12 @@ impl TestDatabase {
         );
         server.spawn()?;
         server.await_ready(|| Ok(TcpStream::connect(("127.0.0.1", number)).map(drop)?))?;
-        let url = format!("postgresql://anybody@127.0.0.1:{number}/{}", self.name());
-        Ok(OwnPgBouncer { url, _server: server, _port: port, _home: home })
+        let database = url.rsplit('/').next().unwrap_or_default();
+        let url = format!("postgresql://anybody@127.0.0.1:{number}/{database}");
+        Ok(Self { url, _server: server, _port: port, _home: home })
     }
-}
 
-impl OwnPgBouncer {
-    /// The connection through it.
+    /// Returns the URL of the database through it.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -1,4 +1,5 @@
 mod converter;
+mod database_url;
 mod placement;
 mod recommended;
 mod route;

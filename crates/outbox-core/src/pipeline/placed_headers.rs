@@ -25,7 +25,7 @@ impl PlacedHeaders {
 
     /// Finds the columns of a record's headers.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
-        Lookup { headers: self, placed: 0, named: 0, met: Met::default() }
+        Lookup { headers: self, placed: 0, named: 0, is_sorted: true, met: Met::default() }
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {
@@ -51,6 +51,8 @@ pub(crate) struct Lookup<'a> {
     headers: &'a PlacedHeaders,
     placed: usize,
     named: usize,
+    /// The last headers came in the order of their names.
+    is_sorted: bool,
     met: Met,
 }
 
@@ -59,7 +61,7 @@ impl<'a> Lookup<'a> {
     #[inline]
     pub(crate) fn first(&mut self, name: &str) -> Option<&'a Target> {
         let headers = self.headers;
-        let expected = headers.by_name.get(self.named).copied();
+        let expected = if self.is_sorted { headers.by_name.get(self.named).copied() } else { Some(self.placed) };
         if let Some((index, target)) = expected.and_then(|index| Some((index, headers.targets.get(index)?)))
             && target.alias == name
         {
@@ -72,11 +74,8 @@ impl<'a> Lookup<'a> {
 
     fn unexpected(&mut self, name: &str) -> Option<&'a Target> {
         let headers = self.headers;
-        let index = if headers.alias(self.placed) == Some(name) {
-            self.placed
-        } else {
-            headers.position(name).ok().and_then(|at| headers.by_name.get(at).copied())?
-        };
+        let index = headers.position(name).ok().and_then(|at| headers.by_name.get(at).copied())?;
+        self.is_sorted = index != self.placed;
         self.placed = index + 1;
         self.named = headers.behind.get(index).copied()?;
         if self.met.enter(index) { headers.targets.get(index) } else { None }

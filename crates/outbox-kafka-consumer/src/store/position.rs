@@ -157,11 +157,9 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use deadpool_postgres::tokio_postgres::NoTls;
-    use deadpool_postgres::{Manager, Pool};
     use outbox_core::Identifier;
     use outbox_pg::Statements;
-    use xtask::stack::{Stack, TestDatabase};
+    use outbox_test_support::TestEnv;
 
     use super::*;
     use crate::protocol::Move;
@@ -171,20 +169,20 @@ mod tests {
 
     /// A group with one partition, whose lease anybody may take.
     struct Group {
-        _database: TestDatabase,
+        _env: TestEnv,
         store: Store,
     }
 
     impl Group {
         async fn new() -> Self {
-            let database = Stack::connect().unwrap().test_database().unwrap();
-            let pool = Pool::builder(Manager::new(database.url().parse().unwrap(), NoTls)).build().unwrap();
+            let env = TestEnv::builder().database().build().await;
+            let pool = env.pool();
             let schema = Identifier::new("outbox").unwrap();
             migrations(&schema).apply(&mut pool.get().await.unwrap()).await.unwrap();
             let store = Store::new(pool, &schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
             store.begin_position(PLACE.0, PLACE.1, 0, None).await.unwrap();
             store.add_seats(&store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into()).await.unwrap();
-            Self { _database: database, store }
+            Self { _env: env, store }
         }
 
         async fn sql(&self, sql: &str) {

@@ -45,19 +45,17 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use deadpool_postgres::tokio_postgres::NoTls;
-    use deadpool_postgres::{Manager, Pool};
     use outbox_core::Identifier;
     use outbox_pg::Statements;
-    use xtask::stack::Stack;
+    use outbox_test_support::TestEnv;
 
     use super::*;
     use crate::store::migrations;
 
     #[tokio::test]
     async fn what_is_old_and_below_the_position_is_forgotten_and_nothing_else() {
-        let database = Stack::connect().unwrap().test_database().unwrap();
-        let pool = Pool::builder(Manager::new(database.url().parse().unwrap(), NoTls)).build().unwrap();
+        let env = TestEnv::builder().database().build().await;
+        let pool = env.pool();
         let schema = Identifier::new("outbox").unwrap();
         let mut client = pool.get().await.unwrap();
         migrations(&schema).apply(&mut client).await.unwrap();

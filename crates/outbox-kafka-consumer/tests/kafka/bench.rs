@@ -1,30 +1,19 @@
+use std::ops::Deref;
 use std::time::Duration;
 
 use outbox_core::{DomainEvent, Identifier, OutboxEvent, Pipeline, Record};
-use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::{Client as PgClient, NoTls, connect};
-use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime};
+use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::Client as PgClient;
 use outbox_kafka_consumer::{Builder, Consumer, Error, Group, Held, HeldState, RetryPolicy, migrations};
-use rskafka::BackoffConfig;
-use rskafka::chrono::DateTime;
+use outbox_test_support::{TestEnv, TestEnvBuilder, connect, connect_kafka, eventually, to_rskafka};
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
-use rskafka::client::{Client, ClientBuilder};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use xtask::stack::{Stack, TestDatabase};
-
-use crate::process::pipeline;
 
 /// How long a partition stays with a consumer that is gone.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
-/// A database and a topic of one test's own.
-pub(crate) struct Bench {
-    database: TestDatabase,
-    pub(crate) pipeline: Pipeline,
-    pub(crate) brokers: String,
-    pub(crate) topic: String,
-    pub(crate) kafka: Client,
-}
+/// A [`TestEnv`] with the tables of the consumer.
+pub(crate) struct Bench(TestEnv);
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct OrderCreated {
@@ -55,10 +44,9 @@ pub(crate) struct Running {
     ended: JoinHandle<Result<(), Error>>,
 }
 
-/// Makes the consumer's tables and the test's.
+/// Creates the tables of the consumer and of the test.
 pub(crate) async fn set_up(url: &str) -> PgClient {
-    let (mut client, connection) = connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let mut client = connect(url).await;
     migrations(&Identifier::new("outbox").unwrap()).apply(&mut client).await.unwrap();
     let effect = "CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, order_id bigint, step bigint, note text)";
     client.batch_execute(effect).await.unwrap();
@@ -67,35 +55,13 @@ pub(crate) async fn set_up(url: &str) -> PgClient {
 
 /// Produces events as the EventRouter would, in batches.
 pub(crate) async fn produce_to(brokers: &str, pipeline: &Pipeline, partition: i32, events: &[OutboxEvent]) {
-    let backoff_config = BackoffConfig { max_backoff: Duration::from_secs(1), ..BackoffConfig::default() };
-    let kafka = ClientBuilder::new(vec![brokers.to_owned()]).backoff_config(backoff_config).build().await.unwrap();
+    let kafka = connect_kafka(brokers).await;
     for batch in events.chunks(500) {
         let records: Vec<Record> =
             batch.iter().map(|event| pipeline.encode(&pipeline.row(event).unwrap()).unwrap()).collect();
         let topic = records[0].topic.clone();
         let opened = kafka.partition_client(&topic, partition, UnknownTopicHandling::Retry).await.unwrap();
-        opened.produce(records.into_iter().map(wire).collect(), Compression::NoCompression).await.unwrap();
-    }
-}
-
-fn wire(record: Record) -> rskafka::record::Record {
-    rskafka::record::Record {
-        key: record.key.map(Into::into),
-        value: record.value.map(Into::into),
-        headers: record.headers.into_iter().map(|(name, value)| (name, value.unwrap().into())).collect(),
-        timestamp: DateTime::from_timestamp_millis(record.timestamp.unwrap_or(0)).unwrap(),
-    }
-}
-
-/// Awaits a state.
-pub(crate) async fn eventually<T, E: std::fmt::Debug>(what: String, mut probe: impl AsyncFnMut() -> Result<T, E>) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
-    loop {
-        match probe().await {
-            Ok(found) => return found,
-            Err(found) => assert!(tokio::time::Instant::now() < deadline, "not {what}: {found:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        opened.produce(records.into_iter().map(to_rskafka).collect(), Compression::NoCompression).await.unwrap();
     }
 }
 
@@ -112,66 +78,50 @@ impl Running {
     }
 }
 
+impl Deref for Bench {
+    type Target = TestEnv;
+
+    fn deref(&self) -> &TestEnv {
+        &self.0
+    }
+}
+
 impl Bench {
-    /// Everything but the topic.
+    /// Returns an environment without the topic of the orders.
     pub(crate) async fn without_topic() -> Self {
-        Self::at(Stack::connect().unwrap().kafka_bootstrap()).await
+        Self::of(TestEnv::builder().database().kafka()).await
     }
 
-    /// At another Kafka than that of the stack.
+    /// Returns an environment on another Kafka than that of the stack.
     pub(crate) async fn at(brokers: String) -> Self {
-        let database = Stack::connect().unwrap().test_database().unwrap();
-        let bench = Self {
-            topic: format!("{}.order", database.name()),
-            pipeline: pipeline(database.name()),
-            kafka: ClientBuilder::new(vec![brokers.clone()]).build().await.unwrap(),
-            brokers,
-            database,
-        };
-        set_up(bench.database.url()).await;
-        bench
+        Self::of(TestEnv::builder().database().brokers(brokers)).await
     }
 
     pub(crate) async fn with_partitions(partitions: i32) -> Self {
-        let bench = Self::without_topic().await;
-        bench.create_topic(partitions).await;
-        bench
+        Self::of(TestEnv::builder().database().topic(partitions)).await
+    }
+
+    async fn of(builder: TestEnvBuilder) -> Self {
+        let env = builder.build().await;
+        set_up(env.url()).await;
+        Self(env)
     }
 
     pub(crate) async fn create_topic(&self, partitions: i32) {
-        self.kafka.controller_client().unwrap().create_topic(&self.topic, partitions, 1, 10_000).await.unwrap();
-        self.await_topic().await;
+        self.0.create_topic(self.topic(), partitions).await;
     }
 
     pub(crate) async fn await_topic(&self) {
-        loop {
-            let topics = self.kafka.list_topics().await.unwrap();
-            if topics.iter().any(|topic| topic.name == self.topic && !topic.partitions.is_empty()) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
+        self.0.await_topic(self.topic()).await;
     }
 
-    pub(crate) fn pool(&self) -> Pool {
-        self.pool_of(16)
-    }
-
-    pub(crate) fn pool_of(&self, connections: usize) -> Pool {
-        let manager = Manager::new(self.database.url().parse().unwrap(), NoTls);
-        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1);
-        pool.wait_timeout(Some(Duration::from_secs(10))).build().unwrap()
-    }
-
-    pub(crate) async fn client(&self) -> PgClient {
-        let (client, connection) = connect(self.database.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
+    pub(crate) async fn delete_topic(&self) {
+        self.0.delete_topic(self.topic()).await;
     }
 
     pub(crate) fn consumer(&self) -> Builder {
-        Consumer::builder([&*self.brokers])
-            .pipeline(self.pipeline.clone())
+        Consumer::builder(self.brokers().split(','))
+            .pipeline(self.pipeline().clone())
             .group("test")
             .store(self.pool())
             .lease(LEASE)
@@ -180,7 +130,7 @@ impl Bench {
 
     /// Produces an event as the EventRouter would.
     pub(crate) async fn produce(&self, partition: i32, event: &OutboxEvent) -> i64 {
-        let record = self.pipeline.encode(&self.pipeline.row(event).unwrap()).unwrap();
+        let record = self.pipeline().encode(&self.pipeline().row(event).unwrap()).unwrap();
         self.produce_record(partition, record).await
     }
 
@@ -193,8 +143,7 @@ impl Bench {
     }
 
     pub(crate) async fn produce_record(&self, partition: i32, record: Record) -> i64 {
-        let opened = self.kafka.partition_client(&record.topic, partition, UnknownTopicHandling::Retry).await;
-        opened.unwrap().produce(vec![wire(record)], Compression::NoCompression).await.unwrap()[0]
+        self.0.produce(partition, record).await
     }
 
     /// The orders that took effect, sorted, as soon as there are so many effects.
@@ -225,19 +174,6 @@ impl Bench {
         .await
     }
 
-    pub(crate) fn database(&self) -> &TestDatabase {
-        &self.database
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        self.database.url()
-    }
-
-    /// What the topics' names begin with.
-    pub(crate) fn prefix(&self) -> &str {
-        self.database.name()
-    }
-
     pub(crate) fn group(&self) -> Group {
         Group::new(self.pool(), &Identifier::new("outbox").unwrap(), "test")
     }
@@ -248,7 +184,7 @@ impl Bench {
         let sql = "SELECT stopped_because FROM outbox.consumer_position
                    WHERE topic = $1 AND partition = $2 AND stopped_because IS NOT NULL";
         eventually("a reason to stand still".to_owned(), async || {
-            let row = client.query_opt(sql, &[&self.topic, &partition]).await.unwrap();
+            let row = client.query_opt(sql, &[&self.topic(), &partition]).await.unwrap();
             row.map(|row| row.get(0)).ok_or(())
         })
         .await
@@ -256,7 +192,7 @@ impl Bench {
 
     pub(crate) async fn next_offset(&self, partition: i32) -> Option<i64> {
         let sql = "SELECT next_offset FROM outbox.consumer_position WHERE topic = $1 AND partition = $2";
-        let row = self.client().await.query_opt(sql, &[&self.topic, &partition]).await.unwrap();
+        let row = self.client().await.query_opt(sql, &[&self.topic(), &partition]).await.unwrap();
         row.map(|row| row.get(0))
     }
 
@@ -267,16 +203,5 @@ impl Bench {
             if found == Some(next_offset) { Ok(()) } else { Err(found) }
         })
         .await;
-    }
-
-    pub(crate) async fn delete_topic(&self) {
-        self.kafka.controller_client().unwrap().delete_topic(&self.topic, 10_000).await.unwrap();
-        while self.kafka.list_topics().await.unwrap().iter().any(|topic| topic.name == self.topic) {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    pub(crate) async fn remove_topic(self) {
-        self.kafka.controller_client().unwrap().delete_topic(&self.topic, 10_000).await.unwrap();
     }
 }

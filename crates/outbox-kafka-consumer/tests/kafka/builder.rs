@@ -13,9 +13,9 @@ async fn what_is_missing_or_doubled_is_told_before_anything_runs() {
     let cases = [
         (Consumer::builder(Vec::<String>::new()), "host:port"),
         (Consumer::builder(["x:1"]), "call pipeline"),
-        (Consumer::builder(["x:1"]).pipeline(bench.pipeline.clone()), "call group"),
-        (Consumer::builder(["x:1"]).pipeline(bench.pipeline.clone()).group(""), "call group"),
-        (Consumer::builder(["x:1"]).pipeline(bench.pipeline.clone()).group("g"), "call store"),
+        (Consumer::builder(["x:1"]).pipeline(bench.pipeline().clone()), "call group"),
+        (Consumer::builder(["x:1"]).pipeline(bench.pipeline().clone()).group(""), "call group"),
+        (Consumer::builder(["x:1"]).pipeline(bench.pipeline().clone()).group("g"), "call store"),
         (bench.consumer(), "no handler"),
         (bench.consumer().on(store).on(store), "two handlers are registered for order OrderCreated"),
         (bench.consumer().pipeline(Pipeline::new(untyped, layout).unwrap()).on(store), "event_type:header"),

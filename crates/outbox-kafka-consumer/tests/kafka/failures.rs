@@ -46,7 +46,6 @@ async fn an_event_that_fails_is_tried_again_and_its_key_keeps_its_order() {
     bench.held(HeldState::Parked, 0).await;
     bench.position(0, 8).await;
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -57,7 +56,7 @@ async fn attempts_are_counted_over_restarts_and_end() {
     for attempts in [1, 2] {
         let consumer = bench.consumer().retry(policy.clone()).on(with(AtomicU32::new(9), flaky)).build().unwrap();
         let running = Running::start(consumer);
-        crate::bench::eventually(format!("{attempts} attempts"), async || {
+        outbox_test_support::eventually(format!("{attempts} attempts"), async || {
             let held = bench.held(HeldState::Parked, 1).await;
             if held[0].attempts == attempts && held[0].error == "not today" { Ok(()) } else { Err(held) }
         })
@@ -68,7 +67,6 @@ async fn attempts_are_counted_over_restarts_and_end() {
     let running = Running::start(consumer);
     assert_eq!(bench.held(HeldState::Dead, 1).await[0].attempts, 3);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 /// PostgreSQL has aborted the transaction, and tokio-postgres would answer Ok to its commit.
@@ -89,7 +87,6 @@ async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
     assert_eq!(bench.effects(1).await, [1]);
     running.stop().await.unwrap();
     assert_eq!(bench.effects(1).await, [1]);
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -109,7 +106,6 @@ async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on(
     assert_eq!(of(&bench.steps(7).await, 13), [1, 2, 3]);
     assert!(bench.group().discard(dead.id).await.unwrap_err().is_refused());
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -141,7 +137,6 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
     bench.held(HeldState::Parked, 0).await;
     bench.held(HeldState::Dead, 0).await;
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -154,7 +149,6 @@ async fn a_dead_letter_lets_its_key_go_on_where_the_policy_says_so() {
     assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![1, 2, 3], vec![0, 1, 2, 3]));
     bench.held(HeldState::Dead, 1).await;
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -170,7 +164,6 @@ async fn a_handler_that_panics_fails_its_event_and_no_other() {
     let dead = bench.held(HeldState::Dead, 1).await;
     assert_eq!((&*dead[0].kind, &*dead[0].error), ("panicked", "the handler panicked: on purpose"));
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -188,11 +181,10 @@ async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
     assert_eq!(bench.held(HeldState::Dead, 1).await[0].kind, "timed out");
     assert_eq!(bench.effects(1).await, [7]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 fn no_uuid(bench: &Bench) -> outbox_core::Record {
-    let mut record = bench.pipeline.encode(&bench.pipeline.row(&event("13", "{}")).unwrap()).unwrap();
+    let mut record = bench.pipeline().encode(&bench.pipeline().row(&event("13", "{}")).unwrap()).unwrap();
     record.headers.push(("hostile\0name".to_owned(), Some(vec![0, 255].into())));
     record.headers[0].1 = Some("no uuid".into());
     record
@@ -209,15 +201,14 @@ async fn an_undecodable_record_stops_its_partition_and_no_other() {
     assert_eq!(bench.effects(2).await, [1, 2]);
     bench.position(0, 1).await;
     // Whoever has looked at it may go past it.
-    bench.group().move_position(&bench.topic, 0, 2, outbox_kafka_consumer::Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 2, outbox_kafka_consumer::Horizon::Respect).await.unwrap();
     let error = running.stop().await.unwrap_err();
-    assert_eq!(error.position(), Some((&*bench.topic, 0, 1)));
+    assert_eq!(error.position(), Some((bench.topic(), 0, 1)));
     assert!(error.is_record() && std::error::Error::source(&error).unwrap().to_string().contains("it is not a UUID"));
     bench.produce_order(0, 3).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -228,10 +219,9 @@ async fn a_payload_that_is_not_the_handlers_stops_its_partition() {
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.stopped(0).await;
     let error = running.stop().await.unwrap_err();
-    assert_eq!(error.position(), Some((&*bench.topic, 0, 1)));
+    assert_eq!(error.position(), Some((bench.topic(), 0, 1)));
     assert!(!error.is_transient());
     assert_eq!(bench.effects(1).await, [1]);
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -258,7 +248,6 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     let running = Running::start(other.build().unwrap());
     assert_eq!(bench.effects(2).await, [7, 7]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -278,7 +267,6 @@ async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_o
     assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
     assert_eq!(bench.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 /// The leases have a connection of their own, and no lane waits for a second one while it holds one.
@@ -298,7 +286,6 @@ async fn one_connection_is_enough_for_everything() {
     bench.group().discard(rejected.id).await.unwrap();
     assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 fn event(key: &str, json: &str) -> OutboxEvent {

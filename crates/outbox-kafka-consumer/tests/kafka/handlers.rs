@@ -96,7 +96,6 @@ async fn every_form_of_handler_gets_its_events() {
     notes.sort_unstable();
     assert_eq!(notes, ["boxed", "object", "plain", "raw with state", "stateful", "{\"e\":1e400}"]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -121,7 +120,7 @@ async fn a_handler_sees_all_that_the_record_told() {
     let offset = bench.produce(0, &event).await;
     let received = received.recv().await.unwrap();
     assert_eq!(received.event(), &OrderCreated { order_id: 7, step: 0 });
-    assert_eq!((received.topic(), received.partition(), received.offset()), (&*bench.topic, 0, offset));
+    assert_eq!((received.topic(), received.partition(), received.offset()), (bench.topic(), 0, offset));
     let envelope = received.envelope();
     assert_eq!(envelope.id, event.id().as_uuid());
     assert_eq!(envelope.aggregate_type.as_deref(), Some("order"));
@@ -137,7 +136,6 @@ async fn a_handler_sees_all_that_the_record_told() {
     let lost = event.created_at() - envelope.created_at.unwrap();
     assert!(lost.is_zero() || lost.whole_milliseconds() == 0, "{lost}");
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -160,7 +158,6 @@ async fn what_is_done_outside_of_the_database_happens_before_it_is_recorded_and_
     running.stop().await.unwrap();
     assert_eq!((called.recv().await, called.recv().await, called.recv().await), (Some(0), Some(1), None));
     assert_eq!(bench.effects(1).await, [1]);
-    bench.remove_topic().await;
 }
 
 async fn stateless_paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerResult {
@@ -190,5 +187,4 @@ async fn older_payloads_are_brought_up_to_date_and_the_rest_goes_to_the_handler_
     let running = Running::start(consumer);
     assert_eq!(bench.steps(2).await, [(5, 2), (0, 0)]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }

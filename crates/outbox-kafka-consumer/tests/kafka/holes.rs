@@ -6,9 +6,10 @@ use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::Record;
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::Horizon;
+use outbox_test_support::eventually;
 use rskafka::client::partition::UnknownTopicHandling;
 
-use crate::bench::{Bench, OrderCreated, Running, eventually};
+use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, routed, topic_name};
 
@@ -29,7 +30,7 @@ async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
 
 fn event(bench: &Bench, order_id: i64, step: i64, timestamp: i64) -> outbox_core::Record {
     let event = OutboxEvent::of(&OrderCreated { order_id, step }).build().unwrap();
-    let mut record = bench.pipeline.encode(&bench.pipeline.row(&event).unwrap()).unwrap();
+    let mut record = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
     record.timestamp = Some(timestamp);
     record
 }
@@ -57,7 +58,7 @@ async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbo
 #[tokio::test]
 async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied() {
     let bench = Bench::without_topic().await;
-    let mut wire = Wire::connect(&bench.brokers).await;
+    let mut wire = Wire::connect(bench.brokers()).await;
     create_compacted_topic(&mut wire, &bench).await;
     // Each record is a minute behind the last, and so begins a segment: all but the last are closed.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -75,7 +76,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
     for (minute, (order, step)) in (3..).zip([(1, 4), (1, 5), (3, 0), (1, 6), (2, 1)]) {
         bench.produce_record(0, event(&bench, order, step, at(minute))).await;
     }
-    let partition = bench.kafka.partition_client(&bench.topic, 0, UnknownTopicHandling::Retry).await.unwrap();
+    let partition = bench.kafka().partition_client(bench.topic(), 0, UnknownTopicHandling::Retry).await.unwrap();
     // A fetch ends with its segment, and the last record has one of its own.
     eventually("compacted".to_owned(), async || {
         let (records, _) = partition.fetch_records(0, 1..1 << 20, 100).await.unwrap();
@@ -99,10 +100,9 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
     let other = Running::start(bench.consumer().group("other").on(store).build().unwrap());
     assert_eq!(bench.effects(8).await, [1, 1, 2, 2, 2, 3, 4, 4]);
     other.stop().await.unwrap();
-    bench.group().move_position(&bench.topic, 0, 5, Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 5, Horizon::Respect).await.unwrap();
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     let why = bench.stopped(0).await;
     assert!(why.contains("offset 5") && why.contains("retention has removed it"), "{why}");
     assert!(running.stop().await.unwrap_err().is_record());
-    bench.remove_topic().await;
 }

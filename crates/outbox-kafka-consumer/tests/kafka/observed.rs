@@ -3,8 +3,9 @@ use std::sync::{Arc, Mutex};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, deadpool_postgres::Transaction};
+use outbox_test_support::eventually;
 
-use crate::bench::{Bench, OrderCreated, Running, eventually};
+use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 
 async fn picky(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -43,8 +44,8 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     eventually("all measures".to_owned(), async || {
         for (key, _, _, value) in snapshotter.snapshot().into_vec() {
             let labels: Vec<String> = key.key().labels().map(|label| label.value().to_owned()).collect();
-            if labels.contains(&bench.topic) {
-                let rest = labels.iter().filter(|label| **label != bench.topic).map(String::as_str);
+            if labels.iter().any(|label| label == bench.topic()) {
+                let rest = labels.iter().filter(|label| *label != bench.topic()).map(String::as_str);
                 let name = [key.key().name()].into_iter().chain(rest).collect::<Vec<_>>().join(" ");
                 all.push((name.trim_start_matches("outbox_consumer_").to_owned(), value));
             }
@@ -69,5 +70,4 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     })
     .await;
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }

@@ -1,13 +1,14 @@
 //! Through a real PgBouncer in transaction mode.
 
 use outbox_core::{DomainEvent, OutboxEvent};
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::types::Type;
-use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::{NoTls, connect};
-use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime, Transaction};
 use outbox_kafka_consumer::{HandlerResult, Received, Statements, with};
 use outbox_pg::{Migrations, PgOutbox};
+use outbox_test_support::{connect, eventually, pool};
+use xtask::stack::OwnPgBouncer;
 
-use crate::bench::{Bench, OrderCreated, Running, eventually};
+use crate::bench::{Bench, OrderCreated, Running};
 
 /// What an order is answered with, in the transaction of its effect. Nothing is prepared.
 async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -24,15 +25,14 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
     const CLIENTS: i64 = 6;
     const EACH: i64 = 10;
     let bench = Bench::with_partitions(2).await;
-    Migrations::outbox(&bench.pipeline).apply(&mut bench.client().await).await.unwrap();
-    let pgbouncer = bench.database().pgbouncer(2).unwrap();
-    let outbox = PgOutbox::new(bench.pipeline.clone());
+    Migrations::outbox(bench.pipeline()).apply(&mut bench.client().await).await.unwrap();
+    let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
+    let outbox = PgOutbox::new(bench.pipeline().clone());
     let producers: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (url, outbox) = (pgbouncer.url().to_owned(), outbox.clone());
             tokio::spawn(async move {
-                let (mut pg, connection) = connect(&url, NoTls).await.unwrap();
-                tokio::spawn(connection);
+                let mut pg = connect(&url).await;
                 for n in 0..EACH {
                     let order = OrderCreated { order_id: client * EACH + n, step: 0 };
                     let tx = pg.transaction().await.unwrap();
@@ -43,9 +43,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
         })
         .collect();
     let consumer = || {
-        let manager = Manager::new(pgbouncer.url().parse().unwrap(), NoTls);
-        let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build().unwrap();
-        let consumer = bench.consumer().store(pool).statements(Statements::Unnamed);
+        let consumer = bench.consumer().store(pool(pgbouncer.url(), 16)).statements(Statements::Unnamed);
         Running::start(consumer.on(with(outbox.clone(), store_and_bill)).build().unwrap())
     };
     let consumers = [consumer(), consumer()];
@@ -72,5 +70,4 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
     })
     .await;
     drop(pgbouncer);
-    bench.remove_topic().await;
 }

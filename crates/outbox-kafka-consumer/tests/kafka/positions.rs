@@ -26,7 +26,6 @@ async fn a_new_group_begins_at_the_earliest_record_and_goes_on_where_it_stopped(
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(4).await, [1, 2, 3, 4], "nothing is handled twice");
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -39,13 +38,12 @@ async fn a_topic_and_partitions_that_appear_later_are_read() {
     bench.produce_order(1, 2).await;
     assert_eq!(bench.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
 async fn records_that_are_no_events_and_events_without_a_handler_move_the_position_only() {
     let bench = Bench::with_partitions(1).await;
-    let mut tombstone = Record::new(bench.topic.clone());
+    let mut tombstone = Record::new(bench.topic());
     tombstone.key = Some("1".into());
     bench.produce_record(0, tombstone).await;
     let unknown = OutboxEvent::builder("order", "1", "Unknown").json("{}").build().unwrap();
@@ -55,7 +53,6 @@ async fn records_that_are_no_events_and_events_without_a_handler_move_the_positi
     bench.produce_order(0, 1).await;
     assert_eq!(bench.effects(1).await, [1]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -71,7 +68,6 @@ async fn two_consumers_of_a_group_give_each_record_one_effect() {
     }
     assert_eq!(bench.effects(60).await.len(), 60);
     assert_eq!(bench.next_offset(0).await, Some(60));
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -79,17 +75,16 @@ async fn a_position_that_is_not_in_the_topic_stops_the_consumer() {
     let bench = Bench::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     let sql = "INSERT INTO outbox.consumer_position (consumer_group, topic, partition, next_offset) VALUES ('test', $1, 0, 7)";
-    bench.client().await.execute(sql, &[&bench.topic]).await.unwrap();
+    bench.client().await.execute(sql, &[&bench.topic()]).await.unwrap();
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert!(bench.stopped(0).await.contains("holds 0 to before 1"));
     let error = running.stop().await.unwrap_err();
     assert!(error.is_record(), "{error}");
-    assert_eq!(error.position(), Some((&*bench.topic, 0, 7)));
+    assert_eq!(error.position(), Some((bench.topic(), 0, 7)));
     let consumer = bench.consumer().position_lost(PositionLost::Earliest).on(store).build().unwrap();
     let running = Running::start(consumer);
     assert_eq!(bench.effects(1).await, [1]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -112,14 +107,13 @@ async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() 
         assert_eq!(error.position().map(|(_, partition, _)| partition), Some(0), "{error}");
         if lost == PositionLost::Stop {
             // What somebody has decided to read is what is there.
-            bench.group().move_position(&bench.topic, 0, 0, Horizon::Respect).await.unwrap();
+            bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
         }
         let running = consume(lost);
         bench.position(0, 2).await;
         assert_eq!(bench.effects(orders.end as usize - 1).await, (1..orders.end).collect::<Vec<_>>());
         running.stop().await.unwrap();
     }
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -131,7 +125,6 @@ async fn a_new_group_may_begin_at_the_latest_record() {
     bench.produce_order(0, 2).await;
     assert_eq!(bench.effects(1).await, [2]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -147,7 +140,6 @@ async fn an_event_whose_record_comes_twice_takes_effect_once() {
     bench.position(1, 1).await;
     assert_eq!(bench.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -158,17 +150,16 @@ async fn a_position_is_moved_back_without_a_second_effect_and_not_behind_the_inb
     }
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.position(0, 4).await;
-    bench.group().move_position(&bench.topic, 0, 0, Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
     bench.position(0, 4).await;
     assert_eq!(bench.effects(4).await, [0, 1, 2, 3]);
     running.stop().await.unwrap();
     let horizon = "UPDATE outbox.consumer_position SET horizon = 3";
     bench.client().await.execute(horizon, &[]).await.unwrap();
-    let error = bench.group().move_position(&bench.topic, 0, 2, Horizon::Respect).await.unwrap_err();
+    let error = bench.group().move_position(bench.topic(), 0, 2, Horizon::Respect).await.unwrap_err();
     assert!(error.is_refused() && error.to_string().contains("before 3"), "{error}");
-    bench.group().move_position(&bench.topic, 0, 2, Horizon::Force).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 2, Horizon::Force).await.unwrap();
     assert_eq!(bench.next_offset(0).await, Some(2));
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -187,5 +178,4 @@ async fn statements_that_are_parsed_each_time_do_the_same() {
     }
     assert_eq!(bench.steps(3).await, [(1, 0), (1, 1), (1, 2)]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::NoTls;
-use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime};
 use outbox_kafka_consumer::{Consumer, HandlerResult, Received, with};
+use outbox_test_support::pool;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::bench::{LEASE, OrderCreated, patient};
@@ -129,8 +128,7 @@ async fn runs_only_where_another_test_asks_for_it() {
         "Stop" => At13::Stop,
         _ => At13::Nothing,
     };
-    let manager = Manager::new(parts[1].parse().unwrap(), NoTls);
-    let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build().unwrap();
+    let pool = pool(parts[1], 16);
     let consumer = Consumer::builder([parts[0]]).pipeline(pipeline(parts[2])).group("test").store(pool).lease(LEASE);
     let consumer = consumer.batch(std::num::NonZeroUsize::new(32).unwrap());
     // One end is enough of a test that ends it on purpose.

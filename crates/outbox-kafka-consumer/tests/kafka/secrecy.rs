@@ -62,7 +62,7 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     {
         // The last is no JSON at all, which PostgreSQL would have refused.
         let event = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(3).json("{}");
-        let mut record = bench.pipeline.encode(&bench.pipeline.row(&event.build().unwrap()).unwrap()).unwrap();
+        let mut record = bench.pipeline().encode(&bench.pipeline().row(&event.build().unwrap()).unwrap()).unwrap();
         record.value = Some(json.into());
         bench.produce_record(0, record).await;
     }
@@ -77,7 +77,8 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     bench.position(0, 9).await;
     running.stop().await.unwrap();
     let so_far = log.text();
-    let told = so_far.lines().filter(|line| line.contains(&bench.topic) && line.contains("newer than their handler's"));
+    let told =
+        so_far.lines().filter(|line| line.contains(bench.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
     // Where the partition stops, the reason is told in three places.
     let stopping = Running::start(bench.consumer().group("stopping").on(stops).build().unwrap());
@@ -96,7 +97,6 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let of_ours: Vec<&str> = log.lines().filter(|line| line.contains("outbox")).collect();
     assert!(of_ours.iter().any(|line| line.contains("SQLSTATE 23505")), "it is logged");
     assert!(of_ours.iter().all(|line| !line.contains("41111111111111")));
-    bench.remove_topic().await;
 }
 
 async fn stops(_: &Transaction<'_>, _: Received<OrderCreated>) -> HandlerResult {

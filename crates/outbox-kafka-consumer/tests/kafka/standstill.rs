@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::NoTls;
-use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, Runtime};
 use outbox_kafka_consumer::{Consumer, HeldState};
+use outbox_test_support::{eventually, pool};
 use outbox_testkit::{Broker, Fault, Postgres};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -20,16 +19,16 @@ const SOON: Duration = Duration::from_secs(2);
 async fn produce(broker: &Broker, bench: &Bench, orders: std::ops::Range<i64>) {
     let events: Vec<OutboxEvent> =
         orders.map(|order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap()).collect();
-    produce_to(&broker.address(), &bench.pipeline, 0, &events).await;
+    produce_to(&broker.address(), bench.pipeline(), 0, &events).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
     let bench = Bench::without_topic().await;
     let broker = Broker::start().await.unwrap();
-    broker.create_topic(&bench.topic, 1).unwrap();
+    broker.create_topic(bench.topic(), 1).unwrap();
     produce(&broker, &bench, 0..20).await;
-    let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline.clone()).group("test");
+    let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline().clone()).group("test");
     let consumer = consumer.store(bench.pool()).lease(LEASE).on(store).build().unwrap();
     let running = Running::start(consumer);
     bench.effects(20).await;
@@ -41,7 +40,7 @@ async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
     assert_eq!(bench.effects(40).await, (0..40).collect::<Vec<_>>());
     assert!(thawed.elapsed() < SOON, "{:?}", thawed.elapsed());
     // A leader that says it is none, as after a move of which the client does not know.
-    broker.faults().inject(Fault::not_leader().on(bench.topic.clone(), 0).times(3));
+    broker.faults().inject(Fault::not_leader().on(bench.topic(), 0).times(3));
     produce(&broker, &bench, 40..41).await;
     assert_eq!(bench.effects(41).await.len(), 41);
     bench.position(0, 41).await;
@@ -67,15 +66,13 @@ async fn a_postgres_that_stood_still_loses_and_doubles_nothing() {
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();
     let client = set_up(database.url()).await;
-    let manager = Manager::new(database.url().parse().unwrap(), NoTls);
-    let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build().unwrap();
-    let consumer = bench.consumer().store(pool).on(store).build().unwrap();
+    let consumer = bench.consumer().store(pool(database.url(), 16)).on(store).build().unwrap();
     let running = Running::start(consumer);
     let effects = async || -> i64 { client.query_one("SELECT count(*) FROM effect", &[]).await.unwrap().get(0) };
     for order in 0..20 {
         bench.produce_order(0, order).await;
     }
-    crate::bench::eventually("20 effects".to_owned(), async || match effects().await {
+    eventually("20 effects".to_owned(), async || match effects().await {
         20 => Ok(()),
         other => Err(other),
     })
@@ -89,7 +86,7 @@ async fn a_postgres_that_stood_still_loses_and_doubles_nothing() {
     tokio::time::sleep(STANDSTILL).await;
     stopped.iter().for_each(|pid| _ = kill_process(*pid, Signal::CONT));
     let thawed = Instant::now();
-    crate::bench::eventually("40 effects".to_owned(), async || match effects().await {
+    eventually("40 effects".to_owned(), async || match effects().await {
         40 => Ok(()),
         other => Err(other),
     })
@@ -98,5 +95,4 @@ async fn a_postgres_that_stood_still_loses_and_doubles_nothing() {
     running.stop().await.unwrap();
     let doubled = "SELECT count(*) - count(DISTINCT order_id) FROM effect";
     assert_eq!(client.query_one(doubled, &[]).await.unwrap().get::<_, i64>(0), 0);
-    bench.remove_topic().await;
 }

@@ -1,18 +1,19 @@
 use std::time::{Duration, Instant};
 
 use outbox_kafka_consumer::HeldState;
+use outbox_test_support::eventually;
 
-use crate::bench::{Bench, LEASE, Running, eventually};
+use crate::bench::{Bench, LEASE, Running};
 use crate::positions::store;
 use crate::process::{At13, Process};
 
 fn process(bench: &Bench, at_13: At13) -> Process {
-    Process::spawn(&bench.brokers, bench.url(), bench.prefix(), at_13)
+    Process::spawn(bench.brokers(), bench.url(), bench.name(), at_13)
 }
 
 async fn owners(bench: &Bench) -> Vec<Option<String>> {
     let sql = "SELECT owner::text FROM outbox.consumer_lease WHERE topic = $1 ORDER BY partition";
-    let rows = bench.client().await.query(sql, &[&bench.topic]).await.unwrap();
+    let rows = bench.client().await.query(sql, &[&bench.topic()]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }
 
@@ -42,7 +43,6 @@ async fn consumers_share_the_partitions_and_give_them_back() {
     assert_eq!(bench.effects(6).await, [0, 1, 2, 3, 4, 5]);
     second.stop().await.unwrap();
     assert_eq!(owners(&bench).await, [None, None, None, None]);
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -56,7 +56,6 @@ async fn a_partition_of_a_consumer_that_was_killed_goes_on_when_its_lease_has_ru
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -89,7 +88,6 @@ async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effec
     drop(stopped);
     running.stop().await.unwrap();
     assert_eq!(bench.effects(4).await, [1, 2, 3, 13]);
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -115,5 +113,4 @@ async fn an_event_that_ends_the_process_each_time_becomes_a_dead_letter_and_othe
     bench.held(HeldState::Parked, 1).await;
     assert!(crashes >= 2, "{crashes}");
     drop(crashing);
-    bench.remove_topic().await;
 }

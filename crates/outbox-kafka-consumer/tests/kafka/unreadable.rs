@@ -10,8 +10,9 @@ use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::Record;
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::Horizon;
+use outbox_test_support::eventually;
 
-use crate::bench::{Bench, OrderCreated, Running, eventually};
+use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, record, routed, topic_name};
 
@@ -21,16 +22,15 @@ async fn stops_there_and_goes_on_behind(bench: Bench, behind: i64) {
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(2).await, [1, 2]);
     let why = bench.stopped(0).await;
-    assert!(why.contains(&format!("topic {}, partition 0, offset 1", bench.topic)), "{why}");
+    assert!(why.contains(&format!("topic {}, partition 0, offset 1", bench.topic())), "{why}");
     assert!(why.contains("cannot read") && why.contains("move_position"), "{why}");
     bench.position(0, 1).await;
     assert!(running.stop().await.unwrap_err().is_record());
     bench.produce_order(0, 3).await;
-    bench.group().move_position(&bench.topic, 0, behind, Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, behind, Horizon::Respect).await.unwrap();
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
-    let mut wire = Wire::connect(&bench.brokers).await;
+    let mut wire = Wire::connect(bench.brokers()).await;
     wire.produce(&bench, &[record(None)], None).await;
     stops_there_and_goes_on_behind(bench, 2).await;
 }
@@ -68,7 +68,7 @@ async fn an_aborted_transaction_that_is_larger_than_a_fetch_has_no_effect_and_st
     // A fetch is of 4 MiB.
     for step in 0..12 {
         let event = OutboxEvent::of(&OrderCreated { order_id: 7, step }).build().unwrap();
-        let mut sent = bench.pipeline.encode(&bench.pipeline.row(&event).unwrap()).unwrap();
+        let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
         sent.headers.push(("padding".to_owned(), Some(Bytes::from(vec![b'x'; 900_000]))));
         transaction.produce(&bench, routed(sent)).await;
     }
@@ -87,8 +87,8 @@ struct Transaction {
 impl Transaction {
     /// In partition 0.
     async fn begin(bench: &Bench) -> Self {
-        let mut wire = Wire::connect(&bench.brokers).await;
-        let id = TransactionalId(StrBytes::from_string(bench.prefix().to_owned()));
+        let mut wire = Wire::connect(bench.brokers()).await;
+        let id = TransactionalId(StrBytes::from_string(bench.name().to_owned()));
         let begin = InitProducerIdRequest::default()
             .with_transactional_id(Some(id.clone()))
             .with_transaction_timeout_ms(30_000)

@@ -48,7 +48,7 @@ impl Wire {
 }
 
 pub(crate) fn topic_name(bench: &Bench) -> TopicName {
-    TopicName(StrBytes::from_string(bench.topic.clone()))
+    TopicName(StrBytes::from_string(bench.topic().to_owned()))
 }
 
 pub(crate) fn record(header: Option<Bytes>) -> Record {

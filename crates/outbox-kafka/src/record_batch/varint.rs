@@ -38,7 +38,19 @@ pub(super) fn read<E: From<Malformed>>(mut byte: impl FnMut() -> Result<u8, E>) 
 }
 
 /// Takes a value off the front of a slice.
+#[inline]
 pub(super) fn take(bytes: &mut &[u8]) -> Result<i64, Malformed> {
+    // Most lengths are below 64, and take one byte.
+    match bytes.split_first() {
+        Some((first, rest)) if *first < 0x80 => {
+            *bytes = rest;
+            Ok(i64::from(*first >> 1) ^ -i64::from(*first & 1))
+        }
+        _ => take_long(bytes),
+    }
+}
+
+fn take_long(bytes: &mut &[u8]) -> Result<i64, Malformed> {
     read(|| {
         let (first, rest) = bytes.split_first().ok_or(Malformed("a number is cut off"))?;
         *bytes = rest;

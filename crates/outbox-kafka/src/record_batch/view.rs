@@ -67,10 +67,12 @@ pub(crate) fn headers_in<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = (&'a [u
     std::iter::from_fn(move || if rest.is_empty() { None } else { take_header(&mut rest).ok() })
 }
 
+#[inline]
 fn take_header<'a>(bytes: &mut &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Malformed> {
     Ok((take(bytes)?.ok_or(Malformed("a header has no name"))?, take(bytes)?))
 }
 
+#[inline]
 pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     let length = varint::take(bytes)?;
     if length == -1 {

@@ -5,8 +5,9 @@ use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{Migrations, PgOutbox, Problem, Readiness, StoreFailure, create_slot};
 use outbox_testkit::Postgres;
 
-use crate::database::rows;
-use crate::own_server::{client, versions, with_outbox};
+use outbox_test_support::TestEnv;
+
+use crate::own_server::versions;
 
 pub(crate) fn event() -> OutboxEvent {
     OutboxEvent::builder("order", "1", "Line").build().unwrap()
@@ -14,10 +15,10 @@ pub(crate) fn event() -> OutboxEvent {
 
 /// What enqueue says of a table or a session that was spoilt.
 async fn refusal(server: &Postgres, layout: TableLayout, spoil: &str) -> Error {
-    let (database, pipeline) = with_outbox(server, layout).await;
-    let mut client = client(database.url()).await;
+    let env = TestEnv::builder().postgres(server.url()).layout(layout).outbox().build().await;
+    let mut client = env.client().await;
     client.batch_execute(spoil).await.unwrap();
-    refused(&mut client, &PgOutbox::new(pipeline)).await
+    refused(&mut client, &env.outbox()).await
 }
 
 /// What enqueue says, singly and in a batch, where the transaction can then only be rolled back.
@@ -73,8 +74,8 @@ async fn what_enqueue_meets_in_the_database_is_a_typed_error_with_a_remedy() {
         let partitioned = layout().with_row_life(RowLife::KeepInPartitions);
         is_refused!(server, partitioned, "", NoPartition, Permanent, "Maintenance");
 
-        let (database, pipeline) = with_outbox(server, layout()).await;
-        let (mut client, outbox, event) = (client(database.url()).await, PgOutbox::new(pipeline), event());
+        let env = TestEnv::builder().postgres(server.url()).layout(layout()).outbox().build().await;
+        let (mut client, outbox, event) = (env.client().await, env.outbox(), event());
         let tx = client.transaction().await.unwrap();
         outbox.enqueue(&tx, &event).await.unwrap();
         let error = outbox.enqueue(&tx, &event).await.unwrap_err();
@@ -94,15 +95,16 @@ async fn a_column_of_another_type_or_a_nullable_header_is_found_before_the_first
     for builder in versions() {
         let server = builder.start().await.unwrap();
         for (change, name, remedy) in spoilt {
-            let (database, pipeline) = with_outbox(&server, TableLayout::recommended()).await;
-            let client = client(database.url()).await;
+            let env = TestEnv::builder().postgres(server.url()).outbox().build().await;
+            let pipeline = env.pipeline().clone();
+            let client = env.client().await;
             create_slot(&client, &pipeline).await.unwrap();
             client.batch_execute(&format!("ALTER TABLE outbox.outbox_message {change}")).await.unwrap();
             let readiness = Readiness::check(&client, &pipeline).await.unwrap();
             let [Problem::Column { column, reason, .. }] = readiness.problems() else { panic!("{readiness:?}") };
             assert_eq!(column.as_str(), name);
             assert!(reason.contains(remedy), "{reason}");
-            assert_eq!(rows(&client).await, 0);
+            assert_eq!(env.rows().await, 0);
         }
     }
 }
@@ -111,8 +113,9 @@ async fn a_column_of_another_type_or_a_nullable_header_is_found_before_the_first
 async fn a_schema_that_is_older_or_newer_than_the_library_is_told_and_left_alone() {
     for builder in versions() {
         let server = builder.start().await.unwrap();
-        let (database, pipeline) = with_outbox(&server, TableLayout::recommended()).await;
-        let mut client = client(database.url()).await;
+        let env = TestEnv::builder().postgres(server.url()).outbox().build().await;
+        let pipeline = env.pipeline().clone();
+        let mut client = env.client().await;
         let migrations = Migrations::outbox(&pipeline);
         let older = "DELETE FROM outbox.schema_migration WHERE version = 2; DROP PUBLICATION outbox";
         client.batch_execute(older).await.unwrap();

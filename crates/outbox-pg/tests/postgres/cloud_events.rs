@@ -1,17 +1,18 @@
 use outbox_core::{OutboxEvent, TableLayout};
-use outbox_pg::{PgOutbox, Readiness};
+use outbox_pg::Readiness;
 
-use crate::database::Database;
+use outbox_test_support::TestEnv;
 
 #[tokio::test]
 async fn the_table_of_cloud_events_is_made_checked_and_written() {
     let layout = TableLayout::cloud_events("/shop/it's").unwrap();
-    let (database, pipeline) = Database::with_outbox(layout).await;
-    let mut client = database.client().await;
+    let env = TestEnv::builder().layout(layout).outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let mut client = env.client().await;
     outbox_pg::create_slot(&client, &pipeline).await.unwrap();
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
     let event = || OutboxEvent::builder("order", "1", "OrderCreated").json("{}").build().unwrap();
-    let outbox = PgOutbox::new(pipeline);
+    let outbox = env.outbox();
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &event()).await.unwrap();
     outbox.enqueue_all(&tx, &[event(), event()]).await.unwrap();

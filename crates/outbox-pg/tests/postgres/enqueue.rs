@@ -1,8 +1,8 @@
-use outbox_core::{Error, Outbox, OutboxEvent, Payload, StoreFault, TableLayout};
+use outbox_core::{Error, Outbox, OutboxEvent, Payload, StoreFault};
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::{PgOutbox, Statements, deadpool_postgres, tokio_postgres};
 
-use crate::database::{Database, rows};
+use outbox_test_support::TestEnv;
 
 fn event(n: i64) -> OutboxEvent {
     OutboxEvent::builder("order", n.to_string(), "OrderCreated").json(format!("{{\"n\":{n}}}")).build().unwrap()
@@ -10,8 +10,8 @@ fn event(n: i64) -> OutboxEvent {
 
 #[tokio::test]
 async fn a_committed_event_is_there_and_a_rolled_back_one_is_not() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let (mut client, outbox) = (database.client().await, PgOutbox::new(pipeline));
+    let env = TestEnv::builder().outbox().build().await;
+    let (mut client, outbox) = (env.client().await, env.outbox());
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &event(1)).await.unwrap();
     tx.commit().await.unwrap();
@@ -19,15 +19,15 @@ async fn a_committed_event_is_there_and_a_rolled_back_one_is_not() {
     outbox.enqueue(&tx, &event(2)).await.unwrap();
     outbox.enqueue_all(&tx, &[event(3), event(4)]).await.unwrap();
     tx.rollback().await.unwrap();
-    assert_eq!(rows(&client).await, 1);
+    assert_eq!(env.rows().await, 1);
 }
 
 #[tokio::test]
 async fn every_way_to_enqueue_stores_the_same_row() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let pool = database.pool();
+    let env = TestEnv::builder().outbox().build().await;
+    let pool = env.pool();
     let mut client = pool.get().await.unwrap();
-    let outbox = PgOutbox::new(pipeline);
+    let outbox = env.outbox();
     let cached = outbox.clone().statements(Statements::Cached);
     let all: Vec<_> = (0..5)
         .map(|_| event(7))
@@ -63,10 +63,10 @@ async fn every_way_to_enqueue_stores_the_same_row() {
 
 #[tokio::test]
 async fn many_events_keep_their_order_in_the_wal() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let (mut client, outbox) = (database.client().await, PgOutbox::new(pipeline));
+    let env = TestEnv::builder().outbox().build().await;
+    let (mut client, outbox) = (env.client().await, env.outbox());
     let create = "SELECT pg_create_logical_replication_slot($1, 'test_decoding')";
-    client.execute(create, &[&database.name()]).await.unwrap();
+    client.execute(create, &[&env.name()]).await.unwrap();
     let big = "x".repeat(900_000);
     let events: Vec<_> = (0..1_000)
         .map(|n| {
@@ -80,15 +80,16 @@ async fn many_events_keep_their_order_in_the_wal() {
     tx.commit().await.unwrap();
     let read = r"SELECT substring(data FROM 'Line-(\d+)')::int FROM pg_logical_slot_get_changes($1, NULL, NULL)
                  WHERE data LIKE 'table outbox.outbox_message%'";
-    let rows = client.query(read, &[&database.name()]).await.unwrap();
+    let rows = client.query(read, &[&env.name()]).await.unwrap();
     let stored: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(stored, (0..1_000).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn an_event_that_breaks_a_rule_leaves_the_transaction_usable() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let (mut client, outbox) = (database.client().await, PgOutbox::new(pipeline.payload_limit(10)));
+    let env = TestEnv::builder().outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let (mut client, outbox) = (env.client().await, PgOutbox::new(pipeline.payload_limit(10)));
     let tx = client.transaction().await.unwrap();
     let large = OutboxEvent::builder("order", "1", "x").json("[1,2,3,4,5,6]").build().unwrap();
     let error = outbox.enqueue(&tx, &large).await.unwrap_err();
@@ -98,13 +99,13 @@ async fn an_event_that_breaks_a_rule_leaves_the_transaction_usable() {
     assert!(error.is_invalid_event());
     outbox.enqueue(&tx, &event(1)).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(rows(&client).await, 1);
+    assert_eq!(env.rows().await, 1);
 }
 
 #[tokio::test]
 async fn after_a_failed_enqueue_the_transaction_is_aborted_although_commit_answers_ok() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let (mut client, outbox) = (database.client().await, PgOutbox::new(pipeline));
+    let env = TestEnv::builder().outbox().build().await;
+    let (mut client, outbox) = (env.client().await, env.outbox());
     let first = event(1);
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &first).await.unwrap();
@@ -114,14 +115,14 @@ async fn after_a_failed_enqueue_the_transaction_is_aborted_although_commit_answe
     let error = outbox.enqueue(&tx, &event(2)).await.unwrap_err();
     assert_eq!(error.store_fault(), Some(StoreFault::TransactionAborted));
     tx.commit().await.unwrap();
-    assert_eq!(rows(&client).await, 0);
+    assert_eq!(env.rows().await, 0);
 }
 
 #[tokio::test]
 async fn a_serialization_failure_and_a_lost_connection_are_transient() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let outbox = PgOutbox::new(pipeline);
-    let (mut one, other) = (database.client().await, database.client().await);
+    let env = TestEnv::builder().outbox().build().await;
+    let outbox = env.outbox();
+    let (mut one, other) = (env.client().await, env.client().await);
     let tx = one.transaction().await.unwrap();
     let pid: i32 = tx.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     other.execute("SELECT pg_terminate_backend($1, 5000)", &[&pid]).await.unwrap();
@@ -129,7 +130,7 @@ async fn a_serialization_failure_and_a_lost_connection_are_transient() {
     assert!(error.is_transient(), "{error:?}");
     drop(tx);
 
-    let mut client = database.client().await;
+    let mut client = env.client().await;
     client
         .batch_execute(
             "CREATE FUNCTION public.conflict() RETURNS trigger LANGUAGE plpgsql AS \

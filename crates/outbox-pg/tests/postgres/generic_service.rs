@@ -1,7 +1,7 @@
-use outbox_core::{DomainEvent, Error, Outbox, OutboxEvent, RecordingOutbox, TableLayout};
-use outbox_pg::{PgOutbox, deadpool_postgres, tokio_postgres};
+use outbox_core::{DomainEvent, Error, Outbox, OutboxEvent, RecordingOutbox};
+use outbox_pg::{deadpool_postgres, tokio_postgres};
 
-use crate::database::{Database, rows};
+use outbox_test_support::TestEnv;
 
 #[derive(serde::Serialize)]
 struct OrderCreated {
@@ -49,11 +49,12 @@ where
 
 #[tokio::test]
 async fn a_service_generic_over_its_outbox_is_spawned_with_the_real_one_and_with_the_recorder() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    serve(Orders { outbox: PgOutbox::new(pipeline.clone()) }, database.pool()).await;
-    assert_eq!(rows(&database.client().await).await, 1);
-    let recorder = serve(Orders { outbox: RecordingOutbox::new(pipeline) }, database.pool()).await;
-    assert_eq!(rows(&database.client().await).await, 1, "the recorder writes nothing");
+    let env = TestEnv::builder().outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    serve(Orders { outbox: env.outbox() }, env.pool()).await;
+    assert_eq!(env.rows().await, 1);
+    let recorder = serve(Orders { outbox: RecordingOutbox::new(pipeline) }, env.pool()).await;
+    assert_eq!(env.rows().await, 1, "the recorder writes nothing");
     let [event] = recorder.events().try_into().unwrap();
     assert_eq!(event.aggregate_id().as_str(), "42");
     assert_eq!(event.event_type().as_str(), "OrderCreated");

@@ -6,13 +6,14 @@ use outbox_pg::{
     Maintenance, Measure, Migrations, PgOutbox, PipeHealth, PipeMonitor, Thresholds, Verdict, create_slot,
 };
 
-use crate::database::Database;
+use outbox_test_support::TestEnv;
 
-async fn database(life: RowLife) -> (Database, Pipeline, Client) {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended().with_row_life(life)).await;
-    let client = database.client().await;
+async fn set_up(life: RowLife) -> (TestEnv, Pipeline, Client) {
+    let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let client = env.client().await;
     create_slot(&client, &pipeline).await.unwrap();
-    (database, pipeline, client)
+    (env, pipeline, client)
 }
 
 async fn enqueue(client: &mut Client, pipeline: &Pipeline) {
@@ -32,7 +33,7 @@ fn verdict(health: &PipeHealth, name: &str) -> Verdict {
 #[tokio::test]
 async fn a_pipe_that_is_well_is_said_to_be_so_sign_by_sign() {
     for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish] {
-        let (_database, pipeline, mut client) = database(life).await;
+        let (_env, pipeline, mut client) = set_up(life).await;
         Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
         Maintenance::new(pipeline.clone(), Duration::from_secs(864_000)).run(&client).await.unwrap();
         let health = PipeMonitor::new(pipeline, Thresholds::default()).check(&client).await.unwrap();
@@ -73,7 +74,7 @@ async fn confirmed_below(age: Duration, client: &Client, pipeline: &Pipeline, mo
 #[tokio::test]
 async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
     for life in [RowLife::Keep, RowLife::Vanish] {
-        let (_database, pipeline, mut client) = database(life).await;
+        let (_env, pipeline, mut client) = set_up(life).await;
         let thresholds = Thresholds::default().unconfirmed(Duration::ZERO, Duration::from_secs(3600));
         let mut monitor = PipeMonitor::new(pipeline.clone(), thresholds);
         confirmed_below(Duration::MAX, &client, &pipeline, &mut monitor).await;
@@ -89,7 +90,7 @@ async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
 
 #[tokio::test]
 async fn what_is_wrong_is_told_with_its_verdict_and_remedy() {
-    let (_database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    let (_env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
     let mut monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default().wal_held_back(0, 0));
     client
         .batch_execute(

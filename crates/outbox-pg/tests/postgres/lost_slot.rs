@@ -7,7 +7,9 @@ use outbox_pg::{
     Thresholds, Verdict, Waiting, create_slot,
 };
 
-use crate::own_server::{client, versions, with_outbox};
+use outbox_test_support::TestEnv;
+
+use crate::own_server::versions;
 
 const LIMIT: &str = "64MB";
 
@@ -17,8 +19,14 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
     for builder in versions() {
         for life in [RowLife::Keep, RowLife::Vanish] {
             let server = builder.clone().setting("max_slot_wal_keep_size", LIMIT).start().await.unwrap();
-            let (database, pipeline) = with_outbox(&server, TableLayout::recommended().with_row_life(life)).await;
-            let mut client = client(database.url()).await;
+            let env = TestEnv::builder()
+                .postgres(server.url())
+                .layout(TableLayout::recommended().with_row_life(life))
+                .outbox()
+                .build()
+                .await;
+            let pipeline = env.pipeline().clone();
+            let mut client = env.client().await;
             Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
             create_slot(&client, &pipeline).await.unwrap();
             let mut monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default());
@@ -62,8 +70,9 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
 async fn without_logical_wal_the_service_is_told_so() {
     for builder in versions() {
         let server = builder.setting("wal_level", "replica").start().await.unwrap();
-        let (database, pipeline) = with_outbox(&server, TableLayout::recommended()).await;
-        let client = client(database.url()).await;
+        let env = TestEnv::builder().postgres(server.url()).outbox().build().await;
+        let pipeline = env.pipeline().clone();
+        let client = env.client().await;
         let health = PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
         let level = sign(&health, "wal_level");
         assert_eq!((&level.value, level.verdict), (&Measure::Text("replica".into()), Verdict::Critical));

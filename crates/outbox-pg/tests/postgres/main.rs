@@ -3,7 +3,6 @@
 
 mod bad_input;
 mod cloud_events;
-mod database;
 mod enqueue;
 mod full_disk;
 mod generic_service;

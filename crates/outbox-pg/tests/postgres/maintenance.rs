@@ -7,16 +7,17 @@ use outbox_pg::{
     Horizon, Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox, Problem, Readiness, Waiting,
 };
 
-use crate::database::{Database, rows};
+use outbox_test_support::TestEnv;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn database(life: RowLife) -> (Database, Pipeline, Client) {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended().with_row_life(life)).await;
-    let mut client = database.client().await;
+async fn set_up(life: RowLife) -> (TestEnv, Pipeline, Client) {
+    let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let mut client = env.client().await;
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
     outbox_pg::create_slot(&client, &pipeline).await.unwrap();
-    (database, pipeline, client)
+    (env, pipeline, client)
 }
 
 fn hourly(pipeline: &Pipeline, retention: Duration) -> Maintenance {
@@ -63,7 +64,7 @@ async fn published(client: &Client, pipeline: &Pipeline) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_order_of_enqueue() {
-    let (_database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    let (_env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
     let problems = |readiness: Readiness| readiness.problems().to_vec();
     let found = problems(Readiness::check(&client, &pipeline).await.unwrap());
     assert!(matches!(&found[..], [Problem::NoPartition { .. }]), "{found:?}");
@@ -84,7 +85,7 @@ async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_or
 
 #[tokio::test]
 async fn an_id_outside_of_the_horizon_is_refused_before_the_insert_until_there_is_a_partition() {
-    let (_database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    let (_env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
     run(&hourly(&pipeline, 24 * HOUR), &client).await;
     let horizon = Horizon::read(&client, &pipeline).await.unwrap();
     let outbox = PgOutbox::new(pipeline.clone()).within(horizon.clone());
@@ -105,17 +106,17 @@ async fn an_id_outside_of_the_horizon_is_refused_before_the_insert_until_there_i
 
 #[tokio::test]
 async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
-    let (database, pipeline, mut client) = database(RowLife::KeepInPartitions).await;
+    let (env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
     run(&hourly(&pipeline, 24 * HOUR), &client).await;
     enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &[aged(9 * HOUR), aged(Duration::ZERO)]).await;
-    let other = format!("{}_other", database.name());
+    let other = format!("{}_other", env.name());
     client.execute("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", &[&other]).await.unwrap();
 
     let maintenance = hourly(&pipeline, 5 * HOUR);
     let report = run(&maintenance, &client).await;
     assert!(report.detached.len() >= 4 && report.dropped.is_empty(), "{report:?}");
     assert_eq!(report.waiting.len(), report.detached.len(), "{report:?}");
-    assert_eq!(rows(&client).await, 1, "what is detached is no more in the table");
+    assert_eq!(env.rows().await, 1, "what is detached is no more in the table");
     assert_eq!(published(&client, &pipeline).await.len(), 2, "and is published as a row of it none the less");
     confirm(&client, pipeline.slot().as_str()).await;
     let waiting = run(&maintenance, &client).await.waiting;
@@ -137,9 +138,9 @@ async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
 
 #[tokio::test]
 async fn a_detachment_that_a_long_transaction_holds_up_is_finalised_by_a_later_run() {
-    let (database, pipeline, client) = database(RowLife::KeepInPartitions).await;
+    let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;
     run(&hourly(&pipeline, 24 * HOUR), &client).await;
-    let mut reader = database.client().await;
+    let mut reader = env.client().await;
     let long = reader.transaction().await.unwrap();
     read(&long).await;
     let maintenance = hourly(&pipeline, 5 * HOUR).lock_timeout(Duration::from_millis(200));
@@ -147,7 +148,7 @@ async fn a_detachment_that_a_long_transaction_holds_up_is_finalised_by_a_later_r
     assert!(report.detached.is_empty() && matches!(report.waiting[..], [Waiting::Lock { .. }]), "{report:?}");
     let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
     assert_eq!(client.query_one(pending, &[]).await.unwrap().get::<_, i64>(0), 1);
-    let mut writer = database.client().await;
+    let mut writer = env.client().await;
     enqueue(&mut writer, &PgOutbox::new(pipeline.clone()), &[aged(Duration::ZERO)]).await;
     long.commit().await.unwrap();
     let report = run(&maintenance, &client).await;
@@ -161,10 +162,10 @@ async fn read(tx: &Transaction<'_>) -> i64 {
 
 #[tokio::test]
 async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
-    let (database, pipeline, client) = database(RowLife::KeepInPartitions).await;
+    let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;
     let mut runs = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (client, maintenance) = (database.client().await, hourly(&pipeline, 24 * HOUR));
+        let (client, maintenance) = (env.client().await, hourly(&pipeline, 24 * HOUR));
         runs.spawn(async move { maintenance.run(&client).await.unwrap() });
     }
     let created: usize = runs
@@ -188,14 +189,14 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
 /// A run that stands still in the middle of its work.
 #[tokio::test]
 async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_its_lease_stops() {
-    let (database, pipeline, client) = database(RowLife::KeepInPartitions).await;
+    let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;
     run(&hourly(&pipeline, 24 * HOUR).ahead(HOUR), &client).await;
-    let mut blocker = database.client().await;
+    let mut blocker = env.client().await;
     let lease = "SELECT holder, until > clock_timestamp() FROM outbox.outbox_message_lease";
     for is_robbed in [false, true] {
         let lock = blocker.transaction().await.unwrap();
         lock.batch_execute("LOCK TABLE outbox.outbox_message IN ACCESS EXCLUSIVE MODE").await.unwrap();
-        let worker = database.client().await;
+        let worker = env.client().await;
         let process: i32 = worker.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
         let ahead = if is_robbed { 9 * HOUR } else { 5 * HOUR };
         let maintenance = hourly(&pipeline, 24 * HOUR).ahead(ahead).lock_timeout(60 * Duration::from_secs(1));
@@ -236,7 +237,7 @@ async fn is_true(client: &Client, sql: &str) {
 #[tokio::test]
 async fn a_plain_table_is_deleted_from_in_batches_while_its_slot_is_there() {
     for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
-        let (_database, pipeline, mut client) = database(life).await;
+        let (env, pipeline, mut client) = set_up(life).await;
         let events: Vec<_> = (0..25).map(|_| aged(6 * HOUR)).chain((0..3).map(|_| aged(HOUR))).collect();
         enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &events).await;
         let foreign = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)
@@ -252,14 +253,15 @@ async fn a_plain_table_is_deleted_from_in_batches_while_its_slot_is_there() {
         let report = run(&maintenance, &client).await;
         let (deleted, left) = if life == RowLife::Keep { ((25, 0), 4) } else { ((0, 25), 0) };
         assert_eq!((report.deleted_rows, report.deleted_ids), deleted, "{report:?}");
-        assert_eq!(rows(&client).await, left, "the id of another version does not tell its time, and stays");
+        assert_eq!(env.rows().await, left, "the id of another version does not tell its time, and stays");
     }
 }
 
 #[tokio::test]
 async fn what_the_maintainer_misses_is_named() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let mut client = database.client().await;
+    let env = TestEnv::builder().outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let mut client = env.client().await;
     let error = Maintenance::new(pipeline.clone(), HOUR).run(&client).await.unwrap_err();
     assert!(error.is_not_ready() && error.to_string().contains("Migrations::maintenance"), "{error}");
     let partitioned = TableLayout::recommended().with_row_life(RowLife::KeepInPartitions);

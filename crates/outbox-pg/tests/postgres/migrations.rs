@@ -1,15 +1,15 @@
 use outbox_core::{ColumnType, Identifier, TableLayout};
 use outbox_pg::{Migration, Migrations, Readiness, create_slot};
 
-use crate::database::Database;
+use outbox_test_support::TestEnv;
 
 #[tokio::test]
 async fn they_are_applied_once_however_many_instances_start() {
-    let database = Database::create();
-    let pipeline = database.pipeline(TableLayout::recommended());
+    let env = TestEnv::builder().database().build().await;
+    let pipeline = env.pipeline().clone();
     let mut instances = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        let (mut client, migrations) = (database.client().await, Migrations::outbox(&pipeline));
+        let (mut client, migrations) = (env.client().await, Migrations::outbox(&pipeline));
         instances.spawn(async move { migrations.apply(&mut client).await.unwrap().versions });
     }
     let mut applied: Vec<_> = instances.join_all().await;
@@ -20,8 +20,8 @@ async fn they_are_applied_once_however_many_instances_start() {
 
 #[tokio::test]
 async fn changed_sql_and_unknown_steps_are_refused_and_nothing_is_changed() {
-    let database = Database::create();
-    let mut client = database.client().await;
+    let env = TestEnv::builder().database().build().await;
+    let mut client = env.client().await;
     let schema = || Identifier::new("app").unwrap();
     let step = |version, sql: &str| Migration::new(version, "step", sql);
     let one = Migrations::new("app", schema(), vec![step(1, "CREATE TABLE app.one ()")]);
@@ -54,12 +54,12 @@ async fn changed_sql_and_unknown_steps_are_refused_and_nothing_is_changed() {
 
 #[tokio::test]
 async fn odd_names_are_quoted_everywhere() {
-    let database = Database::create();
-    let mut client = database.client().await;
+    let env = TestEnv::builder().database().build().await;
+    let mut client = env.client().await;
     let odd = |name: &str| Identifier::new(name).unwrap();
     let layout = TableLayout::recommended().named(odd("Out \"box\" $1"), odd("o'rders; --"));
     let config = outbox_core::ConnectorConfig::recommended(&layout)
-        .with("slot.name", database.name())
+        .with("slot.name", env.name())
         .with("publication.name", "pub'li\"c $outbox$");
     let pipeline = outbox_core::Pipeline::new(config, layout).unwrap();
     Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
@@ -75,11 +75,10 @@ async fn odd_names_are_quoted_everywhere() {
 
 #[tokio::test]
 async fn a_table_and_a_publication_that_exist_are_left_alone() {
-    let database = Database::create();
-    let mut client = database.client().await;
+    let env = TestEnv::builder().database().build().await;
+    let mut client = env.client().await;
     let layout = TableLayout::classic(Identifier::new("public").unwrap(), Identifier::new("outboxevent").unwrap());
-    let config = outbox_core::ConnectorConfig::recommended(&layout).with("slot.name", database.name());
-    let pipeline = outbox_core::Pipeline::new(config, layout).unwrap();
+    let pipeline = env.pipeline_of(layout);
     client
         .batch_execute(
             "CREATE TABLE public.outboxevent (id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, \
@@ -99,8 +98,10 @@ async fn a_table_and_a_publication_that_exist_are_left_alone() {
 #[tokio::test]
 async fn the_table_is_as_the_layout_says() {
     for ty in [ColumnType::Json, ColumnType::Jsonb, ColumnType::Bytea, ColumnType::Text] {
-        let (database, pipeline) = Database::with_outbox(TableLayout::recommended().payload_type(ty).unwrap()).await;
-        let client = database.client().await;
+        let env =
+            TestEnv::builder().layout(TableLayout::recommended().payload_type(ty).unwrap()).outbox().build().await;
+        let pipeline = env.pipeline().clone();
+        let client = env.client().await;
         create_slot(&client, &pipeline).await.unwrap();
         assert_eq!(Readiness::check(&client, &pipeline).await.unwrap().problems(), [], "{ty:?}");
         // A hand-written INSERT of the minimum gets the defaults, in UTC whatever the session's time zone is.
@@ -115,10 +116,10 @@ async fn the_table_is_as_the_layout_says() {
 
 #[tokio::test]
 async fn a_plan_changes_nothing_and_its_script_does_what_apply_does() {
-    let database = Database::create();
-    let mut client = database.client().await;
-    let migrations = Migrations::outbox(&database.pipeline(TableLayout::recommended()));
-    let reader = database.client().await;
+    let env = TestEnv::builder().database().build().await;
+    let mut client = env.client().await;
+    let migrations = Migrations::outbox(env.pipeline());
+    let reader = env.client().await;
     reader.batch_execute("SET default_transaction_read_only = on").await.unwrap();
     let plan = migrations.plan(&reader).await.unwrap();
     assert_eq!(plan.versions(), [1, 2]);
@@ -136,11 +137,11 @@ async fn a_plan_changes_nothing_and_its_script_does_what_apply_does() {
 
 #[tokio::test]
 async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
-    let database = Database::create();
-    let client = database.client().await;
+    let env = TestEnv::builder().database().build().await;
+    let client = env.client().await;
     let layout = TableLayout::recommended().with_row_life(outbox_core::RowLife::VanishKeepingIds);
-    let pipeline = database.pipeline(layout);
-    let directory = std::env::temp_dir().join(database.name());
+    let pipeline = env.pipeline_of(layout);
+    let directory = std::env::temp_dir().join(env.name());
     std::fs::create_dir(&directory).unwrap();
     let migrations = Migrations::outbox(&pipeline);
     let files = migrations.export(&directory).unwrap();
@@ -153,7 +154,7 @@ async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
     assert_eq!(migrations.export(&directory).unwrap(), files, "the same again is no change");
     let other =
-        Migrations::outbox(&database.pipeline(TableLayout::recommended().payload_type(ColumnType::Jsonb).unwrap()));
+        Migrations::outbox(&env.pipeline_of(TableLayout::recommended().payload_type(ColumnType::Jsonb).unwrap()));
     assert!(other.export(&directory).unwrap_err().is_migration_conflict());
     std::fs::remove_dir_all(&directory).unwrap();
 }
@@ -161,8 +162,8 @@ async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
 /// Quarkus' own columns are foreign to the layout, and its INSERTs go on beside ours.
 #[tokio::test]
 async fn a_classic_table_of_quarkus_is_used_as_it_is() {
-    let database = Database::create();
-    let mut client = database.client().await;
+    let env = TestEnv::builder().database().build().await;
+    let mut client = env.client().await;
     let quarkus = "CREATE TABLE public.outboxevent (id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, \
         aggregateid varchar(255) NOT NULL, type varchar(255) NOT NULL, timestamp timestamp(6) with time zone NOT NULL DEFAULT now(), \
         payload varchar(8000), tracingspancontext varchar(256))";
@@ -170,8 +171,7 @@ async fn a_classic_table_of_quarkus_is_used_as_it_is() {
     let name = |name: &str| Identifier::new(name).unwrap();
     let layout =
         TableLayout::classic(name("public"), name("outboxevent")).payload_type(ColumnType::Varchar(8000)).unwrap();
-    let config = outbox_core::ConnectorConfig::recommended(&layout).with("slot.name", database.name());
-    let pipeline = outbox_core::Pipeline::new(config, layout).unwrap();
+    let pipeline = env.pipeline_of(layout);
     Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
     create_slot(&client, &pipeline).await.unwrap();
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();

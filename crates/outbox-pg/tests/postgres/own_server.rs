@@ -5,33 +5,17 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
-use outbox_pg::Migrations;
-use outbox_pg::tokio_postgres::{Client, Config, NoTls, connect};
-use outbox_testkit::{Database, Postgres, PostgresBuilder};
+use outbox_pg::tokio_postgres::Config;
+use outbox_test_support::connect;
+use outbox_testkit::{Postgres, PostgresBuilder};
 
 /// A server of the installed version, and one of the newest.
 pub(crate) fn versions() -> [PostgresBuilder; 2] {
     [Postgres::builder(), Postgres::builder().downloaded()]
 }
 
-pub(crate) async fn client(url: &str) -> Client {
-    let (client, connection) = connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
-/// A database with the outbox of a layout in it.
-pub(crate) async fn with_outbox(server: &Postgres, layout: TableLayout) -> (Database, Pipeline) {
-    let database = server.database().await.unwrap();
-    let config = ConnectorConfig::recommended(&layout).with("slot.name", database.name());
-    let pipeline = Pipeline::new(config, layout).unwrap();
-    Migrations::outbox(&pipeline).apply(&mut client(database.url()).await).await.unwrap();
-    (database, pipeline)
-}
-
 pub(crate) async fn data_directory(server: &Postgres) -> PathBuf {
-    let client = client(&server.url()).await;
+    let client = connect(&server.url()).await;
     client.query_one("SHOW data_directory", &[]).await.unwrap().get::<_, String>(0).into()
 }
 
@@ -39,7 +23,7 @@ pub(crate) async fn data_directory(server: &Postgres) -> PathBuf {
 pub(crate) async fn standby_of(server: &Postgres, builder: PostgresBuilder) -> Postgres {
     let source = data_directory(server).await;
     let data = source.with_file_name("standby");
-    let admin = client(&server.url()).await;
+    let admin = connect(&server.url()).await;
     admin.execute("SELECT pg_backup_start('standby', true)", &[]).await.unwrap();
     assert!(Command::new("cp").arg("-a").arg(&source).arg(&data).status().unwrap().success());
     let label = "SELECT labelfile FROM pg_backup_stop(false)";

@@ -1,13 +1,13 @@
 use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
 use outbox_pg::{Migrations, Problem, Readiness, SlotCreation, connector_role_sql, create_slot};
 
-use crate::database::Database;
+use outbox_test_support::TestEnv;
 
 #[tokio::test]
 async fn what_is_missing_is_named_with_its_remedy_until_all_is_there() {
-    let database = Database::create();
-    let pipeline = database.pipeline(TableLayout::recommended());
-    let mut client = database.client().await;
+    let env = TestEnv::builder().database().build().await;
+    let pipeline = env.pipeline().clone();
+    let mut client = env.client().await;
 
     let readiness = Readiness::check(&client, &pipeline).await.unwrap();
     assert!(
@@ -34,10 +34,11 @@ async fn what_is_missing_is_named_with_its_remedy_until_all_is_there() {
 
 #[tokio::test]
 async fn slots_created_at_once_are_one_slot() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
+    let env = TestEnv::builder().outbox().build().await;
+    let pipeline = env.pipeline().clone();
     let mut instances = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (client, pipeline) = (database.client().await, pipeline.clone());
+        let (client, pipeline) = (env.client().await, pipeline.clone());
         instances.spawn(async move { create_slot(&client, &pipeline).await.unwrap() });
     }
     let outcomes = instances.join_all().await;
@@ -46,25 +47,24 @@ async fn slots_created_at_once_are_one_slot() {
 
 #[tokio::test]
 async fn a_slot_of_another_plugin_or_database_is_refused() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let client = database.client().await;
-    client
-        .execute("SELECT pg_create_logical_replication_slot($1, 'test_decoding')", &[&database.name()])
-        .await
-        .unwrap();
+    let env = TestEnv::builder().outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let client = env.client().await;
+    client.execute("SELECT pg_create_logical_replication_slot($1, 'test_decoding')", &[&env.name()]).await.unwrap();
     let readiness = Readiness::check(&client, &pipeline).await.unwrap();
     assert!(matches!(readiness.problems(), [Problem::SlotOfOtherPlugin { .. }]), "{readiness:?}");
     assert!(create_slot(&client, &pipeline).await.unwrap_err().is_not_ready());
 
-    let (elsewhere, _) = Database::with_outbox(TableLayout::recommended()).await;
+    let elsewhere = TestEnv::builder().outbox().build().await;
     let readiness = Readiness::check(&elsewhere.client().await, &pipeline).await.unwrap();
     assert!(matches!(readiness.problems(), [Problem::SlotOfOtherDatabase { .. }]), "{readiness:?}");
 }
 
 #[tokio::test]
 async fn a_table_that_is_not_as_the_layout_says_is_told_column_by_column() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let client = database.client().await;
+    let env = TestEnv::builder().outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let client = env.client().await;
     create_slot(&client, &pipeline).await.unwrap();
     client
         .batch_execute(

@@ -1,31 +1,27 @@
-use outbox_core::{Identifier, OutboxEvent, Pipeline, RowLife, StoreFault, TableLayout};
+use outbox_core::{Identifier, OutboxEvent, RowLife, StoreFault, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::{
-    Horizon, Maintained, Maintenance, Migrations, PgOutbox, Repeated, Rights, RightsProblem, Roles,
-    application_role_sql, connector_role_sql, maintainer_role_sql,
+    Horizon, Maintained, Maintenance, Migrations, Repeated, Rights, RightsProblem, Roles, application_role_sql,
+    connector_role_sql, maintainer_role_sql,
 };
 
-use crate::database::{Database, rows};
+use outbox_test_support::TestEnv;
 
-/// Roles are the server's, so their names are this database's own. They go with the value.
+/// Roles belong to the server, so their names begin with that of the environment, which removes them.
 struct Outbox {
-    database: Database,
-    pipeline: Pipeline,
+    env: TestEnv,
     roles: Roles,
 }
 
 async fn outbox(life: RowLife) -> Outbox {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended().with_row_life(life)).await;
-    let mut client = database.client().await;
+    let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
+    let pipeline = env.pipeline().clone();
+    let mut client = env.client().await;
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
     outbox_pg::create_slot(&client, &pipeline).await.unwrap();
-    let role = |suffix: &str| Identifier::new(format!("{}'_{suffix}", database.name())).unwrap();
+    let role = |suffix: &str| Identifier::new(format!("{}'_{suffix}", env.name())).unwrap();
     let roles = Roles::new(role("app"), role("connector"), role("maintainer"));
-    for role in [&roles.application, &roles.connector, &roles.maintainer] {
-        // What a test process of the same number left behind when it was killed.
-        client.batch_execute(&format!("DROP ROLE IF EXISTS {role}")).await.unwrap();
-    }
     for _ in 0..2 {
         client.batch_execute(&application_role_sql(&pipeline, &roles.application)).await.unwrap();
         client.batch_execute(&maintainer_role_sql(&pipeline, &roles.maintainer)).await.unwrap();
@@ -35,26 +31,19 @@ async fn outbox(life: RowLife) -> Outbox {
     let create = format!("CREATE ROLE {} LOGIN REPLICATION; {}", roles.connector, grants.join("\n"));
     client.batch_execute(&create).await.unwrap();
     client.batch_execute("CREATE TABLE public.salary (amount int)").await.unwrap();
-    Outbox { database, pipeline, roles }
+    Outbox { env, roles }
 }
 
 impl Outbox {
     async fn as_role(&self, role: &Identifier) -> Client {
-        let client = self.database.client().await;
+        let client = self.env.client().await;
         client.batch_execute(&format!("SET SESSION AUTHORIZATION {role}")).await.unwrap();
         client
     }
 
     async fn problems(&self) -> Vec<RightsProblem> {
-        let client = self.database.client().await;
-        Rights::check(&client, &self.pipeline, &self.roles).await.unwrap().problems().to_vec()
-    }
-
-    async fn remove(self) {
-        let client = self.database.client().await;
-        for role in [&self.roles.application, &self.roles.connector, &self.roles.maintainer] {
-            client.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await.unwrap();
-        }
+        let client = self.env.client().await;
+        Rights::check(&client, self.env.pipeline(), &self.roles).await.unwrap().problems().to_vec()
     }
 }
 
@@ -74,15 +63,15 @@ async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
     for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish, RowLife::VanishKeepingIds] {
         let outbox = outbox(life).await;
         let maintainer = outbox.as_role(&outbox.roles.maintainer).await;
-        Maintenance::new(outbox.pipeline.clone(), std::time::Duration::from_secs(864_000))
+        Maintenance::new(outbox.env.pipeline().clone(), std::time::Duration::from_secs(864_000))
             .run(&maintainer)
             .await
             .unwrap();
         assert_eq!(outbox.problems().await, [], "{life:?}");
         let mut client = outbox.as_role(&outbox.roles.application).await;
-        let pg = PgOutbox::new(outbox.pipeline.clone());
+        let pg = outbox.env.outbox();
         let pg = match life {
-            RowLife::KeepInPartitions => pg.within(Horizon::read(&client, &outbox.pipeline).await.unwrap()),
+            RowLife::KeepInPartitions => pg.within(Horizon::read(&client, outbox.env.pipeline()).await.unwrap()),
             _ => pg,
         };
         let tx = client.transaction().await.unwrap();
@@ -111,8 +100,7 @@ async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
         )
         .await;
         let kept = if life == RowLife::Keep || life == RowLife::KeepInPartitions { 4 } else { 0 };
-        assert_eq!(rows(&outbox.database.client().await).await, kept);
-        outbox.remove().await;
+        assert_eq!(outbox.env.rows().await, kept);
     }
 }
 
@@ -130,17 +118,16 @@ async fn the_connector_sees_this_table_only_and_the_maintainer_no_other() {
 
     let maintainer = outbox.as_role(&outbox.roles.maintainer).await;
     let day = std::time::Duration::from_secs(86_400);
-    let done = Maintenance::new(outbox.pipeline.clone(), 2 * day).run(&maintainer).await.unwrap();
+    let done = Maintenance::new(outbox.env.pipeline().clone(), 2 * day).run(&maintainer).await.unwrap();
     assert!(matches!(done, Maintained::Done(report) if report.created.len() > 7));
     denied(&maintainer, &["SELECT * FROM public.salary", "CREATE ROLE other"]).await;
     denied(&maintainer, &["SELECT pg_drop_replication_slot('x')", "SELECT * FROM outbox.schema_migration"]).await;
-    outbox.remove().await;
 }
 
 #[tokio::test]
 async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
     let outbox = outbox(RowLife::Vanish).await;
-    let client = outbox.database.client().await;
+    let client = outbox.env.client().await;
     let Roles { application, connector, maintainer, .. } = &outbox.roles;
     let spoil = format!(
         "GRANT SELECT (id) ON outbox.outbox_message TO PUBLIC; GRANT DELETE ON outbox.outbox_message TO {application};
@@ -166,12 +153,11 @@ async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
 
     let mut service = outbox.as_role(application).await;
     let tx = service.transaction().await.unwrap();
-    let error = PgOutbox::new(outbox.pipeline.clone()).enqueue(&tx, &event()).await.unwrap_err();
+    let error = outbox.env.outbox().enqueue(&tx, &event()).await.unwrap_err();
     assert_eq!(error.store_fault(), Some(StoreFault::Permanent));
     drop(tx);
     let nobody = Identifier::new("nobody here").unwrap();
     let unknown = Roles::new(application.clone(), connector.clone(), nobody);
-    let rights = Rights::check(&client, &outbox.pipeline, &unknown).await.unwrap();
+    let rights = Rights::check(&client, outbox.env.pipeline(), &unknown).await.unwrap();
     assert!(matches!(rights.problems().last(), Some(RightsProblem::RoleMissing { .. })));
-    outbox.remove().await;
 }

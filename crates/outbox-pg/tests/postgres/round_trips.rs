@@ -2,8 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use outbox_core::{OutboxEvent, TableLayout};
-use outbox_pg::PgOutbox;
+use outbox_core::OutboxEvent;
 use outbox_pg::deadpool_postgres::{Manager, Pool};
 use outbox_pg::tokio_postgres::config::Host;
 use outbox_pg::tokio_postgres::{Config, NoTls};
@@ -11,15 +10,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::database::{Database, rows};
+use outbox_test_support::TestEnv;
 
 /// The way of one connection to PostgreSQL, on which every message is counted that asks the server for an answer.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
     /// The way, and what leads over it.
-    async fn to(database: &Database) -> (Self, Config) {
-        let direct = database.config();
+    async fn to(env: &TestEnv) -> (Self, Config) {
+        let direct = env.url().parse::<Config>().unwrap();
         let ([Host::Tcp(host), ..], [port, ..]) = (direct.get_hosts(), direct.get_ports()) else {
             panic!("no address")
         };
@@ -73,9 +72,9 @@ fn events(count: i64) -> Vec<OutboxEvent> {
 
 #[tokio::test]
 async fn a_thousand_events_take_one_round_trip_as_one_event_does() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let outbox = PgOutbox::new(pipeline);
-    let (way, config) = Counted::to(&database).await;
+    let env = TestEnv::builder().outbox().build().await;
+    let outbox = env.outbox();
+    let (way, config) = Counted::to(&env).await;
     let pool = Pool::builder(Manager::new(config, NoTls)).max_size(1).build().unwrap();
     let mut client = pool.get().await.unwrap();
     let tx = client.transaction().await.unwrap();
@@ -93,5 +92,5 @@ async fn a_thousand_events_take_one_round_trip_as_one_event_does() {
     }
     tx.commit().await.unwrap();
     assert_eq!(way.taken(), 1);
-    assert_eq!(rows(&database.client().await).await, 1_004);
+    assert_eq!(env.rows().await, 1_004);
 }

@@ -3,7 +3,7 @@ use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::tokio_postgres::{Client, IsolationLevel};
 use outbox_pg::{Enqueued, Migrations, PgOutbox, Repeated};
 
-use crate::database::{Database, rows};
+use outbox_test_support::TestEnv;
 
 fn event(name: &str) -> OutboxEvent {
     OutboxEvent::builder("order", "1", name).build().unwrap()
@@ -14,32 +14,32 @@ fn living(life: RowLife) -> TableLayout {
 }
 
 /// The types of the events that the slot of this database has in its WAL, by their prefix.
-async fn in_wal(client: &Client, database: &Database, prefix: &str) -> Vec<String> {
+async fn in_wal(client: &Client, env: &TestEnv, prefix: &str) -> Vec<String> {
     let sql = format!(
         r"SELECT substring(data FROM '({prefix}\w*)') FROM pg_logical_slot_peek_changes($1, NULL, NULL)
           WHERE data ~ '^table outbox.outbox_message: INSERT'"
     );
-    client.query(&sql, &[&database.name()]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    client.query(&sql, &[&env.name()]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-async fn create_test_slot(client: &Client, database: &Database) {
+async fn create_test_slot(client: &Client, env: &TestEnv) {
     let sql = "SELECT pg_create_logical_replication_slot($1, 'test_decoding')";
-    client.execute(sql, &[&database.name()]).await.unwrap();
+    client.execute(sql, &[&env.name()]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_row_that_vanishes_is_in_the_wal_in_its_order_and_not_in_the_table() {
     for life in [RowLife::Vanish, RowLife::VanishKeepingIds] {
-        let (database, pipeline) = Database::with_outbox(living(life)).await;
-        let (mut client, outbox) = (database.client().await, PgOutbox::new(pipeline));
-        create_test_slot(&client, &database).await;
+        let env = TestEnv::builder().layout(living(life)).outbox().build().await;
+        let (mut client, outbox) = (env.client().await, env.outbox());
+        create_test_slot(&client, &env).await;
         let batch: Vec<_> = (0..1_000).map(|n| event(&format!("Line{n}"))).collect();
         let tx = client.transaction().await.unwrap();
         outbox.enqueue(&tx, &event("LineFirst")).await.unwrap();
         outbox.enqueue_all(&tx, &batch).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(rows(&client).await, 0);
-        let stored = in_wal(&client, &database, "Line").await;
+        assert_eq!(env.rows().await, 0);
+        let stored = in_wal(&client, &env, "Line").await;
         assert_eq!(stored[0], "LineFirst");
         assert!(stored[1..].iter().map(String::as_str).eq(batch.iter().map(|event| event.event_type().as_str())));
     }
@@ -48,8 +48,8 @@ async fn a_row_that_vanishes_is_in_the_wal_in_its_order_and_not_in_the_table() {
 /// A plan made while the table was empty must not read every dead row of it at each insert.
 #[tokio::test]
 async fn vanishing_stays_cheap_over_dead_rows_that_no_vacuum_may_remove() {
-    let (database, pipeline) = Database::with_outbox(living(RowLife::Vanish)).await;
-    let (mut client, mut older, outbox) = (database.client().await, database.client().await, PgOutbox::new(pipeline));
+    let env = TestEnv::builder().layout(living(RowLife::Vanish)).outbox().build().await;
+    let (mut client, mut older, outbox) = (env.client().await, env.client().await, env.outbox());
     client.batch_execute("VACUUM ANALYZE outbox.outbox_message").await.unwrap();
     let snapshot = older.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
     let snapshot = snapshot.start().await.unwrap();
@@ -70,9 +70,9 @@ async fn vanishing_stays_cheap_over_dead_rows_that_no_vacuum_may_remove() {
 #[tokio::test]
 async fn under_serializable_vanishing_lets_independent_transactions_commit() {
     for life in [RowLife::Keep, RowLife::Vanish, RowLife::VanishKeepingIds] {
-        let (database, pipeline) = Database::with_outbox(living(life)).await;
-        let outbox = PgOutbox::new(pipeline);
-        let mut clients = [database.client().await, database.client().await, database.client().await];
+        let env = TestEnv::builder().layout(living(life)).outbox().build().await;
+        let outbox = env.outbox();
+        let mut clients = [env.client().await, env.client().await, env.client().await];
         let mut open = Vec::new();
         for client in &mut clients {
             let tx = client.build_transaction().isolation_level(IsolationLevel::Serializable).start().await.unwrap();
@@ -95,8 +95,9 @@ async fn rows_of(tx: &outbox_pg::tokio_postgres::Transaction<'_>) -> i64 {
 
 #[tokio::test]
 async fn a_table_is_switched_to_the_other_life_and_back_and_its_rows_stay() {
-    let (database, keep) = Database::with_outbox(TableLayout::recommended()).await;
-    let mut client = database.client().await;
+    let env = TestEnv::builder().outbox().build().await;
+    let keep = env.pipeline().clone();
+    let mut client = env.client().await;
     let with = |life| Pipeline::new(keep.config().clone(), living(life)).unwrap();
     let steps = [
         (RowLife::Keep, None, 1),
@@ -114,18 +115,18 @@ async fn a_table_is_switched_to_the_other_life_and_back_and_its_rows_stay() {
         let tx = client.transaction().await.unwrap();
         PgOutbox::new(pipeline).enqueue(&tx, &event("Line")).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(rows(&client).await, left, "{life:?}");
+        assert_eq!(env.rows().await, left, "{life:?}");
     }
 }
 
 #[tokio::test]
 async fn an_event_enqueued_again_is_known_and_the_transaction_lives_on() {
     for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
-        let (database, pipeline) = Database::with_outbox(living(life)).await;
-        let mut client = database.client().await;
-        create_test_slot(&client, &database).await;
-        let accepting = PgOutbox::new(pipeline.clone()).idempotent(Repeated::Accept).unwrap();
-        let refusing = PgOutbox::new(pipeline).idempotent(Repeated::Refuse).unwrap();
+        let env = TestEnv::builder().layout(living(life)).outbox().build().await;
+        let mut client = env.client().await;
+        create_test_slot(&client, &env).await;
+        let accepting = env.outbox().idempotent(Repeated::Accept).unwrap();
+        let refusing = env.outbox().idempotent(Repeated::Refuse).unwrap();
         let (first, second, third) = (event("LineA"), event("LineB"), event("LineC"));
         let tx = client.transaction().await.unwrap();
         assert_eq!(accepting.enqueue(&tx, &first).await.unwrap(), Enqueued::Enqueued);
@@ -137,16 +138,16 @@ async fn an_event_enqueued_again_is_known_and_the_transaction_lives_on() {
         assert_eq!(accepting.enqueue_all(&tx, &[first.clone(), second.clone()]).await.unwrap(), 1);
         assert!(refusing.enqueue_all(&tx, &[second, third]).await.unwrap_err().is_already_enqueued());
         tx.commit().await.unwrap();
-        assert_eq!(in_wal(&client, &database, "Line").await, ["LineA", "LineB", "LineC"], "{life:?}");
+        assert_eq!(in_wal(&client, &env, "Line").await, ["LineA", "LineB", "LineC"], "{life:?}");
     }
 }
 
 #[tokio::test]
 async fn the_same_event_of_two_transactions_at_once_is_enqueued_by_one_of_them() {
     for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
-        let (database, pipeline) = Database::with_outbox(living(life)).await;
-        let outbox = PgOutbox::new(pipeline).idempotent(Repeated::Accept).unwrap();
-        let (mut one, mut two) = (database.client().await, database.client().await);
+        let env = TestEnv::builder().layout(living(life)).outbox().build().await;
+        let outbox = env.outbox().idempotent(Repeated::Accept).unwrap();
+        let (mut one, mut two) = (env.client().await, env.client().await);
         let event = event("Line");
         let first = one.transaction().await.unwrap();
         assert_eq!(outbox.enqueue(&first, &event).await.unwrap(), Enqueued::Enqueued);
@@ -165,8 +166,8 @@ async fn without_kept_ids_idempotence_cannot_be_asked_for_and_a_repeated_id_is_n
     let error = PgOutbox::new(pipeline.unwrap()).idempotent(Repeated::Accept).unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("VanishKeepingIds"), "{error}");
 
-    let (database, pipeline) = Database::with_outbox(living(RowLife::VanishKeepingIds)).await;
-    let (mut client, outbox, event) = (database.client().await, PgOutbox::new(pipeline), event("Line"));
+    let env = TestEnv::builder().layout(living(RowLife::VanishKeepingIds)).outbox().build().await;
+    let (mut client, outbox, event) = (env.client().await, env.outbox(), event("Line"));
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &event).await.unwrap();
     assert!(outbox.enqueue(&tx, &event).await.unwrap_err().is_already_enqueued());
@@ -176,10 +177,11 @@ async fn without_kept_ids_idempotence_cannot_be_asked_for_and_a_repeated_id_is_n
 
 #[tokio::test]
 async fn a_switch_gives_way_to_a_transaction_that_writes() {
-    let (database, keep) = Database::with_outbox(TableLayout::recommended()).await;
-    let (mut client, mut writer) = (database.client().await, database.client().await);
+    let env = TestEnv::builder().outbox().build().await;
+    let keep = env.pipeline().clone();
+    let (mut client, mut writer) = (env.client().await, env.client().await);
     let tx = writer.transaction().await.unwrap();
-    PgOutbox::new(keep.clone()).enqueue(&tx, &event("Line")).await.unwrap();
+    env.outbox().enqueue(&tx, &event("Line")).await.unwrap();
     let vanish = Pipeline::new(keep.config().clone(), living(RowLife::Vanish)).unwrap();
     let error = Migrations::outbox(&vanish).apply(&mut client).await.unwrap_err();
     assert!(error.is_transient() && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE), "{error:?}");
@@ -190,8 +192,9 @@ async fn a_plain_table_is_not_switched_to_one_in_partitions_nor_back() {
     let plain = [RowLife::Keep, RowLife::Vanish, RowLife::VanishKeepingIds];
     let switches = plain.map(|life| [(life, RowLife::KeepInPartitions), (RowLife::KeepInPartitions, life)]);
     for (from, to) in switches.into_iter().flatten() {
-        let (database, pipeline) = Database::with_outbox(living(from)).await;
-        let mut client = database.client().await;
+        let env = TestEnv::builder().layout(living(from)).outbox().build().await;
+        let pipeline = env.pipeline().clone();
+        let mut client = env.client().await;
         let other = Migrations::outbox(&Pipeline::new(pipeline.config().clone(), living(to)).unwrap());
         let error = other.apply(&mut client).await.unwrap_err();
         assert!(error.is_migration_conflict(), "{from:?} {to:?} {error:?}");

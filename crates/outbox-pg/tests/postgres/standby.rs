@@ -1,41 +1,36 @@
-use std::time::{Duration, Instant};
-
-use outbox_core::{StoreFault, TableLayout};
+use outbox_core::StoreFault;
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::tokio_postgres::{Config, NoTls};
-use outbox_pg::{
-    Migrations, PgOutbox, PipeMonitor, RetriedTransaction, StoreFailure, Thresholds, TransactionError, Verdict,
-};
+use outbox_pg::{Migrations, PipeMonitor, RetriedTransaction, StoreFailure, Thresholds, TransactionError, Verdict};
 
 use crate::bad_input::{event, failure, refused};
-use crate::own_server::{client, standby_of, versions, with_outbox};
+use outbox_test_support::{TestEnv, eventually};
+
+use crate::own_server::{standby_of, versions};
 
 #[tokio::test]
 async fn a_hot_standby_takes_no_event_and_says_where_to_go() {
     for builder in versions() {
         let primary = builder.clone().start().await.unwrap();
-        let (database, pipeline) = with_outbox(&primary, TableLayout::recommended()).await;
-        let (mut writer, outbox) = (client(database.url()).await, PgOutbox::new(pipeline.clone()));
+        let env = TestEnv::builder().postgres(primary.url()).outbox().build().await;
+        let pipeline = env.pipeline().clone();
+        let (mut writer, outbox) = (env.client().await, env.outbox());
         let standby = standby_of(&primary, builder).await;
         let tx = writer.transaction().await.unwrap();
         outbox.enqueue(&tx, &event()).await.unwrap();
         tx.commit().await.unwrap();
 
         let mut config: Config = standby.url().parse().unwrap();
-        config.dbname(database.name());
+        config.dbname(env.name());
         let (mut reader, connection) = config.connect(NoTls).await.unwrap();
         tokio::spawn(connection);
         let count = "SELECT pg_is_in_recovery(), count(*) FROM outbox.outbox_message";
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
+        eventually("the standby has the row", async || {
             let row = reader.query_one(count, &[]).await.unwrap();
             assert!(row.get::<_, bool>(0), "it is a standby");
-            if row.get::<_, i64>(1) == 1 {
-                break;
-            }
-            assert!(Instant::now() < deadline, "the row does not come");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            row.get::<_, i64>(1) == 1
+        })
+        .await;
 
         let error = refused(&mut reader, &outbox).await;
         assert!(matches!(failure(&error), StoreFailure::ReadOnly(_)), "{error:?}");

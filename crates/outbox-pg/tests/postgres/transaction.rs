@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use outbox_core::{Error, OutboxEvent, TableLayout};
+use outbox_core::{Error, OutboxEvent};
 use outbox_pg::tokio_postgres::{Client, IsolationLevel, Transaction};
 use outbox_pg::{PgOutbox, RetriedTransaction, TransactionError};
 
-use crate::database::{Database, rows};
+use outbox_test_support::TestEnv;
 
 fn event() -> OutboxEvent {
     OutboxEvent::builder("order", "1", "Line").build().unwrap()
@@ -16,12 +16,13 @@ fn quick() -> RetriedTransaction {
     RetriedTransaction::default().pause(Duration::from_millis(1))
 }
 
-async fn counters() -> (Database, PgOutbox, Client) {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let client = database.client().await;
+async fn counters() -> (TestEnv, PgOutbox, Client) {
+    let env = TestEnv::builder().outbox().build().await;
+    let client = env.client().await;
     let create = "CREATE TABLE public.counter (id int PRIMARY KEY, n int NOT NULL DEFAULT 0); INSERT INTO counter VALUES (1), (2)";
     client.batch_execute(create).await.unwrap();
-    (database, PgOutbox::new(pipeline), client)
+    let outbox = env.outbox();
+    (env, outbox, client)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,15 +46,12 @@ async fn serialization_failures_and_deadlocks_are_run_again_and_every_event_is_t
     for (level, ids) in
         [(IsolationLevel::Serializable, [[1, 2], [1, 2]]), (IsolationLevel::ReadCommitted, [[1, 2], [2, 1]])]
     {
-        let (database, outbox, client) = counters().await;
-        client
-            .batch_execute(&format!("ALTER DATABASE {} SET deadlock_timeout = '10ms'", database.name()))
-            .await
-            .unwrap();
+        let (env, outbox, client) = counters().await;
+        client.batch_execute(&format!("ALTER DATABASE {} SET deadlock_timeout = '10ms'", env.name())).await.unwrap();
         let runs = Arc::new(AtomicU32::new(0));
         let mut services = tokio::task::JoinSet::new();
         for service in 0..4 {
-            let (mut client, outbox, runs) = (database.client().await, outbox.clone(), Arc::clone(&runs));
+            let (mut client, outbox, runs) = (env.client().await, outbox.clone(), Arc::clone(&runs));
             // Spawned, as a web framework does it: the future has to be Send.
             services.spawn(async move {
                 let transaction = quick().isolation_level(level).attempts(1_000);
@@ -70,7 +68,7 @@ async fn serialization_failures_and_deadlocks_are_run_again_and_every_event_is_t
             });
         }
         services.join_all().await;
-        assert_eq!(rows(&client).await, 100);
+        assert_eq!(env.rows().await, 100);
         let n: i32 = client.query_one("SELECT n FROM counter WHERE id = 1", &[]).await.unwrap().get(0);
         assert_eq!(n, 100);
         assert!(runs.load(Ordering::Relaxed) >= 100);
@@ -79,7 +77,7 @@ async fn serialization_failures_and_deadlocks_are_run_again_and_every_event_is_t
 
 #[tokio::test]
 async fn attempts_end_and_the_last_error_is_the_services_own() {
-    let (_database, outbox, mut client) = counters().await;
+    let (env, outbox, mut client) = counters().await;
     let raise = "DO 'BEGIN RAISE EXCEPTION USING ERRCODE = ''40P01''; END'";
     let (mut runs, outbox) = (0, &outbox);
     let run = quick().attempts(3);
@@ -92,7 +90,7 @@ async fn attempts_end_and_the_last_error_is_the_services_own() {
     });
     let error = run.await.unwrap_err();
     assert!(matches!(error, TransactionError::Work(Failure::Counter(_))), "{error:?}");
-    assert_eq!((runs, rows(&client).await), (3, 0));
+    assert_eq!((runs, env.rows().await), (3, 0));
 
     let mut runs = 0;
     let run = quick();
@@ -106,7 +104,7 @@ async fn attempts_end_and_the_last_error_is_the_services_own() {
 
 #[tokio::test]
 async fn a_commit_that_was_a_rollback_is_never_reported_as_one() {
-    let (_database, outbox, mut client) = counters().await;
+    let (env, outbox, mut client) = counters().await;
     let (transaction, outbox, twice) = (quick(), &outbox, &event());
     let swallow = transaction.run(&mut client, |tx| {
         Box::pin(async move {
@@ -117,7 +115,7 @@ async fn a_commit_that_was_a_rollback_is_never_reported_as_one() {
     });
     let error = swallow.await.unwrap_err();
     assert!(matches!(error, TransactionError::Aborted(_)), "{error:?}");
-    assert_eq!(rows(&client).await, 0);
+    assert_eq!(env.rows().await, 0);
 
     let deferred = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
         'BEGIN IF NEW.n = 1 THEN RAISE EXCEPTION USING ERRCODE = ''23514''; END IF; \
@@ -140,8 +138,8 @@ async fn a_commit_that_was_a_rollback_is_never_reported_as_one() {
 
 #[tokio::test]
 async fn a_connection_lost_before_the_commit_is_a_rollback_for_certain() {
-    let (database, outbox, mut client) = counters().await;
-    let other = database.client().await;
+    let (env, outbox, mut client) = counters().await;
+    let other = env.client().await;
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let (transaction, outbox, terminator) = (quick(), &outbox, &other);
     let run = transaction.run(&mut client, |tx| {
@@ -153,5 +151,5 @@ async fn a_connection_lost_before_the_commit_is_a_rollback_for_certain() {
     });
     let error = run.await.unwrap_err();
     assert!(matches!(error, TransactionError::Lost(_)), "{error:?}");
-    assert_eq!(rows(&other).await, 0);
+    assert_eq!(env.rows().await, 0);
 }

@@ -1,16 +1,15 @@
 use outbox_core::{ColumnType, OutboxEvent, Payload, TableLayout};
-use outbox_pg::PgOutbox;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
-use crate::database::Database;
+use outbox_test_support::TestEnv;
 
 /// What every part of an event becomes in the table, compared by PostgreSQL's own text of it.
 #[tokio::test]
 async fn parts_are_stored_as_they_are() {
-    let (database, pipeline) = Database::with_outbox(TableLayout::recommended()).await;
-    let (mut client, outbox) = (database.client().await, PgOutbox::new(pipeline));
+    let env = TestEnv::builder().outbox().build().await;
+    let (mut client, outbox) = (env.client().await, env.outbox());
     let name = "[^\\p{Cc}]{1,40}";
     let parts = ("[A-Za-z0-9._-]{1,40}", name, name, name, name, 0_i64..1_767_225_600_000_000);
     let mut runner = TestRunner::default();
@@ -68,8 +67,10 @@ async fn json_and_jsonb_columns_take_what_the_rules_take() {
         format!("{}1{}", "{\"a\":".repeat(1_000), "}".repeat(1_000)),
     ];
     for ty in [ColumnType::Json, ColumnType::Jsonb] {
-        let (database, pipeline) = Database::with_outbox(TableLayout::recommended().payload_type(ty).unwrap()).await;
-        let client = database.client().await;
+        let env =
+            TestEnv::builder().layout(TableLayout::recommended().payload_type(ty).unwrap()).outbox().build().await;
+        let pipeline = env.pipeline().clone();
+        let client = env.client().await;
         for text in &texts {
             let event = OutboxEvent::builder("a", "1", "x").json(text.as_str()).build().unwrap();
             let ours = pipeline.row(&event).is_ok();

@@ -1,34 +1,23 @@
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, RowLife, TableLayout};
-use outbox_pg::tokio_postgres::{Client, NoTls, connect};
+use outbox_core::{OutboxEvent, RowLife, TableLayout};
 use outbox_pg::{
     Enqueued, Horizon, Maintained, Maintenance, Migrations, PgOutbox, PipeMonitor, Readiness, Repeated, Thresholds,
     Verdict, create_slot,
 };
+use outbox_test_support::TestEnv;
 use outbox_testkit::Postgres;
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-async fn client(url: &str) -> Client {
-    let (client, connection) = connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
 
 /// Most other tests run on the development servers' version; this is the newest, in one piece.
 #[tokio::test]
 async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
     let server = Postgres::builder().downloaded().start().await.unwrap();
-    for (n, life) in
-        [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish, RowLife::VanishKeepingIds].into_iter().enumerate()
-    {
-        let database = server.database().await.unwrap();
-        let mut client = client(database.url()).await;
+    for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish, RowLife::VanishKeepingIds] {
         let layout = TableLayout::recommended().with_row_life(life);
-        let config = ConnectorConfig::recommended(&layout).with("slot.name", format!("slot_{n}"));
-        let pipeline = Pipeline::new(config, layout).unwrap();
-        Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
+        let env = TestEnv::builder().postgres(server.url()).layout(layout).outbox().build().await;
+        let (mut client, pipeline) = (env.client().await, env.pipeline().clone());
         Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
         create_slot(&client, &pipeline).await.unwrap();
         let maintenance = Maintenance::new(pipeline.clone(), 3 * DAY).behind(2 * DAY);
@@ -47,8 +36,7 @@ async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
             assert_eq!(outbox.enqueue(&tx, &event).await.unwrap(), Enqueued::AlreadyEnqueued);
         }
         tx.commit().await.unwrap();
-        let rows: i64 = client.query_one("SELECT count(*) FROM outbox.outbox_message", &[]).await.unwrap().get(0);
-        assert_eq!(rows, i64::from(!life.vanishes()));
+        assert_eq!(env.rows().await, i64::from(!life.vanishes()));
 
         let health = PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
         assert_ne!(health.verdict(), Verdict::Critical, "{health:?}");

@@ -4,7 +4,9 @@ use outbox_core::{Error, RowLife, StoreFault, TableLayout};
 use outbox_sqlx::sqlx;
 use outbox_sqlx::{SqlxOutbox, StoreFailure};
 
-use crate::database::{Database, event};
+use outbox_test_support::TestEnv;
+
+use crate::{event, pool};
 
 fn failure(error: &Error) -> &StoreFailure {
     error.source().unwrap().downcast_ref().unwrap()
@@ -12,9 +14,10 @@ fn failure(error: &Error) -> &StoreFailure {
 
 /// What enqueue says, singly and in a batch, of a table or a session that was spoilt.
 async fn refusal(layout: TableLayout, spoil: &str) -> Error {
-    let database = Database::with_outbox(layout).await;
-    let outbox = SqlxOutbox::new(database.pipeline.clone());
-    let mut connection = database.pool.acquire().await.unwrap();
+    let env = TestEnv::builder().layout(layout).outbox().build().await;
+    let pool = pool(&env).await;
+    let outbox = SqlxOutbox::new(env.pipeline().clone());
+    let mut connection = pool.acquire().await.unwrap();
     sqlx::raw_sql(spoil).execute(&mut *connection).await.unwrap();
     let mut tx = sqlx::Connection::begin(&mut *connection).await.unwrap();
     let batch = outbox.enqueue_all(&mut tx, &[event(1), event(2)]).await.unwrap_err();
@@ -63,12 +66,13 @@ async fn what_enqueue_meets_in_the_database_is_the_same_typed_error_as_with_the_
 
 #[tokio::test]
 async fn a_lost_connection_is_transient() {
-    let database = Database::with_outbox(TableLayout::recommended()).await;
-    let outbox = SqlxOutbox::new(database.pipeline.clone());
-    let mut tx = database.pool.begin().await.unwrap();
+    let env = TestEnv::builder().outbox().build().await;
+    let pool = pool(&env).await;
+    let outbox = SqlxOutbox::new(env.pipeline().clone());
+    let mut tx = pool.begin().await.unwrap();
     let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *tx).await.unwrap();
     let end = "SELECT pg_terminate_backend($1, 5000)";
-    database.client().await.execute(end, &[&pid]).await.unwrap();
+    env.client().await.execute(end, &[&pid]).await.unwrap();
     let error = outbox.enqueue(&mut tx, &event(1)).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
 }

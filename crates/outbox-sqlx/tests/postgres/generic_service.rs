@@ -1,8 +1,10 @@
-use outbox_core::{DomainEvent, Error, Outbox, OutboxEvent, RecordingOutbox, TableLayout};
+use outbox_core::{DomainEvent, Error, Outbox, OutboxEvent, RecordingOutbox};
 use outbox_sqlx::SqlxOutbox;
 use outbox_sqlx::sqlx::{PgPool, Postgres, Transaction};
 
-use crate::database::Database;
+use outbox_test_support::TestEnv;
+
+use crate::pool;
 
 #[derive(serde::Serialize)]
 struct OrderCreated {
@@ -50,11 +52,12 @@ where
 
 #[tokio::test]
 async fn a_service_generic_over_its_outbox_is_spawned_with_the_real_one_and_with_the_recorder() {
-    let database = Database::with_outbox(TableLayout::recommended()).await;
-    serve(Orders { outbox: SqlxOutbox::new(database.pipeline.clone()) }, database.pool.clone()).await;
-    assert_eq!(database.rows().await, 2);
-    let recorder = RecordingOutbox::new(database.pipeline.clone());
-    let recorder = serve(Orders { outbox: recorder }, database.pool.clone()).await;
-    assert_eq!(database.rows().await, 2, "the recorder writes nothing");
+    let env = TestEnv::builder().outbox().build().await;
+    let pool = pool(&env).await;
+    serve(Orders { outbox: SqlxOutbox::new(env.pipeline().clone()) }, pool.clone()).await;
+    assert_eq!(env.rows().await, 2);
+    let recorder = RecordingOutbox::new(env.pipeline().clone());
+    let recorder = serve(Orders { outbox: recorder }, pool.clone()).await;
+    assert_eq!(env.rows().await, 2, "the recorder writes nothing");
     recorder.assert_enqueued(&OrderCreated { order_id: 42 });
 }

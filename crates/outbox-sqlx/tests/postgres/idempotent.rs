@@ -1,20 +1,23 @@
 use outbox_core::{RowLife, TableLayout};
 use outbox_sqlx::{Enqueued, Repeated, SqlxOutbox};
 
-use crate::database::{Database, event};
+use outbox_test_support::TestEnv;
+
+use crate::{event, pool};
 
 #[tokio::test]
 async fn an_event_enqueued_again_is_known_and_the_transaction_goes_on() {
     for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
-        let database = Database::with_outbox(TableLayout::recommended().with_row_life(life)).await;
-        let outbox = SqlxOutbox::new(database.pipeline.clone());
+        let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
+        let pool = pool(&env).await;
+        let outbox = SqlxOutbox::new(env.pipeline().clone());
         let accepting = outbox.clone().idempotent(Repeated::Accept).unwrap();
         let refusing = outbox.clone().idempotent(Repeated::Refuse).unwrap();
         let (first, second) = (event(1), event(2));
-        let mut tx = database.pool.begin().await.unwrap();
+        let mut tx = pool.begin().await.unwrap();
         assert_eq!(accepting.enqueue(&mut tx, &first).await.unwrap(), Enqueued::Enqueued);
         tx.commit().await.unwrap();
-        let mut tx = database.pool.begin().await.unwrap();
+        let mut tx = pool.begin().await.unwrap();
         assert_eq!(accepting.enqueue(&mut tx, &first).await.unwrap(), Enqueued::AlreadyEnqueued);
         assert!(refusing.enqueue(&mut tx, &first).await.unwrap_err().is_already_enqueued());
         let again = [first.clone(), second.clone()];
@@ -22,17 +25,19 @@ async fn an_event_enqueued_again_is_known_and_the_transaction_goes_on() {
         assert!(refusing.enqueue_all(&mut tx, &again).await.unwrap_err().is_already_enqueued());
         assert_eq!(refusing.enqueue(&mut tx, &event(3)).await.unwrap(), Enqueued::Enqueued, "the transaction lives");
         tx.commit().await.unwrap();
-        assert_eq!(database.rows().await, if life == RowLife::Keep { 3 } else { 0 });
+        assert_eq!(env.rows().await, if life == RowLife::Keep { 3 } else { 0 });
     }
 }
 
 #[tokio::test]
 async fn where_rows_vanish_without_a_trace_no_event_can_be_known() {
-    let database = Database::with_outbox(TableLayout::recommended().with_row_life(RowLife::Vanish)).await;
-    let outbox = SqlxOutbox::new(database.pipeline.clone());
+    let env =
+        TestEnv::builder().layout(TableLayout::recommended().with_row_life(RowLife::Vanish)).outbox().build().await;
+    let pool = pool(&env).await;
+    let outbox = SqlxOutbox::new(env.pipeline().clone());
     assert!(outbox.clone().idempotent(Repeated::Accept).unwrap_err().is_configuration());
-    let mut tx = database.pool.begin().await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
     outbox.enqueue_all(&mut tx, &[event(1), event(2)]).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(database.rows().await, 0);
+    assert_eq!(env.rows().await, 0);
 }

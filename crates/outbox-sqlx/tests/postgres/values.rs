@@ -3,12 +3,13 @@
 use outbox_core::{
     Column, ColumnType, EventField, EventId, Identifier, Nullability, OutboxEvent, Payload, TableLayout,
 };
-use outbox_pg::PgOutbox;
 use outbox_sqlx::SqlxOutbox;
 use outbox_sqlx::sqlx;
 use time::macros::datetime;
 
-use crate::database::Database;
+use outbox_test_support::TestEnv;
+
+use crate::pool;
 
 fn layout(payload: ColumnType, at: ColumnType, id: ColumnType) -> TableLayout {
     use EventField as F;
@@ -53,12 +54,13 @@ async fn every_type_of_column_is_written_as_the_other_driver_writes_it() {
         (layout(ColumnType::Text, ColumnType::Timestamptz, ColumnType::Text), json),
     ];
     for (layout, payload) in cases {
-        let database = Database::with_outbox(layout).await;
-        let (pg, sqlx_outbox) = (PgOutbox::new(database.pipeline.clone()), SqlxOutbox::new(database.pipeline.clone()));
+        let env = TestEnv::builder().layout(layout).outbox().build().await;
+        let pool = pool(&env).await;
+        let (pg, sqlx_outbox) = (env.outbox(), SqlxOutbox::new(env.pipeline().clone()));
         let events = events(&payload);
         let mut stored: Vec<Vec<String>> = Vec::new();
         for way in ["pg", "one", "many"] {
-            let (mut client, mut tx) = (database.client().await, database.pool.begin().await.unwrap());
+            let (mut client, mut tx) = (env.client().await, pool.begin().await.unwrap());
             match way {
                 "pg" => {
                     let tx = client.transaction().await.unwrap();
@@ -74,8 +76,8 @@ async fn every_type_of_column_is_written_as_the_other_driver_writes_it() {
             }
             tx.commit().await.unwrap();
             let sql = r#"SELECT v::text FROM outbox."values" v ORDER BY id"#;
-            stored.push(sqlx::query_scalar(sql).fetch_all(&database.pool).await.unwrap());
-            sqlx::query(r#"TRUNCATE outbox."values""#).execute(&database.pool).await.unwrap();
+            stored.push(sqlx::query_scalar(sql).fetch_all(&pool).await.unwrap());
+            sqlx::query(r#"TRUNCATE outbox."values""#).execute(&pool).await.unwrap();
         }
         let [pg, one, many] = &stored[..] else { panic!("three ways") };
         assert_eq!(pg.len(), 3);

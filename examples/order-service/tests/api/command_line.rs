@@ -1,6 +1,8 @@
 use std::process::Output;
 
-use crate::fixture::{program, stack};
+use outbox_test_support::stack;
+
+use crate::fixture::program;
 
 #[tokio::test]
 async fn help_explains_the_program_and_keeps_the_password() {

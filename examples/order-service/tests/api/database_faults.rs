@@ -2,9 +2,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use order_service::{AppState, Database, app};
 use outbox_core::Pipeline;
+use outbox_test_support::eventually;
 use tower::ServiceExt as _;
 
-use crate::fixture::{Service, eventually, with_database};
+use crate::fixture::{Service, set_up};
 
 const ORDER: &str = r#"{"customer_id":1,"product_id":101,"quantity":2}"#;
 
@@ -31,40 +32,34 @@ async fn without_a_database_the_answer_is_503_and_tells_nothing_of_it() {
 
 #[tokio::test]
 async fn a_failed_enqueue_leaves_no_order_and_is_logged_with_its_cause() {
-    with_database(async |database| {
-        database.set_up().await;
-        let service = Service::start(database, "api").await;
-        let client = database.client().await;
-        client.batch_execute("ALTER TABLE outbox.outbox_message RENAME TO hidden").await.unwrap();
-        let answer = service.post("/orders", ORDER).await;
-        assert_eq!(answer.status, 500, "{answer:?}");
-        assert!(answer.problem_fields().is_empty());
-        assert!(!answer.text.contains("outbox_message"), "{answer:?}");
-        let logged = eventually("the error is logged", async || service.entry("request failed")).await;
-        assert!(logged["error"].as_str().unwrap().contains("outbox.outbox_message\" does not exist"), "{logged}");
-        client.batch_execute("ALTER TABLE outbox.hidden RENAME TO outbox_message").await.unwrap();
-        assert_eq!(database.count("order_service.orders").await, 0);
-        service.order(2).await;
-    })
-    .await;
+    let env = set_up().await;
+    let service = Service::start(&env, "api").await;
+    let client = env.client().await;
+    client.batch_execute("ALTER TABLE outbox.outbox_message RENAME TO hidden").await.unwrap();
+    let answer = service.post("/orders", ORDER).await;
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(answer.problem_fields().is_empty());
+    assert!(!answer.text.contains("outbox_message"), "{answer:?}");
+    let logged = eventually("the error is logged", async || service.entry("request failed")).await;
+    assert!(logged["error"].as_str().unwrap().contains("outbox.outbox_message\" does not exist"), "{logged}");
+    client.batch_execute("ALTER TABLE outbox.hidden RENAME TO outbox_message").await.unwrap();
+    assert_eq!(env.count("order_service.orders").await, 0);
+    service.order(2).await;
 }
 
 #[tokio::test]
 async fn lost_connections_are_made_anew() {
-    with_database(async |database| {
-        database.set_up().await;
-        let service = Service::start(database, "api").await;
-        service.order(1).await;
-        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    let env = set_up().await;
+    let service = Service::start(&env, "api").await;
+    service.order(1).await;
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND application_name = 'order-service'";
-        assert!(!database.client().await.query(sql, &[]).await.unwrap().is_empty());
-        eventually("an order is taken again", async || {
-            let answer = service.post("/orders", ORDER).await;
-            assert!([201, 503].contains(&answer.status), "{answer:?}");
-            (answer.status == 201).then_some(())
-        })
-        .await;
-        assert_eq!(database.count("order_service.orders").await, database.count("outbox.outbox_message").await);
+    assert!(!env.client().await.query(sql, &[]).await.unwrap().is_empty());
+    eventually("an order is taken again", async || {
+        let answer = service.post("/orders", ORDER).await;
+        assert!([201, 503].contains(&answer.status), "{answer:?}");
+        (answer.status == 201).then_some(())
     })
     .await;
+    assert_eq!(env.count("order_service.orders").await, env.count("outbox.outbox_message").await);
 }

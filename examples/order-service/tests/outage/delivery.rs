@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 
 use outbox_core::OutboxEvent;
+use outbox_test_support::{TestEnv, stack};
 use serde_json::{Value, json};
 use xtask::stack::Service as Server;
 
 use crate::away::{SERVERS, while_away};
-use crate::fixture::Service;
-use crate::fixture::connected::{Connected, with_connector};
+use crate::fixture::{Service, connected};
 
 /// An order has one event, so the order of an aggregate's events is shown by some that are enqueued beside them.
 const AGGREGATES: std::ops::Range<u32> = 900_001..900_006;
@@ -24,36 +24,34 @@ async fn orders_that_are_placed_without_kafka_connect_all_arrive_and_in_order() 
 
 async fn orders_arrive_after_the_absence_of(server: Server) {
     let _turn = SERVERS.lock().await;
-    with_connector(async |connected| {
-        let service = Service::start(connected.database, "all").await;
-        let mut orders = vec![service.order(1).await];
-        service.receives(1).await;
-        while_away(&connected.database.stack, server, async || {
-            for step in 1..=STEPS {
-                for quantity in 1..=5 {
-                    orders.push(service.order(quantity).await);
-                }
-                enqueue_step(connected, step).await;
+    let (env, _connector) = connected().await;
+    let service = Service::start(&env, "all").await;
+    let mut orders = vec![service.order(1).await];
+    service.receives(1).await;
+    while_away(&stack(), server, async || {
+        for step in 1..=STEPS {
+            for quantity in 1..=5 {
+                orders.push(service.order(quantity).await);
             }
-            assert_eq!(service.received().await.len(), 1, "{server} is away");
-        })
-        .await;
-        orders.push(service.order(1).await);
-
-        let received = service.receives(orders.len() + AGGREGATES.len() * STEPS as usize).await;
-        let aggregates: BTreeSet<_> = received.iter().map(|event| event["aggregate_id"].as_str().unwrap()).collect();
-        for order in &orders {
-            assert!(aggregates.contains(&*order["id"].to_string()), "{order}");
+            enqueue_step(&env, step).await;
         }
-        for aggregate in AGGREGATES {
-            assert_eq!(steps_in_order(&received, aggregate), (1..=STEPS).collect::<Vec<_>>());
-        }
+        assert_eq!(service.received().await.len(), 1, "{server} is away");
     })
     .await;
+    orders.push(service.order(1).await);
+
+    let received = service.receives(orders.len() + AGGREGATES.len() * STEPS as usize).await;
+    let aggregates: BTreeSet<_> = received.iter().map(|event| event["aggregate_id"].as_str().unwrap()).collect();
+    for order in &orders {
+        assert!(aggregates.contains(&*order["id"].to_string()), "{order}");
+    }
+    for aggregate in AGGREGATES {
+        assert_eq!(steps_in_order(&received, aggregate), (1..=STEPS).collect::<Vec<_>>());
+    }
 }
 
 /// One event for each aggregate, whose quantity counts the events.
-async fn enqueue_step(connected: &Connected<'_>, step: u32) {
+async fn enqueue_step(env: &TestEnv, step: u32) {
     let events: Vec<_> = AGGREGATES
         .map(|id| {
             let payload = json!({
@@ -66,7 +64,7 @@ async fn enqueue_step(connected: &Connected<'_>, step: u32) {
             OutboxEvent::builder("order", id.to_string(), "OrderCreated").json(payload.to_string()).build().unwrap()
         })
         .collect();
-    connected.enqueue(&events).await;
+    env.enqueue_each(&events).await;
 }
 
 /// The counts of an aggregate's events as they were handled, which is also how they are in their one partition.

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use outbox_core::ConnectorConfig;
+use outbox_test_support::{connect, eventually, stack};
 use serde_json::Value;
 use uuid::Uuid;
 use xtask::stack::{Stack, workspace};
 
-use crate::fixture::database::{connect, drop_slot};
-use crate::fixture::{Service, blocking, eventually, program, psql, stack};
+use crate::fixture::{Service, blocking, drop_slot, program, psql};
 
 /// The database and the password of the role that Kafka Connect's environment names.
 const DATABASE: &str = "outbox_db";
@@ -42,7 +42,7 @@ async fn run(stack: &Stack, name: &str) {
     setup.arg("setup").env("DATABASE_URL", stack.database_url(DATABASE));
     let setup = program::output(setup).await;
     assert!(setup.status.success(), "{}", String::from_utf8_lossy(&setup.stderr));
-    psql::psql(stack, DATABASE, &file("connector-role.sql"), PASSWORD).await;
+    psql::psql(DATABASE, &file("connector-role.sql"), PASSWORD).await;
 
     let config = ConnectorConfig::from_json(&file("outbox-connector.json")).unwrap();
     let validated: Value = serde_json::from_str(&config.clone().with("name", name).to_json()).unwrap();

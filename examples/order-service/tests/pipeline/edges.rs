@@ -1,49 +1,44 @@
 use outbox_core::{Decoded, OutboxEvent};
+use outbox_test_support::eventually;
 
-use crate::fixture::connected::with_connector;
-use crate::fixture::{Service, eventually, topic};
+use crate::fixture::{Service, connected};
 
 #[tokio::test]
 async fn payloads_at_the_edges_arrive_to_the_byte() {
-    with_connector(async |connected| {
-        let payloads = payloads();
-        let events: Vec<_> = payloads
-            .iter()
-            .map(|payload| OutboxEvent::builder("edge", "1", "Edge").json(payload.as_str()).build().unwrap())
-            .collect();
-        connected.enqueue(&events).await;
-        let brokers = connected.database.stack.kafka_bootstrap();
-        let records = topic::records(&brokers, &connected.topic("edge"), payloads.len()).await;
-        assert_eq!(records.len(), payloads.len());
-        for ((record, payload), event) in records.into_iter().zip(&payloads).zip(&events) {
-            let excerpt: String = payload.chars().take(80).collect();
-            assert!(record.value.as_deref() == Some(payload.as_bytes()), "{excerpt}");
-            let Decoded::Event(decoded) = connected.database.pipeline.decode(record).unwrap() else {
-                panic!("{excerpt} is an event")
-            };
-            assert_eq!(decoded.id, event.id().as_uuid());
-            assert!(decoded.payload.as_text() == Some(payload), "{excerpt}");
-        }
-    })
-    .await;
+    let (env, _connector) = connected().await;
+    let payloads = payloads();
+    let events: Vec<_> = payloads
+        .iter()
+        .map(|payload| OutboxEvent::builder("edge", "1", "Edge").json(payload.as_str()).build().unwrap())
+        .collect();
+    env.enqueue_each(&events).await;
+    let records = env.records(&env.topic_of("edge"), payloads.len()).await;
+    assert_eq!(records.len(), payloads.len());
+    for ((record, payload), event) in records.into_iter().zip(&payloads).zip(&events) {
+        let excerpt: String = payload.chars().take(80).collect();
+        assert!(record.value() == payload, "{excerpt}");
+        let Decoded::Event(decoded) = env.pipeline().decode(record.record).unwrap() else {
+            panic!("{excerpt} is an event")
+        };
+        assert_eq!(decoded.id, event.id().as_uuid());
+        assert!(decoded.payload.as_text() == Some(payload), "{excerpt}");
+    }
 }
 
 #[tokio::test]
 async fn numbers_that_no_float_holds_are_received_and_shown_as_they_were_written() {
-    with_connector(async |connected| {
-        let service = Service::start(connected.database, "all").await;
-        let payload = r#"{"order_id":1,"customer_id":1,"product_id":101,"quantity":2,"created_at":"2026-01-02T03:04:05Z",
+    let (env, _connector) = connected().await;
+    let service = Service::start(&env, "all").await;
+    let payload = r#"{"order_id":1,"customer_id":1,"product_id":101,"quantity":2,"created_at":"2026-01-02T03:04:05Z",
             "big":12345678901234567890123,"exponent":1e400,"zero":-0.0,"nested":{"null":null,"array":[],"object":{}}}"#;
-        let event = OutboxEvent::builder("order", "1", "OrderCreated").json(payload).build().unwrap();
-        connected.enqueue(&[event]).await;
-        // No parser of ours takes such numbers, so the answer is looked at as text.
-        let shown = eventually("the event is received", async || {
-            Some(service.get("/received").await.text).filter(|text| text != "[]")
-        })
-        .await;
-        assert!(shown.contains(payload), "{shown}");
+    let event = OutboxEvent::builder("order", "1", "OrderCreated").json(payload).build().unwrap();
+    env.enqueue_each(&[event]).await;
+    // No parser of ours takes such numbers, so the answer is looked at as text.
+    let shown = eventually("the event is received", async || {
+        Some(service.get("/received").await.text).filter(|text| text != "[]")
     })
     .await;
+    assert!(shown.contains(payload), "{shown}");
 }
 
 fn payloads() -> Vec<String> {

@@ -7,7 +7,6 @@ mod history;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::{NoTls, connect};
 use outbox_testkit::Postgres;
 use rskafka::client::partition::{OffsetAt, UnknownTopicHandling};
 use tokio::time::timeout;
@@ -15,7 +14,8 @@ use xtask::stack::Stack;
 
 use self::disasters::{Consumers, Disasters};
 use self::history::Orders;
-use crate::bench::{Bench, eventually, produce_to, set_up};
+use crate::bench::{Bench, produce_to, set_up};
+use outbox_test_support::{connect, eventually};
 
 /// What every run of the tests does; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same again.
 const EVENTS: u64 = 3_000;
@@ -58,7 +58,8 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
 
     let orders = Orders::random(&mut random, events, aggregates);
     // Events come all the while, so that there is always something to interrupt.
-    let (brokers, pipeline, partitions) = (bench.brokers.clone(), bench.pipeline.clone(), orders.partitions.clone());
+    let (brokers, pipeline, partitions) =
+        (bench.brokers().to_owned(), bench.pipeline().clone(), orders.partitions.clone());
     let producer = tokio::spawn(async move {
         let slice = |events: &[OutboxEvent], n: usize| {
             let at = |n: usize| events.len() * n / SLICES;
@@ -74,14 +75,13 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    let consumers = Consumers::start(3, bench.brokers.clone(), database.url().to_owned(), bench.prefix().to_owned());
+    let consumers = Consumers::start(3, bench.brokers().to_owned(), database.url().to_owned(), bench.name().to_owned());
     let mut disasters = Disasters { consumers, postgres: postgres.clone(), kafka: Some(kafka) };
     disasters.happen(&mut random, || producer.is_finished()).await;
     producer.await.unwrap();
 
     let since = Instant::now();
-    let (client, connection) = connect(database.url(), NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = connect(database.url()).await;
     let mut seen = (0, Instant::now());
     loop {
         let done: i64 = client.query_one("SELECT count(*) FROM effect", &[]).await.unwrap().get(0);
@@ -96,7 +96,8 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
     }
     println!("{} effects, the last of them {:?} after the last disaster", orders.events, since.elapsed());
     for partition in 0..PARTITIONS as i32 {
-        let opened = bench.kafka.partition_client(&bench.topic, partition, UnknownTopicHandling::Retry).await.unwrap();
+        let opened =
+            bench.kafka().partition_client(bench.topic(), partition, UnknownTopicHandling::Retry).await.unwrap();
         // A producer whose answer was lost has written more than it was asked to.
         let end = opened.get_offset(OffsetAt::Latest).await.unwrap();
         eventually(format!("the position {end}"), async || {

@@ -1,0 +1,324 @@
+use std::thread;
+
+use deadpool_postgres::Pool;
+use outbox_core::{AggregateType, ConnectorConfig, OutboxEvent, Pipeline, Record, TableLayout};
+use outbox_pg::PgOutbox;
+use rskafka::client::partition::{Compression, OffsetAt, UnknownTopicHandling};
+use tokio_postgres::Client;
+
+use crate::builder::TestEnvBuilder;
+use crate::database::Database;
+use crate::topics::{self, StoredRecord};
+use crate::{Connector, connect, connect_kafka, eventually, pool, to_rskafka};
+
+/// The aggregate type of [`TestEnv::topic`].
+const AGGREGATE_TYPE: &str = "order";
+
+/// A database, an outbox, a replication slot and topics that no other test uses.
+///
+/// The name of the database is also the name of the slot and the first part of the names of all topics, and should be
+/// part of the names of whatever else the test creates on the servers. Dropping the environment removes the database,
+/// its slots, the roles whose names begin with the name, and the topics whose names contain it.
+#[derive(Debug)]
+pub struct TestEnv {
+    name: String,
+    pipeline: Pipeline,
+    topic: String,
+    database: Option<Database>,
+    kafka: Option<Kafka>,
+    /// Whether the topics are deleted at the end.
+    deletes_topics: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Kafka {
+    pub(crate) client: rskafka::client::Client,
+    pub(crate) brokers: String,
+}
+
+impl TestEnv {
+    /// Returns a builder for the parts that a test needs.
+    pub fn builder() -> TestEnvBuilder {
+        TestEnvBuilder::new()
+    }
+
+    pub(crate) fn new(name: String, pipeline: Pipeline, deletes_topics: bool) -> Self {
+        Self { name, pipeline, topic: String::new(), database: None, kafka: None, deletes_topics }
+    }
+
+    pub(crate) fn set_database(&mut self, database: Database) {
+        self.database = Some(database);
+    }
+
+    pub(crate) fn set_kafka(&mut self, kafka: Kafka) {
+        self.kafka = Some(kafka);
+    }
+
+    /// The topic stays empty if the configuration routes by another column than the aggregate type.
+    pub(crate) fn set_pipeline(&mut self, pipeline: Pipeline) {
+        self.topic = pipeline.topic(&AGGREGATE_TYPE.parse().unwrap()).unwrap_or_default();
+        self.pipeline = pipeline;
+    }
+
+    /// Replaces names and connection in a configuration by those of the environment.
+    pub(crate) fn placed(&self, config: ConnectorConfig) -> ConnectorConfig {
+        let config = config
+            .with("slot.name", &*self.name)
+            .with("topic.prefix", &*self.name)
+            .with("transforms.outbox.route.topic.replacement", format!("{}.${{routedByValue}}", self.name));
+        match &self.database {
+            Some(database) => config.with_database_url(database.url()).unwrap(),
+            None => config,
+        }
+    }
+
+    /// Returns the name, which is unique and legal in the names of databases, slots, roles and topics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the pipeline of the layout and the connector's configuration.
+    #[must_use]
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Returns the recommended pipeline for another layout, with the same slot and topics.
+    #[must_use]
+    pub fn pipeline_of(&self, layout: TableLayout) -> Pipeline {
+        Pipeline::new(self.placed(ConnectorConfig::recommended(&layout)), layout).unwrap()
+    }
+
+    /// Returns the connector's configuration, with the connection to the database in it.
+    #[must_use]
+    pub fn config(&self) -> &ConnectorConfig {
+        self.pipeline.config()
+    }
+}
+
+/// The database.
+impl TestEnv {
+    /// Returns the superuser's URL of the database.
+    ///
+    /// # Panics
+    /// Panics in an environment without a database, as all methods for the database do.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.database.as_ref().expect("`TestEnvBuilder::database` adds a database").url()
+    }
+
+    /// Returns the connector of the configuration, which is not started yet.
+    #[must_use]
+    pub fn connector(&self) -> Connector {
+        Connector::new(&self.name, self.config().clone())
+    }
+
+    /// Opens a connection as the superuser.
+    pub async fn client(&self) -> Client {
+        connect(self.url()).await
+    }
+
+    /// Returns a pool of at most 16 connections.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        self.pool_of(16)
+    }
+
+    /// Returns a pool of at most `size` connections.
+    #[must_use]
+    pub fn pool_of(&self, size: usize) -> Pool {
+        pool(self.url(), size)
+    }
+
+    /// Returns the outbox of the pipeline.
+    #[must_use]
+    pub fn outbox(&self) -> PgOutbox {
+        PgOutbox::new(self.pipeline.clone())
+    }
+
+    /// Commits events in one transaction.
+    pub async fn enqueue(&self, events: &[OutboxEvent]) {
+        let (mut client, outbox) = (self.client().await, self.outbox());
+        let tx = client.transaction().await.unwrap();
+        outbox.enqueue_all(&tx, events).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Commits each event in a transaction of its own.
+    pub async fn enqueue_each(&self, events: &[OutboxEvent]) {
+        let (mut client, outbox) = (self.client().await, self.outbox());
+        for event in events {
+            let tx = client.transaction().await.unwrap();
+            outbox.enqueue(&tx, event).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
+    /// Returns the number of rows in the outbox.
+    pub async fn rows(&self) -> i64 {
+        self.count(&self.pipeline.layout().qualified_name()).await
+    }
+
+    /// Returns the number of rows in a table.
+    pub async fn count(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        self.client().await.query_one(&sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Returns whether an SQL condition holds for the slot's row in `pg_replication_slots`.
+    ///
+    /// # Errors
+    /// Fails with the row if the condition does not hold.
+    pub async fn slot_is(&self, condition: &str) -> Result<(), String> {
+        let sql = format!("SELECT s::text, {condition} FROM pg_replication_slots s WHERE slot_name = $1");
+        let row = self.client().await.query_one(&sql, &[&self.pipeline.slot().as_str()]).await.unwrap();
+        if row.get(1) { Ok(()) } else { Err(row.get(0)) }
+    }
+
+    /// Waits until an SQL condition holds for the slot's row in `pg_replication_slots`.
+    pub async fn slot_becomes(&self, condition: &str) {
+        eventually(format!("the slot is {condition}"), async || self.slot_is(condition).await).await;
+    }
+
+    /// Waits until the slot has confirmed everything that is in the WAL now.
+    pub async fn confirmed(&self) {
+        let goal = "SELECT pg_current_wal_insert_lsn()::text";
+        let goal: String = self.client().await.query_one(goal, &[]).await.unwrap().get(0);
+        self.slot_becomes(&format!("confirmed_flush_lsn >= '{goal}'::pg_lsn")).await;
+    }
+}
+
+/// Kafka.
+impl TestEnv {
+    fn connected(&self) -> &Kafka {
+        self.kafka.as_ref().expect("`TestEnvBuilder::kafka` adds Kafka")
+    }
+
+    /// Returns the addresses of the brokers, separated by commas.
+    ///
+    /// # Panics
+    /// Panics in an environment without Kafka, as all methods for topics do.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
+        &self.connected().brokers
+    }
+
+    /// Returns a client for Kafka.
+    #[must_use]
+    pub fn kafka(&self) -> &rskafka::client::Client {
+        &self.connected().client
+    }
+
+    /// Opens a new connection to Kafka. The client's old one does not survive the restart of a broker.
+    pub async fn reconnect_kafka(&mut self) {
+        let brokers = self.brokers().to_owned();
+        self.kafka = Some(Kafka { client: connect_kafka(&brokers).await, brokers });
+    }
+
+    /// Returns the topic of the aggregate type `order`, which need not exist.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Returns the topic of an aggregate type, which need not exist.
+    #[must_use]
+    pub fn topic_of(&self, aggregate_type: &str) -> String {
+        self.pipeline.topic(&aggregate_type.parse::<AggregateType>().unwrap()).unwrap()
+    }
+
+    /// Creates a topic and waits until each partition has a leader.
+    pub async fn create_topic(&self, topic: &str, partitions: i32) {
+        self.kafka().controller_client().unwrap().create_topic(topic, partitions, 1, 10_000).await.unwrap();
+        self.await_topic(topic).await;
+    }
+
+    /// Waits until a topic exists and each partition answers.
+    pub async fn await_topic(&self, topic: &str) {
+        eventually(format!("the topic {topic} exists"), async || {
+            let partitions = topics::partitions(self.kafka(), topic).await;
+            for partition in &partitions {
+                if partition.get_offset(OffsetAt::Latest).await.is_err() {
+                    return false;
+                }
+            }
+            !partitions.is_empty()
+        })
+        .await;
+    }
+
+    /// Deletes a topic and waits until the broker does not know it.
+    pub async fn delete_topic(&self, topic: &str) {
+        self.kafka().controller_client().unwrap().delete_topic(topic, 10_000).await.unwrap();
+        eventually(format!("the topic {topic} is deleted"), async || {
+            !self.kafka().list_topics().await.unwrap().iter().any(|found| found.name == topic)
+        })
+        .await;
+    }
+
+    /// Writes a record to a partition of its topic and returns its offset.
+    pub async fn produce(&self, partition: i32, record: Record) -> i64 {
+        let topic = record.topic.clone();
+        let opened = self.kafka().partition_client(topic, partition, UnknownTopicHandling::Retry).await.unwrap();
+        opened.produce(vec![to_rskafka(record)], Compression::NoCompression).await.unwrap()[0]
+    }
+
+    /// Reads all records of a topic, by partition and offset. A topic that does not exist has none.
+    pub async fn read(&self, topic: &str) -> Vec<StoredRecord> {
+        let mut records = Vec::new();
+        for partition in topics::partitions(self.kafka(), topic).await {
+            records.extend(topics::read(&partition).await);
+        }
+        records
+    }
+
+    /// Waits until a topic has at least `count` records and returns all of them, by partition and offset.
+    pub async fn records(&self, topic: &str, count: usize) -> Vec<StoredRecord> {
+        eventually(format!("{count} records are in {topic}"), async || {
+            if self.ends(topic).await.iter().sum::<i64>() < i64::try_from(count).unwrap() {
+                return Err("fewer".to_owned());
+            }
+            let records = self.read(topic).await;
+            if records.len() >= count { Ok(records) } else { Err(format!("{}", records.len())) }
+        })
+        .await
+    }
+
+    /// Returns the end offset of each partition of a topic, in the order of the partitions.
+    pub async fn ends(&self, topic: &str) -> Vec<i64> {
+        let mut ends = Vec::new();
+        for partition in topics::partitions(self.kafka(), topic).await {
+            ends.push(partition.get_offset(OffsetAt::Latest).await.unwrap());
+        }
+        ends
+    }
+}
+
+impl Drop for TestEnv {
+    fn drop(&mut self) {
+        let (name, database) = (self.name.clone(), self.database.take());
+        let brokers = self.kafka.take().filter(|_| self.deletes_topics).map(|kafka| kafka.brokers);
+        if database.is_none() && brokers.is_none() {
+            return;
+        }
+
+        // The runtime of the test may be shutting down, and its thread must not start a second one.
+        let removed = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                if let Some(database) = database
+                    && let Err(error) = database.remove().await
+                {
+                    eprintln!("the database {name} is not removed: {error:?}");
+                }
+                if let Some(brokers) = brokers
+                    && let Err(error) = topics::delete_all(&brokers, &name).await
+                {
+                    eprintln!("the topics of {name} are not deleted: {error:?}");
+                }
+            });
+        });
+        drop(removed.join());
+    }
+}
