@@ -23,3 +23,11 @@
 //! [`Stack::connect`]: stack::Stack::connect
 
 pub mod stack;
+
+/// The variable that `cargo xtask test --full` sets to `1`.
+pub const FULL_VARIABLE: &str = "OUTBOX_FULL";
+
+/// Returns whether tests should choose their larger sizes, as in `cargo xtask test --full`.
+pub fn is_full() -> bool {
+    std::env::var_os(FULL_VARIABLE).is_some_and(|value| value == "1")
+}

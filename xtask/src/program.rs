@@ -13,8 +13,7 @@ use crate::report;
 /// Builds the program of a package, with these arguments to cargo, and tells where it is.
 pub(crate) fn build(package: &str, arguments: &[&str]) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
     report(&format!("building {package}"));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let output = Command::new(cargo)
+    let output = Command::new(cargo())
         .args(["build", "--package", package])
         .args(arguments)
         .arg("--message-format=json-render-diagnostics")
@@ -28,6 +27,11 @@ pub(crate) fn build(package: &str, arguments: &[&str]) -> Result<PathBuf, Box<dy
         .lines()
         .find_map(|line| program(package, line))
         .ok_or_else(|| format!("cargo did not tell where the program of {package} is").into())
+}
+
+/// Returns the cargo that runs this program.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
 /// The program that a line of cargo's messages names, if it is the package's.

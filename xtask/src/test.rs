@@ -1,19 +1,25 @@
 //! `cargo xtask test`.
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
+use serde_json::Value;
+use xtask::FULL_VARIABLE;
 use xtask::stack::{
     Data, Interrupt, STACK_VARIABLE, Service, Stack, StackOptions, install_pgbouncer, lock_file, log_tail, workspace,
 };
 
 use crate::child::ChildGroup;
-use crate::{Outcome, report};
+use crate::{Outcome, program, report};
 
 #[derive(Debug, Args)]
 pub(crate) struct TestTask {
+    /// Run the longer suites as well, and the others with more events
+    #[arg(long)]
+    full: bool,
     /// What to pass on to `cargo test`, after `--`; without a package among it, all are tested
     #[arg(last = true, value_name = "ARGUMENTS OF CARGO TEST")]
     arguments: Vec<OsString>,
@@ -22,10 +28,15 @@ pub(crate) struct TestTask {
 impl TestTask {
     pub(crate) fn run(self, interrupt: &Interrupt) -> Outcome {
         // Servers are of no use to tests that do not build.
+        let long = self.long_suites()?;
         if !self.is_documentation_only() {
-            let built = self.cargo(&["--no-run"], interrupt, None)?;
-            if built != ExitCode::SUCCESS || interrupt.is_raised() {
-                return Ok(built);
+            // The longer suites are built in any case: a change that breaks one must not wait for the next full run.
+            let builds = long.iter().map(LongSuite::selection).chain([self.selection()]);
+            for selection in builds {
+                let built = self.cargo(&selection, &["--no-run"], interrupt, None)?;
+                if built != ExitCode::SUCCESS || interrupt.is_raised() {
+                    return Ok(built);
+                }
             }
         }
         let options = StackOptions::test().interrupt(interrupt.clone()).report(report);
@@ -39,7 +50,7 @@ impl TestTask {
         let outcome = Stack::up(&options)
             .and_then(|_| install_pgbouncer(&options))
             .map_err(Into::into)
-            .and_then(|()| self.cargo(&[], interrupt, Some(&options.state_file())));
+            .and_then(|()| self.test(&long, interrupt, &options.state_file()));
         // This must not be interrupted by what has interrupted the tests.
         let options = options.interrupt(Interrupt::default());
         let passed = matches!(outcome, Ok(ExitCode::SUCCESS));
@@ -57,16 +68,30 @@ impl TestTask {
         outcome
     }
 
-    fn cargo(&self, before: &[&str], interrupt: &Interrupt, state: Option<&Path>) -> Outcome {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        let mut command = Command::new(cargo);
-        command.args(["test", "--all-features"]).args(before);
-        if !self.names_a_package() {
-            command.arg("--workspace");
+    /// Runs the selected tests, and in a full run the longer suites after them, until something fails.
+    fn test(&self, long: &[LongSuite], interrupt: &Interrupt, state: &Path) -> Outcome {
+        let long = long.iter().filter(|_| self.full).map(LongSuite::selection);
+        for selection in [self.selection()].into_iter().chain(long) {
+            let passed = self.cargo(&selection, &[], interrupt, Some(state))?;
+            if passed != ExitCode::SUCCESS {
+                return Ok(passed);
+            }
         }
-        command.args(&self.arguments).current_dir(workspace());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn cargo(&self, selection: &[OsString], more: &[&str], interrupt: &Interrupt, state: Option<&Path>) -> Outcome {
+        let mut command = Command::new(program::cargo());
+        command.args(["test", "--all-features"]).args(more).args(selection);
+        if let Some(filters) = self.arguments.iter().position(|argument| argument == "--") {
+            command.args(self.arguments.iter().skip(filters));
+        }
+        command.current_dir(workspace());
         if let Some(state) = state {
             command.env(STACK_VARIABLE, state);
+        }
+        if self.full {
+            command.env(FULL_VARIABLE, "1");
         }
         let status = ChildGroup::spawn(&mut command)?.wait(interrupt)?;
         if interrupt.is_raised() {
@@ -76,9 +101,43 @@ impl TestTask {
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }
 
+    /// Returns the arguments that select packages and targets.
+    fn selection(&self) -> Vec<OsString> {
+        let everything = if self.names_a_package() { None } else { Some(OsString::from("--workspace")) };
+        everything.into_iter().chain(self.arguments.iter().take_while(|argument| *argument != "--").cloned()).collect()
+    }
+
+    /// Returns the longer suites of the selected packages; none if the arguments select targets.
+    fn long_suites(&self) -> Result<Vec<LongSuite>, Box<dyn Error + Send + Sync>> {
+        let targets = ["--lib", "--bin", "--bins", "--test", "--tests", "--doc", "--example", "--examples", "--bench"];
+        let selects = |argument: &str| targets.contains(&argument) || argument.starts_with("--test=");
+        if self.own_arguments().any(selects) {
+            return Ok(Vec::new());
+        }
+        let mut suites = long_suites()?;
+        let packages: Vec<_> = self.packages().collect();
+        suites.retain(|suite| packages.is_empty() || packages.contains(&suite.package.as_str()));
+        Ok(suites)
+    }
+
+    /// Returns the values of `-p` and `--package`.
+    fn packages(&self) -> impl Iterator<Item = &str> {
+        let mut arguments = self.own_arguments();
+        std::iter::from_fn(move || {
+            loop {
+                let argument = arguments.next()?;
+                if ["-p", "--package"].contains(&argument) {
+                    return arguments.next();
+                }
+                if let Some(package) = argument.strip_prefix("--package=").or_else(|| argument.strip_prefix("-p")) {
+                    return Some(package);
+                }
+            }
+        })
+    }
+
     fn names_a_package(&self) -> bool {
-        self.own_arguments()
-            .any(|argument| argument == "-p" || argument == "--package" || argument.starts_with("--package="))
+        self.packages().next().is_some()
     }
 
     fn is_documentation_only(&self) -> bool {
@@ -91,10 +150,86 @@ impl TestTask {
     }
 }
 
+/// A test target that cargo runs only by its name (`test = false`), because it takes long.
+#[derive(Debug, PartialEq, Eq)]
+struct LongSuite {
+    package: String,
+    name: String,
+}
+
+impl LongSuite {
+    fn selection(&self) -> Vec<OsString> {
+        ["--package", &self.package, "--test", &self.name].map(OsString::from).into()
+    }
+}
+
+/// Asks cargo for the longer suites of the workspace.
+fn long_suites() -> Result<Vec<LongSuite>, Box<dyn Error + Send + Sync>> {
+    let mut metadata = Command::new(program::cargo());
+    metadata.args(["metadata", "--format-version=1", "--no-deps"]).current_dir(workspace());
+    let output = metadata.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata ended with {}", output.status).into());
+    }
+    Ok(long_suites_of(&serde_json::from_slice(&output.stdout)?))
+}
+
+fn long_suites_of(metadata: &Value) -> Vec<LongSuite> {
+    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |value: &Value| value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut suites = Vec::new();
+    for package in list(metadata, "packages") {
+        for target in list(&package, "targets") {
+            let is_test = list(&target, "kind").iter().any(|kind| kind == "test");
+            if is_test && target.get("test") == Some(&Value::Bool(false)) {
+                suites.push(LongSuite { package: text(&package), name: text(&target) });
+            }
+        }
+    }
+    suites
+}
+
 /// What fails far from its cause has mostly failed there.
 fn show_connect_log(options: &StackOptions) {
     let log = options.logs().join("connect.log");
     if log.exists() {
         report(&format!("the end of {}'s log:\n{}", Service::Connect, log_tail(&log, 0, 30)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(arguments: &[&str]) -> TestTask {
+        TestTask { full: true, arguments: arguments.iter().map(OsString::from).collect() }
+    }
+
+    #[test]
+    fn packages_are_read_in_each_spelling() {
+        let task = task(&["-p", "a", "--package=b", "--package", "c", "-pd", "--", "-p", "e"]);
+        assert_eq!(task.packages().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert_eq!(task.selection(), ["-p", "a", "--package=b", "--package", "c", "-pd"]);
+    }
+
+    #[test]
+    fn without_a_package_all_are_selected() {
+        assert_eq!(task(&["--", "filter"]).selection(), ["--workspace"]);
+    }
+
+    #[test]
+    fn the_suites_are_the_tests_that_cargo_leaves_out() {
+        let target =
+            |kind: &str, name: &str, test: bool| serde_json::json!({"kind": [kind], "name": name, "test": test});
+        let targets = [target("test", "usual", true), target("test", "long", false), target("bench", "other", false)];
+        let metadata = serde_json::json!({"packages": [{"name": "a", "targets": targets}]});
+        assert_eq!(long_suites_of(&metadata), [LongSuite { package: "a".to_owned(), name: "long".to_owned() }]);
+    }
+
+    #[test]
+    fn arguments_that_select_targets_leave_the_long_suites_out() {
+        assert_eq!(task(&["-p", "xtask", "--test", "stack"]).long_suites().unwrap(), []);
+        assert_ne!(task(&["-p", "xtask"]).long_suites().unwrap(), []);
+        assert_eq!(task(&["-p", "outbox-core"]).long_suites().unwrap(), []);
     }
 }

@@ -224,14 +224,13 @@ impl Cluster {
                 Err(_) => open.iter().for_each(|address| self.avoid(address)),
             }
         }
-        // The settings are at fault only if no broker is merely unreachable.
-        let is_plain = failures.len() == 1 || !failures.iter().any(Error::is_transient);
         // A rejected login says more than a broker that is unreachable.
+        let is_single = failures.len() == 1;
         let place = failures.iter().position(Error::is_authentication);
         let place = place.or_else(|| failures.iter().position(Error::is_transient)).unwrap_or_default();
         match failures.into_iter().nth(place) {
             None => Err(Error::new(Kind::NoBroker)),
-            Some(failure) if is_plain => Err(failure),
+            Some(only) if is_single || only.is_unsupported() => Err(only),
             Some(failure) => Err(Error::new(Kind::NoBroker).because(failure)),
         }
     }

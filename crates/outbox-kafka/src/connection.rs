@@ -33,10 +33,10 @@ struct Inner {
     pending: Arc<Pending>,
     task: AbortHandle,
     versions: OnceLock<HashMap<i16, (i16, i16)>>,
-    /// Until when the broker reads nothing from this connection, because a quota is exceeded.
-    throttled: Mutex<Option<Instant>>,
     /// Whether the broker has answered anything but which versions it has.
     has_worked: AtomicBool,
+    /// Until when the broker reads nothing from this connection, because a quota is exceeded.
+    throttled: Mutex<Option<Instant>>,
     /// The login, if its time is limited.
     session: OnceLock<Mutex<Session>>,
 }
@@ -119,8 +119,8 @@ impl Connection {
             pending,
             task: tokio::spawn(carrier).abort_handle(),
             versions: OnceLock::new(),
-            throttled: Mutex::default(),
             has_worked: AtomicBool::new(false),
+            throttled: Mutex::default(),
             session: OnceLock::new(),
         }))
     }

@@ -141,22 +141,20 @@ impl Error {
 
     /// Returns whether a login, a certificate or a privilege was rejected, by the broker or by this client.
     pub fn is_security(&self) -> bool {
-        match &self.0.kind {
-            _ if self.is_authentication() => true,
-            Kind::Code(code, _) => code.is_authorization(),
-            // No broker is left because each one failed.
-            Kind::NoBroker => {
-                self.0.source.as_deref().is_some_and(|last| last.downcast_ref().is_some_and(Self::is_security))
-            }
-            _ => false,
-        }
+        self.is_authentication() || self.code().is_some_and(ErrorCode::is_authorization)
     }
 
-    /// Returns whether the settings are at fault, as far as one broker can say: TLS, the login, or the protocol's versions.
+    /// Returns whether the settings are at fault, as far as one broker can say: an address, TLS, the login, or the
+    /// protocol's versions.
     ///
     /// A broker that restarts may reject a login for some seconds, so this is certain only before the first success.
     pub fn is_configuration(&self) -> bool {
-        matches!(self.0.kind, Kind::Unsupported) || self.is_authentication()
+        self.is_authentication() || self.is_unsupported() || self.0.kind == Kind::Address
+    }
+
+    /// Returns whether brokers lack a request that the client cannot do without, or all its versions.
+    pub fn is_unsupported(&self) -> bool {
+        self.0.kind == Kind::Unsupported
     }
 
     /// Returns whether two errors are the same failure of the same API and topic, at whichever broker and partition.

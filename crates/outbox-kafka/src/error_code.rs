@@ -128,15 +128,11 @@ impl ErrorCode {
         )
     }
 
-    /// Returns whether the client lacks a privilege or a login.
+    /// Returns whether an ACL is missing.
     pub const fn is_authorization(self) -> bool {
         matches!(
             self,
-            Self::TOPIC_AUTHORIZATION_FAILED
-                | Self::GROUP_AUTHORIZATION_FAILED
-                | Self::CLUSTER_AUTHORIZATION_FAILED
-                | Self::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-                | Self::SASL_AUTHENTICATION_FAILED
+            Self::TOPIC_AUTHORIZATION_FAILED | Self::GROUP_AUTHORIZATION_FAILED | Self::CLUSTER_AUTHORIZATION_FAILED
         )
     }
 

@@ -62,6 +62,18 @@ impl Cluster {
         }
     }
 
+    /// Checks the right to read a topic, by a fetch that returns no record.
+    ///
+    /// # Errors
+    /// The right is missing, or it cannot be checked at present.
+    pub async fn check_read(&self, topic: &Topic) -> Result<(), Error> {
+        // No log is as long as this, and brokers check the right before the offset.
+        match self.try_fetch(topic, 0, i64::MAX, 1, Isolation::ReadUncommitted).await {
+            Err(e) if e.code() == Some(ErrorCode::OFFSET_OUT_OF_RANGE) => Ok(()),
+            result => result.map(|_| ()).map_err(|e| e.of_topic(topic.name())),
+        }
+    }
+
     async fn try_fetch(
         &self,
         topic: &Topic,

@@ -52,5 +52,5 @@ pub use self::security::Security;
 pub use self::settings::Settings;
 pub use self::tail::{Entry, Tail, TailStart};
 pub use self::token::{Token, TokenSource};
-pub use self::topic::Topic;
+pub use self::topic::{Topic, is_legal_topic_name};
 pub use outbox_net::{Pem, Properties, Secret, SecretSource, Tls, Verification};

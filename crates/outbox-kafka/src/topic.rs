@@ -52,6 +52,13 @@ impl Topic {
     }
 }
 
+/// Returns whether Kafka accepts a topic of this name: 1 to 249 characters of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, but
+/// not `.` or `..`.
+pub fn is_legal_topic_name(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && !matches!(name, "." | "..") && name.bytes().all(is_legal)
+}
+
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Topic")
@@ -59,5 +66,20 @@ impl fmt::Debug for Topic {
             .field("id", &self.id)
             .field("partitions", &self.leaders.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_legal_topic_name;
+
+    #[test]
+    fn names_are_judged_as_kafka_judges_them() {
+        for legal in ["orders", "a.b_c-D9", "...", &"x".repeat(249)] {
+            assert!(is_legal_topic_name(legal), "{legal}");
+        }
+        for illegal in ["", ".", "..", "a b", "a/b", "größe", "a:b", &"x".repeat(250)] {
+            assert!(!is_legal_topic_name(illegal), "{illegal}");
+        }
     }
 }

@@ -18,7 +18,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Creates the value only; [`start`](Self::start) creates the connector.
+    /// Names the connector; [`create`](Self::create) and [`start`](Self::start) create it.
     ///
     /// Kafka Connect keeps a connector's offsets for ever, so no two connectors may have the same name.
     #[must_use]
@@ -26,10 +26,15 @@ impl Connector {
         Self { rest: stack().connect_rest(), name: name.to_owned(), config }
     }
 
-    /// Creates the connector and waits until its task runs.
-    pub async fn start(&self) {
+    /// Creates the connector, or replaces its configuration.
+    pub async fn create(&self) {
         let config = serde_json::from_str(&self.config.to_json()).expect("JSON");
         self.ask(move |rest, name| rest.put_config(name, &config)).await;
+    }
+
+    /// Creates the connector and waits until its task runs.
+    pub async fn start(&self) {
+        self.create().await;
         self.ask(|rest, name| rest.wait_running(name, PATIENCE)).await;
     }
 

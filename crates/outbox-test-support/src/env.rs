@@ -1,4 +1,5 @@
 use std::thread;
+use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use outbox_core::{AggregateType, ConnectorConfig, OutboxEvent, Pipeline, Record, TableLayout};
@@ -11,6 +12,8 @@ use crate::database::Database;
 use crate::topics::{self, StoredRecord};
 use crate::{Connector, connect, connect_kafka, eventually, pool, to_rskafka};
 
+/// The longest wait for the removal of a database.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The aggregate type of [`TestEnv::topic`].
 const AGGREGATE_TYPE: &str = "order";
 
@@ -307,10 +310,12 @@ impl Drop for TestEnv {
         let removed = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                if let Some(database) = database
-                    && let Err(error) = database.remove().await
-                {
-                    eprintln!("the database {name} is not removed: {error:?}");
+                if let Some(database) = database {
+                    // A server that is frozen would never answer.
+                    let removed = tokio::time::timeout(PATIENCE, database.remove()).await;
+                    if !matches!(removed, Ok(Ok(()))) {
+                        eprintln!("the database {name} is not removed: {removed:?}");
+                    }
                 }
                 if let Some(brokers) = brokers
                     && let Err(error) = topics::delete_all(&brokers, &name).await

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use outbox_kafka_consumer::outbox_kafka::{Error as KafkaError, Security};
 
 /// Orders over HTTP; their events through the outbox, Debezium and Kafka; and a consumer of them.
 ///
@@ -78,6 +79,10 @@ impl Settings {
     #[must_use]
     pub fn names_no_server(&self) -> bool {
         self.task.is_none() && self.database_url.is_none() && self.kafka_brokers.is_none()
+    }
+
+    pub(crate) fn kafka_security(&self) -> Result<Security, KafkaError> {
+        self.kafka_config.as_ref().map_or_else(|| Ok(Security::new()), Security::from_properties_file)
     }
 
     pub(crate) fn brokers(&self) -> Vec<String> {

@@ -13,6 +13,7 @@ mod kafka_cluster;
 mod lifecycle;
 mod log;
 mod options;
+mod own_connect;
 mod own_pgbouncer;
 mod paths;
 mod ports;
@@ -40,6 +41,7 @@ pub use self::kafka_cluster::{
 };
 pub use self::log::tail as log_tail;
 pub use self::options::{Data, StackOptions};
+pub use self::own_connect::OwnConnect;
 pub use self::own_pgbouncer::OwnPgBouncer;
 pub use self::paths::workspace;
 pub use self::ports::free_port;

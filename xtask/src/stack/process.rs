@@ -84,6 +84,11 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
+    /// Returns what follows `-cp`, for a program in Java.
+    pub(crate) fn class_path(&self) -> &str {
+        self.args.iter().skip_while(|argument| *argument != "-cp").nth(1).map_or("", String::as_str)
+    }
+
     /// Starts the program so that it outlives the caller and its terminal.
     pub(crate) fn spawn(&self) -> Result<ProcessIdentity, StackError> {
         let log = append_to(&self.log)?;

@@ -65,6 +65,7 @@ async fn wrong_addresses_are_told_in_time() {
     let settings = |bootstrap: &[&str]| Settings {
         connect_timeout: Duration::from_millis(300),
         request_timeout: Duration::from_millis(500),
+        retry_timeout: Duration::from_millis(500),
         ..Settings::new(bootstrap.iter().copied())
     };
     let begin = Instant::now();

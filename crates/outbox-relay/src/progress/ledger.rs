@@ -7,7 +7,7 @@ use crate::Lsn;
 pub(super) struct Ledger {
     pub(super) transactions: Transactions,
     pub(super) counters: Counters,
-    /// Rows that are queued or in flight.
+    /// Rows that wait for their topic, are queued, or are in flight.
     pub(super) rows: usize,
     pub(super) bytes: usize,
     announced: Lsn,
@@ -52,26 +52,26 @@ impl Ledger {
         Self { transactions, counters: Counters::default(), rows: 0, bytes: 0, announced: confirmed }
     }
 
-    pub(super) fn hold<R>(&mut self, row: &Row<R>) {
+    pub(super) fn hold(&mut self, bytes: usize) {
         self.rows += 1;
-        self.bytes += row.bytes;
+        self.bytes += bytes;
     }
 
-    pub(super) fn release<R>(&mut self, row: &Row<R>) {
+    pub(super) fn release(&mut self, bytes: usize) {
         self.rows = self.rows.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(row.bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     pub(super) fn acknowledge<R>(&mut self, row: &Row<R>) {
         self.counters.acknowledged += 1;
         self.counters.acknowledged_bytes += row.bytes as u64;
-        self.release(row);
+        self.release(row.bytes);
         self.transactions.resolve(row.owner);
     }
 
     pub(super) fn skip<R>(&mut self, row: &Row<R>) {
         self.counters.skipped += 1;
-        self.release(row);
+        self.release(row.bytes);
         self.transactions.resolve(row.owner);
     }
 

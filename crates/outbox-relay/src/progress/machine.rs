@@ -8,7 +8,7 @@ use super::error::OutOfTurn;
 use super::ledger::{Counters, Ledger};
 use super::log::{Log, Need, Task};
 use super::producer::Producer;
-use super::row::{PartitionId, Poison, Row};
+use super::row::{PartitionId, Poison, Row, Unplaced};
 use super::transactions::Owner;
 use super::window::{BatchLimit, Window};
 use crate::Lsn;
@@ -82,6 +82,38 @@ impl<R> Progress<R> {
         Ok(())
     }
 
+    /// A row of the open transaction whose topic is not known yet. Rows of one topic must be placed in their order.
+    pub(crate) fn wait(&mut self, position: Position, event: Uuid, bytes: usize) -> Result<Unplaced, OutOfTurn> {
+        let owner = self.take_turn(position)?;
+        self.ledger.hold(bytes);
+        Ok(Unplaced { position, event, bytes, owner })
+    }
+
+    /// A poison row waits until the topic for dead letters is known.
+    pub(crate) fn wait_as_dead_letter(&mut self, poison: Poison<R>, bytes: usize) -> Unplaced {
+        let Poison { position, event, refused, owner } = poison;
+        drop(refused);
+        self.ledger.hold(bytes);
+        Unplaced { position, event, bytes, owner }
+    }
+
+    /// The partition of a waiting row is known.
+    #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
+    pub(crate) fn place(&mut self, waiting: Unplaced, partition: PartitionId, record: R) {
+        let Unplaced { position, event, bytes, owner } = waiting;
+        self.ledger.release(bytes);
+        self.push(partition, Row { position, event, record, bytes, owner });
+    }
+
+    /// There is no legal topic or partition for a waiting row.
+    #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
+    pub(crate) fn refuse(&mut self, waiting: Unplaced) {
+        let Unplaced { position, event, bytes, owner } = waiting;
+        self.ledger.release(bytes);
+        self.ledger.counters.poison += 1;
+        self.poison.push_back(Poison { position, event, refused: None, owner });
+    }
+
     /// The open transaction ends; `end` is the position after its commit.
     pub(crate) fn commit(&mut self, end: Lsn) -> Result<(), OutOfTurn> {
         if self.ledger.transactions.open_commit().is_none() || end < self.last_end {
@@ -97,8 +129,10 @@ impl<R> Progress<R> {
         self.ledger.transactions.idle(at);
     }
 
-    /// What is to be done next. To be asked until there is none, after every input.
-    pub(crate) fn next_action(&mut self) -> Option<Action<R>> {
+    /// Returns what the driver does next. It asks until there is nothing, after every input.
+    ///
+    /// Partitions for which `may_send` is false get no batch. Their rows gather, and they stay due.
+    pub(crate) fn next_action(&mut self, may_send: impl Fn(PartitionId) -> bool) -> Option<Action<R>> {
         if let Some(poison) = self.poison.pop_front() {
             return Some(Action::Poison(poison));
         }
@@ -111,8 +145,13 @@ impl<R> Progress<R> {
         if self.producers.asked.ask() {
             return Some(Action::NewProducer);
         }
-        while let Some(partition) = self.due.pop_front() {
+        for _ in 0..self.due.len() {
+            let partition = self.due.pop_front()?;
             let log = self.logs.get_mut(partition.index())?;
+            if log.is_due_to_produce() && !may_send(partition) {
+                self.due.push_back(partition);
+                continue;
+            }
             match log.take_task(&self.window, self.limit, &mut self.ledger) {
                 Some(Task::Read(from)) => return Some(Action::Read { partition, from }),
                 Some(Task::Produce) => return Some(Action::Produce(partition)),
@@ -186,7 +225,7 @@ impl<R> Progress<R> {
         self.ledger.transactions.confirmable()
     }
 
-    /// What the rows that are queued or in flight hold in memory. Above a bound the driver reads no more of the WAL.
+    /// What these rows hold in memory. Above a bound the driver reads no more of the WAL.
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.ledger.bytes
     }
@@ -197,7 +236,12 @@ impl<R> Progress<R> {
         self.ledger.bytes.saturating_sub(in_flight.sum())
     }
 
-    /// How many rows are queued or in flight.
+    /// What the rows of one partition hold in memory.
+    pub(crate) fn held_bytes(&self, partition: PartitionId) -> usize {
+        self.logs.get(partition.index()).map_or(0, Log::bytes)
+    }
+
+    /// How many rows wait for their topic, are queued, or are in flight.
     pub(crate) fn buffered_rows(&self) -> usize {
         self.ledger.rows
     }

@@ -58,6 +58,7 @@ mod machine;
 mod met;
 mod producer;
 mod row;
+mod scan;
 mod transactions;
 mod window;
 
@@ -65,10 +66,12 @@ mod window;
 mod simulation;
 
 pub(crate) use self::action::{Action, Arrival, Content, From, Outcome, Seen, Tail};
+pub(crate) use self::error::OutOfTurn;
 pub(crate) use self::ledger::Counters;
 pub(crate) use self::machine::Progress;
 pub(crate) use self::producer::Producer;
 #[cfg(test)]
 pub(crate) use self::row::Row;
-pub(crate) use self::row::{PartitionId, Poison};
+pub(crate) use self::row::{PartitionId, Poison, Unplaced};
+pub(crate) use self::scan::{Reach, Scan};
 pub(crate) use self::window::{BatchLimit, Window};

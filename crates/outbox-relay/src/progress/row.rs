@@ -23,6 +23,16 @@ pub(crate) struct Row<R> {
     pub(super) owner: Owner,
 }
 
+/// A row that waits until its topic is known. Its transaction stays unconfirmed, and its memory counts as held.
+#[derive(Debug)]
+#[must_use = "the slot does not move past this row before it is placed or refused"]
+pub(crate) struct Unplaced {
+    pub(crate) position: Position,
+    pub(crate) event: Uuid,
+    pub(super) bytes: usize,
+    pub(super) owner: Owner,
+}
+
 /// A row that cannot be written where it belongs. Its transaction stays unconfirmed until the row is dead-lettered.
 #[derive(Debug)]
 #[must_use = "the slot does not move past this row before it is dead-lettered"]

@@ -61,6 +61,18 @@ impl DeadLetters {
         Ok(())
     }
 
+    /// As [`keep`](Self::keep), of a row that has a record.
+    pub(super) fn keep_record(&mut self, position: Position, record: Encoded, error: Error) -> Result<(), Error> {
+        let Some(topic) = &self.topic else { return Err(error) };
+        self.unwritable.insert(position, (record.into_record(topic), error));
+        Ok(())
+    }
+
+    /// Whether this is the topic for dead letters.
+    pub(super) fn is_for(&self, topic: &str) -> bool {
+        self.topic.as_deref() == Some(topic)
+    }
+
     /// As [`keep`](Self::keep), of a row that cannot be read: its columns' texts as one JSON object.
     pub(super) fn keep_raw(
         &mut self,

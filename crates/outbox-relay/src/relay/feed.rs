@@ -1,5 +1,6 @@
 use crate::Lsn;
 use crate::error::Error;
+use crate::progress::OutOfTurn;
 use crate::rows::{DecodeError, Ignored, RowReader, WalEvent};
 use crate::status::Mode;
 use outbox_wal::{CatchUp, WalError, WalMessage, WalStream};
@@ -32,6 +33,8 @@ pub(super) enum Fed {
 pub(super) enum Broken {
     Wal(WalError),
     Decode(DecodeError),
+    /// It is not the continuation of what was read before.
+    OutOfTurn(OutOfTurn),
 }
 
 impl Feed {
@@ -131,6 +134,7 @@ impl Broken {
         match self {
             Self::Wal(e) => Error::wal(e),
             Self::Decode(e) => Error::wal(e),
+            Self::OutOfTurn(e) => Error::wal(e),
         }
     }
 }

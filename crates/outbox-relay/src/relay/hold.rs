@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,22 +8,23 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
 use outbox_core::{ColumnValue, EventField, Pipeline, Row};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::backlog::Backlog;
 use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
-use super::job::{self, Done};
+use super::job::{self, Answer, Done, Sending};
 use super::rounds::Rounds;
-use super::topics::{NoPartition, Topics};
+use super::topics::{IllegalPlace, Place, Topics, Waiting};
 use crate::error::Error;
 use crate::position::{Origin, Position};
-use crate::progress::{Action, Counters, Outcome, PartitionId, Poison, Progress, Window};
+use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
 use crate::rows::{DecodeError, WalEvent};
-use crate::status::{Marks, Mode, RelayStatus};
-use outbox_kafka::{BatchBuilder, Cluster};
+use crate::settings::TopicCreation;
+use crate::status::{Marks, Mode, RelayStatus, Work};
+use outbox_kafka::{BatchBuilder, Cluster, ErrorCode, ToProduce, Topic};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Source, WalError, is_held};
 
@@ -38,14 +39,24 @@ pub(super) struct Hold {
     pub(super) feed: Feed,
     pub(super) progress: Progress<Encoded>,
     pub(super) topics: Topics,
+    pub(super) creation: Option<TopicCreation>,
     pub(super) batches: BatchBuilder,
     pub(super) jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) attempts: HashMap<PartitionId, u32>,
+    /// Attempts to find each topic that is not known yet.
+    pub(super) topic_attempts: HashMap<Box<str>, u32>,
+    /// Produce requests on their way to each broker.
+    pub(super) requests: HashMap<Option<i32>, usize>,
+    /// Since when each partition has a batch that is not acknowledged.
+    pub(super) unacknowledged: HashMap<PartitionId, Instant>,
+    /// Bounds how many logs of each broker are read at once.
+    pub(super) reads: HashMap<Option<i32>, Arc<Semaphore>>,
     pub(super) refusals: HashMap<PartitionId, outbox_kafka::Error>,
     pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
     /// Where a backlog is streamed.
     pub(super) backlog: Option<Backlog>,
+    pub(super) is_better_copied: bool,
     pub(super) dead_letters: DeadLetters,
     /// When something was last sent or asked.
     pub(super) acted: Instant,
@@ -57,8 +68,6 @@ pub(super) struct Hold {
     /// What was counted up to the last turn.
     pub(super) counted: Counters,
     pub(super) scan: u64,
-    /// What was read is being taken. When that is broken off nothing more may be read: a row would be left out.
-    pub(super) is_taking: bool,
 }
 
 /// How a hold ended.
@@ -77,6 +86,14 @@ pub(super) enum Ended {
 
 /// What may be read ahead of the broker's acknowledgements, in bytes of records.
 const AHEAD: usize = 4 << 20;
+/// The same, with the rows of partitions that a broker does not acknowledge: they do not stop the others at once.
+const AHEAD_WITH_STALLED: usize = 12 << 20;
+/// After this time without an acknowledgement a partition counts as stalled.
+const STALLED: Duration = Duration::from_secs(1);
+/// Produce requests to one broker at once. It handles them one after the other; the second hides the network's delay.
+const REQUESTS: usize = 2;
+/// Logs of one broker that are read at once.
+const READS: usize = 4;
 /// While much is known to come, a batch is worth a request with so many bytes, or when so much time has gone by.
 const ENOUGH: usize = 512 * 1024;
 const LINGER: Duration = Duration::from_millis(10);
@@ -121,12 +138,11 @@ impl Hold {
     }
 
     async fn step(&mut self) -> Result<Option<Ended>, Error> {
-        let may_read = self.progress.buffered_bytes() < AHEAD;
+        let may_read = self.may_read();
         let is_soon = may_read && self.feed.is_behind() && self.acted.elapsed() < LINGER;
         let lingers = is_soon && self.progress.waiting_bytes() < ENOUGH;
         if !lingers {
             self.act()?;
-            self.bury().await?;
             self.acted = Instant::now();
         }
         self.turned(self.feed.mode());
@@ -143,27 +159,32 @@ impl Hold {
             }
             Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done),
             fed = self.feed.next(), if may_read => match fed {
-                Ok(fed) => self.burst(fed).await,
+                Ok(fed) => self.take_all(fed),
                 Err(broken) => Self::broken(broken).map(Some),
             },
             () = tokio::time::sleep_until(self.acted + LINGER), if lingers => Ok(None),
         }
     }
 
-    /// Takes what was read and what is there already, so that a batch is as large as it can be without waiting.
-    async fn burst(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
-        self.is_taking = true;
-        let ended = self.take_all(first).await;
-        self.is_taking = false;
-        ended
+    /// Whether there is room for more rows.
+    fn may_read(&self) -> bool {
+        let held = self.progress.buffered_bytes();
+        held < AHEAD || (held < AHEAD_WITH_STALLED && held.saturating_sub(self.stalled_bytes()) < AHEAD)
     }
 
-    async fn take_all(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
-        if let Some(ended) = self.take(first).await? {
+    /// What the rows hold in memory that wait for a topic, or for a broker that does not acknowledge.
+    fn stalled_bytes(&self) -> usize {
+        let stalled = self.unacknowledged.iter().filter(|(_, since)| since.elapsed() > STALLED);
+        stalled.map(|(id, _)| self.progress.held_bytes(*id)).sum::<usize>() + self.topics.waiting_bytes()
+    }
+
+    /// Takes what was read and what is there already, so that a batch is as large as it can be without waiting.
+    fn take_all(&mut self, first: Fed) -> Result<Option<Ended>, Error> {
+        if let Some(ended) = self.take(first)? {
             return Ok(Some(ended));
         }
         for _ in 0..BURST {
-            if self.progress.buffered_bytes() >= AHEAD {
+            if !self.may_read() {
                 break;
             }
             let next = match self.feed.buffered() {
@@ -175,7 +196,7 @@ impl Hold {
                 },
                 Err(broken) => return Self::broken(broken).map(Some),
             };
-            if let Some(ended) = self.take(next).await? {
+            if let Some(ended) = self.take(next)? {
                 return Ok(Some(ended));
             }
         }
@@ -184,39 +205,46 @@ impl Hold {
 
     fn broken(broken: Broken) -> Result<Ended, Error> {
         match &broken {
+            Broken::OutOfTurn(_) => Ok(Ended::Anew(broken)),
             Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
             Broken::Wal(WalError::TransactionTooLarge { .. } | WalError::FewEnds { .. }) => Ok(Ended::ToStream),
             _ => Err(broken.into_error()),
         }
     }
 
-    async fn take(&mut self, fed: Fed) -> Result<Option<Ended>, Error> {
-        match fed {
-            Fed::Nothing => {}
+    fn take(&mut self, fed: Fed) -> Result<Option<Ended>, Error> {
+        let in_turn = match fed {
+            Fed::Nothing => Ok(()),
             Fed::Unreadable(error) => self.unreadable(error)?,
-            Fed::Idle(at) => self.progress.idle(at),
+            Fed::Idle(at) => {
+                self.progress.idle(at);
+                Ok(())
+            }
             Fed::Event(WalEvent::Begin { commit, committed_at }) => {
                 self.backlog.iter_mut().for_each(|backlog| backlog.begin(committed_at, SystemTime::now()));
                 self.commit = commit;
                 self.marks.begin(commit, committed_at);
-                self.progress.begin(commit).map_err(Error::wal)?;
+                self.progress.begin(commit)
             }
-            Fed::Event(WalEvent::Commit { end, .. }) => {
-                self.progress.commit(end).map_err(Error::wal)?;
-                if self.backlog.as_ref().is_some_and(Backlog::is_better_copied) {
-                    return Ok(Some(Ended::ToCopy));
+            Fed::Event(WalEvent::Commit { end, .. }) => self.progress.commit(end).map(|()| {
+                let is_better_copied = self.backlog.as_ref().is_some_and(Backlog::is_better_copied);
+                if is_better_copied {
+                    self.is_better_copied = true;
                 }
-            }
+            }),
             Fed::Event(WalEvent::Row { index, row, .. }) => {
                 self.backlog.iter_mut().for_each(Backlog::row);
                 let position = Position { commit: self.commit, index };
-                self.row(position, &row).await?;
+                self.row(position, &row)?
             }
+        };
+        match in_turn {
+            Err(out_of_turn) => Self::broken(Broken::OutOfTurn(out_of_turn)).map(Some),
+            Ok(()) => Ok(std::mem::take(&mut self.is_better_copied).then_some(Ended::ToCopy)),
         }
-        Ok(None)
     }
 
-    async fn row(&mut self, position: Position, row: &Row) -> Result<(), Error> {
+    fn row(&mut self, position: Position, row: &Row) -> Result<Result<(), OutOfTurn>, Error> {
         let Some(event) = self.event_id(row) else {
             return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
         };
@@ -226,57 +254,144 @@ impl Hold {
                 let (record, why) = encoded.into_parts();
                 if let Some(why) = why {
                     let why = ErrorChain::new(&why);
-                    tracing::warn!(target: "outbox.relay", %event, %why, "the payload is written as it is stored");
+                    tracing::warn!(target: "outbox.relay", %event, %why, "payload written as it is stored");
                     self.status.stored_as_it_was();
                 }
                 record
             }
             Err(e) => return self.unwritable(position, event, row, refused("it has no record").caused_by(e)),
         };
-        let partition = match self.topics.partition(&record, event.as_bytes()).await {
-            Ok(partition) => partition,
-            Err(NoPartition::Refused(reason)) => return self.unwritable(position, event, row, refused(&reason)),
-            Err(NoPartition::Failed(e)) => return Err(e),
-        };
-        let encoded = Encoded::new(record, &self.origin, position);
-        let size = encoded.size();
-        self.progress.row(position, event, partition, encoded, size).map_err(Error::wal)
+
+        let named = record.partition;
+        match self.topics.place_of(&record.topic, named, record.key.as_deref(), event.as_bytes()) {
+            Place::At(partition) => {
+                let encoded = Encoded::new(record, &self.origin, position);
+                let size = encoded.size();
+                Ok(self.progress.row(position, event, partition, encoded, size))
+            }
+            Place::Illegal(IllegalPlace { reason, cause }) => {
+                let error = refused(&reason);
+                self.unwritable(position, event, row, caused_by(error, cause))
+            }
+            Place::Unknown => {
+                let topic: Box<str> = record.topic.as_str().into();
+                let encoded = Encoded::new(record, &self.origin, position);
+                match self.progress.wait(position, event, encoded.size()) {
+                    Ok(turn) => self.wait_for_topic(topic, Waiting { turn, named, record: encoded }),
+                    Err(out_of_turn) => return Ok(Err(out_of_turn)),
+                }
+                Ok(Ok(()))
+            }
+        }
     }
 
-    /// A row without a record or a topic: it waits in its turn to be dead-lettered, or stops the relay.
-    fn unwritable(&mut self, position: Position, event: Uuid, row: &Row, error: Error) -> Result<(), Error> {
+    /// Keeps a row until its topic is known, and asks for the topic once.
+    fn wait_for_topic(&mut self, topic: Box<str>, waiting: Waiting) {
+        if self.topics.wait(&topic, waiting.record.size(), waiting) {
+            self.ask_for_topic(topic, Duration::ZERO);
+        }
+    }
+
+    fn ask_for_topic(&mut self, topic: Box<str>, pause: Duration) {
+        self.jobs.push(job::topic(Arc::clone(&self.cluster), topic, self.creation.clone(), pause).boxed());
+    }
+
+    /// A topic was found or created, or was not: its rows go on, or wait for the next attempt.
+    fn topic_asked(&mut self, name: Box<str>, found: Result<Arc<Topic>, outbox_kafka::Error>) -> Result<(), Error> {
+        match found {
+            Ok(topic) => {
+                self.status.recovered(&Work::Topic(name.clone()));
+                self.topic_attempts.remove(&name);
+                let read = job::check_read(Arc::clone(&self.cluster), Arc::clone(&topic), self.status.clone());
+                self.jobs.push(read.boxed());
+                let rows = self.topics.learn(&topic);
+                rows.into_iter().try_for_each(|row| self.place(&name, row))
+            }
+            Err(e) if e.code() == Some(ErrorCode::INVALID_TOPIC_EXCEPTION) => {
+                self.status.recovered(&Work::Topic(name.clone()));
+                let rows = self.topics.reject(&name, e);
+                rows.into_iter().try_for_each(|row| self.place(&name, row))
+            }
+            Err(e) => {
+                self.status.failing(Work::Topic(name.clone()), &e);
+                let attempts = self.topic_attempts.entry(name.clone()).or_default();
+                let pause = job::pause(*attempts);
+                *attempts += 1;
+                self.ask_for_topic(name, pause);
+                Ok(())
+            }
+        }
+    }
+
+    /// A waiting row goes to its partition, or is poison.
+    fn place(&mut self, topic: &str, waiting: Waiting) -> Result<(), Error> {
+        let Waiting { turn, named, record } = waiting;
+        let Unplaced { position, event, .. } = turn;
+        let place = {
+            let parts = record.body.parts().map_err(Error::wal)?;
+            self.topics.place_of(topic, named, parts.key, event.as_bytes())
+        };
+        match place {
+            Place::At(partition) => self.progress.place(turn, partition, record),
+            Place::Illegal(IllegalPlace { reason, cause }) => {
+                let error = caused_by(Error::poison(position, Some(event), reason), cause);
+                if self.dead_letters.is_for(topic) {
+                    return Err(error);
+                }
+                self.dead_letters.keep_record(position, record, error)?;
+                self.progress.refuse(turn);
+            }
+            Place::Unknown => self.wait_for_topic(topic.into(), Waiting { turn, named, record }),
+        }
+        Ok(())
+    }
+
+    /// A row without a record or a topic waits for its turn to be dead-lettered, or stops the relay.
+    fn unwritable(
+        &mut self,
+        position: Position,
+        event: Uuid,
+        row: &Row,
+        error: Error,
+    ) -> Result<Result<(), OutOfTurn>, Error> {
         self.dead_letters.keep(&self.pipeline, position, row, error)?;
-        self.progress.unwritable(position, event).map_err(Error::wal)
+        Ok(self.progress.unwritable(position, event))
     }
 
     /// As [`unwritable`](Self::unwritable), of a row that has no values.
-    fn unreadable(&mut self, mut error: DecodeError) -> Result<(), Error> {
+    fn unreadable(&mut self, mut error: DecodeError) -> Result<Result<(), OutOfTurn>, Error> {
         let Some(position) = error.row() else { return Err(Error::wal(error)) };
         let raw = error.take_raw();
         let id = self.id_column.and_then(|index| self.pipeline.layout().columns().get(index));
         let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
         let error = Error::poison(position, event, "its values cannot be read").caused_by(error);
         self.dead_letters.keep_raw(&self.pipeline, position, &raw, error)?;
-        self.progress.unwritable(position, event.unwrap_or_default()).map_err(Error::wal)
+        Ok(self.progress.unwritable(position, event.unwrap_or_default()))
     }
 
-    /// Writes poison rows to the topic for dead letters, where there is one.
-    async fn bury(&mut self) -> Result<(), Error> {
+    /// Writes poison rows to the topic for dead letters, if there is one. Returns whether there were any.
+    fn flush_dead_letters(&mut self) -> Result<bool, Error> {
+        let mut has_any = false;
         while let Some((poison, record)) = self.dead_letters.next() {
+            has_any = true;
+            let (position, event, named) = (poison.position, poison.event, record.partition);
             let record = record.borrowed();
-            let partition = match self.topics.partition(&record, poison.event.as_bytes()).await {
-                Ok(partition) => partition,
-                Err(NoPartition::Refused(reason)) => {
-                    return Err(Error::poison(poison.position, Some(poison.event), reason));
-                }
-                Err(NoPartition::Failed(e)) => return Err(e),
-            };
-            let encoded = Encoded::new(record, &self.origin, poison.position);
+            let topic: Box<str> = record.topic.as_str().into();
+            let place = self.topics.place_of(&topic, named, record.key.as_deref(), event.as_bytes());
+            let encoded = Encoded::new(record, &self.origin, position);
             let size = encoded.size();
-            self.progress.dead_letter(poison, partition, encoded, size);
-            self.act()?;
+            match place {
+                Place::At(partition) => self.progress.dead_letter(poison, partition, encoded, size),
+                Place::Illegal(IllegalPlace { reason, cause }) => {
+                    return Err(caused_by(Error::poison(position, Some(event), reason), cause));
+                }
+                Place::Unknown => {
+                    let turn = self.progress.wait_as_dead_letter(poison, size);
+                    self.wait_for_topic(topic, Waiting { turn, named, record: encoded });
+                }
+            }
         }
-        Ok(())
+        Ok(has_any)
     }
 
     fn event_id(&self, row: &Row) -> Option<Uuid> {
@@ -286,46 +401,95 @@ impl Hold {
         }
     }
 
-    /// Carries out what the state machine wants.
+    /// Carries out what the state machine wants, and sends all batches of a broker with one request.
     fn act(&mut self) -> Result<(), Error> {
-        while let Some(action) = self.progress.next_action() {
-            match action {
-                Action::Confirm(lsn) => self.feed.confirm(lsn),
-                Action::NewProducer => self.jobs.push(job::new_producer(Arc::clone(&self.cluster)).boxed()),
-                Action::ProveHeld => {
-                    let (options, source) = (self.options.clone(), self.source.clone());
-                    self.jobs.push(
-                        async move {
-                            Done::Held(is_held(&options, &source).await.unwrap_or_else(|e| {
-                                tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "cannot see who holds the slot");
-                                false
-                            }))
-                        }
-                        .boxed(),
-                    );
-                }
-                Action::Read { partition: id, from } => {
-                    if let Some(place) = self.topics.place(id).cloned() {
-                        let (cluster, origin) = (Arc::clone(&self.cluster), Arc::clone(&self.origin));
-                        self.jobs.push(job::read(cluster, origin, self.window, id, place, from, self.scan).boxed());
+        let mut due = Vec::new();
+        loop {
+            while let Some(action) = self.next_action() {
+                self.carry_out(action, &mut due)?;
+            }
+            if !self.flush_dead_letters()? {
+                break;
+            }
+        }
+
+        let mut by_broker: BTreeMap<Option<i32>, Vec<Sending>> = BTreeMap::new();
+        for id in due {
+            if let Some(sending) = self.sending(id)? {
+                let broker = self.cluster.known_leader(&sending.batch.topic, sending.batch.partition);
+                by_broker.entry(broker).or_default().push(sending);
+            }
+        }
+        for (broker, sendings) in by_broker {
+            *self.requests.entry(broker).or_default() += 1;
+            let (cluster, status) = (Arc::clone(&self.cluster), self.status.clone());
+            self.jobs.push(job::produce(cluster, broker, sendings, status).boxed());
+        }
+        Ok(())
+    }
+
+    fn next_action(&mut self) -> Option<Action<Encoded>> {
+        let Self { progress, topics, cluster, requests, .. } = self;
+        progress.next_action(|id| {
+            let broker = topics.place(id).and_then(|(topic, partition)| cluster.known_leader(topic, *partition));
+            requests.get(&broker).is_none_or(|requests| *requests < REQUESTS)
+        })
+    }
+
+    fn carry_out(&mut self, action: Action<Encoded>, due: &mut Vec<PartitionId>) -> Result<(), Error> {
+        match action {
+            Action::Confirm(lsn) => self.feed.confirm(lsn),
+            Action::NewProducer => {
+                self.jobs.push(job::new_producer(Arc::clone(&self.cluster), self.status.clone()).boxed());
+            }
+            Action::ProveHeld => {
+                let (options, source) = (self.options.clone(), self.source.clone());
+                self.jobs.push(
+                    async move {
+                        Done::Held(is_held(&options, &source).await.unwrap_or_else(|e| {
+                            tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "holder of the slot unknown");
+                            false
+                        }))
                     }
+                    .boxed(),
+                );
+            }
+            Action::Read { partition: id, from } => {
+                if let Some(place) = self.topics.place(id).cloned() {
+                    let is_dead_letter = self.dead_letters.is_for(place.0.name());
+                    let reach = if is_dead_letter { Reach::Limit } else { Reach::Window };
+                    let broker = self.cluster.known_leader(&place.0, place.1);
+                    let permits = self.reads.entry(broker).or_insert_with(|| Arc::new(Semaphore::new(READS)));
+                    let permits = Arc::clone(permits);
+                    self.jobs.push(self.reader().read(id, place, from, reach, permits).boxed());
                 }
-                Action::Produce(id) => self.produce(id)?,
-                Action::Poison(poison) => {
-                    let refusal = self.refusal(&poison);
-                    let topic = poison.refused.as_ref().and_then(|(id, _)| self.topics.place(*id));
-                    let topic = topic.map(|(topic, _)| topic.name().to_owned());
-                    self.dead_letters.add(poison, topic.as_deref(), refusal)?;
-                    self.status.dead_lettered();
-                }
+            }
+            Action::Produce(id) => due.push(id),
+            Action::Poison(poison) => {
+                let refusal = self.refusal(&poison);
+                let topic = poison.refused.as_ref().and_then(|(id, _)| self.topics.place(*id));
+                let topic = topic.map(|(topic, _)| topic.name().to_owned());
+                self.dead_letters.add(poison, topic.as_deref(), refusal)?;
+                self.status.dead_lettered();
             }
         }
         Ok(())
     }
 
-    fn produce(&mut self, id: PartitionId) -> Result<(), Error> {
+    fn reader(&self) -> job::Reader {
+        job::Reader {
+            cluster: Arc::clone(&self.cluster),
+            origin: Arc::clone(&self.origin),
+            window: self.window,
+            limit: self.scan,
+            status: self.status.clone(),
+        }
+    }
+
+    /// Encodes the batch that a partition is due to send.
+    fn sending(&mut self, id: PartitionId) -> Result<Option<Sending>, Error> {
         let (Some(batch), Some((topic, partition))) = (self.progress.batch(id), self.topics.place(id).cloned()) else {
-            return Ok(());
+            return Ok(None);
         };
         let rows = batch.rows.len();
         for row in batch.rows {
@@ -337,36 +501,24 @@ impl Hold {
             sequence: batch.base_sequence,
         };
         let finished = self.batches.finish(producer).map_err(Error::wal)?;
-        let Some(bytes) = finished else { return Ok(()) };
-        let attempts = self.attempts.get(&id).copied().unwrap_or(0);
-        let cluster = Arc::clone(&self.cluster);
-        let status = self.status.clone();
+        let Some(batch) = finished else { return Ok(None) };
+        self.unacknowledged.entry(id).or_insert_with(Instant::now);
         let span = tracing::debug_span!(
             target: "outbox.relay", "batch", topic = topic.name(), partition, rows, base_offset = tracing::field::Empty
         );
-        let sent = job::produce(cluster, id, topic, partition, bytes, attempts, status);
-        self.jobs.push(sent.instrument(span).boxed());
-        Ok(())
+        Ok(Some(Sending { id, batch: ToProduce { topic, partition, batch }, span }))
     }
 
     fn done(&mut self, done: Done) -> Result<Option<Ended>, Error> {
-        let before = self.progress.counters();
         match done {
-            Done::Produced(id, outcome, error) => {
-                match &outcome {
-                    Outcome::NotAppended | Outcome::Unknown => {
-                        *self.attempts.entry(id).or_default() += 1;
-                        self.status.retried();
-                    }
-                    _ => _ = self.attempts.remove(&id),
+            Done::Produced(broker, answers) => self.answered(broker, answers),
+            Done::Paused(failed) => {
+                for (id, outcome) in failed {
+                    self.progress.produced(id, outcome);
                 }
-                if let (Outcome::Rejected { .. }, Some(error)) = (&outcome, error) {
-                    self.refusals.insert(id, error);
-                }
-                self.progress.produced(id, outcome);
-                self.wrote(id, before);
             }
             Done::Read(id, seen, tail) => {
+                let before = self.progress.counters();
                 for record in seen {
                     self.progress.seen(id, record);
                 }
@@ -375,8 +527,14 @@ impl Hold {
                 }
                 self.progress.tail_read(id, tail);
                 self.wrote(id, before);
+                // The log may show that a batch without an answer was written.
+                if self.progress.batch(id).is_none() {
+                    self.settled(id);
+                }
             }
             Done::Producer(producer) => self.progress.producer(producer),
+            Done::Topic(name, found) => self.topic_asked(name, found)?,
+            Done::Reached | Done::Readable => {}
             Done::Held(true) => self.progress.held(),
             Done::Held(false) => return Ok(Some(Ended::Lost)),
             Done::TopicsLooked { grown } => {
@@ -390,9 +548,48 @@ impl Hold {
                 }
             }
             Done::TopicChanged(topic) => return Ok(Some(Ended::Changed(topic))),
-            Done::Failed(e) => return Err(Error::kafka("let the relay go on", e)),
+            Done::Failed(e) => return Err(Error::kafka("let the relay start", e)),
         }
         Ok(None)
+    }
+
+    /// A broker has answered, or has not. Each partition has an outcome of its own.
+    fn answered(&mut self, broker: Option<i32>, answers: Vec<Answer>) {
+        if let Some(requests) = self.requests.get_mut(&broker) {
+            *requests = requests.saturating_sub(1);
+        }
+        let (mut failed, mut topics, mut most) = (Vec::new(), Vec::new(), 0);
+        for Answer { id, topic, outcome, error } in answers {
+            if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
+                let attempts = self.attempts.entry(id).or_default();
+                most = most.max(*attempts);
+                *attempts += 1;
+                self.status.retried();
+                self.status.failing(Work::Batch(id), error);
+                failed.push((id, outcome));
+                topics.push(topic);
+                continue;
+            }
+            self.settled(id);
+            if let (Outcome::Rejected { .. }, Some(error)) = (&outcome, error) {
+                self.refusals.insert(id, error);
+            }
+            let before = self.progress.counters();
+            self.progress.produced(id, outcome);
+            self.wrote(id, before);
+        }
+        if !failed.is_empty() {
+            let cluster = Arc::clone(&self.cluster);
+            self.jobs.push(job::pause_failed(cluster, failed, topics, job::pause(most)).boxed());
+        }
+    }
+
+    /// A partition has no batch whose outcome is open.
+    fn settled(&mut self, id: PartitionId) {
+        if self.attempts.remove(&id).is_some() {
+            self.status.recovered(&Work::Batch(id));
+        }
+        self.unacknowledged.remove(&id);
     }
 
     fn refusal(&self, poison: &Poison<Encoded>) -> Error {
@@ -408,17 +605,15 @@ impl Hold {
     /// the slot then begins where this one has ended.
     async fn drain(&mut self) -> Result<(), Error> {
         let status = self.status.clone();
-        let reads = !self.is_taking;
         let rest = async {
             loop {
                 self.act()?;
-                self.bury().await?;
                 self.turned(Mode::Draining);
-                let reads_on = reads && self.feed.is_in_transaction();
+                let reads_on = self.feed.is_in_transaction();
                 if self.progress.buffered_rows() == 0 && !reads_on {
                     break;
                 }
-                let may_read = reads_on && self.progress.buffered_bytes() < AHEAD;
+                let may_read = reads_on && self.may_read();
                 tokio::select! {
                     biased;
                     Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
@@ -427,7 +622,7 @@ impl Hold {
                         }
                     }
                     fed = self.feed.next(), if may_read => match fed {
-                        Ok(fed) => _ = self.take(fed).await?,
+                        Ok(fed) => _ = self.take(fed)?,
                         Err(_) => break,
                     },
                     else => break,
@@ -439,6 +634,13 @@ impl Hold {
             tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start");
             Ok(())
         })
+    }
+}
+
+fn caused_by(error: Error, cause: Option<outbox_kafka::Error>) -> Error {
+    match cause {
+        Some(cause) => error.caused_by(cause),
+        None => error,
     }
 }
 

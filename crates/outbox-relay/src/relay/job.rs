@@ -1,26 +1,35 @@
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use outbox_core::uuid::Uuid;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::position::{HEADER, Origin};
-use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Seen, Tail, Window};
-use crate::status::RelayStatus;
-use outbox_kafka::{Cluster, Entry, Produced, TailStart, ToProduce, Topic};
-use outbox_net::ErrorChain;
+use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
+use crate::settings::TopicCreation;
+use crate::status::{RelayStatus, Work};
+use outbox_kafka::{Cluster, Entry, NewTopic, OffsetAt, Produced, TailStart, ToProduce, Topic};
 use outbox_wal::SlotLook;
 
-/// What was asked of Kafka or PostgreSQL, and has ended.
+/// Something that was asked of Kafka or PostgreSQL, and has ended.
 pub(super) enum Done {
-    Produced(PartitionId, Outcome, Option<outbox_kafka::Error>),
+    /// A broker answered a request with these batches, or did not answer.
+    Produced(Option<i32>, Vec<Answer>),
+    /// It is time to go on with batches that failed.
+    Paused(Vec<(PartitionId, Outcome)>),
     Read(PartitionId, Vec<Seen>, Tail),
     Producer(Producer),
+    Topic(Box<str>, Result<Arc<Topic>, outbox_kafka::Error>),
+    /// A broker has answered for the first time.
+    Reached,
+    /// The right to read a topic was checked.
+    Readable,
     /// Whether the slot is still this relay's.
     Held(bool),
-    /// A topic was made anew, or has another number of partitions: rows may belong elsewhere now.
+    /// A topic was created again, or has another number of partitions: rows may belong elsewhere now.
     TopicChanged(Box<str>),
     /// The topics were looked at; one may have more partitions, and is otherwise the same.
     TopicsLooked {
@@ -30,27 +39,77 @@ pub(super) enum Done {
     Failed(outbox_kafka::Error),
 }
 
-/// Pauses between attempts, from 20 ms up to 2 s.
+/// What became of one batch.
+pub(super) struct Answer {
+    pub(super) id: PartitionId,
+    pub(super) topic: Arc<Topic>,
+    pub(super) outcome: Outcome,
+    pub(super) error: Option<outbox_kafka::Error>,
+}
+
+/// A batch on its way, with the span that its outcome is recorded in.
+pub(super) struct Sending {
+    pub(super) id: PartitionId,
+    pub(super) batch: ToProduce,
+    pub(super) span: tracing::Span,
+}
+
+/// How often the right to read a topic is checked while it is missing.
+const READ_CHECK: Duration = Duration::from_secs(10);
+/// The offsets that the first step of a scan reads: few, because mostly little is unconfirmed.
+const FIRST_STEP: i64 = 64;
+
+/// Returns the pause before the next attempt, from 20 ms up to 2 s.
 pub(super) fn pause(attempts: u32) -> Duration {
     Duration::from_millis(20 << attempts.min(7)).min(Duration::from_secs(2))
 }
 
+/// Whether an error ends the relay: no broker has ever accepted the settings, or all lack a request.
+fn is_final(cluster: &Cluster, error: &outbox_kafka::Error) -> bool {
+    error.is_unsupported() || (error.is_configuration() && !cluster.has_answered())
+}
+
+/// Waits for any broker, so that wrong settings end the relay at once and not with the first row.
+pub(super) async fn reach(cluster: Arc<Cluster>, status: RelayStatus) -> Done {
+    let mut attempts = 0;
+    loop {
+        match cluster.probe().await {
+            Ok(()) => {
+                status.recovered(&Work::Cluster);
+                return Done::Reached;
+            }
+            Err(e) if is_final(&cluster, &e) => return Done::Failed(e),
+            Err(e) => status.failing(Work::Cluster, &e),
+        }
+        tokio::time::sleep(pause(attempts)).await;
+        attempts += 1;
+    }
+}
+
+/// Sends batches of one broker's partitions with one request.
 pub(super) async fn produce(
     cluster: Arc<Cluster>,
-    id: PartitionId,
-    topic: Arc<Topic>,
-    partition: i32,
-    batch: Bytes,
-    attempts: u32,
+    broker: Option<i32>,
+    sendings: Vec<Sending>,
     status: RelayStatus,
 ) -> Done {
     let began = Instant::now();
-    let produced = cluster.produce(ToProduce { topic: Arc::clone(&topic), partition, batch }).await;
+    let (batches, rest): (Vec<_>, Vec<_>) =
+        sendings.into_iter().map(|sending| (sending.batch, (sending.id, sending.span))).unzip();
+    let produced = cluster.produce_many(&batches).await;
     status.produced_in(began.elapsed());
-    let (outcome, error) = match produced {
+    let answers = produced.into_iter().zip(batches).zip(rest).map(|((produced, batch), (id, span))| {
+        let (outcome, error) = outcome(produced, &span);
+        Answer { id, topic: batch.topic, outcome, error }
+    });
+    Done::Produced(broker, answers.collect())
+}
+
+fn outcome(produced: Produced, span: &tracing::Span) -> (Outcome, Option<outbox_kafka::Error>) {
+    match produced {
         Produced::Appended { base_offset, time } => {
-            tracing::Span::current().record("base_offset", base_offset);
-            tracing::debug!(target: "outbox.relay", "appended");
+            span.record("base_offset", base_offset);
+            span.in_scope(|| tracing::debug!(target: "outbox.relay", "appended"));
             let arrival = if time.is_none() { Arrival::Now } else { Arrival::NowOrBefore };
             (Outcome::Appended { base_offset, arrival }, None)
         }
@@ -62,73 +121,180 @@ pub(super) async fn produce(
         }
         Produced::Retriable(error) => (Outcome::NotAppended, Some(error)),
         Produced::Unknown(error) => (Outcome::Unknown, Some(error)),
-    };
-    if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
-        tracing::warn!(
-            target: "outbox.relay", topic = topic.name(), partition, error = %ErrorChain::new(error), "a batch is sent again"
-        );
-        tokio::time::sleep(pause(attempts)).await;
-        if let Ok(now) = cluster.refreshed(topic.name()).await
-            && now.is_none_or(|now| now.id() != topic.id() || now.partitions() != topic.partitions())
-        {
-            return Done::TopicChanged(topic.name().into());
-        }
     }
-    Done::Produced(id, outcome, error)
 }
 
-/// `scan` is how much of a partition is looked at for rows of the slot's window that are there already, in offsets.
-pub(super) async fn read(
+/// Pauses before batches that failed are continued, and asks whether their topics are still the same.
+pub(super) async fn pause_failed(
     cluster: Arc<Cluster>,
-    origin: Arc<Origin>,
-    window: Window,
-    id: PartitionId,
-    (topic, partition): (Arc<Topic>, i32),
-    from: From,
-    scan: u64,
+    failed: Vec<(PartitionId, Outcome)>,
+    topics: Vec<Arc<Topic>>,
+    pause: Duration,
 ) -> Done {
-    let (start, limit) = match from {
-        From::Tail => (TailStart::Last(scan), scan),
-        From::Offset(offset) => (TailStart::Offset(offset), u64::MAX),
-    };
-    let mut attempts = 0;
-    loop {
-        let mut seen = Vec::new();
-        let mut reaches_back = false;
-        let read = cluster
-            .read_tail(&topic, partition, start, limit, |entry| {
-                if let Entry::Record(batch, record) = entry
-                    && let Some(found) = look(&origin, batch, record)
-                {
-                    reaches_back |= matches!(found.content, Content::Own(at, _) if at.commit < window.confirmed);
-                    seen.push(found);
-                }
-                ControlFlow::Continue(())
-            })
-            .await;
-        match read {
-            // Cut short by the broker: what lies behind decides.
-            Ok(tail) if tail.next < tail.end => {}
-            Ok(tail) => {
-                let cut = from == From::Tail && tail.start > tail.log_start && !reaches_back;
-                if cut {
-                    tracing::warn!(
-                        target: "outbox.relay", topic = topic.name(), partition, scan,
-                        "the scan's limit is reached: rows that lie before it are written again"
-                    );
-                }
-                return Done::Read(id, seen, Tail { end: tail.next, cut });
-            }
-            Err(e) if e.code() == Some(outbox_kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
-                return Done::TopicChanged(topic.name().into());
-            }
-            Err(e) if !e.is_transient() => return Done::Failed(e),
-            Err(e) => {
-                tracing::warn!(target: "outbox.relay", topic = topic.name(), partition, error = %ErrorChain::new(&e), "cannot read the log");
+    tokio::time::sleep(pause).await;
+    let names: BTreeSet<&str> = topics.iter().map(|topic| topic.name()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    if let Ok(described) = cluster.refreshed_all(&names).await {
+        for (name, now) in names.iter().zip(described) {
+            let mut before = topics.iter().filter(|topic| topic.name() == *name);
+            if let Ok(now) = now
+                && before.any(|before| {
+                    now.as_ref().is_none_or(|now| now.id() != before.id() || now.partitions() != before.partitions())
+                })
+            {
+                return Done::TopicChanged((*name).into());
             }
         }
-        tokio::time::sleep(pause(attempts)).await;
-        attempts += 1;
+    }
+    Done::Paused(failed)
+}
+
+/// Finds a topic, or creates it.
+pub(super) async fn topic(
+    cluster: Arc<Cluster>,
+    name: Box<str>,
+    creation: Option<TopicCreation>,
+    pause: Duration,
+) -> Done {
+    tokio::time::sleep(pause).await;
+    let found = match cluster.topic(&name).await {
+        Ok(Some(topic)) => Ok(topic),
+        Ok(None) if pause.is_zero() => {
+            tracing::info!(target: "outbox.relay", topic = &*name, "creating missing topic");
+            create(&cluster, &name, creation.as_ref()).await
+        }
+        Ok(None) => create(&cluster, &name, creation.as_ref()).await,
+        Err(e) => Err(e),
+    };
+    match found {
+        Err(e) if is_final(&cluster, &e) => Done::Failed(e),
+        found => Done::Topic(name, found),
+    }
+}
+
+async fn create(
+    cluster: &Cluster,
+    name: &str,
+    creation: Option<&TopicCreation>,
+) -> Result<Arc<Topic>, outbox_kafka::Error> {
+    let mut topic = NewTopic { name: name.to_owned(), ..NewTopic::default() };
+    if let Some(creation) = creation {
+        topic.partitions = Some(creation.partitions());
+        topic.replication = Some(creation.replication_factor());
+        topic.configs = creation.configs().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    }
+    cluster.create_topic(&topic).await
+}
+
+/// Checks the right to read a topic until it is there: without it the relay works until its next start.
+pub(super) async fn check_read(cluster: Arc<Cluster>, topic: Arc<Topic>, status: RelayStatus) -> Done {
+    let work = Work::ReadAccess(topic.name().into());
+    while let Err(e) = cluster.check_read(&topic).await {
+        if !e.code().is_some_and(outbox_kafka::ErrorCode::is_authorization) {
+            break;
+        }
+        status.failing(work.clone(), &e);
+        tokio::time::sleep(READ_CHECK).await;
+    }
+    status.recovered(&work);
+    Done::Readable
+}
+
+/// What reads of logs have in common.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) origin: Arc<Origin>,
+    pub(super) window: Window,
+    /// How much of a partition is looked at for rows of the slot's window that are there already, in offsets.
+    pub(super) limit: u64,
+    pub(super) status: RelayStatus,
+}
+
+impl Reader {
+    /// Reads a partition; the permits bound how many partitions of a broker are read at once.
+    pub(super) async fn read(
+        self,
+        id: PartitionId,
+        (topic, partition): (Arc<Topic>, i32),
+        from: From,
+        reach: Reach,
+        permits: Arc<Semaphore>,
+    ) -> Done {
+        let mut attempts = 0;
+        loop {
+            let read = {
+                let _permit = permits.acquire().await;
+                match from {
+                    From::Tail => self.scan(&topic, partition, reach).await,
+                    From::Offset(offset) => self.read_on(&topic, partition, offset).await,
+                }
+            };
+            match read {
+                Ok(Some((seen, tail))) => {
+                    self.status.recovered(&Work::Log(id));
+                    return Done::Read(id, seen, tail);
+                }
+                // Cut short by the broker: the rest decides.
+                Ok(None) => {}
+                Err(e) if e.code() == Some(outbox_kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
+                    return Done::TopicChanged(topic.name().into());
+                }
+                Err(e) => self.status.failing(Work::Log(id), &e),
+            }
+            tokio::time::sleep(pause(attempts)).await;
+            attempts += 1;
+        }
+    }
+
+    /// Reads the end of a partition backwards, as far as needed; `None` if the broker cut it short.
+    async fn scan(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        reach: Reach,
+    ) -> Result<Option<(Vec<Seen>, Tail)>, outbox_kafka::Error> {
+        let end = self.cluster.list_offsets(topic, partition, OffsetAt::Latest).await?;
+        let start = self.cluster.list_offsets(topic, partition, OffsetAt::Earliest).await?;
+        let mut scan = Scan::new(&self.window, reach, start..end, self.limit, FIRST_STEP);
+        while let Some(step) = scan.next_step() {
+            let end = step.end;
+            let visitor = |entry: Entry<'_>| self.show(entry, |seen| scan.seen(seen));
+            let tail = self.cluster.read_range(topic, partition, step, visitor).await?;
+            if tail.next < end {
+                return Ok(None);
+            }
+        }
+        let (seen, tail) = scan.finish();
+        if tail.cut {
+            tracing::warn!(
+                target: "outbox.relay", topic = topic.name(), partition, scan = self.limit,
+                "scan limit reached: rows before it are written again"
+            );
+        }
+        Ok(Some((seen, tail)))
+    }
+
+    /// Reads a partition from an offset to its end; `None` if the broker cut it short.
+    async fn read_on(
+        &self,
+        topic: &Topic,
+        partition: i32,
+        offset: i64,
+    ) -> Result<Option<(Vec<Seen>, Tail)>, outbox_kafka::Error> {
+        let mut all = Vec::new();
+        let visitor = |entry: Entry<'_>| self.show(entry, |seen| all.push(seen));
+        let tail = self.cluster.read_tail(topic, partition, TailStart::Offset(offset), u64::MAX, visitor).await?;
+        Ok((tail.next >= tail.end).then_some((all, Tail { end: tail.next, cut: false })))
+    }
+
+    fn show(&self, entry: Entry<'_>, mut seen: impl FnMut(Seen)) -> ControlFlow<()> {
+        if let Entry::Record(batch, record) = entry
+            && let Some(found) = look(&self.origin, batch, record)
+        {
+            seen(found);
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -147,13 +313,16 @@ fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka
     Some(Seen { written_by: (producer.id >= 0).then_some((producer, batch.last_sequence)), content })
 }
 
-pub(super) async fn new_producer(cluster: Arc<Cluster>) -> Done {
+pub(super) async fn new_producer(cluster: Arc<Cluster>, status: RelayStatus) -> Done {
     let mut attempts = 0;
     loop {
         match cluster.init_producer_id().await {
-            Ok(producer) => return Done::Producer(Producer { id: producer.id, epoch: producer.epoch }),
-            Err(e) if !e.is_transient() => return Done::Failed(e),
-            Err(e) => tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "no producer id yet"),
+            Ok(producer) => {
+                status.recovered(&Work::ProducerId);
+                return Done::Producer(Producer { id: producer.id, epoch: producer.epoch });
+            }
+            Err(e) if is_final(&cluster, &e) => return Done::Failed(e),
+            Err(e) => status.failing(Work::ProducerId, &e),
         }
         tokio::time::sleep(pause(attempts)).await;
         attempts += 1;

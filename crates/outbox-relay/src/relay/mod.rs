@@ -15,6 +15,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tracing::Instrument as _;
 
@@ -23,6 +25,7 @@ pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::hold::{Ended, Hold, id_column};
+use self::job::Done;
 use self::rounds::Rounds;
 use self::topics::Topics;
 use crate::error::Error;
@@ -50,6 +53,8 @@ pub struct Relay {
     status: RelayStatus,
 }
 
+/// For how long one call to Kafka is tried again before its error is reported.
+const RETRY: Duration = Duration::from_secs(1);
 /// How often a slot that another process holds is tried.
 const STANDBY: Duration = Duration::from_millis(250);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
@@ -103,6 +108,8 @@ impl Relay {
         let mut stop = pin!(stop);
         let mut settings = Settings::new(self.settings.brokers());
         settings.security = self.security.clone();
+        // The relay tries again by itself, and shows the reason meanwhile.
+        settings.retry_timeout = RETRY;
         let cluster = Arc::new(Cluster::new(settings));
         let mut attempts = 0;
         let mut at = StartAt::Now;
@@ -118,6 +125,7 @@ impl Relay {
                     let span =
                         tracing::info_span!(target: "outbox.relay", "hold", slot = self.settings.slot().as_str());
                     let ended = hold.run(&mut stop).instrument(span).await?;
+                    self.status.clear_failures();
                     self.status.entered(Mode::Connecting, None);
                     self.status.started_again();
                     match ended {
@@ -193,17 +201,27 @@ impl Relay {
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
         let window = Window { confirmed: slot.confirmed, end: flushed };
+        let jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
+        if !cluster.has_answered() {
+            jobs.push(job::reach(Arc::clone(cluster), self.status.clone()).boxed());
+        }
         Ok(Hold {
             feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
             progress: Progress::new(window, batch),
-            topics: Topics::new(Arc::clone(cluster), self.settings.topic_creation().cloned(), self.status.clone()),
+            topics: Topics::default(),
+            creation: self.settings.topic_creation().cloned(),
             batches: BatchBuilder::new(compression(self.settings.compression()), batch.bytes),
-            jobs: FuturesUnordered::new(),
+            jobs,
             attempts: std::collections::HashMap::new(),
+            topic_attempts: std::collections::HashMap::new(),
+            requests: std::collections::HashMap::new(),
+            unacknowledged: std::collections::HashMap::new(),
+            reads: std::collections::HashMap::new(),
             refusals: std::collections::HashMap::new(),
             id_column: id_column(&pipeline),
             commit: crate::Lsn::default(),
             backlog: (at == StartAt::Confirmed).then(Backlog::default),
+            is_better_copied: false,
             dead_letters: DeadLetters::new(self.settings.poison()),
             rounds: Rounds::new(self.settings.topic_interval()),
             grown: None,
@@ -211,7 +229,6 @@ impl Relay {
             marks: Marks::default(),
             counted: Counters::default(),
             scan: self.settings.scan_limit(),
-            is_taking: false,
             acted: tokio::time::Instant::now(),
             cluster: Arc::clone(cluster),
             options: self.options.clone(),

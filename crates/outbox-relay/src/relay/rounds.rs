@@ -58,12 +58,20 @@ impl Round {
     }
 }
 
-/// Whether each topic is still the same, with the same partitions. A batch that fails would tell, but a raised count
-/// fails none.
+/// Asks whether each topic is still the same, with the same partitions, by one request. A batch that fails would show
+/// another topic, but a raised number of partitions fails none.
 pub(super) async fn topics(cluster: Arc<Cluster>, topics: Vec<Arc<Topic>>) -> Done {
     let mut grown = None;
-    for topic in topics {
-        match cluster.refreshed(topic.name()).await {
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name()).collect();
+    let described = match cluster.refreshed_all(&names).await {
+        Ok(described) => described,
+        Err(error) => {
+            tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(&error), "topics cannot be described");
+            return Done::TopicsLooked { grown };
+        }
+    };
+    for (topic, now) in topics.iter().zip(described) {
+        match now {
             Ok(Some(now)) if now.id() == topic.id() => {
                 if now.partitions() != topic.partitions() {
                     grown = Some(topic.name().into());
@@ -72,7 +80,7 @@ pub(super) async fn topics(cluster: Arc<Cluster>, topics: Vec<Arc<Topic>>) -> Do
             Ok(_) => return Done::TopicChanged(topic.name().into()),
             Err(error) => {
                 let error = ErrorChain::new(&error);
-                tracing::debug!(target: "outbox.relay", topic = topic.name(), %error, "the topic cannot be seen");
+                tracing::debug!(target: "outbox.relay", topic = topic.name(), %error, "topic cannot be described");
             }
         }
     }

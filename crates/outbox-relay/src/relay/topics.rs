@@ -1,60 +1,106 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use outbox_core::RecordRef;
+use super::encoded::Encoded;
+use crate::progress::{PartitionId, Unplaced};
+use outbox_kafka::Topic;
 
-use crate::error::Error;
-use crate::progress::PartitionId;
-use crate::settings::TopicCreation;
-use crate::status::RelayStatus;
-use outbox_kafka::{Cluster, NewTopic, Topic};
-use outbox_net::ErrorChain;
-
-/// The topics that rows go to, and the numbers that the state machine knows their partitions by.
+/// The topics that rows go to, the numbers that the state machine knows their partitions by, and the rows that wait for
+/// a topic.
+///
+/// A topic that cannot be found or created holds back its own rows only, and is asked for once, not once for each row.
+#[derive(Default)]
 pub(super) struct Topics {
-    cluster: Arc<Cluster>,
-    status: RelayStatus,
-    creation: Option<TopicCreation>,
     /// With the number of the topic's first partition; the others follow.
     known: HashMap<Box<str>, (Arc<Topic>, u32)>,
     partitions: Vec<(Arc<Topic>, i32)>,
+    waiting: HashMap<Box<str>, VecDeque<Waiting>>,
+    /// What the waiting rows hold in memory.
+    waiting_bytes: usize,
+    /// Names that the cluster rejects, with its reason.
+    illegal: HashMap<Box<str>, outbox_kafka::Error>,
 }
 
-/// Why a row has no partition.
-pub(super) enum NoPartition {
-    /// It never will have one.
-    Refused(String),
-    /// The relay cannot go on.
-    Failed(Error),
+/// A row that waits for its topic.
+pub(super) struct Waiting {
+    pub(super) turn: Unplaced,
+    /// The partition that the record names.
+    pub(super) named: Option<i32>,
+    pub(super) record: Encoded,
+}
+
+/// Where a record belongs.
+pub(super) enum Place {
+    At(PartitionId),
+    /// The topic is not known yet.
+    Unknown,
+    /// There is no such partition, or there never will be such a topic.
+    Illegal(IllegalPlace),
+}
+
+/// Why a record has no place.
+pub(super) struct IllegalPlace {
+    pub(super) reason: String,
+    pub(super) cause: Option<outbox_kafka::Error>,
 }
 
 impl Topics {
-    pub(super) fn new(cluster: Arc<Cluster>, creation: Option<TopicCreation>, status: RelayStatus) -> Self {
-        Self { cluster, status, creation, known: HashMap::new(), partitions: Vec::new() }
-    }
-
-    /// The partition that a record belongs to: the one that it names, else by its key as Kafka's own partitioner has it.
-    pub(super) async fn partition(&mut self, record: &RecordRef<'_>, event: &[u8]) -> Result<PartitionId, NoPartition> {
-        let (topic, first) = match self.known.get(record.topic.as_str()) {
-            Some(known) => known,
-            None => self.learn(&record.topic).await?,
+    /// Returns the partition of a record: the one that it names, else by its key as Kafka's own partitioner chooses.
+    pub(super) fn place_of(&self, topic: &str, named: Option<i32>, key: Option<&[u8]>, event: &[u8]) -> Place {
+        let Some((topic, first)) = self.known.get(topic) else {
+            if !outbox_kafka::is_legal_topic_name(topic) {
+                let reason = format!("{topic:?} is no legal name of a topic");
+                return Place::Illegal(IllegalPlace { reason, cause: None });
+            }
+            return match self.illegal.get(topic).cloned() {
+                Some(cause) => {
+                    let reason = format!("the cluster rejects the name of topic {topic}");
+                    Place::Illegal(IllegalPlace { reason, cause: Some(cause) })
+                }
+                None => Place::Unknown,
+            };
         };
         let count = topic.partitions();
-        let chosen = match (record.partition, &record.key) {
+        let chosen = match (named, key) {
             (Some(named), _) if (0..count).contains(&named) => named,
             (Some(named), _) => {
-                let reason = format!("it names partition {named}, and topic {} has {count}", record.topic);
-                return Err(NoPartition::Refused(reason));
+                let reason = format!("it names partition {named}, and topic {} has {count}", topic.name());
+                return Place::Illegal(IllegalPlace { reason, cause: None });
             }
             (None, Some(key)) => outbox_kafka::partition(key, count),
-            // A key that is null leaves the choice free, but it has to be the same after a restart.
+            // A key that is null leaves the choice free, but it must be the same after a restart.
             (None, None) => outbox_kafka::partition(event, count),
         };
-        Ok(PartitionId(first + chosen.unsigned_abs()))
+        Place::At(PartitionId(first + chosen.unsigned_abs()))
     }
 
-    /// The topic and partition behind a number.
+    /// Keeps a row until its topic is known. Returns whether it is the first one: the topic is to be asked for.
+    pub(super) fn wait(&mut self, topic: &str, bytes: usize, waiting: Waiting) -> bool {
+        self.waiting_bytes += bytes;
+        if let Some(rows) = self.waiting.get_mut(topic) {
+            rows.push_back(waiting);
+            return false;
+        }
+        self.waiting.insert(topic.into(), VecDeque::from([waiting]));
+        true
+    }
+
+    /// Learns a topic, and returns the rows that wait for it, in their order.
+    pub(super) fn learn(&mut self, topic: &Arc<Topic>) -> VecDeque<Waiting> {
+        let first = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+        if self.known.insert(topic.name().into(), (Arc::clone(topic), first)).is_none() {
+            self.partitions.extend((0..topic.partitions()).map(|partition| (Arc::clone(topic), partition)));
+        }
+        self.take(topic.name())
+    }
+
+    /// Learns that the cluster rejects a topic's name, and returns the rows that wait for it.
+    pub(super) fn reject(&mut self, topic: &str, cause: outbox_kafka::Error) -> VecDeque<Waiting> {
+        self.illegal.insert(topic.into(), cause);
+        self.take(topic)
+    }
+
+    /// The topic and partition of a number.
     pub(super) fn place(&self, partition: PartitionId) -> Option<&(Arc<Topic>, i32)> {
         usize::try_from(partition.0).ok().and_then(|index| self.partitions.get(index))
     }
@@ -64,48 +110,15 @@ impl Topics {
         self.known.values().map(|(topic, _)| Arc::clone(topic)).collect()
     }
 
-    async fn learn(&mut self, name: &str) -> Result<&(Arc<Topic>, u32), NoPartition> {
-        let topic = self.find_or_create(name).await?;
-        let first = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-        self.partitions.extend((0..topic.partitions()).map(|partition| (Arc::clone(&topic), partition)));
-        Ok(self.known.entry(name.into()).or_insert((topic, first)))
+    /// What the rows that wait for a topic hold in memory.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 
-    async fn find_or_create(&self, name: &str) -> Result<Arc<Topic>, NoPartition> {
-        let mut pause = Duration::from_millis(100);
-        loop {
-            self.status.waits();
-            let found = match self.status.beating(self.cluster.topic(name)).await {
-                Ok(Some(topic)) => return Ok(topic),
-                Ok(None) => self.status.beating(self.create(name)).await,
-                Err(e) => Err(e),
-            };
-            match found {
-                Ok(topic) => return Ok(topic),
-                Err(e) if e.is_transient() => {
-                    tracing::warn!(target: "outbox.relay", topic = name, error = %ErrorChain::new(&e), "the topic cannot be seen");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                }
-                Err(e) if e.code().is_some() => {
-                    return Err(NoPartition::Refused(format!(
-                        "topic {name} cannot be written: {}",
-                        ErrorChain::new(&e)
-                    )));
-                }
-                Err(e) => return Err(NoPartition::Failed(Error::kafka(format!("show the topic {name}"), e))),
-            }
-        }
-    }
-
-    async fn create(&self, name: &str) -> Result<Arc<Topic>, outbox_kafka::Error> {
-        tracing::info!(target: "outbox.relay", topic = name, "the topic is missing: creating it");
-        let mut topic = NewTopic { name: name.to_owned(), ..NewTopic::default() };
-        if let Some(creation) = &self.creation {
-            topic.partitions = Some(creation.partitions());
-            topic.replication = Some(creation.replication_factor());
-            topic.configs = creation.configs().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        }
-        self.cluster.create_topic(&topic).await
+    fn take(&mut self, topic: &str) -> VecDeque<Waiting> {
+        let rows = self.waiting.remove(topic).unwrap_or_default();
+        let bytes: usize = rows.iter().map(|row| row.record.size()).sum();
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        rows
     }
 }

@@ -4,6 +4,7 @@ mod health;
 mod lag;
 mod metrics;
 mod mode;
+mod problems;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,10 @@ use self::health::{Movement, Pulse};
 pub(crate) use self::lag::Marks;
 use self::metrics::Metrics;
 pub use self::mode::{Mode, Readiness};
+use self::problems::Problems;
+pub(crate) use self::problems::Work;
 use crate::progress::Counters;
+use outbox_net::ErrorChain;
 use outbox_wal::{Lsn, SlotLook};
 
 /// How often a loop that waits shows that it is there.
@@ -44,6 +48,7 @@ struct State {
     /// Why it is in this mode, where that is not as it should be.
     reason: Option<String>,
     movement: Movement,
+    problems: Problems,
     oldest: Option<SystemTime>,
     confirmed: Lsn,
     server: Lsn,
@@ -72,6 +77,7 @@ impl RelayStatus {
                 mode: Mode::Connecting,
                 reason: None,
                 movement: Movement::default(),
+                problems: Problems::default(),
                 oldest: None,
                 confirmed: Lsn::default(),
                 server: Lsn::default(),
@@ -122,6 +128,9 @@ impl RelayStatus {
     fn readiness_at(&self, now: Instant) -> Readiness {
         let state = self.lock();
         let stalled = state.movement.stalled(now);
+        if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(problem)) = (state.mode, state.problems.reason(now)) {
+            return Readiness::NotReady(format!("{}: {problem}", state.mode));
+        }
         match (state.mode, &state.reason) {
             (Mode::CatchUp | Mode::Live, _) if stalled > self.0.stalled_after => {
                 let seconds = stalled.as_secs();
@@ -175,9 +184,28 @@ impl RelayStatus {
         state.server = state.server.max(turn.server);
     }
 
-    /// A row waits for something that does not come, within a turn of the loop.
-    pub(crate) fn waits(&self) {
-        self.lock().movement.observe(Instant::now(), true, 0);
+    /// Something fails and is tried again: not ready, with the error as the reason.
+    pub(crate) fn failing(&self, work: Work, error: &outbox_kafka::Error) {
+        let is_new = self.lock().problems.add(work, error.clone(), Instant::now());
+        let error = ErrorChain::new(error);
+        match is_new {
+            true => tracing::warn!(target: "outbox.relay", %error, "request to Kafka failed: retrying"),
+            false => tracing::debug!(target: "outbox.relay", %error, "request to Kafka failed again: retrying"),
+        }
+    }
+
+    /// It succeeds again.
+    pub(crate) fn recovered(&self, work: &Work) {
+        let ended = self.lock().problems.remove(work);
+        if let Some(error) = ended {
+            let error = ErrorChain::new(&error);
+            tracing::info!(target: "outbox.relay", %error, "request to Kafka succeeds again");
+        }
+    }
+
+    /// Nothing is under way any more that could fail.
+    pub(crate) fn clear_failures(&self) {
+        self.lock().problems.clear();
     }
 
     /// What the server told of the slot when it was asked.

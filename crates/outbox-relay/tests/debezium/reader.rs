@@ -59,14 +59,9 @@ impl Reader {
         self.is_relayed = false;
     }
 
-    pub(crate) fn connect_to(&mut self, url: &str, database: &str) {
-        let server: postgres::Config = url.parse().unwrap();
-        let postgres::config::Host::Tcp(host) = &server.get_hosts()[0] else { panic!("no TCP") };
-        self.set("database.hostname", host);
-        self.set("database.port", &server.get_ports()[0].to_string());
-        self.set("database.user", server.get_user().unwrap());
-        self.set("database.password", str::from_utf8(server.get_password().unwrap_or(b"none")).unwrap());
-        self.set("database.dbname", database);
+    pub(crate) fn connect_to(&mut self, url: &str) {
+        let config = ConnectorConfig::from_json(&self.config.to_string()).unwrap();
+        self.config = serde_json::to_value(config.with_database_url(url).unwrap()).unwrap();
     }
 
     /// Returns when the connector reads its slot: rows inserted from then on become records.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use outbox_core::uuid::Uuid;
 use outbox_core::{EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
-use outbox_pg::tokio_postgres::{Client, NoTls, connect};
+use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox};
+use outbox_test_support::connect;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -48,7 +49,7 @@ impl Service {
         stand.reader("life", |config| config);
         let pipeline = stand.pipeline().clone();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let mut client = runtime.block_on(client(stand.database_url()));
+        let mut client = runtime.block_on(connect(stand.database_url()));
         runtime.block_on(async {
             Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
             Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
@@ -58,7 +59,7 @@ impl Service {
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.runtime.block_on(client(self.stand.database_url()))
+        self.runtime.block_on(connect(self.stand.database_url()))
     }
 
     /// Each by itself, in one transaction.
@@ -158,10 +159,4 @@ impl Load {
         self.ends.store(true, Ordering::Relaxed);
         service.runtime.block_on(self.task).unwrap()
     }
-}
-
-async fn client(url: &str) -> Client {
-    let (client, connection) = connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }

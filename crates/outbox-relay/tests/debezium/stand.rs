@@ -3,8 +3,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, Row, TableLayout};
+use outbox_test_support::{TestEnv, stack};
 use postgres::{Client, NoTls};
-use xtask::stack::{Stack, TestDatabase};
+use xtask::stack::Stack;
 
 use crate::comparison::Difference;
 use crate::reader::{Outcome, Reader};
@@ -13,7 +14,7 @@ use crate::rows;
 /// A table in a database of its own, and the connectors that read it.
 pub(crate) struct Stand {
     stack: Stack,
-    database: TestDatabase,
+    env: TestEnv,
     client: Client,
     layout: TableLayout,
     readers: Vec<Reader>,
@@ -36,14 +37,14 @@ impl Stand {
 
     /// The table and the publication are made elsewhere, before [`start`](Self::start).
     pub(crate) fn without_table(layout: TableLayout) -> Self {
-        let stack = Stack::connect().unwrap();
-        let database = stack.test_database().unwrap();
-        let client = Client::connect(database.url(), NoTls).unwrap();
-        Self { stack, database, client, layout, readers: vec![], pause: Duration::ZERO }
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let env = runtime.block_on(TestEnv::builder().database().build());
+        let client = Client::connect(env.url(), NoTls).unwrap();
+        Self { stack: stack(), env, client, layout, readers: vec![], pause: Duration::ZERO }
     }
 
     pub(crate) fn database_url(&self) -> &str {
-        self.database.url()
+        self.env.url()
     }
 
     /// Adds a connector: the recommended one, and what is changed in it.
@@ -121,13 +122,13 @@ impl Stand {
 
     /// Returns when all connectors read: what is stored from then on becomes records.
     pub(crate) fn start(&mut self) {
-        let place = (self.stack.postgres_url(), self.database.name().to_owned());
+        let url = self.env.url().to_owned();
         for reader in &mut self.readers {
-            reader.connect_to(&place.0, &place.1);
+            reader.connect_to(&url);
         }
         thread::scope(|scope| {
             for reader in &self.readers {
-                scope.spawn(|| reader.start(&self.stack, self.database.url()));
+                scope.spawn(|| reader.start(&self.stack, self.env.url()));
             }
         });
     }

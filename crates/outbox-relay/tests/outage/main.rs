@@ -13,14 +13,10 @@ mod bench;
 mod connector;
 #[path = "../relay/load.rs"]
 mod load;
-#[path = "../relay/site.rs"]
-#[allow(dead_code, reason = "shared with the other tests")]
-mod site;
 #[path = "../relay/slot.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod slot;
 
-use rskafka::client::ClientBuilder;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use xtask::stack::{Service, Stack, StackError};
@@ -48,10 +44,9 @@ async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
     }
     load.end().await;
     // The client keeps dead connections.
-    bench.kafka = ClientBuilder::new(vec![bench.brokers.clone()]).build().await.unwrap();
+    bench.env.reconnect_kafka().await;
     bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 /// What Debezium wrote and had not confirmed is recognised by the ids of its events.
@@ -61,7 +56,7 @@ async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_dou
     let bench = Bench::new(3).await;
     let connector = Connector::of(&bench);
     let connect = Restarted::new(Service::Connect);
-    connector.ask(|connect, name, config| connect.put_config(name, config)).await;
+    connector.create().await;
     connector.reads(&bench).await;
     let load = Load::start(&bench, 10);
     load.writes(500).await;
@@ -77,7 +72,6 @@ async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_dou
     relay.stop().await;
     connect.act(Stack::start).await;
     drop(connector);
-    bench.remove_topic().await;
 }
 
 /// A server that is started again whatever becomes of the test.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use outbox_test_support::{TestEnv, TestEnvBuilder};
 use outbox_testkit::{Broker, Postgres};
 use tokio::time::{Instant, timeout};
 
@@ -7,14 +8,13 @@ use crate::bench::{Bench, numbered};
 use crate::load::Load;
 use crate::program::Program;
 use crate::server::shut_down;
-use crate::site::Site;
 
 /// The walsender's patience in these tests, set for the database.
 const SENDER_TIMEOUT: Duration = Duration::from_secs(2);
 
-async fn impatient_bench(site: Site) -> Bench {
+async fn impatient_bench(site: TestEnvBuilder) -> Bench {
     let bench = Bench::at(site, 2).await;
-    let (name, timeout) = (bench.database_name(), SENDER_TIMEOUT.as_millis());
+    let (name, timeout) = (bench.name(), SENDER_TIMEOUT.as_millis());
     let sql = format!("ALTER DATABASE {name} SET wal_sender_timeout = {timeout}");
     bench.client().await.batch_execute(&sql).await.unwrap();
     bench
@@ -23,7 +23,7 @@ async fn impatient_bench(site: Site) -> Bench {
 #[tokio::test]
 async fn a_broker_that_is_away_for_three_sender_timeouts_costs_neither_the_walsender_nor_memory_nor_an_event() {
     let broker = Broker::start().await.unwrap();
-    let bench = impatient_bench(Site::shared().with_brokers(broker.address())).await;
+    let bench = impatient_bench(TestEnv::builder().brokers(broker.address())).await;
     let relay = Program::start(&bench);
     bench.enqueue_fat(0..10, 0).await;
     bench.all_arrived().await;
@@ -46,7 +46,7 @@ async fn a_broker_that_is_away_for_three_sender_timeouts_costs_neither_the_walse
 #[tokio::test]
 async fn a_relay_that_is_started_without_a_broker_waits_for_one_and_stops_when_it_is_told() {
     let broker = Broker::start().await.unwrap();
-    let bench = impatient_bench(Site::shared().with_brokers(broker.address())).await;
+    let bench = impatient_bench(TestEnv::builder().brokers(broker.address())).await;
     let address = broker.address().parse().unwrap();
     broker.shutdown().await;
     bench.enqueue_each(5, 0..100).await;
@@ -78,7 +78,7 @@ async fn postgresql_shuts_down_while_more_waits_for_an_absent_broker_than_the_re
 async fn postgresql_shuts_down_without_a_broker(waiting: std::ops::Range<i64>, bytes: i32) {
     let postgres = Postgres::start().await.unwrap();
     let broker = Broker::start().await.unwrap();
-    let bench = impatient_bench(Site::on(&postgres).await.with_brokers(broker.address())).await;
+    let bench = impatient_bench(TestEnv::builder().postgres(postgres.url()).brokers(broker.address())).await;
     let relay = bench.start();
     bench.enqueue_fat(0..10, 0).await;
     bench.all_arrived().await;
@@ -95,7 +95,7 @@ async fn postgresql_shuts_down_without_a_broker(waiting: std::ops::Range<i64>, b
 #[tokio::test]
 async fn postgresql_shuts_down_under_load_with_all_confirmed() {
     let postgres = Postgres::start().await.unwrap();
-    let bench = impatient_bench(Site::on(&postgres).await).await;
+    let bench = impatient_bench(TestEnv::builder().postgres(postgres.url()).kafka()).await;
     let relay = bench.start();
     let load = Load::start(&bench, 5);
     load.writes(200).await;
@@ -105,5 +105,4 @@ async fn postgresql_shuts_down_under_load_with_all_confirmed() {
     load.end().await;
     bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }

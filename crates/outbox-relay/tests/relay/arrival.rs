@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rskafka::client::partition::{OffsetAt, UnknownTopicHandling};
 use tokio::time::Instant;
 
 use crate::bench::Bench;
@@ -34,7 +33,7 @@ impl Bench {
     /// Returns at the deadline, too.
     async fn as_many_records_as(&self, events: usize, deadline: Instant) {
         let events = i64::try_from(events).unwrap();
-        while self.ends().await.iter().sum::<i64>() < events && Instant::now() < deadline {
+        while self.ends(&self.topic).await.iter().sum::<i64>() < events && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -52,18 +51,5 @@ impl Bench {
     pub(crate) async fn written(&self) -> BTreeSet<i64> {
         let rows = self.client().await.query("SELECT payload::text::bigint FROM outbox.outbox_message", &[]).await;
         rows.unwrap().iter().map(|row| row.get(0)).collect()
-    }
-
-    /// Where the topic's partitions end.
-    pub(crate) async fn ends(&self) -> Vec<i64> {
-        let topics = self.kafka.list_topics().await.unwrap();
-        let mut ends = Vec::new();
-        let topic = topics.into_iter().find(|topic| topic.name == self.topic);
-        for partition in topic.map(|topic| topic.partitions).unwrap_or_default() {
-            let client =
-                self.kafka.partition_client(&*self.topic, partition, UnknownTopicHandling::Retry).await.unwrap();
-            ends.push(client.get_offset(OffsetAt::Latest).await.unwrap());
-        }
-        ends
     }
 }

@@ -1,28 +1,32 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, TableLayout};
-use outbox_pg::tokio_postgres::{Client, NoTls, connect};
-use outbox_pg::{Migrations, PgOutbox, create_slot};
+use outbox_core::{ConnectorConfig, OutboxEvent};
+use outbox_pg::PgOutbox;
+use outbox_pg::tokio_postgres::Client;
 use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings, RelaySettingsBuilder, RelayStatus};
-use rskafka::client::ClientBuilder;
-use rskafka::client::partition::UnknownTopicHandling;
+use outbox_test_support::{StoredRecord, TestEnv, TestEnvBuilder};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use crate::site::Site;
-
-/// A database with an outbox and a slot, and topics of one test's own.
+/// A [`TestEnv`] with a slot, and the settings of the relays that read it.
 pub(crate) struct Bench {
-    site: Site,
+    pub(crate) env: TestEnv,
     pub(crate) config: ConnectorConfig,
     pub(crate) outbox: PgOutbox,
     pub(crate) brokers: String,
     pub(crate) topic: String,
-    pub(crate) kafka: rskafka::client::Client,
     /// Where poison rows go; without it the relay stops at one.
     pub(crate) dead_letters: Option<String>,
+}
+
+impl Deref for Bench {
+    type Target = TestEnv;
+
+    fn deref(&self) -> &TestEnv {
+        &self.env
+    }
 }
 
 /// A relay that runs until the test ends it.
@@ -61,56 +65,35 @@ pub(crate) struct Found {
     pub(crate) headers: BTreeMap<String, String>,
 }
 
+impl Found {
+    fn of(found: &StoredRecord) -> Self {
+        let headers = found.record.headers.iter();
+        Self {
+            partition: found.partition,
+            offset: found.offset,
+            key: found.key().to_owned(),
+            value: found.value().to_owned(),
+            headers: headers.map(|(name, _)| (name.clone(), found.header(name).unwrap().to_owned())).collect(),
+        }
+    }
+}
+
 impl Bench {
     /// On the servers that all tests share.
     pub(crate) async fn new(partitions: i32) -> Self {
-        Self::at(Site::shared(), partitions).await
+        Self::at(TestEnv::builder().kafka(), partitions).await
     }
 
-    pub(crate) async fn at(site: Site, partitions: i32) -> Self {
-        let layout = TableLayout::recommended();
-        let name = site.name();
-        let server = site.server();
-        let config = ConnectorConfig::recommended(&layout)
-            .with("database.hostname", server.host)
-            .with("database.port", server.port.to_string())
-            .with("database.user", server.user)
-            .with("database.password", server.password)
-            .with("database.dbname", name)
-            .with("topic.prefix", name)
-            .with("slot.name", name)
-            .with("topic.creation.default.partitions", partitions.to_string())
-            .with("topic.creation.default.replication.factor", "1")
-            .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
-        let pipeline = Pipeline::new(config.clone(), layout).unwrap();
-        let brokers = site.brokers().to_owned();
-        let bench = Self {
-            topic: format!("{name}.order"),
-            kafka: ClientBuilder::new(vec![brokers.clone()]).build().await.unwrap(),
-            outbox: PgOutbox::new(pipeline.clone()),
-            brokers,
-            config,
-            site,
+    pub(crate) async fn at(builder: TestEnvBuilder, partitions: i32) -> Self {
+        let env = builder.slot().partitions(partitions).build().await;
+        Self {
+            config: env.config().clone(),
+            outbox: env.outbox(),
+            brokers: env.brokers().to_owned(),
+            topic: env.topic().to_owned(),
+            env,
             dead_letters: None,
-        };
-        let mut client = bench.client().await;
-        Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
-        create_slot(&client, &pipeline).await.unwrap();
-        bench
-    }
-
-    pub(crate) async fn client(&self) -> Client {
-        let (client, connection) = connect(self.site.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        self.site.url()
-    }
-
-    pub(crate) fn database_name(&self) -> &str {
-        self.site.name()
+        }
     }
 
     pub(crate) fn start(&self) -> Running {
@@ -137,15 +120,7 @@ impl Bench {
     }
 
     pub(crate) async fn create_topic(&self, name: &str) {
-        self.kafka.controller_client().unwrap().create_topic(name, 1, 1, 10_000).await.unwrap();
-    }
-
-    /// Events in one transaction.
-    pub(crate) async fn enqueue(&self, events: &[OutboxEvent]) {
-        let mut client = self.client().await;
-        let tx = client.transaction().await.unwrap();
-        self.outbox.enqueue_all(&tx, events).await.unwrap();
-        tx.commit().await.unwrap();
+        self.env.create_topic(name, 1).await;
     }
 
     /// Events of an aggregate, numbered, each in a transaction of its own.
@@ -188,44 +163,11 @@ impl Bench {
     }
 
     pub(crate) async fn records_of(&self, topic: &str, count: usize) -> Vec<Found> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let records = self.read(topic).await;
-            if records.len() >= count {
-                return records;
-            }
-            assert!(Instant::now() < deadline, "{} records of {count}", records.len());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.env.records(topic, count).await.iter().map(Found::of).collect()
     }
 
-    pub(crate) async fn read(&self, name: &str) -> Vec<Found> {
-        let topics = self.kafka.list_topics().await.unwrap();
-        let Some(topic) = topics.into_iter().find(|topic| topic.name == name) else { return Vec::new() };
-        let mut all = Vec::new();
-        for partition in topic.partitions {
-            let client = self.kafka.partition_client(name, partition, UnknownTopicHandling::Retry).await.unwrap();
-            let mut offset = 0;
-            loop {
-                let (records, high) = client.fetch_records(offset, 1..8_000_000, 100).await.unwrap();
-                let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-                let from = offset;
-                for record in records.into_iter().filter(|record| record.offset >= from) {
-                    offset = record.offset + 1;
-                    all.push(Found {
-                        partition,
-                        offset: record.offset,
-                        key: text(record.record.key.unwrap()),
-                        value: text(record.record.value.unwrap_or_default()),
-                        headers: record.record.headers.into_iter().map(|(k, v)| (k, text(v))).collect(),
-                    });
-                }
-                if offset >= high {
-                    break;
-                }
-            }
-        }
-        all
+    pub(crate) async fn read(&self, topic: &str) -> Vec<Found> {
+        self.env.read(topic).await.iter().map(Found::of).collect()
     }
 
     /// Every number once, and in order for each aggregate.
@@ -255,22 +197,6 @@ impl Bench {
         let lost: Vec<_> = expected.iter().filter(|number| numbers.binary_search(number).is_err()).take(5).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         assert_eq!(numbers.len(), expected.len(), "records of events that were never committed");
-    }
-
-    /// Waits until nothing is left for the slot to read.
-    pub(crate) async fn confirmed(&self) {
-        let client = self.client().await;
-        let goal: String = client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap().get(0);
-        let sql = "SELECT confirmed_flush_lsn >= $1::text::pg_lsn FROM pg_replication_slots WHERE slot_name = $2";
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !client.query_one(sql, &[&goal, &self.site.name()]).await.unwrap().get::<_, bool>(0) {
-            assert!(Instant::now() < deadline, "the slot stays before {goal}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    pub(crate) async fn remove_topic(self) {
-        self.kafka.controller_client().unwrap().delete_topic(&self.topic, 10_000).await.unwrap();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::health::get;
 async fn the_program_serves_its_health_and_drains_on_sigterm() {
     let bench = Bench::new(1).await;
     let config = bench.config.clone().with("database.password", "${env:OUTBOX_TEST_PASSWORD}").to_json();
-    let file = std::env::temp_dir().join(format!("{}.json", bench.database_name()));
+    let file = std::env::temp_dir().join(format!("{}.json", bench.name()));
     std::fs::write(&file, config).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], xtask::stack::free_port().unwrap()));
     let mut program = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
@@ -49,5 +49,4 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
     assert!(ended.success(), "{said}");
     assert!(said.contains("hold{slot="), "{said}");
     assert!(said.contains("base_offset="), "{said}");
-    bench.remove_topic().await;
 }

@@ -16,7 +16,7 @@ fn json(config: &outbox_core::ConnectorConfig) -> Value {
 async fn a_connectors_configuration_is_taken_from_connect_with_its_placeholders() {
     let bench = Bench::new(1).await;
     let stack = Stack::connect().unwrap();
-    let (rest, name) = (stack.connect_rest(), bench.database_name().to_owned());
+    let (rest, name) = (stack.connect_rest(), bench.name().to_owned());
     // A variable that every process has; the worker leaves it as it is where it has no provider of that name.
     let config = json(&bench.config.clone().with("topic.creation.default.cleanup.policy", "${env:CARGO_PKG_NAME}"));
     // Without a task from its first moment, as the relay holds the slot.

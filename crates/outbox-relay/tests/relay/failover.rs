@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use outbox_pg::tokio_postgres::{Client, NoTls, connect};
+use outbox_test_support::TestEnv;
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
 
@@ -14,7 +15,6 @@ use crate::bench::Bench;
 use crate::forwarder::Forwarder;
 use crate::load::Load;
 use crate::server::kill;
-use crate::site::Site;
 
 /// The slot of the standby, and so its name in `synchronized_standby_slots`.
 const STANDBY: &str = "standby";
@@ -33,7 +33,6 @@ async fn a_failover_under_load_loses_and_doubles_nothing() {
     load.end().await;
     pair.bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    pair.bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -57,7 +56,6 @@ async fn without_synchronized_standby_slots_kafka_keeps_what_a_failover_lost_and
     assert!(lost > 0);
     pair.bench.check_against(&pair.bench.read(&pair.bench.topic).await, &in_kafka);
     relay.stop().await;
-    pair.bench.remove_topic().await;
 }
 
 /// A primary with a streaming standby that keeps its failover slots, and a bench on it.
@@ -84,9 +82,9 @@ impl Pair {
         let admin = client(&primary).await;
         admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
         let (front, upstream) = (Forwarder::to(primary.address()).await, Forwarder::to(primary.address()).await);
-        let bench = Bench::at(Site::on(&primary).await.through(front.port()), 3).await;
+        let bench = Bench::at(TestEnv::builder().postgres(primary.url()).kafka().through(front.port()), 3).await;
         keep_on_standbys(&bench).await;
-        let standby = standby_of(&primary, upstream.port(), bench.database_name()).await;
+        let standby = standby_of(&primary, upstream.port(), bench.name()).await;
         Self { primary, standby, front, upstream, bench }
     }
 
@@ -118,7 +116,7 @@ async fn client(postgres: &Postgres) -> Client {
 /// The bench's slot anew, as one that standbys keep.
 async fn keep_on_standbys(bench: &Bench) {
     let client = bench.client().await;
-    let slot = bench.database_name();
+    let slot = bench.name();
     client.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
     let sql = "SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)";
     client.execute(sql, &[&slot]).await.unwrap();

@@ -26,7 +26,7 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
         bench.config = bench.config.with("offset.mismatch.strategy", "trust_slot");
     }
     let connector = Connector::of(&bench);
-    connector.ask(|connect, name, config| connect.put_config(name, config)).await;
+    connector.create().await;
     connector.reads(&bench).await;
     let load = Load::start(&bench, 10);
     for round in 0..2 {
@@ -50,9 +50,9 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
 
         load.writes(300).await;
         if way_back == WayBack::DeletedOffsets {
-            connector.ask(|connect, name, _| connect.delete_offsets(name)).await;
+            connector.ask(|connect, name| connect.delete_offsets(name)).await;
         }
-        connector.ask(|connect, name, _| connect.resume(name)).await;
+        connector.ask(|connect, name| connect.resume(name)).await;
         connector.reads(&bench).await;
     }
     load.writes(300).await;
@@ -63,7 +63,6 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
     let relay = bench.start();
     bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 /// Waits until what is written now has come through.

@@ -60,8 +60,8 @@ async fn a_relay_is_not_ready_while_there_is_no_broker() {
     bench.brokers = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
     let relay = bench.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
     bench.enqueue_each(1, 0..1).await;
-    until(&relay.status, |readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains("stalled")))
-        .await;
+    let reason = |readiness: &Readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains(&bench.brokers) && reason.contains("retrying"));
+    until(&relay.status, reason).await;
     assert_eq!(relay.status.liveness(), Ok(()));
     relay.kill().await;
 }
@@ -76,7 +76,7 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
     until(&second.status, |readiness| matches!(readiness, Readiness::Standby(_))).await;
     let (line, body) = get(address, "/ready").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
-    assert!(body.starts_with("standby: PID ") && body.contains(bench.database_name()), "{body}");
+    assert!(body.starts_with("standby: PID ") && body.contains(bench.name()), "{body}");
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     assert!(get(address, "/metrics").await.1.contains("outbox_relay_mode{mode=\"standby\"} 1\n"));
     assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");

@@ -12,7 +12,6 @@ async fn what_the_slot_holds_and_what_comes_later_arrives_once_and_in_order() {
     bench.check(&records, 5_300);
     bench.confirmed().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -29,7 +28,6 @@ async fn a_rolled_back_event_is_never_written() {
     assert_eq!(records[0].value, "0");
     assert!(records[0].headers["outbox.position"].ends_with("/0"), "{:?}", records[0].headers);
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 /// Keepalives alone move a slot whose outbox is quiet while the rest of the database writes.
@@ -50,7 +48,7 @@ async fn a_quiet_slot_moves_in_a_busy_database() {
 #[tokio::test]
 async fn a_transaction_too_large_to_be_read_at_once_is_streamed() {
     let bench = Bench::new(2).await;
-    let limit = format!("ALTER DATABASE {} SET temp_file_limit = '1MB'", bench.database_name());
+    let limit = format!("ALTER DATABASE {} SET temp_file_limit = '1MB'", bench.name());
     bench.client().await.batch_execute(&limit).await.unwrap();
     bench.enqueue_at_once(10, 0..30_000).await;
     let relay = bench.start();
@@ -58,5 +56,4 @@ async fn a_transaction_too_large_to_be_read_at_once_is_streamed() {
     bench.check(&records, 30_000);
     bench.confirmed().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }

@@ -8,11 +8,11 @@ mod forwarder;
 mod load;
 mod program;
 mod server;
-mod site;
 mod slot;
 
 mod absent_broker;
 mod binary;
+mod broker_faults;
 mod bulk;
 mod connect;
 mod failover;

@@ -50,7 +50,6 @@ async fn the_metrics_are_what_was_written() {
     assert_eq!(metric(status, "outbox_relay_lag_seconds"), 0.0);
     until(status, "outbox_relay_wal_held_bytes", |bytes| bytes > 0.0).await;
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 /// Rows that a crash has left unconfirmed, of which the scan sees only the last.
@@ -58,7 +57,7 @@ async fn the_metrics_are_what_was_written() {
 async fn what_the_scan_leaves_out_is_written_again_and_counted() {
     let bench = Bench::new(1).await;
     let client = bench.client().await;
-    let name = bench.database_name();
+    let name = bench.name();
     let copy = |from: &str, to: &str| format!("SELECT pg_copy_logical_replication_slot('{from}', '{to}')");
     let aside = format!("{name}_aside");
     client.batch_execute(&copy(name, &aside)).await.unwrap();
@@ -83,5 +82,4 @@ async fn what_the_scan_leaves_out_is_written_again_and_counted() {
     assert!(metric(status, "outbox_relay_scans_cut_total") >= 1.0);
     assert_eq!(bench.records(300).await.len(), 300 + doubled as usize);
     relay.stop().await;
-    bench.remove_topic().await;
 }

@@ -31,7 +31,6 @@ async fn partitions_that_are_added_under_load_lose_nothing() {
         assert!(partitions.is_sorted_by(|a, b| a < b), "{number} is twice in one partition: {partitions:?}");
     }
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -53,7 +52,6 @@ async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing()
     let used = |numbers: std::ops::Range<i64>| places.range(numbers).map(|(_, places)| places[0]).max();
     assert_eq!((used(0..200), used(200..500)), (Some(1), Some(4)));
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 async fn add_partitions(bench: &Bench, count: i32) {
@@ -77,7 +75,7 @@ async fn add_partitions(bench: &Bench, count: i32) {
     // The id, a throttle time, one topic, its name, and the error.
     let error = &answer[4 + 4 + 4 + 2 + bench.topic.len()..][..2];
     assert_eq!(error, [0, 0], "{answer:?}");
-    while bench.ends().await.len() < usize::try_from(count).unwrap() {
+    while bench.ends(&bench.topic).await.len() < usize::try_from(count).unwrap() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

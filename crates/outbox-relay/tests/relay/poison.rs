@@ -1,5 +1,6 @@
-use crate::bench::{Bench, numbered};
 use outbox_core::OutboxEvent;
+
+use crate::bench::{Bench, numbered};
 
 fn large(bytes: usize) -> OutboxEvent {
     OutboxEvent::builder("order", "agg-0", "Large").json(format!("\"{}\"", "x".repeat(bytes))).build().unwrap()
@@ -26,7 +27,6 @@ async fn a_row_that_the_broker_never_takes_stops_the_relay_and_is_named() {
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("MESSAGE_TOO_LARGE"), "{error:?}");
     let records = bench.records(3).await;
     assert_eq!(records[..3].iter().map(|record| &*record.value).collect::<Vec<_>>(), ["0", "1", "2"]);
-    bench.remove_topic().await;
 }
 
 /// PostgreSQL takes such a timestamp, and no record has one.
@@ -67,8 +67,6 @@ async fn a_row_whose_values_cannot_be_read_is_dead_lettered_with_all_that_it_say
     bench.confirmed().await;
     assert!(relay.status.prometheus_text().contains("outbox_relay_dead_letters_total 1\n"));
     relay.stop().await;
-    bench.kafka.controller_client().unwrap().delete_topic(&*dead, 10_000).await.unwrap();
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -91,8 +89,6 @@ async fn a_dead_lettered_row_lets_the_others_go_on() {
     assert_eq!(letters[0].value.len(), 9_002);
     bench.confirmed().await;
     relay.stop().await;
-    bench.kafka.controller_client().unwrap().delete_topic(&*dead, 10_000).await.unwrap();
-    bench.remove_topic().await;
 }
 
 /// The stream of it begins where the slot is confirmed, which is before rows that are written already.
@@ -113,6 +109,4 @@ async fn a_large_transaction_that_was_stopped_near_its_end_is_not_written_again(
     let records = bench.records(40_000).await;
     bench.check(&records, 40_000);
     relay.stop().await;
-    bench.kafka.controller_client().unwrap().delete_topic(&*dead, 10_000).await.unwrap();
-    bench.remove_topic().await;
 }

@@ -1,14 +1,14 @@
+use outbox_test_support::TestEnv;
 use outbox_testkit::{Broker, Postgres};
 
 use crate::bench::Bench;
 use crate::load::Load;
 use crate::server::shut_down;
-use crate::site::Site;
 
 #[tokio::test]
 async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
     let postgres = Postgres::start().await.unwrap();
-    let bench = Bench::at(Site::on(&postgres).await, 3).await;
+    let bench = Bench::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
     let relay = bench.start();
     let load = Load::start(&bench, 10);
     for _ in 0..2 {
@@ -22,14 +22,13 @@ async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
     load.end().await;
     bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 /// What is confirmed is on disk only with the next checkpoint.
 #[tokio::test]
 async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
     let postgres = Postgres::start().await.unwrap();
-    let bench = Bench::at(Site::on(&postgres).await, 3).await;
+    let bench = Bench::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
     bench.client().await.batch_execute("CHECKPOINT").await.unwrap();
     let relay = bench.start();
     bench.enqueue_each(10, 0..300).await;
@@ -48,14 +47,13 @@ async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
     bench.enqueue_each(10, 400..500).await;
     bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
 async fn a_relay_that_loses_postgresql_while_it_stops_has_stopped_all_the_same() {
     let postgres = Postgres::start().await.unwrap();
     let broker = Broker::start().await.unwrap();
-    let bench = Bench::at(Site::on(&postgres).await.with_brokers(broker.address()), 1).await;
+    let bench = Bench::at(TestEnv::builder().postgres(postgres.url()).brokers(broker.address()), 1).await;
     let relay = bench.start();
     bench.enqueue_each(1, 0..10).await;
     bench.all_arrived().await;

@@ -16,7 +16,7 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(bench: &Bench) -> Self {
-        let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(bench.database_name());
+        let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(bench.name());
         fs::create_dir_all(&files).unwrap();
         let connector = files.join("connector.json");
         fs::write(&connector, bench.config.to_json()).unwrap();

@@ -23,7 +23,6 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
     bench.confirmed().await;
     bench.check(&records, count);
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 /// Whoever reads the slot next begins where it has ended, without a record of the same rows.
@@ -40,7 +39,6 @@ async fn a_relay_that_is_told_to_stop_ends_between_transactions() {
     let relay = bench.start();
     bench.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 #[tokio::test]
@@ -57,7 +55,6 @@ async fn a_second_relay_stands_by_and_takes_over() {
     let records = bench.records(300).await;
     bench.check(&records, 300);
     second.stop().await;
-    bench.remove_topic().await;
 }
 
 #[tokio::test]

@@ -45,7 +45,6 @@ async fn a_columns_default_is_in_the_records_as_with_debezium() {
     assert_eq!(found.value.as_bytes(), &*expected.value.unwrap());
     assert!(found.value.contains("{\\\"d\\\": 1}"), "{}", found.value);
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 /// Debezium's classic table, with columns more of which one has a type that no record has.
@@ -90,7 +89,6 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
     assert_eq!((&*found.key, &*found.value), ("agg-0", "{\"a\": 1}"));
     assert_eq!((&*found.headers["eventType"], &*found.headers["tenant"]), ("Made", "home"));
     relay.stop().await;
-    bench.remove_topic().await;
 }
 
 #[tokio::test]

@@ -66,5 +66,4 @@ async fn added_partitions_are_used_without_a_restart() {
     let used: std::collections::BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
     assert_eq!(used.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     relay.stop().await;
-    bench.remove_topic().await;
 }

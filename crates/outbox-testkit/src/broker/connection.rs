@@ -18,6 +18,8 @@ pub(super) enum Answer {
     Throttled(Bytes, Duration),
     /// It asked for no answer (`acks=0`).
     Silence,
+    /// Neither it nor a later request of its connection is answered.
+    Never,
     /// The connection is closed without an answer.
     Close,
 }
@@ -45,6 +47,10 @@ async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Mal
                 tokio::time::sleep(pause).await;
             }
             Answer::Silence => {}
+            Answer::Never => {
+                tokio::io::copy(&mut reader, &mut tokio::io::sink()).await?;
+                return Ok(());
+            }
             Answer::Close => return Ok(()),
         }
     }

@@ -45,8 +45,8 @@ use super::transaction::Transaction;
 /// [`BrokerBuilder::imitating`] lets it lack what Kafka-compatible services lack. See [`Imitation`](crate::Imitation).
 ///
 /// # Faults
-/// [`faults`](Self::faults) makes happen on demand what a real broker does rarely: answers that are lost, batches
-/// appended late, a broker that stands still, errors, throttling. See [`Fault`](crate::Fault).
+/// [`faults`](Self::faults) injects what a real broker does rarely: lost, late and missing answers, batches appended
+/// late, a paused broker, errors of every API, throttling. See [`Fault`](crate::Fault).
 ///
 /// Dropping it ends it, with its connections and all that it holds.
 pub struct Broker {

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::cluster::{Cluster, TopicRef};
 use super::error::BrokerError;
-use super::faults::Faults;
+use super::faults::{Effect, Faults, Place};
 use super::imitation::Imitation;
 use super::log::{Batch, Encoded, Producing, RecordBatch, Refusal};
+use super::wire::Api;
 
 /// The id of the one node, which leads every partition and coordinates every group.
 pub(super) const NODE_ID: i32 = 1;
@@ -94,9 +95,23 @@ impl Shared {
         change(&mut self.cluster.write().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The error that an injected fault answers for a part of a request.
+    pub(super) fn refusal(&self, api: Api, place: Place<'_>) -> Result<(), ResponseError> {
+        let Some((Effect::Refuse(error), rule)) = self.faults.strike(api, place) else {
+            return Ok(());
+        };
+        rule.happened();
+        Err(error)
+    }
+
     /// Returns the error code that the imitated broker answers for an error.
     pub(super) fn code(&self, error: ResponseError) -> i16 {
-        self.settings.imitation.answered(error).code()
+        self.answered(error).code()
+    }
+
+    /// Returns the error that the imitated broker answers for an error.
+    pub(super) fn answered(&self, error: ResponseError) -> ResponseError {
+        self.settings.imitation.answered(error)
     }
 
     /// Returns the error code of an answer: 0 for none.

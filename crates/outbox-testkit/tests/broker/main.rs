@@ -7,3 +7,4 @@ mod faults;
 mod hostile;
 mod imitation;
 mod lifecycle;
+mod request_faults;

@@ -95,7 +95,7 @@ pub(crate) async fn compacted(target: Arc<Target>) {
     }
     // The newest batch is in the active segment, which is never compacted. Kafka rolls it by the records' times.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let newest = with_time(keyed("z"), now());
+    let newest = with_time(&keyed("z"), now());
     assert_eq!(produced(&mut client, &topic, newest).await, (0, 6));
 
     target.compact(&topic);
@@ -113,9 +113,9 @@ pub(crate) async fn compacted(target: Arc<Target>) {
         assert_eq!((found.error_code, found.log_start_offset, first), (0, 0, 3), "the next batch, from {offset}");
     }
 
-    let newest = with_time(keyed("b"), now() + 1000);
+    let newest = with_time(&keyed("b"), now() + 1000);
     assert_eq!(produced(&mut client, &topic, newest).await, (0, 7));
-    let newest = with_time(keyed("y"), now() + 2000);
+    let newest = with_time(&keyed("y"), now() + 2000);
     assert_eq!(produced(&mut client, &topic, newest).await, (0, 8));
     target.compact(&topic);
     let expected =
@@ -130,7 +130,7 @@ pub(crate) async fn compacted(target: Arc<Target>) {
 }
 
 /// A batch with another time for all its records.
-fn with_time(sent: Bytes, time: i64) -> Bytes {
+fn with_time(sent: &Bytes, time: i64) -> Bytes {
     let mut changed = sent.to_vec();
     changed[27..35].copy_from_slice(&time.to_be_bytes());
     changed[35..43].copy_from_slice(&time.to_be_bytes());

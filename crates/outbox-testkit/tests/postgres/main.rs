@@ -7,13 +7,8 @@ mod other_process;
 mod programs;
 mod start;
 
-use tokio_postgres::{Client, NoTls};
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
+use outbox_test_support::connect;
+use tokio_postgres::Client;
 
 async fn show(client: &Client, setting: &str) -> String {
     client.query_one(&format!("SHOW {setting}"), &[]).await.unwrap().get(0)

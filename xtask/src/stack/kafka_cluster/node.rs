@@ -104,17 +104,15 @@ impl Node {
 }
 
 fn format(shared: &Shared<'_>, home: &Path, config: &PathBuf) -> Result<(), StackError> {
-    let Launch { program, args, env, .. } = shared.launch;
-    let class_path = args.iter().skip_while(|arg| *arg != "-cp").nth(1).cloned().unwrap_or_default();
-    let mut format = Command::new(program);
-    format.args(["-XX:TieredStopAtLevel=1", "-cp", &class_path, "kafka.tools.StorageTool", "format"]);
+    let mut format = Command::new(&shared.launch.program);
+    format.args(["-XX:TieredStopAtLevel=1", "-cp", shared.launch.class_path(), "kafka.tools.StorageTool", "format"]);
     format.args(["-t", CLUSTER_ID, "-c"]).arg(config);
     for User { name, password } in shared.scram {
         for mechanism in SCRAM {
             format.args(["--add-scram", &format!("{mechanism}=[name={name},password={password}]")]);
         }
     }
-    let output = format.env_clear().envs(env).current_dir(home).output();
+    let output = format.env_clear().envs(&shared.launch.env).current_dir(home).output();
     let output = output.map_err(|error| StackError::caused("cannot format Kafka's storage", error))?;
     if output.status.success() {
         return Ok(());

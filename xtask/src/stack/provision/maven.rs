@@ -31,10 +31,11 @@ pub(crate) fn kafka(task: &Task<'_>, debian: Option<&Debian>, dist: &Path, java:
         artifact("org.apache.kafka", "kafka_2.13", KAFKA),
         artifact("org.apache.kafka", "connect-runtime", KAFKA),
         artifact("org.apache.kafka", "connect-json", KAFKA),
+        artifact("org.apache.kafka", "kafka-tools", KAFKA),
         // Without it, nothing is logged.
         artifact("org.slf4j", "slf4j-simple", "1.7.36"),
     ];
-    let directory = dist.join(format!("kafka-{KAFKA}"));
+    let directory = dist.join(format!("kafka-with-tools-{KAFKA}"));
     once(&directory, |partial| {
         task.report(&format!("getting Kafka and Kafka Connect {KAFKA} (mvn)"));
         let maven = Maven::find_or_install(task, debian, java)?;

@@ -16,6 +16,8 @@ use crate::position::Position;
 #[derive(Debug)]
 pub(crate) struct Log<R> {
     queue: VecDeque<Row<R>>,
+    /// The memory of the queue's rows.
+    queued: usize,
     flight: Option<Flight<R>>,
     step: Step,
     writer: Writer,
@@ -108,6 +110,7 @@ impl<R> Log<R> {
     pub(crate) fn new() -> Self {
         Self {
             queue: VecDeque::new(),
+            queued: 0,
             flight: None,
             step: Step::Rest,
             writer: Writer::None,
@@ -129,12 +132,18 @@ impl<R> Log<R> {
                 self.met.forget_unplaced();
             }
         }
-        ledger.hold(&row);
+        ledger.hold(row.bytes);
         if !self.met.is_empty() && self.met.take(row.position, row.event) {
             ledger.skip(&row);
         } else {
+            self.queued += row.bytes;
             self.queue.push_back(row);
         }
+    }
+
+    /// What the rows of this partition hold in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queued.saturating_add(self.flight.as_ref().map_or(0, |flight| flight.bytes))
     }
 
     /// Decides what comes next, if nothing is under way.
@@ -232,6 +241,7 @@ impl<R> Log<R> {
             ledger.counters.duplicates_accepted += u64::from(in_doubt);
             rows.extend(self.queue.pop_front());
         }
+        self.queued = self.queued.saturating_sub(bytes);
         ledger.counters.sent += rows.len() as u64;
         self.flight = Some(Flight {
             rows,
@@ -250,8 +260,13 @@ impl<R> Log<R> {
         matches!(self.step, Step::Due(_))
     }
 
+    pub(crate) fn is_due_to_produce(&self) -> bool {
+        self.step == Step::Due(Duty::Produce)
+    }
+
     fn requeue(&mut self, rows: Vec<Row<R>>) {
         for row in rows.into_iter().rev() {
+            self.queued += row.bytes;
             self.queue.push_front(row);
         }
     }

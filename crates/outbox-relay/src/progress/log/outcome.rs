@@ -80,7 +80,7 @@ impl<R> Log<R> {
         }
         for row in &poison {
             ledger.counters.poison += 1;
-            ledger.release(row);
+            ledger.release(row.bytes);
         }
         self.requeue(rest);
         poison

@@ -103,10 +103,11 @@ impl<R> Log<R> {
         if self.met.is_empty() {
             return;
         }
-        let met = &mut self.met;
+        let (met, queued) = (&mut self.met, &mut self.queued);
         self.queue.retain(|row| {
             let is_there = met.take(row.position, row.event);
             if is_there {
+                *queued = queued.saturating_sub(row.bytes);
                 ledger.skip(row);
             }
             !is_there

@@ -1,9 +1,9 @@
-use super::broker::{Answer, Stored, StoredContent};
+use super::broker::{Answer, DEAD_LETTERS, PartitionLog, Stored, StoredContent};
 use super::mutation::Mutation;
 use super::postgres::Wire;
 use super::process::{Open, place, uuid};
 use super::world::World;
-use crate::progress::{Content, From, PartitionId, Row, Seen, Tail};
+use crate::progress::{Content, From, PartitionId, Reach, Row, Scan, Seen, Tail};
 
 impl World {
     /// What a process reads of a partition, as the log is now.
@@ -14,6 +14,7 @@ impl World {
         let refused = process.outcomes[partition.0 as usize] == Some(Answer::OutOfOrder);
         let appended =
             matches!(process.outcomes[partition.0 as usize], Some(Answer::Appended(_) | Answer::HadAlready(_)));
+        let is_scan = from == From::Tail;
         let from = match from {
             From::Tail => log.batch_start(log.end().saturating_sub(self.scan_limit)),
             From::Offset(offset) => match usize::try_from(offset) {
@@ -21,9 +22,21 @@ impl World {
                 _ => log.start,
             },
         };
-        let tail = Tail { end: i64::try_from(log.end()).unwrap(), cut: from > log.start };
         let stored = &log.records[from - log.start..];
-        let mut seen: Vec<Seen> = stored.iter().filter_map(|stored| as_seen(stored, self.mutation)).collect();
+        let reach = if topic == DEAD_LETTERS { Reach::Limit } else { Reach::Window };
+        let (mut seen, tail) = if is_scan {
+            let mut scan =
+                Scan::new(&process.window, reach, offset(log.start)..offset(log.end()), as_limit(log, from), 1);
+            while let Some(step) = scan.next_step() {
+                let within = |at: i64| usize::try_from(at).unwrap() - log.start;
+                let step = &log.records[within(step.start)..within(step.end)];
+                step.iter().filter_map(|stored| as_seen(stored, self.mutation)).for_each(|seen| scan.seen(seen));
+            }
+            scan.finish()
+        } else {
+            let seen = stored.iter().filter_map(|stored| as_seen(stored, self.mutation)).collect();
+            (seen, Tail { end: offset(log.end()), cut: from > log.start })
+        };
         let batch = process.progress.batch(partition);
         match (self.mutation, &batch) {
             (Mutation::NoReadAfterRefusal, Some(batch)) if refused => fake(&mut seen, batch.rows),
@@ -57,6 +70,15 @@ impl World {
         self.tell(|| format!("process {number} reads {topic}-{at} from {from}, before a batch: {is_tail}"));
         Open::Snapshot { partition, seen, tail }
     }
+}
+
+fn offset(offset: usize) -> i64 {
+    i64::try_from(offset).unwrap()
+}
+
+/// The limit of a scan that goes back to an offset.
+fn as_limit(log: &PartitionLog, from: usize) -> u64 {
+    u64::try_from(log.end() - from).unwrap()
 }
 
 fn as_seen(stored: &Stored, mutation: Mutation) -> Option<Seen> {

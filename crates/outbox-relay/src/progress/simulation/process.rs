@@ -3,7 +3,7 @@ use outbox_core::uuid::Uuid;
 use super::broker::{Answer, DEAD_LETTERS, MAX_PARTITIONS};
 use super::postgres::{Postgres, Wire};
 use crate::Lsn;
-use crate::progress::{Action, BatchLimit, From, Outcome, PartitionId, Poison, Progress, Seen, Tail, Window};
+use crate::progress::{Action, BatchLimit, From, Outcome, PartitionId, Poison, Progress, Seen, Tail, Unplaced, Window};
 
 /// One hold of the slot by a relay, and what its driver has under way.
 #[derive(Debug)]
@@ -23,17 +23,32 @@ pub(super) struct Process {
     /// Partitions whose broker has answered to a batch that it had already.
     pub(super) told: Vec<bool>,
     max_buffered: usize,
+    pub(super) window: Window,
+    /// Rows of topics that are not known yet.
+    pub(super) waiting: Vec<Option<Vec<(Unplaced, Wire)>>>,
 }
 
 /// Something that the driver carries out.
 #[derive(Debug)]
 pub(super) enum Open {
-    Read { partition: PartitionId, from: From },
-    Snapshot { partition: PartitionId, seen: Vec<Seen>, tail: Tail },
+    Read {
+        partition: PartitionId,
+        from: From,
+    },
+    Snapshot {
+        partition: PartitionId,
+        seen: Vec<Seen>,
+        tail: Tail,
+    },
     ProveHeld,
     NewProducer,
     Poison(Poison<Wire>),
-    Answer { partition: PartitionId, outcome: Outcome },
+    Answer {
+        partition: PartitionId,
+        outcome: Outcome,
+    },
+    /// A topic is being looked for.
+    Topic(usize),
 }
 
 impl Process {
@@ -43,6 +58,7 @@ impl Process {
         counts: Vec<usize>,
         batch_rows: usize,
         max_buffered: usize,
+        topics: Topics,
     ) -> Self {
         let window = Window { confirmed: postgres.confirmed, end: Lsn::new(postgres.flushed) };
         Self {
@@ -55,6 +71,8 @@ impl Process {
             outcomes: vec![None; (DEAD_LETTERS + 1) * MAX_PARTITIONS],
             told: vec![false; (DEAD_LETTERS + 1) * MAX_PARTITIONS],
             max_buffered,
+            window,
+            waiting: (0..=DEAD_LETTERS).map(|_| (topics == Topics::Late).then(Vec::new)).collect(),
         }
     }
 
@@ -82,16 +100,39 @@ impl Process {
             self.next = (number + 1, None);
             return Some(WalEvent::Commit(transaction.end));
         };
-        let partition = partition_id(wire.topic, wire.key % self.counts[wire.topic]);
-        self.progress.row(postgres.positions[wire.event], uuid(wire.event), partition, *wire, 1).unwrap();
+        let position = postgres.positions[wire.event];
+        match &mut self.waiting[wire.topic] {
+            None => {
+                let partition = self.partition(wire);
+                self.progress.row(position, uuid(wire.event), partition, *wire, 1).unwrap();
+            }
+            Some(waiting) => {
+                if waiting.is_empty() {
+                    self.open.push(Open::Topic(wire.topic));
+                }
+                waiting.push((self.progress.wait(position, uuid(wire.event), 1).unwrap(), *wire));
+            }
+        }
         self.next.1 = Some(row + 1);
         Some(WalEvent::Row)
+    }
+
+    /// A topic is known: its rows go to their partitions.
+    pub(super) fn learn(&mut self, topic: usize) {
+        for (waiting, wire) in self.waiting[topic].take().into_iter().flatten() {
+            let partition = self.partition(&wire);
+            self.progress.place(waiting, partition, wire);
+        }
+    }
+
+    fn partition(&self, wire: &Wire) -> PartitionId {
+        partition_id(wire.topic, wire.key % self.counts[wire.topic])
     }
 
     /// What the state machine asks for, of which produces and confirmations are the caller's.
     pub(super) fn poll(&mut self) -> Vec<Asked> {
         let mut asked = Vec::new();
-        while let Some(action) = self.progress.next_action() {
+        while let Some(action) = self.progress.next_action(|_| true) {
             match action {
                 Action::Confirm(lsn) => asked.push(Asked::Confirm(lsn)),
                 Action::Produce(partition) => asked.push(Asked::Produce(partition)),
@@ -103,6 +144,13 @@ impl Process {
         }
         asked
     }
+}
+
+/// Whether a process knows the topics at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topics {
+    Known,
+    Late,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@ use super::broker::{DEAD_LETTERS, MAX_PARTITIONS};
 use super::judge::{Fault, judge};
 use super::mutation::Mutation;
 use super::postgres::Wire;
+use super::process::Topics;
 use super::random::Random;
 use super::world::World;
 
@@ -34,6 +35,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
     world.broker.tells = !random.one_in(4);
     world.batch_rows = 1 + random.below(4);
     world.max_buffered = 2 + random.below(20);
+    world.topics = if random.one_in(3) { Topics::Late } else { Topics::Known };
     if random.one_in(6) {
         start_after_debezium(&mut world, &mut random, &weather);
     }

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::broker::{Answer, Broker, DEAD_LETTERS, Request, Stored, StoredContent};
 use super::mutation::Mutation;
 use super::postgres::{Postgres, Wire};
-use super::process::{Asked, Open, Process, WalEvent, partition_id, place};
+use super::process::{Asked, Open, Process, Topics, WalEvent, partition_id, place};
 use crate::Lsn;
 use crate::progress::{Arrival, Outcome};
 
@@ -19,6 +19,7 @@ pub(super) struct World {
     pub(super) scan_limit: usize,
     pub(super) batch_rows: usize,
     pub(super) max_buffered: usize,
+    pub(super) topics: Topics,
     pub(super) mutation: Mutation,
     /// What happened, where a failure is to be explained.
     pub(super) story: Option<Vec<String>>,
@@ -44,6 +45,7 @@ impl World {
             scan_limit: usize::MAX,
             batch_rows: 3,
             max_buffered: 10,
+            topics: Topics::Known,
             mutation: Mutation::None,
             story: None,
             take_overs: 0,
@@ -65,7 +67,7 @@ impl World {
             let limits = (self.batch_rows, self.max_buffered);
             let (number, confirmed, end) = (self.take_overs, self.postgres.confirmed, self.postgres.flushed);
             self.tell(|| format!("process {number} acquires the slot at {confirmed}, window to {end:X}"));
-            self.processes.push(Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1));
+            self.processes.push(Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1, self.topics));
         }
     }
 
@@ -150,6 +152,7 @@ impl World {
                 }
                 process.progress.held();
             }
+            Open::Topic(topic) => process.learn(topic),
             Open::NewProducer => process.progress.producer(self.broker.init_producer_id()),
             Open::Poison(poison) => {
                 let (_, record) = poison.refused.unwrap();

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
@@ -5,11 +7,13 @@ use kafka_protocol::messages::add_partitions_to_txn_response::{
 use kafka_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
 
 use crate::broker::cluster::TopicRef;
+use crate::broker::faults::Place;
 use crate::broker::shared::Shared;
 use crate::broker::transactions::Partitions;
+use crate::broker::wire::Api;
 
 /// The versions up to 3, which clients send; newer ones are between brokers.
-pub(super) fn respond(shared: &Shared, request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
+pub(super) fn respond(shared: &Shared, request: &AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
     let topics = &request.v3_and_below_topics;
     let partitions: Partitions = topics
         .iter()
@@ -17,10 +21,17 @@ pub(super) fn respond(shared: &Shared, request: AddPartitionsToTxnRequest) -> Ad
         .collect();
     let exists =
         |topic: &str, partition| shared.read(|cluster| cluster.log(TopicRef::Name(topic), partition).map(|_log| ()));
-    let all_exist = partitions.iter().all(|(topic, partition)| exists(topic, *partition).is_ok());
+    let refused: BTreeMap<_, _> = partitions
+        .iter()
+        .filter_map(|(topic, partition)| {
+            let refusal = shared.refusal(Api::AddPartitionsToTxn, Place::Partition(topic, *partition));
+            let error = exists(topic, *partition).and(refusal).err()?;
+            Some(((topic.clone(), *partition), error))
+        })
+        .collect();
 
     // Partitions are added together or not at all.
-    let added = if all_exist {
+    let added = if refused.is_empty() {
         let producer = (request.v3_and_below_producer_id.0, request.v3_and_below_producer_epoch);
         shared.write(|cluster| cluster.transactions.add(&request.v3_and_below_transactional_id, producer, partitions))
     } else {
@@ -28,7 +39,8 @@ pub(super) fn respond(shared: &Shared, request: AddPartitionsToTxnRequest) -> Ad
     };
     let results = topics.iter().map(|topic| {
         let results = topic.partitions.iter().map(|partition| {
-            let outcome = exists(&topic.name, *partition).and(added);
+            let error = refused.get(&(topic.name.to_string(), *partition));
+            let outcome = error.map_or(added, |error| Err(*error));
             AddPartitionsToTxnPartitionResult::default()
                 .with_partition_index(*partition)
                 .with_partition_error_code(shared.code_of(&outcome))

@@ -2,13 +2,17 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiVersionsResponse;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 
+use crate::broker::faults::Place;
 use crate::broker::imitation::Imitation;
+use crate::broker::shared::Shared;
 use crate::broker::wire::Api;
 use crate::broker::wire::schema::{SERVED, Schema};
 
-pub(super) fn supported(imitation: &Imitation) -> ApiVersionsResponse {
+pub(super) fn supported(shared: &Shared) -> ApiVersionsResponse {
+    let imitation = &shared.settings.imitation;
+    let refusal = shared.refusal(Api::ApiVersions, Place::Anywhere);
     let ranges = SERVED.iter().filter_map(|schema| range(schema, imitation));
-    ApiVersionsResponse::default().with_api_keys(ranges.collect())
+    ApiVersionsResponse::default().with_error_code(shared.code_of(&refusal)).with_api_keys(ranges.collect())
 }
 
 /// The answer to a version from the future: an error and the range of ApiVersions itself (KIP-511).

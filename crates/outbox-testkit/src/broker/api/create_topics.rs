@@ -7,9 +7,11 @@ use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, CreateTopicsRespon
 use uuid::Uuid;
 
 use super::text;
+use crate::broker::faults::Place;
 use crate::broker::log::Refusal;
 use crate::broker::shared::{NODE_ID, Shared};
 use crate::broker::topic::TopicConfig;
+use crate::broker::wire::Api;
 
 pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i16) -> CreateTopicsResponse {
     let mut topics = BTreeMap::new();
@@ -41,6 +43,7 @@ pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i1
 
 /// The new topic's id and its number of partitions.
 fn create(shared: &Shared, topic: &CreatableTopic, validate_only: bool) -> Result<(Uuid, i32), Refusal> {
+    shared.refusal(Api::CreateTopics, Place::Topic(&topic.name))?;
     let partitions = partitions(topic, shared.settings.default_partitions)?;
     let mut config = TopicConfig::new(&shared.settings);
     for setting in &topic.configs {

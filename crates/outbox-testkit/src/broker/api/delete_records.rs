@@ -2,7 +2,9 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
+use crate::broker::faults::Place;
 use crate::broker::shared::Shared;
+use crate::broker::wire::Api;
 
 /// The offset that stands for the end of the log.
 const ALL: i64 = -1;
@@ -26,6 +28,7 @@ pub(super) fn respond(shared: &Shared, request: DeleteRecordsRequest) -> DeleteR
 
 /// The first offset that can be read now.
 fn delete(shared: &Shared, topic: &str, partition: i32, offset: i64) -> Result<i64, ResponseError> {
+    shared.refusal(Api::DeleteRecords, Place::Partition(topic, partition))?;
     shared.write(|cluster| {
         let log = cluster.log_mut(topic, partition)?;
         log.delete_before(if offset == ALL { log.end() } else { offset })?;

@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use super::{text, topic_name};
 use crate::broker::cluster::TopicRef;
+use crate::broker::faults::Place;
 use crate::broker::shared::Shared;
+use crate::broker::wire::Api;
 
 /// Versions up to 5 name the topics, newer ones have the name or the id of each.
 pub(super) fn respond(shared: &Shared, request: DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
@@ -24,18 +26,24 @@ fn delete(shared: &Shared, state: DeleteTopicState) -> DeletableTopicResult {
         Some(name) if state.topic_id.is_nil() => delete_named(shared, name),
         Some(name) => refused(ResponseError::InvalidRequest).with_name(Some(name)).with_topic_id(state.topic_id),
         None if state.topic_id.is_nil() => refused(ResponseError::InvalidRequest).with_name(None),
-        None => match shared.write(|cluster| cluster.delete_topic(TopicRef::Id(state.topic_id))) {
+        None => match delete_topic(shared, TopicRef::Id(state.topic_id)) {
             Ok((name, id)) => deleted(&name, id),
-            Err(error) => refused(error).with_name(None).with_topic_id(state.topic_id),
+            Err(error) => refused(shared.answered(error)).with_name(None).with_topic_id(state.topic_id),
         },
     }
 }
 
 fn delete_named(shared: &Shared, name: TopicName) -> DeletableTopicResult {
-    match shared.write(|cluster| cluster.delete_topic(TopicRef::Name(&name))) {
+    match delete_topic(shared, TopicRef::Name(&name)) {
         Ok((name, id)) => deleted(&name, id),
-        Err(error) => refused(error).with_name(Some(name)),
+        Err(error) => refused(shared.answered(error)).with_name(Some(name)),
     }
+}
+
+fn delete_topic(shared: &Shared, topic: TopicRef<'_>) -> Result<(String, Uuid), ResponseError> {
+    let name = shared.read(|cluster| cluster.topic(topic).map(|(name, _)| name.to_owned()))?;
+    shared.refusal(Api::DeleteTopics, Place::Topic(&name))?;
+    shared.write(|cluster| cluster.delete_topic(topic))
 }
 
 fn deleted(name: &str, id: Uuid) -> DeletableTopicResult {

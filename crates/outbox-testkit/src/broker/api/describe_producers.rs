@@ -4,7 +4,9 @@ use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersRespon
 
 use super::text;
 use crate::broker::cluster::TopicRef;
+use crate::broker::faults::Place;
 use crate::broker::shared::Shared;
+use crate::broker::wire::Api;
 
 pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|topic| {
@@ -23,6 +25,7 @@ pub(super) fn respond(shared: &Shared, request: DescribeProducersRequest) -> Des
 }
 
 fn producers(shared: &Shared, topic: &str, partition: i32) -> Result<Vec<ProducerState>, ResponseError> {
+    shared.refusal(Api::DescribeProducers, Place::Partition(topic, partition))?;
     shared.read(|cluster| {
         let log = cluster.log(TopicRef::Name(topic), partition)?;
         let state = log.producers().map(|(id, producer)| {

@@ -10,16 +10,16 @@ use tokio::time::{Instant, timeout_at};
 use super::{Isolation, check_epoch, topic_ref};
 use crate::broker::cluster::{Cluster, TopicRef};
 use crate::broker::connection::Answer;
-use crate::broker::faults::{Effect, Request as Struck};
+use crate::broker::faults::Place;
 use crate::broker::log::{Minimum, Slice};
 use crate::broker::shared::Shared;
-use crate::broker::wire::Malformed;
 use crate::broker::wire::request::Request;
+use crate::broker::wire::{Api, Malformed};
 
 /// Answers as soon as there are `min_bytes`, an error, or `max_wait_ms` have passed.
 ///
 /// There are no fetch sessions: session id 0 tells a client so.
-pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, Malformed> {
+pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let fetch: FetchRequest = request.decode()?;
     // Epochs 0 and -1 are of full requests; others go on with a session.
     if !matches!(fetch.session_epoch, -1 | 0) {
@@ -28,10 +28,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<An
     }
     let wait = Duration::from_millis(u64::try_from(fetch.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
-    let struck = strike(shared, &fetch);
+    let refused = strike(shared, &fetch);
     let mut announcements = shared.announcements();
     let responses = loop {
-        let collected = shared.read(|cluster| collect(shared, cluster, &fetch, &struck));
+        let collected = shared.read(|cluster| collect(shared, cluster, &fetch, &refused));
         let min_bytes = usize::try_from(fetch.min_bytes).unwrap_or(0);
         if collected.errors > 0 || collected.partitions == 0 || collected.bytes >= min_bytes {
             break collected.responses;
@@ -41,40 +41,26 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: &Request) -> Result<An
             break collected.responses;
         }
     };
-    let throttle_ms = i32::try_from(struck.throttle.as_millis()).unwrap_or(i32::MAX);
-    let reply =
-        request.reply(&FetchResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms))?;
-    Ok(if struck.throttle.is_zero() { Answer::Reply(reply) } else { Answer::Throttled(reply, struck.throttle) })
+    let response = FetchResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
+    Ok(Answer::Reply(request.reply(&response)?))
 }
 
-/// The faults that happen to a request.
-#[derive(Default)]
-struct StruckFetch {
-    /// Indexes of topic and partition in the request, and the error.
-    refused: Vec<((usize, usize), ResponseError)>,
-    throttle: Duration,
-}
+/// The errors that faults answer: the indexes of topic and partition in the request, and the error.
+type Refused = Vec<((usize, usize), ResponseError)>;
 
-fn strike(shared: &Shared, fetch: &FetchRequest) -> StruckFetch {
-    let mut struck = StruckFetch::default();
+fn strike(shared: &Shared, fetch: &FetchRequest) -> Refused {
+    let mut refused = Refused::new();
     for (at, topic) in fetch.topics.iter().enumerate() {
         let wanted = topic_ref(&topic.topic, topic.topic_id);
         let Ok(name) = shared.read(|cluster| cluster.topic(wanted).map(|(name, _)| name.to_owned())) else {
             continue;
         };
         for (index, partition) in topic.partitions.iter().enumerate() {
-            let Some((effect, rule)) = shared.faults.strike(Struck::Fetch, &name, partition.partition) else {
-                continue;
-            };
-            match effect {
-                Effect::Refuse(error) => struck.refused.push(((at, index), error)),
-                Effect::Throttle(time) => struck.throttle = struck.throttle.max(time),
-                Effect::CloseBeforeAppend | Effect::CloseAfterAppend | Effect::AppendAfterClose => {}
-            }
-            rule.happened();
+            let refusal = shared.refusal(Api::Fetch, Place::Partition(&name, partition.partition));
+            refused.extend(refusal.err().map(|error| ((at, index), error)));
         }
     }
-    struck
+    refused
 }
 
 struct Collected {
@@ -85,7 +71,7 @@ struct Collected {
 }
 
 /// Reads what there is now. The first batch is given whole even if it is larger than asked for.
-fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, struck: &StruckFetch) -> Collected {
+fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, refused: &Refused) -> Collected {
     let mut collected = Collected { responses: Vec::new(), partitions: 0, errors: 0, bytes: 0 };
     let max_bytes = usize::try_from(fetch.max_bytes).unwrap_or(0);
     let isolation = Isolation::from_level(fetch.isolation_level);
@@ -95,7 +81,7 @@ fn collect(shared: &Shared, cluster: &Cluster, fetch: &FetchRequest, struck: &St
         for (index, partition) in topic.partitions.iter().enumerate() {
             let room = max_bytes.saturating_sub(collected.bytes);
             let minimum = if collected.bytes == 0 { Minimum::OneBatch } else { Minimum::Nothing };
-            let refused = struck.refused.iter().find(|(place, _)| *place == (at, index)).map(|(_, error)| *error);
+            let refused = refused.iter().find(|(place, _)| *place == (at, index)).map(|(_, error)| *error);
             let read = match refused {
                 Some(error) => Err(error),
                 None => read(cluster, wanted, partition, isolation, (room, minimum)),

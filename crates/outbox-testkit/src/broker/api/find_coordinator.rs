@@ -4,7 +4,9 @@ use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::text;
+use crate::broker::faults::Place;
 use crate::broker::shared::{NODE_ID, Shared};
+use crate::broker::wire::Api;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -26,20 +28,22 @@ pub(super) fn respond(shared: &Shared, request: FindCoordinatorRequest, version:
 }
 
 fn coordinator(shared: &Shared, key: StrBytes, key_type: i8) -> Coordinator {
-    let error = match key_type {
-        GROUP | TRANSACTION => {
+    let refusal = shared.refusal(Api::FindCoordinator, Place::Anywhere);
+    let error = match (key_type, refusal) {
+        (_, Err(error)) => error,
+        (GROUP | TRANSACTION, Ok(())) => {
             return Coordinator::default()
                 .with_key(key)
                 .with_node_id(NODE_ID.into())
                 .with_host(text(&shared.node.host))
                 .with_port(shared.node.port);
         }
-        _ => ResponseError::InvalidRequest,
+        (_, Ok(())) => ResponseError::InvalidRequest,
     };
     Coordinator::default()
         .with_key(key)
         .with_node_id((-1).into())
         .with_port(-1)
-        .with_error_code(error.code())
+        .with_error_code(shared.code(error))
         .with_error_message(Some(text(&error.to_string())))
 }

@@ -5,9 +5,10 @@ use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::{Isolation, check_epoch};
 use crate::broker::cluster::TopicRef;
-use crate::broker::faults::{Effect, Request as Struck};
+use crate::broker::faults::Place;
 use crate::broker::log::Log;
 use crate::broker::shared::{LEADER_EPOCH, Shared};
+use crate::broker::wire::Api;
 
 /// The end of the log.
 const LATEST: i64 = -1;
@@ -40,7 +41,8 @@ fn one(
     epoch: i32,
 ) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
-    let found = refused(shared, topic, wanted).and_then(|()| {
+    let refusal = shared.refusal(Api::ListOffsets, Place::Partition(topic, wanted.partition_index));
+    let found = refusal.and_then(|()| {
         shared.read(|cluster| {
             let log = cluster.log(TopicRef::Name(topic), wanted.partition_index)?;
             check_epoch(wanted.current_leader_epoch)?;
@@ -66,14 +68,4 @@ fn find(log: &Log, timestamp: i64, isolation: Isolation) -> Result<Option<(i64, 
         0.. => log.first_at(timestamp),
         _ => return Err(ResponseError::UnsupportedVersion),
     })
-}
-
-fn refused(shared: &Shared, topic: &str, wanted: &ListOffsetsPartition) -> Result<(), ResponseError> {
-    match shared.faults.strike(Struck::ListOffsets, topic, wanted.partition_index) {
-        Some((Effect::Refuse(error), rule)) => {
-            rule.happened();
-            Err(error)
-        }
-        _ => Ok(()),
-    }
 }

@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use super::{text, topic_name};
 use crate::broker::cluster::TopicRef;
+use crate::broker::faults::Place;
 use crate::broker::shared::{AutoCreation, LEADER_EPOCH, NODE_ID, Shared};
 use crate::broker::topic::{Topic, TopicConfig};
+use crate::broker::wire::Api;
 
 /// All topics are asked for by null, in version 0 by an empty list.
 pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) -> MetadataResponse {
@@ -21,6 +23,7 @@ pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) 
         }
         _ => all(shared),
     };
+    topics.iter_mut().for_each(|topic| refuse(shared, topic));
     if version < 10 || !shared.settings.imitation.has_topic_ids() {
         topics.iter_mut().for_each(|topic| topic.topic_id = Uuid::nil());
     }
@@ -33,6 +36,23 @@ pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) 
         .with_cluster_id(Some(text(&shared.node.cluster_id)))
         .with_controller_id(NODE_ID.into())
         .with_topics(topics)
+}
+
+/// Lets the injected faults happen to a topic and its partitions.
+fn refuse(shared: &Shared, topic: &mut MetadataResponseTopic) {
+    let Some(name) = topic.name.as_ref().map(|name| name.as_str().to_owned()) else {
+        return;
+    };
+    if let Err(error) = shared.refusal(Api::Metadata, Place::WholeTopic(&name)) {
+        topic.error_code = shared.code(error);
+        topic.partitions.clear();
+    }
+    for partition in &mut topic.partitions {
+        if let Err(error) = shared.refusal(Api::Metadata, Place::SinglePartition(&name, partition.partition_index)) {
+            partition.error_code = shared.code(error);
+            partition.leader_id = (-1).into();
+        }
+    }
 }
 
 fn all(shared: &Shared) -> Vec<MetadataResponseTopic> {

@@ -14,9 +14,11 @@ mod list_offsets;
 mod metadata;
 mod offset_commit;
 mod offset_fetch;
+mod places;
 mod produce;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -26,9 +28,10 @@ use uuid::Uuid;
 
 use super::cluster::TopicRef;
 use super::connection::Answer;
+use super::faults::{Place, RequestEffect};
 use super::log::Log;
 use super::shared::{LEADER_EPOCH, Shared};
-use super::wire::request::Incoming;
+use super::wire::request::{Incoming, Request};
 use super::wire::{Api, Malformed};
 
 /// Answers the request in a frame.
@@ -40,23 +43,74 @@ pub(super) async fn answer(shared: &Arc<Shared>, frame: Bytes) -> Result<Answer,
             return Ok(Answer::Reply(request.reply_in(&api_versions::unsupported(imitation), 0)?));
         }
     };
+    if !shared.faults.has_on_request(request.api) {
+        return handle(shared, &request, 0).await;
+    }
+
+    let places = places::of(shared, &request)?;
+    let places: Vec<_> = places.iter().map(places::Named::place).chain([Place::Anywhere]).collect();
+    let Some((effect, rule)) = shared.faults.strike_request(request.api, &places) else {
+        return handle(shared, &request, 0).await;
+    };
+    let throttle = match effect {
+        RequestEffect::CloseBefore => {
+            rule.happened();
+            return Ok(Answer::Close);
+        }
+        RequestEffect::Throttle(time) => time,
+        RequestEffect::CloseAfter | RequestEffect::Delay(_) | RequestEffect::NoAnswer => Duration::ZERO,
+    };
+    let throttle_ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
+    let answer = handle(shared, &request, throttle_ms).await?;
+    rule.happened();
+    Ok(match (effect, answer) {
+        (RequestEffect::CloseBefore | RequestEffect::CloseAfter, _) => Answer::Close,
+        (RequestEffect::NoAnswer, _) => Answer::Never,
+        (RequestEffect::Throttle(time), Answer::Reply(reply)) => Answer::Throttled(reply, time),
+        (RequestEffect::Throttle(_), answer) => answer,
+        (RequestEffect::Delay(time), answer) => {
+            tokio::time::sleep(time).await;
+            answer
+        }
+    })
+}
+
+async fn handle(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let version = request.version;
     let reply = match request.api {
-        Api::Produce => return produce::answer(shared, &request),
-        Api::Fetch => return fetch::answer(shared, &request).await,
-        Api::AddPartitionsToTxn => request.reply(&add_partitions_to_txn::respond(shared, request.decode()?)),
-        Api::EndTxn => request.reply(&end_txn::respond(shared, &request.decode()?)),
-        Api::ApiVersions => request.reply(&api_versions::supported(imitation)),
-        Api::CreateTopics => request.reply(&create_topics::respond(shared, request.decode()?, version)),
-        Api::DeleteRecords => request.reply(&delete_records::respond(shared, request.decode()?)),
-        Api::DeleteTopics => request.reply(&delete_topics::respond(shared, request.decode()?, version)),
-        Api::DescribeProducers => request.reply(&describe_producers::respond(shared, request.decode()?)),
-        Api::FindCoordinator => request.reply(&find_coordinator::respond(shared, request.decode()?, version)),
-        Api::InitProducerId => request.reply(&init_producer_id::respond(shared, &request.decode()?)),
-        Api::ListOffsets => request.reply(&list_offsets::respond(shared, request.decode()?, version)),
-        Api::Metadata => request.reply(&metadata::respond(shared, &request.decode()?, version)),
-        Api::OffsetCommit => request.reply(&offset_commit::respond(shared, request.decode()?)),
-        Api::OffsetFetch => request.reply(&offset_fetch::respond(shared, request.decode()?, version)),
+        Api::Produce => return produce::answer(shared, request, throttle_ms),
+        Api::Fetch => return fetch::answer(shared, request, throttle_ms).await,
+        Api::AddPartitionsToTxn => request
+            .reply(&add_partitions_to_txn::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms)),
+        Api::EndTxn => request.reply(&end_txn::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms)),
+        Api::ApiVersions => request.reply(&api_versions::supported(shared).with_throttle_time_ms(throttle_ms)),
+        Api::CreateTopics => request
+            .reply(&create_topics::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
+        Api::DeleteRecords => {
+            request.reply(&delete_records::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::DeleteTopics => request
+            .reply(&delete_topics::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
+        Api::DescribeProducers => {
+            request.reply(&describe_producers::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::FindCoordinator => request
+            .reply(&find_coordinator::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms)),
+        Api::InitProducerId => {
+            request.reply(&init_producer_id::respond(shared, &request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::ListOffsets => {
+            request.reply(&list_offsets::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms))
+        }
+        Api::Metadata => {
+            request.reply(&metadata::respond(shared, &request.decode()?, version).with_throttle_time_ms(throttle_ms))
+        }
+        Api::OffsetCommit => {
+            request.reply(&offset_commit::respond(shared, request.decode()?).with_throttle_time_ms(throttle_ms))
+        }
+        Api::OffsetFetch => {
+            request.reply(&offset_fetch::respond(shared, request.decode()?, version).with_throttle_time_ms(throttle_ms))
+        }
     };
     Ok(Answer::Reply(reply?))
 }

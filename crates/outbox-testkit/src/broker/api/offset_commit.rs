@@ -4,8 +4,10 @@ use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponseParti
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use crate::broker::cluster::TopicRef;
+use crate::broker::faults::Place;
 use crate::broker::groups::Committed;
 use crate::broker::shared::Shared;
+use crate::broker::wire::Api;
 
 /// Bytes of what a client may note beside an offset (`offset.metadata.max.bytes`).
 const MAX_METADATA: usize = 4096;
@@ -41,6 +43,7 @@ fn commit(
     partition: &OffsetCommitRequestPartition,
 ) -> Result<(), ResponseError> {
     let index = partition.partition_index;
+    shared.refusal(Api::OffsetCommit, Place::Partition(topic, index))?;
     let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
     if metadata.len() > MAX_METADATA {
         return Err(ResponseError::OffsetMetadataTooLarge);

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
@@ -11,17 +10,17 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use super::{text, topic_ref};
 use crate::broker::cluster::TopicRef;
 use crate::broker::connection::Answer;
-use crate::broker::faults::{Effect, LateAppend, Request as Struck};
+use crate::broker::faults::{Effect, LateAppend, Place};
 use crate::broker::log::{AppendTime, Appended, Batch, Refusal};
 use crate::broker::shared::Shared;
-use crate::broker::wire::Malformed;
 use crate::broker::wire::request::Request;
+use crate::broker::wire::{Api, Malformed};
 
 /// Appends the batches of a request; partitions succeed and fail apart from each other.
-pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, Malformed> {
+pub(super) fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let produce: ProduceRequest = request.decode()?;
     let adds = Adds::in_version(request.version);
-    let mut outcome = Outcome { connection: Connection::Answered, throttle: Duration::ZERO, refused: 0, adds };
+    let mut outcome = Outcome { connection: Connection::Answered, refused: 0, adds };
     let mut responses = Vec::with_capacity(produce.topic_data.len());
     for topic in &produce.topic_data {
         let topic_ref = topic_ref(&topic.name, topic.topic_id);
@@ -41,16 +40,13 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     if produce.acks == 0 {
         return Ok(Answer::Silence);
     }
-    let throttle_ms = i32::try_from(outcome.throttle.as_millis()).unwrap_or(i32::MAX);
     let response = ProduceResponse::default().with_responses(responses).with_throttle_time_ms(throttle_ms);
-    let reply = request.reply(&response)?;
-    Ok(if outcome.throttle.is_zero() { Answer::Reply(reply) } else { Answer::Throttled(reply, outcome.throttle) })
+    Ok(Answer::Reply(request.reply(&response)?))
 }
 
 /// What the request as a whole comes to.
 struct Outcome {
     connection: Connection,
-    throttle: Duration,
     refused: usize,
     adds: Adds,
 }
@@ -147,7 +143,7 @@ fn append(
         topic.log(data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
         Ok::<_, ResponseError>((name.to_owned(), topic.id, topic.config.clone()))
     })?;
-    let (effect, rule) = shared.faults.strike(Struck::Produce, &name, data.index).unzip();
+    let (effect, rule) = shared.faults.strike(Api::Produce, Place::Partition(&name, data.index)).unzip();
     let happened = || rule.iter().for_each(|rule| rule.happened());
     match effect {
         Some(Effect::Refuse(error)) => {
@@ -159,9 +155,8 @@ fn append(
             happened();
             return Ok(UNANSWERED);
         }
-        Some(Effect::Throttle(time)) => outcome.throttle = outcome.throttle.max(time),
         Some(Effect::CloseAfterAppend | Effect::AppendAfterClose) => outcome.connection = Connection::Closed,
-        None => {}
+        Some(Effect::OnRequest(_)) | None => {}
     }
     let batch = Batch::parse(data.records.as_deref().unwrap_or_default(), &config.rules(&shared.settings.imitation))?;
     if let Some(producer) = batch.transaction() {

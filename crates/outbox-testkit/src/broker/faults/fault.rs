@@ -2,20 +2,23 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 
+use crate::broker::wire::Api;
+
 /// A fault, where it happens, and how often: everywhere and once if nothing else is said.
 ///
 /// ```
-/// use outbox_testkit::{Fault, ResponseError};
+/// use outbox_testkit::{Api, Fault, ResponseError};
 ///
 /// Fault::close_after_append(); // the next batch is appended, and its answer is lost
 /// Fault::not_leader().on("orders", 0).times(3);
 /// Fault::reject(ResponseError::TopicAuthorizationFailed).on_topic("orders").until_lifted();
+/// Fault::error(Api::ListOffsets, ResponseError::OffsetNotAvailable).on("orders", 0).times(5);
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Fault {
     pub(super) effect: Effect,
-    requests: &'static [Request],
+    apis: Vec<Api>,
     site: Site,
     pub(super) times: Times,
 }
@@ -26,16 +29,32 @@ pub(in crate::broker) enum Effect {
     CloseBeforeAppend,
     CloseAfterAppend,
     AppendAfterClose,
-    Throttle(Duration),
     Refuse(ResponseError),
+    OnRequest(RequestEffect),
 }
 
-/// The requests that faults happen to.
+/// The effects that a whole request has at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::broker) enum Request {
-    Produce,
-    Fetch,
-    ListOffsets,
+pub(in crate::broker) enum RequestEffect {
+    CloseBefore,
+    CloseAfter,
+    Delay(Duration),
+    NoAnswer,
+    Throttle(Duration),
+}
+
+/// The part of a request that a fault may happen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::broker) enum Place<'a> {
+    /// A part that names no topic.
+    Anywhere,
+    /// A topic; faults of one of its partitions happen to it too.
+    Topic(&'a str),
+    /// A topic, apart from its partitions.
+    WholeTopic(&'a str),
+    Partition(&'a str, i32),
+    /// A partition, apart from its topic.
+    SinglePartition(&'a str, i32),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,22 +71,19 @@ pub(super) enum Times {
     UntilLifted,
 }
 
-const PRODUCE: &[Request] = &[Request::Produce];
-const PRODUCE_AND_FETCH: &[Request] = &[Request::Produce, Request::Fetch];
-
 impl Fault {
-    fn new(effect: Effect, requests: &'static [Request]) -> Self {
-        Self { effect, requests, site: Site::Everywhere, times: Times::Left(1) }
+    fn new(effect: Effect, apis: impl Into<Vec<Api>>) -> Self {
+        Self { effect, apis: apis.into(), site: Site::Everywhere, times: Times::Left(1) }
     }
 
     /// The connection is closed when a batch comes, and the batch is not appended.
     pub fn close_before_append() -> Self {
-        Self::new(Effect::CloseBeforeAppend, PRODUCE)
+        Self::new(Effect::CloseBeforeAppend, [Api::Produce])
     }
 
     /// The batch is appended, and the connection closed instead of an answer.
     pub fn close_after_append() -> Self {
-        Self::new(Effect::CloseAfterAppend, PRODUCE)
+        Self::new(Effect::CloseAfterAppend, [Api::Produce])
     }
 
     /// The connection is closed when a batch comes, and the batch is appended at [`Injected::release`].
@@ -76,35 +92,71 @@ impl Fault {
     ///
     /// [`Injected::release`]: super::Injected::release
     pub fn append_after_close() -> Self {
-        Self::new(Effect::AppendAfterClose, PRODUCE)
+        Self::new(Effect::AppendAfterClose, [Api::Produce])
     }
 
     /// Produce, Fetch and ListOffsets are answered with NOT_LEADER_OR_FOLLOWER. Metadata goes on to name this node.
     pub fn not_leader() -> Self {
-        let requests = &[Request::Produce, Request::Fetch, Request::ListOffsets];
-        Self::new(Effect::Refuse(ResponseError::NotLeaderOrFollower), requests)
+        let apis = [Api::Produce, Api::Fetch, Api::ListOffsets];
+        Self::new(Effect::Refuse(ResponseError::NotLeaderOrFollower), apis)
     }
 
     /// Produce and Fetch are answered with this `throttle_time_ms`, and the connection is not read for so long.
     ///
     /// The request itself succeeds, as with Kafka.
     pub fn throttle(time: Duration) -> Self {
-        Self::new(Effect::Throttle(time), PRODUCE_AND_FETCH)
+        Self::new(Effect::OnRequest(RequestEffect::Throttle(time)), [Api::Produce, Api::Fetch])
     }
 
     /// Produce is answered with an error, and nothing is appended.
     pub fn reject(error: ResponseError) -> Self {
-        Self::new(Effect::Refuse(error), PRODUCE)
+        Self::error(Api::Produce, error)
     }
 
     /// Fetch is answered with an error.
     pub fn reject_fetch(error: ResponseError) -> Self {
-        Self::new(Effect::Refuse(error), &[Request::Fetch])
+        Self::error(Api::Fetch, error)
     }
 
     /// Produce is answered with KAFKA_STORAGE_ERROR until this is lifted: the disk takes nothing more.
     pub fn disk_full() -> Self {
         Self::reject(ResponseError::KafkaStorageError).until_lifted()
+    }
+
+    /// The API is answered with an error for each partition that it happens to, and has no effect there.
+    ///
+    /// Metadata is answered with the error of a topic, unless the fault is [`on`](Self::on) one partition.
+    /// CreateTopics and DeleteTopics are answered with the error of a topic. InitProducerId, FindCoordinator,
+    /// EndTxn and ApiVersions name no topic: a fault of a topic does not happen to them.
+    pub fn error(api: Api, error: ResponseError) -> Self {
+        Self::new(Effect::Refuse(error), [api])
+    }
+
+    /// The connection is closed when a request for the API comes, and the request has no effect.
+    pub fn close_before(api: Api) -> Self {
+        Self::new(Effect::OnRequest(RequestEffect::CloseBefore), [api])
+    }
+
+    /// A request for the API has its effect, and the connection is closed instead of an answer.
+    pub fn close_after(api: Api) -> Self {
+        Self::new(Effect::OnRequest(RequestEffect::CloseAfter), [api])
+    }
+
+    /// A request for the API has its effect at once, and its answer comes after this time.
+    pub fn delay(api: Api, time: Duration) -> Self {
+        Self::new(Effect::OnRequest(RequestEffect::Delay(time)), [api])
+    }
+
+    /// A request for the API has its effect, and neither it nor a later one on its connection is answered.
+    pub fn no_answer(api: Api) -> Self {
+        Self::new(Effect::OnRequest(RequestEffect::NoAnswer), [api])
+    }
+
+    /// The API is answered with this `throttle_time_ms`, and the connection is not read for that time.
+    ///
+    /// The request itself succeeds. [`throttle`](Self::throttle) does the same to Produce and Fetch.
+    pub fn throttle_api(api: Api, time: Duration) -> Self {
+        Self::new(Effect::OnRequest(RequestEffect::Throttle(time)), [api])
     }
 
     /// It happens to one partition.
@@ -119,7 +171,7 @@ impl Fault {
         self
     }
 
-    /// It happens so many times. A request that has several partitions of its counts once for each.
+    /// It happens this number of times. Faults of partitions count once for each partition of a request.
     pub fn times(mut self, times: usize) -> Self {
         self.times = Times::Left(times);
         self
@@ -131,12 +183,24 @@ impl Fault {
         self
     }
 
-    pub(super) fn fits(&self, request: Request, topic: &str, partition: i32) -> bool {
-        let here = match &self.site {
-            Site::Everywhere => true,
-            Site::Topic(name) => name == topic,
-            Site::Partition(name, number) => name == topic && *number == partition,
+    pub(super) fn fits(&self, api: Api, place: Place<'_>) -> bool {
+        let here = match (&self.site, place) {
+            (Site::Everywhere, place) => !matches!(place, Place::SinglePartition(..)),
+            (Site::Topic(name), Place::Topic(topic) | Place::WholeTopic(topic) | Place::Partition(topic, _)) => {
+                name == topic
+            }
+            (Site::Partition(name, _), Place::Topic(topic)) => name == topic,
+            (Site::Partition(name, number), Place::Partition(topic, index) | Place::SinglePartition(topic, index)) => {
+                name == topic && *number == index
+            }
+            (Site::Topic(_), Place::Anywhere | Place::SinglePartition(..))
+            | (Site::Partition(..), Place::Anywhere | Place::WholeTopic(_)) => false,
         };
-        here && self.requests.contains(&request)
+        here && self.apis.contains(&api)
+    }
+
+    /// Returns whether the fault happens to whole requests for an API.
+    pub(super) fn is_on_request(&self, api: Api) -> bool {
+        matches!(self.effect, Effect::OnRequest(_)) && self.apis.contains(&api)
     }
 }

@@ -3,8 +3,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kafka_protocol::ResponseError;
 use tokio::sync::watch;
 
-use super::fault::{Effect, Fault, Request, Times};
+use super::fault::{Effect, Fault, Place, Times};
 use super::late::LateAppend;
+use crate::broker::wire::Api;
 
 /// A fault that was injected. Dropping this does not lift it.
 #[derive(Debug, Clone)]
@@ -66,8 +67,12 @@ impl Rule {
         self.fault.effect
     }
 
-    pub(super) fn fits(&self, request: Request, topic: &str, partition: i32) -> bool {
-        self.fault.fits(request, topic, partition)
+    pub(super) fn fits(&self, api: Api, place: Place<'_>) -> bool {
+        self.fault.fits(api, place)
+    }
+
+    pub(super) fn is_on_request(&self, api: Api) -> bool {
+        self.fault.is_on_request(api)
     }
 
     pub(super) fn is_left(&self) -> bool {

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 pub use self::fault::Fault;
-pub(super) use self::fault::{Effect, Request};
+pub(super) use self::fault::{Effect, Place, RequestEffect};
 pub use self::injected::Injected;
-use self::injected::Rule;
+pub(super) use self::injected::Rule;
 pub(super) use self::late::LateAppend;
+use super::wire::Api;
 
 /// The faults of one broker. Clones are the same faults.
 #[derive(Debug, Clone)]
@@ -66,11 +67,28 @@ impl Faults {
     }
 
     /// The fault that happens to one partition of a request; it is used up by once.
-    pub(super) fn strike(&self, request: Request, topic: &str, partition: i32) -> Option<(Effect, Arc<Rule>)> {
+    pub(super) fn strike(&self, api: Api, place: Place<'_>) -> Option<(Effect, Arc<Rule>)> {
         self.with_rules(|rules| {
             rules.retain(|rule| rule.is_left());
-            let struck = rules.iter().find(|rule| rule.fits(request, topic, partition) && rule.strike());
+            let fits = |rule: &Arc<Rule>| !rule.is_on_request(api) && rule.fits(api, place) && rule.strike();
+            let struck = rules.iter().find(|rule| fits(rule));
             struck.map(|rule| (rule.effect(), Arc::clone(rule)))
+        })
+    }
+
+    /// Returns whether a fault is left that happens to whole requests for an API.
+    pub(super) fn has_on_request(&self, api: Api) -> bool {
+        self.with_rules(|rules| rules.iter().any(|rule| rule.is_left() && rule.is_on_request(api)))
+    }
+
+    /// The fault that happens to a whole request, which has these parts; it is used up by once.
+    pub(super) fn strike_request(&self, api: Api, places: &[Place<'_>]) -> Option<(RequestEffect, Arc<Rule>)> {
+        self.with_rules(|rules| {
+            let fits = |rule: &Arc<Rule>| places.iter().any(|place| rule.fits(api, *place)) && rule.strike();
+            rules.iter().find_map(|rule| match rule.effect() {
+                Effect::OnRequest(effect) if fits(rule) => Some((effect, Arc::clone(rule))),
+                _ => None,
+            })
         })
     }
 
