@@ -28,9 +28,9 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         &[
             "outbox-core",
             "outbox-kafka",
+            "outbox-kafka-consumer",
             "outbox-net",
             "outbox-pg",
-            "outbox-kafka-consumer",
             "outbox-test-support",
             "xtask",
         ],
