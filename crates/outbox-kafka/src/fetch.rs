@@ -3,9 +3,9 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::{BrokerId, FetchRequest};
 
 use super::api::Api;
-use super::backoff::Backoff;
 use super::cluster::topic_name;
 use super::error::{Error, Kind};
+use super::retries::Retries;
 use super::{Cluster, ErrorCode, Topic};
 
 /// The first version that names topics by their ids.
@@ -17,11 +17,11 @@ impl Cluster {
     /// Batches from the one that holds an offset on, of about `room` bytes together, the last one perhaps cut off.
     /// Those of open and of aborted transactions are among them.
     pub(super) async fn fetch(&self, topic: &Topic, partition: i32, offset: i64, room: i32) -> Result<Bytes, Error> {
-        let mut backoff = Backoff::within(self.settings().retry_timeout);
+        let mut retries = Retries::within(self.settings().retry_timeout);
         loop {
             let result = self.try_fetch(topic, partition, offset, room).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {
-                Err(e) if e.is_transient() && backoff.pause().await => {}
+                Err(e) if e.is_transient() && retries.pause().await => {}
                 result => return result,
             }
         }
