@@ -23,6 +23,9 @@ pub(crate) enum StackTask {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpTask {
+    /// How many Kafka brokers to start
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    brokers: u8,
     /// Where PostgreSQL should listen [default: 15432]
     #[arg(long, value_name = "PORT")]
     postgres_port: Option<u16>,
@@ -53,7 +56,8 @@ impl StackTask {
 }
 
 impl UpTask {
-    fn apply(&self, mut options: StackOptions) -> StackOptions {
+    fn apply(&self, options: StackOptions) -> StackOptions {
+        let mut options = options.brokers(self.brokers);
         if let Some(port) = self.postgres_port {
             options = options.postgres_port(port);
         }

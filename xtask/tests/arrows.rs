@@ -25,7 +25,15 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ),
     (
         "outbox-bench",
-        &["outbox-core", "outbox-net", "outbox-pg", "outbox-kafka-consumer", "outbox-test-support", "xtask"],
+        &[
+            "outbox-core",
+            "outbox-kafka",
+            "outbox-kafka-consumer",
+            "outbox-net",
+            "outbox-pg",
+            "outbox-test-support",
+            "xtask",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -114,6 +114,14 @@ impl Error {
         matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
     }
 
+    /// Returns whether Kafka rejected the consumer's credentials, certificate or privileges, or the consumer rejected the
+    /// broker's certificate. The consumer retries, so a corrected password, token or ACL needs no restart.
+    #[must_use]
+    pub fn is_security(&self) -> bool {
+        let causes = std::iter::successors(self.source(), |&cause| cause.source());
+        causes.filter_map(|cause| cause.downcast_ref()).any(outbox_kafka::Error::is_security)
+    }
+
     pub(crate) fn is_kafka(&self) -> bool {
         matches!(self.0.kind, Kind::Kafka(_))
     }

@@ -50,6 +50,7 @@
 //!
 //! `docs/consumer.md` in the repository says how, and what to do when something stands still.
 
+mod brokers;
 mod consumer;
 mod error;
 mod group;
@@ -70,6 +71,7 @@ mod store;
 
 pub use deadpool_postgres;
 pub use outbox_core;
+pub use outbox_kafka;
 pub use outbox_pg::Statements;
 
 pub use self::consumer::{Builder, Consumer};

@@ -7,9 +7,10 @@ use outbox_core::{Decoded, Pipeline};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::brokers::Brokers;
 use crate::runtime::{Chunk, read};
 use crate::source::{Choice, Chosen, Message, PartitionReader as _, RecordSource as _};
-use crate::{Error, Reader, kafka, native};
+use crate::{Error, Reader};
 
 /// Decodes a record that rskafka has fetched.
 pub fn decode(
@@ -36,7 +37,7 @@ pub struct Source(Choice);
 impl Source {
     /// Connects to nothing yet.
     pub fn new(brokers: Vec<String>, reader: Reader) -> Self {
-        Self(Choice::new(reader, kafka::Cluster::new(brokers.clone()), native::Source::new(brokers)))
+        Self(Choice::new(reader, &Brokers::new(brokers, outbox_kafka::Security::new())))
     }
 
     /// Opens a partition.

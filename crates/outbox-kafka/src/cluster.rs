@@ -168,6 +168,15 @@ impl Cluster {
         current.map_or_else(|| topic.leader(partition), |current| current.leader(partition))
     }
 
+    /// Connects to the leader of a partition, unless it is connected, and returns the leader's address as `host:port`.
+    ///
+    /// # Errors
+    /// The topic was deleted or re-created, the partition has no leader, or the leader rejects the connection.
+    pub async fn leader_address(&self, topic: &Topic, partition: i32) -> Result<String, Error> {
+        let leader = self.leader(topic, partition).await.map_err(|e| e.of_partition(topic.name(), partition))?;
+        Ok(leader.0.broker().to_owned())
+    }
+
     /// Marks a description as out of date. A newer one stays.
     pub(super) fn forget(&self, topic: &Topic) {
         let mut known = self.lock();

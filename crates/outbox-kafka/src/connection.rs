@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::api::{self, Api};
 use super::error::{Error, Kind};
 use super::pending::{self, Pending};
-use super::{Capabilities, ErrorCode, Settings, frames};
+use super::{Capabilities, ErrorCode, Settings, frames, security};
 
 /// A connection to one broker, which many may use at once. It is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -73,13 +73,16 @@ impl Connection {
             }
             Some(config) => {
                 let name = ServerName::try_from(host.to_owned()).map_err(|e| Error::new(Kind::Address).because(e))?;
-                let stream = TlsConnector::from(config).connect(name, stream).await.map_err(handshake_failed)?;
+                let stream = TlsConnector::from(config)
+                    .connect(name, stream)
+                    .await
+                    .map_err(|e| handshake_failed(&security, e))?;
                 let (reader, writer) = tokio::io::split(stream);
                 Self::over(reader, writer, broker, settings)
             }
         };
         // By TLS 1.3 a broker rejects the client's certificate after the client's side of the handshake.
-        connection.negotiate().await.map_err(first_answer_failed)?;
+        connection.negotiate().await.map_err(|e| first_answer_failed(&security, e))?;
 
         if let Some(sasl) = &security.sasl {
             if !has_tls {
@@ -241,8 +244,8 @@ impl Session {
     }
 }
 
-fn handshake_failed(error: io::Error) -> Error {
-    let kind = match TlsFault::find(&error) {
+fn handshake_failed(security: &security::Settings, error: io::Error) -> Error {
+    let kind = match security.tls.as_ref().and_then(|tls| tls.fault(&error)) {
         Some(fault) => Kind::Tls(fault),
         None if error.kind() == io::ErrorKind::UnexpectedEof => Kind::TlsClosed,
         None => Kind::Connect,
@@ -250,8 +253,8 @@ fn handshake_failed(error: io::Error) -> Error {
     Error::new(kind).because(error)
 }
 
-fn first_answer_failed(error: Error) -> Error {
-    match TlsFault::find(&error) {
+fn first_answer_failed(security: &security::Settings, error: Error) -> Error {
+    match security.tls.as_ref().and_then(|tls| tls.fault(&error)) {
         Some(fault) => Error::new(Kind::Tls(fault)).because(error),
         None if frames::is_tls(&error) => Error::new(Kind::TlsRequired).because(error),
         None => error,
@@ -292,7 +295,12 @@ impl<A: Api> Sent<A> {
         };
         match &result {
             Ok(_) if A::KEY != ApiVersionsRequest::KEY => inner.has_worked.store(true, Ordering::Relaxed),
-            Err(e) if *e.kind() == Kind::Closed && !inner.has_worked.load(Ordering::Relaxed) => {
+            Err(e)
+                if *e.kind() == Kind::Closed
+                    && !inner.has_worked.load(Ordering::Relaxed)
+                    && TlsFault::find(e).is_none()
+                    && !frames::is_tls(e) =>
+            {
                 // A broker gives no reason to a client without TLS or login on a port that demands it.
                 return result.map_err(|e| Error::new(Kind::ClosedEarly).because(e).by(A::NAME).at(&inner.broker));
             }

@@ -143,6 +143,11 @@ impl Error {
         }
     }
 
+    /// Returns whether a login, a certificate or a privilege was rejected, by the broker or by this client.
+    pub fn is_security(&self) -> bool {
+        self.is_authentication() || self.code().is_some_and(ErrorCode::is_authorization)
+    }
+
     /// Returns whether the settings are at fault, as far as one broker can say: an address, TLS, the login, or the
     /// protocol's versions.
     ///

@@ -1,4 +1,32 @@
-//! Kafka, as far as the relay needs it: batches of its own, written by an idempotent producer, and the ends of logs.
+//! A Kafka client for programs that keep their own order and their own positions.
+//!
+//! It offers the parts of Kafka's protocol that such a program needs, and leaves the rest out: there are no consumer
+//! groups and no background batching.
+//!
+//! - [`Cluster`] finds brokers, topics and leaders, keeps one connection to each broker, creates topics, looks up offsets
+//!   and gives out producer ids.
+//! - [`BatchBuilder`] encodes records into a batch of an idempotent producer; [`Cluster`] sends the batches of many
+//!   partitions in one request for each broker, and [`Produced`] says what became of each.
+//! - [`Fetcher`] reads partitions, over one connection for each broker: only records of committed transactions, every
+//!   codec, compacted logs, null header values and repeated header names.
+//! - [`Security`] holds TLS and the login: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER. It understands the
+//!   properties of Kafka's own clients, and reads its secrets again for each new connection.
+//!
+//! A request that changes nothing is tried again within [`Settings::request_timeout`] after a transient error. A produce
+//! request is sent once: the caller decides, because only it knows whether the order allows another attempt.
+//!
+//! ```no_run
+//! use outbox_kafka::{Cluster, OffsetAt, Settings};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::new(Settings::new(["localhost:9092"]));
+//! if let Some(topic) = cluster.topic("orders").await? {
+//!     let end = cluster.list_offsets(&topic, 0, OffsetAt::Latest).await?;
+//!     println!("{} has {} partitions; the first one ends at {end}", topic.name(), topic.partitions());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

@@ -9,7 +9,7 @@ use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use crate::{Error, Pem};
+use crate::{Error, Pem, TlsFault};
 
 /// The settings of TLS: trusted authorities, the check of the server's certificate, and the client's own certificate.
 ///
@@ -74,6 +74,18 @@ impl Tls {
         tokio::task::spawn_blocking(move || settings.build())
             .await
             .unwrap_or_else(|e| Err(Error::tls("the certificates were not read").because(e)))
+    }
+
+    /// Finds the TLS error in an error of a connection with these settings; `None` if there is none.
+    #[must_use]
+    pub fn fault(&self, error: &(dyn std::error::Error + 'static)) -> Option<TlsFault> {
+        match TlsFault::find(error) {
+            // Java and OpenSSL reject an absent certificate with the alert for a bad one.
+            Some(TlsFault::ClientCertificateRejected) if self.identity.is_none() => {
+                Some(TlsFault::ClientCertificateMissing)
+            }
+            fault => fault,
+        }
     }
 
     fn build(&self) -> Result<Arc<ClientConfig>, Error> {

@@ -6,7 +6,7 @@ use outbox_core::uuid::Uuid;
 use crate::Lsn;
 use crate::position::Position;
 
-/// Why the relay has stopped. What waiting mends is not among these: the relay waits.
+/// The reason why the relay has stopped. Errors that may pass are not among these: the relay tries again.
 ///
 /// `Display` tells of this layer only; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);

@@ -1,8 +1,37 @@
-//! Reads a replication slot: as a stream that holds it, and by function from a copy of it.
+//! A client of PostgreSQL's walsender: it reads a logical replication slot of the plugin pgoutput.
 //!
-//! Over a small client of its own, on the codec and SCRAM of `postgres-protocol`: pgwire-replication 0.5 bounds its
-//! buffer by messages and not by bytes, sends no status while it waits for the rest of a message that it has begun to
-//! read, always asks for logical messages, and tells the server's errors as text.
+//! [`open`] takes a slot and returns its [`WalStream`]. While the stream exists, no other process can read the slot. Each
+//! [`WalMessage::Data`] holds one message of pgoutput, which [`Message::decode`] decodes without copying.
+//! [`WalStream::confirm`] says up to which [`Lsn`] the changes are safe elsewhere: PostgreSQL then removes their WAL, and
+//! never sends them again. The stream answers keepalives by itself, also while nobody takes its messages, and its memory is
+//! bounded.
+//!
+//! [`CatchUp`] reads a long backlog of small transactions faster than a stream does, from temporary copies of the slot, while
+//! the stream keeps other readers out.
+//!
+//! ```no_run
+//! use outbox_wal::{ConnectOptions, Message, Source, StartAt, WalMessage};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ConnectOptions::new("localhost", 5432, "replicator", "shop").password("secret");
+//! let source = Source::new("my_slot", "my_publication");
+//! let mut opened = outbox_wal::open(&options, &source, StartAt::Confirmed).await?;
+//!
+//! loop {
+//!     match opened.stream.next().await? {
+//!         WalMessage::Data { data, .. } => {
+//!             if let Message::Commit { end, .. } = Message::decode(&data)? {
+//!                 opened.stream.confirm(end);
+//!             }
+//!         }
+//!         WalMessage::Keepalive { .. } => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! The crate has a client of its own, on the codec and SCRAM of `postgres-protocol`, because a reader of a slot needs memory
+//! bounded by bytes, a status to the server while a large message arrives, and errors by SQLSTATE.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

@@ -35,7 +35,7 @@ pub async fn serve_embedded(settings: &Settings, stop: CancellationToken) -> Out
     // The relay ends last, so that what was committed at shutdown is still written.
     let end = CancellationToken::new();
     let mut relaying = tokio::spawn(Relay::new(relayed)?.run(end.clone().cancelled_owned()));
-    let settings = Settings { kafka_brokers: Some(vec![broker.address()]), ..settings.clone() };
+    let settings = Settings { kafka_brokers: Some(vec![broker.address()]), kafka_config: None, ..settings.clone() };
     let served = tokio::select! {
         served = serve(&settings, pipeline, pool, stop) => served,
         ended = &mut relaying => return ended?.map_err(Into::into).and(Err("the relay ended by itself".into())),

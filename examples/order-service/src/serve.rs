@@ -26,6 +26,7 @@ pub async fn serve(settings: &Settings, pipeline: Pipeline, pool: Pool, stop: Ca
     let mut parts = JoinSet::new();
     if settings.mode.consumes() {
         let consumer = Consumer::builder(settings.brokers())
+            .security(settings.kafka_security()?)
             .pipeline(pipeline.clone())
             .group(&settings.group)
             .store(pool.clone())

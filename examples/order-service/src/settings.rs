@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use outbox_kafka_consumer::outbox_kafka::{Error as KafkaError, Security};
 
 /// Orders over HTTP; their events through the outbox, Debezium and Kafka; and a consumer of them.
 ///
@@ -44,6 +45,13 @@ pub struct Settings {
     #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', value_parser = broker, value_name = "BROKERS")]
     pub kafka_brokers: Option<Vec<String>>,
 
+    /// TLS and the login to Kafka, as the properties file of a Kafka client
+    ///
+    /// `security.protocol`, `sasl.*` and `ssl.*` are honored. The file is read again for each new connection, so a
+    /// password or a certificate can be replaced without a restart.
+    #[arg(long, env = "KAFKA_CONFIG", value_name = "FILE")]
+    pub kafka_config: Option<PathBuf>,
+
     /// Where to listen for HTTP
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
@@ -71,6 +79,10 @@ impl Settings {
     #[must_use]
     pub fn names_no_server(&self) -> bool {
         self.task.is_none() && self.database_url.is_none() && self.kafka_brokers.is_none()
+    }
+
+    pub(crate) fn kafka_security(&self) -> Result<Security, KafkaError> {
+        self.kafka_config.as_ref().map_or_else(|| Ok(Security::new()), Security::from_properties_file)
     }
 
     pub(crate) fn brokers(&self) -> Vec<String> {

@@ -28,7 +28,7 @@ pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs
     let home = options.paths.home(Service::Connect);
     create(&home)?;
     let config = home.join("worker.properties");
-    paths::write(&config, &worker_properties(ports, &programs.plugins))?;
+    paths::write(&config, &worker_properties(options.brokers, ports, &programs.plugins))?;
 
     let mut args = jvm_args(programs, "-Xmx768m");
     // It would log each request, and those who wait ask often.
@@ -70,10 +70,14 @@ pub(crate) fn probe(port: u16) -> Probed {
     }
 }
 
-fn worker_properties(ports: &Ports, plugins: &Path) -> String {
+fn worker_properties(brokers: u8, ports: &Ports, plugins: &Path) -> String {
     let one = || "1".to_owned();
+    let replicas = || brokers.to_string();
+    let kafka: Vec<_> =
+        [ports.kafka, ports.kafka2, ports.kafka3].iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let kafka = kafka.get(..brokers.into()).unwrap_or(&kafka).join(",");
     properties::render(&[
-        ("bootstrap.servers", format!("127.0.0.1:{}", ports.kafka)),
+        ("bootstrap.servers", kafka),
         ("listeners", format!("http://127.0.0.1:{}", ports.connect)),
         ("rest.advertised.host.name", "127.0.0.1".to_owned()),
         ("group.id", "outbox-connect".to_owned()),
@@ -83,13 +87,13 @@ fn worker_properties(ports: &Ports, plugins: &Path) -> String {
         ("heartbeat.interval.ms", "2000".to_owned()),
         ("scheduled.rebalance.max.delay.ms", "0".to_owned()),
         ("config.storage.topic", "outbox-connect-configs".to_owned()),
-        ("config.storage.replication.factor", one()),
+        ("config.storage.replication.factor", replicas()),
         ("offset.storage.topic", "outbox-connect-offsets".to_owned()),
-        ("offset.storage.replication.factor", one()),
+        ("offset.storage.replication.factor", replicas()),
         ("offset.storage.partitions", one()),
         ("offset.flush.interval.ms", "5000".to_owned()),
         ("status.storage.topic", "outbox-connect-status".to_owned()),
-        ("status.storage.replication.factor", one()),
+        ("status.storage.replication.factor", replicas()),
         ("status.storage.partitions", one()),
         ("key.converter", STRING_CONVERTER.to_owned()),
         ("value.converter", STRING_CONVERTER.to_owned()),
@@ -109,9 +113,12 @@ mod tests {
 
     #[test]
     fn connectors_see_no_variable_but_the_outbox_ones() {
-        let ports = Ports { postgres: 1, kafka: 2, controller: 3, connect: 4 };
-        let rendered = worker_properties(&ports, Path::new("/plugins"));
+        let ports = Ports { postgres: 1, kafka: 2, kafka2: 5, kafka3: 6, controller: 3, connect: 4 };
+        let rendered = worker_properties(1, &ports, Path::new("/plugins"));
         assert!(rendered.contains("\nconfig.providers.env.param.allowlist.pattern=OUTBOX_.*\n"));
         assert!(rendered.contains("\nlisteners=http://127.0.0.1:4\n"));
+        assert!(rendered.contains("bootstrap.servers=127.0.0.1:2\n"));
+        let three = worker_properties(3, &ports, Path::new("/plugins"));
+        assert!(three.contains("bootstrap.servers=127.0.0.1:2,127.0.0.1:5,127.0.0.1:6\n"));
     }
 }

@@ -19,14 +19,19 @@ const CLUSTER_ID: &str = "b3V0Ym94LXN0YWNrLWRldg";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes the configuration, and formats the storage unless that was done.
-pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs) -> Result<Launch, StackError> {
-    let home = options.paths.home(Service::Kafka);
+pub(crate) fn prepare(
+    options: &StackOptions,
+    ports: &Ports,
+    programs: &Programs,
+    service: Service,
+) -> Result<Launch, StackError> {
+    let home = options.paths.home(service);
     let data = home.join("data");
     create(&data)?;
     let config = home.join("server.properties");
-    paths::write(&config, &server_properties(ports, &data))?;
+    paths::write(&config, &server_properties(options, ports, service, &data))?;
     if !data.join("meta.properties").exists() {
-        (options.report)("formatting Kafka's storage");
+        (options.report)(&format!("formatting the storage of {service}"));
         let mut format = Command::new(&programs.java);
         format
             .arg("-cp")
@@ -48,7 +53,7 @@ pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs
         env: base_environment(),
         directory: home,
         account: None,
-        log: options.paths.log(Service::Kafka),
+        log: options.paths.log(service),
     })
 }
 
@@ -80,35 +85,43 @@ fn class_path(programs: &Programs) -> String {
     programs.kafka.join("*").display().to_string()
 }
 
-fn server_properties(ports: &Ports, data: &Path) -> String {
-    let Ports { kafka, controller, .. } = ports;
-    let one = || "1".to_owned();
+fn server_properties(options: &StackOptions, ports: &Ports, service: Service, data: &Path) -> String {
+    let controller = ports.controller;
+    let (roles, port, also_controller) = match service {
+        Service::Kafka2 => ("broker", ports.kafka2, String::new()),
+        Service::Kafka3 => ("broker", ports.kafka3, String::new()),
+        _ => ("broker,controller", ports.kafka, format!(",CONTROLLER://127.0.0.1:{controller}")),
+    };
+    let replicas = || options.brokers.to_string();
+    let in_sync = || if options.brokers > 2 { "2" } else { "1" }.to_owned();
     let three = || "3".to_owned();
     properties::render(&[
-        ("process.roles", "broker,controller".to_owned()),
-        ("node.id", one()),
+        ("process.roles", roles.to_owned()),
+        ("node.id", service.broker().unwrap_or(1).to_string()),
         // Not kept in the storage, so that the port may change between two starts.
         ("controller.quorum.voters", format!("1@127.0.0.1:{controller}")),
         ("controller.listener.names", "CONTROLLER".to_owned()),
-        ("listeners", format!("PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller}")),
-        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{kafka}")),
+        ("listeners", format!("PLAINTEXT://127.0.0.1:{port}{also_controller}")),
+        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
         ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
         ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
         ("log.dirs", data.display().to_string()),
         ("auto.create.topics.enable", "true".to_owned()),
         ("num.partitions", three()),
+        ("default.replication.factor", replicas()),
+        ("min.insync.replicas", in_sync()),
         // A broker that comes back after a crash waits for the end of its former session.
         ("broker.session.timeout.ms", "4000".to_owned()),
         ("broker.heartbeat.interval.ms", "500".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
         ("offsets.topic.num.partitions", three()),
-        ("offsets.topic.replication.factor", one()),
+        ("offsets.topic.replication.factor", replicas()),
         ("transaction.state.log.num.partitions", three()),
-        ("transaction.state.log.replication.factor", one()),
-        ("transaction.state.log.min.isr", one()),
+        ("transaction.state.log.replication.factor", replicas()),
+        ("transaction.state.log.min.isr", in_sync()),
         ("share.coordinator.state.topic.num.partitions", three()),
-        ("share.coordinator.state.topic.replication.factor", one()),
-        ("share.coordinator.state.topic.min.isr", one()),
+        ("share.coordinator.state.topic.replication.factor", replicas()),
+        ("share.coordinator.state.topic.min.isr", in_sync()),
     ])
 }
 
@@ -118,9 +131,26 @@ mod tests {
 
     #[test]
     fn everything_listens_on_this_machine_only() {
-        let ports = Ports { postgres: 1, kafka: 2, controller: 3, connect: 4 };
-        let rendered = server_properties(&ports, Path::new("/data"));
+        let ports = Ports { postgres: 1, kafka: 2, kafka2: 5, kafka3: 6, controller: 3, connect: 4 };
+        let rendered = server_properties(&StackOptions::test(), &ports, Service::Kafka, Path::new("/data"));
         assert!(rendered.contains("\nlisteners=PLAINTEXT://127.0.0.1:2,CONTROLLER://127.0.0.1:3\n"));
         assert!(rendered.contains("\nlog.dirs=/data\n"));
+    }
+
+    #[test]
+    fn the_third_broker_is_no_controller_and_two_of_three_replicas_are_enough() {
+        let ports = Ports { postgres: 1, kafka: 2, kafka2: 5, kafka3: 6, controller: 3, connect: 4 };
+        let options = StackOptions::test().brokers(3);
+        let rendered = server_properties(&options, &ports, Service::Kafka3, Path::new("/data"));
+        for line in [
+            "process.roles=broker",
+            "node.id=3",
+            "controller.quorum.voters=1@127.0.0.1:3",
+            "listeners=PLAINTEXT://127.0.0.1:6",
+            "default.replication.factor=3",
+            "min.insync.replicas=2",
+        ] {
+            assert!(rendered.lines().any(|found| found == line), "{line} is missing in\n{rendered}");
+        }
     }
 }

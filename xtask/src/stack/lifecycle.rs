@@ -64,7 +64,7 @@ pub(crate) fn probe(state: &State, service: Service) -> Probed {
     let port = state.port(service);
     match service {
         Service::Postgres => postgres::probe(port),
-        Service::Kafka => kafka::probe(port),
+        Service::Kafka | Service::Kafka2 | Service::Kafka3 => kafka::probe(port),
         Service::Connect => connect::probe(port),
     }
 }
@@ -77,7 +77,7 @@ pub(crate) fn stop(state: &State, service: Service) -> Result<(), StackError> {
     process.signal(match service {
         // What `pg_ctl stop -m fast` sends; SIGTERM would wait for the clients to leave.
         Service::Postgres => Signal::INT,
-        Service::Kafka | Service::Connect => Signal::TERM,
+        _ => Signal::TERM,
     })?;
     // A paused server cannot end.
     signal_family(process, Signal::CONT)?;

@@ -85,7 +85,7 @@ impl Stack {
                 file.path().display()
             )));
         };
-        for service in Service::ALL {
+        for service in Service::ALWAYS {
             state.service(service)?;
         }
         Ok(Self { file, state })
@@ -126,9 +126,9 @@ impl Stack {
         &self.state.postgres_programs
     }
 
-    /// Kafka's address, for `bootstrap.servers`.
+    /// The addresses of all Kafka brokers, for `bootstrap.servers`.
     pub fn kafka_bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.state.ports.kafka)
+        self.state.kafka_bootstrap()
     }
 
     /// The base of Kafka Connect's REST API.

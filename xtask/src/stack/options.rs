@@ -4,12 +4,14 @@ use std::time::Duration;
 use super::interrupt::Interrupt;
 use super::paths::Paths;
 use super::ports::Ports;
+use super::service::Service;
 
 /// Where a stack lives and what it should look like.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
     pub(crate) paths: Paths,
     pub(crate) ports: Ports,
+    pub(crate) brokers: u8,
     pub(crate) timeout: Duration,
     pub(crate) interrupt: Interrupt,
     pub(crate) report: fn(&str),
@@ -28,23 +30,27 @@ pub enum Data {
 impl StackOptions {
     /// The stack for development: in `target/stack`, on fixed ports.
     pub fn development() -> Self {
-        Self::at("stack", Ports { postgres: 15432, kafka: 19092, controller: 19093, connect: 18083 })
+        Self::at(
+            "stack",
+            Ports { postgres: 15432, kafka: 19092, kafka2: 19094, kafka3: 19095, controller: 19093, connect: 18083 },
+        )
     }
 
     /// A stack of its own for one test run: in `target/stack-test`, on whatever ports are free.
     pub fn test() -> Self {
-        Self::at("stack-test", Ports { postgres: 0, kafka: 0, controller: 0, connect: 0 })
+        Self::at("stack-test", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
     /// A stack of its own for one measurement: in `target/stack-bench`, on whatever ports are free.
     pub fn bench() -> Self {
-        Self::at("stack-bench", Ports { postgres: 0, kafka: 0, controller: 0, connect: 0 })
+        Self::at("stack-bench", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
     fn at(name: &str, ports: Ports) -> Self {
         Self {
             paths: Paths::new(name),
             ports,
+            brokers: 1,
             timeout: Duration::from_secs(120),
             interrupt: Interrupt::default(),
             report: |_| {},
@@ -73,6 +79,29 @@ impl StackOptions {
     pub fn connect_port(mut self, port: u16) -> Self {
         self.ports.connect = port;
         self
+    }
+
+    /// Sets the number of Kafka brokers, from 1 to 3; the default is 1.
+    ///
+    /// With three, new topics have three replicas, of which two must be in sync. The first broker is also the only
+    /// controller: while it is down, no leader moves. Tests of failures use [`Stack::kafka_cluster`] instead.
+    ///
+    /// [`Stack::kafka_cluster`]: super::Stack::kafka_cluster
+    pub fn brokers(mut self, brokers: u8) -> Self {
+        self.brokers = brokers.clamp(1, 3);
+        self
+    }
+
+    /// Returns the ports to try first, where the brokers that the stack does not have want none.
+    pub(crate) fn wanted_ports(&self, ports: Ports) -> Ports {
+        let only = |number, port| if self.brokers < number { 0 } else { port };
+        Ports { kafka2: only(2, ports.kafka2), kafka3: only(3, ports.kafka3), ..ports }
+    }
+
+    /// Returns the servers that the stack is to have, each after those that it needs.
+    pub(crate) fn services(&self) -> impl Iterator<Item = Service> {
+        let brokers = self.brokers;
+        Service::ALL.into_iter().filter(move |service| service.broker().is_none_or(|number| number <= brokers))
     }
 
     /// How long one server may take until it answers.
@@ -106,5 +135,22 @@ impl StackOptions {
     /// The directory that holds all that belongs to this stack alone.
     pub fn directory(&self) -> PathBuf {
         self.paths.root().to_path_buf()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_has_the_brokers_that_it_is_asked_for() {
+        use Service::{Connect, Kafka, Kafka2, Kafka3, Postgres};
+        let services = |brokers| StackOptions::development().brokers(brokers).services().collect::<Vec<_>>();
+        assert_eq!(services(1), Service::ALWAYS);
+        assert_eq!(services(2), [Postgres, Kafka, Kafka2, Connect]);
+        assert_eq!(services(3), [Postgres, Kafka, Kafka2, Kafka3, Connect]);
+        let options = StackOptions::development().brokers(2);
+        let wanted = options.wanted_ports(options.ports);
+        assert_eq!((wanted.kafka2, wanted.kafka3), (19094, 0));
     }
 }

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -5,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::account::{Account, effective_user};
 use super::error::StackError;
+use super::process::ProcessIdentity;
 use super::service::Service;
 
 /// Where a stack keeps its files.
@@ -118,10 +120,19 @@ pub(crate) struct OwnDirectory(PathBuf);
 
 impl OwnDirectory {
     /// Creates a directory for a server of this name in the system's temporary one.
+    ///
+    /// Removes those that killed processes have left.
     pub(crate) fn create(server: &str) -> Result<Self, StackError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("outbox-{server}-{}-{number}", std::process::id()));
+        let (parent, prefix) = (std::env::temp_dir(), format!("outbox-{server}-"));
+        for found in fs::read_dir(&parent).into_iter().flatten().flatten() {
+            if creator(&found.file_name(), &prefix).is_some_and(|pid| ProcessIdentity::of(pid).is_none()) {
+                // Another process may be removing it, too.
+                let _ = fs::remove_dir_all(found.path());
+            }
+        }
+        let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
         create(&path)?;
         Ok(Self(path))
     }
@@ -135,6 +146,13 @@ impl Drop for OwnDirectory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Returns the process id in the name of an [`OwnDirectory`].
+fn creator(name: &OsStr, prefix: &str) -> Option<u32> {
+    let (pid, number) = name.to_str()?.strip_prefix(prefix)?.split_once('-')?;
+    number.parse::<u32>().ok()?;
+    pid.parse().ok()
 }
 
 /// The directory of the workspace's `Cargo.toml`.
@@ -168,6 +186,22 @@ fn refuse_a_strangers(directory: &Path) -> Result<(), StackError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_goes_with_its_value_and_what_a_dead_process_left_with_the_next() {
+        // No process has this id: it is above what systems allow.
+        let left = std::env::temp_dir().join("outbox-paths-test-4294967295-0");
+        create(&left).unwrap();
+        let own = OwnDirectory::create("paths-test").unwrap();
+        let other = OwnDirectory::create("paths-test").unwrap();
+        assert!(own.path().is_dir() && other.path().is_dir() && !left.exists());
+        let path = own.path().to_path_buf();
+        drop(own);
+        assert!(!path.exists());
+        assert_eq!(creator(OsStr::new("outbox-kafka-12-3"), "outbox-kafka-"), Some(12));
+        assert_eq!(creator(OsStr::new("outbox-kafka-extra-12-3"), "outbox-kafka-"), None);
+        assert_eq!(creator(OsStr::new("outbox-kafka-12"), "outbox-kafka-"), None);
+    }
 
     #[test]
     fn the_test_stack_has_its_own_data_but_shares_the_downloads() {

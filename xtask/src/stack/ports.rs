@@ -13,6 +13,11 @@ const ANY: std::ops::Range<u16> = 20_000..32_000;
 pub(crate) struct Ports {
     pub(crate) postgres: u16,
     pub(crate) kafka: u16,
+    /// Missing in the state of a stack that an earlier version started.
+    #[serde(default)]
+    pub(crate) kafka2: u16,
+    #[serde(default)]
+    pub(crate) kafka3: u16,
     pub(crate) controller: u16,
     pub(crate) connect: u16,
 }
@@ -38,6 +43,8 @@ impl Ports {
         Ok(Self {
             postgres: choose("PostgreSQL", wanted.postgres)?,
             kafka: choose("Kafka", wanted.kafka)?,
+            kafka2: choose("Kafka 2", wanted.kafka2)?,
+            kafka3: choose("Kafka 3", wanted.kafka3)?,
             controller: choose("Kafka's controller", wanted.controller)?,
             connect: choose("Kafka Connect", wanted.connect)?,
         })
@@ -125,10 +132,10 @@ mod tests {
         let taken = any_free().unwrap();
         let taken_port = taken.local_addr().unwrap().port();
         let free = free_port().unwrap();
-        let wanted = Ports { postgres: taken_port, kafka: free, controller: 0, connect: 0 };
+        let wanted = Ports { postgres: taken_port, kafka: free, kafka2: 0, kafka3: 0, controller: 0, connect: 0 };
         let ports = Ports::choose(wanted, |_| {}).unwrap();
         assert_eq!(ports.kafka, free);
-        let mut all = [taken_port, ports.postgres, ports.kafka, ports.controller, ports.connect];
+        let mut all = [taken_port, ports.postgres, ports.kafka, ports.kafka2, ports.controller, ports.connect];
         all.sort_unstable();
         assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{all:?}");
     }

@@ -9,21 +9,40 @@ use serde::{Deserialize, Serialize};
 pub enum Service {
     /// PostgreSQL with logical decoding switched on.
     Postgres,
-    /// A single Kafka node, broker and controller in one.
+    /// The first Kafka broker, which is also the controller of all.
     Kafka,
+    /// The second Kafka broker, in a stack of two or three.
+    Kafka2,
+    /// The third Kafka broker, in a stack of three.
+    Kafka3,
     /// A distributed Kafka Connect worker that has Debezium.
     Connect,
 }
 
 impl Service {
     /// All of them, each after those that it needs.
-    pub const ALL: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Connect];
+    pub const ALL: [Self; 5] = [Self::Postgres, Self::Kafka, Self::Kafka2, Self::Kafka3, Self::Connect];
+
+    /// Those that every stack has.
+    pub(crate) const ALWAYS: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Connect];
+
+    /// Returns the number of a Kafka broker; none for other servers.
+    pub(crate) fn broker(self) -> Option<u8> {
+        match self {
+            Self::Kafka => Some(1),
+            Self::Kafka2 => Some(2),
+            Self::Kafka3 => Some(3),
+            Self::Postgres | Self::Connect => None,
+        }
+    }
 
     /// The name in file names and in the state file.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
             Self::Kafka => "kafka",
+            Self::Kafka2 => "kafka2",
+            Self::Kafka3 => "kafka3",
             Self::Connect => "connect",
         }
     }
@@ -34,6 +53,8 @@ impl fmt::Display for Service {
         f.pad(match self {
             Self::Postgres => "PostgreSQL",
             Self::Kafka => "Kafka",
+            Self::Kafka2 => "Kafka 2",
+            Self::Kafka3 => "Kafka 3",
             Self::Connect => "Kafka Connect",
         })
     }

@@ -37,8 +37,16 @@ impl State {
         match service {
             Service::Postgres => self.ports.postgres,
             Service::Kafka => self.ports.kafka,
+            Service::Kafka2 => self.ports.kafka2,
+            Service::Kafka3 => self.ports.kafka3,
             Service::Connect => self.ports.connect,
         }
+    }
+
+    /// Returns the addresses of all Kafka brokers, for `bootstrap.servers`.
+    pub(crate) fn kafka_bootstrap(&self) -> String {
+        let brokers = self.services.keys().filter(|service| service.broker().is_some());
+        brokers.map(|service| format!("127.0.0.1:{}", self.port(*service))).collect::<Vec<_>>().join(",")
     }
 
     pub(crate) fn service(&self, service: Service) -> Result<&ServiceState, StackError> {
@@ -150,7 +158,7 @@ mod tests {
         assert_eq!(file.load().unwrap(), None);
 
         let state = State {
-            ports: Ports { postgres: 1, kafka: 2, controller: 3, connect: 4 },
+            ports: Ports { postgres: 1, kafka: 2, kafka2: 5, kafka3: 6, controller: 3, connect: 4 },
             postgres_programs: PathBuf::from("/programs"),
             services: BTreeMap::from([(
                 Service::Kafka,

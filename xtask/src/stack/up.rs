@@ -20,6 +20,11 @@ pub(crate) fn up(options: &StackOptions) -> Result<State, StackError> {
     let file = StateFile::at(options.paths.state());
     let locked = file.lock(&options.interrupt, options.report)?;
     let known = match locked.load()? {
+        Some(state) if is_running(&state) && !options.services().eq(state.services.keys().copied()) => {
+            return Err(StackError::new(
+                "the servers run with another number of Kafka brokers; run `cargo xtask stack down` first",
+            ));
+        }
         Some(state) if is_up(&state) => {
             (options.report)("already up");
             return Ok(state);
@@ -29,10 +34,15 @@ pub(crate) fn up(options: &StackOptions) -> Result<State, StackError> {
     let mut state = prepare(options, known)?;
     locked.save(&state)?;
     let postgres = spawn(options, &locked, &mut state, Service::Postgres)?;
-    let kafka = spawn(options, &locked, &mut state, Service::Kafka)?;
+    let mut brokers = Vec::new();
+    for service in options.services().filter(|service| service.broker().is_some()) {
+        brokers.push((service, spawn(options, &locked, &mut state, service)?));
+    }
     await_ready(options, &state, Service::Postgres, &postgres)?;
     postgres::create_database(state.ports.postgres)?;
-    await_ready(options, &state, Service::Kafka, &kafka)?;
+    for (service, started) in &brokers {
+        await_ready(options, &state, *service, started)?;
+    }
     let connect = spawn(options, &locked, &mut state, Service::Connect)?;
     await_ready(options, &state, Service::Connect, &connect)?;
     Ok(state)
@@ -63,7 +73,11 @@ pub(crate) fn down(options: &StackOptions, data: Data) -> Result<bool, StackErro
 }
 
 fn is_up(state: &State) -> bool {
-    Service::ALL.iter().all(|service| state.running(*service).is_some() && lifecycle::probe(state, *service).is_ok())
+    state.services.keys().all(|service| state.running(*service).is_some() && lifecycle::probe(state, *service).is_ok())
+}
+
+fn is_running(state: &State) -> bool {
+    state.services.keys().any(|service| state.running(*service).is_some())
 }
 
 /// Gets the programs, and writes the configurations of the servers that do not run.
@@ -71,14 +85,16 @@ fn prepare(options: &StackOptions, known: Option<State>) -> Result<State, StackE
     let account = Account::for_postgres()?;
     let programs = Programs::provide(options, account.as_ref())?;
     let ports = choose_ports(options, known.as_ref())?;
-    let launches = [
-        (Service::Postgres, postgres::prepare(options, &ports, &programs, account.as_ref())?),
-        (Service::Kafka, kafka::prepare(options, &ports, &programs)?),
-        (Service::Connect, connect::prepare(options, &ports, &programs)?),
-    ];
-    let mut services = known.map_or_else(BTreeMap::new, |state| state.services);
-    for (service, launch) in launches {
-        let process = services
+    refuse_fewer_brokers(options)?;
+    let mut known = known.map_or_else(BTreeMap::new, |state| state.services);
+    let mut services = BTreeMap::new();
+    for service in options.services() {
+        let launch = match service {
+            Service::Postgres => postgres::prepare(options, &ports, &programs, account.as_ref())?,
+            Service::Connect => connect::prepare(options, &ports, &programs)?,
+            _ => kafka::prepare(options, &ports, &programs, service)?,
+        };
+        let process = known
             .remove(&service)
             .and_then(|service: ServiceState| service.process)
             .filter(|process| process.is_alive());
@@ -87,15 +103,29 @@ fn prepare(options: &StackOptions, known: Option<State>) -> Result<State, StackE
     Ok(State { ports, postgres_programs: programs.postgres, services })
 }
 
+/// Topics of an earlier run may have all of their replicas on brokers that would now be missing.
+fn refuse_fewer_brokers(options: &StackOptions) -> Result<(), StackError> {
+    let wanted: Vec<_> = options.services().collect();
+    match Service::ALL.iter().rev().find(|service| !wanted.contains(service) && options.paths.home(**service).exists())
+    {
+        Some(missing) => Err(StackError::new(format!(
+            "there is data of {missing}: start the servers with `--brokers {}`, or remove their data with `cargo xtask \
+             stack down --purge`",
+            missing.broker().unwrap_or(1)
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// A stack that partly runs keeps its ports, for its parts know each other by them.
 fn choose_ports(options: &StackOptions, known: Option<&State>) -> Result<Ports, StackError> {
     let Some(state) = known else {
-        return Ports::choose(options.ports, options.report);
+        return Ports::choose(options.wanted_ports(options.ports), options.report);
     };
     let (running, ended): (Vec<Service>, Vec<Service>) =
-        Service::ALL.iter().partition(|service| state.running(**service).is_some());
+        state.services.keys().partition(|service| state.running(**service).is_some());
     if running.is_empty() {
-        return Ports::choose(state.ports, options.report);
+        return Ports::choose(options.wanted_ports(state.ports), options.report);
     }
     for service in ended {
         let mut needed = vec![state.port(service)];

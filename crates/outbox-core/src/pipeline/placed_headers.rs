@@ -15,11 +15,11 @@ pub(crate) struct PlacedHeaders {
 
 impl PlacedHeaders {
     pub(super) fn push(&mut self, target: Target) {
-        if let Err(at) = self.position(&target.alias) {
+        if let Err(at) = self.position(target.alias.as_bytes()) {
             self.by_name.insert(at, self.targets.len());
         }
         self.targets.push(target);
-        let behind = |target: &Target| self.position(&target.alias).map_or(0, |at| at + 1);
+        let behind = |target: &Target| self.position(target.alias.as_bytes()).map_or(0, |at| at + 1);
         self.behind = self.targets.iter().map(behind).collect();
     }
 
@@ -28,12 +28,12 @@ impl PlacedHeaders {
         Lookup { headers: self, placed: 0, named: 0, is_sorted: true, met: Met::default() }
     }
 
-    fn position(&self, name: &str) -> Result<usize, usize> {
+    fn position(&self, name: &[u8]) -> Result<usize, usize> {
         self.by_name.binary_search_by(|&index| self.alias(index).cmp(&Some(name)))
     }
 
-    fn alias(&self, index: usize) -> Option<&str> {
-        self.targets.get(index).map(|target| target.alias.as_str())
+    fn alias(&self, index: usize) -> Option<&[u8]> {
+        self.targets.get(index).map(|target| target.alias.as_bytes())
     }
 }
 
@@ -59,11 +59,11 @@ pub(crate) struct Lookup<'a> {
 impl<'a> Lookup<'a> {
     /// The column of a header, unless it was met before.
     #[inline]
-    pub(crate) fn first(&mut self, name: &str) -> Option<&'a Target> {
+    pub(crate) fn first(&mut self, name: &[u8]) -> Option<&'a Target> {
         let headers = self.headers;
         let expected = if self.is_sorted { headers.by_name.get(self.named).copied() } else { Some(self.placed) };
         if let Some((index, target)) = expected.and_then(|index| Some((index, headers.targets.get(index)?)))
-            && target.alias == name
+            && target.alias.as_bytes() == name
         {
             self.placed = index + 1;
             self.named += 1;
@@ -72,7 +72,7 @@ impl<'a> Lookup<'a> {
         self.unexpected(name)
     }
 
-    fn unexpected(&mut self, name: &str) -> Option<&'a Target> {
+    fn unexpected(&mut self, name: &[u8]) -> Option<&'a Target> {
         let headers = self.headers;
         let index = headers.position(name).ok().and_then(|at| headers.by_name.get(at).copied())?;
         self.is_sorted = index != self.placed;
@@ -118,7 +118,7 @@ mod tests {
 
     fn found(headers: &PlacedHeaders, names: &[&str]) -> Vec<Option<usize>> {
         let mut lookup = headers.lookup();
-        names.iter().map(|name| lookup.first(name).map(|target| target.index)).collect()
+        names.iter().map(|name| lookup.first(name.as_bytes()).map(|target| target.index)).collect()
     }
 
     #[test]

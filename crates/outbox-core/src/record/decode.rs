@@ -35,9 +35,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub fn decode_parts<'a, H>(&self, parts: RecordParts<'a, H>) -> Result<Decoded<()>, Error>
+    pub fn decode_parts<'a, N, H>(&self, parts: RecordParts<'a, H>) -> Result<Decoded<()>, Error>
     where
-        H: Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+        N: AsRef<[u8]>,
+        H: Iterator<Item = (N, Option<&'a [u8]>)>,
     {
         let (topic, value) = (parts.topic, parts.value);
         match self.event(parts, value.map(Value::Lent))? {
@@ -49,7 +50,7 @@ impl Pipeline {
     /// `None` where there is no header `id`.
     fn event<'a>(
         &self,
-        parts: RecordParts<'a, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        parts: RecordParts<'a, impl Iterator<Item = (impl AsRef<[u8]>, Option<&'a [u8]>)>>,
         value: Option<Value<'_>>,
     ) -> Result<Option<Box<DecodedEvent>>, Error> {
         let mut event = Box::new(DecodedEvent::new(Uuid::nil()));
@@ -75,12 +76,13 @@ impl Pipeline {
     fn read_headers<'a>(
         &self,
         event: &mut DecodedEvent,
-        headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+        headers: impl Iterator<Item = (impl AsRef<[u8]>, Option<&'a [u8]>)>,
     ) -> Option<Result<Uuid, Error>> {
         let mut lookup = self.plan().headers.lookup();
         let (mut id, mut others) = (None, Ok(()));
         for (name, value) in headers {
-            if name == "id" {
+            let name = name.as_ref();
+            if name == b"id" {
                 id.get_or_insert(value);
             } else if others.is_ok()
                 && let (Some(target), Some(value)) = (lookup.first(name), value)

@@ -5,22 +5,24 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use outbox_core::{DecodedEvent, DecodedPayload, DomainEvent, Identifier, Pipeline};
+use outbox_kafka::Security;
 use outbox_pg::Statements;
 
 use super::Consumer;
+use crate::brokers::Brokers;
 use crate::handler::{Registered, Upcasts};
-use crate::kafka::Cluster;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Ignored, Options, Shared};
 use crate::source::Choice;
 use crate::store::Store;
-use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy, native};
+use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 #[must_use = "a consumer comes to be by build()"]
 pub struct Builder {
     brokers: Vec<String>,
+    security: Security,
     reader: Reader,
     pipeline: Option<Pipeline>,
     group: Option<String>,
@@ -41,6 +43,7 @@ impl Builder {
     pub(super) fn new(brokers: Vec<String>) -> Self {
         Self {
             brokers,
+            security: Security::new(),
             reader: Reader::default(),
             pipeline: None,
             group: None,
@@ -73,6 +76,14 @@ impl Builder {
     /// The pipeline whose records are read. Required.
     pub fn pipeline(self, pipeline: Pipeline) -> Self {
         Self { pipeline: Some(pipeline), ..self }
+    }
+
+    /// Sets TLS and the login for all connections to Kafka; neither by default.
+    ///
+    /// [`Security::from_properties_file`] takes a Kafka client's properties file. Passwords, tokens and certificates are
+    /// read again for each new connection. If a broker rejects them, the consumer logs it and retries.
+    pub fn security(self, security: Security) -> Self {
+        Self { security, ..self }
     }
 
     /// Sets the client library that reads the records; [`Reader::Auto`] by default.
@@ -303,16 +314,13 @@ impl Builder {
         };
         Ok(Consumer {
             shared: Arc::new(Shared {
-                cluster: Choice::new(
-                    self.reader,
-                    Cluster::new(self.brokers.clone()),
-                    native::Source::new(self.brokers),
-                ),
+                cluster: Choice::new(self.reader, &Brokers::new(self.brokers, self.security)),
                 registry: Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?,
                 upcasts: self.upcasts,
                 store: Store::new(pool, &schema, group, self.lease, self.statements),
                 options: self.options,
                 stopped: Mutex::default(),
+                rejected: Mutex::default(),
                 ignored: Ignored::default(),
                 pipeline,
             }),

@@ -1,86 +1,91 @@
-//! All of rskafka, behind timeouts of our own: it has none for connections and requests (0.6.0), and a request that is
-//! given up leaves a dead connection in its cache, so a timeout drops the client.
+//! The reader over rskafka.
+//!
+//! rskafka 0.6.0 has no timeouts, and its requests for metadata create topics. Therefore `outbox-kafka` looks up topics
+//! and leaders, and rskafka only opens partitions that exist and fetches their records.
 
-mod aborted;
+mod clients;
 mod partition;
-mod topic_id;
-mod wire;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use rskafka::BackoffConfig;
-use rskafka::client::partition::UnknownTopicHandling;
-use rskafka::client::{Client, ClientBuilder};
+use outbox_kafka::Topic;
+use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use tokio::time::timeout;
 
-use self::aborted::AbortedTransactions;
+use self::clients::{Clients, SharedClient};
 pub(crate) use self::partition::Reader;
 use crate::Error;
+use crate::brokers::Brokers;
 use crate::source::RecordSource;
 
-/// How long a broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-const CLIENT_ID: &str = "outbox-kafka-consumer";
-
-/// The brokers of a cluster. Every call opens a connection of its own.
+/// The brokers of a cluster. Partitions share all connections but the one that rskafka fetches over.
 #[derive(Clone, Debug)]
-pub(crate) struct Cluster {
-    brokers: Vec<String>,
+pub(crate) struct Cluster(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    brokers: Brokers,
+    clients: Clients,
 }
 
 impl Cluster {
-    pub(crate) fn new(brokers: Vec<String>) -> Self {
-        Self { brokers }
+    pub(crate) fn new(brokers: Brokers) -> Self {
+        Self(Arc::new(Inner { brokers, clients: Clients::default() }))
     }
 
-    async fn connect(&self) -> Result<Client, Error> {
-        let client = ClientBuilder::new(self.brokers.clone())
-            .client_id(CLIENT_ID)
-            // Retries of its own are kept short: it counts only its pauses, and knows nothing of shutdown.
-            .backoff_config(BackoffConfig {
-                init_backoff: Duration::from_millis(50),
-                max_backoff: Duration::from_secs(1),
-                base: 2.,
-                deadline: Some(Duration::from_secs(5)),
-            })
-            .build();
-        bounded(&format!("answer at {}", self.brokers.join(", ")), client).await
+    /// Opens a partition at its leader. rskafka is not asked about a partition that does not exist: it would create the
+    /// topic.
+    async fn partition_client(
+        &self,
+        topic: &Topic,
+        partition: i32,
+    ) -> Result<(PartitionClient, Arc<SharedClient>), Error> {
+        let Inner { brokers, clients } = &*self.0;
+        let doing = format!("open topic {}, partition {partition}", topic.name());
+        let leader = brokers.cluster().leader_address(topic, partition).await;
+        let leader = leader.map_err(|e| Error::kafka(&doing).caused_by(e))?;
+        let client = clients.at(&leader, &brokers.settings().security).await?;
+        let opened = client.partition_client(topic.name(), partition, UnknownTopicHandling::Error);
+        match bounded(&doing, opened).await {
+            Ok(opened) => Ok((opened, client)),
+            Err(e) => {
+                clients.retire(&client);
+                Err(e)
+            }
+        }
     }
 }
 
 impl RecordSource for Cluster {
     type Reader = Reader;
 
-    async fn partitions(&self, topics: &BTreeSet<String>) -> Result<BTreeSet<(String, i32)>, Error> {
-        let client = self.connect().await?;
-        let known = bounded("list its topics", client.list_topics()).await?;
-        let known = known.into_iter().filter(|topic| topics.contains(&topic.name));
-        Ok(known
-            .flat_map(|topic| topic.partitions.into_iter().map(move |partition| (topic.name.clone(), partition)))
-            .collect())
+    async fn partitions(
+        &self,
+        topics: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error> {
+        self.0.brokers.partitions(topics).await
     }
 
     async fn open(&self, topic: &str, partition: i32) -> Result<Reader, Error> {
-        let client = self.connect().await?;
-        // It refreshes the leaders that rskafka would otherwise remember for good.
-        bounded("list its topics", client.list_topics()).await?;
-        let doing = format!("open topic {topic}, partition {partition}");
-        let opened = client.partition_client(topic, partition, UnknownTopicHandling::Error);
-        let aborted = AbortedTransactions::of(self.brokers.clone(), topic, partition);
-        let opened = bounded(&doing, opened).await?;
-        Ok(Reader::new(opened, topic_id::topic_id(&self.brokers, topic).await?, aborted))
+        let topic = self.0.brokers.topic(topic).await?;
+        let (client, shared) = self.partition_client(&topic, partition).await?;
+        Ok(Reader::new(self.clone(), topic, client, shared))
     }
 }
 
-/// Waits for an answer, but not for ever.
+/// Waits for rskafka, for a bounded time.
 async fn bounded<T>(
     doing: &str,
     call: impl Future<Output = Result<T, rskafka::client::error::Error>>,
 ) -> Result<T, Error> {
-    match timeout(PATIENCE, call).await {
+    match timeout(Brokers::PATIENCE, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(e)) => Err(Error::kafka(doing).caused_by(e)),
-        Err(elapsed) => Err(Error::kafka(format!("{doing} within {} s", PATIENCE.as_secs())).caused_by(elapsed)),
+        Err(elapsed) => {
+            Err(Error::kafka(format!("{doing} within {} s", Brokers::PATIENCE.as_secs())).caused_by(elapsed))
+        }
     }
 }

@@ -1,22 +1,34 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use outbox_core::uuid::Uuid;
+use outbox_kafka::Topic;
 use rskafka::client::error::{Error as KafkaError, ProtocolError};
 use rskafka::client::partition::{OffsetAt, PartitionClient};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{AbortedTransactions, PATIENCE, bounded};
+use super::clients::SharedClient;
+use super::{Cluster, bounded};
 use crate::Error;
+use crate::brokers::Brokers;
 use crate::source::{Fetched, Headers, Message, PartitionReader};
 
-/// Reads one partition.
+/// Reads one partition over rskafka.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    client: PartitionClient,
-    topic_id: Option<Uuid>,
-    aborted: AbortedTransactions,
+    cluster: Cluster,
+    topic: Arc<Topic>,
+    partition: i32,
+    /// `None` after a failure.
+    opened: Option<Opened>,
     max_bytes: i32,
+}
+
+#[derive(Debug)]
+struct Opened {
+    client: PartitionClient,
+    shared: Arc<SharedClient>,
 }
 
 /// How long the broker waits for new records before it answers with none.
@@ -24,36 +36,50 @@ const WAIT: Duration = Duration::from_millis(500);
 const MIN_BYTES: i32 = 1;
 const USUAL_BYTES: i32 = 4 << 20;
 const MOST_BYTES: i32 = 64 << 20;
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// A broker sends at least one batch.
 const ONE_BATCH: i32 = 1;
 /// By how much a fetch grows after an unreadable one was made small.
 const GROWTH: i32 = 8;
 
 impl Reader {
-    pub(super) fn new(client: PartitionClient, topic_id: Option<Uuid>, aborted: AbortedTransactions) -> Self {
-        Self { client, topic_id, aborted, max_bytes: USUAL_BYTES }
-    }
-}
-
-impl PartitionReader for Reader {
-    fn topic_id(&self) -> Option<Uuid> {
-        self.topic_id
+    pub(super) fn new(cluster: Cluster, topic: Arc<Topic>, client: PartitionClient, shared: Arc<SharedClient>) -> Self {
+        let partition = client.partition();
+        Self { cluster, topic, partition, opened: Some(Opened { client, shared }), max_bytes: USUAL_BYTES }
     }
 
-    async fn earliest(&mut self) -> Result<i64, Error> {
-        bounded("tell the earliest offset", self.client.get_offset(OffsetAt::Earliest)).await
+    /// Returns the partition's client; connects to the current leader after a failure.
+    async fn client(&mut self) -> Result<&PartitionClient, Error> {
+        if self.opened.is_none() {
+            let current = self.cluster.0.brokers.topic(self.topic.name()).await?;
+            if current.id() != self.topic.id() {
+                let doing = format!("read on in topic {}", self.topic.name());
+                return Err(Error::kafka(doing).caused_by("the topic was deleted and created again"));
+            }
+            let (client, shared) = self.cluster.partition_client(&current, self.partition).await?;
+            self.opened = Some(Opened { client, shared });
+        }
+        self.opened.as_ref().map(|opened| &opened.client).ok_or_else(|| Error::kafka("open a partition"))
     }
 
-    /// The last stable offset, where transactions are open.
-    async fn end(&mut self) -> Result<i64, Error> {
-        bounded("tell the latest offset", self.client.get_offset(OffsetAt::Latest)).await
+    fn close(&mut self) {
+        if let Some(Opened { shared, .. }) = self.opened.take() {
+            self.cluster.0.clients.retire(&shared);
+        }
     }
 
-    async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
-        let doing = || format!("fetch topic {}, partition {}", self.client.topic(), self.client.partition());
+    async fn offset(&mut self, at: OffsetAt, doing: &str) -> Result<i64, Error> {
+        let found = bounded(doing, self.client().await?.get_offset(at)).await;
+        found.inspect_err(|_| self.close())
+    }
+
+    /// Fetches once. After an error the partition is opened again.
+    async fn try_fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
+        let doing = format!("fetch topic {}, partition {}", self.topic.name(), self.partition);
         let wait = i32::try_from(WAIT.as_millis()).unwrap_or(i32::MAX);
-        let fetched = self.client.fetch_records(offset, MIN_BYTES..self.max_bytes, wait);
-        let (mut records, end) = match timeout(WAIT + PATIENCE, fetched).await {
+        let bytes = MIN_BYTES..self.max_bytes;
+        let fetched = timeout(WAIT + Brokers::PATIENCE, self.client().await?.fetch_records(offset, bytes, wait)).await;
+        let (mut records, end) = match fetched {
             Ok(Ok(answer)) => answer,
             Ok(Err(KafkaError::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. })) => {
                 return Ok(Fetched::OutOfRange { earliest: self.earliest().await?, end: self.end().await? });
@@ -67,8 +93,14 @@ impl PartitionReader for Reader {
                 self.max_bytes = USUAL_BYTES;
                 return Ok(Fetched::Unreadable { offset, reason: UNREADABLE.to_owned(), cause: e.into() });
             }
-            Ok(Err(e)) => return Err(Error::kafka(doing()).caused_by(e)),
-            Err(elapsed) => return Err(Error::kafka(format!("{} in time", doing())).caused_by(elapsed)),
+            Ok(Err(e)) => {
+                self.close();
+                return Err(Error::kafka(doing).caused_by(e));
+            }
+            Err(elapsed) => {
+                self.close();
+                return Err(Error::kafka(format!("{doing} in time")).caused_by(elapsed));
+            }
         };
         // Records that ended before the offset may come back: rskafka hands out whole batches.
         let Some(last) = records.last().map(|last| last.offset).filter(|last| *last >= offset) else {
@@ -85,10 +117,11 @@ impl PartitionReader for Reader {
             };
         };
         self.max_bytes = self.max_bytes.saturating_mul(GROWTH).min(USUAL_BYTES);
-        // The marker of a transaction makes a fetch malformed, so that one that was aborted is only overlooked where it
-        // goes on behind the fetch. Up to the high watermark none does: what it holds of open ones is not handed out.
+
+        // A transaction's marker makes a fetch malformed, so an aborted transaction is only overlooked if it spans the
+        // end of the fetch. At the high watermark none does: the broker does not send the records of open ones.
         if last.saturating_add(1) < end
-            && let Some(first) = self.aborted.around(last).await?
+            && let Some(first) = self.aborted(last).await?
         {
             records.retain(|record| record.offset < first);
             if records.last().is_none_or(|last| last.offset < offset) {
@@ -96,11 +129,50 @@ impl PartitionReader for Reader {
                 return Ok(Fetched::Unreadable { offset, reason: UNREADABLE.to_owned(), cause });
             }
         }
+
         let mut messages = Vec::with_capacity(records.len());
         let records = records.into_iter().filter(|record| record.offset >= offset);
         messages.extend(records.map(|record| (record.offset, record.record.into())));
         let next = messages.last().map_or(offset, |(last, _): &(i64, Message)| last.saturating_add(1));
         Ok(Fetched::Records { records: messages, next, end })
+    }
+
+    /// Returns the first offset of the aborted transaction that spans an offset. rskafka does not pass on what brokers
+    /// say about them.
+    async fn aborted(&self, offset: i64) -> Result<Option<i64>, Error> {
+        let found = self.cluster.0.brokers.cluster().aborted_transaction(&self.topic, self.partition, offset).await;
+        found.map_err(|e| Error::kafka("list the aborted transactions").caused_by(e))
+    }
+}
+
+impl PartitionReader for Reader {
+    fn topic_id(&self) -> Option<Uuid> {
+        Some(self.topic.id()).filter(|id| !id.is_nil())
+    }
+
+    async fn earliest(&mut self) -> Result<i64, Error> {
+        self.offset(OffsetAt::Earliest, "return the earliest offset").await
+    }
+
+    /// The last stable offset, where transactions are open.
+    async fn end(&mut self) -> Result<i64, Error> {
+        self.offset(OffsetAt::Latest, "return the latest offset").await
+    }
+
+    async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
+        let deadline = Instant::now() + Brokers::RETRY_FOR;
+        loop {
+            match self.try_fetch(offset).await {
+                Err(e) if e.is_transient() && Instant::now() + RETRY_PAUSE < deadline => {
+                    tracing::debug!(
+                        target: "outbox.consumer", topic = self.topic.name(), partition = self.partition,
+                        error = %outbox_net::ErrorChain::new(&e), "fetch failed, retrying"
+                    );
+                    sleep(RETRY_PAUSE).await;
+                }
+                fetched => return fetched,
+            }
+        }
     }
 }
 

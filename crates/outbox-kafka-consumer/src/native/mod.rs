@@ -1,37 +1,38 @@
 //! The native reader: `outbox-kafka`, with one connection to each broker for all its partitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_core::uuid::Uuid;
-use outbox_kafka::{Entry, FetchLimits, Fetcher, OffsetAt, PartitionStream, Settings, TailStart, Topic};
+use outbox_kafka::{Entry, FetchLimits, Fetcher, OffsetAt, PartitionStream, TailStart, Topic};
 use tokio::time::sleep;
 
 use crate::Error;
+use crate::brokers::Brokers;
 use crate::source::{Fetched, Message, PartitionReader, RecordSource};
 
-/// How long a broker may take to answer, and how long a partition may fail before its reader reports it.
-const PATIENCE: Duration = Duration::from_secs(10);
-const CLIENT_ID: &str = "outbox-kafka-consumer";
 /// Before an offset is fetched again that the leader did not know.
 const RANGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The brokers of a cluster. All partitions share its connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Source(Fetcher);
+pub(crate) struct Source {
+    brokers: Brokers,
+    /// Fetches wait for records, so they have connections that nothing else uses.
+    fetcher: Fetcher,
+}
 
 impl Source {
-    pub(crate) fn new(brokers: Vec<String>) -> Self {
-        let settings =
-            Settings { client_id: CLIENT_ID.to_owned(), request_timeout: PATIENCE, ..Settings::new(brokers) };
-        Self(Fetcher::new(Arc::new(outbox_kafka::Cluster::new(settings)), FetchLimits::default()))
+    pub(crate) fn new(brokers: Brokers) -> Self {
+        let cluster = outbox_kafka::Cluster::new(brokers.settings().clone());
+        Self { brokers, fetcher: Fetcher::new(Arc::new(cluster), FetchLimits::default()) }
     }
 
     /// Returns whether the batch at an offset has the broker's timestamps (`LogAppendTime`).
     pub(crate) async fn has_broker_time(&self, topic: &str, partition: i32, offset: i64) -> Result<bool, Error> {
         let failed = |e| Error::kafka(format!("fetch topic {topic}, partition {partition}")).caused_by(e);
-        let Some(described) = self.0.cluster().topic(topic).await.map_err(failed)? else { return Ok(false) };
+        let Some(described) = self.brokers.cluster().topic(topic).await.map_err(failed)? else { return Ok(false) };
         let mut is_broker_time = false;
         let visitor = |entry: Entry<'_>| {
             if let Entry::Batch(header) = entry {
@@ -39,7 +40,8 @@ impl Source {
             }
             std::ops::ControlFlow::Break(())
         };
-        let read = self.0.cluster().read_tail(&described, partition, TailStart::Offset(offset), u64::MAX, visitor);
+        let read =
+            self.brokers.cluster().read_tail(&described, partition, TailStart::Offset(offset), u64::MAX, visitor);
         read.await.map_err(failed)?;
         Ok(is_broker_time)
     }
@@ -48,29 +50,27 @@ impl Source {
 impl RecordSource for Source {
     type Reader = Reader;
 
-    async fn partitions(&self, topics: &BTreeSet<String>) -> Result<BTreeSet<(String, i32)>, Error> {
-        let mut found = BTreeSet::new();
-        for name in topics {
-            let described = self.0.cluster().refreshed(name).await;
-            let described = described.map_err(|e| Error::kafka("list its topics").caused_by(e))?;
-            found.extend((0..described.map_or(0, |topic| topic.partitions())).map(|number| (name.clone(), number)));
-        }
-        Ok(found)
+    async fn partitions(
+        &self,
+        topics: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error> {
+        self.brokers.partitions(topics).await
     }
 
     async fn open(&self, topic: &str, partition: i32) -> Result<Reader, Error> {
-        let failed = || Error::kafka(format!("open topic {topic}, partition {partition}"));
-        let described = self.0.cluster().refreshed(topic).await.map_err(|e| failed().caused_by(e))?;
-        let described = described.filter(|topic| (0..topic.partitions()).contains(&partition));
-        let topic = described.ok_or_else(|| failed().caused_by("there is no such partition"))?;
-        Ok(Reader { fetcher: self.0.clone(), topic, partition, stream: None })
+        let topic = self.brokers.topic(topic).await?;
+        if !(0..topic.partitions()).contains(&partition) {
+            let failed = Error::kafka(format!("open topic {}, partition {partition}", topic.name()));
+            return Err(failed.caused_by("the partition does not exist"));
+        }
+        Ok(Reader { source: self.clone(), topic, partition, stream: None })
     }
 }
 
 /// Reads one partition.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    fetcher: Fetcher,
+    source: Source,
     topic: Arc<Topic>,
     partition: i32,
     /// From the first fetch on.
@@ -79,7 +79,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     async fn offset(&self, at: OffsetAt) -> Result<i64, Error> {
-        let found = self.fetcher.cluster().list_offsets(&self.topic, self.partition, at).await;
+        let found = self.source.brokers.cluster().list_offsets(&self.topic, self.partition, at).await;
         found.map_err(|e| self.failed("list the offsets of").caused_by(e))
     }
 
@@ -103,7 +103,7 @@ impl PartitionReader for Reader {
 
     async fn fetch(&mut self, offset: i64) -> Result<Fetched, Error> {
         let failed = self.failed("fetch");
-        let stream = self.stream.get_or_insert_with(|| self.fetcher.open(&self.topic, self.partition, offset));
+        let stream = self.stream.get_or_insert_with(|| self.source.fetcher.open(&self.topic, self.partition, offset));
         if stream.position() != offset {
             stream.seek(offset);
         }

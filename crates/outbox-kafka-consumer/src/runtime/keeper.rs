@@ -110,14 +110,18 @@ impl Keeper {
         }
         let mut survey = store.survey(client, &self.topics).await?;
         let known: BTreeSet<Place> = survey.seats.iter().map(|seat| (seat.topic.clone(), seat.partition)).collect();
-        let missing: BTreeSet<Place> = self.places.borrow().difference(&known).cloned().collect();
+        let existing = self.places.borrow().clone();
+        let missing: BTreeSet<Place> = existing.difference(&known).cloned().collect();
         if !missing.is_empty() {
             store.add_seats(client, &missing).await?;
             survey = store.survey(client, &self.topics).await?;
         }
+        // The leases of a deleted topic stay in the table: to open such a partition could create the topic again.
+        survey.seats.retain(|seat| existing.contains(&(seat.topic.clone(), seat.partition)));
         let shares = assign(&survey.seats, &survey.members);
         for (place, owned) in &self.owned {
-            if shares.get(place).is_some_and(|owner| *owner != self.owner) {
+            let is_another_ones = shares.get(place).is_some_and(|owner| *owner != self.owner);
+            if is_another_ones || !existing.contains(place) {
                 owned.stop.cancel();
             }
         }

@@ -1,6 +1,7 @@
 //! The consumer at work: leases, a reader for each partition, lanes with batches in transactions.
 
 mod batch;
+mod discovery;
 mod dispatch;
 mod failed;
 mod held;
@@ -12,13 +13,13 @@ mod measure;
 mod partition;
 mod reader;
 
-use outbox_net::ErrorChain;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outbox_core::{DecodedEvent, Pipeline};
+use outbox_net::ErrorChain;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +31,9 @@ pub(crate) use self::reader::{Chunk, read};
 use crate::handler::Upcasts;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
-use crate::source::{Choice, RecordSource as _};
+use crate::source::Choice;
 use crate::store::Store;
 use crate::{Error, RetryPolicy};
-use outbox_net::Backoff;
 
 /// Topic and partition.
 pub(crate) type Place = (String, i32);
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// The partitions that stand still, and why.
     pub(crate) stopped: Mutex<BTreeMap<Place, Error>>,
+    /// Why Kafka rejects this client, if it does.
+    pub(crate) rejected: Mutex<Option<Error>>,
     pub(crate) ignored: Ignored,
 }
 
@@ -72,8 +74,6 @@ pub(crate) struct Options {
     pub(crate) span: Option<SpanHook>,
 }
 
-/// How often topics and partitions that are new are looked for.
-const DISCOVERY: Duration = Duration::from_secs(2);
 /// How often the inbox is looked through for what may be forgotten.
 const PURGE: Duration = Duration::from_secs(600);
 
@@ -82,7 +82,8 @@ impl Shared {
         let stop = CancellationToken::new();
         let (found, places) = watch::channel(BTreeSet::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(Arc::clone(&self).discover(found));
+        let discovering = Arc::clone(&self);
+        tasks.spawn(async move { discovering.discover(found).await });
         tasks.spawn(Arc::clone(&self).purge());
         tasks.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
         tokio::pin!(shutdown);
@@ -104,39 +105,13 @@ impl Shared {
             }
         }
         let stopped = std::mem::take(&mut *self.stopped.lock().unwrap_or_else(PoisonError::into_inner));
-        outcome.and_then(|()| stopped.into_values().next().map_or(Ok(()), Err))
+        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).take();
+        outcome.and_then(|()| stopped.into_values().next().or(rejected).map_or(Ok(()), Err))
     }
 
-    /// Looks for the partitions of the handlers' topics.
-    async fn discover(self: Arc<Self>, found: watch::Sender<BTreeSet<Place>>) -> Result<(), Error> {
-        let topics: BTreeSet<String> = self.registry.topics().into_iter().map(str::to_owned).collect();
-        let mut missing = BTreeSet::new();
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        loop {
-            let pause = match self.cluster.partitions(&topics).await {
-                Ok(known) => {
-                    backoff.reset();
-                    for topic in &topics {
-                        let is_missing = !known.iter().any(|(name, _)| name == topic);
-                        if is_missing && missing.insert(topic.clone()) {
-                            tracing::info!(target: "outbox.consumer", topic, "the topic does not exist yet: waiting for it");
-                        }
-                    }
-                    found.send_if_modified(|places| {
-                        let is_new = *places != known;
-                        *places = known;
-                        is_new
-                    });
-                    DISCOVERY
-                }
-                Err(e) => {
-                    let pause = backoff.delay();
-                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), retry_in = ?pause, "cannot list topics");
-                    pause
-                }
-            };
-            tokio::time::sleep(pause).await;
-        }
+    /// Notes why Kafka serves nothing, or not all topics; `None` if it does.
+    fn set_rejected(&self, error: Option<Error>) {
+        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = error.filter(Error::is_security);
     }
 
     async fn purge(self: Arc<Self>) -> Result<(), Error> {

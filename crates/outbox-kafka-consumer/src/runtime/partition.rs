@@ -53,7 +53,10 @@ impl Partition {
             let (topic, partition) = (&*self.topic, self.partition);
             let pause = if error.is_transient() {
                 let retry_in = backoff.delay();
-                tracing::warn!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), ?retry_in, "the partition waits");
+                tracing::warn!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), ?retry_in, "partition waits");
+                if error.is_security() {
+                    self.stand_still(error).await;
+                }
                 retry_in
             } else {
                 tracing::error!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), "the partition stands still");

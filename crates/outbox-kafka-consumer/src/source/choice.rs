@@ -1,32 +1,35 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outbox_core::uuid::Uuid;
 
 use super::{Fetched, PartitionReader, RecordSource};
+use crate::brokers::Brokers;
 use crate::{Error, Reader, kafka, native};
 
 /// The source that the builder's user has chosen.
 #[derive(Clone, Debug)]
 pub(crate) struct Choice {
     reader: Reader,
+    brokers: Brokers,
     rskafka: kafka::Cluster,
     native: native::Source,
 }
 
 impl Choice {
-    pub(crate) fn new(reader: Reader, rskafka: kafka::Cluster, native: native::Source) -> Self {
-        Self { reader, rskafka, native }
+    pub(crate) fn new(reader: Reader, brokers: &Brokers) -> Self {
+        let (rskafka, native) = (kafka::Cluster::new(brokers.clone()), native::Source::new(brokers.clone()));
+        Self { reader, brokers: brokers.clone(), rskafka, native }
     }
 }
 
 impl RecordSource for Choice {
     type Reader = Chosen;
 
-    async fn partitions(&self, topics: &BTreeSet<String>) -> Result<BTreeSet<(String, i32)>, Error> {
-        match self.reader {
-            Reader::Native => self.native.partitions(topics).await,
-            Reader::Auto | Reader::Rskafka => self.rskafka.partitions(topics).await,
-        }
+    async fn partitions(
+        &self,
+        topics: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error> {
+        self.brokers.partitions(topics).await
     }
 
     async fn open(&self, topic: &str, partition: i32) -> Result<Chosen, Error> {

@@ -34,11 +34,7 @@ impl Message {
             Headers::ByName(headers) => {
                 self.decode_with(pipeline, topic, headers.iter().map(|(name, value)| (name.as_str(), Some(&**value))))
             }
-            // The pipeline's names are UTF-8: it has no use for others.
-            Headers::Encoded(headers) => {
-                let named = |(name, value)| std::str::from_utf8(name).ok().map(|name| (name, value));
-                self.decode_with(pipeline, topic, headers.iter().filter_map(named))
-            }
+            Headers::Encoded(headers) => self.decode_with(pipeline, topic, headers.iter()),
             Headers::Listed(headers) => {
                 self.decode_with(pipeline, topic, headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())))
             }
@@ -49,7 +45,7 @@ impl Message {
         &'a self,
         pipeline: &Pipeline,
         topic: &'a str,
-        headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+        headers: impl Iterator<Item = (impl AsRef<[u8]>, Option<&'a [u8]>)>,
     ) -> Result<Decoded<()>, Error> {
         let mut parts = RecordParts::new(topic, headers);
         parts.key = self.key.as_deref();

@@ -6,7 +6,7 @@ mod choice;
 mod conformance;
 mod message;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outbox_core::uuid::Uuid;
 
@@ -21,14 +21,13 @@ pub(crate) trait RecordSource: Send + Sync + 'static {
     /// Reads one partition.
     type Reader: PartitionReader;
 
-    /// The partitions of those of the topics that exist.
+    /// Returns the partitions of the topics that exist, or why a topic cannot be described.
     fn partitions(
         &self,
         topics: &BTreeSet<String>,
-    ) -> impl Future<Output = Result<BTreeSet<(String, i32)>, Error>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error>> + Send;
 
-    /// Opens a partition, over a connection of its own and with fresh knowledge of its leader. A topic or partition that
-    /// does not exist is an error.
+    /// Opens a partition at its current leader. A topic or partition that does not exist is an error, and is not created.
     fn open(&self, topic: &str, partition: i32) -> impl Future<Output = Result<Self::Reader, Error>> + Send;
 }
 

@@ -13,6 +13,7 @@ mod pooler;
 mod positions;
 mod process;
 mod secrecy;
+mod secure;
 mod standstill;
 mod take_over;
 mod unreadable;

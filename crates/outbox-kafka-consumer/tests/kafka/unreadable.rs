@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::Record;
 use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::Horizon;
+use outbox_kafka_consumer::{Horizon, Reader};
 use outbox_test_support::eventually;
 
 use crate::bench::{Bench, OrderCreated, Running};
@@ -17,18 +17,18 @@ use crate::positions::store;
 use crate::wire::{Wire, record, routed, topic_name};
 
 /// Order 1 is before what cannot be read and order 2 in the other partition.
-async fn stops_there_and_goes_on_behind(bench: Bench, behind: i64) {
+async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
     bench.produce_order(1, 2).await;
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     assert_eq!(bench.effects(2).await, [1, 2]);
     let why = bench.stopped(0).await;
-    assert!(why.contains(&format!("topic {}, partition 0, offset 1", bench.topic())), "{why}");
+    assert!(why.contains(&format!("topic {}, partition 0, offset {at}", bench.topic())), "{why}");
     assert!(why.contains("cannot read") && why.contains("move_position"), "{why}");
-    bench.position(0, 1).await;
+    bench.position(0, at).await;
     assert!(running.stop().await.unwrap_err().is_record());
     bench.produce_order(0, 3).await;
     bench.group().move_position(bench.topic(), 0, behind, Horizon::Respect).await.unwrap();
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     assert_eq!(bench.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
 }
@@ -38,26 +38,26 @@ async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
     let bench = Bench::with_partitions(2).await;
     bench.produce_order(0, 1).await;
     // Whoever reads is there already: what rskafka is handed together with such a record it cannot read either.
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
     let mut wire = Wire::connect(bench.brokers()).await;
     wire.produce(&bench, &[record(None)], None).await;
-    stops_there_and_goes_on_behind(bench, 2).await;
+    stops_there_and_goes_on_behind(bench, 1, 2).await;
 }
 
 #[tokio::test]
 async fn a_transactional_producers_marker_stops_its_partition_and_no_other() {
     let bench = Bench::with_partitions(2).await;
     bench.produce_order(0, 1).await;
-    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
     let mut transaction = Transaction::begin(&bench).await;
     transaction.produce(&bench, record(Some(Bytes::new()))).await;
     transaction.end(true).await;
-    // Its record is at offset 1, its marker at 2.
-    stops_there_and_goes_on_behind(bench, 3).await;
+    // Its record is at offset 1, and is read. Its marker is at 2.
+    stops_there_and_goes_on_behind(bench, 2, 3).await;
 }
 
 #[tokio::test]
@@ -73,7 +73,42 @@ async fn an_aborted_transaction_that_is_larger_than_a_fetch_has_no_effect_and_st
         transaction.produce(&bench, routed(sent)).await;
     }
     transaction.end(false).await;
-    stops_there_and_goes_on_behind(bench, 14).await;
+    stops_there_and_goes_on_behind(bench, 1, 14).await;
+}
+
+/// Orders 1 to 3 are there, with transactions, a null header and an aborted transaction of 12 MB between them.
+async fn is_read_whole(reader: Reader) {
+    let bench = Bench::with_partitions(2).await;
+    bench.produce_order(0, 1).await;
+    let mut aborted = Transaction::begin(&bench).await;
+    for step in 0..12 {
+        let event = OutboxEvent::of(&OrderCreated { order_id: 7, step }).build().unwrap();
+        let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
+        sent.headers.push(("padding".to_owned(), Some(Bytes::from(vec![b'x'; 900_000]))));
+        aborted.produce(&bench, routed(sent)).await;
+    }
+    aborted.end(false).await;
+    let mut wire = Wire::connect(bench.brokers()).await;
+    let event = OutboxEvent::of(&OrderCreated { order_id: 2, step: 0 }).build().unwrap();
+    let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
+    sent.headers.push(("padding".to_owned(), None));
+    wire.produce(&bench, &[routed(sent)], None).await;
+    bench.produce_order(0, 3).await;
+
+    let running = Running::start(bench.consumer().reader(reader).on(store).build().unwrap());
+    assert_eq!(bench.effects(3).await, [1, 2, 3]);
+    bench.position(0, 16).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_native_reader_reads_transactions_and_null_headers() {
+    is_read_whole(Reader::Native).await;
+}
+
+#[tokio::test]
+async fn the_native_reader_continues_where_rskafka_cannot() {
+    is_read_whole(Reader::Auto).await;
 }
 
 /// A transactional producer, in its first transaction.

@@ -97,8 +97,8 @@ async fn a_broker_that_hangs_up_ends_all_that_waits() {
     asked(&mut broker).await;
     broker.write_all(&[0, 0, 0, 10, 0, 0]).await.unwrap();
     drop(broker);
-    assert_eq!(kind(first.wait().await), Kind::Closed);
-    assert_eq!(kind(second.wait().await), Kind::Closed);
+    assert_eq!(kind(first.wait().await), Kind::ClosedEarly);
+    assert_eq!(kind(second.wait().await), Kind::ClosedEarly);
 }
 
 #[tokio::test]
@@ -110,8 +110,10 @@ async fn what_is_not_kafka_is_told() {
         let waiting = ask(&connection);
         broker.write_all(nonsense).await.unwrap();
         let error = waiting.wait().await.unwrap_err();
-        assert_eq!(error.kind(), &Kind::Closed);
-        let cause = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(error.kind(), &Kind::ClosedEarly);
+        let closed = error.source().unwrap().downcast_ref::<Error>().unwrap();
+        assert_eq!(closed.kind(), &Kind::Closed);
+        let cause = closed.source().unwrap().downcast_ref::<io::Error>().unwrap();
         assert_eq!(cause.kind(), io::ErrorKind::InvalidData, "{nonsense:?}");
     }
 }

@@ -77,6 +77,11 @@ impl Fetcher {
         &self.0.cluster
     }
 
+    /// Returns the bytes of fetched records that are in memory.
+    pub fn used(&self) -> usize {
+        self.0.budget.used()
+    }
+
     /// Reads a partition from an offset on. It is fetched ahead at once.
     ///
     /// # Panics

@@ -35,9 +35,6 @@ async fn records_are_written_across_new_logins_without_a_failed_request() {
     }
     assert!(calls.load(Ordering::Relaxed) >= 3, "{calls:?} tokens");
     assert_eq!(by_token.written, by_password.written);
-
-    let log = std::fs::read_to_string(kafka.cluster.log(1).unwrap()).unwrap();
-    assert!(!log.contains("expired"), "a connection was used for too long");
 }
 
 #[tokio::test]

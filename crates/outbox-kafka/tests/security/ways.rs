@@ -88,7 +88,7 @@ async fn each_way_of_security_writes_and_shows_no_secret() {
         ),
     ] {
         ways.push((listener, Security::from_properties(&Properties::parse(&file)).unwrap()));
-        let path = files.write("client.properties", &file);
+        let path = files.write(&format!("client-{}.properties", ways.len()), &file);
         ways.push((listener, Security::from_properties_file(path).unwrap()));
     }
 

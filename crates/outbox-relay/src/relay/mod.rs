@@ -94,11 +94,14 @@ impl Relay {
     /// Relays until `stop` is done; then it reads to the end of a transaction that has begun, waits up to ten seconds for
     /// what was sent, confirms it and gives back the slot.
     ///
-    /// It waits for a database or a broker that is away, and for a slot that another process holds.
+    /// It waits for a database or a broker that is unreachable, and for a slot that another process holds. After a broker
+    /// has answered once, errors of Kafka are tried again, and [`RelayStatus::readiness`] shows them.
     ///
     /// # Errors
-    /// What waiting does not mend: a slot or publication that is missing or lost, a missing right, a row that can
-    /// never be written ([`Error::is_poison`]).
+    /// - A slot or publication is missing or lost, or PostgreSQL denies a right.
+    /// - Before any broker has answered: the brokers reject the settings (an address, TLS, the login).
+    /// - No broker has a version of a request that the relay needs.
+    /// - A row can never be written ([`Error::is_poison`]), and there is no topic for dead letters.
     ///
     /// # Cancellation
     /// Dropping the future is as a crash: nothing is lost, and what was not confirmed is looked for at the next start.

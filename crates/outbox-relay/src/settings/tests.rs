@@ -165,7 +165,8 @@ fn keys_are_honoured_or_without_effect_or_refused() {
         ("value.converter.delegate.converter.type.schemas.enable", KeyEffect::WithoutEffect),
         ("column.mask.with.5.chars", KeyEffect::Refused),
         ("topic.creation.orders.partitions", KeyEffect::Refused),
-        ("producer.override.sasl.jaas.config", KeyEffect::Refused),
+        ("producer.override.sasl.jaas.config", KeyEffect::Honoured),
+        ("admin.override.sasl.jaas.config", KeyEffect::Refused),
         ("predicates.p.type", KeyEffect::Refused),
     ] {
         assert_eq!(RelaySettings::effect_of_key(key, "outbox"), Some(effect), "{key}");
@@ -197,7 +198,7 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
         ("publication.autocreate.mode", "filtered", "disabled"),
         ("errors.tolerance", "all", "leave it out"),
         ("producer.override.acks", "1", "leave it out"),
-        ("producer.override.sasl.mechanism", "PLAIN", "leave it out"),
+        ("admin.override.sasl.mechanism", "PLAIN", "leave it out"),
         ("producer.override.compression.type", "rar", "zstd"),
         ("topic.creation.groups", "compacted", "topic.creation.default"),
         ("database.sslmode", "allow", "prefer"),

@@ -35,6 +35,8 @@ struct Problem {
 
 /// Leaders move and connections break within this time; that is no reason to be not ready.
 const BRIEF: Duration = Duration::from_secs(1);
+/// How many different failures a reason names.
+const SHOWN: usize = 3;
 
 impl Problems {
     /// Returns whether this failure is new: it is logged once and not for each attempt or partition.
@@ -55,16 +57,26 @@ impl Problems {
         self.0.clear();
     }
 
-    /// Returns the oldest failure in words, unless all of them are brief.
+    /// Returns the different failures in words, the oldest first, unless all of them are brief.
     pub(super) fn reason(&self, now: Instant) -> Option<String> {
-        let lasting = |problem: &&Problem| now.saturating_duration_since(problem.since) >= BRIEF;
-        let oldest = self.0.values().filter(lasting).min_by_key(|problem| problem.since)?;
-        let seconds = now.saturating_duration_since(oldest.since).as_secs();
-        let others = match self.0.values().filter(lasting).count() - 1 {
+        let mut lasting: Vec<&Problem> =
+            self.0.values().filter(|problem| now.saturating_duration_since(problem.since) >= BRIEF).collect();
+        lasting.sort_by_key(|problem| problem.since);
+        let seconds = now.saturating_duration_since(lasting.first()?.since).as_secs();
+
+        let mut different: Vec<&Problem> = Vec::new();
+        for problem in lasting {
+            if !different.iter().any(|other| other.error.is_same_failure(&problem.error)) {
+                different.push(problem);
+            }
+        }
+        let shown: Vec<String> =
+            different.iter().take(SHOWN).map(|problem| ErrorChain::new(&problem.error).to_string()).collect();
+        let others = match different.len().saturating_sub(SHOWN) {
             0 => String::new(),
             others => format!(" (and {others} more)"),
         };
-        Some(format!("retrying for {seconds} s: {}{others}", ErrorChain::new(&oldest.error)))
+        Some(format!("retrying for {seconds} s: {}{others}", shown.join("; ")))
     }
 
     fn has(&self, error: &outbox_kafka::Error) -> bool {

@@ -36,9 +36,10 @@ async fn a_broker_that_is_frozen_does_not_stop_the_others() {
     scene.check(relay, load).await;
 }
 
-/// Three replicas cannot be placed on two brokers: a topic that appears meanwhile has to wait, and only its events.
+/// Kafka 4 places replicas on brokers that are stopped but registered, so creation may succeed at once. An error of
+/// creation that lasts is tested with the broker in the process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn topics_that_appear_during_a_rolling_restart_wait_for_the_third_broker() {
+async fn topics_that_appear_during_a_rolling_restart_get_all_their_events() {
     let scene = Scene::new().await;
     let (relay, load) = (scene.relay(), scene.load());
     relay.acknowledges(300).await;
@@ -46,9 +47,6 @@ async fn topics_that_appear_during_a_rolling_restart_wait_for_the_third_broker()
         block_in_place(|| scene.cluster.stop(broker)).unwrap();
         load.add_type(&format!("new{broker}"));
         relay.acknowledges(300).await;
-        if broker == 1 {
-            relay.shows("INVALID_REPLICATION_FACTOR").await;
-        }
         block_in_place(|| scene.cluster.start(broker)).unwrap();
         block_in_place(|| scene.cluster.await_in_sync()).unwrap();
     }

@@ -127,6 +127,9 @@ impl Scene {
 }
 
 fn start() -> KafkaCluster {
+    // A scenario that fails shows what the relay logged; `RUST_LOG` chooses how much.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     let builder = stack().kafka_cluster().unwrap();
     let cluster =
         builder.listener(LOGIN, ListenerSecurity::SaslPlaintext).user(USER, PASSWORD).authorizer().start().unwrap();
@@ -141,7 +144,7 @@ impl Observed {
     pub(crate) async fn shows(&self, text: &str) {
         eventually(format!("a reason with {text}"), async || {
             let reasons = self.reasons.lock().unwrap();
-            if reasons.iter().any(|reason| reason.contains(text)) { Ok(()) } else { Err(format!("{reasons:?}")) }
+            if reasons.iter().any(|reason| reason.contains(text)) { Ok(()) } else { Err(reasons.last().cloned()) }
         })
         .await;
     }

@@ -1,4 +1,4 @@
-use outbox_relay::{KafkaSecurity, Pem, Sasl, Tls};
+use outbox_relay::{KafkaSecurity, Pem, Relay, RelaySettings, Sasl, Tls};
 use xtask::stack::{KafkaCluster, ListenerSecurity, Stack};
 
 use crate::certificates::{Authority, Signed};
@@ -50,6 +50,25 @@ async fn a_kafka_that_demands_tls_and_a_login_is_written_to_and_what_is_wrong_is
         relay.stop().await;
         said.note(&way);
     }
+
+    // As a connector has it.
+    let jaas = "org.apache.kafka.common.security.scram.ScramLoginModule required";
+    let connector = postgres
+        .config
+        .clone()
+        .with("producer.override.security.protocol", "SASL_SSL")
+        .with("producer.override.sasl.mechanism", "SCRAM-SHA-512")
+        .with("producer.override.sasl.jaas.config", format!("{jaas} username=\"{USER}\" password=\"{PASSWORD}\";"))
+        .with("producer.override.ssl.truststore.type", "PEM")
+        .with("producer.override.ssl.truststore.certificates", ca.as_str());
+    let settings = RelaySettings::builder(connector, [kafka.address(1, "LOGIN").unwrap()]).build().unwrap();
+    let relay = Relay::new(settings).unwrap();
+    said.note(&relay);
+    let relay = Running::start(relay);
+    postgres.enqueue().await;
+    relay.written(1).await;
+    said.note(&relay.status.prometheus_text());
+    relay.stop().await;
 
     let wrong = "hunter3-is-wrong";
     let other = KafkaSecurity::new().tls(trusting(&Authority::new("another authority").certificate()));

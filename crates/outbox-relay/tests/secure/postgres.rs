@@ -1,5 +1,5 @@
 use outbox_core::ConnectorConfig;
-use outbox_relay::KafkaSecurity;
+use outbox_relay::{KafkaSecurity, Relay, RelaySettings, SecretSource};
 use outbox_testkit::Broker;
 
 use crate::certificates::{Authority, Files};
@@ -79,4 +79,36 @@ async fn a_server_that_is_not_to_be_trusted_and_a_relay_that_is_not_known_are_re
     }
     assert_ne!(postgres.port(), 0);
     said.without(&[PASSWORD, wrong]);
+}
+
+#[tokio::test]
+async fn a_password_that_changes_is_read_again() {
+    let said = Said::listen();
+    let broker = Broker::start().await.unwrap();
+    for by_command in [false, true] {
+        let (mut postgres, files) = (SecurePostgres::start().await, Files::new());
+        let file = files.write("db.properties", &format!("password={PASSWORD}\n"));
+        let mut config = with(&postgres.config, &[("sslmode", "require")]);
+        if !by_command {
+            config = config.with("database.password", format!("${{file:{file}:password}}"));
+        }
+        let mut builder = RelaySettings::builder(config, [broker.address()]);
+        if by_command {
+            builder = builder.postgres_password(SecretSource::command(format!("sed s/password=// {file}")));
+        }
+        let relay = Relay::new(builder.build().unwrap()).unwrap();
+        said.note(&relay);
+        let relay = Running::start(relay);
+        postgres.enqueue().await;
+        relay.written(1).await;
+
+        let new = "hunter3-of-postgres";
+        files.write("db.properties", &format!("password={new}\n"));
+        postgres.change_password(new).await;
+        postgres.enqueue().await;
+        relay.written(2).await;
+        said.note(&relay.status.prometheus_text());
+        relay.stop().await;
+        said.without(&[PASSWORD, new]);
+    }
 }

@@ -105,6 +105,14 @@ impl SecurePostgres {
         Ok(Relay::new(settings)?.kafka_security(security))
     }
 
+    /// Changes the password of the relay's role, and ends its connections.
+    pub(crate) async fn change_password(&self, password: &str) {
+        let sql = format!("ALTER ROLE relay PASSWORD '{password}'");
+        self.client.batch_execute(&sql).await.unwrap();
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'relay'";
+        self.client.batch_execute(sql).await.unwrap();
+    }
+
     pub(crate) async fn enqueue(&mut self) {
         let event = OutboxEvent::builder("order", "agg-0", "Made").json("1").build().unwrap();
         let tx = self.client.transaction().await.unwrap();

@@ -1,0 +1,112 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outbox_kafka::{Security, Settings, Topic};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::Error;
+
+/// The brokers of a cluster, as all readers see them: how to connect, and the topics that the consumer reads.
+#[derive(Clone)]
+pub(crate) struct Brokers(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    cluster: outbox_kafka::Cluster,
+    latest: Mutex<Latest>,
+}
+
+type Described = BTreeMap<String, Result<Option<Arc<Topic>>, outbox_kafka::Error>>;
+
+/// The latest descriptions of the consumer's topics. One request describes all of them, for all partitions that are
+/// opened at the same time.
+#[derive(Default)]
+struct Latest {
+    /// When the request was sent.
+    asked: Option<Instant>,
+    described: Described,
+}
+
+impl Brokers {
+    /// How long a broker may take to answer.
+    pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+    /// For how long a request is repeated that may soon succeed. Handlers run meanwhile.
+    pub(crate) const RETRY_FOR: Duration = Duration::from_secs(5);
+    pub(crate) const CLIENT_ID: &str = "outbox-kafka-consumer";
+
+    pub(crate) fn new(addresses: Vec<String>, security: Security) -> Self {
+        let settings = Settings {
+            client_id: Self::CLIENT_ID.to_owned(),
+            connect_timeout: Self::PATIENCE,
+            request_timeout: Self::PATIENCE,
+            retry_timeout: Self::RETRY_FOR,
+            security,
+            ..Settings::new(addresses)
+        };
+        let cluster = outbox_kafka::Cluster::new(settings.clone());
+        Self(Arc::new(Inner { settings, cluster, latest: Mutex::default() }))
+    }
+
+    /// Returns what every connection of the consumer is made with.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Returns the connections for everything but fetches, which wait for records and would hold up other requests.
+    pub(crate) fn cluster(&self) -> &outbox_kafka::Cluster {
+        &self.0.cluster
+    }
+
+    /// Returns the partitions of the topics that exist, or why a topic cannot be described.
+    pub(crate) async fn partitions(
+        &self,
+        topics: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error> {
+        let mut latest = self.0.latest.lock().await;
+        latest.refresh(&self.0.cluster, topics).await?;
+        let partitions = latest.described.iter().filter_map(|(name, described)| match described {
+            Ok(None) => None,
+            Ok(Some(topic)) => Some((name.clone(), Ok((0..topic.partitions()).collect()))),
+            Err(e) => Some((name.clone(), Err(Error::kafka("describe a topic").caused_by(e.clone())))),
+        });
+        Ok(partitions.collect())
+    }
+
+    /// Returns a topic as described by an answer to a request that is not older than this call.
+    pub(crate) async fn topic(&self, name: &str) -> Result<Arc<Topic>, Error> {
+        let since = Instant::now();
+        let mut latest = self.0.latest.lock().await;
+        if latest.asked.is_none_or(|asked| asked < since) || !latest.described.contains_key(name) {
+            let mut names: BTreeSet<String> = latest.described.keys().cloned().collect();
+            names.insert(name.to_owned());
+            latest.refresh(&self.0.cluster, &names).await?;
+        }
+        let failed = || Error::kafka(format!("find topic {name}"));
+        match latest.described.get(name) {
+            Some(Ok(Some(topic))) => Ok(Arc::clone(topic)),
+            Some(Err(e)) => Err(failed().caused_by(e.clone())),
+            Some(Ok(None)) | None => Err(failed().caused_by("the topic does not exist")),
+        }
+    }
+}
+
+impl Latest {
+    async fn refresh(&mut self, cluster: &outbox_kafka::Cluster, names: &BTreeSet<String>) -> Result<(), Error> {
+        let asked = Instant::now();
+        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+        let described = cluster.refreshed_all(&wanted).await;
+        let described = described.map_err(|e| Error::kafka("describe its topics").caused_by(e))?;
+        self.described = names.iter().cloned().zip(described).collect();
+        self.asked = Some(asked);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Brokers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Brokers").field(&self.0.settings.bootstrap).finish()
+    }
+}
