@@ -1,5 +1,5 @@
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use outbox_net::ErrorChain;
 use tokio::time::Instant;
 
 use super::api::Api;
-use super::backoff::Backoff;
 use super::connection::Connection;
 use super::error::{Error, Kind};
-use super::{ErrorCode, Settings, Topic};
+use super::retries::Retries;
+use super::{Capabilities, ErrorCode, Settings, Topic};
 
 /// A Kafka cluster: its brokers and topics as last described, and a connection to each broker in use.
 ///
@@ -26,6 +26,8 @@ pub struct Cluster {
     /// One caller at a time asks about topics. The others mostly find their answer after that.
     asking: tokio::sync::Mutex<()>,
     has_answered: AtomicBool,
+    /// The largest produce request with several batches, in bytes.
+    max_request: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ struct Known {
     controller: Option<i32>,
     topics: HashMap<Box<str>, Arc<Topic>>,
     connections: HashMap<Arc<str>, Slot>,
+    /// What each broker can do, as of its last connection.
+    capabilities: HashMap<Arc<str>, Arc<Capabilities>>,
     /// Topics that callers wait for. The next metadata request asks about all of them.
     wanted: BTreeSet<Box<str>>,
     /// Addresses that failed or were slow, until when they are asked last.
@@ -53,10 +57,15 @@ const HEDGE: Duration = Duration::from_millis(500);
 /// For this time after a failure, an address is asked after all others.
 const AVOID: Duration = Duration::from_secs(30);
 
+/// The largest produce request that every known broker reads, in bytes. Kafka's producer sends up to 1 MiB by default,
+/// and Event Hubs reads 1,046,528 bytes; the rest is for the fields between the batches.
+const SAFE_REQUEST: usize = 1_000_000;
+
 impl Cluster {
     /// Creates a cluster without connecting to it.
     pub fn new(settings: Settings) -> Self {
         Self {
+            max_request: AtomicUsize::new(settings.max_request),
             settings,
             known: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -81,15 +90,51 @@ impl Cluster {
         self.metadata(Some(Vec::new())).await.map(|_| ())
     }
 
+    /// Returns what all brokers can do that were connected to; `None` before the first connection.
+    pub fn capabilities(&self) -> Option<Capabilities> {
+        let known = self.lock();
+        let mut brokers = known.capabilities.values();
+        let first = Capabilities::clone(brokers.next()?);
+        Some(brokers.fold(first, |common, broker| common.common(broker)))
+    }
+
+    /// Checks that the brokers serve what idempotent produce and reading logs need. Call it after a success of
+    /// [`probe`](Self::probe).
+    ///
+    /// # Errors
+    /// A broker lacks a request: the error names both, and [`Error::is_unsupported`].
+    pub fn check_producer(&self) -> Result<(), Error> {
+        let known = self.lock();
+        known.capabilities.iter().try_for_each(|(address, broker)| broker.check_producer().map_err(|e| e.at(address)))
+    }
+
+    /// Returns the largest produce request with several batches, in bytes.
+    pub(super) fn max_request(&self) -> usize {
+        self.max_request.load(Ordering::Relaxed)
+    }
+
+    /// Sends smaller requests from now on, because a broker closed the connection at a request of this size.
+    ///
+    /// Brokers give no other answer to a request above their limit. Below [`SAFE_REQUEST`] the size is not the reason.
+    pub(super) fn shrink_requests(&self, size: usize) {
+        if size > SAFE_REQUEST {
+            let max = (size / 2).max(SAFE_REQUEST);
+            let before = self.max_request.fetch_min(max, Ordering::Relaxed);
+            if max < before {
+                tracing::info!(target: "outbox.kafka", size, max, "connection closed at a large produce request: sending smaller ones");
+            }
+        }
+    }
+
     /// Returns a topic as last described, or asks for it; `None` if there is none of that name.
     pub async fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
-        let mut backoff = Backoff::within(self.settings.retry_timeout);
+        let mut retries = Retries::within(self.settings.retry_timeout);
         loop {
             if let Some(topic) = self.remembered(name) {
                 return Ok(Some(topic));
             }
             match self.asked(name).await {
-                Err(e) if e.is_transient() && backoff.pause().await => {}
+                Err(e) if e.is_transient() && retries.pause().await => {}
                 result => return result,
             }
         }
@@ -97,12 +142,12 @@ impl Cluster {
 
     /// Asks for a topic as it is now; `None` if there is none of that name.
     pub async fn refreshed(&self, name: &str) -> Result<Option<Arc<Topic>>, Error> {
-        let mut backoff = Backoff::within(self.settings.retry_timeout);
+        let mut retries = Retries::within(self.settings.retry_timeout);
         loop {
             let described = self.refreshed_all(&[name]).await;
             let described = described.and_then(|mut described| described.pop().unwrap_or(Ok(None)));
             match described.map_err(|e| e.of_topic(name)) {
-                Err(e) if e.is_transient() && backoff.pause().await => {}
+                Err(e) if e.is_transient() && retries.pause().await => {}
                 result => return result,
             }
         }
@@ -188,10 +233,12 @@ impl Cluster {
         known.brokers =
             answer.brokers.iter().map(|broker| (broker.node_id.0, address(&broker.host, broker.port))).collect();
         known.controller = Some(answer.controller_id.0).filter(|id| *id >= 0);
-        let Known { brokers, connections, avoided, .. } = &mut *known;
-        connections.retain(|address, _| {
+        let Known { brokers, connections, capabilities, avoided, .. } = &mut *known;
+        let is_in_use = |address: &Arc<str>| {
             brokers.values().any(|broker| broker == address) || self.settings.bootstrap.iter().any(|b| **b == **address)
-        });
+        };
+        connections.retain(|address, _| is_in_use(address));
+        capabilities.retain(|address, _| is_in_use(address));
         let now = Instant::now();
         avoided.retain(|_, until| *until > now);
         Ok(answer)
@@ -333,6 +380,7 @@ impl Cluster {
             }
             (Err(e), _) => return Err(e),
         };
+        self.lock().capabilities.insert(Arc::clone(address), connection.capabilities());
         Ok(slot.insert(connection).clone())
     }
 

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +18,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::api::{self, Api};
 use super::error::{Error, Kind};
 use super::pending::{self, Pending};
-use super::{ErrorCode, Settings, frames, security};
+use super::{Capabilities, ErrorCode, Settings, frames, security};
 
 /// A connection to one broker, which many may use at once. It is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -32,7 +31,7 @@ struct Inner {
     request_timeout: Duration,
     pending: Arc<Pending>,
     task: AbortHandle,
-    versions: OnceLock<HashMap<i16, (i16, i16)>>,
+    capabilities: OnceLock<Arc<Capabilities>>,
     /// Whether the broker has answered anything but which versions it has.
     has_worked: AtomicBool,
     /// Until when the broker reads nothing from this connection, because a quota is exceeded.
@@ -121,7 +120,7 @@ impl Connection {
             request_timeout: settings.request_timeout,
             pending,
             task: tokio::spawn(carrier).abort_handle(),
-            versions: OnceLock::new(),
+            capabilities: OnceLock::new(),
             has_worked: AtomicBool::new(false),
             throttled: Mutex::default(),
             session: OnceLock::new(),
@@ -137,31 +136,28 @@ impl Connection {
         if answer.as_ref().is_err_and(|e| e.code() == Some(ErrorCode::UNSUPPORTED_VERSION)) {
             answer = self.negotiate_by(&request, 0).await;
         }
-        let _ = self.0.versions.set(answer?);
+        let _ = self.0.capabilities.set(Arc::new(answer?));
         Ok(())
     }
 
-    async fn negotiate_by(
-        &self,
-        request: &ApiVersionsRequest,
-        version: i16,
-    ) -> Result<HashMap<i16, (i16, i16)>, Error> {
+    async fn negotiate_by(&self, request: &ApiVersionsRequest, version: i16) -> Result<Capabilities, Error> {
         let answer = self.send_as(request, version, 0)?.bytes().await?;
         let code = answer.get(4..6).and_then(|code| code.try_into().ok()).map_or(0, i16::from_be_bytes);
         if let Some(code) = ErrorCode::of(code) {
             return Err(Error::code_of(code, None).by(ApiVersionsRequest::NAME));
         }
         let response = api::decode::<ApiVersionsRequest>(answer, version)?;
-        Ok(response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect())
+        Ok(Capabilities::new(response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version)))))
+    }
+
+    /// Returns what the broker can do; nothing before the negotiation.
+    pub(crate) fn capabilities(&self) -> Arc<Capabilities> {
+        self.0.capabilities.get().cloned().unwrap_or_default()
     }
 
     /// The newest version of a request that both sides speak.
     pub(crate) fn version_of<A: Api>(&self) -> Result<i16, Error> {
-        let unsupported = || Error::new(Kind::Unsupported).by(A::NAME).at(&self.0.broker);
-        let (min, max) =
-            self.0.versions.get().and_then(|versions| versions.get(&A::KEY)).copied().ok_or_else(unsupported)?;
-        let version = max.min(*A::VERSIONS.end());
-        if version < min.max(*A::VERSIONS.start()) { Err(unsupported()) } else { Ok(version) }
+        self.capabilities().version_of::<A>().map_err(|e| e.at(&self.0.broker))
     }
 
     /// Sends a request and waits for its answer. When this is dropped the request may have been carried out.

@@ -6,9 +6,9 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use kafka_protocol::protocol::StrBytes;
 
 use super::api::Api;
-use super::backoff::Backoff;
 use super::cluster::topic_name;
 use super::error::{Error, Kind};
+use super::retries::Retries;
 use super::{Cluster, ErrorCode, OffsetAt, Topic};
 
 /// How a topic is made. What is `None` is left to the broker.
@@ -27,7 +27,7 @@ pub struct NewTopic {
 impl Cluster {
     /// Makes a topic, unless there is one of that name, and waits until its partitions can be written.
     pub async fn create_topic(&self, topic: &NewTopic) -> Result<Arc<Topic>, Error> {
-        let mut backoff = Backoff::within(self.settings().retry_timeout);
+        let mut retries = Retries::within(self.settings().retry_timeout);
         let mut created = false;
         loop {
             let result = match created {
@@ -49,7 +49,7 @@ impl Cluster {
                 Err(e) if e.is_transient() => e,
                 Err(e) => return Err(e.of_topic(&topic.name)),
             };
-            if !backoff.pause().await {
+            if !retries.pause().await {
                 return Err(failure.of_topic(&topic.name));
             }
         }

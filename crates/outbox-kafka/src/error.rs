@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use outbox_net::TlsFault;
 
-use super::ErrorCode;
 use super::record_batch::Malformed;
+use super::{ErrorCode, Gap};
 
 /// Why a request to Kafka has no result. `Display` tells what, where and of which topic; the cause is in `source`.
 #[derive(Clone)]
@@ -41,8 +41,8 @@ pub(crate) enum Kind {
     Malformed,
     #[error("the request cannot be encoded")]
     Encode,
-    #[error("the broker has no version of this request in common with the relay")]
-    Unsupported,
+    #[error("the broker has no version of this request that this client speaks{}", remedy(.0))]
+    Unsupported(Option<Gap>),
     #[error(
         "the broker rejected the login by {0}: check the user with its password, or the token, and that the broker knows \
          them for this mechanism"
@@ -87,6 +87,10 @@ pub(crate) enum Kind {
 
 fn told(code: &ErrorCode, message: &Option<Box<str>>) -> String {
     message.as_ref().map_or_else(|| code.to_string(), |message| format!("{code}: {message}"))
+}
+
+fn remedy(gap: &Option<Gap>) -> String {
+    gap.map_or_else(String::new, |gap| format!(": {}", gap.consequence()))
 }
 
 impl Error {
@@ -154,7 +158,12 @@ impl Error {
 
     /// Returns whether brokers lack a request that the client cannot do without, or all its versions.
     pub fn is_unsupported(&self) -> bool {
-        self.0.kind == Kind::Unsupported
+        matches!(self.0.kind, Kind::Unsupported(_))
+    }
+
+    /// Returns whether the connection was closed while the request was under way.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.0.kind, Kind::Closed | Kind::ClosedEarly)
     }
 
     /// Returns whether two errors are the same failure of the same API and topic, at whichever broker and partition.

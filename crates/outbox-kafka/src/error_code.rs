@@ -128,6 +128,18 @@ impl ErrorCode {
         )
     }
 
+    /// Returns whether a broker answers so to a batch whose compression it does not accept. Uncompressed batches can
+    /// have the same answer for other reasons.
+    ///
+    /// Kafka answers UNSUPPORTED_COMPRESSION_TYPE. Event Hubs is reported to answer UNSUPPORTED_FOR_MESSAGE_FORMAT or
+    /// INVALID_REQUEST.
+    pub const fn may_reject_compression(self) -> bool {
+        matches!(
+            self,
+            Self::UNSUPPORTED_COMPRESSION_TYPE | Self::UNSUPPORTED_FOR_MESSAGE_FORMAT | Self::INVALID_REQUEST
+        )
+    }
+
     /// Returns whether an ACL is missing.
     pub const fn is_authorization(self) -> bool {
         matches!(

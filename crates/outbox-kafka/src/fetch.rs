@@ -6,9 +6,9 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{BrokerId, FetchRequest};
 
 use super::api::Api;
-use super::backoff::Backoff;
 use super::cluster::topic_name;
 use super::error::{Error, Kind};
+use super::retries::Retries;
 use super::{Cluster, ErrorCode, Topic};
 
 /// The first version that names topics by their ids.
@@ -52,11 +52,11 @@ impl Cluster {
         room: i32,
         isolation: Isolation,
     ) -> Result<PartitionData, Error> {
-        let mut backoff = Backoff::within(self.settings().retry_timeout);
+        let mut retries = Retries::within(self.settings().retry_timeout);
         loop {
             let result = self.try_fetch(topic, partition, offset, room, isolation).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {
-                Err(e) if e.is_transient() && backoff.pause().await => {}
+                Err(e) if e.is_transient() && retries.pause().await => {}
                 result => return result,
             }
         }

@@ -34,9 +34,10 @@
 )]
 
 mod api;
-mod backoff;
+mod capabilities;
 mod client_properties;
 mod cluster;
+mod compression_choice;
 mod connection;
 mod consume;
 mod create_topic;
@@ -52,6 +53,7 @@ mod produce;
 mod produced;
 mod producer_id;
 mod record_batch;
+mod retries;
 mod sasl;
 mod scram;
 mod security;
@@ -63,7 +65,9 @@ mod topic;
 #[cfg(test)]
 mod tests;
 
+pub use self::capabilities::{Capabilities, Gap};
 pub use self::cluster::Cluster;
+pub use self::compression_choice::CompressionChoice;
 pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, RecordHeaders, Unreadable};
 pub use self::create_topic::NewTopic;
 pub use self::error::Error;

@@ -2,9 +2,9 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
 
 use super::api::Api;
-use super::backoff::Backoff;
 use super::cluster::topic_name;
 use super::error::{Error, Kind};
+use super::retries::Retries;
 use super::{Cluster, ErrorCode, Topic};
 
 /// Which offset of a partition to look up.
@@ -25,11 +25,11 @@ const READ_COMMITTED: i8 = 1;
 impl Cluster {
     /// Returns an offset of a partition.
     pub async fn list_offsets(&self, topic: &Topic, partition: i32, at: OffsetAt) -> Result<i64, Error> {
-        let mut backoff = Backoff::within(self.settings().retry_timeout);
+        let mut retries = Retries::within(self.settings().retry_timeout);
         loop {
             let result = self.try_list_offsets(topic, partition, at).await;
             match result.map_err(|e| e.of_partition(topic.name(), partition)) {
-                Err(e) if e.is_transient() && backoff.pause().await => {}
+                Err(e) if e.is_transient() && retries.pause().await => {}
                 result => return result,
             }
         }

@@ -61,7 +61,7 @@ impl Cluster {
         for (place, (batch, leader)) in batches.iter().zip(leaders).enumerate() {
             match leader {
                 Ok((connection, topic)) => {
-                    add(&mut requests, connection, place, batch, self.settings().max_request);
+                    add(&mut requests, connection, place, batch, self.max_request());
                     described.push(Some(topic));
                     produced.push(None);
                 }
@@ -92,7 +92,12 @@ impl Cluster {
             Err(e) => return request.each(|batch| Produced::not_sent(batch.here(e.clone()))),
         };
         match sent.wait().await {
-            Err(e) => request.each(|batch| Produced::Unknown(batch.here(e.clone()))),
+            Err(e) => {
+                if e.is_closed() && request.batches.len() > 1 {
+                    self.shrink_requests(request.size);
+                }
+                request.each(|batch| Produced::Unknown(batch.here(e.clone())))
+            }
             Ok(answer) => request.outcomes(&answer),
         }
     }

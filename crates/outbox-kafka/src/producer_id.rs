@@ -1,9 +1,9 @@
 use kafka_protocol::messages::{InitProducerIdRequest, ProducerId};
 
 use super::api::Api;
-use super::backoff::Backoff;
 use super::error::Error;
 use super::record_batch::Producer;
+use super::retries::Retries;
 use super::{Cluster, ErrorCode};
 
 impl Cluster {
@@ -14,7 +14,7 @@ impl Cluster {
             .with_transaction_timeout_ms(i32::MAX)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
-        let mut backoff = Backoff::within(self.settings().retry_timeout);
+        let mut retries = Retries::within(self.settings().retry_timeout);
         loop {
             let result = self.any(&request).await.and_then(|answer| match ErrorCode::of(answer.error_code) {
                 None => Ok(Producer { id: answer.producer_id.0, epoch: answer.producer_epoch, sequence: 0 }),
@@ -22,7 +22,7 @@ impl Cluster {
             });
             match result {
                 // The first call of all on a fresh cluster is answered by COORDINATOR_LOAD_IN_PROGRESS.
-                Err(e) if e.is_transient() && backoff.pause().await => {}
+                Err(e) if e.is_transient() && retries.pause().await => {}
                 result => return result,
             }
         }

@@ -23,6 +23,11 @@ impl BatchBuilder {
         Self { compression, capacity, buffer: BytesMut::new(), count: 0, first_timestamp: 0, max_timestamp: 0 }
     }
 
+    /// Sets the compression of the batch that is being built, and of later ones.
+    pub const fn set_compression(&mut self, compression: Compression) {
+        self.compression = compression;
+    }
+
     /// The records in the batch so far.
     #[cfg(test)]
     pub const fn count(&self) -> u32 {

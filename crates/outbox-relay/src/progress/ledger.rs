@@ -28,6 +28,8 @@ pub(crate) struct Counters {
     /// Sent although the log before the scan's limit may hold them.
     pub(crate) duplicates_accepted: u64,
     pub(crate) poison: u64,
+    /// Partitions whose broker answered a repeated batch as a new one.
+    pub(crate) repeats_as_new: u64,
 }
 
 impl Counters {
@@ -42,6 +44,7 @@ impl Counters {
             skipped: self.skipped - before.skipped,
             duplicates_accepted: self.duplicates_accepted - before.duplicates_accepted,
             poison: self.poison - before.poison,
+            repeats_as_new: self.repeats_as_new - before.repeats_as_new,
         }
     }
 }

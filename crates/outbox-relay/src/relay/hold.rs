@@ -15,6 +15,7 @@ use super::backlog::Backlog;
 use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
+use super::gaps::Gaps;
 use super::job::{self, Answer, Done, Sending};
 use super::rounds::Rounds;
 use super::topics::{IllegalPlace, Place, Topics, Waiting};
@@ -24,8 +25,8 @@ use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison,
 use crate::rows::{DecodeError, WalEvent};
 use crate::settings::TopicCreation;
 use crate::status::{Marks, Mode, RelayStatus, Work};
-use outbox_kafka::{BatchBuilder, Cluster, ErrorCode, ToProduce, Topic};
-use outbox_net::ErrorChain;
+use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
+use outbox_net::{Backoff, ErrorChain};
 use outbox_wal::{ConnectOptions, Source, WalError, is_held};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
@@ -41,10 +42,13 @@ pub(super) struct Hold {
     pub(super) topics: Topics,
     pub(super) creation: Option<TopicCreation>,
     pub(super) batches: BatchBuilder,
+    pub(super) compression: CompressionChoice,
+    pub(super) gaps: Arc<Gaps>,
     pub(super) jobs: FuturesUnordered<BoxFuture<'static, Done>>,
-    pub(super) attempts: HashMap<PartitionId, u32>,
-    /// Attempts to find each topic that is not known yet.
-    pub(super) topic_attempts: HashMap<Box<str>, u32>,
+    /// The delays of partitions whose last batch failed.
+    pub(super) backoffs: HashMap<PartitionId, Backoff>,
+    /// The delays of topics that could not be found or created yet.
+    pub(super) topic_backoffs: HashMap<Box<str>, Backoff>,
     /// Produce requests on their way to each broker.
     pub(super) requests: HashMap<Option<i32>, usize>,
     /// Since when each partition has a batch that is not acknowledged.
@@ -301,7 +305,8 @@ impl Hold {
         match found {
             Ok(topic) => {
                 self.status.recovered(&Work::Topic(name.clone()));
-                self.topic_attempts.remove(&name);
+                self.topic_backoffs.remove(&name);
+                self.describe_brokers(&topic);
                 let read = job::check_read(Arc::clone(&self.cluster), Arc::clone(&topic), self.status.clone());
                 self.jobs.push(read.boxed());
                 let rows = self.topics.learn(&topic);
@@ -314,9 +319,7 @@ impl Hold {
             }
             Err(e) => {
                 self.status.failing(Work::Topic(name.clone()), &e);
-                let attempts = self.topic_attempts.entry(name.clone()).or_default();
-                let pause = job::pause(*attempts);
-                *attempts += 1;
+                let pause = self.topic_backoffs.entry(name.clone()).or_insert_with(job::backoff).delay();
                 self.ask_for_topic(name, pause);
                 Ok(())
             }
@@ -492,6 +495,9 @@ impl Hold {
             return Ok(None);
         };
         let rows = batch.rows.len();
+        // A batch that is sent again may have another compression by now. Its sequence numbers are the same.
+        let compression = self.compression.of(topic.name());
+        self.batches.set_compression(compression);
         for row in batch.rows {
             self.batches.append(row.record.timestamp, &row.record.body);
         }
@@ -506,7 +512,7 @@ impl Hold {
         let span = tracing::debug_span!(
             target: "outbox.relay", "batch", topic = topic.name(), partition, rows, base_offset = tracing::field::Empty
         );
-        Ok(Some(Sending { id, batch: ToProduce { topic, partition, batch }, span }))
+        Ok(Some(Sending { id, batch: ToProduce { topic, partition, batch }, compression, span }))
     }
 
     fn done(&mut self, done: Done) -> Result<Option<Ended>, Error> {
@@ -558,12 +564,16 @@ impl Hold {
         if let Some(requests) = self.requests.get_mut(&broker) {
             *requests = requests.saturating_sub(1);
         }
-        let (mut failed, mut topics, mut most) = (Vec::new(), Vec::new(), 0);
-        for Answer { id, topic, outcome, error } in answers {
+        let (mut failed, mut topics, mut pause) = (Vec::new(), Vec::new(), Duration::ZERO);
+        for answer in answers {
+            if self.is_recompressed(&answer) {
+                self.status.retried();
+                self.progress.produced(answer.id, Outcome::NotAppended);
+                continue;
+            }
+            let Answer { id, topic, outcome, error, .. } = answer;
             if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
-                let attempts = self.attempts.entry(id).or_default();
-                most = most.max(*attempts);
-                *attempts += 1;
+                pause = pause.max(self.backoffs.entry(id).or_insert_with(job::backoff).delay());
                 self.status.retried();
                 self.status.failing(Work::Batch(id), error);
                 failed.push((id, outcome));
@@ -580,13 +590,13 @@ impl Hold {
         }
         if !failed.is_empty() {
             let cluster = Arc::clone(&self.cluster);
-            self.jobs.push(job::pause_failed(cluster, failed, topics, job::pause(most)).boxed());
+            self.jobs.push(job::pause_failed(cluster, failed, topics, pause).boxed());
         }
     }
 
     /// A partition has no batch whose outcome is open.
     fn settled(&mut self, id: PartitionId) {
-        if self.attempts.remove(&id).is_some() {
+        if self.backoffs.remove(&id).is_some() {
             self.status.recovered(&Work::Batch(id));
         }
         self.unacknowledged.remove(&id);

@@ -7,11 +7,13 @@ use outbox_core::uuid::Uuid;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::gaps::Gaps;
 use crate::position::{HEADER, Origin};
 use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
 use crate::settings::TopicCreation;
 use crate::status::{RelayStatus, Work};
-use outbox_kafka::{Cluster, Entry, NewTopic, OffsetAt, Produced, TailStart, ToProduce, Topic};
+use outbox_kafka::{Cluster, Compression, Entry, NewTopic, OffsetAt, Produced, TailStart, ToProduce, Topic};
+use outbox_net::Backoff;
 use outbox_wal::SlotLook;
 
 /// Something that was asked of Kafka or PostgreSQL, and has ended.
@@ -43,6 +45,8 @@ pub(super) enum Done {
 pub(super) struct Answer {
     pub(super) id: PartitionId,
     pub(super) topic: Arc<Topic>,
+    pub(super) partition: i32,
+    pub(super) compression: Compression,
     pub(super) outcome: Outcome,
     pub(super) error: Option<outbox_kafka::Error>,
 }
@@ -51,6 +55,7 @@ pub(super) struct Answer {
 pub(super) struct Sending {
     pub(super) id: PartitionId,
     pub(super) batch: ToProduce,
+    pub(super) compression: Compression,
     pub(super) span: tracing::Span,
 }
 
@@ -59,9 +64,9 @@ const READ_CHECK: Duration = Duration::from_secs(10);
 /// The offsets that the first step of a scan reads: few, because mostly little is unconfirmed.
 const FIRST_STEP: i64 = 64;
 
-/// Returns the pause before the next attempt, from 20 ms up to 2 s.
-pub(super) fn pause(attempts: u32) -> Duration {
-    Duration::from_millis(20 << attempts.min(7)).min(Duration::from_secs(2))
+/// Returns the delays before attempts, from 20 ms up to 2 s.
+pub(super) const fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(20), Duration::from_secs(2))
 }
 
 /// Whether an error ends the relay: no broker has ever accepted the settings, or all lack a request.
@@ -69,20 +74,24 @@ fn is_final(cluster: &Cluster, error: &outbox_kafka::Error) -> bool {
     error.is_unsupported() || (error.is_configuration() && !cluster.has_answered())
 }
 
-/// Waits for any broker, so that wrong settings end the relay at once and not with the first row.
-pub(super) async fn reach(cluster: Arc<Cluster>, status: RelayStatus) -> Done {
-    let mut attempts = 0;
+/// Waits for any broker, so that wrong settings, or a broker without a request that the relay needs, end the relay at
+/// once and not with the first row. Reports what the broker lacks.
+pub(super) async fn reach(cluster: Arc<Cluster>, status: RelayStatus, gaps: Arc<Gaps>) -> Done {
+    let mut backoff = backoff();
     loop {
         match cluster.probe().await {
             Ok(()) => {
                 status.recovered(&Work::Cluster);
+                if let Err(e) = cluster.check_producer() {
+                    return Done::Failed(e);
+                }
+                gaps.report_all(&cluster);
                 return Done::Reached;
             }
             Err(e) if is_final(&cluster, &e) => return Done::Failed(e),
             Err(e) => status.failing(Work::Cluster, &e),
         }
-        tokio::time::sleep(pause(attempts)).await;
-        attempts += 1;
+        tokio::time::sleep(backoff.delay()).await;
     }
 }
 
@@ -95,12 +104,12 @@ pub(super) async fn produce(
 ) -> Done {
     let began = Instant::now();
     let (batches, rest): (Vec<_>, Vec<_>) =
-        sendings.into_iter().map(|sending| (sending.batch, (sending.id, sending.span))).unzip();
+        sendings.into_iter().map(|sending| (sending.batch, (sending.id, sending.compression, sending.span))).unzip();
     let produced = cluster.produce_many(&batches).await;
     status.produced_in(began.elapsed());
-    let answers = produced.into_iter().zip(batches).zip(rest).map(|((produced, batch), (id, span))| {
+    let answers = produced.into_iter().zip(batches).zip(rest).map(|((produced, batch), (id, compression, span))| {
         let (outcome, error) = outcome(produced, &span);
-        Answer { id, topic: batch.topic, outcome, error }
+        Answer { id, topic: batch.topic, partition: batch.partition, compression, outcome, error }
     });
     Done::Produced(broker, answers.collect())
 }
@@ -159,17 +168,17 @@ pub(super) async fn topic(
     tokio::time::sleep(pause).await;
     let found = match cluster.topic(&name).await {
         Ok(Some(topic)) => Ok(topic),
-        Ok(None) if pause.is_zero() => {
-            tracing::info!(target: "outbox.relay", topic = &*name, "creating missing topic");
+        Ok(None) => {
+            if pause.is_zero() {
+                tracing::info!(target: "outbox.relay", topic = &*name, "creating missing topic");
+            }
+            // Even if brokers cannot create topics: somebody may create this one by other means.
             create(&cluster, &name, creation.as_ref()).await
         }
-        Ok(None) => create(&cluster, &name, creation.as_ref()).await,
+        Err(e) if is_final(&cluster, &e) => return Done::Failed(e),
         Err(e) => Err(e),
     };
-    match found {
-        Err(e) if is_final(&cluster, &e) => Done::Failed(e),
-        found => Done::Topic(name, found),
-    }
+    Done::Topic(name, found)
 }
 
 async fn create(
@@ -221,7 +230,7 @@ impl Reader {
         reach: Reach,
         permits: Arc<Semaphore>,
     ) -> Done {
-        let mut attempts = 0;
+        let mut backoff = backoff();
         loop {
             let read = {
                 let _permit = permits.acquire().await;
@@ -242,8 +251,7 @@ impl Reader {
                 }
                 Err(e) => self.status.failing(Work::Log(id), &e),
             }
-            tokio::time::sleep(pause(attempts)).await;
-            attempts += 1;
+            tokio::time::sleep(backoff.delay()).await;
         }
     }
 
@@ -314,7 +322,7 @@ fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka
 }
 
 pub(super) async fn new_producer(cluster: Arc<Cluster>, status: RelayStatus) -> Done {
-    let mut attempts = 0;
+    let mut backoff = backoff();
     loop {
         match cluster.init_producer_id().await {
             Ok(producer) => {
@@ -324,7 +332,6 @@ pub(super) async fn new_producer(cluster: Arc<Cluster>, status: RelayStatus) -> 
             Err(e) if is_final(&cluster, &e) => return Done::Failed(e),
             Err(e) => status.failing(Work::ProducerId, &e),
         }
-        tokio::time::sleep(pause(attempts)).await;
-        attempts += 1;
+        tokio::time::sleep(backoff.delay()).await;
     }
 }

@@ -3,6 +3,7 @@ mod connect;
 mod dead_letter;
 mod encoded;
 mod feed;
+mod gaps;
 mod hold;
 mod job;
 mod report;
@@ -24,6 +25,7 @@ use self::backlog::Backlog;
 pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
+use self::gaps::Gaps;
 use self::hold::{Ended, Hold, id_column};
 use self::job::Done;
 use self::rounds::Rounds;
@@ -34,7 +36,7 @@ use crate::progress::{BatchLimit, Counters, Progress, Window};
 use crate::rows::RowReader;
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
-use outbox_kafka::{BatchBuilder, Cluster, Compression, Security, Settings};
+use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
 
@@ -57,6 +59,8 @@ pub struct Relay {
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a slot that another process holds is tried.
 const STANDBY: Duration = Duration::from_millis(250);
+/// The pause before a new hold of the slot.
+const RESTART: Duration = Duration::from_millis(20);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
 
@@ -114,17 +118,19 @@ impl Relay {
         // The relay tries again by itself, and shows the reason meanwhile.
         settings.retry_timeout = RETRY;
         let cluster = Arc::new(Cluster::new(settings));
-        let mut attempts = 0;
+        let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
+        let (mut is_standby, mut backoff) = (false, job::backoff());
         let mut at = StartAt::Now;
         loop {
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, at)) => taken,
+                taken = self.status.beating(self.take(&cluster, &gaps, at)) => taken,
             };
             at = StartAt::Now;
             let pause = match taken {
                 Ok(hold) => {
-                    attempts = 0;
+                    is_standby = false;
+                    backoff.reset();
                     let span =
                         tracing::info_span!(target: "outbox.relay", "hold", slot = self.settings.slot().as_str());
                     let ended = hold.run(&mut stop).instrument(span).await?;
@@ -137,11 +143,11 @@ impl Relay {
                             let error = broken.into_error();
                             self.status.entered(Mode::Connecting, Some(ErrorChain::new(&error).to_string()));
                             tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "starting again");
-                            job::pause(0)
+                            RESTART
                         }
                         Ended::Changed(topic) => {
                             tracing::warn!(target: "outbox.relay", topic = &*topic, "the topic has changed: starting again");
-                            job::pause(0)
+                            RESTART
                         }
                         Ended::ToStream => {
                             tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
@@ -154,17 +160,16 @@ impl Relay {
                         }
                         Ended::Lost => {
                             tracing::warn!(target: "outbox.relay", "the slot was lost: starting again");
-                            job::pause(0)
+                            RESTART
                         }
                     }
                 }
                 Err(WalError::SlotActive { slot, pid }) => {
-                    if attempts == 0 {
+                    if !std::mem::replace(&mut is_standby, true) {
                         tracing::info!(target: "outbox.relay", slot = &*slot, pid, "another process holds the slot: standing by");
                     }
                     let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
                     self.status.entered(Mode::Standby, Some(format!("{holder} holds the slot {slot}")));
-                    attempts += 1;
                     STANDBY
                 }
                 Err(WalError::NoFreeSlot { .. }) => {
@@ -172,10 +177,10 @@ impl Relay {
                     Duration::ZERO
                 }
                 Err(e) if e.is_transient() => {
-                    let pause = job::pause(attempts);
+                    is_standby = false;
+                    let pause = backoff.delay();
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), retry_in = ?pause, "PostgreSQL is away");
                     self.status.entered(Mode::Connecting, Some(format!("PostgreSQL is away: {}", ErrorChain::new(&e))));
-                    attempts += 1;
                     pause
                 }
                 Err(e) => return Err(Error::wal(e)),
@@ -187,7 +192,7 @@ impl Relay {
         }
     }
 
-    async fn take(&self, cluster: &Arc<Cluster>, at: StartAt) -> Result<Hold, WalError> {
+    async fn take(&self, cluster: &Arc<Cluster>, gaps: &Arc<Gaps>, at: StartAt) -> Result<Hold, WalError> {
         let columns = {
             let layout = self.settings.pipeline().layout();
             outbox_wal::columns(&self.options, layout.schema().as_str(), layout.table().as_str()).await?
@@ -205,18 +210,20 @@ impl Relay {
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
         let window = Window { confirmed: slot.confirmed, end: flushed };
         let jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
-        if !cluster.has_answered() {
-            jobs.push(job::reach(Arc::clone(cluster), self.status.clone()).boxed());
+        if !cluster.has_answered() || !gaps.are_reported() {
+            jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
             feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
             progress: Progress::new(window, batch),
             topics: Topics::default(),
             creation: self.settings.topic_creation().cloned(),
-            batches: BatchBuilder::new(compression(self.settings.compression()), batch.bytes),
+            batches: BatchBuilder::new(gaps.compression(), batch.bytes),
             jobs,
-            attempts: std::collections::HashMap::new(),
-            topic_attempts: std::collections::HashMap::new(),
+            compression: CompressionChoice::new(gaps.compression()),
+            gaps: Arc::clone(gaps),
+            backoffs: std::collections::HashMap::new(),
+            topic_backoffs: std::collections::HashMap::new(),
             requests: std::collections::HashMap::new(),
             unacknowledged: std::collections::HashMap::new(),
             reads: std::collections::HashMap::new(),

@@ -14,7 +14,7 @@ async fn bench(broker: &Broker) -> Bench {
     bench
 }
 
-async fn shows(relay: &Running, text: &str) {
+pub(crate) async fn shows(relay: &Running, text: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match relay.status.readiness() {
@@ -25,7 +25,7 @@ async fn shows(relay: &Running, text: &str) {
     }
 }
 
-async fn becomes_ready(relay: &Running) {
+pub(crate) async fn becomes_ready(relay: &Running) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !relay.status.readiness().is_ready() {
         assert!(Instant::now() < deadline, "{}", relay.status.readiness());

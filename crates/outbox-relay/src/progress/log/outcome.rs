@@ -45,6 +45,7 @@ impl<R> Log<R> {
 
     /// How the broker answers to a batch that it has.
     fn tried(&mut self, outcome: &Outcome, ledger: &mut Ledger) {
+        ledger.counters.repeats_as_new += u64::from(matches!(outcome, Outcome::Appended { arrival: Arrival::Now, .. }));
         self.repetitions = match outcome {
             Outcome::Appended { arrival: Arrival::NowOrBefore, .. } => Repetitions::Told,
             Outcome::Appended { arrival: Arrival::Now, .. } => Repetitions::NotTold,

@@ -1,29 +1,30 @@
 use std::time::Duration;
 
+use outbox_net::Backoff;
 use tokio::time::{Instant, sleep};
 
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The pauses between attempts, up to a time when there is none any more.
+/// The pauses between the attempts of one call, up to its deadline.
 #[derive(Debug)]
-pub(super) struct Backoff {
-    next: Duration,
+pub(super) struct Retries {
+    backoff: Backoff,
     deadline: Instant,
 }
 
-impl Backoff {
+impl Retries {
     pub(super) fn within(time: Duration) -> Self {
-        Self { next: FIRST, deadline: Instant::now() + time }
+        Self { backoff: Backoff::new(FIRST, LONGEST), deadline: Instant::now() + time }
     }
 
     /// Waits; false if it is too late for another attempt.
     pub(super) async fn pause(&mut self) -> bool {
-        if Instant::now() + self.next >= self.deadline {
+        let delay = self.backoff.delay();
+        if Instant::now() + delay >= self.deadline {
             return false;
         }
-        sleep(self.next).await;
-        self.next = LONGEST.min(self.next * 2);
+        sleep(delay).await;
         true
     }
 }
