@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use outbox_kafka::{Security, Settings, Topic};
+use outbox_kafka::{Gap, Security, Settings, Topic};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -17,6 +17,8 @@ struct Inner {
     settings: Settings,
     cluster: outbox_kafka::Cluster,
     latest: Mutex<Latest>,
+    /// The gaps of the brokers that were reported.
+    reported: std::sync::Mutex<BTreeSet<Gap>>,
 }
 
 type Described = BTreeMap<String, Result<Option<Arc<Topic>>, outbox_kafka::Error>>;
@@ -47,7 +49,7 @@ impl Brokers {
             ..Settings::new(addresses)
         };
         let cluster = outbox_kafka::Cluster::new(settings.clone());
-        Self(Arc::new(Inner { settings, cluster, latest: Mutex::default() }))
+        Self(Arc::new(Inner { settings, cluster, latest: Mutex::default(), reported: std::sync::Mutex::default() }))
     }
 
     /// Returns what every connection of the consumer is made with.
@@ -67,12 +69,34 @@ impl Brokers {
     ) -> Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error> {
         let mut latest = self.0.latest.lock().await;
         latest.refresh(&self.0.cluster, topics).await?;
+        self.report_gaps(&latest.described);
         let partitions = latest.described.iter().filter_map(|(name, described)| match described {
             Ok(None) => None,
             Ok(Some(topic)) => Some((name.clone(), Ok((0..topic.partitions()).collect()))),
             Err(e) => Some((name.clone(), Err(Error::kafka("describe a topic").caused_by(e.clone())))),
         });
         Ok(partitions.collect())
+    }
+
+    /// Logs once what the brokers lack that matters to a consumer.
+    fn report_gaps(&self, described: &Described) {
+        let versions = self.0.cluster.capabilities().map(|capabilities| capabilities.gaps()).unwrap_or_default();
+        let has_nil_id = described.values().flatten().flatten().any(|topic| topic.id().is_nil());
+        let shown = has_nil_id.then_some(Gap::TopicIds);
+
+        for gap in versions.into_iter().chain(shown) {
+            let Some(consequence) = consequence(gap) else { continue };
+            let is_new = self.0.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(gap);
+            if is_new {
+                tracing::warn!(target: "outbox.consumer", missing = gap.name(), consequence, "broker lacks a feature");
+            }
+        }
+    }
+
+    /// Returns the gaps that were reported.
+    #[cfg(test)]
+    pub(crate) fn reported(&self) -> Vec<Gap> {
+        self.0.reported.lock().unwrap().iter().copied().collect()
     }
 
     /// Returns a topic as described by an answer to a request that is not older than this call.
@@ -90,6 +114,20 @@ impl Brokers {
             Some(Err(e)) => Err(failed().caused_by(e.clone())),
             Some(Ok(None)) | None => Err(failed().caused_by("the topic does not exist")),
         }
+    }
+}
+
+/// Returns what follows for a consumer if brokers lack a feature; `None` if a consumer does not need it.
+fn consequence(gap: Gap) -> Option<&'static str> {
+    match gap {
+        Gap::Fetch | Gap::ListOffsets => Some("no record can be read: use Kafka 0.11 or later"),
+        Gap::TopicIds => Some(
+            "a topic that is deleted and created again is not noticed: stop the consumers first, and move their positions",
+        ),
+        Gap::Zstd => {
+            Some("batches that are compressed with zstd cannot be read: let producers use another compression")
+        }
+        _ => None,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outbox_kafka::Security;
-use outbox_testkit::{Broker, Fault};
+use outbox_kafka::{Gap, Security};
+use outbox_testkit::{Broker, Fault, Imitation};
 use rskafka::client::ClientBuilder;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
 
@@ -148,4 +148,34 @@ async fn the_automatic_choice_conforms() {
     let broker = broker().await;
     let brokers = Brokers::new(vec![broker.address()], Security::new());
     conforms(&broker, Choice::new(Reader::Auto, &brokers)).await;
+}
+
+/// Each reader reads from each imitation of another broker, and what the broker lacks is reported once.
+#[tokio::test]
+async fn other_brokers_are_read_and_what_they_lack_is_reported() {
+    let old = vec![Gap::TopicIds];
+    for (imitation, lacking) in [
+        (Imitation::new(), vec![]),
+        (Imitation::kafka_2_4(), old.clone()),
+        (Imitation::kafka_3_9(), vec![]),
+        (Imitation::new().nil_topic_ids(), old.clone()),
+        (Imitation::azure_event_hubs_premium(), vec![Gap::TopicIds, Gap::Zstd]),
+        (Imitation::azure_event_hubs_standard(), vec![Gap::TopicIds, Gap::Zstd]),
+        (Imitation::warpstream(), vec![]),
+        (Imitation::redpanda_before_topic_ids(), old),
+    ] {
+        for reader in [Reader::Rskafka, Reader::Native] {
+            let shown = format!("{imitation:?} {reader:?}");
+            let broker = Broker::builder().without_auto_creation().imitating(imitation.clone()).start().await.unwrap();
+            broker.create_topic(TOPIC, 2).unwrap();
+            produce(&broker, 0..10, Compression::NoCompression).await;
+            let brokers = Brokers::new(vec![broker.address()], Security::new());
+            let source = Choice::new(reader, &brokers);
+
+            assert_eq!(source.partitions(&[TOPIC.to_owned()].into()).await.unwrap().len(), 1, "{shown}");
+            let mut partition = source.open(TOPIC, 0).await.unwrap();
+            assert_eq!(read(&mut partition, 0, 10).await.len(), 10, "{shown}");
+            assert_eq!(brokers.reported(), lacking, "{shown}");
+        }
+    }
 }
