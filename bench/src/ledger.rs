@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn everything_once_and_in_order_is_clean() {
-        let verdict = ledger(&[1, 0, 2, 1_000, 1_001]).verdict([0, 1, 2, 1_000, 1_001]);
+        let verdict = ledger(&[1, 0, 2, 2_000, 2_001]).verdict([0, 1, 2, 2_000, 2_001]);
         assert!(verdict.is_clean(), "{verdict}");
         assert_eq!(verdict.to_string(), "everything once and in order");
     }
@@ -156,14 +156,14 @@ mod tests {
 
     #[test]
     fn a_doubled_row_is_found_and_is_no_disorder() {
-        let verdict = ledger(&[0, 1_000, 0, 1]).verdict([0, 1, 1_000]);
+        let verdict = ledger(&[0, 2_000, 0, 1]).verdict([0, 1, 2_000]);
         assert_eq!(verdict, Verdict { doubled: once(0), ..Verdict::default() });
     }
 
     #[test]
     fn two_rows_of_one_aggregate_in_the_wrong_order_are_found() {
-        let verdict = ledger(&[2_000, 1, 1_000, 3_000]).verdict([1, 1_000, 2_000, 3_000]);
-        assert_eq!(verdict, Verdict { swapped: once(1_000), ..Verdict::default() });
+        let verdict = ledger(&[4_000, 1, 2_000, 6_000]).verdict([1, 2_000, 4_000, 6_000]);
+        assert_eq!(verdict, Verdict { swapped: once(2_000), ..Verdict::default() });
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(ledger.enter(Some(b"agg-2"), Some(br#"{"n":1}"#)), None);
         assert_eq!(ledger.enter(Some(b"agg-1"), Some(b"nonsense")), None);
         assert_eq!(ledger.enter(None, None), None);
-        assert_eq!(ledger.enter(Some(b"agg-615"), Some(br#"{"n":18446744073709551615}"#)), None);
+        assert_eq!(ledger.enter(Some(b"agg-1615"), Some(br#"{"n":18446744073709551615}"#)), None);
         assert_eq!(ledger.verdict([0]), Verdict { foreign: 5, ..Verdict::default() });
     }
 }

@@ -18,8 +18,8 @@ pub(crate) struct CpuSeconds {
 }
 
 impl CpuSeconds {
-    /// Used so far.
-    pub(crate) fn now(stack: &Stack, engine: Option<u32>) -> Outcome<Self> {
+    /// Used so far, with all of these brokers.
+    pub(crate) fn now(stack: &Stack, brokers: &[u32], engine: Option<u32>) -> Outcome<Self> {
         let postgres = stack.pid(Service::Postgres)?;
         let children = postgres.map(children).unwrap_or_default();
         let ended = postgres.and_then(|pid| Stat::read(pid).map(|stat| stat.own + stat.ended_children));
@@ -28,7 +28,7 @@ impl CpuSeconds {
         Ok(Self {
             engine: engine.and_then(own),
             postgres: ended.map(|ended| ended + alive),
-            kafka: stack.pid(Service::Kafka)?.and_then(own),
+            kafka: brokers.iter().map(|pid| own(*pid)).sum(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The rows that are written: numbered, so that each can be found again.
 
-/// How many aggregates the rows are of, in turn.
-pub(crate) const AGGREGATES: u64 = 1_000;
+/// The number of aggregates that the rows belong to in turn: enough that each of 300 partitions has one.
+pub(crate) const AGGREGATES: u64 = 2_000;
 
 /// The last part of the topic's name, by which the router tells topics apart.
 pub(crate) const AGGREGATE_TYPE: &str = "order";
@@ -59,6 +59,6 @@ mod tests {
         assert_eq!(number(br#"{"n":1234567,"customer":"x"}"#), Some(1_234_567));
         assert_eq!(number(br#"{"n":"7"}"#), None);
         assert_eq!(number(br#"{"m":7}"#), None);
-        assert_eq!(key(12_017), "agg-17");
+        assert_eq!(key(17 + 6 * AGGREGATES), "agg-17");
     }
 }

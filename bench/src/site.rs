@@ -3,7 +3,9 @@ use std::fmt;
 use outbox_core::ConnectorConfig;
 use outbox_test_support::TestEnv;
 use serde::{Serialize, Serializer};
+use tokio::task::block_in_place;
 use tokio_postgres::Client;
+use xtask::stack::{KafkaCluster, NewTopic};
 
 use crate::topic::Topic;
 use crate::{Outcome, rows};
@@ -43,7 +45,18 @@ impl Serialize for Shape {
 impl Site {
     /// Creates all of it, without rows.
     pub(crate) async fn create(partitions: i32) -> Outcome<Self> {
-        let env = TestEnv::builder().slot().topic(partitions).build().await;
+        Self::of(TestEnv::builder().slot().topic(partitions).build().await, partitions).await
+    }
+
+    /// Creates all of it, with a topic that has the cluster's number of replicas.
+    pub(crate) async fn create_on(cluster: &KafkaCluster, partitions: i32) -> Outcome<Self> {
+        let env = TestEnv::builder().slot().brokers(cluster.bootstrap()).build().await;
+        block_in_place(|| cluster.create_topic(&NewTopic::new(env.topic()).partitions(partitions)))?;
+        block_in_place(|| cluster.await_in_sync())?;
+        Self::of(env, partitions).await
+    }
+
+    async fn of(env: TestEnv, partitions: i32) -> Outcome<Self> {
         let (table, topic) = (env.pipeline().layout().qualified_name(), Topic::open(&env, partitions).await?);
         env.client().await.batch_execute(&rows::functions(&table)).await?;
         Ok(Self { env, table, topic })
@@ -61,6 +74,11 @@ impl Site {
 
     pub(crate) fn table(&self) -> &str {
         &self.table
+    }
+
+    /// The addresses of the brokers.
+    pub(crate) fn brokers(&self) -> &str {
+        self.env.brokers()
     }
 
     pub(crate) fn config(&self) -> &ConnectorConfig {

@@ -99,7 +99,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
             Some(relay) => relay.clone(),
             None => std::env::current_exe()?.with_file_name("outbox-relay"),
         };
-        let setting = Setting { stack, relay, runs, partitions: options.partitions };
+        let setting = Setting::new(stack, relay, runs, options.partitions);
         arrival = Some(arrival::measure(&setting, options.seconds).await?);
     }
     let rss = peak_resident_mb(std::process::id());

@@ -19,6 +19,7 @@ const GIVE_UP: Duration = Duration::from_secs(120);
 pub(crate) struct Drain {
     pub(crate) engine: Kind,
     pub(crate) shape: Shape,
+    pub(crate) partitions: i32,
     pub(crate) rows: u64,
     pub(crate) seconds: f64,
     pub(crate) rows_per_second: f64,
@@ -45,7 +46,7 @@ pub(crate) async fn run(
     rows: u64,
     beside: Beside,
 ) -> Outcome<(Drain, Option<Peek>)> {
-    let site = Site::create(setting.partitions).await?;
+    let site = setting.site().await?;
     report(&format!("drain by {kind}: writing {rows} rows, {shape}"));
     site.fill(shape, rows).await?;
     let peek = match beside {
@@ -61,15 +62,17 @@ pub(crate) async fn run(
         Kind::Relay => None,
         Kind::Debezium => setting.worker()?,
     };
-    let before = CpuSeconds::now(&setting.stack, running)?;
+    let brokers = setting.brokers()?;
+    let before = CpuSeconds::now(&setting.stack, &brokers, running)?;
     let (mut engine, told) = Engine::start(kind, setting, &site)?;
     let reached = await_end(&site, &mut engine, rows).await?;
     let pid = engine.pid()?;
-    let cpu_seconds = CpuSeconds::now(&setting.stack, pid)?.since(before);
+    let cpu_seconds = CpuSeconds::now(&setting.stack, &brokers, pid)?.since(before);
     let (seconds, first) = ((reached.last - told).as_secs_f64(), reached.first - told);
     let drain = Drain {
         engine: kind,
         shape,
+        partitions: setting.partitions,
         rows,
         seconds,
         rows_per_second: rows as f64 / seconds,
@@ -97,19 +100,23 @@ struct Reached {
 }
 
 async fn await_end(site: &Site, engine: &mut Engine, rows: u64) -> Outcome<Reached> {
-    let mut first = None;
-    let (mut before, mut changed, mut looked) = (0, Instant::now(), Instant::now());
+    let mut left: Vec<_> = site.topic.expected(rows).into_iter().enumerate().filter(|(_, rows)| *rows > 0).collect();
+    let (mut first, mut at_first) = (None, 0);
+    let (mut before, mut changed, mut looked) = ((0, 0), Instant::now(), Instant::now());
     loop {
-        let end = site.topic.end().await?;
+        left = site.topic.without_complete(left).await?;
         let now = Instant::now();
-        if end > before {
-            (before, changed) = (end, now);
-            let (first, at_first) = *first.get_or_insert((now, end));
-            if end >= rows {
-                return Ok(Reached { first, at_first, last: now });
+        let Some((partition, _)) = left.first().copied() else {
+            return Ok(Reached { first: first.unwrap_or(now), at_first, last: now });
+        };
+        let reached = (partition, site.topic.end_of(partition).await?);
+        if reached > before {
+            (before, changed) = (reached, now);
+            if first.is_none() {
+                (first, at_first) = (Some(now), site.topic.end().await?);
             }
         } else if now - changed > GIVE_UP {
-            let seconds = GIVE_UP.as_secs();
+            let (end, seconds) = (site.topic.end().await?, GIVE_UP.as_secs());
             return Err(format!("{end} of {rows} rows are in the topic, and no more came for {seconds} s").into());
         } else if now - changed > LOOK && now - looked > LOOK {
             engine.check()?;

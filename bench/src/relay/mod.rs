@@ -5,13 +5,15 @@ mod engine;
 mod latency;
 mod limit;
 mod options;
+mod partitions;
 mod restart;
 mod results;
+mod start;
 mod summary;
 
 use std::path::PathBuf;
 
-use xtask::stack::{Service, Stack};
+use xtask::stack::{KafkaCluster, Service, Stack};
 
 use self::drain::Beside;
 pub(crate) use self::engine::{Engine, Kind};
@@ -20,7 +22,7 @@ use self::options::Part;
 use self::results::Results;
 use crate::load::Rate;
 use crate::machine::Machine;
-use crate::site::Shape;
+use crate::site::{Shape, Site};
 use crate::{Outcome, chart, report};
 
 /// What all runs have in common.
@@ -31,9 +33,31 @@ pub(crate) struct Setting {
     /// The directory of what the runs leave: configurations and logs.
     pub(crate) runs: PathBuf,
     pub(crate) partitions: i32,
+    /// Brokers that take the place of the stack's.
+    cluster: Option<KafkaCluster>,
 }
 
 impl Setting {
+    pub(crate) fn new(stack: Stack, relay: PathBuf, runs: PathBuf, partitions: i32) -> Self {
+        Self { stack, relay, runs, partitions, cluster: None }
+    }
+
+    /// Creates what one run needs.
+    async fn site(&self) -> Outcome<Site> {
+        match &self.cluster {
+            Some(cluster) => Site::create_on(cluster, self.partitions).await,
+            None => Site::create(self.partitions).await,
+        }
+    }
+
+    /// The processes of the brokers.
+    fn brokers(&self) -> Outcome<Vec<u32>> {
+        let Some(cluster) = &self.cluster else {
+            return Ok(self.stack.pid(Service::Kafka)?.into_iter().collect());
+        };
+        cluster.brokers().filter_map(|broker| cluster.pid(broker).transpose()).map(|pid| Ok(pid?)).collect()
+    }
+
     /// The process of the worker that Debezium runs in.
     fn worker(&self) -> Outcome<Option<u32>> {
         Ok(self.stack.pid(Service::Connect)?)
@@ -51,7 +75,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let _ = std::fs::remove_dir_all(&runs);
     std::fs::create_dir_all(&runs)
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
-    let setting = Setting { stack: Stack::connect()?, relay: options.relay()?, runs, partitions: options.partitions };
+    let setting = Setting::new(Stack::connect()?, options.relay()?, runs, options.partitions);
     let mut results = Results::new(Machine::of(&setting.stack).await?, &options);
     let kinds: &[Kind] = if options.without_debezium { &[Kind::Relay] } else { &[Kind::Debezium, Kind::Relay] };
     if options.has(Part::Drain) {
@@ -70,6 +94,14 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         for kind in kinds {
             results.restart(restart::run(&setting, *kind).await);
         }
+    }
+    if options.has(Part::Start) {
+        results.starts(start::run(&setting, options.rounds).await);
+    }
+    if options.has(Part::Partitions)
+        && let Err(error) = partitions::run(&setting, &options, &mut results).await
+    {
+        results.failed(error);
     }
 
     let summary = summary::of(&results);

@@ -59,6 +59,10 @@ pub(crate) enum Part {
     Memory,
     /// A crash under load
     Restart,
+    /// 300 partitions on three brokers, compared with one partition
+    Partitions,
+    /// A start with 200 partitions that have unconfirmed rows
+    Start,
 }
 
 impl Options {

@@ -5,6 +5,7 @@ use super::latency::Latency;
 use super::limit::Peek;
 use super::options::Options;
 use super::restart::Restart;
+use super::start::Start;
 use crate::machine::Machine;
 use outbox_net::ErrorChain;
 
@@ -21,6 +22,9 @@ pub(crate) struct Results {
     pub(crate) latencies: Vec<Latency>,
     pub(crate) memory: Vec<Drain>,
     pub(crate) restarts: Vec<Restart>,
+    /// On three brokers.
+    pub(crate) clustered: Vec<Drain>,
+    pub(crate) starts: Vec<Start>,
     /// Runs that have no figure, and why.
     pub(crate) failed: Vec<String>,
 }
@@ -36,6 +40,8 @@ impl Results {
             latencies: Vec::new(),
             memory: Vec::new(),
             restarts: Vec::new(),
+            clustered: Vec::new(),
+            starts: Vec::new(),
             failed: Vec::new(),
         }
     }
@@ -55,6 +61,21 @@ impl Results {
     pub(crate) fn memory(&mut self, outcome: Outcome<(Drain, Option<Peek>)>) {
         let drain = self.taken(outcome);
         self.memory.extend(drain.map(|(drain, _)| drain));
+    }
+
+    pub(crate) fn clustered(&mut self, outcome: Outcome<(Drain, Option<Peek>)>) {
+        let drain = self.taken(outcome);
+        self.clustered.extend(drain.map(|(drain, _)| drain));
+    }
+
+    pub(crate) fn starts(&mut self, outcome: Outcome<Vec<Start>>) {
+        let starts = self.taken(outcome);
+        self.starts.extend(starts.unwrap_or_default());
+    }
+
+    /// Takes down a part that could not begin.
+    pub(crate) fn failed(&mut self, error: Failure) {
+        _ = self.taken::<()>(Err(error));
     }
 
     pub(crate) fn restart(&mut self, outcome: Outcome<Restart>) {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::drain::Drain;
 use super::engine::Kind;
 use super::latency::Latency;
+use super::partitions;
 use super::restart::Restart;
 use super::results::Results;
 use super::{BUSY, CALM};
@@ -31,6 +32,9 @@ pub(crate) fn of(results: &Results) -> Value {
         "restart_first_record_ms": restart.filter(|it| it.lost == 0).map(|it| it.first_record_ms),
         "restart_duplicates": restart.map(|it| it.duplicates),
         "restart_lost": restart.map(|it| it.lost),
+        "partitions_300_fraction": ratio(clustered(results, partitions::MANY), clustered(results, 1)),
+        "start_200_partitions_first_record_ms": start_time(results),
+        "start_200_partitions_rss_mb": start_memory(results),
         "raw": results,
     })
 }
@@ -63,6 +67,12 @@ pub(crate) fn table(results: &Results) -> String {
         line("  lost", found.map(|it| it.lost as f64), 0, "      ");
         line("  duplicates", found.map(|it| it.duplicates as f64), 0, "      ");
     }
+    line("the relay's drain on three brokers, 1 partition", clustered(results, 1), 0, "rows/s");
+    let many = clustered(results, partitions::MANY);
+    line(&format!("  {} partitions", partitions::MANY), many, 0, "rows/s");
+    line("  fraction", ratio(many, clustered(results, 1)), 2, "     ");
+    line("the relay, start with 200 partitions, next record", start_time(results), 0, "ms    ");
+    line("  most resident until then", start_memory(results), 1, "MiB   ");
     text
 }
 
@@ -138,6 +148,19 @@ fn relay_memory(results: &Results) -> Option<f64> {
 fn debezium_memory(results: &Results) -> Option<f64> {
     let drains = results.drains.iter().chain(&results.memory).filter(|drain| drain.engine == Kind::Debezium);
     drains.filter_map(|drain| drain.resident_mb).max_by(f64::total_cmp)
+}
+
+fn clustered(results: &Results, partitions: i32) -> Option<f64> {
+    let of_partitions = results.clustered.iter().filter(|drain| drain.partitions == partitions);
+    median(&of_partitions.map(|drain| drain.rows_per_second).collect::<Vec<_>>())
+}
+
+fn start_time(results: &Results) -> Option<f64> {
+    median(&results.starts.iter().map(|start| start.first_record_ms).collect::<Vec<_>>())
+}
+
+fn start_memory(results: &Results) -> Option<f64> {
+    results.starts.iter().filter_map(|start| start.peak_resident_mb).max_by(f64::total_cmp)
 }
 
 fn ratio(of: Option<f64>, to: Option<f64>) -> Option<f64> {

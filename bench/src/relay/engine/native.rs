@@ -33,7 +33,7 @@ impl Native {
             "--connector".to_owned(),
             connector.display().to_string(),
             "--brokers".to_owned(),
-            setting.stack.kafka_bootstrap(),
+            site.brokers().to_owned(),
         ];
         let child = spawn(&setting.relay, &arguments, &log)?;
         Ok(Self { program: setting.relay.clone(), arguments, log, child })
