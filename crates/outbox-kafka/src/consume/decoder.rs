@@ -228,7 +228,8 @@ impl Records {
         let (begun, mut rest) = (self.done, source.get(self.done..).unwrap_or_default());
         // A record has seven bytes at least.
         into.reserve((self.left as usize).min(rest.len().min(most) / 7 + 1));
-        while self.left > 0 {
+        // A header may claim more records than the batch has offsets.
+        while self.left > 0 && self.previous < self.header.last_offset {
             if self.done - begun >= most {
                 return Ok(false);
             }
@@ -240,7 +241,7 @@ impl Records {
                 Err(cause) => {
                     self.left = 0;
                     let (first, last) = (self.header.base_offset, self.header.last_offset);
-                    let offset = self.previous.saturating_add(1).max(*next).min(last);
+                    let offset = self.previous.saturating_add(1).max(*next);
                     *next = offset;
                     return Err(Unreadable { offset, first, last, cause });
                 }
