@@ -21,7 +21,8 @@ const TOO_LARGE: Malformed = Malformed("the records decompress to more bytes tha
 const NOT_COMPRESSED: Malformed = Malformed("the records cannot be decompressed");
 const LEGACY: Malformed = Malformed("the format is older than Kafka 0.11");
 const UNKNOWN_FORMAT: Malformed = Malformed("the format is unknown");
-const DISORDER: Malformed = Malformed("a record's offset is not behind that of the record before it");
+const DISORDER: Malformed =
+    Malformed("a record's offset is not between that of the record before it and the batch's last");
 
 /// A record that cannot be read. The records before it were delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -228,22 +229,21 @@ impl Records {
         let (begun, mut rest) = (self.done, source.get(self.done..).unwrap_or_default());
         // A record has seven bytes at least.
         into.reserve((self.left as usize).min(rest.len().min(most) / 7 + 1));
-        // A header may claim more records than the batch has offsets.
-        while self.left > 0 && self.previous < self.header.last_offset {
+        while self.left > 0 {
             if self.done - begun >= most {
                 return Ok(false);
             }
             let record = take_record(&mut rest).and_then(|body| RecordView::parse(&self.header, body));
-            let record =
-                record.and_then(|record| if record.offset > self.previous { Ok(record) } else { Err(DISORDER) });
-            let view = match record {
+            let last = self.header.last_offset;
+            let is_in_place = |record: &RecordView<'_>| record.offset > self.previous && record.offset <= last;
+            let view = match record.and_then(|record| if is_in_place(&record) { Ok(record) } else { Err(DISORDER) }) {
                 Ok(view) => view,
                 Err(cause) => {
                     self.left = 0;
-                    let (first, last) = (self.header.base_offset, self.header.last_offset);
+                    // A batch that claims more records than its offsets allow ends behind its last offset.
                     let offset = self.previous.saturating_add(1).max(*next);
                     *next = offset;
-                    return Err(Unreadable { offset, first, last, cause });
+                    return Err(Unreadable { offset, first: self.header.base_offset, last, cause });
                 }
             };
             self.previous = view.offset;
