@@ -2,8 +2,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest};
+use kafka_protocol::messages::{
+    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest, MetadataRequest,
+};
 use kafka_protocol::protocol::StrBytes;
 use outbox_testkit::Broker;
 use uuid::Uuid;
@@ -97,11 +100,24 @@ impl Target {
                 MetadataRequest::default().with_topics(Some(vec![asked])).with_allow_auto_topic_creation(false);
             let answer = client.call(12, request).await;
             let topic = &answer.topics[0];
-            if topic.error_code == 0 && topic.partitions.iter().all(|partition| partition.error_code == 0) {
+            let is_described = topic.error_code == 0 && topic.partitions.iter().all(|found| found.error_code == 0);
+            let partitions = topic.partitions.iter().map(|found| found.partition_index);
+            if is_described && leads(&mut client, name, partitions).await {
                 return Topic { name: name.to_owned(), id: topic.topic_id };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("{name} has no leader");
     }
+}
+
+/// Returns whether the broker serves the partitions: a broker under load describes itself as a leader before it is one.
+async fn leads(client: &mut Client, name: &str, partitions: impl Iterator<Item = i32>) -> bool {
+    const LATEST: i64 = -1;
+    let partitions =
+        partitions.map(|index| ListOffsetsPartition::default().with_partition_index(index).with_timestamp(LATEST));
+    let topic = ListOffsetsTopic::default().with_name(topic_name(name)).with_partitions(partitions.collect());
+    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+    let answer = client.call(5, request).await;
+    answer.topics.iter().flat_map(|topic| &topic.partitions).all(|partition| partition.error_code == 0)
 }
