@@ -57,3 +57,22 @@ async fn partitions_move_away_from_a_broker_that_then_leaves() {
     readers.handle_of_each(50).await;
     scene.check(readers, vec![load]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_appears_during_a_rolling_restart_is_read() {
+    let scene = Scene::new().await;
+    let readers = scene.readers_of(&["order", "late"]);
+    let mut loads = vec![scene.load("order").await];
+    readers.handle_of_each(50).await;
+    for broker in scene.cluster.brokers() {
+        block_in_place(|| scene.cluster.stop(broker)).unwrap();
+        if broker == 2 {
+            scene.create_topic("late");
+            loads.push(scene.load("late").await);
+        }
+        readers.handle_of_each(50).await;
+        block_in_place(|| scene.cluster.start(broker)).unwrap();
+        block_in_place(|| scene.cluster.await_in_sync()).unwrap();
+    }
+    scene.check(readers, loads).await;
+}

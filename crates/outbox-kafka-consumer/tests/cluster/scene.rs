@@ -60,7 +60,12 @@ impl Scene {
 
     /// Starts both readers on the listener without login.
     pub(crate) fn readers(&self) -> Readers {
-        self.readers_at(&self.cluster.bootstrap())
+        self.readers_of(&["order"])
+    }
+
+    /// Starts both readers for the events of these aggregate types.
+    pub(crate) fn readers_of(&self, types: &[&str]) -> Readers {
+        Readers::start(&self.env, &self.cluster.bootstrap(), &Security::new(), types)
     }
 
     pub(crate) fn readers_at(&self, brokers: &str) -> Readers {
