@@ -14,11 +14,14 @@ use crate::scene::PARTITIONS;
 
 const READERS: [(&str, Reader); 2] = [("rskafka", Reader::Rskafka), ("native", Reader::Native)];
 
+/// A reader's name, its stop signal and its task.
+type RunningReader = (&'static str, oneshot::Sender<()>, JoinHandle<Result<(), Error>>);
+
 /// One consumer for each reader, which run until the scenario ends.
 pub(crate) struct Readers {
     url: String,
     topic: String,
-    running: Vec<(&'static str, oneshot::Sender<()>, JoinHandle<Result<(), Error>>)>,
+    running: Vec<RunningReader>,
 }
 
 /// Topic, partition and aggregate, with the numbers that took effect, in their order.
