@@ -72,7 +72,7 @@ fn batch(pipeline: &Pipeline) -> Outcome<Bytes> {
 fn native_rate(pipeline: &Pipeline, topic: &str, batch: &Bytes) -> Outcome<f64> {
     let mut spent = Duration::ZERO;
     for _ in 0..COUNT.div_ceil(FETCH) {
-        // In memory of its own, as an answer is.
+        // In separate memory, as an answer is.
         let fetched = Bytes::from(batch.to_vec());
         let begun = Instant::now();
         for record in outbox_kafka::Record::read_batches(fetched)? {

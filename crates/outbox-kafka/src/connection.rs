@@ -155,7 +155,7 @@ impl Connection {
         self.0.capabilities.get().cloned().unwrap_or_default()
     }
 
-    /// The newest version of a request that both sides speak.
+    /// Returns the newest version of a request that both sides speak.
     pub(crate) fn version_of<A: Api>(&self) -> Result<i16, Error> {
         self.capabilities().version_of::<A>().map_err(|e| e.at(&self.0.broker))
     }

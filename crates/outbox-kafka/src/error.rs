@@ -8,7 +8,8 @@ use outbox_net::TlsFault;
 use super::record_batch::Malformed;
 use super::{ErrorCode, Gap};
 
-/// Why a request to Kafka has no result. `Display` tells what, where and of which topic; the cause is in `source`.
+/// Why a request to Kafka has no result. `Display` names the broker, the API, the topic and
+/// the reason; `source` holds the cause.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -81,11 +82,11 @@ pub(crate) enum Kind {
     NoBroker,
     #[error("the partition has no leader")]
     NoLeader,
-    #[error("{}", told(.0, .1))]
+    #[error("{}", code_and_message(.0, .1))]
     Code(ErrorCode, Option<Box<str>>),
 }
 
-fn told(code: &ErrorCode, message: &Option<Box<str>>) -> String {
+fn code_and_message(code: &ErrorCode, message: &Option<Box<str>>) -> String {
     message.as_ref().map_or_else(|| code.to_string(), |message| format!("{code}: {message}"))
 }
 

@@ -71,7 +71,7 @@ impl Tokens<'_> {
                         self.skip_comment()?;
                         continue;
                     }
-                    // A slash alone begins a comment, as Java's tokenizer has it unless told otherwise.
+                    // A slash alone begins a comment, which is the default of Java's tokenizer.
                     _ => {
                         self.skip_line();
                         continue;

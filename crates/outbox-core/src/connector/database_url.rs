@@ -74,7 +74,7 @@ impl ConnectorConfig {
     }
 }
 
-/// An IPv6 address is in brackets.
+/// Splits host and port. An IPv6 address is in brackets.
 fn host_and_port(address: &str) -> Result<(&str, u16), Error> {
     let error = |reason: &str| Error::config("database.port", "", reason);
     if address.contains(',') {

@@ -154,7 +154,7 @@ impl PartitionReader for Reader {
         self.offset(OffsetAt::Earliest, "return the earliest offset").await
     }
 
-    /// The last stable offset, where transactions are open.
+    /// Returns the end of the committed records: the last stable offset while transactions are open.
     async fn end(&mut self) -> Result<i64, Error> {
         self.offset(OffsetAt::Latest, "return the latest offset").await
     }

@@ -150,7 +150,7 @@ async fn the_automatic_choice_conforms() {
     conforms(&broker, Choice::new(Reader::Auto, &brokers)).await;
 }
 
-/// Each reader reads from each imitation of another broker, and what the broker lacks is reported once.
+/// Reads from each imitation of another broker with each reader, and compares the reported gaps.
 #[tokio::test]
 async fn other_brokers_are_read_and_what_they_lack_is_reported() {
     let old = vec![Gap::TopicIds];

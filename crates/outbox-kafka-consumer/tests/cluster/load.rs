@@ -42,7 +42,7 @@ struct Writer {
 }
 
 impl Written {
-    /// The aggregates of a partition.
+    /// Returns the aggregates of a partition.
     pub(crate) fn aggregates(partition: usize) -> impl Iterator<Item = String> {
         (0..AGGREGATES).map(move |place| format!("agg-{partition}-{place}"))
     }

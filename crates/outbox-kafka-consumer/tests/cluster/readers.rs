@@ -129,7 +129,7 @@ impl Readers {
         assert_eq!(held, 0, "no event fails");
     }
 
-    /// The effects of each reader from each partition of the scenario's topic.
+    /// Returns the effects of each reader from each partition of the scenario's topic.
     async fn counts(&self, client: &Client) -> [Vec<i64>; 2] {
         [self.counts_of(client, READERS[0].0).await, self.counts_of(client, READERS[1].0).await]
     }

@@ -207,7 +207,7 @@ async fn assert_effects(env: &TestEnv, steps: i64) {
     }
 }
 
-/// The inbox hides an event that a reader delivers twice, but counts it.
+/// Checks that no event was delivered twice: the inbox hides a duplicate, but counts it.
 fn assert_measures(snapshotter: &Snapshotter, topic: &str, events: i64) {
     let snapshot = snapshotter.snapshot().into_vec();
     let total = |name: &str| -> u64 {

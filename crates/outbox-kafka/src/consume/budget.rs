@@ -21,7 +21,7 @@ impl Budget {
         Self(Arc::new(Inner { most, used: AtomicUsize::new(0), freed: Notify::new() }))
     }
 
-    /// The bytes that are not used.
+    /// Returns how many bytes are not used.
     pub(super) fn left(&self) -> usize {
         self.0.most.saturating_sub(self.used())
     }

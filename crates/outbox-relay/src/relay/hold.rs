@@ -559,7 +559,7 @@ impl Hold {
         Ok(None)
     }
 
-    /// A broker has answered, or has not. Each partition has an outcome of its own.
+    /// Handles the end of a produce request, with or without an answer. Each partition has a separate outcome.
     fn answered(&mut self, broker: Option<i32>, answers: Vec<Answer>) {
         if let Some(requests) = self.requests.get_mut(&broker) {
             *requests = requests.saturating_sub(1);

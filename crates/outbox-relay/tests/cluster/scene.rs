@@ -20,7 +20,7 @@ pub(crate) const LOGIN: &str = "LOGIN";
 static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
 static CLUSTER: OnceLock<KafkaCluster> = OnceLock::new();
 
-/// A scenario: the cluster with all brokers in sync, and a database with a slot of its own.
+/// A scenario: the cluster with all brokers in sync, and a database with a slot for this test.
 pub(crate) struct Scene {
     pub(crate) cluster: &'static KafkaCluster,
     pub(crate) env: TestEnv,

@@ -33,7 +33,8 @@ pub(crate) async fn becomes_ready(relay: &Running) {
     }
 }
 
-/// An error that lasts is the reason for not being ready, the relay goes on after it, and no row is a dead letter.
+/// Checks that a lasting error is the reason for not being ready, that the relay recovers after it, and that no row becomes
+/// a dead letter.
 async fn lasting(api: Api, error: ResponseError, code: &str) {
     let broker = Broker::start().await.unwrap();
     let bench = bench(&broker).await;

@@ -1,0 +1,20 @@
+//! Connections, TLS, secrets that can change while a process runs, and Java's properties files.
+
+mod error;
+mod pem;
+mod properties;
+mod secret;
+mod secret_source;
+mod tcp;
+mod tls;
+mod tls_fault;
+
+pub use self::error::Error;
+pub use self::pem::Pem;
+pub use self::properties::Properties;
+pub use self::secret::Secret;
+pub use self::secret_source::SecretSource;
+pub use self::tcp::{connect, host_and_port};
+pub use self::tls::{Tls, Verification};
+pub use self::tls_fault::TlsFault;
+pub use tokio_rustls::rustls;
