@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 
 use outbox_core::ConnectorConfig;
 use outbox_test_support::TestEnv;
@@ -90,17 +91,18 @@ impl Site {
         self.env.client().await
     }
 
-    /// Writes the rows of 0 to `count`, and has the server write its pages, so that this is not measured later.
-    pub(crate) async fn fill(&self, shape: Shape, count: u64) -> Outcome<()> {
+    /// Writes the rows of a range, and has the server write its pages, so that this is not measured later.
+    pub(crate) async fn fill(&self, shape: Shape, rows: Range<u64>) -> Outcome<()> {
+        let Range { start, end } = rows;
         let client = self.client().await;
         client.batch_execute("SET synchronous_commit = off").await?;
         match shape {
             Shape::OneTransaction => {
-                let numbers = format!("generate_series(0::bigint, {count}::bigint - 1) AS numbers(n)");
+                let numbers = format!("generate_series({start}::bigint, {end}::bigint - 1) AS numbers(n)");
                 client.batch_execute(&rows::insert(&self.table, &numbers)).await?;
             }
             Shape::Transactions(rows) => {
-                client.batch_execute(&format!("CALL bench_fill(0, {count}, {rows})")).await?;
+                client.batch_execute(&format!("CALL bench_fill({start}, {end}, {rows})")).await?;
             }
         }
         client.batch_execute("CHECKPOINT").await?;

@@ -46,7 +46,7 @@ pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival>
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(consumer.run(async { _ = stopped.await }));
 
-    site.fill(Shape::Transactions(1), PRIMERS).await?;
+    site.fill(Shape::Transactions(1), 0..PRIMERS).await?;
     let mut arrivals = HashMap::new();
     engine.judged(collect(&mut told, &mut arrivals, PRIMERS).await)?;
     let measured = PRIMERS + u64::from(RATE.rows_per_second * WARM_UP);

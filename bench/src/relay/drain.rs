@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub(crate) struct Drain {
     pub(crate) engine: Kind,
     pub(crate) shape: Shape,
     pub(crate) partitions: i32,
+    /// The records that the topic had before.
+    pub(crate) records_before: u64,
     pub(crate) rows: u64,
     pub(crate) seconds: f64,
     pub(crate) rows_per_second: f64,
@@ -47,12 +50,26 @@ pub(crate) async fn run(
     beside: Beside,
 ) -> Outcome<(Drain, Option<Peek>)> {
     let site = setting.site().await?;
+    of(setting, &site, kind, shape, 0..rows, beside).await
+}
+
+/// Lets an engine drain these rows into a topic that has those before them.
+pub(crate) async fn of(
+    setting: &Setting,
+    site: &Site,
+    kind: Kind,
+    shape: Shape,
+    numbers: Range<u64>,
+    beside: Beside,
+) -> Outcome<(Drain, Option<Peek>)> {
+    let Range { start: records_before, end } = numbers;
+    let rows = end.saturating_sub(records_before);
     report(&format!("drain by {kind}: writing {rows} rows, {shape}"));
-    site.fill(shape, rows).await?;
+    site.fill(shape, numbers).await?;
     let peek = match beside {
         Beside::Nothing => None,
         Beside::Limit => {
-            let peek = limit::peek(&site, shape, rows).await?;
+            let peek = limit::peek(site, shape, rows).await?;
             report(&format!("  limit: one peek gives {:.0} rows/s", peek.rows_per_second));
             Some(peek)
         }
@@ -64,8 +81,8 @@ pub(crate) async fn run(
     };
     let brokers = setting.brokers()?;
     let before = CpuSeconds::now(&setting.stack, &brokers, running)?;
-    let (mut engine, told) = Engine::start(kind, setting, &site)?;
-    let reached = await_end(&site, &mut engine, rows).await?;
+    let (mut engine, told) = Engine::start(kind, setting, site)?;
+    let reached = await_end(site, &mut engine, records_before, end).await?;
     let pid = engine.pid()?;
     let cpu_seconds = CpuSeconds::now(&setting.stack, &brokers, pid)?.since(before);
     let (seconds, first) = ((reached.last - told).as_secs_f64(), reached.first - told);
@@ -73,11 +90,12 @@ pub(crate) async fn run(
         engine: kind,
         shape,
         partitions: setting.partitions,
+        records_before,
         rows,
         seconds,
         rows_per_second: rows as f64 / seconds,
         first_record_seconds: first.as_secs_f64(),
-        rows_per_second_from_first_record: rows.saturating_sub(reached.at_first) as f64
+        rows_per_second_from_first_record: end.saturating_sub(reached.at_first) as f64
             / (reached.last - reached.first).as_secs_f64().max(POLL.as_secs_f64()),
         cpu_seconds,
         peak_resident_mb: pid.and_then(peak_resident_mb),
@@ -85,7 +103,7 @@ pub(crate) async fn run(
         bytes_per_row,
     };
     engine.stop()?;
-    let verdict = site.topic.read().await?.verdict(0..rows);
+    let verdict = site.topic.read().await?.verdict(0..end);
     if !verdict.is_clean() {
         return Err(format!("the drain by {kind} of {rows} rows, {shape}, has no figure: {verdict}").into());
     }
@@ -99,10 +117,14 @@ struct Reached {
     last: Instant,
 }
 
-async fn await_end(site: &Site, engine: &mut Engine, rows: u64) -> Outcome<Reached> {
-    let mut left: Vec<_> = site.topic.expected(rows).into_iter().enumerate().filter(|(_, rows)| *rows > 0).collect();
+/// Waits until the topic, which had the first records before, has all of them.
+async fn await_end(site: &Site, engine: &mut Engine, records_before: u64, records: u64) -> Outcome<Reached> {
+    let (had, expected) = (site.topic.expected(records_before), site.topic.expected(records));
+    let grows = had.iter().zip(expected).enumerate().filter(|(_, (had, expected))| **had < *expected);
+    let mut left: Vec<_> = grows.map(|(partition, (_, expected))| (partition, expected)).collect();
     let (mut first, mut at_first) = (None, 0);
-    let (mut before, mut changed, mut looked) = ((0, 0), Instant::now(), Instant::now());
+    let mut before = left.first().map_or((0, 0), |(partition, _)| (*partition, had[*partition]));
+    let (mut changed, mut looked) = (Instant::now(), Instant::now());
     loop {
         left = site.topic.without_complete(left).await?;
         let now = Instant::now();
@@ -117,7 +139,7 @@ async fn await_end(site: &Site, engine: &mut Engine, rows: u64) -> Outcome<Reach
             }
         } else if now - changed > GIVE_UP {
             let (end, seconds) = (site.topic.end().await?, GIVE_UP.as_secs());
-            return Err(format!("{end} of {rows} rows are in the topic, and no more came for {seconds} s").into());
+            return Err(format!("{end} of {records} rows are in the topic, and no more came for {seconds} s").into());
         } else if now - changed > LOOK && now - looked > LOOK {
             engine.check()?;
             looked = now;

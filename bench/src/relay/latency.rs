@@ -36,7 +36,7 @@ pub(crate) async fn run(setting: &Setting, kind: Kind, rate: Rate, seconds: u32)
     report(&format!("latency of {kind} at {rows_per_second} rows/s"));
     let site = Site::create(setting.partitions).await?;
     let mut tail = Tail::start(&site.topic).await?;
-    site.fill(Shape::Transactions(1), PRIMERS).await?;
+    site.fill(Shape::Transactions(1), 0..PRIMERS).await?;
     let (mut engine, _) = Engine::start(kind, setting, &site)?;
     let primed = tail.wait(START, "the first records came", |received| received.ledger.distinct() == PRIMERS).await;
     engine.judged(primed)?;

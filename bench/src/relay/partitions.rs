@@ -12,6 +12,8 @@ use crate::{Outcome, report};
 pub(super) const MANY: i32 = 300;
 
 /// Drains of one partition and of many in turn, each time on the same three brokers with three replicas.
+///
+/// Each topic gets two backlogs: with the first one the brokers create the segments and indexes of its partitions, and with the second one they append to what is there.
 pub(super) async fn run(setting: &Setting, options: &Options, results: &mut Results) -> Outcome<()> {
     report("starting three brokers");
     let cluster = block_in_place(|| start(setting))?;
@@ -25,7 +27,10 @@ pub(super) async fn run(setting: &Setting, options: &Options, results: &mut Resu
         for partitions in [1, MANY] {
             report(&format!("round {round} of {}, {partitions} partitions", options.rounds));
             setting.partitions = partitions;
-            results.clustered(drain::run(&setting, Kind::Relay, shape, options.rows, Beside::Nothing).await);
+            let (site, rows) = (setting.site().await?, options.rows);
+            for numbers in [0..rows, rows..2 * rows] {
+                results.clustered(drain::of(&setting, &site, Kind::Relay, shape, numbers, Beside::Nothing).await);
+            }
         }
     }
     Ok(())

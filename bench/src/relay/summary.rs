@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,8 @@ pub(crate) fn of(results: &Results) -> Value {
         "restart_first_record_ms": restart.filter(|it| it.lost == 0).map(|it| it.first_record_ms),
         "restart_duplicates": restart.map(|it| it.duplicates),
         "restart_lost": restart.map(|it| it.lost),
-        "partitions_300_fraction": ratio(clustered(results, partitions::MANY), clustered(results, 1)),
+        "partitions_300_fraction": fraction(results, TopicLife::Used),
+        "partitions_300_new_topic_fraction": fraction(results, TopicLife::New),
         "start_200_partitions_first_record_ms": start_time(results),
         "start_200_partitions_rss_mb": start_memory(results),
         "raw": results,
@@ -67,10 +68,12 @@ pub(crate) fn table(results: &Results) -> String {
         line("  lost", found.map(|it| it.lost as f64), 0, "      ");
         line("  duplicates", found.map(|it| it.duplicates as f64), 0, "      ");
     }
-    line("the relay's drain on three brokers, 1 partition", clustered(results, 1), 0, "rows/s");
-    let many = clustered(results, partitions::MANY);
-    line(&format!("  {} partitions", partitions::MANY), many, 0, "rows/s");
-    line("  fraction", ratio(many, clustered(results, 1)), 2, "     ");
+    for life in [TopicLife::Used, TopicLife::New] {
+        let (one, many) = (clustered(results, 1, life), clustered(results, partitions::MANY, life));
+        line(&format!("the relay's drain on three brokers, {life}, 1 partition"), one, 0, "rows/s");
+        line(&format!("  {} partitions", partitions::MANY), many, 0, "rows/s");
+        line("  fraction", fraction(results, life), 2, "     ");
+    }
     line("the relay, start with 200 partitions, next record", start_time(results), 0, "ms    ");
     line("  most resident until then", start_memory(results), 1, "MiB   ");
     text
@@ -150,8 +153,32 @@ fn debezium_memory(results: &Results) -> Option<f64> {
     drains.filter_map(|drain| drain.resident_mb).max_by(f64::total_cmp)
 }
 
-fn clustered(results: &Results, partitions: i32) -> Option<f64> {
-    let of_partitions = results.clustered.iter().filter(|drain| drain.partitions == partitions);
+/// Whether a topic had records before a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TopicLife {
+    New,
+    Used,
+}
+
+impl fmt::Display for TopicLife {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new topic",
+            Self::Used => "topic with records",
+        })
+    }
+}
+
+/// Returns the rate with many partitions over the rate with one.
+fn fraction(results: &Results, life: TopicLife) -> Option<f64> {
+    ratio(clustered(results, partitions::MANY, life), clustered(results, 1, life))
+}
+
+fn clustered(results: &Results, partitions: i32, life: TopicLife) -> Option<f64> {
+    let is_new = life == TopicLife::New;
+    let of_partitions = results.clustered.iter();
+    let of_partitions =
+        of_partitions.filter(|drain| drain.partitions == partitions && (drain.records_before == 0) == is_new);
     median(&of_partitions.map(|drain| drain.rows_per_second).collect::<Vec<_>>())
 }
 

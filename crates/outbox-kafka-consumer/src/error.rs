@@ -118,8 +118,7 @@ impl Error {
     /// broker's certificate. The consumer retries, so a corrected password, token or ACL needs no restart.
     #[must_use]
     pub fn is_security(&self) -> bool {
-        let causes = std::iter::successors(self.source(), |&cause| cause.source());
-        causes.filter_map(|cause| cause.downcast_ref()).any(outbox_kafka::Error::is_security)
+        std::iter::successors(self.source(), |&cause| cause.source()).any(is_security)
     }
 
     pub(crate) fn is_kafka(&self) -> bool {
@@ -137,6 +136,19 @@ impl Error {
             Kind::Record { topic, partition, offset, .. } => Some((topic, *partition, *offset)),
             _ => None,
         }
+    }
+}
+
+fn is_security(cause: &(dyn StdError + 'static)) -> bool {
+    use rskafka::client::error::{Error as KafkaError, ProtocolError};
+    match cause.downcast_ref() {
+        Some(KafkaError::ServerError { protocol_error, .. }) => matches!(
+            protocol_error,
+            ProtocolError::TopicAuthorizationFailed
+                | ProtocolError::GroupAuthorizationFailed
+                | ProtocolError::ClusterAuthorizationFailed
+        ),
+        _ => cause.downcast_ref().is_some_and(outbox_kafka::Error::is_security),
     }
 }
 

@@ -163,7 +163,7 @@ impl PartitionReader for Reader {
         let deadline = Instant::now() + Brokers::RETRY_FOR;
         loop {
             match self.try_fetch(offset).await {
-                Err(e) if e.is_transient() && Instant::now() + RETRY_PAUSE < deadline => {
+                Err(e) if e.is_transient() && !e.is_security() && Instant::now() + RETRY_PAUSE < deadline => {
                     tracing::debug!(
                         target: "outbox.consumer", topic = self.topic.name(), partition = self.partition,
                         error = %outbox_net::ErrorChain::new(&e), "fetch failed, retrying"

@@ -53,7 +53,7 @@ async fn a_relay_that_is_started_without_a_broker_waits_for_one_and_stops_when_i
     let relay = bench.start();
     bench.slot_becomes("active").await;
     bench.enqueue_each(5, 100..200).await;
-    timeout(Duration::from_secs(15), relay.stop()).await.expect("it stops while it waits");
+    timeout(Duration::from_secs(120), relay.stop()).await.expect("it stops while it waits");
     let relay = bench.start();
     bench.slot_becomes("active").await;
     let walsender = bench.walsender().await;

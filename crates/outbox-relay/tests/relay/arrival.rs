@@ -9,7 +9,7 @@ impl Bench {
     /// Waits until every event of the table has a record.
     pub(crate) async fn all_arrived(&self) {
         let expected = self.written().await;
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             self.as_many_records_as(expected.len(), deadline).await;
             let found: BTreeSet<i64> = self.places().await.into_keys().collect();
@@ -25,7 +25,7 @@ impl Bench {
     /// Every event of the table once, and in order for each aggregate. Once the slot is confirmed nothing comes later.
     pub(crate) async fn all_arrived_once_and_in_order(&self) {
         let expected = self.written().await;
-        self.as_many_records_as(expected.len(), Instant::now() + Duration::from_secs(60)).await;
+        self.as_many_records_as(expected.len(), Instant::now() + Duration::from_secs(120)).await;
         self.confirmed().await;
         self.check_against(&self.read(&self.topic).await, &expected);
     }

@@ -51,7 +51,7 @@ impl Running {
 
     /// For one that stops by itself.
     pub(crate) async fn outcome(self) -> Result<(), Error> {
-        tokio::time::timeout(Duration::from_secs(30), self.ended).await.unwrap().unwrap()
+        tokio::time::timeout(Duration::from_secs(120), self.ended).await.unwrap().unwrap()
     }
 }
 

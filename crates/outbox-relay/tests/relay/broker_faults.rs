@@ -15,7 +15,7 @@ async fn bench(broker: &Broker) -> Bench {
 }
 
 pub(crate) async fn shows(relay: &Running, text: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         match relay.status.readiness() {
             Readiness::NotReady(reason) if reason.contains(text) => return,
@@ -26,7 +26,7 @@ pub(crate) async fn shows(relay: &Running, text: &str) {
 }
 
 pub(crate) async fn becomes_ready(relay: &Running) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !relay.status.readiness().is_ready() {
         assert!(Instant::now() < deadline, "{}", relay.status.readiness());
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -123,7 +123,7 @@ async fn keep_on_standbys(bench: &Bench) {
 }
 
 async fn becomes(client: &Client, sql: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
         assert!(Instant::now() < deadline, "never: {sql}");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::bench::Bench;
 
 async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> bool) -> Readiness {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let found = status.readiness();
         if wanted(&found) {

@@ -13,7 +13,7 @@ fn metric(status: &RelayStatus, name: &str) -> f64 {
 }
 
 async fn until(status: &RelayStatus, name: &str, wanted: impl Fn(f64) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !wanted(metric(status, name)) {
         assert!(Instant::now() < deadline, "{name} is {}", metric(status, name));
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -87,7 +87,7 @@ impl SecurePostgres {
             self.client.batch_execute(&format!("ALTER SYSTEM SET {name} = '{value}'")).await.unwrap();
         }
         self.client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(120);
         // A session that began before the reload shows the new value once it has heard of it.
         while self.client.query_one("SHOW ssl", &[]).await.unwrap().get::<_, String>(0) != "on" {
             assert!(Instant::now() < deadline, "TLS stays off");
@@ -142,7 +142,7 @@ impl Running {
 
     /// Waits until the broker has acknowledged so many events.
     pub(crate) async fn written(&self, events: u64) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(120);
         let line = format!("outbox_relay_events_total{{topic=\"outbox.events.order\"}} {events}\n");
         while !self.status.prometheus_text().contains(&line) {
             assert!(Instant::now() < deadline && !self.ended.is_finished(), "{}", self.status.readiness());
@@ -156,7 +156,7 @@ impl Running {
     }
 
     pub(crate) async fn outcome(self) -> Result<(), Error> {
-        tokio::time::timeout(Duration::from_secs(30), self.ended).await.unwrap().unwrap()
+        tokio::time::timeout(Duration::from_secs(120), self.ended).await.unwrap().unwrap()
     }
 }
 
