@@ -90,6 +90,19 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
         }
     }
 
+    let logins_rejected = || {
+        let log = std::fs::read_to_string(kafka.log(1).unwrap()).unwrap();
+        log.matches("Failed authentication").count()
+    };
+    // The second rejection follows when the consumer has handled the first one.
+    let rejected = async |before: usize| {
+        eventually("the broker's log has two more rejected logins", async || {
+            let now = logins_rejected();
+            if now >= before + 2 { Ok(()) } else { Err(now) }
+        })
+        .await;
+    };
+
     for (listener, security, reason) in [
         ("SSL", Security::new().tls(Authority::new().tls()), "certificate"),
         ("MUTUAL", Security::new().tls(authority.tls()), "certificate"),
@@ -99,30 +112,33 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
         ("LOGIN", login(Sasl::oauth_bearer(bearer(Duration::ZERO))), "token"),
     ] {
         let address = kafka.address(1, listener).unwrap();
-        let running = Running::start(consumer(listener, security).group("rejected").build().unwrap());
-        // The rejection is retried until the consumer is stopped, and is then the reason that `run` returns.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let error = running.stop().await.unwrap_err();
-        let text = outbox_net::ErrorChain::new(&error).to_string();
-        assert!(error.is_security() && error.is_transient(), "{listener}: {text}");
-        assert!(text.contains(&address) && text.contains(reason), "{listener}: {text}");
-        for secret in [PASSWORD, WRONG] {
-            assert!(!text.contains(secret) && !format!("{error:?}").contains(secret), "{listener}: {text}");
+        for reader in [Reader::Rskafka, Reader::Native] {
+            let before = logins_rejected();
+            let builder = consumer(listener, security.clone()).group("rejected").reader(reader);
+            let running = Running::start(builder.build().unwrap());
+            rejected(before).await;
+            let error = running.stop().await.unwrap_err();
+            let text = outbox_net::ErrorChain::new(&error).to_string();
+            assert!(error.is_security() && error.is_transient(), "{listener}: {text}");
+            assert!(text.contains(&address) && text.contains(reason), "{listener}: {text}");
+            for secret in [PASSWORD, WRONG] {
+                assert!(!text.contains(secret) && !format!("{error:?}").contains(secret), "{listener}: {text}");
+            }
         }
     }
 
     // A wrong password is corrected while the consumer runs.
     let file = std::env::temp_dir().join(format!("outbox-consumer-password-{}", std::process::id()));
-    std::fs::write(&file, WRONG).unwrap();
-    let sasl = Sasl::scram_sha_512(USER, SecretSource::file(&file));
-    let running = Running::start(consumer("LOGIN", login(sasl)).group("corrected").build().unwrap());
-    eventually("a rejected login in the broker's log".to_owned(), async || {
-        let log = std::fs::read_to_string(kafka.log(1).unwrap()).unwrap();
-        if log.contains("authentication") { Ok(()) } else { Err("no rejection") }
-    })
-    .await;
-    std::fs::write(&file, PASSWORD).unwrap();
-    assert_eq!(bench.effects(effects + 1).await.len(), effects + 1);
-    running.stop().await.unwrap();
+    for reader in [Reader::Rskafka, Reader::Native] {
+        std::fs::write(&file, WRONG).unwrap();
+        let (before, sasl) = (logins_rejected(), Sasl::scram_sha_512(USER, SecretSource::file(&file)));
+        let builder = consumer("LOGIN", login(sasl)).group(format!("corrected-{reader:?}")).reader(reader);
+        let running = Running::start(builder.build().unwrap());
+        rejected(before).await;
+        std::fs::write(&file, PASSWORD).unwrap();
+        effects += 1;
+        assert_eq!(bench.effects(effects).await.len(), effects, "{reader:?}");
+        running.stop().await.unwrap();
+    }
     std::fs::remove_file(&file).unwrap();
 }
