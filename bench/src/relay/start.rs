@@ -7,8 +7,9 @@ use tokio_postgres::Client;
 
 use super::Setting;
 use super::engine::{Engine, Kind};
+use super::limit;
 use crate::process::peak_resident_mb;
-use crate::site::Site;
+use crate::site::{Shape, Site};
 use crate::{Outcome, report, rows};
 
 const PARTITIONS: i32 = 200;
@@ -115,6 +116,7 @@ impl Stand {
     /// Lets a relay write rows, and puts the slot back to where it was before them.
     async fn write_unconfirmed(&mut self, setting: &Setting, turns: Range<u64>) -> Outcome<()> {
         let (slot, kept) = (self.site.name().to_owned(), format!("{}_kept", self.site.name()));
+        let rows = turns.end.saturating_sub(turns.start) * u64::try_from(PARTITIONS)?;
         let copy = |from: &str, to: &str| format!("SELECT pg_copy_logical_replication_slot('{from}', '{to}')");
         self.client.batch_execute(&copy(&slot, &kept)).await?;
 
@@ -128,6 +130,8 @@ impl Stand {
         self.client.batch_execute(&drop(&slot)).await?;
         self.client.batch_execute(&copy(&kept, &slot)).await?;
         self.client.batch_execute(&drop(&kept)).await?;
+        // An error if the slot does not hold the rows again.
+        limit::peek(&self.site, Shape::OneTransaction, rows).await?;
         Ok(())
     }
 
