@@ -1,4 +1,4 @@
-use super::error::WalError;
+use super::error::Error;
 use super::options::ConnectOptions;
 use super::server_error::Doing;
 use super::session::{Purpose, Session};
@@ -6,7 +6,7 @@ use super::slot::Source;
 use super::sql::literal;
 
 /// Whether the slot is held by a walsender of this application's name, which has to be the caller's own.
-pub async fn is_held(options: &ConnectOptions, source: &Source) -> Result<bool, WalError> {
+pub async fn is_held(options: &ConnectOptions, source: &Source) -> Result<bool, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(
         "SELECT 1 FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid

@@ -67,7 +67,7 @@ mod table;
 mod tests;
 
 pub use self::catch_up::CatchUp;
-pub use self::error::WalError;
+pub use self::error::Error;
 pub use self::held::is_held;
 pub use self::look::{SlotLook, look};
 pub use self::lsn::{Lsn, ParseLsnError};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::frames::{Frame, bodies};
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
@@ -51,7 +51,7 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) async fn run(mut self) -> Result<(), WalError> {
+    pub(super) async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
         let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
         let mut told = Lsn::default();
@@ -71,12 +71,12 @@ impl Pump {
                     if length.is_some() {
                         last_word = Instant::now();
                     } else if last_word.elapsed() > self.patience {
-                        return Err(WalError::lost(std::io::ErrorKind::TimedOut.into()));
+                        return Err(Error::lost(std::io::ErrorKind::TimedOut.into()));
                     }
                     let (stuck, pressed) = (length.is_some() && told == *self.confirmed.borrow(), self.pings > 1);
                     if (stuck || pressed) && last_status.elapsed() >= self.interval && self.server_stops().await {
                         self.farewell().await?;
-                        return Err(WalError::hung_up());
+                        return Err(Error::hung_up());
                     }
                     told = self.tell(true).await?;
                     self.pings = 0;
@@ -108,7 +108,7 @@ impl Pump {
     }
 
     /// Takes what was received; answers what wants an answer.
-    async fn received(&mut self) -> Result<Option<Bytes>, WalError> {
+    async fn received(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(run) = self.session.received.run(b'd')? {
                 let mut wants_reply = false;
@@ -136,13 +136,13 @@ impl Pump {
                 b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
                 b'N' => notice(&body, changes)?,
                 // The walsender has said all it will say: the server shuts down.
-                b'c' => return Err(WalError::hung_up()),
+                b'c' => return Err(Error::hung_up()),
                 _ => {}
             }
         }
     }
 
-    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, WalError> {
+    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, Error> {
         let confirmed = *self.confirmed.borrow_and_update();
         self.session.send(&status::update(confirmed, asks_for_reply)).await?;
         Ok(confirmed)
@@ -152,11 +152,11 @@ impl Pump {
     /// broker is away.
     async fn server_stops(&self) -> bool {
         let refused = timeout(self.interval, Session::open(&self.options, Purpose::Sql)).await;
-        matches!(refused, Ok(Err(WalError::Server { source })) if source.is_not_accepting())
+        matches!(refused, Ok(Err(error)) if error.is_not_accepting())
     }
 
     /// Tells what was confirmed last, and waits until the server has let go of the slot.
-    async fn farewell(mut self) -> Result<(), WalError> {
+    async fn farewell(mut self) -> Result<(), Error> {
         let ended = async {
             self.tell(false).await?;
             let mut out = BytesMut::new();
@@ -168,18 +168,16 @@ impl Pump {
                 self.session.received.fill(&mut self.session.socket).await?;
             }
         };
-        let outcome: Result<Result<(), WalError>, _> = timeout(FAREWELL, ended).await;
+        let outcome: Result<Result<(), Error>, _> = timeout(FAREWELL, ended).await;
         debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
         Ok(())
     }
 }
 
 /// From version 18 on PostgreSQL passes over a missing publication with a warning, and with it over the rows.
-pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), WalError> {
-    match ServerError::parse(body).while_doing(changes) {
-        missing @ WalError::PublicationMissing { .. } => Err(missing),
-        _ => Ok(()),
-    }
+pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), Error> {
+    let error = ServerError::parse(body).while_doing(changes);
+    if matches!(error.kind(), Kind::PublicationMissing { .. }) { Err(error) } else { Ok(()) }
 }
 
 async fn maybe<F: Future>(future: Option<F>) -> F::Output {

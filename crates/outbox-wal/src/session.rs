@@ -2,7 +2,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 
-use super::error::WalError;
+use super::error::Error;
 use super::frames::{Frame, Received};
 use super::handshake;
 use super::options::ConnectOptions;
@@ -26,7 +26,7 @@ pub(super) enum Purpose {
 pub(super) type TextRow = Vec<Option<String>>;
 
 impl Session {
-    pub(super) async fn open(options: &ConnectOptions, purpose: Purpose) -> Result<Self, WalError> {
+    pub(super) async fn open(options: &ConnectOptions, purpose: Purpose) -> Result<Self, Error> {
         let connect = async {
             let socket = Socket::open(options).await?;
             let mut session = Self { socket, received: Received::default() };
@@ -35,12 +35,12 @@ impl Session {
         };
         match tokio::time::timeout(options.timeout, connect).await {
             Ok(outcome) => outcome,
-            Err(elapsed) => Err(WalError::lost(elapsed.into())),
+            Err(elapsed) => Err(Error::lost(elapsed.into())),
         }
     }
 
     /// Carries out one statement. An error leaves the session usable if the server reported it.
-    pub(super) async fn query(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, WalError> {
+    pub(super) async fn query(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, Error> {
         self.send_query(sql).await?;
         let (mut rows, mut error) = (Vec::new(), None);
         loop {
@@ -53,7 +53,7 @@ impl Session {
                 }
             };
             match tag {
-                b'D' => rows.push(text_row(&body).ok_or(WalError::Protocol("a row"))?),
+                b'D' => rows.push(text_row(&body).ok_or_else(|| Error::protocol("a row"))?),
                 b'E' => error = Some(ServerError::parse(&body).while_doing(doing)),
                 b'Z' => return error.map_or(Ok(rows), Err),
                 _ => {}
@@ -61,18 +61,18 @@ impl Session {
         }
     }
 
-    pub(super) async fn send_query(&mut self, sql: &str) -> Result<(), WalError> {
+    pub(super) async fn send_query(&mut self, sql: &str) -> Result<(), Error> {
         let mut out = BytesMut::new();
-        frontend::query(sql, &mut out).map_err(WalError::lost)?;
+        frontend::query(sql, &mut out).map_err(Error::lost)?;
         self.send(&out).await
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), WalError> {
-        self.socket.write_all(bytes).await.map_err(WalError::lost)?;
-        self.socket.flush().await.map_err(WalError::lost)
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.socket.write_all(bytes).await.map_err(Error::lost)?;
+        self.socket.flush().await.map_err(Error::lost)
     }
 
-    pub(super) async fn frame(&mut self) -> Result<Frame, WalError> {
+    pub(super) async fn frame(&mut self) -> Result<Frame, Error> {
         loop {
             if let Some(frame) = self.received.frame()? {
                 return Ok(frame);

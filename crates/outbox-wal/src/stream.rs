@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::error::WalError;
+use super::error::Error;
 use super::frames::Frame;
 use super::options::ConnectOptions;
 use super::pipe::{Budget, PipeReceiver, PipeSender};
@@ -56,7 +56,7 @@ impl WalStream {
         options: &ConnectOptions,
         source: &Source,
         start: Lsn,
-    ) -> Result<Self, WalError> {
+    ) -> Result<Self, Error> {
         let server_timeout = sender_timeout(&mut session).await?;
         raise_decoding_memory(&mut session).await?;
         let slot = source.slot();
@@ -97,13 +97,13 @@ impl WalStream {
     }
 
     /// Waits for the next message. Nothing is lost when the future is dropped.
-    pub async fn next(&mut self) -> Result<WalMessage, WalError> {
-        let body = self.pipe.next().await?.ok_or_else(WalError::hung_up)?;
+    pub async fn next(&mut self) -> Result<WalMessage, Error> {
+        let body = self.pipe.next().await?.ok_or_else(Error::hung_up)?;
         message(&body)
     }
 
     /// The next message, if it is here already: at the end of these a batch is best sent.
-    pub fn buffered(&mut self) -> Result<Option<WalMessage>, WalError> {
+    pub fn buffered(&mut self) -> Result<Option<WalMessage>, Error> {
         self.pipe.buffered().as_ref().map(message).transpose()
     }
 
@@ -126,7 +126,7 @@ impl WalStream {
     }
 
     /// Tells the server what was confirmed last, and waits until it has let go of the slot.
-    pub async fn close(self) -> Result<(), WalError> {
+    pub async fn close(self) -> Result<(), Error> {
         self.pipe.close().await
     }
 }
@@ -137,7 +137,7 @@ impl fmt::Debug for WalStream {
     }
 }
 
-fn message(body: &Bytes) -> Result<WalMessage, WalError> {
+fn message(body: &Bytes) -> Result<WalMessage, Error> {
     Ok(match status::head(body)? {
         Head::Data { start, .. } => WalMessage::Data { start, data: body.slice(DATA_HEAD..) },
         Head::Keepalive { end, reply } => WalMessage::Keepalive { end, reply },
@@ -153,11 +153,11 @@ fn start_command(source: &Source, start: Lsn) -> String {
 }
 
 /// After which silence the walsender gives up.
-async fn sender_timeout(session: &mut Session) -> Result<Duration, WalError> {
+async fn sender_timeout(session: &mut Session) -> Result<Duration, Error> {
     let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
     let rows = session.query(sql, Doing::Query).await?;
     let millis = rows.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
-    match millis.ok_or(WalError::Protocol("the setting wal_sender_timeout"))? {
+    match millis.ok_or_else(|| Error::protocol("the setting wal_sender_timeout"))? {
         0 => Ok(Duration::from_secs(60)),
         millis => Ok(Duration::from_millis(millis)),
     }
@@ -166,7 +166,7 @@ async fn sender_timeout(session: &mut Session) -> Result<Duration, WalError> {
 /// What the server may keep of a large transaction in memory before it writes it to files and reads it again: with
 /// PostgreSQL's own 64 MB that is two fifths of the time that it needs. What was set for the user or the database
 /// stands, and so does more.
-async fn raise_decoding_memory(session: &mut Session) -> Result<(), WalError> {
+async fn raise_decoding_memory(session: &mut Session) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.set_config(name, '256MB', false) FROM pg_catalog.pg_settings
                WHERE name = 'logical_decoding_work_mem' AND setting::pg_catalog.int8 < 262144
                AND source NOT IN ('database', 'user', 'database user')";

@@ -27,7 +27,7 @@ use crate::settings::TopicCreation;
 use crate::status::{Marks, Mode, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
-use outbox_wal::{ConnectOptions, Source, WalError, is_held};
+use outbox_wal::{ConnectOptions, Source, is_held};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
 pub(super) struct Hold {
@@ -211,7 +211,7 @@ impl Hold {
         match &broken {
             Broken::OutOfTurn(_) => Ok(Ended::Anew(broken)),
             Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
-            Broken::Wal(WalError::TransactionTooLarge { .. } | WalError::FewEnds { .. }) => Ok(Ended::ToStream),
+            Broken::Wal(e) if e.needs_stream() => Ok(Ended::ToStream),
             _ => Err(broken.into_error()),
         }
     }

@@ -38,7 +38,7 @@ use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
+use outbox_wal::{ConnectOptions, Opened, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -164,15 +164,16 @@ impl Relay {
                         }
                     }
                 }
-                Err(WalError::SlotActive { slot, pid }) => {
+                Err(e) if e.is_slot_active() => {
+                    let (slot, pid) = (self.settings.slot().as_str(), e.slot_holder());
                     if !std::mem::replace(&mut is_standby, true) {
-                        tracing::info!(target: "outbox.relay", slot = &*slot, pid, "another process holds the slot: standing by");
+                        tracing::info!(target: "outbox.relay", slot, pid, "another process holds the slot: standing by");
                     }
                     let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
                     self.status.entered(Mode::Standby, Some(format!("{holder} holds the slot {slot}")));
                     STANDBY
                 }
-                Err(WalError::NoFreeSlot { .. }) => {
+                Err(e) if e.needs_stream() => {
                     at = StartAt::Confirmed;
                     Duration::ZERO
                 }
@@ -192,7 +193,7 @@ impl Relay {
         }
     }
 
-    async fn take(&self, cluster: &Arc<Cluster>, gaps: &Arc<Gaps>, at: StartAt) -> Result<Hold, WalError> {
+    async fn take(&self, cluster: &Arc<Cluster>, gaps: &Arc<Gaps>, at: StartAt) -> Result<Hold, outbox_wal::Error> {
         let columns = {
             let layout = self.settings.pipeline().layout();
             outbox_wal::columns(&self.options, layout.schema().as_str(), layout.table().as_str()).await?
