@@ -5,7 +5,7 @@ use tracing::Instrument as _;
 
 use super::copies::Copies;
 use super::decoding::SlotCopy;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::options::ConnectOptions;
 use super::pipe::{Budget, PipeReceiver, PipeSender};
 use super::slot::Source;
@@ -35,7 +35,10 @@ impl CatchUp {
         until: Lsn,
         reach: Reach,
     ) -> Result<Self, Error> {
-        let copy = SlotCopy::open(options, source.slot()).await?;
+        let copy = SlotCopy::open(options, source.slot()).await.map_err(|error| match error.kind() {
+            Kind::NoConnection => error.with_kind(Kind::NoCopy { slot: source.slot().into() }),
+            _ => error,
+        })?;
         let (sender, receiver) = PipeSender::new(Budget::CHUNK);
         let copies = Copies { options: options.clone(), source: source.clone(), until, reach, pipe: sender };
         let span = tracing::debug_span!(

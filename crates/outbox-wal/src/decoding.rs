@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::chunk::{Chunk, Report};
@@ -113,6 +113,7 @@ impl Decoding {
 
     /// Hands the chunk over; none when the consumer is gone.
     pub(super) async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, Error> {
+        let silence = self.copy.session.timeouts.silence;
         let mut report = Report { messages: 0, bytes: 0, wal: 0 };
         loop {
             let piece = match self.first.take() {
@@ -120,7 +121,9 @@ impl Decoding {
                 None => tokio::select! {
                     biased;
                     () = pipe.closed() => return Ok(None),
-                    piece = piece(&mut self.copy.session, source) => piece?,
+                    piece = timeout(silence, piece(&mut self.copy.session, source)) => {
+                        piece.unwrap_or_else(|_| Err(Error::silent(silence)))?
+                    }
                 },
             };
             let rows = match piece {
@@ -129,6 +132,9 @@ impl Decoding {
                 // Over temp_file_limit, or cancelled: it was too much to be kept.
                 Piece::End(Err(e)) if report.messages == 0 && matches!(e.code.as_str(), "53400" | "57014") => {
                     return Err(self.too_large());
+                }
+                Piece::End(Err(e)) if e.code == "42501" => {
+                    return Err(Error::new(Kind::NoCopy { slot: source.slot().into() }).because(e));
                 }
                 Piece::End(Err(e)) => return Err(e.while_doing(reading(source))),
             };

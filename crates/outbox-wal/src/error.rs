@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use outbox_net::TlsFault;
 
@@ -22,8 +23,21 @@ pub(crate) enum Kind {
     SlotActive { slot: Box<str>, pid: Option<u32> },
     #[error("the replication slot {slot:?} does not exist, or is not one of pgoutput in this database")]
     SlotMissing { slot: Box<str> },
-    #[error("the replication slot {slot:?} is lost: PostgreSQL has removed WAL that it had still to read")]
-    SlotLost { slot: Box<str> },
+    #[error(
+        "the replication slot {slot:?} is lost{}: PostgreSQL has removed WAL that it had still to read. Drop the slot, create \
+         it again, and publish the events that were committed in between from the table", because_of(.reason)
+    )]
+    SlotLost { slot: Box<str>, reason: Option<Box<str>> },
+    #[error("PostgreSQL does not let the replication slot {slot:?} be read")]
+    SlotUnreadable { slot: Box<str> },
+    #[error("the replication slot {slot:?} is being created, which waits for the end of transactions that run")]
+    SlotUnfinished { slot: Box<str> },
+    /// Its walsender sends prepared transactions before they are committed.
+    #[error(
+        "the replication slot {slot:?} was created with two_phase, which is not supported: read it to its end with the \
+         reader that it was made for, and create one without two_phase"
+    )]
+    TwoPhase { slot: Box<str> },
     /// Nobody may read a standby's copy of a slot until the standby is promoted.
     #[error("the replication slot {slot:?} is kept for a primary: the server is its standby")]
     Standby { slot: Box<str> },
@@ -32,16 +46,31 @@ pub(crate) enum Kind {
         "the publication {publication:?} does not exist, or did not when a row was written that is still to be read"
     )]
     PublicationMissing { publication: Box<str> },
-    #[error("no replication slot is free for a copy of {slot:?} (max_replication_slots)")]
-    NoFreeSlot { slot: Box<str> },
+    /// The stream needs no copy.
+    #[error(
+        "the replication slot {slot:?} cannot be copied: a copy needs a free slot (max_replication_slots), a free connection \
+         (max_connections, CONNECTION LIMIT), and the right to execute pg_copy_logical_replication_slot and \
+         pg_logical_slot_get_binary_changes"
+    )]
+    NoCopy { slot: Box<str> },
     /// One transaction is more than the server should keep at once; the stream has no such limit.
     #[error("a transaction after {after} is too large to be read at once")]
     TransactionTooLarge { after: Lsn },
     /// Little has ended in much WAL: the stream begins to send a large transaction earlier.
     #[error("little has ended in the WAL before {until}")]
     FewEnds { until: Lsn },
-    #[error("the role lacks a right (REPLICATION)")]
+    #[error("the role lacks a privilege, such as the attribute REPLICATION")]
     NotPermitted,
+    #[error(
+        "a connection pooler such as PgBouncer is at this address, and replication does not work through it: connect to \
+         PostgreSQL itself"
+    )]
+    Pooler,
+    #[error(
+        "PostgreSQL has no connection left for this role (max_connections, max_wal_senders, CONNECTION LIMIT): reading a slot \
+         needs two, and two more during a catch-up"
+    )]
+    NoConnection,
     #[error("PostgreSQL refused the user or the password: check both, and the line of pg_hba.conf for this host")]
     Authentication,
     #[error("PostgreSQL asks for a password, or for a way to prove it, that there is none of")]
@@ -58,6 +87,8 @@ pub(crate) enum Kind {
     Secret,
     #[error("the connection to PostgreSQL is lost")]
     Lost,
+    #[error("PostgreSQL did not answer within {0:?}")]
+    Silent(Duration),
     #[error("PostgreSQL reported an error")]
     Server,
     #[error("PostgreSQL said what its protocol does not know: {0}")]
@@ -70,7 +101,9 @@ impl Error {
     /// A slot that another process holds is not among these; see [`is_slot_active`](Self::is_slot_active).
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
-            Kind::Lost | Kind::Standby { .. } => true,
+            Kind::Lost | Kind::Silent(_) | Kind::Standby { .. } | Kind::SlotUnfinished { .. } | Kind::NoConnection => {
+                true
+            }
             Kind::Server => self.server().is_some_and(ServerError::is_transient),
             _ => false,
         }
@@ -92,7 +125,7 @@ impl Error {
     /// Returns whether the [catch-up](crate::CatchUp) cannot read the backlog, or is slower than the stream, which reads the
     /// same from [`StartAt::Confirmed`](crate::StartAt::Confirmed).
     pub fn needs_stream(&self) -> bool {
-        matches!(self.0.kind, Kind::NoFreeSlot { .. } | Kind::TransactionTooLarge { .. } | Kind::FewEnds { .. })
+        matches!(self.0.kind, Kind::NoCopy { .. } | Kind::TransactionTooLarge { .. } | Kind::FewEnds { .. })
     }
 
     /// Returns whether the server rejected the login or the TLS handshake, or a secret or a certificate is not usable.
@@ -131,6 +164,10 @@ impl Error {
 
     pub(crate) fn lost(source: io::Error) -> Self {
         Self::new(Kind::Lost).because(source)
+    }
+
+    pub(crate) fn silent(limit: Duration) -> Self {
+        Self::new(Kind::Silent(limit))
     }
 
     pub(crate) fn hung_up() -> Self {
@@ -196,6 +233,10 @@ impl From<ParseLsnError> for Error {
     fn from(_: ParseLsnError) -> Self {
         Self::protocol("a position in the WAL")
     }
+}
+
+fn because_of(reason: &Option<Box<str>>) -> impl fmt::Display {
+    reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 fn of_pid(pid: Option<u32>) -> impl fmt::Display {

@@ -10,14 +10,17 @@ use super::options::ConnectOptions;
 use super::server_error::{Doing, ServerError};
 use super::session::{Purpose, Session};
 
-/// The forms that values are read in, whatever the database and the role are set to.
-const FORMS: [(&str, &str); 6] = [
+/// The forms of values and the limits of statements, whatever the database and the role are set to.
+const PARAMETERS: [(&str, &str); 9] = [
     ("client_encoding", "UTF8"),
     ("DateStyle", "ISO"),
     ("IntervalStyle", "postgres"),
     ("TimeZone", "UTC"),
     ("bytea_output", "hex"),
     ("extra_float_digits", "3"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
 ];
 
 /// The startup and the proof of the password, up to the server's word that it is ready.
@@ -28,7 +31,7 @@ pub(super) async fn run(session: &mut Session, options: &ConnectOptions, purpose
         ("database", options.database.as_str()),
         ("application_name", options.application_name.as_str()),
     ];
-    parameters.extend(FORMS);
+    parameters.extend(PARAMETERS);
     if purpose == Purpose::Replication {
         parameters.push(("replication", "database"));
     }

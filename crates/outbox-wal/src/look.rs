@@ -27,7 +27,7 @@ pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook,
     let rows = session.query(&sql, Doing::Query).await?;
     match rows.first().map(Vec::as_slice) {
         Some([Some(server), Some(restart)]) => Ok(SlotLook { server: server.parse()?, restart: restart.parse()? }),
-        Some(_) => Err(Error::new(Kind::SlotLost { slot: source.slot().into() })),
+        Some(_) => Err(Error::new(Kind::SlotLost { slot: source.slot().into(), reason: None })),
         None => Err(Error::new(Kind::SlotMissing { slot: source.slot().into() })),
     }
 }

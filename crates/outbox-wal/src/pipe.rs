@@ -103,7 +103,8 @@ impl PipeReceiver {
         self.end().await
     }
 
-    async fn end(&mut self) -> Result<(), Error> {
+    /// Waits until the task has ended. Nothing is lost when the future is dropped.
+    pub(super) async fn end(&mut self) -> Result<(), Error> {
         let Some(task) = self.task.as_mut() else { return Err(Error::hung_up()) };
         let outcome = task.await;
         self.task = None;

@@ -11,10 +11,11 @@ use tracing::debug;
 
 use super::error::{Error, Kind};
 use super::frames::{Frame, bodies};
+use super::held;
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::server_error::{Doing, ServerError};
-use super::session::{Purpose, Session};
+use super::session::Session;
 use super::slot::Source;
 use super::status::{self, DATA_HEAD, Head};
 use crate::Lsn;
@@ -42,8 +43,6 @@ pub(super) struct Pump {
     pub(super) options: ConnectOptions,
     /// How often a status goes out at least.
     pub(super) interval: Duration,
-    /// After which silence the server is given up, while it is read from.
-    pub(super) patience: Duration,
     /// What was read of the transaction that is being sent.
     pub(super) unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
@@ -70,11 +69,14 @@ impl Pump {
                     // What is not read may hold the server's words.
                     if length.is_some() {
                         last_word = Instant::now();
-                    } else if last_word.elapsed() > self.patience {
-                        return Err(Error::lost(std::io::ErrorKind::TimedOut.into()));
+                    } else if last_word.elapsed() > self.session.timeouts.silence {
+                        if !self.is_decoding().await {
+                            return Err(Error::silent(self.session.timeouts.silence));
+                        }
+                        last_word = Instant::now();
                     }
                     let (stuck, pressed) = (length.is_some() && told == *self.confirmed.borrow(), self.pings > 1);
-                    if (stuck || pressed) && last_status.elapsed() >= self.interval && self.server_stops().await {
+                    if (stuck || pressed) && last_status.elapsed() >= self.interval && self.has_server_ended().await {
                         self.farewell().await?;
                         return Err(Error::hung_up());
                     }
@@ -148,11 +150,19 @@ impl Pump {
         Ok(confirmed)
     }
 
-    /// Whether the server is shutting down: it would wait for this reader to confirm everything, for ever where the
-    /// broker is away.
-    async fn server_stops(&self) -> bool {
-        let refused = timeout(self.interval, Session::open(&self.options, Purpose::Sql)).await;
-        matches!(refused, Ok(Err(error)) if error.is_not_accepting())
+    /// Returns whether the walsender has ended, which a reader without room does not see, or the server is shutting down:
+    /// it would wait for this reader to confirm everything, for ever if the broker is unreachable.
+    async fn has_server_ended(&self) -> bool {
+        match timeout(self.interval, held::is_held(&self.options, &self.source)).await {
+            Ok(Ok(is_held)) => !is_held,
+            Ok(Err(error)) => error.is_not_accepting(),
+            Err(_) => false,
+        }
+    }
+
+    /// Returns whether the walsender decodes, and answers nothing for as long.
+    async fn is_decoding(&self) -> bool {
+        matches!(timeout(self.interval, held::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
     /// Tells what was confirmed last, and waits until the server has let go of the slot.

@@ -20,6 +20,7 @@ pub(super) struct ServerError {
 pub(super) enum Doing<'a> {
     Connect,
     Query,
+    Identify,
     TakeSlot { slot: &'a str },
     CopySlot { slot: &'a str },
     ReadChanges { slot: &'a str, publication: &'a str },
@@ -50,12 +51,16 @@ impl ServerError {
             ("42704", Doing::ReadChanges { publication, .. }) => {
                 Kind::PublicationMissing { publication: publication.into() }
             }
-            // "cannot read from" or "can no longer get changes from" it; "requested WAL segment … removed".
-            ("55000", Doing::TakeSlot { slot }) | ("58P01", Doing::ReadChanges { slot, .. }) => {
-                Kind::SlotLost { slot: slot.into() }
-            }
-            ("53400", Doing::CopySlot { slot }) => Kind::NoFreeSlot { slot: slot.into() },
+            // "cannot read from" or "can no longer get changes from" it, or `wal_level` is too low.
+            ("55000", Doing::TakeSlot { slot }) => Kind::SlotUnreadable { slot: slot.into() },
+            // "requested WAL segment … removed"
+            ("58P01", Doing::ReadChanges { slot, .. }) => Kind::SlotLost { slot: slot.into(), reason: None },
+            ("53400" | "42501", Doing::CopySlot { slot }) => Kind::NoCopy { slot: slot.into() },
             ("42501", _) => Kind::NotPermitted,
+            // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the command
+            // of the walsender to a session that takes SQL only.
+            ("08P01", Doing::Connect) | ("42601", Doing::Identify) => Kind::Pooler,
+            ("53300", Doing::Connect) => Kind::NoConnection,
             (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => Kind::Authentication,
             _ => Kind::Server,
         };
@@ -102,7 +107,7 @@ mod tests {
         let changes = Doing::ReadChanges { slot: "s", publication: "p" };
         assert_eq!(error("42704").while_doing(slot).kind(), &Kind::SlotMissing { slot: "s".into() });
         assert_eq!(error("42704").while_doing(changes).kind(), &Kind::PublicationMissing { publication: "p".into() });
-        assert_eq!(error("58P01").while_doing(changes).kind(), &Kind::SlotLost { slot: "s".into() });
+        assert_eq!(error("58P01").while_doing(changes).kind(), &Kind::SlotLost { slot: "s".into(), reason: None });
         assert!(error("28P01").while_doing(Doing::Connect).is_authentication());
         assert!(error("57P01").while_doing(changes).is_transient());
         assert!(!error("42601").while_doing(changes).is_transient());

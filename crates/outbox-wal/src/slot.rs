@@ -44,20 +44,27 @@ impl SlotState {
     /// Reads a slot of pgoutput in this database.
     pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Self, Error> {
         let sql = format!(
-            "SELECT restart_lsn, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots
+            "SELECT restart_lsn, confirmed_flush_lsn,
+                coalesce(state ->> 'invalidation_reason', CASE wal_status WHEN 'lost' THEN 'wal_status = lost' END),
+                state ->> 'two_phase'
+             FROM pg_catalog.pg_replication_slots s, LATERAL pg_catalog.to_jsonb(s) state
              WHERE slot_name = {} AND plugin = 'pgoutput' AND database = pg_catalog.current_database()",
             literal(slot)
         );
         let rows = session.query(&sql, Doing::Query).await?;
-        let Some([restart, confirmed, wal]) = rows.first().map(Vec::as_slice) else {
+        let Some([restart, confirmed, invalidated, two_phase]) = rows.first().map(Vec::as_slice) else {
             return Err(Error::new(Kind::SlotMissing { slot: slot.into() }));
         };
-        match (restart, confirmed) {
-            (Some(restart), Some(confirmed)) if wal.as_deref() != Some("lost") => {
-                Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? })
+        let slot = slot.into();
+        Err(Error::new(match (restart, confirmed, invalidated) {
+            (_, _, Some(reason)) => Kind::SlotLost { slot, reason: Some(reason.as_str().into()) },
+            _ if two_phase.as_deref() == Some("true") => Kind::TwoPhase { slot },
+            (Some(restart), Some(confirmed), None) => {
+                return Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? });
             }
-            _ => Err(Error::new(Kind::SlotLost { slot: slot.into() })),
-        }
+            (Some(_), None, None) => Kind::SlotUnfinished { slot },
+            (None, ..) => Kind::SlotLost { slot, reason: None },
+        }))
     }
 }
 

@@ -32,7 +32,7 @@ impl Socket {
             }
             Host::Tcp(host) => {
                 // The rest of the time is for TLS and the login.
-                let limit = options.timeout * 3 / 4;
+                let limit = options.timeouts.connect * 3 / 4;
                 let tcp = outbox_net::connect(host, options.port, limit).await.map_err(Error::lost)?;
                 match options.mode {
                     TlsMode::Disable => Ok(Self::Tcp(tcp)),

@@ -46,7 +46,7 @@ pub struct Opened {
 pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
     let name = source.slot();
     let mut session = Session::open(options, Purpose::Replication).await?;
-    let identified = session.query("IDENTIFY_SYSTEM", Doing::Query).await?;
+    let identified = session.query("IDENTIFY_SYSTEM", Doing::Identify).await?;
     let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
         return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
     };
@@ -60,8 +60,8 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
         StartAt::Confirmed => Lsn::default(),
     };
     let stream = match WalStream::start(session, options, source, requested).await {
-        Err(error) if matches!(error.kind(), Kind::SlotLost { .. }) && is_in_recovery(options).await? => {
-            return Err(error.with_kind(Kind::Standby { slot: name.into() }));
+        Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
+            return Err(unreadable(error, options, name).await?);
         }
         started => started?,
     };
@@ -73,10 +73,14 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     Ok(Opened { system: SystemId { system, timeline }, stream: stream.floor(slot.confirmed), start, slot, flushed })
 }
 
-async fn is_in_recovery(options: &ConnectOptions) -> Result<bool, Error> {
+/// Returns the reason why the server does not let the slot be read: its state, if that says so.
+async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Result<Error, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let rows = session.query("SELECT pg_catalog.pg_is_in_recovery()", Doing::Query).await?;
-    Ok(rows.into_iter().flatten().flatten().next().as_deref() == Some("t"))
+    if rows.into_iter().flatten().flatten().next().as_deref() == Some("t") {
+        return Ok(error.with_kind(Kind::Standby { slot: slot.into() }));
+    }
+    SlotState::read(&mut session, slot).await.map(|_| error)
 }
 
 impl Opened {

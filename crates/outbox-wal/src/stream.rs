@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::error::Error;
 use super::frames::Frame;
@@ -16,6 +17,7 @@ use super::session::Session;
 use super::slot::Source;
 use super::sql;
 use super::status::{self, DATA_HEAD, Head};
+use super::timeouts::Timeouts;
 use crate::Lsn;
 
 /// A message of the stream.
@@ -63,15 +65,20 @@ impl WalStream {
         let command = start_command(source, start);
         session.send_query(&command).await?;
         let changes = Doing::ReadChanges { slot, publication: source.publication() };
-        loop {
-            let Frame { tag, body } = session.frame().await?;
-            match tag {
-                b'W' => break,
-                b'E' => return Err(ServerError::parse(&body).while_doing(Doing::TakeSlot { slot })),
-                b'N' => pump::notice(&body, changes)?,
-                _ => {}
+        let started = async {
+            loop {
+                let Frame { tag, body } = session.frame().await?;
+                match tag {
+                    b'W' => return Ok(()),
+                    b'E' => return Err(ServerError::parse(&body).while_doing(Doing::TakeSlot { slot })),
+                    b'N' => pump::notice(&body, changes)?,
+                    _ => {}
+                }
             }
-        }
+        };
+        let Timeouts { statement, silence, .. } = options.timeouts;
+        timeout(statement, started).await.unwrap_or_else(|_| Err(Error::silent(statement)))?;
+
         let (sender, receiver) = PipeSender::new(Budget::STREAM);
         let (confirmed, watched) = watch::channel(Lsn::default());
         let server = Arc::new(AtomicU64::new(0));
@@ -82,8 +89,8 @@ impl WalStream {
             server: Arc::clone(&server),
             source: source.clone(),
             options: options.clone(),
-            interval: (server_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
-            patience: server_timeout.max(Duration::from_secs(30)),
+            // Several statuses, each of which asks for an answer, go out before either side gives up.
+            interval: (server_timeout.min(silence) / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
             unfinished: 0,
             pings: 0,
         };
@@ -100,6 +107,11 @@ impl WalStream {
     pub async fn next(&mut self) -> Result<WalMessage, Error> {
         let body = self.pipe.next().await?.ok_or_else(Error::hung_up)?;
         message(&body)
+    }
+
+    /// Waits until the connection ends, and returns the reason. Messages that were received before stay to be taken.
+    pub async fn ended(&mut self) -> Error {
+        self.pipe.end().await.err().unwrap_or_else(Error::hung_up)
     }
 
     /// The next message, if it is here already: at the end of these a batch is best sent.
@@ -152,13 +164,14 @@ fn start_command(source: &Source, start: Lsn) -> String {
     )
 }
 
-/// After which silence the walsender gives up.
+/// Returns the silence after which the walsender gives up.
 async fn sender_timeout(session: &mut Session) -> Result<Duration, Error> {
     let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
     let rows = session.query(sql, Doing::Query).await?;
     let millis = rows.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
     match millis.ok_or_else(|| Error::protocol("the setting wal_sender_timeout"))? {
-        0 => Ok(Duration::from_secs(60)),
+        // It never gives up.
+        0 => Ok(Duration::MAX),
         millis => Ok(Duration::from_millis(millis)),
     }
 }

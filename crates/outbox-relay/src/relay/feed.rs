@@ -45,7 +45,13 @@ impl Feed {
     /// Waits for what comes next. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Fed, Broken> {
         if let Some(catch_up) = &mut self.catch_up {
-            if let Some(data) = catch_up.next().await.map_err(Broken::Wal)? {
+            let data = tokio::select! {
+                biased;
+                // Without the stream another reader may hold the slot.
+                error = self.stream.ended() => return Err(Broken::Wal(error)),
+                data = catch_up.next() => data.map_err(Broken::Wal)?,
+            };
+            if let Some(data) = data {
                 return self.read(&data);
             }
             self.catch_up = None;
