@@ -18,4 +18,4 @@ pub use self::status::{Mode, Readiness, RelayStatus};
 pub use outbox_kafka::{
     Pem, Properties, Sasl, Secret, SecretSource, Security as KafkaSecurity, Tls, Token, TokenSource, Verification,
 };
-pub use outbox_wal::Lsn;
+pub use outbox_wal::{Lsn, Timeouts};

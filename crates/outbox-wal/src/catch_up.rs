@@ -5,7 +5,7 @@ use tracing::Instrument as _;
 
 use super::copies::Copies;
 use super::decoding::SlotCopy;
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::options::ConnectOptions;
 use super::pipe::{Budget, PipeReceiver, PipeSender};
 use super::slot::Source;
@@ -34,8 +34,11 @@ impl CatchUp {
         source: &Source,
         until: Lsn,
         reach: Reach,
-    ) -> Result<Self, WalError> {
-        let copy = SlotCopy::open(options, source.slot()).await?;
+    ) -> Result<Self, Error> {
+        let copy = SlotCopy::open(options, source.slot()).await.map_err(|error| match error.kind() {
+            Kind::NoConnection => error.with_kind(Kind::NoCopy { slot: source.slot().into() }),
+            _ => error,
+        })?;
         let (sender, receiver) = PipeSender::new(Budget::CHUNK);
         let copies = Copies { options: options.clone(), source: source.clone(), until, reach, pipe: sender };
         let span = tracing::debug_span!(
@@ -46,7 +49,7 @@ impl CatchUp {
     }
 
     /// The next message of pgoutput; none when all was read. Nothing is lost when the future is dropped.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, WalError> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let Some(body) = self.pipe.next().await? else { return Ok(None) };
             if let Some(data) = data(body)? {
@@ -56,7 +59,7 @@ impl CatchUp {
     }
 
     /// The next message, if it is here already.
-    pub fn buffered(&mut self) -> Result<Option<Bytes>, WalError> {
+    pub fn buffered(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(body) = self.pipe.buffered() {
             if let Some(data) = data(body)? {
                 return Ok(Some(data));
@@ -66,7 +69,7 @@ impl CatchUp {
     }
 
     /// Ends the reading early, and waits until the copy is gone.
-    pub async fn close(self) -> Result<(), WalError> {
+    pub async fn close(self) -> Result<(), Error> {
         self.pipe.close().await
     }
 }
@@ -78,7 +81,7 @@ impl fmt::Debug for CatchUp {
 }
 
 /// The message within a row of `COPY … (FORMAT binary)`, which the header precedes and an empty row ends.
-fn data(mut row: Bytes) -> Result<Option<Bytes>, WalError> {
+fn data(mut row: Bytes) -> Result<Option<Bytes>, Error> {
     const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
     const END: &[u8] = &[0xff, 0xff];
     if row.starts_with(HEADER) {
@@ -95,7 +98,7 @@ fn data(mut row: Bytes) -> Result<Option<Bytes>, WalError> {
     };
     match length {
         Some(_) => Ok(Some(row.slice(6..))),
-        None => Err(WalError::Protocol("a row of COPY")),
+        None => Err(Error::protocol("a row of COPY")),
     }
 }
 

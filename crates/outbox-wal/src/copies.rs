@@ -3,7 +3,7 @@ use tracing::{Span, debug};
 use super::catch_up::Reach;
 use super::chunk::{self, Report};
 use super::decoding::{Decoding, SlotCopy};
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::slot::{SlotState, Source};
@@ -37,7 +37,7 @@ enum Next {
 }
 
 impl Copies {
-    pub(super) async fn read(self, mut copy: SlotCopy) -> Result<(), WalError> {
+    pub(super) async fn read(self, mut copy: SlotCopy) -> Result<(), Error> {
         let (mut last, mut messages, mut other) = (None, 0, Other::NotYet);
         let slot = copy.state().await?;
         let mut next = self.begin(copy, slot, last).await?;
@@ -64,14 +64,14 @@ impl Copies {
                 Next::End(slot) => *slot,
             };
             if after.confirmed <= before.confirmed {
-                return Err(WalError::Protocol("a copy of the slot that does not move"));
+                return Err(Error::protocol("a copy of the slot that does not move"));
             }
             let is_cut_short = self.reach == Reach::ToLargeTransaction && after.confirmed < self.until;
             if is_cut_short && chunk::has_few_ends(before, after, read) {
                 if let Next::Decoding(vain) = following {
                     copy.end(&vain.copy.pid).await?;
                 }
-                return Err(WalError::FewEnds { until: after.confirmed });
+                return Err(Error::new(Kind::FewEnds { until: after.confirmed }));
             }
             let wal = after.confirmed.as_u64().saturating_sub(before.restart.as_u64());
             last = Some(Report { wal, ..read });
@@ -88,7 +88,7 @@ impl Copies {
         Ok(())
     }
 
-    async fn begin(&self, copy: SlotCopy, slot: SlotState, last: Option<Report>) -> Result<Next, WalError> {
+    async fn begin(&self, copy: SlotCopy, slot: SlotState, last: Option<Report>) -> Result<Next, Error> {
         if slot.confirmed >= self.until {
             return Ok(Next::End(slot));
         }

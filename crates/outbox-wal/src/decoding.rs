@@ -2,11 +2,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::chunk::{Chunk, Report};
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::frames::{Frame, bodies};
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
@@ -28,38 +28,38 @@ pub(super) struct SlotCopy {
 
 impl SlotCopy {
     /// Copies `slot`, which may itself be a copy, on a connection of its own.
-    pub(super) async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, WalError> {
+    pub(super) async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
         // Unknown before version 14, and on some systems: then a lost client is noticed later.
         let notices_loss = session.query("SET client_connection_check_interval = '5s'", Doing::Query).await;
         debug!(target: "outbox.relay", slot, notices_loss = notices_loss.is_ok(), "reading from a copy of the slot");
         let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Doing::Query).await?;
-        let pid = pid.into_iter().flatten().flatten().next().ok_or(WalError::Protocol("a process id"))?;
+        let pid = pid.into_iter().flatten().flatten().next().ok_or_else(|| Error::protocol("a process id"))?;
         let name = copy(&mut session, slot, &pid).await?;
         Ok(Self { session, name, pid })
     }
 
     /// A new copy in place of this one.
-    pub(super) async fn renew(mut self, slot: &str) -> Result<Self, WalError> {
+    pub(super) async fn renew(mut self, slot: &str) -> Result<Self, Error> {
         let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(&self.name));
         self.session.query(&drop, Doing::Query).await?;
         let name = copy(&mut self.session, slot, &self.pid).await?;
         Ok(Self { name, ..self })
     }
 
-    pub(super) async fn state(&mut self) -> Result<SlotState, WalError> {
+    pub(super) async fn state(&mut self) -> Result<SlotState, Error> {
         SlotState::read(&mut self.session, &self.name).await
     }
 
     /// Ends a connection of the same user, whatever it does.
-    pub(super) async fn end(&mut self, pid: &str) -> Result<(), WalError> {
+    pub(super) async fn end(&mut self, pid: &str) -> Result<(), Error> {
         let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid})");
         self.session.query(&sql, Doing::Query).await.map(drop)
     }
 
     /// Lets the server decode a chunk, from where the copy is.
-    pub(super) async fn begin(mut self, slot: SlotState, chunk: Chunk, source: &Source) -> Result<Decoding, WalError> {
+    pub(super) async fn begin(mut self, slot: SlotState, chunk: Chunk, source: &Source) -> Result<Decoding, Error> {
         let sql = format!(
             "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({}, '{}', {},
              'proto_version', '1', 'publication_names', {})) TO STDOUT (FORMAT binary)",
@@ -73,7 +73,7 @@ impl SlotCopy {
     }
 }
 
-async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, WalError> {
+async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, Error> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let copy = format!("outbox_relay_{pid}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let sql =
@@ -100,7 +100,7 @@ enum Piece {
 
 impl Decoding {
     /// Waits until the server has decoded the chunk; false when the consumer is gone.
-    pub(super) async fn decoded(&mut self, pipe: &PipeSender, source: &Source) -> Result<bool, WalError> {
+    pub(super) async fn decoded(&mut self, pipe: &PipeSender, source: &Source) -> Result<bool, Error> {
         let deadline = Instant::now() + self.chunk.time_limit;
         self.first = tokio::select! {
             biased;
@@ -112,7 +112,8 @@ impl Decoding {
     }
 
     /// Hands the chunk over; none when the consumer is gone.
-    pub(super) async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, WalError> {
+    pub(super) async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, Error> {
+        let silence = self.copy.session.timeouts.silence;
         let mut report = Report { messages: 0, bytes: 0, wal: 0 };
         loop {
             let piece = match self.first.take() {
@@ -120,7 +121,9 @@ impl Decoding {
                 None => tokio::select! {
                     biased;
                     () = pipe.closed() => return Ok(None),
-                    piece = piece(&mut self.copy.session, source) => piece?,
+                    piece = timeout(silence, piece(&mut self.copy.session, source)) => {
+                        piece.unwrap_or_else(|_| Err(Error::silent(silence)))?
+                    }
                 },
             };
             let rows = match piece {
@@ -129,6 +132,9 @@ impl Decoding {
                 // Over temp_file_limit, or cancelled: it was too much to be kept.
                 Piece::End(Err(e)) if report.messages == 0 && matches!(e.code.as_str(), "53400" | "57014") => {
                     return Err(self.too_large());
+                }
+                Piece::End(Err(e)) if e.code == "42501" => {
+                    return Err(Error::new(Kind::NoCopy { slot: source.slot().into() }).because(e));
                 }
                 Piece::End(Err(e)) => return Err(e.while_doing(reading(source))),
             };
@@ -145,13 +151,13 @@ impl Decoding {
         }
     }
 
-    fn too_large(&self) -> WalError {
-        WalError::TransactionTooLarge { after: self.slot.confirmed }
+    fn too_large(&self) -> Error {
+        Error::new(Kind::TransactionTooLarge { after: self.slot.confirmed })
     }
 }
 
 /// Nothing is lost when the future is dropped, but for an error of a server that does not say that it goes on.
-async fn piece(session: &mut Session, source: &Source) -> Result<Piece, WalError> {
+async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
     let mut error = None;
     loop {
         if let Some(rows) = session.received.run(b'd')? {

@@ -1,194 +1,244 @@
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use outbox_net::TlsFault;
 
 use super::server_error::ServerError;
-use crate::lsn::ParseLsnError;
+use crate::lsn::{Lsn, ParseLsnError};
 
-/// Why the WAL cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WalError {
-    /// Another reader holds the slot: a standby waits for it.
-    #[error("the replication slot {slot:?} is held by another process{}", of_pid(.pid))]
-    SlotActive {
-        /// The slot's name.
-        slot: Box<str>,
-        /// The reader's process id, if the server named it.
-        pid: Option<u32>,
-    },
-    /// The slot does not exist, has another plugin or belongs to another database.
+/// The reason why the WAL cannot be read. `Display` names what happened and the remedy; `source` holds the cause.
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Kind {
+    #[error("the replication slot {slot:?} is held by another process{}", of_pid(*.pid))]
+    SlotActive { slot: Box<str>, pid: Option<u32> },
     #[error("the replication slot {slot:?} does not exist, or is not one of pgoutput in this database")]
-    SlotMissing {
-        /// The slot's name.
-        slot: Box<str>,
-    },
-    /// WAL that the slot had still to read is gone.
-    #[error("the replication slot {slot:?} is lost: PostgreSQL has removed WAL that it had still to read")]
-    SlotLost {
-        /// The slot's name.
-        slot: Box<str>,
-        /// The cause.
-        source: Option<ServerError>,
-    },
-    /// It is a standby's copy, which nobody may read until the standby is promoted.
+    SlotMissing { slot: Box<str> },
+    #[error(
+        "the replication slot {slot:?} is lost{}: PostgreSQL has removed WAL that it had still to read. Drop the slot, create \
+         it again, and publish the events that were committed in between from the table", because_of(.reason)
+    )]
+    SlotLost { slot: Box<str>, reason: Option<Box<str>> },
+    #[error("PostgreSQL does not let the replication slot {slot:?} be read")]
+    SlotUnreadable { slot: Box<str> },
+    #[error("the replication slot {slot:?} is being created, which waits for the end of transactions that run")]
+    SlotUnfinished { slot: Box<str> },
+    /// Its walsender sends prepared transactions before they are committed.
+    #[error(
+        "the replication slot {slot:?} was created with two_phase, which is not supported: read it to its end with the \
+         reader that it was made for, and create one without two_phase"
+    )]
+    TwoPhase { slot: Box<str> },
+    /// Nobody may read a standby's copy of a slot until the standby is promoted.
     #[error("the replication slot {slot:?} is kept for a primary: the server is its standby")]
-    Standby {
-        /// The slot's name.
-        slot: Box<str>,
-        /// The cause.
-        source: Option<ServerError>,
-    },
-    /// Rows of the time before it was created can never be read through it.
+    Standby { slot: Box<str> },
+    /// Rows of the time before the publication was created can never be read through it.
     #[error(
         "the publication {publication:?} does not exist, or did not when a row was written that is still to be read"
     )]
-    PublicationMissing {
-        /// The publication's name.
-        publication: Box<str>,
-    },
-    /// A copy of the slot needs a free one; the stream does not.
-    #[error("no replication slot is free for a copy of {slot:?} (max_replication_slots)")]
-    NoFreeSlot {
-        /// The slot's name.
-        slot: Box<str>,
-        /// The cause.
-        source: ServerError,
-    },
+    PublicationMissing { publication: Box<str> },
+    /// The stream needs no copy.
+    #[error(
+        "the replication slot {slot:?} cannot be copied: a copy needs a free slot (max_replication_slots), a free connection \
+         (max_connections, CONNECTION LIMIT), and the right to execute pg_copy_logical_replication_slot and \
+         pg_logical_slot_get_binary_changes"
+    )]
+    NoCopy { slot: Box<str> },
     /// One transaction is more than the server should keep at once; the stream has no such limit.
     #[error("a transaction after {after} is too large to be read at once")]
-    TransactionTooLarge {
-        /// The last commit that was read.
-        after: crate::Lsn,
-    },
-    /// Nothing, or little, has ended in much WAL: the stream begins to send a large transaction earlier.
+    TransactionTooLarge { after: Lsn },
+    /// Little has ended in much WAL: the stream begins to send a large transaction earlier.
     #[error("little has ended in the WAL before {until}")]
-    FewEnds {
-        /// Where the stream begins.
-        until: crate::Lsn,
-    },
-    /// The role has no REPLICATION attribute.
-    #[error("the role lacks a right (REPLICATION)")]
-    NotPermitted {
-        /// The cause.
-        source: ServerError,
-    },
-    /// The server rejected the user or the password.
+    FewEnds { until: Lsn },
+    #[error("the role lacks a privilege, such as the attribute REPLICATION")]
+    NotPermitted,
+    #[error(
+        "a connection pooler such as PgBouncer is at this address, and replication does not work through it: connect to \
+         PostgreSQL itself"
+    )]
+    Pooler,
+    #[error(
+        "PostgreSQL has no connection left for this role (max_connections, max_wal_senders, CONNECTION LIMIT): reading a slot \
+         needs two, and two more during a catch-up"
+    )]
+    NoConnection,
     #[error("PostgreSQL refused the user or the password: check both, and the line of pg_hba.conf for this host")]
-    Authentication {
-        /// The cause.
-        source: ServerError,
-    },
-    /// The server asks for a password that was not given.
+    Authentication,
     #[error("PostgreSQL asks for a password, or for a way to prove it, that there is none of")]
     NoPassword,
-    /// The server's SCRAM proof is wrong.
     #[error("PostgreSQL could not prove that it knows the password")]
-    Impostor {
-        /// The cause.
-        source: io::Error,
-    },
-    /// The server does not offer TLS.
+    Impostor,
     #[error("PostgreSQL offers no TLS: set ssl = on in its configuration, or a mode that does not demand TLS")]
     TlsRefused,
-    /// One side rejected the TLS connection.
-    #[error("PostgreSQL cannot be reached by TLS: {fault}")]
-    Tls {
-        /// The fault, with the remedy.
-        fault: TlsFault,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The host is no name that a certificate can have.
+    #[error("PostgreSQL cannot be reached by TLS: {0}")]
+    Tls(TlsFault),
     #[error("the host {host:?} is neither a name nor an address that TLS can check")]
-    TlsName {
-        /// The host.
-        host: Box<str>,
-    },
-    /// The password, a certificate or a key cannot be read.
+    TlsName { host: Box<str> },
     #[error("the password or a certificate for PostgreSQL is not usable")]
-    Secret {
-        /// The cause, with the remedy.
-        source: outbox_net::Error,
-    },
-    /// The connection is lost.
+    Secret,
     #[error("the connection to PostgreSQL is lost")]
-    Lost {
-        /// The cause.
-        source: io::Error,
-    },
-    /// The server reported an error.
+    Lost,
+    #[error("PostgreSQL did not answer within {0:?}")]
+    Silent(Duration),
     #[error("PostgreSQL reported an error")]
-    Server {
-        /// The cause.
-        source: ServerError,
-    },
-    /// The server sent a message that the protocol does not allow.
+    Server,
     #[error("PostgreSQL said what its protocol does not know: {0}")]
     Protocol(&'static str),
 }
 
-impl WalError {
-    /// Whether it may be otherwise in a while without anybody's help. A slot that is held is not among these.
+impl Error {
+    /// Returns whether another attempt may succeed without anybody's help.
+    ///
+    /// A slot that another process holds is not among these; see [`is_slot_active`](Self::is_slot_active).
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Lost { .. } | Self::Standby { .. } => true,
-            Self::Server { source } => source.is_transient(),
+        match self.0.kind {
+            Kind::Lost | Kind::Silent(_) | Kind::Standby { .. } | Kind::SlotUnfinished { .. } | Kind::NoConnection => {
+                true
+            }
+            Kind::Server => self.server().is_some_and(ServerError::is_transient),
             _ => false,
         }
     }
 
-    pub(super) fn lost(source: io::Error) -> Self {
-        Self::Lost { source }
+    /// Returns whether another process reads the slot.
+    pub fn is_slot_active(&self) -> bool {
+        matches!(self.0.kind, Kind::SlotActive { .. })
     }
 
-    pub(super) fn hung_up() -> Self {
-        Self::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "PostgreSQL closed the connection"))
-    }
-
-    /// An error of a connection, which may be one of TLS: by TLS 1.3 the server rejects a certificate after the handshake.
-    pub(super) fn lost_or_tls(source: io::Error) -> Self {
-        match TlsFault::find(&source) {
-            Some(fault) => Self::Tls { fault, source },
-            None => Self::lost(source),
+    /// Returns the process id of the slot's reader, if the slot is active and the server named it.
+    pub fn slot_holder(&self) -> Option<u32> {
+        match self.0.kind {
+            Kind::SlotActive { pid, .. } => pid,
+            _ => None,
         }
     }
 
-    /// See [`lost_or_tls`](Self::lost_or_tls).
-    pub(super) fn or_tls(self) -> Self {
-        match self {
-            Self::Lost { source } => Self::lost_or_tls(source),
-            other => other,
-        }
-    }
-
-    pub(super) fn secret(source: outbox_net::Error) -> Self {
-        Self::Secret { source }
+    /// Returns whether the [catch-up](crate::CatchUp) cannot read the backlog, or is slower than the stream, which reads the
+    /// same from [`StartAt::Confirmed`](crate::StartAt::Confirmed).
+    pub fn needs_stream(&self) -> bool {
+        matches!(self.0.kind, Kind::NoCopy { .. } | Kind::TransactionTooLarge { .. } | Kind::FewEnds { .. })
     }
 
     /// Returns whether the server rejected the login or the TLS handshake, or a secret or a certificate is not usable.
     /// Secrets and certificates may be renewed while the process runs.
     pub fn is_authentication(&self) -> bool {
         matches!(
-            self,
-            Self::Authentication { .. }
-                | Self::NoPassword
-                | Self::Impostor { .. }
-                | Self::TlsRefused
-                | Self::Tls { .. }
-                | Self::TlsName { .. }
-                | Self::Secret { .. }
+            self.0.kind,
+            Kind::Authentication
+                | Kind::NoPassword
+                | Kind::Impostor
+                | Kind::TlsRefused
+                | Kind::Tls(_)
+                | Kind::TlsName { .. }
+                | Kind::Secret
         )
     }
-}
 
-impl From<ParseLsnError> for WalError {
-    fn from(_: ParseLsnError) -> Self {
-        Self::Protocol("a position in the WAL")
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, source: None }))
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Replaces the kind and keeps the cause.
+    pub(crate) fn with_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    pub(crate) fn protocol(part: &'static str) -> Self {
+        Self::new(Kind::Protocol(part))
+    }
+
+    pub(crate) fn lost(source: io::Error) -> Self {
+        Self::new(Kind::Lost).because(source)
+    }
+
+    pub(crate) fn silent(limit: Duration) -> Self {
+        Self::new(Kind::Silent(limit))
+    }
+
+    pub(crate) fn hung_up() -> Self {
+        Self::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "PostgreSQL closed the connection"))
+    }
+
+    /// Converts an error of a connection, which may be one of TLS: by TLS 1.3 the server rejects a certificate after the
+    /// handshake.
+    pub(crate) fn lost_or_tls(source: io::Error) -> Self {
+        match TlsFault::find(&source) {
+            Some(fault) => Self::new(Kind::Tls(fault)).because(source),
+            None => Self::lost(source),
+        }
+    }
+
+    /// Does what [`lost_or_tls`](Self::lost_or_tls) does, if this is a lost connection.
+    pub(crate) fn or_tls(self) -> Self {
+        let io = self.0.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
+        match io.and_then(|source| TlsFault::find(source)) {
+            Some(fault) if self.0.kind == Kind::Lost => self.with_kind(Kind::Tls(fault)),
+            _ => self,
+        }
+    }
+
+    pub(crate) fn secret(source: outbox_net::Error) -> Self {
+        Self::new(Kind::Secret).because(source)
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// Returns whether the server is shutting down or starting.
+    pub(crate) fn is_not_accepting(&self) -> bool {
+        self.server().is_some_and(ServerError::is_not_accepting)
+    }
+
+    /// Returns the server's own words.
+    fn server(&self) -> Option<&ServerError> {
+        self.0.source.as_ref()?.downcast_ref()
     }
 }
 
-fn of_pid(pid: &Option<u32>) -> impl fmt::Display {
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<ParseLsnError> for Error {
+    fn from(_: ParseLsnError) -> Self {
+        Self::protocol("a position in the WAL")
+    }
+}
+
+fn because_of(reason: &Option<Box<str>>) -> impl fmt::Display {
+    reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+fn of_pid(pid: Option<u32>) -> impl fmt::Display {
     pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default()
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::error::WalError;
+use super::error::Error;
 
 /// What is allocated at once. What was read keeps all of it until it is dropped, so it is filled before the next one:
 /// a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
@@ -29,14 +29,14 @@ pub(super) struct Received(BytesMut);
 
 impl Received {
     /// Reads from the socket once. Nothing is lost when the future is dropped.
-    pub(super) async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), WalError> {
+    pub(super) async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Error> {
         // The rest of a long message at once, but no more than doubles what is there: its length may lie.
         let missing = self.head()?.map_or(0, |(_, length)| length.saturating_sub(self.0.len()));
         self.make_room(missing.min(self.0.len()), BUFFER);
         match socket.read_buf(&mut self.0).await {
-            Ok(0) => Err(WalError::hung_up()),
+            Ok(0) => Err(Error::hung_up()),
             Ok(_) => Ok(()),
-            Err(error) => Err(WalError::lost(error)),
+            Err(error) => Err(Error::lost(error)),
         }
     }
 
@@ -45,7 +45,7 @@ impl Received {
         &mut self,
         nap: Option<Duration>,
         socket: &mut (impl AsyncRead + Unpin),
-    ) -> Result<(), WalError> {
+    ) -> Result<(), Error> {
         if let Some(nap) = nap {
             tokio::time::sleep(nap).await;
             self.make_room(0, BUFFER_AFTER_NAP);
@@ -60,7 +60,7 @@ impl Received {
     }
 
     /// Takes the next message, once it is there as a whole.
-    pub(super) fn frame(&mut self) -> Result<Option<Frame>, WalError> {
+    pub(super) fn frame(&mut self) -> Result<Option<Frame>, Error> {
         match self.head()? {
             Some((tag, length)) if length <= self.0.len() => {
                 let mut body = self.0.split_to(length).freeze();
@@ -72,7 +72,7 @@ impl Received {
     }
 
     /// Takes all whole messages of this tag that are in front of others, as one piece.
-    pub(super) fn run(&mut self, tag: u8) -> Result<Option<Bytes>, WalError> {
+    pub(super) fn run(&mut self, tag: u8) -> Result<Option<Bytes>, Error> {
         let mut end = 0;
         while let Some((found, length)) = self.0.get(end..).map_or(Ok(None), head)?
             && found == tag
@@ -83,7 +83,7 @@ impl Received {
         Ok((end > 0).then(|| self.0.split_to(end).freeze()))
     }
 
-    fn head(&self) -> Result<Option<(u8, usize)>, WalError> {
+    fn head(&self) -> Result<Option<(u8, usize)>, Error> {
         head(&self.0)
     }
 }
@@ -110,11 +110,11 @@ pub(super) fn bodies(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Tag and whole length of the message in front.
-fn head(bytes: &[u8]) -> Result<Option<(u8, usize)>, WalError> {
+fn head(bytes: &[u8]) -> Result<Option<(u8, usize)>, Error> {
     let Some(([tag, length @ ..], _)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
     if !(4..=LONGEST).contains(&length) {
-        return Err(WalError::Protocol("the length of a message"));
+        return Err(Error::protocol("the length of a message"));
     }
     Ok(Some((*tag, length + 1)))
 }

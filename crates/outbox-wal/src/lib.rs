@@ -62,13 +62,14 @@ mod start;
 mod status;
 mod stream;
 mod table;
+mod timeouts;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::catch_up::CatchUp;
-pub use self::error::WalError;
-pub use self::held::is_held;
+pub use self::error::Error;
+pub use self::held::{end_own_walsender, is_held};
 pub use self::look::{SlotLook, look};
 pub use self::lsn::{Lsn, ParseLsnError};
 pub use self::options::{ConnectOptions, TlsMode};
@@ -77,4 +78,5 @@ pub use self::slot::{SlotState, Source};
 pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
 pub use self::table::{CatalogueColumn, columns};
+pub use self::timeouts::Timeouts;
 pub use outbox_net::{Pem, Secret, SecretSource, Tls};

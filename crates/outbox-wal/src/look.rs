@@ -1,4 +1,4 @@
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::options::ConnectOptions;
 use super::server_error::Doing;
 use super::session::{Purpose, Session};
@@ -16,7 +16,7 @@ pub struct SlotLook {
 }
 
 /// Looks at the slot over a connection of its own.
-pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook, WalError> {
+pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(
         "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
@@ -27,7 +27,7 @@ pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook,
     let rows = session.query(&sql, Doing::Query).await?;
     match rows.first().map(Vec::as_slice) {
         Some([Some(server), Some(restart)]) => Ok(SlotLook { server: server.parse()?, restart: restart.parse()? }),
-        Some(_) => Err(WalError::SlotLost { slot: source.slot().into(), source: None }),
-        None => Err(WalError::SlotMissing { slot: source.slot().into() }),
+        Some(_) => Err(Error::new(Kind::SlotLost { slot: source.slot().into(), reason: None })),
+        None => Err(Error::new(Kind::SlotMissing { slot: source.slot().into() })),
     }
 }

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use outbox_net::{SecretSource, Tls, Verification};
+
+use super::timeouts::Timeouts;
 
 /// How to reach PostgreSQL.
 #[derive(Clone)]
@@ -15,7 +16,7 @@ pub struct ConnectOptions {
     pub(super) mode: TlsMode,
     pub(super) tls: Tls,
     pub(super) application_name: String,
-    pub(super) timeout: Duration,
+    pub(super) timeouts: Timeouts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl ConnectOptions {
             mode: TlsMode::default(),
             tls: Tls::default(),
             application_name: "outbox-relay".to_owned(),
-            timeout: Duration::from_secs(10),
+            timeouts: Timeouts::default(),
         }
     }
 
@@ -71,9 +72,9 @@ impl ConnectOptions {
         Self { application_name: name.into(), ..self }
     }
 
-    /// How long connecting may take, up to the server's word that it is ready.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+    /// Sets the longest waits for the server.
+    pub fn timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 }
 

@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use super::error::WalError;
+use super::error::Error;
 use super::frames;
 
 /// What may lie between a socket and its consumer, in bytes; one longer message may lie there alone.
@@ -30,7 +30,7 @@ pub(super) struct PipeSender {
 pub(super) struct PipeReceiver {
     runs: UnboundedReceiver<Run>,
     current: Option<Run>,
-    task: Option<JoinHandle<Result<(), WalError>>>,
+    task: Option<JoinHandle<Result<(), Error>>>,
 }
 
 struct Run {
@@ -67,12 +67,12 @@ impl PipeSender {
 }
 
 impl PipeReceiver {
-    pub(super) fn run(self, task: JoinHandle<Result<(), WalError>>) -> Self {
+    pub(super) fn run(self, task: JoinHandle<Result<(), Error>>) -> Self {
         Self { task: Some(task), ..self }
     }
 
     /// The body of the next message; none at the end. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, WalError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(body) = self.buffered() {
                 return Ok(Some(body));
@@ -96,17 +96,18 @@ impl PipeReceiver {
     }
 
     /// Lets the task end, and tells how it ended.
-    pub(super) async fn close(mut self) -> Result<(), WalError> {
+    pub(super) async fn close(mut self) -> Result<(), Error> {
         self.runs.close();
         self.current = None;
         while self.runs.try_recv().is_ok() {}
         self.end().await
     }
 
-    async fn end(&mut self) -> Result<(), WalError> {
-        let Some(task) = self.task.as_mut() else { return Err(WalError::hung_up()) };
+    /// Waits until the task has ended. Nothing is lost when the future is dropped.
+    pub(super) async fn end(&mut self) -> Result<(), Error> {
+        let Some(task) = self.task.as_mut() else { return Err(Error::hung_up()) };
         let outcome = task.await;
         self.task = None;
-        outcome.unwrap_or_else(|error| Err(WalError::lost(error.into())))
+        outcome.unwrap_or_else(|error| Err(Error::lost(error.into())))
     }
 }

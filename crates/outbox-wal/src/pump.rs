@@ -9,12 +9,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::frames::{Frame, bodies};
+use super::held;
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::server_error::{Doing, ServerError};
-use super::session::{Purpose, Session};
+use super::session::Session;
 use super::slot::Source;
 use super::status::{self, DATA_HEAD, Head};
 use crate::Lsn;
@@ -42,8 +43,6 @@ pub(super) struct Pump {
     pub(super) options: ConnectOptions,
     /// How often a status goes out at least.
     pub(super) interval: Duration,
-    /// After which silence the server is given up, while it is read from.
-    pub(super) patience: Duration,
     /// What was read of the transaction that is being sent.
     pub(super) unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
@@ -51,7 +50,7 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) async fn run(mut self) -> Result<(), WalError> {
+    pub(super) async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
         let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
         let mut told = Lsn::default();
@@ -70,13 +69,16 @@ impl Pump {
                     // What is not read may hold the server's words.
                     if length.is_some() {
                         last_word = Instant::now();
-                    } else if last_word.elapsed() > self.patience {
-                        return Err(WalError::lost(std::io::ErrorKind::TimedOut.into()));
+                    } else if last_word.elapsed() > self.session.timeouts.silence {
+                        if !self.is_decoding().await {
+                            return Err(Error::silent(self.session.timeouts.silence));
+                        }
+                        last_word = Instant::now();
                     }
                     let (stuck, pressed) = (length.is_some() && told == *self.confirmed.borrow(), self.pings > 1);
-                    if (stuck || pressed) && last_status.elapsed() >= self.interval && self.server_stops().await {
+                    if (stuck || pressed) && last_status.elapsed() >= self.interval && self.has_server_ended().await {
                         self.farewell().await?;
-                        return Err(WalError::hung_up());
+                        return Err(Error::hung_up());
                     }
                     told = self.tell(true).await?;
                     self.pings = 0;
@@ -108,7 +110,7 @@ impl Pump {
     }
 
     /// Takes what was received; answers what wants an answer.
-    async fn received(&mut self) -> Result<Option<Bytes>, WalError> {
+    async fn received(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(run) = self.session.received.run(b'd')? {
                 let mut wants_reply = false;
@@ -136,27 +138,35 @@ impl Pump {
                 b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
                 b'N' => notice(&body, changes)?,
                 // The walsender has said all it will say: the server shuts down.
-                b'c' => return Err(WalError::hung_up()),
+                b'c' => return Err(Error::hung_up()),
                 _ => {}
             }
         }
     }
 
-    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, WalError> {
+    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, Error> {
         let confirmed = *self.confirmed.borrow_and_update();
         self.session.send(&status::update(confirmed, asks_for_reply)).await?;
         Ok(confirmed)
     }
 
-    /// Whether the server is shutting down: it would wait for this reader to confirm everything, for ever where the
-    /// broker is away.
-    async fn server_stops(&self) -> bool {
-        let refused = timeout(self.interval, Session::open(&self.options, Purpose::Sql)).await;
-        matches!(refused, Ok(Err(WalError::Server { source })) if source.is_not_accepting())
+    /// Returns whether the walsender has ended, which a reader without room does not see, or the server is shutting down:
+    /// it would wait for this reader to confirm everything, for ever if the broker is unreachable.
+    async fn has_server_ended(&self) -> bool {
+        match timeout(self.interval, held::is_held(&self.options, &self.source)).await {
+            Ok(Ok(is_held)) => !is_held,
+            Ok(Err(error)) => error.is_not_accepting(),
+            Err(_) => false,
+        }
+    }
+
+    /// Returns whether the walsender decodes, and answers nothing for as long.
+    async fn is_decoding(&self) -> bool {
+        matches!(timeout(self.interval, held::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
     /// Tells what was confirmed last, and waits until the server has let go of the slot.
-    async fn farewell(mut self) -> Result<(), WalError> {
+    async fn farewell(mut self) -> Result<(), Error> {
         let ended = async {
             self.tell(false).await?;
             let mut out = BytesMut::new();
@@ -168,18 +178,16 @@ impl Pump {
                 self.session.received.fill(&mut self.session.socket).await?;
             }
         };
-        let outcome: Result<Result<(), WalError>, _> = timeout(FAREWELL, ended).await;
+        let outcome: Result<Result<(), Error>, _> = timeout(FAREWELL, ended).await;
         debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
         Ok(())
     }
 }
 
 /// From version 18 on PostgreSQL passes over a missing publication with a warning, and with it over the rows.
-pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), WalError> {
-    match ServerError::parse(body).while_doing(changes) {
-        missing @ WalError::PublicationMissing { .. } => Err(missing),
-        _ => Ok(()),
-    }
+pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), Error> {
+    let error = ServerError::parse(body).while_doing(changes);
+    if matches!(error.kind(), Kind::PublicationMissing { .. }) { Err(error) } else { Ok(()) }
 }
 
 async fn maybe<F: Future>(future: Option<F>) -> F::Output {

@@ -1,18 +1,18 @@
-use std::error::Error;
+use std::error::Error as StdError;
 use std::fmt;
 
 use outbox_net::SqlStateClass;
 
-use super::error::WalError;
+use super::error::{Error, Kind};
 
 /// An error or a notice in PostgreSQL's words (PostgreSQL, "Error and Notice Message Fields").
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerError {
+pub(super) struct ServerError {
     /// The SQLSTATE.
-    pub code: String,
-    pub message: String,
-    pub detail: Option<String>,
-    pub hint: Option<String>,
+    pub(super) code: String,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
 }
 
 /// What was asked for: the same SQLSTATE means different things.
@@ -20,6 +20,7 @@ pub struct ServerError {
 pub(super) enum Doing<'a> {
     Connect,
     Query,
+    Identify,
     TakeSlot { slot: &'a str },
     CopySlot { slot: &'a str },
     ReadChanges { slot: &'a str, publication: &'a str },
@@ -43,26 +44,27 @@ impl ServerError {
     }
 
     /// By SQLSTATE only: the words depend on the server's language.
-    pub(super) fn while_doing(self, doing: Doing<'_>) -> WalError {
-        match (self.code.as_str(), doing) {
-            ("55006", Doing::TakeSlot { slot }) => WalError::SlotActive { slot: slot.into(), pid: self.number() },
-            ("42704", Doing::TakeSlot { slot } | Doing::CopySlot { slot }) => {
-                WalError::SlotMissing { slot: slot.into() }
-            }
+    pub(super) fn while_doing(self, doing: Doing<'_>) -> Error {
+        let kind = match (self.code.as_str(), doing) {
+            ("55006", Doing::TakeSlot { slot }) => Kind::SlotActive { slot: slot.into(), pid: self.number() },
+            ("42704", Doing::TakeSlot { slot } | Doing::CopySlot { slot }) => Kind::SlotMissing { slot: slot.into() },
             ("42704", Doing::ReadChanges { publication, .. }) => {
-                WalError::PublicationMissing { publication: publication.into() }
+                Kind::PublicationMissing { publication: publication.into() }
             }
-            // "cannot read from" or "can no longer get changes from" it; "requested WAL segment … removed".
-            ("55000", Doing::TakeSlot { slot }) | ("58P01", Doing::ReadChanges { slot, .. }) => {
-                WalError::SlotLost { slot: slot.into(), source: Some(self) }
-            }
-            ("53400", Doing::CopySlot { slot }) => WalError::NoFreeSlot { slot: slot.into(), source: self },
-            ("42501", _) => WalError::NotPermitted { source: self },
-            (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => {
-                WalError::Authentication { source: self }
-            }
-            _ => WalError::Server { source: self },
-        }
+            // "cannot read from" or "can no longer get changes from" it, or `wal_level` is too low.
+            ("55000", Doing::TakeSlot { slot }) => Kind::SlotUnreadable { slot: slot.into() },
+            // "requested WAL segment … removed"
+            ("58P01", Doing::ReadChanges { slot, .. }) => Kind::SlotLost { slot: slot.into(), reason: None },
+            ("53400" | "42501", Doing::CopySlot { slot }) => Kind::NoCopy { slot: slot.into() },
+            ("42501", _) => Kind::NotPermitted,
+            // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the command
+            // of the walsender to a session that takes SQL only.
+            ("08P01", Doing::Connect) | ("42601", Doing::Identify) => Kind::Pooler,
+            ("53300", Doing::Connect) => Kind::NoConnection,
+            (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => Kind::Authentication,
+            _ => Kind::Server,
+        };
+        Error::new(kind).because(self)
     }
 
     /// Out of resources, shutting down or starting, cancelled, a conflict (PostgreSQL, appendix "Error Codes").
@@ -92,7 +94,7 @@ impl fmt::Display for ServerError {
     }
 }
 
-impl Error for ServerError {}
+impl StdError for ServerError {}
 
 #[cfg(test)]
 mod tests {
@@ -103,10 +105,10 @@ mod tests {
         let error = |code: &str| ServerError { code: code.to_owned(), ..ServerError::default() };
         let slot = Doing::TakeSlot { slot: "s" };
         let changes = Doing::ReadChanges { slot: "s", publication: "p" };
-        assert!(matches!(error("42704").while_doing(slot), WalError::SlotMissing { .. }));
-        assert!(matches!(error("42704").while_doing(changes), WalError::PublicationMissing { .. }));
-        assert!(matches!(error("58P01").while_doing(changes), WalError::SlotLost { .. }));
-        assert!(matches!(error("28P01").while_doing(Doing::Connect), WalError::Authentication { .. }));
+        assert_eq!(error("42704").while_doing(slot).kind(), &Kind::SlotMissing { slot: "s".into() });
+        assert_eq!(error("42704").while_doing(changes).kind(), &Kind::PublicationMissing { publication: "p".into() });
+        assert_eq!(error("58P01").while_doing(changes).kind(), &Kind::SlotLost { slot: "s".into(), reason: None });
+        assert!(error("28P01").while_doing(Doing::Connect).is_authentication());
         assert!(error("57P01").while_doing(changes).is_transient());
         assert!(!error("42601").while_doing(changes).is_transient());
     }

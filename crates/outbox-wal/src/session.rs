@@ -1,18 +1,21 @@
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
-use super::error::WalError;
+use super::error::Error;
 use super::frames::{Frame, Received};
 use super::handshake;
 use super::options::ConnectOptions;
 use super::server_error::{Doing, ServerError};
 use super::socket::Socket;
+use super::timeouts::Timeouts;
 
 /// A connection that is ready for a query.
 pub(super) struct Session {
     pub(super) socket: Socket,
     pub(super) received: Received,
+    pub(super) timeouts: Timeouts,
 }
 
 /// What a connection is for.
@@ -22,25 +25,34 @@ pub(super) enum Purpose {
     Sql,
 }
 
+/// Lifts the limits that end a session which reads for long, also if the role or the database sets them. Those that every
+/// supported version has are part of the startup; of these, `transaction_timeout` exists from version 17 on.
+const NO_LIMITS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+    WHERE name IN ('idle_session_timeout', 'transaction_timeout') AND setting <> '0'";
+
 /// A row of a query's result, in text.
 pub(super) type TextRow = Vec<Option<String>>;
 
 impl Session {
-    pub(super) async fn open(options: &ConnectOptions, purpose: Purpose) -> Result<Self, WalError> {
+    pub(super) async fn open(options: &ConnectOptions, purpose: Purpose) -> Result<Self, Error> {
         let connect = async {
             let socket = Socket::open(options).await?;
-            let mut session = Self { socket, received: Received::default() };
+            let mut session = Self { socket, received: Received::default(), timeouts: options.timeouts };
             handshake::run(&mut session, options, purpose).await?;
+            session.query(NO_LIMITS, Doing::Query).await?;
             Ok(session)
         };
-        match tokio::time::timeout(options.timeout, connect).await {
-            Ok(outcome) => outcome,
-            Err(elapsed) => Err(WalError::lost(elapsed.into())),
-        }
+        let limit = options.timeouts.connect;
+        timeout(limit, connect).await.unwrap_or_else(|_| Err(Error::silent(limit)))
     }
 
     /// Carries out one statement. An error leaves the session usable if the server reported it.
-    pub(super) async fn query(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, WalError> {
+    pub(super) async fn query(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, Error> {
+        let limit = self.timeouts.statement;
+        timeout(limit, self.answer(sql, doing)).await.unwrap_or_else(|_| Err(Error::silent(limit)))
+    }
+
+    async fn answer(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, Error> {
         self.send_query(sql).await?;
         let (mut rows, mut error) = (Vec::new(), None);
         loop {
@@ -53,7 +65,7 @@ impl Session {
                 }
             };
             match tag {
-                b'D' => rows.push(text_row(&body).ok_or(WalError::Protocol("a row"))?),
+                b'D' => rows.push(text_row(&body).ok_or_else(|| Error::protocol("a row"))?),
                 b'E' => error = Some(ServerError::parse(&body).while_doing(doing)),
                 b'Z' => return error.map_or(Ok(rows), Err),
                 _ => {}
@@ -61,18 +73,22 @@ impl Session {
         }
     }
 
-    pub(super) async fn send_query(&mut self, sql: &str) -> Result<(), WalError> {
+    pub(super) async fn send_query(&mut self, sql: &str) -> Result<(), Error> {
         let mut out = BytesMut::new();
-        frontend::query(sql, &mut out).map_err(WalError::lost)?;
+        frontend::query(sql, &mut out).map_err(Error::lost)?;
         self.send(&out).await
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), WalError> {
-        self.socket.write_all(bytes).await.map_err(WalError::lost)?;
-        self.socket.flush().await.map_err(WalError::lost)
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let limit = self.timeouts.silence;
+        let sent = async {
+            self.socket.write_all(bytes).await?;
+            self.socket.flush().await
+        };
+        timeout(limit, sent).await.map_err(|_| Error::silent(limit))?.map_err(Error::lost)
     }
 
-    pub(super) async fn frame(&mut self) -> Result<Frame, WalError> {
+    pub(super) async fn frame(&mut self) -> Result<Frame, Error> {
         loop {
             if let Some(frame) = self.received.frame()? {
                 return Ok(frame);

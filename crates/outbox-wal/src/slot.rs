@@ -1,4 +1,4 @@
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::server_error::Doing;
 use super::session::Session;
 use super::sql::literal;
@@ -42,38 +42,45 @@ pub struct SlotState {
 
 impl SlotState {
     /// Reads a slot of pgoutput in this database.
-    pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Self, WalError> {
+    pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Self, Error> {
         let sql = format!(
-            "SELECT restart_lsn, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots
+            "SELECT restart_lsn, confirmed_flush_lsn,
+                coalesce(state ->> 'invalidation_reason', CASE wal_status WHEN 'lost' THEN 'wal_status = lost' END),
+                state ->> 'two_phase'
+             FROM pg_catalog.pg_replication_slots s, LATERAL pg_catalog.to_jsonb(s) state
              WHERE slot_name = {} AND plugin = 'pgoutput' AND database = pg_catalog.current_database()",
             literal(slot)
         );
         let rows = session.query(&sql, Doing::Query).await?;
-        let Some([restart, confirmed, wal]) = rows.first().map(Vec::as_slice) else {
-            return Err(WalError::SlotMissing { slot: slot.into() });
+        let Some([restart, confirmed, invalidated, two_phase]) = rows.first().map(Vec::as_slice) else {
+            return Err(Error::new(Kind::SlotMissing { slot: slot.into() }));
         };
-        match (restart, confirmed) {
-            (Some(restart), Some(confirmed)) if wal.as_deref() != Some("lost") => {
-                Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? })
+        let slot = slot.into();
+        Err(Error::new(match (restart, confirmed, invalidated) {
+            (_, _, Some(reason)) => Kind::SlotLost { slot, reason: Some(reason.as_str().into()) },
+            _ if two_phase.as_deref() == Some("true") => Kind::TwoPhase { slot },
+            (Some(restart), Some(confirmed), None) => {
+                return Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? });
             }
-            _ => Err(WalError::SlotLost { slot: slot.into(), source: None }),
-        }
+            (Some(_), None, None) => Kind::SlotUnfinished { slot },
+            (None, ..) => Kind::SlotLost { slot, reason: None },
+        }))
     }
 }
 
 /// The end of the WAL that may be read.
-pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, WalError> {
+pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                ELSE pg_catalog.pg_current_wal_flush_lsn() END";
     let lsn = session.query(sql, Doing::Query).await?.into_iter().flatten().flatten().next();
-    Ok(lsn.ok_or(WalError::Protocol("the end of the WAL"))?.parse()?)
+    Ok(lsn.ok_or_else(|| Error::protocol("the end of the WAL"))?.parse()?)
 }
 
 /// A publication that is missing now will be missed at the first row.
-pub(super) async fn require_publication(session: &mut Session, publication: &str) -> Result<(), WalError> {
+pub(super) async fn require_publication(session: &mut Session, publication: &str) -> Result<(), Error> {
     let sql = format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(publication));
     match session.query(&sql, Doing::Query).await?.is_empty() {
-        true => Err(WalError::PublicationMissing { publication: publication.into() }),
+        true => Err(Error::new(Kind::PublicationMissing { publication: publication.into() })),
         false => Ok(()),
     }
 }

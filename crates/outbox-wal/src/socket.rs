@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::channel_binding;
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::options::{ConnectOptions, Host, TlsMode};
 
 /// A connection to a server, before any word of the protocol but the one about TLS.
@@ -23,17 +23,17 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    pub(super) async fn open(options: &ConnectOptions) -> Result<Self, WalError> {
+    pub(super) async fn open(options: &ConnectOptions) -> Result<Self, Error> {
         match &options.host {
             Host::Socket(directory) => {
                 // TLS is not spoken over Unix sockets, as in libpq.
                 let path = directory.join(format!(".s.PGSQL.{}", options.port));
-                UnixStream::connect(path).await.map(Self::Unix).map_err(WalError::lost)
+                UnixStream::connect(path).await.map(Self::Unix).map_err(Error::lost)
             }
             Host::Tcp(host) => {
                 // The rest of the time is for TLS and the login.
-                let limit = options.timeout * 3 / 4;
-                let tcp = outbox_net::connect(host, options.port, limit).await.map_err(WalError::lost)?;
+                let limit = options.timeouts.connect * 3 / 4;
+                let tcp = outbox_net::connect(host, options.port, limit).await.map_err(Error::lost)?;
                 match options.mode {
                     TlsMode::Disable => Ok(Self::Tcp(tcp)),
                     _ => Self::negotiate(tcp, host, options).await,
@@ -49,21 +49,22 @@ impl Socket {
         channel_binding::of_certificate(certificates.first()?)
     }
 
-    async fn negotiate(mut tcp: TcpStream, host: &str, options: &ConnectOptions) -> Result<Self, WalError> {
+    async fn negotiate(mut tcp: TcpStream, host: &str, options: &ConnectOptions) -> Result<Self, Error> {
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
-        tcp.write_all(&request).await.map_err(WalError::lost)?;
+        tcp.write_all(&request).await.map_err(Error::lost)?;
         // One byte: what comes after it must have come through TLS.
-        match tcp.read_u8().await.map_err(WalError::lost)? {
+        match tcp.read_u8().await.map_err(Error::lost)? {
             b'S' => {}
             b'N' if options.mode == TlsMode::Prefer => return Ok(Self::Tcp(tcp)),
-            b'N' => return Err(WalError::TlsRefused),
-            _ => return Err(WalError::Protocol("the answer to a request for TLS")),
+            b'N' => return Err(Error::new(Kind::TlsRefused)),
+            _ => return Err(Error::protocol("the answer to a request for TLS")),
         }
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| WalError::TlsName { host: host.into() })?;
-        let config = options.verified_tls().client_config().await.map_err(WalError::secret)?;
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| Error::new(Kind::TlsName { host: host.into() }))?;
+        let config = options.verified_tls().client_config().await.map_err(Error::secret)?;
         let stream = TlsConnector::from(config).connect(name, tcp).await;
-        stream.map(|stream| Self::Tls(Box::new(stream))).map_err(WalError::lost_or_tls)
+        stream.map(|stream| Self::Tls(Box::new(stream))).map_err(Error::lost_or_tls)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::catch_up::{CatchUp, Reach};
-use super::error::WalError;
+use super::error::{Error, Kind};
 use super::options::ConnectOptions;
 use super::server_error::Doing;
 use super::session::{Purpose, Session};
@@ -43,15 +43,15 @@ pub struct Opened {
 /// Takes the slot.
 ///
 /// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
-pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, WalError> {
+pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
     let name = source.slot();
     let mut session = Session::open(options, Purpose::Replication).await?;
-    let identified = session.query("IDENTIFY_SYSTEM", Doing::Query).await?;
+    let identified = session.query("IDENTIFY_SYSTEM", Doing::Identify).await?;
     let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
-        return Err(WalError::Protocol("the answer to IDENTIFY_SYSTEM"));
+        return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
     };
-    let system = system.parse().map_err(|_| WalError::Protocol("the system's identifier"))?;
-    let timeline = timeline.parse().map_err(|_| WalError::Protocol("the timeline"))?;
+    let system = system.parse().map_err(|_| Error::protocol("the system's identifier"))?;
+    let timeline = timeline.parse().map_err(|_| Error::protocol("the timeline"))?;
     SlotState::read(&mut session, name).await?;
     slot::require_publication(&mut session, source.publication()).await?;
     let flushed: Lsn = flushed.parse()?;
@@ -60,8 +60,8 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
         StartAt::Confirmed => Lsn::default(),
     };
     let stream = match WalStream::start(session, options, source, requested).await {
-        Err(WalError::SlotLost { slot, source }) if is_in_recovery(options).await? => {
-            return Err(WalError::Standby { slot, source });
+        Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
+            return Err(unreadable(error, options, name).await?);
         }
         started => started?,
     };
@@ -73,15 +73,19 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     Ok(Opened { system: SystemId { system, timeline }, stream: stream.floor(slot.confirmed), start, slot, flushed })
 }
 
-async fn is_in_recovery(options: &ConnectOptions) -> Result<bool, WalError> {
+/// Returns the reason why the server does not let the slot be read: its state, if that says so.
+async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Result<Error, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let rows = session.query("SELECT pg_catalog.pg_is_in_recovery()", Doing::Query).await?;
-    Ok(rows.into_iter().flatten().flatten().next().as_deref() == Some("t"))
+    if rows.into_iter().flatten().flatten().next().as_deref() == Some("t") {
+        return Ok(error.with_kind(Kind::Standby { slot: slot.into() }));
+    }
+    SlotState::read(&mut session, slot).await.map(|_| error)
 }
 
 impl Opened {
     /// Reads what the slot holds before the stream's begin; none if that is nothing.
-    pub async fn catch_up(&self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, WalError> {
+    pub async fn catch_up(&self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, Error> {
         if self.slot.confirmed >= self.start {
             return Ok(None);
         }

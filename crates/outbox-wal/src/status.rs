@@ -2,7 +2,7 @@ use std::time::SystemTime;
 
 use bytes::{BufMut, BytesMut};
 
-use super::error::WalError;
+use super::error::Error;
 use crate::Lsn;
 
 /// What the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
@@ -31,7 +31,7 @@ impl Head {
 /// The length of what comes before the plugin's message.
 pub(super) const DATA_HEAD: usize = 25;
 
-pub(super) fn head(body: &[u8]) -> Result<Head, WalError> {
+pub(super) fn head(body: &[u8]) -> Result<Head, Error> {
     let lsn = |at: usize| {
         let bytes = body.get(at..)?.first_chunk()?;
         Some(Lsn::new(u64::from_be_bytes(*bytes)))
@@ -41,7 +41,7 @@ pub(super) fn head(body: &[u8]) -> Result<Head, WalError> {
         Some(b'k') => lsn(1).zip(body.get(17)).map(|(end, reply)| Head::Keepalive { end, reply: *reply == 1 }),
         _ => None,
     };
-    head.ok_or(WalError::Protocol("a message of the walsender"))
+    head.ok_or_else(|| Error::protocol("a message of the walsender"))
 }
 
 /// A standby status update. Nothing confirmed yet is 0, which leaves the slot where it is.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::error::WalError;
+use super::error::Error;
 use super::frames::Frame;
 use super::options::ConnectOptions;
 use super::pipe::{Budget, PipeReceiver, PipeSender};
@@ -16,6 +17,7 @@ use super::session::Session;
 use super::slot::Source;
 use super::sql;
 use super::status::{self, DATA_HEAD, Head};
+use super::timeouts::Timeouts;
 use crate::Lsn;
 
 /// A message of the stream.
@@ -56,22 +58,27 @@ impl WalStream {
         options: &ConnectOptions,
         source: &Source,
         start: Lsn,
-    ) -> Result<Self, WalError> {
+    ) -> Result<Self, Error> {
         let server_timeout = sender_timeout(&mut session).await?;
         raise_decoding_memory(&mut session).await?;
         let slot = source.slot();
         let command = start_command(source, start);
         session.send_query(&command).await?;
         let changes = Doing::ReadChanges { slot, publication: source.publication() };
-        loop {
-            let Frame { tag, body } = session.frame().await?;
-            match tag {
-                b'W' => break,
-                b'E' => return Err(ServerError::parse(&body).while_doing(Doing::TakeSlot { slot })),
-                b'N' => pump::notice(&body, changes)?,
-                _ => {}
+        let started = async {
+            loop {
+                let Frame { tag, body } = session.frame().await?;
+                match tag {
+                    b'W' => return Ok(()),
+                    b'E' => return Err(ServerError::parse(&body).while_doing(Doing::TakeSlot { slot })),
+                    b'N' => pump::notice(&body, changes)?,
+                    _ => {}
+                }
             }
-        }
+        };
+        let Timeouts { statement, silence, .. } = options.timeouts;
+        timeout(statement, started).await.unwrap_or_else(|_| Err(Error::silent(statement)))?;
+
         let (sender, receiver) = PipeSender::new(Budget::STREAM);
         let (confirmed, watched) = watch::channel(Lsn::default());
         let server = Arc::new(AtomicU64::new(0));
@@ -82,8 +89,8 @@ impl WalStream {
             server: Arc::clone(&server),
             source: source.clone(),
             options: options.clone(),
-            interval: (server_timeout / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
-            patience: server_timeout.max(Duration::from_secs(30)),
+            // Several statuses, each of which asks for an answer, go out before either side gives up.
+            interval: (server_timeout.min(silence) / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
             unfinished: 0,
             pings: 0,
         };
@@ -97,13 +104,18 @@ impl WalStream {
     }
 
     /// Waits for the next message. Nothing is lost when the future is dropped.
-    pub async fn next(&mut self) -> Result<WalMessage, WalError> {
-        let body = self.pipe.next().await?.ok_or_else(WalError::hung_up)?;
+    pub async fn next(&mut self) -> Result<WalMessage, Error> {
+        let body = self.pipe.next().await?.ok_or_else(Error::hung_up)?;
         message(&body)
     }
 
+    /// Waits until the connection ends, and returns the reason. Messages that were received before stay to be taken.
+    pub async fn ended(&mut self) -> Error {
+        self.pipe.end().await.err().unwrap_or_else(Error::hung_up)
+    }
+
     /// The next message, if it is here already: at the end of these a batch is best sent.
-    pub fn buffered(&mut self) -> Result<Option<WalMessage>, WalError> {
+    pub fn buffered(&mut self) -> Result<Option<WalMessage>, Error> {
         self.pipe.buffered().as_ref().map(message).transpose()
     }
 
@@ -126,7 +138,7 @@ impl WalStream {
     }
 
     /// Tells the server what was confirmed last, and waits until it has let go of the slot.
-    pub async fn close(self) -> Result<(), WalError> {
+    pub async fn close(self) -> Result<(), Error> {
         self.pipe.close().await
     }
 }
@@ -137,7 +149,7 @@ impl fmt::Debug for WalStream {
     }
 }
 
-fn message(body: &Bytes) -> Result<WalMessage, WalError> {
+fn message(body: &Bytes) -> Result<WalMessage, Error> {
     Ok(match status::head(body)? {
         Head::Data { start, .. } => WalMessage::Data { start, data: body.slice(DATA_HEAD..) },
         Head::Keepalive { end, reply } => WalMessage::Keepalive { end, reply },
@@ -152,13 +164,14 @@ fn start_command(source: &Source, start: Lsn) -> String {
     )
 }
 
-/// After which silence the walsender gives up.
-async fn sender_timeout(session: &mut Session) -> Result<Duration, WalError> {
+/// Returns the silence after which the walsender gives up.
+async fn sender_timeout(session: &mut Session) -> Result<Duration, Error> {
     let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
     let rows = session.query(sql, Doing::Query).await?;
     let millis = rows.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
-    match millis.ok_or(WalError::Protocol("the setting wal_sender_timeout"))? {
-        0 => Ok(Duration::from_secs(60)),
+    match millis.ok_or_else(|| Error::protocol("the setting wal_sender_timeout"))? {
+        // It never gives up.
+        0 => Ok(Duration::MAX),
         millis => Ok(Duration::from_millis(millis)),
     }
 }
@@ -166,7 +179,7 @@ async fn sender_timeout(session: &mut Session) -> Result<Duration, WalError> {
 /// What the server may keep of a large transaction in memory before it writes it to files and reads it again: with
 /// PostgreSQL's own 64 MB that is two fifths of the time that it needs. What was set for the user or the database
 /// stands, and so does more.
-async fn raise_decoding_memory(session: &mut Session) -> Result<(), WalError> {
+async fn raise_decoding_memory(session: &mut Session) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.set_config(name, '256MB', false) FROM pg_catalog.pg_settings
                WHERE name = 'logical_decoding_work_mem' AND setting::pg_catalog.int8 < 262144
                AND source NOT IN ('database', 'user', 'database user')";

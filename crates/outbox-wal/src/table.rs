@@ -1,4 +1,4 @@
-use super::error::WalError;
+use super::error::Error;
 use super::options::ConnectOptions;
 use super::server_error::Doing;
 use super::session::{Purpose, Session};
@@ -20,7 +20,7 @@ pub struct CatalogueColumn {
 }
 
 /// The columns of a table; none where it is not there, or not to be seen.
-pub async fn columns(options: &ConnectOptions, schema: &str, table: &str) -> Result<Vec<CatalogueColumn>, WalError> {
+pub async fn columns(options: &ConnectOptions, schema: &str, table: &str) -> Result<Vec<CatalogueColumn>, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(
         "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
@@ -45,5 +45,5 @@ pub async fn columns(options: &ConnectOptions, schema: &str, table: &str) -> Res
         _ => None,
     };
     let columns: Option<_> = rows.into_iter().map(column).collect();
-    columns.ok_or(WalError::Protocol("a column of the catalogue"))
+    columns.ok_or_else(|| Error::protocol("a column of the catalogue"))
 }

@@ -1,11 +1,15 @@
 use std::time::{Duration, SystemTime};
 
+use crate::Lsn;
+
 /// Looks at a backlog while it is streamed: one of small transactions is read faster from a copy of the slot.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     transactions: u32,
     rows: u32,
     is_better_copied: bool,
+    /// Transactions before this position are streamed, because reading them from a copy has failed or was no faster.
+    streamed_before: Lsn,
 }
 
 /// Transactions of one look.
@@ -16,17 +20,24 @@ const SMALL: u32 = 5;
 const OLD: Duration = Duration::from_secs(20);
 
 impl Backlog {
+    pub(super) fn streamed_before(streamed_before: Lsn) -> Self {
+        Self { streamed_before, ..Self::default() }
+    }
+
     pub(super) fn row(&mut self) {
         self.rows = self.rows.saturating_add(1);
     }
 
     /// A transaction begins.
-    pub(super) fn begin(&mut self, committed_at: SystemTime, now: SystemTime) {
+    pub(super) fn begin(&mut self, commit: Lsn, committed_at: SystemTime, now: SystemTime) {
+        if commit < self.streamed_before {
+            return;
+        }
         self.transactions += 1;
         if self.transactions == LOOK {
             let is_small = self.rows < LOOK * SMALL;
             let is_old = now.duration_since(committed_at).is_ok_and(|age| age > OLD);
-            *self = Self { is_better_copied: is_small && is_old, ..Self::default() };
+            *self = Self { is_better_copied: is_small && is_old, ..Self::streamed_before(self.streamed_before) };
         }
     }
 
@@ -41,11 +52,14 @@ mod tests {
     use super::*;
 
     fn is_copied(rows: u32, age: Duration) -> bool {
-        let mut backlog = Backlog::default();
+        is_copied_by(Backlog::default(), rows, age)
+    }
+
+    fn is_copied_by(mut backlog: Backlog, rows: u32, age: Duration) -> bool {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         (0..LOOK).any(|_| {
             (0..rows).for_each(|_| backlog.row());
-            backlog.begin(now - age, now);
+            backlog.begin(Lsn::new(100), now - age, now);
             backlog.is_better_copied()
         })
     }
@@ -56,5 +70,7 @@ mod tests {
         assert!(is_copied(1, old));
         assert!(!is_copied(1, OLD));
         assert!(!is_copied(6, old));
+        assert!(!is_copied_by(Backlog::streamed_before(Lsn::new(101)), 1, old));
+        assert!(is_copied_by(Backlog::streamed_before(Lsn::new(100)), 1, old));
     }
 }

@@ -3,9 +3,6 @@ use outbox_core::uuid::Uuid;
 use crate::settings::{PostgresSettings, SslMode};
 use outbox_wal::{ConnectOptions, Pem, Tls, TlsMode};
 
-/// How long PostgreSQL may take to let the relay in.
-const CONNECT: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// How the settings' database is reached. The application's name is this relay's own: by it the relay recognises that
 /// it is still the one that holds the slot.
 pub(crate) fn options(postgres: &PostgresSettings) -> ConnectOptions {
@@ -25,7 +22,6 @@ pub(crate) fn options(postgres: &PostgresSettings) -> ConnectOptions {
     }
     let options = ConnectOptions::new(postgres.host(), postgres.port(), postgres.user(), postgres.database())
         .application_name(format!("outbox-relay {}", Uuid::now_v7()))
-        .timeout(CONNECT)
         .tls_mode(mode)
         .tls(tls);
     match postgres.password() {

@@ -3,7 +3,7 @@ use crate::error::Error;
 use crate::progress::OutOfTurn;
 use crate::rows::{DecodeError, Ignored, RowReader, WalEvent};
 use crate::status::Mode;
-use outbox_wal::{CatchUp, WalError, WalMessage, WalStream};
+use outbox_wal::{CatchUp, WalMessage, WalStream};
 
 /// The WAL in order: first what the slot held when it was taken, from a copy of it, then the stream.
 pub(super) struct Feed {
@@ -31,7 +31,7 @@ pub(super) enum Fed {
 /// Why there is nothing more.
 #[derive(Debug)]
 pub(super) enum Broken {
-    Wal(WalError),
+    Wal(outbox_wal::Error),
     Decode(DecodeError),
     /// It is not the continuation of what was read before.
     OutOfTurn(OutOfTurn),
@@ -45,7 +45,13 @@ impl Feed {
     /// Waits for what comes next. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Fed, Broken> {
         if let Some(catch_up) = &mut self.catch_up {
-            if let Some(data) = catch_up.next().await.map_err(Broken::Wal)? {
+            let data = tokio::select! {
+                biased;
+                // Without the stream another reader may hold the slot.
+                error = self.stream.ended() => return Err(Broken::Wal(error)),
+                data = catch_up.next() => data.map_err(Broken::Wal)?,
+            };
+            if let Some(data) = data {
                 return self.read(&data);
             }
             self.catch_up = None;
@@ -98,7 +104,7 @@ impl Feed {
     }
 
     /// Ends the reading, and gives back the slot.
-    pub(super) async fn close(self) -> Result<(), WalError> {
+    pub(super) async fn close(self) -> Result<(), outbox_wal::Error> {
         if let Some(catch_up) = self.catch_up {
             // Its end may be the reason of this one.
             _ = catch_up.close().await;

@@ -27,7 +27,7 @@ use crate::settings::TopicCreation;
 use crate::status::{Marks, Mode, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
-use outbox_wal::{ConnectOptions, Source, WalError, is_held};
+use outbox_wal::{ConnectOptions, Source};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
 pub(super) struct Hold {
@@ -211,7 +211,7 @@ impl Hold {
         match &broken {
             Broken::OutOfTurn(_) => Ok(Ended::Anew(broken)),
             Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
-            Broken::Wal(WalError::TransactionTooLarge { .. } | WalError::FewEnds { .. }) => Ok(Ended::ToStream),
+            Broken::Wal(e) if e.needs_stream() => Ok(Ended::ToStream),
             _ => Err(broken.into_error()),
         }
     }
@@ -225,7 +225,7 @@ impl Hold {
                 Ok(())
             }
             Fed::Event(WalEvent::Begin { commit, committed_at }) => {
-                self.backlog.iter_mut().for_each(|backlog| backlog.begin(committed_at, SystemTime::now()));
+                self.backlog.iter_mut().for_each(|backlog| backlog.begin(commit, committed_at, SystemTime::now()));
                 self.commit = commit;
                 self.marks.begin(commit, committed_at);
                 self.progress.begin(commit)
@@ -447,15 +447,7 @@ impl Hold {
             }
             Action::ProveHeld => {
                 let (options, source) = (self.options.clone(), self.source.clone());
-                self.jobs.push(
-                    async move {
-                        Done::Held(is_held(&options, &source).await.unwrap_or_else(|e| {
-                            tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "holder of the slot unknown");
-                            false
-                        }))
-                    }
-                    .boxed(),
-                );
+                self.jobs.push(job::prove_held(options, source).boxed());
             }
             Action::Read { partition: id, from } => {
                 if let Some(place) = self.topics.place(id).cloned() {

@@ -13,8 +13,8 @@ use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Re
 use crate::settings::TopicCreation;
 use crate::status::{RelayStatus, Work};
 use outbox_kafka::{Cluster, Compression, Entry, NewTopic, OffsetAt, Produced, TailStart, ToProduce, Topic};
-use outbox_net::Backoff;
-use outbox_wal::SlotLook;
+use outbox_net::{Backoff, ErrorChain};
+use outbox_wal::{ConnectOptions, SlotLook, Source};
 
 /// Something that was asked of Kafka or PostgreSQL, and has ended.
 pub(super) enum Done {
@@ -331,6 +331,22 @@ pub(super) async fn new_producer(cluster: Arc<Cluster>, status: RelayStatus) -> 
             }
             Err(e) if is_final(&cluster, &e) => return Done::Failed(e),
             Err(e) => status.failing(Work::ProducerId, &e),
+        }
+        tokio::time::sleep(backoff.delay()).await;
+    }
+}
+
+/// Asks until the server answers whether this relay still holds the slot. If no connection is free, the stream may well be
+/// alive; its end is noticed by itself.
+pub(super) async fn prove_held(options: ConnectOptions, source: Source) -> Done {
+    let mut backoff = backoff();
+    loop {
+        match outbox_wal::is_held(&options, &source).await {
+            Ok(is_held) => return Done::Held(is_held),
+            Err(error) => {
+                let error = ErrorChain::new(&error);
+                tracing::warn!(target: "outbox.relay", %error, "holder of the slot unknown: asking again");
+            }
         }
         tokio::time::sleep(backoff.delay()).await;
     }

@@ -30,6 +30,7 @@ use self::hold::{Ended, Hold, id_column};
 use self::job::Done;
 use self::rounds::Rounds;
 use self::topics::Topics;
+use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
@@ -38,7 +39,7 @@ use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
+use outbox_wal::{ConnectOptions, Opened, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -70,7 +71,7 @@ impl Relay {
     /// # Errors
     /// An address of a broker is not `HOST:PORT`.
     pub fn new(settings: RelaySettings) -> Result<Self, Error> {
-        let options = connect::options(settings.postgres());
+        let options = connect::options(settings.postgres()).timeouts(settings.postgres_timeouts());
         let status = RelayStatus::new(settings.stalled_after());
         if let Some(wrong) = settings.brokers().iter().find(|address| outbox_net::host_and_port(address).is_none()) {
             return Err(Error::settings(format!("the broker's address {wrong:?} is not HOST:PORT")));
@@ -120,17 +121,19 @@ impl Relay {
         let cluster = Arc::new(Cluster::new(settings));
         let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
         let (mut is_standby, mut backoff) = (false, job::backoff());
-        let mut at = StartAt::Now;
+        let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
         loop {
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, at)) => taken,
+                taken = self.status.beating(self.take(&cluster, &gaps, at, streamed_before)) => taken,
             };
-            at = StartAt::Now;
+            (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
                 Ok(hold) => {
                     is_standby = false;
                     backoff.reset();
+                    let end = hold.window.end;
+                    let had_switched = std::mem::take(&mut has_switched);
                     let span =
                         tracing::info_span!(target: "outbox.relay", "hold", slot = self.settings.slot().as_str());
                     let ended = hold.run(&mut stop).instrument(span).await?;
@@ -152,10 +155,15 @@ impl Relay {
                         Ended::ToStream => {
                             tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
                             at = StartAt::Confirmed;
+                            if had_switched {
+                                // To change over again would cost more than it brings.
+                                streamed_before = end;
+                            }
                             Duration::ZERO
                         }
                         Ended::ToCopy => {
                             tracing::info!(target: "outbox.relay", "many small transactions lie ahead: reading a copy of the slot");
+                            has_switched = true;
                             Duration::ZERO
                         }
                         Ended::Lost => {
@@ -164,23 +172,26 @@ impl Relay {
                         }
                     }
                 }
-                Err(WalError::SlotActive { slot, pid }) => {
+                Err(e) if e.is_slot_active() => {
+                    let (slot, pid) = (self.settings.slot().as_str(), e.slot_holder());
                     if !std::mem::replace(&mut is_standby, true) {
-                        tracing::info!(target: "outbox.relay", slot = &*slot, pid, "another process holds the slot: standing by");
+                        tracing::info!(target: "outbox.relay", slot, pid, "another process holds the slot: standing by");
                     }
                     let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
                     self.status.entered(Mode::Standby, Some(format!("{holder} holds the slot {slot}")));
                     STANDBY
                 }
-                Err(WalError::NoFreeSlot { .. }) => {
-                    at = StartAt::Confirmed;
+                Err(e) if e.needs_stream() => {
+                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "the backlog is streamed");
+                    (at, streamed_before) = (StartAt::Confirmed, Lsn::new(u64::MAX));
                     Duration::ZERO
                 }
                 Err(e) if e.is_transient() => {
                     is_standby = false;
                     let pause = backoff.delay();
-                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), retry_in = ?pause, "PostgreSQL is away");
-                    self.status.entered(Mode::Connecting, Some(format!("PostgreSQL is away: {}", ErrorChain::new(&e))));
+                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), retry_in = ?pause, "PostgreSQL cannot be read");
+                    self.status
+                        .entered(Mode::Connecting, Some(format!("PostgreSQL cannot be read: {}", ErrorChain::new(&e))));
                     pause
                 }
                 Err(e) => return Err(Error::wal(e)),
@@ -192,14 +203,30 @@ impl Relay {
         }
     }
 
-    async fn take(&self, cluster: &Arc<Cluster>, gaps: &Arc<Gaps>, at: StartAt) -> Result<Hold, WalError> {
+    async fn take(
+        &self,
+        cluster: &Arc<Cluster>,
+        gaps: &Arc<Gaps>,
+        at: StartAt,
+        streamed_before: Lsn,
+    ) -> Result<Hold, outbox_wal::Error> {
         let columns = {
             let layout = self.settings.pipeline().layout();
             outbox_wal::columns(&self.options, layout.schema().as_str(), layout.table().as_str()).await?
         };
         let pipeline = told::pipeline(&self.settings, &columns);
         let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
-        let opened = outbox_wal::open(&self.options, &source, at).await?;
+        let opened = match outbox_wal::open(&self.options, &source, at).await {
+            // The server may not know yet that an earlier connection of this relay is dead.
+            Err(e)
+                if e.is_slot_active()
+                    && self.status.mode() != Mode::Standby
+                    && outbox_wal::end_own_walsender(&self.options, &source).await? =>
+            {
+                outbox_wal::open(&self.options, &source, at).await?
+            }
+            opened => opened?,
+        };
         let catch_up = opened.catch_up(&self.options, &source).await?;
         let Opened { system, stream, start, slot, flushed } = opened;
         let origin = Origin::new(system.system, system.timeline, source.slot());
@@ -230,7 +257,7 @@ impl Relay {
             refusals: std::collections::HashMap::new(),
             id_column: id_column(&pipeline),
             commit: crate::Lsn::default(),
-            backlog: (at == StartAt::Confirmed).then(Backlog::default),
+            backlog: (at == StartAt::Confirmed).then(|| Backlog::streamed_before(streamed_before)),
             is_better_copied: false,
             dead_letters: DeadLetters::new(self.settings.poison()),
             rounds: Rounds::new(self.settings.topic_interval()),

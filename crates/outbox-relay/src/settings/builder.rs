@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use outbox_net::SecretSource;
+use outbox_wal::Timeouts;
 
 use super::keys::Keys;
 use super::placeholders::{Process, Surroundings};
@@ -27,6 +28,7 @@ pub struct RelaySettingsBuilder {
     topic_interval: Option<Duration>,
     stalled_after: Duration,
     postgres_password: Option<SecretSource>,
+    postgres_timeouts: Timeouts,
 }
 
 impl RelaySettingsBuilder {
@@ -42,6 +44,7 @@ impl RelaySettingsBuilder {
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
             postgres_password: None,
+            postgres_timeouts: Timeouts::default(),
         }
     }
 
@@ -95,6 +98,11 @@ impl RelaySettingsBuilder {
         Self { postgres_password: Some(password.into()), ..self }
     }
 
+    /// Sets the longest waits for PostgreSQL. Each of them ends with a new connection.
+    pub fn postgres_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { postgres_timeouts: timeouts, ..self }
+    }
+
     pub(super) fn postgres_password_source(&self) -> Option<&SecretSource> {
         self.postgres_password.as_ref()
     }
@@ -133,6 +141,7 @@ impl RelaySettingsBuilder {
                 None => metadata_max_age(&config)?,
             },
             stalled_after: self.stalled_after,
+            postgres_timeouts: self.postgres_timeouts,
             accepted_losses: self.accepted_losses,
             pipeline,
         })

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Identifier, Loss, Pipeline, TableLayout};
 use outbox_kafka::Security;
+use outbox_wal::Timeouts;
 
 pub use self::builder::RelaySettingsBuilder;
 pub use self::error::SettingsError;
@@ -59,6 +60,7 @@ pub struct RelaySettings {
     scan_limit: u64,
     topic_interval: Duration,
     stalled_after: Duration,
+    postgres_timeouts: Timeouts,
     accepted_losses: Vec<Loss>,
     pipeline: Pipeline,
 }
@@ -182,6 +184,12 @@ impl RelaySettings {
         self.stalled_after
     }
 
+    /// Returns the longest waits for PostgreSQL.
+    #[must_use]
+    pub fn postgres_timeouts(&self) -> Timeouts {
+        self.postgres_timeouts
+    }
+
     /// The pipeline with a layout that tells more of the same table.
     pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, SettingsError> {
         Pipeline::accepting(&self.accepted_losses, self.pipeline.config().clone(), layout)
@@ -205,6 +213,7 @@ impl fmt::Debug for RelaySettings {
             .field("scan_limit", &self.scan_limit)
             .field("topic_interval", &self.topic_interval)
             .field("stalled_after", &self.stalled_after)
+            .field("postgres_timeouts", &self.postgres_timeouts)
             .finish_non_exhaustive()
     }
 }

@@ -101,12 +101,7 @@ impl Bench {
     }
 
     pub(crate) fn start_with(&self, adjust: impl FnOnce(RelaySettingsBuilder) -> RelaySettingsBuilder) -> Running {
-        let settings = RelaySettings::builder(self.config.clone(), [&*self.brokers]);
-        let settings = match &self.dead_letters {
-            Some(topic) => settings.poison(PoisonPolicy::DeadLetter(topic.clone())),
-            None => settings,
-        };
-        let relay = Relay::new(adjust(settings).build().unwrap()).unwrap();
+        let relay = self.relay(adjust);
         let status = relay.status();
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(async move {
@@ -117,6 +112,16 @@ impl Bench {
             outcome
         });
         Running { status, stop, ended }
+    }
+
+    /// A relay that nobody runs yet.
+    pub(crate) fn relay(&self, adjust: impl FnOnce(RelaySettingsBuilder) -> RelaySettingsBuilder) -> Relay {
+        let settings = RelaySettings::builder(self.config.clone(), [&*self.brokers]);
+        let settings = match &self.dead_letters {
+            Some(topic) => settings.poison(PoisonPolicy::DeadLetter(topic.clone())),
+            None => settings,
+        };
+        Relay::new(adjust(settings).build().unwrap()).unwrap()
     }
 
     pub(crate) async fn create_topic(&self, name: &str) {

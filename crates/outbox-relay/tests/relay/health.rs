@@ -1,7 +1,11 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use outbox_relay::{Mode, Readiness, RelayStatus};
+use outbox_test_support::eventually;
 use outbox_testkit::Broker;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -87,5 +91,28 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
     second.stop().await;
     assert_eq!(status.mode(), Mode::Stopped);
     assert_eq!(get(address, "/ready").await.1, "not ready: stopped\n");
+    server.abort();
+}
+
+/// Its task is there and its sockets are open, and nobody polls it.
+#[tokio::test]
+async fn a_relay_whose_loop_hangs_is_not_live() {
+    let bench = Bench::new(1).await;
+    let hang = Arc::new(AtomicBool::new(false));
+    let relay = bench.relay(|settings| settings);
+    let status = relay.status();
+    let (address, server) = status.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let mut run = Box::pin(relay.run(std::future::pending()));
+    let hangs = Arc::clone(&hang);
+    let task = tokio::spawn(std::future::poll_fn(move |context| {
+        if hangs.load(Ordering::Relaxed) { Poll::Pending } else { run.as_mut().poll(context).map(drop) }
+    }));
+    until(&status, Readiness::is_ready).await;
+    assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
+
+    hang.store(true, Ordering::Relaxed);
+    eventually("the relay is not live", async || get(address, "/live").await.0 == "HTTP/1.1 503 Service Unavailable")
+        .await;
+    task.abort();
     server.abort();
 }

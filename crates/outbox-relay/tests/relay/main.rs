@@ -17,6 +17,7 @@ mod broker_faults;
 mod bulk;
 mod connect;
 mod failover;
+mod frozen;
 mod handover;
 mod health;
 mod imitations;

@@ -9,34 +9,20 @@ async fn two_copies_take_turns_and_leave_nothing() {
     let opened = fixture.open(StartAt::Now).await.unwrap();
     let catch_up = opened.catch_up_to_end(&fixture.options, &fixture.source).await.unwrap();
     // What is not taken holds the reading up, with one copy's rows on their way and the next chunk decoded.
-    within(60, async {
-        while fixture.copies().await < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    eventually("there are two copies", async || fixture.copies().await == 2).await;
     let events = caught_up(catch_up, &mut reader()).await;
     assert_eq!(numbers(&events), (0..ROWS).collect::<Vec<_>>());
-    within(10, async {
-        while fixture.copies().await > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    eventually("the copies are gone", async || fixture.copies().await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_copy_does_where_the_server_has_no_room_for_another() {
     let fixture = Fixture::new().await;
     fixture.insert_one_by_one(0..ROWS).await;
-    let role = fixture.database.name();
-    let sql = format!("CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'secret' CONNECTION LIMIT 1");
-    fixture.client.batch_execute(&sql).await.unwrap();
+    let options = fixture.role("REPLICATION CONNECTION LIMIT 1").await;
     let opened = fixture.open(StartAt::Now).await.unwrap();
-    let options = ConnectOptions::new("127.0.0.1", fixture.port, role, fixture.database.name()).password("secret");
     let catch_up = opened.catch_up_to_end(&options, &fixture.source).await.unwrap();
     let events = caught_up(catch_up, &mut reader()).await;
-    fixture.client.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
     assert_eq!(numbers(&events), (0..ROWS).collect::<Vec<_>>());
 }
 

@@ -7,20 +7,17 @@ async fn one_holds_the_slot_and_a_second_gets_in_after_it() {
     let sql = "SELECT system_identifier::text FROM pg_control_system()";
     let system: String = fixture.client.query_one(sql, &[]).await.unwrap().get(0);
     assert_eq!(first.system.system.to_string(), system);
-    match fixture.open(StartAt::Now).await {
-        Err(error @ WalError::SlotActive { pid: Some(_), .. }) => assert!(!error.is_transient()),
-        other => panic!("{other:?}"),
-    }
+    let error = fixture.open(StartAt::Now).await.unwrap_err();
+    assert!(error.is_slot_active() && error.slot_holder().is_some() && !error.is_transient(), "{error:?}");
     let by_function = format!("SELECT pg_replication_slot_advance('{}', pg_current_wal_lsn())", fixture.source.slot());
     assert!(fixture.client.batch_execute(&by_function).await.is_err());
     first.stream.close().await.unwrap();
     let second = fixture.open(StartAt::Now).await.unwrap();
     drop(second);
-    within(5, async {
-        while let Err(error) = fixture.open(StartAt::Now).await {
-            assert!(matches!(error, WalError::SlotActive { .. }), "{error:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    eventually("the slot is free", async || {
+        let opened = fixture.open(StartAt::Now).await;
+        assert!(opened.as_ref().err().is_none_or(Error::is_slot_active), "{opened:?}");
+        opened
     })
     .await;
 }
@@ -60,10 +57,5 @@ async fn the_copy_goes_with_its_reader() {
     within(10, catch_up.next()).await.unwrap();
     assert_eq!(copies().await, 1);
     catch_up.close().await.unwrap();
-    within(10, async {
-        while copies().await != 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    eventually("the copy is gone", async || copies().await == 0).await;
 }

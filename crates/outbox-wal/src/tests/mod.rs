@@ -10,42 +10,25 @@ mod slow;
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, NoTls};
-use xtask::stack::{Stack, TestDatabase};
+use outbox_test_support::{TestEnv, eventually, stack};
+use tokio_postgres::Client;
 
 use self::rows::{RowReader, WalEvent};
+use super::error::Kind;
 use super::*;
-use crate::Lsn;
-
-const TABLE: &str = "CREATE SCHEMA outbox;
-    CREATE TABLE outbox.outbox_message (
-        id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL,
-        payload json, created_at timestamp(6) NOT NULL DEFAULT '2026-11-23 15:32:36.123456',
-        schema_version integer NOT NULL DEFAULT 1, content_type text NOT NULL DEFAULT 'application/json',
-        traceparent text NOT NULL DEFAULT '', correlation_id text NOT NULL DEFAULT '',
-        causation_id text NOT NULL DEFAULT '', headers json NOT NULL DEFAULT '{}');";
 
 /// A database with an outbox, and a slot that reads it.
 struct Fixture {
     client: Client,
     source: Source,
     options: ConnectOptions,
-    database: TestDatabase,
-    port: u16,
+    env: TestEnv,
 }
 
 impl Fixture {
     async fn new() -> Self {
-        Self::with(TABLE).await
-    }
-
-    async fn with(ddl: &str) -> Self {
-        let stack = Stack::connect().unwrap();
-        let (database, port) = (stack.test_database().unwrap(), stack.postgres_port());
-        let (client, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(ddl).await.unwrap();
-        let name = database.name().to_owned();
+        let env = TestEnv::builder().outbox().build().await;
+        let client = env.client().await;
         let publication = "the 'outbox', \"all of it\"";
         let sql = format!(
             "CREATE PUBLICATION {} FOR TABLE outbox.outbox_message WITH (publish_via_partition_root = true)",
@@ -53,9 +36,21 @@ impl Fixture {
         );
         client.batch_execute(&sql).await.unwrap();
         let sql = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
-        client.execute(sql, &[&name]).await.unwrap();
-        let options = ConnectOptions::new("127.0.0.1", port, "postgres", database.name()).password("postgres");
-        Self { client, source: Source::new(name, publication), options, database, port }
+        client.execute(sql, &[&env.name()]).await.unwrap();
+        let options = ConnectOptions::new("127.0.0.1", stack().postgres_port(), "postgres", env.name());
+        Self { client, source: Source::new(env.name(), publication), options: options.password("postgres"), env }
+    }
+
+    /// Creates a role with the name of the database, and returns the connection as this role.
+    async fn role(&self, attributes: &str) -> ConnectOptions {
+        let role = self.env.name();
+        self.client.batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'sesame' {attributes}")).await.unwrap();
+        ConnectOptions { user: role.to_owned(), ..self.options.clone() }.password("sesame")
+    }
+
+    /// Changes a setting of the role.
+    async fn set(&self, setting: &str) {
+        self.client.batch_execute(&format!("ALTER ROLE {} SET {setting}", self.env.name())).await.unwrap();
     }
 
     /// Writes rows with these numbers as their aggregates' ids, in one transaction.
@@ -84,7 +79,7 @@ impl Fixture {
         }
     }
 
-    async fn open(&self, at: StartAt) -> Result<Opened, WalError> {
+    async fn open(&self, at: StartAt) -> Result<Opened, Error> {
         open(&self.options, &self.source, at).await
     }
 
@@ -101,10 +96,9 @@ impl Fixture {
     }
 
     async fn wait_confirmed(&self, lsn: Lsn) {
-        within(10, async {
-            while self.confirmed().await != lsn {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+        eventually(format!("{lsn} is confirmed"), async || match self.confirmed().await {
+            confirmed if confirmed == lsn => Ok(()),
+            other => Err(other),
         })
         .await;
     }

@@ -4,23 +4,16 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 /// A role whose walsenders give up after two seconds of silence.
-async fn impatient(fixture: &Fixture, port: u16) -> ConnectOptions {
-    let role = fixture.database.name();
-    let sql = format!(
-        "CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'sesame'; ALTER ROLE {role} SET wal_sender_timeout = '2s'"
-    );
-    fixture.client.batch_execute(&sql).await.unwrap();
-    ConnectOptions::new("127.0.0.1", port, role, role).password("sesame")
-}
-
-async fn drop_role(fixture: &Fixture) {
-    fixture.client.batch_execute(&format!("DROP ROLE {}", fixture.database.name())).await.unwrap();
+async fn impatient(fixture: &Fixture) -> ConnectOptions {
+    let options = fixture.role("REPLICATION").await;
+    fixture.set("wal_sender_timeout = '2s'").await;
+    options
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
     let fixture = Fixture::new().await;
-    let options = impatient(&fixture, fixture.port).await;
+    let options = impatient(&fixture).await;
     let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
     // More than all buffers hold on the way.
     fixture.insert(0..60_000).await;
@@ -43,7 +36,6 @@ async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
     }
     assert_eq!(fixture.confirmed().await, before);
     opened.stream.close().await.unwrap();
-    drop_role(&fixture).await;
 }
 
 /// One long message comes in a few bytes at a time, over three of the walsender's timeouts.
@@ -51,8 +43,8 @@ async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
 async fn a_message_that_trickles_in() {
     let fixture = Fixture::new().await;
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let options = impatient(&fixture, proxy.local_addr().unwrap().port()).await;
-    let port = fixture.port;
+    let options = ConnectOptions { port: proxy.local_addr().unwrap().port(), ..impatient(&fixture).await };
+    let port = fixture.options.port;
     let (slow_down, slowed) = tokio::sync::watch::channel(false);
     let forwarding = tokio::spawn(async move {
         loop {
@@ -88,12 +80,5 @@ async fn a_message_that_trickles_in() {
     assert!(began.elapsed() > Duration::from_secs(6), "{:?}", began.elapsed());
     drop(opened);
     forwarding.abort();
-    within(10, async {
-        let sql = "SELECT active FROM pg_replication_slots WHERE slot_name = $1";
-        while fixture.client.query_one(sql, &[&fixture.source.slot()]).await.unwrap().get(0) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-    drop_role(&fixture).await;
+    fixture.env.slot_becomes("NOT active").await;
 }

@@ -3,9 +3,9 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::{ColumnValue, EventField, Nullability, Row};
 
 use outbox_core::Identifier;
+use outbox_test_support::{TestEnv, stack};
 use outbox_wal::{ConnectOptions, Source, StartAt, WalMessage, WalStream, open};
-use tokio_postgres::{Client, NoTls};
-use xtask::stack::{Stack, TestDatabase};
+use tokio_postgres::Client;
 
 use super::super::{BadValue, DecodeError, RowReader, WalEvent};
 use super::*;
@@ -15,24 +15,22 @@ struct Fixture {
     client: Client,
     source: Source,
     options: ConnectOptions,
-    database: TestDatabase,
+    env: TestEnv,
 }
 
 impl Fixture {
     async fn new(ddl: &str) -> Self {
-        let stack = Stack::connect().unwrap();
-        let database = stack.test_database().unwrap();
-        let (client, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let env = TestEnv::builder().database().build().await;
+        let client = env.client().await;
         let publication =
             "CREATE PUBLICATION outbox FOR TABLE outbox.outbox_message WITH (publish_via_partition_root = true)";
         client.batch_execute(ddl).await.unwrap();
         client.batch_execute(publication).await.unwrap();
         let slot = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
-        client.execute(slot, &[&database.name()]).await.unwrap();
-        let options = ConnectOptions::new("127.0.0.1", stack.postgres_port(), "postgres", database.name());
-        let source = Source::new(database.name(), "outbox");
-        Self { client, source, options: options.password("postgres"), database }
+        client.execute(slot, &[&env.name()]).await.unwrap();
+        let options = ConnectOptions::new("127.0.0.1", stack().postgres_port(), "postgres", env.name());
+        let source = Source::new(env.name(), "outbox");
+        Self { client, source, options: options.password("postgres"), env }
     }
 
     async fn stream(&self) -> WalStream {
@@ -87,7 +85,7 @@ async fn values_of_every_type() {
          CREATE TABLE outbox.p1 PARTITION OF outbox.outbox_message FOR VALUES FROM (0) TO (10);",
     )
     .await;
-    let name = fixture.database.name();
+    let name = fixture.env.name();
     fixture
         .client
         .batch_execute(&format!(
