@@ -24,6 +24,15 @@ pub enum WalError {
         /// The slot's name.
         slot: Box<str>,
     },
+    /// The slot sends transactions before they commit.
+    #[error(
+        "the replication slot {slot:?} was created with two_phase = true, and sends prepared transactions before they \
+         commit: create a slot without it"
+    )]
+    TwoPhase {
+        /// The slot's name.
+        slot: Box<str>,
+    },
     /// WAL that the slot had still to read is gone.
     #[error("the replication slot {slot:?} is lost: PostgreSQL has removed WAL that it had still to read")]
     SlotLost {
@@ -137,6 +146,11 @@ impl WalError {
             Self::Server { source } => source.is_transient(),
             _ => false,
         }
+    }
+
+    /// Returns whether the server takes no connections, because it is shutting down or starting.
+    pub fn is_not_accepting(&self) -> bool {
+        matches!(self, Self::Server { source } if source.is_not_accepting())
     }
 
     pub(super) fn lost(source: io::Error) -> Self {

@@ -152,7 +152,7 @@ impl Pump {
     /// broker is away.
     async fn server_stops(&self) -> bool {
         let refused = timeout(self.interval, Session::open(&self.options, Purpose::Sql)).await;
-        matches!(refused, Ok(Err(WalError::Server { source })) if source.is_not_accepting())
+        matches!(refused, Ok(Err(error)) if error.is_not_accepting())
     }
 
     /// Tells what was confirmed last, and waits until the server has let go of the slot.
@@ -174,10 +174,14 @@ impl Pump {
     }
 }
 
-/// From version 18 on PostgreSQL passes over a missing publication with a warning, and with it over the rows.
+/// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a warning,
+/// and skips the rows that it would have published.
 pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), WalError> {
-    match ServerError::parse(body).while_doing(changes) {
-        missing @ WalError::PublicationMissing { .. } => Err(missing),
+    let Doing::ReadChanges { publication, .. } = changes else { return Ok(()) };
+    match ServerError::parse(body).code.as_str() {
+        // undefined_object as in the error of earlier versions, object_not_in_prerequisite_state as 18 has it. As an error,
+        // the latter is about the slot.
+        "42704" | "55000" => Err(WalError::PublicationMissing { publication: publication.into() }),
         _ => Ok(()),
     }
 }
@@ -186,5 +190,24 @@ async fn maybe<F: Future>(future: Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_warning_of_version_18_is_an_error() {
+        let warning = b"SWARNING\0VWARNING\0C55000\0Mskipped loading publication \"outbox\"\0\
+            DThe publication does not exist at this point in the WAL.\0HCreate the publication if it does not exist.\0\
+            Fpgoutput.c\0L1844\0RLoadPublications\0\0";
+        let changes = Doing::ReadChanges { slot: "s", publication: "outbox" };
+        let error = notice(warning, changes).unwrap_err();
+        assert!(
+            matches!(&error, WalError::PublicationMissing { publication } if &**publication == "outbox"),
+            "{error:?}"
+        );
+        assert!(notice(b"SWARNING\0C01000\0Mother\0\0", changes).is_ok());
     }
 }

@@ -44,14 +44,19 @@ impl SlotState {
     /// Reads a slot of pgoutput in this database.
     pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Self, WalError> {
         let sql = format!(
-            "SELECT restart_lsn, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots
+            "SELECT restart_lsn, confirmed_flush_lsn, wal_status, pg_catalog.to_jsonb(s) ->> 'two_phase'
+             FROM pg_catalog.pg_replication_slots s
              WHERE slot_name = {} AND plugin = 'pgoutput' AND database = pg_catalog.current_database()",
             literal(slot)
         );
         let rows = session.query(&sql, Doing::Query).await?;
-        let Some([restart, confirmed, wal]) = rows.first().map(Vec::as_slice) else {
+        let Some([restart, confirmed, wal, two_phase]) = rows.first().map(Vec::as_slice) else {
             return Err(WalError::SlotMissing { slot: slot.into() });
         };
+        // Such a slot sends a transaction when it is prepared, and copies of it when that is committed.
+        if two_phase.as_deref() == Some("true") {
+            return Err(WalError::TwoPhase { slot: slot.into() });
+        }
         match (restart, confirmed) {
             (Some(restart), Some(confirmed)) if wal.as_deref() != Some("lost") => {
                 Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? })

@@ -12,6 +12,18 @@ async fn what_is_missing_is_told_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_sends_prepared_transactions_is_refused() {
+    let fixture = Fixture::new().await;
+    let name = format!("{}_two_phase", fixture.source.slot());
+    let sql = "SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, true)";
+    fixture.client.execute(sql, &[&name]).await.unwrap();
+    let source = Source::new(&*name, fixture.source.publication());
+    let error = open(&fixture.options, &source, StartAt::Now).await.unwrap_err();
+    assert!(matches!(&error, WalError::TwoPhase { slot } if **slot == *name), "{error:?}");
+    fixture.client.execute("SELECT pg_drop_replication_slot($1)", &[&name]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publication_that_is_newer_than_a_row_is_told_both_ways() {
     let fixture = Fixture::new().await;
     fixture.insert(0..1).await;
