@@ -1,4 +1,5 @@
 mod backlog;
+mod confirmation;
 mod connect;
 mod dead_letter;
 mod encoded;
@@ -6,6 +7,7 @@ mod feed;
 mod gaps;
 mod hold;
 mod job;
+mod publication;
 mod report;
 mod rounds;
 mod told;
@@ -22,6 +24,7 @@ use futures_util::stream::FuturesUnordered;
 use tracing::Instrument as _;
 
 use self::backlog::Backlog;
+use self::confirmation::Confirmation;
 pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
@@ -38,7 +41,7 @@ use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, Source, StartAt, WalError};
+use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, Source, StartAt, WalError};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -120,11 +123,11 @@ impl Relay {
         let cluster = Arc::new(Cluster::new(settings));
         let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
         let (mut is_standby, mut backoff) = (false, job::backoff());
-        let mut at = StartAt::Now;
+        let (mut at, mut published) = (StartAt::Now, None);
         loop {
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, at)) => taken,
+                taken = self.status.beating(self.take(&cluster, &gaps, at, &mut published)) => taken?,
             };
             at = StartAt::Now;
             let pause = match taken {
@@ -149,6 +152,7 @@ impl Relay {
                             tracing::warn!(target: "outbox.relay", topic = &*topic, "the topic has changed: starting again");
                             RESTART
                         }
+                        Ended::Republished => RESTART,
                         Ended::ToStream => {
                             tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
                             at = StartAt::Confirmed;
@@ -192,13 +196,45 @@ impl Relay {
         }
     }
 
-    async fn take(&self, cluster: &Arc<Cluster>, gaps: &Arc<Gaps>, at: StartAt) -> Result<Hold, WalError> {
-        let columns = {
-            let layout = self.settings.pipeline().layout();
-            outbox_wal::columns(&self.options, layout.schema().as_str(), layout.table().as_str()).await?
-        };
-        let pipeline = told::pipeline(&self.settings, &columns);
+    /// Checks how the table is published, and takes the slot. `published` is what the last check has found.
+    async fn take(
+        &self,
+        cluster: &Arc<Cluster>,
+        gaps: &Arc<Gaps>,
+        at: StartAt,
+        published: &mut Option<PublishedTable>,
+    ) -> Result<Result<Hold, WalError>, Error> {
+        let pipeline = self.settings.pipeline();
         let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
+        let read = async {
+            let mut catalog = confirmation::open(&self.options, &source, pipeline).await?;
+            let version = catalog.settled_version().await?;
+            let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
+                Some(same) => same.clone(),
+                None => catalog.published(source.slot()).await?,
+            };
+            Ok((catalog, now))
+        };
+        let (catalog, now) = match read.await {
+            Ok(read) => read,
+            Err(e) => return Ok(Err(e)),
+        };
+        publication::check(&now, pipeline)?;
+        publication::warn_of_gap(published.as_ref(), &now, pipeline);
+        let now = published.insert(now);
+        Ok(self.hold(cluster, gaps, at, source, catalog, now).await)
+    }
+
+    async fn hold(
+        &self,
+        cluster: &Arc<Cluster>,
+        gaps: &Arc<Gaps>,
+        at: StartAt,
+        source: Source,
+        mut catalog: PublicationCatalog,
+        published: &PublishedTable,
+    ) -> Result<Hold, WalError> {
+        let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
         let opened = outbox_wal::open(&self.options, &source, at).await?;
         let catch_up = opened.catch_up(&self.options, &source).await?;
         let Opened { system, stream, start, slot, flushed } = opened;
@@ -208,13 +244,22 @@ impl Relay {
         );
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
+        let members = published.table.into_iter().chain(published.partitions.iter().copied()).collect();
         let window = Window { confirmed: slot.confirmed, end: flushed };
         let jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
         if !cluster.has_answered() || !gaps.are_reported() {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
+            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members)),
+            confirmation: Confirmation::new(
+                self.options.clone(),
+                source.clone(),
+                pipeline.clone(),
+                published.version.clone(),
+                catalog,
+                slot.confirmed,
+            ),
             progress: Progress::new(window, batch),
             topics: Topics::default(),
             creation: self.settings.topic_creation().cloned(),
