@@ -22,6 +22,8 @@ enum Kind {
     Settings(String),
     #[error("the WAL cannot be read")]
     Wal,
+    #[error("rows of the outbox would be lost: {0}")]
+    Unpublished(String),
     #[error("Kafka failed to {0}")]
     Kafka(String),
     #[error(
@@ -54,6 +56,10 @@ impl Error {
 
     pub(crate) fn wal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Wal).caused_by(source)
+    }
+
+    pub(crate) fn unpublished(problem: String) -> Self {
+        Self::new(Kind::Unpublished(problem))
     }
 
     /// `doing` completes the sentence "Kafka failed to …".

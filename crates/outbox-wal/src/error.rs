@@ -200,8 +200,8 @@ impl Error {
         &self.0.kind
     }
 
-    /// Returns whether the server is shutting down or starting.
-    pub(crate) fn is_not_accepting(&self) -> bool {
+    /// Returns whether the server takes no connections, because it is shutting down or starting.
+    pub fn is_not_accepting(&self) -> bool {
         self.server().is_some_and(ServerError::is_not_accepting)
     }
 

@@ -10,8 +10,10 @@ use super::options::ConnectOptions;
 use super::server_error::{Doing, ServerError};
 use super::session::{Purpose, Session};
 
-/// The forms of values and the limits of statements, whatever the database and the role are set to.
-const PARAMETERS: [(&str, &str); 9] = [
+/// The forms of values and the limits of statements, whatever the database and the role are set to. From version 18 on,
+/// PostgreSQL reports a missing publication only as a warning.
+const PARAMETERS: [(&str, &str); 10] = [
+    ("client_min_messages", "warning"),
     ("client_encoding", "UTF8"),
     ("DateStyle", "ISO"),
     ("IntervalStyle", "postgres"),

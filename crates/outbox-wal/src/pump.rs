@@ -184,15 +184,43 @@ impl Pump {
     }
 }
 
-/// From version 18 on PostgreSQL passes over a missing publication with a warning, and with it over the rows.
+/// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a warning,
+/// and skips the rows that it would have published.
 pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), Error> {
-    let error = ServerError::parse(body).while_doing(changes);
-    if matches!(error.kind(), Kind::PublicationMissing { .. }) { Err(error) } else { Ok(()) }
+    let Doing::ReadChanges { publication, .. } = changes else { return Ok(()) };
+    let error = ServerError::parse(body);
+    match error.code.as_str() {
+        // undefined_object as in the error of earlier versions, object_not_in_prerequisite_state as 18 has it. As an error,
+        // the latter is about the slot.
+        "42704" | "55000" => {
+            Err(Error::new(Kind::PublicationMissing { publication: publication.into() }).because(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn maybe<F: Future>(future: Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_warning_of_version_18_is_an_error() {
+        let warning = b"SWARNING\0VWARNING\0C55000\0Mskipped loading publication \"outbox\"\0\
+            DThe publication does not exist at this point in the WAL.\0HCreate the publication if it does not exist.\0\
+            Fpgoutput.c\0L1844\0RLoadPublications\0\0";
+        let changes = Doing::ReadChanges { slot: "s", publication: "outbox" };
+        let error = notice(warning, changes).unwrap_err();
+        assert!(
+            matches!(error.kind(), Kind::PublicationMissing { publication } if &**publication == "outbox"),
+            "{error:?}"
+        );
+        assert!(notice(b"SWARNING\0C01000\0Mother\0\0", changes).is_ok());
     }
 }

@@ -21,7 +21,14 @@ pub struct CatalogueColumn {
 
 /// The columns of a table; none where it is not there, or not to be seen.
 pub async fn columns(options: &ConnectOptions, schema: &str, table: &str) -> Result<Vec<CatalogueColumn>, Error> {
-    let mut session = Session::open(options, Purpose::Sql).await?;
+    read_columns(&mut Session::open(options, Purpose::Sql).await?, schema, table).await
+}
+
+pub(super) async fn read_columns(
+    session: &mut Session,
+    schema: &str,
+    table: &str,
+) -> Result<Vec<CatalogueColumn>, Error> {
     let sql = format!(
         "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
          FROM pg_catalog.pg_attribute a

@@ -1,11 +1,9 @@
-use regex_lite::RegexBuilder;
-
 use super::Loss;
 use crate::connector::{RouterConfig, ValueConverter};
 use crate::{ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
 
 /// Contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
-pub(super) fn in_connector(config: &ConnectorConfig, layout: &TableLayout) -> Result<(), Error> {
+pub(super) fn in_connector(config: &ConnectorConfig) -> Result<(), Error> {
     let wanted = |key: &str, default: &str, values: &[&str], reason: &str| {
         let value = config.trimmed(key).unwrap_or(default);
         if values.contains(&value) { Ok(()) } else { Err(Error::config(key, value, reason)) }
@@ -53,7 +51,7 @@ pub(super) fn in_connector(config: &ConnectorConfig, layout: &TableLayout) -> Re
     {
         return Err(Error::config(key, value, "it changes what the connector sees of the table, and is not modelled"));
     }
-    includes_table(config, layout)
+    Ok(())
 }
 
 /// A heartbeat is a struct, and stops the task at a converter that takes bytes only.
@@ -69,24 +67,6 @@ pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
         return Err(Error::config("value.converter", converter, reason));
     }
     Ok(())
-}
-
-fn includes_table(config: &ConnectorConfig, layout: &TableLayout) -> Result<(), Error> {
-    let key = "table.include.list";
-    let name = format!("{}.{}", layout.schema().as_str(), layout.table().as_str());
-    let Some(list) = config.trimmed(key) else {
-        return Err(Error::config(key, "", "without it the rows of every table are taken for events"));
-    };
-    for pattern in list.split(',').map(str::trim) {
-        let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
-            .case_insensitive(true)
-            .build()
-            .map_err(|e| Error::config(key, list, "this regular expression cannot be used here").caused_by(e))?;
-        if regex.is_match(&name) {
-            return Ok(());
-        }
-    }
-    Err(Error::config(key, list, format!("it leaves out the table {name} of the layout")))
 }
 
 /// Configurations that lose payloads, or stop at the first one.

@@ -1,10 +1,12 @@
 mod contradictions;
+mod included_tables;
 mod placed_headers;
 mod plan;
 
 use std::fmt;
 use std::sync::Arc;
 
+use self::included_tables::IncludedTables;
 use crate::connector::{KeyConverter, RouterConfig, ValueConverter};
 use crate::event::names::topic_legal;
 use crate::{AggregateType, ConnectorConfig, Error, Identifier, OutboxEvent, Row, TableLayout};
@@ -31,6 +33,7 @@ pub struct Pipeline(Arc<Inner>);
 struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
+    tables: IncludedTables,
     router: RouterConfig,
     key_converter: KeyConverter,
     value_converter: ValueConverter,
@@ -72,7 +75,8 @@ impl Pipeline {
         let router = RouterConfig::of(&config)?;
         let key_converter = KeyConverter::of(&config)?;
         let value_converter = ValueConverter::of(&config)?;
-        contradictions::in_connector(&config, &layout)?;
+        contradictions::in_connector(&config)?;
+        let tables = IncludedTables::new(&config, &layout)?;
         contradictions::in_payload(&router, value_converter, &layout, losses)?;
         contradictions::in_heartbeats(&config)?;
         let plan = Plan::new(&router, &layout)?;
@@ -82,6 +86,7 @@ impl Pipeline {
             publication: contradictions::publication(&config)?,
             config,
             layout,
+            tables,
             router,
             key_converter,
             value_converter,
@@ -113,6 +118,7 @@ impl Pipeline {
         Self(Arc::new(Inner {
             config: inner.config.clone(),
             layout: inner.layout.clone(),
+            tables: inner.tables.clone(),
             router: inner.router.clone(),
             plan: inner.plan.clone(),
             topic_prefix: inner.topic_prefix.clone(),
@@ -133,6 +139,13 @@ impl Pipeline {
     #[must_use]
     pub fn layout(&self) -> &TableLayout {
         &self.0.layout
+    }
+
+    /// Returns whether the configuration includes a table (`table.include.list`, `schema.include.list`): Debezium would make
+    /// events of its rows.
+    #[must_use]
+    pub fn includes_table(&self, schema: &str, table: &str) -> bool {
+        self.0.tables.contains(schema, table)
     }
 
     /// The replication slot that the connector reads (`slot.name`).

@@ -81,9 +81,9 @@ impl Feed {
         self.catch_up.is_some() || self.unfinished > LARGE
     }
 
-    /// Changes other than inserts, which are left out as the EventRouter leaves them out.
-    pub(super) fn ignored(&self) -> Ignored {
-        self.reader.ignored()
+    /// Takes the counts of changes that are no events, since the last call.
+    pub(super) fn take_ignored(&mut self) -> Ignored {
+        self.reader.take_ignored()
     }
 
     /// The end of the server's WAL, as the stream told it last.

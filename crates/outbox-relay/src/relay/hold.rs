@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backlog::Backlog;
+use super::confirmation::{Confirmation, Verdict};
 use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
@@ -38,6 +39,7 @@ pub(super) struct Hold {
     pub(super) origin: Arc<Origin>,
     pub(super) window: Window,
     pub(super) feed: Feed,
+    pub(super) confirmation: Confirmation,
     pub(super) progress: Progress<Encoded>,
     pub(super) topics: Topics,
     pub(super) creation: Option<TopicCreation>,
@@ -81,6 +83,8 @@ pub(super) enum Ended {
     /// All state is out of date: the start procedure runs again.
     Anew(Broken),
     Changed(Box<str>),
+    /// The publication or the table has changed: rows may have to be read in another way.
+    Republished,
     Lost,
     /// A transaction is so large that the stream is to tell all.
     ToStream,
@@ -113,10 +117,11 @@ impl Hold {
             self.drain().await?;
         }
         tracing::info!(
-            target: "outbox.relay", counters = ?self.progress.counters(), ignored = ?self.feed.ignored(),
-            confirmable = %self.progress.confirmable(), "this hold of the slot ends"
+            target: "outbox.relay", counters = ?self.progress.counters(), confirmable = %self.progress.confirmable(),
+            confirmed = %self.confirmation.confirmed(), "this hold of the slot ends"
         );
-        if let Ok(Ended::Drained | Ended::Changed(_) | Ended::ToStream | Ended::ToCopy) = ended {
+        self.status.ignored(self.feed.take_ignored());
+        if let Ok(Ended::Drained | Ended::Changed(_) | Ended::Republished | Ended::ToStream | Ended::ToCopy) = ended {
             // So that what is confirmed is told before anybody takes the slot.
             match self.status.clone().beating(self.feed.close()).await {
                 Err(e) if e.is_transient() => {
@@ -149,6 +154,8 @@ impl Hold {
             self.act()?;
             self.acted = Instant::now();
         }
+        self.jobs.extend(self.confirmation.check_if_due());
+        let next_check = self.confirmation.due();
         self.turned(self.feed.mode());
         // Between two transactions, and with nothing on its way: nothing is then looked for in another partition.
         if let Some(topic) = self.grown.take_if(|_| !self.feed.is_in_transaction()) {
@@ -167,6 +174,7 @@ impl Hold {
                 Err(broken) => Self::broken(broken).map(Some),
             },
             () = tokio::time::sleep_until(self.acted + LINGER), if lingers => Ok(None),
+            () = sleep_until(next_check), if next_check.is_some() => Ok(None),
         }
     }
 
@@ -441,7 +449,7 @@ impl Hold {
 
     fn carry_out(&mut self, action: Action<Encoded>, due: &mut Vec<PartitionId>) -> Result<(), Error> {
         match action {
-            Action::Confirm(lsn) => self.feed.confirm(lsn),
+            Action::Confirm(lsn) => self.confirmation.want(lsn),
             Action::NewProducer => {
                 self.jobs.push(job::new_producer(Arc::clone(&self.cluster), self.status.clone()).boxed());
             }
@@ -545,6 +553,15 @@ impl Hold {
                     self.status.looked(look);
                 }
             }
+            Done::PublicationChecked(result) => match self.confirmation.checked(result) {
+                Verdict::Confirm(lsn) => {
+                    self.feed.confirm(lsn);
+                    self.status.confirming();
+                }
+                Verdict::Wait(reason) => self.status.not_confirming(reason),
+                Verdict::ShutDown(error) => return Ok(Some(Ended::Anew(Broken::Wal(error)))),
+                Verdict::Republished => return Ok(Some(Ended::Republished)),
+            },
             Done::TopicChanged(topic) => return Ok(Some(Ended::Changed(topic))),
             Done::Failed(e) => return Err(Error::kafka("let the relay start", e)),
         }
@@ -613,7 +630,10 @@ impl Hold {
                 self.turned(Mode::Draining);
                 let reads_on = self.feed.is_in_transaction();
                 if self.progress.buffered_rows() == 0 && !reads_on {
-                    break;
+                    if self.confirmation.is_settled() {
+                        break;
+                    }
+                    self.jobs.extend(self.confirmation.check_at_once());
                 }
                 let may_read = reads_on && self.may_read();
                 tokio::select! {
@@ -636,6 +656,12 @@ impl Hold {
             tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start");
             Ok(())
         })
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline).await;
     }
 }
 

@@ -7,6 +7,7 @@ use outbox_core::uuid::Uuid;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::confirmation::Checked;
 use super::gaps::Gaps;
 use crate::position::{HEADER, Origin};
 use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
@@ -14,7 +15,7 @@ use crate::settings::TopicCreation;
 use crate::status::{RelayStatus, Work};
 use outbox_kafka::{Cluster, Compression, Entry, NewTopic, OffsetAt, Produced, TailStart, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
-use outbox_wal::{ConnectOptions, SlotLook, Source};
+use outbox_wal::{ConnectOptions, PublicationCatalog, SlotLook, Source};
 
 /// Something that was asked of Kafka or PostgreSQL, and has ended.
 pub(super) enum Done {
@@ -38,6 +39,7 @@ pub(super) enum Done {
         grown: Option<Box<str>>,
     },
     SlotLooked(Option<SlotLook>),
+    PublicationChecked(Result<(PublicationCatalog, Checked), outbox_wal::Error>),
     Failed(outbox_kafka::Error),
 }
 

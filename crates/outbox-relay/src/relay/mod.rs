@@ -1,4 +1,5 @@
 mod backlog;
+mod confirmation;
 mod connect;
 mod dead_letter;
 mod encoded;
@@ -6,6 +7,7 @@ mod feed;
 mod gaps;
 mod hold;
 mod job;
+mod publication;
 mod report;
 mod rounds;
 mod told;
@@ -22,6 +24,7 @@ use futures_util::stream::FuturesUnordered;
 use tracing::Instrument as _;
 
 use self::backlog::Backlog;
+use self::confirmation::Confirmation;
 pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
@@ -39,7 +42,7 @@ use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, Source, StartAt};
+use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -64,6 +67,14 @@ const STANDBY: Duration = Duration::from_millis(250);
 const RESTART: Duration = Duration::from_millis(20);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
+
+/// How a hold of the slot begins.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    at: StartAt,
+    /// Transactions before this position are streamed.
+    streamed_before: Lsn,
+}
 
 impl Relay {
     /// A relay of these settings. Nothing is connected yet.
@@ -122,10 +133,12 @@ impl Relay {
         let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
         let (mut is_standby, mut backoff) = (false, job::backoff());
         let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
+        let mut published = None;
         loop {
+            let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, at, streamed_before)) => taken,
+                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut published)) => taken?,
             };
             (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
@@ -152,6 +165,7 @@ impl Relay {
                             tracing::warn!(target: "outbox.relay", topic = &*topic, "the topic has changed: starting again");
                             RESTART
                         }
+                        Ended::Republished => RESTART,
                         Ended::ToStream => {
                             tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
                             at = StartAt::Confirmed;
@@ -203,19 +217,46 @@ impl Relay {
         }
     }
 
+    /// Checks how the table is published, and takes the slot. `published` is what the last check has found.
     async fn take(
         &self,
         cluster: &Arc<Cluster>,
         gaps: &Arc<Gaps>,
-        at: StartAt,
-        streamed_before: Lsn,
-    ) -> Result<Hold, outbox_wal::Error> {
-        let columns = {
-            let layout = self.settings.pipeline().layout();
-            outbox_wal::columns(&self.options, layout.schema().as_str(), layout.table().as_str()).await?
-        };
-        let pipeline = told::pipeline(&self.settings, &columns);
+        begin: Begin,
+        published: &mut Option<PublishedTable>,
+    ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
+        let pipeline = self.settings.pipeline();
         let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
+        let read = async {
+            let mut catalog = confirmation::open(&self.options, &source, pipeline).await?;
+            let version = catalog.settled_version().await?;
+            let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
+                Some(same) => same.clone(),
+                None => catalog.published(source.slot()).await?,
+            };
+            Ok((catalog, now))
+        };
+        let (catalog, now) = match read.await {
+            Ok(read) => read,
+            Err(e) => return Ok(Err(e)),
+        };
+        publication::check(&now, pipeline)?;
+        publication::warn_of_gap(published.as_ref(), &now, pipeline);
+        let now = published.insert(now);
+        Ok(self.hold(cluster, gaps, begin, source, catalog, now).await)
+    }
+
+    async fn hold(
+        &self,
+        cluster: &Arc<Cluster>,
+        gaps: &Arc<Gaps>,
+        begin: Begin,
+        source: Source,
+        mut catalog: PublicationCatalog,
+        published: &PublishedTable,
+    ) -> Result<Hold, outbox_wal::Error> {
+        let Begin { at, streamed_before } = begin;
+        let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
         let opened = match outbox_wal::open(&self.options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -235,13 +276,22 @@ impl Relay {
         );
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
+        let members = published.table.into_iter().chain(published.partitions.iter().copied()).collect();
         let window = Window { confirmed: slot.confirmed, end: flushed };
         let jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
         if !cluster.has_answered() || !gaps.are_reported() {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.layout().clone())),
+            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members)),
+            confirmation: Confirmation::new(
+                self.options.clone(),
+                source.clone(),
+                pipeline.clone(),
+                published.version.clone(),
+                catalog,
+                slot.confirmed,
+            ),
             progress: Progress::new(window, batch),
             topics: Topics::default(),
             creation: self.settings.topic_creation().cloned(),

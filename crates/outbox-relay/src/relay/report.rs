@@ -33,7 +33,7 @@ impl Hold {
     /// Tells what a turn of the loop has come to.
     pub(super) fn turned(&mut self, mode: Mode) {
         let counters = self.progress.counters();
-        let confirmed = self.progress.confirmable();
+        let confirmed = self.confirmation.confirmed();
         let turn = Turn {
             mode,
             rows: self.progress.buffered_rows(),
@@ -42,6 +42,7 @@ impl Hold {
             server: self.feed.server(),
             oldest: self.marks.oldest(confirmed),
         };
+        self.status.ignored(self.feed.take_ignored());
         self.status.turned(turn, counters.since(self.counted));
         self.counted = counters;
     }

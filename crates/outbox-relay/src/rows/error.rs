@@ -11,6 +11,12 @@ pub(crate) enum DecodeError {
     Malformed { after: Lsn, source: Malformed },
     #[error("a message of pgoutput came out of place, after the commit {after}: {what}")]
     OutOfPlace { after: Lsn, what: &'static str },
+    /// A row of a table that the configuration includes, and that the relay does not read.
+    #[error(
+        "a row was inserted into {table} after the commit {after}, which table.include.list includes, and the relay \
+             reads {outbox} only: name only this table in the list, and run another relay with a slot of its own for {table}"
+    )]
+    OtherIncluded { after: Lsn, table: Box<str>, outbox: Box<str> },
     /// The table is not as the layout says. Each of its rows tells so.
     #[error("row {index} of the commit {}: the outbox table's column {column:?} is {found}, and the layout wants {wanted}",
         at.commit, index = at.index)]
@@ -42,7 +48,7 @@ impl DecodeError {
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
             Self::Column { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),
-            Self::Malformed { .. } | Self::OutOfPlace { .. } => None,
+            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } => None,
         }
     }
 
@@ -50,7 +56,7 @@ impl DecodeError {
     pub(crate) fn take_raw(&mut self) -> RawRow {
         match self {
             Self::Column { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => std::mem::take(raw),
-            Self::Malformed { .. } | Self::OutOfPlace { .. } => RawRow::default(),
+            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } => RawRow::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, Row, TableLayout};
+use outbox_core::{ColumnValue, Pipeline, Row, TableLayout};
 
 use super::binding::{Binding, Mismatch};
 use super::error::{BadValue, DecodeError};
@@ -29,6 +29,8 @@ pub(crate) struct Ignored {
     pub(crate) updates: u64,
     pub(crate) deletes: u64,
     pub(crate) truncates: u64,
+    /// Logical messages (`pg_logical_emit_message`).
+    pub(crate) messages: u64,
     /// Changes of any kind to other tables of the publication.
     pub(crate) other_tables: u64,
 }
@@ -37,6 +39,10 @@ pub(crate) struct Ignored {
 #[derive(Debug)]
 pub(crate) struct RowReader {
     layout: TableLayout,
+    /// Says which other tables are included.
+    pipeline: Pipeline,
+    /// The OIDs of the outbox table and its partitions, whatever they were called when a row was written.
+    members: HashSet<u32>,
     tables: HashMap<u32, Table>,
     transaction: Option<Position>,
     last_commit: Lsn,
@@ -45,19 +51,31 @@ pub(crate) struct RowReader {
 
 #[derive(Debug)]
 enum Table {
-    Outbox { names: Vec<Box<str>>, binding: Result<Binding, Mismatch> },
+    Outbox {
+        names: Vec<Box<str>>,
+        binding: Result<Binding, Mismatch>,
+    },
+    /// The configuration includes it, but the relay does not read it.
+    OtherIncluded(Box<str>),
     Other,
 }
 
 impl RowReader {
-    pub(crate) fn new(layout: TableLayout) -> Self {
+    pub(crate) fn new(pipeline: Pipeline, members: HashSet<u32>) -> Self {
         Self {
-            layout,
+            layout: pipeline.layout().clone(),
+            pipeline,
+            members,
             tables: HashMap::new(),
             transaction: None,
             last_commit: Lsn::default(),
             ignored: Ignored::default(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_layout(self, layout: TableLayout) -> Self {
+        Self { layout, ..self }
     }
 
     /// Forgets a session that broke off: the next one tells its tables, and its transactions from their begin.
@@ -66,8 +84,9 @@ impl RowReader {
         self.transaction = None;
     }
 
-    pub(crate) fn ignored(&self) -> Ignored {
-        self.ignored
+    /// Takes the counts since the last call.
+    pub(crate) fn take_ignored(&mut self) -> Ignored {
+        std::mem::take(&mut self.ignored)
     }
 
     /// Whether a transaction has begun and not ended: a keepalive's LSN then tells nothing of what was received.
@@ -105,15 +124,22 @@ impl RowReader {
             Message::Update { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.updates),
             Message::Delete { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.deletes),
             Message::Truncate { relations, .. } => self.ignore(&relations, |ignored| &mut ignored.truncates),
-            Message::Origin { .. } | Message::Type { .. } | Message::Logical { .. } => Ok(None),
+            Message::Logical { .. } => {
+                self.ignored.messages += 1;
+                Ok(None)
+            }
+            Message::Origin { .. } | Message::Type { .. } => Ok(None),
         }
     }
 
     fn table(&self, relation: &Relation<'_>) -> Table {
         let layout = &self.layout;
-        if relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str() {
+        let has_its_name = relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str();
+        if has_its_name || self.members.contains(&relation.id) {
             let names = relation.columns.iter().map(|column| column.name.into()).collect();
             Table::Outbox { names, binding: Binding::new(relation, layout) }
+        } else if self.pipeline.includes_table(relation.schema, relation.name) {
+            Table::OtherIncluded(format!("{}.{}", relation.schema, relation.name).into())
         } else {
             Table::Other
         }
@@ -125,6 +151,10 @@ impl RowReader {
             Some(Table::Other) => {
                 self.ignored.other_tables += 1;
                 return Ok(None);
+            }
+            Some(Table::OtherIncluded(table)) => {
+                let outbox = self.layout.qualified_name().into();
+                return Err(DecodeError::OtherIncluded { after: self.last_commit, table: table.clone(), outbox });
             }
             Some(Table::Outbox { names, binding }) => (names, binding),
         };
@@ -154,7 +184,7 @@ impl RowReader {
         for relation in relations {
             match self.tables.get(relation) {
                 None => return Err(self.out_of_place("a change of a table that was not told")),
-                Some(Table::Other) => self.ignored.other_tables += 1,
+                Some(Table::Other | Table::OtherIncluded(_)) => self.ignored.other_tables += 1,
                 Some(Table::Outbox { .. }) => *count(&mut self.ignored) += 1,
             }
         }

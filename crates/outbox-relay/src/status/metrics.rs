@@ -10,6 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::mode::Mode;
 use crate::progress::Counters;
+use crate::rows::Ignored;
 
 type Labels = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
@@ -27,6 +28,7 @@ pub(super) struct Metrics {
     retries: Counter,
     scans_cut: Counter,
     restarts: Counter,
+    ignored: Family<Labels, Counter>,
     held_rows: Gauge,
     held_bytes: Gauge,
     lag_bytes: Gauge,
@@ -53,6 +55,7 @@ impl Metrics {
             retries: Counter::default(),
             scans_cut: Counter::default(),
             restarts: Counter::default(),
+            ignored: Family::default(),
             held_rows: Gauge::default(),
             held_bytes: Gauge::default(),
             lag_bytes: Gauge::default(),
@@ -61,6 +64,7 @@ impl Metrics {
             produce: Histogram::new(BUCKETS),
             mode: Family::default(),
         };
+        metrics.ignored(Ignored::default());
         metrics.registered()
     }
 
@@ -90,6 +94,8 @@ impl Metrics {
         registry.register("events", "Events that the broker has acknowledged", self.events.clone());
         let help = "Keys, values and headers that the broker has acknowledged, before compression, in bytes";
         registry.register("record_bytes", help, self.bytes.clone());
+        let help = "Changes that are no events: changes to other tables, and what is no insert";
+        registry.register("ignored_changes", help, self.ignored.clone());
         registry.register("unacknowledged_rows", "Rows that are read and not yet written", self.held_rows.clone());
         let help = "Memory of the rows that are read and not yet written";
         registry.register("unacknowledged_bytes", help, self.held_bytes.clone());
@@ -109,6 +115,21 @@ impl Metrics {
         self.read.inc_by(new.read);
         self.skipped.inc_by(new.skipped);
         self.duplicates_accepted.inc_by(new.duplicates_accepted);
+    }
+
+    /// Counts changes by kind. Every kind is shown from the start.
+    pub(super) fn ignored(&self, new: Ignored) {
+        let Ignored { updates, deletes, truncates, messages, other_tables } = new;
+        let kinds = [
+            ("update", updates),
+            ("delete", deletes),
+            ("truncate", truncates),
+            ("message", messages),
+            ("other_table", other_tables),
+        ];
+        for (kind, count) in kinds {
+            self.ignored.get_or_create(&[("kind", kind.to_owned())]).inc_by(count);
+        }
     }
 
     pub(super) fn holds(&self, rows: usize, bytes: usize) {

@@ -24,6 +24,7 @@ pub use self::mode::{Mode, Readiness};
 use self::problems::Problems;
 pub(crate) use self::problems::Work;
 use crate::progress::Counters;
+use crate::rows::Ignored;
 use outbox_net::ErrorChain;
 use outbox_wal::{Lsn, SlotLook};
 
@@ -49,6 +50,8 @@ struct State {
     reason: Option<String>,
     movement: Movement,
     problems: Problems,
+    /// Why nothing is confirmed, if that lasts.
+    not_confirming: Option<String>,
     oldest: Option<SystemTime>,
     confirmed: Lsn,
     server: Lsn,
@@ -78,6 +81,7 @@ impl RelayStatus {
                 reason: None,
                 movement: Movement::default(),
                 problems: Problems::default(),
+                not_confirming: None,
                 oldest: None,
                 confirmed: Lsn::default(),
                 server: Lsn::default(),
@@ -128,6 +132,9 @@ impl RelayStatus {
     fn readiness_at(&self, now: Instant) -> Readiness {
         let state = self.lock();
         let stalled = state.movement.stalled(now);
+        if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(reason)) = (state.mode, &state.not_confirming) {
+            return Readiness::NotReady(format!("{}: nothing is confirmed: {reason}", state.mode));
+        }
         if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(problem)) = (state.mode, state.problems.reason(now)) {
             return Readiness::NotReady(format!("{}: {problem}", state.mode));
         }
@@ -205,7 +212,30 @@ impl RelayStatus {
 
     /// Nothing is under way any more that could fail.
     pub(crate) fn clear_failures(&self) {
-        self.lock().problems.clear();
+        let mut state = self.lock();
+        state.problems.clear();
+        state.not_confirming = None;
+    }
+
+    /// Positions are confirmed again.
+    pub(crate) fn confirming(&self) {
+        if self.lock().not_confirming.take().is_some() {
+            tracing::info!(target: "outbox.relay", "positions are confirmed again");
+        }
+    }
+
+    /// No position can be confirmed at present; `reason` is why, if that lasts.
+    pub(crate) fn not_confirming(&self, reason: Option<String>) {
+        let mut state = self.lock();
+        if let Some(reason) = reason.as_ref().filter(|reason| state.not_confirming.as_ref() != Some(reason)) {
+            tracing::error!(target: "outbox.relay", reason, "nothing is confirmed");
+        }
+        state.not_confirming = reason;
+    }
+
+    /// Changes that are no events.
+    pub(crate) fn ignored(&self, new: Ignored) {
+        self.0.metrics.ignored(new);
     }
 
     /// What the server told of the slot when it was asked.

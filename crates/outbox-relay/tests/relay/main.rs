@@ -27,6 +27,7 @@ mod metrics;
 mod partitions;
 mod poison;
 mod postgres_restart;
+mod publication;
 mod restart;
 mod table;
 mod topics;

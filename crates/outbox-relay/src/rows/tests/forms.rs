@@ -102,7 +102,7 @@ async fn values_of_every_type() {
         ))
         .await
         .unwrap();
-    let rows = rows(&mut fixture.stream().await, RowReader::new(layout()), 4).await;
+    let rows = rows(&mut fixture.stream().await, reader_of(&layout()), 4).await;
     let text = |text: &str| ColumnValue::Text(text.to_owned());
     let instant =
         |micros: i128| ColumnValue::Instant(OffsetDateTime::from_unix_timestamp_nanos(micros * 1_000).unwrap());
@@ -160,7 +160,7 @@ async fn a_table_that_is_altered_on_the_way() {
         )
         .await
         .unwrap();
-    let reader = RowReader::new(TableLayout::recommended());
+    let reader = reader_of(&TableLayout::recommended());
     let rows = rows(&mut fixture.stream().await, reader, 4).await;
     assert!(rows[..3].iter().all(Result::is_ok));
     match &rows[3] {

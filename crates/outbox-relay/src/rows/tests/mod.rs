@@ -1,12 +1,19 @@
 mod forms;
 mod rows;
 
-use outbox_core::{Column, ColumnType, TableLayout};
+use std::collections::HashSet;
+
+use outbox_core::{Column, ColumnType, Pipeline, TableLayout};
 
 use outbox_wal::{Lsn, Message, Relation, RelationColumn, Tuple, TupleData};
 
 const OUTBOX: u32 = 16_384;
 const OTHER: u32 = 16_400;
+
+/// A reader of any layout, also of one that no pipeline takes.
+fn reader_of(layout: &TableLayout) -> super::RowReader {
+    super::RowReader::new(Pipeline::recommended(), HashSet::new()).of_layout(layout.clone())
+}
 
 fn oid(ty: ColumnType) -> (u32, i32) {
     match ty {

@@ -1,6 +1,7 @@
+use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, Identifier, TableLayout};
+use outbox_core::{ColumnValue, ConnectorConfig, Identifier, Pipeline, TableLayout};
 use proptest::prelude::*;
 
 use super::super::{BadValue, DecodeError, Ignored, RowReader, WalEvent};
@@ -24,7 +25,7 @@ fn rows_of_the_table_are_counted_within_their_transaction() {
     let layout = TableLayout::recommended();
     let other = TableLayout::recommended()
         .named(Identifier::new("outbox").unwrap(), Identifier::new("outbox_message_archive").unwrap());
-    let mut reader = RowReader::new(layout.clone());
+    let mut reader = reader_of(&layout);
     let row = insert(OUTBOX, &recommended_row());
     let events = read(
         &mut reader,
@@ -50,7 +51,7 @@ fn rows_of_the_table_are_counted_within_their_transaction() {
     assert_eq!(*size, row.len());
     assert_eq!(first.values()[1], ColumnValue::Text("order".to_owned()));
     assert_eq!(first.values()[6], ColumnValue::Integer(1));
-    assert_eq!(reader.ignored(), Ignored { other_tables: 2, ..Ignored::default() });
+    assert_eq!(reader.take_ignored(), Ignored { other_tables: 2, ..Ignored::default() });
 }
 
 #[test]
@@ -61,8 +62,8 @@ fn columns_are_matched_by_name() {
     row.reverse();
     told.insert(3, RelationColumn { is_key: false, name: "extra", ty: 600, modifier: -1 });
     row.insert(3, TupleData::Unchanged);
-    let mut reversed = RowReader::new(layout.clone());
-    let mut straight = RowReader::new(layout.clone());
+    let mut reversed = reader_of(&layout);
+    let mut straight = reader_of(&layout);
     let a = read(&mut reversed, &[begin(1), relation(OUTBOX, &layout, told), insert(OUTBOX, &row)]);
     let b = read(
         &mut straight,
@@ -90,7 +91,7 @@ fn a_table_that_is_not_as_the_layout_says() {
         }
         let mut row = recommended_row().to_vec();
         row.truncate(told.len());
-        let mut reader = RowReader::new(layout.clone());
+        let mut reader = reader_of(&layout);
         let events = read(&mut reader, &[begin(9), relation(OUTBOX, &layout, told), insert(OUTBOX, &row)]);
         match &events[1] {
             Err(DecodeError::Column { at, column, wanted: w, found: f, .. }) => {
@@ -108,7 +109,7 @@ fn precision_belongs_to_a_timestamps_type() {
     for (modifier, fits) in [(-1, true), (6, true), (4, true), (3, false), (0, false)] {
         let mut told = columns(&layout);
         told[5].modifier = modifier;
-        let mut reader = RowReader::new(layout.clone());
+        let mut reader = reader_of(&layout);
         let events =
             read(&mut reader, &[begin(9), relation(OUTBOX, &layout, told), insert(OUTBOX, &recommended_row())]);
         assert_eq!(events[1].is_ok(), fits, "{modifier}");
@@ -123,7 +124,7 @@ fn after_a_row_at_fault_the_next_one_keeps_its_index() {
         row[column] = datum;
         insert(OUTBOX, &row)
     };
-    let mut reader = RowReader::new(layout.clone());
+    let mut reader = reader_of(&layout);
     let events = read(
         &mut reader,
         &[
@@ -155,7 +156,7 @@ fn changes_that_the_event_router_drops_are_counted() {
     let layout = TableLayout::recommended();
     let body = Tuple::encode(&recommended_row());
     let row = Tuple::decode(&body).unwrap();
-    let mut reader = RowReader::new(layout.clone());
+    let mut reader = reader_of(&layout);
     let events = read(
         &mut reader,
         &[
@@ -170,7 +171,38 @@ fn changes_that_the_event_router_drops_are_counted() {
     );
     assert!(events.iter().all(Result::is_ok));
     assert_eq!(events.len(), 2);
-    assert_eq!(reader.ignored(), Ignored { updates: 1, deletes: 1, truncates: 1, other_tables: 0 });
+    assert_eq!(
+        reader.take_ignored(),
+        Ignored { updates: 1, deletes: 1, truncates: 1, messages: 1, ..Ignored::default() }
+    );
+}
+
+#[test]
+fn a_row_of_another_included_table_is_an_error_and_its_other_changes_are_not() {
+    let layout = TableLayout::recommended();
+    let config = ConnectorConfig::recommended(&layout).with("table.include.list", r".*\.outbox_message");
+    let mut reader = RowReader::new(Pipeline::new(config, layout.clone()).unwrap(), HashSet::new());
+    let other = TableLayout::recommended()
+        .named(Identifier::new("billing").unwrap(), Identifier::new("outbox_message").unwrap());
+    let told = relation(OTHER, &other, columns(&other));
+    let truncate = Message::Truncate { options: 0, relations: vec![OTHER] }.encode();
+    let row = insert(OTHER, &recommended_row());
+    let error = read(&mut reader, &[begin(5), told, truncate, row]).pop().unwrap().unwrap_err();
+    assert!(error.row().is_none() && error.to_string().contains("billing.outbox_message"), "{error}");
+    assert_eq!(reader.take_ignored(), Ignored { other_tables: 1, ..Ignored::default() });
+}
+
+/// As of a partition, or of the table while it was renamed.
+#[test]
+fn rows_of_a_member_are_read_whatever_its_name_is() {
+    let layout = TableLayout::recommended();
+    let mut reader = RowReader::new(Pipeline::recommended(), HashSet::from([OTHER]));
+    let other =
+        TableLayout::recommended().named(Identifier::new("outbox").unwrap(), Identifier::new("elsewhere").unwrap());
+    let told = [relation(OTHER, &other, columns(&other)), relation(OUTBOX, &layout, columns(&layout))];
+    let rows = [insert(OTHER, &recommended_row()), insert(OUTBOX, &recommended_row())];
+    let events = read(&mut reader, &[&[begin(5)][..], &told, &rows].concat());
+    assert_eq!(events.iter().map(index).collect::<Vec<_>>(), [None, Some(0), Some(1)]);
 }
 
 #[test]
@@ -186,7 +218,7 @@ fn messages_out_of_place() {
         vec![told.clone(), row],
         vec![begin(1), told, insert(OUTBOX, &recommended_row()[..11])],
     ] {
-        let last = read(&mut RowReader::new(layout.clone()), &messages).pop().unwrap();
+        let last = read(&mut reader_of(&layout), &messages).pop().unwrap();
         assert!(matches!(last, Err(DecodeError::OutOfPlace { .. })), "{last:?}");
     }
 }
@@ -199,7 +231,7 @@ proptest! {
         let layout = TableLayout::recommended();
         let mut row = recommended_row();
         row[column] = TupleData::Text(&text);
-        let mut reader = RowReader::new(layout.clone());
+        let mut reader = reader_of(&layout);
         let told = relation(OUTBOX, &layout, columns(&layout));
         let event = read(&mut reader, &[begin(1), told, insert(OUTBOX, &row)]).pop().unwrap();
         prop_assert!(event.is_ok() || event.is_err_and(|error| error.row().is_some()));

@@ -1,0 +1,316 @@
+use std::error::Error as _;
+
+use outbox_pg::tokio_postgres::Client;
+use outbox_relay::{Error, Mode, Readiness};
+use outbox_test_support::{TestEnv, eventually};
+use outbox_testkit::Postgres;
+
+use crate::bench::{Bench, Running};
+
+const TABLE: &str = "outbox.outbox_message";
+
+impl Bench {
+    async fn run(&self, sql: &str) {
+        self.client()
+            .await
+            .batch_execute(&sql.replace('@', &self.env.pipeline().publication().to_string()))
+            .await
+            .unwrap();
+    }
+
+    /// The slot's confirmed position, as a number.
+    async fn confirmed_lsn(&self) -> i64 {
+        let sql = "SELECT (confirmed_flush_lsn - '0/0')::int8 FROM pg_replication_slots WHERE slot_name = $1";
+        self.client().await.query_one(sql, &[&self.name()]).await.unwrap().get(0)
+    }
+
+    async fn end_of_wal(&self) -> i64 {
+        let sql = "SELECT (pg_current_wal_insert_lsn() - '0/0')::int8";
+        self.client().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+impl Running {
+    async fn is_live(&self) {
+        eventually("the relay is live", async || self.status.mode() == Mode::Live).await;
+    }
+
+    async fn is_ready(&self) {
+        eventually("the relay is ready", async || self.status.readiness().is_ready()).await;
+    }
+
+    async fn is_not_ready(&self, reason: &str) {
+        eventually(format!("the relay is not ready: {reason}"), async || match self.status.readiness() {
+            Readiness::NotReady(found) if found.contains(reason) => Ok(()),
+            other => Err(other.to_string()),
+        })
+        .await;
+    }
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Up to version 17 PostgreSQL reports it as an error, and later as a warning that settings can turn off.
+#[tokio::test]
+async fn a_row_that_was_written_without_its_publication_stops_the_relay() {
+    let server = Postgres::builder().downloaded().setting("wal_level", "logical").start().await.unwrap();
+    for builder in [TestEnv::builder(), TestEnv::builder().postgres(server.url())] {
+        let bench = Bench::at(builder.kafka(), 1).await;
+        bench.run(&format!("ALTER DATABASE {} SET client_min_messages = error", bench.name())).await;
+        let relay = bench.start();
+        relay.is_live().await;
+        bench.enqueue_each(1, 0..1).await;
+        bench.confirmed().await;
+
+        let create = format!("CREATE PUBLICATION @ FOR TABLE {TABLE} WITH (publish = 'insert')");
+        bench.run("DROP PUBLICATION @").await;
+        bench.enqueue_each(1, 1..2).await;
+        let written = bench.end_of_wal().await;
+        bench.run(&create).await;
+        let stopped = chain(&relay.outcome().await.unwrap_err());
+        assert!(stopped.contains("publication") && stopped.contains("does not exist"), "{stopped}");
+
+        // The next one reads it from a copy of the slot.
+        let stopped = chain(&bench.start().outcome().await.unwrap_err());
+        assert!(stopped.contains("publication") && stopped.contains("does not exist"), "{stopped}");
+        assert!(bench.confirmed_lsn().await < written);
+    }
+}
+
+const SECOND: &str = "CREATE SCHEMA billing;
+    CREATE TABLE billing.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)";
+const INTO_SECOND: &str = "INSERT INTO billing.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+    VALUES (gen_random_uuid(), 'order', 'b', 'Made', '1')";
+
+#[tokio::test]
+async fn a_list_that_includes_two_published_tables_is_refused() {
+    let mut bench = Bench::new(1).await;
+    bench.run(SECOND).await;
+    bench.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+    bench.run(INTO_SECOND).await;
+    let written = bench.end_of_wal().await;
+    for list in
+        ["outbox.outbox_message,billing.outbox_message", r"(outbox|billing)\.outbox_message", r".*\.outbox_message"]
+    {
+        bench.config = bench.config.with("table.include.list", list);
+        let refused = chain(&bench.start().outcome().await.unwrap_err());
+        assert!(refused.contains("billing.outbox_message") && refused.contains("table.include.list"), "{refused}");
+    }
+    assert!(bench.confirmed_lsn().await < written);
+
+    // A list that names its own table ignores the other one.
+    bench.config = bench.config.with("table.include.list", r"outbox\.outbox_message");
+    let relay = bench.start();
+    bench.enqueue_each(1, 0..1).await;
+    assert_eq!(bench.records(1).await.len(), 1);
+    bench.confirmed().await;
+    let ignored = "outbox_relay_ignored_changes_total{kind=\"other_table\"} 1";
+    assert!(relay.status.prometheus_text().lines().any(|line| line == ignored), "{}", relay.status.prometheus_text());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_of_another_included_table_stops_the_relay_before_it_is_confirmed() {
+    let mut bench = Bench::new(1).await;
+    bench.config = bench.config.with("table.include.list", r".*\.outbox_message");
+    bench.run(SECOND).await;
+    let relay = bench.start();
+    relay.is_live().await;
+    bench.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+    bench.run(INTO_SECOND).await;
+    let written = bench.end_of_wal().await;
+    let stopped = chain(&relay.outcome().await.unwrap_err());
+    assert!(stopped.contains("billing.outbox_message") && stopped.contains("table.include.list"), "{stopped}");
+
+    // Also if the table is no longer published.
+    bench.run("ALTER PUBLICATION @ DROP TABLE billing.outbox_message").await;
+    let stopped = chain(&bench.start().outcome().await.unwrap_err());
+    assert!(stopped.contains("billing.outbox_message") && stopped.contains("table.include.list"), "{stopped}");
+    assert!(bench.confirmed_lsn().await < written);
+}
+
+/// The change, a word of the reason, and the repair.
+const UNPUBLISHED: [(&str, &str, &str); 6] = [
+    (
+        "ALTER PUBLICATION @ SET (publish = 'update')",
+        "publish = 'insert'",
+        "ALTER PUBLICATION @ SET (publish = 'insert')",
+    ),
+    (
+        "ALTER PUBLICATION @ DROP TABLE outbox.outbox_message",
+        "ADD TABLE",
+        "ALTER PUBLICATION @ ADD TABLE outbox.outbox_message",
+    ),
+    (
+        "ALTER PUBLICATION @ SET TABLE outbox.outbox_message WHERE (schema_version > 0)",
+        "row filter",
+        "ALTER PUBLICATION @ SET TABLE outbox.outbox_message",
+    ),
+    (
+        "ALTER PUBLICATION @ SET TABLE outbox.outbox_message (id, payload)",
+        "aggregate_id",
+        "ALTER PUBLICATION @ SET TABLE outbox.outbox_message",
+    ),
+    (
+        "ALTER TABLE outbox.outbox_message RENAME TO elsewhere",
+        "does not exist",
+        "ALTER TABLE outbox.elsewhere RENAME TO outbox_message",
+    ),
+    (
+        "ALTER TABLE outbox.outbox_message SET SCHEMA public",
+        "does not exist",
+        "ALTER TABLE public.outbox_message SET SCHEMA outbox",
+    ),
+];
+
+#[tokio::test]
+async fn a_publication_that_leaves_out_rows_of_the_table_is_refused_at_the_start() {
+    let bench = Bench::new(1).await;
+    let before = bench.confirmed_lsn().await;
+    for (change, reason, repair) in UNPUBLISHED {
+        bench.run(change).await;
+        let refused = chain(&bench.start().outcome().await.unwrap_err());
+        assert!(refused.contains(reason), "{change}: {refused}");
+        bench.run(repair).await;
+    }
+    assert_eq!(bench.confirmed_lsn().await, before);
+    bench.run("DROP TABLE outbox.outbox_message").await;
+    let refused = chain(&bench.start().outcome().await.unwrap_err());
+    assert!(refused.contains("does not exist"), "{refused}");
+}
+
+#[tokio::test]
+async fn nothing_is_confirmed_while_the_publication_leaves_out_rows_of_the_table() {
+    let bench = Bench::new(1).await;
+    let relay = bench.start();
+    let mut number = 0;
+    for (change, reason, repair) in UNPUBLISHED {
+        bench.enqueue_each(1, number..number + 1).await;
+        bench.confirmed().await;
+        number += 1;
+
+        bench.run(change).await;
+        let changed = bench.end_of_wal().await;
+        // The WAL that others write is decoded as well.
+        bench.run("CREATE TABLE other (); DROP TABLE other").await;
+        relay.is_not_ready(reason).await;
+        assert!(bench.confirmed_lsn().await <= changed, "{change}");
+        bench.run(repair).await;
+        relay.is_ready().await;
+    }
+    bench.confirmed().await;
+    bench.check(&bench.records(6).await, 6);
+    relay.stop().await;
+}
+
+/// A transaction that has changed the publication and not ended may commit before what is confirmed next.
+#[tokio::test]
+async fn nothing_is_confirmed_while_a_change_of_the_publication_is_under_way() {
+    let bench = Bench::new(1).await;
+    let relay = bench.start();
+    bench.enqueue_each(1, 0..1).await;
+    bench.confirmed().await;
+    let mut client = bench.client().await;
+    let publication = bench.env.pipeline().publication().to_string();
+    let tx = client.transaction().await.unwrap();
+    tx.batch_execute(&format!("ALTER PUBLICATION {publication} SET (publish = 'update')")).await.unwrap();
+    let changed = bench.end_of_wal().await;
+    bench.enqueue_each(1, 1..3).await;
+    assert_eq!(bench.records(3).await.len(), 3);
+    relay.is_not_ready("transaction").await;
+    assert!(bench.confirmed_lsn().await <= changed);
+    tx.rollback().await.unwrap();
+    bench.confirmed().await;
+    relay.is_ready().await;
+    relay.stop().await;
+}
+
+/// Rows are known by the table that they are in, and not by the name that it had at the time.
+#[tokio::test]
+async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
+    let bench = Bench::new(1).await;
+    let relay = bench.start();
+    bench.enqueue_each(1, 0..1).await;
+    bench.run("ALTER TABLE outbox.outbox_message RENAME TO elsewhere").await;
+    bench
+        .run(
+            "INSERT INTO outbox.elsewhere (id, aggregate_type, aggregate_id, event_type, payload)
+         VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '1')",
+        )
+        .await;
+    relay.is_not_ready("does not exist").await;
+    bench.run("ALTER TABLE outbox.elsewhere RENAME TO outbox_message").await;
+    bench.enqueue_each(1, 2..3).await;
+    bench.check(&bench.records(3).await, 3);
+    bench.confirmed().await;
+    relay.is_ready().await;
+    relay.stop().await;
+}
+
+async fn make_partitioned(client: &Client) {
+    let sql = "ALTER TABLE outbox.outbox_message RENAME TO plain;
+        CREATE TABLE outbox.outbox_message (LIKE outbox.plain INCLUDING DEFAULTS) PARTITION BY RANGE (created_at);
+        DROP TABLE outbox.plain;
+        CREATE TABLE outbox.outbox_message_p PARTITION OF outbox.outbox_message DEFAULT";
+    client.batch_execute(sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is_published() {
+    let bench = Bench::new(1).await;
+    make_partitioned(&bench.client().await).await;
+    bench.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
+    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
+    bench.enqueue_each(1, 0..2).await;
+    let refused = chain(&bench.start().outcome().await.unwrap_err());
+    assert!(refused.contains("publish_via_partition_root = true"), "{refused}");
+    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
+    bench.enqueue_each(1, 2..4).await;
+    let relay = bench.start();
+    bench.check(&bench.records(4).await, 4);
+    bench.confirmed().await;
+
+    // Also of a partition that was made meanwhile.
+    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
+    relay.is_not_ready("publish_via_partition_root = true").await;
+    bench
+        .run(
+            "CREATE TABLE outbox.q PARTITION OF outbox.outbox_message FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')",
+        )
+        .await;
+    bench
+        .run(
+            "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
+         VALUES (gen_random_uuid(), 'order', 'agg-1', 'Numbered', '4', '2000-01-01')",
+        )
+        .await;
+    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
+    bench.enqueue_each(1, 5..6).await;
+    bench.check(&bench.records(6).await, 6);
+    relay.is_ready().await;
+    bench.confirmed().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn changes_that_are_no_events_are_counted_by_kind() {
+    let bench = Bench::new(1).await;
+    bench.run("ALTER PUBLICATION @ SET (publish = 'insert, update, delete, truncate')").await;
+    let relay = bench.start();
+    bench.enqueue_each(1, 0..2).await;
+    bench.run("UPDATE outbox.outbox_message SET schema_version = 2; DELETE FROM outbox.outbox_message; TRUNCATE outbox.outbox_message").await;
+    bench.confirmed().await;
+    for (kind, count) in [("update", 2), ("delete", 2), ("truncate", 1), ("other_table", 0), ("message", 0)] {
+        let line = format!("outbox_relay_ignored_changes_total{{kind=\"{kind}\"}} {count}");
+        eventually(&line, async || relay.status.prometheus_text().lines().any(|found| found == line)).await;
+    }
+    relay.stop().await;
+}

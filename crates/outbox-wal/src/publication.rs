@@ -1,0 +1,235 @@
+use super::error::Error;
+use super::options::ConnectOptions;
+use super::server_error::Doing;
+use super::session::{Purpose, Session, TextRow};
+use super::slot::Source;
+use super::sql::literal;
+use super::table::{CatalogueColumn, read_columns};
+
+/// A connection that reads from the catalogs how a publication publishes one table.
+pub struct PublicationCatalog {
+    session: Session,
+    publication: Box<str>,
+    schema: Box<str>,
+    table: Box<str>,
+    /// From version 15 on, schemas can be published.
+    has_schemas: bool,
+}
+
+/// The version of everything in the catalogs that decides which inserts into a table are published. Each change that
+/// commits makes another version, also if it restores an earlier state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicationVersion(String);
+
+/// How a publication publishes a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedTable {
+    /// The version that this is true of.
+    pub version: PublicationVersion,
+    /// Whether the publication exists.
+    pub has_publication: bool,
+    /// The table's OID, if it exists.
+    pub table: Option<u32>,
+    /// Whether the table is partitioned.
+    pub is_partitioned: bool,
+    /// The OIDs of its partitions at all levels.
+    pub partitions: Vec<u32>,
+    /// Whether the publication contains the table.
+    pub is_member: bool,
+    /// Whether it publishes inserts.
+    pub publishes_inserts: bool,
+    /// Whether it publishes changes of partitions as those of the partitioned table.
+    pub publishes_via_root: bool,
+    /// Whether it filters the table's rows.
+    pub has_row_filter: bool,
+    /// The table's columns that it leaves out.
+    pub hidden_columns: Vec<String>,
+    /// Schema and name of the other tables that it contains.
+    pub other_tables: Vec<(String, String)>,
+    /// Whether it may be newer than WAL that the slot has still to read. The slot's oldest transaction, from which this
+    /// is known, may be older than that WAL.
+    pub may_be_newer_than_slot: bool,
+}
+
+/// What one look at the catalogs has shown.
+struct Seen {
+    version: PublicationVersion,
+    /// The transactions that have deleted or replaced a row of the version: they are running, have ended just now, or
+    /// were rolled back.
+    changers: String,
+}
+
+impl PublicationCatalog {
+    /// Connects. The publication and the table need not exist.
+    pub async fn open(options: &ConnectOptions, source: &Source, schema: &str, table: &str) -> Result<Self, Error> {
+        let mut session = Session::open(options, Purpose::Sql).await?;
+        let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
+        let has_schemas = session.query(sql, Doing::Query).await?.into_iter().flatten().flatten().any(is_true);
+        Ok(Self {
+            session,
+            publication: source.publication().into(),
+            schema: schema.into(),
+            table: table.into(),
+            has_schemas,
+        })
+    }
+
+    /// Returns the version that holds for every transaction whose commit was received before this call; none if a
+    /// transaction that changes it has not ended yet.
+    ///
+    /// A commit is in the WAL, and is decoded, before other transactions see its effects. So the version that can be seen
+    /// proves nothing while such a transaction runs.
+    pub async fn settled_version(&mut self) -> Result<Option<PublicationVersion>, Error> {
+        let seen = self.look().await?;
+        if seen.changers.is_empty() {
+            return Ok(Some(seen.version));
+        }
+        let sql = format!(
+            "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'transactionid' AND granted
+             AND transactionid::pg_catalog.text = ANY (pg_catalog.string_to_array({}, ','))",
+            literal(&seen.changers)
+        );
+        if !self.session.query(&sql, Doing::Query).await?.is_empty() {
+            return Ok(None);
+        }
+        // Those that have committed meanwhile can be seen now; what is left was rolled back.
+        let again = self.look().await?;
+        Ok((again.changers == seen.changers).then_some(again.version))
+    }
+
+    /// Reads how the table is published.
+    pub async fn published(&mut self, slot: &str) -> Result<PublishedTable, Error> {
+        // Before the rest: what changes in between belongs to another version.
+        let version = self.look().await?.version;
+        let member = format!(
+            "pg_catalog.pg_publication_tables m ON m.pubname = p.pubname AND m.schemaname = {} AND m.tablename = {}",
+            literal(&self.schema),
+            literal(&self.table)
+        );
+        let sql = format!(
+            "SELECT p.oid IS NOT NULL, c.oid, c.relkind = 'p', m.tablename IS NOT NULL, p.pubinsert, p.pubviaroot,
+                 pg_catalog.to_jsonb(m) ->> 'rowfilter' IS NOT NULL,
+                 least(pg_catalog.age(p.xmin), pg_catalog.age(r.xmin)) <= (
+                     SELECT pg_catalog.age(catalog_xmin) FROM pg_catalog.pg_replication_slots WHERE slot_name = {})
+             FROM {} LEFT JOIN {member}",
+            literal(slot),
+            self.origin()
+        );
+        let row = self.session.query(&sql, Doing::Query).await?.into_iter().next().unwrap_or_default();
+        let Ok([has_publication, table, is_partitioned, is_member, inserts, via_root, filter, is_newer]) =
+            <[_; 8]>::try_from(row)
+        else {
+            return Err(Error::protocol("a publication of the catalogs"));
+        };
+        let table = table.and_then(|oid| oid.parse().ok());
+        let is = |value: Option<String>| value.is_some_and(is_true);
+
+        // The view has the columns from version 15 on.
+        let hidden = format!(
+            "SELECT a.attname FROM pg_catalog.pg_publication p JOIN {member}
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped
+             WHERE p.pubname = {} AND NOT pg_catalog.jsonb_exists(pg_catalog.to_jsonb(m) -> 'attnames', a.attname)",
+            table.unwrap_or(0_u32),
+            literal(&self.publication)
+        );
+        let partitions = format!(
+            "WITH RECURSIVE below AS (
+                 SELECT {}::pg_catalog.oid AS oid
+                 UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below ON below.oid = i.inhparent)
+             SELECT below.oid FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relispartition",
+            table.unwrap_or(0)
+        );
+        let others = format!(
+            "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables
+             WHERE pubname = {} AND (schemaname, tablename) <> ({}, {}) ORDER BY 1, 2",
+            literal(&self.publication),
+            literal(&self.schema),
+            literal(&self.table)
+        );
+        Ok(PublishedTable {
+            version,
+            has_publication: is(has_publication),
+            table,
+            is_partitioned: is(is_partitioned),
+            partitions: self.texts(&partitions).await?.iter().filter_map(|oid| oid.parse().ok()).collect(),
+            is_member: is(is_member),
+            publishes_inserts: is(inserts),
+            publishes_via_root: is(via_root),
+            has_row_filter: is(filter),
+            hidden_columns: self.texts(&hidden).await?,
+            other_tables: self.session.query(&others, Doing::Query).await?.into_iter().filter_map(pair).collect(),
+            may_be_newer_than_slot: is(is_newer),
+        })
+    }
+
+    /// Reads the table's columns; none if it does not exist, or the role may not see it.
+    pub async fn columns(&mut self) -> Result<Vec<CatalogueColumn>, Error> {
+        read_columns(&mut self.session, &self.schema, &self.table).await
+    }
+
+    async fn look(&mut self) -> Result<Seen, Error> {
+        let (version, changers) = match self.has_schemas {
+            true => (
+                ", n.oid, n.xmin, CASE WHEN n.oid IS NOT NULL THEN c.xmin END, c.relnamespace",
+                ", nullif(n.xmax::pg_catalog.text, '0')",
+            ),
+            false => ("", ""),
+        };
+        let schemas = match self.has_schemas {
+            true => {
+                "LEFT JOIN pg_catalog.pg_publication_namespace n ON n.pnpubid = p.oid AND n.pnnspid = c.relnamespace"
+            }
+            false => "",
+        };
+        let sql = format!(
+            "SELECT pg_catalog.jsonb_build_array(
+                 p.oid, p.xmin, r.oid, r.xmin, c.oid, c.relkind, c.relpersistence, c.relispartition {version}),
+                 pg_catalog.concat_ws(',', nullif(p.xmax::pg_catalog.text, '0'), nullif(r.xmax::pg_catalog.text, '0'),
+                     nullif(c.xmax::pg_catalog.text, '0') {changers})
+             FROM {} {schemas}",
+            self.origin()
+        );
+        match self.session.query(&sql, Doing::Query).await?.into_iter().next().map(pair) {
+            Some(Some((version, changers))) => Ok(Seen { version: PublicationVersion(version), changers }),
+            _ => Err(Error::protocol("a version of the catalogs")),
+        }
+    }
+
+    /// One row: the publication `p`, the table `c`, and its membership `r`, as far as they exist.
+    fn origin(&self) -> String {
+        format!(
+            "(SELECT) one
+             LEFT JOIN pg_catalog.pg_publication p ON p.pubname = {}
+             LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace AND s.nspname = {})
+                 ON c.relname = {}
+             LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid",
+            literal(&self.publication),
+            literal(&self.schema),
+            literal(&self.table)
+        )
+    }
+
+    /// The first column of a query's result.
+    async fn texts(&mut self, sql: &str) -> Result<Vec<String>, Error> {
+        let rows = self.session.query(sql, Doing::Query).await?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+}
+
+impl std::fmt::Debug for PublicationCatalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PublicationCatalog").field("publication", &self.publication).finish_non_exhaustive()
+    }
+}
+
+fn pair(row: TextRow) -> Option<(String, String)> {
+    match <[_; 2]>::try_from(row) {
+        Ok([Some(first), Some(second)]) => Some((first, second)),
+        _ => None,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is called with values of rows")]
+fn is_true(text: String) -> bool {
+    text == "t"
+}
