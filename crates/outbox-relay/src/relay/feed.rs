@@ -62,6 +62,11 @@ impl Feed {
         self.message(&message)
     }
 
+    /// Waits until the stream ends. Nothing is lost when the future is dropped.
+    pub(super) async fn ended(&mut self) -> Broken {
+        Broken::Wal(self.stream.ended().await)
+    }
+
     /// What has come already, without waiting.
     pub(super) fn buffered(&mut self) -> Result<Option<Fed>, Broken> {
         if let Some(catch_up) = &mut self.catch_up {

@@ -162,6 +162,8 @@ impl Hold {
             self.drain().await?;
             return Ok(Some(Ended::Changed(topic)));
         }
+        // While there is no room for more rows, the stream may end, and another reader take the slot.
+        let fed = async { if may_read { self.feed.next().await } else { Err(self.feed.ended().await) } };
         tokio::select! {
             biased;
             () = self.rounds.tick() => {
@@ -169,7 +171,7 @@ impl Hold {
                 Ok(None)
             }
             Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done),
-            fed = self.feed.next(), if may_read => match fed {
+            fed = fed => match fed {
                 Ok(fed) => self.take_all(fed),
                 Err(broken) => Self::broken(broken).map(Some),
             },

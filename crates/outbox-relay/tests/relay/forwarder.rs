@@ -106,13 +106,13 @@ impl FreezingProxy {
 async fn forward(
     mut client: TcpStream,
     mut server: TcpStream,
-    mut freeze: watch::Receiver<Freeze>,
+    freeze: watch::Receiver<Freeze>,
 ) -> Option<(TcpStream, TcpStream)> {
-    let (mut up, mut down) = ([0; 8_192], [0; 8_192]);
-    let mut left = if *freeze.borrow_and_update() == Freeze::New { 0 } else { usize::MAX };
+    let (mut up, mut down) = (vec![0; 8_192], vec![0; 8_192]);
+    let mut left = if *freeze.borrow() == Freeze::New { 0 } else { usize::MAX };
     while left > 0 {
         tokio::select! {
-            _ = freeze.wait_for(|freeze| *freeze == Freeze::Open) => break,
+            () = is_open_frozen(freeze.clone()) => break,
             read = client.read(&mut up) => {
                 let sent = &up[..read.ok().filter(|length| *length > 0)?];
                 if let Freeze::Sending { text, answer } = *freeze.borrow()
@@ -132,4 +132,8 @@ async fn forward(
         }
     }
     Some((client, server))
+}
+
+async fn is_open_frozen(mut freeze: watch::Receiver<Freeze>) {
+    freeze.wait_for(|freeze| *freeze == Freeze::Open).await.unwrap();
 }

@@ -82,6 +82,13 @@ async fn a_connection_that_freezes_within_a_chunk_is_replaced() {
     Scene::new().await.starts_although(chunk, 3_000).await;
 }
 
+/// For as long as the server may decode, a connection that is dead looks the same.
+#[tokio::test]
+async fn a_connection_that_freezes_before_a_chunk_is_decoded_is_replaced() {
+    let copy = Freeze::Sending { text: "pg_logical_slot_get_binary_changes", answer: 0 };
+    Scene::new().await.starts_although(copy, 20).await;
+}
+
 #[tokio::test]
 async fn a_stream_that_freezes_is_replaced_and_its_walsender_ended() {
     let scene = Scene::new().await;

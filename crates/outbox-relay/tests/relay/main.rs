@@ -22,6 +22,7 @@ mod handover;
 mod health;
 mod imitations;
 mod live;
+mod lost_slot;
 mod memory;
 mod metrics;
 mod partitions;
