@@ -76,5 +76,5 @@ pub use self::pgoutput::{Malformed, Message, Old, Relation, RelationColumn, Tupl
 pub use self::slot::{SlotState, Source};
 pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
-pub use self::table::{CatalogueColumn, columns};
+pub use self::table::{CatalogueColumn, columns, tables};
 pub use outbox_net::{Pem, Secret, SecretSource, Tls};

@@ -47,3 +47,19 @@ pub async fn columns(options: &ConnectOptions, schema: &str, table: &str) -> Res
     let columns: Option<_> = rows.into_iter().map(column).collect();
     columns.ok_or(WalError::Protocol("a column of the catalogue"))
 }
+
+/// Returns schema and name of all tables that are not the server's own.
+pub async fn tables(options: &ConnectOptions) -> Result<Vec<(String, String)>, WalError> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let sql = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+         ORDER BY 1, 2";
+    let rows = session.query(sql, Doing::Query).await?;
+    let name = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
+        Ok([Some(schema), Some(table)]) => Some((schema, table)),
+        _ => None,
+    };
+    let names: Option<_> = rows.into_iter().map(name).collect();
+    names.ok_or(WalError::Protocol("a table of the catalogue"))
+}
