@@ -44,7 +44,7 @@ impl Check {
 
 fn text(check: &ConfigurationCheck) -> String {
     let mut report = if check.is_accepted() { "accepted\n".to_owned() } else { "rejected\n".to_owned() };
-    for (title, findings) in [("rejected", check.rejected()), ("warnings", check.warnings())] {
+    for (title, findings) in [("reasons", check.rejected()), ("warnings", check.warnings())] {
         if !findings.is_empty() {
             report.push_str(&format!("\n{title}:\n"));
             findings.iter().for_each(|finding| report.push_str(&format!("  {finding}\n")));
