@@ -196,6 +196,7 @@ fn of_file(case: &Case, name: &str, url: &str) -> ConnectorConfig {
         .with("slot.name", name)
         .with("plugin.name", "pgoutput")
         .without("database.sslmode")
+        .without("name")
         .with("producer.override.compression.type", "none")
         .with("topic.creation.default.partitions", PARTITIONS.to_string())
         .with("topic.creation.default.replication.factor", "1");
