@@ -172,7 +172,7 @@ impl RelaySettingsBuilder {
         findings.take(predicates::check(config, router, &self.layout));
         value_forms::check(config, router, &self.layout, findings);
         findings.take(includes_schema(config, self.layout.schema().as_str()));
-        let pipeline = pipeline(config, self.layout, findings);
+        let pipeline = pipeline(config, &self.layout, findings);
         let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);
         let kafka_security = match findings.is_unresolved("producer.override.") {
             true => Some(None),
@@ -205,7 +205,7 @@ impl RelaySettingsBuilder {
 pub(super) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
 
 /// Returns the pipeline, with a warning for each loss that it would have in Debezium, too.
-fn pipeline(config: &Resolved, layout: TableLayout, findings: &mut Findings) -> Option<Pipeline> {
+fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) -> Option<Pipeline> {
     let accepting = |losses: &[Loss]| Pipeline::accepting(losses, config.for_pipeline(), layout.clone());
     match accepting(&ACCEPTED_LOSSES) {
         Ok(pipeline) => {
