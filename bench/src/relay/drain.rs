@@ -123,7 +123,7 @@ async fn await_end(site: &Site, engine: &mut Engine, records_before: u64, record
     let grows = had.iter().zip(expected).enumerate().filter(|(_, (had, expected))| **had < *expected);
     let mut left: Vec<_> = grows.map(|(partition, (_, expected))| (partition, expected)).collect();
     let (mut first, mut at_first) = (None, 0);
-    let mut before = left.first().map_or((0, 0), |(partition, _)| (*partition, had[*partition]));
+    let mut before = left.first().and_then(|(at, _)| Some((*at, *had.get(*at)?))).unwrap_or_default();
     let (mut changed, mut looked) = (Instant::now(), Instant::now());
     loop {
         left = site.topic.without_complete(left).await?;

@@ -13,6 +13,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Other contradictions of the same configuration.
+    others: Vec<Error>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +60,12 @@ impl fmt::Display for StoreFault {
 
 impl Error {
     fn new(kind: Kind) -> Self {
-        Self(Box::new(Inner { kind, source: None }))
+        Self(Box::new(Inner { kind, source: None, others: Vec::new() }))
     }
 
     /// For implementations of [`Outbox`](crate::Outbox): the store refused or failed.
     pub fn store(fault: StoreFault, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Box::new(Inner { kind: Kind::Store { fault }, source: Some(source.into()) }))
+        Self(Box::new(Inner { kind: Kind::Store { fault }, source: Some(source.into()), others: Vec::new() }))
     }
 
     /// For implementations of [`Outbox`](crate::Outbox): the store has no place for the event, and nothing was sent.
@@ -91,6 +93,12 @@ impl Error {
         Self::new(Kind::Encode { column: column.into(), reason: reason.into() })
     }
 
+    /// Adds other contradictions of the same configuration.
+    pub(crate) fn with_others(mut self, others: Vec<Self>) -> Self {
+        self.0.others = others;
+        self
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(without_values(source.into()));
         self
@@ -107,6 +115,11 @@ impl Error {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(self.0.kind, Kind::Config { .. } | Kind::Layout { .. })
+    }
+
+    /// Returns every contradiction of a configuration, this error first. For other errors, that is the error alone.
+    pub fn contradictions(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.0.others)
     }
 
     /// Whether a record is not what the pipeline writes.
@@ -198,13 +211,19 @@ fn excerpt(value: &str) -> String {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error").field("kind", &self.0.kind).field("source", &self.0.source).finish()
+        let mut error = f.debug_struct("Error");
+        error.field("kind", &self.0.kind).field("source", &self.0.source);
+        if !self.0.others.is_empty() {
+            error.field("others", &self.0.others);
+        }
+        error.finish()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.kind.fmt(f)
+        self.0.kind.fmt(f)?;
+        self.0.others.iter().try_for_each(|other| write!(f, "; {other}"))
     }
 }
 

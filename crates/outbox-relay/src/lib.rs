@@ -11,8 +11,8 @@ mod status;
 pub use self::error::Error;
 pub use self::relay::Relay;
 pub use self::settings::{
-    ClientCertificate, CompressionType, KeyEffect, PoisonPolicy, PostgresSettings, RelaySettings, RelaySettingsBuilder,
-    SettingsError, SslMode, TopicCreation,
+    ClientCertificate, CompressionType, ConfigurationCheck, Finding, KeyEffect, PoisonPolicy, PostgresSettings,
+    RelaySettings, RelaySettingsBuilder, SettingsError, SslMode, TopicCreation,
 };
 pub use self::status::{Mode, Readiness, RelayStatus};
 pub use outbox_kafka::{

@@ -54,3 +54,19 @@ pub(super) async fn read_columns(
     let columns: Option<_> = rows.into_iter().map(column).collect();
     columns.ok_or_else(|| Error::protocol("a column of the catalogue"))
 }
+
+/// Returns schema and name of all tables that are not the server's own.
+pub async fn tables(options: &ConnectOptions) -> Result<Vec<(String, String)>, Error> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let sql = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+         ORDER BY 1, 2";
+    let rows = session.query(sql, Doing::Query).await?;
+    let name = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
+        Ok([Some(schema), Some(table)]) => Some((schema, table)),
+        _ => None,
+    };
+    let names: Option<_> = rows.into_iter().map(name).collect();
+    names.ok_or_else(|| Error::protocol("a table of the catalogue"))
+}

@@ -31,23 +31,54 @@ const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 const BYTE_ARRAY: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
 const BINARY_DATA: &str = "io.debezium.converters.BinaryDataConverter";
 
+/// The option of the BinaryDataConverter that names the converter of everything that is not bytes.
+const DELEGATE: &str = ".delegate.converter.type";
+
 impl ValueConverter {
-    pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
-        match class(config, "value.converter")? {
+    /// Reads the converter of values, which are bytes or something else.
+    pub(crate) fn of(config: &ConnectorConfig, value: Value) -> Result<Self, Error> {
+        let key = "value.converter";
+        match class(config, key)? {
             STRING => Ok(Self::String),
-            JSON => schemas(config, "value.converter").map(Self::Json),
-            BYTE_ARRAY | BINARY_DATA => Ok(Self::Bytes),
-            other => Err(unknown("value.converter", other)),
+            JSON => schemas(config, key).map(Self::Json),
+            BYTE_ARRAY => Ok(Self::Bytes),
+            BINARY_DATA => match (value, config.trimmed(&format!("{key}{DELEGATE}"))) {
+                (Value::Other, Some(STRING)) => Ok(Self::String),
+                (Value::Other, Some(JSON)) => schemas(config, &format!("{key}{DELEGATE}")).map(Self::Json),
+                _ => Ok(Self::Bytes),
+            },
+            other => Err(unknown(key, other)),
         }
     }
 }
 
+/// What a value is before it is converted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Bytes,
+    Other,
+}
+
 impl KeyConverter {
     pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
-        match class(config, "key.converter")? {
+        let key = "key.converter";
+        match class(config, key)? {
             STRING => Ok(Self::String),
-            JSON => schemas(config, "key.converter").map(Self::Json),
-            other => Err(unknown("key.converter", other)),
+            JSON => schemas(config, key).map(Self::Json),
+            BINARY_DATA => Self::delegate(config, &format!("{key}{DELEGATE}")),
+            other => Err(unknown(key, other)),
+        }
+    }
+
+    /// A key is never bytes, so the delegate writes it.
+    fn delegate(config: &ConnectorConfig, key: &str) -> Result<Self, Error> {
+        match config.trimmed(key) {
+            Some(STRING) => Ok(Self::String),
+            Some(JSON) => schemas(config, key).map(Self::Json),
+            None => {
+                Err(Error::config(key, "", "the BinaryDataConverter needs a converter for keys, which are not bytes"))
+            }
+            Some(other) => Err(unknown(key, other)),
         }
     }
 }
@@ -57,12 +88,11 @@ fn class<'a>(config: &'a ConnectorConfig, key: &str) -> Result<&'a str, Error> {
     config.trimmed(key).ok_or_else(|| Error::config(key, "", absent))
 }
 
+/// Reads `schemas.enable`. `decimal.format` changes nothing, because no column is a decimal.
 fn schemas(config: &ConnectorConfig, converter: &str) -> Result<Schemas, Error> {
-    for option in ["decimal.format", "replace.null.with.default"] {
-        let key = format!("{converter}.{option}");
-        if let Some(value) = config.get(&key) {
-            return Err(Error::config(key, value, "this option of the JsonConverter is not modelled"));
-        }
+    let key = format!("{converter}.replace.null.with.default");
+    if !config.boolean(&key, true)? {
+        return Err(Error::config(key, "false", "this option of the JsonConverter is not modelled"));
     }
     match config.boolean(&format!("{converter}.schemas.enable"), true)? {
         true => Ok(Schemas::Enabled),
@@ -74,6 +104,7 @@ fn unknown(key: &str, class: &str) -> Error {
     Error::config(
         key,
         class,
-        "this converter is not modelled; there are StringConverter and JsonConverter, and for values ByteArrayConverter and BinaryDataConverter",
+        "this converter is not modelled; there are StringConverter, JsonConverter and BinaryDataConverter, and for values \
+         ByteArrayConverter",
     )
 }

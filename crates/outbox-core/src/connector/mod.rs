@@ -5,6 +5,7 @@ mod recommended;
 mod route;
 mod router;
 mod secret;
+mod table_list;
 
 use std::fmt;
 
@@ -12,10 +13,11 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(crate) use self::converter::{KeyConverter, Schemas, ValueConverter};
+pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
+pub(crate) use self::table_list::IncludedTables;
 
 use crate::Error;
 
@@ -29,13 +31,19 @@ pub struct ConnectorConfig {
 }
 
 impl ConnectorConfig {
-    /// Reads the JSON object.
+    /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors`.
+    ///
+    /// As in Kafka Connect, the last value of a repeated key counts, and the outer name becomes the key `name`.
     ///
     /// # Errors
-    /// It is not a JSON object, a key is there twice, or a value is neither text nor a number nor a boolean.
+    /// Fails if the text is not such an object, or a value is neither text nor a number nor a boolean.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json)
-            .map_err(|e| Error::config("(all)", "", "it is not the JSON object that Kafka Connect takes").caused_by(e))
+        let error = |e| Error::config("(all)", "", "it is not the JSON object that Kafka Connect takes").caused_by(e);
+        match serde_json::from_str(json).map_err(error)? {
+            Document::Plain(config) => Ok(config),
+            Document::Named(name, config) if config.get("name").is_none() => Ok(config.with("name", name)),
+            Document::Named(_, config) => Ok(config),
+        }
     }
 
     /// The JSON object, a key on each line, in the order of the keys.
@@ -108,6 +116,23 @@ impl Serialize for ConnectorConfig {
 
 impl<'de> Deserialize<'de> for ConnectorConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Document::deserialize(deserializer)? {
+            Document::Plain(config) => Ok(config),
+            Document::Named(..) => {
+                Err(D::Error::custom("it is a request that creates a connector, not its configuration"))
+            }
+        }
+    }
+}
+
+/// The two forms in which Connect's REST takes a configuration.
+enum Document {
+    Plain(ConnectorConfig),
+    Named(String, ConnectorConfig),
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Entries)
     }
 }
@@ -115,21 +140,29 @@ impl<'de> Deserialize<'de> for ConnectorConfig {
 struct Entries;
 
 impl<'de> Visitor<'de> for Entries {
-    type Value = ConnectorConfig;
+    type Value = Document;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of texts")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ConnectorConfig, A::Error> {
-        let mut entries: Vec<(String, String)> = Vec::new();
-        while let Some((key, Scalar(value))) = map.next_entry::<String, Scalar>()? {
-            if entries.iter().any(|(name, _)| *name == key) {
-                return Err(A::Error::custom(format_args!("the key {key:?} is there twice")));
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+        let mut outer = ConnectorConfig { entries: Vec::new() };
+        let mut inner = None;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "config" => inner = Some(map.next_value::<ConnectorConfig>()?),
+                _ => outer = outer.with(key, map.next_value::<Scalar>()?.0),
             }
-            entries.push((key, value));
         }
-        Ok(ConnectorConfig { entries })
+
+        match inner {
+            None => Ok(Document::Plain(outer)),
+            Some(config) => match outer.get("name") {
+                Some(name) => Ok(Document::Named(name.to_owned(), config)),
+                None => Err(A::Error::custom("\"config\" is without a \"name\" next to it")),
+            },
+        }
     }
 }
 
@@ -170,8 +203,26 @@ mod tests {
     }
 
     #[test]
+    fn the_last_value_of_a_repeated_key_counts() {
+        let config = ConnectorConfig::from_json(r#"{"a":"1","b":"2","a":"3"}"#).unwrap();
+        assert_eq!(config.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
+    }
+
+    #[test]
+    fn the_request_that_creates_a_connector_is_read() {
+        for json in [
+            r#"{"name":"orders","config":{"a":1}}"#,
+            r#"{"config":{"a":1},"initial_state":"STOPPED","name":"orders"}"#,
+            r#"{"name":"outer","config":{"a":1,"name":"orders"}}"#,
+        ] {
+            let config = ConnectorConfig::from_json(json).unwrap();
+            assert_eq!((config.get("name"), config.get("a")), (Some("orders"), Some("1")), "{json}");
+        }
+    }
+
+    #[test]
     fn what_connect_would_not_take_is_refused() {
-        for json in ["", "[]", "{\"a\":[]}", "{\"a\":null}", "{\"a\":\"1\",\"a\":\"2\"}"] {
+        for json in ["", "[]", "{\"a\":[]}", "{\"a\":null}", "{\"config\":{}}", "{\"name\":\"n\",\"config\":\"c\"}"] {
             let error = ConnectorConfig::from_json(json).unwrap_err();
             assert!(error.is_configuration(), "{json}");
             assert!(std::error::Error::source(&error).is_some());

@@ -1,6 +1,7 @@
 use super::route::{DEFAULT_REGEX, DEFAULT_REPLACEMENT};
 use super::{ConnectorConfig, Placed, TopicRoute};
 use crate::Error;
+use crate::pipeline::Found;
 
 /// The options of Debezium's EventRouter (Debezium, "Outbox Event Router", options of 3.7).
 #[derive(Clone, Debug)]
@@ -57,69 +58,53 @@ pub(crate) enum EmptyArrays {
 const EVENT_ROUTER: &str = "io.debezium.transforms.outbox.EventRouter";
 
 impl RouterConfig {
-    pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
-        let transforms = config.trimmed("transforms").unwrap_or_default();
-        let names: Vec<_> = transforms.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-        let [name] = names.as_slice() else {
-            let reason = "an outbox pipeline has the EventRouter and no other transformation";
-            return Err(Error::config("transforms", transforms, reason));
-        };
-        let prefix = format!("transforms.{name}.");
+    pub(crate) fn of(config: &ConnectorConfig, found: &mut Found) -> Option<Self> {
+        let prefix = format!("transforms.{}.", router_name(config, found)?);
         let key = |option: &str| format!("{prefix}{option}");
-        let class = config.trimmed(&key("type")).unwrap_or_default();
-        if class != EVENT_ROUTER {
-            return Err(Error::config(key("type"), class, format!("it is {EVENT_ROUTER}")));
-        }
         let old = key("table.fields.additional.error.on.missing");
         if let Some(value) = config.get(&old) {
-            return Err(Error::config(old, value, "Debezium ignores it since 3.6; use table.field.additional.missing"));
+            let reason = "Debezium ignores it since 3.6; use table.field.additional.missing";
+            found.add(Error::config(old, value, reason));
         }
         if let Some(mode) = config.trimmed(&key("field.name.adjustment.mode")).filter(|mode| *mode != "none") {
-            return Err(Error::config(
-                key("field.name.adjustment.mode"),
-                mode,
-                "with it, renamed members of a payload lose their values",
-            ));
+            let reason = "with it, renamed members of a payload lose their values";
+            found.add(Error::config(key("field.name.adjustment.mode"), mode, reason));
         }
         let text = |option, default: &str| config.trimmed(&key(option)).unwrap_or(default).to_owned();
         let optional = |option| config.trimmed(&key(option)).filter(|column| !column.is_empty()).map(str::to_owned);
-        let choice = |option: &str, default, options: [&str; 2]| -> Result<usize, Error> {
-            let Some(value) = config.trimmed(&key(option)) else { return Ok(default) };
+        let choice = |option: &str, options: [&str; 2]| -> Result<usize, Error> {
+            let Some(value) = config.trimmed(&key(option)) else { return Ok(0) };
             let known = options.iter().position(|name| name.eq_ignore_ascii_case(value));
             known.ok_or_else(|| Error::config(key(option), value, format!("it is one of {}", options.join(", "))))
         };
+
+        let nulls = found.take(choice("table.json.payload.null.behavior", ["ignore", "optional_bytes"]));
+        let arrays = found.take(choice("table.json.payload.empty.array.behavior", ["ignore", "optional_string"]));
+        let route = found.take(TopicRoute::new(
+            (&key("route.topic.regex"), &key("route.topic.replacement")),
+            &text("route.topic.regex", DEFAULT_REGEX),
+            &text("route.topic.replacement", DEFAULT_REPLACEMENT),
+        ));
+        let placed = found.take(Placed::list(config, &key("table.fields.additional.placement")));
+        let missing = found.take(choice("table.field.additional.missing", ["error", "ignore"]));
+        let tombstone = found.take(config.boolean(&key("route.tombstone.on.empty.payload"), false));
+        let expands = found.take(config.boolean(&key("table.expand.json.payload"), false));
         let expansion = Expansion {
-            nulls: match choice("table.json.payload.null.behavior", 0, ["ignore", "optional_bytes"])? {
-                0 => NullMembers::Ignore,
-                _ => NullMembers::OptionalBytes,
-            },
-            empty_arrays: match choice("table.json.payload.empty.array.behavior", 0, ["ignore", "optional_string"])? {
-                0 => EmptyArrays::Ignore,
-                _ => EmptyArrays::OptionalString,
-            },
+            nulls: if nulls? == 0 { NullMembers::Ignore } else { NullMembers::OptionalBytes },
+            empty_arrays: if arrays? == 0 { EmptyArrays::Ignore } else { EmptyArrays::OptionalString },
         };
-        Ok(Self {
+        Some(Self {
             id: text("table.field.event.id", "id"),
             key: text("table.field.event.key", "aggregateid"),
             payload: text("table.field.event.payload", "payload"),
             timestamp: optional("table.field.event.timestamp"),
             schema_version: optional("table.field.event.schema.version"),
             route_by: text("route.by.field", "aggregatetype"),
-            route: TopicRoute::new(
-                (&key("route.topic.regex"), &key("route.topic.replacement")),
-                &text("route.topic.regex", DEFAULT_REGEX),
-                &text("route.topic.replacement", DEFAULT_REPLACEMENT),
-            )?,
-            placed: Placed::list(config, &key("table.fields.additional.placement"))?,
-            missing_column: match choice("table.field.additional.missing", 0, ["error", "ignore"])? {
-                0 => MissingColumn::Error,
-                _ => MissingColumn::Ignore,
-            },
-            empty_payload: match config.boolean(&key("route.tombstone.on.empty.payload"), false)? {
-                true => EmptyPayload::Tombstone,
-                false => EmptyPayload::Record,
-            },
-            expansion: config.boolean(&key("table.expand.json.payload"), false)?.then_some(expansion),
+            route: route?,
+            placed: placed?,
+            missing_column: if missing? == 0 { MissingColumn::Error } else { MissingColumn::Ignore },
+            empty_payload: if tombstone? { EmptyPayload::Tombstone } else { EmptyPayload::Record },
+            expansion: expands?.then_some(expansion),
             prefix,
         })
     }
@@ -132,4 +117,30 @@ impl RouterConfig {
     pub(crate) fn has_envelope(&self) -> bool {
         self.placed.iter().any(|placed| placed.placement == super::Placement::Envelope)
     }
+}
+
+/// Returns the name of the transformation that is the EventRouter.
+fn router_name<'a>(config: &'a ConnectorConfig, found: &mut Found) -> Option<&'a str> {
+    let transforms = config.trimmed("transforms").unwrap_or_default();
+    let names: Vec<_> = transforms.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let key = |name: &str| format!("transforms.{name}.type");
+    let class = |name: &str| config.trimmed(&key(name)).unwrap_or_default();
+    if let [name] = names.as_slice() {
+        if class(name) == EVENT_ROUTER {
+            return Some(name);
+        }
+        found.add(Error::config(key(name), class(name), format!("it is {EVENT_ROUTER}")));
+        return None;
+    }
+
+    let is_decoded = names.iter().any(|name| class(name).ends_with(".DecodeLogicalDecodingMessageContent"));
+    let reason = match is_decoded {
+        true => {
+            "this outbox has no table: its events are logical messages (pg_logical_emit_message), and a pipeline reads \
+             rows of a table"
+        }
+        false => "an outbox pipeline has the EventRouter and no other transformation",
+    };
+    found.add(Error::config("transforms", transforms, reason));
+    names.into_iter().find(|name| class(name) == EVENT_ROUTER)
 }

@@ -49,8 +49,9 @@ impl EventField {
         }
     }
 
-    /// The column types that can hold the field.
-    pub(crate) fn fits(self, ty: ColumnType) -> bool {
+    /// Returns whether a column of the type can hold the field.
+    #[must_use]
+    pub fn fits(self, ty: ColumnType) -> bool {
         match self {
             Self::Id => ty == ColumnType::Uuid,
             Self::AggregateId => ty.is_text() || ty == ColumnType::Uuid,

@@ -53,6 +53,25 @@ impl TableLayout {
     /// Columns for id, aggregate type, aggregate id, event type and payload are missing, a column or a field is
     /// there twice, or a type cannot hold its field.
     pub fn new(schema: Identifier, table: Identifier, columns: Vec<Column>) -> Result<Self, Error> {
+        use EventField::{AggregateId, AggregateType, EventType, Id, Payload};
+        Self::holding(&[Id, AggregateType, AggregateId, EventType, Payload], schema, table, columns)
+    }
+
+    /// A table that others write, and that this library only reads: it needs columns for the id and the payload, and one
+    /// column may serve several options of the router.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but for the parts that may be missing.
+    pub fn existing(schema: Identifier, table: Identifier, columns: Vec<Column>) -> Result<Self, Error> {
+        Self::holding(&[EventField::Id, EventField::Payload], schema, table, columns)
+    }
+
+    fn holding(
+        required: &[EventField],
+        schema: Identifier,
+        table: Identifier,
+        columns: Vec<Column>,
+    ) -> Result<Self, Error> {
         for (index, column) in columns.iter().enumerate() {
             let refuse = |reason: String| Err(Error::layout(column.name.as_str(), reason));
             let before = columns.get(..index).unwrap_or_default();
@@ -67,9 +86,8 @@ impl TableLayout {
                 return refuse(format!("{} cannot be held by {}", field.name(), column.ty.sql()));
             }
         }
-        use EventField::{AggregateId, AggregateType, EventType, Id, Payload};
-        for field in [Id, AggregateType, AggregateId, EventType, Payload] {
-            if !columns.iter().any(|column| column.field == Some(field)) {
+        for field in required {
+            if !columns.iter().any(|column| column.field == Some(*field)) {
                 return Err(Error::layout(field.name(), "no column holds this part of an event"));
             }
         }
@@ -150,7 +168,7 @@ impl TableLayout {
             }
         }
         let row_life = self.row_life;
-        Self::new(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
+        Self::existing(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
     }
 
     /// The same table with a column's DEFAULT; see [`Column::default_expression`].

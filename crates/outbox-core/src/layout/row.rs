@@ -62,6 +62,9 @@ impl Row {
     /// What enqueue stores for an event. Columns that enqueue leaves out are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         for (field, is_set) in [
+            (EventField::AggregateType, true),
+            (EventField::AggregateId, true),
+            (EventField::EventType, true),
             (EventField::SchemaVersion, event.schema_version() != 1),
             (EventField::ContentType, event.content_type().is_some()),
             (EventField::Headers, !event.headers().is_empty()),

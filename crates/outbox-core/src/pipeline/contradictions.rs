@@ -1,57 +1,54 @@
-use super::Loss;
-use crate::connector::{RouterConfig, ValueConverter};
+use super::{Found, Loss};
+use crate::connector::{IncludedTables, RouterConfig, ValueConverter};
 use crate::{ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
 
-/// Contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
-pub(super) fn in_connector(config: &ConnectorConfig) -> Result<(), Error> {
-    let wanted = |key: &str, default: &str, values: &[&str], reason: &str| {
+/// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
+pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
+    let mut wanted = |key: &str, default: &str, values: &[&str], reason: &str| {
         let value = config.trimmed(key).unwrap_or(default);
-        if values.contains(&value) { Ok(()) } else { Err(Error::config(key, value, reason)) }
+        if !values.contains(&value) {
+            found.add(Error::config(key, value, reason));
+        }
     };
     wanted(
         "connector.class",
         "",
         &["io.debezium.connector.postgresql.PostgresConnector"],
         "an outbox pipeline reads PostgreSQL",
-    )?;
+    );
     wanted(
         "plugin.name",
         "decoderbufs",
         &["pgoutput"],
         "pgoutput is the plugin that every PostgreSQL has, and has to be named",
-    )?;
-    wanted("binary.handling.mode", "bytes", &["bytes"], "a bytea payload would become text")?;
+    );
+    wanted("binary.handling.mode", "bytes", &["bytes"], "a bytea payload would become text");
     wanted(
         "time.precision.mode",
         "adaptive",
         &["adaptive", "adaptive_time_microseconds"],
         "other modes change what the EventRouter can take as the event's timestamp",
-    )?;
+    );
     wanted(
         "header.converter",
         "org.apache.kafka.connect.storage.SimpleHeaderConverter",
         &["org.apache.kafka.connect.storage.SimpleHeaderConverter"],
         "headers are decoded as Connect's default converter writes them",
-    )?;
-    wanted("errors.tolerance", "none", &["none"], "an event that fails is dropped without a trace")?;
-    wanted("event.processing.failure.handling.mode", "fail", &["fail"], "an event that fails is dropped")?;
+    );
+    wanted("errors.tolerance", "none", &["none"], "an event that fails is dropped without a trace");
+    wanted("event.processing.failure.handling.mode", "fail", &["fail"], "an event that fails is dropped");
     if config.trimmed("topic.prefix").unwrap_or_default().is_empty() {
-        return Err(Error::config("topic.prefix", "", "Debezium refuses a connector without it"));
+        found.add(Error::config("topic.prefix", "", "Debezium refuses a connector without it"));
     }
     let skipped = config.trimmed("skipped.operations").unwrap_or_default();
     if skipped.split(',').any(|operation| operation.trim() == "c") {
-        return Err(Error::config(
-            "skipped.operations",
-            skipped,
-            "c is the INSERT of an event: none would be published",
-        ));
+        let reason = "c is the INSERT of an event: none would be published";
+        found.add(Error::config("skipped.operations", skipped, reason));
     }
-    if let Some((key, value)) =
-        config.iter().find(|(key, _)| key.starts_with("column.") || *key == "table.exclude.list")
-    {
-        return Err(Error::config(key, value, "it changes what the connector sees of the table, and is not modelled"));
+    for (key, value) in config.iter().filter(|(key, _)| key.starts_with("column.") || *key == "table.exclude.list") {
+        let reason = "it changes what the connector sees of the table, and is not modelled";
+        found.add(Error::config(key, value, reason));
     }
-    Ok(())
 }
 
 /// A heartbeat is a struct, and stops the task at a converter that takes bytes only.
@@ -67,6 +64,17 @@ pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
         return Err(Error::config("value.converter", converter, reason));
     }
     Ok(())
+}
+
+/// Returns the included tables, among which the layout's must be.
+pub(super) fn included_tables(config: &ConnectorConfig, layout: &TableLayout) -> Result<IncludedTables, Error> {
+    let tables = IncludedTables::of(config)?;
+    let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
+    if tables.names(schema, table) {
+        return Ok(tables);
+    }
+    let (key, reason) = ("table.include.list", format!("it leaves out the table {schema}.{table} of the layout"));
+    Err(Error::config(key, config.trimmed(key).unwrap_or_default(), reason))
 }
 
 /// Configurations that lose payloads, or stop at the first one.

@@ -1,16 +1,16 @@
 mod contradictions;
-mod included_tables;
+mod found;
 mod placed_headers;
 mod plan;
 
 use std::fmt;
 use std::sync::Arc;
 
-use self::included_tables::IncludedTables;
-use crate::connector::{KeyConverter, RouterConfig, ValueConverter};
+use crate::connector::{IncludedTables, KeyConverter, RouterConfig, Value, ValueConverter};
 use crate::event::names::topic_legal;
-use crate::{AggregateType, ConnectorConfig, Error, Identifier, OutboxEvent, Row, TableLayout};
+use crate::{AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, Row, TableLayout};
 
+pub(crate) use self::found::Found;
 pub(crate) use self::plan::{Plan, Target};
 
 /// The one truth of an outbox pipeline: a connector's configuration and the table that it reads, free of
@@ -51,6 +51,9 @@ pub enum Loss {
     /// `table.expand.json.payload`: null members and empty arrays vanish, numbers are rewritten, and some payloads
     /// stop the connector's task for good (integers beyond 64 bits, arrays at the top, objects of unlike members).
     JsonExpansion,
+    /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has no
+    /// order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.
+    NullableColumns,
 }
 
 impl Pipeline {
@@ -62,7 +65,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// They contradict each other, or the configuration would lose events, payloads or order. The error names the
-    /// key or the column, and the reason.
+    /// key or the column, and the reason; [`Error::contradictions`] has all of them.
     pub fn new(config: ConnectorConfig, layout: TableLayout) -> Result<Self, Error> {
         Self::accepting(&[], config, layout)
     }
@@ -72,18 +75,29 @@ impl Pipeline {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn accepting(losses: &[Loss], config: ConnectorConfig, layout: TableLayout) -> Result<Self, Error> {
-        let router = RouterConfig::of(&config)?;
-        let key_converter = KeyConverter::of(&config)?;
-        let value_converter = ValueConverter::of(&config)?;
-        contradictions::in_connector(&config)?;
-        let tables = IncludedTables::new(&config, &layout)?;
-        contradictions::in_payload(&router, value_converter, &layout, losses)?;
-        contradictions::in_heartbeats(&config)?;
-        let plan = Plan::new(&router, &layout)?;
+        let mut found = Found::default();
+        let router = RouterConfig::of(&config, &mut found);
+        let key_converter = found.take(KeyConverter::of(&config));
+        let value_converter = found.take(ValueConverter::of(&config, value_before(router.as_ref(), &layout)));
+        contradictions::in_connector(&config, &mut found);
+        let tables = found.take(contradictions::included_tables(&config, &layout));
+        if let (Some(router), Some(converter)) = (&router, value_converter) {
+            found.take(contradictions::in_payload(router, converter, &layout, losses));
+        }
+        found.take(contradictions::in_heartbeats(&config));
+        let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
+        let slot = found.take(contradictions::slot(&config));
+        let publication = found.take(contradictions::publication(&config));
+        found.into_result()?;
+
+        let parts = (|| Some((router?, key_converter?, value_converter?, tables?, plan?, slot?, publication?)))();
+        let Some((router, key_converter, value_converter, tables, plan, slot, publication)) = parts else {
+            return Err(Error::config("(all)", "", "it is contradictory"));
+        };
         Ok(Self(Arc::new(Inner {
             topic_prefix: config.trimmed("topic.prefix").unwrap_or_default().to_owned(),
-            slot: contradictions::slot(&config)?,
-            publication: contradictions::publication(&config)?,
+            slot,
+            publication,
             config,
             layout,
             tables,
@@ -257,6 +271,13 @@ impl Pipeline {
     pub(crate) fn topic_prefix(&self) -> &str {
         &self.0.topic_prefix
     }
+}
+
+/// Returns what the value is before it is converted.
+fn value_before(router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+    let is_bytea = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
+    let is_payload = router.is_none_or(|router| !router.has_envelope());
+    if is_bytea && is_payload { Value::Bytes } else { Value::Other }
 }
 
 impl fmt::Debug for Pipeline {

@@ -1,4 +1,5 @@
 use super::placed_headers::PlacedHeaders;
+use super::{Found, Loss};
 use crate::connector::{MissingColumn, Placed, Placement, RouterConfig};
 use crate::{Column, ColumnType, Error, EventField, Nullability, TableLayout};
 
@@ -26,47 +27,32 @@ pub(crate) struct Target {
 }
 
 impl Plan {
-    pub(super) fn new(router: &RouterConfig, layout: &TableLayout) -> Result<Self, Error> {
-        let columns = Columns { router, layout };
-        let (id, id_column) = columns.named("table.field.event.id", &router.id)?;
-        if id_column.field() != Some(EventField::Id) {
-            return columns.refuse("table.field.event.id", &router.id, "the header id has to be the event's id");
-        }
-        let (payload, payload_column) = columns.named("table.field.event.payload", &router.payload)?;
-        if payload_column.field() != Some(EventField::Payload) {
-            return columns.refuse("table.field.event.payload", &router.payload, "this column is not the payload");
-        }
-        let (key, key_column) = columns.named("table.field.event.key", &router.key)?;
-        if !key_column.ty().is_connect_string() && key_column.ty() != ColumnType::Integer {
-            return columns.refuse("table.field.event.key", &router.key, "a key is text, uuid or integer");
-        }
-        if key_column.nullability() == Nullability::Nullable {
-            return columns.refuse(
-                "table.field.event.key",
-                &router.key,
-                "a nullable key loses the order of its events",
-            );
-        }
-        let (route_by, route_column) = columns.named("route.by.field", &router.route_by)?;
-        if !route_column.ty().is_text() || route_column.nullability() == Nullability::Nullable {
-            let reason = "events are routed by text that is never NULL: Debezium's task fails at any other";
-            return columns.refuse("route.by.field", &router.route_by, reason);
-        }
+    pub(super) fn new(router: &RouterConfig, layout: &TableLayout, losses: &[Loss], found: &mut Found) -> Option<Self> {
+        let columns = Columns { router, layout, takes_null: losses.contains(&Loss::NullableColumns) };
+        let id = found.take(columns.id());
+        let payload = found.take(columns.payload());
+        let key = found.take(columns.key());
+        let route_by = found.take(columns.route_by());
+        let timestamp = found.take(columns.timestamp());
+        let schema_version = found.take(columns.schema_version());
+        let is_complete = [id, payload, key, route_by].iter().all(Option::is_some)
+            && [timestamp, schema_version].iter().all(Option::is_some);
+        // Placed columns are checked in any case.
         let mut plan = Self {
-            id,
-            key,
-            payload,
-            timestamp: columns.timestamp()?,
-            schema_version: columns.schema_version()?,
-            route_by,
+            id: id.unwrap_or_default(),
+            key: key.unwrap_or_default(),
+            payload: payload.unwrap_or_default(),
+            timestamp: timestamp.flatten(),
+            schema_version: schema_version.flatten(),
+            route_by: route_by.unwrap_or_default(),
             partition: None,
             headers: PlacedHeaders::default(),
             envelope: Vec::new(),
         };
         for placed in &router.placed {
-            plan.place(&columns, placed)?;
+            found.take(plan.place(&columns, placed));
         }
-        Ok(plan)
+        is_complete.then_some(plan)
     }
 
     fn place(&mut self, columns: &Columns<'_>, placed: &Placed) -> Result<(), Error> {
@@ -80,7 +66,7 @@ impl Plan {
         let (_, column) = columns.named(option, &placed.column)?;
         let target = Target { alias: placed.alias.clone(), index, ty: column.ty(), field: column.field() };
         match placed.placement {
-            Placement::Header if column.nullability() == Nullability::Nullable => {
+            Placement::Header if columns.is_refused_for_null(column) => {
                 let reason = "the column is nullable: NULL becomes a header with a null value, \
                               and many clients, rskafka among them, cannot read a fetch that holds one";
                 return columns.refuse(option, &placed.column, reason);
@@ -113,9 +99,52 @@ impl Plan {
 struct Columns<'a> {
     router: &'a RouterConfig,
     layout: &'a TableLayout,
+    takes_null: bool,
 }
 
 impl<'a> Columns<'a> {
+    fn id(&self) -> Result<usize, Error> {
+        let (option, name) = ("table.field.event.id", &self.router.id);
+        match self.named(option, name)? {
+            (id, column) if column.field() == Some(EventField::Id) => Ok(id),
+            _ => self.refuse(option, name, "the header id has to be the event's id"),
+        }
+    }
+
+    fn payload(&self) -> Result<usize, Error> {
+        let (option, name) = ("table.field.event.payload", &self.router.payload);
+        match self.named(option, name)? {
+            (payload, column) if column.field() == Some(EventField::Payload) => Ok(payload),
+            _ => self.refuse(option, name, "this column is not the payload"),
+        }
+    }
+
+    fn key(&self) -> Result<usize, Error> {
+        let (option, name) = ("table.field.event.key", &self.router.key);
+        let (key, column) = self.named(option, name)?;
+        if !column.ty().is_connect_string() && column.ty() != ColumnType::Integer {
+            return self.refuse(option, name, "a key is text, uuid or integer");
+        }
+        if self.is_refused_for_null(column) {
+            return self.refuse(option, name, "a nullable key loses the order of its events");
+        }
+        Ok(key)
+    }
+
+    fn route_by(&self) -> Result<usize, Error> {
+        let (option, name) = ("route.by.field", &self.router.route_by);
+        let (route_by, column) = self.named(option, name)?;
+        if !column.ty().is_text() || self.is_refused_for_null(column) {
+            let reason = "events are routed by text that is never NULL: Debezium's task fails at any other";
+            return self.refuse(option, name, reason);
+        }
+        Ok(route_by)
+    }
+
+    fn is_refused_for_null(&self, column: &Column) -> bool {
+        !self.takes_null && column.nullability() == Nullability::Nullable
+    }
+
     fn named(&self, option: &str, name: &str) -> Result<(usize, &'a Column), Error> {
         let found = self.layout.columns().iter().enumerate().find(|(_, column)| column.name().as_str() == name);
         found.ok_or_else(|| Error::config(self.router.key_of(option), name, "the table has no such column"))

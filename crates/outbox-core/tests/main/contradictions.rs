@@ -63,6 +63,55 @@ fn a_connector_that_is_no_outbox_connector_is_refused() {
 }
 
 #[test]
+fn every_contradiction_is_reported() {
+    let config =
+        recommended().without("topic.prefix").without("key.converter").with("slot.name", "No").with("column.a", "b");
+    let error = Pipeline::new(config, TableLayout::recommended()).unwrap_err();
+    let fields: Vec<_> = error.contradictions().map(|error| error.field().unwrap()).collect();
+    assert_eq!(fields, ["key.converter", "topic.prefix", "column.a", "slot.name"]);
+    assert!(fields.iter().all(|field| error.to_string().contains(field)), "{error}");
+}
+
+#[test]
+fn columns_that_may_be_null_can_be_accepted() {
+    let text = |field, name| nullable(field, name, ColumnType::Text);
+    let columns = vec![
+        not_null(EventField::Id, "id", ColumnType::Uuid),
+        nullable(EventField::Payload, "payload", ColumnType::Json),
+        text(EventField::AggregateType, "kind"),
+        text(EventField::AggregateId, "agg"),
+        text(EventField::EventType, "event_type"),
+    ];
+    let layout = TableLayout::new(identifier("public"), identifier("events"), columns).unwrap();
+    let error = Pipeline::new(of(&layout), layout.clone()).unwrap_err();
+    assert_eq!(error.contradictions().count(), 4, "{error}");
+    Pipeline::accepting(&[Loss::NullableColumns], of(&layout), layout).unwrap();
+}
+
+#[test]
+fn one_column_may_serve_several_options_of_an_existing_table() {
+    let columns = || {
+        vec![
+            not_null(EventField::Id, "id", ColumnType::Uuid),
+            not_null(EventField::EventType, "type", ColumnType::Text),
+            nullable(EventField::Payload, "payload", ColumnType::Jsonb),
+        ]
+    };
+    let named = || (identifier("public"), identifier("events"));
+    let (schema, table) = named();
+    assert!(TableLayout::new(schema, table, columns()).is_err());
+    let (schema, table) = named();
+    let layout = TableLayout::existing(schema, table, columns()).unwrap();
+    let config = of(&layout)
+        .with(router("route.by.field"), "type")
+        .with(router("table.field.event.key"), "id")
+        .with(router("table.fields.additional.placement"), "type:header");
+    let pipeline = Pipeline::new(config, layout).unwrap();
+    let error = pipeline.row(&order().build().unwrap()).unwrap_err();
+    assert_eq!(error.field(), Some("aggregate_type"), "{error}");
+}
+
+#[test]
 fn names_that_postgresql_would_refuse_are_refused() {
     let long = "x".repeat(64);
     for name in ["", "Outbox", "a-b", "ключ", "a b", &long] {
@@ -93,7 +142,6 @@ fn converters_that_are_not_modelled_are_refused() {
     ]);
     for (key, value, reason) in [
         ("value.converter.schemas.enable", "yes", "either true or false"),
-        ("value.converter.decimal.format", "NUMERIC", "not modelled"),
         ("value.converter.replace.null.with.default", "false", "not modelled"),
     ] {
         let config = recommended().with("value.converter", JSON).with(key, value);
@@ -118,6 +166,21 @@ fn converters_that_would_spoil_the_payload_are_refused() {
             refused(of(&text).with("value.converter", converter), text, "value.converter", "has to be bytea");
         }
     }
+}
+
+#[test]
+fn the_delegate_of_a_converter_for_bytes_writes_what_is_not_bytes() {
+    let text = layout(ColumnType::Json, vec![]);
+    let delegate = "value.converter.delegate.converter.type";
+    let config = |class: &str| of(&text).with("value.converter", BINARY_DATA).with(delegate, class);
+    for class in [STRING, JSON] {
+        Pipeline::new(config(class), text.clone()).unwrap();
+    }
+    refused(config("io.confluent.connect.avro.AvroConverter"), text.clone(), "value.converter", "has to be bytea");
+    let keys = |config: ConnectorConfig| config.with("key.converter", BINARY_DATA);
+    let delegate = "key.converter.delegate.converter.type";
+    refused(keys(of(&text)), text.clone(), delegate, "needs a converter for keys");
+    Pipeline::new(keys(of(&text)).with(delegate, STRING), text).unwrap();
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
 use crate::rows::{DecodeError, WalEvent};
-use crate::settings::TopicCreation;
+use crate::settings::{ContextHeaders, TopicCreation};
 use crate::status::{Marks, Mode, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
@@ -43,6 +43,7 @@ pub(super) struct Hold {
     pub(super) progress: Progress<Encoded>,
     pub(super) topics: Topics,
     pub(super) creation: Option<TopicCreation>,
+    pub(super) context_headers: Option<ContextHeaders>,
     pub(super) batches: BatchBuilder,
     pub(super) compression: CompressionChoice,
     pub(super) gaps: Arc<Gaps>,
@@ -263,7 +264,7 @@ impl Hold {
             return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
         };
         let refused = |reason: &str| Error::poison(position, Some(event), reason);
-        let record = match self.pipeline.encode_lossless(row) {
+        let mut record = match self.pipeline.encode_lossless(row) {
             Ok(encoded) => {
                 let (record, why) = encoded.into_parts();
                 if let Some(why) = why {
@@ -276,6 +277,9 @@ impl Hold {
             Err(e) => return self.unwritable(position, event, row, refused("it has no record").caused_by(e)),
         };
 
+        if let Some(context) = &self.context_headers {
+            _ = record.headers.splice(..0, context.iter().map(|(name, value)| (name, Some(value.into()))));
+        }
         let named = record.partition;
         match self.topics.place_of(&record.topic, named, record.key.as_deref(), event.as_bytes()) {
             Place::At(partition) => {

@@ -189,7 +189,7 @@ async fn create(
     creation: Option<&TopicCreation>,
 ) -> Result<Arc<Topic>, outbox_kafka::Error> {
     let mut topic = NewTopic { name: name.to_owned(), ..NewTopic::default() };
-    if let Some(creation) = creation {
+    if let Some(creation) = creation.map(|creation| creation.for_topic(name)) {
         topic.partitions = Some(creation.partitions());
         topic.replication = Some(creation.replication_factor());
         topic.configs = creation.configs().iter().map(|(name, value)| (name.clone(), value.clone())).collect();

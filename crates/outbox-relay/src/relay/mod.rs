@@ -295,6 +295,7 @@ impl Relay {
             progress: Progress::new(window, batch),
             topics: Topics::default(),
             creation: self.settings.topic_creation().cloned(),
+            context_headers: self.settings.context_headers().cloned(),
             batches: BatchBuilder::new(gaps.compression(), batch.bytes),
             jobs,
             compression: CompressionChoice::new(gaps.compression()),

@@ -1,18 +1,21 @@
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
-use outbox_net::SecretSource;
+use outbox_net::{Properties, SecretSource};
 use outbox_wal::Timeouts;
 
-use super::keys::Keys;
+use super::check::ConfigurationCheck;
+use super::context_headers::ContextHeaders;
+use super::finding::{Finding, Findings};
+use super::keys::{Keys, UnknownKeys};
 use super::placeholders::{Process, Surroundings};
 use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
+use super::table::Assumed;
 use super::topics::TopicCreation;
-use super::{RelaySettings, SettingsError, router_of};
+use super::{RelaySettings, SettingsError, predicates, router_of, value_forms, worker};
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]
@@ -21,8 +24,7 @@ pub struct RelaySettingsBuilder {
     config: ConnectorConfig,
     brokers: Vec<String>,
     layout: TableLayout,
-    accepted_keys: BTreeSet<String>,
-    accepted_losses: Vec<Loss>,
+    unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
     scan_limit: u64,
     topic_interval: Option<Duration>,
@@ -37,8 +39,7 @@ impl RelaySettingsBuilder {
             config,
             brokers,
             layout: TableLayout::recommended(),
-            accepted_keys: BTreeSet::new(),
-            accepted_losses: Vec::new(),
+            unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
             scan_limit: 100_000,
             topic_interval: None,
@@ -52,21 +53,24 @@ impl RelaySettingsBuilder {
         &self.config
     }
 
+    pub(super) fn table(&self) -> &TableLayout {
+        &self.layout
+    }
+
     /// The outbox table, where it is not the one that outbox-pg creates.
     pub fn layout(self, layout: TableLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Takes a key that is not known here, because it is known to change nothing.
-    pub fn accept_unknown_key(mut self, key: impl Into<String>) -> Self {
-        self.accepted_keys.insert(key.into());
-        self
+    /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector names
+    /// none, and `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`.
+    pub fn worker_config(self, properties: &Properties) -> Self {
+        Self { config: worker::completed(self.config, properties), ..self }
     }
 
-    /// Takes a loss that the configuration has; see [`Pipeline::accepting`].
-    pub fn accept_loss(mut self, loss: Loss) -> Self {
-        self.accepted_losses.push(loss);
-        self
+    /// Rejects keys that neither Kafka Connect nor Debezium knows. By default they are a warning.
+    pub fn strict(self) -> Self {
+        Self { unknown_keys: UnknownKeys::Rejected, ..self }
     }
 
     /// What is done with a row that can never become a record.
@@ -110,7 +114,8 @@ impl RelaySettingsBuilder {
     /// Resolves placeholders from the environment and from files, and checks everything.
     ///
     /// # Errors
-    /// A placeholder stands for nothing, a key is unknown or refused, or configuration and table contradict each other.
+    /// A placeholder stands for nothing, or the relay cannot do what a key says, or configuration and table contradict each
+    /// other. The error has all of these ([`SettingsError::findings`]).
     pub fn build(self) -> Result<RelaySettings, SettingsError> {
         self.build_in(&Process)
     }
@@ -119,44 +124,120 @@ impl RelaySettingsBuilder {
         self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
     ) -> Result<RelaySettings, SettingsError> {
-        let config = Resolved::of(self.config, surroundings)?;
-        Keys::of(router_of(&config)).check(&config, &self.accepted_keys)?;
-        let pipeline = Pipeline::accepting(&self.accepted_losses, config.for_pipeline(), self.layout)
-            .map_err(|error| config.pipeline_error(error))?;
-        includes_schema(&config, pipeline.layout().schema().as_str())?;
+        let mut findings = Findings::of(self.config.clone());
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
-            return Err(SettingsError::refused("brokers", "the relay needs the address of one broker at least"));
+            findings.reject(Finding::new("brokers", "the relay needs the address of one broker at least"));
         }
-        Ok(RelaySettings {
+        let config = Resolved::of(self.config.clone(), surroundings, &mut findings);
+        match self.settled(&config, surroundings, &mut findings) {
+            Some(settings) => findings.into_result().map(|warnings| RelaySettings { warnings, ..settings }),
+            None => Err(findings.into_error()),
+        }
+    }
+
+    /// Checks the configuration without any server, also without brokers. Where the list of tables names another table than
+    /// the layout's, its columns are assumed to suit. A placeholder that stands for nothing here is a warning.
+    #[must_use]
+    pub fn check(self) -> ConfigurationCheck {
+        self.check_in(&Process)
+    }
+
+    pub(super) fn check_in(
+        self,
+        surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
+    ) -> ConfigurationCheck {
+        let findings = Findings::of_elsewhere(self.config.clone());
+        self.checked(surroundings, findings)
+    }
+
+    pub(super) fn checked(
+        mut self,
+        surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
+        mut findings: Findings,
+    ) -> ConfigurationCheck {
+        let config = Resolved::of(self.config.clone(), surroundings, &mut findings);
+        let (schema, table) = (self.layout.schema().as_str(), self.layout.table().as_str());
+        let has_layout = self.config.includes_table(schema, table).is_ok_and(|is_included| is_included);
+        let assumed = if has_layout { None } else { Some(Assumed::of(&config)) };
+        let settings = match assumed {
+            Some(Assumed { config, layout: Some(layout) }) => {
+                self.layout = layout;
+                self.settled(&config, surroundings, &mut findings)
+            }
+            _ => self.settled(&config, surroundings, &mut findings),
+        };
+        ConfigurationCheck::new(&config, settings.as_ref(), has_layout, findings)
+    }
+
+    fn settled(
+        self,
+        config: &Resolved,
+        surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
+        findings: &mut Findings,
+    ) -> Option<RelaySettings> {
+        let router = router_of(config);
+        Keys::in_config(config).check(config, self.unknown_keys, findings);
+        findings.take(predicates::check(config, router, &self.layout));
+        value_forms::check(config, router, &self.layout, findings);
+        findings.take(includes_schema(config, self.layout.schema().as_str()));
+        let pipeline = pipeline(config, &self.layout, findings);
+        let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);
+        let kafka_security = match findings.is_unresolved("producer.override.") {
+            true => Some(None),
+            false => findings.take(config.kafka_security(surroundings)),
+        };
+        let topic_creation = TopicCreation::of(config, findings);
+        let compression = findings.take(CompressionType::of(config));
+        let max_request_size = findings.take(max_request_size(config));
+        let topic_interval = findings.take(self.topic_interval.map_or_else(|| metadata_max_age(config), Ok));
+        let context_headers = findings.take(ContextHeaders::of(config));
+        Some(RelaySettings {
             brokers: self.brokers,
-            postgres: PostgresSettings::new(&config, self.postgres_password.as_ref(), surroundings)?,
-            kafka_security: config.kafka_security(surroundings)?,
-            topic_creation: TopicCreation::of(&config)?,
-            compression: CompressionType::of(&config)?,
-            max_request_size: max_request_size(&config)?,
+            postgres: postgres?,
+            kafka_security: kafka_security?,
+            topic_creation: topic_creation?,
+            compression: compression?,
+            max_request_size: max_request_size?,
             poison: self.poison,
             scan_limit: self.scan_limit,
-            topic_interval: match self.topic_interval {
-                Some(interval) => interval,
-                None => metadata_max_age(&config)?,
-            },
+            topic_interval: topic_interval?,
             stalled_after: self.stalled_after,
             postgres_timeouts: self.postgres_timeouts,
-            accepted_losses: self.accepted_losses,
-            pipeline,
+            context_headers: context_headers?,
+            warnings: Vec::new(),
+            pipeline: pipeline?,
         })
     }
 }
 
+/// What Debezium does, too: the relay warns of it.
+pub(super) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
+
+/// Returns the pipeline, with a warning for each loss that it would have in Debezium, too.
+fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) -> Option<Pipeline> {
+    let accepting = |losses: &[Loss]| Pipeline::accepting(losses, config.for_pipeline(), layout.clone());
+    match accepting(&ACCEPTED_LOSSES) {
+        Ok(pipeline) => {
+            // The rule of the key itself warns of expansion.
+            if let Err(error) = accepting(&[Loss::JsonExpansion]) {
+                config.contradictions(&error).for_each(|finding| findings.warn(finding));
+            }
+            Some(pipeline)
+        }
+        Err(error) => {
+            config.contradictions(&error).for_each(|finding| findings.reject(finding));
+            None
+        }
+    }
+}
+
 /// `table.include.list` decides; here the schema has to be named as it is, without an expression.
-fn includes_schema(config: &Resolved, schema: &str) -> Result<(), SettingsError> {
+fn includes_schema(config: &Resolved, schema: &str) -> Result<(), Finding> {
     let key = "schema.include.list";
     match config.get(key) {
         Some(list) if !list.split(',').any(|name| name.trim().eq_ignore_ascii_case(schema)) => {
-            let reason = format!(
-                "it does not name the outbox table's schema {schema}: table.include.list is enough, leave it out"
-            );
-            Err(config.refused(key, reason))
+            let reason = format!("it does not name the outbox table's schema {schema}");
+            Err(Finding::new(key, reason).with_remedy("remove the key: table.include.list is enough"))
         }
         _ => Ok(()),
     }

@@ -1,7 +1,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why the relay does not take a configuration. It names the key, and never its value, which may hold a secret.
+use super::Finding;
+
+/// Why the relay does not take a configuration. It names keys, and never a value that may hold a secret.
 pub struct SettingsError(Box<Inner>);
 
 struct Inner {
@@ -11,40 +13,42 @@ struct Inner {
 
 #[derive(Debug, thiserror::Error)]
 enum Kind {
-    #[error("{key} is refused: {reason}")]
-    Refused { key: String, reason: String },
-    #[error(
-        "{key} is no key that is known of Kafka Connect, Debezium's PostgreSQL connector, the EventRouter or their \
-         converters: correct it, leave it out, or accept it by its name"
-    )]
-    Unknown { key: String },
+    #[error("{}", Listed(.findings))]
+    Rejected { findings: Vec<Finding>, warnings: Vec<Finding> },
     #[error("{placeholder} in {key} cannot be resolved: {reason}")]
     Unresolved { key: String, placeholder: String, reason: String },
-    #[error("the producer.override.* keys for the security of the connections to Kafka are not usable")]
-    KafkaSecurity,
+    #[error("the connector's configuration cannot be read")]
+    Form,
     #[error("the columns of {table} cannot be read")]
     Table { table: String },
     #[error("{at}: {what}")]
     Connect { at: String, what: String },
-    #[error("the connector's configuration and the outbox table do not agree")]
-    Pipeline,
+}
+
+/// One finding in a line, several in a line each.
+struct Listed<'a>(&'a [Finding]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [one] = self.0 {
+            return write!(f, "the relay rejects {one}");
+        }
+        write!(f, "the relay rejects {} keys of the configuration:", self.0.len())?;
+        self.0.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
+    }
 }
 
 impl SettingsError {
-    pub(super) fn refused(key: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::new(Kind::Refused { key: key.into(), reason: reason.into() })
-    }
-
-    pub(super) fn unknown(key: impl Into<String>) -> Self {
-        Self::new(Kind::Unknown { key: key.into() })
+    pub(super) fn rejected(findings: Vec<Finding>, warnings: Vec<Finding>) -> Self {
+        Self::new(Kind::Rejected { findings, warnings })
     }
 
     pub(super) fn unresolved(key: &str, placeholder: String, reason: impl Into<String>) -> Self {
         Self::new(Kind::Unresolved { key: key.into(), placeholder, reason: reason.into() })
     }
 
-    pub(super) fn kafka_security(source: outbox_kafka::Error) -> Self {
-        Self::new(Kind::KafkaSecurity).caused_by(source)
+    pub(super) fn form(source: outbox_core::Error) -> Self {
+        Self::new(Kind::Form).caused_by(source)
     }
 
     pub(super) fn connect(at: impl Into<String>, what: impl Into<String>) -> Self {
@@ -53,10 +57,6 @@ impl SettingsError {
 
     pub(super) fn table(table: String) -> Self {
         Self::new(Kind::Table { table })
-    }
-
-    pub(super) fn pipeline(source: outbox_core::Error) -> Self {
-        Self::new(Kind::Pipeline).caused_by(source)
     }
 
     pub(super) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -68,26 +68,38 @@ impl SettingsError {
         Self(Box::new(Inner { kind, source: None }))
     }
 
-    /// The key that it is about.
+    /// Returns the key that it is about, the first one of several.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match &self.0.kind {
-            Kind::Refused { key, .. } | Kind::Unknown { key } | Kind::Unresolved { key, .. } => Some(key),
-            Kind::Connect { .. } | Kind::Table { .. } | Kind::KafkaSecurity => None,
-            Kind::Pipeline => self.0.source.as_ref()?.downcast_ref::<outbox_core::Error>()?.field(),
+            Kind::Rejected { findings, .. } => findings.first().map(Finding::key),
+            Kind::Unresolved { key, .. } => Some(key),
+            Kind::Connect { .. } | Kind::Table { .. } | Kind::Form => None,
         }
     }
 
-    /// Whether the key is in no list: it may be accepted by its name.
+    /// Returns everything that the relay rejects in the configuration.
     #[must_use]
-    pub fn is_unknown_key(&self) -> bool {
-        matches!(self.0.kind, Kind::Unknown { .. })
+    pub fn findings(&self) -> &[Finding] {
+        match &self.0.kind {
+            Kind::Rejected { findings, .. } => findings,
+            _ => &[],
+        }
     }
 
-    /// Whether a placeholder has nothing to stand for.
+    /// Returns what has another effect than in Debezium, and would be accepted.
     #[must_use]
-    pub fn is_unresolved(&self) -> bool {
-        matches!(self.0.kind, Kind::Unresolved { .. })
+    pub fn warnings(&self) -> &[Finding] {
+        match &self.0.kind {
+            Kind::Rejected { warnings, .. } => warnings,
+            _ => &[],
+        }
+    }
+}
+
+impl From<Finding> for SettingsError {
+    fn from(finding: Finding) -> Self {
+        Self::rejected(vec![finding], Vec::new())
     }
 }
 

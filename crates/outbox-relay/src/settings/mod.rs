@@ -1,11 +1,15 @@
 //! What the relay is told: a connector's configuration, as Kafka Connect takes it, and what goes beside it.
 
 mod builder;
+mod check;
 mod connect_rest;
+mod context_headers;
 mod error;
+mod finding;
 mod keys;
 mod placeholders;
 mod postgres;
+mod predicates;
 mod produce;
 mod resolved;
 mod rule;
@@ -13,21 +17,27 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod value_forms;
+mod worker;
 
 use std::fmt;
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, Identifier, Loss, Pipeline, TableLayout};
+use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
 use outbox_kafka::Security;
 use outbox_wal::Timeouts;
 
 pub use self::builder::RelaySettingsBuilder;
+pub use self::check::ConfigurationCheck;
+pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
+pub use self::finding::Finding;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
 
+use self::builder::ACCEPTED_LOSSES;
 use self::keys::Keys;
 use self::resolved::Resolved;
 
@@ -61,7 +71,8 @@ pub struct RelaySettings {
     topic_interval: Duration,
     stalled_after: Duration,
     postgres_timeouts: Timeouts,
-    accepted_losses: Vec<Loss>,
+    context_headers: Option<ContextHeaders>,
+    warnings: Vec<Finding>,
     pipeline: Pipeline,
 }
 
@@ -77,12 +88,12 @@ impl RelaySettings {
     /// From the connector's JSON: a file of deploy/, or what Connect answers to `GET /connectors/NAME/config`.
     ///
     /// # Errors
-    /// It is not the JSON object that Connect takes.
+    /// It is not the JSON object that Connect takes, in either form ([`ConnectorConfig::from_json`]).
     pub fn from_connector_json(
         json: &str,
         brokers: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<RelaySettingsBuilder, SettingsError> {
-        let config = ConnectorConfig::from_json(json).map_err(SettingsError::pipeline)?;
+        let config = ConnectorConfig::from_json(json).map_err(SettingsError::form)?;
         Ok(Self::builder(config, brokers))
     }
 
@@ -190,10 +201,19 @@ impl RelaySettings {
         self.postgres_timeouts
     }
 
+    /// Returns what has another effect than in Debezium.
+    #[must_use]
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+
+    pub(crate) fn context_headers(&self) -> Option<&ContextHeaders> {
+        self.context_headers.as_ref()
+    }
+
     /// The pipeline with a layout that tells more of the same table.
-    pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, SettingsError> {
-        Pipeline::accepting(&self.accepted_losses, self.pipeline.config().clone(), layout)
-            .map_err(SettingsError::pipeline)
+    pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, outbox_core::Error> {
+        Pipeline::accepting(&ACCEPTED_LOSSES, self.pipeline.config().clone(), layout)
     }
 }
 
@@ -218,7 +238,11 @@ impl fmt::Debug for RelaySettings {
     }
 }
 
-/// The name of the first transformation, which is to be the EventRouter.
+/// Returns the name of the transformation that is the EventRouter, or else of the first one.
 fn router_of(config: &Resolved) -> &str {
-    config.get("transforms").unwrap_or_default().split(',').next().unwrap_or_default().trim()
+    let names = || config.get("transforms").unwrap_or_default().split(',').map(str::trim);
+    let is_router = |name: &&str| {
+        config.get(&format!("transforms.{name}.type")).is_some_and(|class| class.ends_with(".outbox.EventRouter"))
+    };
+    names().find(is_router).or_else(|| names().next()).unwrap_or_default()
 }

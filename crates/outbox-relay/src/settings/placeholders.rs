@@ -73,11 +73,13 @@ impl Placeholder<'_> {
                     .map(str::to_owned)
                     .ok_or_else(|| self.unresolved(format!("the properties file {path} has no key {name}")))
             }
-            "dir" => Err(self.unresolved("directories are not read here: use ${file:/path:key} or ${env:NAME}")),
-            other => {
-                Err(self
-                    .unresolved(format!("there is no provider {other} here: use ${{env:NAME}} or ${{file:/path:key}}")))
-            }
+            "dir" if path.is_empty() => Err(self.unresolved("a file of a directory is written ${dir:/path:file}")),
+            "dir" => surroundings
+                .file(&Path::new(path).join(name))
+                .map_err(|e| self.unresolved(format!("the file {name} of {path} cannot be read")).caused_by(e)),
+            other => Err(self.unresolved(format!(
+                "there is no provider {other} here: use ${{env:NAME}}, ${{file:/path:key}} or ${{dir:/path:file}}"
+            ))),
         }
     }
 
@@ -118,6 +120,7 @@ pub(super) mod tests {
         for kept in ["events.${routedByValue}", "$1 ${", "${}", "$${x}", "{env:SECRET}"] {
             assert_eq!(resolved(kept), kept);
         }
+        assert_eq!(resolved("${dir:/run:db.properties}"), "password = hunter2\\u0021\nwith\\:colon=x\n");
         assert_eq!(resolved("${x}${file:/run/db.properties:password}${y}"), "${x}hunter2!${y}");
     }
 
@@ -129,12 +132,13 @@ pub(super) mod tests {
             ("${file:/nowhere:k}", "/nowhere"),
             ("${file:/run/db.properties:user}", "user"),
             ("${file:password}", "${file:/path:key}"),
-            ("${dir:/run:password}", "${file:/path:key}"),
+            ("${dir:password}", "${dir:/path:file}"),
+            ("${dir:/nowhere:password}", "/nowhere"),
             ("${vault:a:b}", "vault"),
         ] {
             let error = resolve("database.password", written, &Fixed).unwrap_err();
             let shown = error.to_string();
-            assert!(error.is_unresolved() && error.key() == Some("database.password"), "{shown}");
+            assert_eq!(error.key(), Some("database.password"), "{shown}");
             assert!(shown.contains(named) && !shown.contains("hunter2"), "{shown}");
         }
     }

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use outbox_net::SecretSource;
 
-use super::SettingsError;
+use super::finding::{Finding, Findings};
 use super::placeholders::Surroundings;
 use super::resolved::Resolved;
 
@@ -51,34 +51,32 @@ impl PostgresSettings {
         config: &Resolved,
         password: Option<&SecretSource>,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
-    ) -> Result<Self, SettingsError> {
+        findings: &mut Findings,
+    ) -> Option<Self> {
         let needed = |key: &str| match config.get(key) {
+            Some(value) if value.starts_with("${") && value.ends_with('}') && !value.contains(':') => {
+                let reason = "Kafka Connect has no placeholder of this form, and takes it for the value itself";
+                Err(Finding::new(key, reason).with_remedy("write ${env:NAME} or ${file:/path:key}"))
+            }
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
-            _ => Err(config.refused(key, "the relay cannot reach a database without it")),
+            _ => Err(Finding::new(key, "the relay cannot reach a database without it")),
         };
-        let path = |key: &str| config.get(key).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let ssl = ssl_mode(config)?;
-        let is_system = config.get("database.sslrootcert").is_some_and(|path| path == "system");
-        let root_certificate = if is_system { None } else { path("database.sslrootcert") };
-        if !is_system && root_certificate.is_none() && matches!(ssl, SslMode::VerifyCa | SslMode::VerifyFull) {
-            let reason =
-                "this mode needs the authority's certificate: name its file in database.sslrootcert, or write system";
-            return Err(config.refused("database.sslmode", reason));
-        }
-        let client_certificate = match (path("database.sslcert"), path("database.sslkey")) {
-            (None, None) => None,
-            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
-            _ => return Err(config.refused("database.sslcert", "certificate and key (database.sslkey) go together")),
-        };
-        Ok(Self {
-            host: needed("database.hostname")?,
-            port: number(config, "database.port", 5432)?,
-            user: needed("database.user")?,
+        let host = findings.take(needed("database.hostname"));
+        let port = findings.take(number(config, "database.port", 5432));
+        let user = findings.take(needed("database.user"));
+        let database = findings.take(needed("database.dbname"));
+        let ssl = findings.take(ssl_mode(config));
+        let root_certificate = ssl.and_then(|ssl| findings.take(root_certificate(config, ssl, surroundings)));
+        let client_certificate = findings.take(client_certificate(config));
+        Some(Self {
+            host: host?,
+            port: port?,
+            user: user?,
             password: password.cloned().or_else(|| config.source("database.password", surroundings)),
-            database: needed("database.dbname")?,
-            ssl,
-            root_certificate,
-            client_certificate,
+            database: database?,
+            ssl: ssl?,
+            root_certificate: root_certificate?,
+            client_certificate: client_certificate?,
         })
     }
 
@@ -131,7 +129,7 @@ impl PostgresSettings {
     }
 }
 
-fn ssl_mode(config: &Resolved) -> Result<SslMode, SettingsError> {
+fn ssl_mode(config: &Resolved) -> Result<SslMode, Finding> {
     let key = "database.sslmode";
     match config.get(key).unwrap_or("prefer").to_ascii_lowercase().as_str() {
         "disable" => Ok(SslMode::Disable),
@@ -139,12 +137,49 @@ fn ssl_mode(config: &Resolved) -> Result<SslMode, SettingsError> {
         "require" => Ok(SslMode::Require),
         "verify-ca" => Ok(SslMode::VerifyCa),
         "verify-full" => Ok(SslMode::VerifyFull),
-        "allow" => Err(config.refused(key, "the relay does not try without encryption first: use prefer or disable")),
-        _ => Err(config.refused(key, "it is one of disable, prefer, require, verify-ca, verify-full")),
+        "allow" => Err(Finding::new(key, "the relay does not try without encryption first: use prefer or disable")),
+        _ => Err(Finding::new(key, "it is one of disable, prefer, require, verify-ca, verify-full")),
     }
 }
 
-pub(super) fn number<T: std::str::FromStr>(config: &Resolved, key: &str, default: T) -> Result<T, SettingsError> {
+fn path(config: &Resolved, key: &str) -> Option<PathBuf> {
+    config.get(key).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the file of the trusted authorities: the named one, or else that of PostgreSQL's own clients, if there is one.
+fn root_certificate(
+    config: &Resolved,
+    ssl: SslMode,
+    surroundings: &impl Surroundings,
+) -> Result<Option<PathBuf>, Finding> {
+    let named = path(config, "database.sslrootcert");
+    if named.as_deref() == Some(Path::new("system")) {
+        return Ok(None);
+    }
+    if named.is_some() || !matches!(ssl, SslMode::VerifyCa | SslMode::VerifyFull) {
+        return Ok(named);
+    }
+
+    let usual = surroundings.variable("HOME").map(|home| Path::new(&home).join(".postgresql/root.crt"));
+    match usual.filter(|path| surroundings.file(path).is_ok()) {
+        Some(path) => Ok(Some(path)),
+        None => {
+            let reason = "this mode needs the authority's certificate";
+            let remedy = "name its file in database.sslrootcert, or write system";
+            Err(Finding::new("database.sslmode", reason).with_remedy(remedy))
+        }
+    }
+}
+
+fn client_certificate(config: &Resolved) -> Result<Option<ClientCertificate>, Finding> {
+    match (path(config, "database.sslcert"), path(config, "database.sslkey")) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(ClientCertificate { certificate, key })),
+        _ => Err(Finding::new("database.sslcert", "certificate and key (database.sslkey) go together")),
+    }
+}
+
+pub(super) fn number<T: std::str::FromStr>(config: &Resolved, key: &str, default: T) -> Result<T, Finding> {
     let Some(value) = config.get(key) else { return Ok(default) };
-    value.parse().map_err(|_| config.refused(key, "it is no number, or not one that fits here"))
+    value.parse().map_err(|_| Finding::new(key, "it is no number, or not one that fits here"))
 }

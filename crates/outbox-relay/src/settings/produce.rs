@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::SettingsError;
+use super::Finding;
 use super::postgres::number;
 use super::resolved::Resolved;
 
@@ -22,7 +22,7 @@ pub enum CompressionType {
 }
 
 impl CompressionType {
-    pub(super) fn of(config: &Resolved) -> Result<Self, SettingsError> {
+    pub(super) fn of(config: &Resolved) -> Result<Self, Finding> {
         let key = "producer.override.compression.type";
         match config.get(key).unwrap_or("none").to_ascii_lowercase().as_str() {
             "none" => Ok(Self::None),
@@ -30,19 +30,19 @@ impl CompressionType {
             "snappy" => Ok(Self::Snappy),
             "lz4" => Ok(Self::Lz4),
             "zstd" => Ok(Self::Zstd),
-            _ => Err(config.refused(key, "it is one of none, gzip, snappy, lz4, zstd")),
+            _ => Err(Finding::new(key, "it is one of none, gzip, snappy, lz4, zstd")),
         }
     }
 }
 
 /// The largest batch in bytes, uncompressed (`producer.override.max.request.size`).
-pub(super) fn max_request_size(config: &Resolved) -> Result<usize, SettingsError> {
+pub(super) fn max_request_size(config: &Resolved) -> Result<usize, Finding> {
     // The default of Kafka's producer.
     number(config, "producer.override.max.request.size", 1_048_576)
 }
 
 /// How old what is known of a topic may be (`producer.override.metadata.max.age.ms`).
-pub(super) fn metadata_max_age(config: &Resolved) -> Result<Duration, SettingsError> {
+pub(super) fn metadata_max_age(config: &Resolved) -> Result<Duration, Finding> {
     // Kafka's default of five minutes leaves raised partition counts unseen for as long.
     number(config, "producer.override.metadata.max.age.ms", 30_000).map(Duration::from_millis)
 }

@@ -3,8 +3,11 @@ use std::fmt;
 use outbox_core::ConnectorConfig;
 use outbox_kafka::{Properties, Secret, SecretSource, Security};
 
-use super::SettingsError;
+use outbox_net::ErrorChain;
+
+use super::finding::{Finding, Findings};
 use super::placeholders::{Surroundings, resolve};
+use super::{SettingsError, router_of};
 
 const PRODUCER: &str = "producer.override.";
 /// The beginnings of the keys that say how the connections to Kafka are secured.
@@ -23,12 +26,16 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    pub(super) fn of(written: ConnectorConfig, surroundings: &impl Surroundings) -> Result<Self, SettingsError> {
+    /// Resolves every placeholder. One that stands for nothing is a finding, and stays as it is written.
+    pub(super) fn of(written: ConnectorConfig, surroundings: &impl Surroundings, findings: &mut Findings) -> Self {
         let mut values = written.clone();
         for (key, text) in written.iter() {
-            values = values.with(key, resolve(key, text, surroundings)?);
+            match resolve(key, text, surroundings) {
+                Ok(value) => values = values.with(key, value),
+                Err(error) => findings.unresolved(Finding::new(key, ErrorChain::new(&error).to_string())),
+            }
         }
-        Ok(Self { written, values })
+        Self { written, values }
     }
 
     /// The value, trimmed as Connect's parser does.
@@ -36,13 +43,14 @@ impl Resolved {
         self.values.get(key).map(str::trim)
     }
 
+    /// The same configuration with another value.
+    pub(super) fn with(&self, key: &str, value: &str) -> Self {
+        Self { written: self.written.clone().with(key, value), values: self.values.clone().with(key, value) }
+    }
+
     /// All keys and values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(key, value)| (key, value.trim()))
-    }
-
-    pub(super) fn refused(&self, key: &str, reason: impl Into<String>) -> SettingsError {
-        SettingsError::refused(key, reason)
     }
 
     /// The source of a secret, whose placeholders are resolved again each time; none without a value.
@@ -67,7 +75,7 @@ impl Resolved {
     pub(super) fn kafka_security(
         &self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
-    ) -> Result<Option<Security>, SettingsError> {
+    ) -> Result<Option<Security>, Finding> {
         let written: Vec<(String, String)> = self
             .written
             .iter()
@@ -85,26 +93,72 @@ impl Resolved {
             });
             entries.collect::<Result<Properties, SettingsError>>()
         });
-        security.map(Some).map_err(SettingsError::kafka_security)
+        security.map(Some).map_err(|e| {
+            let reason =
+                format!("the keys that secure the connections to Kafka are not usable: {}", ErrorChain::new(&e));
+            Finding::new("producer.override.*", reason)
+        })
     }
 
-    /// For the pipeline, which needs nothing of how to reach the database.
+    /// Returns the configuration for the pipeline, which needs nothing of how to reach the database, without the keys in
+    /// whose place the relay has its own way: they would be contradictions in a connector.
     pub(super) fn for_pipeline(&self) -> ConnectorConfig {
         let keeps_placeholder = |key: &str| key.starts_with("database.") || key.starts_with("producer.override.");
-        self.values
-            .iter()
-            .filter(|(key, _)| !keeps_placeholder(key))
-            .fold(self.written.clone(), |config, (key, value)| config.with(key, value))
+        let error_on_missing = format!("transforms.{}.table.fields.additional.error.on.missing", router_of(self));
+        let mut config = self.written.clone();
+        for (key, value) in self.values.iter().filter(|(key, _)| !keeps_placeholder(key)) {
+            config = config.with(key, value);
+        }
+        for key in OWN_WAY.iter().copied().chain([error_on_missing.as_str()]) {
+            config = config.without(key);
+        }
+        if self.get("plugin.name").is_none() { config.with("plugin.name", "pgoutput") } else { config }
     }
 
-    /// Converts an error of the pipeline about a key into one without the value.
-    pub(super) fn pipeline_error(&self, error: outbox_core::Error) -> SettingsError {
-        match (error.field(), error.broken_rule()) {
-            (Some(key), Some(reason)) if self.written.get(key).is_some() => self.refused(key, reason),
-            _ => SettingsError::pipeline(error),
-        }
+    /// Converts the pipeline's contradictions, without their values and in the words of who runs the relay.
+    pub(super) fn contradictions<'a>(&'a self, error: &'a outbox_core::Error) -> impl Iterator<Item = Finding> + 'a {
+        error.contradictions().map(|error| {
+            let (key, reason) = (error.field().unwrap_or_default(), error.broken_rule().unwrap_or_default());
+            let has = |old: &str| self.get(old).is_some();
+            let absent = |reason: &str, remedy| Finding::new(key, reason).with_remedy(remedy);
+            match key {
+                _ if key.ends_with(".type") && key.starts_with("transforms.") && !has(key) => {
+                    let reason = "the type of the transformation that it names is missing";
+                    Finding::new("transforms", reason).with_remedy("name the EventRouter, and set its type")
+                }
+                "key.converter" | "value.converter" if !has(key) => absent(
+                    "it is absent, and the default of the Connect worker is not in this file",
+                    "add it, or name the worker's properties file with --worker-config",
+                ),
+                "topic.prefix" if !has(key) && has("database.server.name") => absent(
+                    "it is absent, and Debezium requires it",
+                    "add it: until Debezium 1.9 it was database.server.name",
+                ),
+                "topic.prefix" if !has(key) => absent("it is absent, and Debezium requires it", "add it"),
+                "table.include.list" if !has(key) && has("table.whitelist") => absent(
+                    "it is absent: Debezium would read every table",
+                    "rename table.whitelist, which is its old name",
+                ),
+                "table.include.list" if !has(key) => {
+                    absent("it is absent: Debezium would read every table", "name the outbox table in it")
+                }
+                "plugin.name" => {
+                    absent("the relay reads with pgoutput only", "create a slot with pgoutput, and remove the key")
+                }
+                _ => Finding::new(key, reason),
+            }
+        })
     }
 }
+
+/// Failed rows stop the relay or go to the dead letters, and there are no heartbeats. The forms of values were checked.
+const OWN_WAY: [&str; 5] = [
+    "errors.tolerance",
+    "event.processing.failure.handling.mode",
+    "heartbeat.interval.ms",
+    "time.precision.mode",
+    "binary.handling.mode",
+];
 
 impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-use super::SettingsError;
+use super::Finding;
+use super::finding::Findings;
 use super::resolved::Resolved;
 
 /// What a key of a connector's configuration means to the relay.
@@ -19,6 +20,7 @@ pub(super) struct Rule {
     pub(super) key: &'static str,
     pub(super) effect: KeyEffect,
     values: Values,
+    remedy: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,18 +31,27 @@ enum Values {
     Never { reason: &'static str },
     /// These; `default` is what counts where the key is absent.
     Only { default: &'static str, values: &'static [&'static str], reason: &'static str },
+    /// Any, with a warning unless the value is one of these.
+    Noted { default: &'static str, quiet: &'static [&'static str], reason: &'static str },
+}
+
+/// The remedy unless a rule has another.
+const REMOVE: &str = "remove the key";
+
+const fn rule(key: &'static str, effect: KeyEffect, values: Values) -> Rule {
+    Rule { key, effect, values, remedy: REMOVE }
 }
 
 pub(super) const fn honoured(key: &'static str) -> Rule {
-    Rule { key, effect: KeyEffect::Honoured, values: Values::Any }
+    rule(key, KeyEffect::Honoured, Values::Any)
 }
 
 pub(super) const fn without_effect(key: &'static str) -> Rule {
-    Rule { key, effect: KeyEffect::WithoutEffect, values: Values::Any }
+    rule(key, KeyEffect::WithoutEffect, Values::Any)
 }
 
 pub(super) const fn refused(key: &'static str, reason: &'static str) -> Rule {
-    Rule { key, effect: KeyEffect::Refused, values: Values::Never { reason } }
+    rule(key, KeyEffect::Refused, Values::Never { reason })
 }
 
 /// With other values than these, it is refused.
@@ -50,10 +61,30 @@ pub(super) const fn only(
     values: &'static [&'static str],
     reason: &'static str,
 ) -> Rule {
-    Rule { key, effect: KeyEffect::Honoured, values: Values::Only { default, values, reason } }
+    rule(key, KeyEffect::Honoured, Values::Only { default, values, reason })
+}
+
+/// With other values than these, the relay differs from Debezium and warns.
+pub(super) const fn noted(
+    key: &'static str,
+    default: &'static str,
+    quiet: &'static [&'static str],
+    reason: &'static str,
+) -> Rule {
+    rule(key, KeyEffect::WithoutEffect, Values::Noted { default, quiet, reason })
 }
 
 impl Rule {
+    /// Sets what to do about a refused value.
+    pub(super) const fn remedy(self, remedy: &'static str) -> Self {
+        Self { remedy, ..self }
+    }
+
+    /// Sets that the relay does what the key says, and warns nevertheless.
+    pub(super) const fn with_effect(self) -> Self {
+        Self { effect: KeyEffect::Honoured, ..self }
+    }
+
     /// How well the rule's key fits: the length of what they share, if it fits at all.
     pub(super) fn fits(&self, key: &str) -> Option<usize> {
         match self.key.strip_suffix('*') {
@@ -63,26 +94,31 @@ impl Rule {
     }
 
     /// Checks the key's value in a configuration, where `key` may be longer than the rule's own.
-    pub(super) fn check(&self, config: &Resolved, key: &str) -> Result<(), SettingsError> {
+    pub(super) fn check(&self, config: &Resolved, key: &str, findings: &mut Findings) {
+        let (default, known, reason) = match self.values {
+            Values::Any => return,
+            Values::Never { reason } => ("", &[][..], reason),
+            Values::Only { default, values, reason } => (default, values, reason),
+            Values::Noted { default, quiet, reason } => (default, quiet, reason),
+        };
+        let given = config.get(key);
+        let is_known = |value: &str| known.iter().any(|allowed| allowed.eq_ignore_ascii_case(value));
+        if is_known(given.unwrap_or(default)) {
+            return;
+        }
+
+        let finding = match given {
+            Some(_) => Finding::new(key, reason),
+            None => Finding::new(key, format!("it is absent, its default is {default}, and {reason}")),
+        };
         match self.values {
-            Values::Any => Ok(()),
-            Values::Never { reason } if config.get(key).is_some() => Err(config.refused(key, reason)),
-            Values::Never { .. } => Ok(()),
-            Values::Only { default, values, reason } => {
-                let value = config.get(key).unwrap_or(default);
-                if values.iter().any(|allowed| allowed.eq_ignore_ascii_case(value)) {
-                    return Ok(());
-                }
-                match config.get(key) {
-                    Some(_) => Err(config.refused(key, reason)),
-                    None => Err(SettingsError::refused(key, format!("its default is {default}, and {reason}"))),
-                }
-            }
+            Values::Noted { .. } => findings.warn(finding),
+            _ => findings.reject(finding.with_remedy(self.remedy)),
         }
     }
 
     /// Whether an absent key is looked at as well.
     pub(super) fn has_default(&self) -> bool {
-        matches!(self.values, Values::Only { .. }) && !self.key.ends_with('*')
+        matches!(self.values, Values::Only { .. } | Values::Noted { .. }) && !self.key.ends_with('*')
     }
 }

@@ -1,17 +1,26 @@
-use outbox_core::{Column, ColumnType, EventField, Identifier, Nullability, TableLayout};
+use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Identifier, Nullability, TableLayout};
 
 use super::builder::RelaySettingsBuilder;
+use super::finding::{Finding, Findings};
 use super::placeholders::Process;
 use super::postgres::PostgresSettings;
 use super::resolved::Resolved;
 use super::{SettingsError, router_of};
 use crate::relay::connect_options;
 use crate::rows::column_type;
-use outbox_wal::CatalogueColumn;
+use outbox_wal::{CatalogueColumn, ConnectOptions};
 
 const LIST: &str = "table.include.list";
 
 impl RelaySettingsBuilder {
+    /// Returns whether `table.include.list` names another table than that of the layout, whose columns must then be read
+    /// from the database.
+    #[must_use]
+    pub fn needs_layout(&self) -> bool {
+        let (schema, table) = (self.table().schema().as_str(), self.table().table().as_str());
+        self.config().includes_table(schema, table).is_ok_and(|is_included| !is_included)
+    }
+
     /// Reads the outbox table's columns from the database, where it is a table of another make: `table.include.list` names
     /// it, and the router's options say what is in which column. The event's type is in the column that
     /// `table.field.event.type` names, else in `type` or `event_type`. Columns of types that no record can have are left
@@ -20,52 +29,165 @@ impl RelaySettingsBuilder {
     /// # Errors
     /// The database cannot be reached, the list names no single table, or a part of an event has no column.
     pub async fn layout_from_database(self) -> Result<Self, SettingsError> {
-        let config = Resolved::of(self.config().clone(), &Process)?;
-        let (schema, table) = table(&config)?;
+        let findings = || Findings::of(self.config().clone());
+        // Everything that needs no database is reported first, and at once.
+        self.clone().checked(&Process, findings()).into_result()?;
+        let mut findings = findings();
+        let config = Resolved::of(self.config().clone(), &Process, &mut findings);
+        let password = self.postgres_password_source();
+        let Some(postgres) = PostgresSettings::new(&config, password, &Process, &mut findings) else {
+            return Err(findings.into_error());
+        };
+
+        let options = connect_options(&postgres);
+        let (schema, table) = only_table(&options, &config.for_pipeline()).await?;
         let unread = || SettingsError::table(format!("{schema}.{table}"));
-        let options = connect_options(&PostgresSettings::new(&config, self.postgres_password_source(), &Process)?);
         let columns =
             outbox_wal::columns(&options, schema.as_str(), table.as_str()).await.map_err(|e| unread().caused_by(e))?;
-        if columns.is_empty() {
-            return Err(config.refused(LIST, "there is no such table, or this role may not see it"));
-        }
         let columns = layout_columns(&config, &columns);
-        let layout = TableLayout::new(schema, table, columns).map_err(SettingsError::pipeline)?;
+        let layout =
+            TableLayout::existing(schema.clone(), table.clone(), columns).map_err(|e| unread().caused_by(e))?;
         Ok(self.layout(layout))
     }
 }
 
-/// The one table that the list names.
-fn table(config: &Resolved) -> Result<(Identifier, Identifier), SettingsError> {
-    let list = config.get(LIST).unwrap_or_default();
-    let is_one = !list.contains([',', '*', '+', '?', '(', '[', '{', '|', '^', '$']);
-    let names = list.split_once('.').filter(|_| is_one);
-    let name = |text: &str| Identifier::new(text.trim_end_matches('\\').replace('\\', "")).ok();
-    names.and_then(|(schema, table)| name(schema).zip(name(table))).ok_or_else(|| {
-        config.refused(LIST, "the columns are read of one table, written schema.table without an expression")
-    })
+/// Returns the one table of the database that the list matches.
+async fn only_table(
+    options: &ConnectOptions,
+    config: &ConnectorConfig,
+) -> Result<(Identifier, Identifier), SettingsError> {
+    let tables = outbox_wal::tables(options).await.map_err(|e| SettingsError::table(LIST.to_owned()).caused_by(e))?;
+    let mut found = Vec::new();
+    for (schema, table) in tables {
+        if config.includes_table(&schema, &table).map_err(SettingsError::form)? {
+            found.push((schema, table));
+        }
+    }
+
+    let name = |text: &str| Identifier::new(text).ok();
+    match found.as_slice() {
+        [(schema, table)] => {
+            name(schema).zip(name(table)).ok_or_else(|| Finding::new(LIST, "the table has no usable name").into())
+        }
+        [] => Err(Finding::new(LIST, "there is no such table, or this role may not see it").into()),
+        several => {
+            let names: Vec<_> = several.iter().map(|(schema, table)| format!("{schema}.{table}")).collect();
+            let reason = format!("the relay reads one table, and this matches {}", names.join(", "));
+            Err(Finding::new(LIST, reason).with_remedy("name the outbox table").into())
+        }
+    }
+}
+
+/// A configuration with a layout that stands for the table's own where there is no database.
+pub(super) struct Assumed {
+    pub(super) config: Resolved,
+    pub(super) layout: Option<TableLayout>,
+}
+
+impl Assumed {
+    /// Assumes columns of the types that suit the router's options. A table that only the database can tell, because the list
+    /// is an expression, gets a name.
+    pub(super) fn of(config: &Resolved) -> Self {
+        if let Some((schema, table)) = literal(config) {
+            return Self { layout: assumed_layout(config, schema, table), config: config.clone() };
+        }
+        let names = Identifier::new("public").ok().zip(Identifier::new("outbox").ok());
+        let layout = names.and_then(|(schema, table)| assumed_layout(config, schema, table));
+        // Whether a predicate or a list of schemas concerns the table cannot be told either.
+        let predicate = format!("transforms.{}.predicate", router_of(config));
+        let is_list = config.get(LIST).is_some_and(|list| !list.is_empty());
+        let config = if is_list {
+            config.with(LIST, "public.outbox").with("schema.include.list", "public").with(&predicate, "")
+        } else {
+            config.clone()
+        };
+        Self { config, layout }
+    }
+}
+
+/// Returns schema and table of a list that is the name of one table, with or without an escaped dot.
+fn literal(config: &Resolved) -> Option<(Identifier, Identifier)> {
+    let list = config.get(LIST)?.trim_end_matches(',').trim();
+    let list = list.strip_prefix('^').unwrap_or(list);
+    let list = list.strip_suffix('$').unwrap_or(list).replace("\\.", ".").replace("[.]", ".");
+    if list.contains([',', '*', '+', '?', '(', '[', '{', '|', '^', '$', '\\']) {
+        return None;
+    }
+    let (schema, table) = list.split_once('.')?;
+    Identifier::new(schema).ok().zip(Identifier::new(table).ok())
+}
+
+fn assumed_layout(config: &Resolved, schema: Identifier, table: Identifier) -> Option<TableLayout> {
+    use ColumnType::{Bytea, Integer, Jsonb, Text, TimestampMicros, Uuid};
+    let router = Router { config, name: router_of(config) };
+    let has_delegate = config.get("value.converter.delegate.converter.type").is_some();
+    let is_binary = config.get("value.converter").is_some_and(|class| {
+        class.ends_with(".ByteArrayConverter") || (class.ends_with(".BinaryDataConverter") && !has_delegate)
+    });
+    let mut columns: Vec<Column> = Vec::new();
+    let mut add = |name: &str, ty, field: Option<EventField>| {
+        let Ok(name) = Identifier::new(name) else { return };
+        if name.as_str().is_empty() || columns.iter().any(|column| *column.name() == name) {
+            return;
+        }
+        columns.push(match field {
+            Some(field) => Column::of(field, name, ty, Nullability::NotNull),
+            None => Column::foreign(name, ty, Nullability::NotNull),
+        });
+    };
+
+    add(&router.option("table.field.event.id", "id"), Uuid, Some(EventField::Id));
+    let payload = if is_binary { Bytea } else { Jsonb };
+    add(&router.option("table.field.event.payload", "payload"), payload, Some(EventField::Payload));
+    add(&router.option("route.by.field", "aggregatetype"), Text, Some(EventField::AggregateType));
+    add(&router.option("table.field.event.timestamp", ""), TimestampMicros, None);
+    add(&router.option("table.field.event.schema.version", ""), Integer, None);
+    let placement = router.option("table.fields.additional.placement", "");
+    let placed: Vec<_> = placement.split(',').map(|item| item.split(':').map(str::trim).collect::<Vec<_>>()).collect();
+    for item in &placed {
+        if let [column, "partition", ..] = item.as_slice() {
+            add(column, Integer, None);
+        }
+    }
+    add(&router.option("table.field.event.key", "aggregateid"), Text, None);
+    for item in &placed {
+        add(item.first().copied().unwrap_or_default(), Text, None);
+    }
+    TableLayout::existing(schema, table, columns).ok()
+}
+
+/// The router's options.
+struct Router<'a> {
+    config: &'a Resolved,
+    name: &'a str,
+}
+
+impl Router<'_> {
+    fn option(&self, option: &str, default: &str) -> String {
+        self.config.get(&format!("transforms.{}.{option}", self.name)).unwrap_or(default).to_owned()
+    }
 }
 
 fn layout_columns(config: &Resolved, columns: &[CatalogueColumn]) -> Vec<Column> {
-    let router = router_of(config);
-    let option =
-        |name: &str, default: &str| config.get(&format!("transforms.{router}.{name}")).unwrap_or(default).to_owned();
+    let router = Router { config, name: router_of(config) };
     let has = |name: &str| columns.iter().any(|column| column.name == name);
-    let event_type = option("table.field.event.type", "type");
+    let event_type = router.option("table.field.event.type", "type");
     let event_type = if has(&event_type) { event_type } else { "event_type".to_owned() };
+    // A column may serve several options. The first counts, because the router finds columns by name.
     let fields = [
-        (EventField::Id, option("table.field.event.id", "id")),
-        (EventField::AggregateId, option("table.field.event.key", "aggregateid")),
-        (EventField::AggregateType, option("route.by.field", "aggregatetype")),
-        (EventField::Payload, option("table.field.event.payload", "payload")),
+        (EventField::Id, router.option("table.field.event.id", "id")),
+        (EventField::Payload, router.option("table.field.event.payload", "payload")),
+        (EventField::AggregateId, router.option("table.field.event.key", "aggregateid")),
+        (EventField::AggregateType, router.option("route.by.field", "aggregatetype")),
         (EventField::EventType, event_type),
     ];
     let column = |told: &CatalogueColumn| {
         let name = Identifier::new(&*told.name).ok()?;
         let ty: ColumnType = column_type(told.ty, told.modifier)?;
         let nullability = if told.is_nullable { Nullability::Nullable } else { Nullability::NotNull };
-        let column = match fields.iter().find(|(_, name)| *name == told.name) {
-            Some((field, _)) => Column::of(*field, name, ty, nullability),
+        let field = fields.iter().find(|(_, name)| *name == told.name).map(|(field, _)| *field);
+        let column = match field.filter(|field| field.fits(ty)) {
+            Some(field) => Column::of(field, name, ty, nullability),
             None => Column::foreign(name, ty, nullability),
         };
         Some(match &told.default {

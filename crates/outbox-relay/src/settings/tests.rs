@@ -25,8 +25,16 @@ fn built(config: ConnectorConfig) -> Result<RelaySettings, SettingsError> {
 fn refused(key: &str, value: &str) -> String {
     let error = built(config().with(key, value)).unwrap_err();
     assert_eq!(error.key(), Some(key), "{error}");
-    let source = std::error::Error::source(&error).map(ToString::to_string);
-    format!("{error} {}", source.unwrap_or_default())
+    assert_eq!(error.findings().len(), 1, "{error}");
+    error.to_string()
+}
+
+/// The warning about a key of a configuration that is taken.
+#[track_caller]
+fn warned(config: ConnectorConfig, key: &str) -> String {
+    let settings = built(config).unwrap();
+    let warning = settings.warnings().iter().find(|warning| warning.key() == key);
+    warning.unwrap_or_else(|| panic!("{key}: {:?}", settings.warnings())).to_string()
 }
 
 #[test]
@@ -52,6 +60,7 @@ fn the_recommended_connector_is_taken() {
     assert_eq!(settings.brokers(), ["kafka:9092"]);
     assert_eq!((settings.slot().as_str(), settings.publication().as_str()), ("outbox", "outbox"));
     assert_eq!(settings.poison(), &PoisonPolicy::Stop);
+    assert!(settings.warnings().is_empty() && settings.context_headers().is_none());
 }
 
 #[test]
@@ -59,7 +68,7 @@ fn a_configuration_that_is_deployed_is_taken_with_its_placeholders() {
     let json = config().with("slot.name", "${file:/run/db.properties:with:colon}").to_json();
     let settings = RelaySettings::from_connector_json(&json, ["k:1"]).unwrap().build_in(&Fixed).unwrap();
     assert_eq!(settings.slot().as_str(), "x");
-    assert_eq!(settings.topic_creation(), None);
+    assert!(settings.topic_creation().is_none());
     assert!(RelaySettings::from_connector_json("[]", ["k:1"]).is_err());
 }
 
@@ -71,7 +80,7 @@ fn no_secret_is_shown() {
     assert!(!format!("{builder:?}").contains("hunter2"));
     // Also where a secret has come to the wrong place.
     for key in
-        ["slot.name", "snapshot.mode", "database.port", "database.sslmode", "connector.class", "table.include.list"]
+        ["slot.name", "lsn.flush.mode", "database.port", "database.sslmode", "connector.class", "table.include.list"]
     {
         let error = built(config().with(key, "${env:SECRET}")).unwrap_err();
         let shown = format!("{error} {error:?}");
@@ -162,12 +171,13 @@ fn keys_are_honoured_or_without_effect_or_refused() {
         ("topic.creation.default.retention.ms", KeyEffect::Honoured),
         ("heartbeat.action.query", KeyEffect::WithoutEffect),
         ("snapshot.fetch.size", KeyEffect::WithoutEffect),
-        ("value.converter.delegate.converter.type.schemas.enable", KeyEffect::WithoutEffect),
+        ("value.converter.delegate.converter.type.schemas.enable", KeyEffect::Honoured),
         ("column.mask.with.5.chars", KeyEffect::Refused),
-        ("topic.creation.orders.partitions", KeyEffect::Refused),
+        ("topic.creation.orders.partitions", KeyEffect::Honoured),
+        ("topic.creation.default.include", KeyEffect::Refused),
         ("producer.override.sasl.jaas.config", KeyEffect::Honoured),
-        ("admin.override.sasl.jaas.config", KeyEffect::Refused),
-        ("predicates.p.type", KeyEffect::Refused),
+        ("admin.override.sasl.jaas.config", KeyEffect::WithoutEffect),
+        ("predicates.p.type", KeyEffect::Honoured),
     ] {
         assert_eq!(RelaySettings::effect_of_key(key, "outbox"), Some(effect), "{key}");
     }
@@ -177,61 +187,193 @@ fn keys_are_honoured_or_without_effect_or_refused() {
 }
 
 #[test]
-fn an_unknown_key_has_to_be_accepted_by_its_name() {
-    let config = config().with("database.server.name", "old");
-    let error = built(config.clone()).unwrap_err();
-    assert!(error.is_unknown_key() && error.key() == Some("database.server.name"), "{error}");
-    let builder = RelaySettings::builder(config, ["k:1"]).accept_unknown_key("database.server.name");
-    assert!(builder.build_in(&Fixed).is_ok());
-    let builder = RelaySettings::builder(self::config().with("snapshot.mode", "initial"), ["k:1"]);
-    assert!(builder.accept_unknown_key("snapshot.mode").build_in(&Fixed).is_err(), "a refused key is not unknown");
+fn unknown_keys_are_one_warning_without_their_values() {
+    let config = config().with("_comment", "hunter2").with("database.server.name", "old");
+    let warning = warned(config.clone(), "_comment, database.server.name");
+    assert!(!warning.contains("hunter2"), "{warning}");
+    let strict = RelaySettings::builder(config, ["k:1"]).strict().build_in(&Fixed).unwrap_err();
+    assert_eq!(strict.key(), Some("_comment, database.server.name"));
+}
+
+#[test]
+fn everything_that_is_rejected_is_reported_at_once() {
+    let wrong = config()
+        .with("lsn.flush.mode", "manual")
+        .with("database.port", "x")
+        .without("database.user")
+        .without("key.converter")
+        .without("topic.prefix")
+        .with("column.exclude.list", "a")
+        .with("value.converter", "io.confluent.connect.avro.AvroConverter")
+        .with("value.converter.schema.registry.url", "http://registry")
+        .with("slot.name", "No")
+        .with(format!("{ROUTER}route.topic.regex"), "(")
+        .with("database.password", "${env:NONE}")
+        .with("snapshot.mode", "initial");
+    let error = built(wrong).unwrap_err();
+    let keys: Vec<_> = error.findings().iter().map(Finding::key).collect();
+    assert_eq!(
+        keys,
+        [
+            "database.password",
+            "lsn.flush.mode",
+            "column.exclude.list",
+            "transforms.outbox.route.topic.regex",
+            "key.converter",
+            "value.converter",
+            "topic.prefix",
+            "slot.name",
+            "database.port",
+            "database.user",
+        ]
+    );
+    let shown = error.to_string();
+    assert!(shown.contains("lsn.flush.mode=manual: ") && shown.contains("--worker-config"), "{shown}");
+    assert_eq!(error.warnings().iter().map(Finding::key).collect::<Vec<_>>(), ["snapshot.mode"]);
 }
 
 #[test]
 fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
     for (key, value, remedy) in [
-        ("snapshot.mode", "initial", "no_data"),
-        ("extended.headers.enabled", "true", "false"),
-        ("provide.transaction.metadata", "true", "leave it out"),
-        ("plugin.name", "decoderbufs", "pgoutput"),
-        ("slot.drop.on.stop", "true", "leave it out"),
-        ("publication.autocreate.mode", "filtered", "disabled"),
-        ("errors.tolerance", "all", "leave it out"),
-        ("producer.override.acks", "1", "leave it out"),
-        ("admin.override.sasl.mechanism", "PLAIN", "leave it out"),
+        ("plugin.name", "decoderbufs", "with pgoutput"),
         ("producer.override.compression.type", "rar", "zstd"),
-        ("topic.creation.groups", "compacted", "topic.creation.default"),
         ("database.sslmode", "allow", "prefer"),
         ("database.sslmode", "verify-full", "database.sslrootcert"),
         ("database.sslcert", "/c.pem", "database.sslkey"),
         ("database.port", "65536", "number"),
         ("database.hostname", "", "without it"),
-        ("schema.include.list", "public", "leave it out"),
-        ("lsn.flush.mode", "manual", "leave it out"),
-        ("exactly.once.support", "required", "leave it out"),
+        ("database.user", "${DB_USER}", "${env:NAME}"),
+        ("schema.include.list", "public", "remove the key"),
+        ("lsn.flush.mode", "manual", "remove the key"),
+        ("extended.headers.enabled", "yes", "true or false"),
+        ("skipped.operations", "c", "none would be published"),
+        ("time.precision.mode", "connect", "adaptive"),
+        ("time.precision.mode", "sometimes", "no such mode"),
+        ("table.include.list", "outbox.other", "leaves out the table"),
     ] {
         let shown = refused(key, value);
         assert!(shown.contains(remedy), "{shown}");
     }
-    for key in ["predicate", "negate", "table.op.invalid.behavior"] {
-        refused(&format!("{ROUTER}{key}"), "fatal");
+}
+
+#[test]
+fn what_debezium_would_do_otherwise_is_a_warning() {
+    for (key, value, text) in [
+        ("snapshot.mode", "initial", "takes no snapshot"),
+        ("snapshot.mode", "when_needed", "takes no snapshot"),
+        ("slot.drop.on.stop", "true", "keeps the slot"),
+        ("errors.tolerance", "all", "--dead-letter-topic"),
+        ("binary.handling.mode", "base64", "bytea column"),
+        ("exactly.once.support", "required", "without transactions"),
+        ("provide.transaction.metadata", "true", "no records of transactions"),
+        ("producer.override.acks", "1", "in-sync replicas"),
+        ("admin.override.sasl.mechanism", "PLAIN", "--brokers"),
+        ("transforms.outbox.table.op.invalid.behavior", "fatal", "UPDATE"),
+        ("transforms.outbox.table.fields.additional.error.on.missing", "false", "additional.missing"),
+    ] {
+        let warning = warned(config().with(key, value), key);
+        assert!(warning.contains(text), "{warning}");
     }
-    for taken in ["no_data", " NO_DATA "] {
-        assert!(built(config().with("snapshot.mode", taken)).is_ok());
+    let expanding = config()
+        .with("value.converter", "org.apache.kafka.connect.json.JsonConverter")
+        .with(format!("{ROUTER}table.expand.json.payload"), "true");
+    assert!(warned(expanding, "transforms.outbox.table.expand.json.payload").contains("drops null members"));
+    for (key, value) in [
+        ("snapshot.mode", " NO_DATA "),
+        ("snapshot.mode", "never"),
+        ("publication.autocreate.mode", "filtered"),
+        ("topic.creation.enable", "true"),
+        ("heartbeat.interval.ms", "0"),
+        ("time.precision.mode", "microseconds"),
+        ("value.converter.decimal.format", "NUMERIC"),
+    ] {
+        assert!(built(config().with(key, value)).unwrap().warnings().is_empty(), "{key}");
     }
 }
 
 #[test]
 fn an_absent_key_counts_by_its_default() {
-    for key in ["snapshot.mode", "extended.headers.enabled", "publication.autocreate.mode"] {
-        let error = built(config().without(key)).unwrap_err();
-        assert!(error.key() == Some(key) && error.to_string().contains("default"), "{error}");
+    for key in ["snapshot.mode", "plugin.name"] {
+        assert!(warned(config().without(key), key).contains("default"));
     }
-    for key in ["slot.drop.on.stop", "provide.transaction.metadata", "errors.tolerance"] {
-        assert!(built(config().without(key)).is_ok());
+    for key in ["slot.drop.on.stop", "provide.transaction.metadata", "errors.tolerance", "publication.autocreate.mode"]
+    {
+        assert!(built(config().without(key)).unwrap().warnings().is_empty());
     }
+    let settings = built(config().without("extended.headers.enabled")).unwrap();
+    let headers: Vec<_> = settings.context_headers().unwrap().iter().collect();
+    assert_eq!(headers[0], ("__debezium.context.connectorLogicalName", &b"outbox"[..]));
     assert!(built(config().without("database.user")).is_err());
     assert!(RelaySettings::builder(config(), [""]).build_in(&Fixed).is_err());
     let half = built(config().with("topic.creation.default.partitions", "1")).unwrap_err();
     assert_eq!(half.key(), Some("topic.creation.default.replication.factor"));
+}
+
+#[test]
+fn groups_of_topics_are_created_with_settings_of_their_own() {
+    let with_groups = config()
+        .with("topic.creation.groups", "kept, default")
+        .with("topic.creation.default.partitions", "6")
+        .with("topic.creation.default.replication.factor", "3")
+        .with("topic.creation.default.cleanup.policy", "delete")
+        .with("topic.creation.kept.include", "outbox\\.events\\.(order|customer), other")
+        .with("topic.creation.kept.exclude", ".*customer")
+        .with("topic.creation.kept.partitions", "1")
+        .with("topic.creation.kept.cleanup.policy", "compact");
+    let settings = built(with_groups.clone()).unwrap();
+    let created = |topic: &str| {
+        let creation = settings.topic_creation().unwrap().for_topic(topic);
+        (creation.partitions(), creation.replication_factor(), creation.configs()["cleanup.policy"].clone())
+    };
+    assert_eq!(created("outbox.events.order"), (1, 3, "compact".to_owned()));
+    for topic in ["outbox.events.customer", "outbox.events.orders", "kept"] {
+        assert_eq!(created(topic), (6, 3, "delete".to_owned()), "{topic}");
+    }
+    let without = built(with_groups.clone().without("topic.creation.kept.include")).unwrap_err();
+    assert_eq!(without.key(), Some("topic.creation.groups"));
+    for (key, value) in [("partitions", "0"), ("replication.factor", "40000"), ("include", "(")] {
+        let key = format!("topic.creation.kept.{key}");
+        assert_eq!(built(with_groups.clone().with(&*key, value)).unwrap_err().key(), Some(&*key));
+    }
+}
+
+#[test]
+fn a_predicate_may_restrict_the_router_to_the_outbox_table() {
+    let with = |class: &str, pattern: &str, negate: &str| {
+        config()
+            .with("predicates", "other,isOutbox")
+            .with("predicates.isOutbox.type", format!("org.apache.kafka.connect.transforms.predicates.{class}"))
+            .with("predicates.isOutbox.pattern", pattern)
+            .with(format!("{ROUTER}predicate"), "isOutbox")
+            .with(format!("{ROUTER}negate"), negate)
+    };
+    for pattern in ["outbox\\.outbox\\.outbox_message", "^outbox.outbox.outbox_message$", ".*message"] {
+        assert!(built(with("TopicNameMatches", pattern, "false")).unwrap().warnings().is_empty(), "{pattern}");
+        let error = built(with("TopicNameMatches", pattern, "true")).unwrap_err();
+        assert!(error.to_string().contains("change events"), "{error}");
+    }
+    assert!(built(with("RecordIsTombstone", "", "true")).is_ok());
+    for (class, pattern) in [("TopicNameMatches", "message"), ("TopicNameMatches", "("), ("HasHeaderKey", "")] {
+        assert!(built(with(class, pattern, "false")).is_err(), "{class} {pattern}");
+    }
+    let unlisted = with("RecordIsTombstone", "", "true").with("predicates", "");
+    assert_eq!(built(unlisted).unwrap_err().key(), Some("transforms.outbox.predicate"));
+}
+
+#[test]
+fn a_check_needs_neither_servers_nor_secrets() {
+    let config = config().with("table.include.list", "public\\.orders_outbox").with("database.password", "${env:NONE}");
+    let none: [&str; 0] = [];
+    let check = RelaySettings::builder(config, none).check_in(&Fixed);
+    assert!(check.is_accepted(), "{:?}", check.rejected());
+    assert_eq!(check.warnings().iter().map(Finding::key).collect::<Vec<_>>(), ["database.password"]);
+    let outline: std::collections::BTreeMap<_, _> = check.outline().iter().cloned().collect();
+    assert!(outline["table"].starts_with("public\\.orders_outbox, "), "{outline:?}");
+    assert_eq!(outline["topic"], "outbox.events.${routedByValue}, routed by aggregate_type");
+    assert_eq!(outline["key"], "aggregate_id, StringConverter");
+    for list in ["(shop|store)\\.outbox", "public.outbox[0-9]{1\\,2}", "public.a, public.b"] {
+        let config = self::config().with("table.include.list", list);
+        let check = RelaySettings::builder(config, none).check_in(&Fixed);
+        assert!(check.is_accepted(), "{list}: {:?}", check.rejected());
+    }
 }

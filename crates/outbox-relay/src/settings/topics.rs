@@ -1,56 +1,80 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::SettingsError;
+use regex_lite::Regex;
+
+use super::Finding;
+use super::finding::Findings;
 use super::postgres::number;
 use super::resolved::Resolved;
 
-const PREFIX: &str = "topic.creation.default.";
+const PREFIX: &str = "topic.creation.";
+const GROUPS: &str = "topic.creation.groups";
+/// The options of a group that are not settings of its topics.
+const OPTIONS: [&str; 4] = ["partitions", "replication.factor", "include", "exclude"];
 
-/// What topics that are missing are created with (`topic.creation.default.*`).
-#[derive(Clone, PartialEq, Eq)]
+/// What topics that are missing are created with (`topic.creation.default.*`, and the groups of `topic.creation.groups`).
+#[derive(Clone)]
 pub struct TopicCreation {
     partitions: i32,
     replication_factor: i16,
     configs: BTreeMap<String, String>,
+    groups: Vec<Group>,
+}
+
+/// Topics that are created with settings of their own.
+#[derive(Clone)]
+struct Group {
+    include: Regex,
+    exclude: Option<Regex>,
+    creation: TopicCreation,
 }
 
 impl TopicCreation {
     /// None where the configuration says nothing: the broker's defaults count then.
-    pub(super) fn of(config: &Resolved) -> Result<Option<Self>, SettingsError> {
-        let mut configs: BTreeMap<_, _> = config
-            .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_owned(), value.to_owned())))
-            .collect();
-        if configs.is_empty() {
-            return Ok(None);
+    pub(super) fn of(config: &Resolved, findings: &mut Findings) -> Option<Option<Self>> {
+        let is_default = |key: &str| key.starts_with("topic.creation.default.");
+        let names: Vec<&str> = names(config).collect();
+        if names.is_empty() && !config.iter().any(|(key, _)| is_default(key)) {
+            return Some(None);
         }
-        let required = |option: &str| {
-            let key = format!("{PREFIX}{option}");
-            match config.get(&key) {
-                Some(_) => Ok(key),
-                None => {
-                    Err(config.refused(&key, "Connect wants replication.factor and partitions, or nothing of both"))
-                }
+
+        let default = findings.take(Self::of_group(config, "default", None))?;
+        let groups: Vec<_> = names.iter().map(|name| findings.take(Group::of(config, name, &default))).collect();
+        let groups = groups.into_iter().collect::<Option<_>>()?;
+        Some(Some(Self { groups, ..default }))
+    }
+
+    /// Reads a group's settings. A number that it lacks is that of the default.
+    fn of_group(config: &Resolved, group: &str, default: Option<&Self>) -> Result<Self, Finding> {
+        let prefix = format!("{PREFIX}{group}.");
+        let counted = |option: &str, default: Option<i32>| {
+            let key = format!("{prefix}{option}");
+            if default.is_none() && config.get(&key).is_none() {
+                let reason = "Connect wants replication.factor and partitions of the default, or nothing of both";
+                return Err(Finding::new(key, reason).with_remedy("set it"));
+            }
+            match number(config, &key, default.unwrap_or(-1))? {
+                number if number >= 1 || number == -1 => Ok(number),
+                _ => Err(Finding::new(key, "it is 1 or more, or -1 for the broker's default")),
             }
         };
-        let (partitions, replicas) = (required("partitions")?, required("replication.factor")?);
-        let created = Self {
-            partitions: number(config, &partitions, -1)?,
-            replication_factor: number(config, &replicas, -1)?,
-            configs: {
-                configs.retain(|name, _| name != "partitions" && name != "replication.factor");
-                configs
-            },
-        };
-        let reason = "it is 1 or more, or -1 for the broker's default";
-        if created.partitions < 1 && created.partitions != -1 {
-            return Err(config.refused(&partitions, reason));
-        }
-        if created.replication_factor < 1 && created.replication_factor != -1 {
-            return Err(config.refused(&replicas, reason));
-        }
-        Ok(Some(created))
+        let configs =
+            config.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.to_owned())));
+        let replicas = counted("replication.factor", default.map(|default| default.replication_factor.into()))?;
+        Ok(Self {
+            partitions: counted("partitions", default.map(|default| default.partitions))?,
+            replication_factor: i16::try_from(replicas)
+                .map_err(|_| Finding::new(format!("{prefix}replication.factor"), "it is too large"))?,
+            configs: configs.filter(|(name, _)| !OPTIONS.contains(&name.as_str())).collect(),
+            groups: Vec::new(),
+        })
+    }
+
+    /// Returns the settings of a topic: those of the first group that it belongs to, or else the default.
+    pub(crate) fn for_topic(&self, topic: &str) -> &Self {
+        let group = self.groups.iter().find(|group| group.contains(topic));
+        group.map_or(self, |group| &group.creation)
     }
 
     /// The number of partitions; -1 is the broker's default, as in Kafka's protocol.
@@ -72,6 +96,35 @@ impl TopicCreation {
     }
 }
 
+impl Group {
+    fn of(config: &Resolved, name: &str, default: &TopicCreation) -> Result<Self, Finding> {
+        let pattern = |option: &str| {
+            let key = format!("{PREFIX}{name}.{option}");
+            let list = config.get(&key).filter(|list| !list.is_empty());
+            let patterns = list.map(|list| list.split(',').map(str::trim).collect::<Vec<_>>().join("|"));
+            let regex = patterns.map(|patterns| Regex::new(&format!(r"\A(?:{patterns})\z"))).transpose();
+            regex.map_err(|_| Finding::new(&key, "this regular expression cannot be used here"))
+        };
+        let Some(include) = pattern("include")? else {
+            return Err(Finding::new(GROUPS, "a group has no topics").with_remedy("set topic.creation.GROUP.include"));
+        };
+        Ok(Self {
+            include,
+            exclude: pattern("exclude")?,
+            creation: TopicCreation::of_group(config, name, Some(default))?,
+        })
+    }
+
+    fn contains(&self, topic: &str) -> bool {
+        self.include.is_match(topic) && !self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(topic))
+    }
+}
+
+fn names(config: &Resolved) -> impl Iterator<Item = &str> {
+    let listed = config.get(GROUPS).unwrap_or_default().split(',').map(str::trim);
+    listed.filter(|name| !name.is_empty() && *name != "default")
+}
+
 /// Shows the names of the topic's settings without their values.
 impl fmt::Debug for TopicCreation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +132,7 @@ impl fmt::Debug for TopicCreation {
             .field("partitions", &self.partitions)
             .field("replication_factor", &self.replication_factor)
             .field("configs", &self.configs.keys())
+            .field("groups", &self.groups.len())
             .finish()
     }
 }

@@ -14,9 +14,11 @@ mod stand_in;
 
 mod bytes;
 mod cloud_events;
+mod context;
 mod defaults;
 mod documents;
 mod expansion;
+mod files;
 mod keys;
 mod lives;
 mod payloads;

@@ -2,7 +2,7 @@
 
 use std::thread::JoinHandle;
 
-use outbox_core::{ConnectorConfig, Loss, TableLayout};
+use outbox_core::{ConnectorConfig, TableLayout};
 use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
 use tokio::sync::oneshot;
 
@@ -34,7 +34,6 @@ impl StandIn {
         let dead = dead_letters(config.get("topic.prefix").unwrap());
         let settings = RelaySettings::builder(config, [brokers])
             .layout(layout.clone())
-            .accept_loss(Loss::JsonExpansion)
             .poison(PoisonPolicy::DeadLetter(dead))
             .build()
             .unwrap();

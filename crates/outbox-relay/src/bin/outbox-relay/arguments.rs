@@ -4,24 +4,84 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use outbox_core::Loss;
-use outbox_relay::{KafkaSecurity, Pem, PoisonPolicy, Properties, RelaySettings, Sasl, SecretSource, Tls, TokenSource};
+use clap::{Args, Parser, ValueEnum};
+use outbox_relay::{
+    KafkaSecurity, Pem, PoisonPolicy, Properties, RelaySettings, RelaySettingsBuilder, Sasl, SecretSource, Tls,
+    TokenSource,
+};
+
+use crate::check::Check;
 
 /// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
 ///
 /// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the slot
 /// as long as it runs: a second relay waits and takes over. SIGTERM drains it.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) relay: Arguments,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Reports what the relay makes of a connector's configuration, without any server
+    ///
+    /// Exit code: 0 if the relay accepts it, 1 if it rejects it, 2 if it cannot be read.
+    Check(Check),
+}
+
+/// Where the configuration comes from, and how it is taken.
+#[derive(Args)]
+pub(crate) struct Reading {
+    /// Take the converters and producer options that the connector does not set from this file, the properties of the Kafka
+    /// Connect worker
+    #[arg(long, env = "WORKER_CONFIG_FILE", value_name = "FILE")]
+    worker_config: Option<PathBuf>,
+
+    /// Reject keys that neither Kafka Connect nor Debezium knows, in place of a warning
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Reading {
+    /// Reads the configuration of a file, or of a connector of a running Kafka Connect.
+    pub(crate) async fn settings(
+        &self,
+        connector: &str,
+        brokers: &[String],
+    ) -> Result<RelaySettingsBuilder, Box<dyn Error>> {
+        let mut builder = if connector.contains("://") {
+            RelaySettings::from_connect(connector, brokers).await?
+        } else {
+            let json = std::fs::read_to_string(connector)
+                .map_err(|e| format!("the connector's configuration {connector} cannot be read: {e}"))?;
+            RelaySettings::from_connector_json(&json, brokers)?
+        };
+        if let Some(file) = &self.worker_config {
+            let text = std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+            builder = builder.worker_config(&Properties::parse(&text));
+        }
+        Ok(if self.strict { builder.strict() } else { builder })
+    }
+}
+
+#[derive(Args)]
 pub(crate) struct Arguments {
     /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
     ///
-    /// ${env:NAME} and ${file:/path:key} in it are resolved here.
-    #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE|URL")]
-    connector: String,
+    /// ${env:NAME}, ${file:/path:key} and ${dir:/path:file} in it are resolved here.
+    #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE|URL", required = true)]
+    connector: Option<String>,
 
-    /// Read the outbox table's columns from the database: it is not one that outbox-pg has created
+    #[command(flatten)]
+    reading: Reading,
+
+    /// Read the columns of outbox.outbox_message from the database: it is not the one that outbox-pg creates
+    ///
+    /// The columns of any other table are always read from the database.
     #[arg(long)]
     read_table: bool,
 
@@ -38,14 +98,6 @@ pub(crate) struct Arguments {
     /// Serve /metrics (Prometheus), /ready and /live over HTTP on this address, such as 127.0.0.1:9404
     #[arg(long, env = "OUTBOX_RELAY_LISTEN", value_name = "IP:PORT")]
     pub(crate) listen: Option<SocketAddr>,
-
-    /// A key of the configuration that the relay does not know, and that does not matter
-    #[arg(long, value_name = "KEY", help_heading = "Records")]
-    accept_unknown_key: Vec<String>,
-
-    /// Take a configuration that expands JSON payloads, with the losses that it brings
-    #[arg(long, help_heading = "Records")]
-    accept_json_expansion: bool,
 
     /// Write rows that can never become a record to this topic, and go on; without it the relay stops at the first
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
@@ -180,23 +232,12 @@ enum SaslMechanism {
 impl Arguments {
     pub(crate) async fn settings(self) -> Result<RelaySettings, Box<dyn Error>> {
         let brokers = self.bootstrap()?;
-        let mut builder = if self.connector.contains("://") {
-            RelaySettings::from_connect(&self.connector, &brokers).await?
-        } else {
-            let json = std::fs::read_to_string(&self.connector)
-                .map_err(|e| format!("the connector's configuration {} cannot be read: {e}", self.connector))?;
-            RelaySettings::from_connector_json(&json, &brokers)?
-        };
-        for key in self.accept_unknown_key {
-            builder = builder.accept_unknown_key(key);
-        }
+        let connector = self.connector.as_deref().ok_or("--connector is missing")?;
+        let mut builder = self.reading.settings(connector, &brokers).await?;
         if let Some(command) = self.postgres_password_command {
             builder = builder.postgres_password(SecretSource::command(command));
         }
-        if self.accept_json_expansion {
-            builder = builder.accept_loss(Loss::JsonExpansion);
-        }
-        if self.read_table {
+        if self.read_table || builder.needs_layout() {
             builder = builder.layout_from_database().await?;
         }
         if let Some(topic) = self.dead_letter_topic {
@@ -318,13 +359,23 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Arguments::command().debug_assert();
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_check_needs_a_file_only() {
+        let parse = |line: &[&str]| CommandLine::try_parse_from(line);
+        let checked = parse(&["relay", "check", "c.json", "--output", "json"]).unwrap();
+        assert!(checked.command.is_some());
+        assert!(parse(&["relay", "check"]).is_err());
+        assert!(parse(&["relay"]).is_err());
     }
 
     #[test]
     fn a_certificate_and_its_key_go_together() {
         let parse = |more: &[&str]| {
-            Arguments::try_parse_from([&["relay", "--connector", "c.json", "--brokers", "b:9092"], more].concat())
+            let line = [&["relay", "--connector", "c.json", "--brokers", "b:9092"], more].concat();
+            CommandLine::try_parse_from(line).map(|line| line.relay)
         };
         assert!(parse(&["--kafka-ca", "ca", "--kafka-cert", "cert"]).is_err());
         assert!(parse(&["--kafka-ca", "ca", "--kafka-key", "key"]).is_err());

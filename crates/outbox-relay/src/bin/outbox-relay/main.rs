@@ -1,6 +1,7 @@
 //! `outbox-relay`: reads an outbox's slot and writes its events to Kafka, in Debezium's place.
 
 mod arguments;
+mod check;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -9,33 +10,48 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use outbox_relay::Relay;
 
-use self::arguments::Arguments;
+use self::arguments::{Arguments, Command, CommandLine};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let line = CommandLine::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
-    match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut text = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                text.push_str(&format!("\n  because: {cause}"));
-                source = cause.source();
+    match line.command {
+        Some(Command::Check(check)) => check.run().await.unwrap_or_else(|error| {
+            eprintln!("{}", with_causes(&*error));
+            ExitCode::from(2)
+        }),
+        None => match run(line.relay).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(target: "outbox.relay", "stopped: {}", with_causes(&*error));
+                ExitCode::FAILURE
             }
-            tracing::error!(target: "outbox.relay", "stopped: {text}");
-            ExitCode::FAILURE
-        }
+        },
     }
+}
+
+/// Returns an error with its causes.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!("\n  because: {cause}"));
+        source = cause.source();
+    }
+    text
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
     let security = arguments.kafka_security()?;
-    let mut relay = Relay::new(arguments.settings().await?)?;
+    let settings = arguments.settings().await?;
+    for warning in settings.warnings() {
+        tracing::warn!(target: "outbox.relay", "connector configuration: {warning}");
+    }
+    let mut relay = Relay::new(settings)?;
     if let Some(security) = security {
         relay = relay.kafka_security(security);
     }

@@ -1,8 +1,10 @@
 //! Kafka Connect's own keys of a source connector, and those of the producer that it makes.
 
-use crate::settings::rule::{Rule, honoured, only, refused, without_effect};
+use crate::settings::rule::{Rule, honoured, noted, only, refused, without_effect};
 
-const TO_KAFKA: &str = "the relay is told by itself how to reach Kafka: leave it out here";
+const TO_KAFKA: &str =
+    "it is not read: --brokers names the brokers, and producer.override.* secures every connection to them";
+const NOT_BY_TRANSACTIONS: &str = "the relay writes each record once, but not by transactions";
 
 pub(super) const RULES: &[Rule] = &[
     without_effect("name"),
@@ -12,44 +14,45 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("tasks.max.enforce"),
     without_effect("config.action.reload"),
     honoured("transforms"),
-    only(
-        "predicates",
-        "",
-        &[""],
-        "the relay reads the outbox table alone, so there is nothing to choose: leave it out",
-    ),
-    refused("predicates.*", "the relay reads the outbox table alone, so there is nothing to choose: leave it out"),
+    honoured("predicates"),
+    honoured("predicates.*"),
     honoured("header.converter"),
     without_effect("header.converter.*"),
     // Failures.
-    only("errors.tolerance", "none", &["none"], "it drops events without a trace: leave it out"),
+    noted(
+        "errors.tolerance",
+        "none",
+        &["none"],
+        "a row that cannot become a record is not skipped: it stops the relay, or goes to the topic of --dead-letter-topic",
+    ),
     without_effect("errors.retry.timeout"),
     without_effect("errors.retry.delay.max.ms"),
     without_effect("errors.log.enable"),
     without_effect("errors.log.include.messages"),
-    refused("errors.deadletterqueue.*", "Connect has it for sinks only: tell the relay itself of a dead-letter topic"),
+    // Connect has it for sinks only.
+    without_effect("errors.deadletterqueue.*"),
     // Each record once, which the relay does in its own way.
-    only(
+    noted(
         "exactly.once.support",
         "requested",
         &["requested"],
-        "the relay writes each record once, but not by transactions: leave it out",
+        "the relay writes each event once without transactions; docs/relay.md lists the failures after which one is repeated",
     ),
     without_effect("transaction.boundary"),
     without_effect("transaction.boundary.interval.ms"),
     without_effect("offsets.storage.topic"),
     // Topics that are missing.
-    only("topic.creation.groups", "", &[""], "the relay creates topics by topic.creation.default.* only: leave it out"),
-    refused("topic.creation.default.include", "the default is for every topic: leave it out"),
-    refused("topic.creation.default.exclude", "the default is for every topic: leave it out"),
-    honoured("topic.creation.default.*"),
-    refused("topic.creation.*", "the relay creates topics by topic.creation.default.* only"),
+    // A key of the worker: topics are created in any case.
+    without_effect("topic.creation.enable"),
+    refused("topic.creation.default.include", "the default is for every topic"),
+    refused("topic.creation.default.exclude", "the default is for every topic"),
+    honoured("topic.creation.*"),
     // The producer.
-    only(
+    noted(
         "producer.override.acks",
         "all",
         &["all", "-1"],
-        "an event that one broker alone has taken can be lost: leave it out",
+        "the relay waits for all in-sync replicas: an event that one broker alone has can be lost",
     ),
     honoured("producer.override.compression.type"),
     honoured("producer.override.max.request.size"),
@@ -62,14 +65,14 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("producer.override.compression.zstd.level"),
     without_effect("producer.override.connections.max.idle.ms"),
     without_effect("producer.override.delivery.timeout.ms"),
-    only(
+    noted(
         "producer.override.enable.idempotence",
         "true",
         &["true"],
-        "without it a batch that is sent again may be written twice: leave it out",
+        "the relay is always idempotent: a batch that is sent again would be written twice",
     ),
     without_effect("producer.override.enable.metrics.push"),
-    only("producer.override.interceptor.classes", "", &[""], "the relay runs no Java: leave it out"),
+    only("producer.override.interceptor.classes", "", &[""], "the relay runs no Java"),
     without_effect("producer.override.linger.ms"),
     without_effect("producer.override.max.block.ms"),
     without_effect("producer.override.max.in.flight.requests.per.connection"),
@@ -77,14 +80,14 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("producer.override.metadata.*"),
     without_effect("producer.override.metric.*"),
     without_effect("producer.override.metrics.*"),
-    only("producer.override.partitioner.class", "", &[""], "partitions are those of Kafka's default: leave it out"),
+    only("producer.override.partitioner.class", "", &[""], "partitions are those of Kafka's default"),
     without_effect("producer.override.partitioner.adaptive.partitioning.enable"),
     without_effect("producer.override.partitioner.availability.timeout.ms"),
     only(
         "producer.override.partitioner.ignore.keys",
         "false",
         &["false"],
-        "events of one aggregate would lose their order: leave it out",
+        "events of one aggregate would lose their order",
     ),
     without_effect("producer.override.receive.buffer.bytes"),
     without_effect("producer.override.reconnect.*"),
@@ -93,15 +96,12 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("producer.override.retry.*"),
     without_effect("producer.override.send.buffer.bytes"),
     without_effect("producer.override.socket.*"),
-    refused("producer.override.bootstrap.servers", TO_KAFKA),
+    noted("producer.override.bootstrap.servers", "", &[""], TO_KAFKA),
     honoured("producer.override.security.*"),
     honoured("producer.override.sasl.*"),
     honoured("producer.override.ssl.*"),
     honoured("producer.override.outbox.sasl.*"),
-    refused(
-        "producer.override.transaction*",
-        "the relay writes each record once, but not by transactions: leave it out",
-    ),
-    refused("admin.override.*", TO_KAFKA),
+    refused("producer.override.transaction*", NOT_BY_TRANSACTIONS),
+    noted("admin.override.*", "", &[""], TO_KAFKA),
     without_effect("consumer.override.*"),
 ];

@@ -1,6 +1,6 @@
 //! Converters of keys and values: each of these follows `key.converter` or `value.converter`.
 
-use crate::settings::rule::{Rule, honoured, only, refused, without_effect};
+use crate::settings::rule::{Rule, honoured, only, without_effect};
 
 pub(super) const RULES: &[Rule] = &[
     honoured(""),
@@ -8,11 +8,20 @@ pub(super) const RULES: &[Rule] = &[
     without_effect(".converter.type"),
     honoured(".schemas.enable"),
     without_effect(".schemas.cache.size"),
-    refused(".decimal.format", "the relay knows no decimals: leave it out"),
-    refused(".replace.null.with.default", "the relay writes a column's default for NULL, as is Connect's own default"),
-    only(".schema.content", "", &[""], "the relay writes the schema of the record itself: leave it out"),
-    only(".converter.encoding", "UTF-8", &["UTF-8", "UTF8"], "text is UTF-8: leave it out"),
-    // The delegate writes what is no event.
-    without_effect(".delegate.converter.type"),
-    without_effect(".delegate.converter.type.*"),
+    // No record has a decimal.
+    without_effect(".decimal.format"),
+    only(
+        ".replace.null.with.default",
+        "true",
+        &["true"],
+        "the relay writes a column's default for NULL, as is Connect's own default",
+    ),
+    only(".schema.content", "", &[""], "the relay writes the schema of the record itself"),
+    only(".converter.encoding", "UTF-8", &["UTF-8", "UTF8"], "text is UTF-8"),
+    // The delegate writes what is not bytes.
+    honoured(".delegate.converter.type"),
+    honoured(".delegate.converter.type.*"),
 ];
+
+/// The options of a converter that is none of these, of which the class is refused.
+pub(super) const OF_OTHERS: &[Rule] = &[without_effect(".*")];

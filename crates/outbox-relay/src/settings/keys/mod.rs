@@ -6,11 +6,10 @@ mod postgres;
 mod replication;
 mod router;
 
-use std::collections::BTreeSet;
-
-use super::SettingsError;
+use super::finding::{Finding, Findings};
 use super::resolved::Resolved;
-use super::rule::{KeyEffect, Rule};
+use super::router_of;
+use super::rule::{KeyEffect, Rule, without_effect};
 
 /// Rules, and what stands before their keys.
 struct Family {
@@ -20,6 +19,17 @@ struct Family {
 
 /// The table for a configuration, in which the EventRouter has a name of its own.
 pub(super) struct Keys(Vec<Family>);
+
+/// What is done with keys that are in no table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum UnknownKeys {
+    #[default]
+    Warned,
+    Rejected,
+}
+
+/// The options of another transformation, which is refused as a whole.
+const OF_OTHER_TRANSFORMS: &[Rule] = &[without_effect("*")];
 
 impl Keys {
     pub(super) fn of(router: &str) -> Self {
@@ -34,6 +44,23 @@ impl Keys {
         ])
     }
 
+    /// The table for this configuration, which may name other transformations and converters.
+    pub(super) fn in_config(config: &Resolved) -> Self {
+        let mut keys = Self::of(router_of(config));
+        let transforms = config.get("transforms").unwrap_or_default().split(',').map(str::trim);
+        for name in transforms.filter(|name| !name.is_empty() && *name != router_of(config)) {
+            keys.0.push(Family { prefix: format!("transforms.{name}."), rules: OF_OTHER_TRANSFORMS });
+        }
+        for prefix in ["key.converter", "value.converter"] {
+            let is_other =
+                |class: &str| !class.starts_with("org.apache.kafka.") && !class.ends_with(".BinaryDataConverter");
+            if config.get(prefix).is_some_and(is_other) {
+                keys.0.push(Family { prefix: prefix.to_owned(), rules: converter::OF_OTHERS });
+            }
+        }
+        keys
+    }
+
     /// Returns all keys of the table, some of which end in a `*`.
     #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = String> {
@@ -46,20 +73,32 @@ impl Keys {
     }
 
     /// Checks every key of the configuration, and those that are absent and would harm by their default.
-    pub(super) fn check(&self, config: &Resolved, accepted: &BTreeSet<String>) -> Result<(), SettingsError> {
+    pub(super) fn check(&self, config: &Resolved, unknown: UnknownKeys, findings: &mut Findings) {
+        let mut strangers = Vec::new();
         for (key, _) in config.iter() {
             match self.rule(key) {
-                Some(rule) => rule.check(config, key)?,
-                None if accepted.contains(key) => {}
-                None => return Err(SettingsError::unknown(key)),
+                Some(rule) => rule.check(config, key, findings),
+                None => strangers.push(key),
             }
         }
+        if !strangers.is_empty() {
+            let reason =
+                "not known of Kafka Connect, Debezium's PostgreSQL connector, the EventRouter or their converters";
+            let finding = Finding::new(strangers.join(", "), reason);
+            match unknown {
+                UnknownKeys::Warned => findings.warn(finding),
+                UnknownKeys::Rejected => findings.reject(finding.with_remedy("correct or remove it")),
+            }
+        }
+
         for Family { prefix, rules } in &self.0 {
             for rule in rules.iter().filter(|rule| rule.has_default()) {
-                rule.check(config, &format!("{prefix}{}", rule.key))?;
+                let key = format!("{prefix}{}", rule.key);
+                if config.get(&key).is_none() {
+                    rule.check(config, &key, findings);
+                }
             }
         }
-        Ok(())
     }
 
     /// The rule that fits best.

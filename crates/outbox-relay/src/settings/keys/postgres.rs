@@ -1,10 +1,10 @@
 //! Debezium's PostgreSQL connector: the database, and what is read of it.
 
-use crate::settings::rule::{Rule, honoured, only, refused, without_effect};
+use crate::settings::rule::{Rule, honoured, noted, only, refused, without_effect};
 
-const NO_SIGNALS: &str = "the relay takes no signals: leave it out";
-const NO_OTHER_SCHEMA: &str = "it changes the schemas that records carry: leave it out";
-const NO_JAVA: &str = "the relay runs no Java: leave it out";
+const NO_SIGNALS: &str = "the relay takes no signals";
+const NO_OTHER_SCHEMA: &str = "it changes the schemas that records carry";
+const NO_JAVA: &str = "the relay runs no Java";
 
 pub(super) const RULES: &[Rule] = &[
     // The connection.
@@ -18,20 +18,21 @@ pub(super) const RULES: &[Rule] = &[
     honoured("database.sslrootcert"),
     honoured("database.sslcert"),
     honoured("database.sslkey"),
-    refused("database.sslpassword", "the relay reads a key that is not encrypted: give database.sslkey in PEM"),
+    refused("database.sslpassword", "the relay reads a key that is not encrypted")
+        .remedy("decrypt the key, and name its file in database.sslkey"),
     only("database.sslfactory", "", &[""], NO_JAVA),
-    only("database.initial.statements", "", &[""], "the relay runs no statements of others: leave it out"),
+    noted("database.initial.statements", "", &[""], "the relay does not run these statements"),
     without_effect("database.query.timeout.ms"),
     without_effect("database.include.list"),
     without_effect("database.exclude.list"),
     without_effect("connection.validation.timeout.ms"),
     // What is read.
     honoured("table.include.list"),
-    refused("table.exclude.list", "table.include.list names the outbox table"),
+    refused("table.exclude.list", "the relay reads the table that table.include.list names"),
     without_effect("table.ignore.builtin"),
     honoured("schema.include.list"),
-    refused("schema.exclude.list", "table.include.list names the outbox table"),
-    refused("column.*", "it changes what is seen of the outbox table: leave it out"),
+    refused("schema.exclude.list", "the relay reads the table that table.include.list names"),
+    refused("column.*", "it changes what is seen of the outbox table"),
     only("datatype.propagate.source.type", "", &[""], NO_OTHER_SCHEMA),
     without_effect("message.key.columns"),
     without_effect("message.prefix.include.list"),
@@ -43,7 +44,12 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("include.unknown.datatypes"),
     without_effect("schema.refresh.mode"),
     // How values are told.
-    honoured("binary.handling.mode"),
+    noted(
+        "binary.handling.mode",
+        "bytes",
+        &["bytes"],
+        "the relay writes bytes only, and rejects a bytea column in records at the start",
+    ),
     honoured("time.precision.mode"),
     without_effect("decimal.handling.mode"),
     without_effect("hstore.handling.mode"),
@@ -52,11 +58,11 @@ pub(super) const RULES: &[Rule] = &[
     only("field.name.adjustment.mode", "none", &["none"], NO_OTHER_SCHEMA),
     only("include.schema.comments", "false", &["false"], NO_OTHER_SCHEMA),
     without_effect("event.converting.failure.handling.mode"),
-    only(
+    noted(
         "event.processing.failure.handling.mode",
         "fail",
         &["fail"],
-        "an event that fails would be dropped: leave it out",
+        "a row that cannot be read is not skipped: it stops the relay, or goes to the topic of --dead-letter-topic",
     ),
     only("converters", "", &[""], NO_JAVA),
     only("post.processors", "", &[""], NO_JAVA),
@@ -74,29 +80,29 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("topic.transaction"),
     without_effect("sourceinfo.struct.maker"),
     // Records that are no events.
-    only(
-        "extended.headers.enabled",
-        "true",
-        &["false"],
-        "the headers __debezium.context.* name a connector and its task, and there is none: set it to false",
-    ),
-    only("provide.transaction.metadata", "false", &["false"], "the relay writes events only: leave it out"),
+    honoured("extended.headers.enabled"),
+    noted("provide.transaction.metadata", "false", &["false"], "the relay writes no records of transactions"),
     without_effect("transaction.metadata.factory"),
     without_effect("heartbeat.interval.ms"),
     without_effect("heartbeat.topics.prefix"),
     without_effect("heartbeat.action.query"),
     // Snapshots and signals.
-    only("snapshot.mode", "initial", &["no_data"], "the relay takes no snapshot: set it to no_data"),
+    noted(
+        "snapshot.mode",
+        "initial",
+        &["no_data", "never", "schema_only"],
+        "the relay takes no snapshot: it continues from the slot, and does not send rows from before the slot's creation",
+    ),
     without_effect("snapshot.*"),
     without_effect("incremental.snapshot.*"),
     without_effect("legacy.snapshot.max.threads"),
     without_effect("streaming.delay.ms"),
     without_effect("query.fetch.size"),
     without_effect("read.only"),
-    only("signal.data.collection", "", &[""], NO_SIGNALS),
-    only("signal.enabled.channels", "source", &["source", ""], NO_SIGNALS),
+    noted("signal.data.collection", "", &[""], NO_SIGNALS),
+    noted("signal.enabled.channels", "source", &["source", ""], NO_SIGNALS),
     without_effect("signal.*"),
-    only("notification.enabled.channels", "", &[""], "the relay sends no notifications: leave it out"),
+    noted("notification.enabled.channels", "", &[""], "the relay sends no notifications"),
     without_effect("notification.*"),
     // What is tuned and watched in Debezium's process.
     without_effect("max.batch.size"),
@@ -113,7 +119,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("custom.metric.tags"),
     without_effect("custom.sanitize.pattern"),
     without_effect("statistics.metrics.enabled"),
-    only("openlineage.integration.enabled", "false", &["false"], "the relay tells no lineage: leave it out"),
+    noted("openlineage.integration.enabled", "false", &["false"], "the relay reports no lineage"),
     without_effect("openlineage.integration.*"),
     without_effect("internal.advanced.metrics.enable"),
     without_effect("internal.legacy.snapshot.max.threads"),

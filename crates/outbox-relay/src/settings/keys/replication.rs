@@ -1,27 +1,28 @@
 //! Debezium's PostgreSQL connector: slot and publication.
 
-use crate::settings::rule::{Rule, honoured, only, without_effect};
+use crate::settings::rule::{Rule, honoured, noted, only, without_effect};
 
 pub(super) const RULES: &[Rule] = &[
-    honoured("plugin.name"),
+    noted(
+        "plugin.name",
+        "decoderbufs",
+        &["pgoutput"],
+        "the relay reads with pgoutput: the slot must have been created with it",
+    ),
     honoured("slot.name"),
     honoured("publication.name"),
-    only(
-        "publication.autocreate.mode",
-        "all_tables",
-        &["disabled"],
-        "the relay creates and changes no publication in silence: create it, and set this to disabled",
-    ),
+    // A missing publication is an error with the command that creates it.
+    without_effect("publication.autocreate.mode"),
     without_effect("publish.via.partition.root"),
-    only("replica.identity.autoset.values", "", &[""], "the relay changes no table: leave it out"),
-    only(
+    noted("replica.identity.autoset.values", "", &[""], "the relay changes no table"),
+    noted(
         "slot.drop.on.stop",
         "false",
         &["false"],
-        "events between the relay's end and its next start would be lost: leave it out",
+        "the relay keeps the slot: events between its end and its next start would be lost",
     ),
     without_effect("slot.failover"),
-    only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin: leave it out"),
+    only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin"),
     without_effect("slot.max.retries"),
     without_effect("slot.retry.delay.ms"),
     without_effect("status.update.interval.ms"),
@@ -31,13 +32,13 @@ pub(super) const RULES: &[Rule] = &[
         "lsn.flush.mode",
         "connector",
         &["connector", "connector_and_driver"],
-        "the relay confirms what it has written, or the WAL would grow for ever: leave it out",
+        "the relay confirms what it has written, or the server would keep all WAL",
     ),
     only(
         "flush.lsn.source",
         "true",
         &["true"],
-        "the relay confirms what it has written, or the WAL would grow for ever: leave it out",
+        "the relay confirms what it has written, or the server would keep all WAL",
     ),
     without_effect("lsn.flush.timeout.ms"),
     without_effect("lsn.flush.timeout.action"),

@@ -1,17 +1,12 @@
 //! The EventRouter's options: `ROUTER` stands for `transforms.<its name>.`.
 
-use crate::settings::rule::{Rule, honoured, only, refused, without_effect};
+use crate::settings::rule::{Rule, honoured, noted, only, without_effect};
 
 pub(super) const RULES: &[Rule] = &[
     honoured("type"),
     without_effect("plugin.version"),
-    only("predicate", "", &[""], "the relay reads the outbox table alone, so there is nothing to choose: leave it out"),
-    only(
-        "negate",
-        "false",
-        &["false"],
-        "the relay reads the outbox table alone, so there is nothing to choose: leave it out",
-    ),
+    honoured("predicate"),
+    honoured("negate"),
     honoured("table.field.event.id"),
     honoured("table.field.event.key"),
     // Debezium reads it nowhere.
@@ -21,17 +16,26 @@ pub(super) const RULES: &[Rule] = &[
     honoured("table.field.event.schema.version"),
     honoured("table.fields.additional.placement"),
     honoured("table.field.additional.missing"),
-    refused(
+    noted(
         "table.fields.additional.error.on.missing",
-        "Debezium ignores it since 3.6: use table.field.additional.missing",
+        "",
+        &[""],
+        "Debezium ignores it since 3.6, and so does the relay: table.field.additional.missing has taken its place",
     ),
-    only(
+    noted(
         "table.op.invalid.behavior",
         "warn",
         &["warn", "error"],
-        "the relay looks at INSERTs only and stops at no UPDATE: leave it out",
+        "the relay ignores every UPDATE of the outbox table, and does not stop at one",
     ),
-    honoured("table.expand.json.payload"),
+    noted(
+        "table.expand.json.payload",
+        "false",
+        &["false"],
+        "expansion drops null members and empty arrays and rewrites numbers; a payload that cannot be expanded is written \
+         as it is stored",
+    )
+    .with_effect(),
     honoured("table.json.payload.null.behavior"),
     honoured("table.json.payload.empty.array.behavior"),
     honoured("route.by.field"),
@@ -42,10 +46,5 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("tracing.span.context.field"),
     without_effect("tracing.operation.name"),
     without_effect("tracing.with.context.field.only"),
-    only(
-        "field.name.adjustment.mode",
-        "none",
-        &["none"],
-        "renamed members of a payload lose their values: leave it out",
-    ),
+    only("field.name.adjustment.mode", "none", &["none"], "renamed members of a payload lose their values"),
 ];

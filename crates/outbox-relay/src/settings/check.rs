@@ -1,0 +1,160 @@
+use super::finding::{Finding, Findings};
+use super::keys::Keys;
+use super::resolved::Resolved;
+use super::{KeyEffect, RelaySettings, SettingsError, router_of};
+
+/// What the relay makes of a connector's configuration; see
+/// [`RelaySettingsBuilder::check`](super::RelaySettingsBuilder::check).
+#[derive(Clone, Debug)]
+pub struct ConfigurationCheck {
+    rejected: Vec<Finding>,
+    warnings: Vec<Finding>,
+    outline: Vec<(&'static str, String)>,
+}
+
+impl ConfigurationCheck {
+    pub(super) fn new(
+        config: &Resolved,
+        settings: Option<&RelaySettings>,
+        has_layout: bool,
+        findings: Findings,
+    ) -> Self {
+        let outline = settings.map(|settings| Outline { config, settings }.entries(has_layout)).unwrap_or_default();
+        let (rejected, warnings) = findings.into_parts();
+        let outline = if rejected.is_empty() { outline } else { Vec::new() };
+        Self { rejected, warnings, outline }
+    }
+
+    /// Returns the error of a configuration that is rejected.
+    pub(super) fn into_result(self) -> Result<(), SettingsError> {
+        if self.rejected.is_empty() { Ok(()) } else { Err(SettingsError::rejected(self.rejected, self.warnings)) }
+    }
+
+    /// Returns whether the relay accepts the configuration.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.rejected.is_empty()
+    }
+
+    /// Returns everything that the relay rejects.
+    #[must_use]
+    pub fn rejected(&self) -> &[Finding] {
+        &self.rejected
+    }
+
+    /// Returns what has another effect than in Debezium.
+    #[must_use]
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+
+    /// Returns what the relay would do, as names and descriptions. It is empty for a configuration that is rejected.
+    #[must_use]
+    pub fn outline(&self) -> &[(&'static str, String)] {
+        &self.outline
+    }
+}
+
+/// Describes what a relay of these settings does.
+struct Outline<'a> {
+    config: &'a Resolved,
+    settings: &'a RelaySettings,
+}
+
+impl Outline<'_> {
+    fn entries(&self, has_layout: bool) -> Vec<(&'static str, String)> {
+        let postgres = self.settings.postgres();
+        let columns = match has_layout {
+            true => "with the columns that outbox-pg creates",
+            false => "its columns are read from the database at the start",
+        };
+        let table = self.config.get("table.include.list").unwrap_or_default();
+        let mut entries = vec![
+            ("database", format!("{}:{}/{}", postgres.host(), postgres.port(), postgres.database())),
+            ("slot", self.settings.slot().as_str().to_owned()),
+            ("publication", self.settings.publication().as_str().to_owned()),
+            ("table", format!("{table}, {columns}")),
+            ("topic", self.topic()),
+            ("key", format!("{}, {}", self.option("table.field.event.key", "aggregateid"), self.converter("key"))),
+            ("value", format!("{}, {}", self.value(), self.converter("value"))),
+            ("headers", self.headers()),
+            ("timestamp", self.option("table.field.event.timestamp", "the relay's clock")),
+            ("missing topics", self.missing_topics()),
+        ];
+        let keys = Keys::in_config(self.config);
+        let idle = self.config.iter().map(|(key, _)| key);
+        let idle: Vec<_> = idle.filter(|key| keys.effect(key) == Some(KeyEffect::WithoutEffect)).collect();
+        if !idle.is_empty() {
+            entries.push(("keys without effect", idle.join(", ")));
+        }
+        entries
+    }
+
+    fn option(&self, option: &str, default: &str) -> String {
+        self.config.get(&format!("transforms.{}.{option}", router_of(self.config))).unwrap_or(default).to_owned()
+    }
+
+    fn is_on(&self, option: &str) -> bool {
+        self.option(option, "false").eq_ignore_ascii_case("true")
+    }
+
+    fn topic(&self) -> String {
+        let column = self.option("route.by.field", "aggregatetype");
+        let replacement = self.option("route.topic.replacement", "outbox.event.${routedByValue}");
+        match self.option("route.topic.regex", "").as_str() {
+            "" => format!("{replacement}, routed by {column}"),
+            regex => format!("{replacement}, routed by {column} as {regex}"),
+        }
+    }
+
+    fn value(&self) -> String {
+        let payload = self.option("table.field.event.payload", "payload");
+        let expanded = if self.is_on("table.expand.json.payload") { " (expanded)" } else { "" };
+        let tombstone = if self.is_on("route.tombstone.on.empty.payload") { " (tombstone if empty)" } else { "" };
+        format!("{payload}{expanded}{tombstone}")
+    }
+
+    fn converter(&self, part: &str) -> String {
+        let class =
+            |key: &str| self.config.get(key).map(|class| class.rsplit('.').next().unwrap_or_default().to_owned());
+        let mut key = format!("{part}.converter");
+        let mut text = class(&key).unwrap_or_default();
+        let delegate = format!("{key}.delegate.converter.type");
+        if let Some(class) = class(&delegate) {
+            text = format!("{text} of {class}");
+            key = delegate;
+        }
+        if text.ends_with("JsonConverter") {
+            let schemas = self.config.get(&format!("{key}.schemas.enable")).unwrap_or("true");
+            text.push_str(if schemas.eq_ignore_ascii_case("false") { " without schemas" } else { " with schemas" });
+        }
+        text
+    }
+
+    fn headers(&self) -> String {
+        let context =
+            self.settings.context_headers().into_iter().flat_map(|headers| headers.iter().map(|(name, _)| name));
+        let placement = self.option("table.fields.additional.placement", "");
+        let placed = placement.split(',').filter_map(|item| {
+            let parts: Vec<_> = item.split(':').map(str::trim).collect();
+            match parts.as_slice() {
+                [column, "header"] | [_, "header", column] => Some((*column).to_owned()),
+                _ => None,
+            }
+        });
+        let names = context.chain(["id"]).map(str::to_owned).chain(placed).chain(["outbox.position".to_owned()]);
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    fn missing_topics(&self) -> String {
+        let number = |number: i32| if number == -1 { "the broker's default".to_owned() } else { number.to_string() };
+        match self.settings.topic_creation() {
+            None => "created with the broker's defaults".to_owned(),
+            Some(creation) => format!(
+                "created with partitions: {}, replicas: {}",
+                number(creation.partitions()),
+                number(creation.replication_factor().into())
+            ),
+        }
+    }
+}
