@@ -191,11 +191,9 @@ async fn a_publication_that_leaves_out_rows_of_the_table_is_refused_at_the_start
 async fn nothing_is_confirmed_while_the_publication_leaves_out_rows_of_the_table() {
     let bench = Bench::new(1).await;
     let relay = bench.start();
-    let mut number = 0;
-    for (change, reason, repair) in UNPUBLISHED {
+    for (number, (change, reason, repair)) in (0..).zip(UNPUBLISHED) {
         bench.enqueue_each(1, number..number + 1).await;
         bench.confirmed().await;
-        number += 1;
 
         bench.run(change).await;
         let changed = bench.end_of_wal().await;
@@ -239,6 +237,7 @@ async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
     let bench = Bench::new(1).await;
     let relay = bench.start();
     bench.enqueue_each(1, 0..1).await;
+    bench.records(1).await;
     bench.run("ALTER TABLE outbox.outbox_message RENAME TO elsewhere").await;
     bench
         .run(
