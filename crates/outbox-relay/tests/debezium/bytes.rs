@@ -3,7 +3,7 @@
 use outbox_core::ColumnType;
 
 use crate::configuration::{BYTE_ARRAY, With as _, layout};
-use crate::stand::{COLUMNS, Stand, event};
+use crate::fixture::{COLUMNS, Fixture, event};
 
 fn rows() -> Vec<String> {
     let payloads =
@@ -11,30 +11,30 @@ fn rows() -> Vec<String> {
     payloads.iter().enumerate().map(|(index, payload)| event(index, payload)).collect()
 }
 
-fn stand() -> Stand {
-    Stand::new(layout("of_bytea", ColumnType::Bytea, vec![]), &format!("{COLUMNS}, payload bytea"))
+fn fixture() -> Fixture {
+    Fixture::new(layout("of_bytea", ColumnType::Bytea, vec![]), &format!("{COLUMNS}, payload bytea"))
 }
 
 #[test]
 fn bytea_payloads() {
-    let mut stand = stand();
+    let mut fixture = fixture();
     let plain = |config: outbox_core::ConnectorConfig| {
         config.without("heartbeat.interval.ms").without("heartbeat.action.query").without("message.prefix.exclude.list")
     };
-    stand.reader("byte_array", |config| plain(config).with("value.converter", BYTE_ARRAY));
-    stand.reader("tombstone", |config| {
+    fixture.reader("byte_array", |config| plain(config).with("value.converter", BYTE_ARRAY));
+    fixture.reader("tombstone", |config| {
         plain(config).with("value.converter", BYTE_ARRAY).option("route.tombstone.on.empty.payload", "true")
     });
-    stand.reader("json", |config| config.json_values("false"));
-    stand.reader("schemas", |config| config.json_values("true").option("route.tombstone.on.empty.payload", "true"));
-    stand.compare(&rows());
+    fixture.reader("json", |config| config.json_values("false"));
+    fixture.reader("schemas", |config| config.json_values("true").option("route.tombstone.on.empty.payload", "true"));
+    fixture.compare(&rows());
 }
 
 /// The recommended configuration has heartbeats, which are no bytes: a delegate writes them.
 #[test]
 fn bytea_payloads_between_heartbeats() {
-    let mut stand = stand();
-    stand.reader("recommended", |config| config.with("heartbeat.interval.ms", "100"));
-    stand.pause_between_rows(std::time::Duration::from_millis(400));
-    assert!(stand.heartbeats_after_comparing(&rows()) > 3);
+    let mut fixture = fixture();
+    fixture.reader("recommended", |config| config.with("heartbeat.interval.ms", "100"));
+    fixture.pause_between_rows(std::time::Duration::from_millis(400));
+    assert!(fixture.heartbeats_after_comparing(&rows()) > 3);
 }

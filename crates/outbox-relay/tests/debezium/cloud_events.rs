@@ -2,7 +2,7 @@
 
 use outbox_core::TableLayout;
 
-use crate::stand::{Stand, id};
+use crate::fixture::{Fixture, id};
 
 /// What outbox-pg creates.
 #[test]
@@ -22,9 +22,9 @@ fn the_table_of_cloud_events() {
         "correlation_id" text NOT NULL DEFAULT '',
         "causation_id" text NOT NULL DEFAULT '',
         "headers" json NOT NULL DEFAULT '{}'"#;
-    let mut stand = Stand::new(layout.clone(), sql);
-    assert_eq!(stand.layout_with_defaults(), layout);
-    stand.reader("cloud_events", |config| config);
+    let mut fixture = Fixture::new(layout.clone(), sql);
+    assert_eq!(fixture.layout_with_defaults(), layout);
+    fixture.reader("cloud_events", |config| config);
     let row = |index: usize, columns: &str, values: &str| {
         format!(
             "(id, aggregate_type, aggregate_id, event_type, payload{columns}) \
@@ -32,7 +32,7 @@ fn the_table_of_cloud_events() {
             id(index)
         )
     };
-    stand.compare(&[
+    fixture.compare(&[
         row(0, "", ""),
         row(1, ", created_at, content_type", ", '2026-01-02 03:04:05.678901+00', 'application/json'"),
         row(2, ", source, traceparent", ", 'urn:elsewhere', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'"),

@@ -3,7 +3,7 @@
 use outbox_core::{Column, ColumnType, Nullability, TableLayout};
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
-use crate::stand::{COLUMNS, Stand, event, id};
+use crate::fixture::{COLUMNS, Fixture, event, id};
 
 /// What outbox-pg creates.
 #[test]
@@ -20,8 +20,8 @@ fn the_recommended_table() {
         "correlation_id" text NOT NULL DEFAULT '',
         "causation_id" text NOT NULL DEFAULT '',
         "headers" json NOT NULL DEFAULT '{}'"#;
-    let mut stand = Stand::new(TableLayout::recommended(), sql);
-    assert_eq!(stand.layout_with_defaults(), TableLayout::recommended());
+    let mut fixture = Fixture::new(TableLayout::recommended(), sql);
+    assert_eq!(fixture.layout_with_defaults(), TableLayout::recommended());
     let envelope: Vec<_> = TableLayout::recommended()
         .columns()
         .iter()
@@ -30,22 +30,22 @@ fn the_recommended_table() {
         .map(|name| format!("{name}:envelope"))
         .collect();
     let envelope = envelope.join(",");
-    stand.reader("recommended", |config| config);
-    stand.reader("envelope", |config| config.json_values("true").json_keys("true").with(PLACEMENT, &*envelope));
-    stand.reader("versioned", |config| {
+    fixture.reader("recommended", |config| config);
+    fixture.reader("envelope", |config| config.json_values("true").json_keys("true").with(PLACEMENT, &*envelope));
+    fixture.reader("versioned", |config| {
         config
             .json_values("true")
             .with(PLACEMENT, &*envelope)
             .option("table.field.event.schema.version", "schema_version")
     });
-    stand.reader("classic", |config| config.option("route.by.field", "event_type"));
+    fixture.reader("classic", |config| config.option("route.by.field", "event_type"));
     let row = |index: usize, columns: &str, values: &str| {
         format!(
             "(id, aggregate_type, aggregate_id, event_type{columns}) VALUES ('{}', 'order', 'k', 'created'{values})",
             id(index)
         )
     };
-    stand.compare(&[
+    fixture.compare(&[
         row(0, "", ""),
         row(
             1,
@@ -85,19 +85,19 @@ fn defaults_of_every_type() {
     let columns = TYPES.map(|(name, ty, _)| Column::foreign(identifier(name), ty, Nullability::Nullable));
     let layout = layout("defaulted", ColumnType::Json, columns.to_vec());
     let sql = TYPES.map(|(name, _, sql)| format!("{name} {sql}")).join(", ");
-    let mut stand = Stand::new(layout, &format!("{COLUMNS}, payload json DEFAULT '{{\"d\": 1}}', {sql}"));
-    stand.read_defaults();
+    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json DEFAULT '{{\"d\": 1}}', {sql}"));
+    fixture.read_defaults();
     let envelope = TYPES.map(|(name, ..)| format!("{name}:envelope")).join(",");
-    stand.reader("plain", |config| config.json_values("false").with(PLACEMENT, &*envelope));
-    stand.reader("schemas", |config| config.json_values("true").with(PLACEMENT, &*envelope));
-    stand.reader("string", |config| config.with(PLACEMENT, "d_int:partition"));
-    stand.reader("expanded", |config| {
+    fixture.reader("plain", |config| config.json_values("false").with(PLACEMENT, &*envelope));
+    fixture.reader("schemas", |config| config.json_values("true").with(PLACEMENT, &*envelope));
+    fixture.reader("string", |config| config.with(PLACEMENT, "d_int:partition"));
+    fixture.reader("expanded", |config| {
         config.json_values("true").with(PLACEMENT, "d_int:partition").option("table.expand.json.payload", "true")
     });
-    stand.reader("timed", |config| config.without(PLACEMENT).option("table.field.event.timestamp", "d_ms"));
+    fixture.reader("timed", |config| config.without(PLACEMENT).option("table.field.event.timestamp", "d_ms"));
     let nulls = TYPES.map(|_| "NULL").join(", ");
     let defaults = TYPES.map(|(name, ..)| if name == "d_int" { "1" } else { "DEFAULT" }).join(", ");
-    stand.compare(&[
+    fixture.compare(&[
         event(0, &format!("NULL, {nulls}")),
         event(1, &format!("DEFAULT, {defaults}")),
         event(2, &format!("'{{}}', {nulls}")),

@@ -6,7 +6,7 @@ use outbox_core::{ColumnType, ConnectorConfig, Record};
 
 use crate::configuration::{PLACEMENT, With as _, layout};
 use crate::documents::documents;
-use crate::stand::{COLUMNS, Stand, event};
+use crate::fixture::{COLUMNS, Fixture, event};
 
 const DOCUMENTS: [&str; 74] = [
     r#"{"order_id": 1, "q": "x", "b": true, "f": false}"#,
@@ -105,55 +105,55 @@ fn expanding(config: ConnectorConfig, nulls: &str, arrays: &str) -> ConnectorCon
 
 #[test]
 fn documents_of_every_shape() {
-    let mut stand = Stand::new(layout("expanded", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = Fixture::new(layout("expanded", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     for (label, nulls, arrays, schemas) in [
         ("dropping", "ignore", "ignore", "false"),
         ("nulls", "optional_bytes", "ignore", "true"),
         ("arrays", "ignore", "optional_string", "true"),
         ("keeping", "optional_bytes", "optional_string", "true"),
     ] {
-        stand.reader(label, |config| expanding(config.json_values(schemas), nulls, arrays));
-        stand.for_connector_only("errors.tolerance", "all");
+        fixture.reader(label, |config| expanding(config.json_values(schemas), nulls, arrays));
+        fixture.for_connector_only("errors.tolerance", "all");
     }
-    stand.compare(&inserts("json"));
+    fixture.compare(&inserts("json"));
 }
 
 #[test]
 fn random_documents() {
-    let mut stand = Stand::new(layout("random", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = Fixture::new(layout("random", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     for (label, nulls, arrays) in [("dropping", "ignore", "ignore"), ("keeping", "optional_bytes", "optional_string")] {
-        stand.reader(label, |config| expanding(config.json_values("true"), nulls, arrays));
-        stand.for_connector_only("errors.tolerance", "all");
+        fixture.reader(label, |config| expanding(config.json_values("true"), nulls, arrays));
+        fixture.for_connector_only("errors.tolerance", "all");
     }
     let documents = documents(400).into_iter().chain([r#"{"end": true}"#.to_owned()]).enumerate();
     let inserts: Vec<_> =
         documents.map(|(index, document)| event(index, &format!("'{}'", document.replace('\'', "''")))).collect();
-    stand.compare(&inserts);
+    fixture.compare(&inserts);
 }
 
 #[test]
 fn documents_in_an_envelope() {
-    let mut stand = Stand::new(layout("expanded", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
+    let mut fixture = Fixture::new(layout("expanded", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
     for (label, nulls, arrays) in [("dropping", "ignore", "ignore"), ("keeping", "optional_bytes", "optional_string")] {
-        stand.reader(label, |config| {
+        fixture.reader(label, |config| {
             expanding(config.json_values("true"), nulls, arrays).with(PLACEMENT, "event_type:envelope:type")
         });
-        stand.for_connector_only("errors.tolerance", "all");
+        fixture.for_connector_only("errors.tolerance", "all");
     }
-    stand.reader("tombstone", |config| {
+    fixture.reader("tombstone", |config| {
         expanding(config.json_values("false"), "ignore", "ignore").option("route.tombstone.on.empty.payload", "true")
     });
-    stand.for_connector_only("errors.tolerance", "all");
-    stand.compare(&inserts("text"));
+    fixture.for_connector_only("errors.tolerance", "all");
+    fixture.compare(&inserts("text"));
 }
 
 /// Unlike objects in an array get one schema, merged in the order of Java's hash codes: another one in each run of the
 /// connector. The pipeline takes the document's order.
 #[test]
 fn arrays_of_unlike_objects() {
-    let mut stand = Stand::new(layout("unlike", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
-    stand.reader("unlike", |config| expanding(config.json_values("false"), "ignore", "optional_string"));
-    stand.for_connector_only("errors.tolerance", "all");
+    let mut fixture = Fixture::new(layout("unlike", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    fixture.reader("unlike", |config| expanding(config.json_values("false"), "ignore", "optional_string"));
+    fixture.for_connector_only("errors.tolerance", "all");
     let both_orders = [
         (
             r#"{"a":[{"x":1},{"y":"s"}]}"#,
@@ -169,7 +169,7 @@ fn arrays_of_unlike_objects() {
     let inserts =
         both_orders.iter().map(|(document, _)| format!("'{document}'")).chain(["'{\"end\": true}'".to_owned()]);
     let inserts: Vec<_> = inserts.enumerate().map(|(index, payload)| event(index, &payload)).collect();
-    let outcomes = stand.outcomes(&inserts);
+    let outcomes = fixture.outcomes(&inserts);
     for ((document, [first, other]), outcome) in both_orders.iter().zip(&outcomes) {
         let value = |record: Option<&Record>| match record {
             Some(record) => String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap(),
@@ -183,8 +183,8 @@ fn arrays_of_unlike_objects() {
 /// Java before 19 writes some doubles with more digits than it needs; read, they are the same.
 #[test]
 fn doubles() {
-    let mut stand = Stand::new(layout("doubles", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
-    stand.reader("doubles", |config| expanding(config.json_values("false"), "ignore", "ignore"));
+    let mut fixture = Fixture::new(layout("doubles", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    fixture.reader("doubles", |config| expanding(config.json_values("false"), "ignore", "ignore"));
     // Knuth's MMIX generator: any spread of bits will do.
     let bits = std::iter::successors(Some(1_u64), |bits| {
         Some(bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -192,7 +192,7 @@ fn doubles() {
     let numbers: Vec<f64> = bits.map(f64::from_bits).filter(|number| number.is_finite()).take(500).collect();
     let inserts: Vec<_> =
         numbers.iter().enumerate().map(|(index, number)| event(index, &format!("'{{\"d\": {number:e}}}'"))).collect();
-    let outcomes = stand.outcomes(&inserts);
+    let outcomes = fixture.outcomes(&inserts);
     assert_eq!(outcomes.len(), numbers.len());
     let mut longer = 0;
     for outcome in outcomes {

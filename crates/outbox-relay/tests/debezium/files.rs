@@ -18,7 +18,7 @@ use crate::broker::Broker;
 use crate::comparison::compare_relayed;
 use crate::configuration::{JSON, router};
 use crate::reader::PARTITIONS;
-use crate::stand::id;
+use crate::fixture::id;
 use crate::stand_in::PREFIX;
 
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -6,10 +6,10 @@ mod batch;
 mod broker;
 mod comparison;
 mod configuration;
+mod fixture;
 mod reader;
 mod rows;
 mod service;
-mod stand;
 mod stand_in;
 
 mod bytes;

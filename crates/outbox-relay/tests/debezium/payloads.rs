@@ -3,7 +3,7 @@
 use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Nullability, TableLayout};
 
 use crate::configuration::{With as _, identifier, layout, not_null, nullable};
-use crate::stand::{COLUMNS, Stand, event, id};
+use crate::fixture::{COLUMNS, Fixture, event, id};
 
 /// JSON that a `jsonb` column takes too.
 const DOCUMENTS: [&str; 16] = [
@@ -33,58 +33,58 @@ fn quoted(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| format!("'{}'", text.replace('\'', "''"))).collect()
 }
 
-fn readers(stand: &mut Stand) {
-    stand.reader("string", |config| config);
-    stand.reader("tombstone", |config| config.option("route.tombstone.on.empty.payload", "true"));
-    stand.reader("json", |config| config.json_values("false").json_keys("false"));
-    stand.reader("schemas", |config| {
+fn readers(fixture: &mut Fixture) {
+    fixture.reader("string", |config| config);
+    fixture.reader("tombstone", |config| config.option("route.tombstone.on.empty.payload", "true"));
+    fixture.reader("json", |config| config.json_values("false").json_keys("false"));
+    fixture.reader("schemas", |config| {
         config.json_values("true").json_keys("true").option("route.tombstone.on.empty.payload", "true")
     });
-    stand.reader("no_tombstone", |config| config.json_values("true"));
+    fixture.reader("no_tombstone", |config| config.json_values("true"));
 }
 
 #[test]
 fn json_payloads() {
-    let mut stand = Stand::new(layout("of_json", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
-    readers(&mut stand);
+    let mut fixture = Fixture::new(layout("of_json", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    readers(&mut fixture);
     let mut payloads = quoted(&DOCUMENTS);
     payloads.extend(quoted(&[r#""\u0000 \ud800""#, "{\"a\": 1e999999}", "\t{\"a\"  :\r\n1}\n"]));
     payloads.extend(["NULL".to_owned(), "'{}'".to_owned()]);
-    stand.compare(&events(&payloads));
+    fixture.compare(&events(&payloads));
 }
 
 #[test]
 fn jsonb_payloads() {
-    let mut stand = Stand::new(layout("of_jsonb", ColumnType::Jsonb, vec![]), &format!("{COLUMNS}, payload jsonb"));
-    readers(&mut stand);
+    let mut fixture = Fixture::new(layout("of_jsonb", ColumnType::Jsonb, vec![]), &format!("{COLUMNS}, payload jsonb"));
+    readers(&mut fixture);
     let mut payloads = quoted(&DOCUMENTS);
     payloads.extend(["NULL".to_owned(), "'{}'".to_owned()]);
-    stand.compare(&events(&payloads));
+    fixture.compare(&events(&payloads));
 }
 
 #[test]
 fn text_payloads() {
-    let mut stand = Stand::new(layout("of_text", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
-    readers(&mut stand);
+    let mut fixture = Fixture::new(layout("of_text", ColumnType::Text, vec![]), &format!("{COLUMNS}, payload text"));
+    readers(&mut fixture);
     let mut payloads = quoted(&DOCUMENTS);
     payloads.extend(quoted(&["", " ", "\t\n", "\u{a0}", "\u{3000}", "\u{1}", "not json", "it's", "\\x00"]));
     payloads.push("repeat('long ', 200000)".to_owned());
     payloads.extend(["NULL".to_owned(), "'end'".to_owned()]);
-    stand.compare(&events(&payloads));
+    fixture.compare(&events(&payloads));
 }
 
 /// Texts with a length, and a key of another type than text.
 fn varchar_payloads_with_keys(ty: ColumnType, sql: &str, keys: [&str; 2]) {
     let key = Column::foreign(identifier("k"), ty, Nullability::NotNull);
     let layout = layout("of_varchar", ColumnType::Varchar(5), vec![key]);
-    let mut stand = Stand::new(layout, &format!("{COLUMNS}, payload varchar(5), k {sql} NOT NULL"));
+    let mut fixture = Fixture::new(layout, &format!("{COLUMNS}, payload varchar(5), k {sql} NOT NULL"));
     let keyed = |config: ConnectorConfig| config.option("table.field.event.key", "k");
-    stand.reader("string", keyed);
-    stand.reader("json", |config| keyed(config).json_keys("false"));
-    stand.reader("schemas", |config| keyed(config).json_keys("true").json_values("true"));
+    fixture.reader("string", keyed);
+    fixture.reader("json", |config| keyed(config).json_keys("false"));
+    fixture.reader("schemas", |config| keyed(config).json_keys("true").json_values("true"));
     let payloads = ["'ééééé'", "'😀'", "''", "NULL", "'end'"].iter().zip(keys.iter().cycle()).enumerate();
     let rows: Vec<_> = payloads.map(|(index, (payload, key))| event(index, &format!("{payload}, {key}"))).collect();
-    stand.compare(&rows);
+    fixture.compare(&rows);
 }
 
 #[test]
@@ -122,12 +122,12 @@ fn aggregate_ids_of_type_uuid() {
     let layout = TableLayout::new(schema, table, columns).unwrap();
     let columns = "id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid uuid NOT NULL, \
                    type varchar(255) NOT NULL, payload jsonb";
-    let mut stand = Stand::new(layout, columns);
-    stand.reader("string", |config| config);
-    stand.reader("schemas", |config| config.json_values("true").json_keys("true"));
+    let mut fixture = Fixture::new(layout, columns);
+    fixture.reader("string", |config| config);
+    fixture.reader("schemas", |config| config.json_values("true").json_keys("true"));
     let row = |index: usize| {
         let id = id(index);
         format!("VALUES ('{id}', 'order', '{id}', 'x', '{{\"a\": 1}}')")
     };
-    stand.compare(&[row(0), row(1)]);
+    fixture.compare(&[row(0), row(1)]);
 }

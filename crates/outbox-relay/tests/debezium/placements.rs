@@ -3,7 +3,7 @@
 use outbox_core::{Column, ColumnType, Nullability, Record, TableLayout};
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
-use crate::stand::{COLUMNS, Stand, event, id};
+use crate::fixture::{COLUMNS, Fixture, event, id};
 
 const TYPES: [(&str, ColumnType, &str); 11] = [
     ("c_uuid", ColumnType::Uuid, "uuid"),
@@ -77,39 +77,39 @@ fn placed(place: &str) -> String {
 #[test]
 fn columns_of_every_type_are_placed() {
     let (layout, sql) = table("placed");
-    let mut stand = Stand::new(layout, &sql);
+    let mut fixture = Fixture::new(layout, &sql);
     let headers = placed("header");
     let nullable: Vec<_> = TYPES.iter().map(|(name, ..)| format!("n_{name}:ENVELOPE:{name}_or_not")).collect();
     let envelope = format!("{},{}", placed("envelope"), nullable.join(","));
-    stand.reader("headers", |config| {
+    fixture.reader("headers", |config| {
         config
             .with(PLACEMENT, format!("{headers},p:partition,missing:header"))
             .option("table.field.additional.missing", "ignore")
     });
-    stand.reader("envelope", |config| config.json_values("false").with(PLACEMENT, &*envelope));
-    stand.reader("schemas", |config| config.json_values("true").json_keys("true").with(PLACEMENT, &*envelope));
-    stand.reader("both", |config| {
+    fixture.reader("envelope", |config| config.json_values("false").with(PLACEMENT, &*envelope));
+    fixture.reader("schemas", |config| config.json_values("true").json_keys("true").with(PLACEMENT, &*envelope));
+    fixture.reader("both", |config| {
         config.json_values("true").with(PLACEMENT, format!("{headers},{envelope},p:partition:x"))
     });
-    stand.reader("tombstone", |config| {
+    fixture.reader("tombstone", |config| {
         config
             .json_values("true")
             .with(PLACEMENT, "c_text:envelope,c_int:header")
             .option("route.tombstone.on.empty.payload", "true")
     });
-    stand.compare(&rows());
+    fixture.compare(&rows());
 }
 
 /// The version is the envelope's. The connector keeps the first schema of each version.
 #[test]
 fn an_envelope_has_a_version() {
     let (layout, sql) = table("versioned");
-    let mut stand = Stand::new(layout, &sql);
+    let mut fixture = Fixture::new(layout, &sql);
     let version = |config: outbox_core::ConnectorConfig| config.option("table.field.event.schema.version", "c_int");
-    stand.reader("schemas", |config| version(config.json_values("true")).with(PLACEMENT, "c_bool:envelope"));
-    stand.reader("plain", |config| version(config.json_values("false")).with(PLACEMENT, "c_bool:envelope"));
-    stand.reader("no_envelope", |config| version(config.json_values("true")).with(PLACEMENT, "c_bool:header"));
-    stand.compare(&rows());
+    fixture.reader("schemas", |config| version(config.json_values("true")).with(PLACEMENT, "c_bool:envelope"));
+    fixture.reader("plain", |config| version(config.json_values("false")).with(PLACEMENT, "c_bool:envelope"));
+    fixture.reader("no_envelope", |config| version(config.json_values("true")).with(PLACEMENT, "c_bool:header"));
+    fixture.compare(&rows());
 }
 
 /// The connector keeps the first name that it gave to an envelope's schema, for every topic; the pipeline names each
@@ -117,10 +117,10 @@ fn an_envelope_has_a_version() {
 #[test]
 fn the_schemas_of_two_topics_have_the_first_ones_name() {
     let (table, sql) = (layout("two_topics", ColumnType::Json, vec![]), format!("{COLUMNS}, payload json"));
-    let mut stand = Stand::new(table, &sql);
-    stand.reader("two_topics", |config| config.json_values("true").with(PLACEMENT, "event_type:envelope"));
+    let mut fixture = Fixture::new(table, &sql);
+    fixture.reader("two_topics", |config| config.json_values("true").with(PLACEMENT, "event_type:envelope"));
     let row = |index, kind| format!("VALUES ('{}', '{kind}', 'k', 'x', '{{}}')", id(index));
-    let outcomes = stand.outcomes(&[row(0, "first"), row(1, "second")]);
+    let outcomes = fixture.outcomes(&[row(0, "first"), row(1, "second")]);
     let [first, second] = &outcomes[..] else { panic!("two rows") };
     let value = |record: &Record| String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap();
     let (debezium, pipeline) = (value(second.debezium.as_ref().unwrap()), value(second.pipeline.as_ref().unwrap()));
@@ -133,17 +133,17 @@ fn the_schemas_of_two_topics_have_the_first_ones_name() {
 #[test]
 fn an_expanded_payload_of_another_shape_and_the_same_version_fails_the_task() {
     let (layout, sql) = table("reshaped");
-    let mut stand = Stand::new(layout, &sql);
-    stand.reader("reshaped", |config| {
+    let mut fixture = Fixture::new(layout, &sql);
+    fixture.reader("reshaped", |config| {
         config
             .json_values("true")
             .with(PLACEMENT, "c_bool:envelope")
             .option("table.field.event.schema.version", "c_int")
             .option("table.expand.json.payload", "true")
     });
-    stand.for_connector_only("errors.tolerance", "all");
+    fixture.for_connector_only("errors.tolerance", "all");
     let row = |index, payload| event(index, &format!("'{payload}', 0, {}, {}", VALUES[0], VALUES[0]));
-    let outcomes = stand.outcomes(&[row(0, r#"{"a": 1}"#), row(1, r#"{"b": 1}"#), row(2, r#"{"a": 2}"#)]);
+    let outcomes = fixture.outcomes(&[row(0, r#"{"a": 1}"#), row(1, r#"{"b": 1}"#), row(2, r#"{"a": 2}"#)]);
     let is_there: Vec<_> = outcomes.iter().map(|outcome| outcome.debezium.is_some()).collect();
     assert_eq!(is_there, [true, false, true]);
     assert!(outcomes.iter().all(|outcome| outcome.pipeline.is_ok()));

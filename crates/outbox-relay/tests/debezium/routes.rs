@@ -3,11 +3,11 @@
 use outbox_core::ColumnType;
 
 use crate::configuration::{With as _, layout};
-use crate::stand::{COLUMNS, Stand, id};
+use crate::fixture::{COLUMNS, Fixture, id};
 
 #[test]
 fn routes_by_expression() {
-    let mut stand = Stand::new(layout("routed", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = Fixture::new(layout("routed", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     // Each takes all of the names: topics of those that do not match would be shared.
     for (label, regex, replacement) in [
         ("whole", "(.*)", "{name}.$1"),
@@ -20,26 +20,26 @@ fn routes_by_expression() {
         ("insensitive", "(?i)[A-Z]+(.*)", "{name}.i$1"),
         ("optional", "(order)?(x)?.*", "{name}.o$2"),
     ] {
-        stand.reader_named(label, |config, name| {
+        fixture.reader_named(label, |config, name| {
             config
                 .option("route.topic.regex", regex)
                 .option("route.topic.replacement", &replacement.replace("{name}", name))
         });
     }
-    stand.compare(&rows(["order", "order_v12", "ab", "Order.Sub-1_x", "a", "orderx", "order"]));
+    fixture.compare(&rows(["order", "order_v12", "ab", "Order.Sub-1_x", "a", "orderx", "order"]));
 }
 
 /// A name that does not match as a whole is the topic.
 #[test]
 fn names_that_match_no_expression() {
-    let mut stand = Stand::new(layout("unrouted", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
+    let mut fixture = Fixture::new(layout("unrouted", ColumnType::Json, vec![]), &format!("{COLUMNS}, payload json"));
     let mut of_its_own = String::new();
-    stand.reader_named("unmatched", |config, name| {
+    fixture.reader_named("unmatched", |config, name| {
         of_its_own = name.to_owned();
         config.option("route.topic.regex", "unmatched|ORDER").option("route.topic.replacement", "x")
     });
     let longer = format!("{of_its_own}.longer");
-    stand.compare(&rows([&*of_its_own, &longer, &of_its_own]));
+    fixture.compare(&rows([&*of_its_own, &longer, &of_its_own]));
 }
 
 fn rows<const N: usize>(names: [&str; N]) -> Vec<String> {

@@ -12,7 +12,7 @@ use outbox_test_support::connect;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::stand::Stand;
+use crate::fixture::Fixture;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -35,7 +35,7 @@ pub(crate) fn events(ages: impl IntoIterator<Item = Duration>) -> Vec<OutboxEven
 
 /// A service with the outbox of a life, a connector and the relay that read it, and what it stored.
 pub(crate) struct Service {
-    stand: Stand,
+    fixture: Fixture,
     pub(crate) pipeline: Pipeline,
     outbox: PgOutbox,
     pub(crate) client: Client,
@@ -45,21 +45,21 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(life: RowLife) -> Self {
-        let mut stand = Stand::without_table(TableLayout::recommended().with_row_life(life));
-        stand.reader("life", |config| config);
-        let pipeline = stand.pipeline().clone();
+        let mut fixture = Fixture::without_table(TableLayout::recommended().with_row_life(life));
+        fixture.reader("life", |config| config);
+        let pipeline = fixture.pipeline().clone();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let mut client = runtime.block_on(connect(stand.database_url()));
+        let mut client = runtime.block_on(connect(fixture.database_url()));
         runtime.block_on(async {
             Migrations::outbox(&pipeline).apply(&mut client).await.unwrap();
             Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
         });
-        stand.start();
-        Self { stand, outbox: PgOutbox::new(pipeline.clone()), pipeline, client, stored: vec![], runtime }
+        fixture.start();
+        Self { fixture, outbox: PgOutbox::new(pipeline.clone()), pipeline, client, stored: vec![], runtime }
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.runtime.block_on(connect(self.stand.database_url()))
+        self.runtime.block_on(connect(self.fixture.database_url()))
     }
 
     /// Each by itself, in one transaction.
@@ -113,7 +113,7 @@ impl Service {
     /// What was stored, beside the records of both engines.
     pub(crate) fn compare(&self) {
         let rows: Vec<_> = self.stored.iter().map(|event| self.pipeline.row(event).unwrap()).collect();
-        let differences = self.stand.differences_of(&rows);
+        let differences = self.fixture.differences_of(&rows);
         assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
     }
 }

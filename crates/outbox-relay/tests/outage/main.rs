@@ -5,12 +5,12 @@
 #[path = "../relay/arrival.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod arrival;
-#[path = "../relay/bench.rs"]
-#[allow(dead_code, reason = "shared with the other tests")]
-mod bench;
 #[path = "../relay/connector.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod connector;
+#[path = "../relay/fixture.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod fixture;
 #[path = "../relay/load.rs"]
 mod load;
 #[path = "../relay/slot.rs"]
@@ -21,8 +21,8 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use xtask::stack::{Service, Stack, StackError};
 
-use self::bench::Bench;
 use self::connector::Connector;
+use self::fixture::Fixture;
 use self::load::Load;
 
 /// Held by the test that may stop servers.
@@ -32,9 +32,9 @@ static SERVERS: Mutex<()> = Mutex::const_new(());
 async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
     let _turn = SERVERS.lock().await;
     let kafka = Restarted::new(Service::Kafka);
-    let mut bench = Bench::new(3).await;
-    let relay = bench.start();
-    let load = Load::start(&bench, 10);
+    let mut fixture = Fixture::new(3).await;
+    let relay = fixture.start();
+    let load = Load::start(&fixture, 10);
     load.writes(200).await;
     for end in [Stack::stop, Stack::kill] {
         kafka.act(end).await;
@@ -44,8 +44,8 @@ async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
     }
     load.end().await;
     // The client keeps dead connections.
-    bench.env.reconnect_kafka().await;
-    bench.all_arrived_once_and_in_order().await;
+    fixture.env.reconnect_kafka().await;
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }
 
@@ -53,22 +53,22 @@ async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
 #[tokio::test]
 async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_doubles_nothing() {
     let _turn = SERVERS.lock().await;
-    let bench = Bench::new(3).await;
-    let connector = Connector::of(&bench);
+    let fixture = Fixture::new(3).await;
+    let connector = Connector::of(&fixture);
     let connect = Restarted::new(Service::Connect);
     connector.create().await;
-    connector.reads(&bench).await;
-    let load = Load::start(&bench, 10);
+    connector.reads(&fixture).await;
+    let load = Load::start(&fixture, 10);
     load.writes(500).await;
-    bench.records(500).await;
+    fixture.records(500).await;
     connect.act(Stack::kill).await;
-    connector.settles(&bench).await;
-    let unconfirmed = bench.unconfirmed_records().await;
+    connector.settles(&fixture).await;
+    let unconfirmed = fixture.unconfirmed_records().await;
     assert!(unconfirmed > 0, "Debezium has confirmed all that it has written");
-    let relay = bench.start();
+    let relay = fixture.start();
     load.writes(300).await;
     load.end().await;
-    bench.all_arrived_once_and_in_order().await;
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
     connect.act(Stack::start).await;
     drop(connector);

@@ -6,20 +6,20 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use crate::health::get;
 
 #[tokio::test]
 async fn the_program_serves_its_health_and_drains_on_sigterm() {
-    let bench = Bench::new(1).await;
-    let config = bench.config.clone().with("database.password", "${env:OUTBOX_TEST_PASSWORD}").to_json();
-    let file = std::env::temp_dir().join(format!("{}.json", bench.name()));
+    let fixture = Fixture::new(1).await;
+    let config = fixture.config.clone().with("database.password", "${env:OUTBOX_TEST_PASSWORD}").to_json();
+    let file = std::env::temp_dir().join(format!("{}.json", fixture.name()));
     std::fs::write(&file, config).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], xtask::stack::free_port().unwrap()));
     let mut program = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
         .arg("--connector")
         .arg(&file)
-        .args(["--brokers", &bench.brokers, "--listen", &address.to_string()])
+        .args(["--brokers", &fixture.brokers, "--listen", &address.to_string()])
         .env("OUTBOX_TEST_PASSWORD", "postgres")
         .env("RUST_LOG", "debug")
         .stderr(Stdio::piped())
@@ -32,10 +32,10 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     std::fs::remove_file(file).unwrap();
-    bench.enqueue_each(3, 0..30).await;
-    bench.check(&bench.records(30).await, 30);
+    fixture.enqueue_each(3, 0..30).await;
+    fixture.check(&fixture.records(30).await, 30);
     assert_eq!(get(address, "/live").await.1, "live\n");
-    let events = format!("outbox_relay_events_total{{topic=\"{}\"}} 30\n", bench.topic);
+    let events = format!("outbox_relay_events_total{{topic=\"{}\"}} 30\n", fixture.topic);
     while !get(address, "/metrics").await.1.contains(&events) {
         assert!(Instant::now() < deadline, "not all is acknowledged");
         tokio::time::sleep(Duration::from_millis(50)).await;

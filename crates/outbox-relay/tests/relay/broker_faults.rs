@@ -5,13 +5,13 @@ use outbox_test_support::TestEnv;
 use outbox_testkit::{Api, Broker, Fault, ResponseError};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, Running};
+use crate::fixture::{Fixture, Running};
 
-/// A bench on a broker of the test's own, with a topic for dead letters that must stay empty.
-async fn bench(broker: &Broker) -> Bench {
-    let mut bench = Bench::at(TestEnv::builder().brokers(broker.address()), 2).await;
-    bench.dead_letters = Some(bench.topic.replace(".order", ".dead"));
-    bench
+/// A fixture on a broker of the test's own, with a topic for dead letters that must stay empty.
+async fn fixture(broker: &Broker) -> Fixture {
+    let mut fixture = Fixture::at(TestEnv::builder().brokers(broker.address()), 2).await;
+    fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));
+    fixture
 }
 
 pub(crate) async fn shows(relay: &Running, text: &str) {
@@ -37,18 +37,18 @@ pub(crate) async fn becomes_ready(relay: &Running) {
 /// a dead letter.
 async fn lasting(api: Api, error: ResponseError, code: &str) {
     let broker = Broker::start().await.unwrap();
-    let bench = bench(&broker).await;
+    let fixture = fixture(&broker).await;
     // Rows of the slot's window: their partitions are read first.
-    bench.enqueue_each(5, 0..20).await;
+    fixture.enqueue_each(5, 0..20).await;
     let fault = broker.faults().inject(Fault::error(api, error).until_lifted());
-    let relay = bench.start();
+    let relay = fixture.start();
     shows(&relay, code).await;
     fault.lift();
-    bench.enqueue_each(5, 20..40).await;
-    bench.confirmed().await;
-    bench.check(&bench.records(40).await, 40);
+    fixture.enqueue_each(5, 20..40).await;
+    fixture.confirmed().await;
+    fixture.check(&fixture.records(40).await, 40);
     becomes_ready(&relay).await;
-    assert!(bench.read(bench.dead_letters.as_ref().unwrap()).await.is_empty());
+    assert!(fixture.read(fixture.dead_letters.as_ref().unwrap()).await.is_empty());
     relay.stop().await;
 }
 
@@ -102,18 +102,18 @@ async fn a_codec_that_the_broker_rejects_is_tried_again() {
 #[tokio::test]
 async fn a_storage_error_of_a_fetch_is_tried_again() {
     let broker = Broker::start().await.unwrap();
-    let bench = bench(&broker).await;
-    bench.enqueue_each(5, 0..20).await;
-    let relay = bench.start();
-    bench.confirmed().await;
+    let fixture = fixture(&broker).await;
+    fixture.enqueue_each(5, 0..20).await;
+    let relay = fixture.start();
+    fixture.confirmed().await;
     relay.kill().await;
-    bench.enqueue_each(5, 20..40).await;
+    fixture.enqueue_each(5, 20..40).await;
     let fault = broker.faults().inject(Fault::reject_fetch(ResponseError::KafkaStorageError).until_lifted());
-    let relay = bench.start();
+    let relay = fixture.start();
     shows(&relay, "KAFKA_STORAGE_ERROR (56)").await;
     fault.lift();
-    bench.confirmed().await;
-    bench.check(&bench.records(40).await, 40);
+    fixture.confirmed().await;
+    fixture.check(&fixture.records(40).await, 40);
     becomes_ready(&relay).await;
     relay.stop().await;
 }
@@ -122,21 +122,21 @@ async fn a_storage_error_of_a_fetch_is_tried_again() {
 #[tokio::test]
 async fn a_partition_that_fails_does_not_stop_those_of_the_same_request() {
     let broker = Broker::start().await.unwrap();
-    let bench = bench(&broker).await;
-    bench.enqueue_each(5, 0..20).await;
-    let relay = bench.start();
-    bench.confirmed().await;
-    let fault = Fault::reject(ResponseError::NotEnoughReplicas).on(&*bench.topic, 0).until_lifted();
+    let fixture = fixture(&broker).await;
+    fixture.enqueue_each(5, 0..20).await;
+    let relay = fixture.start();
+    fixture.confirmed().await;
+    let fault = Fault::reject(ResponseError::NotEnoughReplicas).on(&*fixture.topic, 0).until_lifted();
     let fault = broker.faults().inject(fault);
-    bench.enqueue_each(5, 20..60).await;
+    fixture.enqueue_each(5, 20..60).await;
     shows(&relay, "NOT_ENOUGH_REPLICAS (19)").await;
     let stopped: Vec<String> =
-        bench.read(&bench.topic).await.into_iter().filter(|it| it.partition == 0).map(|it| it.key).collect();
+        fixture.read(&fixture.topic).await.into_iter().filter(|it| it.partition == 0).map(|it| it.key).collect();
     let goal = (20..60).filter(|number| !stopped.contains(&format!("agg-{}", number % 5))).count();
-    bench.records(20 + goal).await;
+    fixture.records(20 + goal).await;
     fault.lift();
-    bench.confirmed().await;
-    bench.check(&bench.records(60).await, 60);
+    fixture.confirmed().await;
+    fixture.check(&fixture.records(60).await, 60);
     becomes_ready(&relay).await;
     relay.stop().await;
 }

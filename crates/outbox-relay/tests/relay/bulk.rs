@@ -5,28 +5,28 @@ use outbox_core::bytes::Bytes;
 use outbox_core::uuid::Uuid;
 use outbox_pg::tokio_postgres::Client;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 const COLUMNS: &str = "outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)";
 
 /// The rows of one COPY, and of one INSERT, share an LSN.
 #[tokio::test]
 async fn rows_of_copy_and_of_inserts_of_many_rows_are_written_once_through_crashes() {
-    let bench = Bench::new(2).await;
-    let client = bench.client().await;
-    let mut relay = bench.start();
+    let fixture = Fixture::new(2).await;
+    let client = fixture.client().await;
+    let mut relay = fixture.start();
     let mut number = 0;
     for round in 0..4_usize {
         copy(&client, number..number + 3_000).await;
         insert(&client, number + 3_000..number + 4_000).await;
         number += 4_000;
         // Somewhere in the middle of what these were.
-        bench.records(round * 4_000 + 500 + round * 900).await;
+        fixture.records(round * 4_000 + 500 + round * 900).await;
         relay.kill().await;
-        relay = bench.start();
+        relay = fixture.start();
     }
-    bench.all_arrived_once_and_in_order().await;
-    assert_eq!(bench.written().await.len(), 16_000);
+    fixture.all_arrived_once_and_in_order().await;
+    assert_eq!(fixture.written().await.len(), 16_000);
     relay.stop().await;
 }
 

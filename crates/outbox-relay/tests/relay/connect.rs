@@ -6,7 +6,7 @@ use outbox_relay::RelaySettings;
 use serde_json::{Map, Value};
 use xtask::stack::Stack;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 fn json(config: &outbox_core::ConnectorConfig) -> Value {
     config.iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect::<Map<_, _>>().into()
@@ -14,11 +14,11 @@ fn json(config: &outbox_core::ConnectorConfig) -> Value {
 
 #[tokio::test]
 async fn a_connectors_configuration_is_taken_from_connect_with_its_placeholders() {
-    let bench = Bench::new(1).await;
+    let fixture = Fixture::new(1).await;
     let stack = Stack::connect().unwrap();
-    let (rest, name) = (stack.connect_rest(), bench.name().to_owned());
+    let (rest, name) = (stack.connect_rest(), fixture.name().to_owned());
     // A variable that every process has; the worker leaves it as it is where it has no provider of that name.
-    let config = json(&bench.config.clone().with("topic.creation.default.cleanup.policy", "${env:CARGO_PKG_NAME}"));
+    let config = json(&fixture.config.clone().with("topic.creation.default.cleanup.policy", "${env:CARGO_PKG_NAME}"));
     // Without a task from its first moment, as the relay holds the slot.
     let created = rest.create_stopped(&name, &config);
     let url = format!("{}/connectors/{name}", stack.connect_url());

@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a topic's ends have to stand still until Debezium's producer has surely sent all it had.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// The real Debezium on a bench's slot. It is removed with the value.
+/// The real Debezium on a fixture's slot. It is removed with the value.
 pub(crate) struct Connector(outbox_test_support::Connector);
 
 impl Deref for Connector {
@@ -21,19 +21,19 @@ impl Deref for Connector {
 }
 
 impl Connector {
-    pub(crate) fn of(bench: &Bench) -> Self {
-        let config = bench.config.clone().with("heartbeat.interval.ms", "0");
-        Self(outbox_test_support::Connector::new(bench.name(), config))
+    pub(crate) fn of(fixture: &Fixture) -> Self {
+        let config = fixture.config.clone().with("heartbeat.interval.ms", "0");
+        Self(outbox_test_support::Connector::new(fixture.name(), config))
     }
 
     /// Waits until it runs and holds the slot.
-    pub(crate) async fn reads(&self, bench: &Bench) {
+    pub(crate) async fn reads(&self, fixture: &Fixture) {
         self.ask(|connect, name| connect.wait_running(name, PATIENCE)).await;
-        bench.slot_becomes("active").await;
+        fixture.slot_becomes("active").await;
     }
 
     /// The procedure of the docs: stop, no task, slot inactive, ends that stand still.
-    pub(crate) async fn gives_back(&self, bench: &Bench) {
+    pub(crate) async fn gives_back(&self, fixture: &Fixture) {
         self.ask(|connect, name| connect.stop(name)).await;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -45,16 +45,16 @@ impl Connector {
             assert!(Instant::now() < deadline, "it does not stop: {status:#}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        self.settles(bench).await;
+        self.settles(fixture).await;
     }
 
     /// Waits until the slot is free and nothing more of the connector's comes to the topic.
-    pub(crate) async fn settles(&self, bench: &Bench) {
-        bench.slot_becomes("NOT active").await;
-        let (mut ends, mut since) = (bench.ends(&bench.topic).await, Instant::now());
+    pub(crate) async fn settles(&self, fixture: &Fixture) {
+        fixture.slot_becomes("NOT active").await;
+        let (mut ends, mut since) = (fixture.ends(&fixture.topic).await, Instant::now());
         while since.elapsed() < SETTLED {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let now = bench.ends(&bench.topic).await;
+            let now = fixture.ends(&fixture.topic).await;
             if now != ends {
                 (ends, since) = (now, Instant::now());
             }

@@ -11,7 +11,7 @@ use outbox_test_support::TestEnv;
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use crate::forwarder::Forwarder;
 use crate::load::Load;
 use crate::server::kill;
@@ -24,41 +24,41 @@ const STANDBY: &str = "standby";
 #[tokio::test]
 async fn a_failover_under_load_loses_and_doubles_nothing() {
     let pair = Pair::start(&[("synchronized_standby_slots", STANDBY)]).await;
-    let relay = pair.bench.start();
-    let load = Load::start(&pair.bench, 10);
+    let relay = pair.fixture.start();
+    let load = Load::start(&pair.fixture, 10);
     pair.is_synchronised(&load).await;
     load.writes(200).await;
     pair.fail_over().await;
     load.writes(300).await;
     load.end().await;
-    pair.bench.all_arrived_once_and_in_order().await;
+    pair.fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }
 
 #[tokio::test]
 async fn without_synchronized_standby_slots_kafka_keeps_what_a_failover_lost_and_has_all_else_once() {
     let pair = Pair::start(&[]).await;
-    let relay = pair.bench.start();
-    let load = Load::start(&pair.bench, 10);
+    let relay = pair.fixture.start();
+    let load = Load::start(&pair.fixture, 10);
     pair.is_synchronised(&load).await;
     pair.upstream.leads_to(NOWHERE);
     load.writes(100).await;
-    pair.bench.all_arrived().await;
+    pair.fixture.all_arrived().await;
     pair.fail_over().await;
     // On the new timeline these have the positions that the lost ones had on the old one.
     load.writes(300).await;
     load.end().await;
-    pair.bench.all_arrived().await;
-    pair.bench.confirmed().await;
-    let in_kafka: BTreeSet<i64> = pair.bench.places().await.into_keys().collect();
-    let lost = in_kafka.len() - pair.bench.written().await.len();
+    pair.fixture.all_arrived().await;
+    pair.fixture.confirmed().await;
+    let in_kafka: BTreeSet<i64> = pair.fixture.places().await.into_keys().collect();
+    let lost = in_kafka.len() - pair.fixture.written().await.len();
     eprintln!("{lost} of {} events are in Kafka only", in_kafka.len());
     assert!(lost > 0);
-    pair.bench.check_against(&pair.bench.read(&pair.bench.topic).await, &in_kafka);
+    pair.fixture.check_against(&pair.fixture.read(&pair.fixture.topic).await, &in_kafka);
     relay.stop().await;
 }
 
-/// A primary with a streaming standby that keeps its failover slots, and a bench on it.
+/// A primary with a streaming standby that keeps its failover slots, and a fixture on it.
 struct Pair {
     primary: Postgres,
     standby: Postgres,
@@ -66,7 +66,7 @@ struct Pair {
     front: Forwarder,
     /// How the standby reaches it.
     upstream: Forwarder,
-    bench: Bench,
+    fixture: Fixture,
 }
 
 /// Nobody listens on this port.
@@ -82,10 +82,10 @@ impl Pair {
         let admin = client(&primary).await;
         admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
         let (front, upstream) = (Forwarder::to(primary.address()).await, Forwarder::to(primary.address()).await);
-        let bench = Bench::at(TestEnv::builder().postgres(primary.url()).kafka().through(front.port()), 3).await;
-        keep_on_standbys(&bench).await;
-        let standby = standby_of(&primary, upstream.port(), bench.name()).await;
-        Self { primary, standby, front, upstream, bench }
+        let fixture = Fixture::at(TestEnv::builder().postgres(primary.url()).kafka().through(front.port()), 3).await;
+        keep_on_standbys(&fixture).await;
+        let standby = standby_of(&primary, upstream.port(), fixture.name()).await;
+        Self { primary, standby, front, upstream, fixture }
     }
 
     /// Waits until the standby has the slot: it takes one over only once its reader has moved on.
@@ -113,10 +113,10 @@ async fn client(postgres: &Postgres) -> Client {
     client
 }
 
-/// The bench's slot anew, as one that standbys keep.
-async fn keep_on_standbys(bench: &Bench) {
-    let client = bench.client().await;
-    let slot = bench.name();
+/// The fixture's slot anew, as one that standbys keep.
+async fn keep_on_standbys(fixture: &Fixture) {
+    let client = fixture.client().await;
+    let slot = fixture.name();
     client.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
     let sql = "SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)";
     client.execute(sql, &[&slot]).await.unwrap();

@@ -1,5 +1,5 @@
-use crate::bench::Bench;
 use crate::connector::Connector;
+use crate::fixture::Fixture;
 use crate::load::Load;
 
 /// What lets Debezium go on where the relay has left the slot, and not where it was itself.
@@ -21,31 +21,31 @@ async fn with_its_offsets_deleted_debezium_and_the_relay_hand_over_to_and_fro_un
 }
 
 async fn hand_over_to_and_fro(way_back: WayBack) {
-    let mut bench = Bench::new(3).await;
+    let mut fixture = Fixture::new(3).await;
     if way_back == WayBack::TrustSlot {
-        bench.config = bench.config.with("offset.mismatch.strategy", "trust_slot");
+        fixture.config = fixture.config.with("offset.mismatch.strategy", "trust_slot");
     }
-    let connector = Connector::of(&bench);
+    let connector = Connector::of(&fixture);
     connector.create().await;
-    connector.reads(&bench).await;
-    let load = Load::start(&bench, 10);
+    connector.reads(&fixture).await;
+    let load = Load::start(&fixture, 10);
     for round in 0..2 {
         load.writes(300).await;
-        arrive(&bench, &load).await;
-        connector.gives_back(&bench).await;
+        arrive(&fixture, &load).await;
+        connector.gives_back(&fixture).await;
 
         load.writes(300).await;
         eprintln!(
             "round {round}: Debezium wrote {} records more than it has confirmed",
-            bench.unconfirmed_records().await
+            fixture.unconfirmed_records().await
         );
-        let relay = bench.start();
+        let relay = fixture.start();
         load.writes(300).await;
-        arrive(&bench, &load).await;
+        arrive(&fixture, &load).await;
         relay.stop().await;
         eprintln!(
             "round {round}: the relay wrote {} records more than it has confirmed",
-            bench.unconfirmed_records().await
+            fixture.unconfirmed_records().await
         );
 
         load.writes(300).await;
@@ -53,19 +53,19 @@ async fn hand_over_to_and_fro(way_back: WayBack) {
             connector.ask(|connect, name| connect.delete_offsets(name)).await;
         }
         connector.ask(|connect, name| connect.resume(name)).await;
-        connector.reads(&bench).await;
+        connector.reads(&fixture).await;
     }
     load.writes(300).await;
     load.end().await;
-    bench.all_arrived().await;
+    fixture.all_arrived().await;
     // The last word is the relay's: it confirms all, at once.
-    connector.gives_back(&bench).await;
-    let relay = bench.start();
-    bench.all_arrived_once_and_in_order().await;
+    connector.gives_back(&fixture).await;
+    let relay = fixture.start();
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }
 
 /// Waits until what is written now has come through.
-async fn arrive(bench: &Bench, load: &Load) {
-    bench.records(usize::try_from(load.written()).unwrap()).await;
+async fn arrive(fixture: &Fixture, load: &Load) {
+    fixture.records(usize::try_from(load.written()).unwrap()).await;
 }

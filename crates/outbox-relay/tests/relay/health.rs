@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> bool) -> Readiness {
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -37,15 +37,15 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
 
 #[tokio::test]
 async fn a_relay_is_not_ready_while_the_broker_stands_still_and_ready_again_after() {
-    let mut bench = Bench::new(1).await;
+    let mut fixture = Fixture::new(1).await;
     let broker = Broker::start().await.unwrap();
-    bench.brokers = broker.address();
-    let relay = bench.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
-    bench.enqueue_each(1, 0..5).await;
-    bench.confirmed().await;
+    fixture.brokers = broker.address();
+    let relay = fixture.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
+    fixture.enqueue_each(1, 0..5).await;
+    fixture.confirmed().await;
     until(&relay.status, Readiness::is_ready).await;
     broker.faults().freeze();
-    bench.enqueue_each(1, 5..10).await;
+    fixture.enqueue_each(1, 5..10).await;
     let stalled = until(&relay.status, |readiness| !readiness.is_ready()).await;
     assert!(matches!(&stalled, Readiness::NotReady(reason) if reason.contains("stalled")), "{stalled}");
     // It waits, and is not to be killed for it.
@@ -53,18 +53,18 @@ async fn a_relay_is_not_ready_while_the_broker_stands_still_and_ready_again_afte
     assert!(relay.status.prometheus_text().contains("outbox_relay_unacknowledged_rows 5\n"));
     broker.faults().thaw();
     until(&relay.status, Readiness::is_ready).await;
-    bench.confirmed().await;
+    fixture.confirmed().await;
     relay.stop().await;
 }
 
 /// Nothing can be written where not even the topic can be seen.
 #[tokio::test]
 async fn a_relay_is_not_ready_while_there_is_no_broker() {
-    let mut bench = Bench::new(1).await;
-    bench.brokers = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
-    let relay = bench.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
-    bench.enqueue_each(1, 0..1).await;
-    let reason = |readiness: &Readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains(&bench.brokers) && reason.contains("retrying"));
+    let mut fixture = Fixture::new(1).await;
+    fixture.brokers = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
+    let relay = fixture.start_with(|settings| settings.stalled_after(Duration::from_secs(1)));
+    fixture.enqueue_each(1, 0..1).await;
+    let reason = |readiness: &Readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains(&fixture.brokers) && reason.contains("retrying"));
     until(&relay.status, reason).await;
     assert_eq!(relay.status.liveness(), Ok(()));
     relay.kill().await;
@@ -72,15 +72,15 @@ async fn a_relay_is_not_ready_while_there_is_no_broker() {
 
 #[tokio::test]
 async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
-    let bench = Bench::new(1).await;
-    let first = bench.start();
+    let fixture = Fixture::new(1).await;
+    let first = fixture.start();
     until(&first.status, Readiness::is_ready).await;
-    let second = bench.start();
+    let second = fixture.start();
     let (address, server) = second.status.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
     until(&second.status, |readiness| matches!(readiness, Readiness::Standby(_))).await;
     let (line, body) = get(address, "/ready").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
-    assert!(body.starts_with("standby: PID ") && body.contains(bench.name()), "{body}");
+    assert!(body.starts_with("standby: PID ") && body.contains(fixture.name()), "{body}");
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     assert!(get(address, "/metrics").await.1.contains("outbox_relay_mode{mode=\"standby\"} 1\n"));
     assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");
@@ -97,9 +97,9 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
 /// Its task is there and its sockets are open, and nobody polls it.
 #[tokio::test]
 async fn a_relay_whose_loop_hangs_is_not_live() {
-    let bench = Bench::new(1).await;
+    let fixture = Fixture::new(1).await;
     let hang = Arc::new(AtomicBool::new(false));
-    let relay = bench.relay(|settings| settings);
+    let relay = fixture.relay(|settings| settings);
     let status = relay.status();
     let (address, server) = status.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
     let mut run = Box::pin(relay.run(std::future::pending()));

@@ -4,79 +4,79 @@ use outbox_relay::Error;
 use outbox_test_support::TestEnv;
 use outbox_testkit::{Api, Broker, Codec, Fault, Imitation, ResponseError};
 
-use crate::bench::Bench;
 use crate::broker_faults::{becomes_ready, shows};
+use crate::fixture::Fixture;
 use crate::heard::Heard;
 
 const COMPRESSION: &str = "producer.override.compression.type";
 
-/// A bench that compresses, with a topic for dead letters that must stay empty.
-async fn bench(builder: outbox_test_support::TestEnvBuilder, compression: &str) -> Bench {
-    let mut bench = Bench::at(builder, 2).await;
-    bench.config = bench.config.with(COMPRESSION, compression);
-    bench.dead_letters = Some(bench.topic.replace(".order", ".dead"));
-    bench
+/// A fixture that compresses, with a topic for dead letters that must stay empty.
+async fn fixture(builder: outbox_test_support::TestEnvBuilder, compression: &str) -> Fixture {
+    let mut fixture = Fixture::at(builder, 2).await;
+    fixture.config = fixture.config.with(COMPRESSION, compression);
+    fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));
+    fixture
 }
 
-async fn imitated(imitation: Imitation, compression: &str) -> (Broker, Bench) {
+async fn imitated(imitation: Imitation, compression: &str) -> (Broker, Fixture) {
     let broker = Broker::builder().imitating(imitation).start().await.unwrap();
-    let bench = bench(TestEnv::builder().brokers(broker.address()), compression).await;
-    (broker, bench)
+    let fixture = fixture(TestEnv::builder().brokers(broker.address()), compression).await;
+    (broker, fixture)
 }
 
 /// Rows before the first start, an orderly restart, crashes under load, and a backlog in one transaction.
-async fn keeps_its_promises(bench: &Bench) {
-    bench.enqueue_each(7, 0..20).await;
-    let relay = bench.start();
-    bench.records(20).await;
+async fn keeps_its_promises(fixture: &Fixture) {
+    fixture.enqueue_each(7, 0..20).await;
+    let relay = fixture.start();
+    fixture.records(20).await;
     relay.stop().await;
-    assert_eq!(bench.unconfirmed_records().await, 0);
+    assert_eq!(fixture.unconfirmed_records().await, 0);
 
-    let writer = bench.enqueue_each(7, 20..220);
+    let writer = fixture.enqueue_each(7, 20..220);
     let crashes = async {
         for round in 0..4 {
-            let relay = bench.start();
-            bench.records(20 + 40 * round).await;
+            let relay = fixture.start();
+            fixture.records(20 + 40 * round).await;
             relay.kill().await;
         }
     };
     tokio::join!(writer, crashes);
-    bench.enqueue_at_once(7, 220..5_000).await;
-    arrives(bench, 5_000).await;
+    fixture.enqueue_at_once(7, 220..5_000).await;
+    arrives(fixture, 5_000).await;
 }
 
 /// Everything comes to the topic once and in order, and nothing to that for dead letters.
-async fn arrives(bench: &Bench, count: i64) {
-    let relay = bench.start();
-    let records = bench.records(usize::try_from(count).unwrap()).await;
-    bench.confirmed().await;
-    bench.check(&records, count);
-    bench.check(&bench.read(&bench.topic).await, count);
-    assert!(bench.read(bench.dead_letters.as_ref().unwrap()).await.is_empty());
+async fn arrives(fixture: &Fixture, count: i64) {
+    let relay = fixture.start();
+    let records = fixture.records(usize::try_from(count).unwrap()).await;
+    fixture.confirmed().await;
+    fixture.check(&records, count);
+    fixture.check(&fixture.read(&fixture.topic).await, count);
+    assert!(fixture.read(fixture.dead_letters.as_ref().unwrap()).await.is_empty());
     relay.stop().await;
 }
 
 /// The relay dies after the broker has appended rows, and before PostgreSQL knows.
-async fn finds_unconfirmed_rows(broker: &Broker, bench: &Bench) {
-    bench.enqueue_each(7, 5_000..5_020).await;
-    let relay = bench.start();
-    bench.confirmed().await;
+async fn finds_unconfirmed_rows(broker: &Broker, fixture: &Fixture) {
+    fixture.enqueue_each(7, 5_000..5_020).await;
+    let relay = fixture.start();
+    fixture.confirmed().await;
     let fault = broker.faults().inject(Fault::no_answer(Api::Produce).until_lifted());
-    bench.enqueue_each(7, 5_020..5_060).await;
-    bench.records(5_022).await;
+    fixture.enqueue_each(7, 5_020..5_060).await;
+    fixture.records(5_022).await;
     relay.kill().await;
-    assert!(bench.unconfirmed_records().await > 0);
+    assert!(fixture.unconfirmed_records().await > 0);
     fault.lift();
-    bench.enqueue_each(7, 5_060..5_100).await;
-    arrives(bench, 5_100).await;
+    fixture.enqueue_each(7, 5_060..5_100).await;
+    arrives(fixture, 5_100).await;
 }
 
 /// All of it; returns what was logged.
 async fn runs_on(imitation: Imitation, compression: &str) -> String {
     let heard = Heard::listen();
-    let (broker, bench) = imitated(imitation, compression).await;
-    keeps_its_promises(&bench).await;
-    finds_unconfirmed_rows(&broker, &bench).await;
+    let (broker, fixture) = imitated(imitation, compression).await;
+    keeps_its_promises(&fixture).await;
+    finds_unconfirmed_rows(&broker, &fixture).await;
     heard.text()
 }
 
@@ -101,7 +101,7 @@ const OLD_PRODUCE: &str = "record_errors in Produce answers";
 #[tokio::test]
 async fn the_real_kafka() {
     let heard = Heard::listen();
-    keeps_its_promises(&bench(TestEnv::builder().kafka(), "zstd").await).await;
+    keeps_its_promises(&fixture(TestEnv::builder().kafka(), "zstd").await).await;
     assert_eq!((missing(&heard.text()), fallback(&heard.text())), (vec![], None));
 }
 
@@ -173,8 +173,8 @@ async fn each_error_for_a_codec_leads_to_one_that_is_accepted() {
     for error in [ResponseError::UnsupportedCompressionType, ResponseError::InvalidRequest] {
         let heard = Heard::listen();
         let imitation = Imitation::new().compression([Codec::Gzip]).compression_error(error);
-        let (_broker, bench) = imitated(imitation, "zstd").await;
-        keeps_its_promises(&bench).await;
+        let (_broker, fixture) = imitated(imitation, "zstd").await;
+        keeps_its_promises(&fixture).await;
         assert_eq!(fallback(&heard.text()), Some("Gzip"));
     }
 }
@@ -183,28 +183,28 @@ async fn each_error_for_a_codec_leads_to_one_that_is_accepted() {
 #[tokio::test]
 async fn a_small_limit_of_requests_stops_nothing() {
     let broker = Broker::builder().imitating(Imitation::azure_event_hubs_standard()).start().await.unwrap();
-    let mut bench = Bench::at(TestEnv::builder().brokers(broker.address()), 6).await;
-    bench.dead_letters = Some(bench.topic.replace(".order", ".dead"));
-    bench.enqueue_fat_at_once(0..120, 100_000).await;
-    arrives(&bench, 120).await;
+    let mut fixture = Fixture::at(TestEnv::builder().brokers(broker.address()), 6).await;
+    fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));
+    fixture.enqueue_fat_at_once(0..120, 100_000).await;
+    arrives(&fixture, 120).await;
 }
 
 /// A row that fits into its topic by a strong compression only is no poison while that compression is rejected for a
 /// reason that passes.
 #[tokio::test]
 async fn a_large_row_waits_for_a_compression_that_is_rejected_for_a_while() {
-    let (broker, bench) = imitated(Imitation::new(), "gzip").await;
+    let (broker, fixture) = imitated(Imitation::new(), "gzip").await;
     let reject = || Fault::reject(ResponseError::InvalidRequest).times(1);
-    bench.enqueue_each(5, 0..5).await;
-    let fault = broker.faults().inject(reject().on(&*bench.topic, 0));
-    let other = broker.faults().inject(reject().on(&*bench.topic, 1));
-    let relay = bench.start();
-    bench.records(5).await;
+    fixture.enqueue_each(5, 0..5).await;
+    let fault = broker.faults().inject(reject().on(&*fixture.topic, 0));
+    let other = broker.faults().inject(reject().on(&*fixture.topic, 1));
+    let relay = fixture.start();
+    fixture.records(5).await;
     assert_eq!((fault.struck(), other.struck()), (1, 1));
-    bench.enqueue_fat_at_once(5..10, 3_000_000).await;
-    bench.confirmed().await;
-    bench.check(&bench.records(10).await, 10);
-    assert!(bench.read(bench.dead_letters.as_ref().unwrap()).await.is_empty());
+    fixture.enqueue_fat_at_once(5..10, 3_000_000).await;
+    fixture.confirmed().await;
+    fixture.check(&fixture.records(10).await, 10);
+    assert!(fixture.read(fixture.dead_letters.as_ref().unwrap()).await.is_empty());
     relay.stop().await;
 }
 
@@ -218,9 +218,9 @@ async fn without_idempotent_produce_the_relay_refuses_at_once() {
     ] {
         let imitation = Imitation::new().without_api(api);
         let broker = Broker::builder().imitating(imitation).start().await.unwrap();
-        let mut bench = Bench::new(1).await;
-        bench.brokers = broker.address();
-        let error = bench.start().outcome().await.unwrap_err();
+        let mut fixture = Fixture::new(1).await;
+        fixture.brokers = broker.address();
+        let error = fixture.start().outcome().await.unwrap_err();
         let text = chain(&error);
         for part in [&*broker.address(), &format!("{api:?}"), remedy] {
             assert!(text.contains(part), "{part}: {text}");
@@ -237,14 +237,14 @@ fn chain(error: &Error) -> String {
 #[tokio::test]
 async fn without_create_topics_the_relay_waits_for_the_topic() {
     let heard = Heard::listen();
-    let (broker, bench) = imitated(Imitation::new().without_api(Api::CreateTopics), "none").await;
-    bench.enqueue_each(5, 0..20).await;
-    let relay = bench.start();
+    let (broker, fixture) = imitated(Imitation::new().without_api(Api::CreateTopics), "none").await;
+    fixture.enqueue_each(5, 0..20).await;
+    let relay = fixture.start();
     shows(&relay, "create each topic before its first event").await;
     assert_eq!(missing(&heard.text()), ["CreateTopics (4 or later)"]);
-    broker.create_topic(&bench.topic, 2).unwrap();
-    bench.confirmed().await;
-    bench.check(&bench.records(20).await, 20);
+    broker.create_topic(&fixture.topic, 2).unwrap();
+    fixture.confirmed().await;
+    fixture.check(&fixture.records(20).await, 20);
     becomes_ready(&relay).await;
     relay.stop().await;
 }
@@ -253,10 +253,10 @@ async fn without_create_topics_the_relay_waits_for_the_topic() {
 #[tokio::test]
 async fn a_gap_is_reported_once() {
     let heard = Heard::listen();
-    let (_broker, bench) = imitated(Imitation::kafka_2_4(), "none").await;
-    bench.enqueue_each(5, 0..20).await;
-    let relay = bench.start();
-    bench.confirmed().await;
+    let (_broker, fixture) = imitated(Imitation::kafka_2_4(), "none").await;
+    fixture.enqueue_each(5, 0..20).await;
+    let relay = fixture.start();
+    fixture.confirmed().await;
     relay.stop().await;
     let lines = heard.text().lines().filter(|line| line.contains("broker lacks a feature")).count();
     assert_eq!(lines, 1);

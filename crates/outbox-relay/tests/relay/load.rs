@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::bench::{Bench, numbered};
+use crate::fixture::{Fixture, numbered};
 
 /// Writes numbered events without a pause, in transactions of one to four, until it is told to end. Where PostgreSQL is
 /// away it goes on when that is back; a number whose transaction may have failed is not used again.
@@ -23,12 +23,12 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Load {
-    pub(crate) fn start(bench: &Bench, aggregates: i64) -> Self {
+    pub(crate) fn start(fixture: &Fixture, aggregates: i64) -> Self {
         let (end, ended) = watch::channel(());
         let written = Arc::new(AtomicI64::new(0));
         let writer = Writer {
-            url: bench.url().to_owned(),
-            outbox: bench.outbox.clone(),
+            url: fixture.url().to_owned(),
+            outbox: fixture.outbox.clone(),
             aggregates,
             next: 0,
             written: Arc::clone(&written),

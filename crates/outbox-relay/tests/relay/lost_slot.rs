@@ -2,7 +2,7 @@ use outbox_net::ErrorChain;
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::{Postgres, PostgresBuilder};
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn the_reason_of_an_invalidated_slot_is_named() {
@@ -17,17 +17,17 @@ async fn the_installed_postgresql_names_the_state_of_an_invalidated_slot() {
 
 async fn assert_named(builder: PostgresBuilder, reason: &str) {
     let postgres = builder.setting("max_slot_wal_keep_size", "1MB").start().await.unwrap();
-    let bench = Bench::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
-    let client = bench.client().await;
+    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 1).await;
+    let client = fixture.client().await;
     eventually("the slot is invalidated", async || {
         client.batch_execute("SELECT pg_logical_emit_message(true, '', repeat('x', 1000))").await.unwrap();
         client.batch_execute("SELECT pg_switch_wal()").await.unwrap();
         client.batch_execute("CHECKPOINT").await.unwrap();
-        bench.slot_is("wal_status = 'lost'").await
+        fixture.slot_is("wal_status = 'lost'").await
     })
     .await;
 
-    let error = bench.start().outcome().await.unwrap_err();
+    let error = fixture.start().outcome().await.unwrap_err();
     let shown = ErrorChain::new(&error).to_string();
     assert!(shown.contains(&format!("is lost ({reason}")) && shown.contains("create it again"), "{shown}");
 }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod arrival;
-mod bench;
 mod connector;
+mod fixture;
 mod forwarder;
 mod heard;
 mod load;

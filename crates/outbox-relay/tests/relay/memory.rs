@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use crate::program::Program;
 
 const MIB: u64 = 1_024;
@@ -19,13 +19,13 @@ async fn rows_of_almost_a_megabyte_are_relayed_in_bounded_memory() {
 
 /// All in one transaction: once from a backlog, and once from the stream.
 async fn relayed_within(bound: u64, numbers: Range<i64>, bytes: i32) {
-    let bench = Bench::new(2).await;
+    let fixture = Fixture::new(2).await;
     let half = numbers.start + (numbers.end - numbers.start) / 2;
-    bench.enqueue_fat_at_once(numbers.start..half, bytes).await;
-    let relay = Program::start(&bench);
-    bench.slot_becomes("active").await;
-    bench.enqueue_fat_at_once(half..numbers.end, bytes).await;
-    bench.all_arrived_once_and_in_order().await;
+    fixture.enqueue_fat_at_once(numbers.start..half, bytes).await;
+    let relay = Program::start(&fixture);
+    fixture.slot_becomes("active").await;
+    fixture.enqueue_fat_at_once(half..numbers.end, bytes).await;
+    fixture.all_arrived_once_and_in_order().await;
     let peak = relay.peak_memory();
     eprintln!("the relay had {peak} KiB at most");
     assert!(peak < bound, "{peak} KiB");

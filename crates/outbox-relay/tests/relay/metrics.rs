@@ -3,7 +3,7 @@ use std::time::Duration;
 use outbox_relay::RelayStatus;
 use tokio::time::Instant;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 /// The value of a metric, by its whole name.
 fn metric(status: &RelayStatus, name: &str) -> f64 {
@@ -22,15 +22,15 @@ async fn until(status: &RelayStatus, name: &str, wanted: impl Fn(f64) -> bool) {
 
 #[tokio::test]
 async fn the_metrics_are_what_was_written() {
-    let bench = Bench::new(3).await;
-    bench.enqueue_at_once(10, 0..150).await;
-    let relay = bench.start();
-    bench.enqueue_each(10, 150..200).await;
-    let records = bench.records(200).await;
-    bench.confirmed().await;
+    let fixture = Fixture::new(3).await;
+    fixture.enqueue_at_once(10, 0..150).await;
+    let relay = fixture.start();
+    fixture.enqueue_each(10, 150..200).await;
+    let records = fixture.records(200).await;
+    fixture.confirmed().await;
     let status = &relay.status;
     until(status, "outbox_relay_unacknowledged_rows", |rows| rows == 0.0).await;
-    let of_topic = |name: &str| metric(status, &format!("outbox_relay_{name}{{topic=\"{}\"}}", bench.topic));
+    let of_topic = |name: &str| metric(status, &format!("outbox_relay_{name}{{topic=\"{}\"}}", fixture.topic));
     assert_eq!(of_topic("events_total"), 200.0);
     let header = |(name, value): (&String, &String)| name.len() + value.len();
     let bytes: usize = records
@@ -55,24 +55,24 @@ async fn the_metrics_are_what_was_written() {
 /// Rows that a crash has left unconfirmed, of which the scan sees only the last.
 #[tokio::test]
 async fn what_the_scan_leaves_out_is_written_again_and_counted() {
-    let bench = Bench::new(1).await;
-    let client = bench.client().await;
-    let name = bench.name();
+    let fixture = Fixture::new(1).await;
+    let client = fixture.client().await;
+    let name = fixture.name();
     let copy = |from: &str, to: &str| format!("SELECT pg_copy_logical_replication_slot('{from}', '{to}')");
     let aside = format!("{name}_aside");
     client.batch_execute(&copy(name, &aside)).await.unwrap();
-    let relay = bench.start();
-    bench.enqueue_each(5, 0..300).await;
-    bench.records(300).await;
-    bench.confirmed().await;
+    let relay = fixture.start();
+    fixture.enqueue_each(5, 0..300).await;
+    fixture.records(300).await;
+    fixture.confirmed().await;
     relay.stop().await;
     // As a slot that has gone back to where it was at the last checkpoint.
     client.batch_execute(&format!("SELECT pg_drop_replication_slot('{name}')")).await.unwrap();
     client.batch_execute(&copy(&aside, name)).await.unwrap();
     client.batch_execute(&format!("SELECT pg_drop_replication_slot('{aside}')")).await.unwrap();
 
-    let relay = bench.start_with(|settings| settings.scan_limit(100));
-    bench.confirmed().await;
+    let relay = fixture.start_with(|settings| settings.scan_limit(100));
+    fixture.confirmed().await;
     let status = &relay.status;
     until(status, "outbox_relay_rows_read_total", |rows| rows == 300.0).await;
     let skipped = metric(status, "outbox_relay_rows_skipped_total");
@@ -80,6 +80,6 @@ async fn what_the_scan_leaves_out_is_written_again_and_counted() {
     assert!(skipped >= 100.0 && doubled > 0.0, "{skipped} skipped, {doubled} doubled");
     assert_eq!(skipped + doubled, 300.0);
     assert!(metric(status, "outbox_relay_scans_cut_total") >= 1.0);
-    assert_eq!(bench.records(300).await.len(), 300 + doubled as usize);
+    assert_eq!(fixture.records(300).await.len(), 300 + doubled as usize);
     relay.stop().await;
 }

@@ -4,27 +4,27 @@ use outbox_core::bytes::{BufMut as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use crate::load::Load;
 
 /// What is unconfirmed when a relay sees the new partitions may be in its old and its new partition, and nowhere twice.
 #[tokio::test]
 async fn partitions_that_are_added_under_load_lose_nothing() {
-    let bench = Bench::new(2).await;
-    let relay = bench.start();
-    let load = Load::start(&bench, 20);
+    let fixture = Fixture::new(2).await;
+    let relay = fixture.start();
+    let load = Load::start(&fixture, 20);
     load.writes(200).await;
-    bench.all_arrived().await;
-    add_partitions(&bench, 5).await;
+    fixture.all_arrived().await;
+    add_partitions(&fixture, 5).await;
     load.writes(200).await;
     relay.kill().await;
     load.writes(100).await;
-    let relay = bench.start();
+    let relay = fixture.start();
     load.writes(200).await;
     load.end().await;
-    bench.all_arrived().await;
-    bench.confirmed().await;
-    let places = bench.places().await;
+    fixture.all_arrived().await;
+    fixture.confirmed().await;
+    let places = fixture.places().await;
     let doubled = places.values().filter(|partitions| partitions.len() > 1).count();
     eprintln!("{doubled} of {} events are in their old and in their new partition", places.len());
     for (number, partitions) in places {
@@ -35,17 +35,17 @@ async fn partitions_that_are_added_under_load_lose_nothing() {
 
 #[tokio::test]
 async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing() {
-    let bench = Bench::new(2).await;
-    let relay = bench.start();
-    bench.enqueue_each(20, 0..200).await;
-    bench.all_arrived_once_and_in_order().await;
+    let fixture = Fixture::new(2).await;
+    let relay = fixture.start();
+    fixture.enqueue_each(20, 0..200).await;
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
-    add_partitions(&bench, 5).await;
-    let relay = bench.start();
-    bench.enqueue_each(20, 200..500).await;
-    bench.all_arrived().await;
-    bench.confirmed().await;
-    let places = bench.places().await;
+    add_partitions(&fixture, 5).await;
+    let relay = fixture.start();
+    fixture.enqueue_each(20, 200..500).await;
+    fixture.all_arrived().await;
+    fixture.confirmed().await;
+    let places = fixture.places().await;
     assert_eq!(places.len(), 500);
     let doubled: BTreeMap<_, _> = places.iter().filter(|(_, partitions)| partitions.len() > 1).collect();
     assert!(doubled.is_empty(), "{doubled:?}");
@@ -54,28 +54,28 @@ async fn partitions_that_are_added_while_nothing_is_unconfirmed_double_nothing()
     relay.stop().await;
 }
 
-async fn add_partitions(bench: &Bench, count: i32) {
+async fn add_partitions(fixture: &Fixture, count: i32) {
     let mut body = BytesMut::new();
     body.put_i16(37); // CreatePartitions
     body.put_i16(0);
     body.put_i32(7);
     body.put_i16(-1); // no client id
     body.put_i32(1);
-    body.put_i16(i16::try_from(bench.topic.len()).unwrap());
-    body.put_slice(bench.topic.as_bytes());
+    body.put_i16(i16::try_from(fixture.topic.len()).unwrap());
+    body.put_slice(fixture.topic.as_bytes());
     body.put_i32(count);
     body.put_i32(-1); // wherever
     body.put_i32(10_000);
     body.put_i8(0); // not only a check
-    let mut broker = TcpStream::connect(&bench.brokers).await.unwrap();
+    let mut broker = TcpStream::connect(&fixture.brokers).await.unwrap();
     broker.write_i32(i32::try_from(body.len()).unwrap()).await.unwrap();
     broker.write_all(&body).await.unwrap();
     let mut answer = vec![0; usize::try_from(broker.read_i32().await.unwrap()).unwrap()];
     broker.read_exact(&mut answer).await.unwrap();
     // The id, a throttle time, one topic, its name, and the error.
-    let error = &answer[4 + 4 + 4 + 2 + bench.topic.len()..][..2];
+    let error = &answer[4 + 4 + 4 + 2 + fixture.topic.len()..][..2];
     assert_eq!(error, [0, 0], "{answer:?}");
-    while bench.ends(&bench.topic).await.len() < usize::try_from(count).unwrap() {
+    while fixture.ends(&fixture.topic).await.len() < usize::try_from(count).unwrap() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

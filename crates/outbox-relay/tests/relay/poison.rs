@@ -1,46 +1,46 @@
 use outbox_core::OutboxEvent;
 
-use crate::bench::{Bench, numbered};
+use crate::fixture::{Fixture, numbered};
 
 fn large(bytes: usize) -> OutboxEvent {
     OutboxEvent::builder("order", "agg-0", "Large").json(format!("\"{}\"", "x".repeat(bytes))).build().unwrap()
 }
 
 /// The topic takes 4 KiB at most, so that a row is larger than it may be.
-async fn bench_with_small_topic() -> Bench {
-    let mut bench = Bench::new(1).await;
+async fn bench_with_small_topic() -> Fixture {
+    let mut fixture = Fixture::new(1).await;
     // The broker looks at what is sent, which is compressed otherwise.
-    let config = bench.config.with("producer.override.compression.type", "none");
-    bench.config = config.with("topic.creation.default.max.message.bytes", "4096");
-    bench
+    let config = fixture.config.with("producer.override.compression.type", "none");
+    fixture.config = config.with("topic.creation.default.max.message.bytes", "4096");
+    fixture
 }
 
 #[tokio::test]
 async fn a_row_that_the_broker_never_takes_stops_the_relay_and_is_named() {
-    let bench = bench_with_small_topic().await;
+    let fixture = bench_with_small_topic().await;
     let poison = large(9_000);
-    bench.enqueue_each(1, 0..3).await;
-    bench.enqueue(&[poison.clone(), numbered(1, 3)]).await;
-    let error = bench.start().outcome().await.unwrap_err();
+    fixture.enqueue_each(1, 0..3).await;
+    fixture.enqueue(&[poison.clone(), numbered(1, 3)]).await;
+    let error = fixture.start().outcome().await.unwrap_err();
     assert!(error.is_poison(), "{error:?}");
     assert_eq!(error.row().unwrap().2, Some(poison.id().as_uuid()));
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("MESSAGE_TOO_LARGE"), "{error:?}");
-    let records = bench.records(3).await;
+    let records = fixture.records(3).await;
     assert_eq!(records[..3].iter().map(|record| &*record.value).collect::<Vec<_>>(), ["0", "1", "2"]);
 }
 
 /// PostgreSQL takes such a timestamp, and no record has one.
-async fn enqueue_infinity(bench: &Bench) {
+async fn enqueue_infinity(fixture: &Fixture) {
     let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
                VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', 'Late', '{\"a\" : 1}', 'infinity')";
-    bench.client().await.batch_execute(sql).await.unwrap();
+    fixture.client().await.batch_execute(sql).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_row_whose_values_cannot_be_read_stops_the_relay_and_is_named() {
-    let bench = Bench::new(1).await;
-    enqueue_infinity(&bench).await;
-    let error = bench.start().outcome().await.unwrap_err();
+    let fixture = Fixture::new(1).await;
+    enqueue_infinity(&fixture).await;
+    let error = fixture.start().outcome().await.unwrap_err();
     assert!(error.is_poison() && error.row().unwrap().2.is_some(), "{error:?}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("created_at") && cause.contains("infinite"), "{cause}");
@@ -48,65 +48,65 @@ async fn a_row_whose_values_cannot_be_read_stops_the_relay_and_is_named() {
 
 #[tokio::test]
 async fn a_row_whose_values_cannot_be_read_is_dead_lettered_with_all_that_it_says() {
-    let mut bench = Bench::new(1).await;
-    let dead = bench.topic.replace(".order", ".dead");
-    bench.dead_letters = Some(dead.clone());
-    bench.create_topic(&dead).await;
-    bench.enqueue_each(1, 0..2).await;
-    enqueue_infinity(&bench).await;
-    bench.enqueue_each(1, 2..4).await;
-    let relay = bench.start();
-    bench.check(&bench.records(4).await, 4);
-    let letters = bench.records_of(&dead, 1).await;
+    let mut fixture = Fixture::new(1).await;
+    let dead = fixture.topic.replace(".order", ".dead");
+    fixture.dead_letters = Some(dead.clone());
+    fixture.create_topic(&dead).await;
+    fixture.enqueue_each(1, 0..2).await;
+    enqueue_infinity(&fixture).await;
+    fixture.enqueue_each(1, 2..4).await;
+    let relay = fixture.start();
+    fixture.check(&fixture.records(4).await, 4);
+    let letters = fixture.records_of(&dead, 1).await;
     assert_eq!((letters.len(), &*letters[0].key), (1, "agg-0"));
     assert_eq!(letters[0].headers["id"], "00000000-0000-4000-8000-000000000001");
     assert!(letters[0].headers["outbox.dead-letter.reason"].contains("created_at"), "{:?}", letters[0].headers);
     let row: serde_json::Value = serde_json::from_str(&letters[0].value).unwrap();
     assert_eq!((&row["created_at"], &row["payload"]), (&"infinity".into(), &"{\"a\" : 1}".into()));
     assert!(row["schema_version"] == "1" && row.as_object().unwrap().len() == 12, "{row}");
-    bench.confirmed().await;
+    fixture.confirmed().await;
     assert!(relay.status.prometheus_text().contains("outbox_relay_dead_letters_total 1\n"));
     relay.stop().await;
 }
 
 #[tokio::test]
 async fn a_dead_lettered_row_lets_the_others_go_on() {
-    let mut bench = bench_with_small_topic().await;
-    let dead = bench.topic.replace(".order", ".dead");
-    bench.dead_letters = Some(dead.clone());
-    bench.create_topic(&dead).await;
+    let mut fixture = bench_with_small_topic().await;
+    let dead = fixture.topic.replace(".order", ".dead");
+    fixture.dead_letters = Some(dead.clone());
+    fixture.create_topic(&dead).await;
     let poison = large(9_000);
-    bench.enqueue_each(1, 0..3).await;
-    bench.enqueue(std::slice::from_ref(&poison)).await;
-    bench.enqueue_each(1, 3..6).await;
-    let relay = bench.start();
-    let records = bench.records(6).await;
-    bench.check(&records, 6);
-    let letters = bench.records_of(&dead, 1).await;
+    fixture.enqueue_each(1, 0..3).await;
+    fixture.enqueue(std::slice::from_ref(&poison)).await;
+    fixture.enqueue_each(1, 3..6).await;
+    let relay = fixture.start();
+    let records = fixture.records(6).await;
+    fixture.check(&records, 6);
+    let letters = fixture.records_of(&dead, 1).await;
     assert_eq!(letters[0].headers["id"], poison.id().to_string());
     assert!(letters[0].headers["outbox.dead-letter.reason"].contains("MESSAGE_TOO_LARGE"), "{:?}", letters[0].headers);
-    assert_eq!(letters[0].headers["outbox.dead-letter.topic"], bench.topic);
+    assert_eq!(letters[0].headers["outbox.dead-letter.topic"], fixture.topic);
     assert_eq!(letters[0].value.len(), 9_002);
-    bench.confirmed().await;
+    fixture.confirmed().await;
     relay.stop().await;
 }
 
 /// The stream of it begins where the slot is confirmed, which is before rows that are written already.
 #[tokio::test]
 async fn a_large_transaction_that_was_stopped_near_its_end_is_not_written_again() {
-    let mut bench = bench_with_small_topic().await;
-    bench.enqueue_each(10, 0..50).await;
+    let mut fixture = bench_with_small_topic().await;
+    fixture.enqueue_each(10, 0..50).await;
     let mut events: Vec<_> = (50..40_000).map(|number| numbered(10, number)).collect();
     events.push(large(9_000));
-    bench.enqueue(&events).await;
-    assert!(bench.start().outcome().await.unwrap_err().is_poison());
-    let dead = bench.topic.replace(".order", ".dead");
-    bench.dead_letters = Some(dead.clone());
-    bench.create_topic(&dead).await;
-    let relay = bench.start();
-    bench.records_of(&dead, 1).await;
-    bench.confirmed().await;
-    let records = bench.records(40_000).await;
-    bench.check(&records, 40_000);
+    fixture.enqueue(&events).await;
+    assert!(fixture.start().outcome().await.unwrap_err().is_poison());
+    let dead = fixture.topic.replace(".order", ".dead");
+    fixture.dead_letters = Some(dead.clone());
+    fixture.create_topic(&dead).await;
+    let relay = fixture.start();
+    fixture.records_of(&dead, 1).await;
+    fixture.confirmed().await;
+    let records = fixture.records(40_000).await;
+    fixture.check(&records, 40_000);
     relay.stop().await;
 }

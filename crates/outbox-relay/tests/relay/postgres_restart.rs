@@ -1,16 +1,16 @@
 use outbox_test_support::TestEnv;
 use outbox_testkit::{Broker, Postgres};
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 use crate::load::Load;
 use crate::server::shut_down;
 
 #[tokio::test]
 async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
     let postgres = Postgres::start().await.unwrap();
-    let bench = Bench::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
-    let relay = bench.start();
-    let load = Load::start(&bench, 10);
+    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
+    let relay = fixture.start();
+    let load = Load::start(&fixture, 10);
     for _ in 0..2 {
         load.writes(150).await;
         shut_down(&postgres).await;
@@ -20,7 +20,7 @@ async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
     }
     load.writes(150).await;
     load.end().await;
-    bench.all_arrived_once_and_in_order().await;
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }
 
@@ -28,24 +28,24 @@ async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
 #[tokio::test]
 async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
     let postgres = Postgres::start().await.unwrap();
-    let bench = Bench::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
-    bench.client().await.batch_execute("CHECKPOINT").await.unwrap();
-    let relay = bench.start();
-    bench.enqueue_each(10, 0..300).await;
-    bench.all_arrived_once_and_in_order().await;
+    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), 3).await;
+    fixture.client().await.batch_execute("CHECKPOINT").await.unwrap();
+    let relay = fixture.start();
+    fixture.enqueue_each(10, 0..300).await;
+    fixture.all_arrived_once_and_in_order().await;
     relay.kill().await;
-    bench.slot_becomes("NOT active").await;
-    let unconfirmed = bench.unconfirmed_records().await;
+    fixture.slot_becomes("NOT active").await;
+    let unconfirmed = fixture.unconfirmed_records().await;
     assert_eq!(unconfirmed, 0, "all was confirmed before the crash");
     postgres.crash().await.unwrap();
-    assert_eq!(bench.unconfirmed_records().await, 300, "the slot has gone back");
+    assert_eq!(fixture.unconfirmed_records().await, 300, "the slot has gone back");
     // The relay that comes and one that was there throughout.
-    let relay = bench.start();
-    bench.enqueue_each(10, 300..400).await;
-    bench.all_arrived_once_and_in_order().await;
+    let relay = fixture.start();
+    fixture.enqueue_each(10, 300..400).await;
+    fixture.all_arrived_once_and_in_order().await;
     postgres.crash().await.unwrap();
-    bench.enqueue_each(10, 400..500).await;
-    bench.all_arrived_once_and_in_order().await;
+    fixture.enqueue_each(10, 400..500).await;
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }
 
@@ -53,19 +53,19 @@ async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
 async fn a_relay_that_loses_postgresql_while_it_stops_has_stopped_all_the_same() {
     let postgres = Postgres::start().await.unwrap();
     let broker = Broker::start().await.unwrap();
-    let bench = Bench::at(TestEnv::builder().postgres(postgres.url()).brokers(broker.address()), 1).await;
-    let relay = bench.start();
-    bench.enqueue_each(1, 0..10).await;
-    bench.all_arrived().await;
+    let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).brokers(broker.address()), 1).await;
+    let relay = fixture.start();
+    fixture.enqueue_each(1, 0..10).await;
+    fixture.all_arrived().await;
     broker.faults().freeze();
-    bench.enqueue_each(1, 10..20).await;
+    fixture.enqueue_each(1, 10..20).await;
     let stopped = tokio::spawn(relay.stop());
     // It stops from here on, and waits for the broker.
     tokio::task::yield_now().await;
     postgres.crash().await.unwrap();
     broker.faults().thaw();
     stopped.await.unwrap();
-    let relay = bench.start();
-    bench.all_arrived_once_and_in_order().await;
+    let relay = fixture.start();
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }

@@ -6,24 +6,24 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
-/// The binary `outbox-relay` on a bench's slot. It is killed with the value, and a test that fails shows its log.
+/// The binary `outbox-relay` on a fixture's slot. It is killed with the value, and a test that fails shows its log.
 pub(crate) struct Program {
     child: Child,
     files: PathBuf,
 }
 
 impl Program {
-    pub(crate) fn start(bench: &Bench) -> Self {
-        let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(bench.name());
+    pub(crate) fn start(fixture: &Fixture) -> Self {
+        let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(fixture.name());
         fs::create_dir_all(&files).unwrap();
         let connector = files.join("connector.json");
-        fs::write(&connector, bench.config.to_json()).unwrap();
+        fs::write(&connector, fixture.config.to_json()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_outbox-relay"))
             .arg("--connector")
             .arg(connector)
-            .args(["--brokers", &bench.brokers])
+            .args(["--brokers", &fixture.brokers])
             .stdin(Stdio::null())
             .stderr(File::create(files.join("log")).unwrap())
             .spawn()

@@ -5,11 +5,11 @@ use outbox_relay::{Error, Mode, Readiness};
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 
-use crate::bench::{Bench, Running};
+use crate::fixture::{Fixture, Running};
 
 const TABLE: &str = "outbox.outbox_message";
 
-impl Bench {
+impl Fixture {
     async fn run(&self, sql: &str) {
         self.client()
             .await
@@ -63,25 +63,25 @@ fn chain(error: &Error) -> String {
 async fn a_row_that_was_written_without_its_publication_stops_the_relay() {
     let server = Postgres::builder().downloaded().setting("wal_level", "logical").start().await.unwrap();
     for builder in [TestEnv::builder(), TestEnv::builder().postgres(server.url())] {
-        let bench = Bench::at(builder.kafka(), 1).await;
-        bench.run(&format!("ALTER DATABASE {} SET client_min_messages = error", bench.name())).await;
-        let relay = bench.start();
+        let fixture = Fixture::at(builder.kafka(), 1).await;
+        fixture.run(&format!("ALTER DATABASE {} SET client_min_messages = error", fixture.name())).await;
+        let relay = fixture.start();
         relay.is_live().await;
-        bench.enqueue_each(1, 0..1).await;
-        bench.confirmed().await;
+        fixture.enqueue_each(1, 0..1).await;
+        fixture.confirmed().await;
 
         let create = format!("CREATE PUBLICATION @ FOR TABLE {TABLE} WITH (publish = 'insert')");
-        bench.run("DROP PUBLICATION @").await;
-        bench.enqueue_each(1, 1..2).await;
-        let written = bench.end_of_wal().await;
-        bench.run(&create).await;
+        fixture.run("DROP PUBLICATION @").await;
+        fixture.enqueue_each(1, 1..2).await;
+        let written = fixture.end_of_wal().await;
+        fixture.run(&create).await;
         let stopped = chain(&relay.outcome().await.unwrap_err());
         assert!(stopped.contains("publication") && stopped.contains("does not exist"), "{stopped}");
 
         // The next one reads it from a copy of the slot.
-        let stopped = chain(&bench.start().outcome().await.unwrap_err());
+        let stopped = chain(&fixture.start().outcome().await.unwrap_err());
         assert!(stopped.contains("publication") && stopped.contains("does not exist"), "{stopped}");
-        assert!(bench.confirmed_lsn().await < written);
+        assert!(fixture.confirmed_lsn().await < written);
     }
 }
 
@@ -92,26 +92,26 @@ const INTO_SECOND: &str = "INSERT INTO billing.outbox_message (id, aggregate_typ
 
 #[tokio::test]
 async fn a_list_that_includes_two_published_tables_is_refused() {
-    let mut bench = Bench::new(1).await;
-    bench.run(SECOND).await;
-    bench.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
-    bench.run(INTO_SECOND).await;
-    let written = bench.end_of_wal().await;
+    let mut fixture = Fixture::new(1).await;
+    fixture.run(SECOND).await;
+    fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+    fixture.run(INTO_SECOND).await;
+    let written = fixture.end_of_wal().await;
     for list in
         ["outbox.outbox_message,billing.outbox_message", r"(outbox|billing)\.outbox_message", r".*\.outbox_message"]
     {
-        bench.config = bench.config.with("table.include.list", list);
-        let refused = chain(&bench.start().outcome().await.unwrap_err());
+        fixture.config = fixture.config.with("table.include.list", list);
+        let refused = chain(&fixture.start().outcome().await.unwrap_err());
         assert!(refused.contains("billing.outbox_message") && refused.contains("table.include.list"), "{refused}");
     }
-    assert!(bench.confirmed_lsn().await < written);
+    assert!(fixture.confirmed_lsn().await < written);
 
     // A list that names its own table ignores the other one.
-    bench.config = bench.config.with("table.include.list", r"outbox\.outbox_message");
-    let relay = bench.start();
-    bench.enqueue_each(1, 0..1).await;
-    assert_eq!(bench.records(1).await.len(), 1);
-    bench.confirmed().await;
+    fixture.config = fixture.config.with("table.include.list", r"outbox\.outbox_message");
+    let relay = fixture.start();
+    fixture.enqueue_each(1, 0..1).await;
+    assert_eq!(fixture.records(1).await.len(), 1);
+    fixture.confirmed().await;
     let ignored = "outbox_relay_ignored_changes_total{kind=\"other_table\"} 1";
     assert!(relay.status.prometheus_text().lines().any(|line| line == ignored), "{}", relay.status.prometheus_text());
     relay.stop().await;
@@ -119,22 +119,22 @@ async fn a_list_that_includes_two_published_tables_is_refused() {
 
 #[tokio::test]
 async fn a_row_of_another_included_table_stops_the_relay_before_it_is_confirmed() {
-    let mut bench = Bench::new(1).await;
-    bench.config = bench.config.with("table.include.list", r".*\.outbox_message");
-    bench.run(SECOND).await;
-    let relay = bench.start();
+    let mut fixture = Fixture::new(1).await;
+    fixture.config = fixture.config.with("table.include.list", r".*\.outbox_message");
+    fixture.run(SECOND).await;
+    let relay = fixture.start();
     relay.is_live().await;
-    bench.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
-    bench.run(INTO_SECOND).await;
-    let written = bench.end_of_wal().await;
+    fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+    fixture.run(INTO_SECOND).await;
+    let written = fixture.end_of_wal().await;
     let stopped = chain(&relay.outcome().await.unwrap_err());
     assert!(stopped.contains("billing.outbox_message") && stopped.contains("table.include.list"), "{stopped}");
 
     // Also if the table is no longer published.
-    bench.run("ALTER PUBLICATION @ DROP TABLE billing.outbox_message").await;
-    let stopped = chain(&bench.start().outcome().await.unwrap_err());
+    fixture.run("ALTER PUBLICATION @ DROP TABLE billing.outbox_message").await;
+    let stopped = chain(&fixture.start().outcome().await.unwrap_err());
     assert!(stopped.contains("billing.outbox_message") && stopped.contains("table.include.list"), "{stopped}");
-    assert!(bench.confirmed_lsn().await < written);
+    assert!(fixture.confirmed_lsn().await < written);
 }
 
 /// The change, a word of the reason, and the repair.
@@ -173,60 +173,60 @@ const UNPUBLISHED: [(&str, &str, &str); 6] = [
 
 #[tokio::test]
 async fn a_publication_that_leaves_out_rows_of_the_table_is_refused_at_the_start() {
-    let bench = Bench::new(1).await;
-    let before = bench.confirmed_lsn().await;
+    let fixture = Fixture::new(1).await;
+    let before = fixture.confirmed_lsn().await;
     for (change, reason, repair) in UNPUBLISHED {
-        bench.run(change).await;
-        let refused = chain(&bench.start().outcome().await.unwrap_err());
+        fixture.run(change).await;
+        let refused = chain(&fixture.start().outcome().await.unwrap_err());
         assert!(refused.contains(reason), "{change}: {refused}");
-        bench.run(repair).await;
+        fixture.run(repair).await;
     }
-    assert_eq!(bench.confirmed_lsn().await, before);
-    bench.run("DROP TABLE outbox.outbox_message").await;
-    let refused = chain(&bench.start().outcome().await.unwrap_err());
+    assert_eq!(fixture.confirmed_lsn().await, before);
+    fixture.run("DROP TABLE outbox.outbox_message").await;
+    let refused = chain(&fixture.start().outcome().await.unwrap_err());
     assert!(refused.contains("does not exist"), "{refused}");
 }
 
 #[tokio::test]
 async fn nothing_is_confirmed_while_the_publication_leaves_out_rows_of_the_table() {
-    let bench = Bench::new(1).await;
-    let relay = bench.start();
+    let fixture = Fixture::new(1).await;
+    let relay = fixture.start();
     for (number, (change, reason, repair)) in (0..).zip(UNPUBLISHED) {
-        bench.enqueue_each(1, number..number + 1).await;
-        bench.confirmed().await;
+        fixture.enqueue_each(1, number..number + 1).await;
+        fixture.confirmed().await;
 
-        bench.run(change).await;
-        let changed = bench.end_of_wal().await;
+        fixture.run(change).await;
+        let changed = fixture.end_of_wal().await;
         // The WAL that others write is decoded as well.
-        bench.run("CREATE TABLE other (); DROP TABLE other").await;
+        fixture.run("CREATE TABLE other (); DROP TABLE other").await;
         relay.is_not_ready(reason).await;
-        assert!(bench.confirmed_lsn().await <= changed, "{change}");
-        bench.run(repair).await;
+        assert!(fixture.confirmed_lsn().await <= changed, "{change}");
+        fixture.run(repair).await;
         relay.is_ready().await;
     }
-    bench.confirmed().await;
-    bench.check(&bench.records(6).await, 6);
+    fixture.confirmed().await;
+    fixture.check(&fixture.records(6).await, 6);
     relay.stop().await;
 }
 
 /// A transaction that has changed the publication and not ended may commit before what is confirmed next.
 #[tokio::test]
 async fn nothing_is_confirmed_while_a_change_of_the_publication_is_under_way() {
-    let bench = Bench::new(1).await;
-    let relay = bench.start();
-    bench.enqueue_each(1, 0..1).await;
-    bench.confirmed().await;
-    let mut client = bench.client().await;
-    let publication = bench.env.pipeline().publication().to_string();
+    let fixture = Fixture::new(1).await;
+    let relay = fixture.start();
+    fixture.enqueue_each(1, 0..1).await;
+    fixture.confirmed().await;
+    let mut client = fixture.client().await;
+    let publication = fixture.env.pipeline().publication().to_string();
     let tx = client.transaction().await.unwrap();
     tx.batch_execute(&format!("ALTER PUBLICATION {publication} SET (publish = 'update')")).await.unwrap();
-    let changed = bench.end_of_wal().await;
-    bench.enqueue_each(1, 1..3).await;
-    assert_eq!(bench.records(3).await.len(), 3);
+    let changed = fixture.end_of_wal().await;
+    fixture.enqueue_each(1, 1..3).await;
+    assert_eq!(fixture.records(3).await.len(), 3);
     relay.is_not_ready("transaction").await;
-    assert!(bench.confirmed_lsn().await <= changed);
+    assert!(fixture.confirmed_lsn().await <= changed);
     tx.rollback().await.unwrap();
-    bench.confirmed().await;
+    fixture.confirmed().await;
     relay.is_ready().await;
     relay.stop().await;
 }
@@ -234,22 +234,22 @@ async fn nothing_is_confirmed_while_a_change_of_the_publication_is_under_way() {
 /// Rows are known by the table that they are in, and not by the name that it had at the time.
 #[tokio::test]
 async fn rows_of_a_table_that_was_renamed_for_a_while_arrive() {
-    let bench = Bench::new(1).await;
-    let relay = bench.start();
-    bench.enqueue_each(1, 0..1).await;
-    bench.records(1).await;
-    bench.run("ALTER TABLE outbox.outbox_message RENAME TO elsewhere").await;
-    bench
+    let fixture = Fixture::new(1).await;
+    let relay = fixture.start();
+    fixture.enqueue_each(1, 0..1).await;
+    fixture.records(1).await;
+    fixture.run("ALTER TABLE outbox.outbox_message RENAME TO elsewhere").await;
+    fixture
         .run(
             "INSERT INTO outbox.elsewhere (id, aggregate_type, aggregate_id, event_type, payload)
          VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '1')",
         )
         .await;
     relay.is_not_ready("does not exist").await;
-    bench.run("ALTER TABLE outbox.elsewhere RENAME TO outbox_message").await;
-    bench.enqueue_each(1, 2..3).await;
-    bench.check(&bench.records(3).await, 3);
-    bench.confirmed().await;
+    fixture.run("ALTER TABLE outbox.elsewhere RENAME TO outbox_message").await;
+    fixture.enqueue_each(1, 2..3).await;
+    fixture.check(&fixture.records(3).await, 3);
+    fixture.confirmed().await;
     relay.is_ready().await;
     relay.stop().await;
 }
@@ -264,49 +264,49 @@ async fn make_partitioned(client: &Client) {
 
 #[tokio::test]
 async fn rows_that_were_published_as_those_of_partitions_arrive_once_the_root_is_published() {
-    let bench = Bench::new(1).await;
-    make_partitioned(&bench.client().await).await;
-    bench.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
-    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
-    bench.enqueue_each(1, 0..2).await;
-    let refused = chain(&bench.start().outcome().await.unwrap_err());
+    let fixture = Fixture::new(1).await;
+    make_partitioned(&fixture.client().await).await;
+    fixture.run("ALTER PUBLICATION @ SET TABLE outbox.outbox_message").await;
+    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
+    fixture.enqueue_each(1, 0..2).await;
+    let refused = chain(&fixture.start().outcome().await.unwrap_err());
     assert!(refused.contains("publish_via_partition_root = true"), "{refused}");
-    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
-    bench.enqueue_each(1, 2..4).await;
-    let relay = bench.start();
-    bench.check(&bench.records(4).await, 4);
-    bench.confirmed().await;
+    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
+    fixture.enqueue_each(1, 2..4).await;
+    let relay = fixture.start();
+    fixture.check(&fixture.records(4).await, 4);
+    fixture.confirmed().await;
 
     // Also of a partition that was made meanwhile.
-    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
+    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = false)").await;
     relay.is_not_ready("publish_via_partition_root = true").await;
-    bench
+    fixture
         .run(
             "CREATE TABLE outbox.q PARTITION OF outbox.outbox_message FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')",
         )
         .await;
-    bench
+    fixture
         .run(
             "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
          VALUES (gen_random_uuid(), 'order', 'agg-1', 'Numbered', '4', '2000-01-01')",
         )
         .await;
-    bench.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
-    bench.enqueue_each(1, 5..6).await;
-    bench.check(&bench.records(6).await, 6);
+    fixture.run("ALTER PUBLICATION @ SET (publish_via_partition_root = true)").await;
+    fixture.enqueue_each(1, 5..6).await;
+    fixture.check(&fixture.records(6).await, 6);
     relay.is_ready().await;
-    bench.confirmed().await;
+    fixture.confirmed().await;
     relay.stop().await;
 }
 
 #[tokio::test]
 async fn changes_that_are_no_events_are_counted_by_kind() {
-    let bench = Bench::new(1).await;
-    bench.run("ALTER PUBLICATION @ SET (publish = 'insert, update, delete, truncate')").await;
-    let relay = bench.start();
-    bench.enqueue_each(1, 0..2).await;
-    bench.run("UPDATE outbox.outbox_message SET schema_version = 2; DELETE FROM outbox.outbox_message; TRUNCATE outbox.outbox_message").await;
-    bench.confirmed().await;
+    let fixture = Fixture::new(1).await;
+    fixture.run("ALTER PUBLICATION @ SET (publish = 'insert, update, delete, truncate')").await;
+    let relay = fixture.start();
+    fixture.enqueue_each(1, 0..2).await;
+    fixture.run("UPDATE outbox.outbox_message SET schema_version = 2; DELETE FROM outbox.outbox_message; TRUNCATE outbox.outbox_message").await;
+    fixture.confirmed().await;
     for (kind, count) in [("update", 2), ("delete", 2), ("truncate", 1), ("other_table", 0), ("message", 0)] {
         let line = format!("outbox_relay_ignored_changes_total{{kind=\"{kind}\"}} {count}");
         eventually(&line, async || relay.status.prometheus_text().lines().any(|found| found == line)).await;

@@ -1,68 +1,68 @@
 use std::time::Duration;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 /// Crashes at many moments under load; the log has each event once, and in order.
 #[tokio::test]
 async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
-    let bench = Bench::new(2).await;
+    let fixture = Fixture::new(2).await;
     let count = 3_000;
     let writer = async {
-        bench.enqueue_each(7, 0..count).await;
+        fixture.enqueue_each(7, 0..count).await;
     };
     let crashes = async {
         for round in 0..12_u64 {
-            let relay = bench.start();
+            let relay = fixture.start();
             tokio::time::sleep(Duration::from_millis(60 + round * 37 % 250)).await;
             relay.kill().await;
         }
     };
     tokio::join!(writer, crashes);
-    let relay = bench.start();
-    let records = bench.records(usize::try_from(count).unwrap()).await;
-    bench.confirmed().await;
-    bench.check(&records, count);
+    let relay = fixture.start();
+    let records = fixture.records(usize::try_from(count).unwrap()).await;
+    fixture.confirmed().await;
+    fixture.check(&records, count);
     relay.stop().await;
 }
 
 /// Whoever reads the slot next begins where it has ended, without a record of the same rows.
 #[tokio::test]
 async fn a_relay_that_is_told_to_stop_ends_between_transactions() {
-    let bench = Bench::new(2).await;
-    let relay = bench.start();
-    bench.slot_becomes("active").await;
+    let fixture = Fixture::new(2).await;
+    let relay = fixture.start();
+    fixture.slot_becomes("active").await;
     // More than the relay reads before the broker has taken what came before.
-    bench.enqueue_fat_at_once(0..120, 250_000).await;
-    bench.records(1).await;
+    fixture.enqueue_fat_at_once(0..120, 250_000).await;
+    fixture.records(1).await;
     relay.stop().await;
-    assert_eq!(bench.unconfirmed_records().await, 0);
-    let relay = bench.start();
-    bench.all_arrived_once_and_in_order().await;
+    assert_eq!(fixture.unconfirmed_records().await, 0);
+    let relay = fixture.start();
+    fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }
 
 #[tokio::test]
 async fn a_second_relay_stands_by_and_takes_over() {
-    let bench = Bench::new(2).await;
-    let first = bench.start();
-    bench.enqueue_each(5, 0..100).await;
-    bench.records(100).await;
-    let second = bench.start();
-    bench.enqueue_each(5, 100..200).await;
-    bench.records(200).await;
+    let fixture = Fixture::new(2).await;
+    let first = fixture.start();
+    fixture.enqueue_each(5, 0..100).await;
+    fixture.records(100).await;
+    let second = fixture.start();
+    fixture.enqueue_each(5, 100..200).await;
+    fixture.records(200).await;
     first.kill().await;
-    bench.enqueue_each(5, 200..300).await;
-    let records = bench.records(300).await;
-    bench.check(&records, 300);
+    fixture.enqueue_each(5, 200..300).await;
+    let records = fixture.records(300).await;
+    fixture.check(&records, 300);
     second.stop().await;
 }
 
 #[tokio::test]
 async fn a_slot_that_is_missing_is_a_loud_stop() {
-    let bench = Bench::new(1).await;
-    let slot = bench.config.get("slot.name").unwrap().to_owned();
-    bench.client().await.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
-    let error = bench.start().outcome().await.unwrap_err();
+    let fixture = Fixture::new(1).await;
+    let slot = fixture.config.get("slot.name").unwrap().to_owned();
+    fixture.client().await.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
+    let error = fixture.start().outcome().await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains(&slot) && cause.contains("does not exist"), "{cause}");
 }

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
-impl Bench {
+impl Fixture {
     /// The process that holds the slot.
     pub(crate) async fn walsender(&self) -> Option<i32> {
         let sql = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1";

@@ -2,7 +2,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::{ColumnValue, ConnectorConfig, Identifier, Nullability, Pipeline, Row, TableLayout};
 use outbox_relay::RelaySettings;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
     (id, aggregate_type, aggregate_id, event_type, payload, created_at)
@@ -11,20 +11,20 @@ const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
 /// The catalogue has the default, and the layout that the relay was given has not.
 #[tokio::test]
 async fn a_columns_default_is_in_the_records_as_with_debezium() {
-    let mut bench = Bench::new(1).await;
-    bench.config = bench
+    let mut fixture = Fixture::new(1).await;
+    fixture.config = fixture
         .config
         .with("value.converter", "org.apache.kafka.connect.json.JsonConverter")
         .with("value.converter.schemas.enable", "true");
-    let client = bench.client().await;
+    let client = fixture.client().await;
     let default = "ALTER TABLE outbox.outbox_message ALTER COLUMN payload SET DEFAULT '{\"d\": 1}'";
     client.batch_execute(default).await.unwrap();
-    let relay = bench.start();
+    let relay = fixture.start();
     client.batch_execute(NULL_PAYLOAD).await.unwrap();
-    let found = bench.records(1).await.remove(0);
+    let found = fixture.records(1).await.remove(0);
 
     let layout = TableLayout::recommended().told("payload", Nullability::Nullable, Some("'{\"d\": 1}'::json"));
-    let pipeline = Pipeline::new(bench.config.clone(), layout.clone()).unwrap();
+    let pipeline = Pipeline::new(fixture.config.clone(), layout.clone()).unwrap();
     let text = |text: &str| ColumnValue::Text(text.into());
     let values = vec![
         ColumnValue::Uuid("00000000-0000-4000-8000-000000000001".parse().unwrap()),
@@ -58,24 +58,24 @@ const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype,
 
 #[tokio::test]
 async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_say() {
-    let mut bench = Bench::new(1).await;
-    let client = bench.client().await;
+    let mut fixture = Fixture::new(1).await;
+    let client = fixture.client().await;
     client.batch_execute(CLASSIC).await.unwrap();
     let name = |text: &str| Identifier::new(text).unwrap();
     let classic = TableLayout::classic(name("inventory"), name("outboxevent"));
     let config = ConnectorConfig::recommended(&classic)
         .with("publication.name", "classic")
         .with("transforms.outbox.table.fields.additional.placement", "type:header:eventType,tenant:header");
-    // What is not of the table is as the bench has it.
+    // What is not of the table is as the fixture has it.
     let is_of_the_bench = |key: &str| {
         key.starts_with("database.")
             || key.starts_with("topic.creation")
             || key == "slot.name"
             || key.ends_with(".replacement")
     };
-    let of_the_bench = bench.config.iter().filter(|(key, _)| is_of_the_bench(key));
-    bench.config = of_the_bench.fold(config, |config, (key, value)| config.with(key, value));
-    let settings = RelaySettings::builder(bench.config.clone(), [&*bench.brokers]);
+    let of_the_bench = fixture.config.iter().filter(|(key, _)| is_of_the_bench(key));
+    fixture.config = of_the_bench.fold(config, |config, (key, value)| config.with(key, value));
+    let settings = RelaySettings::builder(fixture.config.clone(), [&*fixture.brokers]);
     let settings = settings.layout_from_database().await.unwrap();
     let layout = settings.clone().build().unwrap().pipeline().layout().clone();
     let told: Vec<_> = layout.columns().iter().map(|column| (column.name().as_str(), column.ty().sql())).collect();
@@ -83,9 +83,9 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
     let names: Vec<_> = told.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["id", "aggregatetype", "aggregateid", "type", "payload", "tenant"]);
 
-    let relay = bench.start_with(|_| settings);
+    let relay = fixture.start_with(|_| settings);
     client.batch_execute(CLASSIC_ROW).await.unwrap();
-    let found = bench.records(1).await.remove(0);
+    let found = fixture.records(1).await.remove(0);
     assert_eq!((&*found.key, &*found.value), ("agg-0", "{\"a\": 1}"));
     assert_eq!((&*found.headers["eventType"], &*found.headers["tenant"]), ("Made", "home"));
     relay.stop().await;
@@ -93,17 +93,17 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_said() {
-    let bench = Bench::new(1).await;
-    let config = bench.config.clone().with("table.include.list", "inventory.missing");
-    let error = RelaySettings::builder(config, [&*bench.brokers]).layout_from_database().await.unwrap_err();
+    let fixture = Fixture::new(1).await;
+    let config = fixture.config.clone().with("table.include.list", "inventory.missing");
+    let error = RelaySettings::builder(config, [&*fixture.brokers]).layout_from_database().await.unwrap_err();
     assert_eq!(error.key(), Some("table.include.list"));
     assert!(error.to_string().contains("no such table"), "{error}");
-    let client = bench.client().await;
+    let client = fixture.client().await;
     client
         .batch_execute("CREATE SCHEMA inventory; CREATE TABLE inventory.a (); CREATE TABLE inventory.b ()")
         .await
         .unwrap();
-    let config = bench.config.clone().with("table.include.list", "inventory.(a|b)");
-    let error = RelaySettings::builder(config, [&*bench.brokers]).layout_from_database().await.unwrap_err();
+    let config = fixture.config.clone().with("table.include.list", "inventory.(a|b)");
+    let error = RelaySettings::builder(config, [&*fixture.brokers]).layout_from_database().await.unwrap_err();
     assert!(error.to_string().contains("matches inventory.a, inventory.b"), "{error}");
 }

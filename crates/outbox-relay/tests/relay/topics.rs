@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::bench::Bench;
+use crate::fixture::Fixture;
 
 /// Raises a topic's number of partitions, which rskafka cannot.
 async fn raise(brokers: &str, topic: &str, count: i32) {
@@ -45,21 +45,21 @@ async fn raise(brokers: &str, topic: &str, count: i32) {
 /// No batch fails when partitions are added, so nothing but a look tells.
 #[tokio::test]
 async fn added_partitions_are_used_without_a_restart() {
-    let bench = Bench::new(1).await;
-    let relay = bench.start_with(|settings| settings.look_at_topics_every(Duration::from_millis(100)));
-    bench.enqueue_each(20, 0..40).await;
-    bench.records(40).await;
+    let fixture = Fixture::new(1).await;
+    let relay = fixture.start_with(|settings| settings.look_at_topics_every(Duration::from_millis(100)));
+    fixture.enqueue_each(20, 0..40).await;
+    fixture.records(40).await;
     // Under load: what is on its way when they are noticed is not written twice.
-    let raised = async { raise(&bench.brokers, &bench.topic, 4).await };
-    tokio::join!(bench.enqueue_each(20, 40..400), raised);
+    let raised = async { raise(&fixture.brokers, &fixture.topic, 4).await };
+    tokio::join!(fixture.enqueue_each(20, 40..400), raised);
     let deadline = Instant::now() + Duration::from_secs(120);
     while !relay.status.prometheus_text().contains("outbox_relay_restarts_total 1\n") {
         assert!(Instant::now() < deadline, "the new partitions were not noticed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    bench.enqueue_each(20, 400..480).await;
-    bench.confirmed().await;
-    let records = bench.records(480).await;
+    fixture.enqueue_each(20, 400..480).await;
+    fixture.confirmed().await;
+    let records = fixture.records(480).await;
     let mut numbers: Vec<i64> = records.iter().map(|record| record.value.parse().unwrap()).collect();
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..480), "lost or doubled");

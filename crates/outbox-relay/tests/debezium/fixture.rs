@@ -12,7 +12,7 @@ use crate::reader::{Outcome, Reader};
 use crate::rows;
 
 /// A table in a database of its own, and the connectors that read it.
-pub(crate) struct Stand {
+pub(crate) struct Fixture {
     stack: Stack,
     env: TestEnv,
     client: Client,
@@ -21,18 +21,18 @@ pub(crate) struct Stand {
     pause: Duration,
 }
 
-impl Stand {
+impl Fixture {
     /// `columns` is the body of CREATE TABLE.
     pub(crate) fn new(layout: TableLayout, columns: &str) -> Self {
-        let mut stand = Self::without_table(layout);
-        let table = stand.layout.qualified_name();
+        let mut fixture = Self::without_table(layout);
+        let table = fixture.layout.qualified_name();
         let create = format!(
             "SET TimeZone = 'UTC'; CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE {table} ({columns});
              CREATE PUBLICATION outbox FOR TABLE {table} WITH (publish = 'insert')",
-            stand.layout.schema()
+            fixture.layout.schema()
         );
-        stand.client.batch_execute(&create).unwrap();
-        stand
+        fixture.client.batch_execute(&create).unwrap();
+        fixture
     }
 
     /// The table and the publication are made elsewhere, before [`start`](Self::start).
@@ -149,7 +149,7 @@ impl Stand {
     }
 }
 
-impl Stand {
+impl Fixture {
     /// How many heartbeats the first connector wrote while its records were compared.
     pub(crate) fn heartbeats_after_comparing(mut self, inserts: &[String]) -> usize {
         let differences = self.differences(inserts);
@@ -171,7 +171,7 @@ impl Stand {
     }
 }
 
-impl Drop for Stand {
+impl Drop for Fixture {
     fn drop(&mut self) {
         thread::scope(|scope| {
             for reader in &self.readers {
