@@ -162,7 +162,8 @@ impl Pump {
 
     /// Returns whether the walsender decodes, and answers nothing for as long.
     async fn is_decoding(&self) -> bool {
-        matches!(timeout(self.interval, held::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
+        let limit = self.session.timeouts.silence;
+        matches!(timeout(limit, held::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
     /// Tells what was confirmed last, and waits until the server has let go of the slot.

@@ -82,3 +82,23 @@ async fn a_message_that_trickles_in() {
     forwarding.abort();
     fixture.env.slot_becomes("NOT active").await;
 }
+
+/// It waits for a lock that its output plugin needs, and answers nothing meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walsender_that_is_at_work_for_more_than_two_timeouts_is_not_given_up() {
+    const SILENCE: Duration = Duration::from_secs(4);
+    let fixture = Fixture::new().await;
+    let role = fixture.role("REPLICATION").await;
+    fixture.set("wal_sender_timeout = 0").await;
+    let options = role.timeouts(Timeouts::new().silence(SILENCE));
+    let mut opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
+
+    let mut other = fixture.env.client().await;
+    let lock = other.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE pg_publication IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    fixture.insert(0..1).await;
+    tokio::time::sleep(SILENCE * 5 / 2).await;
+    assert!(opened.stream.buffered().unwrap().is_none_or(|message| matches!(message, WalMessage::Keepalive { .. })));
+    lock.commit().await.unwrap();
+    assert_eq!(numbers(&stream_rows(&mut opened.stream, &mut reader(), 1).await), [0]);
+}
