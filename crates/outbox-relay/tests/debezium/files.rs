@@ -17,8 +17,8 @@ use crate::batch::Logged;
 use crate::broker::Broker;
 use crate::comparison::compare_relayed;
 use crate::configuration::{JSON, router};
-use crate::reader::PARTITIONS;
 use crate::fixture::id;
+use crate::reader::PARTITIONS;
 use crate::stand_in::PREFIX;
 
 const PATIENCE: Duration = Duration::from_secs(90);
