@@ -86,7 +86,7 @@ async fn a_message_that_trickles_in() {
 /// It waits for a lock that its output plugin needs, and answers nothing meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_walsender_that_is_at_work_for_more_than_two_timeouts_is_not_given_up() {
-    const SILENCE: Duration = Duration::from_secs(4);
+    const SILENCE: Duration = Duration::from_secs(10);
     let fixture = Fixture::new().await;
     let role = fixture.role("REPLICATION").await;
     fixture.set("wal_sender_timeout = 0").await;
