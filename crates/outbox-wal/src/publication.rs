@@ -195,7 +195,7 @@ impl PublicationCatalog {
         }
     }
 
-    /// One row: the publication `p`, the table `c`, and its membership `r`, as far as they exist.
+    /// Returns a FROM clause of one row: the publication `p`, the table `c`, and its membership `r`, as far as they exist.
     fn origin(&self) -> String {
         format!(
             "(SELECT) one
@@ -209,7 +209,7 @@ impl PublicationCatalog {
         )
     }
 
-    /// The first column of a query's result.
+    /// Returns the first column of a query's result.
     async fn texts(&mut self, sql: &str) -> Result<Vec<String>, Error> {
         let rows = self.session.query(sql, Doing::Query).await?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())

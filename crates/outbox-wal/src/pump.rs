@@ -151,7 +151,7 @@ impl Pump {
     }
 
     /// Returns whether the walsender has ended, which a reader without room does not see, or the server is shutting down:
-    /// it would wait for this reader to confirm everything, for ever if the broker is unreachable.
+    /// it would wait until this reader has confirmed everything, which never happens if the broker is unreachable.
     async fn has_server_ended(&self) -> bool {
         match timeout(self.interval, held::is_held(&self.options, &self.source)).await {
             Ok(Ok(is_held)) => !is_held,

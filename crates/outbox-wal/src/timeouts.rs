@@ -38,7 +38,7 @@ impl Timeouts {
 
     /// Sets how long the server may send nothing while it streams or hands over decoded changes. The default is 20 seconds.
     ///
-    /// A walsender that decodes sends nothing. After this time the server is asked over another connection whether it does.
+    /// Sets the longest silence of the stream. A walsender that decodes sends nothing. After this time the server is asked over another connection whether it does.
     #[must_use]
     pub fn silence(self, timeout: Duration) -> Self {
         Self { silence: timeout, ..self }

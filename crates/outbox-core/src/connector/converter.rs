@@ -70,7 +70,7 @@ impl KeyConverter {
         }
     }
 
-    /// A key is never bytes, so the delegate writes it.
+    /// Returns the delegate, which writes every key: a key is never bytes.
     fn delegate(config: &ConnectorConfig, key: &str) -> Result<Self, Error> {
         match config.trimmed(key) {
             Some(STRING) => Ok(Self::String),

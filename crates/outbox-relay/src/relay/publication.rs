@@ -99,7 +99,7 @@ fn other_included_tables(published: &PublishedTable, pipeline: &Pipeline) -> Opt
     (!included.is_empty()).then(|| {
         format!(
             "table.include.list also includes {named}{more} of the publication {}, and the relay reads {} only: name only \
-             this table in the list, and run another relay with a slot of its own for each other outbox table",
+             this table in the list, and run another relay with another slot for each other outbox table",
             pipeline.publication(),
             pipeline.layout().qualified_name()
         )

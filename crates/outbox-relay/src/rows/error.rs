@@ -14,7 +14,7 @@ pub(crate) enum DecodeError {
     /// A row of a table that the configuration includes, and that the relay does not read.
     #[error(
         "a row was inserted into {table} after the commit {after}, which table.include.list includes, and the relay \
-             reads {outbox} only: name only this table in the list, and run another relay with a slot of its own for {table}"
+             reads {outbox} only: name only this table in the list, and run another relay with another slot for {table}"
     )]
     OtherIncluded { after: Lsn, table: Box<str>, outbox: Box<str> },
     /// The table is not as the layout says. Each of its rows tells so.

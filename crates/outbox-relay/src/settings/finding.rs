@@ -73,7 +73,7 @@ impl Findings {
         Self { written, rejected: Vec::new(), warnings: Vec::new(), unresolved: None }
     }
 
-    /// As [`of`](Self::of), for a configuration that will be used elsewhere.
+    /// Does what [`of`](Self::of) does, for a configuration that will be used elsewhere.
     pub(super) fn of_elsewhere(written: ConnectorConfig) -> Self {
         Self { unresolved: Some(Vec::new()), ..Self::of(written) }
     }
@@ -89,7 +89,7 @@ impl Findings {
         }
     }
 
-    /// Whether a key, or one that begins with it, cannot be judged here.
+    /// Returns whether a key, or one that begins with it, cannot be judged here.
     pub(super) fn is_unresolved(&self, key: &str) -> bool {
         self.unresolved.iter().flatten().any(|unresolved| unresolved.starts_with(key))
     }
@@ -188,7 +188,7 @@ const WORDS: &[&str] = &[
     "when_needed",
 ];
 
-/// Whether a value is a well-known word or class, and therefore no secret.
+/// Returns whether a value is a well-known word or class, and therefore no secret.
 fn is_well_known(value: &str) -> bool {
     let is_class = ["org.apache.kafka.", "io.debezium."].iter().any(|package| value.starts_with(package))
         && value.split('.').all(|part| part.chars().all(|c| c.is_ascii_alphanumeric() || c == '$'));

@@ -34,7 +34,7 @@ pub(super) fn check(config: &Resolved, router: &str, table: &TableLayout) -> Res
     Err(Finding::new(key, reason))
 }
 
-/// Whether the predicate's pattern matches the topic that Debezium has for the table before the router.
+/// Returns whether the predicate's pattern matches the topic that Debezium has for the table before the router.
 fn matches_topic(config: &Resolved, name: &str, table: &TableLayout) -> Result<bool, Finding> {
     let key = format!("predicates.{name}.pattern");
     let pattern = config.get(&key).unwrap_or_default();

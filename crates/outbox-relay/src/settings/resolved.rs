@@ -43,7 +43,7 @@ impl Resolved {
         self.values.get(key).map(str::trim)
     }
 
-    /// The same configuration with another value.
+    /// Returns the same configuration with another value.
     pub(super) fn with(&self, key: &str, value: &str) -> Self {
         Self { written: self.written.clone().with(key, value), values: self.values.clone().with(key, value) }
     }

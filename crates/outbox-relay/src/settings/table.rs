@@ -93,7 +93,7 @@ impl Assumed {
         }
         let names = Identifier::new("public").ok().zip(Identifier::new("outbox").ok());
         let layout = names.and_then(|(schema, table)| assumed_layout(config, schema, table));
-        // Whether a predicate or a list of schemas concerns the table cannot be told either.
+        // Whether a predicate or a list of schemas concerns the table is unknown as well.
         let predicate = format!("transforms.{}.predicate", router_of(config));
         let is_list = config.get(LIST).is_some_and(|list| !list.is_empty());
         let config = if is_list {

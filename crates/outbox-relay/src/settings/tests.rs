@@ -29,7 +29,7 @@ fn refused(key: &str, value: &str) -> String {
     error.to_string()
 }
 
-/// The warning about a key of a configuration that is taken.
+/// Returns the warning about a key of a configuration that is taken.
 #[track_caller]
 fn warned(config: ConnectorConfig, key: &str) -> String {
     let settings = built(config).unwrap();

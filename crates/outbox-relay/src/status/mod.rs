@@ -224,7 +224,7 @@ impl RelayStatus {
         }
     }
 
-    /// No position can be confirmed at present; `reason` is why, if that lasts.
+    /// Records that no position can be confirmed at present, with the reason if that lasts.
     pub(crate) fn not_confirming(&self, reason: Option<String>) {
         let mut state = self.lock();
         if let Some(reason) = reason.as_ref().filter(|reason| state.not_confirming.as_ref() != Some(reason)) {

@@ -95,7 +95,7 @@ pub(crate) fn compare_relayed(
         record.topic = record.topic.trim_start_matches(PREFIX).to_owned();
         record.headers.retain(|(name, _)| name != "outbox.position");
         for (name, value) in &mut record.headers {
-            // Each run has an id of its own.
+            // Each run has another id.
             if *name == format!("{CONTEXT}runId")
                 && value.as_deref().is_some_and(|id| Uuid::try_parse_ascii(id).is_ok())
             {

@@ -184,7 +184,7 @@ fn run(case: &Case) {
     Broker::connect(&stack.kafka_bootstrap()).delete_topics(&topics);
 }
 
-/// The file's configuration, with what must be the test's own.
+/// Returns the file's configuration with the names and addresses of the test.
 fn of_file(case: &Case, name: &str, url: &str) -> ConnectorConfig {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/files");
     let json = std::fs::read_to_string(folder.join(format!("{}.json", case.file))).unwrap();
@@ -212,7 +212,7 @@ fn of_file(case: &Case, name: &str, url: &str) -> ConnectorConfig {
     config
 }
 
-/// The connector, and the relay with a slot and topics of its own.
+/// The connector, and the relay with another slot and other topics.
 struct Both {
     connector: String,
     stop: oneshot::Sender<()>,

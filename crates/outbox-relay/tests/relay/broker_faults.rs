@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::fixture::{Fixture, Running};
 
-/// A fixture on a broker of the test's own, with a topic for dead letters that must stay empty.
+/// Creates a fixture on a broker that no other test uses, with a topic for dead letters that must stay empty.
 async fn fixture(broker: &Broker) -> Fixture {
     let mut fixture = Fixture::at(TestEnv::builder().brokers(broker.address()), 2).await;
     fixture.dead_letters = Some(fixture.topic.replace(".order", ".dead"));

@@ -113,7 +113,7 @@ async fn client(postgres: &Postgres) -> Client {
     client
 }
 
-/// The fixture's slot anew, as one that standbys keep.
+/// Creates the fixture's slot again, as one that standbys keep.
 async fn keep_on_standbys(fixture: &Fixture) {
     let client = fixture.client().await;
     let slot = fixture.name();

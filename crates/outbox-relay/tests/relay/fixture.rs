@@ -114,7 +114,7 @@ impl Fixture {
         Running { status, stop, ended }
     }
 
-    /// A relay that nobody runs yet.
+    /// Returns a relay that does not run yet.
     pub(crate) fn relay(&self, adjust: impl FnOnce(RelaySettingsBuilder) -> RelaySettingsBuilder) -> Relay {
         let settings = RelaySettings::builder(self.config.clone(), [&*self.brokers]);
         let settings = match &self.dead_letters {

@@ -10,7 +10,7 @@ use crate::heard::Heard;
 
 const COMPRESSION: &str = "producer.override.compression.type";
 
-/// A fixture that compresses, with a topic for dead letters that must stay empty.
+/// Creates a fixture that compresses, with a topic for dead letters that must stay empty.
 async fn fixture(builder: outbox_test_support::TestEnvBuilder, compression: &str) -> Fixture {
     let mut fixture = Fixture::at(builder, 2).await;
     fixture.config = fixture.config.with(COMPRESSION, compression);

@@ -18,7 +18,7 @@ impl Fixture {
             .unwrap();
     }
 
-    /// The slot's confirmed position, as a number.
+    /// Returns the slot's confirmed position, as a number.
     async fn confirmed_lsn(&self) -> i64 {
         let sql = "SELECT (confirmed_flush_lsn - '0/0')::int8 FROM pg_replication_slots WHERE slot_name = $1";
         self.client().await.query_one(sql, &[&self.name()]).await.unwrap().get(0)

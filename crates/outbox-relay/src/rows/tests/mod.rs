@@ -10,7 +10,7 @@ use outbox_wal::{Lsn, Message, Relation, RelationColumn, Tuple, TupleData};
 const OUTBOX: u32 = 16_384;
 const OTHER: u32 = 16_400;
 
-/// A reader of any layout, also of one that no pipeline takes.
+/// Returns a reader of any layout, also of one that no pipeline accepts.
 fn reader_of(layout: &TableLayout) -> super::RowReader {
     super::RowReader::new(Pipeline::recommended(), HashSet::new()).of_layout(layout.clone())
 }

@@ -184,10 +184,10 @@ fn a_row_of_another_included_table_is_an_error_and_its_other_changes_are_not() {
     let mut reader = RowReader::new(Pipeline::new(config, layout.clone()).unwrap(), HashSet::new());
     let other = TableLayout::recommended()
         .named(Identifier::new("billing").unwrap(), Identifier::new("outbox_message").unwrap());
-    let told = relation(OTHER, &other, columns(&other));
+    let described = relation(OTHER, &other, columns(&other));
     let truncate = Message::Truncate { options: 0, relations: vec![OTHER] }.encode();
     let row = insert(OTHER, &recommended_row());
-    let error = read(&mut reader, &[begin(5), told, truncate, row]).pop().unwrap().unwrap_err();
+    let error = read(&mut reader, &[begin(5), described, truncate, row]).pop().unwrap().unwrap_err();
     assert!(error.row().is_none() && error.to_string().contains("billing.outbox_message"), "{error}");
     assert_eq!(reader.take_ignored(), Ignored { other_tables: 1, ..Ignored::default() });
 }
@@ -199,16 +199,16 @@ fn rows_of_a_member_are_read_whatever_its_name_is() {
     let mut reader = RowReader::new(Pipeline::recommended(), HashSet::from([OTHER]));
     let other =
         TableLayout::recommended().named(Identifier::new("outbox").unwrap(), Identifier::new("elsewhere").unwrap());
-    let told = [relation(OTHER, &other, columns(&other)), relation(OUTBOX, &layout, columns(&layout))];
+    let described = [relation(OTHER, &other, columns(&other)), relation(OUTBOX, &layout, columns(&layout))];
     let rows = [insert(OTHER, &recommended_row()), insert(OUTBOX, &recommended_row())];
-    let events = read(&mut reader, &[&[begin(5)][..], &told, &rows].concat());
+    let events = read(&mut reader, &[&[begin(5)][..], &described, &rows].concat());
     assert_eq!(events.iter().map(index).collect::<Vec<_>>(), [None, Some(0), Some(1)]);
 }
 
 #[test]
 fn messages_out_of_place() {
     let layout = TableLayout::recommended();
-    let told = relation(OUTBOX, &layout, columns(&layout));
+    let described = relation(OUTBOX, &layout, columns(&layout));
     let row = insert(OUTBOX, &recommended_row());
     for messages in [
         vec![begin(1), begin(2)],
@@ -232,7 +232,7 @@ proptest! {
         let mut row = recommended_row();
         row[column] = TupleData::Text(&text);
         let mut reader = reader_of(&layout);
-        let told = relation(OUTBOX, &layout, columns(&layout));
+        let described = relation(OUTBOX, &layout, columns(&layout));
         let event = read(&mut reader, &[begin(1), told, insert(OUTBOX, &row)]).pop().unwrap();
         prop_assert!(event.is_ok() || event.is_err_and(|error| error.row().is_some()));
     }

@@ -44,7 +44,7 @@ impl Keys {
         ])
     }
 
-    /// The table for this configuration, which may name other transformations and converters.
+    /// Returns the table for this configuration, which may name other transformations and converters.
     pub(super) fn in_config(config: &Resolved) -> Self {
         let mut keys = Self::of(router_of(config));
         let transforms = config.get("transforms").unwrap_or_default().split(',').map(str::trim);
