@@ -57,14 +57,14 @@ fn rows_of_the_table_are_counted_within_their_transaction() {
 #[test]
 fn columns_are_matched_by_name() {
     let layout = TableLayout::recommended();
-    let (mut told, mut row) = (columns(&layout), recommended_row().to_vec());
-    told.reverse();
+    let (mut described, mut row) = (columns(&layout), recommended_row().to_vec());
+    described.reverse();
     row.reverse();
-    told.insert(3, RelationColumn { is_key: false, name: "extra", ty: 600, modifier: -1 });
+    described.insert(3, RelationColumn { is_key: false, name: "extra", ty: 600, modifier: -1 });
     row.insert(3, TupleData::Unchanged);
     let mut reversed = reader_of(&layout);
     let mut straight = reader_of(&layout);
-    let a = read(&mut reversed, &[begin(1), relation(OUTBOX, &layout, told), insert(OUTBOX, &row)]);
+    let a = read(&mut reversed, &[begin(1), relation(OUTBOX, &layout, described), insert(OUTBOX, &row)]);
     let b = read(
         &mut straight,
         &[begin(1), relation(OUTBOX, &layout, columns(&layout)), insert(OUTBOX, &recommended_row())],
@@ -84,15 +84,15 @@ fn a_table_that_is_not_as_the_layout_says() {
         (Some((3802, -1)), "json", "jsonb"),
         (Some((99_999, -1)), "json", "of the type with OID 99999"),
     ] {
-        let mut told = columns(&layout);
+        let mut described = columns(&layout);
         match change {
-            None => drop(told.remove(4)),
-            Some((ty, modifier)) => told[4] = RelationColumn { ty, modifier, ..told[4] },
+            None => drop(described.remove(4)),
+            Some((ty, modifier)) => described[4] = RelationColumn { ty, modifier, ..described[4] },
         }
         let mut row = recommended_row().to_vec();
-        row.truncate(told.len());
+        row.truncate(described.len());
         let mut reader = reader_of(&layout);
-        let events = read(&mut reader, &[begin(9), relation(OUTBOX, &layout, told), insert(OUTBOX, &row)]);
+        let events = read(&mut reader, &[begin(9), relation(OUTBOX, &layout, described), insert(OUTBOX, &row)]);
         match &events[1] {
             Err(DecodeError::Column { at, column, wanted: w, found: f, .. }) => {
                 assert_eq!((&**column, &**w, &**f), ("payload", wanted, found));
@@ -107,11 +107,11 @@ fn a_table_that_is_not_as_the_layout_says() {
 fn precision_belongs_to_a_timestamps_type() {
     let layout = TableLayout::recommended();
     for (modifier, fits) in [(-1, true), (6, true), (4, true), (3, false), (0, false)] {
-        let mut told = columns(&layout);
-        told[5].modifier = modifier;
+        let mut described = columns(&layout);
+        described[5].modifier = modifier;
         let mut reader = reader_of(&layout);
         let events =
-            read(&mut reader, &[begin(9), relation(OUTBOX, &layout, told), insert(OUTBOX, &recommended_row())]);
+            read(&mut reader, &[begin(9), relation(OUTBOX, &layout, described), insert(OUTBOX, &recommended_row())]);
         assert_eq!(events[1].is_ok(), fits, "{modifier}");
     }
 }
@@ -215,8 +215,8 @@ fn messages_out_of_place() {
         vec![commit(1)],
         vec![begin(1), commit(2)],
         vec![begin(1), row.clone()],
-        vec![told.clone(), row],
-        vec![begin(1), told, insert(OUTBOX, &recommended_row()[..11])],
+        vec![described.clone(), row],
+        vec![begin(1), described, insert(OUTBOX, &recommended_row()[..11])],
     ] {
         let last = read(&mut reader_of(&layout), &messages).pop().unwrap();
         assert!(matches!(last, Err(DecodeError::OutOfPlace { .. })), "{last:?}");
@@ -233,7 +233,7 @@ proptest! {
         row[column] = TupleData::Text(&text);
         let mut reader = reader_of(&layout);
         let described = relation(OUTBOX, &layout, columns(&layout));
-        let event = read(&mut reader, &[begin(1), told, insert(OUTBOX, &row)]).pop().unwrap();
+        let event = read(&mut reader, &[begin(1), described, insert(OUTBOX, &row)]).pop().unwrap();
         prop_assert!(event.is_ok() || event.is_err_and(|error| error.row().is_some()));
     }
 }
