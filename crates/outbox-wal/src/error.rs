@@ -128,21 +128,6 @@ impl Error {
         matches!(self.0.kind, Kind::NoCopy { .. } | Kind::TransactionTooLarge { .. } | Kind::FewEnds { .. })
     }
 
-    /// Returns whether the server rejected the login or the TLS handshake, or a secret or a certificate is not usable.
-    /// Secrets and certificates may be renewed while the process runs.
-    pub fn is_authentication(&self) -> bool {
-        matches!(
-            self.0.kind,
-            Kind::Authentication
-                | Kind::NoPassword
-                | Kind::Impostor
-                | Kind::TlsRefused
-                | Kind::Tls(_)
-                | Kind::TlsName { .. }
-                | Kind::Secret
-        )
-    }
-
     pub(crate) fn new(kind: Kind) -> Self {
         Self(Box::new(Inner { kind, source: None }))
     }

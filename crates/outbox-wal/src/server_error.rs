@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(error("42704").while_doing(slot).kind(), &Kind::SlotMissing { slot: "s".into() });
         assert_eq!(error("42704").while_doing(changes).kind(), &Kind::PublicationMissing { publication: "p".into() });
         assert_eq!(error("58P01").while_doing(changes).kind(), &Kind::SlotLost { slot: "s".into(), reason: None });
-        assert!(error("28P01").while_doing(Doing::Connect).is_authentication());
+        assert_eq!(error("28P01").while_doing(Doing::Connect).kind(), &Kind::Authentication);
         assert!(error("57P01").while_doing(changes).is_transient());
         assert!(!error("42601").while_doing(changes).is_transient());
     }

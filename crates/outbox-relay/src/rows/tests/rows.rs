@@ -192,7 +192,7 @@ fn a_row_of_another_included_table_is_an_error_and_its_other_changes_are_not() {
     assert_eq!(reader.take_ignored(), Ignored { other_tables: 1, ..Ignored::default() });
 }
 
-/// As of a partition, or of the table while it was renamed.
+/// Covers partitions, and the table while it was renamed.
 #[test]
 fn rows_of_a_member_are_read_whatever_its_name_is() {
     let layout = TableLayout::recommended();
