@@ -2,7 +2,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{Decoded, Pipeline};
+use outbox_core::{DecodeHints, Decoded, Pipeline};
 use outbox_kafka::{BatchBuilder, Compression, Producer, RecordBody};
 use outbox_kafka_consumer::measured;
 use outbox_test_support::to_rskafka;
@@ -70,13 +70,13 @@ fn batch(pipeline: &Pipeline) -> Outcome<Bytes> {
 }
 
 fn native_rate(pipeline: &Pipeline, topic: &str, batch: &Bytes) -> Outcome<f64> {
-    let mut spent = Duration::ZERO;
+    let (mut spent, mut hints) = (Duration::ZERO, DecodeHints::default());
     for _ in 0..COUNT.div_ceil(FETCH) {
         // In separate memory, as an answer is.
         let fetched = Bytes::from(batch.to_vec());
         let begun = Instant::now();
         for record in outbox_kafka::Record::read_batches(fetched)? {
-            black_box(measured::decode_native(pipeline, topic, record)?);
+            black_box(measured::decode_native(pipeline, topic, &mut hints, record)?);
         }
         spent += begun.elapsed();
     }
@@ -87,13 +87,13 @@ fn native_rate(pipeline: &Pipeline, topic: &str, batch: &Bytes) -> Outcome<f64> 
 const FETCH: usize = 2_000;
 
 fn rate(pipeline: &Pipeline, topic: &str, records: &[Record], take: fn(Decoded<()>) -> Outcome<()>) -> Outcome<f64> {
-    let mut spent = Duration::ZERO;
+    let (mut spent, mut hints) = (Duration::ZERO, DecodeHints::default());
     for _ in 0..COUNT.div_ceil(FETCH) {
         // Each as rskafka makes it: every name and value in memory of its own.
         let fetched: Vec<Record> = records.iter().cycle().take(FETCH).cloned().collect();
         let begun = Instant::now();
         for record in fetched {
-            take(measured::decode(pipeline, topic, record)?)?;
+            take(measured::decode(pipeline, topic, &mut hints, record)?)?;
         }
         spent += begun.elapsed();
     }

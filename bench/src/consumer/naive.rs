@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
-use outbox_core::Decoded;
+use outbox_core::{DecodeHints, Decoded};
 use outbox_kafka_consumer::measured;
 use rskafka::client::partition::PartitionClient;
 use tokio::task::JoinSet;
@@ -40,7 +40,7 @@ async fn consume(
 ) -> Outcome<u32> {
     let mut client = pool.get().await?;
     client.execute("INSERT INTO place VALUES ($1, 0)", &[&number]).await?;
-    let (mut next, mut count) = (0, 0);
+    let (mut next, mut count, mut hints) = (0, 0, DecodeHints::default());
     while Instant::now() < deadline {
         let (records, _) = within("read a topic", partition.fetch_records(next, 1..1_000_000, 500)).await?;
         if records.is_empty() {
@@ -52,7 +52,8 @@ async fn consume(
                 break;
             }
             next = record.offset + 1;
-            let Decoded::Event(event) = measured::decode(&pipeline, partition.topic(), record.record)? else {
+            let Decoded::Event(event) = measured::decode(&pipeline, partition.topic(), &mut hints, record.record)?
+            else {
                 continue;
             };
             let order: OrderPlaced = event.payload.json()?;

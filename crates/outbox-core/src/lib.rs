@@ -39,7 +39,8 @@ pub use self::layout::{
 pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
 pub use self::record::{
-    Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
+    DecodeHints, Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
+    Utf8Bytes,
 };
 pub use self::recorder::RecordingOutbox;
 pub use self::repeated::{Enqueued, Repeated};

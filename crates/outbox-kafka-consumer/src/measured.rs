@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use outbox_core::{Decoded, Pipeline};
+use outbox_core::{DecodeHints, Decoded, Pipeline};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -16,18 +16,20 @@ use crate::{Error, Reader};
 pub fn decode(
     pipeline: &Pipeline,
     topic: &str,
+    hints: &mut DecodeHints,
     record: rskafka::record::Record,
 ) -> Result<Decoded<()>, outbox_core::Error> {
-    Message::from(record).decode(pipeline, topic)
+    Message::from(record).decode(pipeline, topic, hints)
 }
 
 /// Decodes a record that the native reader has fetched.
 pub fn decode_native(
     pipeline: &Pipeline,
     topic: &str,
+    hints: &mut DecodeHints,
     record: outbox_kafka::Record,
 ) -> Result<Decoded<()>, outbox_core::Error> {
-    Message::from(record).decode(pipeline, topic)
+    Message::from(record).decode(pipeline, topic, hints)
 }
 
 /// The readers of a cluster's partitions.
@@ -64,7 +66,7 @@ impl Partition {
         let (sender, mut chunks) = mpsc::channel(1);
         let mut fetching = JoinSet::new();
         fetching.spawn(read(reader, topic.to_string(), number, 0, sender));
-        let (mut count, mut position) = (0, 0);
+        let (mut count, mut position, mut hints) = (0, 0, DecodeHints::default());
         while position < end {
             let (records, next) = match chunks.recv().await {
                 Some(Chunk::Records { records, next, .. }) => (records, next),
@@ -72,7 +74,7 @@ impl Partition {
                 _ => return Err(Error::kafka("read the partition from its beginning to its end")),
             };
             for (offset, message) in records {
-                let decoded = message.decode(pipeline, &topic);
+                let decoded = message.decode(pipeline, &topic, &mut hints);
                 take(decoded.map_err(|e| Error::record(&topic, number, offset, "it cannot be decoded").caused_by(e))?);
                 if offset < position {
                     return Err(Error::record(&topic, number, offset, "it is not in order"));

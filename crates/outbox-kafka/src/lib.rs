@@ -68,7 +68,7 @@ mod tests;
 pub use self::capabilities::{Capabilities, Gap};
 pub use self::cluster::Cluster;
 pub use self::compression_choice::CompressionChoice;
-pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, RecordHeaders, Unreadable};
+pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, Unreadable};
 pub use self::create_topic::NewTopic;
 pub use self::error::Error;
 pub use self::error_code::ErrorCode;

@@ -11,6 +11,7 @@ use crate::event::names::topic_legal;
 use crate::{AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, Row, TableLayout};
 
 pub(crate) use self::found::Found;
+pub(crate) use self::placed_headers::HeaderOrder;
 pub(crate) use self::plan::{Plan, Target};
 
 /// The one truth of an outbox pipeline: a connector's configuration and the table that it reads, free of

@@ -24,8 +24,8 @@ impl PlacedHeaders {
     }
 
     /// Finds the columns of a record's headers.
-    pub(crate) fn lookup(&self) -> Lookup<'_> {
-        Lookup { headers: self, placed: 0, named: 0, is_sorted: true, met: Met::default() }
+    pub(crate) fn lookup(&self, order: HeaderOrder) -> Lookup<'_> {
+        Lookup { headers: self, placed: 0, named: 0, order, met: Met::default() }
     }
 
     fn position(&self, name: &[u8]) -> Result<usize, usize> {
@@ -45,14 +45,23 @@ impl Deref for PlacedHeaders {
     }
 }
 
+/// The order in which a record has its headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HeaderOrder {
+    /// As they are placed.
+    #[default]
+    Placed,
+    /// By name.
+    Sorted,
+}
+
 /// Walks along with a record's headers. They come in the order of their placement, as they were written, or of their
 /// names, where a client has sorted them; anything else is searched for.
 pub(crate) struct Lookup<'a> {
     headers: &'a PlacedHeaders,
     placed: usize,
     named: usize,
-    /// The last headers came in the order of their names.
-    is_sorted: bool,
+    order: HeaderOrder,
     met: Met,
 }
 
@@ -61,8 +70,8 @@ impl<'a> Lookup<'a> {
     #[inline]
     pub(crate) fn first(&mut self, name: &[u8]) -> Option<&'a Target> {
         let headers = self.headers;
-        let expected = if self.is_sorted { headers.by_name.get(self.named).copied() } else { Some(self.placed) };
-        if let Some((index, target)) = expected.and_then(|index| Some((index, headers.targets.get(index)?)))
+        if let Some(index) = self.expected(self.order)
+            && let Some(target) = headers.targets.get(index)
             && target.alias.as_bytes() == name
         {
             self.placed = index + 1;
@@ -72,10 +81,24 @@ impl<'a> Lookup<'a> {
         self.unexpected(name)
     }
 
+    /// The order of the last headers.
+    pub(crate) fn order(&self) -> HeaderOrder {
+        self.order
+    }
+
+    #[inline]
+    fn expected(&self, order: HeaderOrder) -> Option<usize> {
+        match order {
+            HeaderOrder::Placed => Some(self.placed),
+            HeaderOrder::Sorted => self.headers.by_name.get(self.named).copied(),
+        }
+    }
+
+    #[cold]
     fn unexpected(&mut self, name: &[u8]) -> Option<&'a Target> {
         let headers = self.headers;
         let index = headers.position(name).ok().and_then(|at| headers.by_name.get(at).copied())?;
-        self.is_sorted = index != self.placed;
+        self.order = if index == self.placed { HeaderOrder::Placed } else { HeaderOrder::Sorted };
         self.placed = index + 1;
         self.named = headers.behind.get(index).copied()?;
         if self.met.enter(index) { headers.targets.get(index) } else { None }
@@ -94,12 +117,17 @@ impl Met {
     #[inline]
     fn enter(&mut self, number: usize) -> bool {
         if number >= 64 {
-            return self.others.insert(number);
+            return self.enter_large(number);
         }
         let bit = 1 << number;
         let is_new = self.low & bit == 0;
         self.low |= bit;
         is_new
+    }
+
+    #[cold]
+    fn enter_large(&mut self, number: usize) -> bool {
+        self.others.insert(number)
     }
 }
 
@@ -117,7 +145,7 @@ mod tests {
     }
 
     fn found(headers: &PlacedHeaders, names: &[&str]) -> Vec<Option<usize>> {
-        let mut lookup = headers.lookup();
+        let mut lookup = headers.lookup(HeaderOrder::Placed);
         names.iter().map(|name| lookup.first(name.as_bytes()).map(|target| target.index)).collect()
     }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
-use super::{Record, RecordParts, instant};
+use super::{DecodeHints, Record, RecordParts, ShortText, Utf8Bytes, instant};
 use crate::connector::{KeyConverter, Schemas, ValueConverter};
 use crate::pipeline::Target;
 use crate::{ColumnType, Error, EventField, Pipeline};
@@ -21,13 +22,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::is_undecodable`] where the record is not what the pipeline writes; the error names the part.
-    pub fn decode(&self, mut record: Record) -> Result<Decoded, Error> {
-        let has_id = record.headers.iter().any(|(name, _)| name == "id");
-        let value = if has_id { record.value.take().map(Value::Given) } else { None };
-        match self.event(record.parts(), value)? {
-            Some(event) => Ok(Decoded::Event(event)),
-            None => Ok(Decoded::NotAnEvent(self.other_than_event(&record.topic, record.value.as_ref()), record)),
-        }
+    pub fn decode(&self, record: Record) -> Result<Decoded, Error> {
+        Ok(match self.decode_parts(record.parts())? {
+            Decoded::Event(event) => Decoded::Event(event),
+            Decoded::NotAnEvent(reason, ()) => Decoded::NotAnEvent(reason, record),
+        })
     }
 
     /// As [`decode`](Self::decode), for a record that is kept elsewhere, in a client library's own form. Of the record
@@ -40,23 +39,24 @@ impl Pipeline {
         N: AsRef<[u8]>,
         H: Iterator<Item = (N, Option<&'a [u8]>)>,
     {
-        let (topic, value) = (parts.topic, parts.value);
-        match self.event(parts, value.map(Value::Lent))? {
-            Some(event) => Ok(Decoded::Event(event)),
-            None => Ok(Decoded::NotAnEvent(self.other_than_event(topic, value), ())),
-        }
+        let (topic, has_value) = (parts.topic, parts.value.is_some());
+        Ok(match self.event(parts)? {
+            Some(event) => Decoded::Event(event),
+            None => Decoded::NotAnEvent(self.other_than_event(topic, has_value), ()),
+        })
     }
 
     /// `None` where there is no header `id`.
     fn event<'a>(
         &self,
         parts: RecordParts<'a, impl Iterator<Item = (impl AsRef<[u8]>, Option<&'a [u8]>)>>,
-        value: Option<Value<'_>>,
     ) -> Result<Option<Box<DecodedEvent>>, Error> {
-        let mut event = Box::new(DecodedEvent::new(Uuid::nil()));
-        let Some(id) = self.read_headers(&mut event, parts.headers) else { return Ok(None) };
+        let mut unknown = DecodeHints::default();
+        let hints = parts.hints.unwrap_or(&mut unknown);
+        let mut event = Box::<DecodedEvent>::default();
+        let Some(id) = self.read_headers(&mut event, parts.headers, hints) else { return Ok(None) };
         event.id = id?;
-        self.read_value(&mut event, value)?;
+        self.read_value(&mut event, parts.value)?;
         self.read_key(&mut event, parts.key)?;
         if let Some(field) = self.field_at(self.plan().route_by)
             && event.slot(field).is_none_or(|slot| slot.is_none())
@@ -77,8 +77,9 @@ impl Pipeline {
         &self,
         event: &mut DecodedEvent,
         headers: impl Iterator<Item = (impl AsRef<[u8]>, Option<&'a [u8]>)>,
+        hints: &mut DecodeHints,
     ) -> Option<Result<Uuid, Error>> {
-        let mut lookup = self.plan().headers.lookup();
+        let mut lookup = self.plan().headers.lookup(hints.order);
         let (mut id, mut others) = (None, Ok(()));
         for (name, value) in headers {
             let name = name.as_ref();
@@ -88,21 +89,11 @@ impl Pipeline {
                 && let (Some(target), Some(value)) = (lookup.first(name), value)
                 && !(value.is_empty() && target.field.is_some())
             {
-                let text = match utf8(&target.alias, value) {
-                    Ok(text) => text,
-                    Err(e) => {
-                        others = Err(e);
-                        continue;
-                    }
-                };
-                match target.field.and_then(|field| event.slot(field)) {
-                    Some(slot) => {
-                        slot.get_or_insert_with(|| text.into());
-                    }
-                    None => others = event.place(target, text),
-                }
+                let last = target.field.and_then(|field| hints.last(field));
+                others = event.read_header(target, value, last);
             }
         }
+        hints.order = lookup.order();
         let id = id?.and_then(|id| Uuid::try_parse_ascii(id).ok());
         Some(id.ok_or_else(|| Error::decode("header id", "it is not a UUID")).and_then(|id| others.map(|()| id)))
     }
@@ -111,19 +102,20 @@ impl Pipeline {
         self.layout().columns().get(index).and_then(|column| column.field())
     }
 
-    fn other_than_event(&self, topic: &str, value: Option<&Bytes>) -> NotAnEvent {
+    fn other_than_event(&self, topic: &str, has_value: bool) -> NotAnEvent {
         let heartbeats = self.config().trimmed("topic.heartbeat.prefix").unwrap_or("__debezium-heartbeat");
         let is_of = |suffix: &str| topic.strip_prefix(self.topic_prefix()) == Some(suffix);
-        match value {
-            _ if topic.strip_prefix(heartbeats).and_then(|rest| rest.strip_prefix('.'))
-                == Some(self.topic_prefix()) =>
-            {
-                NotAnEvent::Heartbeat
-            }
-            _ if is_of(".transaction") => NotAnEvent::TransactionMetadata,
-            _ if is_of(".message") => NotAnEvent::LogicalMessage,
-            None => NotAnEvent::Tombstone,
-            Some(_) => NotAnEvent::NoEventId,
+        let heartbeat_of = topic.strip_prefix(heartbeats).and_then(|rest| rest.strip_prefix('.'));
+        if heartbeat_of == Some(self.topic_prefix()) {
+            NotAnEvent::Heartbeat
+        } else if is_of(".transaction") {
+            NotAnEvent::TransactionMetadata
+        } else if is_of(".message") {
+            NotAnEvent::LogicalMessage
+        } else if has_value {
+            NotAnEvent::NoEventId
+        } else {
+            NotAnEvent::Tombstone
         }
     }
 
@@ -135,15 +127,16 @@ impl Pipeline {
         event.set(field, &scalar_text("key", scalar)?.unwrap_or_default())
     }
 
-    fn read_value(&self, event: &mut DecodedEvent, value: Option<Value<'_>>) -> Result<(), Error> {
+    fn read_value(&self, event: &mut DecodedEvent, value: Option<Bytes>) -> Result<(), Error> {
         let Some(value) = value else { return Ok(()) };
         match self.value_converter() {
-            ValueConverter::Bytes => event.payload = DecodedPayload::Bytes(value.into_bytes()),
+            ValueConverter::Bytes => event.payload = DecodedPayload::Bytes(value),
             ValueConverter::String => {
-                event.payload = DecodedPayload::text(value.into_text()?);
+                let text = ByteString::try_from(value).map_err(|e| not_utf8("value").caused_by(e))?;
+                event.payload = DecodedPayload::text(Utf8Bytes(text));
             }
             ValueConverter::Json(schemas) => {
-                let payload = unwrapped("value", utf8("value", value.as_slice())?, schemas)?;
+                let payload = unwrapped("value", utf8("value", &value)?, schemas)?;
                 if self.router().has_envelope() {
                     self.read_envelope(event, payload)?;
                 } else {
@@ -184,7 +177,7 @@ impl Pipeline {
         if json.starts_with('"') {
             let text = scalar_text("payload", payload)?.unwrap_or_default();
             if !is_bytea {
-                return Ok(DecodedPayload::text(text.into_owned()));
+                return Ok(DecodedPayload::text(text.into_owned().into()));
             }
             return match BASE64_STANDARD.decode(text.as_bytes()) {
                 Ok(bytes) => Ok(DecodedPayload::Bytes(bytes.into())),
@@ -192,7 +185,7 @@ impl Pipeline {
             };
         }
         match self.router().expansion {
-            Some(_) => Ok(DecodedPayload::text(json.to_owned())),
+            Some(_) => Ok(DecodedPayload::text(json.into())),
             None => {
                 Err(Error::decode("payload", "it is not a JSON string, and this pipeline does not expand payloads"))
             }
@@ -200,36 +193,29 @@ impl Pipeline {
     }
 }
 
-/// A record's value: what was given is taken for the payload as it is, what was lent is copied or shared.
-enum Value<'a> {
-    Given(Bytes),
-    Lent(&'a Bytes),
-}
-
-impl Value<'_> {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Given(bytes) => bytes,
-            Self::Lent(bytes) => bytes,
-        }
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Given(bytes) => bytes,
-            Self::Lent(bytes) => bytes.clone(),
-        }
-    }
-
-    fn into_text(self) -> Result<String, Error> {
-        match self {
-            Self::Given(bytes) => String::from_utf8(bytes.into()).map_err(|e| not_utf8("value").caused_by(e)),
-            Self::Lent(bytes) => utf8("value", bytes).map(str::to_owned),
-        }
-    }
-}
-
 impl DecodedEvent {
+    /// Takes a header, unless another one has given its part. `last` is the text that the part had in the last record.
+    #[inline]
+    fn read_header(
+        &mut self,
+        target: &Target,
+        value: &[u8],
+        last: Option<&mut Option<ShortText>>,
+    ) -> Result<(), Error> {
+        let Some(slot) = target.field.and_then(|field| self.slot(field)) else {
+            return self.place(target, utf8(&target.alias, value)?);
+        };
+        if slot.is_some() {
+            return utf8(&target.alias, value).map(drop);
+        }
+        match last {
+            Some(Some(text)) if text.as_bytes() == value => *slot = Some(text.clone()),
+            Some(last) => *slot = last.insert(utf8(&target.alias, value)?.into()).clone().into(),
+            None => *slot = Some(utf8(&target.alias, value)?.into()),
+        }
+        Ok(())
+    }
+
     fn place(&mut self, target: &Target, text: &str) -> Result<(), Error> {
         match target.field {
             Some(EventField::CreatedAt) if !text.is_empty() && self.created_at.is_none() => {

@@ -6,11 +6,11 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Record, ShortText};
+use super::{Record, ShortText, Utf8Bytes};
 use crate::{Error, EventField, Headers, Traceparent};
 
 /// An event as a record carries it. What the pipeline's configuration does not carry is `None`, and so is empty text.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {
     /// The event's id. Producers other than ours may use any version of UUID.
@@ -42,24 +42,6 @@ pub struct DecodedEvent {
 }
 
 impl DecodedEvent {
-    pub(super) fn new(id: Uuid) -> Self {
-        Self {
-            id,
-            aggregate_type: None,
-            aggregate_id: None,
-            event_type: None,
-            payload: DecodedPayload::Empty,
-            created_at: None,
-            schema_version: None,
-            content_type: None,
-            traceparent: None,
-            correlation_id: None,
-            causation_id: None,
-            headers: Headers::default(),
-            extra: BTreeMap::new(),
-        }
-    }
-
     /// Takes a part from the text of a header, an envelope, the key or the topic; the first one given stays.
     pub(super) fn set(&mut self, field: EventField, text: &str) -> Result<(), Error> {
         if text.is_empty() {
@@ -126,20 +108,21 @@ impl fmt::Debug for DecodedEvent {
     }
 }
 
-/// The payload of a decoded event. `Debug` shows its size only.
-#[derive(Clone, PartialEq, Eq)]
+/// The payload of a decoded event. It shares the memory of the record. `Debug` shows its size only.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodedPayload {
     /// Text: JSON from a `json` or `jsonb` column, whatever a `text` column held otherwise.
-    Text(String),
+    Text(Utf8Bytes),
     /// Bytes from a `bytea` column.
     Bytes(Bytes),
     /// None, or empty text.
+    #[default]
     Empty,
 }
 
 impl DecodedPayload {
-    pub(super) fn text(text: String) -> Self {
+    pub(super) fn text(text: Utf8Bytes) -> Self {
         if text.is_empty() { Self::Empty } else { Self::Text(text) }
     }
 

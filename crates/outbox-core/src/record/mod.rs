@@ -1,6 +1,7 @@
 mod column_text;
 mod connect_schema;
 mod decode;
+mod decode_hints;
 mod decoded_event;
 mod encode;
 mod expand;
@@ -11,17 +12,20 @@ mod json_writer;
 mod parts;
 mod record_ref;
 mod short_text;
+mod utf8_bytes;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
 
+pub use self::decode_hints::DecodeHints;
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
 pub use self::encode::Encoded;
 pub use self::parts::RecordParts;
 pub use self::record_ref::RecordRef;
 pub use self::short_text::ShortText;
+pub use self::utf8_bytes::Utf8Bytes;
 
 /// A Kafka record, as it is produced or was fetched. `Debug` shows sizes in place of key, value and headers' values.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::Record;
+use super::{DecodeHints, Record};
 
 /// A record that somebody else keeps, such as a client library: what [`Pipeline::decode_parts`] reads an event from.
 /// `Debug` shows the topic and sizes only.
@@ -16,34 +16,35 @@ use super::Record;
 /// let value = Bytes::from_static(b"{}");
 /// let headers = headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice())));
 /// let mut parts = RecordParts::new("outbox.events.order", headers);
-/// (parts.key, parts.value) = (Some(&b"42"[..]), Some(&value));
+/// (parts.key, parts.value) = (Some(&b"42"[..]), Some(value));
 /// let Decoded::Event(event) = Pipeline::recommended().decode_parts(parts)? else { panic!("no event") };
 /// assert_eq!(event.aggregate_id.as_deref(), Some("42"));
 /// # Ok::<(), outbox_core::Error>(())
 /// ```
 ///
 /// [`Pipeline::decode_parts`]: crate::Pipeline::decode_parts
-#[derive(Clone)]
 #[non_exhaustive]
 pub struct RecordParts<'a, H> {
     /// The topic.
     pub topic: &'a str,
     /// The key; null where there is none.
     pub key: Option<&'a [u8]>,
-    /// The value; null where there is none.
-    pub value: Option<&'a Bytes>,
+    /// The value; null where there is none. A payload shares its memory.
+    pub value: Option<Bytes>,
     /// An iterator over the headers' names, as text or as bytes, and values, in any order; of two with one name the first
     /// counts.
     pub headers: H,
     /// Milliseconds since 1970.
     pub timestamp: Option<i64>,
+    /// What the record before was like.
+    pub hints: Option<&'a mut DecodeHints>,
 }
 
 impl<'a, H> RecordParts<'a, H> {
     /// A record without key, value and timestamp.
     #[must_use]
     pub fn new(topic: &'a str, headers: H) -> Self {
-        Self { topic, key: None, value: None, headers, timestamp: None }
+        Self { topic, key: None, value: None, headers, timestamp: None, hints: None }
     }
 }
 
@@ -52,7 +53,7 @@ impl<H> fmt::Debug for RecordParts<'_, H> {
         f.debug_struct("RecordParts")
             .field("topic", &self.topic)
             .field("key_bytes", &self.key.map(<[u8]>::len))
-            .field("value_bytes", &self.value.map(Bytes::len))
+            .field("value_bytes", &self.value.as_ref().map(Bytes::len))
             .field("timestamp", &self.timestamp)
             .finish_non_exhaustive()
     }
@@ -64,9 +65,10 @@ impl Record {
         RecordParts {
             topic: &self.topic,
             key: self.key.as_deref(),
-            value: self.value.as_ref(),
+            value: self.value.clone(),
             headers: self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())),
             timestamp: self.timestamp,
+            hints: None,
         }
     }
 }

@@ -152,8 +152,10 @@ fn row(layout: &TableLayout, index: usize, payload: ColumnValue) -> Row {
 fn expected_payload(golden: &Golden, index: usize, payload: &ColumnValue) -> DecodedPayload {
     let is_expanded = golden.extra.contains_key(&router("table.expand.json.payload"));
     match payload {
-        ColumnValue::Text(_) if is_expanded => DecodedPayload::Text(golden.records[index].value.clone().unwrap()),
-        ColumnValue::Text(text) => DecodedPayload::Text(text.clone()),
+        ColumnValue::Text(_) if is_expanded => {
+            DecodedPayload::Text(golden.records[index].value.clone().unwrap().into())
+        }
+        ColumnValue::Text(text) => DecodedPayload::Text(text.clone().into()),
         ColumnValue::Bytes(bytes) => DecodedPayload::Bytes(bytes.clone()),
         _ => DecodedPayload::Empty,
     }

@@ -139,7 +139,7 @@ pub(crate) fn same_when_lent(pipeline: &Pipeline, record: &Record) -> Result<(),
     for headers in [&record.headers, &sorted] {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
         let mut parts = RecordParts::new(&record.topic, headers);
-        (parts.key, parts.value, parts.timestamp) = (record.key.as_deref(), record.value.as_ref(), record.timestamp);
+        (parts.key, parts.value, parts.timestamp) = (record.key.as_deref(), record.value.clone(), record.timestamp);
         let lent = pipeline.decode_parts(parts).map_err(|error| error.to_string());
         match (&lent, &given) {
             // Of several faults the first is told.

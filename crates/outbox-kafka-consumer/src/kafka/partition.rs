@@ -208,7 +208,7 @@ fn is_malformed(error: &KafkaError) -> bool {
 
 impl From<rskafka::record::Record> for Message {
     fn from(record: rskafka::record::Record) -> Self {
-        Self {
+        Self::Composed {
             key: record.key.map(Bytes::from),
             value: record.value.map(Bytes::from),
             headers: Headers::ByName(record.headers),

@@ -109,7 +109,7 @@ impl PartitionReader for Reader {
         }
         match stream.next().await {
             Ok(outbox_kafka::Fetched::Records { records, next, end }) => {
-                let records = records.into_iter().map(|record| (record.offset, Message::from(record))).collect();
+                let records = records.into_iter().map(|record| (record.offset(), Message::from(record))).collect();
                 Ok(Fetched::Records { records, next, end })
             }
             Ok(outbox_kafka::Fetched::OutOfRange) => {

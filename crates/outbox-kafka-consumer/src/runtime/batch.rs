@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::Transaction;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use futures_util::FutureExt as _;
-use outbox_core::{Decoded, DecodedEvent};
+use outbox_core::{DecodeHints, Decoded, DecodedEvent};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
@@ -38,7 +38,7 @@ impl Lane {
                 duplicates += 1;
                 continue;
             }
-            if item.message.key.as_deref().is_some_and(|key| taken.blocked.contains(key)) {
+            if item.message.key().is_some_and(|key| taken.blocked.contains(key)) {
                 parked.push(&*item);
                 continue;
             }
@@ -107,7 +107,7 @@ impl Lane {
             Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
             None => false,
         };
-        let key = item.message.key.as_deref();
+        let key = item.message.key();
         if is_known || store.is_blocked(&self.dealt.topic, key).await.map_err(Fault::Store)? {
             return Ok(());
         }
@@ -183,7 +183,7 @@ impl Lane {
     }
 
     fn decode_again(&self, message: &Message) -> Result<Box<DecodedEvent>, Fault> {
-        match message.decode(&self.shared.pipeline, &self.dealt.topic) {
+        match message.decode(&self.shared.pipeline, &self.dealt.topic, &mut DecodeHints::default()) {
             Ok(Decoded::Event(event)) => Ok(event),
             Ok(_) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, "the record is no event"))),
             Err(e) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string()))),

@@ -3,6 +3,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use outbox_core::DecodeHints;
 use outbox_core::uuid::Uuid;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -43,6 +44,8 @@ pub(super) struct Dispatch {
     /// The bytes that may be in flight.
     pub(super) budget: Arc<Semaphore>,
     pub(super) records: VecDeque<(i64, Message)>,
+    /// Of the last record.
+    pub(super) hints: DecodeHints,
     /// Behind the records, and the offsets without one that were read with them.
     pub(super) read_to: i64,
     /// Sorted, and waiting for room.
@@ -100,7 +103,7 @@ impl Dispatch {
                 return Ok(());
             }
             let Some(item) = &self.next else { return Ok(()) };
-            let (cost, lane) = (self.cost(item), lane_of(item.message.key.as_deref(), item.offset, self.lanes.len()));
+            let (cost, lane) = (self.cost(item), lane_of(item.message.key(), item.offset, self.lanes.len()));
             let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
             match (Arc::clone(&self.budget).try_acquire_many_owned(cost), lane.try_reserve()) {
                 (Ok(permit), Ok(room)) => hand_over(&self.dealt, &mut self.next, permit, room),
@@ -109,7 +112,7 @@ impl Dispatch {
         }
         // There is no room at the moment.
         let Some(item) = &self.next else { return Ok(()) };
-        let lane = lane_of(item.message.key.as_deref(), item.offset, self.lanes.len());
+        let lane = lane_of(item.message.key(), item.offset, self.lanes.len());
         let permit = Arc::clone(&self.budget).acquire_many_owned(self.cost(item)).await;
         let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
         if let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) {
@@ -122,7 +125,7 @@ impl Dispatch {
     fn sort_next(&mut self) -> Result<bool, Error> {
         while self.next.is_none() {
             let Some((offset, message)) = self.records.pop_front() else { return Ok(false) };
-            match self.shared.sort(&self.dealt.topic, self.dealt.partition, offset, message) {
+            match self.shared.sort(&self.dealt.topic, self.dealt.partition, offset, message, &mut self.hints) {
                 Ok(Some(item)) => self.next = Some(item),
                 Ok(None) => self.dealt.prefix().pass(offset),
                 Err(e) => return Err(e),
@@ -147,7 +150,7 @@ impl Dispatch {
                 item.todo = Todo::Poison;
             }
         }
-        let lane = lane_of(item.message.key.as_deref(), item.offset, self.lanes.len());
+        let lane = lane_of(item.message.key(), item.offset, self.lanes.len());
         let cost = self.next.as_ref().map_or(1, |item| self.cost(item));
         let permit = Arc::clone(&self.budget).acquire_many_owned(cost).await;
         let Some(lane) = self.lanes.get(lane) else { return Ok(()) };

@@ -1,4 +1,5 @@
 use deadpool_postgres::Transaction;
+use outbox_core::DecodeHints;
 use outbox_net::ErrorChain;
 
 use super::failed::{Failed, Fault};
@@ -73,7 +74,13 @@ impl Lane {
     async fn retry(&self, held: i64) -> Result<Option<i64>, Error> {
         let Attempt::Begun(event) = self.begin_attempt(held).await? else { return Ok(None) };
         let attempts = event.attempts.saturating_add(1);
-        let sorted = self.shared.sort(&self.dealt.topic, self.dealt.partition, event.offset, event.message);
+        let sorted = self.shared.sort(
+            &self.dealt.topic,
+            self.dealt.partition,
+            event.offset,
+            event.message,
+            &mut DecodeHints::default(),
+        );
         let mut item = match sorted {
             Ok(Some(item)) => item,
             // Its policy says now that it is passed over.

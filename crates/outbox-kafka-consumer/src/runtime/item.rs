@@ -2,7 +2,7 @@ use outbox_net::ErrorChain;
 use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{Decoded, DecodedEvent};
+use outbox_core::{DecodeHints, Decoded, DecodedEvent};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
@@ -41,7 +41,7 @@ pub(super) enum Todo {
 
 impl Item {
     pub(super) fn entry(&self) -> Entry {
-        Entry { id: self.id, offset: self.offset, key: self.message.key.clone() }
+        Entry { id: self.id, offset: self.offset, key: self.message.key_bytes() }
     }
 
     /// Whether it may share a transaction with others.
@@ -61,10 +61,11 @@ impl Shared {
         partition: i32,
         offset: i64,
         message: Message,
+        hints: &mut DecodeHints,
     ) -> Result<Option<Item>, Error> {
         let stop = |reason: String| Error::record(topic, partition, offset, reason);
         let item = |message, id, todo| Some(Item { offset, message, id, todo, permit: None });
-        let decoded = match message.decode(&self.pipeline, topic) {
+        let decoded = match message.decode(&self.pipeline, topic, hints) {
             Ok(Decoded::Event(event)) => event,
             Ok(_) => return Ok(None),
             Err(e) => {

@@ -148,7 +148,7 @@ impl Lane {
         let tx = client.transaction().await.map_err(doing)?;
         let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()]).await.map_err(doing)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
-        let is_behind = item.message.key.as_deref().is_some_and(|key| begun.blocked.contains(key));
+        let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
         if is_new {
             let fate = if is_behind { behind() } else { fate };
             let held = NewlyHeld {

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use outbox_core::DecodeHints;
 use outbox_core::uuid::Uuid;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
@@ -232,6 +233,7 @@ impl Partition {
             lanes: Vec::new(),
             budget: Arc::new(Semaphore::new(BUDGET)),
             records: VecDeque::new(),
+            hints: DecodeHints::default(),
             read_to: 0,
             next: None,
             careful_until,

@@ -69,10 +69,10 @@ async fn records_come_once_in_order_and_whole(source: &impl RecordSource, broker
         let records = read(&mut reader, from, 50).await;
         assert!(records.iter().map(|(offset, _)| *offset).eq(from..50));
         for (offset, record) in records {
-            assert_eq!(record.key.as_deref(), Some(&b"key"[..]));
-            assert_eq!(record.value.is_some(), offset % 2 == 0);
-            assert_eq!(record.headers.list(), [("name".into(), Some(&b"value"[..]))]);
-            assert_eq!(record.timestamp, Some(1_700_000_000_000 + offset));
+            assert_eq!(record.key(), Some(&b"key"[..]));
+            assert_eq!(record.value().is_some(), offset % 2 == 0);
+            assert_eq!(record.headers(), [("name".into(), Some(&b"value"[..]))]);
+            assert_eq!(record.timestamp(), Some(1_700_000_000_000 + offset));
         }
     }
 }

@@ -49,9 +49,9 @@ impl Store {
     pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
         let NewlyHeld { topic, message, partition, offset, id, fate } = held;
         let (names, values): (Vec<_>, Vec<_>) =
-            message.headers.list().into_iter().map(|(name, value)| (storable(name), value)).unzip();
+            message.headers().into_iter().map(|(name, value)| (storable(name), value)).unzip();
         let error = storable(fate.error);
-        let (key, value) = (message.key.as_deref(), message.value.as_deref());
+        let (key, value) = (message.key(), message.value());
         let blocks = fate.blocks && key.is_some();
         let next = fate.next_attempt.map(super::seconds);
         let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 16] = [
@@ -66,7 +66,7 @@ impl Store {
             &value,
             &names,
             &values,
-            &message.timestamp,
+            &message.timestamp(),
             &fate.attempts,
             &fate.kind,
             &error,

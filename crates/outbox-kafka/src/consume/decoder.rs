@@ -233,11 +233,9 @@ impl Records {
             if self.done - begun >= most {
                 return Ok(false);
             }
-            let record = take_record(&mut rest).and_then(|body| RecordView::parse(&self.header, body));
             let last = self.header.last_offset;
-            let is_in_place = |record: &RecordView<'_>| record.offset > self.previous && record.offset <= last;
-            let view = match record.and_then(|record| if is_in_place(&record) { Ok(record) } else { Err(DISORDER) }) {
-                Ok(view) => view,
+            let (bytes, view) = match self.take(&mut rest) {
+                Ok(taken) => taken,
                 Err(cause) => {
                     self.left = 0;
                     // A batch that claims more records than its offsets allow ends behind its last offset.
@@ -251,10 +249,22 @@ impl Records {
             self.done = source.len() - rest.len();
             if view.offset >= *next {
                 *next = view.offset.saturating_add(1);
-                into.push(Record::sharing(&source, &view));
+                into.push(Record::sharing(&source, bytes, &view));
             }
         }
         Ok(true)
+    }
+
+    /// Takes the next record's bytes and parses them.
+    #[inline]
+    fn take<'a>(&self, rest: &mut &'a [u8]) -> Result<(&'a [u8], RecordView<'a>), Malformed> {
+        let bytes = take_record(rest)?;
+        let view = RecordView::parse(&self.header, bytes)?;
+        if view.offset > self.previous && view.offset <= self.header.last_offset {
+            Ok((bytes, view))
+        } else {
+            Err(DISORDER)
+        }
     }
 }
 

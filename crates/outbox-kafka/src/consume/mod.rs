@@ -20,5 +20,5 @@ mod tests;
 use self::budget::Budget;
 pub use self::decoder::Unreadable;
 pub use self::fetcher::{FetchLimits, Fetcher};
-pub use self::record::{Record, RecordHeaders};
+pub use self::record::Record;
 pub use self::stream::{Fetched, PartitionStream};

@@ -70,7 +70,7 @@ fn all(mut decoder: Decoder, piece: usize) -> (Vec<Record>, Option<Unreadable>, 
 }
 
 fn offsets(records: &[Record]) -> Vec<i64> {
-    records.iter().map(|record| record.offset).collect()
+    records.iter().map(|record| record.offset()).collect()
 }
 
 proptest! {
@@ -91,10 +91,9 @@ proptest! {
         prop_assert_eq!((failed, usize::try_from(next).unwrap()), (None, sent.len()));
         prop_assert_eq!(offsets(&records), (offset..next).collect::<Vec<_>>());
         for (record, (key, value, headers)) in records.iter().zip(&sent[from..]) {
-            prop_assert_eq!((record.key.as_deref(), record.value.as_deref()), (key.as_deref(), value.as_deref()));
+            prop_assert_eq!((record.key(), record.value()), (key.as_deref(), value.as_deref()));
             let read: Headers = record
-                .headers
-                .iter()
+                .headers()
                 .map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), value.map(<[u8]>::to_vec)))
                 .collect();
             prop_assert_eq!(&read, headers);
@@ -143,9 +142,9 @@ fn golden_bytes_are_read() {
     seal(&mut golden);
     let (records, failed, next) = all(decoder(0, golden, i64::MAX, vec![]), 1);
     assert_eq!((records.len(), failed, next), (1, None, 10));
-    assert_eq!((records[0].offset, records[0].timestamp), (9, 7));
-    assert_eq!((records[0].key.as_deref(), records[0].value.as_deref()), (Some(&b"k"[..]), Some(&b"v"[..])));
-    assert_eq!(records[0].headers.iter().collect::<Vec<_>>(), [(&b"h"[..], None)]);
+    assert_eq!((records[0].offset(), records[0].timestamp()), (9, 7));
+    assert_eq!((records[0].key(), records[0].value()), (Some(&b"k"[..]), Some(&b"v"[..])));
+    assert_eq!(records[0].headers().collect::<Vec<_>>(), [(&b"h"[..], None)]);
 }
 
 #[test]
@@ -234,7 +233,7 @@ fn plain(value: &str) -> Plain {
 }
 
 fn texts(records: &[Record]) -> Vec<&str> {
-    records.iter().map(|record| std::str::from_utf8(record.value.as_ref().unwrap()).unwrap()).collect()
+    records.iter().map(|record| std::str::from_utf8(record.value().unwrap()).unwrap()).collect()
 }
 
 /// Each answer has one batch, so that transactions span answers.

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::{BatchHeader, Malformed, varint};
 
 /// A record in a fetched batch; it borrows the batch's bytes.
@@ -11,7 +13,8 @@ pub struct RecordView<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; `None` for a tombstone.
     pub value: Option<&'a [u8]>,
-    header_count: i64,
+    /// How many bytes of the record are behind its key, and behind its value.
+    behind: [usize; 2],
     headers: &'a [u8],
 }
 
@@ -21,7 +24,14 @@ impl<'a> RecordView<'a> {
         body = body.get(1..).ok_or(Malformed("a record is empty"))?;
         let timestamp_delta = varint::take(&mut body)?;
         let offset_delta = varint::take(&mut body)?;
-        let view = Self {
+        let key = take(&mut body)?;
+        let behind_key = body.len();
+        let value = take(&mut body)?;
+        let behind_value = body.len();
+        let header_count = varint::take(&mut body)?;
+
+        check_headers(header_count, body)?;
+        Ok(Self {
             offset: batch
                 .base_offset
                 .checked_add(offset_delta)
@@ -31,19 +41,11 @@ impl<'a> RecordView<'a> {
                 true => batch.max_timestamp,
                 false => batch.base_timestamp.wrapping_add(timestamp_delta),
             },
-            key: take(&mut body)?,
-            value: take(&mut body)?,
-            header_count: varint::take(&mut body)?,
+            key,
+            value,
+            behind: [behind_key, behind_value],
             headers: body,
-        };
-        let mut rest = view.headers;
-        for _ in 0..view.header_count {
-            take_header(&mut rest)?;
-        }
-        if view.header_count < 0 || !rest.is_empty() {
-            return Err(Malformed("a record's length is not that of its fields"));
-        }
-        Ok(view)
+        })
     }
 
     /// The headers in their order. Names may come twice, and values may be null.
@@ -51,9 +53,15 @@ impl<'a> RecordView<'a> {
         headers_in(self.headers)
     }
 
-    /// Returns the headers as they are encoded, without their number.
-    pub(crate) const fn encoded_headers(&self) -> &'a [u8] {
-        self.headers
+    /// Returns where key, value and encoded headers are in the record's bytes, of which there are `length`.
+    pub(crate) fn places(&self, length: usize) -> Places {
+        let place = |field: Option<&[u8]>, behind: usize| {
+            let end = length.saturating_sub(behind);
+            field.map(|field| end.saturating_sub(field.len())..end)
+        };
+        let [behind_key, behind_value] = self.behind;
+        let headers = length.saturating_sub(self.headers.len());
+        Places { key: place(self.key, behind_key), value: place(self.value, behind_value), headers }
     }
 
     /// The value of the first header of that name, unless it is null.
@@ -62,14 +70,48 @@ impl<'a> RecordView<'a> {
     }
 }
 
+/// Where the fields of a record are in its bytes. The headers end with it.
+pub(crate) struct Places {
+    pub(crate) key: Option<Range<usize>>,
+    pub(crate) value: Option<Range<usize>>,
+    pub(crate) headers: usize,
+}
+
 /// Decodes the headers of a record that was parsed before.
 pub(crate) fn headers_in<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
     std::iter::from_fn(move || if rest.is_empty() { None } else { take_header(&mut rest).ok() })
 }
 
+/// Checks that there are so many headers, and nothing behind them.
+#[inline]
+fn check_headers(count: i64, headers: &[u8]) -> Result<(), Malformed> {
+    let mut at = 0_usize;
+    for _ in 0..count {
+        for is_name in [true, false] {
+            match headers.get(at) {
+                // A length from 0 to 63: one byte, without sign.
+                Some(&length) if length & 0x81 == 0 => at += 1 + usize::from(length >> 1),
+                _ => {
+                    let mut rest = headers.get(at..).unwrap_or_default();
+                    if take(&mut rest)?.is_none() && is_name {
+                        return Err(NO_NAME);
+                    }
+                    at = headers.len() - rest.len();
+                }
+            }
+        }
+    }
+    if count < 0 || at != headers.len() {
+        return Err(Malformed("a record's length is not that of its fields"));
+    }
+    Ok(())
+}
+
+const NO_NAME: Malformed = Malformed("a header has no name");
+
 #[inline]
 fn take_header<'a>(bytes: &mut &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Malformed> {
-    Ok((take(bytes)?.ok_or(Malformed("a header has no name"))?, take(bytes)?))
+    Ok((take(bytes)?.ok_or(NO_NAME)?, take(bytes)?))
 }
 
 #[inline]
