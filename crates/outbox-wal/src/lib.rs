@@ -42,6 +42,7 @@ mod catch_up;
 mod channel_binding;
 mod chunk;
 mod copies;
+mod create;
 mod decoding;
 mod error;
 mod frames;
@@ -69,6 +70,7 @@ mod timeouts;
 mod tests;
 
 pub use self::catch_up::CatchUp;
+pub use self::create::{Created, Creation};
 pub use self::error::Error;
 pub use self::held::{end_own_walsender, is_held};
 pub use self::look::{SlotLook, look};

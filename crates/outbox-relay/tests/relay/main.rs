@@ -16,6 +16,7 @@ mod binary;
 mod broker_faults;
 mod bulk;
 mod connect;
+mod create;
 mod failover;
 mod frozen;
 mod handover;

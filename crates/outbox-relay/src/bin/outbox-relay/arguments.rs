@@ -99,6 +99,12 @@ pub(crate) struct Arguments {
     #[arg(long, env = "OUTBOX_RELAY_LISTEN", value_name = "IP:PORT")]
     pub(crate) listen: Option<SocketAddr>,
 
+    /// Create the publication for the outbox table and the replication slot, in this order, if they are missing at the start
+    ///
+    /// The publication needs a role that owns the table and has CREATE on the database, and the slot one with REPLICATION.
+    #[arg(long, env = "OUTBOX_RELAY_CREATE", help_heading = "PostgreSQL")]
+    create: bool,
+
     /// Write rows that can never become a record to this topic, and go on; without it the relay stops at the first
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
     dead_letter_topic: Option<String>,
@@ -239,6 +245,9 @@ impl Arguments {
         }
         if self.read_table || builder.needs_layout() {
             builder = builder.layout_from_database().await?;
+        }
+        if self.create {
+            builder = builder.create_missing();
         }
         if let Some(topic) = self.dead_letter_topic {
             builder = builder.poison(PoisonPolicy::DeadLetter(topic));
