@@ -121,7 +121,7 @@ impl RelayStatus {
     }
 
     /// Answers `GET /metrics`, `/ready` and `/live` on this address (port 0 for any that is free), until the task that
-    /// this starts is aborted.
+    /// this starts is aborted. `/ready?standby=ok` also answers 200 if the relay is [`Readiness::Standby`].
     ///
     /// # Errors
     /// The address cannot be listened on.
