@@ -127,6 +127,21 @@ impl Error {
         matches!(self.0.kind, Kind::SlotMissing { .. })
     }
 
+    /// Returns whether the connection was refused or lost.
+    pub fn is_connection_lost(&self) -> bool {
+        matches!(self.0.kind, Kind::Lost)
+    }
+
+    /// Returns whether the server did not answer in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, Kind::Silent(_))
+    }
+
+    /// Returns whether the server is a standby, where the slot cannot be read yet.
+    pub fn is_standby(&self) -> bool {
+        matches!(self.0.kind, Kind::Standby { .. })
+    }
+
     /// Returns whether another process reads the slot.
     pub fn is_slot_active(&self) -> bool {
         matches!(self.0.kind, Kind::SlotActive { .. })
@@ -211,6 +226,11 @@ impl Error {
     /// Returns whether what was to be created exists, or another session creates it at the same time.
     pub(crate) fn is_duplicate(&self) -> bool {
         self.server().is_some_and(|error| matches!(&*error.code, "42710" | "23505"))
+    }
+
+    /// Returns whether the server shuts down or starts, or an administrator has ended the connection.
+    pub fn is_shutdown(&self) -> bool {
+        self.server().is_some_and(|error| matches!(&*error.code, "57P01" | "57P02" | "57P03"))
     }
 
     /// Returns the server's own words.

@@ -154,6 +154,9 @@ impl Relay {
                     self.status.clear_failures();
                     self.status.entered(Mode::Connecting, None);
                     self.status.started_again();
+                    if let Some(cause) = ended.reconnect() {
+                        self.status.reconnecting(cause);
+                    }
                     match ended {
                         Ended::Drained => return Ok(()),
                         Ended::Anew(broken) => {
@@ -204,6 +207,7 @@ impl Relay {
                 Err(e) if e.is_transient() => {
                     is_standby = false;
                     let pause = backoff.delay();
+                    self.status.reconnecting((&e).into());
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), retry_in = ?pause, "PostgreSQL cannot be read");
                     self.status
                         .entered(Mode::Connecting, Some(format!("PostgreSQL cannot be read: {}", ErrorChain::new(&e))));

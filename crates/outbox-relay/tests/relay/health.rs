@@ -67,6 +67,10 @@ async fn a_relay_is_not_ready_while_there_is_no_broker() {
     let reason = |readiness: &Readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains(&fixture.brokers) && reason.contains("retrying"));
     until(&relay.status, reason).await;
     assert_eq!(relay.status.liveness(), Ok(()));
+    let failures = relay.status.prometheus_text();
+    let is_counted =
+        |line: &str| line.starts_with("outbox_relay_kafka_errors_total") && line.contains("error=\"connect\"");
+    assert!(failures.lines().any(is_counted), "{failures}");
     relay.kill().await;
 }
 

@@ -37,6 +37,11 @@ impl Program {
         Self { child, files }
     }
 
+    /// Returns what it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.files.join("log")).unwrap()
+    }
+
     /// The most memory that it has had, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

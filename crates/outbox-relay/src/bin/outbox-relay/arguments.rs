@@ -11,6 +11,7 @@ use outbox_relay::{
 };
 
 use crate::check::Check;
+use crate::logging::LogFormat;
 
 /// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
 ///
@@ -104,6 +105,10 @@ pub(crate) struct Arguments {
     /// The publication needs a role that owns the table and has CREATE on the database, and the slot one with REPLICATION.
     #[arg(long, env = "OUTBOX_RELAY_CREATE", help_heading = "PostgreSQL")]
     create: bool,
+
+    /// The form of the log, which goes to standard error; RUST_LOG chooses what is logged
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT", help_heading = "Operation")]
+    pub(crate) log_format: LogFormat,
 
     /// Write rows that can never become a record to this topic, and go on; without it the relay stops at the first
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
