@@ -29,6 +29,7 @@ mod metrics;
 mod partitions;
 mod poison;
 mod postgres_restart;
+mod preflight;
 mod publication;
 mod restart;
 mod table;

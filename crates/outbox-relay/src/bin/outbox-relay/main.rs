@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod logging;
+mod servers;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -44,7 +45,7 @@ fn with_causes(error: &dyn Error) -> String {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
-    let security = arguments.kafka_security()?;
+    let security = arguments.servers.kafka_security()?;
     let settings = arguments.settings().await?;
     for warning in settings.warnings() {
         tracing::warn!(target: "outbox.relay", "connector configuration: {warning}");
