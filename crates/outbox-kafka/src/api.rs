@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, CreateTopicsResponse, FetchRequest,
-    FetchResponse, InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader,
-    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, CreateTopicsResponse, DescribeConfigsRequest,
+    DescribeConfigsResponse, FetchRequest, FetchResponse, InitProducerIdRequest, InitProducerIdResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
@@ -48,6 +49,7 @@ apis! {
     Metadata: MetadataRequest -> MetadataResponse, 4..=13, throttle_time_ms;
     // From 4 on partitions and replication can be left to the broker.
     CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7, throttle_time_ms;
+    DescribeConfigs: DescribeConfigsRequest -> DescribeConfigsResponse, 1..=4, throttle_time_ms;
     InitProducerId: InitProducerIdRequest -> InitProducerIdResponse, 0..=5, throttle_time_ms;
     Produce: ProduceRequest -> ProduceResponse, 5..=13, throttle_time_ms;
     Fetch: FetchRequest -> FetchResponse, 4..=17, throttle_time_ms;

@@ -24,6 +24,13 @@ pub struct NewTopic {
     pub configs: Vec<(String, String)>,
 }
 
+/// Whether a request creates the topic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Creation {
+    Real,
+    Checked,
+}
+
 impl Cluster {
     /// Makes a topic, unless there is one of that name, and waits until its partitions can be written.
     pub async fn create_topic(&self, topic: &NewTopic) -> Result<Arc<Topic>, Error> {
@@ -31,7 +38,7 @@ impl Cluster {
         let mut created = false;
         loop {
             let result = match created {
-                false => self.try_create(topic).await,
+                false => self.try_create(topic, Creation::Real).await,
                 true => Ok(()),
             };
             created |= result.is_ok();
@@ -55,7 +62,15 @@ impl Cluster {
         }
     }
 
-    async fn try_create(&self, topic: &NewTopic) -> Result<(), Error> {
+    /// Checks whether a topic could be created: the right to do so, the replication factor, and the broker's policy.
+    ///
+    /// # Errors
+    /// It could not, or it cannot be checked at present.
+    pub async fn check_create_topic(&self, topic: &NewTopic) -> Result<(), Error> {
+        self.try_create(topic, Creation::Checked).await.map_err(|e| e.of_topic(&topic.name))
+    }
+
+    async fn try_create(&self, topic: &NewTopic, creation: Creation) -> Result<(), Error> {
         let string = |text: &String| StrBytes::from_string(text.clone());
         let configs = topic.configs.iter().map(|(name, value)| {
             CreatableTopicConfig::default().with_name(string(name)).with_value(Some(string(value)))
@@ -66,7 +81,10 @@ impl Cluster {
             .with_replication_factor(topic.replication.unwrap_or(-1))
             .with_configs(configs.collect());
         let timeout = i32::try_from(self.settings().request_timeout.as_millis()).unwrap_or(i32::MAX);
-        let request = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(timeout / 2);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![wanted])
+            .with_timeout_ms(timeout / 2)
+            .with_validate_only(creation == Creation::Checked);
         let controller = self.controller().await?;
         let here = |e: Error| e.by(CreateTopicsRequest::NAME).at(controller.broker());
         let answer = controller.request(&request).await?;

@@ -144,6 +144,35 @@ impl Error {
         }
     }
 
+    /// Returns a short name of the failure for metrics: Kafka's name of the error code, or one such as `timeout`.
+    pub fn name(&self) -> String {
+        let name = match &self.0.kind {
+            Kind::Code(code, _) => return code.name(),
+            Kind::Connect => "connect",
+            Kind::ConnectTimeout(_) => "connect_timeout",
+            Kind::Timeout(_) => "timeout",
+            Kind::Closed | Kind::ClosedEarly => "closed",
+            Kind::Malformed => "malformed_answer",
+            Kind::Encode => "encode",
+            Kind::Unsupported(_) => "unsupported",
+            Kind::Tls(_) | Kind::TlsClosed | Kind::TlsRequired => "tls",
+            Kind::Login(_) | Kind::TokenExpired(_) | Kind::Mechanism { .. } | Kind::NoLoginHere => "login",
+            Kind::Security | Kind::Token | Kind::Property(..) | Kind::File(_) | Kind::Address => "settings",
+            Kind::NoBroker => {
+                // The brokers were asked in turn; this is what the last one said.
+                let last = self.0.source.as_ref().and_then(|source| source.downcast_ref::<Self>());
+                return last.map_or_else(|| "no_broker".to_owned(), Self::name);
+            }
+            Kind::NoLeader => "no_leader",
+        };
+        name.to_owned()
+    }
+
+    /// Returns the name of the request that failed, if one was sent.
+    pub fn api(&self) -> Option<&'static str> {
+        self.0.api
+    }
+
     /// Returns whether a login, a certificate or a privilege was rejected, by the broker or by this client.
     pub fn is_security(&self) -> bool {
         self.is_authentication() || self.code().is_some_and(ErrorCode::is_authorization)

@@ -186,20 +186,34 @@ impl ErrorCode {
     }
 }
 
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ErrorCode {
+    /// Returns Kafka's name of the code, or its number if it has none here.
+    pub(crate) fn name(self) -> String {
+        self.known_name().unwrap_or_else(|| self.0.to_string())
+    }
+
+    fn known_name(self) -> Option<String> {
         let known = match ResponseError::try_from_code(self.0) {
-            None | Some(ResponseError::Unknown(_)) => return write!(f, "error code {}", self.0),
+            None | Some(ResponseError::Unknown(_)) => return None,
             Some(known) => known,
         };
-        let camel = format!("{known:?}");
-        for (place, letter) in camel.char_indices() {
-            if letter.is_ascii_uppercase() && place > 0 {
-                f.write_str("_")?;
+        let mut name = String::new();
+        for letter in format!("{known:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
             }
-            write!(f, "{}", letter.to_ascii_uppercase())?;
+            name.push(letter.to_ascii_uppercase());
         }
-        write!(f, " ({})", self.0)
+        Some(name)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.known_name() {
+            Some(name) => write!(f, "{name} ({})", self.0),
+            None => write!(f, "error code {}", self.0),
+        }
     }
 }
 

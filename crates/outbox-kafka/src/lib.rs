@@ -61,6 +61,7 @@ mod settings;
 mod tail;
 mod token;
 mod topic;
+mod topic_check;
 
 #[cfg(test)]
 mod tests;
@@ -85,4 +86,5 @@ pub use self::settings::Settings;
 pub use self::tail::{Entry, Tail, TailStart};
 pub use self::token::{Token, TokenSource};
 pub use self::topic::{Topic, is_legal_topic_name};
+pub use self::topic_check::TopicRights;
 pub use outbox_net::{Pem, Properties, Secret, SecretSource, Tls, Verification};

@@ -22,6 +22,8 @@ enum Kind {
     Settings(String),
     #[error("the WAL cannot be read")]
     Wal,
+    #[error("the {0} is missing: start the relay with --create, or create it by hand")]
+    Missing(&'static str),
     #[error("rows of the outbox would be lost: {0}")]
     Unpublished(String),
     #[error("Kafka failed to {0}")]
@@ -56,6 +58,11 @@ impl Error {
 
     pub(crate) fn wal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Wal).caused_by(source)
+    }
+
+    /// A publication or a slot that does not exist, with the command that creates it as the source.
+    pub(crate) fn missing(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Kind::Missing(what)).caused_by(source)
     }
 
     pub(crate) fn unpublished(problem: String) -> Self {

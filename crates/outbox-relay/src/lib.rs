@@ -9,7 +9,7 @@ mod settings;
 mod status;
 
 pub use self::error::Error;
-pub use self::relay::Relay;
+pub use self::relay::{CheckStatus, Relay, ServerCheck};
 pub use self::settings::{
     ClientCertificate, CompressionType, ConfigurationCheck, Finding, KeyEffect, PoisonPolicy, PostgresSettings,
     RelaySettings, RelaySettingsBuilder, SettingsError, SslMode, TopicCreation,

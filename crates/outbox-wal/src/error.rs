@@ -21,7 +21,11 @@ struct Inner {
 pub(crate) enum Kind {
     #[error("the replication slot {slot:?} is held by another process{}", of_pid(*.pid))]
     SlotActive { slot: Box<str>, pid: Option<u32> },
-    #[error("the replication slot {slot:?} does not exist, or is not one of pgoutput in this database")]
+    #[error(
+        "the replication slot {slot:?} does not exist, or is not one of pgoutput in this database. To create it, run SELECT \
+         pg_create_logical_replication_slot('{slot}', 'pgoutput'), after the publication exists. It sends what is committed \
+         from then on"
+    )]
     SlotMissing { slot: Box<str> },
     #[error(
         "the replication slot {slot:?} is lost{}: PostgreSQL has removed WAL that it had still to read. Drop the slot, create \
@@ -39,7 +43,7 @@ pub(crate) enum Kind {
     )]
     TwoPhase { slot: Box<str> },
     /// Nobody may read a standby's copy of a slot until the standby is promoted.
-    #[error("the replication slot {slot:?} is kept for a primary: the server is its standby")]
+    #[error("the replication slot {slot:?} is for a primary, and the server is a standby")]
     Standby { slot: Box<str> },
     /// Rows of the time before the publication was created can never be read through it.
     #[error(
@@ -61,6 +65,15 @@ pub(crate) enum Kind {
     FewEnds { until: Lsn },
     #[error("the role lacks a privilege, such as the attribute REPLICATION")]
     NotPermitted,
+    #[error(
+        "the role may not create the publication {publication:?}: it needs the privilege CREATE on the database and must own \
+         the table, or let the owner run {command}"
+    )]
+    NoNewPublication { publication: Box<str>, command: Box<str> },
+    #[error("the role may not create the replication slot {slot:?}: run ALTER ROLE … REPLICATION for it")]
+    NoNewSlot { slot: Box<str> },
+    #[error("PostgreSQL writes no WAL for logical replication: set wal_level = logical, and restart it")]
+    WalLevel,
     #[error(
         "a connection pooler such as PgBouncer is at this address, and replication does not work through it: connect to \
          PostgreSQL itself"
@@ -107,6 +120,26 @@ impl Error {
             Kind::Server => self.server().is_some_and(ServerError::is_transient),
             _ => false,
         }
+    }
+
+    /// Returns whether the slot does not exist.
+    pub fn is_slot_missing(&self) -> bool {
+        matches!(self.0.kind, Kind::SlotMissing { .. })
+    }
+
+    /// Returns whether the connection was refused or lost.
+    pub fn is_connection_lost(&self) -> bool {
+        matches!(self.0.kind, Kind::Lost)
+    }
+
+    /// Returns whether the server did not answer in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, Kind::Silent(_))
+    }
+
+    /// Returns whether the server is a standby, where the slot cannot be read yet.
+    pub fn is_standby(&self) -> bool {
+        matches!(self.0.kind, Kind::Standby { .. })
     }
 
     /// Returns whether another process reads the slot.
@@ -188,6 +221,16 @@ impl Error {
     /// Returns whether the server takes no connections, because it is shutting down or starting.
     pub fn is_not_accepting(&self) -> bool {
         self.server().is_some_and(ServerError::is_not_accepting)
+    }
+
+    /// Returns whether what was to be created exists, or another session creates it at the same time.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        self.server().is_some_and(|error| matches!(&*error.code, "42710" | "23505"))
+    }
+
+    /// Returns whether the server shuts down or starts, or an administrator has ended the connection.
+    pub fn is_shutdown(&self) -> bool {
+        self.server().is_some_and(|error| matches!(&*error.code, "57P01" | "57P02" | "57P03"))
     }
 
     /// Returns the server's own words.

@@ -24,6 +24,8 @@ pub(super) enum Doing<'a> {
     TakeSlot { slot: &'a str },
     CopySlot { slot: &'a str },
     ReadChanges { slot: &'a str, publication: &'a str },
+    CreatePublication { publication: &'a str, command: &'a str },
+    CreateSlot { slot: &'a str },
 }
 
 impl ServerError {
@@ -56,6 +58,11 @@ impl ServerError {
             // "requested WAL segment … removed"
             ("58P01", Doing::ReadChanges { slot, .. }) => Kind::SlotLost { slot: slot.into(), reason: None },
             ("53400" | "42501", Doing::CopySlot { slot }) => Kind::NoCopy { slot: slot.into() },
+            ("42501", Doing::CreatePublication { publication, command }) => {
+                Kind::NoNewPublication { publication: publication.into(), command: command.into() }
+            }
+            ("42501", Doing::CreateSlot { slot }) => Kind::NoNewSlot { slot: slot.into() },
+            ("55000", Doing::CreateSlot { .. }) => Kind::WalLevel,
             ("42501", _) => Kind::NotPermitted,
             // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the command
             // of the walsender to a session that takes SQL only.

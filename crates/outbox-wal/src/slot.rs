@@ -78,9 +78,14 @@ pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
 
 /// A publication that is missing now will be missed at the first row.
 pub(super) async fn require_publication(session: &mut Session, publication: &str) -> Result<(), Error> {
-    let sql = format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(publication));
-    match session.query(&sql, Doing::Query).await?.is_empty() {
-        true => Err(Error::new(Kind::PublicationMissing { publication: publication.into() })),
-        false => Ok(()),
+    match has_publication(session, publication).await? {
+        true => Ok(()),
+        false => Err(Error::new(Kind::PublicationMissing { publication: publication.into() })),
     }
+}
+
+/// Returns whether a publication exists in this database.
+pub(super) async fn has_publication(session: &mut Session, publication: &str) -> Result<bool, Error> {
+    let sql = format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(publication));
+    Ok(!session.query(&sql, Doing::Query).await?.is_empty())
 }

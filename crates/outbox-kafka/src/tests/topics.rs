@@ -1,18 +1,11 @@
 //! Topics, and clusters that are not there.
 
+use kafka_protocol::messages::DescribeConfigsRequest;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
 use super::*;
-
-impl Api for DescribeConfigsRequest {
-    const KEY: i16 = 32;
-    const NAME: &'static str = "DescribeConfigs";
-    const VERSIONS: RangeInclusive<i16> = 4..=4;
-    type Response = DescribeConfigsResponse;
-}
 
 #[tokio::test]
 async fn a_topic_is_made_with_its_settings_and_once() {
@@ -32,6 +25,24 @@ async fn a_topic_is_made_with_its_settings_and_once() {
         let again = NewTopic { name: scene.topic.name().to_owned(), partitions: Some(7), ..NewTopic::default() };
         let topic = scene.cluster.create_topic(&again).await.unwrap();
         assert_eq!((topic.id(), topic.partitions()), (scene.topic.id(), 3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_topic_is_checked_without_being_created_or_written() {
+    Scene::play(2, &[("max.message.bytes", "54321")], |scene| async move {
+        let (cluster, name) = (&scene.cluster, scene.topic.name());
+        let rights = cluster.topic_rights(name).await.unwrap().unwrap();
+        assert_eq!((rights.partitions, rights.may_read(), rights.may_write()), (2, Some(true), Some(true)));
+        assert_eq!(cluster.max_message_bytes(name).await.unwrap(), Some(54_321));
+
+        let missing = NewTopic { name: unique_name(), ..NewTopic::default() };
+        assert_eq!(cluster.topic_rights(&missing.name).await.unwrap(), None);
+        cluster.check_create_topic(&missing).await.unwrap();
+        assert!(cluster.refreshed(&missing.name).await.unwrap().is_none());
+        let error = cluster.check_create_topic(&NewTopic { replication: Some(9), ..missing }).await.unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode(38)));
     })
     .await;
 }

@@ -25,7 +25,7 @@ use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
 use crate::rows::{DecodeError, WalEvent};
 use crate::settings::{ContextHeaders, TopicCreation};
-use crate::status::{Marks, Mode, RelayStatus, Work};
+use crate::status::{Marks, Mode, Reconnect, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
 use outbox_wal::{ConnectOptions, Source};
@@ -91,6 +91,20 @@ pub(super) enum Ended {
     ToStream,
     /// What is streamed is better read from a copy of the slot.
     ToCopy,
+}
+
+impl Ended {
+    /// Returns why the relay connects to PostgreSQL again, if it does.
+    pub(super) fn reconnect(&self) -> Option<Reconnect> {
+        Some(match self {
+            Self::Drained => return None,
+            Self::Anew(Broken::Wal(error)) => error.into(),
+            Self::Anew(_) | Self::Lost => Reconnect::SlotTaken,
+            Self::Changed(_) => Reconnect::TopicChanged,
+            Self::Republished => Reconnect::PublicationChanged,
+            Self::ToStream | Self::ToCopy => Reconnect::ReadPath,
+        })
+    }
 }
 
 /// What may be read ahead of the broker's acknowledgements, in bytes of records.
@@ -582,6 +596,7 @@ impl Hold {
         let (mut failed, mut topics, mut pause) = (Vec::new(), Vec::new(), Duration::ZERO);
         for answer in answers {
             if self.is_recompressed(&answer) {
+                answer.error.iter().for_each(|error| self.status.kafka_failed(error));
                 self.status.retried();
                 self.progress.produced(answer.id, Outcome::NotAppended);
                 continue;
@@ -597,6 +612,7 @@ impl Hold {
             }
             self.settled(id);
             if let (Outcome::Rejected { .. }, Some(error)) = (&outcome, error) {
+                self.status.kafka_failed(&error);
                 self.refusals.insert(id, error);
             }
             let before = self.progress.counters();

@@ -188,13 +188,18 @@ async fn create(
     name: &str,
     creation: Option<&TopicCreation>,
 ) -> Result<Arc<Topic>, outbox_kafka::Error> {
+    cluster.create_topic(&new_topic(name, creation)).await
+}
+
+/// Returns how a missing topic is created.
+pub(super) fn new_topic(name: &str, creation: Option<&TopicCreation>) -> NewTopic {
     let mut topic = NewTopic { name: name.to_owned(), ..NewTopic::default() };
     if let Some(creation) = creation.map(|creation| creation.for_topic(name)) {
         topic.partitions = Some(creation.partitions());
         topic.replication = Some(creation.replication_factor());
         topic.configs = creation.configs().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     }
-    cluster.create_topic(&topic).await
+    topic
 }
 
 /// Checks the right to read a topic until it is there: without it the relay works until its next start.

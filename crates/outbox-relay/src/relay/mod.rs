@@ -1,12 +1,14 @@
 mod backlog;
 mod confirmation;
 mod connect;
+mod create;
 mod dead_letter;
 mod encoded;
 mod feed;
 mod gaps;
 mod hold;
 mod job;
+mod preflight;
 mod publication;
 mod report;
 mod rounds;
@@ -31,6 +33,7 @@ use self::feed::Feed;
 use self::gaps::Gaps;
 use self::hold::{Ended, Hold, id_column};
 use self::job::Done;
+pub use self::preflight::{CheckStatus, ServerCheck};
 use self::rounds::Rounds;
 use self::topics::Topics;
 use crate::Lsn;
@@ -110,7 +113,7 @@ impl Relay {
     /// has answered once, errors of Kafka are tried again, and [`RelayStatus::readiness`] shows them.
     ///
     /// # Errors
-    /// - A slot or publication is missing or lost, or PostgreSQL denies a right.
+    /// - A slot or publication is missing, and the settings do not create it; or it is lost, or PostgreSQL denies a right.
     /// - Before any broker has answered: the brokers reject the settings (an address, TLS, the login).
     /// - No broker has a version of a request that the relay needs.
     /// - A row can never be written ([`Error::is_poison`]), and there is no topic for dead letters.
@@ -153,6 +156,9 @@ impl Relay {
                     self.status.clear_failures();
                     self.status.entered(Mode::Connecting, None);
                     self.status.started_again();
+                    if let Some(cause) = ended.reconnect() {
+                        self.status.reconnecting(cause);
+                    }
                     match ended {
                         Ended::Drained => return Ok(()),
                         Ended::Anew(broken) => {
@@ -203,11 +209,13 @@ impl Relay {
                 Err(e) if e.is_transient() => {
                     is_standby = false;
                     let pause = backoff.delay();
+                    self.status.reconnecting((&e).into());
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), retry_in = ?pause, "PostgreSQL cannot be read");
                     self.status
                         .entered(Mode::Connecting, Some(format!("PostgreSQL cannot be read: {}", ErrorChain::new(&e))));
                     pause
                 }
+                Err(e) if e.is_slot_missing() => return Err(Error::missing("replication slot", e)),
                 Err(e) => return Err(Error::wal(e)),
             };
             tokio::select! {
@@ -227,7 +235,12 @@ impl Relay {
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
         let pipeline = self.settings.pipeline();
         let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
+        // Once a slot has been read, a new one in its place would hide that events are lost.
+        let is_first = published.is_none();
         let read = async {
+            if is_first {
+                create::missing(&self.settings, &self.options, &source).await?;
+            }
             let mut catalog = confirmation::open(&self.options, &source, pipeline).await?;
             let version = catalog.settled_version().await?;
             let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {

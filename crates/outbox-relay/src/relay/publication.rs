@@ -6,12 +6,14 @@ use crate::error::Error;
 /// The tables that an error names.
 const NAMED: usize = 10;
 
-/// Checks at the start that no row of the table can be lost. A missing publication is found when the slot is opened.
+/// Checks at the start that no row of the table can be lost.
 pub(super) fn check(published: &PublishedTable, pipeline: &Pipeline) -> Result<(), Error> {
-    if published.has_publication
-        && let Some(problem) = problem(published, pipeline)
-    {
-        return Err(Error::unpublished(problem));
+    match problem(published, pipeline) {
+        Some(problem) if published.table.is_some() && !published.has_publication => {
+            return Err(Error::missing("publication", problem));
+        }
+        Some(problem) => return Err(Error::unpublished(problem)),
+        None => {}
     }
     match other_included_tables(published, pipeline) {
         Some(problem) => Err(Error::unpublished(problem)),

@@ -4,6 +4,7 @@ use futures_util::FutureExt as _;
 
 use super::hold::Hold;
 use super::rounds;
+use crate::Lsn;
 use crate::progress::{Counters, PartitionId};
 use crate::status::{Mode, Turn};
 use outbox_kafka::Gap;
@@ -30,6 +31,13 @@ impl Hold {
         }
     }
 
+    /// Returns how much WAL the slot held when it was taken, and how much of it is still to be read.
+    fn catch_up(&self) -> (u64, u64) {
+        let read = self.commit.max(self.progress.confirmable());
+        let until_end = |from: Lsn| self.window.end.as_u64().saturating_sub(from.as_u64());
+        (until_end(self.window.confirmed), until_end(read))
+    }
+
     /// Tells what a turn of the loop has come to.
     pub(super) fn turned(&mut self, mode: Mode) {
         let counters = self.progress.counters();
@@ -41,6 +49,7 @@ impl Hold {
             confirmed,
             server: self.feed.server(),
             oldest: self.marks.oldest(confirmed),
+            catch_up: self.catch_up(),
         };
         self.status.ignored(self.feed.take_ignored());
         self.status.turned(turn, counters.since(self.counted));

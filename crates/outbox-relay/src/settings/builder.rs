@@ -29,6 +29,7 @@ pub struct RelaySettingsBuilder {
     scan_limit: u64,
     topic_interval: Option<Duration>,
     stalled_after: Duration,
+    creates_missing: bool,
     postgres_password: Option<SecretSource>,
     postgres_timeouts: Timeouts,
 }
@@ -44,6 +45,7 @@ impl RelaySettingsBuilder {
             scan_limit: 100_000,
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
+            creates_missing: false,
             postgres_password: None,
             postgres_timeouts: Timeouts::default(),
         }
@@ -94,6 +96,12 @@ impl RelaySettingsBuilder {
     /// said.
     pub fn stalled_after(self, time: Duration) -> Self {
         Self { stalled_after: time, ..self }
+    }
+
+    /// Creates the publication and the replication slot at the start if they are missing. By default the relay ends with an
+    /// error that has the commands.
+    pub fn create_missing(self) -> Self {
+        Self { creates_missing: true, ..self }
     }
 
     /// Sets the source of the role's password in PostgreSQL, in place of `database.password`. It is read for each
@@ -202,6 +210,8 @@ impl RelaySettingsBuilder {
             scan_limit: self.scan_limit,
             topic_interval: topic_interval?,
             stalled_after: self.stalled_after,
+            creates_missing: self.creates_missing,
+            has_failover_slot: config.get("slot.failover").is_some_and(|value| value.eq_ignore_ascii_case("true")),
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
             warnings: Vec::new(),

@@ -70,6 +70,8 @@ pub struct RelaySettings {
     scan_limit: u64,
     topic_interval: Duration,
     stalled_after: Duration,
+    creates_missing: bool,
+    has_failover_slot: bool,
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     warnings: Vec<Finding>,
@@ -193,6 +195,17 @@ impl RelaySettings {
     #[must_use]
     pub fn stalled_after(&self) -> Duration {
         self.stalled_after
+    }
+
+    /// Returns whether the relay creates a missing publication and a missing slot when it starts.
+    #[must_use]
+    pub fn creates_missing(&self) -> bool {
+        self.creates_missing
+    }
+
+    /// Returns whether standbys synchronize a slot that the relay creates (`slot.failover`).
+    pub(crate) fn has_failover_slot(&self) -> bool {
+        self.has_failover_slot
     }
 
     /// Returns the longest waits for PostgreSQL.

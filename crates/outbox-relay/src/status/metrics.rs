@@ -6,11 +6,14 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::mode::Mode;
+use super::reconnect::Reconnect;
 use crate::progress::Counters;
 use crate::rows::Ignored;
+use outbox_wal::{Lsn, SlotLook};
 
 type Labels = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
@@ -29,6 +32,12 @@ pub(super) struct Metrics {
     scans_cut: Counter,
     restarts: Counter,
     ignored: Family<Labels, Counter>,
+    reconnects: Family<Labels, Counter>,
+    kafka_errors: Family<[(&'static str, String); 2], Counter>,
+    confirmed: Gauge,
+    restart: Gauge,
+    catch_up: Gauge,
+    catch_up_remaining: Gauge,
     held_rows: Gauge,
     held_bytes: Gauge,
     lag_bytes: Gauge,
@@ -56,6 +65,12 @@ impl Metrics {
             scans_cut: Counter::default(),
             restarts: Counter::default(),
             ignored: Family::default(),
+            reconnects: Family::default(),
+            kafka_errors: Family::default(),
+            confirmed: Gauge::default(),
+            restart: Gauge::default(),
+            catch_up: Gauge::default(),
+            catch_up_remaining: Gauge::default(),
             held_rows: Gauge::default(),
             held_bytes: Gauge::default(),
             lag_bytes: Gauge::default(),
@@ -65,6 +80,9 @@ impl Metrics {
             mode: Family::default(),
         };
         metrics.ignored(Ignored::default());
+        for cause in Reconnect::ALL {
+            metrics.reconnects_by(cause);
+        }
         metrics.registered()
     }
 
@@ -96,6 +114,20 @@ impl Metrics {
         registry.register("record_bytes", help, self.bytes.clone());
         let help = "Changes that are no events: changes to other tables, and what is no insert";
         registry.register("ignored_changes", help, self.ignored.clone());
+        let help = "New connections to PostgreSQL after the first, and attempts that failed, by cause";
+        registry.register("reconnects", help, self.reconnects.clone());
+        let help = "Requests to Kafka that failed, for each of their partitions, by request and error code";
+        registry.register("kafka_errors", help, self.kafka_errors.clone());
+        let help = "The slot's confirmed_flush_lsn as a number, as far as the relay has confirmed it";
+        registry.register("confirmed_lsn", help, self.confirmed.clone());
+        let help = "The slot's restart_lsn as a number, which is read every 10 s";
+        registry.register("restart_lsn", help, self.restart.clone());
+        let help = "The WAL between the slot's confirmed_flush_lsn and the WAL end when the relay took the slot";
+        registry.register("catch_up_bytes", help, self.catch_up.clone());
+        let help = "The part of that WAL that is still to be read";
+        registry.register("catch_up_remaining_bytes", help, self.catch_up_remaining.clone());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version of the relay", build);
         registry.register("unacknowledged_rows", "Rows that are read and not yet written", self.held_rows.clone());
         let help = "Memory of the rows that are read and not yet written";
         registry.register("unacknowledged_bytes", help, self.held_bytes.clone());
@@ -132,13 +164,36 @@ impl Metrics {
         }
     }
 
+    pub(super) fn reconnecting(&self, cause: Reconnect) {
+        self.reconnects_by(cause).inc();
+    }
+
+    fn reconnects_by(&self, cause: Reconnect) -> Counter {
+        self.reconnects.get_or_create(&[("cause", cause.name().to_owned())]).clone()
+    }
+
+    pub(super) fn kafka_failed(&self, error: &outbox_kafka::Error) {
+        let labels = [("request", error.api().unwrap_or("none").to_owned()), ("error", error.name())];
+        self.kafka_errors.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn confirmed(&self, lsn: Lsn) {
+        self.confirmed.set(gauge(lsn.as_u64()));
+    }
+
+    pub(super) fn catching_up(&self, all: u64, remaining: u64) {
+        self.catch_up.set(gauge(all));
+        self.catch_up_remaining.set(gauge(remaining));
+    }
+
     pub(super) fn holds(&self, rows: usize, bytes: usize) {
         self.held_rows.set(gauge(rows));
         self.held_bytes.set(gauge(bytes));
     }
 
-    pub(super) fn wal_held(&self, bytes: u64) {
-        self.wal_held.set(gauge(bytes));
+    pub(super) fn looked(&self, look: SlotLook) {
+        self.restart.set(gauge(look.restart.as_u64()));
+        self.wal_held.set(gauge(look.server.as_u64().saturating_sub(look.restart.as_u64())));
     }
 
     pub(super) fn wrote(&self, topic: &str, events: u64, bytes: u64) {

@@ -5,6 +5,7 @@ mod lag;
 mod metrics;
 mod mode;
 mod problems;
+mod reconnect;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use self::metrics::Metrics;
 pub use self::mode::{Mode, Readiness};
 use self::problems::Problems;
 pub(crate) use self::problems::Work;
+pub(crate) use self::reconnect::Reconnect;
 use crate::progress::Counters;
 use crate::rows::Ignored;
 use outbox_net::ErrorChain;
@@ -68,6 +70,8 @@ pub(crate) struct Turn {
     pub(crate) server: Lsn,
     /// When the oldest transaction was committed that is not confirmed.
     pub(crate) oldest: Option<SystemTime>,
+    /// The WAL that the slot held when it was taken, and the part of it that is still to be read, in bytes.
+    pub(crate) catch_up: (u64, u64),
 }
 
 impl RelayStatus {
@@ -121,7 +125,7 @@ impl RelayStatus {
     }
 
     /// Answers `GET /metrics`, `/ready` and `/live` on this address (port 0 for any that is free), until the task that
-    /// this starts is aborted.
+    /// this starts is aborted. `/ready?standby=ok` also answers 200 if the relay is [`Readiness::Standby`].
     ///
     /// # Errors
     /// The address cannot be listened on.
@@ -184,6 +188,8 @@ impl RelayStatus {
         self.0.pulse.beat(now);
         self.0.metrics.count(new);
         self.0.metrics.holds(turn.rows, turn.bytes);
+        self.0.metrics.confirmed(turn.confirmed);
+        self.0.metrics.catching_up(turn.catch_up.0, turn.catch_up.1);
         let mut state = self.lock();
         state.movement.observe(now, turn.rows > 0, new.acknowledged + new.skipped);
         (state.mode, state.reason) = (turn.mode, None);
@@ -193,6 +199,7 @@ impl RelayStatus {
 
     /// Something fails and is tried again: not ready, with the error as the reason.
     pub(crate) fn failing(&self, work: Work, error: &outbox_kafka::Error) {
+        self.kafka_failed(error);
         let is_new = self.lock().problems.add(work, error.clone(), Instant::now());
         let error = ErrorChain::new(error);
         match is_new {
@@ -240,7 +247,7 @@ impl RelayStatus {
 
     /// What the server told of the slot when it was asked.
     pub(crate) fn looked(&self, look: SlotLook) {
-        self.0.metrics.wal_held(look.server.as_u64().saturating_sub(look.restart.as_u64()));
+        self.0.metrics.looked(look);
         let mut state = self.lock();
         state.server = state.server.max(look.server);
     }
@@ -268,6 +275,16 @@ impl RelayStatus {
 
     pub(crate) fn scan_cut(&self) {
         self.0.metrics.scan_cut();
+    }
+
+    /// Counts a new connection to PostgreSQL, or an attempt that failed.
+    pub(crate) fn reconnecting(&self, cause: Reconnect) {
+        self.0.metrics.reconnecting(cause);
+    }
+
+    /// Counts a request to Kafka that failed.
+    pub(crate) fn kafka_failed(&self, error: &outbox_kafka::Error) {
+        self.0.metrics.kafka_failed(error);
     }
 
     pub(crate) fn started_again(&self) {

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::RelayStatus;
+use super::{Readiness, RelayStatus};
 
 /// Who asks for longer, or holds a connection without asking, is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,11 +56,7 @@ async fn serve(status: RelayStatus, listener: TcpListener) {
 fn answer<B>(status: &RelayStatus, request: &Request<B>) -> Response<Full<Bytes>> {
     let (code, kind, text) = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, OPEN_METRICS, status.prometheus_text()),
-        (&Method::GET | &Method::HEAD, "/ready") => {
-            let readiness = status.readiness();
-            let code = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            (code, TEXT, format!("{readiness}\n"))
-        }
+        (&Method::GET | &Method::HEAD, "/ready") => ready(&status.readiness(), request.uri().query()),
         (&Method::GET | &Method::HEAD, "/live") => match status.liveness() {
             Ok(()) => (StatusCode::OK, TEXT, "live\n".to_owned()),
             Err(silence) => {
@@ -75,4 +71,16 @@ fn answer<B>(status: &RelayStatus, request: &Request<B>) -> Response<Full<Bytes>
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+/// With `standby=ok`, a relay that would take over is ready as well.
+fn ready(readiness: &Readiness, query: Option<&str>) -> (StatusCode, HeaderValue, String) {
+    let code = match (query, readiness) {
+        (None | Some("" | "standby=ok"), Readiness::Ready) | (Some("standby=ok"), Readiness::Standby(_)) => {
+            StatusCode::OK
+        }
+        (None | Some("" | "standby=ok"), _) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => return (StatusCode::BAD_REQUEST, TEXT, "the only parameter is standby=ok\n".to_owned()),
+    };
+    (code, TEXT, format!("{readiness}\n"))
 }

@@ -1,7 +1,14 @@
 use super::*;
 
-const TURN: Turn =
-    Turn { mode: Mode::Live, rows: 0, bytes: 0, confirmed: Lsn::new(100), server: Lsn::new(350), oldest: None };
+const TURN: Turn = Turn {
+    mode: Mode::Live,
+    rows: 0,
+    bytes: 0,
+    confirmed: Lsn::new(100),
+    server: Lsn::new(350),
+    oldest: None,
+    catch_up: (80, 30),
+};
 
 fn later(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
@@ -64,6 +71,7 @@ fn the_metrics_are_what_was_counted() {
     status.wrote("orders", 3, 333);
     status.looked(SlotLook { server: Lsn::new(400), restart: Lsn::new(50) });
     status.produced_in(Duration::from_millis(3));
+    status.reconnecting(Reconnect::Timeout);
     let text = status.prometheus_text();
     for line in [
         "outbox_relay_rows_read_total 10",
@@ -75,6 +83,13 @@ fn the_metrics_are_what_was_counted() {
         "outbox_relay_unacknowledged_bytes 700",
         "outbox_relay_lag_bytes 300",
         "outbox_relay_wal_held_bytes 350",
+        "outbox_relay_confirmed_lsn 100",
+        "outbox_relay_restart_lsn 50",
+        "outbox_relay_catch_up_bytes 80",
+        "outbox_relay_catch_up_remaining_bytes 30",
+        "outbox_relay_reconnects_total{cause=\"timeout\"} 1",
+        "outbox_relay_reconnects_total{cause=\"standby\"} 0",
+        concat!("outbox_relay_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         "outbox_relay_mode{mode=\"live\"} 1",
         "outbox_relay_mode{mode=\"standby\"} 0",
         "outbox_relay_produce_seconds_bucket{le=\"0.005\"} 1",
@@ -86,4 +101,56 @@ fn the_metrics_are_what_was_counted() {
     let seconds = text.lines().find_map(|line| line.strip_prefix("outbox_relay_lag_seconds ")).unwrap();
     assert!((90.0..100.0).contains(&seconds.parse::<f64>().unwrap()), "{seconds}");
     assert!(text.ends_with("# EOF\n"));
+}
+
+/// Dashboards and alerts depend on the names. Every one is in the documentation.
+#[test]
+fn the_names_of_the_metrics_are_these() {
+    let status = RelayStatus::new(Duration::from_secs(30));
+    status.wrote("orders", 1, 1);
+    status.kafka_failed(&outbox_kafka::Security::from_properties_file("/nonexistent").unwrap_err());
+    let text = status.prometheus_text();
+    let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE outbox_relay_")).collect();
+    found.sort_unstable();
+    let expected = [
+        "batch_retries counter",
+        "build info",
+        "catch_up_bytes gauge",
+        "catch_up_remaining_bytes gauge",
+        "confirmed_lsn gauge",
+        "dead_letters counter",
+        "duplicates_accepted counter",
+        "events counter",
+        "ignored_changes counter",
+        "kafka_errors counter",
+        "lag_bytes gauge",
+        "lag_seconds gauge",
+        "mode gauge",
+        "payloads_as_stored counter",
+        "produce_seconds histogram",
+        "reconnects counter",
+        "record_bytes counter",
+        "restart_lsn gauge",
+        "restarts counter",
+        "rows_read counter",
+        "rows_skipped counter",
+        "scans_cut counter",
+        "unacknowledged_bytes gauge",
+        "unacknowledged_rows gauge",
+        "wal_held_bytes gauge",
+    ];
+    assert_eq!(found, expected);
+
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/relay.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for metric in expected {
+        let (name, kind) = metric.split_once(' ').unwrap();
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let documented = ["`", "{"].iter().any(|end| page.contains(&format!("`{name}{suffix}{end}")));
+        assert!(documented, "{name}{suffix} is not in docs/relay.md");
+    }
 }

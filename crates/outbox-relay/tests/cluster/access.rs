@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use outbox_relay::{KafkaSecurity, Sasl};
+use outbox_relay::{CheckStatus, KafkaSecurity, Relay, RelaySettings, Sasl};
+use outbox_test_support::eventually;
 use tokio::task::block_in_place;
 use xtask::stack::{Acl, AclOperation, NewTopic};
 
@@ -74,6 +75,44 @@ async fn a_missing_permission_to_read_is_shown_before_it_is_needed() {
     block_in_place(|| scene.cluster.remove_acl(&denied)).unwrap();
     relay.acknowledges(300).await;
     scene.check(relay, load).await;
+}
+
+/// Read is needed after the next start only, and Describe, Write and Create from the first event on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_names_each_permission_that_is_missing() {
+    let scene = Scene::new().await;
+    let name = scene.env.topic().to_owned();
+    let settings =
+        RelaySettings::builder(scene.env.config().clone(), scene.cluster.bootstrap_of(LOGIN).unwrap().split(','));
+    let relay = Relay::new(settings.build().unwrap()).unwrap();
+    let relay = relay.kafka_security(KafkaSecurity::new().sasl(Sasl::scram_sha_512(USER, PASSWORD)));
+    let reported = async || {
+        let checks = relay.check(std::slice::from_ref(&name)).await;
+        checks.into_iter().find(|check| check.name() == format!("topic {name}")).unwrap()
+    };
+
+    let missing = reported().await;
+    assert!(missing.status() == CheckStatus::Failed && missing.to_string().contains("allow Create"), "{missing}");
+    block_in_place(|| scene.cluster.create_topic(&topic(&name))).unwrap();
+    eventually("nothing is missing", async || match reported().await {
+        found if found.status() == CheckStatus::Ok => Ok(()),
+        found => Err(found),
+    })
+    .await;
+    for (operation, remedy) in [
+        (AclOperation::Read, "allow Read on the topic"),
+        (AclOperation::Write, "allow Write on the topic"),
+        (AclOperation::Describe, "allow Describe on the topic"),
+    ] {
+        let denied = Acl::topic(USER, operation, &name).denied();
+        block_in_place(|| scene.cluster.add_acl(&denied)).unwrap();
+        eventually(remedy, async || match reported().await {
+            found if found.status() == CheckStatus::Failed && found.to_string().contains(remedy) => Ok(()),
+            found => Err(found),
+        })
+        .await;
+        block_in_place(|| scene.cluster.remove_acl(&denied)).unwrap();
+    }
 }
 
 fn topic(name: &str) -> NewTopic {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::fixture::Fixture;
 use crate::health::get;
+use crate::program::Program;
 
 #[tokio::test]
 async fn the_program_serves_its_health_and_drains_on_sigterm() {
@@ -49,4 +50,18 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
     assert!(ended.success(), "{said}");
     assert!(said.contains("hold{slot="), "{said}");
     assert!(said.contains("base_offset="), "{said}");
+}
+
+#[tokio::test]
+async fn the_log_is_json_if_the_option_says_so() {
+    let fixture = Fixture::new(1).await;
+    let program = Program::start_with(&fixture, &["--log-format", "json"]);
+    fixture.enqueue_each(1, 0..1).await;
+    fixture.records(1).await;
+    let log = program.log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let holding = lines.iter().find(|line| line["fields"]["message"] == "holding the slot").unwrap();
+    assert_eq!(holding["fields"]["slot"], fixture.name(), "{log}");
+    assert_eq!(holding["level"], "INFO");
+    assert!(program.stop().await.success());
 }

@@ -67,6 +67,10 @@ async fn a_relay_is_not_ready_while_there_is_no_broker() {
     let reason = |readiness: &Readiness| matches!(readiness, Readiness::NotReady(reason) if reason.contains(&fixture.brokers) && reason.contains("retrying"));
     until(&relay.status, reason).await;
     assert_eq!(relay.status.liveness(), Ok(()));
+    let failures = relay.status.prometheus_text();
+    let is_counted =
+        |line: &str| line.starts_with("outbox_relay_kafka_errors_total") && line.contains("error=\"connect\"");
+    assert!(failures.lines().any(is_counted), "{failures}");
     relay.kill().await;
 }
 
@@ -81,6 +85,9 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
     let (line, body) = get(address, "/ready").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert!(body.starts_with("standby: PID ") && body.contains(fixture.name()), "{body}");
+    let (line, body) = get(address, "/ready?standby=ok").await;
+    assert!(line == "HTTP/1.1 200 OK" && body.starts_with("standby: PID "), "{line}: {body}");
+    assert_eq!(get(address, "/ready?standby=yes").await.0, "HTTP/1.1 400 Bad Request");
     assert_eq!(get(address, "/live").await.0, "HTTP/1.1 200 OK");
     assert!(get(address, "/metrics").await.1.contains("outbox_relay_mode{mode=\"standby\"} 1\n"));
     assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");
@@ -91,6 +98,7 @@ async fn a_standby_says_so_and_becomes_ready_when_it_takes_over() {
     second.stop().await;
     assert_eq!(status.mode(), Mode::Stopped);
     assert_eq!(get(address, "/ready").await.1, "not ready: stopped\n");
+    assert_eq!(get(address, "/ready?standby=ok").await.0, "HTTP/1.1 503 Service Unavailable");
     server.abort();
 }
 

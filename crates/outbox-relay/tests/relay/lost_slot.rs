@@ -1,8 +1,10 @@
 use outbox_net::ErrorChain;
+use outbox_relay::CheckStatus;
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::{Postgres, PostgresBuilder};
 
 use crate::fixture::Fixture;
+use crate::preflight::assert_reports;
 
 #[tokio::test]
 async fn the_reason_of_an_invalidated_slot_is_named() {
@@ -27,6 +29,8 @@ async fn assert_named(builder: PostgresBuilder, reason: &str) {
     })
     .await;
 
+    let checks = fixture.relay(|settings| settings).check(&[]).await;
+    assert_reports(&checks, "slot", CheckStatus::Failed, &[&format!("is lost ({reason}"), "create it again"]);
     let error = fixture.start().outcome().await.unwrap_err();
     let shown = ErrorChain::new(&error).to_string();
     assert!(shown.contains(&format!("is lost ({reason}")) && shown.contains("create it again"), "{shown}");

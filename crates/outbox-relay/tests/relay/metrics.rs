@@ -52,6 +52,34 @@ async fn the_metrics_are_what_was_written() {
     relay.stop().await;
 }
 
+#[tokio::test]
+async fn reconnects_are_counted_by_cause_and_positions_are_those_of_the_slot() {
+    let fixture = Fixture::new(1).await;
+    fixture.enqueue_each(5, 0..100).await;
+    let relay = fixture.start();
+    let status = &relay.status;
+    fixture.records(100).await;
+    until(status, "outbox_relay_catch_up_remaining_bytes", |bytes| bytes == 0.0).await;
+    assert!(metric(status, "outbox_relay_catch_up_bytes") > 0.0);
+    fixture.confirmed().await;
+    let sql = "SELECT (confirmed_flush_lsn - '0/0')::float8, (restart_lsn - '0/0')::float8, active_pid
+        FROM pg_replication_slots WHERE slot_name = $1";
+    let client = fixture.client().await;
+    let row = client.query_one(sql, &[&fixture.name()]).await.unwrap();
+    until(status, "outbox_relay_confirmed_lsn", |lsn| lsn >= row.get(0)).await;
+    until(status, "outbox_relay_restart_lsn", |lsn| lsn > 0.0 && lsn <= metric(status, "outbox_relay_confirmed_lsn"))
+        .await;
+
+    let by_cause = |cause: &str| metric(status, &format!("outbox_relay_reconnects_total{{cause=\"{cause}\"}}"));
+    assert_eq!(by_cause("server_shutdown"), 0.0);
+    client.execute("SELECT pg_terminate_backend($1)", &[&row.get::<_, i32>(2)]).await.unwrap();
+    until(status, "outbox_relay_reconnects_total{cause=\"server_shutdown\"}", |count| count >= 1.0).await;
+    fixture.enqueue_each(5, 100..110).await;
+    fixture.check(&fixture.records(110).await, 110);
+    assert_eq!(by_cause("topic_changed"), 0.0);
+    relay.stop().await;
+}
+
 /// Rows that a crash has left unconfirmed, of which the scan sees only the last.
 #[tokio::test]
 async fn what_the_scan_leaves_out_is_written_again_and_counted() {

@@ -16,6 +16,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(fixture: &Fixture) -> Self {
+        Self::start_with(fixture, &[])
+    }
+
+    /// Starts it with more arguments than connector and brokers.
+    pub(crate) fn start_with(fixture: &Fixture, arguments: &[&str]) -> Self {
         let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(fixture.name());
         fs::create_dir_all(&files).unwrap();
         let connector = files.join("connector.json");
@@ -24,11 +29,17 @@ impl Program {
             .arg("--connector")
             .arg(connector)
             .args(["--brokers", &fixture.brokers])
+            .args(arguments)
             .stdin(Stdio::null())
             .stderr(File::create(files.join("log")).unwrap())
             .spawn()
             .unwrap();
         Self { child, files }
+    }
+
+    /// Returns what it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.files.join("log")).unwrap()
     }
 
     /// The most memory that it has had, in KiB.

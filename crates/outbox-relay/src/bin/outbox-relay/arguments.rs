@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
-use outbox_relay::{
-    KafkaSecurity, Pem, PoisonPolicy, Properties, RelaySettings, RelaySettingsBuilder, Sasl, SecretSource, Tls,
-    TokenSource,
-};
+use clap::{Args, Parser};
+use outbox_relay::{Properties, RelaySettings, RelaySettingsBuilder};
 
 use crate::check::Check;
+use crate::logging::LogFormat;
+use crate::servers::Servers;
 
 /// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
 ///
@@ -27,9 +26,9 @@ pub(crate) struct CommandLine {
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Reports what the relay makes of a connector's configuration, without any server
+    /// Reports what the relay makes of a connector's configuration, and with --connect of its servers
     ///
-    /// Exit code: 0 if the relay accepts it, 1 if it rejects it, 2 if it cannot be read.
+    /// Exit code: 0 if the relay accepts it and no check of a server fails, 1 if not, 2 if it cannot be read.
     Check(Check),
 }
 
@@ -79,29 +78,22 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     reading: Reading,
 
-    /// Read the columns of outbox.outbox_message from the database: it is not the one that outbox-pg creates
-    ///
-    /// The columns of any other table are always read from the database.
-    #[arg(long)]
-    read_table: bool,
-
-    /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
-    #[arg(
-        long,
-        env = "KAFKA_BROKERS",
-        value_delimiter = ',',
-        required_unless_present = "kafka_config",
-        value_name = "BROKERS"
-    )]
-    brokers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
 
     /// Serve /metrics (Prometheus), /ready and /live over HTTP on this address, such as 127.0.0.1:9404
     #[arg(long, env = "OUTBOX_RELAY_LISTEN", value_name = "IP:PORT")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Write rows that can never become a record to this topic, and go on; without it the relay stops at the first
-    #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
-    dead_letter_topic: Option<String>,
+    /// Create the publication for the outbox table and the replication slot, in this order, if they are missing at the start
+    ///
+    /// The publication needs a role that owns the table and has CREATE on the database, and the slot one with REPLICATION.
+    #[arg(long, env = "OUTBOX_RELAY_CREATE", help_heading = "PostgreSQL")]
+    create: bool,
+
+    /// The form of the log, which goes to standard error; RUST_LOG chooses what is logged
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT", help_heading = "Operation")]
+    pub(crate) log_format: LogFormat,
 
     /// How many records of a partition's end are looked at, at the start, for rows that are there already
     #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
@@ -115,224 +107,19 @@ pub(crate) struct Arguments {
     /// Rows that wait this long without one being acknowledged make the relay not ready, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Operation")]
     stalled_after: Duration,
-
-    /// Run this command line with sh to get PostgreSQL's password, in place of the connector's database.password
-    ///
-    /// It runs again for each new connection.
-    #[arg(long, env = "POSTGRES_PASSWORD_COMMAND", value_name = "COMMAND", help_heading = "PostgreSQL")]
-    postgres_password_command: Option<String>,
-
-    /// Take the security of the connections to Kafka from this properties file of a Kafka client
-    ///
-    /// It is read again for each new connection. Without any option of this kind the connector's producer.override.* count.
-    #[arg(
-        long,
-        env = "KAFKA_CONFIG_FILE",
-        value_name = "FILE",
-        conflicts_with_all = ["kafka_tls", "kafka_ca", "kafka_user", "kafka_token_file", "kafka_token_command"],
-        help_heading = "Kafka's security"
-    )]
-    kafka_config: Option<PathBuf>,
-
-    /// Connect to Kafka by TLS, and trust the system's authorities
-    #[arg(long, help_heading = "Kafka's security")]
-    kafka_tls: bool,
-
-    /// Connect to Kafka by TLS, and trust the certificates in this PEM file
-    #[arg(long, env = "KAFKA_CA_FILE", value_name = "FILE", help_heading = "Kafka's security")]
-    kafka_ca: Option<PathBuf>,
-
-    /// Show this certificate to Kafka, with those that it is signed by, in PEM
-    #[arg(
-        long,
-        env = "KAFKA_CERT_FILE",
-        value_name = "FILE",
-        requires = "kafka_key",
-        help_heading = "Kafka's security"
-    )]
-    kafka_cert: Option<PathBuf>,
-
-    /// The key of --kafka-cert, in PEM
-    #[arg(
-        long,
-        env = "KAFKA_KEY_FILE",
-        value_name = "FILE",
-        requires = "kafka_cert",
-        help_heading = "Kafka's security"
-    )]
-    kafka_key: Option<PathBuf>,
-
-    /// Log in to Kafka as this user, by SASL; without a file or a command the password is in the variable KAFKA_PASSWORD
-    #[arg(long, env = "KAFKA_USER", value_name = "NAME", help_heading = "Kafka's security")]
-    kafka_user: Option<String>,
-
-    /// Read the password of --kafka-user from this file, again for each new connection
-    #[arg(
-        long,
-        env = "KAFKA_PASSWORD_FILE",
-        value_name = "FILE",
-        requires = "kafka_user",
-        conflicts_with = "kafka_password_command",
-        help_heading = "Kafka's security"
-    )]
-    kafka_password_file: Option<PathBuf>,
-
-    /// Run this command line with sh to get the password of --kafka-user, again for each new connection
-    #[arg(
-        long,
-        env = "KAFKA_PASSWORD_COMMAND",
-        value_name = "COMMAND",
-        requires = "kafka_user",
-        help_heading = "Kafka's security"
-    )]
-    kafka_password_command: Option<String>,
-
-    /// Log in to Kafka by OAUTHBEARER with the token in this file: a token, or the JSON of a token endpoint
-    #[arg(
-        long,
-        env = "KAFKA_TOKEN_FILE",
-        value_name = "FILE",
-        conflicts_with_all = ["kafka_user", "kafka_token_command"],
-        help_heading = "Kafka's security"
-    )]
-    kafka_token_file: Option<PathBuf>,
-
-    /// Log in to Kafka by OAUTHBEARER with the token that this command line prints: a token, or the JSON of a token
-    /// endpoint
-    #[arg(
-        long,
-        env = "KAFKA_TOKEN_COMMAND",
-        value_name = "COMMAND",
-        conflicts_with = "kafka_user",
-        help_heading = "Kafka's security"
-    )]
-    kafka_token_command: Option<String>,
-
-    /// How the password is proven; plain sends it as it is, and wants --kafka-tls or --kafka-ca
-    #[arg(
-        long,
-        env = "KAFKA_SASL_MECHANISM",
-        value_enum,
-        value_name = "MECHANISM",
-        default_value = "scram-sha-512",
-        help_heading = "Kafka's security"
-    )]
-    kafka_sasl_mechanism: SaslMechanism,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SaslMechanism {
-    Plain,
-    #[value(name = "scram-sha-256")]
-    ScramSha256,
-    #[value(name = "scram-sha-512")]
-    ScramSha512,
 }
 
 impl Arguments {
     pub(crate) async fn settings(self) -> Result<RelaySettings, Box<dyn Error>> {
-        let brokers = self.bootstrap()?;
         let connector = self.connector.as_deref().ok_or("--connector is missing")?;
-        let mut builder = self.reading.settings(connector, &brokers).await?;
-        if let Some(command) = self.postgres_password_command {
-            builder = builder.postgres_password(SecretSource::command(command));
-        }
-        if self.read_table || builder.needs_layout() {
-            builder = builder.layout_from_database().await?;
-        }
-        if let Some(topic) = self.dead_letter_topic {
-            builder = builder.poison(PoisonPolicy::DeadLetter(topic));
+        let mut builder = self.servers.settings(&self.reading, connector).await?;
+        if self.create {
+            builder = builder.create_missing();
         }
         if let Some(interval) = self.topic_interval {
             builder = builder.look_at_topics_every(interval);
         }
         Ok(builder.scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
-    }
-
-    /// Returns the addresses of the brokers.
-    fn bootstrap(&self) -> Result<Vec<String>, Box<dyn Error>> {
-        let listed = match &self.kafka_config {
-            Some(file) if self.brokers.is_empty() => {
-                let text =
-                    std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
-                let servers = Properties::parse(&text).get("bootstrap.servers").map(str::to_owned);
-                let servers = servers
-                    .ok_or("--brokers is missing, and the file of --kafka-config has no bootstrap.servers either")?;
-                servers.split(',').map(str::to_owned).collect()
-            }
-            _ => self.brokers.clone(),
-        };
-        Ok(listed.iter().map(|address| address.trim().to_owned()).filter(|address| !address.is_empty()).collect())
-    }
-
-    /// Returns the security of the connections to Kafka, if an option sets it.
-    pub(crate) fn kafka_security(&self) -> Result<Option<KafkaSecurity>, Box<dyn Error>> {
-        if let Some(file) = &self.kafka_config {
-            return Ok(Some(KafkaSecurity::from_properties_file(file)?));
-        }
-        let (tls, sasl) = (self.tls(), self.sasl()?);
-        if tls.is_none() && sasl.is_none() {
-            return Ok(None);
-        }
-        let mut security = KafkaSecurity::new();
-        if let Some(tls) = tls {
-            security = security.tls(tls);
-        }
-        if let Some(sasl) = sasl {
-            security = security.sasl(sasl);
-        }
-        Ok(Some(security))
-    }
-
-    fn has_tls(&self) -> bool {
-        self.kafka_tls || self.kafka_ca.is_some() || self.kafka_cert.is_some()
-    }
-
-    fn tls(&self) -> Option<Tls> {
-        let mut tls = if self.has_tls() { Tls::new() } else { return None };
-        if let Some(ca) = &self.kafka_ca {
-            tls = tls.roots(Pem::file(ca));
-        }
-        if let (Some(certificate), Some(key)) = (&self.kafka_cert, &self.kafka_key) {
-            tls = tls.identity(Pem::file(certificate), Pem::file(key));
-        }
-        Some(tls)
-    }
-
-    fn sasl(&self) -> Result<Option<Sasl>, Box<dyn Error>> {
-        let tokens = match (&self.kafka_token_file, &self.kafka_token_command) {
-            (Some(file), _) => Some(TokenSource::file(file)),
-            (None, Some(command)) => Some(TokenSource::command(command.as_str())),
-            (None, None) => None,
-        };
-        if let Some(tokens) = tokens {
-            return Ok(Some(Sasl::oauth_bearer(tokens)));
-        }
-        let Some(user) = &self.kafka_user else { return Ok(None) };
-        let password = self.kafka_password()?;
-        Ok(Some(match self.kafka_sasl_mechanism {
-            SaslMechanism::Plain if !self.has_tls() => {
-                let reason = "--kafka-sasl-mechanism plain would send the password readable to all: it wants --kafka-tls or \
-                              --kafka-ca";
-                return Err(reason.into());
-            }
-            SaslMechanism::Plain => Sasl::plain(user, password),
-            SaslMechanism::ScramSha256 => Sasl::scram_sha_256(user, password),
-            SaslMechanism::ScramSha512 => Sasl::scram_sha_512(user, password),
-        }))
-    }
-
-    fn kafka_password(&self) -> Result<SecretSource, Box<dyn Error>> {
-        match (&self.kafka_password_file, &self.kafka_password_command) {
-            (Some(file), _) => Ok(SecretSource::file(file)),
-            (None, Some(command)) => Ok(SecretSource::command(command.as_str())),
-            (None, None) => {
-                let password = std::env::var("KAFKA_PASSWORD").map_err(
-                    |_| "KAFKA_PASSWORD, the password of --kafka-user, is not set: set it, or give --kafka-password-file",
-                )?;
-                Ok(password.into())
-            }
-        }
     }
 }
 
@@ -369,27 +156,9 @@ mod tests {
         assert!(checked.command.is_some());
         assert!(parse(&["relay", "check"]).is_err());
         assert!(parse(&["relay"]).is_err());
-    }
-
-    #[test]
-    fn a_certificate_and_its_key_go_together() {
-        let parse = |more: &[&str]| {
-            let line = [&["relay", "--connector", "c.json", "--brokers", "b:9092"], more].concat();
-            CommandLine::try_parse_from(line).map(|line| line.relay)
-        };
-        assert!(parse(&["--kafka-ca", "ca", "--kafka-cert", "cert"]).is_err());
-        assert!(parse(&["--kafka-ca", "ca", "--kafka-key", "key"]).is_err());
-        let arguments = parse(&["--kafka-ca", "ca", "--kafka-cert", "cert", "--kafka-key", "key"]).unwrap();
-        assert_eq!(
-            (arguments.kafka_sasl_mechanism, arguments.stalled_after),
-            (SaslMechanism::ScramSha512, Duration::from_secs(30))
-        );
-        assert!(parse(&["--stalled-after", "0"]).is_err());
-        assert!(parse(&["--kafka-config", "f", "--kafka-user", "u"]).is_err());
-        assert!(parse(&["--kafka-token-file", "f", "--kafka-user", "u"]).is_err());
-        let plain =
-            parse(&["--kafka-user", "u", "--kafka-password-file", "f", "--kafka-sasl-mechanism", "plain"]).unwrap();
-        assert!(plain.kafka_security().unwrap_err().to_string().contains("--kafka-tls"));
-        assert!(parse(&[]).unwrap().kafka_security().unwrap().is_none());
+        assert!(parse(&["relay", "check", "c.json", "--topic", "t"]).is_err());
+        let relay = parse(&["relay", "--connector", "c.json"]).unwrap().relay;
+        assert_eq!(relay.stalled_after, Duration::from_secs(30));
+        assert!(parse(&["relay", "--connector", "c.json", "--stalled-after", "0"]).is_err());
     }
 }

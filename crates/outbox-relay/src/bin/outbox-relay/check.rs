@@ -3,10 +3,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use outbox_relay::{ConfigurationCheck, Finding};
+use outbox_relay::{CheckStatus, ConfigurationCheck, Finding, Relay, ServerCheck};
 use serde_json::{Value, json};
 
 use crate::arguments::Reading;
+use crate::servers::Servers;
 
 /// The arguments of `outbox-relay check`.
 #[derive(Args)]
@@ -17,6 +18,19 @@ pub(crate) struct Check {
 
     #[command(flatten)]
     reading: Reading,
+
+    /// Check PostgreSQL and Kafka as well, by the connector's database.* and --brokers
+    ///
+    /// It neither takes the slot nor writes a record.
+    #[arg(long)]
+    connect: bool,
+
+    /// Check this topic, in addition to those of the rows in the outbox table
+    #[arg(long = "topic", value_name = "TOPIC", requires = "connect")]
+    topics: Vec<String>,
+
+    #[command(flatten)]
+    servers: Servers,
 
     /// The form of the report
     #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
@@ -30,19 +44,35 @@ enum Output {
 }
 
 impl Check {
-    /// Prints the report. The exit code says whether the relay accepts the configuration.
+    /// Prints the report. The exit code says whether the relay accepts the configuration, and could run at the servers.
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let check = self.reading.settings(&self.connector, &[]).await?.check();
+        let servers = match self.connect && check.is_accepted() {
+            true => Some(self.check_servers().await?),
+            false => None,
+        };
         let report = match self.output {
-            Output::Text => text(&check),
-            Output::Json => format!("{:#}\n", json(&check)),
+            Output::Text => text(&check, servers.as_deref()),
+            Output::Json => format!("{:#}\n", json(&check, servers.as_deref())),
         };
         std::io::stdout().write_all(report.as_bytes())?;
-        Ok(if check.is_accepted() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+
+        let has_failed = servers.iter().flatten().any(|check| check.status() == CheckStatus::Failed);
+        Ok(if check.is_accepted() && !has_failed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn check_servers(&self) -> Result<Vec<ServerCheck>, Box<dyn Error>> {
+        let settings = self.servers.settings(&self.reading, &self.connector).await?.build()?;
+        let relay = Relay::new(settings)?;
+        let relay = match self.servers.kafka_security()? {
+            Some(security) => relay.kafka_security(security),
+            None => relay,
+        };
+        Ok(relay.check(&self.topics).await)
     }
 }
 
-fn text(check: &ConfigurationCheck) -> String {
+fn text(check: &ConfigurationCheck, servers: Option<&[ServerCheck]>) -> String {
     let mut report = if check.is_accepted() { "accepted\n".to_owned() } else { "rejected\n".to_owned() };
     for (title, findings) in [("reasons", check.rejected()), ("warnings", check.warnings())] {
         if !findings.is_empty() {
@@ -54,10 +84,14 @@ fn text(check: &ConfigurationCheck) -> String {
         report.push_str("\nthe relay would use:\n");
         check.outline().iter().for_each(|(name, what)| report.push_str(&format!("  {name:<20} {what}\n")));
     }
+    if let Some(servers) = servers {
+        report.push_str("\nservers:\n");
+        servers.iter().for_each(|check| report.push_str(&format!("  {check}\n")));
+    }
     report
 }
 
-fn json(check: &ConfigurationCheck) -> Value {
+fn json(check: &ConfigurationCheck, servers: Option<&[ServerCheck]>) -> Value {
     let findings = |findings: &[Finding]| -> Vec<Value> {
         let all = findings.iter();
         all.map(|one| json!({"key": one.key(), "value": one.value(), "reason": one.reason(), "remedy": one.remedy()}))
@@ -65,10 +99,12 @@ fn json(check: &ConfigurationCheck) -> Value {
     };
     let outline: serde_json::Map<_, _> =
         check.outline().iter().map(|(name, what)| (name.replace(' ', "_"), Value::from(what.as_str()))).collect();
+    let server = |one: &ServerCheck| json!({"check": one.name(), "status": one.status().name(), "detail": one.detail(), "remedy": one.remedy()});
     json!({
         "accepted": check.is_accepted(),
         "rejected": findings(check.rejected()),
         "warnings": findings(check.warnings()),
         "outline": outline,
+        "servers": servers.map(|servers| servers.iter().map(server).collect::<Vec<_>>()),
     })
 }

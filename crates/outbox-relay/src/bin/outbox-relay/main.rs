@@ -2,9 +2,10 @@
 
 mod arguments;
 mod check;
+mod logging;
+mod servers;
 
 use std::error::Error;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -15,9 +16,7 @@ use self::arguments::{Arguments, Command, CommandLine};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let line = CommandLine::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    logging::start(line.relay.log_format);
     match line.command {
         Some(Command::Check(check)) => check.run().await.unwrap_or_else(|error| {
             eprintln!("{}", with_causes(&*error));
@@ -46,7 +45,7 @@ fn with_causes(error: &dyn Error) -> String {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
-    let security = arguments.kafka_security()?;
+    let security = arguments.servers.kafka_security()?;
     let settings = arguments.settings().await?;
     for warning in settings.warnings() {
         tracing::warn!(target: "outbox.relay", "connector configuration: {warning}");

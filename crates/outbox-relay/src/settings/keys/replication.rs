@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     honoured("slot.name"),
     honoured("publication.name"),
-    // A missing publication is an error with the command that creates it.
+    // The option --create decides.
     without_effect("publication.autocreate.mode"),
     without_effect("publish.via.partition.root"),
     noted("replica.identity.autoset.values", "", &[""], "the relay changes no table"),
@@ -21,7 +21,8 @@ pub(super) const RULES: &[Rule] = &[
         &["false"],
         "the relay keeps the slot: events between its end and its next start would be lost",
     ),
-    without_effect("slot.failover"),
+    // Of a slot that the relay creates.
+    honoured("slot.failover"),
     only("slot.stream.params", "", &[""], "the relay passes nothing on to the plugin"),
     without_effect("slot.max.retries"),
     without_effect("slot.retry.delay.ms"),

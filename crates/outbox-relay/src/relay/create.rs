@@ -1,0 +1,28 @@
+use outbox_wal::{ConnectOptions, Creation, Source};
+
+use crate::settings::RelaySettings;
+
+/// Creates the publication and the slot if they are missing and the settings say so.
+pub(super) async fn missing(
+    settings: &RelaySettings,
+    options: &ConnectOptions,
+    source: &Source,
+) -> Result<(), outbox_wal::Error> {
+    if !settings.creates_missing() {
+        return Ok(());
+    }
+    let layout = settings.pipeline().layout();
+    let creation = Creation::new(source, [(layout.schema().as_str(), layout.table().as_str())]);
+    let creation = if settings.has_failover_slot() { creation.failover() } else { creation };
+    let created = creation.create_missing(options).await?;
+
+    let (publication, slot) = (source.publication(), source.slot());
+    if created.publication {
+        tracing::info!(target: "outbox.relay", publication, "publication created");
+    }
+    if created.slot {
+        let text = "replication slot created: rows that were committed before are not sent";
+        tracing::warn!(target: "outbox.relay", slot, "{text}");
+    }
+    Ok(())
+}

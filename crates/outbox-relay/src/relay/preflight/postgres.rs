@@ -1,0 +1,166 @@
+use outbox_core::EventField;
+use outbox_wal::{ConnectOptions, Inspection, RowSample, Source};
+
+use super::ServerCheck;
+use crate::relay::{Relay, confirmation, publication};
+
+/// A difference of clocks that is worth a warning, in seconds.
+const SKEW: f64 = 5.0;
+
+/// Returns the checks of PostgreSQL, and a sample of the outbox table's rows.
+pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
+    let (settings, options) = (&relay.settings, &relay.options);
+    let source = Source::new(settings.slot().as_str(), settings.publication().as_str());
+    let inspection = match outbox_wal::inspect(options, &source).await {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            let rest = ["replication connection", "publication", "slot"];
+            let rest = rest.map(|name| ServerCheck::skipped(name, "PostgreSQL cannot be asked"));
+            let checks = std::iter::once(ServerCheck::failed("PostgreSQL", &error)).chain(rest);
+            return (checks.collect(), RowSample::default());
+        }
+    };
+
+    let role = settings.postgres().user();
+    let mut checks = vec![ServerCheck::ok("PostgreSQL", format!("version {}, as {role}", inspection.version))];
+    checks.push(server(&inspection));
+    checks.push(replication(options).await);
+    checks.push(publication(relay, &source).await);
+    checks.extend(slot(relay, &source, &inspection).await);
+    checks.push(catch_up(&inspection));
+    checks.push(clock(&inspection));
+    let sample = sample(relay).await;
+    checks.extend(sample.as_ref().err().cloned());
+    (checks, sample.unwrap_or_default())
+}
+
+fn server(inspection: &Inspection) -> ServerCheck {
+    let name = "server";
+    if inspection.is_standby {
+        let check = ServerCheck::warning(name, "it is a standby, and the relay waits until it is promoted");
+        return check.with_remedy("set database.hostname to the primary, or list all servers");
+    }
+    match inspection.wal_level.as_str() {
+        "logical" => ServerCheck::ok(name, "a primary with wal_level = logical"),
+        other => ServerCheck::new(name, super::CheckStatus::Failed, format!("wal_level is {other}"))
+            .with_remedy("set wal_level = logical, and restart PostgreSQL"),
+    }
+}
+
+async fn replication(options: &ConnectOptions) -> ServerCheck {
+    match outbox_wal::check_replication(options).await {
+        Ok(()) => ServerCheck::ok("replication connection", "the role may replicate, and no pooler is in between"),
+        Err(error) => ServerCheck::failed("replication connection", &error),
+    }
+}
+
+async fn publication(relay: &Relay, source: &Source) -> ServerCheck {
+    let pipeline = relay.settings.pipeline();
+    let name = "publication";
+    let published =
+        async { confirmation::open(&relay.options, source, pipeline).await?.published(source.slot()).await };
+    match published.await {
+        Err(error) => ServerCheck::failed(name, &error),
+        Ok(published) => match publication::check(&published, pipeline) {
+            Err(error) => ServerCheck::failed(name, &error),
+            Ok(()) => {
+                let text = format!(
+                    "{} publishes all inserts into {}",
+                    source.publication(),
+                    pipeline.layout().qualified_name()
+                );
+                ServerCheck::ok(name, text)
+            }
+        },
+    }
+}
+
+async fn slot(relay: &Relay, source: &Source, inspection: &Inspection) -> Vec<ServerCheck> {
+    let name = source.slot();
+    if let Err(error) = outbox_wal::check_slot(&relay.options, source).await {
+        return vec![ServerCheck::failed("slot", &error)];
+    }
+    let state = match inspection.slot_holder {
+        Some(pid) => ServerCheck::ok("slot", format!("{name} is held by PID {pid}: the relay waits until it is free")),
+        None => ServerCheck::ok("slot", format!("{name} is free, and has no two_phase")),
+    };
+
+    let is_wanted = relay.settings.has_failover_slot();
+    let failover = match (inspection.has_failover, inspection.synchronized_standby_slots.as_deref()) {
+        (None, _) => ServerCheck::ok("slot failover", "this version of PostgreSQL cannot synchronize slots"),
+        (Some(false), _) if is_wanted => {
+            ServerCheck::warning("slot failover", "the slot is not synchronized to standbys, as slot.failover demands")
+                .with_remedy("drop the slot when all is confirmed, and create it again with failover => true")
+        }
+        (Some(false), _) => ServerCheck::ok("slot failover", "off: after a failover, a new slot is needed"),
+        (Some(true), None | Some("")) => {
+            let text = "on, but the relay may send transactions that a failover loses";
+            ServerCheck::warning("slot failover", text).with_remedy("set synchronized_standby_slots on the primary")
+        }
+        (Some(true), Some(_)) => ServerCheck::ok("slot failover", "on"),
+    };
+    vec![state, failover]
+}
+
+fn catch_up(inspection: &Inspection) -> ServerCheck {
+    let name = "catch-up";
+    if !inspection.may_copy_slots {
+        return ServerCheck::warning(name, "the role may not copy slots, and backlogs are read more slowly").with_remedy(
+            "grant EXECUTE on pg_copy_logical_replication_slot(name, name, boolean) and pg_logical_slot_get_binary_changes",
+        );
+    }
+    if inspection.free_slots < 1 {
+        let text = "no slot is free for a copy, and backlogs are read more slowly";
+        return ServerCheck::warning(name, text).with_remedy("raise max_replication_slots");
+    }
+    ServerCheck::ok(name, "backlogs are read from copies of the slot")
+}
+
+fn clock(inspection: &Inspection) -> ServerCheck {
+    let ahead = inspection.clock_ahead;
+    if ahead.abs() < SKEW {
+        return ServerCheck::ok("clock", "PostgreSQL's clock and this machine's agree");
+    }
+    let text = format!("PostgreSQL's clock differs from this machine's by {ahead:.0} s: lag_seconds is wrong by that");
+    ServerCheck::warning("clock", text).with_remedy("synchronize the clocks by NTP")
+}
+
+/// Reads a sample of the rows, for which the relay itself needs no privilege.
+async fn sample(relay: &Relay) -> Result<RowSample, ServerCheck> {
+    let layout = relay.settings.pipeline().layout();
+    let routed = layout.columns().iter().find(|column| column.field() == Some(EventField::AggregateType));
+    let Some(routed) = routed else { return Ok(RowSample::default()) };
+    let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
+    outbox_wal::sample(&relay.options, schema, table, routed.name().as_str()).await.map_err(|error| {
+        let error = outbox_net::ErrorChain::new(&error).to_string();
+        let text = format!("topics and sizes of rows cannot be read from {}: {error}", layout.qualified_name());
+        ServerCheck::skipped("rows", text)
+            .with_remedy("name topics by --topic, or grant SELECT to the role for this check")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::preflight::CheckStatus;
+
+    #[test]
+    fn clocks_that_differ_are_reported() {
+        let inspection = Inspection {
+            version: "18.0".to_owned(),
+            is_standby: false,
+            wal_level: "logical".to_owned(),
+            free_slots: 1,
+            may_copy_slots: true,
+            synchronized_standby_slots: None,
+            has_failover: None,
+            slot_holder: None,
+            clock_ahead: -1.5,
+        };
+        assert_eq!(clock(&inspection).status(), CheckStatus::Ok);
+        let late = clock(&Inspection { clock_ahead: -90.0, ..inspection.clone() });
+        assert!(late.status() == CheckStatus::Warning && late.detail().contains("-90 s"), "{late}");
+        let full = catch_up(&Inspection { free_slots: 0, ..inspection });
+        assert!(full.to_string().contains("max_replication_slots"), "{full}");
+    }
+}
