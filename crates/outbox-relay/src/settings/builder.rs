@@ -78,8 +78,8 @@ impl RelaySettingsBuilder {
         Self { poison, ..self }
     }
 
-    /// How many records of a partition's end are looked at for rows that are there already; 100,000 if it is not said.
-    /// Rows whose records lie before these are written again.
+    /// Sets how many records of other writers are read at the end of a partition while records of unconfirmed rows are looked
+    /// for; 100,000 by default. Rows whose records lie before these are written again.
     pub fn scan_limit(self, records: u64) -> Self {
         Self { scan_limit: records, ..self }
     }

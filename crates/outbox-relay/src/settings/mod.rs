@@ -177,7 +177,8 @@ impl RelaySettings {
         &self.poison
     }
 
-    /// How many records of a partition's end are looked at for rows that are there already.
+    /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows are
+    /// looked for.
     #[must_use]
     pub fn scan_limit(&self) -> u64 {
         self.scan_limit

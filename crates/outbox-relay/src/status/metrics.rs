@@ -75,7 +75,7 @@ impl Metrics {
             ("rows_skipped", "Rows that were not sent, as their records were in the log already", &self.skipped),
             (
                 "duplicates_accepted",
-                "Rows that were sent although the log before the scan's limit may hold them",
+                "Rows that were sent although the log may hold them before more records of others than the scan's limit",
                 &self.duplicates_accepted,
             ),
             (

@@ -103,7 +103,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
     dead_letter_topic: Option<String>,
 
-    /// How many records of a partition's end are looked at, at the start, for rows that are there already
+    /// At a start, read at most this many records of other writers at the end of a partition to find unconfirmed rows
     #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
     scan_limit: u64,
 

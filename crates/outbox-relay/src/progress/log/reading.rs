@@ -1,3 +1,5 @@
+use outbox_core::uuid::Uuid;
+
 use super::{Duty, Log, Repetitions, Step, Writer};
 use crate::Lsn;
 use crate::position::Position;
@@ -19,11 +21,18 @@ impl<R> Log<R> {
                 self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
                 self.met.own(position, event);
             }
-            // Rows of the window may wait in the queue for the tail to be read.
-            Content::Unplaced(event) if self.knowledge.is_tail || !self.knowledge.past_window => {
-                self.met.unplaced(event)
+            Content::OtherTimeline(_, event) => {
+                self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
+                self.unplaced(event);
             }
-            Content::Unplaced(_) => {}
+            Content::Unplaced(event) => self.unplaced(event),
+        }
+    }
+
+    fn unplaced(&mut self, event: Uuid) {
+        // Rows of the window may wait in the queue for the tail to be read.
+        if self.knowledge.is_tail || !self.knowledge.past_window {
+            self.met.unplaced(event);
         }
     }
 

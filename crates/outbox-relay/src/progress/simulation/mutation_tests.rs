@@ -75,6 +75,17 @@ fn a_new_producer_after_a_take_over_repeats_events() {
 }
 
 #[test]
+fn a_scan_that_ends_within_its_own_records_repeats_events() {
+    found(Mutation::LimitForOwn, 2_000, is_duplicate);
+    found(Mutation::EndAtFirstOwn, 2_000, is_duplicate);
+}
+
+#[test]
+fn records_of_another_timeline_that_prove_nothing_repeat_events() {
+    found(Mutation::ForgetOtherTimeline, 2_000, is_duplicate);
+}
+
+#[test]
 fn a_new_producer_for_a_batch_of_unknown_outcome_repeats_events() {
     found(Mutation::NewProducerWhenUnknown, 2_000, is_duplicate);
 }

@@ -24,6 +24,7 @@ pub(super) struct Process {
     pub(super) told: Vec<bool>,
     max_buffered: usize,
     pub(super) window: Window,
+    pub(super) timeline: u32,
     /// Rows of topics that are not known yet.
     pub(super) waiting: Vec<Option<Vec<(Unplaced, Wire)>>>,
 }
@@ -72,6 +73,7 @@ impl Process {
             told: vec![false; (DEAD_LETTERS + 1) * MAX_PARTITIONS],
             max_buffered,
             window,
+            timeline: postgres.timeline,
             waiting: (0..=DEAD_LETTERS).map(|_| (topics == Topics::Late).then(Vec::new)).collect(),
         }
     }

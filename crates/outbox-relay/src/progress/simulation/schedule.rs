@@ -16,6 +16,7 @@ struct Weather {
     raise: bool,
     recreate: bool,
     retention: bool,
+    failover: bool,
 }
 
 /// Runs one random schedule to its end.
@@ -27,6 +28,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
         raise: random.one_in(6),
         recreate: random.one_in(10),
         retention: random.one_in(6),
+        failover: random.one_in(5),
     };
     let mut world = World::new(1 + random.below(3));
     world.mutation = mutation;
@@ -76,6 +78,12 @@ fn step(world: &mut World, random: &mut Random, weather: &Weather) {
         (81..84, Some(process), _) => world.end(process),
         (84..89, ..) => world.acquire(),
         (89 | 90, ..) => world.lose_slot(),
+        (91, ..) if weather.failover && random.one_in(2) => {
+            let least = world.postgres.least_kept();
+            let beyond = world.postgres.transactions.len() - least;
+            let lost = if random.one_in(2) { 0 } else { random.below(beyond + 1) };
+            world.fail_over(least + beyond - lost);
+        }
         (91, ..) => crash_postgres(world),
         (92, ..) => world.postgres.checkpoint(),
         (93, ..) => world.postgres.write_other(),

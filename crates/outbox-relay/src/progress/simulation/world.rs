@@ -16,6 +16,8 @@ pub(super) struct World {
     pub(super) network: Vec<Flying>,
     /// Events whose records were removed by retention or with their topic.
     pub(super) removed: HashSet<usize>,
+    /// Events that a failover took from the database. Kafka may have them.
+    pub(super) taken_back: HashSet<usize>,
     pub(super) scan_limit: usize,
     pub(super) batch_rows: usize,
     pub(super) max_buffered: usize,
@@ -42,6 +44,7 @@ impl World {
             processes: Vec::new(),
             network: Vec::new(),
             removed: HashSet::new(),
+            taken_back: HashSet::new(),
             scan_limit: usize::MAX,
             batch_rows: 3,
             max_buffered: 10,
@@ -79,6 +82,16 @@ impl World {
         }
         self.postgres.holder = None;
         self.tell(|| "the slot is lost".to_owned());
+    }
+
+    /// A standby is promoted that has this many transactions; who has read more does not know it.
+    pub(super) fn fail_over(&mut self, kept: usize) {
+        self.lose_slot();
+        for process in &mut self.processes {
+            process.received = process.received.min(Some(kept));
+        }
+        self.taken_back.extend(self.postgres.fail_over(kept));
+        self.tell(|| format!("a standby with {kept} transactions is promoted"));
     }
 
     /// The process ends, or drops its state because it has noticed that the slot was lost.
@@ -119,6 +132,7 @@ impl World {
                     let (topic, partition) = place(id);
                     let request = Request {
                         sender: process.number,
+                        timeline: process.timeline,
                         topic,
                         partition,
                         producer: batch.producer,
@@ -168,7 +182,7 @@ impl World {
         let Flying { request, is_awaited } = self.network.swap_remove(flying);
         let answer = self.broker.produce(&request);
         self.tell(|| {
-            let Request { sender, topic, partition, producer, base_sequence, rows } = &request;
+            let Request { sender, topic, partition, producer, base_sequence, rows, .. } = &request;
             let events: Vec<usize> = rows.iter().map(|(wire, _)| wire.event).collect();
             let at = format!("{topic}-{partition} {}/{}/{base_sequence}", producer.id, producer.epoch);
             format!("from {sender} at {at}: {events:?} -> {answer:?} (awaited: {is_awaited}, answered: {is_answered})")
@@ -226,7 +240,7 @@ impl World {
         let log = &mut self.broker.topics[topic][partition];
         let count = count.min(log.records.len());
         let removed = log.cut(count);
-        let own_left = log.records.iter().any(|stored| matches!(stored.content, StoredContent::Own(..)));
+        let own_left = log.records.iter().any(Stored::is_own);
         if removed.iter().any(|event| self.postgres.positions[*event].commit >= self.postgres.durable) {
             log.excuse("retention cut the window");
         } else if !removed.is_empty() && !own_left {
