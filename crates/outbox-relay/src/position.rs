@@ -11,7 +11,7 @@ pub(crate) struct Position {
 }
 
 /// Which WAL a position is in, as `system/timeline/slot/`. The same numbers mean other rows elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Origin(Box<str>);
 
 /// The name of the one header that the relay adds to what the EventRouter writes.

@@ -30,6 +30,9 @@
 //!   its numbers taken by other rows, so that it can never be appended.
 //! - A row that the broker refuses is handed to the driver, and the rest of its batch goes on. The slot does not pass it
 //!   before it is dead-lettered.
+//! - If the driver stops at a row ([`Progress::stop_at`]), all rows before it are written, and none behind it that is not in
+//!   flight. The slot stays before its transaction.
+//! - A row that the driver leaves out ([`Progress::leave_out`]) counts as written.
 //!
 //! # Windows
 //!

@@ -10,6 +10,7 @@ mod job;
 mod publication;
 mod report;
 mod rounds;
+mod skips;
 mod told;
 mod topics;
 
@@ -32,6 +33,7 @@ use self::gaps::Gaps;
 use self::hold::{Ended, Hold, id_column};
 use self::job::Done;
 use self::rounds::Rounds;
+use self::skips::SkipList;
 use self::topics::Topics;
 use crate::Lsn;
 use crate::error::Error;
@@ -67,6 +69,13 @@ const STANDBY: Duration = Duration::from_millis(250);
 const RESTART: Duration = Duration::from_millis(20);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
+
+/// What outlives a hold of the slot.
+struct Shared {
+    cluster: Arc<Cluster>,
+    gaps: Arc<Gaps>,
+    skips: SkipList,
+}
 
 /// How a hold of the slot begins.
 #[derive(Clone, Copy, Debug)]
@@ -118,19 +127,25 @@ impl Relay {
     /// # Cancellation
     /// Dropping the future is as a crash: nothing is lost, and what was not confirmed is looked for at the next start.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let ended = Box::pin(self.relay(stop)).await;
+        let skips = SkipList::new(self.settings.skip());
+        let ended = Box::pin(self.relay(&skips, stop)).await;
+        skips.report_rest();
         self.status.entered(Mode::Stopped, ended.as_ref().err().map(|error| ErrorChain::new(error).to_string()));
         ended
     }
 
-    async fn relay(&self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    async fn relay(&self, skips: &SkipList, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut stop = pin!(stop);
         let mut settings = Settings::new(self.settings.brokers());
         settings.security = self.security.clone();
         // The relay tries again by itself, and shows the reason meanwhile.
         settings.retry_timeout = RETRY;
         let cluster = Arc::new(Cluster::new(settings));
-        let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
+        let shared = Shared {
+            gaps: Arc::new(Gaps::new(compression(self.settings.compression()))),
+            skips: skips.clone(),
+            cluster,
+        };
         let (mut is_standby, mut backoff) = (false, job::backoff());
         let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
         let mut published = None;
@@ -138,7 +153,7 @@ impl Relay {
             let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut published)) => taken?,
+                taken = self.status.beating(self.take(&shared, begin, &mut published)) => taken?,
             };
             (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
@@ -220,8 +235,7 @@ impl Relay {
     /// Checks how the table is published, and takes the slot. `published` is what the last check has found.
     async fn take(
         &self,
-        cluster: &Arc<Cluster>,
-        gaps: &Arc<Gaps>,
+        shared: &Shared,
         begin: Begin,
         published: &mut Option<PublishedTable>,
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
@@ -243,18 +257,18 @@ impl Relay {
         publication::check(&now, pipeline)?;
         publication::warn_of_gap(published.as_ref(), &now, pipeline);
         let now = published.insert(now);
-        Ok(self.hold(cluster, gaps, begin, source, catalog, now).await)
+        Ok(self.hold(shared, begin, source, catalog, now).await)
     }
 
     async fn hold(
         &self,
-        cluster: &Arc<Cluster>,
-        gaps: &Arc<Gaps>,
+        shared: &Shared,
         begin: Begin,
         source: Source,
         mut catalog: PublicationCatalog,
         published: &PublishedTable,
     ) -> Result<Hold, outbox_wal::Error> {
+        let Shared { cluster, gaps, skips } = shared;
         let Begin { at, streamed_before } = begin;
         let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
         let opened = match outbox_wal::open(&self.options, &source, at).await {
@@ -311,6 +325,8 @@ impl Relay {
             backlog: (at == StartAt::Confirmed).then(|| Backlog::streamed_before(streamed_before)),
             is_better_copied: false,
             dead_letters: DeadLetters::new(self.settings.poison()),
+            skips: skips.of(&origin, slot.confirmed),
+            stop: None,
             rounds: Rounds::new(self.settings.topic_interval()),
             grown: None,
             status: self.status.clone(),

@@ -25,6 +25,7 @@ pub(super) struct Metrics {
     duplicates_accepted: Counter,
     stored_as_it_was: Counter,
     dead_letters: Counter,
+    left_out: Counter,
     retries: Counter,
     scans_cut: Counter,
     restarts: Counter,
@@ -52,6 +53,7 @@ impl Metrics {
             duplicates_accepted: Counter::default(),
             stored_as_it_was: Counter::default(),
             dead_letters: Counter::default(),
+            left_out: Counter::default(),
             retries: Counter::default(),
             scans_cut: Counter::default(),
             restarts: Counter::default(),
@@ -84,6 +86,7 @@ impl Metrics {
                 &self.stored_as_it_was,
             ),
             ("dead_letters", "Rows that went to the topic for dead letters", &self.dead_letters),
+            ("rows_left_out", "Rows that were skipped by their positions, as requested", &self.left_out),
             ("batch_retries", "Requests after which a batch was sent again", &self.retries),
             ("scans_cut", "Partitions whose end was read up to the scan's limit only", &self.scans_cut),
             ("restarts", "Holds of the slot that broke off and were begun again", &self.restarts),
@@ -161,6 +164,10 @@ impl Metrics {
 
     pub(super) fn dead_lettered(&self) {
         self.dead_letters.inc();
+    }
+
+    pub(super) fn left_out(&self) {
+        self.left_out.inc();
     }
 
     pub(super) fn scan_cut(&self) {

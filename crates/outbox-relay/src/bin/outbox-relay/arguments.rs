@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 use outbox_relay::{
-    KafkaSecurity, Pem, PoisonPolicy, Properties, RelaySettings, RelaySettingsBuilder, Sasl, SecretSource, Tls,
-    TokenSource,
+    KafkaSecurity, Pem, PoisonPolicy, Properties, RelaySettings, RelaySettingsBuilder, RowPosition, Sasl, SecretSource,
+    Tls, TokenSource,
 };
 
 use crate::check::Check;
@@ -102,6 +102,10 @@ pub(crate) struct Arguments {
     /// Write rows that can never become a record to this topic, and go on; without it the relay stops at the first
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
     dead_letter_topic: Option<String>,
+
+    /// Leave out the row at this position, as the error and the header outbox.position show it; may be repeated
+    #[arg(long, value_name = "POSITION", help_heading = "Records")]
+    skip: Vec<RowPosition>,
 
     /// At a start, read at most this many records of other writers at the end of a partition to find unconfirmed rows
     #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
@@ -246,7 +250,7 @@ impl Arguments {
         if let Some(interval) = self.topic_interval {
             builder = builder.look_at_topics_every(interval);
         }
-        Ok(builder.scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
+        Ok(builder.skip(self.skip).scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
     }
 
     /// Returns the addresses of the brokers.

@@ -21,8 +21,10 @@ impl<R> Log<R> {
                 self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
                 self.met.own(position, event);
             }
-            Content::OtherTimeline(_, event) => {
+            Content::OtherTimeline(position, event) => {
                 self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
+                // A process of that timeline may live on, and write rows that this one has in flight.
+                self.met.own(position, event);
                 self.unplaced(event);
             }
             Content::Unplaced(event) => self.unplaced(event),
@@ -98,7 +100,7 @@ impl<R> Log<R> {
         let is_whole = missing.is_empty() && !is_refused;
         let expected = if is_whole { flight.at.past(found.len()) } else { flight.at };
         let next = last.unwrap_or(expected);
-        self.requeue(missing);
+        self.requeue(missing, ledger);
         self.move_to(next);
         self.check_next = !is_whole || next != expected;
         // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id goes on.

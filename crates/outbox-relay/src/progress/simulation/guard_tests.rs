@@ -177,3 +177,27 @@ fn a_failover_within_a_transaction_that_is_longer_than_the_scans_limit() {
     world.run(0);
     assert_eq!(world.events(0, 0), (0..60).collect::<Vec<_>>());
 }
+
+/// Rows before the poison row in its own and in earlier transactions.
+#[test]
+fn what_is_before_a_poison_row_is_written_and_confirmed_before_the_stop() {
+    let mut world = World::new(2);
+    (world.stops, world.batch_rows) = (true, 2);
+    world.commit_rows(&[(0, 0), (0, 1), (0, 0)]);
+    world.commit_rows(&[(0, 0), (0, 1), (0, 0), (0, 0), (0, 1)]);
+    world.postgres.transactions[1].rows[2].is_poison = true;
+    world.commit_rows(&[(0, 0), (0, 1)]);
+    world.acquire();
+    world.run(0);
+    world.end_stopped();
+    assert_eq!((&world.fault, world.processes.len()), (&None, 0));
+    assert_eq!(world.events(0, 0), [0, 2, 3]);
+    assert_eq!(world.events(0, 1)[..2], [1, 4]);
+    assert_eq!(world.postgres.confirmed, world.postgres.transactions[0].end);
+
+    // The poison row is left out from here on.
+    world.acquire();
+    world.run(0);
+    assert_eq!((world.events(0, 0), world.events(0, 1)), (vec![0, 2, 3, 6, 8], vec![1, 4, 7, 9]));
+    assert_eq!(world.postgres.confirmed, world.postgres.transactions[2].end);
+}

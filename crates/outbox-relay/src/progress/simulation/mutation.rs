@@ -21,6 +21,8 @@ pub(super) enum Mutation {
     ForgetOtherTimeline,
     /// A scan ends with the first step that has a record of the slot.
     EndAtFirstOwn,
+    /// A process ends at a poison row before it has written what is before it.
+    StopAtOnce,
     /// A batch without an answer is sent again under a new producer id.
     NewProducerWhenUnknown,
 }

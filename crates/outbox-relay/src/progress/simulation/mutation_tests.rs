@@ -29,6 +29,11 @@ fn skipping_up_to_the_last_position_loses_events() {
     found(Mutation::SkipUpToLastPosition, 2_000, is_loss);
 }
 
+#[test]
+fn stopping_at_a_poison_row_at_once_leaves_rows_before_it_unsent() {
+    found(Mutation::StopAtOnce, 500, |fault| matches!(fault, Fault::Unsent { .. }));
+}
+
 /// The earlier row was on its way to another partition when its sender died.
 #[test]
 fn skipping_up_to_the_last_position_loses_an_event_that_maps_to_another_partition_now() {

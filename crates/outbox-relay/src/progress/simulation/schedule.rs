@@ -37,6 +37,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
     world.broker.tells = !random.one_in(4);
     world.batch_rows = 1 + random.below(4);
     world.max_buffered = 2 + random.below(20);
+    world.stops = random.one_in(2);
     world.topics = if random.one_in(3) { Topics::Late } else { Topics::Known };
     if random.one_in(6) {
         start_after_debezium(&mut world, &mut random, &weather);
@@ -57,6 +58,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
 }
 
 fn step(world: &mut World, random: &mut Random, weather: &Weather) {
+    world.end_stopped();
     let process = (!world.processes.is_empty()).then(|| random.below(world.processes.len().max(1)));
     let flying = (!world.network.is_empty()).then(|| random.below(world.network.len().max(1)));
     match (random.below(100), process, flying) {
@@ -156,10 +158,13 @@ fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
     while let Some(index) = lost(world) {
         world.end(index);
     }
-    world.acquire();
     let counts: Vec<usize> = world.broker.topics.iter().map(Vec::len).collect();
-    world.processes[0].counts = counts;
     for _ in 0..PATIENCE {
+        world.end_stopped();
+        if world.processes.is_empty() {
+            world.acquire();
+            world.processes[0].counts.clone_from(&counts);
+        }
         let has_read = world.read_wal(0);
         if !world.processes[0].open.is_empty() {
             let open = random.below(world.processes[0].open.len());

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::broker::{Answer, Broker, DEAD_LETTERS, Request, Stored, StoredContent};
+use super::judge::{Fault, judge_stop};
 use super::mutation::Mutation;
 use super::postgres::{Postgres, Wire};
 use super::process::{Asked, Open, Process, Topics, WalEvent, partition_id, place};
@@ -18,6 +19,11 @@ pub(super) struct World {
     pub(super) removed: HashSet<usize>,
     /// Events that a failover took from the database. Kafka may have them.
     pub(super) taken_back: HashSet<usize>,
+    /// Whether a process stops at a poison row, which the next one leaves out.
+    pub(super) stops: bool,
+    pub(super) left_out: HashSet<usize>,
+    /// What a process has left undone when it stopped.
+    pub(super) fault: Option<Fault>,
     pub(super) scan_limit: usize,
     pub(super) batch_rows: usize,
     pub(super) max_buffered: usize,
@@ -45,6 +51,9 @@ impl World {
             network: Vec::new(),
             removed: HashSet::new(),
             taken_back: HashSet::new(),
+            stops: false,
+            left_out: HashSet::new(),
+            fault: None,
             scan_limit: usize::MAX,
             batch_rows: 3,
             max_buffered: 10,
@@ -70,7 +79,8 @@ impl World {
             let limits = (self.batch_rows, self.max_buffered);
             let (number, confirmed, end) = (self.take_overs, self.postgres.confirmed, self.postgres.flushed);
             self.tell(|| format!("process {number} acquires the slot at {confirmed}, window to {end:X}"));
-            self.processes.push(Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1, self.topics));
+            let process = Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1, self.topics);
+            self.processes.push(process.stopping_at_poison(self.stops));
         }
     }
 
@@ -106,9 +116,19 @@ impl World {
         }
     }
 
+    /// Processes that are done with what is before their poison rows end; from then on these rows are left out.
+    pub(super) fn end_stopped(&mut self) {
+        while let Some(index) = self.processes.iter().position(|process| process.has_stopped(self.mutation)) {
+            let found = judge_stop(self, &self.processes[index]).err();
+            self.fault = self.fault.take().or(found);
+            self.left_out.extend(self.processes[index].stopping.map(|(_, event)| event));
+            self.end(index);
+        }
+    }
+
     pub(super) fn read_wal(&mut self, index: usize) -> bool {
         let process = &mut self.processes[index];
-        let event = process.read_wal(&self.postgres);
+        let event = process.read_wal(&self.postgres, &self.left_out);
         if let (Some(WalEvent::Commit(end)), Mutation::ConfirmOnReceipt) = (event, self.mutation) {
             self.postgres.confirm(process.number, end);
         }
