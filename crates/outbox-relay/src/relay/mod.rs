@@ -44,7 +44,7 @@ use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, Source, StartAt};
+use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, SlotWatch, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -63,8 +63,8 @@ pub struct Relay {
 
 /// For how long one call to Kafka is tried again before its error is reported.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often a slot that another process holds is tried.
-const STANDBY: Duration = Duration::from_millis(250);
+/// How often a relay that stands by asks who holds the slot.
+const STANDBY: Duration = Duration::from_millis(100);
 /// The pause before a new hold of the slot.
 const RESTART: Duration = Duration::from_millis(20);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
@@ -202,13 +202,16 @@ impl Relay {
                     }
                 }
                 Err(e) if e.is_slot_active() => {
-                    let (slot, pid) = (self.settings.slot().as_str(), e.slot_holder());
                     if !std::mem::replace(&mut is_standby, true) {
+                        let (slot, pid) = (self.settings.slot().as_str(), e.slot_holder());
                         tracing::info!(target: "outbox.relay", slot, pid, "another process holds the slot: standing by");
                     }
-                    let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
-                    self.status.entered(Mode::Standby, Some(format!("{holder} holds the slot {slot}")));
-                    STANDBY
+                    let watched = tokio::select! {
+                        () = &mut stop => return Ok(()),
+                        watched = self.stand_by(e.slot_holder()) => watched,
+                    };
+                    // If the slot cannot be watched, the next attempt to take it shows why.
+                    if watched.is_ok() { Duration::ZERO } else { backoff.delay() }
                 }
                 Err(e) if e.needs_stream() => {
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "the backlog is streamed");
@@ -228,6 +231,22 @@ impl Relay {
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Waits until nobody holds the slot, and asks over one connection meanwhile.
+    async fn stand_by(&self, mut holder: Option<u32>) -> Result<(), outbox_wal::Error> {
+        let slot = self.settings.slot().as_str();
+        let source = Source::new(slot, self.settings.publication().as_str());
+        let mut watch = self.status.beating(SlotWatch::open(&self.options, &source)).await?;
+        loop {
+            let name = holder.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
+            self.status.entered(Mode::Standby, Some(format!("{name} holds the slot {slot}")));
+            self.status.beating(tokio::time::sleep(STANDBY)).await;
+            match self.status.beating(watch.holder()).await? {
+                None => return Ok(()),
+                now => holder = now,
             }
         }
     }

@@ -30,5 +30,6 @@ mod poison;
 mod postgres_restart;
 mod publication;
 mod restart;
+mod standby;
 mod table;
 mod topics;
