@@ -4,7 +4,7 @@ use std::fmt;
 use outbox_core::uuid::Uuid;
 
 use crate::Lsn;
-use crate::position::Position;
+use crate::row_position::RowPosition;
 
 /// The reason why the relay has stopped. Errors that may pass are not among these: the relay tries again.
 ///
@@ -29,11 +29,12 @@ enum Kind {
     #[error("Kafka failed to {0}")]
     Kafka(String),
     #[error(
-        "the row {index} of the transaction committed at {commit} (event {event}) cannot be written: {reason}. The slot \
-         stays before it: repair what refuses the row, or choose to dead-letter such rows",
-        commit = .at.commit, index = .at.index, event = Named(.event)
+        "the row {at} (event {event}) cannot be written: {reason}. Everything before it is written, and the slot stays before \
+         its transaction: repair what refuses the row, write such rows to a topic for dead letters (--dead-letter-topic), or \
+         leave this row out (--skip {at})",
+        event = Named(.event)
     )]
-    Poison { at: Position, event: Option<Uuid>, reason: String },
+    Poison { at: RowPosition, event: Option<Uuid>, reason: String },
 }
 
 struct Named<'a>(&'a Option<Uuid>);
@@ -74,7 +75,7 @@ impl Error {
         Self::new(Kind::Kafka(doing.into())).caused_by(source)
     }
 
-    pub(crate) fn poison(at: Position, event: Option<Uuid>, reason: impl Into<String>) -> Self {
+    pub(crate) fn poison(at: RowPosition, event: Option<Uuid>, reason: impl Into<String>) -> Self {
         Self::new(Kind::Poison { at, event, reason: reason.into() })
     }
 
@@ -93,7 +94,18 @@ impl Error {
     #[must_use]
     pub fn row(&self) -> Option<(Lsn, u32, Option<Uuid>)> {
         match &self.0.kind {
-            Kind::Poison { at, event, .. } => Some((at.commit, at.index, *event)),
+            Kind::Poison { at, event, .. } => Some((at.position().commit, at.position().index, *event)),
+            _ => None,
+        }
+    }
+
+    /// Returns the position of the row that can never become a record, as [`RelaySettingsBuilder::skip`] takes it.
+    ///
+    /// [`RelaySettingsBuilder::skip`]: crate::RelaySettingsBuilder::skip
+    #[must_use]
+    pub fn position(&self) -> Option<&RowPosition> {
+        match &self.0.kind {
+            Kind::Poison { at, .. } => Some(at),
             _ => None,
         }
     }

@@ -4,12 +4,14 @@ mod error;
 mod position;
 mod progress;
 mod relay;
+mod row_position;
 mod rows;
 mod settings;
 mod status;
 
 pub use self::error::Error;
 pub use self::relay::{CheckStatus, Relay, ServerCheck};
+pub use self::row_position::{ParseRowPositionError, RowPosition};
 pub use self::settings::{
     ClientCertificate, CompressionType, ConfigurationCheck, Finding, KeyEffect, PoisonPolicy, PostgresSettings,
     RelaySettings, RelaySettingsBuilder, SettingsError, SslMode, TopicCreation,

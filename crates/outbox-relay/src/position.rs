@@ -11,7 +11,7 @@ pub(crate) struct Position {
 }
 
 /// Which WAL a position is in, as `system/timeline/slot/`. The same numbers mean other rows elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Origin(Box<str>);
 
 /// The name of the one header that the relay adds to what the EventRouter writes.
@@ -31,23 +31,38 @@ impl Origin {
         text
     }
 
-    /// The position in a header's text, if it is one of this origin.
-    pub(crate) fn position(&self, header: &[u8]) -> Option<Position> {
-        let text = std::str::from_utf8(header.strip_prefix(self.0.as_bytes())?).ok()?;
-        let (commit, index) = text.rsplit_once('/')?;
-        Some(Position { commit: commit.parse().ok()?, index: index.parse().ok()? })
+    /// Returns where a header's text places its record.
+    pub(crate) fn place(&self, header: &[u8]) -> Placed {
+        let here = || Some(Placed::Here(parse(header.strip_prefix(self.0.as_bytes())?)?));
+        here().or_else(|| self.on_another_timeline(header).map(Placed::OtherTimeline)).unwrap_or(Placed::Elsewhere)
     }
 
-    /// Whether a header is one of this slot from before a failover: its numbers mean nothing here, but the row may have
-    /// come along.
-    pub(crate) fn is_on_another_timeline(&self, header: &[u8]) -> bool {
-        let Ok(text) = std::str::from_utf8(header) else { return false };
-        let (mut theirs, mut ours) = (text.split('/'), self.0.split('/'));
-        let is_this_system = theirs.next() == ours.next();
-        let (timeline, own) = (theirs.next(), ours.next());
-        let is_other = timeline != own && timeline.is_some_and(|timeline| timeline.parse::<u32>().is_ok());
-        is_this_system && is_other && theirs.next() == ours.next()
+    fn on_another_timeline(&self, header: &[u8]) -> Option<Position> {
+        let (mut theirs, mut ours) = (header.splitn(4, |byte| *byte == b'/'), self.0.split('/'));
+        let is_this_system = theirs.next()? == ours.next()?.as_bytes();
+        // Another one, or the prefix would be the same.
+        let _: u32 = std::str::from_utf8(theirs.next()?).ok()?.parse().ok()?;
+        ours.next()?;
+        let is_this_slot = theirs.next()? == ours.next()?.as_bytes();
+        (is_this_system && is_this_slot).then(|| parse(theirs.next()?)).flatten()
     }
+}
+
+/// Where a record is in the order of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// At this position of the origin.
+    Here(Position),
+    /// At this position of the same slot on another timeline of the same system.
+    OtherTimeline(Position),
+    /// In another system or slot. Its numbers mean nothing here.
+    Elsewhere,
+}
+
+/// Parses the end of a header's text, `commit/index`.
+fn parse(text: &[u8]) -> Option<Position> {
+    let (commit, index) = std::str::from_utf8(text).ok()?.rsplit_once('/')?;
+    Some(Position { commit: commit.parse().ok()?, index: index.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -64,13 +79,19 @@ mod tests {
             let origin = Origin::new(system, timeline, &slot);
             let position = Position { commit: Lsn::new(commit), index };
             let header = origin.header(position);
-            prop_assert_eq!(origin.position(header.as_bytes()), Some(position));
-            prop_assert!(!origin.is_on_another_timeline(header.as_bytes()));
+            prop_assert_eq!(origin.place(header.as_bytes()), Placed::Here(position));
             let other = Origin::new(system, timeline.wrapping_add(1), &slot);
-            prop_assert_eq!(other.position(header.as_bytes()), None);
-            prop_assert!(other.is_on_another_timeline(header.as_bytes()));
-            let other = Origin::new(system, timeline.wrapping_add(1), &format!("{slot}_"));
-            prop_assert!(!other.is_on_another_timeline(header.as_bytes()));
+            prop_assert_eq!(other.place(header.as_bytes()), Placed::OtherTimeline(position));
+            for timeline in [timeline, timeline.wrapping_add(1)] {
+                let other = Origin::new(system, timeline, &format!("{slot}_"));
+                prop_assert_eq!(other.place(header.as_bytes()), Placed::Elsewhere);
+                let other = Origin::new(system.wrapping_add(1), timeline, &slot);
+                prop_assert_eq!(other.place(header.as_bytes()), Placed::Elsewhere);
+            }
+        }
+        #[test]
+        fn any_bytes_have_a_place(header in any::<Vec<u8>>()) {
+            Origin::new(7, 1, "outbox").place(&header);
         }
     }
     /// Consumers' tests are to meet what the relay writes.
@@ -83,7 +104,7 @@ mod tests {
         let positions = (0..3).map(|_| {
             let record = records.of(&event).unwrap();
             let header = record.header(HEADER).unwrap();
-            let position = origin.position(header).unwrap();
+            let Placed::Here(position) = origin.place(header) else { panic!("{header:?}") };
             assert_eq!(origin.header(position).as_bytes(), header);
             position
         });

@@ -66,6 +66,7 @@ mod status;
 mod stream;
 mod table;
 mod timeouts;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -85,4 +86,5 @@ pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
 pub use self::table::{CatalogueColumn, columns, tables};
 pub use self::timeouts::Timeouts;
+pub use self::watch::SlotWatch;
 pub use outbox_net::{Pem, Secret, SecretSource, Tls};

@@ -68,6 +68,31 @@ impl SlotState {
     }
 }
 
+/// Returns the process that holds a slot; none if the slot is free.
+pub(super) async fn holder(session: &mut Session, slot: &str) -> Result<Option<u32>, Error> {
+    let sql = format!("SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = {}", literal(slot));
+    let rows = session.query(&sql, Doing::Query).await?;
+    let Some(row) = rows.into_iter().next() else { return Err(Error::new(Kind::SlotMissing { slot: slot.into() })) };
+    let pid = row.into_iter().next().flatten();
+    pid.map(|pid| pid.parse().map_err(|_| Error::protocol("a process id"))).transpose()
+}
+
+/// Returns an error if the server would not let the slot be taken. An attempt would put an error into its log.
+pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<(), Error> {
+    if let Some(pid) = holder(session, slot).await? {
+        return Err(Error::new(Kind::SlotActive { slot: slot.into(), pid: Some(pid) }));
+    }
+    let sql = format!(
+        "SELECT pg_catalog.pg_is_in_recovery() AND state ->> 'synced' = 'true'
+         FROM pg_catalog.pg_replication_slots s, LATERAL pg_catalog.to_jsonb(s) state WHERE slot_name = {}",
+        literal(slot)
+    );
+    match session.query(&sql, Doing::Query).await?.into_iter().flatten().flatten().next().as_deref() {
+        Some("t") => Err(Error::new(Kind::Standby { slot: slot.into() })),
+        _ => Ok(()),
+    }
+}
+
 /// The end of the WAL that may be read.
 pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()

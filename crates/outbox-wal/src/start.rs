@@ -53,6 +53,7 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     let system = system.parse().map_err(|_| Error::protocol("the system's identifier"))?;
     let timeline = timeline.parse().map_err(|_| Error::protocol("the timeline"))?;
     SlotState::read(&mut session, name).await?;
+    slot::require_free(&mut session, name).await?;
     slot::require_publication(&mut session, source.publication()).await?;
     let flushed: Lsn = flushed.parse()?;
     let requested = match at {

@@ -26,7 +26,7 @@ pub(crate) enum Action<R> {
 /// Where a read of a partition starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
-    /// As far before the end as the scan's limit allows. Batches count whole: none may be seen in part.
+    /// As far before the end as a [`Scan`](super::Scan) goes.
     Tail,
     /// This offset, without a limit; the start of the log if the log does not have it (any more, or yet).
     Offset(i64),
@@ -53,8 +53,21 @@ pub(crate) struct Seen {
 pub(crate) enum Content {
     /// It has a position of this relay's origin.
     Own(Position, Uuid),
-    /// It has no position here: Debezium may have written it, or a relay before a failover.
+    /// It has a position of this slot on another timeline. Up to the failover the numbers are the same; after it, they
+    /// may be those of other rows.
+    OtherTimeline(Position, Uuid),
+    /// It has no position that can be compared: Debezium may have written it, or a relay of another system.
     Unplaced(Uuid),
+}
+
+impl Content {
+    /// Returns the position in the order that the slot was written in.
+    pub(crate) fn position(self) -> Option<Position> {
+        match self {
+            Self::Own(position, _) | Self::OtherTimeline(position, _) => Some(position),
+            Self::Unplaced(_) => None,
+        }
+    }
 }
 
 /// How a read of a partition ended.

@@ -1,6 +1,7 @@
 use super::row::Row;
 use super::transactions::Transactions;
 use crate::Lsn;
+use crate::position::Position;
 
 /// What has become of the rows, over all partitions.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub(super) struct Ledger {
     pub(super) rows: usize,
     pub(super) bytes: usize,
     announced: Lsn,
+    /// Rows from here on are not written.
+    stop: Option<Position>,
 }
 
 /// Rows since the start, for metrics.
@@ -52,7 +55,7 @@ impl Counters {
 impl Ledger {
     pub(super) fn new(confirmed: Lsn) -> Self {
         let transactions = Transactions::new(confirmed);
-        Self { transactions, counters: Counters::default(), rows: 0, bytes: 0, announced: confirmed }
+        Self { transactions, counters: Counters::default(), rows: 0, bytes: 0, announced: confirmed, stop: None }
     }
 
     pub(super) fn hold(&mut self, bytes: usize) {
@@ -76,6 +79,16 @@ impl Ledger {
         self.counters.skipped += 1;
         self.release(row.bytes);
         self.transactions.resolve(row.owner);
+    }
+
+    /// Ends the writing before this row, or before an earlier one that was named already.
+    pub(super) fn stop_at(&mut self, position: Position) {
+        self.stop = Some(self.stop.map_or(position, |stop| stop.min(position)));
+    }
+
+    /// Returns whether a row is written at all.
+    pub(super) fn may_write(&self, position: Position) -> bool {
+        self.stop.is_none_or(|stop| position < stop)
     }
 
     /// The position to confirm, once per change.

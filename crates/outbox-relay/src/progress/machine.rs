@@ -82,6 +82,13 @@ impl<R> Progress<R> {
         Ok(())
     }
 
+    /// A row of the open transaction that is not to be written.
+    pub(crate) fn leave_out(&mut self, position: Position) -> Result<(), OutOfTurn> {
+        let owner = self.take_turn(position)?;
+        self.ledger.transactions.resolve(owner);
+        Ok(())
+    }
+
     /// A row of the open transaction whose topic is not known yet. Rows of one topic must be placed in their order.
     pub(crate) fn wait(&mut self, position: Position, event: Uuid, bytes: usize) -> Result<Unplaced, OutOfTurn> {
         let owner = self.take_turn(position)?;
@@ -114,6 +121,21 @@ impl<R> Progress<R> {
         self.poison.push_back(Poison { position, event, refused: None, owner });
     }
 
+    /// A waiting row is not written, because the writing ends before it.
+    #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
+    pub(crate) fn abandon(&mut self, waiting: Unplaced) {
+        self.ledger.release(waiting.bytes);
+    }
+
+    /// Ends the writing before this row. Batches in flight are sent until their outcome is known. Of other rows only those
+    /// before it are written, and the slot stays before its transaction.
+    pub(crate) fn stop_at(&mut self, position: Position) {
+        self.ledger.stop_at(position);
+        for log in &mut self.logs {
+            log.drop_stopped(&mut self.ledger);
+        }
+    }
+
     /// The open transaction ends; `end` is the position after its commit.
     pub(crate) fn commit(&mut self, end: Lsn) -> Result<(), OutOfTurn> {
         if self.ledger.transactions.open_commit().is_none() || end < self.last_end {
@@ -133,8 +155,10 @@ impl<R> Progress<R> {
     ///
     /// Partitions for which `may_send` is false get no batch. Their rows gather, and they stay due.
     pub(crate) fn next_action(&mut self, may_send: impl Fn(PartitionId) -> bool) -> Option<Action<R>> {
-        if let Some(poison) = self.poison.pop_front() {
-            return Some(Action::Poison(poison));
+        while let Some(poison) = self.poison.pop_front() {
+            if self.ledger.may_write(poison.position) {
+                return Some(Action::Poison(poison));
+            }
         }
         if let Some(lsn) = self.ledger.announce() {
             return Some(Action::Confirm(lsn));

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use outbox_core::uuid::Uuid;
 
@@ -8,13 +8,14 @@ use crate::position::Position;
 /// Records that were met in one partition's log and may prove that a row is there.
 #[derive(Debug, Default)]
 pub(super) struct Met {
-    own: BTreeMap<Position, Uuid>,
+    /// One position may be that of two rows on two timelines.
+    own: BTreeSet<(Position, Uuid)>,
     unplaced: HashSet<Uuid>,
 }
 
 impl Met {
     pub(super) fn own(&mut self, position: Position, event: Uuid) {
-        self.own.insert(position, event);
+        self.own.insert((position, event));
     }
 
     pub(super) fn unplaced(&mut self, event: Uuid) {
@@ -23,15 +24,11 @@ impl Met {
 
     /// Whether the row's own record was met: same position and same event, never a later position.
     pub(super) fn take(&mut self, position: Position, event: Uuid) -> bool {
-        if self.own.get(&position) == Some(&event) {
-            self.own.remove(&position);
-            return true;
-        }
-        self.unplaced.contains(&event)
+        self.own.remove(&(position, event)) || self.unplaced.contains(&event)
     }
 
     pub(super) fn oldest(&self) -> Option<Position> {
-        self.own.keys().next().copied()
+        self.own.first().map(|(position, _)| *position)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -40,7 +37,7 @@ impl Met {
 
     /// Rows of transactions before this one do not come again.
     pub(super) fn forget_before(&mut self, commit: Lsn) {
-        while self.own.first_key_value().is_some_and(|(position, _)| position.commit < commit) {
+        while self.own.first().is_some_and(|(position, _)| position.commit < commit) {
             self.own.pop_first();
         }
     }

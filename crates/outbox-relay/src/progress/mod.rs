@@ -13,8 +13,8 @@
 //! - A row is skipped only when its own record is met in the log of the partition that it maps to now: same position,
 //!   same event. Of records without a position, as Debezium writes them, and of those from another timeline the event
 //!   decides, for rows of the window only. The window is what a predecessor may have read ([`Window`]).
-//! - Before the first row of the window goes to a partition, that log's tail is read. Its last own batch tells the
-//!   producer id, epoch and sequence to go on with. An appended batch takes the numbers of the one that a dead
+//! - Before the first row of the window goes to a partition, that log's tail is read, back to a record from before the
+//!   window ([`Scan`]). The last batch of this slot, on any timeline, tells the producer id, epoch and sequence to go on with. An appended batch takes the numbers of the one that a dead
 //!   predecessor may have left on its way: whatever comes second is refused or taken for a repetition. The same holds
 //!   against a predecessor that lives on, as long as rows of the window are written.
 //! - So error 0 is a proof only under a producer id that nobody else can know. Under an inherited one, and after a batch
@@ -30,6 +30,9 @@
 //!   its numbers taken by other rows, so that it can never be appended.
 //! - A row that the broker refuses is handed to the driver, and the rest of its batch goes on. The slot does not pass it
 //!   before it is dead-lettered.
+//! - If the driver stops at a row ([`Progress::stop_at`]), all rows before it are written, and none behind it that is not in
+//!   flight. The slot stays before its transaction.
+//! - A row that the driver leaves out ([`Progress::leave_out`]) counts as written.
 //!
 //! # Windows
 //!
@@ -39,7 +42,7 @@
 //!   partition under its own id, or retention had removed all its earlier ones.
 //! - The broker has lost the producer's state: record timestamps older than `producer.id.expiration.ms` at a broker's
 //!   restart, a producer idle for longer than that, a partition emptied. Needs a late append as well.
-//! - The scan's limit leaves out records of the window ([`Counters::duplicates_accepted`]).
+//! - More records of others than the scan's limit are behind those of the window ([`Counters::duplicates_accepted`]).
 //! - Partitions are added, or rows are routed otherwise, while unconfirmed: an event may be in its old and its new
 //!   partition, and there out of order.
 //! - Retention, compaction or a re-created topic removes records of unconfirmed rows: they are written again, after

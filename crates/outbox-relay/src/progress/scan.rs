@@ -1,38 +1,40 @@
 use std::ops::Range;
 
-use super::action::{Content, Seen, Tail};
+use super::action::{Seen, Tail};
 use super::window::Window;
 use crate::Lsn;
 
 /// The plan of reading the end of a log: backwards in growing steps, each of them forwards, and not further than needed.
 ///
-/// Own records before the window show that all of the window's records are after them, because one partition is written
-/// in the order of the WAL. So the first step that meets one is the last.
+/// A record of this slot from before the window shows that all of the window's records are after it, because one partition
+/// is written in the order of the WAL. So the first step that holds one is the last. Records of the slot do not count
+/// against the limit: there are no more of them than rows that are not confirmed.
 #[derive(Debug)]
 pub(crate) struct Scan {
     confirmed: Lsn,
     reach: Reach,
     log_start: i64,
     end: i64,
-    /// The scan's limit, or the start of the log.
-    floor: i64,
+    limit: i64,
     /// Every record from here on was read.
     from: i64,
     step: i64,
     reaches_back: bool,
     has_own: bool,
+    /// How many records of this slot were read.
+    own: i64,
     /// The steps' records, the newest step first.
     steps: Vec<Vec<Seen>>,
-    /// The newest own record before the window of the step under way, and its place in the step.
+    /// The newest record of this slot before the window in the step under way, and its place in the step.
     older: Option<(usize, Seen)>,
 }
 
 /// How far a scan goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// To the first step with an own record of before the window.
+    /// To the first step with a record of this slot from before the window. The limit is for records of others.
     Window,
-    /// To the limit: dead letters are not in the order of the WAL.
+    /// To the limit, which is for all records: dead letters are not in the order of the WAL.
     Limit,
 }
 
@@ -40,20 +42,20 @@ pub(crate) enum Reach {
 const GROWTH: i64 = 8;
 
 impl Scan {
-    /// Plans to read back from `end`, over `limit` offsets at most; the first step has `first` offsets.
+    /// Plans to read a log back from its end; the first step has `first` offsets.
     pub(crate) fn new(window: &Window, reach: Reach, log: Range<i64>, limit: u64, first: i64) -> Self {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let end = log.end.max(log.start);
         Self {
             confirmed: window.confirmed,
             reach,
             log_start: log.start,
             end,
-            floor: end.saturating_sub(limit).max(log.start),
+            limit: i64::try_from(limit).unwrap_or(i64::MAX),
             from: end,
             step: first.max(1),
             reaches_back: false,
             has_own: false,
+            own: 0,
             steps: Vec::new(),
             older: None,
         }
@@ -63,39 +65,51 @@ impl Scan {
     pub(crate) fn next_step(&mut self) -> Option<Range<i64>> {
         self.end_step();
         let is_enough = self.reaches_back && self.reach == Reach::Window;
-        if is_enough || self.from <= self.floor {
+        let left = self.left();
+        if is_enough || left <= 0 || self.from <= self.log_start {
             return None;
         }
+
         let to = self.from;
-        self.from = to.saturating_sub(self.step).max(self.floor);
+        self.from = to.saturating_sub(self.step.min(left)).max(self.log_start);
         self.step = self.step.saturating_mul(GROWTH);
         self.steps.push(Vec::new());
         Some(self.from..to)
     }
 
-    /// A record of the step, in the log's order.
+    /// Takes a record of the step, in the log's order.
     pub(crate) fn seen(&mut self, seen: Seen) {
         let Some(step) = self.steps.last_mut() else { return };
-        match seen.content {
+        let position = seen.content.position();
+        self.own += i64::from(position.is_some());
+        match position {
             // Of the rows before the window only the producer of the newest one matters.
-            Content::Own(position, _) if position.commit < self.confirmed => {
+            Some(position) if position.commit < self.confirmed => {
                 self.reaches_back = true;
                 self.older = Some((step.len(), seen));
             }
-            Content::Own(..) => {
+            Some(_) => {
                 self.older = None;
                 step.push(seen);
             }
-            Content::Unplaced(_) => step.push(seen),
+            None => step.push(seen),
         }
     }
 
     /// Returns what was seen, in the log's order.
-    pub(crate) fn finish(mut self) -> (Vec<Seen>, Tail) {
+    pub(crate) fn finish(mut self) -> (impl Iterator<Item = Seen> + Send + use<>, Tail) {
         self.end_step();
-        let cut = self.floor > self.log_start && !self.reaches_back;
-        let seen = self.steps.into_iter().rev().flatten().collect();
-        (seen, Tail { end: self.end, cut })
+        let cut = self.from > self.log_start && !self.reaches_back;
+        (self.steps.into_iter().rev().flatten(), Tail { end: self.end, cut })
+    }
+
+    /// Returns how many offsets the limit leaves.
+    fn left(&self) -> i64 {
+        let free = match self.reach {
+            Reach::Window => self.own,
+            Reach::Limit => 0,
+        };
+        self.limit.saturating_sub(self.end - self.from - free)
     }
 
     fn end_step(&mut self) {
@@ -104,7 +118,7 @@ impl Scan {
         if let Some((place, seen)) = older {
             step.insert(place.min(step.len()), seen);
         }
-        self.has_own = self.has_own || step.iter().any(|seen| matches!(seen.content, Content::Own(..)));
+        self.has_own = self.has_own || step.iter().any(|seen| seen.content.position().is_some());
     }
 }
 
@@ -114,6 +128,7 @@ mod tests {
 
     use super::*;
     use crate::position::Position;
+    use crate::progress::Content;
 
     const WINDOW: Window = Window { confirmed: Lsn::new(100), end: Lsn::new(200) };
 
@@ -134,10 +149,7 @@ mod tests {
         }
         let (seen, tail) = scan.finish();
         assert_eq!(tail.end, end);
-        let commits = seen.iter().map(|seen| match seen.content {
-            Content::Own(position, _) => position.commit.as_u64(),
-            Content::Unplaced(_) => 0,
-        });
+        let commits = seen.map(|seen| seen.content.position().map_or(0, |position| position.commit.as_u64()));
         (steps, commits.collect(), tail.cut)
     }
 
@@ -160,12 +172,27 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_cuts_only_if_the_window_may_be_before_it() {
+    fn the_limit_is_for_records_of_others() {
         let log: Vec<_> = (101..=120).map(own).collect();
-        let (steps, seen, cut) = read(&log, Reach::Window, 5);
-        assert_eq!((steps.len(), seen.len(), cut), (2, 5, true));
-        let whole = read(&log, Reach::Window, 20);
-        assert_eq!((whole.1.len(), whole.2), (20, false));
+        let (_, seen, cut) = read(&log, Reach::Window, 5);
+        assert_eq!((seen.len(), cut), (20, false));
+        let (_, seen, cut) = read(&log, Reach::Limit, 5);
+        assert_eq!((seen.len(), cut), (5, true));
+
+        let others = |count| std::iter::repeat_n(Content::Unplaced(Uuid::nil()), count);
+        let mixed: Vec<_> = log.iter().copied().chain(others(3)).chain(log.iter().copied()).chain(others(2)).collect();
+        let (_, seen, cut) = read(&mixed, Reach::Window, 5);
+        assert_eq!((seen.len(), cut), (25, true));
+        let (_, seen, cut) = read(&mixed, Reach::Window, 6);
+        assert_eq!((seen.len(), cut), (45, false));
         assert_eq!(read(&[], Reach::Window, 20), (vec![], vec![], false));
+    }
+
+    #[test]
+    fn an_earlier_timeline_shows_that_it_is_before_the_window() {
+        let earlier = |commit| Content::OtherTimeline(Position { commit: Lsn::new(commit), index: 0 }, Uuid::nil());
+        let log: Vec<_> = (81..=104).map(earlier).collect();
+        let (steps, seen, cut) = read(&log, Reach::Window, 3);
+        assert_eq!((steps.len(), seen, cut), (3, vec![100, 101, 102, 103, 104], false));
     }
 }

@@ -99,6 +99,11 @@ impl Confirmation {
         self.checking.is_none() && (self.wanted <= self.confirmed || self.failing_since.is_some())
     }
 
+    /// Returns whether everything that is acknowledged is confirmed.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.wanted <= self.confirmed
+    }
+
     /// Returns when the next check is due; none while one runs.
     pub(super) fn due(&self) -> Option<Instant> {
         let pause = match (self.wanted > self.confirmed, self.failing_since) {

@@ -14,8 +14,8 @@ use outbox_net::ErrorChain;
 /// Rows that can never be written where they belong, on their way to the topic for them.
 pub(super) struct DeadLetters {
     topic: Option<String>,
-    /// What is kept of rows without a record until it is their turn.
-    unwritable: HashMap<Position, (Record, Error)>,
+    /// What is kept of rows without a record until it is their turn; no record if there is no topic.
+    unwritable: HashMap<Position, (Option<Record>, Error)>,
     due: VecDeque<(Poison<Encoded>, Record)>,
 }
 
@@ -32,68 +32,27 @@ impl DeadLetters {
         Self { topic, unwritable: HashMap::new(), due: VecDeque::new() }
     }
 
-    /// Keeps what a row without a record says, under the same header `id` as ever. Without a topic this is the end.
-    pub(super) fn keep(
-        &mut self,
-        pipeline: &Pipeline,
-        position: Position,
-        row: &Row,
-        error: Error,
-    ) -> Result<(), Error> {
-        let Some(topic) = &self.topic else { return Err(error) };
-        let mut record = Record::new(topic.clone());
-        for (column, value) in pipeline.layout().columns().iter().zip(row.values()) {
-            match (column.field(), value) {
-                (Some(EventField::Id), ColumnValue::Uuid(id)) => {
-                    record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));
-                }
-                (Some(EventField::AggregateId), ColumnValue::Text(key)) => record.key = Some(Bytes::from(key.clone())),
-                (Some(EventField::Payload), ColumnValue::Text(text)) => record.value = Some(Bytes::from(text.clone())),
-                (Some(EventField::Payload), ColumnValue::Bytes(bytes)) => record.value = Some(bytes.clone()),
-                (Some(field @ (EventField::AggregateType | EventField::EventType)), ColumnValue::Text(text)) => {
-                    let name = if field == EventField::EventType { "event_type" } else { "aggregate_type" };
-                    record.headers.push((name.into(), Some(Bytes::from(text.clone()))));
-                }
-                _ => {}
-            }
-        }
+    /// Keeps what a row without a record says, under the same header `id` as ever.
+    pub(super) fn keep(&mut self, pipeline: &Pipeline, position: Position, row: &Row, error: Error) {
+        let record = self.topic.as_ref().map(|topic| record_of(topic, pipeline, row));
         self.unwritable.insert(position, (record, error));
-        Ok(())
     }
 
     /// As [`keep`](Self::keep), of a row that has a record.
-    pub(super) fn keep_record(&mut self, position: Position, record: Encoded, error: Error) -> Result<(), Error> {
-        let Some(topic) = &self.topic else { return Err(error) };
-        self.unwritable.insert(position, (record.into_record(topic), error));
-        Ok(())
-    }
-
-    /// Whether this is the topic for dead letters.
-    pub(super) fn is_for(&self, topic: &str) -> bool {
-        self.topic.as_deref() == Some(topic)
+    pub(super) fn keep_record(&mut self, position: Position, record: Encoded, error: Error) {
+        let record = self.topic.as_ref().map(|topic| record.into_record(topic));
+        self.unwritable.insert(position, (record, error));
     }
 
     /// As [`keep`](Self::keep), of a row that cannot be read: its columns' texts as one JSON object.
-    pub(super) fn keep_raw(
-        &mut self,
-        pipeline: &Pipeline,
-        position: Position,
-        row: &RawRow,
-        error: Error,
-    ) -> Result<(), Error> {
-        let Some(topic) = &self.topic else { return Err(error) };
-        let mut record = Record::new(topic.clone());
-        record.value = Some(Bytes::from(row.to_json()));
-        for column in pipeline.layout().columns() {
-            let Some(text) = row.get(column.name().as_str()) else { continue };
-            match column.field() {
-                Some(EventField::Id) => record.headers.push(("id".into(), Some(Bytes::from(text.to_owned())))),
-                Some(EventField::AggregateId) => record.key = Some(Bytes::from(text.to_owned())),
-                _ => {}
-            }
-        }
+    pub(super) fn keep_raw(&mut self, pipeline: &Pipeline, position: Position, row: &RawRow, error: Error) {
+        let record = self.topic.as_ref().map(|topic| raw_record_of(topic, pipeline, row));
         self.unwritable.insert(position, (record, error));
-        Ok(())
+    }
+
+    /// Returns whether this is the topic for dead letters.
+    pub(super) fn is_for(&self, topic: &str) -> bool {
+        self.topic.as_deref() == Some(topic)
     }
 
     /// It is a row's turn. The error says why it is here; without a topic, or if that topic refuses it too, it is the end.
@@ -103,15 +62,17 @@ impl DeadLetters {
         refused_by: Option<&str>,
         refusal: Error,
     ) -> Result<(), Error> {
-        let Some(topic) = self.topic.as_deref().filter(|topic| refused_by != Some(topic)) else { return Err(refusal) };
-        let (mut record, error) = match (poison.refused.take(), self.unwritable.remove(&poison.position)) {
-            (Some((_, encoded)), _) => (encoded.into_record(topic), refusal),
-            (None, Some(kept)) => kept,
-            (None, None) => return Err(refusal),
+        let kept = self.unwritable.remove(&poison.position);
+        let topic = self.topic.as_deref().filter(|topic| refused_by != Some(topic));
+        let (mut record, error) = match (topic, poison.refused.take(), kept) {
+            (Some(topic), Some((_, encoded)), _) => (encoded.into_record(topic), refusal),
+            (Some(_), None, Some((Some(record), error))) => (record, error),
+            (None, None, Some((_, error))) => return Err(error),
+            _ => return Err(refusal),
         };
         tracing::error!(
             target: "outbox.relay", event = %poison.event, commit = %poison.position.commit, index = poison.position.index,
-            topic, error = %ErrorChain::new(&error), "a row that can never be written is dead-lettered"
+            topic = &*record.topic, error = %ErrorChain::new(&error), "a row that can never be written is dead-lettered"
         );
         record.headers.push((REASON.into(), Some(Bytes::from(ErrorChain::new(&error).to_string()))));
         if let Some(refused_by) = refused_by {
@@ -125,4 +86,38 @@ impl DeadLetters {
     pub(super) fn next(&mut self) -> Option<(Poison<Encoded>, Record)> {
         self.due.pop_front()
     }
+}
+
+fn record_of(topic: &str, pipeline: &Pipeline, row: &Row) -> Record {
+    let mut record = Record::new(topic);
+    for (column, value) in pipeline.layout().columns().iter().zip(row.values()) {
+        match (column.field(), value) {
+            (Some(EventField::Id), ColumnValue::Uuid(id)) => {
+                record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));
+            }
+            (Some(EventField::AggregateId), ColumnValue::Text(key)) => record.key = Some(Bytes::from(key.clone())),
+            (Some(EventField::Payload), ColumnValue::Text(text)) => record.value = Some(Bytes::from(text.clone())),
+            (Some(EventField::Payload), ColumnValue::Bytes(bytes)) => record.value = Some(bytes.clone()),
+            (Some(field @ (EventField::AggregateType | EventField::EventType)), ColumnValue::Text(text)) => {
+                let name = if field == EventField::EventType { "event_type" } else { "aggregate_type" };
+                record.headers.push((name.into(), Some(Bytes::from(text.clone()))));
+            }
+            _ => {}
+        }
+    }
+    record
+}
+
+fn raw_record_of(topic: &str, pipeline: &Pipeline, row: &RawRow) -> Record {
+    let mut record = Record::new(topic);
+    record.value = Some(Bytes::from(row.to_json()));
+    for column in pipeline.layout().columns() {
+        let Some(text) = row.get(column.name().as_str()) else { continue };
+        match column.field() {
+            Some(EventField::Id) => record.headers.push(("id".into(), Some(Bytes::from(text.to_owned())))),
+            Some(EventField::AggregateId) => record.key = Some(Bytes::from(text.to_owned())),
+            _ => {}
+        }
+    }
+    record
 }

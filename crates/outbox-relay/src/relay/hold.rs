@@ -19,10 +19,12 @@ use super::feed::{Broken, Fed, Feed};
 use super::gaps::Gaps;
 use super::job::{self, Answer, Done, Sending};
 use super::rounds::Rounds;
+use super::skips::{Skip, Skips};
 use super::topics::{IllegalPlace, Place, Topics, Waiting};
 use crate::error::Error;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
+use crate::row_position::RowPosition;
 use crate::rows::{DecodeError, WalEvent};
 use crate::settings::{ContextHeaders, TopicCreation};
 use crate::status::{Marks, Mode, Reconnect, RelayStatus, Work};
@@ -65,6 +67,9 @@ pub(super) struct Hold {
     pub(super) backlog: Option<Backlog>,
     pub(super) is_better_copied: bool,
     pub(super) dead_letters: DeadLetters,
+    pub(super) skips: Skips,
+    /// The first row that can never be written, and why: the relay stops at it.
+    pub(super) stop: Option<(Position, Error)>,
     /// When something was last sent or asked.
     pub(super) acted: Instant,
     pub(super) rounds: Rounds,
@@ -128,6 +133,11 @@ const DRAIN: Duration = Duration::from_secs(10);
 impl Hold {
     pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
         let ended = self.go(stop).await;
+        // Whatever else has ended it: the row is still there.
+        let ended = match (ended, self.stop.take()) {
+            (Ok(Ended::Drained), Some((_, poison))) => Err(poison),
+            (ended, _) => ended,
+        };
         if let Ok(Ended::ToStream | Ended::ToCopy) = ended {
             self.drain().await?;
         }
@@ -136,7 +146,12 @@ impl Hold {
             confirmed = %self.confirmation.confirmed(), "this hold of the slot ends"
         );
         self.status.ignored(self.feed.take_ignored());
-        if let Ok(Ended::Drained | Ended::Changed(_) | Ended::Republished | Ended::ToStream | Ended::ToCopy) = ended {
+        let is_orderly = match &ended {
+            Ok(Ended::Drained | Ended::Changed(_) | Ended::Republished | Ended::ToStream | Ended::ToCopy) => true,
+            Ok(Ended::Anew(_) | Ended::Lost) => false,
+            Err(error) => error.is_poison(),
+        };
+        if is_orderly {
             // So that what is confirmed is told before anybody takes the slot.
             match self.status.clone().beating(self.feed.close()).await {
                 Err(e) if e.is_transient() => {
@@ -168,6 +183,9 @@ impl Hold {
         if !lingers {
             self.act()?;
             self.acted = Instant::now();
+        }
+        if self.stop.is_some() {
+            return self.end_before_poison().await.map(Some);
         }
         self.jobs.extend(self.confirmation.check_if_due());
         let next_check = self.confirmation.due();
@@ -256,6 +274,7 @@ impl Hold {
                 self.progress.begin(commit)
             }
             Fed::Event(WalEvent::Commit { end, .. }) => self.progress.commit(end).map(|()| {
+                self.skips.committed(end);
                 let is_better_copied = self.backlog.as_ref().is_some_and(Backlog::is_better_copied);
                 if is_better_copied {
                     self.is_better_copied = true;
@@ -274,10 +293,13 @@ impl Hold {
     }
 
     fn row(&mut self, position: Position, row: &Row) -> Result<Result<(), OutOfTurn>, Error> {
+        if self.is_skipped(position) {
+            return Ok(self.progress.leave_out(position));
+        }
         let Some(event) = self.event_id(row) else {
-            return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
+            let error = self.poison(position, None, "it has no id");
+            return Ok(self.unwritable(position, Uuid::nil(), row, error));
         };
-        let refused = |reason: &str| Error::poison(position, Some(event), reason);
         let mut record = match self.pipeline.encode_lossless(row) {
             Ok(encoded) => {
                 let (record, why) = encoded.into_parts();
@@ -288,7 +310,10 @@ impl Hold {
                 }
                 record
             }
-            Err(e) => return self.unwritable(position, event, row, refused("it has no record").caused_by(e)),
+            Err(e) => {
+                let error = self.poison(position, Some(event), "it has no record").caused_by(e);
+                return Ok(self.unwritable(position, event, row, error));
+            }
         };
 
         if let Some(context) = &self.context_headers {
@@ -302,8 +327,8 @@ impl Hold {
                 Ok(self.progress.row(position, event, partition, encoded, size))
             }
             Place::Illegal(IllegalPlace { reason, cause }) => {
-                let error = refused(&reason);
-                self.unwritable(position, event, row, caused_by(error, cause))
+                let error = caused_by(self.poison(position, Some(event), reason), cause);
+                Ok(self.unwritable(position, event, row, error))
             }
             Place::Unknown => {
                 let topic: Box<str> = record.topic.as_str().into();
@@ -365,12 +390,14 @@ impl Hold {
         match place {
             Place::At(partition) => self.progress.place(turn, partition, record),
             Place::Illegal(IllegalPlace { reason, cause }) => {
-                let error = caused_by(Error::poison(position, Some(event), reason), cause);
+                let error = caused_by(self.poison(position, Some(event), reason), cause);
                 if self.dead_letters.is_for(topic) {
-                    return Err(error);
+                    self.progress.abandon(turn);
+                    self.stop_at(position, error);
+                } else {
+                    self.dead_letters.keep_record(position, record, error);
+                    self.progress.refuse(turn);
                 }
-                self.dead_letters.keep_record(position, record, error)?;
-                self.progress.refuse(turn);
             }
             Place::Unknown => self.wait_for_topic(topic.into(), Waiting { turn, named, record }),
         }
@@ -378,30 +405,27 @@ impl Hold {
     }
 
     /// A row without a record or a topic waits for its turn to be dead-lettered, or stops the relay.
-    fn unwritable(
-        &mut self,
-        position: Position,
-        event: Uuid,
-        row: &Row,
-        error: Error,
-    ) -> Result<Result<(), OutOfTurn>, Error> {
-        self.dead_letters.keep(&self.pipeline, position, row, error)?;
-        Ok(self.progress.unwritable(position, event))
+    fn unwritable(&mut self, position: Position, event: Uuid, row: &Row, error: Error) -> Result<(), OutOfTurn> {
+        self.dead_letters.keep(&self.pipeline, position, row, error);
+        self.progress.unwritable(position, event)
     }
 
     /// As [`unwritable`](Self::unwritable), of a row that has no values.
     fn unreadable(&mut self, mut error: DecodeError) -> Result<Result<(), OutOfTurn>, Error> {
         let Some(position) = error.row() else { return Err(Error::wal(error)) };
+        if self.is_skipped(position) {
+            return Ok(self.progress.leave_out(position));
+        }
         let raw = error.take_raw();
         let id = self.id_column.and_then(|index| self.pipeline.layout().columns().get(index));
         let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
-        let error = Error::poison(position, event, "its values cannot be read").caused_by(error);
-        self.dead_letters.keep_raw(&self.pipeline, position, &raw, error)?;
+        let error = self.poison(position, event, "its values cannot be read").caused_by(error);
+        self.dead_letters.keep_raw(&self.pipeline, position, &raw, error);
         Ok(self.progress.unwritable(position, event.unwrap_or_default()))
     }
 
     /// Writes poison rows to the topic for dead letters, if there is one. Returns whether there were any.
-    fn flush_dead_letters(&mut self) -> Result<bool, Error> {
+    fn flush_dead_letters(&mut self) -> bool {
         let mut has_any = false;
         while let Some((poison, record)) = self.dead_letters.next() {
             has_any = true;
@@ -414,7 +438,8 @@ impl Hold {
             match place {
                 Place::At(partition) => self.progress.dead_letter(poison, partition, encoded, size),
                 Place::Illegal(IllegalPlace { reason, cause }) => {
-                    return Err(caused_by(Error::poison(position, Some(event), reason), cause));
+                    let error = caused_by(self.poison(position, Some(event), reason), cause);
+                    self.stop_at(position, error);
                 }
                 Place::Unknown => {
                     let turn = self.progress.wait_as_dead_letter(poison, size);
@@ -422,7 +447,59 @@ impl Hold {
                 }
             }
         }
-        Ok(has_any)
+        has_any
+    }
+
+    /// Returns whether a row is to be left out.
+    fn is_skipped(&mut self, position: Position) -> bool {
+        let skip = self.skips.take(position);
+        if skip == Skip::ForTheFirstTime {
+            self.status.left_out();
+        }
+        skip != Skip::No
+    }
+
+    fn poison(&self, position: Position, event: Option<Uuid>, reason: impl Into<String>) -> Error {
+        Error::poison(RowPosition::new(Origin::clone(&self.origin), position), event, reason)
+    }
+
+    /// Ends the writing before a row that can never be written.
+    fn stop_at(&mut self, position: Position, error: Error) {
+        self.progress.stop_at(position);
+        for waiting in self.topics.take_from(position) {
+            self.progress.abandon(waiting.turn);
+        }
+        if self.stop.as_ref().is_none_or(|(stop, _)| position < *stop) {
+            self.stop = Some((position, error));
+        }
+    }
+
+    /// Waits until everything before the poison row is acknowledged and confirmed, and returns its error.
+    async fn end_before_poison(&mut self) -> Result<Ended, Error> {
+        let mut deadline = None;
+        loop {
+            self.act()?;
+            self.turned(Mode::Draining);
+            if self.progress.buffered_rows() == 0 {
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + DRAIN);
+                if self.confirmation.is_up_to_date() || Instant::now() > deadline {
+                    return self.stop.take().map_or(Ok(Ended::Drained), |(_, poison)| Err(poison));
+                }
+                self.jobs.extend(self.confirmation.check_if_due());
+            }
+            let ended = tokio::select! {
+                biased;
+                () = self.rounds.tick() => {
+                    self.look();
+                    None
+                }
+                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done)?,
+                broken = self.feed.ended() => Some(Self::broken(broken)?),
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
     }
 
     fn event_id(&self, row: &Row) -> Option<Uuid> {
@@ -437,9 +514,9 @@ impl Hold {
         let mut due = Vec::new();
         loop {
             while let Some(action) = self.next_action() {
-                self.carry_out(action, &mut due)?;
+                self.carry_out(action, &mut due);
             }
-            if !self.flush_dead_letters()? {
+            if !self.flush_dead_letters() {
                 break;
             }
         }
@@ -467,7 +544,7 @@ impl Hold {
         })
     }
 
-    fn carry_out(&mut self, action: Action<Encoded>, due: &mut Vec<PartitionId>) -> Result<(), Error> {
+    fn carry_out(&mut self, action: Action<Encoded>, due: &mut Vec<PartitionId>) {
         match action {
             Action::Confirm(lsn) => self.confirmation.want(lsn),
             Action::NewProducer => {
@@ -492,11 +569,13 @@ impl Hold {
                 let refusal = self.refusal(&poison);
                 let topic = poison.refused.as_ref().and_then(|(id, _)| self.topics.place(*id));
                 let topic = topic.map(|(topic, _)| topic.name().to_owned());
-                self.dead_letters.add(poison, topic.as_deref(), refusal)?;
-                self.status.dead_lettered();
+                let position = poison.position;
+                match self.dead_letters.add(poison, topic.as_deref(), refusal) {
+                    Ok(()) => self.status.dead_lettered(),
+                    Err(error) => self.stop_at(position, error),
+                }
             }
         }
-        Ok(())
     }
 
     fn reader(&self) -> job::Reader {
@@ -635,7 +714,7 @@ impl Hold {
 
     fn refusal(&self, poison: &Poison<Encoded>) -> Error {
         let refusal = poison.refused.as_ref().and_then(|(partition, _)| self.refusals.get(partition).cloned());
-        let error = Error::poison(poison.position, Some(poison.event), "the broker refuses its record");
+        let error = self.poison(poison.position, Some(poison.event), "the broker refuses its record");
         match refusal {
             Some(refusal) => error.caused_by(refusal),
             None => error,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::confirmation::Checked;
 use super::gaps::Gaps;
-use crate::position::{HEADER, Origin};
+use crate::position::{HEADER, Origin, Placed};
 use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
 use crate::settings::TopicCreation;
 use crate::status::{RelayStatus, Work};
@@ -23,7 +23,7 @@ pub(super) enum Done {
     Produced(Option<i32>, Vec<Answer>),
     /// It is time to go on with batches that failed.
     Paused(Vec<(PartitionId, Outcome)>),
-    Read(PartitionId, Vec<Seen>, Tail),
+    Read(PartitionId, SeenRecords, Tail),
     Producer(Producer),
     Topic(Box<str>, Result<Arc<Topic>, outbox_kafka::Error>),
     /// A broker has answered for the first time.
@@ -42,6 +42,9 @@ pub(super) enum Done {
     PublicationChecked(Result<(PublicationCatalog, Checked), outbox_wal::Error>),
     Failed(outbox_kafka::Error),
 }
+
+/// What a read of a log has shown, in the log's order. One by one, so that their memory is given back meanwhile.
+pub(super) type SeenRecords = Box<dyn Iterator<Item = Seen> + Send>;
 
 /// What became of one batch.
 pub(super) struct Answer {
@@ -222,7 +225,7 @@ pub(super) struct Reader {
     pub(super) cluster: Arc<Cluster>,
     pub(super) origin: Arc<Origin>,
     pub(super) window: Window,
-    /// How much of a partition is looked at for rows of the slot's window that are there already, in offsets.
+    /// How many records of others are read in a partition while rows of the slot's window are looked for.
     pub(super) limit: u64,
     pub(super) status: RelayStatus,
 }
@@ -268,7 +271,7 @@ impl Reader {
         topic: &Topic,
         partition: i32,
         reach: Reach,
-    ) -> Result<Option<(Vec<Seen>, Tail)>, outbox_kafka::Error> {
+    ) -> Result<Option<(SeenRecords, Tail)>, outbox_kafka::Error> {
         let end = self.cluster.list_offsets(topic, partition, OffsetAt::Latest).await?;
         let start = self.cluster.list_offsets(topic, partition, OffsetAt::Earliest).await?;
         let mut scan = Scan::new(&self.window, reach, start..end, self.limit, FIRST_STEP);
@@ -287,7 +290,7 @@ impl Reader {
                 "scan limit reached: rows before it are written again"
             );
         }
-        Ok(Some((seen, tail)))
+        Ok(Some((Box::new(seen), tail)))
     }
 
     /// Reads a partition from an offset to its end; `None` if the broker cut it short.
@@ -296,10 +299,11 @@ impl Reader {
         topic: &Topic,
         partition: i32,
         offset: i64,
-    ) -> Result<Option<(Vec<Seen>, Tail)>, outbox_kafka::Error> {
+    ) -> Result<Option<(SeenRecords, Tail)>, outbox_kafka::Error> {
         let mut all = Vec::new();
         let visitor = |entry: Entry<'_>| self.show(entry, |seen| all.push(seen));
         let tail = self.cluster.read_tail(topic, partition, TailStart::Offset(offset), u64::MAX, visitor).await?;
+        let all: SeenRecords = Box::new(all.into_iter());
         Ok((tail.next >= tail.end).then_some((all, Tail { end: tail.next, cut: false })))
     }
 
@@ -315,14 +319,11 @@ impl Reader {
 
 fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka::RecordView<'_>) -> Option<Seen> {
     let event = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok())?;
-    let content = match record.header(HEADER) {
-        Some(header) => match origin.position(header) {
-            Some(position) => Content::Own(position, event),
-            // As with Debezium's records, the event decides.
-            None if origin.is_on_another_timeline(header) => Content::Unplaced(event),
-            None => return None,
-        },
-        None => Content::Unplaced(event),
+    let content = match record.header(HEADER).map(|header| origin.place(header)) {
+        Some(Placed::Here(position)) => Content::Own(position, event),
+        Some(Placed::OtherTimeline(position)) => Content::OtherTimeline(position, event),
+        // As with Debezium's records, the event decides.
+        Some(Placed::Elsewhere) | None => Content::Unplaced(event),
     };
     let producer = Producer { id: batch.producer.id, epoch: batch.producer.epoch };
     Some(Seen { written_by: (producer.id >= 0).then_some((producer, batch.last_sequence)), content })

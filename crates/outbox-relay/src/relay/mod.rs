@@ -12,6 +12,7 @@ mod preflight;
 mod publication;
 mod report;
 mod rounds;
+mod skips;
 mod told;
 mod topics;
 
@@ -35,6 +36,7 @@ use self::hold::{Ended, Hold, id_column};
 use self::job::Done;
 pub use self::preflight::{CheckStatus, ServerCheck};
 use self::rounds::Rounds;
+use self::skips::SkipList;
 use self::topics::Topics;
 use crate::Lsn;
 use crate::error::Error;
@@ -45,7 +47,7 @@ use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, Source, StartAt};
+use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, SlotWatch, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -64,12 +66,19 @@ pub struct Relay {
 
 /// For how long one call to Kafka is tried again before its error is reported.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often a slot that another process holds is tried.
-const STANDBY: Duration = Duration::from_millis(250);
+/// How often a relay that stands by asks who holds the slot.
+const STANDBY: Duration = Duration::from_millis(100);
 /// The pause before a new hold of the slot.
 const RESTART: Duration = Duration::from_millis(20);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
+
+/// What outlives a hold of the slot.
+struct Shared {
+    cluster: Arc<Cluster>,
+    gaps: Arc<Gaps>,
+    skips: SkipList,
+}
 
 /// How a hold of the slot begins.
 #[derive(Clone, Copy, Debug)]
@@ -121,19 +130,25 @@ impl Relay {
     /// # Cancellation
     /// Dropping the future is as a crash: nothing is lost, and what was not confirmed is looked for at the next start.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let ended = Box::pin(self.relay(stop)).await;
+        let skips = SkipList::new(self.settings.skip());
+        let ended = Box::pin(self.relay(&skips, stop)).await;
+        skips.report_rest();
         self.status.entered(Mode::Stopped, ended.as_ref().err().map(|error| ErrorChain::new(error).to_string()));
         ended
     }
 
-    async fn relay(&self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    async fn relay(&self, skips: &SkipList, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let mut stop = pin!(stop);
         let mut settings = Settings::new(self.settings.brokers());
         settings.security = self.security.clone();
         // The relay tries again by itself, and shows the reason meanwhile.
         settings.retry_timeout = RETRY;
         let cluster = Arc::new(Cluster::new(settings));
-        let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
+        let shared = Shared {
+            gaps: Arc::new(Gaps::new(compression(self.settings.compression()))),
+            skips: skips.clone(),
+            cluster,
+        };
         let (mut is_standby, mut backoff) = (false, job::backoff());
         let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
         let mut published = None;
@@ -141,7 +156,7 @@ impl Relay {
             let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut published)) => taken?,
+                taken = self.status.beating(self.take(&shared, begin, &mut published)) => taken?,
             };
             (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
@@ -193,13 +208,16 @@ impl Relay {
                     }
                 }
                 Err(e) if e.is_slot_active() => {
-                    let (slot, pid) = (self.settings.slot().as_str(), e.slot_holder());
                     if !std::mem::replace(&mut is_standby, true) {
+                        let (slot, pid) = (self.settings.slot().as_str(), e.slot_holder());
                         tracing::info!(target: "outbox.relay", slot, pid, "another process holds the slot: standing by");
                     }
-                    let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
-                    self.status.entered(Mode::Standby, Some(format!("{holder} holds the slot {slot}")));
-                    STANDBY
+                    let watched = tokio::select! {
+                        () = &mut stop => return Ok(()),
+                        watched = self.stand_by(e.slot_holder()) => watched,
+                    };
+                    // If the slot cannot be watched, the next attempt to take it shows why.
+                    if watched.is_ok() { Duration::ZERO } else { backoff.delay() }
                 }
                 Err(e) if e.needs_stream() => {
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "the backlog is streamed");
@@ -225,11 +243,26 @@ impl Relay {
         }
     }
 
+    /// Waits until nobody holds the slot, and asks over one connection meanwhile.
+    async fn stand_by(&self, mut holder: Option<u32>) -> Result<(), outbox_wal::Error> {
+        let slot = self.settings.slot().as_str();
+        let source = Source::new(slot, self.settings.publication().as_str());
+        let mut watch = self.status.beating(SlotWatch::open(&self.options, &source)).await?;
+        loop {
+            let name = holder.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
+            self.status.entered(Mode::Standby, Some(format!("{name} holds the slot {slot}")));
+            self.status.beating(tokio::time::sleep(STANDBY)).await;
+            match self.status.beating(watch.holder()).await? {
+                None => return Ok(()),
+                now => holder = now,
+            }
+        }
+    }
+
     /// Checks how the table is published, and takes the slot. `published` is what the last check has found.
     async fn take(
         &self,
-        cluster: &Arc<Cluster>,
-        gaps: &Arc<Gaps>,
+        shared: &Shared,
         begin: Begin,
         published: &mut Option<PublishedTable>,
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
@@ -256,18 +289,18 @@ impl Relay {
         publication::check(&now, pipeline)?;
         publication::warn_of_gap(published.as_ref(), &now, pipeline);
         let now = published.insert(now);
-        Ok(self.hold(cluster, gaps, begin, source, catalog, now).await)
+        Ok(self.hold(shared, begin, source, catalog, now).await)
     }
 
     async fn hold(
         &self,
-        cluster: &Arc<Cluster>,
-        gaps: &Arc<Gaps>,
+        shared: &Shared,
         begin: Begin,
         source: Source,
         mut catalog: PublicationCatalog,
         published: &PublishedTable,
     ) -> Result<Hold, outbox_wal::Error> {
+        let Shared { cluster, gaps, skips } = shared;
         let Begin { at, streamed_before } = begin;
         let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
         let opened = match outbox_wal::open(&self.options, &source, at).await {
@@ -324,6 +357,8 @@ impl Relay {
             backlog: (at == StartAt::Confirmed).then(|| Backlog::streamed_before(streamed_before)),
             is_better_copied: false,
             dead_letters: DeadLetters::new(self.settings.poison()),
+            skips: skips.of(&origin, slot.confirmed),
+            stop: None,
             rounds: Rounds::new(self.settings.topic_interval()),
             grown: None,
             status: self.status.clone(),

@@ -2,6 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::encoded::Encoded;
+use crate::position::Position;
 use crate::progress::{PartitionId, Unplaced};
 use outbox_kafka::Topic;
 
@@ -92,6 +93,21 @@ impl Topics {
             self.partitions.extend((0..topic.partitions()).map(|partition| (Arc::clone(topic), partition)));
         }
         self.take(topic.name())
+    }
+
+    /// Returns the waiting rows from this position on, which do not wait any more.
+    pub(super) fn take_from(&mut self, position: Position) -> Vec<Waiting> {
+        let waiting = self.waiting.values_mut();
+        let taken: Vec<Waiting> = waiting
+            .flat_map(|rows| {
+                let (before, after) = std::mem::take(rows).into_iter().partition(|row| row.turn.position < position);
+                *rows = before;
+                Vec::from(after)
+            })
+            .collect();
+        let bytes: usize = taken.iter().map(|row| row.record.size()).sum();
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        taken
     }
 
     /// Learns that the cluster rejects a topic's name, and returns the rows that wait for it.

@@ -16,6 +16,7 @@ use super::resolved::Resolved;
 use super::table::Assumed;
 use super::topics::TopicCreation;
 use super::{RelaySettings, SettingsError, predicates, router_of, value_forms, worker};
+use crate::row_position::RowPosition;
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]
@@ -26,6 +27,7 @@ pub struct RelaySettingsBuilder {
     layout: TableLayout,
     unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
+    skip: Vec<RowPosition>,
     scan_limit: u64,
     topic_interval: Option<Duration>,
     stalled_after: Duration,
@@ -42,6 +44,7 @@ impl RelaySettingsBuilder {
             layout: TableLayout::recommended(),
             unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
+            skip: Vec::new(),
             scan_limit: 100_000,
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
@@ -80,8 +83,14 @@ impl RelaySettingsBuilder {
         Self { poison, ..self }
     }
 
-    /// How many records of a partition's end are looked at for rows that are there already; 100,000 if it is not said.
-    /// Rows whose records lie before these are written again.
+    /// Leaves out these rows, which are confirmed without being written. The relay logs each of them, and each position that
+    /// no row has.
+    pub fn skip(self, rows: impl IntoIterator<Item = RowPosition>) -> Self {
+        Self { skip: rows.into_iter().collect(), ..self }
+    }
+
+    /// Sets how many records of other writers are read at the end of a partition while records of unconfirmed rows are looked
+    /// for; 100,000 by default. Rows whose records lie before these are written again.
     pub fn scan_limit(self, records: u64) -> Self {
         Self { scan_limit: records, ..self }
     }
@@ -207,6 +216,7 @@ impl RelaySettingsBuilder {
             compression: compression?,
             max_request_size: max_request_size?,
             poison: self.poison,
+            skip: self.skip,
             scan_limit: self.scan_limit,
             topic_interval: topic_interval?,
             stalled_after: self.stalled_after,

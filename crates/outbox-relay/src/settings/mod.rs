@@ -37,6 +37,8 @@ pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
 
+use crate::row_position::RowPosition;
+
 use self::builder::ACCEPTED_LOSSES;
 use self::keys::Keys;
 use self::resolved::Resolved;
@@ -67,6 +69,7 @@ pub struct RelaySettings {
     compression: CompressionType,
     max_request_size: usize,
     poison: PoisonPolicy,
+    skip: Vec<RowPosition>,
     scan_limit: u64,
     topic_interval: Duration,
     stalled_after: Duration,
@@ -179,7 +182,14 @@ impl RelaySettings {
         &self.poison
     }
 
-    /// How many records of a partition's end are looked at for rows that are there already.
+    /// Returns the rows that are left out.
+    #[must_use]
+    pub fn skip(&self) -> &[RowPosition] {
+        &self.skip
+    }
+
+    /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows are
+    /// looked for.
     #[must_use]
     pub fn scan_limit(&self) -> u64 {
         self.scan_limit
@@ -243,6 +253,7 @@ impl fmt::Debug for RelaySettings {
             .field("compression", &self.compression)
             .field("max_request_size", &self.max_request_size)
             .field("poison", &self.poison)
+            .field("skip", &self.skip)
             .field("scan_limit", &self.scan_limit)
             .field("topic_interval", &self.topic_interval)
             .field("stalled_after", &self.stalled_after)

@@ -28,6 +28,7 @@ pub(super) struct Metrics {
     duplicates_accepted: Counter,
     stored_as_it_was: Counter,
     dead_letters: Counter,
+    left_out: Counter,
     retries: Counter,
     scans_cut: Counter,
     restarts: Counter,
@@ -61,6 +62,7 @@ impl Metrics {
             duplicates_accepted: Counter::default(),
             stored_as_it_was: Counter::default(),
             dead_letters: Counter::default(),
+            left_out: Counter::default(),
             retries: Counter::default(),
             scans_cut: Counter::default(),
             restarts: Counter::default(),
@@ -93,7 +95,7 @@ impl Metrics {
             ("rows_skipped", "Rows that were not sent, as their records were in the log already", &self.skipped),
             (
                 "duplicates_accepted",
-                "Rows that were sent although the log before the scan's limit may hold them",
+                "Rows that were sent although the log may hold them before more records of others than the scan's limit",
                 &self.duplicates_accepted,
             ),
             (
@@ -102,6 +104,7 @@ impl Metrics {
                 &self.stored_as_it_was,
             ),
             ("dead_letters", "Rows that went to the topic for dead letters", &self.dead_letters),
+            ("rows_left_out", "Rows that were skipped by their positions, as requested", &self.left_out),
             ("batch_retries", "Requests after which a batch was sent again", &self.retries),
             ("scans_cut", "Partitions whose end was read up to the scan's limit only", &self.scans_cut),
             ("restarts", "Holds of the slot that broke off and were begun again", &self.restarts),
@@ -216,6 +219,10 @@ impl Metrics {
 
     pub(super) fn dead_lettered(&self) {
         self.dead_letters.inc();
+    }
+
+    pub(super) fn left_out(&self) {
+        self.left_out.inc();
     }
 
     pub(super) fn scan_cut(&self) {

@@ -273,6 +273,11 @@ impl RelayStatus {
         self.0.metrics.dead_lettered();
     }
 
+    /// A row was left out as requested.
+    pub(crate) fn left_out(&self) {
+        self.0.metrics.left_out();
+    }
+
     pub(crate) fn scan_cut(&self) {
         self.0.metrics.scan_cut();
     }

@@ -32,5 +32,6 @@ mod postgres_restart;
 mod preflight;
 mod publication;
 mod restart;
+mod standby;
 mod table;
 mod topics;

@@ -1,6 +1,13 @@
 use outbox_core::OutboxEvent;
+use outbox_relay::RowPosition;
 
 use crate::fixture::{Fixture, numbered};
+use crate::heard::Heard;
+
+/// PostgreSQL takes such a timestamp, and no record has one.
+const INFINITY: &str = r#"
+    INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
+    VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', 'Late', '{"a" : 1}', 'infinity')"#;
 
 fn large(bytes: usize) -> OutboxEvent {
     OutboxEvent::builder("order", "agg-0", "Large").json(format!("\"{}\"", "x".repeat(bytes))).build().unwrap()
@@ -29,11 +36,70 @@ async fn a_row_that_the_broker_never_takes_stops_the_relay_and_is_named() {
     assert_eq!(records[..3].iter().map(|record| &*record.value).collect::<Vec<_>>(), ["0", "1", "2"]);
 }
 
-/// PostgreSQL takes such a timestamp, and no record has one.
 async fn enqueue_infinity(fixture: &Fixture) {
-    let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
-               VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', 'Late', '{\"a\" : 1}', 'infinity')";
-    fixture.client().await.batch_execute(sql).await.unwrap();
+    fixture.client().await.batch_execute(INFINITY).await.unwrap();
+}
+
+/// Good rows, and then a transaction with a poison row after good ones and before more of them; all in one backlog.
+async fn poison_among_good_rows(fixture: &Fixture) {
+    fixture.enqueue_each(3, 0..20).await;
+    let mut client = fixture.client().await;
+    let transaction = client.transaction().await.unwrap();
+    let good = |numbers: std::ops::Range<i64>| numbers.map(|number| numbered(3, number)).collect::<Vec<_>>();
+    fixture.outbox.enqueue_all(&transaction, &good(20..25)).await.unwrap();
+    transaction.batch_execute(INFINITY).await.unwrap();
+    fixture.outbox.enqueue_all(&transaction, &good(25..30)).await.unwrap();
+    transaction.commit().await.unwrap();
+    fixture.enqueue_each(3, 30..40).await;
+}
+
+/// The transactions' commits in the slot's order, which nobody must hold.
+async fn unconfirmed_commits(fixture: &Fixture) -> i64 {
+    let sql = "SELECT count(*) FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1',
+                   'publication_names', $2) WHERE get_byte(data, 0) = ascii('C')";
+    let publication = fixture.config.get("publication.name").unwrap();
+    fixture.client().await.query_one(sql, &[&fixture.name(), &publication]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn what_is_before_a_poison_row_is_written_and_confirmed_and_with_skip_the_poison_row_alone_is_missing() {
+    let fixture = Fixture::new(2).await;
+    poison_among_good_rows(&fixture).await;
+    let error = fixture.start().outcome().await.unwrap_err();
+    let poison = error.position().unwrap_or_else(|| panic!("{error:?}")).clone();
+    fixture.check(&fixture.read(&fixture.topic).await, 25);
+    fixture.slot_becomes("NOT active").await;
+    assert_eq!(unconfirmed_commits(&fixture).await, 11, "that of the poison row and those behind it");
+    let said = error.to_string();
+    assert!(said.contains(&format!("--skip {poison}")), "{said}");
+
+    // It stops there again, and repeats nothing.
+    assert_eq!(fixture.start().outcome().await.unwrap_err().position(), Some(&poison));
+    fixture.check(&fixture.read(&fixture.topic).await, 25);
+
+    let heard = Heard::listen();
+    let unknown = poison.to_string().trim_end_matches("5").to_owned() + "400";
+    let skipped = [poison.clone(), unknown.parse().unwrap()];
+    let relay = fixture.start_with(|settings| settings.skip(skipped));
+    fixture.records(40).await;
+    fixture.confirmed().await;
+    fixture.check(&fixture.read(&fixture.topic).await, 40);
+    assert!(relay.status.prometheus_text().contains("outbox_relay_rows_left_out_total 1\n"));
+    relay.stop().await;
+    let lines = heard.text();
+    assert!(lines.contains(&format!("row skipped as requested position={poison}")), "{lines}");
+    assert!(lines.contains(&format!("position={unknown} reason=\"its transaction has no such row\"")), "{lines}");
+}
+
+#[tokio::test]
+async fn the_header_of_a_record_is_a_position_as_skip_takes_it() {
+    let fixture = Fixture::new(1).await;
+    fixture.enqueue_each(1, 0..3).await;
+    let relay = fixture.start();
+    let records = fixture.records(3).await;
+    let position = records[1].headers["outbox.position"].parse::<RowPosition>().unwrap();
+    assert_eq!(position.to_string(), records[1].headers["outbox.position"]);
+    relay.stop().await;
 }
 
 #[tokio::test]

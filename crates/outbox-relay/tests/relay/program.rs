@@ -49,6 +49,12 @@ impl Program {
         peak.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
+    /// By SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// In the orderly way.
     pub(crate) async fn stop(mut self) -> ExitStatus {
         let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();

@@ -1,6 +1,10 @@
 use std::time::Duration;
 
+use outbox_test_support::eventually;
+use xtask::is_full;
+
 use crate::fixture::Fixture;
+use crate::program::Program;
 
 /// Crashes at many moments under load; the log has each event once, and in order.
 #[tokio::test]
@@ -23,6 +27,30 @@ async fn a_relay_that_crashes_again_and_again_loses_and_doubles_nothing() {
     fixture.confirmed().await;
     fixture.check(&records, count);
     relay.stop().await;
+}
+
+/// The transaction is longer than the scan's limit, and nothing of it is confirmed before its end.
+#[tokio::test]
+async fn a_crash_within_a_transaction_of_very_many_rows_doubles_nothing() {
+    let rows = if is_full() { 1_000_000 } else { 150_000 };
+    let fixture = Fixture::new(1).await;
+    let relay = Program::start(&fixture);
+    fixture.enqueue_fat_at_once(0..100, 0).await;
+    fixture.records(100).await;
+    fixture.confirmed().await;
+    fixture.enqueue_fat_at_once(100..rows, 0).await;
+    eventually("more records than the scan's limit are there", async || {
+        fixture.ends(&fixture.topic).await[0] > rows * 4 / 5
+    })
+    .await;
+    relay.kill();
+    let written = fixture.ends(&fixture.topic).await[0];
+    assert!(written < rows, "all {written} records were there before the crash");
+
+    let relay = Program::start(&fixture);
+    fixture.all_arrived_once_and_in_order().await;
+    eprintln!("after a crash at {written} of {rows} rows, the relay had {} KiB at most", relay.peak_memory());
+    assert!(relay.stop().await.success());
 }
 
 /// Whoever reads the slot next begins where it has ended, without a record of the same rows.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser};
-use outbox_relay::{Properties, RelaySettings, RelaySettingsBuilder};
+use outbox_relay::{Properties, RelaySettings, RelaySettingsBuilder, RowPosition};
 
 use crate::check::Check;
 use crate::logging::LogFormat;
@@ -95,7 +95,11 @@ pub(crate) struct Arguments {
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT", help_heading = "Operation")]
     pub(crate) log_format: LogFormat,
 
-    /// How many records of a partition's end are looked at, at the start, for rows that are there already
+    /// Leave out the row at this position, as the error and the header outbox.position show it; may be repeated
+    #[arg(long, value_name = "POSITION", help_heading = "Records")]
+    skip: Vec<RowPosition>,
+
+    /// At a start, read at most this many records of other writers at the end of a partition to find unconfirmed rows
     #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
     scan_limit: u64,
 
@@ -119,7 +123,7 @@ impl Arguments {
         if let Some(interval) = self.topic_interval {
             builder = builder.look_at_topics_every(interval);
         }
-        Ok(builder.scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
+        Ok(builder.skip(self.skip).scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
     }
 }
 

@@ -132,6 +132,9 @@ impl<R> Log<R> {
                 self.met.forget_unplaced();
             }
         }
+        if !ledger.may_write(row.position) {
+            return;
+        }
         ledger.hold(row.bytes);
         if !self.met.is_empty() && self.met.take(row.position, row.event) {
             ledger.skip(&row);
@@ -264,11 +267,28 @@ impl<R> Log<R> {
         self.step == Step::Due(Duty::Produce)
     }
 
-    fn requeue(&mut self, rows: Vec<Row<R>>) {
+    /// Drops the queue's rows that are not written any more.
+    pub(crate) fn drop_stopped(&mut self, ledger: &mut Ledger) {
+        let queued = &mut self.queued;
+        self.queue.retain(|row| {
+            let stays = ledger.may_write(row.position);
+            if !stays {
+                *queued = queued.saturating_sub(row.bytes);
+                ledger.release(row.bytes);
+            }
+            stays
+        });
+        if self.queue.is_empty() && self.flight.is_none() && self.is_due_to_produce() {
+            self.step = Step::Rest;
+        }
+    }
+
+    fn requeue(&mut self, rows: Vec<Row<R>>, ledger: &mut Ledger) {
         for row in rows.into_iter().rev() {
             self.queued += row.bytes;
             self.queue.push_front(row);
         }
+        self.drop_stopped(ledger);
     }
 
     fn cursor(&self) -> Option<Cursor> {

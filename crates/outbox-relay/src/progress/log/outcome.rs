@@ -83,7 +83,7 @@ impl<R> Log<R> {
             ledger.counters.poison += 1;
             ledger.release(row.bytes);
         }
-        self.requeue(rest);
+        self.requeue(rest, ledger);
         poison
     }
 }

@@ -1,3 +1,5 @@
+use outbox_core::uuid::Uuid;
+
 use super::{Duty, Log, Repetitions, Step, Writer};
 use crate::Lsn;
 use crate::position::Position;
@@ -19,11 +21,20 @@ impl<R> Log<R> {
                 self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
                 self.met.own(position, event);
             }
-            // Rows of the window may wait in the queue for the tail to be read.
-            Content::Unplaced(event) if self.knowledge.is_tail || !self.knowledge.past_window => {
-                self.met.unplaced(event)
+            Content::OtherTimeline(position, event) => {
+                self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
+                // A process of that timeline may live on, and write rows that this one has in flight.
+                self.met.own(position, event);
+                self.unplaced(event);
             }
-            Content::Unplaced(_) => {}
+            Content::Unplaced(event) => self.unplaced(event),
+        }
+    }
+
+    fn unplaced(&mut self, event: Uuid) {
+        // Rows of the window may wait in the queue for the tail to be read.
+        if self.knowledge.is_tail || !self.knowledge.past_window {
+            self.met.unplaced(event);
         }
     }
 
@@ -89,7 +100,7 @@ impl<R> Log<R> {
         let is_whole = missing.is_empty() && !is_refused;
         let expected = if is_whole { flight.at.past(found.len()) } else { flight.at };
         let next = last.unwrap_or(expected);
-        self.requeue(missing);
+        self.requeue(missing, ledger);
         self.move_to(next);
         self.check_next = !is_whole || next != expected;
         // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id goes on.

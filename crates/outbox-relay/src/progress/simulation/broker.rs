@@ -39,7 +39,8 @@ pub(super) struct Stored {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum StoredContent {
-    Own(usize, Position),
+    /// With the timeline that the position is of.
+    Own(usize, Position, u32),
     Debezium(usize),
     Foreign,
 }
@@ -55,6 +56,7 @@ struct WriterState {
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) sender: u32,
+    pub(super) timeline: u32,
     pub(super) topic: usize,
     pub(super) partition: usize,
     pub(super) producer: Producer,
@@ -136,15 +138,6 @@ impl PartitionLog {
         self.start + self.records.len()
     }
 
-    /// The first offset of the batch at this offset: a fetch gives batches whole.
-    pub(super) fn batch_start(&self, offset: usize) -> usize {
-        let index = offset.saturating_sub(self.start);
-        let batch = self.records.get(index).and_then(|stored| stored.written_by);
-        let before = self.records[..index].iter().rev();
-        let same = before.take_while(|stored| batch.is_some() && stored.written_by == batch).count();
-        self.start + index - same
-    }
-
     pub(super) fn excuse(&mut self, window: &'static str) {
         self.excused.get_or_insert(window);
     }
@@ -201,7 +194,7 @@ impl PartitionLog {
         }
         let own = |(wire, position): &(Wire, Position)| Stored {
             written_by: Some((producer, last)),
-            content: StoredContent::Own(wire.event, *position),
+            content: StoredContent::Own(wire.event, *position, request.timeline),
         };
         self.records.extend(request.rows.iter().map(own));
         Answer::Appended(offset)
@@ -209,9 +202,14 @@ impl PartitionLog {
 }
 
 impl Stored {
+    /// Whether a relay wrote it.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.content, StoredContent::Own(..))
+    }
+
     pub(super) fn event(&self) -> Option<usize> {
         match self.content {
-            StoredContent::Own(event, _) | StoredContent::Debezium(event) => Some(event),
+            StoredContent::Own(event, ..) | StoredContent::Debezium(event) => Some(event),
             StoredContent::Foreign => None,
         }
     }

@@ -138,3 +138,66 @@ fn the_rest_of_a_poison_rows_batch_goes_on() {
     assert_eq!((world.events(0, 0), world.events(2, 0)), (vec![0, 2, 3], vec![1, 4]));
     assert_eq!(world.postgres.confirmed, world.postgres.transactions[0].end);
 }
+
+#[test]
+fn a_crash_within_a_transaction_that_is_longer_than_the_scans_limit() {
+    let mut world = World::new(1);
+    (world.scan_limit, world.batch_rows) = (4, 7);
+    world.commit_rows(&[(0, 0); 5]);
+    world.acquire();
+    world.run(0);
+    world.commit_rows(&[(0, 0); 300]);
+    world.send(0);
+    while world.events(0, 0).len() < 250 {
+        world.arrive(0, true);
+        world.send(0);
+    }
+    world.network.clear();
+    world.take_over();
+    world.run(0);
+    assert_eq!(world.events(0, 0), (0..305).collect::<Vec<_>>());
+    assert_eq!(world.broker.topics[0][0].excused, None);
+}
+
+/// What the standby has is known by its events; on its timeline the positions of the others are given again.
+#[test]
+fn a_failover_within_a_transaction_that_is_longer_than_the_scans_limit() {
+    let mut world = World::new(1);
+    (world.scan_limit, world.batch_rows) = (4, 7);
+    world.commit_rows(&[(0, 0); 5]);
+    world.acquire();
+    world.run(0);
+    world.commit_rows(&[(0, 0); 50]);
+    world.commit_rows(&[(0, 0); 2]);
+    world.run(0);
+    world.fail_over(2);
+    world.end(0);
+    world.commit_rows(&[(0, 0); 3]);
+    world.acquire();
+    world.run(0);
+    assert_eq!(world.events(0, 0), (0..60).collect::<Vec<_>>());
+}
+
+/// Rows before the poison row in its own and in earlier transactions.
+#[test]
+fn what_is_before_a_poison_row_is_written_and_confirmed_before_the_stop() {
+    let mut world = World::new(2);
+    (world.stops, world.batch_rows) = (true, 2);
+    world.commit_rows(&[(0, 0), (0, 1), (0, 0)]);
+    world.commit_rows(&[(0, 0), (0, 1), (0, 0), (0, 0), (0, 1)]);
+    world.postgres.transactions[1].rows[2].is_poison = true;
+    world.commit_rows(&[(0, 0), (0, 1)]);
+    world.acquire();
+    world.run(0);
+    world.end_stopped();
+    assert_eq!((&world.fault, world.processes.len()), (&None, 0));
+    assert_eq!(world.events(0, 0), [0, 2, 3]);
+    assert_eq!(world.events(0, 1)[..2], [1, 4]);
+    assert_eq!(world.postgres.confirmed, world.postgres.transactions[0].end);
+
+    // The poison row is left out from here on.
+    world.acquire();
+    world.run(0);
+    assert_eq!((world.events(0, 0), world.events(0, 1)), (vec![0, 2, 3, 6, 8], vec![1, 4, 7, 9]));
+    assert_eq!(world.postgres.confirmed, world.postgres.transactions[2].end);
+}

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use super::broker::DEAD_LETTERS;
+use super::broker::{DEAD_LETTERS, PartitionLog};
+use super::process::Process;
 use super::world::World;
 
 /// What may not be at the end of any schedule.
@@ -15,20 +16,36 @@ pub(super) enum Fault {
         partition: usize,
         event: usize,
     },
+    /// A process has stopped at a poison row, and this row before it is not in the log.
+    Unsent {
+        event: usize,
+    },
+    /// A process has stopped, and not confirmed what is before the poison row's transaction.
+    Unconfirmed,
+    /// A row that was to be left out.
+    Written {
+        event: usize,
+    },
     /// The slot was not moved to the end, or rows are still held.
     Unfinished,
 }
 
 pub(super) fn judge(world: &World) -> Result<(), Fault> {
-    let mut present: Vec<BTreeSet<usize>> = Vec::new();
+    if let Some(fault) = &world.fault {
+        return Err(fault.clone());
+    }
+    let present = present(world);
+    if let Some(event) = world.left_out.iter().find(|event| present.iter().any(|topic| topic.contains(event))) {
+        return Err(Fault::Written { event: *event });
+    }
     for (topic, logs) in world.broker.topics.iter().enumerate() {
-        present.push(logs.iter().flat_map(|log| &log.records).filter_map(|stored| stored.event()).collect());
         for (partition, log) in logs.iter().enumerate() {
             if log.excused.is_some() || topic == DEAD_LETTERS {
                 continue;
             }
             let mut last = None;
-            for event in log.records.iter().filter_map(|stored| stored.event()) {
+            let events = log.records.iter().filter_map(|stored| stored.event());
+            for event in events.filter(|event| !world.taken_back.contains(event)) {
                 let position = Some(world.postgres.positions[event]);
                 if position <= last {
                     return Err(Fault::OutOfPlace { topic, partition, event });
@@ -39,7 +56,8 @@ pub(super) fn judge(world: &World) -> Result<(), Fault> {
     }
     for wire in world.postgres.transactions.iter().flat_map(|transaction| &transaction.rows) {
         let topic = if wire.is_poison { DEAD_LETTERS } else { wire.topic };
-        if !present[topic].contains(&wire.event) && !world.removed.contains(&wire.event) {
+        let is_gone = world.removed.contains(&wire.event) || world.left_out.contains(&wire.event);
+        if !present[topic].contains(&wire.event) && !is_gone {
             return Err(Fault::Lost { event: wire.event });
         }
     }
@@ -49,4 +67,34 @@ pub(super) fn judge(world: &World) -> Result<(), Fault> {
         return Err(Fault::Unfinished);
     }
     Ok(())
+}
+
+/// What may not be when a process has stopped at a poison row.
+pub(super) fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> {
+    let (Some((stop, _)), postgres) = (process.stopping, &world.postgres) else { return Ok(()) };
+    if process.timeline != postgres.timeline {
+        return Ok(());
+    }
+    let present = present(world);
+    let transactions = || postgres.transactions.iter().filter(|transaction| transaction.commit <= stop.commit);
+    for wire in transactions().flat_map(|transaction| &transaction.rows) {
+        let is_gone = world.removed.contains(&wire.event) || world.left_out.contains(&wire.event);
+        if postgres.positions[wire.event] < stop && !present[wire.topic].contains(&wire.event) && !is_gone {
+            return Err(Fault::Unsent { event: wire.event });
+        }
+    }
+    let before = transactions().rfind(|transaction| transaction.commit < stop.commit);
+    let is_confirmed = |end| postgres.confirmed >= end || postgres.holder != Some(process.number);
+    match before {
+        Some(before) if !is_confirmed(before.end) => Err(Fault::Unconfirmed),
+        _ => Ok(()),
+    }
+}
+
+/// The events of each topic's records.
+fn present(world: &World) -> Vec<BTreeSet<usize>> {
+    let events = |logs: &Vec<PartitionLog>| {
+        logs.iter().flat_map(|log| &log.records).filter_map(|stored| stored.event()).collect()
+    };
+    world.broker.topics.iter().map(events).collect()
 }

@@ -1,4 +1,4 @@
-use super::broker::{Answer, DEAD_LETTERS, PartitionLog, Stored, StoredContent};
+use super::broker::{Answer, DEAD_LETTERS, Stored, StoredContent};
 use super::mutation::Mutation;
 use super::postgres::Wire;
 use super::process::{Open, place, uuid};
@@ -15,28 +15,36 @@ impl World {
         let appended =
             matches!(process.outcomes[partition.0 as usize], Some(Answer::Appended(_) | Answer::HadAlready(_)));
         let is_scan = from == From::Tail;
-        let from = match from {
-            From::Tail => log.batch_start(log.end().saturating_sub(self.scan_limit)),
+        let mut from = match from {
+            From::Tail => log.end(),
             From::Offset(offset) => match usize::try_from(offset) {
                 Ok(offset) if (log.start..=log.end()).contains(&offset) => offset,
                 _ => log.start,
             },
         };
-        let stored = &log.records[from - log.start..];
-        let reach = if topic == DEAD_LETTERS { Reach::Limit } else { Reach::Window };
-        let (mut seen, tail) = if is_scan {
-            let mut scan =
-                Scan::new(&process.window, reach, offset(log.start)..offset(log.end()), as_limit(log, from), 1);
+        let as_seen = |stored: &Stored| as_seen(stored, process.timeline, self.mutation);
+        let (mut seen, tail): (Vec<Seen>, Tail) = if is_scan {
+            let is_for_all = topic == DEAD_LETTERS || self.mutation == Mutation::LimitForOwn;
+            let reach = if is_for_all { Reach::Limit } else { Reach::Window };
+            let limit = u64::try_from(self.scan_limit).unwrap();
+            let mut scan = Scan::new(&process.window, reach, offset(log.start)..offset(log.end()), limit, 1);
             while let Some(step) = scan.next_step() {
-                let within = |at: i64| usize::try_from(at).unwrap() - log.start;
-                let step = &log.records[within(step.start)..within(step.end)];
-                step.iter().filter_map(|stored| as_seen(stored, self.mutation)).for_each(|seen| scan.seen(seen));
+                from = usize::try_from(step.start).unwrap();
+                let step = &log.records[from - log.start..usize::try_from(step.end).unwrap() - log.start];
+                step.iter().filter_map(as_seen).for_each(|seen| scan.seen(seen));
+                if self.mutation == Mutation::EndAtFirstOwn && step.iter().any(Stored::is_own) {
+                    break;
+                }
             }
-            scan.finish()
+            let (seen, tail) = scan.finish();
+            (seen.collect(), tail)
         } else {
-            let seen = stored.iter().filter_map(|stored| as_seen(stored, self.mutation)).collect();
+            let seen = log.records[from - log.start..].iter().filter_map(as_seen).collect();
             (seen, Tail { end: offset(log.end()), cut: from > log.start })
         };
+        let stored = &log.records[from - log.start..];
+        let others = stored.iter().filter(|stored| !stored.is_own()).count();
+        let is_cut = is_scan && tail.cut && (topic == DEAD_LETTERS || others >= self.scan_limit);
         let batch = process.progress.batch(partition);
         match (self.mutation, &batch) {
             (Mutation::NoReadAfterRefusal, Some(batch)) if refused => fake(&mut seen, batch.rows),
@@ -44,7 +52,7 @@ impl World {
             (Mutation::SkipUpToLastPosition, None) => {
                 let positions = seen.iter().filter_map(|seen| match seen.content {
                     Content::Own(position, _) => Some(position),
-                    Content::Unplaced(_) => None,
+                    _ => None,
                 });
                 let last = positions.max();
                 let all = self.postgres.positions.iter().enumerate();
@@ -60,11 +68,11 @@ impl World {
         }
         if batch.is_none() && process.number >= log.known_to {
             log.known_to = process.number;
-            let own = stored.iter().rev().find(|stored| matches!(stored.content, StoredContent::Own(..)));
+            let own = stored.iter().rev().find(|stored| stored.is_own());
             log.found = own.and_then(|stored| stored.written_by).map(|(producer, _)| producer.id);
-            if tail.cut {
-                log.excuse("scan limit");
-            }
+        }
+        if is_cut {
+            log.excuse("scan limit");
         }
         let (number, is_tail) = (process.number, batch.is_none());
         self.tell(|| format!("process {number} reads {topic}-{at} from {from}, before a batch: {is_tail}"));
@@ -76,14 +84,11 @@ fn offset(offset: usize) -> i64 {
     i64::try_from(offset).unwrap()
 }
 
-/// The limit of a scan that goes back to an offset.
-fn as_limit(log: &PartitionLog, from: usize) -> u64 {
-    u64::try_from(log.end() - from).unwrap()
-}
-
-fn as_seen(stored: &Stored, mutation: Mutation) -> Option<Seen> {
+fn as_seen(stored: &Stored, timeline: u32, mutation: Mutation) -> Option<Seen> {
     let content = match stored.content {
-        StoredContent::Own(event, position) => Content::Own(position, uuid(event)),
+        StoredContent::Own(event, position, of) if of == timeline => Content::Own(position, uuid(event)),
+        StoredContent::Own(..) if mutation == Mutation::ForgetOtherTimeline => return None,
+        StoredContent::Own(event, position, _) => Content::OtherTimeline(position, uuid(event)),
         StoredContent::Debezium(event) => Content::Unplaced(uuid(event)),
         StoredContent::Foreign => return None,
     };

@@ -15,6 +15,14 @@ pub(super) enum Mutation {
     NoProofOfHold,
     /// The broker tells at first that it had a batch, and later no more.
     HideRepetitions,
+    /// The scan's limit counts the slot's own records as well.
+    LimitForOwn,
+    /// After a failover the records of the time before it prove nothing.
+    ForgetOtherTimeline,
+    /// A scan ends with the first step that has a record of the slot.
+    EndAtFirstOwn,
+    /// A process ends at a poison row before it has written what is before it.
+    StopAtOnce,
     /// A batch without an answer is sent again under a new producer id.
     NewProducerWhenUnknown,
 }

@@ -29,6 +29,11 @@ fn skipping_up_to_the_last_position_loses_events() {
     found(Mutation::SkipUpToLastPosition, 2_000, is_loss);
 }
 
+#[test]
+fn stopping_at_a_poison_row_at_once_leaves_rows_before_it_unsent() {
+    found(Mutation::StopAtOnce, 500, |fault| matches!(fault, Fault::Unsent { .. }));
+}
+
 /// The earlier row was on its way to another partition when its sender died.
 #[test]
 fn skipping_up_to_the_last_position_loses_an_event_that_maps_to_another_partition_now() {
@@ -72,6 +77,17 @@ fn not_reading_after_a_resume_loses_events() {
 #[test]
 fn a_new_producer_after_a_take_over_repeats_events() {
     found(Mutation::NewProducerAfterTakeOver, 2_000, is_duplicate);
+}
+
+#[test]
+fn a_scan_that_ends_within_its_own_records_repeats_events() {
+    found(Mutation::LimitForOwn, 2_000, is_duplicate);
+    found(Mutation::EndAtFirstOwn, 2_000, is_duplicate);
+}
+
+#[test]
+fn records_of_another_timeline_that_prove_nothing_repeat_events() {
+    found(Mutation::ForgetOtherTimeline, 2_000, is_duplicate);
 }
 
 #[test]

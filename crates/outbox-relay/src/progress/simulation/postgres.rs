@@ -6,6 +6,7 @@ use crate::position::Position;
 pub(super) struct Postgres {
     pub(super) transactions: Vec<Transaction>,
     pub(super) flushed: u64,
+    pub(super) timeline: u32,
     pub(super) confirmed: Lsn,
     /// What the slot goes back to when the server crashes.
     pub(super) durable: Lsn,
@@ -39,6 +40,7 @@ impl Postgres {
         Self {
             transactions: Vec::new(),
             flushed: 100,
+            timeline: 1,
             confirmed: Lsn::new(100),
             durable: Lsn::new(100),
             holder: None,
@@ -63,8 +65,8 @@ impl Postgres {
     }
 
     pub(super) fn confirm(&mut self, holder: u32, lsn: Lsn) {
-        assert!(lsn.as_u64() <= self.flushed, "confirmed {lsn} before it was written");
         if self.holder == Some(holder) {
+            assert!(lsn.as_u64() <= self.flushed, "confirmed {lsn} before it was written");
             self.confirmed = self.confirmed.max(lsn);
         }
     }
@@ -76,6 +78,22 @@ impl Postgres {
     pub(super) fn crash(&mut self) {
         self.confirmed = self.durable;
         self.holder = None;
+    }
+
+    /// A standby is promoted that has this many transactions. Returns the events that it does not have; the positions of
+    /// their rows are given again.
+    pub(super) fn fail_over(&mut self, kept: usize) -> Vec<usize> {
+        self.crash();
+        self.timeline += 1;
+        let lost = self.transactions.split_off(kept);
+        let end = self.transactions.last().map_or(self.durable, |last| last.end.max(self.durable));
+        self.flushed = end.as_u64();
+        lost.into_iter().flat_map(|transaction| transaction.rows).map(|wire| wire.event).collect()
+    }
+
+    /// How many transactions a standby has at least: it has those that are confirmed for good.
+    pub(super) fn least_kept(&self) -> usize {
+        self.transactions.partition_point(|transaction| transaction.end <= self.durable)
     }
 
     /// Where a stream from the confirmed position starts.

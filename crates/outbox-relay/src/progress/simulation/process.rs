@@ -1,8 +1,12 @@
+use std::collections::HashSet;
+
 use outbox_core::uuid::Uuid;
 
 use super::broker::{Answer, DEAD_LETTERS, MAX_PARTITIONS};
+use super::mutation::Mutation;
 use super::postgres::{Postgres, Wire};
 use crate::Lsn;
+use crate::position::Position;
 use crate::progress::{Action, BatchLimit, From, Outcome, PartitionId, Poison, Progress, Seen, Tail, Unplaced, Window};
 
 /// One hold of the slot by a relay, and what its driver has under way.
@@ -24,6 +28,11 @@ pub(super) struct Process {
     pub(super) told: Vec<bool>,
     max_buffered: usize,
     pub(super) window: Window,
+    pub(super) timeline: u32,
+    /// Whether it stops at a poison row.
+    pub(super) stops: bool,
+    /// The poison row that it stops at, and its event.
+    pub(super) stopping: Option<(Position, usize)>,
     /// Rows of topics that are not known yet.
     pub(super) waiting: Vec<Option<Vec<(Unplaced, Wire)>>>,
 }
@@ -72,13 +81,20 @@ impl Process {
             told: vec![false; (DEAD_LETTERS + 1) * MAX_PARTITIONS],
             max_buffered,
             window,
+            timeline: postgres.timeline,
+            stops: false,
+            stopping: None,
             waiting: (0..=DEAD_LETTERS).map(|_| (topics == Topics::Late).then(Vec::new)).collect(),
         }
     }
 
+    pub(super) fn stopping_at_poison(self, stops: bool) -> Self {
+        Self { stops, ..self }
+    }
+
     /// Takes the next thing from the stream. None when there is nothing to read, or no room for it.
-    pub(super) fn read_wal(&mut self, postgres: &Postgres) -> Option<WalEvent> {
-        if self.progress.buffered_bytes() > self.max_buffered {
+    pub(super) fn read_wal(&mut self, postgres: &Postgres, left_out: &HashSet<usize>) -> Option<WalEvent> {
+        if self.stopping.is_some() || self.progress.buffered_bytes() > self.max_buffered {
             return None;
         }
         let (number, row) = self.next;
@@ -102,6 +118,7 @@ impl Process {
         };
         let position = postgres.positions[wire.event];
         match &mut self.waiting[wire.topic] {
+            _ if left_out.contains(&wire.event) => self.progress.leave_out(position).unwrap(),
             None => {
                 let partition = self.partition(wire);
                 self.progress.row(position, uuid(wire.event), partition, *wire, 1).unwrap();
@@ -115,6 +132,24 @@ impl Process {
         }
         self.next.1 = Some(row + 1);
         Some(WalEvent::Row)
+    }
+
+    /// Stops at a poison row: what is before it is still written.
+    fn stop_at(&mut self, poison: &Poison<Wire>) {
+        let (position, event) = (poison.position, poison.refused.as_ref().unwrap().1.event);
+        self.progress.stop_at(position);
+        self.stopping = Some(self.stopping.map_or((position, event), |stopping| stopping.min((position, event))));
+        for waiting in self.waiting.iter_mut().flatten() {
+            for (waiting, _) in waiting.extract_if(.., |(waiting, _)| waiting.position >= position) {
+                self.progress.abandon(waiting);
+            }
+        }
+    }
+
+    /// Whether all is done that it has to do before it ends at a poison row.
+    pub(super) fn has_stopped(&self, mutation: Mutation) -> bool {
+        let is_written = self.open.is_empty() && self.progress.buffered_rows() == 0;
+        self.stopping.is_some() && (is_written || mutation == Mutation::StopAtOnce)
     }
 
     /// A topic is known: its rows go to their partitions.
@@ -139,6 +174,7 @@ impl Process {
                 Action::Read { partition, from } => self.open.push(Open::Read { partition, from }),
                 Action::ProveHeld => self.open.push(Open::ProveHeld),
                 Action::NewProducer => self.open.push(Open::NewProducer),
+                Action::Poison(poison) if self.stops => self.stop_at(&poison),
                 Action::Poison(poison) => self.open.push(Open::Poison(poison)),
             }
         }

@@ -16,6 +16,7 @@ struct Weather {
     raise: bool,
     recreate: bool,
     retention: bool,
+    failover: bool,
 }
 
 /// Runs one random schedule to its end.
@@ -27,6 +28,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
         raise: random.one_in(6),
         recreate: random.one_in(10),
         retention: random.one_in(6),
+        failover: random.one_in(5),
     };
     let mut world = World::new(1 + random.below(3));
     world.mutation = mutation;
@@ -35,6 +37,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
     world.broker.tells = !random.one_in(4);
     world.batch_rows = 1 + random.below(4);
     world.max_buffered = 2 + random.below(20);
+    world.stops = random.one_in(2);
     world.topics = if random.one_in(3) { Topics::Late } else { Topics::Known };
     if random.one_in(6) {
         start_after_debezium(&mut world, &mut random, &weather);
@@ -55,6 +58,7 @@ pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Resul
 }
 
 fn step(world: &mut World, random: &mut Random, weather: &Weather) {
+    world.end_stopped();
     let process = (!world.processes.is_empty()).then(|| random.below(world.processes.len().max(1)));
     let flying = (!world.network.is_empty()).then(|| random.below(world.network.len().max(1)));
     match (random.below(100), process, flying) {
@@ -76,6 +80,12 @@ fn step(world: &mut World, random: &mut Random, weather: &Weather) {
         (81..84, Some(process), _) => world.end(process),
         (84..89, ..) => world.acquire(),
         (89 | 90, ..) => world.lose_slot(),
+        (91, ..) if weather.failover && random.one_in(2) => {
+            let least = world.postgres.least_kept();
+            let beyond = world.postgres.transactions.len() - least;
+            let lost = if random.one_in(2) { 0 } else { random.below(beyond + 1) };
+            world.fail_over(least + beyond - lost);
+        }
         (91, ..) => crash_postgres(world),
         (92, ..) => world.postgres.checkpoint(),
         (93, ..) => world.postgres.write_other(),
@@ -148,10 +158,13 @@ fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
     while let Some(index) = lost(world) {
         world.end(index);
     }
-    world.acquire();
     let counts: Vec<usize> = world.broker.topics.iter().map(Vec::len).collect();
-    world.processes[0].counts = counts;
     for _ in 0..PATIENCE {
+        world.end_stopped();
+        if world.processes.is_empty() {
+            world.acquire();
+            world.processes[0].counts.clone_from(&counts);
+        }
         let has_read = world.read_wal(0);
         if !world.processes[0].open.is_empty() {
             let open = random.below(world.processes[0].open.len());

@@ -29,18 +29,25 @@ impl World {
         }
     }
 
-    /// Reads the WAL to its end and does everything except that requests arrive.
-    pub(super) fn send(&mut self, index: usize) {
-        while self.read_wal(index) {}
+    /// Reads the WAL, as far as there is room, and does everything except that requests arrive. Returns whether it read.
+    pub(super) fn send(&mut self, index: usize) -> bool {
+        let mut has_read = false;
+        while self.read_wal(index) {
+            has_read = true;
+        }
         self.carry_out_all(index);
+        has_read
     }
 
     /// Runs to the end of the WAL; requests that somebody waits for arrive and are answered, others do not arrive.
     pub(super) fn run(&mut self, index: usize) {
         loop {
-            self.send(index);
-            let Some(flying) = self.network.iter().position(|flying| flying.is_awaited) else { break };
-            self.arrive(flying, true);
+            let has_read = self.send(index);
+            match self.network.iter().position(|flying| flying.is_awaited) {
+                Some(flying) => self.arrive(flying, true),
+                None if has_read => {}
+                None => break,
+            }
         }
     }
 

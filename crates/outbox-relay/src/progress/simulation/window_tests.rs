@@ -32,11 +32,16 @@ fn a_late_batch_after_the_broker_has_lost_the_producers_state() {
 }
 
 #[test]
-fn rows_of_the_window_before_the_scans_limit() {
+fn rows_of_the_window_before_more_records_of_others_than_the_scans_limit() {
     let mut world = World::new(1);
-    (world.batch_rows, world.scan_limit) = (1, 1);
-    world.commit_rows(&[(0, 0), (0, 0), (0, 0)]);
+    (world.batch_rows, world.scan_limit) = (1, 2);
+    world.commit_rows(&[(0, 0), (0, 0)]);
     world.acquire();
+    world.run(0);
+    for _ in 0..2 {
+        world.write_foreign(0, 0);
+    }
+    world.commit_rows(&[(0, 0)]);
     world.run(0);
     world.slot_goes_back();
     world.run(0);

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::broker::{Answer, Broker, DEAD_LETTERS, Request, Stored, StoredContent};
+use super::judge::{Fault, judge_stop};
 use super::mutation::Mutation;
 use super::postgres::{Postgres, Wire};
 use super::process::{Asked, Open, Process, Topics, WalEvent, partition_id, place};
@@ -16,6 +17,13 @@ pub(super) struct World {
     pub(super) network: Vec<Flying>,
     /// Events whose records were removed by retention or with their topic.
     pub(super) removed: HashSet<usize>,
+    /// Events that a failover took from the database. Kafka may have them.
+    pub(super) taken_back: HashSet<usize>,
+    /// Whether a process stops at a poison row, which the next one leaves out.
+    pub(super) stops: bool,
+    pub(super) left_out: HashSet<usize>,
+    /// What a process has left undone when it stopped.
+    pub(super) fault: Option<Fault>,
     pub(super) scan_limit: usize,
     pub(super) batch_rows: usize,
     pub(super) max_buffered: usize,
@@ -42,6 +50,10 @@ impl World {
             processes: Vec::new(),
             network: Vec::new(),
             removed: HashSet::new(),
+            taken_back: HashSet::new(),
+            stops: false,
+            left_out: HashSet::new(),
+            fault: None,
             scan_limit: usize::MAX,
             batch_rows: 3,
             max_buffered: 10,
@@ -67,7 +79,8 @@ impl World {
             let limits = (self.batch_rows, self.max_buffered);
             let (number, confirmed, end) = (self.take_overs, self.postgres.confirmed, self.postgres.flushed);
             self.tell(|| format!("process {number} acquires the slot at {confirmed}, window to {end:X}"));
-            self.processes.push(Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1, self.topics));
+            let process = Process::new(self.take_overs, &self.postgres, counts, limits.0, limits.1, self.topics);
+            self.processes.push(process.stopping_at_poison(self.stops));
         }
     }
 
@@ -79,6 +92,16 @@ impl World {
         }
         self.postgres.holder = None;
         self.tell(|| "the slot is lost".to_owned());
+    }
+
+    /// A standby is promoted that has this many transactions; who has read more does not know it.
+    pub(super) fn fail_over(&mut self, kept: usize) {
+        self.lose_slot();
+        for process in &mut self.processes {
+            process.received = process.received.min(Some(kept));
+        }
+        self.taken_back.extend(self.postgres.fail_over(kept));
+        self.tell(|| format!("a standby with {kept} transactions is promoted"));
     }
 
     /// The process ends, or drops its state because it has noticed that the slot was lost.
@@ -93,9 +116,19 @@ impl World {
         }
     }
 
+    /// Processes that are done with what is before their poison rows end; from then on these rows are left out.
+    pub(super) fn end_stopped(&mut self) {
+        while let Some(index) = self.processes.iter().position(|process| process.has_stopped(self.mutation)) {
+            let found = judge_stop(self, &self.processes[index]).err();
+            self.fault = self.fault.take().or(found);
+            self.left_out.extend(self.processes[index].stopping.map(|(_, event)| event));
+            self.end(index);
+        }
+    }
+
     pub(super) fn read_wal(&mut self, index: usize) -> bool {
         let process = &mut self.processes[index];
-        let event = process.read_wal(&self.postgres);
+        let event = process.read_wal(&self.postgres, &self.left_out);
         if let (Some(WalEvent::Commit(end)), Mutation::ConfirmOnReceipt) = (event, self.mutation) {
             self.postgres.confirm(process.number, end);
         }
@@ -119,6 +152,7 @@ impl World {
                     let (topic, partition) = place(id);
                     let request = Request {
                         sender: process.number,
+                        timeline: process.timeline,
                         topic,
                         partition,
                         producer: batch.producer,
@@ -168,7 +202,7 @@ impl World {
         let Flying { request, is_awaited } = self.network.swap_remove(flying);
         let answer = self.broker.produce(&request);
         self.tell(|| {
-            let Request { sender, topic, partition, producer, base_sequence, rows } = &request;
+            let Request { sender, topic, partition, producer, base_sequence, rows, .. } = &request;
             let events: Vec<usize> = rows.iter().map(|(wire, _)| wire.event).collect();
             let at = format!("{topic}-{partition} {}/{}/{base_sequence}", producer.id, producer.epoch);
             format!("from {sender} at {at}: {events:?} -> {answer:?} (awaited: {is_awaited}, answered: {is_answered})")
@@ -226,7 +260,7 @@ impl World {
         let log = &mut self.broker.topics[topic][partition];
         let count = count.min(log.records.len());
         let removed = log.cut(count);
-        let own_left = log.records.iter().any(|stored| matches!(stored.content, StoredContent::Own(..)));
+        let own_left = log.records.iter().any(Stored::is_own);
         if removed.iter().any(|event| self.postgres.positions[*event].commit >= self.postgres.durable) {
             log.excuse("retention cut the window");
         } else if !removed.is_empty() && !own_left {
