@@ -20,6 +20,7 @@ use super::gaps::Gaps;
 use super::job::{self, Answer, Done, Sending};
 use super::rounds::Rounds;
 use super::topics::{IllegalPlace, Place, Topics, Waiting};
+use super::updates::IgnoredUpdates;
 use crate::error::Error;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
@@ -70,6 +71,7 @@ pub(super) struct Hold {
     pub(super) rounds: Rounds,
     /// A topic that has more partitions than rows are sent to.
     pub(super) grown: Option<Box<str>>,
+    pub(super) updates: IgnoredUpdates,
     pub(super) status: RelayStatus,
     pub(super) marks: Marks,
     /// What was counted up to the last turn.
@@ -93,6 +95,15 @@ pub(super) enum Ended {
     ToCopy,
 }
 
+/// What is still written before a hold ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Everything up to the end of the transaction that has begun.
+    OfTransaction,
+    /// What was read.
+    Read,
+}
+
 /// What may be read ahead of the broker's acknowledgements, in bytes of records.
 const AHEAD: usize = 4 << 20;
 /// The same, with the rows of partitions that a broker does not acknowledge: they do not stop the others at once.
@@ -114,15 +125,27 @@ const DRAIN: Duration = Duration::from_secs(10);
 impl Hold {
     pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
         let ended = self.go(stop).await;
-        if let Ok(Ended::ToStream | Ended::ToCopy) = ended {
-            self.drain().await?;
+        match &ended {
+            Ok(Ended::ToStream | Ended::ToCopy) => self.drain(Rest::OfTransaction).await?,
+            Err(error) if error.is_at_change() => {
+                // Another row may be at fault as well: the first one in the WAL is the one to report.
+                if let Err(other) = self.drain(Rest::Read).await {
+                    tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(&other), "not all before it was written");
+                }
+            }
+            _ => {}
         }
         tracing::info!(
             target: "outbox.relay", counters = ?self.progress.counters(), confirmable = %self.progress.confirmable(),
             confirmed = %self.confirmation.confirmed(), "this hold of the slot ends"
         );
-        self.status.ignored(self.feed.take_ignored());
-        if let Ok(Ended::Drained | Ended::Changed(_) | Ended::Republished | Ended::ToStream | Ended::ToCopy) = ended {
+        self.count_ignored();
+        self.updates.log();
+        let is_settled = match &ended {
+            Ok(ended) => !matches!(ended, Ended::Anew(_) | Ended::Lost),
+            Err(error) => error.is_at_change(),
+        };
+        if is_settled {
             // So that what is confirmed is told before anybody takes the slot.
             match self.status.clone().beating(self.feed.close()).await {
                 Err(e) if e.is_transient() => {
@@ -139,7 +162,7 @@ impl Hold {
         loop {
             tokio::select! {
                 biased;
-                () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
+                () = &mut stop => return self.drain(Rest::OfTransaction).await.map(|()| Ended::Drained),
                 ended = self.step() => if let Some(ended) = ended? {
                     return Ok(ended);
                 },
@@ -160,7 +183,7 @@ impl Hold {
         self.turned(self.feed.mode());
         // Between two transactions, and with nothing on its way: nothing is then looked for in another partition.
         if let Some(topic) = self.grown.take_if(|_| !self.feed.is_in_transaction()) {
-            self.drain().await?;
+            self.drain(Rest::OfTransaction).await?;
             return Ok(Some(Ended::Changed(topic)));
         }
         // While there is no room for more rows, the stream may end, and another reader take the slot.
@@ -626,15 +649,15 @@ impl Hold {
         }
     }
 
-    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: another reader of
-    /// the slot then begins where this one has ended.
-    async fn drain(&mut self) -> Result<(), Error> {
+    /// Reads the rest, waits for what was sent, and confirms it: another reader of the slot then begins where this one has
+    /// ended.
+    async fn drain(&mut self, last: Rest) -> Result<(), Error> {
         let status = self.status.clone();
         let rest = async {
             loop {
                 self.act()?;
                 self.turned(Mode::Draining);
-                let reads_on = self.feed.is_in_transaction();
+                let reads_on = last == Rest::OfTransaction && self.feed.is_in_transaction();
                 if self.progress.buffered_rows() == 0 && !reads_on {
                     if self.confirmation.is_settled() {
                         break;

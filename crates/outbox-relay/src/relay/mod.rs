@@ -12,6 +12,7 @@ mod report;
 mod rounds;
 mod told;
 mod topics;
+mod updates;
 
 use std::fmt;
 use std::pin::pin;
@@ -33,6 +34,7 @@ use self::hold::{Ended, Hold, id_column};
 use self::job::Done;
 use self::rounds::Rounds;
 use self::topics::Topics;
+use self::updates::IgnoredUpdates;
 use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
@@ -113,6 +115,7 @@ impl Relay {
     /// - A slot or publication is missing or lost, or PostgreSQL denies a right.
     /// - Before any broker has answered: the brokers reject the settings (an address, TLS, the login).
     /// - No broker has a version of a request that the relay needs.
+    /// - The outbox table was updated, and the configuration says that this is fatal.
     /// - A row can never be written ([`Error::is_poison`]), and there is no topic for dead letters.
     ///
     /// # Cancellation
@@ -283,7 +286,7 @@ impl Relay {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members)),
+            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members, self.settings.on_update())),
             confirmation: Confirmation::new(
                 self.options.clone(),
                 source.clone(),
@@ -313,6 +316,7 @@ impl Relay {
             dead_letters: DeadLetters::new(self.settings.poison()),
             rounds: Rounds::new(self.settings.topic_interval()),
             grown: None,
+            updates: IgnoredUpdates::new(self.settings.on_update()),
             status: self.status.clone(),
             marks: Marks::default(),
             counted: Counters::default(),

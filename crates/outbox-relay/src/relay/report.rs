@@ -30,6 +30,12 @@ impl Hold {
         }
     }
 
+    pub(super) fn count_ignored(&mut self) {
+        let ignored = self.feed.take_ignored();
+        self.updates.add(ignored.updates);
+        self.status.ignored(ignored);
+    }
+
     /// Tells what a turn of the loop has come to.
     pub(super) fn turned(&mut self, mode: Mode) {
         let counters = self.progress.counters();
@@ -42,7 +48,7 @@ impl Hold {
             server: self.feed.server(),
             oldest: self.marks.oldest(confirmed),
         };
-        self.status.ignored(self.feed.take_ignored());
+        self.count_ignored();
         self.status.turned(turn, counters.since(self.counted));
         self.counted = counters;
     }

@@ -17,6 +17,12 @@ pub(crate) enum DecodeError {
              reads {outbox} only: name only this table in the list, and run another relay with another slot for {table}"
     )]
     OtherIncluded { after: Lsn, table: Box<str>, outbox: Box<str> },
+    /// An UPDATE of the outbox table, at which the relay stops by configuration.
+    #[error(
+        "a row of {table} was updated, and table.op.invalid.behavior is fatal: set it to warn to ignore updates, or \
+             stop updating rows of the table"
+    )]
+    Update { commit: Lsn, table: Box<str> },
     /// The table is not as the layout says. Each of its rows tells so.
     #[error("row {index} of the commit {}: the outbox table's column {column:?} is {found}, and the layout wants {wanted}",
         at.commit, index = at.index)]
@@ -48,7 +54,15 @@ impl DecodeError {
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
             Self::Column { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),
-            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } => None,
+            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } | Self::Update { .. } => None,
+        }
+    }
+
+    /// Returns the commit of the transaction before which the relay stops, if a change in it is the reason.
+    pub(crate) fn forbidden_in(&self) -> Option<Lsn> {
+        match self {
+            Self::Update { commit, .. } => Some(*commit),
+            _ => None,
         }
     }
 
@@ -56,7 +70,9 @@ impl DecodeError {
     pub(crate) fn take_raw(&mut self) -> RawRow {
         match self {
             Self::Column { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => std::mem::take(raw),
-            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } => RawRow::default(),
+            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } | Self::Update { .. } => {
+                RawRow::default()
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::error::{BadValue, DecodeError};
 use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
+use crate::settings::OnUpdate;
 use outbox_wal::{Message, Relation};
 use outbox_wal::{Tuple, TupleData};
 
@@ -43,6 +44,7 @@ pub(crate) struct RowReader {
     pipeline: Pipeline,
     /// The OIDs of the outbox table and its partitions, whatever they were called when a row was written.
     members: HashSet<u32>,
+    on_update: OnUpdate,
     tables: HashMap<u32, Table>,
     transaction: Option<Position>,
     last_commit: Lsn,
@@ -61,11 +63,12 @@ enum Table {
 }
 
 impl RowReader {
-    pub(crate) fn new(pipeline: Pipeline, members: HashSet<u32>) -> Self {
+    pub(crate) fn new(pipeline: Pipeline, members: HashSet<u32>, on_update: OnUpdate) -> Self {
         Self {
             layout: pipeline.layout().clone(),
             pipeline,
             members,
+            on_update,
             tables: HashMap::new(),
             transaction: None,
             last_commit: Lsn::default(),
@@ -121,7 +124,7 @@ impl RowReader {
                 self.tables.insert(relation.id, table);
                 Ok(None)
             }
-            Message::Update { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.updates),
+            Message::Update { relation, .. } => self.update(relation),
             Message::Delete { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.deletes),
             Message::Truncate { relations, .. } => self.ignore(&relations, |ignored| &mut ignored.truncates),
             Message::Logical { .. } => {
@@ -174,6 +177,15 @@ impl RowReader {
         }
         let row = row(&self.layout, names, binding, new, at)?;
         Ok(Some(WalEvent::Row { index: at.index, row, size }))
+    }
+
+    fn update(&mut self, relation: u32) -> Result<Option<WalEvent>, DecodeError> {
+        if let (OnUpdate::Fatal, Some(Table::Outbox { .. })) = (self.on_update, self.tables.get(&relation)) {
+            let Some(at) = self.transaction else { return Err(self.out_of_place("a change outside a transaction")) };
+            let table = format!("{}.{}", self.layout.schema().as_str(), self.layout.table().as_str());
+            return Err(DecodeError::Update { commit: at.commit, table: table.into() });
+        }
+        self.ignore(&[relation], |ignored| &mut ignored.updates)
     }
 
     fn ignore(

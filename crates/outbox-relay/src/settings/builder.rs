@@ -15,6 +15,7 @@ use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_m
 use super::resolved::Resolved;
 use super::table::Assumed;
 use super::topics::TopicCreation;
+use super::updates::OnUpdate;
 use super::{RelaySettings, SettingsError, predicates, router_of, value_forms, worker};
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
@@ -191,6 +192,7 @@ impl RelaySettingsBuilder {
         let max_request_size = findings.take(max_request_size(config));
         let topic_interval = findings.take(self.topic_interval.map_or_else(|| metadata_max_age(config), Ok));
         let context_headers = findings.take(ContextHeaders::of(config));
+        let on_update = findings.take(OnUpdate::of(config, router));
         Some(RelaySettings {
             brokers: self.brokers,
             postgres: postgres?,
@@ -204,6 +206,7 @@ impl RelaySettingsBuilder {
             stalled_after: self.stalled_after,
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
+            on_update: on_update?,
             warnings: Vec::new(),
             pipeline: pipeline?,
         })

@@ -17,6 +17,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod updates;
 mod value_forms;
 mod worker;
 
@@ -36,6 +37,7 @@ pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
+pub(crate) use self::updates::OnUpdate;
 
 use self::builder::ACCEPTED_LOSSES;
 use self::keys::Keys;
@@ -72,6 +74,7 @@ pub struct RelaySettings {
     stalled_after: Duration,
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
+    on_update: OnUpdate,
     warnings: Vec<Finding>,
     pipeline: Pipeline,
 }
@@ -209,6 +212,10 @@ impl RelaySettings {
 
     pub(crate) fn context_headers(&self) -> Option<&ContextHeaders> {
         self.context_headers.as_ref()
+    }
+
+    pub(crate) fn on_update(&self) -> OnUpdate {
+        self.on_update
     }
 
     /// The pipeline with a layout that tells more of the same table.

@@ -313,3 +313,56 @@ async fn changes_that_are_no_events_are_counted_by_kind() {
     }
     relay.stop().await;
 }
+
+#[tokio::test]
+async fn a_fatal_update_stops_the_relay_after_all_before_it_is_confirmed() {
+    let mut fixture = Fixture::new(1).await;
+    fixture.run("ALTER PUBLICATION @ SET (publish = 'insert, update')").await;
+    let behavior = "transforms.outbox.table.op.invalid.behavior";
+    fixture.config = fixture.config.with(behavior, "fatal").with("skipped.operations", "t");
+    let relay = fixture.start();
+    relay.is_live().await;
+    fixture.enqueue_each(1, 0..3).await;
+    let before = fixture.end_of_wal().await;
+    fixture
+        .run(
+            "BEGIN; INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+             VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '3');
+             UPDATE outbox.outbox_message SET schema_version = 2; COMMIT",
+        )
+        .await;
+    let after = fixture.end_of_wal().await;
+    let stopped = relay.outcome().await.unwrap_err();
+    assert!(!stopped.is_poison(), "{stopped:?}");
+    let stopped = chain(&stopped);
+    for part in ["committed at", "outbox.outbox_message", "table.op.invalid.behavior"] {
+        assert!(stopped.contains(part), "{stopped}");
+    }
+    // As with Debezium, the row before the update is there. It is not written again.
+    fixture.check(&fixture.records(4).await, 4);
+    let confirmed = fixture.confirmed_lsn().await;
+    assert!(before <= confirmed && confirmed < after, "{before} {confirmed} {after}");
+    fixture.start().outcome().await.unwrap_err();
+
+    fixture.config = fixture.config.with(behavior, "warn");
+    let relay = fixture.start();
+    fixture.confirmed().await;
+    fixture.enqueue_each(1, 4..5).await;
+    fixture.check(&fixture.records(5).await, 5);
+    relay.stop().await;
+}
+
+/// The rows before a row that can never be written.
+#[tokio::test]
+async fn a_poison_row_stops_the_relay_after_all_before_it_is_confirmed() {
+    let fixture = Fixture::new(1).await;
+    fixture.enqueue_each(1, 0..3).await;
+    let before = fixture.end_of_wal().await;
+    let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
+               VALUES (gen_random_uuid(), 'order', 'agg-0', 'Late', '1', 'infinity')";
+    fixture.run(sql).await;
+    assert!(fixture.start().outcome().await.unwrap_err().is_poison());
+    fixture.check(&fixture.records(3).await, 3);
+    let confirmed = fixture.confirmed_lsn().await;
+    assert!(before <= confirmed && confirmed < fixture.end_of_wal().await);
+}

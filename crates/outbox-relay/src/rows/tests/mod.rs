@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use outbox_core::{Column, ColumnType, Pipeline, TableLayout};
 
+use crate::settings::OnUpdate;
 use outbox_wal::{Lsn, Message, Relation, RelationColumn, Tuple, TupleData};
 
 const OUTBOX: u32 = 16_384;
@@ -12,7 +13,7 @@ const OTHER: u32 = 16_400;
 
 /// Returns a reader of any layout, also of one that no pipeline accepts.
 fn reader_of(layout: &TableLayout) -> super::RowReader {
-    super::RowReader::new(Pipeline::recommended(), HashSet::new()).of_layout(layout.clone())
+    super::RowReader::new(Pipeline::recommended(), HashSet::new(), OnUpdate::default()).of_layout(layout.clone())
 }
 
 fn oid(ty: ColumnType) -> (u32, i32) {
