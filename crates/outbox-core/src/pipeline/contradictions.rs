@@ -45,7 +45,7 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
         let reason = "c is the INSERT of an event: none would be published";
         found.add(Error::config("skipped.operations", skipped, reason));
     }
-    for (key, value) in config.iter().filter(|(key, _)| key.starts_with("column.") || *key == "table.exclude.list") {
+    for (key, value) in config.iter().filter(|(key, _)| key.starts_with("column.")) {
         let reason = "it changes what the connector sees of the table, and is not modelled";
         found.add(Error::config(key, value, reason));
     }
@@ -70,10 +70,8 @@ pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
 pub(super) fn included_tables(config: &ConnectorConfig, layout: &TableLayout) -> Result<IncludedTables, Error> {
     let tables = IncludedTables::of(config)?;
     let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
-    if tables.names(schema, table) {
-        return Ok(tables);
-    }
-    let (key, reason) = ("table.include.list", format!("it leaves out the table {schema}.{table} of the layout"));
+    let Some(key) = tables.left_out_by(schema, table) else { return Ok(tables) };
+    let reason = format!("it leaves out the table {schema}.{table} of the layout");
     Err(Error::config(key, config.trimmed(key).unwrap_or_default(), reason))
 }
 

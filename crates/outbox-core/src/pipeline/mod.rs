@@ -155,8 +155,8 @@ impl Pipeline {
         &self.0.layout
     }
 
-    /// Returns whether the configuration includes a table (`table.include.list`, `schema.include.list`): Debezium would make
-    /// events of its rows.
+    /// Returns whether the configuration includes a table (`table.include.list` and the other lists of tables and schemas): Debezium would
+    /// make events of its rows.
     #[must_use]
     pub fn includes_table(&self, schema: &str, table: &str) -> bool {
         self.0.tables.contains(schema, table)

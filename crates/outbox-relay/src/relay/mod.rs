@@ -10,6 +10,7 @@ mod job;
 mod publication;
 mod report;
 mod rounds;
+mod scope;
 mod told;
 mod topics;
 mod updates;
@@ -33,6 +34,7 @@ use self::gaps::Gaps;
 use self::hold::{Ended, Hold, id_column};
 use self::job::Done;
 use self::rounds::Rounds;
+use self::scope::Scope;
 use self::topics::Topics;
 use self::updates::IgnoredUpdates;
 use crate::Lsn;
@@ -44,7 +46,7 @@ use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, Source, StartAt};
+use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, Published, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -76,6 +78,15 @@ struct Begin {
     at: StartAt,
     /// Transactions before this position are streamed.
     streamed_before: Lsn,
+}
+
+/// The tables of a hold, as the catalogs have them.
+struct Watched<'a> {
+    source: Source,
+    scope: Scope,
+    catalog: PublicationCatalog,
+    published: &'a Published,
+    problem: Option<String>,
 }
 
 impl Relay {
@@ -220,18 +231,18 @@ impl Relay {
         }
     }
 
-    /// Checks how the table is published, and takes the slot. `published` is what the last check has found.
+    /// Checks how the tables are published, and takes the slot. `published` is what the last check has found.
     async fn take(
         &self,
         cluster: &Arc<Cluster>,
         gaps: &Arc<Gaps>,
         begin: Begin,
-        published: &mut Option<PublishedTable>,
+        published: &mut Option<Published>,
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
-        let pipeline = self.settings.pipeline();
+        let (pipeline, scope) = (self.settings.pipeline(), Scope::of(&self.settings));
         let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
         let read = async {
-            let mut catalog = confirmation::open(&self.options, &source, pipeline).await?;
+            let mut catalog = scope.open(&self.options, &source).await?;
             let version = catalog.settled_version().await?;
             let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
                 Some(same) => same.clone(),
@@ -243,10 +254,10 @@ impl Relay {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
-        publication::check(&now, pipeline)?;
-        publication::warn_of_gap(published.as_ref(), &now, pipeline);
+        let problem = publication::check(&now, &scope)?;
+        publication::warn_of_gap(published.as_ref(), &now, &scope);
         let now = published.insert(now);
-        Ok(self.hold(cluster, gaps, begin, source, catalog, now).await)
+        Ok(self.hold(cluster, gaps, begin, Watched { source, scope, catalog, published: now, problem }).await)
     }
 
     async fn hold(
@@ -254,12 +265,16 @@ impl Relay {
         cluster: &Arc<Cluster>,
         gaps: &Arc<Gaps>,
         begin: Begin,
-        source: Source,
-        mut catalog: PublicationCatalog,
-        published: &PublishedTable,
+        watched: Watched<'_>,
     ) -> Result<Hold, outbox_wal::Error> {
         let Begin { at, streamed_before } = begin;
-        let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
+        let Watched { source, scope, mut catalog, published, problem } = watched;
+        let own = published.tables.first();
+        let columns = match own {
+            Some(own) => catalog.columns(&own.name).await?,
+            None => Vec::new(),
+        };
+        let pipeline = told::pipeline(&self.settings, &columns);
         let opened = match outbox_wal::open(&self.options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -279,7 +294,8 @@ impl Relay {
         );
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
-        let members = published.table.into_iter().chain(published.partitions.iter().copied()).collect();
+        let members =
+            own.into_iter().flat_map(|own| own.oid.into_iter().chain(own.partitions.iter().copied())).collect();
         let window = Window { confirmed: slot.confirmed, end: flushed };
         let jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
         if !cluster.has_answered() || !gaps.are_reported() {
@@ -290,8 +306,9 @@ impl Relay {
             confirmation: Confirmation::new(
                 self.options.clone(),
                 source.clone(),
-                pipeline.clone(),
+                scope,
                 published.version.clone(),
+                problem,
                 catalog,
                 slot.confirmed,
             ),

@@ -2,6 +2,7 @@
 
 mod builder;
 mod check;
+mod columns;
 mod connect_rest;
 mod context_headers;
 mod error;
@@ -34,6 +35,7 @@ pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
+pub(crate) use self::predicates::RouterPredicate;
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
@@ -42,6 +44,7 @@ pub(crate) use self::updates::OnUpdate;
 use self::builder::ACCEPTED_LOSSES;
 use self::keys::Keys;
 use self::resolved::Resolved;
+use crate::tables::Candidates;
 
 /// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
@@ -75,6 +78,8 @@ pub struct RelaySettings {
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     on_update: OnUpdate,
+    predicate: RouterPredicate,
+    candidates: Candidates,
     warnings: Vec<Finding>,
     pipeline: Pipeline,
 }
@@ -212,6 +217,16 @@ impl RelaySettings {
 
     pub(crate) fn context_headers(&self) -> Option<&ContextHeaders> {
         self.context_headers.as_ref()
+    }
+
+    /// Returns the condition under which the router sees a table's rows.
+    pub(crate) fn predicate(&self) -> &RouterPredicate {
+        &self.predicate
+    }
+
+    /// Returns which tables the configuration's lists choose from.
+    pub(crate) fn candidates(&self) -> Candidates {
+        self.candidates
     }
 
     pub(crate) fn on_update(&self) -> OnUpdate {

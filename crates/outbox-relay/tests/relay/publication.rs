@@ -322,8 +322,9 @@ async fn a_fatal_update_stops_the_relay_after_all_before_it_is_confirmed() {
     fixture.config = fixture.config.with(behavior, "fatal").with("skipped.operations", "t");
     let relay = fixture.start();
     relay.is_live().await;
-    fixture.enqueue_each(1, 0..3).await;
+    fixture.enqueue_each(1, 0..2).await;
     let before = fixture.end_of_wal().await;
+    fixture.enqueue_each(1, 2..3).await;
     fixture
         .run(
             "BEGIN; INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
@@ -356,8 +357,9 @@ async fn a_fatal_update_stops_the_relay_after_all_before_it_is_confirmed() {
 #[tokio::test]
 async fn a_poison_row_stops_the_relay_after_all_before_it_is_confirmed() {
     let fixture = Fixture::new(1).await;
-    fixture.enqueue_each(1, 0..3).await;
+    fixture.enqueue_each(1, 0..2).await;
     let before = fixture.end_of_wal().await;
+    fixture.enqueue_each(1, 2..3).await;
     let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
                VALUES (gen_random_uuid(), 'order', 'agg-0', 'Late', '1', 'infinity')";
     fixture.run(sql).await;

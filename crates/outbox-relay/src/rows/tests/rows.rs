@@ -181,7 +181,8 @@ fn changes_that_the_event_router_drops_are_counted() {
 fn a_row_of_another_included_table_is_an_error_and_its_other_changes_are_not() {
     let layout = TableLayout::recommended();
     let config = ConnectorConfig::recommended(&layout).with("table.include.list", r".*\.outbox_message");
-    let mut reader = RowReader::new(Pipeline::new(config, layout.clone()).unwrap(), HashSet::new());
+    let mut reader =
+        RowReader::new(Pipeline::new(config, layout.clone()).unwrap(), HashSet::new(), OnUpdate::default());
     let other = TableLayout::recommended()
         .named(Identifier::new("billing").unwrap(), Identifier::new("outbox_message").unwrap());
     let described = relation(OTHER, &other, columns(&other));
@@ -196,7 +197,7 @@ fn a_row_of_another_included_table_is_an_error_and_its_other_changes_are_not() {
 #[test]
 fn rows_of_a_member_are_read_whatever_its_name_is() {
     let layout = TableLayout::recommended();
-    let mut reader = RowReader::new(Pipeline::recommended(), HashSet::from([OTHER]));
+    let mut reader = RowReader::new(Pipeline::recommended(), HashSet::from([OTHER]), OnUpdate::default());
     let other =
         TableLayout::recommended().named(Identifier::new("outbox").unwrap(), Identifier::new("elsewhere").unwrap());
     let described = [relation(OTHER, &other, columns(&other)), relation(OUTBOX, &layout, columns(&layout))];
