@@ -1,13 +1,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use outbox_core::{ColumnValue, EventField, Pipeline, Record, Row};
+use outbox_core::{ColumnValue, EventField, Pipeline, Record};
 
 use super::encoded::Encoded;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Poison;
-use crate::rows::RawRow;
+use crate::rows::{RawRow, TableRow};
 use crate::settings::PoisonPolicy;
 use outbox_net::ErrorChain;
 
@@ -33,16 +33,10 @@ impl DeadLetters {
     }
 
     /// Keeps what a row without a record says, under the same header `id` as ever. Without a topic this is the end.
-    pub(super) fn keep(
-        &mut self,
-        pipeline: &Pipeline,
-        position: Position,
-        row: &Row,
-        error: Error,
-    ) -> Result<(), Error> {
+    pub(super) fn keep(&mut self, position: Position, row: &TableRow, error: Error) -> Result<(), Error> {
         let Some(topic) = &self.topic else { return Err(error) };
         let mut record = Record::new(topic.clone());
-        for (column, value) in pipeline.layout().columns().iter().zip(row.values()) {
+        for (column, value) in row.pipeline.layout().columns().iter().zip(row.row.values()) {
             match (column.field(), value) {
                 (Some(EventField::Id), ColumnValue::Uuid(id)) => {
                     record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
-use outbox_core::{ColumnValue, EventField, Pipeline, Row};
+use outbox_core::{ColumnValue, EventField, Pipeline};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ use super::updates::IgnoredUpdates;
 use crate::error::Error;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
-use crate::rows::{DecodeError, WalEvent};
+use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::settings::{ContextHeaders, TopicCreation};
 use crate::status::{Marks, Mode, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
@@ -33,6 +33,7 @@ use outbox_wal::{ConnectOptions, Source};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
 pub(super) struct Hold {
+    /// Over one of the tables. Its options are those of all tables.
     pub(super) pipeline: Pipeline,
     pub(super) cluster: Arc<Cluster>,
     pub(super) options: ConnectOptions,
@@ -60,7 +61,6 @@ pub(super) struct Hold {
     /// Bounds how many logs of each broker are read at once.
     pub(super) reads: HashMap<Option<i32>, Arc<Semaphore>>,
     pub(super) refusals: HashMap<PartitionId, outbox_kafka::Error>,
-    pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
     /// Where a backlog is streamed.
     pub(super) backlog: Option<Backlog>,
@@ -88,6 +88,8 @@ pub(super) enum Ended {
     Changed(Box<str>),
     /// The publication or the table has changed: rows may have to be read in another way.
     Republished,
+    /// A table with this OID is included and new.
+    NewTable(u32),
     Lost,
     /// A transaction is so large that the stream is to tell all.
     ToStream,
@@ -246,6 +248,7 @@ impl Hold {
             Broken::OutOfTurn(_) => Ok(Ended::Anew(broken)),
             Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
             Broken::Wal(e) if e.needs_stream() => Ok(Ended::ToStream),
+            Broken::Decode(DecodeError::NewTable { oid }) => Ok(Ended::NewTable(*oid)),
             _ => Err(broken.into_error()),
         }
     }
@@ -282,12 +285,12 @@ impl Hold {
         }
     }
 
-    fn row(&mut self, position: Position, row: &Row) -> Result<Result<(), OutOfTurn>, Error> {
-        let Some(event) = self.event_id(row) else {
+    fn row(&mut self, position: Position, row: &TableRow) -> Result<Result<(), OutOfTurn>, Error> {
+        let Some(event) = event_id(row) else {
             return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
         };
         let refused = |reason: &str| Error::poison(position, Some(event), reason);
-        let mut record = match self.pipeline.encode_lossless(row) {
+        let mut record = match row.pipeline.encode_lossless(&row.row) {
             Ok(encoded) => {
                 let (record, why) = encoded.into_parts();
                 if let Some(why) = why {
@@ -391,10 +394,10 @@ impl Hold {
         &mut self,
         position: Position,
         event: Uuid,
-        row: &Row,
+        row: &TableRow,
         error: Error,
     ) -> Result<Result<(), OutOfTurn>, Error> {
-        self.dead_letters.keep(&self.pipeline, position, row, error)?;
+        self.dead_letters.keep(position, row, error)?;
         Ok(self.progress.unwritable(position, event))
     }
 
@@ -402,7 +405,8 @@ impl Hold {
     fn unreadable(&mut self, mut error: DecodeError) -> Result<Result<(), OutOfTurn>, Error> {
         let Some(position) = error.row() else { return Err(Error::wal(error)) };
         let raw = error.take_raw();
-        let id = self.id_column.and_then(|index| self.pipeline.layout().columns().get(index));
+        let columns = self.pipeline.layout().columns();
+        let id = columns.iter().find(|column| column.field() == Some(EventField::Id));
         let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
         let error = Error::poison(position, event, "its values cannot be read").caused_by(error);
         self.dead_letters.keep_raw(&self.pipeline, position, &raw, error)?;
@@ -432,13 +436,6 @@ impl Hold {
             }
         }
         Ok(has_any)
-    }
-
-    fn event_id(&self, row: &Row) -> Option<Uuid> {
-        match self.id_column.and_then(|index| row.values().get(index)) {
-            Some(ColumnValue::Uuid(id)) => Some(*id),
-            _ => None,
-        }
     }
 
     /// Carries out what the state machine wants, and sends all batches of a broker with one request.
@@ -701,7 +698,11 @@ fn caused_by(error: Error, cause: Option<outbox_kafka::Error>) -> Error {
     }
 }
 
-/// Where a row has its event's id.
-pub(super) fn id_column(pipeline: &Pipeline) -> Option<usize> {
-    pipeline.layout().columns().iter().position(|column| column.field() == Some(EventField::Id))
+fn event_id(row: &TableRow) -> Option<Uuid> {
+    let columns = row.pipeline.layout().columns();
+    let id = columns.iter().position(|column| column.field() == Some(EventField::Id))?;
+    match row.row.values().get(id) {
+        Some(ColumnValue::Uuid(id)) => Some(*id),
+        _ => None,
+    }
 }

@@ -15,6 +15,7 @@ mod told;
 mod topics;
 mod updates;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::gaps::Gaps;
-use self::hold::{Ended, Hold, id_column};
+use self::hold::{Ended, Hold};
 use self::job::Done;
 use self::rounds::Rounds;
 use self::scope::Scope;
@@ -41,7 +42,7 @@ use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
-use crate::rows::RowReader;
+use crate::rows::{OutboxTable, OutboxTables, RowReader};
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
@@ -87,6 +88,7 @@ struct Watched<'a> {
     catalog: PublicationCatalog,
     published: &'a Published,
     problem: Option<String>,
+    gone: &'a HashSet<u32>,
 }
 
 impl Relay {
@@ -147,12 +149,12 @@ impl Relay {
         let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
         let (mut is_standby, mut backoff) = (false, job::backoff());
         let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
-        let mut published = None;
+        let (mut published, mut gone) = (None, HashSet::new());
         loop {
             let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut published)) => taken?,
+                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut published, &gone)) => taken?,
             };
             (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
@@ -180,6 +182,12 @@ impl Relay {
                             RESTART
                         }
                         Ended::Republished => RESTART,
+                        Ended::NewTable(oid) => {
+                            tracing::info!(target: "outbox.relay", oid, "a new table is included: reading the catalogs");
+                            // If they do not have it any more, its rows are read as the WAL describes them.
+                            gone.insert(oid);
+                            RESTART
+                        }
                         Ended::ToStream => {
                             tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
                             at = StartAt::Confirmed;
@@ -238,6 +246,7 @@ impl Relay {
         gaps: &Arc<Gaps>,
         begin: Begin,
         published: &mut Option<Published>,
+        gone: &HashSet<u32>,
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
         let (pipeline, scope) = (self.settings.pipeline(), Scope::of(&self.settings));
         let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
@@ -257,7 +266,7 @@ impl Relay {
         let problem = publication::check(&now, &scope)?;
         publication::warn_of_gap(published.as_ref(), &now, &scope);
         let now = published.insert(now);
-        Ok(self.hold(cluster, gaps, begin, Watched { source, scope, catalog, published: now, problem }).await)
+        Ok(self.hold(cluster, gaps, begin, Watched { source, scope, catalog, published: now, problem, gone }).await)
     }
 
     async fn hold(
@@ -268,13 +277,21 @@ impl Relay {
         watched: Watched<'_>,
     ) -> Result<Hold, outbox_wal::Error> {
         let Begin { at, streamed_before } = begin;
-        let Watched { source, scope, mut catalog, published, problem } = watched;
-        let own = published.tables.first();
-        let columns = match own {
-            Some(own) => catalog.columns(&own.name).await?,
-            None => Vec::new(),
+        let Watched { source, scope, mut catalog, published, problem, gone } = watched;
+        let mut known = Vec::new();
+        for table in published.tables.iter().filter(|table| scope.routes(&table.name)) {
+            let columns = catalog.columns(&table.name).await?;
+            let oids = table.oid.into_iter().chain(table.partitions.iter().copied()).collect();
+            let pipeline = told::pipeline(&self.settings, table, &columns);
+            known.push(OutboxTable { name: table.name.clone(), oids, pipeline });
+        }
+        let pipeline = scope.pipeline.clone();
+        let tables = OutboxTables {
+            pipeline: pipeline.clone(),
+            predicate: self.settings.predicate().clone(),
+            known,
+            gone: gone.clone(),
         };
-        let pipeline = told::pipeline(&self.settings, &columns);
         let opened = match outbox_wal::open(&self.options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -294,15 +311,13 @@ impl Relay {
         );
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
-        let members =
-            own.into_iter().flat_map(|own| own.oid.into_iter().chain(own.partitions.iter().copied())).collect();
         let window = Window { confirmed: slot.confirmed, end: flushed };
         let jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
         if !cluster.has_answered() || !gaps.are_reported() {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members, self.settings.on_update())),
+            feed: Feed::new(stream, catch_up, RowReader::new(tables, self.settings.on_update())),
             confirmation: Confirmation::new(
                 self.options.clone(),
                 source.clone(),
@@ -326,7 +341,6 @@ impl Relay {
             unacknowledged: std::collections::HashMap::new(),
             reads: std::collections::HashMap::new(),
             refusals: std::collections::HashMap::new(),
-            id_column: id_column(&pipeline),
             commit: crate::Lsn::default(),
             backlog: (at == StartAt::Confirmed).then(|| Backlog::streamed_before(streamed_before)),
             is_better_copied: false,

@@ -18,6 +18,7 @@ use super::table::Assumed;
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
 use super::{RelaySettings, SettingsError, columns, router_of, value_forms, worker};
+use crate::rows::ACCEPTED_LOSSES;
 use crate::tables::Candidates;
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
@@ -222,9 +223,6 @@ impl RelaySettingsBuilder {
         })
     }
 }
-
-/// What Debezium does, too: the relay warns of it.
-pub(super) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
 
 /// Returns the pipeline, with a warning for each loss that it would have in Debezium, too.
 fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) -> Option<Pipeline> {

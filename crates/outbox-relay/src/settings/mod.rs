@@ -41,9 +41,9 @@ pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
 pub(crate) use self::updates::OnUpdate;
 
-use self::builder::ACCEPTED_LOSSES;
 use self::keys::Keys;
 use self::resolved::Resolved;
+use crate::rows::ACCEPTED_LOSSES;
 use crate::tables::Candidates;
 
 /// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.

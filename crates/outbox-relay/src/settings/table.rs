@@ -8,9 +8,9 @@ use super::predicates::RouterPredicate;
 use super::resolved::Resolved;
 use super::{SettingsError, router_of};
 use crate::relay::connect_options;
-use crate::rows::column_type;
+use crate::rows::layout_columns;
 use crate::tables::Candidates;
-use outbox_wal::{CatalogueColumn, ConnectOptions, PublicationCatalog, Source, TableName};
+use outbox_wal::{ConnectOptions, PublicationCatalog, Source, TableName};
 
 const LIST: &str = "table.include.list";
 
@@ -67,7 +67,8 @@ async fn layout_of(
     };
     let unread = || SettingsError::table(name.to_string());
     let columns = outbox_wal::columns(options, &name.schema, &name.table).await.map_err(|e| unread().caused_by(e))?;
-    TableLayout::existing(schema, table, layout_columns(config, &columns)).map_err(|e| unread().caused_by(e))
+    TableLayout::existing(schema, table, layout_columns(&config.for_pipeline(), &columns))
+        .map_err(|e| unread().caused_by(e))
 }
 
 /// Returns the tables that the configuration includes, as far as the router sees their rows.
@@ -174,34 +175,4 @@ impl Router<'_> {
     fn option(&self, option: &str, default: &str) -> String {
         self.config.get(&format!("transforms.{}.{option}", self.name)).unwrap_or(default).to_owned()
     }
-}
-
-fn layout_columns(config: &Resolved, columns: &[CatalogueColumn]) -> Vec<Column> {
-    let router = Router { config, name: router_of(config) };
-    let has = |name: &str| columns.iter().any(|column| column.name == name);
-    let event_type = router.option("table.field.event.type", "type");
-    let event_type = if has(&event_type) { event_type } else { "event_type".to_owned() };
-    // A column may serve several options. The first counts, because the router finds columns by name.
-    let fields = [
-        (EventField::Id, router.option("table.field.event.id", "id")),
-        (EventField::Payload, router.option("table.field.event.payload", "payload")),
-        (EventField::AggregateId, router.option("table.field.event.key", "aggregateid")),
-        (EventField::AggregateType, router.option("route.by.field", "aggregatetype")),
-        (EventField::EventType, event_type),
-    ];
-    let column = |told: &CatalogueColumn| {
-        let name = Identifier::new(&*told.name).ok()?;
-        let ty: ColumnType = column_type(told.ty, told.modifier)?;
-        let nullability = if told.is_nullable { Nullability::Nullable } else { Nullability::NotNull };
-        let field = fields.iter().find(|(_, name)| *name == told.name).map(|(field, _)| *field);
-        let column = match field.filter(|field| field.fits(ty)) {
-            Some(field) => Column::of(field, name, ty, nullability),
-            None => Column::foreign(name, ty, nullability),
-        };
-        Some(match &told.default {
-            Some(expression) => column.default_expression(expression),
-            None => column,
-        })
-    };
-    columns.iter().filter_map(column).collect()
 }
