@@ -17,7 +17,7 @@ use super::resolved::Resolved;
 use super::table::Assumed;
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
-use super::{RelaySettings, SettingsError, columns, router_of, value_forms, worker};
+use super::{RelaySettings, SettingsError, columns, names, router_of, value_forms, worker};
 use crate::rows::ACCEPTED_LOSSES;
 use crate::tables::Candidates;
 
@@ -186,6 +186,7 @@ impl RelaySettingsBuilder {
         findings.take(predicate.as_ref().map_or(Ok(()), |predicate| predicate.check(router, &table)));
         value_forms::check(config, router, &self.layout, findings);
         columns::check(config, router, &table.to_string(), findings);
+        names::check(config, router, &table.to_string(), findings);
         findings.take(lists_exclude_each_other(config));
         if config.candidates() == Candidates::Publication {
             findings.warn(without_list(config));

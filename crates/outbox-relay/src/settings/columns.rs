@@ -31,7 +31,7 @@ fn check_list(config: &Resolved, key: &str, router: &str, table: &str) -> Result
 }
 
 /// Returns the columns that the router's options name.
-fn used(config: &Resolved, router: &str) -> Vec<String> {
+pub(super) fn used(config: &Resolved, router: &str) -> Vec<String> {
     let option = |option: &str| config.get(&format!("transforms.{router}.{option}"));
     let required = [
         ("table.field.event.id", "id"),

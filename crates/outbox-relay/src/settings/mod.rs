@@ -8,6 +8,7 @@ mod context_headers;
 mod error;
 mod finding;
 mod keys;
+mod names;
 mod placeholders;
 mod postgres;
 mod predicates;

@@ -1,6 +1,7 @@
 use regex_lite::Regex;
 
 use super::Finding;
+use super::context_headers::ContextHeaders;
 use super::resolved::Resolved;
 use outbox_wal::TableName;
 
@@ -12,10 +13,19 @@ pub(crate) struct RouterPredicate {
 
 #[derive(Clone, Debug)]
 struct Condition {
-    /// The topics of the records, before the router; none for records without a value, which rows are not.
-    topics: Option<Regex>,
+    records: Records,
     is_negated: bool,
     topic_prefix: String,
+}
+
+/// The records that a condition holds for.
+#[derive(Clone, Debug)]
+enum Records {
+    /// Those of these topics, before the router.
+    OfTopics(Regex),
+    /// All rows.
+    All,
+    None,
 }
 
 impl RouterPredicate {
@@ -28,24 +38,31 @@ impl RouterPredicate {
         }
 
         let class = config.get(&format!("predicates.{name}.type")).unwrap_or_default();
-        let topics = match class.strip_prefix("org.apache.kafka.connect.transforms.predicates.") {
+        let records = match class.strip_prefix("org.apache.kafka.connect.transforms.predicates.") {
             Some("TopicNameMatches") => {
                 let key = format!("predicates.{name}.pattern");
                 let pattern = config.get(&key).unwrap_or_default();
                 let regex = Regex::new(&format!(r"\A(?:{pattern})\z"))
                     .map_err(|_| Finding::new(key, "this regular expression cannot be used here"))?;
-                Some(regex)
+                Records::OfTopics(regex)
             }
-            Some("RecordIsTombstone") => None,
+            // A row's record has a value.
+            Some("RecordIsTombstone") => Records::None,
+            Some("HasHeaderKey") => {
+                let header = config.get(&format!("predicates.{name}.name")).unwrap_or_default();
+                let context = ContextHeaders::of(config)?;
+                let has = context.is_some_and(|headers| headers.iter().any(|(name, _)| name == header));
+                if has { Records::All } else { Records::None }
+            }
             _ => {
-                let reason = "the relay knows the predicates TopicNameMatches and RecordIsTombstone only";
+                let reason = "the relay knows the predicates TopicNameMatches, HasHeaderKey and RecordIsTombstone only";
                 return Err(Finding::new(format!("predicates.{name}.type"), reason));
             }
         };
         let negate = config.get(&format!("transforms.{router}.negate"));
         let is_negated = negate.is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let topic_prefix = config.get("topic.prefix").unwrap_or_default().to_owned();
-        Ok(Self { condition: Some(Condition { topics, is_negated, topic_prefix }) })
+        Ok(Self { condition: Some(Condition { records, is_negated, topic_prefix }) })
     }
 
     /// Checks that the router sees the rows of the outbox table. Rows that it does not see would become change events in
@@ -67,7 +84,11 @@ impl RouterPredicate {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
             .collect();
-        let holds = condition.topics.as_ref().is_some_and(|topics| topics.is_match(&topic));
+        let holds = match &condition.records {
+            Records::OfTopics(topics) => topics.is_match(&topic),
+            Records::All => true,
+            Records::None => false,
+        };
         holds != condition.is_negated
     }
 }

@@ -250,6 +250,7 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
         ("column.include.list", "outbox\\.outbox_message\\.(id|payload)", "aggregate_id"),
         ("column.exclude.list", "outbox.outbox_message.event_type", "event_type"),
         ("column.truncate.to.20.chars", "other.x,outbox.outbox_message.payload", "changes the column payload"),
+        ("schema.name.adjustment.mode", "upper", "one of none"),
         ("transforms.outbox.table.op.invalid.behavior", "stop", "warn, error, fatal"),
         ("lsn.flush.mode", "manual", "remove the key"),
         ("extended.headers.enabled", "yes", "true or false"),
@@ -295,6 +296,10 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
         ("column.exclude.list", "outbox.outbox_message.internal_.*"),
         ("column.mask.with.5.chars", "public.customers.email"),
         ("column.propagate.source.type", ".*"),
+        ("schema.name.adjustment.mode", "avro"),
+        ("field.name.adjustment.mode", "avro_unicode"),
+        ("value.converter.replace.null.with.default", "false"),
+        ("header.converter", "org.apache.kafka.connect.storage.StringConverter"),
         ("time.precision.mode", "microseconds"),
         ("value.converter.decimal.format", "NUMERIC"),
     ] {
@@ -364,7 +369,12 @@ fn a_predicate_may_restrict_the_router_to_the_outbox_table() {
         assert!(error.to_string().contains("change events"), "{error}");
     }
     assert!(built(with("RecordIsTombstone", "", "true")).is_ok());
-    for (class, pattern) in [("TopicNameMatches", "message"), ("TopicNameMatches", "("), ("HasHeaderKey", "")] {
+    let header = |name| with("HasHeaderKey", "", "false").with("predicates.isOutbox.name", name);
+    assert!(built(header("__debezium.context.taskId")).is_err());
+    assert!(built(header("__debezium.context.taskId").without("extended.headers.enabled")).is_ok());
+    for (class, pattern) in
+        [("TopicNameMatches", "message"), ("TopicNameMatches", "("), ("HasHeaderKey", ""), ("Other", "")]
+    {
         assert!(built(with(class, pattern, "false")).is_err(), "{class} {pattern}");
     }
     let unlisted = with("RecordIsTombstone", "", "true").with("predicates", "");

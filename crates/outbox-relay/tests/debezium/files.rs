@@ -33,7 +33,7 @@ struct Case {
     rows: &'static [&'static str],
 }
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 17] = [
     Case {
         file: "09-slot-drop-key-as-header",
         table: "public.outbox_event",
@@ -167,6 +167,17 @@ const CASES: [Case; 16] = [
         rows: &[
             "'order', 'k1', 'Made', '{\"a\": 1}'); UPDATE outbox_events SET processed = (true",
             "'order', 'k2', 'Made', '{\"a\": 2}'",
+        ],
+    },
+    Case {
+        file: "55-options-of-a-tutorial",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
+                  payload jsonb, tenant uuid, attempt integer DEFAULT 7, urgent boolean, created_at timestamptz, note text DEFAULT 'none'",
+        topic: "outbox.event.order",
+        rows: &[
+            "'order', 'k1', 'Made', '{\"a\": 1}', '00000000-0000-4000-8000-0000000000aa', 1, true, '2026-01-02 03:04:05+02', 'n'",
+            "'order', 'k2', 'Made', NULL, NULL, NULL, NULL, NULL, NULL",
         ],
     },
 ];

@@ -54,8 +54,8 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("decimal.handling.mode"),
     without_effect("hstore.handling.mode"),
     without_effect("interval.handling.mode"),
-    only("schema.name.adjustment.mode", "none", &["none"], NO_OTHER_SCHEMA),
-    only("field.name.adjustment.mode", "none", &["none"], NO_OTHER_SCHEMA),
+    honoured("schema.name.adjustment.mode"),
+    honoured("field.name.adjustment.mode"),
     only("include.schema.comments", "false", &["false"], NO_OTHER_SCHEMA),
     without_effect("event.converting.failure.handling.mode"),
     noted(
