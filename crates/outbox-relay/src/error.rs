@@ -26,6 +26,8 @@ enum Kind {
     Missing(&'static str),
     #[error("rows of the outbox would be lost: {0}")]
     Unpublished(String),
+    #[error("the relay stops before the transaction committed at {commit}, and the slot stays before it")]
+    Forbidden { commit: Lsn },
     #[error("Kafka failed to {0}")]
     Kafka(String),
     #[error(
@@ -79,6 +81,11 @@ impl Error {
         Self::new(Kind::Poison { at, event, reason: reason.into() })
     }
 
+    /// A transaction has a change at which the relay stops by configuration.
+    pub(crate) fn forbidden(commit: Lsn) -> Self {
+        Self::new(Kind::Forbidden { commit })
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -88,6 +95,11 @@ impl Error {
     #[must_use]
     pub fn is_poison(&self) -> bool {
         matches!(self.0.kind, Kind::Poison { .. })
+    }
+
+    /// Returns whether one change in the WAL is the reason: everything before it can be written and confirmed.
+    pub(crate) fn is_at_change(&self) -> bool {
+        matches!(self.0.kind, Kind::Poison { .. } | Kind::Forbidden { .. })
     }
 
     /// The commit of the row's transaction, its place among the transaction's inserts into the outbox, and its event.

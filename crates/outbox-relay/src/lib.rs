@@ -1,4 +1,4 @@
-//! A native stand-in for Debezium: one outbox table from PostgreSQL's WAL to Kafka, record for record.
+//! A native stand-in for Debezium: outbox tables from PostgreSQL's WAL to Kafka, record for record.
 
 mod error;
 mod position;
@@ -8,6 +8,7 @@ mod row_position;
 mod rows;
 mod settings;
 mod status;
+mod tables;
 
 pub use self::error::Error;
 pub use self::relay::{CheckStatus, Relay, ServerCheck};

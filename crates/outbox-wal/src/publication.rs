@@ -4,48 +4,54 @@ use super::server_error::Doing;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
 use super::sql::literal;
-use super::table::{CatalogueColumn, read_columns};
+use super::table::{CatalogueColumn, FoundTable, TableName, read_columns, read_tables};
 
-/// A connection that reads from the catalogs how a publication publishes one table.
+/// A connection that reads from the catalogs how a publication publishes tables.
 pub struct PublicationCatalog {
     session: Session,
     publication: Box<str>,
-    schema: Box<str>,
-    table: Box<str>,
+    tables: Vec<TableName>,
     /// From version 15 on, schemas can be published.
     has_schemas: bool,
 }
 
-/// The version of everything in the catalogs that decides which inserts into a table are published. Each change that
+/// The version of everything in the catalogs that decides which inserts into the tables are published. Each change that
 /// commits makes another version, also if it restores an earlier state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicationVersion(String);
 
-/// How a publication publishes a table.
+/// How a publication publishes tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishedTable {
+pub struct Published {
     /// The version that this is true of.
     pub version: PublicationVersion,
     /// Whether the publication exists.
     pub has_publication: bool,
+    /// Whether it publishes inserts.
+    pub publishes_inserts: bool,
+    /// Whether it publishes changes of partitions as those of the partitioned table.
+    pub publishes_via_root: bool,
+    /// The tables, in the order in which they are watched.
+    pub tables: Vec<PublishedTable>,
+}
+
+/// How a publication publishes a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedTable {
+    /// Schema and name.
+    pub name: TableName,
     /// The table's OID, if it exists.
-    pub table: Option<u32>,
+    pub oid: Option<u32>,
     /// Whether the table is partitioned.
     pub is_partitioned: bool,
     /// The OIDs of its partitions at all levels.
     pub partitions: Vec<u32>,
     /// Whether the publication contains the table.
     pub is_member: bool,
-    /// Whether it publishes inserts.
-    pub publishes_inserts: bool,
-    /// Whether it publishes changes of partitions as those of the partitioned table.
-    pub publishes_via_root: bool,
     /// Whether it filters the table's rows.
     pub has_row_filter: bool,
     /// The table's columns that it leaves out.
     pub hidden_columns: Vec<String>,
-    /// Schema and name of the other tables that it contains.
-    pub other_tables: Vec<(String, String)>,
     /// Whether it may be newer than WAL that the slot has still to read. The slot's oldest transaction, from which this
     /// is known, may be older than that WAL.
     pub may_be_newer_than_slot: bool,
@@ -60,18 +66,31 @@ struct Seen {
 }
 
 impl PublicationCatalog {
-    /// Connects. The publication and the table need not exist.
-    pub async fn open(options: &ConnectOptions, source: &Source, schema: &str, table: &str) -> Result<Self, Error> {
+    /// Connects. The publication need not exist.
+    pub async fn open(options: &ConnectOptions, source: &Source) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
         let has_schemas = session.query(sql, Doing::Query).await?.into_iter().flatten().flatten().any(is_true);
-        Ok(Self {
-            session,
-            publication: source.publication().into(),
-            schema: schema.into(),
-            table: table.into(),
-            has_schemas,
-        })
+        Ok(Self { session, publication: source.publication().into(), tables: Vec::new(), has_schemas })
+    }
+
+    /// Sets the tables that versions are about. They need not exist.
+    pub fn watch(&mut self, tables: Vec<TableName>) {
+        self.tables = tables;
+    }
+
+    /// Reads which tables the publication contains.
+    pub async fn members(&mut self) -> Result<Vec<TableName>, Error> {
+        let sql = format!(
+            "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = {} ORDER BY 1, 2",
+            literal(&self.publication)
+        );
+        Ok(self.session.query(&sql, Doing::Query).await?.into_iter().filter_map(pair).map(TableName::from).collect())
+    }
+
+    /// Reads the tables of the database that are not the server's own.
+    pub async fn all_tables(&mut self) -> Result<Vec<FoundTable>, Error> {
+        read_tables(&mut self.session).await
     }
 
     /// Returns the version that holds for every transaction whose commit was received before this call; none if a
@@ -97,31 +116,50 @@ impl PublicationCatalog {
         Ok((again.changers == seen.changers).then_some(again.version))
     }
 
-    /// Reads how the table is published.
-    pub async fn published(&mut self, slot: &str) -> Result<PublishedTable, Error> {
+    /// Reads how the tables are published.
+    pub async fn published(&mut self, slot: &str) -> Result<Published, Error> {
         // Before the rest: what changes in between belongs to another version.
         let version = self.look().await?.version;
+        let sql = format!(
+            "SELECT pubinsert, pubviaroot FROM pg_catalog.pg_publication WHERE pubname = {}",
+            literal(&self.publication)
+        );
+        let publication = self.session.query(&sql, Doing::Query).await?.into_iter().next().and_then(pair);
+        let mut tables = Vec::new();
+        for name in self.tables.clone() {
+            tables.push(self.published_table(name, slot).await?);
+        }
+
+        let has_publication = publication.is_some();
+        let (inserts, via_root) = publication.unwrap_or_default();
+        Ok(Published {
+            version,
+            has_publication,
+            publishes_inserts: is_true(inserts),
+            publishes_via_root: is_true(via_root),
+            tables,
+        })
+    }
+
+    async fn published_table(&mut self, name: TableName, slot: &str) -> Result<PublishedTable, Error> {
         let member = format!(
             "pg_catalog.pg_publication_tables m ON m.pubname = p.pubname AND m.schemaname = {} AND m.tablename = {}",
-            literal(&self.schema),
-            literal(&self.table)
+            literal(&name.schema),
+            literal(&name.table)
         );
         let sql = format!(
-            "SELECT p.oid IS NOT NULL, c.oid, c.relkind = 'p', m.tablename IS NOT NULL, p.pubinsert, p.pubviaroot,
-                 pg_catalog.to_jsonb(m) ->> 'rowfilter' IS NOT NULL,
+            "SELECT c.oid, c.relkind = 'p', m.tablename IS NOT NULL, pg_catalog.to_jsonb(m) ->> 'rowfilter' IS NOT NULL,
                  least(pg_catalog.age(p.xmin), pg_catalog.age(r.xmin)) <= (
                      SELECT pg_catalog.age(catalog_xmin) FROM pg_catalog.pg_replication_slots WHERE slot_name = {})
              FROM {} LEFT JOIN {member}",
             literal(slot),
-            self.origin()
+            self.origin(std::slice::from_ref(&name))
         );
         let row = self.session.query(&sql, Doing::Query).await?.into_iter().next().unwrap_or_default();
-        let Ok([has_publication, table, is_partitioned, is_member, inserts, via_root, filter, is_newer]) =
-            <[_; 8]>::try_from(row)
-        else {
+        let Ok([oid, is_partitioned, is_member, filter, is_newer]) = <[_; 5]>::try_from(row) else {
             return Err(Error::protocol("a publication of the catalogs"));
         };
-        let table = table.and_then(|oid| oid.parse().ok());
+        let oid = oid.and_then(|oid| oid.parse().ok());
         let is = |value: Option<String>| value.is_some_and(is_true);
 
         // The view has the columns from version 15 on.
@@ -129,7 +167,7 @@ impl PublicationCatalog {
             "SELECT a.attname FROM pg_catalog.pg_publication p JOIN {member}
              JOIN pg_catalog.pg_attribute a ON a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped
              WHERE p.pubname = {} AND NOT pg_catalog.jsonb_exists(pg_catalog.to_jsonb(m) -> 'attnames', a.attname)",
-            table.unwrap_or(0_u32),
+            oid.unwrap_or(0_u32),
             literal(&self.publication)
         );
         let partitions = format!(
@@ -137,34 +175,23 @@ impl PublicationCatalog {
                  SELECT {}::pg_catalog.oid AS oid
                  UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below ON below.oid = i.inhparent)
              SELECT below.oid FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relispartition",
-            table.unwrap_or(0)
-        );
-        let others = format!(
-            "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables
-             WHERE pubname = {} AND (schemaname, tablename) <> ({}, {}) ORDER BY 1, 2",
-            literal(&self.publication),
-            literal(&self.schema),
-            literal(&self.table)
+            oid.unwrap_or(0)
         );
         Ok(PublishedTable {
-            version,
-            has_publication: is(has_publication),
-            table,
+            name,
+            oid,
             is_partitioned: is(is_partitioned),
             partitions: self.texts(&partitions).await?.iter().filter_map(|oid| oid.parse().ok()).collect(),
             is_member: is(is_member),
-            publishes_inserts: is(inserts),
-            publishes_via_root: is(via_root),
             has_row_filter: is(filter),
             hidden_columns: self.texts(&hidden).await?,
-            other_tables: self.session.query(&others, Doing::Query).await?.into_iter().filter_map(pair).collect(),
             may_be_newer_than_slot: is(is_newer),
         })
     }
 
-    /// Reads the table's columns; none if it does not exist, or the role may not see it.
-    pub async fn columns(&mut self) -> Result<Vec<CatalogueColumn>, Error> {
-        read_columns(&mut self.session, &self.schema, &self.table).await
+    /// Reads a table's columns; none if it does not exist, or the role may not see it.
+    pub async fn columns(&mut self, table: &TableName) -> Result<Vec<CatalogueColumn>, Error> {
+        read_columns(&mut self.session, &table.schema, &table.table).await
     }
 
     async fn look(&mut self) -> Result<Seen, Error> {
@@ -186,26 +213,33 @@ impl PublicationCatalog {
                  p.oid, p.xmin, r.oid, r.xmin, c.oid, c.relkind, c.relpersistence, c.relispartition {version}),
                  pg_catalog.concat_ws(',', nullif(p.xmax::pg_catalog.text, '0'), nullif(r.xmax::pg_catalog.text, '0'),
                      nullif(c.xmax::pg_catalog.text, '0') {changers})
-             FROM {} {schemas}",
-            self.origin()
+             FROM {} {schemas} ORDER BY number",
+            self.origin(&self.tables)
         );
-        match self.session.query(&sql, Doing::Query).await?.into_iter().next().map(pair) {
-            Some(Some((version, changers))) => Ok(Seen { version: PublicationVersion(version), changers }),
-            _ => Err(Error::protocol("a version of the catalogs")),
+        let rows = self.session.query(&sql, Doing::Query).await?;
+        if rows.len() != self.tables.len() {
+            return Err(Error::protocol("a version of the catalogs"));
         }
+        let (versions, changers): (Vec<_>, Vec<_>) = rows.into_iter().filter_map(pair).unzip();
+        let changers: Vec<_> = changers.into_iter().filter(|changers| !changers.is_empty()).collect();
+        Ok(Seen { version: PublicationVersion(versions.join(",")), changers: changers.join(",") })
     }
 
-    /// Returns a FROM clause of one row: the publication `p`, the table `c`, and its membership `r`, as far as they exist.
-    fn origin(&self) -> String {
+    /// Returns a FROM clause of one row for each table, in their order by `number`: the publication `p`, the table `c`, and
+    /// its membership `r`, as far as they exist.
+    fn origin(&self, tables: &[TableName]) -> String {
+        let rows = tables.iter().enumerate().map(|(number, TableName { schema, table })| {
+            format!("({number}, {}, {})", literal(schema), literal(table))
+        });
+        // Without tables, a row of nothing that is left out again.
+        let rows = if tables.is_empty() { "(-1, '', '')".to_owned() } else { rows.collect::<Vec<_>>().join(", ") };
         format!(
-            "(SELECT) one
+            "(SELECT * FROM (VALUES {rows}) v (number, schema_name, table_name) WHERE number >= 0) asked
              LEFT JOIN pg_catalog.pg_publication p ON p.pubname = {}
-             LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace AND s.nspname = {})
-                 ON c.relname = {}
+             LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace)
+                 ON s.nspname = asked.schema_name AND c.relname = asked.table_name
              LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid",
             literal(&self.publication),
-            literal(&self.schema),
-            literal(&self.table)
         )
     }
 

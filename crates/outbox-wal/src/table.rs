@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::error::Error;
 use super::options::ConnectOptions;
 use super::server_error::Doing;
@@ -55,18 +57,67 @@ pub(super) async fn read_columns(
     columns.ok_or_else(|| Error::protocol("a column of the catalogue"))
 }
 
-/// Returns schema and name of all tables that are not the server's own.
-pub async fn tables(options: &ConnectOptions) -> Result<Vec<(String, String)>, Error> {
-    let mut session = Session::open(options, Purpose::Sql).await?;
-    let sql = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+/// A table's schema and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName {
+    /// The schema.
+    pub schema: String,
+    /// The name within the schema.
+    pub table: String,
+}
+
+impl TableName {
+    /// Returns the name as it stands in a statement.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
+        format!("{}.{}", quoted(&self.schema), quoted(&self.table))
+    }
+}
+
+impl From<(String, String)> for TableName {
+    fn from((schema, table): (String, String)) -> Self {
+        Self { schema, table }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+/// A table of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTable {
+    /// Schema and name.
+    pub name: TableName,
+    /// The table that it is a partition of.
+    pub parent: Option<TableName>,
+}
+
+/// Returns all tables that are not the server's own.
+pub async fn tables(options: &ConnectOptions) -> Result<Vec<FoundTable>, Error> {
+    read_tables(&mut Session::open(options, Purpose::Sql).await?).await
+}
+
+pub(super) async fn read_tables(session: &mut Session) -> Result<Vec<FoundTable>, Error> {
+    let sql = "SELECT n.nspname, c.relname, pn.nspname, pc.relname FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+         LEFT JOIN pg_catalog.pg_inherits i ON c.relispartition AND i.inhrelid = c.oid
+         LEFT JOIN pg_catalog.pg_class pc ON pc.oid = i.inhparent
+         LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+             AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
          ORDER BY 1, 2";
     let rows = session.query(sql, Doing::Query).await?;
-    let name = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
-        Ok([Some(schema), Some(table)]) => Some((schema, table)),
+    let found = |row: Vec<Option<String>>| match <[_; 4]>::try_from(row) {
+        Ok([Some(schema), Some(table), parent_schema, parent]) => Some(FoundTable {
+            name: TableName { schema, table },
+            parent: parent_schema.zip(parent).map(TableName::from),
+        }),
         _ => None,
     };
-    let names: Option<_> = rows.into_iter().map(name).collect();
-    names.ok_or_else(|| Error::protocol("a table of the catalogue"))
+    let found: Option<_> = rows.into_iter().map(found).collect();
+    found.ok_or_else(|| Error::protocol("a table of the catalogue"))
 }

@@ -88,12 +88,10 @@ fn class<'a>(config: &'a ConnectorConfig, key: &str) -> Result<&'a str, Error> {
     config.trimmed(key).ok_or_else(|| Error::config(key, "", absent))
 }
 
-/// Reads `schemas.enable`. `decimal.format` changes nothing, because no column is a decimal.
+/// Reads `schemas.enable`. `decimal.format` changes nothing, because no column is a decimal, nor does
+/// `replace.null.with.default`, because the router has replaced NULL by a column's default already.
 fn schemas(config: &ConnectorConfig, converter: &str) -> Result<Schemas, Error> {
-    let key = format!("{converter}.replace.null.with.default");
-    if !config.boolean(&key, true)? {
-        return Err(Error::config(key, "false", "this option of the JsonConverter is not modelled"));
-    }
+    config.boolean(&format!("{converter}.replace.null.with.default"), true)?;
     match config.boolean(&format!("{converter}.schemas.enable"), true)? {
         true => Ok(Schemas::Enabled),
         false => Ok(Schemas::Disabled),

@@ -4,46 +4,86 @@ use super::ConnectorConfig;
 use crate::Error;
 
 const TABLES: &str = "table.include.list";
-const SCHEMAS: &str = "schema.include.list";
 
 /// The tables that a connector's configuration includes, as Debezium reads its lists: regular expressions for the whole name,
 /// without regard to case, separated by commas. A comma within an expression has a backslash before it.
 #[derive(Clone, Debug)]
 pub(crate) struct IncludedTables {
-    schemas: Option<Vec<Regex>>,
-    tables: Vec<Regex>,
+    schemas: List,
+    tables: List,
+}
+
+/// A list of what is included, and one of what is excluded.
+#[derive(Clone, Debug)]
+struct List {
+    included: Option<Vec<Regex>>,
+    excluded: Vec<Regex>,
+}
+
+impl List {
+    fn of(config: &ConnectorConfig, what: &str) -> Result<Self, Error> {
+        let included = regexes(config, &format!("{what}.include.list"))?;
+        let excluded = regexes(config, &format!("{what}.exclude.list"))?;
+        Ok(Self { included, excluded: excluded.unwrap_or_default() })
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        let is_included = self.included.as_ref().is_none_or(|regexes| any(regexes, name));
+        is_included && !any(&self.excluded, name)
+    }
 }
 
 impl IncludedTables {
     pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
-        let tables = regexes(config, TABLES)?;
-        let tables = tables
-            .ok_or_else(|| Error::config(TABLES, "", "without it the rows of every table are taken for events"))?;
-        Ok(Self { schemas: regexes(config, SCHEMAS)?, tables })
+        let tables = List::of(config, "table")?;
+        if tables.included.is_none() {
+            return Err(Error::config(TABLES, "", "without it the rows of every table are taken for events"));
+        }
+        Ok(Self { schemas: List::of(config, "schema")?, tables })
     }
 
-    /// Returns whether the list of tables names a table.
-    pub(crate) fn names(&self, schema: &str, table: &str) -> bool {
+    /// Returns the key whose list leaves out a table, if one does.
+    pub(crate) fn left_out_by(&self, schema: &str, table: &str) -> Option<&'static str> {
         let name = format!("{schema}.{table}");
-        self.tables.iter().any(|regex| regex.is_match(&name))
+        let is_named = self.tables.included.as_ref().is_none_or(|regexes| any(regexes, &name));
+        match () {
+            () if !is_named => Some(TABLES),
+            () if any(&self.tables.excluded, &name) => Some("table.exclude.list"),
+            () if any(&self.schemas.excluded, schema) => Some("schema.exclude.list"),
+            () if !self.schemas.contains(schema) => Some("schema.include.list"),
+            () => None,
+        }
     }
 
     /// Returns whether the connector reads a table.
     pub(crate) fn contains(&self, schema: &str, table: &str) -> bool {
-        let has_schema = self.schemas.as_ref().is_none_or(|schemas| schemas.iter().any(|regex| regex.is_match(schema)));
-        has_schema && self.names(schema, table)
+        self.left_out_by(schema, table).is_none()
     }
 }
 
 impl ConnectorConfig {
-    /// Returns whether `table.include.list` names a table, as Debezium reads the list: regular expressions for the whole
-    /// `schema.table`, without regard to case, separated by commas. A comma within an expression has a backslash before it.
+    /// Returns whether the configuration includes a table (`table.include.list`, `table.exclude.list`, `schema.include.list`,
+    /// `schema.exclude.list`), as Debezium reads these lists: regular expressions for the whole `schema.table`, without regard
+    /// to case, separated by commas. A comma within an expression has a backslash before it.
     ///
     /// # Errors
-    /// Fails if there is no list, or an expression of it cannot be used here.
+    /// Fails if there is no `table.include.list`, or an expression of a list cannot be used here.
     pub fn includes_table(&self, schema: &str, table: &str) -> Result<bool, Error> {
-        Ok(IncludedTables::of(self)?.names(schema, table))
+        Ok(IncludedTables::of(self)?.contains(schema, table))
     }
+
+    /// Returns whether the list of a key has an expression for a whole name, read as
+    /// [`includes_table`](Self::includes_table) reads its lists; none if there is no list.
+    ///
+    /// # Errors
+    /// Fails if an expression of the list cannot be used here.
+    pub fn list_names(&self, key: &str, name: &str) -> Result<Option<bool>, Error> {
+        Ok(regexes(self, key)?.map(|regexes| any(&regexes, name)))
+    }
+}
+
+fn any(regexes: &[Regex], name: &str) -> bool {
+    regexes.iter().any(|regex| regex.is_match(name))
 }
 
 fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<Regex>>, Error> {
@@ -106,12 +146,35 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn included(entries: &[(&str, &str)]) -> IncludedTables {
+        let entries = entries.iter().map(|(key, list)| ((*key).to_owned(), (*list).to_owned())).collect();
+        IncludedTables::of(&ConnectorConfig { entries }).unwrap()
+    }
+
     #[test]
-    fn the_list_of_schemas_restricts_the_list_of_tables() {
-        let entries = [(TABLES, ".*\\.outbox"), (SCHEMAS, "shop,Billing")];
-        let entries = entries.map(|(key, list)| (key.to_owned(), list.to_owned())).to_vec();
-        let included = IncludedTables::of(&ConnectorConfig { entries }).unwrap();
-        assert!(included.contains("shop", "outbox") && included.contains("billing", "outbox"));
-        assert!(included.names("public", "outbox") && !included.contains("public", "outbox"));
+    fn the_lists_of_schemas_and_the_excluding_ones_restrict_the_list_of_tables() {
+        let tables = included(&[(TABLES, ".*\\.outbox"), ("schema.include.list", "shop,Billing")]);
+        assert!(tables.contains("shop", "outbox") && tables.contains("billing", "outbox"));
+        assert_eq!(tables.left_out_by("public", "outbox"), Some("schema.include.list"));
+        assert_eq!(tables.left_out_by("shop", "other"), Some(TABLES));
+        let tables = included(&[
+            (TABLES, ".*"),
+            ("table.exclude.list", "shop\\.old_.*, shop.LOG"),
+            ("schema.exclude.list", "audit"),
+        ]);
+        assert!(tables.contains("shop", "outbox"));
+        assert_eq!(tables.left_out_by("shop", "old_outbox"), Some("table.exclude.list"));
+        assert_eq!(tables.left_out_by("shop", "log"), Some("table.exclude.list"));
+        assert_eq!(tables.left_out_by("audit", "outbox"), Some("schema.exclude.list"));
+    }
+
+    #[test]
+    fn a_list_names_names() {
+        let config = ConnectorConfig { entries: vec![("a".to_owned(), "x\\.y, Z".to_owned())] };
+        assert_eq!(config.list_names("a", "x.y").unwrap(), Some(true));
+        assert_eq!(config.list_names("a", "z").unwrap(), Some(true));
+        assert_eq!(config.list_names("a", "xay").unwrap(), Some(false));
+        assert_eq!(config.list_names("b", "x.y").unwrap(), None);
     }
 }

@@ -1,5 +1,5 @@
 use super::{Found, Loss};
-use crate::connector::{IncludedTables, RouterConfig, ValueConverter};
+use crate::connector::{IncludedTables, Placement, RouterConfig, ValueConverter};
 use crate::{ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
 
 /// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
@@ -30,9 +30,9 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
         "other modes change what the EventRouter can take as the event's timestamp",
     );
     wanted(
-        "header.converter",
+        HEADER_CONVERTER,
         "org.apache.kafka.connect.storage.SimpleHeaderConverter",
-        &["org.apache.kafka.connect.storage.SimpleHeaderConverter"],
+        &["org.apache.kafka.connect.storage.SimpleHeaderConverter", STRING_CONVERTER],
         "headers are decoded as Connect's default converter writes them",
     );
     wanted("errors.tolerance", "none", &["none"], "an event that fails is dropped without a trace");
@@ -45,9 +45,31 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
         let reason = "c is the INSERT of an event: none would be published";
         found.add(Error::config("skipped.operations", skipped, reason));
     }
-    for (key, value) in config.iter().filter(|(key, _)| key.starts_with("column.") || *key == "table.exclude.list") {
+    for (key, value) in config.iter().filter(|(key, _)| key.starts_with("column.")) {
         let reason = "it changes what the connector sees of the table, and is not modelled";
         found.add(Error::config(key, value, reason));
+    }
+}
+
+const HEADER_CONVERTER: &str = "header.converter";
+const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
+
+/// The StringConverter writes the headers of these types as Connect's default converter does.
+pub(super) fn in_headers(config: &ConnectorConfig, router: &RouterConfig, layout: &TableLayout) -> Result<(), Error> {
+    if config.trimmed(HEADER_CONVERTER) != Some(STRING_CONVERTER) {
+        return Ok(());
+    }
+    let same = |ty: ColumnType| {
+        let is_number = matches!(ty, ColumnType::Integer | ColumnType::TimestampMillis | ColumnType::TimestampMicros);
+        ty.is_connect_string() || ty == ColumnType::Boolean || is_number
+    };
+    let mut headers = router.placed.iter().filter(|placed| placed.placement == Placement::Header);
+    match headers.find(|placed| layout.column(&placed.column).is_some_and(|column| !same(column.ty()))) {
+        Some(placed) => {
+            let reason = format!("it writes the header of the column {} in a form that is not modelled", placed.column);
+            Err(Error::config(HEADER_CONVERTER, STRING_CONVERTER, reason))
+        }
+        None => Ok(()),
     }
 }
 
@@ -70,10 +92,8 @@ pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
 pub(super) fn included_tables(config: &ConnectorConfig, layout: &TableLayout) -> Result<IncludedTables, Error> {
     let tables = IncludedTables::of(config)?;
     let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
-    if tables.names(schema, table) {
-        return Ok(tables);
-    }
-    let (key, reason) = ("table.include.list", format!("it leaves out the table {schema}.{table} of the layout"));
+    let Some(key) = tables.left_out_by(schema, table) else { return Ok(tables) };
+    let reason = format!("it leaves out the table {schema}.{table} of the layout");
     Err(Error::config(key, config.trimmed(key).unwrap_or_default(), reason))
 }
 

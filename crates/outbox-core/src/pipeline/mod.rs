@@ -85,6 +85,7 @@ impl Pipeline {
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, &layout, losses));
         }
+        found.take(router.as_ref().map_or(Ok(()), |router| contradictions::in_headers(&config, router, &layout)));
         found.take(contradictions::in_heartbeats(&config));
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
         let slot = found.take(contradictions::slot(&config));
@@ -156,8 +157,8 @@ impl Pipeline {
         &self.0.layout
     }
 
-    /// Returns whether the configuration includes a table (`table.include.list`, `schema.include.list`): Debezium would make
-    /// events of its rows.
+    /// Returns whether the configuration includes a table (`table.include.list` and the other lists of tables and schemas): Debezium would
+    /// make events of its rows.
     #[must_use]
     pub fn includes_table(&self, schema: &str, table: &str) -> bool {
         self.0.tables.contains(schema, table)

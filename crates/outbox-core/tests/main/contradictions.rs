@@ -40,9 +40,11 @@ fn a_connector_that_is_no_outbox_connector_is_refused() {
         ("topic.prefix", " ", "Debezium refuses a connector without it"),
         ("binary.handling.mode", "base64", "would become text"),
         ("time.precision.mode", "connect", "timestamp"),
-        ("header.converter", STRING, "Connect's default converter"),
+        ("header.converter", JSON, "Connect's default converter"),
         ("column.exclude.list", "outbox.outbox_message.payload", "not modelled"),
-        ("table.exclude.list", "outbox.outbox_message", "not modelled"),
+        ("table.exclude.list", "outbox.outbox_message", "leaves out the table"),
+        ("schema.include.list", "public", "leaves out the table"),
+        ("schema.exclude.list", "outbox", "leaves out the table"),
         ("skipped.operations", "c", "none would be published"),
         ("skipped.operations", "u, c,d", "none would be published"),
         ("table.include.list", "outbox.other, public.*", "leaves out the table outbox.outbox_message"),
@@ -142,7 +144,7 @@ fn converters_that_are_not_modelled_are_refused() {
     ]);
     for (key, value, reason) in [
         ("value.converter.schemas.enable", "yes", "either true or false"),
-        ("value.converter.replace.null.with.default", "false", "not modelled"),
+        ("value.converter.replace.null.with.default", "0", "either true or false"),
     ] {
         let config = recommended().with("value.converter", JSON).with(key, value);
         refused(config, TableLayout::recommended(), key, reason);

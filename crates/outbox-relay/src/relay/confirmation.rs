@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use outbox_core::Pipeline;
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, PublicationCatalog, PublicationVersion, PublishedTable, Source};
+use outbox_wal::{ConnectOptions, PublicationCatalog, PublicationVersion, Published, Source};
 use tokio::time::Instant;
 
 use super::job::Done;
 use super::publication;
+use super::scope::Scope;
 use crate::Lsn;
 
 /// Holds back confirmations until the catalogs show that the publication left out no row before them.
@@ -19,8 +19,10 @@ use crate::Lsn;
 pub(super) struct Confirmation {
     options: ConnectOptions,
     source: Source,
-    pipeline: Pipeline,
+    scope: Scope,
     version: PublicationVersion,
+    /// Why rows are left out in this version.
+    problem: Option<String>,
     /// The connection, unless a check uses it or it is lost.
     catalog: Option<PublicationCatalog>,
     /// Everything before this position is acknowledged.
@@ -29,6 +31,8 @@ pub(super) struct Confirmation {
     /// What the running check proves.
     checking: Option<Lsn>,
     last_check: Instant,
+    /// When tables were looked for last that the configuration includes.
+    last_search: Instant,
     /// Since when checks prove nothing.
     failing_since: Option<Instant>,
 }
@@ -38,7 +42,7 @@ pub(super) enum Checked {
     Unchanged,
     /// A transaction that changes the version has not ended.
     Unsettled,
-    Changed(Box<PublishedTable>),
+    Changed(Box<Published>),
 }
 
 /// What follows from a check.
@@ -66,21 +70,24 @@ impl Confirmation {
     pub(super) fn new(
         options: ConnectOptions,
         source: Source,
-        pipeline: Pipeline,
+        scope: Scope,
         version: PublicationVersion,
+        problem: Option<String>,
         catalog: PublicationCatalog,
         confirmed: Lsn,
     ) -> Self {
         Self {
             options,
             source,
-            pipeline,
+            scope,
             version,
+            problem,
             catalog: Some(catalog),
             wanted: confirmed,
             confirmed,
             checking: None,
             last_check: Instant::now(),
+            last_search: Instant::now(),
             failing_since: None,
         }
     }
@@ -127,13 +134,26 @@ impl Confirmation {
     fn check(&mut self) -> BoxFuture<'static, Done> {
         self.checking = Some(self.wanted);
         let (options, source, version) = (self.options.clone(), self.source.clone(), self.version.clone());
-        let (catalog, pipeline) = (self.catalog.take(), self.pipeline.clone());
+        let (catalog, scope) = (self.catalog.take(), self.scope.clone());
+        let is_due = self.last_search.elapsed() > IDLE_PAUSE;
+        if is_due {
+            self.last_search = Instant::now();
+        }
         let check = async move {
             let mut catalog = match catalog {
                 Some(catalog) => catalog,
-                None => open(&options, &source, &pipeline).await?,
+                None => scope.open(&options, &source).await?,
             };
-            let checked = match catalog.settled_version().await? {
+            if is_due {
+                scope.watch(&mut catalog).await?;
+            }
+            let mut settled = catalog.settled_version().await?;
+            if settled.as_ref().is_some_and(|found| *found != version) {
+                // A table may have come or gone.
+                scope.watch(&mut catalog).await?;
+                settled = catalog.settled_version().await?;
+            }
+            let checked = match settled {
                 Some(found) if found == version => Checked::Unchanged,
                 Some(_) => Checked::Changed(Box::new(catalog.published(source.slot()).await?)),
                 None => Checked::Unsettled,
@@ -153,18 +173,19 @@ impl Confirmation {
             Ok((catalog, checked)) => {
                 self.catalog = Some(catalog);
                 match checked {
+                    Checked::Unchanged if self.problem.is_some() => Ok(self.problem.clone().unwrap_or_default()),
                     Checked::Unchanged => {
                         self.confirmed = proved.max(self.confirmed);
                         self.failing_since = None;
                         return Verdict::Confirm(self.confirmed);
                     }
                     Checked::Unsettled => {
-                        let publication = self.pipeline.publication();
+                        let publication = self.scope.pipeline.publication();
                         Err(format!(
                             "a transaction that changes the publication {publication} or the outbox table has not ended"
                         ))
                     }
-                    Checked::Changed(published) => match publication::problem(&published, &self.pipeline) {
+                    Checked::Changed(published) => match publication::problem(&published, &self.scope) {
                         Some(problem) => Ok(problem),
                         None => return Verdict::Republished,
                     },
@@ -180,14 +201,4 @@ impl Confirmation {
             Err(passing) => (now.saturating_duration_since(since) >= BRIEF).then_some(passing),
         })
     }
-}
-
-/// Connects to the catalogs of the outbox table.
-pub(super) async fn open(
-    options: &ConnectOptions,
-    source: &Source,
-    pipeline: &Pipeline,
-) -> Result<PublicationCatalog, outbox_wal::Error> {
-    let layout = pipeline.layout();
-    PublicationCatalog::open(options, source, layout.schema().as_str(), layout.table().as_str()).await
 }

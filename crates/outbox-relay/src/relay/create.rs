@@ -1,5 +1,6 @@
-use outbox_wal::{ConnectOptions, Creation, Source};
+use outbox_wal::{ConnectOptions, Creation, PublicationCatalog, Source};
 
+use super::scope::Scope;
 use crate::settings::RelaySettings;
 
 /// Creates the publication and the slot if they are missing and the settings say so.
@@ -7,12 +8,15 @@ pub(super) async fn missing(
     settings: &RelaySettings,
     options: &ConnectOptions,
     source: &Source,
+    scope: &Scope,
 ) -> Result<(), outbox_wal::Error> {
     if !settings.creates_missing() {
         return Ok(());
     }
-    let layout = settings.pipeline().layout();
-    let creation = Creation::new(source, [(layout.schema().as_str(), layout.table().as_str())]);
+    let mut catalog = PublicationCatalog::open(options, source).await?;
+    let mut tables = scope.tables(&mut catalog).await?;
+    tables.retain(|table| scope.routes(table));
+    let creation = Creation::new(source, tables.iter().map(|table| (table.schema.as_str(), table.table.as_str())));
     let creation = if settings.has_failover_slot() { creation.failover() } else { creation };
     let created = creation.create_missing(options).await?;
 

@@ -1,13 +1,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use outbox_core::{ColumnValue, EventField, Pipeline, Record, Row};
+use outbox_core::{ColumnValue, EventField, Pipeline, Record};
 
 use super::encoded::Encoded;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Poison;
-use crate::rows::RawRow;
+use crate::rows::{RawRow, TableRow};
 use crate::settings::PoisonPolicy;
 use outbox_net::ErrorChain;
 
@@ -33,8 +33,8 @@ impl DeadLetters {
     }
 
     /// Keeps what a row without a record says, under the same header `id` as ever.
-    pub(super) fn keep(&mut self, pipeline: &Pipeline, position: Position, row: &Row, error: Error) {
-        let record = self.topic.as_ref().map(|topic| record_of(topic, pipeline, row));
+    pub(super) fn keep(&mut self, position: Position, row: &TableRow, error: Error) {
+        let record = self.topic.as_ref().map(|topic| record_of(topic, row));
         self.unwritable.insert(position, (record, error));
     }
 
@@ -88,9 +88,9 @@ impl DeadLetters {
     }
 }
 
-fn record_of(topic: &str, pipeline: &Pipeline, row: &Row) -> Record {
+fn record_of(topic: &str, row: &TableRow) -> Record {
     let mut record = Record::new(topic);
-    for (column, value) in pipeline.layout().columns().iter().zip(row.values()) {
+    for (column, value) in row.pipeline.layout().columns().iter().zip(row.row.values()) {
         match (column.field(), value) {
             (Some(EventField::Id), ColumnValue::Uuid(id)) => {
                 record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));

@@ -144,7 +144,10 @@ impl Broken {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Wal(e) => Error::wal(e),
-            Self::Decode(e) => Error::wal(e),
+            Self::Decode(e) => match e.forbidden_in() {
+                Some(commit) => Error::forbidden(commit).caused_by(e),
+                None => Error::wal(e),
+            },
             Self::OutOfTurn(e) => Error::wal(e),
         }
     }

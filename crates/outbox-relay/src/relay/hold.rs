@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
-use outbox_core::{ColumnValue, EventField, Pipeline, Row};
+use outbox_core::{ColumnValue, EventField, Pipeline};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -21,11 +21,12 @@ use super::job::{self, Answer, Done, Sending};
 use super::rounds::Rounds;
 use super::skips::{Skip, Skips};
 use super::topics::{IllegalPlace, Place, Topics, Waiting};
+use super::updates::IgnoredUpdates;
 use crate::error::Error;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
 use crate::row_position::RowPosition;
-use crate::rows::{DecodeError, WalEvent};
+use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::settings::{ContextHeaders, TopicCreation};
 use crate::status::{Marks, Mode, Reconnect, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
@@ -34,6 +35,7 @@ use outbox_wal::{ConnectOptions, Source};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
 pub(super) struct Hold {
+    /// Over one of the tables. Its options are those of all tables.
     pub(super) pipeline: Pipeline,
     pub(super) cluster: Arc<Cluster>,
     pub(super) options: ConnectOptions,
@@ -61,20 +63,20 @@ pub(super) struct Hold {
     /// Bounds how many logs of each broker are read at once.
     pub(super) reads: HashMap<Option<i32>, Arc<Semaphore>>,
     pub(super) refusals: HashMap<PartitionId, outbox_kafka::Error>,
-    pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
     /// Where a backlog is streamed.
     pub(super) backlog: Option<Backlog>,
     pub(super) is_better_copied: bool,
     pub(super) dead_letters: DeadLetters,
     pub(super) skips: Skips,
-    /// The first row that can never be written, and why: the relay stops at it.
+    /// The first row that can never be written, or change that is forbidden, and why: the relay stops at it.
     pub(super) stop: Option<(Position, Error)>,
     /// When something was last sent or asked.
     pub(super) acted: Instant,
     pub(super) rounds: Rounds,
     /// A topic that has more partitions than rows are sent to.
     pub(super) grown: Option<Box<str>>,
+    pub(super) updates: IgnoredUpdates,
     pub(super) status: RelayStatus,
     pub(super) marks: Marks,
     /// What was counted up to the last turn.
@@ -91,6 +93,8 @@ pub(super) enum Ended {
     Changed(Box<str>),
     /// The publication or the table has changed: rows may have to be read in another way.
     Republished,
+    /// A table with this OID is included and new.
+    NewTable(u32),
     Lost,
     /// A transaction is so large that the stream is to tell all.
     ToStream,
@@ -106,7 +110,7 @@ impl Ended {
             Self::Anew(Broken::Wal(error)) => error.into(),
             Self::Anew(_) | Self::Lost => Reconnect::SlotTaken,
             Self::Changed(_) => Reconnect::TopicChanged,
-            Self::Republished => Reconnect::PublicationChanged,
+            Self::Republished | Self::NewTable(_) => Reconnect::PublicationChanged,
             Self::ToStream | Self::ToCopy => Reconnect::ReadPath,
         })
     }
@@ -135,7 +139,7 @@ impl Hold {
         let ended = self.go(stop).await;
         // Whatever else has ended it: the row is still there.
         let ended = match (ended, self.stop.take()) {
-            (Ok(Ended::Drained), Some((_, poison))) => Err(poison),
+            (Ok(Ended::Drained), Some((_, error))) => Err(error),
             (ended, _) => ended,
         };
         if let Ok(Ended::ToStream | Ended::ToCopy) = ended {
@@ -145,13 +149,13 @@ impl Hold {
             target: "outbox.relay", counters = ?self.progress.counters(), confirmable = %self.progress.confirmable(),
             confirmed = %self.confirmation.confirmed(), "this hold of the slot ends"
         );
-        self.status.ignored(self.feed.take_ignored());
-        let is_orderly = match &ended {
-            Ok(Ended::Drained | Ended::Changed(_) | Ended::Republished | Ended::ToStream | Ended::ToCopy) => true,
-            Ok(Ended::Anew(_) | Ended::Lost) => false,
-            Err(error) => error.is_poison(),
+        self.count_ignored();
+        self.updates.log();
+        let is_settled = match &ended {
+            Ok(ended) => !matches!(ended, Ended::Anew(_) | Ended::Lost),
+            Err(error) => error.is_at_change(),
         };
-        if is_orderly {
+        if is_settled {
             // So that what is confirmed is told before anybody takes the slot.
             match self.status.clone().beating(self.feed.close()).await {
                 Err(e) if e.is_transient() => {
@@ -185,7 +189,7 @@ impl Hold {
             self.acted = Instant::now();
         }
         if self.stop.is_some() {
-            return self.end_before_poison().await.map(Some);
+            return self.end_before_stop().await.map(Some);
         }
         self.jobs.extend(self.confirmation.check_if_due());
         let next_check = self.confirmation.due();
@@ -206,7 +210,7 @@ impl Hold {
             Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done),
             fed = fed => match fed {
                 Ok(fed) => self.take_all(fed),
-                Err(broken) => Self::broken(broken).map(Some),
+                Err(broken) => self.unfed(broken),
             },
             () = tokio::time::sleep_until(self.acted + LINGER), if lingers => Ok(None),
             () = sleep_until(next_check), if next_check.is_some() => Ok(None),
@@ -238,10 +242,10 @@ impl Hold {
                 Ok(Some(fed)) => fed,
                 Ok(None) => match self.feed.next().now_or_never() {
                     Some(Ok(fed)) => fed,
-                    Some(Err(broken)) => return Self::broken(broken).map(Some),
+                    Some(Err(broken)) => return self.unfed(broken),
                     None => break,
                 },
-                Err(broken) => return Self::broken(broken).map(Some),
+                Err(broken) => return self.unfed(broken),
             };
             if let Some(ended) = self.take(next)? {
                 return Ok(Some(ended));
@@ -250,11 +254,23 @@ impl Hold {
         Ok(None)
     }
 
+    /// Ends the hold where nothing more can be read. Before a change that is forbidden, what was read is written first.
+    fn unfed(&mut self, broken: Broken) -> Result<Option<Ended>, Error> {
+        match Self::broken(broken) {
+            Err(error) if error.is_at_change() => {
+                self.stop_at(Position { commit: self.commit, index: u32::MAX }, error);
+                Ok(None)
+            }
+            ended => ended.map(Some),
+        }
+    }
+
     fn broken(broken: Broken) -> Result<Ended, Error> {
         match &broken {
             Broken::OutOfTurn(_) => Ok(Ended::Anew(broken)),
             Broken::Wal(e) if e.is_transient() => Ok(Ended::Anew(broken)),
             Broken::Wal(e) if e.needs_stream() => Ok(Ended::ToStream),
+            Broken::Decode(DecodeError::NewTable { oid }) => Ok(Ended::NewTable(*oid)),
             _ => Err(broken.into_error()),
         }
     }
@@ -292,15 +308,15 @@ impl Hold {
         }
     }
 
-    fn row(&mut self, position: Position, row: &Row) -> Result<Result<(), OutOfTurn>, Error> {
+    fn row(&mut self, position: Position, row: &TableRow) -> Result<Result<(), OutOfTurn>, Error> {
         if self.is_skipped(position) {
             return Ok(self.progress.leave_out(position));
         }
-        let Some(event) = self.event_id(row) else {
+        let Some(event) = event_id(row) else {
             let error = self.poison(position, None, "it has no id");
             return Ok(self.unwritable(position, Uuid::nil(), row, error));
         };
-        let mut record = match self.pipeline.encode_lossless(row) {
+        let mut record = match row.pipeline.encode_lossless(&row.row) {
             Ok(encoded) => {
                 let (record, why) = encoded.into_parts();
                 if let Some(why) = why {
@@ -405,8 +421,8 @@ impl Hold {
     }
 
     /// A row without a record or a topic waits for its turn to be dead-lettered, or stops the relay.
-    fn unwritable(&mut self, position: Position, event: Uuid, row: &Row, error: Error) -> Result<(), OutOfTurn> {
-        self.dead_letters.keep(&self.pipeline, position, row, error);
+    fn unwritable(&mut self, position: Position, event: Uuid, row: &TableRow, error: Error) -> Result<(), OutOfTurn> {
+        self.dead_letters.keep(position, row, error);
         self.progress.unwritable(position, event)
     }
 
@@ -417,7 +433,8 @@ impl Hold {
             return Ok(self.progress.leave_out(position));
         }
         let raw = error.take_raw();
-        let id = self.id_column.and_then(|index| self.pipeline.layout().columns().get(index));
+        let columns = self.pipeline.layout().columns();
+        let id = columns.iter().find(|column| column.field() == Some(EventField::Id));
         let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
         let error = self.poison(position, event, "its values cannot be read").caused_by(error);
         self.dead_letters.keep_raw(&self.pipeline, position, &raw, error);
@@ -463,7 +480,7 @@ impl Hold {
         Error::poison(RowPosition::new(Origin::clone(&self.origin), position), event, reason)
     }
 
-    /// Ends the writing before a row that can never be written.
+    /// Ends the writing before a row that can never be written, or before a change that is forbidden.
     fn stop_at(&mut self, position: Position, error: Error) {
         self.progress.stop_at(position);
         for waiting in self.topics.take_from(position) {
@@ -474,8 +491,8 @@ impl Hold {
         }
     }
 
-    /// Waits until everything before the poison row is acknowledged and confirmed, and returns its error.
-    async fn end_before_poison(&mut self) -> Result<Ended, Error> {
+    /// Waits until everything before the stop is acknowledged and confirmed, and returns its error.
+    async fn end_before_stop(&mut self) -> Result<Ended, Error> {
         let mut deadline = None;
         loop {
             self.act()?;
@@ -499,13 +516,6 @@ impl Hold {
             if let Some(ended) = ended {
                 return Ok(ended);
             }
-        }
-    }
-
-    fn event_id(&self, row: &Row) -> Option<Uuid> {
-        match self.id_column.and_then(|index| row.values().get(index)) {
-            Some(ColumnValue::Uuid(id)) => Some(*id),
-            _ => None,
         }
     }
 
@@ -773,7 +783,11 @@ fn caused_by(error: Error, cause: Option<outbox_kafka::Error>) -> Error {
     }
 }
 
-/// Where a row has its event's id.
-pub(super) fn id_column(pipeline: &Pipeline) -> Option<usize> {
-    pipeline.layout().columns().iter().position(|column| column.field() == Some(EventField::Id))
+fn event_id(row: &TableRow) -> Option<Uuid> {
+    let columns = row.pipeline.layout().columns();
+    let id = columns.iter().position(|column| column.field() == Some(EventField::Id))?;
+    match row.row.values().get(id) {
+        Some(ColumnValue::Uuid(id)) => Some(*id),
+        _ => None,
+    }
 }

@@ -12,10 +12,13 @@ mod preflight;
 mod publication;
 mod report;
 mod rounds;
+mod scope;
 mod skips;
 mod told;
 mod topics;
+mod updates;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,22 +35,24 @@ pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::gaps::Gaps;
-use self::hold::{Ended, Hold, id_column};
+use self::hold::{Ended, Hold};
 use self::job::Done;
 pub use self::preflight::{CheckStatus, ServerCheck};
 use self::rounds::Rounds;
+use self::scope::Scope;
 use self::skips::SkipList;
 use self::topics::Topics;
+use self::updates::IgnoredUpdates;
 use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
-use crate::rows::RowReader;
+use crate::rows::{OutboxTable, OutboxTables, RowReader};
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, SlotWatch, Source, StartAt};
+use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, Published, SlotWatch, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -88,6 +93,16 @@ struct Begin {
     streamed_before: Lsn,
 }
 
+/// The tables of a hold, as the catalogs have them.
+struct Watched<'a> {
+    source: Source,
+    scope: Scope,
+    catalog: PublicationCatalog,
+    published: &'a Published,
+    problem: Option<String>,
+    gone: &'a HashSet<u32>,
+}
+
 impl Relay {
     /// A relay of these settings. Nothing is connected yet.
     ///
@@ -125,6 +140,7 @@ impl Relay {
     /// - A slot or publication is missing, and the settings do not create it; or it is lost, or PostgreSQL denies a right.
     /// - Before any broker has answered: the brokers reject the settings (an address, TLS, the login).
     /// - No broker has a version of a request that the relay needs.
+    /// - The outbox table was updated, and the configuration says that this is fatal.
     /// - A row can never be written ([`Error::is_poison`]), and there is no topic for dead letters.
     ///
     /// # Cancellation
@@ -151,12 +167,12 @@ impl Relay {
         };
         let (mut is_standby, mut backoff) = (false, job::backoff());
         let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
-        let mut published = None;
+        let (mut published, mut gone) = (None, HashSet::new());
         loop {
             let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&shared, begin, &mut published)) => taken?,
+                taken = self.status.beating(self.take(&shared, begin, &mut published, &gone)) => taken?,
             };
             (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
@@ -187,6 +203,12 @@ impl Relay {
                             RESTART
                         }
                         Ended::Republished => RESTART,
+                        Ended::NewTable(oid) => {
+                            tracing::info!(target: "outbox.relay", oid, "a new table is included: reading the catalogs");
+                            // If they do not have it any more, its rows are read as the WAL describes them.
+                            gone.insert(oid);
+                            RESTART
+                        }
                         Ended::ToStream => {
                             tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
                             at = StartAt::Confirmed;
@@ -259,22 +281,23 @@ impl Relay {
         }
     }
 
-    /// Checks how the table is published, and takes the slot. `published` is what the last check has found.
+    /// Checks how the tables are published, and takes the slot. `published` is what the last check has found.
     async fn take(
         &self,
         shared: &Shared,
         begin: Begin,
-        published: &mut Option<PublishedTable>,
+        published: &mut Option<Published>,
+        gone: &HashSet<u32>,
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
-        let pipeline = self.settings.pipeline();
+        let (pipeline, scope) = (self.settings.pipeline(), Scope::of(&self.settings));
         let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
         // Once a slot has been read, a new one in its place would hide that events are lost.
         let is_first = published.is_none();
         let read = async {
             if is_first {
-                create::missing(&self.settings, &self.options, &source).await?;
+                create::missing(&self.settings, &self.options, &source, &scope).await?;
             }
-            let mut catalog = confirmation::open(&self.options, &source, pipeline).await?;
+            let mut catalog = scope.open(&self.options, &source).await?;
             let version = catalog.settled_version().await?;
             let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
                 Some(same) => same.clone(),
@@ -286,23 +309,35 @@ impl Relay {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
-        publication::check(&now, pipeline)?;
-        publication::warn_of_gap(published.as_ref(), &now, pipeline);
+        let problem = publication::check(&now, &scope)?;
+        publication::warn_of_gap(published.as_ref(), &now, &scope);
         let now = published.insert(now);
-        Ok(self.hold(shared, begin, source, catalog, now).await)
+        Ok(self.hold(shared, begin, Watched { source, scope, catalog, published: now, problem, gone }).await)
     }
 
     async fn hold(
         &self,
         shared: &Shared,
         begin: Begin,
-        source: Source,
-        mut catalog: PublicationCatalog,
-        published: &PublishedTable,
+        watched: Watched<'_>,
     ) -> Result<Hold, outbox_wal::Error> {
         let Shared { cluster, gaps, skips } = shared;
         let Begin { at, streamed_before } = begin;
-        let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
+        let Watched { source, scope, mut catalog, published, problem, gone } = watched;
+        let mut known = Vec::new();
+        for table in published.tables.iter().filter(|table| scope.routes(&table.name)) {
+            let columns = catalog.columns(&table.name).await?;
+            let oids = table.oid.into_iter().chain(table.partitions.iter().copied()).collect();
+            let pipeline = told::pipeline(&self.settings, table, &columns);
+            known.push(OutboxTable { name: table.name.clone(), oids, pipeline });
+        }
+        let pipeline = scope.pipeline.clone();
+        let tables = OutboxTables {
+            pipeline: pipeline.clone(),
+            predicate: self.settings.predicate().clone(),
+            known,
+            gone: gone.clone(),
+        };
         let opened = match outbox_wal::open(&self.options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -322,19 +357,19 @@ impl Relay {
         );
         // As much below the producer's limit as the usual batch is below the usual limit.
         let batch = BatchLimit { bytes: BATCH.bytes.min(self.settings.max_request_size() / 7 * 6), ..BATCH };
-        let members = published.table.into_iter().chain(published.partitions.iter().copied()).collect();
         let window = Window { confirmed: slot.confirmed, end: flushed };
         let jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
         if !cluster.has_answered() || !gaps.are_reported() {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members)),
+            feed: Feed::new(stream, catch_up, RowReader::new(tables, self.settings.on_update())),
             confirmation: Confirmation::new(
                 self.options.clone(),
                 source.clone(),
-                pipeline.clone(),
+                scope,
                 published.version.clone(),
+                problem,
                 catalog,
                 slot.confirmed,
             ),
@@ -352,7 +387,6 @@ impl Relay {
             unacknowledged: std::collections::HashMap::new(),
             reads: std::collections::HashMap::new(),
             refusals: std::collections::HashMap::new(),
-            id_column: id_column(&pipeline),
             commit: crate::Lsn::default(),
             backlog: (at == StartAt::Confirmed).then(|| Backlog::streamed_before(streamed_before)),
             is_better_copied: false,
@@ -361,6 +395,7 @@ impl Relay {
             stop: None,
             rounds: Rounds::new(self.settings.topic_interval()),
             grown: None,
+            updates: IgnoredUpdates::new(self.settings.on_update()),
             status: self.status.clone(),
             marks: Marks::default(),
             counted: Counters::default(),

@@ -38,6 +38,12 @@ impl Hold {
         (until_end(self.window.confirmed), until_end(read))
     }
 
+    pub(super) fn count_ignored(&mut self) {
+        let ignored = self.feed.take_ignored();
+        self.updates.add(ignored.updates);
+        self.status.ignored(ignored);
+    }
+
     /// Tells what a turn of the loop has come to.
     pub(super) fn turned(&mut self, mode: Mode) {
         let counters = self.progress.counters();
@@ -51,7 +57,7 @@ impl Hold {
             oldest: self.marks.oldest(confirmed),
             catch_up: self.catch_up(),
         };
-        self.status.ignored(self.feed.take_ignored());
+        self.count_ignored();
         self.status.turned(turn, counters.since(self.counted));
         self.counted = counters;
     }

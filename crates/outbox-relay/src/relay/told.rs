@@ -1,13 +1,35 @@
-use outbox_core::{Nullability, Pipeline, TableLayout};
+use std::sync::Arc;
+
+use outbox_core::{Error, Nullability, Pipeline, TableLayout};
 
 use crate::rows;
 use crate::settings::RelaySettings;
 use outbox_net::ErrorChain;
-use outbox_wal::CatalogueColumn;
+use outbox_wal::{CatalogueColumn, PublishedTable};
+
+/// Returns the pipeline over a table. The table of the settings has the layout of the settings.
+pub(super) fn pipeline(
+    settings: &RelaySettings,
+    table: &PublishedTable,
+    columns: &[CatalogueColumn],
+) -> Result<Pipeline, Arc<Error>> {
+    let layout = settings.pipeline().layout();
+    if layout.schema().as_str() == table.name.schema && layout.table().as_str() == table.name.table {
+        return Ok(configured(settings, columns));
+    }
+    rows::over(settings.pipeline(), &table.name, columns).map_err(|error| {
+        let reason = ErrorChain::new(&error);
+        tracing::warn!(
+            target: "outbox.relay", table = %table.name, error = %reason,
+            "the configuration does not suit an included table: a row of it is one that cannot be written"
+        );
+        Arc::new(error)
+    })
+}
 
 /// The settings' pipeline with what the catalogue tells of its table: a column's DEFAULT and whether it may be NULL are
 /// part of Debezium's records.
-pub(super) fn pipeline(settings: &RelaySettings, columns: &[CatalogueColumn]) -> Pipeline {
+fn configured(settings: &RelaySettings, columns: &[CatalogueColumn]) -> Pipeline {
     let configured = settings.pipeline().layout();
     if columns.is_empty() {
         let table = configured.qualified_name();

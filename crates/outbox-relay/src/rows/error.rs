@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
@@ -11,12 +13,24 @@ pub(crate) enum DecodeError {
     Malformed { after: Lsn, source: Malformed },
     #[error("a message of pgoutput came out of place, after the commit {after}: {what}")]
     OutOfPlace { after: Lsn, what: &'static str },
-    /// A row of a table that the configuration includes, and that the relay does not read.
+    /// The first row of a table that the configuration includes, and that is new to the reader.
+    #[error("a row was inserted into a new table with the OID {oid}, which the configuration includes")]
+    NewTable { oid: u32 },
+    /// A change in a table that the configuration includes, and whose rows the router does not see.
     #[error(
-        "a row was inserted into {table} after the commit {after}, which table.include.list includes, and the relay \
-             reads {outbox} only: name only this table in the list, and run another relay with another slot for {table}"
+        "a row of {table} was changed, which the configuration includes and the router's predicate does not match: Debezium \
+             would write it as a change event, which the relay does not write: leave {table} out of table.include.list"
     )]
-    OtherIncluded { after: Lsn, table: Box<str>, outbox: Box<str> },
+    NotRouted { commit: Lsn, table: Box<str> },
+    /// An UPDATE of the outbox table, at which the relay stops by configuration.
+    #[error(
+        "a row of {table} was updated, and table.op.invalid.behavior is fatal: set it to warn to ignore updates, or \
+             stop updating rows of the table"
+    )]
+    Update { commit: Lsn, table: Box<str> },
+    /// The configuration does not suit the table. Each of its rows tells so.
+    #[error("row {index} of the commit {}: the configuration does not suit its table", at.commit, index = at.index)]
+    Table { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
     /// The table is not as the layout says. Each of its rows tells so.
     #[error("row {index} of the commit {}: the outbox table's column {column:?} is {found}, and the layout wants {wanted}",
         at.commit, index = at.index)]
@@ -47,16 +61,36 @@ impl DecodeError {
     /// The row that it is about; reading can go on after that row.
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
-            Self::Column { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),
-            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } => None,
+            Self::Table { at, .. } | Self::Column { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => {
+                Some(*at)
+            }
+            Self::Malformed { .. }
+            | Self::OutOfPlace { .. }
+            | Self::NewTable { .. }
+            | Self::NotRouted { .. }
+            | Self::Update { .. } => None,
+        }
+    }
+
+    /// Returns the commit of the transaction before which the relay stops, if a change in it is the reason.
+    pub(crate) fn forbidden_in(&self) -> Option<Lsn> {
+        match self {
+            Self::Update { commit, .. } | Self::NotRouted { commit, .. } => Some(*commit),
+            _ => None,
         }
     }
 
     /// The text of that row, which is no part of what the error says.
     pub(crate) fn take_raw(&mut self) -> RawRow {
         match self {
-            Self::Column { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => std::mem::take(raw),
-            Self::Malformed { .. } | Self::OutOfPlace { .. } | Self::OtherIncluded { .. } => RawRow::default(),
+            Self::Table { raw, .. } | Self::Column { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => {
+                std::mem::take(raw)
+            }
+            Self::Malformed { .. }
+            | Self::OutOfPlace { .. }
+            | Self::NewTable { .. }
+            | Self::NotRouted { .. }
+            | Self::Update { .. } => RawRow::default(),
         }
     }
 }

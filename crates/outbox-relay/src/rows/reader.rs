@@ -1,26 +1,63 @@
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use outbox_core::{ColumnValue, Pipeline, Row, TableLayout};
 
 use super::binding::{Binding, Mismatch};
 use super::error::{BadValue, DecodeError};
+use super::plan;
 use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
-use outbox_wal::{Message, Relation};
-use outbox_wal::{Tuple, TupleData};
+use crate::settings::{OnUpdate, RouterPredicate};
+use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
 
-/// What the WAL tells of one table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the WAL tells of the outbox tables.
+#[derive(Clone, Debug)]
 pub(crate) enum WalEvent {
-    /// A transaction begins. It may be without a row of the table.
+    /// A transaction begins. It may be without a row of a table.
     Begin { commit: Lsn, committed_at: SystemTime },
-    /// A row was inserted; `index` is its place among the table's inserts in the transaction, `size` what the message
-    /// took in bytes.
-    Row { index: u32, row: Row, size: usize },
+    /// A row was inserted; `index` is its place among the inserts into all outbox tables in the transaction.
+    Row { index: u32, row: TableRow },
     /// The transaction is complete; `end` is what the slot is confirmed at.
-    Commit { commit: Lsn, end: Lsn },
+    Commit { end: Lsn },
+}
+
+/// A row, and the pipeline over its table. `Debug` shows no value.
+#[derive(Clone)]
+pub(crate) struct TableRow {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) row: Row,
+}
+
+impl fmt::Debug for TableRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableRow").field("table", &self.pipeline.layout().qualified_name()).finish_non_exhaustive()
+    }
+}
+
+/// An outbox table as the catalogs have it.
+#[derive(Clone, Debug)]
+pub(crate) struct OutboxTable {
+    pub(crate) name: TableName,
+    /// The OIDs of the table and its partitions, whatever they were called when a row was written.
+    pub(crate) oids: HashSet<u32>,
+    /// The pipeline over the table, unless the configuration does not suit it.
+    pub(crate) pipeline: Result<Pipeline, Arc<outbox_core::Error>>,
+}
+
+/// The tables whose rows are read.
+#[derive(Clone, Debug)]
+pub(crate) struct OutboxTables {
+    /// Says which tables are included.
+    pub(crate) pipeline: Pipeline,
+    /// Says which of these the router sees.
+    pub(crate) predicate: RouterPredicate,
+    pub(crate) known: Vec<OutboxTable>,
+    /// The OIDs of included tables that the catalogs do not have: their rows are read as the WAL describes them.
+    pub(crate) gone: HashSet<u32>,
 }
 
 /// Changes that were left out, as the EventRouter leaves them out.
@@ -35,14 +72,11 @@ pub(crate) struct Ignored {
     pub(crate) other_tables: u64,
 }
 
-/// Makes the messages of one session of decoding into events of one table.
+/// Makes the messages of one session of decoding into events of the outbox tables.
 #[derive(Debug)]
 pub(crate) struct RowReader {
-    layout: TableLayout,
-    /// Says which other tables are included.
-    pipeline: Pipeline,
-    /// The OIDs of the outbox table and its partitions, whatever they were called when a row was written.
-    members: HashSet<u32>,
+    outbox: OutboxTables,
+    on_update: OnUpdate,
     tables: HashMap<u32, Table>,
     transaction: Option<Position>,
     last_commit: Lsn,
@@ -52,30 +86,27 @@ pub(crate) struct RowReader {
 #[derive(Debug)]
 enum Table {
     Outbox {
-        names: Vec<Box<str>>,
-        binding: Result<Binding, Mismatch>,
+        name: Box<str>,
+        columns: Vec<Box<str>>,
+        binding: Result<(Pipeline, Result<Binding, Mismatch>), Arc<outbox_core::Error>>,
     },
-    /// The configuration includes it, but the relay does not read it.
-    OtherIncluded(Box<str>),
+    /// The configuration includes it, and it was not there when the reader began.
+    New,
+    /// The configuration includes it, but keeps its rows from the router.
+    NotRouted(Box<str>),
     Other,
 }
 
 impl RowReader {
-    pub(crate) fn new(pipeline: Pipeline, members: HashSet<u32>) -> Self {
+    pub(crate) fn new(outbox: OutboxTables, on_update: OnUpdate) -> Self {
         Self {
-            layout: pipeline.layout().clone(),
-            pipeline,
-            members,
+            outbox,
+            on_update,
             tables: HashMap::new(),
             transaction: None,
             last_commit: Lsn::default(),
             ignored: Ignored::default(),
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn of_layout(self, layout: TableLayout) -> Self {
-        Self { layout, ..self }
     }
 
     /// Forgets a session that broke off: the next one tells its tables, and its transactions from their begin.
@@ -111,18 +142,21 @@ impl RowReader {
             Message::Commit { commit, end, .. } => match self.transaction.take() {
                 Some(begun) if begun.commit == commit => {
                     self.last_commit = commit;
-                    Ok(Some(WalEvent::Commit { commit, end }))
+                    Ok(Some(WalEvent::Commit { end }))
                 }
                 _ => Err(self.out_of_place("a commit of no transaction that began")),
             },
-            Message::Insert { relation, new } => self.insert(relation, new, message.len()),
+            Message::Insert { relation, new } => self.insert(relation, new),
             Message::Relation(relation) => {
                 let table = self.table(&relation);
                 self.tables.insert(relation.id, table);
                 Ok(None)
             }
-            Message::Update { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.updates),
-            Message::Delete { relation, .. } => self.ignore(&[relation], |ignored| &mut ignored.deletes),
+            Message::Update { relation, .. } => self.update(relation),
+            Message::Delete { relation, .. } => {
+                self.routed(relation)?;
+                self.ignore(&[relation], |ignored| &mut ignored.deletes)
+            }
             Message::Truncate { relations, .. } => self.ignore(&relations, |ignored| &mut ignored.truncates),
             Message::Logical { .. } => {
                 self.ignored.messages += 1;
@@ -133,35 +167,45 @@ impl RowReader {
     }
 
     fn table(&self, relation: &Relation<'_>) -> Table {
-        let layout = &self.layout;
-        let has_its_name = relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str();
-        if has_its_name || self.members.contains(&relation.id) {
-            let names = relation.columns.iter().map(|column| column.name.into()).collect();
-            Table::Outbox { names, binding: Binding::new(relation, layout) }
-        } else if self.pipeline.includes_table(relation.schema, relation.name) {
-            Table::OtherIncluded(format!("{}.{}", relation.schema, relation.name).into())
-        } else {
-            Table::Other
-        }
+        let OutboxTables { pipeline, predicate, known, gone } = &self.outbox;
+        let name = TableName::from((relation.schema.to_owned(), relation.name.to_owned()));
+        // Another table may have the name by now.
+        let by_id = known.iter().find(|table| table.oids.contains(&relation.id));
+        let pipeline = match by_id.or_else(|| known.iter().find(|table| table.name == name)) {
+            Some(known) => known.pipeline.clone(),
+            None if !pipeline.includes_table(relation.schema, relation.name) => return Table::Other,
+            None if !predicate.lets_through(&name) => return Table::NotRouted(name.to_string().into()),
+            None if !gone.contains(&relation.id) => return Table::New,
+            None => plan::as_described(pipeline, &name, &relation.columns).map_err(Arc::new),
+        };
+        let columns = relation.columns.iter().map(|column| column.name.into()).collect();
+        let binding = pipeline.map(|pipeline| {
+            let binding = Binding::new(relation, pipeline.layout());
+            (pipeline, binding)
+        });
+        Table::Outbox { name: name.to_string().into(), columns, binding }
     }
 
-    fn insert(&mut self, relation: u32, new: Tuple<'_>, size: usize) -> Result<Option<WalEvent>, DecodeError> {
+    fn insert(&mut self, relation: u32, new: Tuple<'_>) -> Result<Option<WalEvent>, DecodeError> {
+        self.routed(relation)?;
         let (names, binding) = match self.tables.get(&relation) {
             None => return Err(self.out_of_place("a row of a table that was not told")),
-            Some(Table::Other) => {
+            Some(Table::New) => return Err(DecodeError::NewTable { oid: relation }),
+            Some(Table::Other | Table::NotRouted(_)) => {
                 self.ignored.other_tables += 1;
                 return Ok(None);
             }
-            Some(Table::OtherIncluded(table)) => {
-                let outbox = self.layout.qualified_name().into();
-                return Err(DecodeError::OtherIncluded { after: self.last_commit, table: table.clone(), outbox });
-            }
-            Some(Table::Outbox { names, binding }) => (names, binding),
+            Some(Table::Outbox { columns, binding, .. }) => (columns, binding),
         };
         let Some(at) = self.transaction else { return Err(self.out_of_place("a row outside a transaction")) };
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
         // Whatever comes of this row, the next one has the next index.
         self.transaction = Some(Position { index: next, ..at });
+        let (pipeline, binding) = binding.as_ref().map_err(|source| DecodeError::Table {
+            at,
+            source: Arc::clone(source),
+            raw: RawRow::new(names, new),
+        })?;
         let binding = binding.as_ref().map_err(|mismatch| DecodeError::Column {
             at,
             column: mismatch.column.clone(),
@@ -172,8 +216,29 @@ impl RowReader {
         if binding.targets.len() != usize::from(new.columns) {
             return Err(self.out_of_place("a row of other columns than its table was told with"));
         }
-        let row = row(&self.layout, names, binding, new, at)?;
-        Ok(Some(WalEvent::Row { index: at.index, row, size }))
+        let row = TableRow { row: row(pipeline.layout(), names, binding, new, at)?, pipeline: pipeline.clone() };
+        Ok(Some(WalEvent::Row { index: at.index, row }))
+    }
+
+    fn update(&mut self, relation: u32) -> Result<Option<WalEvent>, DecodeError> {
+        self.routed(relation)?;
+        match (self.on_update, self.tables.get(&relation)) {
+            (OnUpdate::Fatal, Some(Table::New)) => Err(DecodeError::NewTable { oid: relation }),
+            (OnUpdate::Fatal, Some(Table::Outbox { name, .. })) => {
+                Err(DecodeError::Update { commit: self.commit()?, table: name.clone() })
+            }
+            _ => self.ignore(&[relation], |ignored| &mut ignored.updates),
+        }
+    }
+
+    /// Checks that a change is none of a table that the router does not see: Debezium would write it as a change event.
+    fn routed(&self, relation: u32) -> Result<(), DecodeError> {
+        match self.tables.get(&relation) {
+            Some(Table::NotRouted(table)) => {
+                Err(DecodeError::NotRouted { commit: self.commit()?, table: table.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn ignore(
@@ -184,11 +249,18 @@ impl RowReader {
         for relation in relations {
             match self.tables.get(relation) {
                 None => return Err(self.out_of_place("a change of a table that was not told")),
-                Some(Table::Other | Table::OtherIncluded(_)) => self.ignored.other_tables += 1,
-                Some(Table::Outbox { .. }) => *count(&mut self.ignored) += 1,
+                Some(Table::Other | Table::NotRouted(_)) => self.ignored.other_tables += 1,
+                Some(Table::Outbox { .. } | Table::New) => *count(&mut self.ignored) += 1,
             }
         }
         Ok(None)
+    }
+
+    fn commit(&self) -> Result<Lsn, DecodeError> {
+        match self.transaction {
+            Some(at) => Ok(at.commit),
+            None => Err(self.out_of_place("a change outside a transaction")),
+        }
     }
 
     fn out_of_place(&self, what: &'static str) -> DecodeError {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use outbox_net::{Properties, SecretSource};
-use outbox_wal::Timeouts;
+use outbox_wal::{TableName, Timeouts};
 
 use super::check::ConfigurationCheck;
 use super::context_headers::ContextHeaders;
@@ -11,12 +11,16 @@ use super::finding::{Finding, Findings};
 use super::keys::{Keys, UnknownKeys};
 use super::placeholders::{Process, Surroundings};
 use super::postgres::PostgresSettings;
+use super::predicates::RouterPredicate;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
 use super::table::Assumed;
 use super::topics::TopicCreation;
-use super::{RelaySettings, SettingsError, predicates, router_of, value_forms, worker};
+use super::updates::OnUpdate;
+use super::{RelaySettings, SettingsError, columns, names, router_of, value_forms, worker};
 use crate::row_position::RowPosition;
+use crate::rows::ACCEPTED_LOSSES;
+use crate::tables::Candidates;
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]
@@ -194,9 +198,16 @@ impl RelaySettingsBuilder {
     ) -> Option<RelaySettings> {
         let router = router_of(config);
         Keys::in_config(config).check(config, self.unknown_keys, findings);
-        findings.take(predicates::check(config, router, &self.layout));
+        let table = name_of(&self.layout);
+        let predicate = findings.take(RouterPredicate::of(config, router));
+        findings.take(predicate.as_ref().map_or(Ok(()), |predicate| predicate.check(router, &table)));
         value_forms::check(config, router, &self.layout, findings);
-        findings.take(includes_schema(config, self.layout.schema().as_str()));
+        columns::check(config, router, &table.to_string(), findings);
+        names::check(config, router, &table.to_string(), findings);
+        findings.take(lists_exclude_each_other(config));
+        if config.candidates() == Candidates::Publication {
+            findings.warn(without_list(config));
+        }
         let pipeline = pipeline(config, &self.layout, findings);
         let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);
         let kafka_security = match findings.is_unresolved("producer.override.") {
@@ -208,6 +219,7 @@ impl RelaySettingsBuilder {
         let max_request_size = findings.take(max_request_size(config));
         let topic_interval = findings.take(self.topic_interval.map_or_else(|| metadata_max_age(config), Ok));
         let context_headers = findings.take(ContextHeaders::of(config));
+        let on_update = findings.take(OnUpdate::of(config, router));
         Some(RelaySettings {
             brokers: self.brokers,
             postgres: postgres?,
@@ -224,14 +236,14 @@ impl RelaySettingsBuilder {
             has_failover_slot: config.get("slot.failover").is_some_and(|value| value.eq_ignore_ascii_case("true")),
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
+            on_update: on_update?,
+            predicate: predicate?,
+            candidates: config.candidates(),
             warnings: Vec::new(),
             pipeline: pipeline?,
         })
     }
 }
-
-/// What Debezium does, too: the relay warns of it.
-pub(super) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
 
 /// Returns the pipeline, with a warning for each loss that it would have in Debezium, too.
 fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) -> Option<Pipeline> {
@@ -251,16 +263,31 @@ fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) ->
     }
 }
 
-/// `table.include.list` decides; here the schema has to be named as it is, without an expression.
-fn includes_schema(config: &Resolved, schema: &str) -> Result<(), Finding> {
-    let key = "schema.include.list";
-    match config.get(key) {
-        Some(list) if !list.split(',').any(|name| name.trim().eq_ignore_ascii_case(schema)) => {
-            let reason = format!("it does not name the outbox table's schema {schema}");
-            Err(Finding::new(key, reason).with_remedy("remove the key: table.include.list is enough"))
-        }
-        _ => Ok(()),
+fn without_list(config: &Resolved) -> Finding {
+    let reason =
+        "it is absent: each table of the publication that no other list leaves out is taken for an outbox table";
+    let finding = Finding::new("table.include.list", reason);
+    match config.get("table.whitelist") {
+        Some(_) => finding.with_remedy("rename table.whitelist, which is its old name"),
+        None => finding,
     }
+}
+
+/// Debezium rejects a configuration with both.
+fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
+    for what in ["table", "schema", "column"] {
+        let (included, excluded) = (format!("{what}.include.list"), format!("{what}.exclude.list"));
+        let has = |key: &str| config.get(key).is_some_and(|list| !list.is_empty());
+        if has(&included) && has(&excluded) {
+            let reason = format!("Debezium rejects a configuration that has {included} as well");
+            return Err(Finding::new(excluded, reason).with_remedy("remove one of the two"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn name_of(layout: &TableLayout) -> TableName {
+    TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()))
 }
 
 /// Shows the connector's keys without their values, of which any may hold a secret in the wrong place.

@@ -68,7 +68,8 @@ impl Outline<'_> {
             true => "with the columns that outbox-pg creates",
             false => "its columns are read from the database at the start",
         };
-        let table = self.config.get("table.include.list").unwrap_or_default();
+        let table = self.config.get("table.include.list").filter(|list| !list.is_empty());
+        let table = table.unwrap_or("each of the publication");
         let mut entries = vec![
             ("database", format!("{}:{}/{}", postgres.host(), postgres.port(), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),

@@ -2,11 +2,13 @@
 
 mod builder;
 mod check;
+mod columns;
 mod connect_rest;
 mod context_headers;
 mod error;
 mod finding;
 mod keys;
+mod names;
 mod placeholders;
 mod postgres;
 mod predicates;
@@ -17,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod updates;
 mod value_forms;
 mod worker;
 
@@ -33,15 +36,18 @@ pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
+pub(crate) use self::predicates::RouterPredicate;
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
+pub(crate) use self::updates::OnUpdate;
 
 use crate::row_position::RowPosition;
 
-use self::builder::ACCEPTED_LOSSES;
 use self::keys::Keys;
 use self::resolved::Resolved;
+use crate::rows::ACCEPTED_LOSSES;
+use crate::tables::Candidates;
 
 /// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
@@ -77,6 +83,9 @@ pub struct RelaySettings {
     has_failover_slot: bool,
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
+    on_update: OnUpdate,
+    predicate: RouterPredicate,
+    candidates: Candidates,
     warnings: Vec<Finding>,
     pipeline: Pipeline,
 }
@@ -232,6 +241,20 @@ impl RelaySettings {
 
     pub(crate) fn context_headers(&self) -> Option<&ContextHeaders> {
         self.context_headers.as_ref()
+    }
+
+    /// Returns the condition under which the router sees a table's rows.
+    pub(crate) fn predicate(&self) -> &RouterPredicate {
+        &self.predicate
+    }
+
+    /// Returns which tables the configuration's lists choose from.
+    pub(crate) fn candidates(&self) -> Candidates {
+        self.candidates
+    }
+
+    pub(crate) fn on_update(&self) -> OnUpdate {
+        self.on_update
     }
 
     /// The pipeline with a layout that tells more of the same table.

@@ -8,6 +8,7 @@ use outbox_net::ErrorChain;
 use super::finding::{Finding, Findings};
 use super::placeholders::{Surroundings, resolve};
 use super::{SettingsError, router_of};
+use crate::tables::Candidates;
 
 const PRODUCER: &str = "producer.override.";
 /// The beginnings of the keys that say how the connections to Kafka are secured.
@@ -112,7 +113,28 @@ impl Resolved {
         for key in OWN_WAY.iter().copied().chain([error_on_missing.as_str()]) {
             config = config.without(key);
         }
+        let lists = config.iter().map(|(key, _)| key.to_owned()).filter(|key| key.starts_with("column."));
+        // The lists of columns were checked.
+        let config = lists.collect::<Vec<_>>().iter().fold(config, |config, key| config.without(key));
+        let config = match self.candidates() {
+            Candidates::Database => config,
+            // The lists choose from the tables of the publication.
+            Candidates::Publication => config.with("table.include.list", ".*"),
+        };
         if self.get("plugin.name").is_none() { config.with("plugin.name", "pgoutput") } else { config }
+    }
+
+    /// Returns whether a list of expressions names something; none if there is no list.
+    pub(super) fn list_names(&self, key: &str, name: &str) -> Result<Option<bool>, Finding> {
+        self.values.list_names(key, name).map_err(|_| Finding::new(key, "this regular expression cannot be used here"))
+    }
+
+    /// Returns which tables the lists choose from.
+    pub(super) fn candidates(&self) -> Candidates {
+        match self.get("table.include.list") {
+            None | Some("") => Candidates::Publication,
+            Some(_) => Candidates::Database,
+        }
     }
 
     /// Converts the pipeline's contradictions, without their values and in the words of who runs the relay.
@@ -135,13 +157,6 @@ impl Resolved {
                     "add it: until Debezium 1.9 it was database.server.name",
                 ),
                 "topic.prefix" if !has(key) => absent("it is absent, and Debezium requires it", "add it"),
-                "table.include.list" if !has(key) && has("table.whitelist") => absent(
-                    "it is absent: Debezium would read every table",
-                    "rename table.whitelist, which is its old name",
-                ),
-                "table.include.list" if !has(key) => {
-                    absent("it is absent: Debezium would read every table", "name the outbox table in it")
-                }
                 "plugin.name" => {
                     absent("the relay reads with pgoutput only", "create a slot with pgoutput, and remove the key")
                 }

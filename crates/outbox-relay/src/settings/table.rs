@@ -1,24 +1,28 @@
-use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Identifier, Nullability, TableLayout};
+use outbox_core::{Column, ColumnType, EventField, Identifier, Nullability, TableLayout};
 
 use super::builder::RelaySettingsBuilder;
 use super::finding::{Finding, Findings};
 use super::placeholders::Process;
 use super::postgres::PostgresSettings;
+use super::predicates::RouterPredicate;
 use super::resolved::Resolved;
 use super::{SettingsError, router_of};
 use crate::relay::connect_options;
-use crate::rows::column_type;
-use outbox_wal::{CatalogueColumn, ConnectOptions};
+use crate::rows::layout_columns;
+use crate::tables::Candidates;
+use outbox_wal::{ConnectOptions, PublicationCatalog, Source, TableName};
 
 const LIST: &str = "table.include.list";
 
 impl RelaySettingsBuilder {
-    /// Returns whether `table.include.list` names another table than that of the layout, whose columns must then be read
-    /// from the database.
+    /// Returns whether `table.include.list` names another table than that of the layout, or is absent: the columns must then
+    /// be read from the database.
     #[must_use]
     pub fn needs_layout(&self) -> bool {
         let (schema, table) = (self.table().schema().as_str(), self.table().table().as_str());
-        self.config().includes_table(schema, table).is_ok_and(|is_included| !is_included)
+        // Without a list, only the publication says which table it is.
+        let is_listed = self.config().get(LIST).is_some_and(|list| !list.trim().is_empty());
+        !is_listed || self.config().includes_table(schema, table).is_ok_and(|is_included| !is_included)
     }
 
     /// Reads the outbox table's columns from the database, where it is a table of another make: `table.include.list` names
@@ -27,7 +31,7 @@ impl RelaySettingsBuilder {
     /// out.
     ///
     /// # Errors
-    /// The database cannot be reached, the list names no single table, or a part of an event has no column.
+    /// The database cannot be reached, there is no included table, or a part of an event has no column.
     pub async fn layout_from_database(self) -> Result<Self, SettingsError> {
         let findings = || Findings::of(self.config().clone());
         // Everything that needs no database is reported first, and at once.
@@ -40,42 +44,47 @@ impl RelaySettingsBuilder {
         };
 
         let options = connect_options(&postgres);
-        let (schema, table) = only_table(&options, &config.for_pipeline()).await?;
-        let unread = || SettingsError::table(format!("{schema}.{table}"));
-        let columns =
-            outbox_wal::columns(&options, schema.as_str(), table.as_str()).await.map_err(|e| unread().caused_by(e))?;
-        let columns = layout_columns(&config, &columns);
-        let layout =
-            TableLayout::existing(schema.clone(), table.clone(), columns).map_err(|e| unread().caused_by(e))?;
-        Ok(self.layout(layout))
+        // The first table that can be an outbox table. The relay finds the others by itself.
+        let mut unfit = None;
+        for table in included_tables(&options, &config).await? {
+            match layout_of(&options, &config, &table).await {
+                Ok(layout) => return Ok(self.layout(layout)),
+                Err(error) => _ = unfit.get_or_insert(error),
+            }
+        }
+        Err(unfit.unwrap_or_else(|| Finding::new(LIST, "there is no such table, or this role may not see it").into()))
     }
 }
 
-/// Returns the one table of the database that the list matches.
-async fn only_table(
+async fn layout_of(
     options: &ConnectOptions,
-    config: &ConnectorConfig,
-) -> Result<(Identifier, Identifier), SettingsError> {
-    let tables = outbox_wal::tables(options).await.map_err(|e| SettingsError::table(LIST.to_owned()).caused_by(e))?;
-    let mut found = Vec::new();
-    for (schema, table) in tables {
-        if config.includes_table(&schema, &table).map_err(SettingsError::form)? {
-            found.push((schema, table));
-        }
-    }
+    config: &Resolved,
+    name: &TableName,
+) -> Result<TableLayout, SettingsError> {
+    let identifier = |text: &str| Identifier::new(text).ok();
+    let Some((schema, table)) = identifier(&name.schema).zip(identifier(&name.table)) else {
+        return Err(Finding::new(LIST, "the table has no usable name").into());
+    };
+    let unread = || SettingsError::table(name.to_string());
+    let columns = outbox_wal::columns(options, &name.schema, &name.table).await.map_err(|e| unread().caused_by(e))?;
+    TableLayout::existing(schema, table, layout_columns(&config.for_pipeline(), &columns))
+        .map_err(|e| unread().caused_by(e))
+}
 
-    let name = |text: &str| Identifier::new(text).ok();
-    match found.as_slice() {
-        [(schema, table)] => {
-            name(schema).zip(name(table)).ok_or_else(|| Finding::new(LIST, "the table has no usable name").into())
-        }
-        [] => Err(Finding::new(LIST, "there is no such table, or this role may not see it").into()),
-        several => {
-            let names: Vec<_> = several.iter().map(|(schema, table)| format!("{schema}.{table}")).collect();
-            let reason = format!("the relay reads one table, and this matches {}", names.join(", "));
-            Err(Finding::new(LIST, reason).with_remedy("name the outbox table").into())
-        }
-    }
+/// Returns the tables that the configuration includes, as far as the router sees their rows.
+async fn included_tables(options: &ConnectOptions, config: &Resolved) -> Result<Vec<TableName>, SettingsError> {
+    let written = config.for_pipeline();
+    let name = |key: &str, default: &str| config.get(key).unwrap_or(default).to_owned();
+    let source = Source::new(name("slot.name", "debezium"), name("publication.name", "dbz_publication"));
+    let predicate = RouterPredicate::of(config, router_of(config)).map_err(SettingsError::from)?;
+    // An expression that cannot be used was rejected before.
+    let includes = |name: &TableName| written.includes_table(&name.schema, &name.table).unwrap_or(false);
+    let found = async {
+        let mut catalog = PublicationCatalog::open(options, &source).await?;
+        config.candidates().included(&mut catalog, includes).await
+    };
+    let found = found.await.map_err(|e| SettingsError::table(LIST.to_owned()).caused_by(e))?;
+    Ok(found.into_iter().filter(|name| predicate.lets_through(name)).collect())
 }
 
 /// A configuration with a layout that stands for the table's own where there is no database.
@@ -85,21 +94,21 @@ pub(super) struct Assumed {
 }
 
 impl Assumed {
-    /// Assumes columns of the types that suit the router's options. A table that only the database can tell, because the list
-    /// is an expression, gets a name.
+    /// Assumes columns of the types that suit the router's options. A table that only the database knows, because the list
+    /// is an expression or absent, gets a name.
     pub(super) fn of(config: &Resolved) -> Self {
         if let Some((schema, table)) = literal(config) {
             return Self { layout: assumed_layout(config, schema, table), config: config.clone() };
         }
         let names = Identifier::new("public").ok().zip(Identifier::new("outbox").ok());
         let layout = names.and_then(|(schema, table)| assumed_layout(config, schema, table));
-        // Whether a predicate or a list of schemas concerns the table is unknown as well.
+        // Whether a predicate or another list concerns the table is unknown as well.
         let predicate = format!("transforms.{}.predicate", router_of(config));
-        let is_list = config.get(LIST).is_some_and(|list| !list.is_empty());
-        let config = if is_list {
-            config.with(LIST, "public.outbox").with("schema.include.list", "public").with(&predicate, "")
-        } else {
-            config.clone()
+        let unknown = ["schema.include.list", "schema.exclude.list", "table.exclude.list", &*predicate];
+        let config = unknown.iter().fold(config.clone(), |config, key| config.with(key, ""));
+        let config = match config.candidates() {
+            Candidates::Database => config.with(LIST, "public.outbox"),
+            Candidates::Publication => config,
         };
         Self { config, layout }
     }
@@ -166,34 +175,4 @@ impl Router<'_> {
     fn option(&self, option: &str, default: &str) -> String {
         self.config.get(&format!("transforms.{}.{option}", self.name)).unwrap_or(default).to_owned()
     }
-}
-
-fn layout_columns(config: &Resolved, columns: &[CatalogueColumn]) -> Vec<Column> {
-    let router = Router { config, name: router_of(config) };
-    let has = |name: &str| columns.iter().any(|column| column.name == name);
-    let event_type = router.option("table.field.event.type", "type");
-    let event_type = if has(&event_type) { event_type } else { "event_type".to_owned() };
-    // A column may serve several options. The first counts, because the router finds columns by name.
-    let fields = [
-        (EventField::Id, router.option("table.field.event.id", "id")),
-        (EventField::Payload, router.option("table.field.event.payload", "payload")),
-        (EventField::AggregateId, router.option("table.field.event.key", "aggregateid")),
-        (EventField::AggregateType, router.option("route.by.field", "aggregatetype")),
-        (EventField::EventType, event_type),
-    ];
-    let column = |told: &CatalogueColumn| {
-        let name = Identifier::new(&*told.name).ok()?;
-        let ty: ColumnType = column_type(told.ty, told.modifier)?;
-        let nullability = if told.is_nullable { Nullability::Nullable } else { Nullability::NotNull };
-        let field = fields.iter().find(|(_, name)| *name == told.name).map(|(field, _)| *field);
-        let column = match field.filter(|field| field.fits(ty)) {
-            Some(field) => Column::of(field, name, ty, nullability),
-            None => Column::foreign(name, ty, nullability),
-        };
-        Some(match &told.default {
-            Some(expression) => column.default_expression(expression),
-            None => column,
-        })
-    };
-    columns.iter().filter_map(column).collect()
 }

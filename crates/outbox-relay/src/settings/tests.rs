@@ -172,7 +172,8 @@ fn keys_are_honoured_or_without_effect_or_refused() {
         ("heartbeat.action.query", KeyEffect::WithoutEffect),
         ("snapshot.fetch.size", KeyEffect::WithoutEffect),
         ("value.converter.delegate.converter.type.schemas.enable", KeyEffect::Honoured),
-        ("column.mask.with.5.chars", KeyEffect::Refused),
+        ("column.mask.with.5.chars", KeyEffect::Honoured),
+        ("table.exclude.list", KeyEffect::Honoured),
         ("topic.creation.orders.partitions", KeyEffect::Honoured),
         ("topic.creation.default.include", KeyEffect::Refused),
         ("producer.override.sasl.jaas.config", KeyEffect::Honoured),
@@ -203,7 +204,7 @@ fn everything_that_is_rejected_is_reported_at_once() {
         .without("database.user")
         .without("key.converter")
         .without("topic.prefix")
-        .with("column.exclude.list", "a")
+        .with("column.exclude.list", "outbox.outbox_message.payload")
         .with("value.converter", "io.confluent.connect.avro.AvroConverter")
         .with("value.converter.schema.registry.url", "http://registry")
         .with("slot.name", "No")
@@ -243,7 +244,14 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
         ("database.port", "65536", "number"),
         ("database.hostname", "", "without it"),
         ("database.user", "${DB_USER}", "${env:NAME}"),
-        ("schema.include.list", "public", "remove the key"),
+        ("schema.include.list", "public", "leaves out the table"),
+        ("schema.exclude.list", "out.*", "leaves out the table"),
+        ("table.exclude.list", "other.*", "remove one of the two"),
+        ("column.include.list", "outbox\\.outbox_message\\.(id|payload)", "aggregate_id"),
+        ("column.exclude.list", "outbox.outbox_message.event_type", "event_type"),
+        ("column.truncate.to.20.chars", "other.x,outbox.outbox_message.payload", "changes the column payload"),
+        ("schema.name.adjustment.mode", "upper", "one of none"),
+        ("transforms.outbox.table.op.invalid.behavior", "stop", "warn, error, fatal"),
         ("lsn.flush.mode", "manual", "remove the key"),
         ("extended.headers.enabled", "yes", "true or false"),
         ("skipped.operations", "c", "none would be published"),
@@ -268,7 +276,6 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
         ("provide.transaction.metadata", "true", "no records of transactions"),
         ("producer.override.acks", "1", "in-sync replicas"),
         ("admin.override.sasl.mechanism", "PLAIN", "--brokers"),
-        ("transforms.outbox.table.op.invalid.behavior", "fatal", "UPDATE"),
         ("transforms.outbox.table.fields.additional.error.on.missing", "false", "additional.missing"),
     ] {
         let warning = warned(config().with(key, value), key);
@@ -284,6 +291,15 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
         ("publication.autocreate.mode", "filtered"),
         ("topic.creation.enable", "true"),
         ("heartbeat.interval.ms", "0"),
+        ("schema.include.list", "OUTBOX"),
+        ("schema.exclude.list", "public"),
+        ("column.exclude.list", "outbox.outbox_message.internal_.*"),
+        ("column.mask.with.5.chars", "public.customers.email"),
+        ("column.propagate.source.type", ".*"),
+        ("schema.name.adjustment.mode", "avro"),
+        ("field.name.adjustment.mode", "avro_unicode"),
+        ("value.converter.replace.null.with.default", "false"),
+        ("header.converter", "org.apache.kafka.connect.storage.StringConverter"),
         ("time.precision.mode", "microseconds"),
         ("value.converter.decimal.format", "NUMERIC"),
     ] {
@@ -353,7 +369,12 @@ fn a_predicate_may_restrict_the_router_to_the_outbox_table() {
         assert!(error.to_string().contains("change events"), "{error}");
     }
     assert!(built(with("RecordIsTombstone", "", "true")).is_ok());
-    for (class, pattern) in [("TopicNameMatches", "message"), ("TopicNameMatches", "("), ("HasHeaderKey", "")] {
+    let header = |name| with("HasHeaderKey", "", "false").with("predicates.isOutbox.name", name);
+    assert!(built(header("__debezium.context.taskId")).is_err());
+    assert!(built(header("__debezium.context.taskId").without("extended.headers.enabled")).is_ok());
+    for (class, pattern) in
+        [("TopicNameMatches", "message"), ("TopicNameMatches", "("), ("HasHeaderKey", ""), ("Other", "")]
+    {
         assert!(built(with(class, pattern, "false")).is_err(), "{class} {pattern}");
     }
     let unlisted = with("RecordIsTombstone", "", "true").with("predicates", "");

@@ -23,7 +23,8 @@ use crate::stand_in::PREFIX;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A file, the table that its options name, the topic of the rows, and the values of each row behind its id.
+/// A file, the tables that its lists name, separated by spaces, the topic of the rows, and the values of each row behind its
+/// id. The tables take turns.
 struct Case {
     file: &'static str,
     table: &'static str,
@@ -32,7 +33,7 @@ struct Case {
     rows: &'static [&'static str],
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 17] = [
     Case {
         file: "09-slot-drop-key-as-header",
         table: "public.outbox_event",
@@ -134,6 +135,51 @@ const CASES: [Case; 12] = [
         topic: "outbox.events.order",
         rows: &["'order', 'k1', 'Made', '{\"a\" : 1}'", "'order', 'k2', 'Made', '[]'"],
     },
+    Case {
+        file: "47-outbox-per-schema",
+        table: "orders.outbox billing.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL,
+                  type varchar(255) NOT NULL, payload jsonb NOT NULL",
+        topic: "events.order",
+        rows: &["'order', 'k', 'Made', '{\"a\": 1}'", "'order', 'k', 'Billed', '{\"a\": 2}'", "'order', 'k', 'Paid', '{}'"],
+    },
+    Case {
+        file: "49-schemas-without-tables",
+        table: "messaging.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
+                  payload text, inbox_note text DEFAULT 'n'",
+        topic: "outbox.event.Order",
+        rows: &["'Order', 'k1', 'Made', '{\"a\":1}'", "'Order', 'k2', 'Made', ''", "'Order', 'k3', 'Made', NULL"],
+    },
+    Case {
+        file: "51-expressions-with-commas",
+        table: "shop.outbox_a shop.outbox_bcd",
+        columns: "event_id uuid PRIMARY KEY, kind text NOT NULL, key text NOT NULL, body jsonb, version integer NOT NULL DEFAULT 1",
+        topic: "shop.order.v1",
+        rows: &["'order', 'k1', '{\"a\": 1}', 3", "'order', 'k2', NULL", "'order', 'k1', '{}', 4"],
+    },
+    Case {
+        file: "53-heartbeats-and-updates",
+        table: "public.outbox_events",
+        columns: "id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL,
+                  payload jsonb NOT NULL, processed boolean NOT NULL DEFAULT false",
+        topic: "events.order",
+        rows: &[
+            "'order', 'k1', 'Made', '{\"a\": 1}'); UPDATE outbox_events SET processed = (true",
+            "'order', 'k2', 'Made', '{\"a\": 2}'",
+        ],
+    },
+    Case {
+        file: "55-options-of-a-tutorial",
+        table: "public.outbox",
+        columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
+                  payload jsonb, tenant uuid, attempt integer DEFAULT 7, urgent boolean, created_at timestamptz, note text DEFAULT 'none'",
+        topic: "outbox.event.order",
+        rows: &[
+            "'order', 'k1', 'Made', '{\"a\": 1}', '00000000-0000-4000-8000-0000000000aa', 1, true, '2026-01-02 03:04:05+02', 'n'",
+            "'order', 'k2', 'Made', NULL, NULL, NULL, NULL, NULL, NULL",
+        ],
+    },
 ];
 
 #[test]
@@ -157,17 +203,22 @@ fn run(case: &Case) {
     let mut client = Client::connect(env.url(), NoTls).unwrap();
     let config = of_file(case, &name, env.url());
     let publication = config.get("publication.name").unwrap_or("dbz_publication");
-    let (schema, _) = case.table.split_once('.').unwrap();
-    let create = format!(
-        "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE {} ({}); CREATE PUBLICATION {publication} FOR TABLE {}",
-        case.table, case.columns, case.table
-    );
+    let tables: Vec<&str> = case.table.split(' ').collect();
+    for table in &tables {
+        let (schema, _) = table.split_once('.').unwrap();
+        let create = format!("CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE {table} ({})", case.columns);
+        client.batch_execute(&create).unwrap();
+    }
+    // What no list includes.
+    client.batch_execute("CREATE TABLE other (id integer PRIMARY KEY)").unwrap();
+    let create = format!("CREATE PUBLICATION {publication} FOR TABLE {}, other", tables.join(", "));
     client.batch_execute(&create).unwrap();
 
     let stack = stack();
     let both = Both::start(&stack, &name, &config, &mut client, &runtime);
     for (index, row) in case.rows.iter().enumerate() {
-        let insert = format!("INSERT INTO {} VALUES ('{}', {row})", case.table, id(index));
+        let table = tables[index % tables.len()];
+        let insert = format!("INSERT INTO {table} VALUES ('{}', {row}); INSERT INTO other VALUES ({index})", id(index));
         client.batch_execute(&insert).unwrap_or_else(|error| panic!("{insert}: {error:?}"));
     }
     let topics = [format!("{name}-{}", case.topic), format!("{PREFIX}{name}-{}", case.topic)];

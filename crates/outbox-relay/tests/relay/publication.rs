@@ -5,7 +5,7 @@ use outbox_relay::{Error, Mode, Readiness};
 use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 
-use crate::fixture::{Fixture, Running};
+use crate::fixture::{Fixture, Found, Running};
 
 const TABLE: &str = "outbox.outbox_message";
 
@@ -87,30 +87,58 @@ async fn a_row_that_was_written_without_its_publication_stops_the_relay() {
 
 const SECOND: &str = "CREATE SCHEMA billing;
     CREATE TABLE billing.outbox_message (LIKE outbox.outbox_message INCLUDING ALL)";
-const INTO_SECOND: &str = "INSERT INTO billing.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
-    VALUES (gen_random_uuid(), 'order', 'b', 'Made', '1')";
+
+/// Returns a statement that stores a row of the second table.
+fn into_second(number: u32) -> String {
+    format!(
+        "INSERT INTO billing.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+         VALUES (gen_random_uuid(), 'order', 'b', 'Made', '{number}')"
+    )
+}
+
+fn values(records: &[Found]) -> Vec<&str> {
+    records.iter().map(|record| &*record.value).collect()
+}
 
 #[tokio::test]
-async fn a_list_that_includes_two_published_tables_is_refused() {
+async fn several_tables_behind_one_connector_arrive_in_the_order_of_commits() {
     let mut fixture = Fixture::new(1).await;
     fixture.run(SECOND).await;
     fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
-    fixture.run(INTO_SECOND).await;
-    let written = fixture.end_of_wal().await;
-    for list in
-        ["outbox.outbox_message,billing.outbox_message", r"(outbox|billing)\.outbox_message", r".*\.outbox_message"]
-    {
+    let mut expected = Vec::new();
+    for (number, list) in (0..).step_by(3).zip([
+        "outbox.outbox_message,billing.outbox_message",
+        r"(OUTBOX|billing)\.outbox_message",
+        r".*\.outbox_message",
+    ]) {
         fixture.config = fixture.config.with("table.include.list", list);
-        let refused = chain(&fixture.start().outcome().await.unwrap_err());
-        assert!(refused.contains("billing.outbox_message") && refused.contains("table.include.list"), "{refused}");
+        let relay = fixture.start();
+        relay.is_live().await;
+        let own = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+            VALUES (gen_random_uuid(), 'order', 'b', 'Made',";
+        let (first, last) = (into_second(number), into_second(number + 2));
+        fixture.run(&format!("BEGIN; {first}; {own} '{}'); {last}; COMMIT", number + 1)).await;
+        expected.extend((number..number + 3).map(|number| number.to_string()));
+        let records = fixture.records(expected.len()).await;
+        assert_eq!(values(&records), expected, "{list}");
+        // The place among the rows of all tables in the transaction.
+        let places =
+            records[expected.len() - 3..].iter().map(|record| record.headers["outbox.position"].rsplit('/').next());
+        assert_eq!(places.collect::<Option<Vec<_>>>().unwrap(), ["0", "1", "2"]);
+        // The next relay finds them in the topic.
+        relay.kill().await;
     }
-    assert!(fixture.confirmed_lsn().await < written);
+    let relay = fixture.start();
+    fixture.confirmed().await;
+    assert_eq!(values(&fixture.records(expected.len()).await), expected);
+    relay.stop().await;
 
     // A list that names its own table ignores the other one.
     fixture.config = fixture.config.with("table.include.list", r"outbox\.outbox_message");
     let relay = fixture.start();
-    fixture.enqueue_each(1, 0..1).await;
-    assert_eq!(fixture.records(1).await.len(), 1);
+    fixture.run(&into_second(9)).await;
+    fixture.enqueue_each(1, 10..11).await;
+    assert_eq!(fixture.records(10).await.last().unwrap().value, "10");
     fixture.confirmed().await;
     let ignored = "outbox_relay_ignored_changes_total{kind=\"other_table\"} 1";
     assert!(relay.status.prometheus_text().lines().any(|line| line == ignored), "{}", relay.status.prometheus_text());
@@ -118,23 +146,95 @@ async fn a_list_that_includes_two_published_tables_is_refused() {
 }
 
 #[tokio::test]
-async fn a_row_of_another_included_table_stops_the_relay_before_it_is_confirmed() {
+async fn an_included_table_that_comes_later_is_read_or_the_relay_is_not_ready() {
     let mut fixture = Fixture::new(1).await;
     fixture.config = fixture.config.with("table.include.list", r".*\.outbox_message");
-    fixture.run(SECOND).await;
     let relay = fixture.start();
     relay.is_live().await;
-    fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
-    fixture.run(INTO_SECOND).await;
-    let written = fixture.end_of_wal().await;
-    let stopped = chain(&relay.outcome().await.unwrap_err());
-    assert!(stopped.contains("billing.outbox_message") && stopped.contains("table.include.list"), "{stopped}");
+    // It is published at once.
+    let create = format!("{SECOND}; ALTER PUBLICATION @ ADD TABLE billing.outbox_message; {}", into_second(1));
+    fixture.run(&format!("BEGIN; {create}; COMMIT")).await;
+    assert_eq!(values(&fixture.records(1).await), ["1"]);
+    relay.is_ready().await;
 
-    // Also if the table is no longer published.
+    // It is not published any more, and then it is.
     fixture.run("ALTER PUBLICATION @ DROP TABLE billing.outbox_message").await;
-    let stopped = chain(&fixture.start().outcome().await.unwrap_err());
-    assert!(stopped.contains("billing.outbox_message") && stopped.contains("table.include.list"), "{stopped}");
+    relay.is_not_ready("does not contain the outbox table billing.outbox_message").await;
+    fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+    relay.is_ready().await;
+    fixture.run(&into_second(2)).await;
+    assert_eq!(values(&fixture.records(2).await), ["1", "2"]);
+
+    // It goes.
+    fixture.run("DROP TABLE billing.outbox_message").await;
+    fixture.enqueue_each(1, 3..4).await;
+    fixture.confirmed().await;
+    relay.is_ready().await;
+    relay.stop().await;
+
+    // It comes without being published, and rows of a table that is gone are read as the WAL describes them.
+    fixture.run(&SECOND.replace("CREATE SCHEMA billing;", "")).await;
+    let relay = fixture.start();
+    relay.is_not_ready("billing.outbox_message").await;
+    fixture.enqueue_each(1, 4..5).await;
+    assert_eq!(values(&fixture.records(4).await), ["1", "2", "3", "4"]);
+    relay.stop().await;
+    fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+    fixture.run(&into_second(5)).await;
+    fixture.run("DROP TABLE billing.outbox_message").await;
+    let relay = fixture.start();
+    assert_eq!(values(&fixture.records(5).await), ["1", "2", "3", "4", "5"]);
+    fixture.confirmed().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_that_debezium_would_write_without_the_router_stops_the_relay() {
+    let mut fixture = Fixture::new(1).await;
+    let topic = format!("{}\\.outbox\\..*", fixture.config.get("topic.prefix").unwrap());
+    fixture.config = fixture
+        .config
+        .with("table.include.list", r".*\.outbox_message")
+        .with("predicates", "outbox")
+        .with("predicates.outbox.type", "org.apache.kafka.connect.transforms.predicates.TopicNameMatches")
+        .with("predicates.outbox.pattern", topic)
+        .with("transforms.outbox.predicate", "outbox");
+    fixture.run(SECOND).await;
+    let relay = fixture.start();
+    relay.is_ready().await;
+    fixture.run("ALTER PUBLICATION @ ADD TABLE billing.outbox_message").await;
+    fixture.run(&into_second(0)).await;
+    let written = fixture.end_of_wal().await;
+    for relay in [relay, fixture.start()] {
+        let stopped = chain(&relay.outcome().await.unwrap_err());
+        assert!(stopped.contains("billing.outbox_message") && stopped.contains("predicate"), "{stopped}");
+    }
     assert!(fixture.confirmed_lsn().await < written);
+}
+
+/// Debezium's task fails at such a row.
+#[tokio::test]
+async fn a_row_of_an_included_table_that_is_no_outbox_is_poison() {
+    let mut fixture = Fixture::new(1).await;
+    let dead = fixture.topic.replace(".order", ".dead");
+    fixture.create_topic(&dead).await;
+    fixture.config = fixture.config.without("table.include.list");
+    fixture.run("CREATE TABLE outbox.notes (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), note text)").await;
+    fixture.run("ALTER PUBLICATION @ ADD TABLE outbox.notes").await;
+    let relay = fixture.start();
+    relay.is_ready().await;
+    fixture.enqueue_each(1, 0..1).await;
+    fixture.run("INSERT INTO outbox.notes (note) VALUES ('n')").await;
+    let stopped = relay.outcome().await.unwrap_err();
+    assert!(stopped.is_poison(), "{stopped:?}");
+
+    fixture.dead_letters = Some(dead.clone());
+    let relay = fixture.start();
+    let letters = fixture.records_of(&dead, 1).await;
+    assert!(letters[0].value.contains("\"note\":\"n\""), "{letters:?}");
+    fixture.confirmed().await;
+    fixture.check(&fixture.records(1).await, 1);
+    relay.stop().await;
 }
 
 /// The change, a word of the reason, and the repair.
@@ -312,4 +412,59 @@ async fn changes_that_are_no_events_are_counted_by_kind() {
         eventually(&line, async || relay.status.prometheus_text().lines().any(|found| found == line)).await;
     }
     relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_fatal_update_stops_the_relay_after_all_before_it_is_confirmed() {
+    let mut fixture = Fixture::new(1).await;
+    fixture.run("ALTER PUBLICATION @ SET (publish = 'insert, update')").await;
+    let behavior = "transforms.outbox.table.op.invalid.behavior";
+    fixture.config = fixture.config.with(behavior, "fatal").with("skipped.operations", "t");
+    let relay = fixture.start();
+    relay.is_live().await;
+    fixture.enqueue_each(1, 0..2).await;
+    let before = fixture.end_of_wal().await;
+    fixture.enqueue_each(1, 2..3).await;
+    fixture
+        .run(
+            "BEGIN; INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+             VALUES (gen_random_uuid(), 'order', 'agg-0', 'Numbered', '3');
+             UPDATE outbox.outbox_message SET schema_version = 2; COMMIT",
+        )
+        .await;
+    let after = fixture.end_of_wal().await;
+    let stopped = relay.outcome().await.unwrap_err();
+    assert!(!stopped.is_poison(), "{stopped:?}");
+    let stopped = chain(&stopped);
+    for part in ["committed at", "outbox.outbox_message", "table.op.invalid.behavior"] {
+        assert!(stopped.contains(part), "{stopped}");
+    }
+    // As with Debezium, the row before the update is there. It is not written again.
+    fixture.check(&fixture.records(4).await, 4);
+    let confirmed = fixture.confirmed_lsn().await;
+    assert!(before <= confirmed && confirmed < after, "{before} {confirmed} {after}");
+    fixture.start().outcome().await.unwrap_err();
+
+    fixture.config = fixture.config.with(behavior, "warn");
+    let relay = fixture.start();
+    fixture.confirmed().await;
+    fixture.enqueue_each(1, 4..5).await;
+    fixture.check(&fixture.records(5).await, 5);
+    relay.stop().await;
+}
+
+/// The rows before a row that can never be written.
+#[tokio::test]
+async fn a_poison_row_stops_the_relay_after_all_before_it_is_confirmed() {
+    let fixture = Fixture::new(1).await;
+    fixture.enqueue_each(1, 0..2).await;
+    let before = fixture.end_of_wal().await;
+    fixture.enqueue_each(1, 2..3).await;
+    let sql = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, created_at)
+               VALUES (gen_random_uuid(), 'order', 'agg-0', 'Late', '1', 'infinity')";
+    fixture.run(sql).await;
+    assert!(fixture.start().outcome().await.unwrap_err().is_poison());
+    fixture.check(&fixture.records(3).await, 3);
+    let confirmed = fixture.confirmed_lsn().await;
+    assert!(before <= confirmed && confirmed < fixture.end_of_wal().await);
 }

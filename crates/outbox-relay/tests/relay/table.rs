@@ -105,5 +105,5 @@ async fn a_table_that_is_not_there_is_said() {
         .unwrap();
     let config = fixture.config.clone().with("table.include.list", "inventory.(a|b)");
     let error = RelaySettings::builder(config, [&*fixture.brokers]).layout_from_database().await.unwrap_err();
-    assert!(error.to_string().contains("matches inventory.a, inventory.b"), "{error}");
+    assert!(error.to_string().contains("inventory.a"), "{error}");
 }

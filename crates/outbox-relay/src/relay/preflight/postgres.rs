@@ -2,7 +2,8 @@ use outbox_core::EventField;
 use outbox_wal::{ConnectOptions, Inspection, RowSample, Source};
 
 use super::ServerCheck;
-use crate::relay::{Relay, confirmation, publication};
+use crate::relay::scope::Scope;
+use crate::relay::{Relay, publication};
 
 /// A difference of clocks that is worth a warning, in seconds.
 const SKEW: f64 = 5.0;
@@ -55,20 +56,17 @@ async fn replication(options: &ConnectOptions) -> ServerCheck {
 }
 
 async fn publication(relay: &Relay, source: &Source) -> ServerCheck {
-    let pipeline = relay.settings.pipeline();
+    let scope = Scope::of(&relay.settings);
     let name = "publication";
-    let published =
-        async { confirmation::open(&relay.options, source, pipeline).await?.published(source.slot()).await };
+    let published = async { scope.open(&relay.options, source).await?.published(source.slot()).await };
     match published.await {
         Err(error) => ServerCheck::failed(name, &error),
-        Ok(published) => match publication::check(&published, pipeline) {
+        Ok(published) => match publication::check(&published, &scope) {
             Err(error) => ServerCheck::failed(name, &error),
-            Ok(()) => {
-                let text = format!(
-                    "{} publishes all inserts into {}",
-                    source.publication(),
-                    pipeline.layout().qualified_name()
-                );
+            Ok(Some(problem)) => ServerCheck::new(name, super::CheckStatus::Failed, problem),
+            Ok(None) => {
+                let tables: Vec<_> = published.tables.iter().map(|table| table.name.to_string()).collect();
+                let text = format!("{} publishes all inserts into {}", source.publication(), tables.join(", "));
                 ServerCheck::ok(name, text)
             }
         },

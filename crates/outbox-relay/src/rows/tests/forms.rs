@@ -1,13 +1,13 @@
 use outbox_core::bytes::Bytes;
 use outbox_core::time::OffsetDateTime;
-use outbox_core::{ColumnValue, EventField, Nullability, Row};
+use outbox_core::{ColumnValue, EventField, Nullability};
 
 use outbox_core::Identifier;
 use outbox_test_support::{TestEnv, stack};
 use outbox_wal::{ConnectOptions, Source, StartAt, WalMessage, WalStream, open};
 use tokio_postgres::Client;
 
-use super::super::{BadValue, DecodeError, RowReader, WalEvent};
+use super::super::{BadValue, DecodeError, RowReader, TableRow, WalEvent};
 use super::*;
 
 /// A database with a table, and a slot that reads it.
@@ -39,7 +39,11 @@ impl Fixture {
 }
 
 /// Reads `count` rows, whether they can be decoded or not.
-async fn rows(stream: &mut WalStream, mut reader: RowReader, count: usize) -> Vec<Result<(u32, Row), DecodeError>> {
+async fn rows(
+    stream: &mut WalStream,
+    mut reader: RowReader,
+    count: usize,
+) -> Vec<Result<(u32, TableRow), DecodeError>> {
     let mut rows = Vec::new();
     while rows.len() < count {
         let WalMessage::Data { data, .. } = stream.next().await.unwrap() else { continue };
@@ -108,7 +112,7 @@ async fn values_of_every_type() {
         |micros: i128| ColumnValue::Instant(OffsetDateTime::from_unix_timestamp_nanos(micros * 1_000).unwrap());
     let id = ColumnValue::Uuid("0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d".parse().unwrap());
     assert_eq!(
-        rows[0].as_ref().unwrap().1.values(),
+        rows[0].as_ref().unwrap().1.row.values(),
         [
             id.clone(),
             text("ö"),
@@ -122,7 +126,7 @@ async fn values_of_every_type() {
             instant(946_684_799_999_999),
         ]
     );
-    assert_eq!(rows[1].as_ref().unwrap().1.values()[..2], [id, ColumnValue::Null]);
+    assert_eq!(rows[1].as_ref().unwrap().1.row.values()[..2], [id, ColumnValue::Null]);
     assert!(
         matches!(&rows[2], Err(DecodeError::Value { column, reason: BadValue::Infinite, .. }) if &**column == "millis"),
         "{:?}",

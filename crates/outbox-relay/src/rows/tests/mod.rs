@@ -3,16 +3,29 @@ mod rows;
 
 use std::collections::HashSet;
 
-use outbox_core::{Column, ColumnType, Pipeline, TableLayout};
+use outbox_core::{Column, ColumnType, ConnectorConfig, Pipeline, TableLayout};
 
-use outbox_wal::{Lsn, Message, Relation, RelationColumn, Tuple, TupleData};
+use super::{ACCEPTED_LOSSES, OutboxTable, OutboxTables, RowReader};
+use crate::settings::{OnUpdate, RouterPredicate};
+use outbox_wal::{Lsn, Message, Relation, RelationColumn, TableName, Tuple, TupleData};
 
 const OUTBOX: u32 = 16_384;
 const OTHER: u32 = 16_400;
 
-/// Returns a reader of any layout, also of one that no pipeline accepts.
-fn reader_of(layout: &TableLayout) -> super::RowReader {
-    super::RowReader::new(Pipeline::recommended(), HashSet::new()).of_layout(layout.clone())
+/// Returns a reader of a table that is as the layout says.
+fn reader_of(layout: &TableLayout) -> RowReader {
+    reader_by(ConnectorConfig::recommended(layout), layout, HashSet::new())
+}
+
+fn reader_by(config: ConnectorConfig, layout: &TableLayout, members: HashSet<u32>) -> RowReader {
+    RowReader::new(tables(config, layout, members), OnUpdate::default())
+}
+
+fn tables(config: ConnectorConfig, layout: &TableLayout, oids: HashSet<u32>) -> OutboxTables {
+    let pipeline = Pipeline::accepting(&ACCEPTED_LOSSES, config, layout.clone()).unwrap();
+    let name = TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()));
+    let known = vec![OutboxTable { name, oids, pipeline: Ok(pipeline.clone()) }];
+    OutboxTables { pipeline, predicate: RouterPredicate::default(), known, gone: HashSet::new() }
 }
 
 fn oid(ty: ColumnType) -> (u32, i32) {

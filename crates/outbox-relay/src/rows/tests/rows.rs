@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, ConnectorConfig, Identifier, Pipeline, TableLayout};
+use outbox_core::{ColumnValue, ConnectorConfig, Identifier, TableLayout};
 use proptest::prelude::*;
 
 use super::super::{BadValue, DecodeError, Ignored, RowReader, WalEvent};
@@ -45,12 +45,13 @@ fn rows_of_the_table_are_counted_within_their_transaction() {
     );
     assert_eq!(events.iter().map(index).collect::<Vec<_>>(), [None, Some(0), Some(1), None, None, Some(0), None]);
     let committed_at = UNIX_EPOCH + Duration::from_secs(946_684_800) + Duration::from_micros(1);
-    assert_eq!(*events[0].as_ref().unwrap(), WalEvent::Begin { commit: Lsn::new(100), committed_at });
-    assert_eq!(*events[3].as_ref().unwrap(), WalEvent::Commit { commit: Lsn::new(100), end: Lsn::new(148) });
-    let Ok(WalEvent::Row { row: first, size, .. }) = &events[1] else { panic!("{events:?}") };
-    assert_eq!(*size, row.len());
-    assert_eq!(first.values()[1], ColumnValue::Text("order".to_owned()));
-    assert_eq!(first.values()[6], ColumnValue::Integer(1));
+    let begun = WalEvent::Begin { commit: Lsn::new(100), committed_at };
+    assert_eq!(format!("{:?}", events[0].as_ref().unwrap()), format!("{begun:?}"));
+    let ended = WalEvent::Commit { end: Lsn::new(148) };
+    assert_eq!(format!("{:?}", events[3].as_ref().unwrap()), format!("{ended:?}"));
+    let Ok(WalEvent::Row { row: first, .. }) = &events[1] else { panic!("{events:?}") };
+    assert_eq!(first.row.values()[1], ColumnValue::Text("order".to_owned()));
+    assert_eq!(first.row.values()[6], ColumnValue::Integer(1));
     assert_eq!(reader.take_ignored(), Ignored { other_tables: 2, ..Ignored::default() });
 }
 
@@ -70,7 +71,7 @@ fn columns_are_matched_by_name() {
         &[begin(1), relation(OUTBOX, &layout, columns(&layout)), insert(OUTBOX, &recommended_row())],
     );
     let row_of = |events: &[Result<WalEvent, DecodeError>]| match &events[1] {
-        Ok(WalEvent::Row { row, .. }) => row.clone(),
+        Ok(WalEvent::Row { row, .. }) => row.row.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(row_of(&a), row_of(&b));
@@ -177,26 +178,54 @@ fn changes_that_the_event_router_drops_are_counted() {
     );
 }
 
+fn of_schema(schema: &str) -> TableLayout {
+    TableLayout::recommended().named(Identifier::new(schema).unwrap(), Identifier::new("outbox_message").unwrap())
+}
+
 #[test]
-fn a_row_of_another_included_table_is_an_error_and_its_other_changes_are_not() {
-    let layout = TableLayout::recommended();
-    let config = ConnectorConfig::recommended(&layout).with("table.include.list", r".*\.outbox_message");
-    let mut reader = RowReader::new(Pipeline::new(config, layout.clone()).unwrap(), HashSet::new());
-    let other = TableLayout::recommended()
-        .named(Identifier::new("billing").unwrap(), Identifier::new("outbox_message").unwrap());
-    let described = relation(OTHER, &other, columns(&other));
-    let truncate = Message::Truncate { options: 0, relations: vec![OTHER] }.encode();
-    let row = insert(OTHER, &recommended_row());
-    let error = read(&mut reader, &[begin(5), described, truncate, row]).pop().unwrap().unwrap_err();
-    assert!(error.row().is_none() && error.to_string().contains("billing.outbox_message"), "{error}");
-    assert_eq!(reader.take_ignored(), Ignored { other_tables: 1, ..Ignored::default() });
+fn rows_of_several_tables_are_counted_together() {
+    let (own, other) = (TableLayout::recommended(), of_schema("billing"));
+    let config = ConnectorConfig::recommended(&own).with("table.include.list", r".*\.outbox_message");
+    let mut outbox = tables(config.clone(), &own, HashSet::from([OUTBOX]));
+    outbox.known.extend(tables(config, &other, HashSet::from([OTHER])).known);
+    let mut reader = RowReader::new(outbox, OnUpdate::default());
+    let described = [relation(OTHER, &other, columns(&other)), relation(OUTBOX, &own, columns(&own))];
+    let rows = [OTHER, OUTBOX, OTHER].map(|oid| insert(oid, &recommended_row()));
+    let events = read(&mut reader, &[&[begin(5)][..], &described, &rows].concat());
+    let table = |event: &Result<WalEvent, DecodeError>| match event {
+        Ok(WalEvent::Row { index, row }) => Some((*index, row.pipeline.layout().schema().as_str().to_owned())),
+        _ => None,
+    };
+    let found: Vec<_> = events.iter().filter_map(table).collect();
+    assert_eq!(found, [(0, "billing".to_owned()), (1, "outbox".to_owned()), (2, "billing".to_owned())]);
+}
+
+#[test]
+fn a_new_included_table_is_an_error_until_it_is_known_or_gone() {
+    let (own, other) = (TableLayout::recommended(), of_schema("billing"));
+    let config = ConnectorConfig::recommended(&own).with("table.include.list", r".*\.outbox_message");
+    let mut outbox = tables(config, &own, HashSet::from([OUTBOX]));
+    let messages = [
+        begin(5),
+        relation(OTHER, &other, columns(&other)),
+        Message::Truncate { options: 0, relations: vec![OTHER] }.encode(),
+        insert(OTHER, &recommended_row()),
+    ];
+    let mut reader = RowReader::new(outbox.clone(), OnUpdate::default());
+    let error = read(&mut reader, &messages).pop().unwrap().unwrap_err();
+    assert!(error.row().is_none() && matches!(error, DecodeError::NewTable { oid: OTHER }), "{error}");
+    assert_eq!(reader.take_ignored(), Ignored { truncates: 1, ..Ignored::default() });
+
+    outbox.gone.insert(OTHER);
+    let events = read(&mut RowReader::new(outbox, OnUpdate::default()), &messages);
+    assert_eq!(events.iter().map(index).collect::<Vec<_>>(), [None, Some(0)]);
 }
 
 /// Covers partitions, and the table while it was renamed.
 #[test]
 fn rows_of_a_member_are_read_whatever_its_name_is() {
     let layout = TableLayout::recommended();
-    let mut reader = RowReader::new(Pipeline::recommended(), HashSet::from([OTHER]));
+    let mut reader = reader_by(ConnectorConfig::recommended(&layout), &layout, HashSet::from([OTHER]));
     let other =
         TableLayout::recommended().named(Identifier::new("outbox").unwrap(), Identifier::new("elsewhere").unwrap());
     let described = [relation(OTHER, &other, columns(&other)), relation(OUTBOX, &layout, columns(&layout))];

@@ -10,12 +10,8 @@ pub(super) const RULES: &[Rule] = &[
     without_effect(".schemas.cache.size"),
     // No record has a decimal.
     without_effect(".decimal.format"),
-    only(
-        ".replace.null.with.default",
-        "true",
-        &["true"],
-        "the relay writes a column's default for NULL, as is Connect's own default",
-    ),
+    // The router has replaced NULL by a column's default already.
+    without_effect(".replace.null.with.default"),
     only(".schema.content", "", &[""], "the relay writes the schema of the record itself"),
     only(".converter.encoding", "UTF-8", &["UTF-8", "UTF8"], "text is UTF-8"),
     // The delegate writes what is not bytes.

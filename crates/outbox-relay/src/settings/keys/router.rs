@@ -22,12 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         &[""],
         "Debezium ignores it since 3.6, and so does the relay: table.field.additional.missing has taken its place",
     ),
-    noted(
-        "table.op.invalid.behavior",
-        "warn",
-        &["warn", "error"],
-        "the relay ignores every UPDATE of the outbox table, and does not stop at one",
-    ),
+    honoured("table.op.invalid.behavior"),
     noted(
         "table.expand.json.payload",
         "false",

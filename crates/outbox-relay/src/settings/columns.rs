@@ -1,0 +1,48 @@
+use super::Finding;
+use super::finding::Findings;
+use super::resolved::Resolved;
+
+/// Checks that the lists of columns leave those alone that records are made of.
+pub(super) fn check(config: &Resolved, router: &str, table: &str, findings: &mut Findings) {
+    let lists = config.iter().map(|(key, _)| key).filter(|key| key.starts_with("column."));
+    for key in lists {
+        findings.take(check_list(config, key, router, table));
+    }
+}
+
+fn check_list(config: &Resolved, key: &str, router: &str, table: &str) -> Result<(), Finding> {
+    // It adds parameters to schemas, which are in no record of the known converters.
+    let changed = match key {
+        "column.propagate.source.type" => return Ok(()),
+        "column.include.list" => "leaves out",
+        "column.exclude.list" => "leaves out",
+        _ => "changes",
+    };
+    let is_inclusive = key == "column.include.list";
+    for column in used(config, router) {
+        match config.list_names(key, &format!("{table}.{column}"))? {
+            Some(is_named) if is_named != is_inclusive => {
+                return Err(Finding::new(key, format!("it {changed} the column {column}, which records are made of")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Returns the columns that the router's options name.
+pub(super) fn used(config: &Resolved, router: &str) -> Vec<String> {
+    let option = |option: &str| config.get(&format!("transforms.{router}.{option}"));
+    let required = [
+        ("table.field.event.id", "id"),
+        ("table.field.event.key", "aggregateid"),
+        ("table.field.event.payload", "payload"),
+        ("route.by.field", "aggregatetype"),
+    ];
+    let required = required.map(|(name, default)| option(name).unwrap_or(default));
+    let optional = ["table.field.event.timestamp", "table.field.event.schema.version"].map(option);
+    let placed = option("table.fields.additional.placement").unwrap_or_default().split(',');
+    let placed = placed.filter_map(|item| item.split(':').next().map(str::trim));
+    let names = required.into_iter().chain(optional.into_iter().flatten()).chain(placed);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}

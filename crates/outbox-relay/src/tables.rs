@@ -1,0 +1,65 @@
+//! The outbox tables that a configuration includes.
+
+use outbox_wal::{FoundTable, PublicationCatalog, TableName};
+
+/// Which tables the lists of a configuration choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Candidates {
+    /// Those of the database: `table.include.list` names tables.
+    Database,
+    /// Those of the publication: without that list, the publication alone says what is read.
+    Publication,
+}
+
+impl Candidates {
+    /// Reads the names of the included tables. A partition is a part of its table, if that is included.
+    pub(crate) async fn included(
+        self,
+        catalog: &mut PublicationCatalog,
+        includes: impl Fn(&TableName) -> bool,
+    ) -> Result<Vec<TableName>, outbox_wal::Error> {
+        Ok(match self {
+            Self::Database => included(&catalog.all_tables().await?, includes),
+            Self::Publication => catalog.members().await?.into_iter().filter(includes).collect(),
+        })
+    }
+}
+
+fn included(tables: &[FoundTable], includes: impl Fn(&TableName) -> bool) -> Vec<TableName> {
+    let parent = |name: &TableName| tables.iter().find(|table| table.name == *name)?.parent.as_ref();
+    let is_part = |table: &FoundTable| {
+        let mut above = table.parent.as_ref();
+        while let Some(name) = above {
+            if includes(name) {
+                return true;
+            }
+            above = parent(name);
+        }
+        false
+    };
+    let included = tables.iter().filter(|table| includes(&table.name) && !is_part(table));
+    included.map(|table| table.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(table: &str) -> TableName {
+        TableName::from(("public".to_owned(), table.to_owned()))
+    }
+
+    #[test]
+    fn a_partition_of_an_included_table_is_none_by_itself() {
+        let table = |table, parent: Option<&str>| FoundTable { name: name(table), parent: parent.map(name) };
+        let tables = [
+            table("outbox", None),
+            table("outbox_1", Some("outbox")),
+            table("outbox_1_1", Some("outbox_1")),
+            table("other", None),
+            table("other_outbox", Some("other")),
+        ];
+        let found = included(&tables, |name| name.table.contains("outbox"));
+        assert_eq!(found, [name("outbox"), name("other_outbox")]);
+    }
+}
