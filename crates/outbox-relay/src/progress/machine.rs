@@ -260,6 +260,11 @@ impl<R> Progress<R> {
         self.ledger.bytes.saturating_sub(in_flight.sum())
     }
 
+    /// How many partitions have rows that are queued or in flight.
+    pub(crate) fn busy_partitions(&self) -> usize {
+        self.logs.iter().filter(|log| log.bytes() > 0).count()
+    }
+
     /// What the rows of one partition hold in memory.
     pub(crate) fn held_bytes(&self, partition: PartitionId) -> usize {
         self.logs.get(partition.index()).map_or(0, Log::bytes)

@@ -18,6 +18,7 @@ use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
 use super::gaps::Gaps;
 use super::job::{self, Answer, Done, Sending};
+use super::pace::Pace;
 use super::rounds::Rounds;
 use super::skips::{Skip, Skips};
 use super::topics::{IllegalPlace, Place, Topics, Waiting};
@@ -116,19 +117,12 @@ impl Ended {
     }
 }
 
-/// What may be read ahead of the broker's acknowledgements, in bytes of records.
-const AHEAD: usize = 4 << 20;
-/// The same, with the rows of partitions that a broker does not acknowledge: they do not stop the others at once.
-const AHEAD_WITH_STALLED: usize = 12 << 20;
 /// After this time without an acknowledgement a partition counts as stalled.
 const STALLED: Duration = Duration::from_secs(1);
 /// Produce requests to one broker at once. It handles them one after the other; the second hides the network's delay.
 const REQUESTS: usize = 2;
 /// Logs of one broker that are read at once.
 const READS: usize = 4;
-/// While much is known to come, a batch is worth a request with so many bytes, or when so much time has gone by.
-const ENOUGH: usize = 512 * 1024;
-const LINGER: Duration = Duration::from_millis(10);
 /// How many messages are taken before the outcomes of requests are looked at.
 const BURST: usize = 4_096;
 /// How long the broker may take to acknowledge the rest at shutdown.
@@ -181,9 +175,10 @@ impl Hold {
     }
 
     async fn step(&mut self) -> Result<Option<Ended>, Error> {
-        let may_read = self.may_read();
-        let is_soon = may_read && self.feed.is_behind() && self.acted.elapsed() < LINGER;
-        let lingers = is_soon && self.progress.waiting_bytes() < ENOUGH;
+        let pace = self.pace();
+        let may_read = self.may_read(pace);
+        let is_soon = may_read && self.feed.is_behind() && self.acted.elapsed() < pace.linger;
+        let lingers = is_soon && self.progress.waiting_bytes() < pace.enough;
         if !lingers {
             self.act()?;
             self.acted = Instant::now();
@@ -212,15 +207,19 @@ impl Hold {
                 Ok(fed) => self.take_all(fed),
                 Err(broken) => self.unfed(broken),
             },
-            () = tokio::time::sleep_until(self.acted + LINGER), if lingers => Ok(None),
+            () = tokio::time::sleep_until(self.acted + pace.linger), if lingers => Ok(None),
             () = sleep_until(next_check), if next_check.is_some() => Ok(None),
         }
     }
 
+    fn pace(&self) -> Pace {
+        Pace::of(self.progress.busy_partitions())
+    }
+
     /// Whether there is room for more rows.
-    fn may_read(&self) -> bool {
+    fn may_read(&self, pace: Pace) -> bool {
         let held = self.progress.buffered_bytes();
-        held < AHEAD || (held < AHEAD_WITH_STALLED && held.saturating_sub(self.stalled_bytes()) < AHEAD)
+        held < pace.ahead || (held < pace.ahead_with_stalled && held.saturating_sub(self.stalled_bytes()) < pace.ahead)
     }
 
     /// What the rows hold in memory that wait for a topic, or for a broker that does not acknowledge.
@@ -234,8 +233,9 @@ impl Hold {
         if let Some(ended) = self.take(first)? {
             return Ok(Some(ended));
         }
+        let pace = self.pace();
         for _ in 0..BURST {
-            if !self.may_read() {
+            if !self.may_read(pace) {
                 break;
             }
             let next = match self.feed.buffered() {
@@ -746,7 +746,7 @@ impl Hold {
                     }
                     self.jobs.extend(self.confirmation.check_at_once());
                 }
-                let may_read = reads_on && self.may_read();
+                let may_read = reads_on && self.may_read(self.pace());
                 tokio::select! {
                     biased;
                     Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {

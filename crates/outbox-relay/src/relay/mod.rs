@@ -8,6 +8,7 @@ mod feed;
 mod gaps;
 mod hold;
 mod job;
+mod pace;
 mod preflight;
 mod publication;
 mod report;
@@ -315,12 +316,7 @@ impl Relay {
         Ok(self.hold(shared, begin, Watched { source, scope, catalog, published: now, problem, gone }).await)
     }
 
-    async fn hold(
-        &self,
-        shared: &Shared,
-        begin: Begin,
-        watched: Watched<'_>,
-    ) -> Result<Hold, outbox_wal::Error> {
+    async fn hold(&self, shared: &Shared, begin: Begin, watched: Watched<'_>) -> Result<Hold, outbox_wal::Error> {
         let Shared { cluster, gaps, skips } = shared;
         let Begin { at, streamed_before } = begin;
         let Watched { source, scope, mut catalog, published, problem, gone } = watched;
