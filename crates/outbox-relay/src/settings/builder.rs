@@ -31,6 +31,7 @@ pub struct RelaySettingsBuilder {
     scan_limit: u64,
     topic_interval: Option<Duration>,
     stalled_after: Duration,
+    catch_up_step: u64,
     postgres_password: Option<SecretSource>,
     postgres_timeouts: Timeouts,
 }
@@ -47,6 +48,7 @@ impl RelaySettingsBuilder {
             scan_limit: 100_000,
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
+            catch_up_step: 1 << 30,
             postgres_password: None,
             postgres_timeouts: Timeouts::default(),
         }
@@ -103,6 +105,12 @@ impl RelaySettingsBuilder {
     /// said.
     pub fn stalled_after(self, time: Duration) -> Self {
         Self { stalled_after: time, ..self }
+    }
+
+    /// Sets how much WAL a catch-up reads, in bytes, before it takes the slot again; 1 GiB by default. Only then PostgreSQL
+    /// removes WAL that is confirmed. Should be below `max_slot_wal_keep_size`.
+    pub fn catch_up_step(self, bytes: u64) -> Self {
+        Self { catch_up_step: bytes, ..self }
     }
 
     /// Sets the source of the role's password in PostgreSQL, in place of `database.password`. It is read for each
@@ -212,6 +220,7 @@ impl RelaySettingsBuilder {
             scan_limit: self.scan_limit,
             topic_interval: topic_interval?,
             stalled_after: self.stalled_after,
+            catch_up_step: self.catch_up_step,
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
             warnings: Vec::new(),

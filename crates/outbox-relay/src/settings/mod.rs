@@ -73,6 +73,7 @@ pub struct RelaySettings {
     scan_limit: u64,
     topic_interval: Duration,
     stalled_after: Duration,
+    catch_up_step: u64,
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     warnings: Vec<Finding>,
@@ -205,6 +206,12 @@ impl RelaySettings {
         self.stalled_after
     }
 
+    /// Returns how much WAL a catch-up reads, in bytes, before it takes the slot again.
+    #[must_use]
+    pub fn catch_up_step(&self) -> u64 {
+        self.catch_up_step
+    }
+
     /// Returns the longest waits for PostgreSQL.
     #[must_use]
     pub fn postgres_timeouts(&self) -> Timeouts {
@@ -244,6 +251,7 @@ impl fmt::Debug for RelaySettings {
             .field("scan_limit", &self.scan_limit)
             .field("topic_interval", &self.topic_interval)
             .field("stalled_after", &self.stalled_after)
+            .field("catch_up_step", &self.catch_up_step)
             .field("postgres_timeouts", &self.postgres_timeouts)
             .finish_non_exhaustive()
     }

@@ -15,6 +15,7 @@ mod absent_broker;
 mod binary;
 mod broker_faults;
 mod bulk;
+mod catch_up;
 mod connect;
 mod failover;
 mod frozen;

@@ -16,6 +16,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(fixture: &Fixture) -> Self {
+        Self::start_with(fixture, &[])
+    }
+
+    /// With more arguments.
+    pub(crate) fn start_with(fixture: &Fixture, arguments: &[&str]) -> Self {
         let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(fixture.name());
         fs::create_dir_all(&files).unwrap();
         let connector = files.join("connector.json");
@@ -24,6 +29,7 @@ impl Program {
             .arg("--connector")
             .arg(connector)
             .args(["--brokers", &fixture.brokers])
+            .args(arguments)
             .stdin(Stdio::null())
             .stderr(File::create(files.join("log")).unwrap())
             .spawn()
