@@ -31,6 +31,7 @@ mod poison;
 mod postgres_restart;
 mod publication;
 mod restart;
+mod restore;
 mod standby;
 mod table;
 mod topics;
