@@ -46,7 +46,7 @@ const MIB: u64 = 1024 * 1024;
 /// Each call goes through all WAL from the slot's restart position, which stays behind while an old transaction is
 /// open: chunks grow with that distance, so that the way there costs less than what is fetched.
 pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
-    let distance = slot.confirmed.as_u64().saturating_sub(slot.restart.as_u64());
+    let distance = slot.distance();
     let window = if last.is_none() { FIRST_WAL } else { distance.saturating_mul(2).max(LEAST_WAL) };
     let upto = Lsn::new(slot.confirmed.as_u64().saturating_add(window)).min(until);
     let messages = match last {
@@ -86,7 +86,7 @@ mod tests {
     const UNTIL: Lsn = Lsn::new(1 << 40);
 
     fn slot(distance: u64) -> SlotState {
-        SlotState { restart: Lsn::new(1 << 35), confirmed: Lsn::new((1 << 35) + distance) }
+        SlotState { restart: Lsn::new(1 << 35), confirmed: Lsn::new((1 << 35) + distance), is_failover: false }
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
             last in proptest::option::of(any::<(u32, u32, u32)>())
         ) {
             let confirmed = u64::from(restart) + u64::from(distance);
-            let slot = SlotState { restart: Lsn::new(restart.into()), confirmed: Lsn::new(confirmed) };
+            let slot = SlotState { restart: Lsn::new(restart.into()), confirmed: Lsn::new(confirmed), is_failover: false };
             let until = Lsn::new(confirmed + left);
             let last = last.map(|(messages, bytes, wal)| Report {
                 messages: messages.into(), bytes: bytes.into(), wal: wal.into()

@@ -165,7 +165,7 @@ async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
         }
         match session.received.frame()? {
             Some(Frame { tag: b'E', body }) => error = Some(ServerError::parse(&body)),
-            Some(Frame { tag: b'N', body }) => pump::notice(&body, reading(source))?,
+            Some(Frame { tag: b'N', body }) => _ = pump::notice(&body, reading(source))?,
             Some(Frame { tag: b'Z', .. }) => return Ok(Piece::End(error.map_or(Ok(()), Err))),
             Some(_) => {}
             None => match (session.received.fill(&mut session.socket).await, error.take()) {

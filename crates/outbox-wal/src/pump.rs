@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use postgres_protocol::message::frontend;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::error::{Error, Kind};
 use super::frames::{Frame, bodies};
@@ -47,6 +47,8 @@ pub(super) struct Pump {
     pub(super) unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
     pub(super) pings: u32,
+    /// Whether a warning of the walsender was logged.
+    pub(super) has_warned: bool,
 }
 
 impl Pump {
@@ -136,7 +138,14 @@ impl Pump {
             let changes = Doing::ReadChanges { slot: self.source.slot(), publication: self.source.publication() };
             match tag {
                 b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
-                b'N' => notice(&body, changes)?,
+                b'N' => {
+                    // The walsender repeats it each second.
+                    if let Some(warning) = notice(&body, changes)?
+                        && !std::mem::replace(&mut self.has_warned, true)
+                    {
+                        warn!(target: "outbox.relay", %warning, "walsender waits for a standby");
+                    }
+                }
                 // The walsender has said all it will say: the server shuts down.
                 b'c' => return Err(Error::hung_up()),
                 _ => {}
@@ -186,17 +195,18 @@ impl Pump {
 }
 
 /// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a warning,
-/// and skips the rows that it would have published.
-pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<(), Error> {
-    let Doing::ReadChanges { publication, .. } = changes else { return Ok(()) };
+/// and skips the rows that it would have published. Or else, returns a warning that the walsender waits for a standby.
+pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<Option<ServerError>, Error> {
+    let Doing::ReadChanges { publication, .. } = changes else { return Ok(None) };
     let error = ServerError::parse(body);
     match error.code.as_str() {
         // undefined_object as in the error of earlier versions, object_not_in_prerequisite_state as 18 has it. As an error,
-        // the latter is about the slot.
-        "42704" | "55000" => {
+        // the latter is about the slot. As a warning of the walsender itself, it is about a standby that is waited for.
+        "42704" | "55000" if error.may_be_of_plugin() => {
             Err(Error::new(Kind::PublicationMissing { publication: publication.into() }).because(error))
         }
-        _ => Ok(()),
+        "55000" => Ok(Some(error)),
+        _ => Ok(None),
     }
 }
 
@@ -222,6 +232,9 @@ mod tests {
             matches!(error.kind(), Kind::PublicationMissing { publication } if &**publication == "outbox"),
             "{error:?}"
         );
-        assert!(notice(b"SWARNING\0C01000\0Mother\0\0", changes).is_ok());
+        assert!(notice(b"SWARNING\0C01000\0Mother\0\0", changes).unwrap().is_none());
+        let waits = b"SWARNING\0VWARNING\0C55000\0Mreplication slot \"standby\" specified in parameter \
+            \"synchronized_standby_slots\" does not have active_pid\0Fslot.c\0L2800\0RStandbySlotsHaveCaughtup\0\0";
+        assert!(notice(waits, changes).unwrap().is_some());
     }
 }

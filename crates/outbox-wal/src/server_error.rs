@@ -13,6 +13,8 @@ pub(super) struct ServerError {
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    /// The file of the server's source that reports it.
+    file: Option<String>,
 }
 
 /// What was asked for: the same SQLSTATE means different things.
@@ -39,6 +41,7 @@ impl ServerError {
                 b'M' => error.message = text,
                 b'D' => error.detail = Some(text),
                 b'H' => error.hint = Some(text),
+                b'F' => error.file = Some(text),
                 _ => {}
             }
         }
@@ -83,6 +86,11 @@ impl ServerError {
     /// The server is shutting down, or starting.
     pub(super) fn is_not_accepting(&self) -> bool {
         self.code == "57P03"
+    }
+
+    /// Returns whether the output plugin may have reported it, and not another part of the server.
+    pub(super) fn may_be_of_plugin(&self) -> bool {
+        self.file.as_deref().is_none_or(|file| file.ends_with("pgoutput.c"))
     }
 
     /// The PID in "replication slot … is active for PID …".

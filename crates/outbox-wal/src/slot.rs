@@ -38,21 +38,28 @@ pub struct SlotState {
     pub restart: Lsn,
     /// What commits before this is never told again.
     pub confirmed: Lsn,
+    /// Whether standbys keep a copy of the slot. Only the slot's own walsender waits for `synchronized_standby_slots`.
+    pub is_failover: bool,
 }
 
 impl SlotState {
+    /// Returns how much WAL is decoded again each time before anything is sent. While an old transaction is open, it grows.
+    pub(super) fn distance(self) -> u64 {
+        self.confirmed.as_u64().saturating_sub(self.restart.as_u64())
+    }
+
     /// Reads a slot of pgoutput in this database.
     pub(super) async fn read(session: &mut Session, slot: &str) -> Result<Self, Error> {
         let sql = format!(
             "SELECT restart_lsn, confirmed_flush_lsn,
                 coalesce(state ->> 'invalidation_reason', CASE wal_status WHEN 'lost' THEN 'wal_status = lost' END),
-                state ->> 'two_phase'
+                state ->> 'two_phase', state ->> 'failover'
              FROM pg_catalog.pg_replication_slots s, LATERAL pg_catalog.to_jsonb(s) state
              WHERE slot_name = {} AND plugin = 'pgoutput' AND database = pg_catalog.current_database()",
             literal(slot)
         );
         let rows = session.query(&sql, Doing::Query).await?;
-        let Some([restart, confirmed, invalidated, two_phase]) = rows.first().map(Vec::as_slice) else {
+        let Some([restart, confirmed, invalidated, two_phase, failover]) = rows.first().map(Vec::as_slice) else {
             return Err(Error::new(Kind::SlotMissing { slot: slot.into() }));
         };
         let slot = slot.into();
@@ -60,7 +67,8 @@ impl SlotState {
             (_, _, Some(reason)) => Kind::SlotLost { slot, reason: Some(reason.as_str().into()) },
             _ if two_phase.as_deref() == Some("true") => Kind::TwoPhase { slot },
             (Some(restart), Some(confirmed), None) => {
-                return Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()? });
+                let is_failover = failover.as_deref() == Some("true");
+                return Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()?, is_failover });
             }
             (Some(_), None, None) => Kind::SlotUnfinished { slot },
             (None, ..) => Kind::SlotLost { slot, reason: None },

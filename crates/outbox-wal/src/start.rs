@@ -11,7 +11,15 @@ use crate::Lsn;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {
     /// At the end of the WAL; what the slot holds before it is for [`CatchUp`].
+    ///
+    /// A slot that standbys keep is streamed from its confirmed position: nothing else waits for them.
     Now,
+    /// As `Now`, but not more than so many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do not move
+    /// while the stream waits behind its start; to take the slot again moves them.
+    ///
+    /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from its
+    /// confirmed position: every chunk of a catch-up would decode all of that WAL again.
+    Ahead(u64),
     /// Where the slot is confirmed: the stream tells all.
     Confirmed,
 }
@@ -34,6 +42,8 @@ pub struct Opened {
     pub stream: WalStream,
     /// Where the stream begins: what commits from here on comes by it.
     pub start: Lsn,
+    /// Whether the slot holds more than what is before `start`.
+    pub has_more: bool,
     /// The slot as it was once it was held.
     pub slot: SlotState,
     /// The end of the WAL once the slot was held: nobody else has read further through it.
@@ -52,13 +62,16 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     };
     let system = system.parse().map_err(|_| Error::protocol("the system's identifier"))?;
     let timeline = timeline.parse().map_err(|_| Error::protocol("the timeline"))?;
-    SlotState::read(&mut session, name).await?;
+    let before = SlotState::read(&mut session, name).await?;
     slot::require_free(&mut session, name).await?;
     slot::require_publication(&mut session, source.publication()).await?;
     let flushed: Lsn = flushed.parse()?;
     let requested = match at {
-        StartAt::Now => flushed,
         StartAt::Confirmed => Lsn::default(),
+        _ if before.is_failover => Lsn::default(),
+        StartAt::Now => flushed,
+        StartAt::Ahead(step) if before.distance() > step => Lsn::default(),
+        StartAt::Ahead(step) => Lsn::new(before.confirmed.as_u64().saturating_add(step)).min(flushed),
     };
     let stream = match WalStream::start(session, options, source, requested).await {
         Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
@@ -69,9 +82,10 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     // Until now another reader may have moved the slot.
     let mut session = Session::open(options, Purpose::Sql).await?;
     let slot = SlotState::read(&mut session, name).await?;
+    let has_more = requested < flushed;
     let flushed = slot::flushed(&mut session).await?;
-    let start = requested.max(slot.confirmed);
-    Ok(Opened { system: SystemId { system, timeline }, stream: stream.floor(slot.confirmed), start, slot, flushed })
+    let (system, start) = (SystemId { system, timeline }, requested.max(slot.confirmed));
+    Ok(Opened { system, stream: stream.floor(slot.confirmed), start, has_more, slot, flushed })
 }
 
 /// Returns the reason why the server does not let the slot be read: its state, if that says so.

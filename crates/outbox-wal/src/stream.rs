@@ -71,7 +71,7 @@ impl WalStream {
                 match tag {
                     b'W' => return Ok(()),
                     b'E' => return Err(ServerError::parse(&body).while_doing(Doing::TakeSlot { slot })),
-                    b'N' => pump::notice(&body, changes)?,
+                    b'N' => _ = pump::notice(&body, changes)?,
                     _ => {}
                 }
             }
@@ -93,6 +93,7 @@ impl WalStream {
             interval: (server_timeout.min(silence) / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
             unfinished: 0,
             pings: 0,
+            has_warned: false,
         };
         let pipe = receiver.run(tokio::spawn(pump.run()));
         Ok(Self { pipe, confirmed, server, floor: Lsn::default() })

@@ -9,6 +9,8 @@ use outbox_wal::{CatchUp, WalMessage, WalStream};
 pub(super) struct Feed {
     stream: WalStream,
     catch_up: Option<CatchUp>,
+    /// Where the catch-up ends, if the slot holds more.
+    step: Option<Lsn>,
     reader: RowReader,
     /// What was read of the transaction that is being read, in bytes.
     unfinished: usize,
@@ -26,6 +28,8 @@ pub(super) enum Fed {
     Idle(Lsn),
     /// A message that says nothing of the outbox.
     Nothing,
+    /// The catch-up has read everything that commits before this position, and the slot holds more.
+    EndOfStep(Lsn),
 }
 
 /// Why there is nothing more.
@@ -38,8 +42,8 @@ pub(super) enum Broken {
 }
 
 impl Feed {
-    pub(super) fn new(stream: WalStream, catch_up: Option<CatchUp>, reader: RowReader) -> Self {
-        Self { stream, catch_up, reader, unfinished: 0 }
+    pub(super) fn new(stream: WalStream, catch_up: Option<CatchUp>, step: Option<Lsn>, reader: RowReader) -> Self {
+        Self { stream, catch_up, step, reader, unfinished: 0 }
     }
 
     /// Waits for what comes next. Nothing is lost when the future is dropped.
@@ -56,7 +60,7 @@ impl Feed {
             }
             self.catch_up = None;
             self.reader.reset();
-            return Ok(Fed::Nothing);
+            return Ok(self.step.map_or(Fed::Nothing, Fed::EndOfStep));
         }
         let message = self.stream.next().await.map_err(Broken::Wal)?;
         self.message(&message)

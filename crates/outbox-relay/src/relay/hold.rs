@@ -32,7 +32,7 @@ use crate::settings::{ContextHeaders, TopicCreation};
 use crate::status::{Marks, Mode, Reconnect, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
-use outbox_wal::{ConnectOptions, Source};
+use outbox_wal::{ConnectOptions, Lsn, Source};
 
 /// One hold of the slot, from when it was taken until it is given back or lost. All state is of this hold.
 pub(super) struct Hold {
@@ -101,13 +101,15 @@ pub(super) enum Ended {
     ToStream,
     /// What is streamed is better read from a copy of the slot.
     ToCopy,
+    /// One step of the catch-up is done.
+    NextStep,
 }
 
 impl Ended {
     /// Returns why the relay connects to PostgreSQL again, if it does.
     pub(super) fn reconnect(&self) -> Option<Reconnect> {
         Some(match self {
-            Self::Drained => return None,
+            Self::Drained | Self::NextStep => return None,
             Self::Anew(Broken::Wal(error)) => error.into(),
             Self::Anew(_) | Self::Lost => Reconnect::SlotTaken,
             Self::Changed(_) => Reconnect::TopicChanged,
@@ -129,14 +131,14 @@ const BURST: usize = 4_096;
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Hold {
-    pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<(Ended, Lsn), Error> {
         let ended = self.go(stop).await;
         // Whatever else has ended it: the row is still there.
         let ended = match (ended, self.stop.take()) {
             (Ok(Ended::Drained), Some((_, error))) => Err(error),
             (ended, _) => ended,
         };
-        if let Ok(Ended::ToStream | Ended::ToCopy) = ended {
+        if let Ok(Ended::ToStream | Ended::ToCopy | Ended::NextStep) = ended {
             self.drain().await?;
         }
         tracing::info!(
@@ -158,7 +160,7 @@ impl Hold {
                 closed => closed.map_err(Error::wal)?,
             }
         }
-        ended
+        ended.map(|ended| (ended, self.confirmation.confirmed()))
     }
 
     async fn go(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
@@ -278,6 +280,10 @@ impl Hold {
     fn take(&mut self, fed: Fed) -> Result<Option<Ended>, Error> {
         let in_turn = match fed {
             Fed::Nothing => Ok(()),
+            Fed::EndOfStep(end) => {
+                self.progress.idle(end);
+                return Ok(Some(Ended::NextStep));
+            }
             Fed::Unreadable(error) => self.unreadable(error)?,
             Fed::Idle(at) => {
                 self.progress.idle(at);

@@ -11,6 +11,7 @@ mod job;
 mod pace;
 mod preflight;
 mod publication;
+mod read_plan;
 mod report;
 mod rounds;
 mod scope;
@@ -39,12 +40,12 @@ use self::gaps::Gaps;
 use self::hold::{Ended, Hold};
 use self::job::Done;
 pub use self::preflight::{CheckStatus, ServerCheck};
+use self::read_plan::{Begin, ReadPlan};
 use self::rounds::Rounds;
 use self::scope::Scope;
 use self::skips::SkipList;
 use self::topics::Topics;
 use self::updates::IgnoredUpdates;
-use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
@@ -84,14 +85,6 @@ struct Shared {
     cluster: Arc<Cluster>,
     gaps: Arc<Gaps>,
     skips: SkipList,
-}
-
-/// How a hold of the slot begins.
-#[derive(Clone, Copy, Debug)]
-struct Begin {
-    at: StartAt,
-    /// Transactions before this position are streamed.
-    streamed_before: Lsn,
 }
 
 /// The tables of a hold, as the catalogs have them.
@@ -167,27 +160,27 @@ impl Relay {
             cluster,
         };
         let (mut is_standby, mut backoff) = (false, job::backoff());
-        let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
+        let mut plan = ReadPlan::new(self.settings.catch_up_step());
         let (mut published, mut gone) = (None, HashSet::new());
         loop {
-            let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&shared, begin, &mut published, &gone)) => taken?,
+                taken = self.status.beating(self.take(&shared, plan.begin(), &mut published, &gone)) => taken?,
             };
-            (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
                 Ok(hold) => {
                     is_standby = false;
                     backoff.reset();
-                    let end = hold.window.end;
-                    let had_switched = std::mem::take(&mut has_switched);
+                    let window = hold.window;
                     let span =
                         tracing::info_span!(target: "outbox.relay", "hold", slot = self.settings.slot().as_str());
-                    let ended = hold.run(&mut stop).instrument(span).await?;
+                    let (ended, confirmed) = hold.run(&mut stop).instrument(span).await?;
+                    plan.ended(confirmed);
                     self.status.clear_failures();
-                    self.status.entered(Mode::Connecting, None);
-                    self.status.started_again();
+                    if !matches!(ended, Ended::NextStep) {
+                        self.status.entered(Mode::Connecting, None);
+                        self.status.started_again();
+                    }
                     if let Some(cause) = ended.reconnect() {
                         self.status.reconnecting(cause);
                     }
@@ -212,16 +205,21 @@ impl Relay {
                         }
                         Ended::ToStream => {
                             tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
-                            at = StartAt::Confirmed;
-                            if had_switched {
-                                // To change over again would cost more than it brings.
-                                streamed_before = end;
-                            }
+                            plan.stream(window.end);
                             Duration::ZERO
                         }
                         Ended::ToCopy => {
                             tracing::info!(target: "outbox.relay", "many small transactions lie ahead: reading a copy of the slot");
-                            has_switched = true;
+                            plan.copy();
+                            Duration::ZERO
+                        }
+                        Ended::NextStep if confirmed <= window.confirmed => {
+                            tracing::info!(target: "outbox.relay", %confirmed, "a step of the catch-up was not confirmed: streaming");
+                            plan.stream(window.end);
+                            RESTART
+                        }
+                        Ended::NextStep => {
+                            tracing::debug!(target: "outbox.relay", %confirmed, "taking the slot again for the next step of the catch-up");
                             Duration::ZERO
                         }
                         Ended::Lost => {
@@ -244,7 +242,7 @@ impl Relay {
                 }
                 Err(e) if e.needs_stream() => {
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "the backlog is streamed");
-                    (at, streamed_before) = (StartAt::Confirmed, Lsn::new(u64::MAX));
+                    plan.stream_all();
                     Duration::ZERO
                 }
                 Err(e) if e.is_transient() => {
@@ -346,7 +344,7 @@ impl Relay {
             opened => opened?,
         };
         let catch_up = opened.catch_up(&self.options, &source).await?;
-        let Opened { system, stream, start, slot, flushed } = opened;
+        let Opened { system, stream, start, has_more, slot, flushed } = opened;
         let origin = Origin::new(system.system, system.timeline, source.slot());
         tracing::info!(
             target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed, %start, "holding the slot"
@@ -359,7 +357,12 @@ impl Relay {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(tables, self.settings.on_update())),
+            feed: Feed::new(
+                stream,
+                catch_up,
+                has_more.then_some(start),
+                RowReader::new(tables, self.settings.on_update()),
+            ),
             confirmation: Confirmation::new(
                 self.options.clone(),
                 source.clone(),

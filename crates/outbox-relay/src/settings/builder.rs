@@ -36,6 +36,7 @@ pub struct RelaySettingsBuilder {
     topic_interval: Option<Duration>,
     stalled_after: Duration,
     creates_missing: bool,
+    catch_up_step: u64,
     postgres_password: Option<SecretSource>,
     postgres_timeouts: Timeouts,
 }
@@ -53,6 +54,7 @@ impl RelaySettingsBuilder {
             topic_interval: None,
             stalled_after: Duration::from_secs(30),
             creates_missing: false,
+            catch_up_step: 1 << 30,
             postgres_password: None,
             postgres_timeouts: Timeouts::default(),
         }
@@ -115,6 +117,12 @@ impl RelaySettingsBuilder {
     /// error that has the commands.
     pub fn create_missing(self) -> Self {
         Self { creates_missing: true, ..self }
+    }
+
+    /// Sets how much WAL a catch-up reads, in bytes, before it takes the slot again; 1 GiB by default. Only then PostgreSQL
+    /// removes WAL that is confirmed. Should be below `max_slot_wal_keep_size`.
+    pub fn catch_up_step(self, bytes: u64) -> Self {
+        Self { catch_up_step: bytes, ..self }
     }
 
     /// Sets the source of the role's password in PostgreSQL, in place of `database.password`. It is read for each
@@ -234,6 +242,7 @@ impl RelaySettingsBuilder {
             stalled_after: self.stalled_after,
             creates_missing: self.creates_missing,
             has_failover_slot: config.get("slot.failover").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            catch_up_step: self.catch_up_step,
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
             on_update: on_update?,

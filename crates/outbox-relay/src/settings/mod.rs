@@ -81,6 +81,7 @@ pub struct RelaySettings {
     stalled_after: Duration,
     creates_missing: bool,
     has_failover_slot: bool,
+    catch_up_step: u64,
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     on_update: OnUpdate,
@@ -227,6 +228,12 @@ impl RelaySettings {
         self.has_failover_slot
     }
 
+    /// Returns how much WAL a catch-up reads, in bytes, before it takes the slot again.
+    #[must_use]
+    pub fn catch_up_step(&self) -> u64 {
+        self.catch_up_step
+    }
+
     /// Returns the longest waits for PostgreSQL.
     #[must_use]
     pub fn postgres_timeouts(&self) -> Timeouts {
@@ -280,6 +287,7 @@ impl fmt::Debug for RelaySettings {
             .field("scan_limit", &self.scan_limit)
             .field("topic_interval", &self.topic_interval)
             .field("stalled_after", &self.stalled_after)
+            .field("catch_up_step", &self.catch_up_step)
             .field("postgres_timeouts", &self.postgres_timeouts)
             .finish_non_exhaustive()
     }

@@ -7,12 +7,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use outbox_pg::tokio_postgres::{Client, NoTls, connect};
+use outbox_relay::Mode;
 use outbox_test_support::TestEnv;
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
 
 use crate::fixture::Fixture;
 use crate::forwarder::Forwarder;
+use crate::heard::Heard;
 use crate::load::Load;
 use crate::server::kill;
 
@@ -32,6 +34,34 @@ async fn a_failover_under_load_loses_and_doubles_nothing() {
     load.writes(300).await;
     load.end().await;
     pair.fixture.all_arrived_once_and_in_order().await;
+    relay.stop().await;
+}
+
+/// While the standby is behind, nothing is read that it lacks, be it a backlog or what is written meanwhile.
+#[tokio::test]
+async fn a_relay_that_starts_while_the_standby_is_behind_writes_nothing_that_the_standby_lacks() {
+    let primary =
+        Postgres::builder().downloaded().setting("synchronized_standby_slots", STANDBY).start().await.unwrap();
+    let admin = client(&primary).await;
+    admin.execute("SELECT pg_create_physical_replication_slot($1, true)", &[&STANDBY]).await.unwrap();
+    let fixture = Fixture::at(TestEnv::builder().postgres(primary.url()).kafka(), 1).await;
+    keep_on_standbys(&fixture).await;
+    fixture.enqueue_each(5, 0..300).await;
+
+    let heard = Heard::listen();
+    let relay = fixture.start();
+    let sql = "SELECT count(*) > 0 FROM pg_stat_activity
+               WHERE wait_event = 'WaitForStandbyConfirmation' AND application_name LIKE 'outbox-relay%'";
+    becomes(&admin, sql).await;
+    fixture.enqueue_each(5, 300..310).await;
+    becomes(&admin, sql).await;
+    assert_eq!(relay.status.mode(), Mode::Live);
+    assert!(relay.status.prometheus_text().contains("outbox_relay_rows_read_total 0\n"));
+    assert_eq!(heard.text().matches("walsender waits for a standby").count(), 1);
+
+    // As if the standby had received everything.
+    admin.execute("SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())", &[&STANDBY]).await.unwrap();
+    fixture.check(&fixture.records(310).await, 310);
     relay.stop().await;
 }
 

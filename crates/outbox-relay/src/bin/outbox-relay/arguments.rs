@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -103,6 +104,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
     scan_limit: u64,
 
+    /// Read a backlog in steps of this much WAL, in MiB: after each one PostgreSQL can remove what is confirmed
+    #[arg(long, value_name = "MIB", default_value = "1024", help_heading = "Operation")]
+    catch_up_step: NonZeroU32,
+
     /// Look for new partitions of topics this often, in seconds [default: the connector's
     /// producer.override.metadata.max.age.ms, else 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Operation")]
@@ -123,6 +128,7 @@ impl Arguments {
         if let Some(interval) = self.topic_interval {
             builder = builder.look_at_topics_every(interval);
         }
+        builder = builder.catch_up_step(u64::from(self.catch_up_step.get()) << 20);
         Ok(builder.skip(self.skip).scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
     }
 }
