@@ -238,25 +238,26 @@ impl Relay {
         // Once a slot has been read, a new one in its place would hide that events are lost.
         let is_first = published.is_none();
         let read = async {
+            let options = self.options.choose_server().await?;
             if is_first {
-                create::missing(&self.settings, &self.options, &source).await?;
+                create::missing(&self.settings, &options, &source).await?;
             }
-            let mut catalog = confirmation::open(&self.options, &source, pipeline).await?;
+            let mut catalog = confirmation::open(&options, &source, pipeline).await?;
             let version = catalog.settled_version().await?;
             let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
                 Some(same) => same.clone(),
                 None => catalog.published(source.slot()).await?,
             };
-            Ok((catalog, now))
+            Ok((options, catalog, now))
         };
-        let (catalog, now) = match read.await {
+        let (options, catalog, now) = match read.await {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
         publication::check(&now, pipeline)?;
         publication::warn_of_gap(published.as_ref(), &now, pipeline);
         let now = published.insert(now);
-        Ok(self.hold(cluster, gaps, begin, source, catalog, now).await)
+        Ok(self.hold(cluster, gaps, begin, (options, source), catalog, now).await)
     }
 
     async fn hold(
@@ -264,24 +265,24 @@ impl Relay {
         cluster: &Arc<Cluster>,
         gaps: &Arc<Gaps>,
         begin: Begin,
-        source: Source,
+        (options, source): (ConnectOptions, Source),
         mut catalog: PublicationCatalog,
         published: &PublishedTable,
     ) -> Result<Hold, outbox_wal::Error> {
         let Begin { at, streamed_before } = begin;
         let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
-        let opened = match outbox_wal::open(&self.options, &source, at).await {
+        let opened = match outbox_wal::open(&options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
                 if e.is_slot_active()
                     && self.status.mode() != Mode::Standby
-                    && outbox_wal::end_own_walsender(&self.options, &source).await? =>
+                    && outbox_wal::end_own_walsender(&options, &source).await? =>
             {
-                outbox_wal::open(&self.options, &source, at).await?
+                outbox_wal::open(&options, &source, at).await?
             }
             opened => opened?,
         };
-        let catch_up = opened.catch_up(&self.options, &source).await?;
+        let catch_up = opened.catch_up(&options, &source).await?;
         let Opened { system, stream, start, slot, flushed } = opened;
         let origin = Origin::new(system.system, system.timeline, source.slot());
         tracing::info!(
@@ -298,7 +299,7 @@ impl Relay {
         Ok(Hold {
             feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members)),
             confirmation: Confirmation::new(
-                self.options.clone(),
+                options.clone(),
                 source.clone(),
                 pipeline.clone(),
                 published.version.clone(),
@@ -332,7 +333,7 @@ impl Relay {
             scan: self.settings.scan_limit(),
             acted: tokio::time::Instant::now(),
             cluster: Arc::clone(cluster),
-            options: self.options.clone(),
+            options: options.clone(),
             origin: Arc::new(origin),
             pipeline,
             source,

@@ -64,13 +64,14 @@ struct Outline<'a> {
 impl Outline<'_> {
     fn entries(&self, has_layout: bool) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
+        let servers: Vec<_> = postgres.servers().iter().map(|(host, port)| format!("{host}:{port}")).collect();
         let columns = match has_layout {
             true => "with the columns that outbox-pg creates",
             false => "its columns are read from the database at the start",
         };
         let table = self.config.get("table.include.list").unwrap_or_default();
         let mut entries = vec![
-            ("database", format!("{}:{}/{}", postgres.host(), postgres.port(), postgres.database())),
+            ("database", format!("{}/{}", servers.join(","), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),
             ("publication", self.settings.publication().as_str().to_owned()),
             ("table", format!("{table}, {columns}")),

@@ -39,7 +39,8 @@ impl RelaySettingsBuilder {
             return Err(findings.into_error());
         };
 
-        let options = connect_options(&postgres);
+        let options = connect_options(&postgres).choose_server().await;
+        let options = options.map_err(|e| SettingsError::table(LIST.to_owned()).caused_by(e))?;
         let (schema, table) = only_table(&options, &config.for_pipeline()).await?;
         let unread = || SettingsError::table(format!("{schema}.{table}"));
         let columns =
