@@ -31,6 +31,7 @@ mod poison;
 mod postgres_restart;
 mod preflight;
 mod publication;
+mod replace_debezium;
 mod restart;
 mod table;
 mod topics;
