@@ -1,7 +1,9 @@
-use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use outbox_net::{SecretSource, Tls, Verification};
+use tokio::net::lookup_host;
 
 use super::timeouts::Timeouts;
 
@@ -25,6 +27,8 @@ pub struct ConnectOptions {
 pub(super) struct Server {
     pub(super) host: Host,
     pub(super) port: u16,
+    /// Which of the host's addresses is used; all are tried if it is open.
+    pub(super) address: Option<IpAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +51,28 @@ pub enum ServerRole {
 impl Server {
     fn new(host: &str, port: u16) -> Self {
         let host = if host.starts_with('/') { Host::Socket(host.into()) } else { Host::Tcp(host.to_owned()) };
-        Self { host, port }
+        Self { host, port, address: None }
+    }
+
+    /// Resolves the host's name, and returns a server for each of its addresses.
+    pub(super) async fn addresses(&self) -> io::Result<Vec<Self>> {
+        match &self.host {
+            Host::Socket(_) => Ok(vec![self.clone()]),
+            Host::Tcp(host) => {
+                let found = lookup_host((host.as_str(), self.port)).await?;
+                Ok(found.map(|found| Self { address: Some(found.ip()), ..self.clone() }).collect())
+            }
+        }
     }
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            Host::Tcp(host) => write!(f, "{host}:{}", self.port),
+            Host::Tcp(host) => match self.address {
+                Some(address) if address.to_string() != *host => write!(f, "{host}:{} ({address})", self.port),
+                _ => write!(f, "{host}:{}", self.port),
+            },
             Host::Socket(directory) => write!(f, "{}:{}", directory.display(), self.port),
         }
     }

@@ -35,7 +35,9 @@ impl Socket {
             Host::Tcp(host) => {
                 // The rest of the time is for TLS and the login.
                 let limit = options.timeouts.connect * 3 / 4;
-                let tcp = outbox_net::connect(host, server.port, limit).await.map_err(Error::lost)?;
+                let address = server.address.map(|address| address.to_string());
+                let tcp = outbox_net::connect(address.as_ref().unwrap_or(host), server.port, limit);
+                let tcp = tcp.await.map_err(Error::lost)?;
                 match options.mode {
                     TlsMode::Disable => Ok(Self::Tcp(tcp)),
                     _ => Self::negotiate(tcp, host, options).await,

@@ -192,6 +192,12 @@ async fn the_first_server_that_fits_is_chosen() {
     let options = options.or_server("127.0.0.1", stack().postgres_port());
     let chosen = options.choose_server().await.unwrap();
     open(&chosen, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
+    // All addresses of a name are tried; PostgreSQL listens on one of them.
+    let named =
+        ConnectOptions::new("localhost", stack().postgres_port(), "postgres", fixture.env.name()).password("postgres");
+    let chosen = named.or_server("127.0.0.1", refusing).choose_server().await.unwrap();
+    open(&chosen, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
+
     let error = options.clone().password("wrong").choose_server().await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("the user or the password"), "{error}");
     let one = fixture.options.clone().or_server("127.0.0.1", stack().postgres_port()).password("wrong");
