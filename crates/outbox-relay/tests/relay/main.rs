@@ -26,6 +26,8 @@ mod live;
 mod lost_slot;
 mod memory;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod partitions;
 mod poison;
 mod postgres_restart;
