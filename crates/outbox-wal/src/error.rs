@@ -100,6 +100,10 @@ pub(crate) enum Kind {
     Secret,
     #[error("the connection to PostgreSQL is lost")]
     Lost,
+    #[error("the server is a standby")]
+    NotPrimary,
+    #[error("none of the servers can be used: {failures}")]
+    NoServer { failures: Box<str>, is_transient: bool },
     #[error("PostgreSQL did not answer within {0:?}")]
     Silent(Duration),
     #[error("PostgreSQL reported an error")]
@@ -114,9 +118,13 @@ impl Error {
     /// A slot that another process holds is not among these; see [`is_slot_active`](Self::is_slot_active).
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
-            Kind::Lost | Kind::Silent(_) | Kind::Standby { .. } | Kind::SlotUnfinished { .. } | Kind::NoConnection => {
-                true
-            }
+            Kind::Lost
+            | Kind::Silent(_)
+            | Kind::Standby { .. }
+            | Kind::NotPrimary
+            | Kind::NoServer { is_transient: true, .. }
+            | Kind::SlotUnfinished { .. }
+            | Kind::NoConnection => true,
             Kind::Server => self.server().is_some_and(ServerError::is_transient),
             _ => false,
         }
@@ -129,7 +137,7 @@ impl Error {
 
     /// Returns whether the connection was refused or lost.
     pub fn is_connection_lost(&self) -> bool {
-        matches!(self.0.kind, Kind::Lost)
+        matches!(self.0.kind, Kind::Lost | Kind::NoServer { .. })
     }
 
     /// Returns whether the server did not answer in time.

@@ -40,6 +40,7 @@
 
 mod catch_up;
 mod channel_binding;
+mod choice;
 mod chunk;
 mod copies;
 mod create;
@@ -78,7 +79,7 @@ pub use self::held::{end_own_walsender, is_held};
 pub use self::inspect::{Inspection, RowSample, check_replication, check_slot, inspect, sample};
 pub use self::look::{SlotLook, look};
 pub use self::lsn::{Lsn, ParseLsnError};
-pub use self::options::{ConnectOptions, TlsMode};
+pub use self::options::{ConnectOptions, ServerRole, TlsMode};
 pub use self::pgoutput::{Malformed, Message, Old, Relation, RelationColumn, Tuple, TupleData};
 pub use self::publication::{PublicationCatalog, PublicationVersion, Published, PublishedTable};
 pub use self::slot::{SlotState, Source};

@@ -1,15 +1,18 @@
-use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use outbox_net::{SecretSource, Tls, Verification};
+use tokio::net::lookup_host;
 
 use super::timeouts::Timeouts;
 
 /// How to reach PostgreSQL.
 #[derive(Clone)]
 pub struct ConnectOptions {
-    pub(super) host: Host,
-    pub(super) port: u16,
+    /// At least one.
+    pub(super) servers: Vec<Server>,
+    pub(super) role: ServerRole,
     pub(super) user: String,
     pub(super) database: String,
     pub(super) password: Option<SecretSource>,
@@ -19,6 +22,15 @@ pub struct ConnectOptions {
     pub(super) timeouts: Timeouts,
 }
 
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) host: Host,
+    pub(super) port: u16,
+    /// Which of the host's addresses is used; all are tried if it is open.
+    pub(super) address: Option<IpAddr>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Tcp(String),
@@ -26,13 +38,52 @@ pub(super) enum Host {
     Socket(PathBuf),
 }
 
+/// Which of several servers is used (libpq's `target_session_attrs`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerRole {
+    /// The primary. Before PostgreSQL 16 a slot can be read there only.
+    #[default]
+    Primary,
+    /// The first one that accepts a connection.
+    Any,
+}
+
+impl Server {
+    fn new(host: &str, port: u16) -> Self {
+        let host = if host.starts_with('/') { Host::Socket(host.into()) } else { Host::Tcp(host.to_owned()) };
+        Self { host, port, address: None }
+    }
+
+    /// Resolves the host's name, and returns a server for each of its addresses.
+    pub(super) async fn addresses(&self) -> io::Result<Vec<Self>> {
+        match &self.host {
+            Host::Socket(_) => Ok(vec![self.clone()]),
+            Host::Tcp(host) => {
+                let found = lookup_host((host.as_str(), self.port)).await?;
+                Ok(found.map(|found| Self { address: Some(found.ip()), ..self.clone() }).collect())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Tcp(host) => match self.address {
+                Some(address) if address.to_string() != *host => write!(f, "{host}:{} ({address})", self.port),
+                _ => write!(f, "{host}:{}", self.port),
+            },
+            Host::Socket(directory) => write!(f, "{}:{}", directory.display(), self.port),
+        }
+    }
+}
+
 impl ConnectOptions {
     /// A host that begins with a slash is the directory of a Unix socket, as in libpq.
     pub fn new(host: &str, port: u16, user: &str, database: &str) -> Self {
-        let host = if host.starts_with('/') { Host::Socket(host.into()) } else { Host::Tcp(host.to_owned()) };
         Self {
-            host,
-            port,
+            servers: vec![Server::new(host, port)],
+            role: ServerRole::default(),
             user: user.to_owned(),
             database: database.to_owned(),
             password: None,
@@ -41,6 +92,17 @@ impl ConnectOptions {
             application_name: "outbox-relay".to_owned(),
             timeouts: Timeouts::default(),
         }
+    }
+
+    /// Adds another server, which [`choose_server`](Self::choose_server) tries after those before it.
+    pub fn or_server(mut self, host: &str, port: u16) -> Self {
+        self.servers.push(Server::new(host, port));
+        self
+    }
+
+    /// Sets which of several servers is used; the default is [`ServerRole::Primary`].
+    pub fn server_role(self, role: ServerRole) -> Self {
+        Self { role, ..self }
     }
 
     /// Sets the source of the password, which is read for each connection.
@@ -81,8 +143,7 @@ impl ConnectOptions {
 impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectOptions")
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("servers", &self.servers)
             .field("user", &self.user)
             .field("database", &self.database)
             .field("password", &self.password)
@@ -127,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_path_is_the_directory_of_a_socket() {
-        assert_eq!(ConnectOptions::new("/run", 1, "", "").host, Host::Socket("/run".into()));
-        assert_eq!(ConnectOptions::new("db", 1, "", "").host, Host::Tcp("db".to_owned()));
+        assert_eq!(Server::new("/run", 1).host, Host::Socket("/run".into()));
+        assert_eq!(Server::new("db", 1).host, Host::Tcp("db".to_owned()));
     }
 }

@@ -24,16 +24,20 @@ pub(super) enum Socket {
 
 impl Socket {
     pub(super) async fn open(options: &ConnectOptions) -> Result<Self, Error> {
-        match &options.host {
+        // Of several servers, `choose_server` has left one.
+        let server = options.servers.first().ok_or_else(|| Error::protocol("options without a server"))?;
+        match &server.host {
             Host::Socket(directory) => {
                 // TLS is not spoken over Unix sockets, as in libpq.
-                let path = directory.join(format!(".s.PGSQL.{}", options.port));
+                let path = directory.join(format!(".s.PGSQL.{}", server.port));
                 UnixStream::connect(path).await.map(Self::Unix).map_err(Error::lost)
             }
             Host::Tcp(host) => {
                 // The rest of the time is for TLS and the login.
                 let limit = options.timeouts.connect * 3 / 4;
-                let tcp = outbox_net::connect(host, options.port, limit).await.map_err(Error::lost)?;
+                let address = server.address.map(|address| address.to_string());
+                let tcp = outbox_net::connect(address.as_ref().unwrap_or(host), server.port, limit);
+                let tcp = tcp.await.map_err(Error::lost)?;
                 match options.mode {
                     TlsMode::Disable => Ok(Self::Tcp(tcp)),
                     _ => Self::negotiate(tcp, host, options).await,

@@ -20,7 +20,14 @@ pub(crate) fn options(postgres: &PostgresSettings) -> ConnectOptions {
     if let Some(identity) = postgres.client_certificate() {
         tls = tls.identity(Pem::file(&identity.certificate), Pem::file(&identity.key));
     }
-    let options = ConnectOptions::new(postgres.host(), postgres.port(), postgres.user(), postgres.database())
+    let (first, others) = match postgres.servers() {
+        [first, others @ ..] => ((first.0.as_str(), first.1), others),
+        [] => (("localhost", 5432), &[][..]),
+    };
+    let options = ConnectOptions::new(first.0, first.1, postgres.user(), postgres.database());
+    let options = others.iter().fold(options, |options, (host, port)| options.or_server(host, *port));
+    let options = options
+        .server_role(postgres.server_role())
         .application_name(format!("outbox-relay {}", Uuid::now_v7()))
         .tls_mode(mode)
         .tls(tls);

@@ -89,6 +89,8 @@ struct Shared {
 
 /// The tables of a hold, as the catalogs have them.
 struct Watched<'a> {
+    /// Of the server that was chosen.
+    options: ConnectOptions,
     source: Source,
     scope: Scope,
     catalog: PublicationCatalog,
@@ -268,7 +270,8 @@ impl Relay {
     async fn stand_by(&self, mut holder: Option<u32>) -> Result<(), outbox_wal::Error> {
         let slot = self.settings.slot().as_str();
         let source = Source::new(slot, self.settings.publication().as_str());
-        let mut watch = self.status.beating(SlotWatch::open(&self.options, &source)).await?;
+        let options = self.status.beating(self.options.choose_server()).await?;
+        let mut watch = self.status.beating(SlotWatch::open(&options, &source)).await?;
         loop {
             let name = holder.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
             self.status.entered(Mode::Standby, Some(format!("{name} holds the slot {slot}")));
@@ -293,31 +296,32 @@ impl Relay {
         // Once a slot has been read, a new one in its place would hide that events are lost.
         let is_first = published.is_none();
         let read = async {
+            let options = self.options.choose_server().await?;
             if is_first {
-                create::missing(&self.settings, &self.options, &source, &scope).await?;
+                create::missing(&self.settings, &options, &source, &scope).await?;
             }
-            let mut catalog = scope.open(&self.options, &source).await?;
+            let mut catalog = scope.open(&options, &source).await?;
             let version = catalog.settled_version().await?;
             let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
                 Some(same) => same.clone(),
                 None => catalog.published(source.slot()).await?,
             };
-            Ok((catalog, now))
+            Ok((options, catalog, now))
         };
-        let (catalog, now) = match read.await {
+        let (options, catalog, now) = match read.await {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
         let problem = publication::check(&now, &scope)?;
         publication::warn_of_gap(published.as_ref(), &now, &scope);
         let now = published.insert(now);
-        Ok(self.hold(shared, begin, Watched { source, scope, catalog, published: now, problem, gone }).await)
+        Ok(self.hold(shared, begin, Watched { options, source, scope, catalog, published: now, problem, gone }).await)
     }
 
     async fn hold(&self, shared: &Shared, begin: Begin, watched: Watched<'_>) -> Result<Hold, outbox_wal::Error> {
         let Shared { cluster, gaps, skips } = shared;
         let Begin { at, streamed_before } = begin;
-        let Watched { source, scope, mut catalog, published, problem, gone } = watched;
+        let Watched { options, source, scope, mut catalog, published, problem, gone } = watched;
         let mut known = Vec::new();
         for table in published.tables.iter().filter(|table| scope.routes(&table.name)) {
             let columns = catalog.columns(&table.name).await?;
@@ -332,18 +336,18 @@ impl Relay {
             known,
             gone: gone.clone(),
         };
-        let opened = match outbox_wal::open(&self.options, &source, at).await {
+        let opened = match outbox_wal::open(&options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
                 if e.is_slot_active()
                     && self.status.mode() != Mode::Standby
-                    && outbox_wal::end_own_walsender(&self.options, &source).await? =>
+                    && outbox_wal::end_own_walsender(&options, &source).await? =>
             {
-                outbox_wal::open(&self.options, &source, at).await?
+                outbox_wal::open(&options, &source, at).await?
             }
             opened => opened?,
         };
-        let catch_up = opened.catch_up(&self.options, &source).await?;
+        let catch_up = opened.catch_up(&options, &source).await?;
         let Opened { system, stream, start, has_more, slot, flushed } = opened;
         let origin = Origin::new(system.system, system.timeline, source.slot());
         tracing::info!(
@@ -364,7 +368,7 @@ impl Relay {
                 RowReader::new(tables, self.settings.on_update()),
             ),
             confirmation: Confirmation::new(
-                self.options.clone(),
+                options.clone(),
                 source.clone(),
                 scope,
                 published.version.clone(),
@@ -401,7 +405,7 @@ impl Relay {
             scan: self.settings.scan_limit(),
             acted: tokio::time::Instant::now(),
             cluster: Arc::clone(cluster),
-            options: self.options.clone(),
+            options: options.clone(),
             origin: Arc::new(origin),
             pipeline,
             source,

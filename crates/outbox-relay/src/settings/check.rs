@@ -64,6 +64,7 @@ struct Outline<'a> {
 impl Outline<'_> {
     fn entries(&self, has_layout: bool) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
+        let servers: Vec<_> = postgres.servers().iter().map(|(host, port)| format!("{host}:{port}")).collect();
         let columns = match has_layout {
             true => "with the columns that outbox-pg creates",
             false => "its columns are read from the database at the start",
@@ -71,7 +72,7 @@ impl Outline<'_> {
         let table = self.config.get("table.include.list").filter(|list| !list.is_empty());
         let table = table.unwrap_or("each of the publication");
         let mut entries = vec![
-            ("database", format!("{}:{}/{}", postgres.host(), postgres.port(), postgres.database())),
+            ("database", format!("{}/{}", servers.join(","), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),
             ("publication", self.settings.publication().as_str().to_owned()),
             ("table", format!("{table}, {columns}")),

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use outbox_net::SecretSource;
+use outbox_wal::ServerRole;
 
 use super::finding::{Finding, Findings};
 use super::placeholders::Surroundings;
@@ -9,8 +10,8 @@ use super::resolved::Resolved;
 /// How to reach the database, as the connector's keys `database.*` say it.
 #[derive(Clone, Debug)]
 pub struct PostgresSettings {
-    host: String,
-    port: u16,
+    servers: Vec<(String, u16)>,
+    role: ServerRole,
     user: String,
     password: Option<SecretSource>,
     database: String,
@@ -61,16 +62,18 @@ impl PostgresSettings {
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
             _ => Err(Finding::new(key, "the relay cannot reach a database without it")),
         };
-        let host = findings.take(needed("database.hostname"));
         let port = findings.take(number(config, "database.port", 5432));
+        let servers =
+            findings.take(needed("database.hostname").and_then(|list| servers(&list, port.unwrap_or_default())));
+        let role = findings.take(role(config));
         let user = findings.take(needed("database.user"));
         let database = findings.take(needed("database.dbname"));
         let ssl = findings.take(ssl_mode(config));
         let root_certificate = ssl.and_then(|ssl| findings.take(root_certificate(config, ssl, surroundings)));
         let client_certificate = findings.take(client_certificate(config));
         Some(Self {
-            host: host?,
-            port: port?,
+            servers: port.and(servers)?,
+            role: role?,
             user: user?,
             password: password.cloned().or_else(|| config.source("database.password", surroundings)),
             database: database?,
@@ -80,16 +83,15 @@ impl PostgresSettings {
         })
     }
 
-    /// Name or address of the server.
+    /// Returns the names or addresses of the servers, with their ports: at least one.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn servers(&self) -> &[(String, u16)] {
+        &self.servers
     }
 
-    /// Its port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Returns which of several servers is used.
+    pub(crate) fn server_role(&self) -> ServerRole {
+        self.role
     }
 
     /// The role.
@@ -126,6 +128,41 @@ impl PostgresSettings {
     #[must_use]
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.client_certificate.as_ref()
+    }
+}
+
+/// Splits a list of `HOST` and `HOST:PORT`, as pgjdbc's URLs and libpq have it.
+fn servers(list: &str, default_port: u16) -> Result<Vec<(String, u16)>, Finding> {
+    let server = |item: &str| {
+        // The directory of a Unix socket, or an IPv6 address without brackets.
+        let is_host_alone = item.starts_with('/') || (!item.starts_with('[') && item.matches(':').count() != 1);
+        let has_no_port = is_host_alone || item.ends_with(']');
+        if has_no_port {
+            let host = item.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(item);
+            return (!host.is_empty()).then(|| (host.to_owned(), default_port));
+        }
+        outbox_net::host_and_port(item).map(|(host, port)| (host.to_owned(), port))
+    };
+    let all: Option<Vec<_>> = list.split(',').map(|item| server(item.trim())).collect();
+    all.ok_or_else(|| {
+        Finding::new("database.hostname", "it is HOST or HOST:PORT, or several of these separated by commas")
+    })
+}
+
+/// The keys for the role of a server: of libpq, and of pgjdbc with the prefixes for properties of the driver.
+const ROLE_KEYS: [&str; 3] = ["database.target_session_attrs", "database.targetServerType", "driver.targetServerType"];
+
+fn role(config: &Resolved) -> Result<ServerRole, Finding> {
+    let Some((key, value)) = ROLE_KEYS.iter().find_map(|key| Some((*key, config.get(key)?))) else {
+        return Ok(ServerRole::Primary);
+    };
+    match value.to_ascii_lowercase().as_str() {
+        "primary" | "master" | "read-write" => Ok(ServerRole::Primary),
+        "any" => Ok(ServerRole::Any),
+        _ => {
+            Err(Finding::new(key, "the relay reads a slot of the primary")
+                .with_remedy("use primary, read-write or any"))
+        }
     }
 }
 

@@ -43,7 +43,8 @@ impl RelaySettingsBuilder {
             return Err(findings.into_error());
         };
 
-        let options = connect_options(&postgres);
+        let options = connect_options(&postgres).choose_server().await;
+        let options = options.map_err(|e| SettingsError::table(LIST.to_owned()).caused_by(e))?;
         // The first table that can be an outbox table. The relay finds the others by itself.
         let mut unfit = None;
         for table in included_tables(&options, &config).await? {

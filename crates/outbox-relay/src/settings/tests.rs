@@ -48,7 +48,10 @@ fn the_recommended_connector_is_taken() {
     )
     .unwrap();
     let postgres = settings.postgres();
-    assert_eq!((postgres.host(), postgres.port(), postgres.user(), postgres.database()), ("db", 6543, "relay", "shop"));
+    assert_eq!(
+        (postgres.servers(), postgres.user(), postgres.database()),
+        (&[("db".to_owned(), 6543)][..], "relay", "shop")
+    );
     let password = postgres.password().unwrap().read().now_or_never().unwrap().unwrap();
     assert_eq!(password.expose(), "hunter2-${env:OTHER}");
     assert_eq!(postgres.ssl(), SslMode::Prefer);
@@ -396,5 +399,26 @@ fn a_check_needs_neither_servers_nor_secrets() {
         let config = self::config().with("table.include.list", list);
         let check = RelaySettings::builder(config, none).check_in(&Fixed);
         assert!(check.is_accepted(), "{list}: {:?}", check.rejected());
+    }
+}
+
+#[test]
+fn several_servers_may_be_listed() {
+    for (list, expected) in [
+        ("a,b", vec![("a", 6543), ("b", 6543)]),
+        (" a:1 , b", vec![("a", 1), ("b", 6543)]),
+        ("::1,[::2],[::3]:4", vec![("::1", 6543), ("::2", 6543), ("::3", 4)]),
+        ("/run/postgresql", vec![("/run/postgresql", 6543)]),
+    ] {
+        let settings = built(config().with("database.hostname", list)).unwrap();
+        let found: Vec<_> = settings.postgres().servers().iter().map(|(host, port)| (&**host, *port)).collect();
+        assert_eq!(found, expected, "{list}");
+    }
+    for wrong in ["a,,b", "a:x", ","] {
+        assert_eq!(built(config().with("database.hostname", wrong)).unwrap_err().key(), Some("database.hostname"));
+    }
+    for key in ["database.target_session_attrs", "database.targetServerType", "driver.targetServerType"] {
+        assert!(built(config().with(key, "primary")).unwrap().warnings().is_empty());
+        assert!(built(config().with(key, "secondary")).unwrap_err().to_string().contains("read-write"));
     }
 }

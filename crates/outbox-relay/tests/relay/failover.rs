@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use outbox_pg::tokio_postgres::{Client, NoTls, connect};
-use outbox_relay::Mode;
+use outbox_relay::{CheckStatus, Mode};
 use outbox_test_support::TestEnv;
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use crate::fixture::Fixture;
 use crate::forwarder::Forwarder;
 use crate::heard::Heard;
 use crate::load::Load;
+use crate::preflight::assert_reports;
 use crate::server::kill;
 
 /// The slot of the standby, and so its name in `synchronized_standby_slots`.
@@ -85,6 +86,29 @@ async fn without_synchronized_standby_slots_kafka_keeps_what_a_failover_lost_and
     eprintln!("{lost} of {} events are in Kafka only", in_kafka.len());
     assert!(lost > 0);
     pair.fixture.check_against(&pair.fixture.read(&pair.fixture.topic).await, &in_kafka);
+    relay.stop().await;
+}
+
+/// The standby is the first of the list, and becomes the primary.
+#[tokio::test]
+async fn the_primary_is_found_in_a_list_of_servers_before_and_after_a_failover() {
+    let mut pair = Pair::start(&[("synchronized_standby_slots", STANDBY)]).await;
+    let (standby, primary) = (pair.standby.address(), pair.primary.address());
+    let config = pair.fixture.config.clone().with("database.hostname", standby.to_string());
+    pair.fixture.config = config.clone();
+    let checks = pair.fixture.relay(|settings| settings).check(&[]).await;
+    assert_reports(&checks, "server", CheckStatus::Warning, &["standby", "primary"]);
+
+    pair.fixture.config = config.with("database.hostname", format!("{standby},{primary}"));
+    let checks = pair.fixture.relay(|settings| settings).check(&[]).await;
+    assert_reports(&checks, "server", CheckStatus::Ok, &["a primary"]);
+    let relay = pair.fixture.start();
+    let load = Load::start(&pair.fixture, 10);
+    pair.is_synchronised(&load).await;
+    pair.fail_over().await;
+    load.writes(300).await;
+    load.end().await;
+    pair.fixture.all_arrived_once_and_in_order().await;
     relay.stop().await;
 }
 

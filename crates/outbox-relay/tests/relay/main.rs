@@ -27,11 +27,14 @@ mod live;
 mod lost_slot;
 mod memory;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod partitions;
 mod poison;
 mod postgres_restart;
 mod preflight;
 mod publication;
+mod replace_debezium;
 mod restart;
 mod restore;
 mod standby;

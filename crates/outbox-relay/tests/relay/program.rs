@@ -21,6 +21,11 @@ impl Program {
 
     /// Starts it with more arguments than connector and brokers.
     pub(crate) fn start_with(fixture: &Fixture, arguments: &[&str]) -> Self {
+        Self::start_in(fixture, arguments, &[])
+    }
+
+    /// Starts it with more arguments and variables.
+    pub(crate) fn start_in(fixture: &Fixture, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(fixture.name());
         fs::create_dir_all(&files).unwrap();
         let connector = files.join("connector.json");
@@ -30,6 +35,7 @@ impl Program {
             .arg(connector)
             .args(["--brokers", &fixture.brokers])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(File::create(files.join("log")).unwrap())
             .spawn()

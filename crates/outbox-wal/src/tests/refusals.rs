@@ -59,7 +59,8 @@ async fn roles_and_passwords() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ways_to_the_server() {
     let fixture = Fixture::new().await;
-    let named = ConnectOptions { host: options::Host::Tcp("localhost".to_owned()), ..fixture.options.clone() };
+    let named =
+        ConnectOptions::new("localhost", stack().postgres_port(), "postgres", fixture.env.name()).password("postgres");
     open(&named, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
     let encrypted = fixture.options.clone().tls_mode(TlsMode::Require);
     let error = open(&encrypted, &fixture.source, StartAt::Now).await.unwrap_err();
@@ -145,7 +146,7 @@ async fn a_pooler_is_named() {
     let pooler = xtask::stack::OwnPgBouncer::start(fixture.env.url(), 2).unwrap();
     let (address, _) = pooler.url().rsplit_once('/').unwrap();
     let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
-    let options = ConnectOptions { port, ..fixture.options.clone() };
+    let options = ConnectOptions::new("127.0.0.1", port, "postgres", fixture.env.name()).password("postgres");
     let error = open(&options, &fixture.source, StartAt::Now).await.unwrap_err();
     assert_eq!(error.kind(), &Kind::Pooler, "{error:?}");
     assert!(!error.is_transient());
@@ -169,4 +170,36 @@ async fn limits_of_the_role_do_not_hold_for_its_sessions() {
 
 fn chain(error: &Error) -> String {
     outbox_net::ErrorChain::new(error).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_server_that_fits_is_chosen() {
+    let fixture = Fixture::new().await;
+    let refusing = xtask::stack::free_port().unwrap();
+    // It takes the connection and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = ConnectOptions::new("127.0.0.1", refusing, "postgres", fixture.env.name())
+        .or_server("127.0.0.1", silent.local_addr().unwrap().port())
+        .timeouts(Timeouts::new().connect(Duration::from_secs(6)))
+        .password("postgres");
+    let error = options.choose_server().await.unwrap_err();
+    let shown = error.to_string();
+    assert!(
+        error.is_transient() && shown.contains(&refusing.to_string()) && shown.contains("did not answer"),
+        "{shown}"
+    );
+
+    let options = options.or_server("127.0.0.1", stack().postgres_port());
+    let chosen = options.choose_server().await.unwrap();
+    open(&chosen, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
+    // All addresses of a name are tried; PostgreSQL listens on one of them.
+    let named =
+        ConnectOptions::new("localhost", stack().postgres_port(), "postgres", fixture.env.name()).password("postgres");
+    let chosen = named.or_server("127.0.0.1", refusing).choose_server().await.unwrap();
+    open(&chosen, &fixture.source, StartAt::Now).await.unwrap().stream.close().await.unwrap();
+
+    let error = options.clone().password("wrong").choose_server().await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("the user or the password"), "{error}");
+    let one = fixture.options.clone().or_server("127.0.0.1", stack().postgres_port()).password("wrong");
+    assert!(!one.choose_server().await.unwrap_err().is_transient());
 }

@@ -43,8 +43,9 @@ async fn a_consumer_that_takes_nothing_for_three_timeouts_loses_nothing() {
 async fn a_message_that_trickles_in() {
     let fixture = Fixture::new().await;
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let options = ConnectOptions { port: proxy.local_addr().unwrap().port(), ..impatient(&fixture).await };
-    let port = fixture.options.port;
+    let mut options = impatient(&fixture).await;
+    options.servers[0].port = proxy.local_addr().unwrap().port();
+    let port = fixture.options.servers[0].port;
     let (slow_down, slowed) = tokio::sync::watch::channel(false);
     let forwarding = tokio::spawn(async move {
         loop {

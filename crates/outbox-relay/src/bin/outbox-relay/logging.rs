@@ -1,7 +1,9 @@
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -12,12 +14,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Logs to standard error what `RUST_LOG` says, by default from the level `info` on.
-pub(crate) fn start(format: LogFormat) {
+/// Logs to standard error what `RUST_LOG` says, by default from the level `info` on. Another layer sees all spans.
+pub(crate) fn start(format: LogFormat, spans: impl Layer<Registry> + Send + Sync) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    tracing_subscriber::registry().with(spans).with(log.with_filter(filter)).init();
 }

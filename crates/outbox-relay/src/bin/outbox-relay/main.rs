@@ -3,6 +3,8 @@
 mod arguments;
 mod check;
 mod logging;
+#[cfg_attr(not(feature = "otlp"), path = "no_otlp.rs")]
+mod otlp;
 mod servers;
 
 use std::error::Error;
@@ -12,24 +14,35 @@ use clap::Parser as _;
 use outbox_relay::Relay;
 
 use self::arguments::{Arguments, Command, CommandLine};
+use self::otlp::Otlp;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let line = CommandLine::parse();
-    logging::start(line.relay.log_format);
-    match line.command {
+    let otlp = match Otlp::start() {
+        Ok(otlp) => otlp,
+        Err(error) => {
+            eprintln!("traces and metrics cannot be exported: {}", with_causes(&*error));
+            return ExitCode::FAILURE;
+        }
+    };
+    logging::start(line.relay.log_format, otlp.as_ref().map(Otlp::spans));
+
+    let code = match line.command {
         Some(Command::Check(check)) => check.run().await.unwrap_or_else(|error| {
             eprintln!("{}", with_causes(&*error));
             ExitCode::from(2)
         }),
-        None => match run(line.relay).await {
+        None => match run(line.relay, otlp.as_ref()).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!(target: "outbox.relay", "stopped: {}", with_causes(&*error));
                 ExitCode::FAILURE
             }
         },
-    }
+    };
+    otlp.iter().for_each(Otlp::shut_down);
+    code
 }
 
 /// Returns an error with its causes.
@@ -43,7 +56,7 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+async fn run(arguments: Arguments, otlp: Option<&Otlp>) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
     let security = arguments.servers.kafka_security()?;
     let settings = arguments.settings().await?;
@@ -66,5 +79,15 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             _ = terminate.recv() => {}
         }
     };
-    Ok(relay.run(stop).await?)
+    let status = relay.status();
+    let exported = async {
+        match otlp {
+            Some(otlp) => otlp.export_metrics(status).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = relay.run(stop) => Ok(ended?),
+        () = exported => Ok(()),
+    }
 }

@@ -10,10 +10,15 @@ const SKEW: f64 = 5.0;
 
 /// Returns the checks of PostgreSQL, and a sample of the outbox table's rows.
 pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
-    let (settings, options) = (&relay.settings, &relay.options);
+    let settings = &relay.settings;
     let source = Source::new(settings.slot().as_str(), settings.publication().as_str());
-    let inspection = match outbox_wal::inspect(options, &source).await {
-        Ok(inspection) => inspection,
+    let inspected = async {
+        let options = relay.options.choose_server().await?;
+        let inspection = outbox_wal::inspect(&options, &source).await?;
+        Ok::<_, outbox_wal::Error>((options, inspection))
+    };
+    let (options, inspection) = match inspected.await {
+        Ok(inspected) => inspected,
         Err(error) => {
             let rest = ["replication connection", "publication", "slot"];
             let rest = rest.map(|name| ServerCheck::skipped(name, "PostgreSQL cannot be asked"));
@@ -25,12 +30,12 @@ pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
     let role = settings.postgres().user();
     let mut checks = vec![ServerCheck::ok("PostgreSQL", format!("version {}, as {role}", inspection.version))];
     checks.push(server(&inspection));
-    checks.push(replication(options).await);
-    checks.push(publication(relay, &source).await);
-    checks.extend(slot(relay, &source, &inspection).await);
+    checks.push(replication(&options).await);
+    checks.push(publication(relay, &options, &source).await);
+    checks.extend(slot(relay, &options, &source, &inspection).await);
     checks.push(catch_up(&inspection));
     checks.push(clock(&inspection));
-    let sample = sample(relay).await;
+    let sample = sample(relay, &options).await;
     checks.extend(sample.as_ref().err().cloned());
     (checks, sample.unwrap_or_default())
 }
@@ -55,10 +60,10 @@ async fn replication(options: &ConnectOptions) -> ServerCheck {
     }
 }
 
-async fn publication(relay: &Relay, source: &Source) -> ServerCheck {
+async fn publication(relay: &Relay, options: &ConnectOptions, source: &Source) -> ServerCheck {
     let scope = Scope::of(&relay.settings);
     let name = "publication";
-    let published = async { scope.open(&relay.options, source).await?.published(source.slot()).await };
+    let published = async { scope.open(options, source).await?.published(source.slot()).await };
     match published.await {
         Err(error) => ServerCheck::failed(name, &error),
         Ok(published) => match publication::check(&published, &scope) {
@@ -73,9 +78,9 @@ async fn publication(relay: &Relay, source: &Source) -> ServerCheck {
     }
 }
 
-async fn slot(relay: &Relay, source: &Source, inspection: &Inspection) -> Vec<ServerCheck> {
+async fn slot(relay: &Relay, options: &ConnectOptions, source: &Source, inspection: &Inspection) -> Vec<ServerCheck> {
     let name = source.slot();
-    if let Err(error) = outbox_wal::check_slot(&relay.options, source).await {
+    if let Err(error) = outbox_wal::check_slot(options, source).await {
         return vec![ServerCheck::failed("slot", &error)];
     }
     let state = match inspection.slot_holder {
@@ -124,12 +129,12 @@ fn clock(inspection: &Inspection) -> ServerCheck {
 }
 
 /// Reads a sample of the rows, for which the relay itself needs no privilege.
-async fn sample(relay: &Relay) -> Result<RowSample, ServerCheck> {
+async fn sample(relay: &Relay, options: &ConnectOptions) -> Result<RowSample, ServerCheck> {
     let layout = relay.settings.pipeline().layout();
     let routed = layout.columns().iter().find(|column| column.field() == Some(EventField::AggregateType));
     let Some(routed) = routed else { return Ok(RowSample::default()) };
     let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
-    outbox_wal::sample(&relay.options, schema, table, routed.name().as_str()).await.map_err(|error| {
+    outbox_wal::sample(options, schema, table, routed.name().as_str()).await.map_err(|error| {
         let error = outbox_net::ErrorChain::new(&error).to_string();
         let text = format!("topics and sizes of rows cannot be read from {}: {error}", layout.qualified_name());
         ServerCheck::skipped("rows", text)

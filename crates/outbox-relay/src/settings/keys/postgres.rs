@@ -10,6 +10,9 @@ pub(super) const RULES: &[Rule] = &[
     // The connection.
     honoured("database.hostname"),
     honoured("database.port"),
+    honoured("database.target_session_attrs"),
+    honoured("database.targetServerType"),
+    honoured("driver.targetServerType"),
     honoured("database.user"),
     honoured("database.password"),
     honoured("database.dbname"),
