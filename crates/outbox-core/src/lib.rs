@@ -40,6 +40,7 @@ pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
 pub use self::record::{
     Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
+    event_identity,
 };
 pub use self::recorder::RecordingOutbox;
 pub use self::repeated::{Enqueued, Repeated};

@@ -4,7 +4,7 @@ use super::server_error::Doing;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
 use super::sql::literal;
-use super::table::{CatalogueColumn, read_columns};
+use super::table::{CatalogueTable, read_table};
 
 /// A connection that reads from the catalogs how a publication publishes one table.
 pub struct PublicationCatalog {
@@ -162,9 +162,9 @@ impl PublicationCatalog {
         })
     }
 
-    /// Reads the table's columns; none if it does not exist, or the role may not see it.
-    pub async fn columns(&mut self) -> Result<Vec<CatalogueColumn>, Error> {
-        read_columns(&mut self.session, &self.schema, &self.table).await
+    /// Reads the table's columns and the database's types.
+    pub async fn table(&mut self) -> Result<CatalogueTable, Error> {
+        read_table(&mut self.session, &self.schema, &self.table).await
     }
 
     async fn look(&mut self) -> Result<Seen, Error> {

@@ -1,5 +1,5 @@
 use super::{Found, Loss};
-use crate::connector::{IncludedTables, RouterConfig, ValueConverter};
+use crate::connector::{IncludedTables, KeyConverter, Placement, RouterConfig, Schemas, ValueConverter};
 use crate::{ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
 
 /// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
@@ -119,6 +119,34 @@ pub(super) fn in_payload(
         }
     }
     Ok(())
+}
+
+/// Types whose form in JSON is not modelled.
+pub(super) fn in_forms(
+    router: &RouterConfig,
+    key: KeyConverter,
+    value: ValueConverter,
+    layout: &TableLayout,
+) -> Result<(), Error> {
+    let is_enum = |name: &str| layout.column(name).is_some_and(|column| column.ty() == ColumnType::Enum);
+    let is_decimal =
+        |name: &str| layout.column(name).is_some_and(|column| matches!(column.ty(), ColumnType::Decimal(_)));
+    let refuse = |option: &str, name: &str, reason| Err(Error::config(router.key_of(option), name, reason));
+    if matches!(key, KeyConverter::Json(_)) && is_decimal(&router.key) {
+        return refuse("table.field.event.key", &router.key, "numeric is modelled with the StringConverter only");
+    }
+    let labels = "with schemas, the JsonConverter writes the labels of an enum, which is not modelled";
+    if key == KeyConverter::Json(Schemas::Enabled) && is_enum(&router.key) {
+        return refuse("table.field.event.key", &router.key, labels);
+    }
+    let in_envelope = router.placed.iter().filter(|placed| placed.placement == Placement::Envelope);
+    let mut in_value = in_envelope.map(|placed| &placed.column).chain([&router.payload]);
+    match in_value.find(|name| is_enum(name)) {
+        Some(name) if value == ValueConverter::Json(Schemas::Enabled) => {
+            refuse("table.fields.additional.placement", name, labels)
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn slot(config: &ConnectorConfig) -> Result<Identifier, Error> {

@@ -6,6 +6,8 @@ mod plan;
 use std::fmt;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::connector::{IncludedTables, KeyConverter, RouterConfig, Value, ValueConverter};
 use crate::event::names::topic_legal;
 use crate::{AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, Row, TableLayout};
@@ -83,6 +85,9 @@ impl Pipeline {
         let tables = found.take(contradictions::included_tables(&config, &layout));
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, &layout, losses));
+        }
+        if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
+            found.take(contradictions::in_forms(router, key, value, &layout));
         }
         found.take(contradictions::in_heartbeats(&config));
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
@@ -207,6 +212,13 @@ impl Pipeline {
             Ok(()) => Err(Error::rule("topic", &topic, "Kafka has no topic of this name")),
             Err(rule) => Err(Error::rule("topic", &topic, rule)),
         }
+    }
+
+    /// Returns the id of a row's event, as [`event_identity`](crate::event_identity) of its header `id` without a topic; none
+    /// if it is NULL.
+    #[must_use]
+    pub fn event_id(&self, row: &Row) -> Option<Uuid> {
+        crate::record::identity_of(self.emitted(row, self.0.plan.id), self.0.layout.columns().get(self.0.plan.id)?.ty())
     }
 
     /// The row that enqueue stores for an event.

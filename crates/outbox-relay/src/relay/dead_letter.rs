@@ -1,13 +1,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use outbox_core::{ColumnValue, EventField, Pipeline, Record, Row};
+use outbox_core::{ColumnValue, EventField, Pipeline, Record};
 
 use super::encoded::Encoded;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Poison;
-use crate::rows::RawRow;
+use crate::rows::{RawRow, TableRow};
 use crate::settings::PoisonPolicy;
 use outbox_net::ErrorChain;
 
@@ -33,20 +33,14 @@ impl DeadLetters {
     }
 
     /// Keeps what a row without a record says, under the same header `id` as ever. Without a topic this is the end.
-    pub(super) fn keep(
-        &mut self,
-        pipeline: &Pipeline,
-        position: Position,
-        row: &Row,
-        error: Error,
-    ) -> Result<(), Error> {
+    pub(super) fn keep(&mut self, position: Position, row: &TableRow, error: Error) -> Result<(), Error> {
         let Some(topic) = &self.topic else { return Err(error) };
         let mut record = Record::new(topic.clone());
-        for (column, value) in pipeline.layout().columns().iter().zip(row.values()) {
+        for (column, value) in row.pipeline.layout().columns().iter().zip(row.row.values()) {
             match (column.field(), value) {
-                (Some(EventField::Id), ColumnValue::Uuid(id)) => {
-                    record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));
-                }
+                (Some(EventField::Id), ColumnValue::Uuid(id)) => id_header(&mut record, id.to_string()),
+                (Some(EventField::Id), ColumnValue::Integer(id)) => id_header(&mut record, id.to_string()),
+                (Some(EventField::Id), ColumnValue::Text(id)) => id_header(&mut record, id.clone()),
                 (Some(EventField::AggregateId), ColumnValue::Text(key)) => record.key = Some(Bytes::from(key.clone())),
                 (Some(EventField::Payload), ColumnValue::Text(text)) => record.value = Some(Bytes::from(text.clone())),
                 (Some(EventField::Payload), ColumnValue::Bytes(bytes)) => record.value = Some(bytes.clone()),
@@ -87,7 +81,7 @@ impl DeadLetters {
         for column in pipeline.layout().columns() {
             let Some(text) = row.get(column.name().as_str()) else { continue };
             match column.field() {
-                Some(EventField::Id) => record.headers.push(("id".into(), Some(Bytes::from(text.to_owned())))),
+                Some(EventField::Id) => id_header(&mut record, text.to_owned()),
                 Some(EventField::AggregateId) => record.key = Some(Bytes::from(text.to_owned())),
                 _ => {}
             }
@@ -125,4 +119,8 @@ impl DeadLetters {
     pub(super) fn next(&mut self) -> Option<(Poison<Encoded>, Record)> {
         self.due.pop_front()
     }
+}
+
+fn id_header(record: &mut Record, id: String) {
+    record.headers.push(("id".into(), Some(id.into())));
 }

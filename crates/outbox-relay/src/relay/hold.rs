@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
-use outbox_core::{ColumnValue, EventField, Pipeline, Row};
+use outbox_core::{EventField, Pipeline, event_identity};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use super::topics::{IllegalPlace, Place, Topics, Waiting};
 use crate::error::Error;
 use crate::position::{Origin, Position};
 use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
-use crate::rows::{DecodeError, WalEvent};
+use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::settings::{ContextHeaders, TopicCreation};
 use crate::status::{Marks, Mode, RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
@@ -59,7 +59,6 @@ pub(super) struct Hold {
     /// Bounds how many logs of each broker are read at once.
     pub(super) reads: HashMap<Option<i32>, Arc<Semaphore>>,
     pub(super) refusals: HashMap<PartitionId, outbox_kafka::Error>,
-    pub(super) id_column: Option<usize>,
     pub(super) commit: crate::Lsn,
     /// Where a backlog is streamed.
     pub(super) backlog: Option<Backlog>,
@@ -259,12 +258,13 @@ impl Hold {
         }
     }
 
-    fn row(&mut self, position: Position, row: &Row) -> Result<Result<(), OutOfTurn>, Error> {
-        let Some(event) = self.event_id(row) else {
+    fn row(&mut self, position: Position, row: &TableRow) -> Result<Result<(), OutOfTurn>, Error> {
+        let TableRow { pipeline, row: values } = row;
+        let Some(event) = pipeline.event_id(values) else {
             return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
         };
         let refused = |reason: &str| Error::poison(position, Some(event), reason);
-        let mut record = match self.pipeline.encode_lossless(row) {
+        let mut record = match pipeline.encode_lossless(values) {
             Ok(encoded) => {
                 let (record, why) = encoded.into_parts();
                 if let Some(why) = why {
@@ -368,10 +368,10 @@ impl Hold {
         &mut self,
         position: Position,
         event: Uuid,
-        row: &Row,
+        row: &TableRow,
         error: Error,
     ) -> Result<Result<(), OutOfTurn>, Error> {
-        self.dead_letters.keep(&self.pipeline, position, row, error)?;
+        self.dead_letters.keep(position, row, error)?;
         Ok(self.progress.unwritable(position, event))
     }
 
@@ -379,8 +379,10 @@ impl Hold {
     fn unreadable(&mut self, mut error: DecodeError) -> Result<Result<(), OutOfTurn>, Error> {
         let Some(position) = error.row() else { return Err(Error::wal(error)) };
         let raw = error.take_raw();
-        let id = self.id_column.and_then(|index| self.pipeline.layout().columns().get(index));
-        let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
+        let columns = self.pipeline.layout().columns();
+        let id = columns.iter().find(|column| column.field() == Some(EventField::Id));
+        let event =
+            id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| event_identity("", id.as_bytes()));
         let error = Error::poison(position, event, "its values cannot be read").caused_by(error);
         self.dead_letters.keep_raw(&self.pipeline, position, &raw, error)?;
         Ok(self.progress.unwritable(position, event.unwrap_or_default()))
@@ -409,13 +411,6 @@ impl Hold {
             }
         }
         Ok(has_any)
-    }
-
-    fn event_id(&self, row: &Row) -> Option<Uuid> {
-        match self.id_column.and_then(|index| row.values().get(index)) {
-            Some(ColumnValue::Uuid(id)) => Some(*id),
-            _ => None,
-        }
     }
 
     /// Carries out what the state machine wants, and sends all batches of a broker with one request.
@@ -676,9 +671,4 @@ fn caused_by(error: Error, cause: Option<outbox_kafka::Error>) -> Error {
         Some(cause) => error.caused_by(cause),
         None => error,
     }
-}
-
-/// Where a row has its event's id.
-pub(super) fn id_column(pipeline: &Pipeline) -> Option<usize> {
-    pipeline.layout().columns().iter().position(|column| column.field() == Some(EventField::Id))
 }

@@ -29,7 +29,7 @@ pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::gaps::Gaps;
-use self::hold::{Ended, Hold, id_column};
+use self::hold::{Ended, Hold};
 use self::job::Done;
 use self::rounds::Rounds;
 use self::topics::Topics;
@@ -40,9 +40,10 @@ use crate::progress::{BatchLimit, Counters, Progress, Window};
 use crate::rows::RowReader;
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
+use outbox_core::Pipeline;
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, PublishedTable, Source, StartAt};
+use outbox_wal::{CatalogueTable, ConnectOptions, Opened, PublicationCatalog, PublishedTable, Source, StartAt};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -67,6 +68,14 @@ const STANDBY: Duration = Duration::from_millis(250);
 const RESTART: Duration = Duration::from_millis(20);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
+
+/// What the catalogs say of the outbox table.
+struct Looked {
+    published: PublishedTable,
+    table: CatalogueTable,
+    /// The pipeline over that table.
+    pipeline: Pipeline,
+}
 
 /// How a hold of the slot begins.
 #[derive(Clone, Copy, Debug)]
@@ -133,12 +142,12 @@ impl Relay {
         let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
         let (mut is_standby, mut backoff) = (false, job::backoff());
         let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
-        let mut published = None;
+        let mut looked = None;
         loop {
             let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut published)) => taken?,
+                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut looked)) => taken?,
             };
             (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
@@ -217,32 +226,35 @@ impl Relay {
         }
     }
 
-    /// Checks how the table is published, and takes the slot. `published` is what the last check has found.
+    /// Checks how the table is published, and takes the slot. `looked` is what the last check has found.
     async fn take(
         &self,
         cluster: &Arc<Cluster>,
         gaps: &Arc<Gaps>,
         begin: Begin,
-        published: &mut Option<PublishedTable>,
+        looked: &mut Option<Looked>,
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
-        let pipeline = self.settings.pipeline();
-        let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
+        let configured = self.settings.pipeline();
+        let source = Source::new(configured.slot().as_str(), configured.publication().as_str());
+        let before = looked.as_ref().map(|looked| &looked.published);
         let read = async {
-            let mut catalog = confirmation::open(&self.options, &source, pipeline).await?;
+            let mut catalog = confirmation::open(&self.options, &source, configured).await?;
             let version = catalog.settled_version().await?;
-            let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
+            let now = match before.filter(|before| version.as_ref() == Some(&before.version)) {
                 Some(same) => same.clone(),
                 None => catalog.published(source.slot()).await?,
             };
-            Ok((catalog, now))
+            let table = catalog.table().await?;
+            Ok((catalog, now, table))
         };
-        let (catalog, now) = match read.await {
+        let (catalog, now, table) = match read.await {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
-        publication::check(&now, pipeline)?;
-        publication::warn_of_gap(published.as_ref(), &now, pipeline);
-        let now = published.insert(now);
+        let pipeline = told::pipeline(configured, looked.as_ref().map(|looked| &looked.pipeline), &table)?;
+        publication::check(&now, &pipeline)?;
+        publication::warn_of_gap(before, &now, &pipeline);
+        let now = looked.insert(Looked { published: now, table, pipeline });
         Ok(self.hold(cluster, gaps, begin, source, catalog, now).await)
     }
 
@@ -252,11 +264,10 @@ impl Relay {
         gaps: &Arc<Gaps>,
         begin: Begin,
         source: Source,
-        mut catalog: PublicationCatalog,
-        published: &PublishedTable,
+        catalog: PublicationCatalog,
+        Looked { published, table, pipeline }: &Looked,
     ) -> Result<Hold, outbox_wal::Error> {
         let Begin { at, streamed_before } = begin;
-        let pipeline = told::pipeline(&self.settings, &catalog.columns().await?);
         let opened = match outbox_wal::open(&self.options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -283,7 +294,7 @@ impl Relay {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), members)),
+            feed: Feed::new(stream, catch_up, RowReader::new(pipeline.clone(), table.clone(), members)),
             confirmation: Confirmation::new(
                 self.options.clone(),
                 source.clone(),
@@ -306,7 +317,6 @@ impl Relay {
             unacknowledged: std::collections::HashMap::new(),
             reads: std::collections::HashMap::new(),
             refusals: std::collections::HashMap::new(),
-            id_column: id_column(&pipeline),
             commit: crate::Lsn::default(),
             backlog: (at == StartAt::Confirmed).then(|| Backlog::streamed_before(streamed_before)),
             is_better_copied: false,
@@ -321,7 +331,7 @@ impl Relay {
             cluster: Arc::clone(cluster),
             options: self.options.clone(),
             origin: Arc::new(origin),
-            pipeline,
+            pipeline: pipeline.clone(),
             source,
             window,
         })

@@ -1,39 +1,43 @@
-use outbox_core::{Nullability, Pipeline, TableLayout};
+use outbox_core::{Loss, Pipeline};
+use outbox_wal::CatalogueTable;
 
+use crate::error::Error;
 use crate::rows;
-use crate::settings::RelaySettings;
 use outbox_net::ErrorChain;
-use outbox_wal::CatalogueColumn;
 
-/// The settings' pipeline with what the catalogue tells of its table: a column's DEFAULT and whether it may be NULL are
-/// part of Debezium's records.
-pub(super) fn pipeline(settings: &RelaySettings, columns: &[CatalogueColumn]) -> Pipeline {
-    let configured = settings.pipeline().layout();
-    if columns.is_empty() {
-        let table = configured.qualified_name();
-        tracing::warn!(target: "outbox.relay", table, "the outbox table is not there, or not to be seen by this role");
-        return settings.pipeline().clone();
+/// Returns the pipeline over the table as the catalogs have it: types, defaults and whether columns may be NULL are part of
+/// Debezium's records. `before` is the pipeline of the last look: rows from then may be left, so the first look only fails.
+pub(super) fn pipeline(
+    configured: &Pipeline,
+    before: Option<&Pipeline>,
+    table: &CatalogueTable,
+) -> Result<Pipeline, Error> {
+    let name = configured.layout().qualified_name();
+    if table.columns.is_empty() {
+        return Ok(before.unwrap_or(configured).clone());
     }
-    let types = columns.iter().map(|column| (&*column.name, column.ty, column.modifier));
-    if let Some(mismatch) = rows::mismatch(types, configured) {
-        tracing::warn!(target: "outbox.relay", %mismatch, "the outbox table is not as its layout: new rows cannot be written");
+    match (rows::as_in_catalog(configured, table), before) {
+        (Ok(pipeline), Some(_)) => Ok(pipeline),
+        (Ok(pipeline), None) => {
+            warn_of_nullable(&pipeline);
+            Ok(pipeline)
+        }
+        (Err(error), None) => {
+            Err(Error::settings(format!("the outbox table {name} does not suit the configuration")).caused_by(error))
+        }
+        (Err(error), Some(before)) => {
+            tracing::warn!(
+                target: "outbox.relay", table = name, error = %ErrorChain::new(&error),
+                "the outbox table does not suit the configuration: new rows cannot be written"
+            );
+            Ok(before.clone())
+        }
     }
-    let told = |nullability: fn(&CatalogueColumn, Nullability) -> Nullability| -> TableLayout {
-        columns.iter().fold(configured.clone(), |layout, column| {
-            match configured.column(&column.name).map(|known| nullability(column, known.nullability())) {
-                Some(nullability) => layout.told(&column.name, nullability, column.default.as_deref()),
-                None => layout,
-            }
-        })
-    };
-    let as_it_is = told(|column, _| if column.is_nullable { Nullability::Nullable } else { Nullability::NotNull });
-    let fitting = settings.pipeline_with(as_it_is).or_else(|error| {
-        let error = ErrorChain::new(&error);
-        tracing::warn!(
-            target: "outbox.relay", %error,
-            "the outbox table allows NULL where the relay does not: a row that has it is one that cannot be written"
-        );
-        settings.pipeline_with(told(|_, known| known))
-    });
-    fitting.unwrap_or_else(|_| settings.pipeline().clone())
+}
+
+fn warn_of_nullable(pipeline: &Pipeline) {
+    let strict = Pipeline::accepting(&[Loss::JsonExpansion], pipeline.config().clone(), pipeline.layout().clone());
+    for contradiction in strict.err().iter().flat_map(outbox_core::Error::contradictions) {
+        tracing::warn!(target: "outbox.relay", column = %contradiction, "column may be NULL");
+    }
 }

@@ -1,6 +1,6 @@
 //! The messages of pgoutput as rows of one table. No I/O happens here.
 
-mod binding;
+mod catalog;
 mod datum;
 mod error;
 mod instant;
@@ -10,9 +10,9 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::binding::{column_type, mismatch};
+pub(crate) use self::catalog::{ACCEPTED_LOSSES, as_in_catalog};
 #[cfg(test)]
 pub(crate) use self::error::BadValue;
 pub(crate) use self::error::DecodeError;
 pub(crate) use self::raw::RawRow;
-pub(crate) use self::reader::{Ignored, RowReader, WalEvent};
+pub(crate) use self::reader::{Ignored, RowReader, TableRow, WalEvent};

@@ -1,26 +1,39 @@
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, Pipeline, Row, TableLayout};
+use outbox_core::{ColumnValue, Pipeline, Row};
 
-use super::binding::{Binding, Mismatch};
+use super::catalog::as_described;
 use super::error::{BadValue, DecodeError};
 use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
-use outbox_wal::{Message, Relation};
-use outbox_wal::{Tuple, TupleData};
+use outbox_wal::{CatalogueTable, Message, Relation, Tuple, TupleData};
 
 /// What the WAL tells of one table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum WalEvent {
     /// A transaction begins. It may be without a row of the table.
     Begin { commit: Lsn, committed_at: SystemTime },
-    /// A row was inserted; `index` is its place among the table's inserts in the transaction, `size` what the message
-    /// took in bytes.
-    Row { index: u32, row: Row, size: usize },
+    /// A row was inserted; `index` is its place among the table's inserts in the transaction.
+    Row { index: u32, row: TableRow },
     /// The transaction is complete; `end` is what the slot is confirmed at.
-    Commit { commit: Lsn, end: Lsn },
+    Commit { end: Lsn },
+}
+
+/// A row, and the pipeline over the table as it was when the row was written. `Debug` shows no value.
+#[derive(Clone)]
+pub(crate) struct TableRow {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) row: Row,
+}
+
+impl fmt::Debug for TableRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableRow").field("columns", &self.pipeline.layout().columns()).finish_non_exhaustive()
+    }
 }
 
 /// Changes that were left out, as the EventRouter leaves them out.
@@ -38,9 +51,9 @@ pub(crate) struct Ignored {
 /// Makes the messages of one session of decoding into events of one table.
 #[derive(Debug)]
 pub(crate) struct RowReader {
-    layout: TableLayout,
-    /// Says which other tables are included.
+    /// Over the table as it is now; says which other tables are included.
     pipeline: Pipeline,
+    catalog: CatalogueTable,
     /// The OIDs of the outbox table and its partitions, whatever they were called when a row was written.
     members: HashSet<u32>,
     tables: HashMap<u32, Table>,
@@ -53,29 +66,41 @@ pub(crate) struct RowReader {
 enum Table {
     Outbox {
         names: Vec<Box<str>>,
-        binding: Result<Binding, Mismatch>,
+        binding: Result<Binding, Arc<outbox_core::Error>>,
     },
     /// The configuration includes it, but the relay does not read it.
     OtherIncluded(Box<str>),
     Other,
 }
 
+/// Where the columns of a described table go in a row.
+#[derive(Debug)]
+struct Binding {
+    pipeline: Pipeline,
+    /// One for each described column: its place in the pipeline's layout, if a record needs it.
+    targets: Vec<Option<usize>>,
+}
+
+impl Binding {
+    fn new(pipeline: &Pipeline, catalog: &CatalogueTable, relation: &Relation<'_>) -> Result<Self, outbox_core::Error> {
+        let pipeline = as_described(pipeline, catalog, &relation.columns)?;
+        let target = |name: &str| pipeline.layout().columns().iter().position(|column| column.name().as_str() == name);
+        let targets = relation.columns.iter().map(|described| target(described.name)).collect();
+        Ok(Self { pipeline, targets })
+    }
+}
+
 impl RowReader {
-    pub(crate) fn new(pipeline: Pipeline, members: HashSet<u32>) -> Self {
+    pub(crate) fn new(pipeline: Pipeline, catalog: CatalogueTable, members: HashSet<u32>) -> Self {
         Self {
-            layout: pipeline.layout().clone(),
             pipeline,
+            catalog,
             members,
             tables: HashMap::new(),
             transaction: None,
             last_commit: Lsn::default(),
             ignored: Ignored::default(),
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn of_layout(self, layout: TableLayout) -> Self {
-        Self { layout, ..self }
     }
 
     /// Forgets a session that broke off: the next one tells its tables, and its transactions from their begin.
@@ -111,11 +136,11 @@ impl RowReader {
             Message::Commit { commit, end, .. } => match self.transaction.take() {
                 Some(begun) if begun.commit == commit => {
                     self.last_commit = commit;
-                    Ok(Some(WalEvent::Commit { commit, end }))
+                    Ok(Some(WalEvent::Commit { end }))
                 }
                 _ => Err(self.out_of_place("a commit of no transaction that began")),
             },
-            Message::Insert { relation, new } => self.insert(relation, new, message.len()),
+            Message::Insert { relation, new } => self.insert(relation, new),
             Message::Relation(relation) => {
                 let table = self.table(&relation);
                 self.tables.insert(relation.id, table);
@@ -133,11 +158,11 @@ impl RowReader {
     }
 
     fn table(&self, relation: &Relation<'_>) -> Table {
-        let layout = &self.layout;
+        let layout = self.pipeline.layout();
         let has_its_name = relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str();
         if has_its_name || self.members.contains(&relation.id) {
             let names = relation.columns.iter().map(|column| column.name.into()).collect();
-            Table::Outbox { names, binding: Binding::new(relation, layout) }
+            Table::Outbox { names, binding: Binding::new(&self.pipeline, &self.catalog, relation).map_err(Arc::new) }
         } else if self.pipeline.includes_table(relation.schema, relation.name) {
             Table::OtherIncluded(format!("{}.{}", relation.schema, relation.name).into())
         } else {
@@ -145,7 +170,7 @@ impl RowReader {
         }
     }
 
-    fn insert(&mut self, relation: u32, new: Tuple<'_>, size: usize) -> Result<Option<WalEvent>, DecodeError> {
+    fn insert(&mut self, relation: u32, new: Tuple<'_>) -> Result<Option<WalEvent>, DecodeError> {
         let (names, binding) = match self.tables.get(&relation) {
             None => return Err(self.out_of_place("a row of a table that was not told")),
             Some(Table::Other) => {
@@ -153,7 +178,7 @@ impl RowReader {
                 return Ok(None);
             }
             Some(Table::OtherIncluded(table)) => {
-                let outbox = self.layout.qualified_name().into();
+                let outbox = self.pipeline.layout().qualified_name().into();
                 return Err(DecodeError::OtherIncluded { after: self.last_commit, table: table.clone(), outbox });
             }
             Some(Table::Outbox { names, binding }) => (names, binding),
@@ -162,18 +187,16 @@ impl RowReader {
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
         // Whatever comes of this row, the next one has the next index.
         self.transaction = Some(Position { index: next, ..at });
-        let binding = binding.as_ref().map_err(|mismatch| DecodeError::Column {
+        let binding = binding.as_ref().map_err(|source| DecodeError::Table {
             at,
-            column: mismatch.column.clone(),
-            wanted: mismatch.wanted.clone(),
-            found: mismatch.found.clone(),
+            source: Arc::clone(source),
             raw: RawRow::new(names, new),
         })?;
         if binding.targets.len() != usize::from(new.columns) {
             return Err(self.out_of_place("a row of other columns than its table was told with"));
         }
-        let row = row(&self.layout, names, binding, new, at)?;
-        Ok(Some(WalEvent::Row { index: at.index, row, size }))
+        let row = TableRow { row: row(names, binding, new, at)?, pipeline: binding.pipeline.clone() };
+        Ok(Some(WalEvent::Row { index: at.index, row }))
     }
 
     fn ignore(
@@ -196,26 +219,25 @@ impl RowReader {
     }
 }
 
-fn row(
-    layout: &TableLayout,
-    names: &[Box<str>],
-    binding: &Binding,
-    new: Tuple<'_>,
-    at: Position,
-) -> Result<Row, DecodeError> {
+fn row(names: &[Box<str>], binding: &Binding, new: Tuple<'_>, at: Position) -> Result<Row, DecodeError> {
+    let layout = binding.pipeline.layout();
     let mut values = vec![ColumnValue::Null; layout.columns().len()];
     for (target, data) in binding.targets.iter().zip(new.data()) {
-        let Some(target) = target else { continue };
+        let Some((index, column)) = target.and_then(|index| Some((index, layout.columns().get(index)?))) else {
+            continue;
+        };
         let value = match data {
             TupleData::Null => continue,
-            TupleData::Text(text) => super::datum::parse(target.ty, text),
+            TupleData::Text(text) => super::datum::parse(column.ty(), text),
             TupleData::Unchanged | TupleData::Binary(_) => Err(BadValue::NotText),
         };
-        let value = value.map_err(|reason| {
-            let column = layout.columns().get(target.column).map_or("", |column| column.name().as_str());
-            DecodeError::Value { at, column: column.into(), reason, raw: RawRow::new(names, new) }
+        let value = value.map_err(|reason| DecodeError::Value {
+            at,
+            column: column.name().as_str().into(),
+            reason,
+            raw: RawRow::new(names, new),
         })?;
-        if let Some(slot) = values.get_mut(target.column) {
+        if let Some(slot) = values.get_mut(index) {
             *slot = value;
         }
     }

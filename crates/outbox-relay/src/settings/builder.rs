@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
+use outbox_core::{ConnectorConfig, Identifier, Loss, Pipeline, TableLayout};
 use outbox_net::{Properties, SecretSource};
 use outbox_wal::Timeouts;
 
@@ -13,9 +13,10 @@ use super::placeholders::{Process, Surroundings};
 use super::postgres::PostgresSettings;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
-use super::table::Assumed;
+use super::table::{Assumed, LIST};
 use super::topics::TopicCreation;
 use super::{RelaySettings, SettingsError, predicates, router_of, value_forms, worker};
+use crate::rows::ACCEPTED_LOSSES;
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]
@@ -23,7 +24,8 @@ use super::{RelaySettings, SettingsError, predicates, router_of, value_forms, wo
 pub struct RelaySettingsBuilder {
     config: ConnectorConfig,
     brokers: Vec<String>,
-    layout: TableLayout,
+    /// The outbox table, if the database was asked for it.
+    table: Option<(Identifier, Identifier)>,
     unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
     scan_limit: u64,
@@ -38,7 +40,7 @@ impl RelaySettingsBuilder {
         Self {
             config,
             brokers,
-            layout: TableLayout::recommended(),
+            table: None,
             unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
             scan_limit: 100_000,
@@ -53,13 +55,8 @@ impl RelaySettingsBuilder {
         &self.config
     }
 
-    pub(super) fn table(&self) -> &TableLayout {
-        &self.layout
-    }
-
-    /// The outbox table, where it is not the one that outbox-pg creates.
-    pub fn layout(self, layout: TableLayout) -> Self {
-        Self { layout, ..self }
+    pub(super) fn table(self, table: (Identifier, Identifier)) -> Self {
+        Self { table: Some(table), ..self }
     }
 
     /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector names
@@ -129,14 +126,19 @@ impl RelaySettingsBuilder {
             findings.reject(Finding::new("brokers", "the relay needs the address of one broker at least"));
         }
         let config = Resolved::of(self.config.clone(), surroundings, &mut findings);
-        match self.settled(&config, surroundings, &mut findings) {
+        let assumed = Assumed::of(&config, self.table.as_ref());
+        if assumed.has_no_name {
+            let reason = "it is an expression, and only the database knows which table it matches";
+            findings.reject(Finding::new(LIST, reason).with_remedy("call table_from_database before build"));
+        }
+        match self.settled(&assumed, surroundings, &mut findings) {
             Some(settings) => findings.into_result().map(|warnings| RelaySettings { warnings, ..settings }),
             None => Err(findings.into_error()),
         }
     }
 
-    /// Checks the configuration without any server, also without brokers. Where the list of tables names another table than
-    /// the layout's, its columns are assumed to suit. A placeholder that stands for nothing here is a warning.
+    /// Checks the configuration without any server, also without brokers. The table's columns are assumed to suit. A placeholder
+    /// that stands for nothing here is a warning.
     #[must_use]
     pub fn check(self) -> ConfigurationCheck {
         self.check_in(&Process)
@@ -151,36 +153,30 @@ impl RelaySettingsBuilder {
     }
 
     pub(super) fn checked(
-        mut self,
+        self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
         mut findings: Findings,
     ) -> ConfigurationCheck {
         let config = Resolved::of(self.config.clone(), surroundings, &mut findings);
-        let (schema, table) = (self.layout.schema().as_str(), self.layout.table().as_str());
-        let has_layout = self.config.includes_table(schema, table).is_ok_and(|is_included| is_included);
-        let assumed = if has_layout { None } else { Some(Assumed::of(&config)) };
-        let settings = match assumed {
-            Some(Assumed { config, layout: Some(layout) }) => {
-                self.layout = layout;
-                self.settled(&config, surroundings, &mut findings)
-            }
-            _ => self.settled(&config, surroundings, &mut findings),
-        };
-        ConfigurationCheck::new(&config, settings.as_ref(), has_layout, findings)
+        let assumed = Assumed::of(&config, self.table.as_ref());
+        let settings = self.settled(&assumed, surroundings, &mut findings);
+        ConfigurationCheck::new(&config, settings.as_ref(), findings)
     }
 
     fn settled(
         self,
-        config: &Resolved,
+        Assumed { config, layout, .. }: &Assumed,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
         findings: &mut Findings,
     ) -> Option<RelaySettings> {
+        let recommended = TableLayout::recommended();
+        let layout = layout.as_ref().unwrap_or(&recommended);
         let router = router_of(config);
         Keys::in_config(config).check(config, self.unknown_keys, findings);
-        findings.take(predicates::check(config, router, &self.layout));
-        value_forms::check(config, router, &self.layout, findings);
-        findings.take(includes_schema(config, self.layout.schema().as_str()));
-        let pipeline = pipeline(config, &self.layout, findings);
+        findings.take(predicates::check(config, router, layout));
+        value_forms::check(config, router, layout, findings);
+        findings.take(includes_schema(config, layout.schema().as_str()));
+        let pipeline = pipeline(config, layout, findings);
         let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);
         let kafka_security = match findings.is_unresolved("producer.override.") {
             true => Some(None),
@@ -209,9 +205,6 @@ impl RelaySettingsBuilder {
         })
     }
 }
-
-/// What Debezium does, too: the relay warns of it.
-pub(super) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
 
 /// Returns the pipeline, with a warning for each loss that it would have in Debezium, too.
 fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) -> Option<Pipeline> {

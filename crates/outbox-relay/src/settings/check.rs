@@ -13,13 +13,8 @@ pub struct ConfigurationCheck {
 }
 
 impl ConfigurationCheck {
-    pub(super) fn new(
-        config: &Resolved,
-        settings: Option<&RelaySettings>,
-        has_layout: bool,
-        findings: Findings,
-    ) -> Self {
-        let outline = settings.map(|settings| Outline { config, settings }.entries(has_layout)).unwrap_or_default();
+    pub(super) fn new(config: &Resolved, settings: Option<&RelaySettings>, findings: Findings) -> Self {
+        let outline = settings.map(|settings| Outline { config, settings }.entries()).unwrap_or_default();
         let (rejected, warnings) = findings.into_parts();
         let outline = if rejected.is_empty() { outline } else { Vec::new() };
         Self { rejected, warnings, outline }
@@ -62,18 +57,14 @@ struct Outline<'a> {
 }
 
 impl Outline<'_> {
-    fn entries(&self, has_layout: bool) -> Vec<(&'static str, String)> {
+    fn entries(&self) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
-        let columns = match has_layout {
-            true => "with the columns that outbox-pg creates",
-            false => "its columns are read from the database at the start",
-        };
         let table = self.config.get("table.include.list").unwrap_or_default();
         let mut entries = vec![
             ("database", format!("{}:{}/{}", postgres.host(), postgres.port(), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),
             ("publication", self.settings.publication().as_str().to_owned()),
-            ("table", format!("{table}, {columns}")),
+            ("table", format!("{table}, its columns are read from the database at the start")),
             ("topic", self.topic()),
             ("key", format!("{}, {}", self.option("table.field.event.key", "aggregateid"), self.converter("key"))),
             ("value", format!("{}, {}", self.value(), self.converter("value"))),

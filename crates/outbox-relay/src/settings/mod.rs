@@ -23,7 +23,7 @@ mod worker;
 use std::fmt;
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
+use outbox_core::{ConnectorConfig, Identifier, Pipeline};
 use outbox_kafka::Security;
 use outbox_wal::Timeouts;
 
@@ -37,7 +37,6 @@ pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
 
-use self::builder::ACCEPTED_LOSSES;
 use self::keys::Keys;
 use self::resolved::Resolved;
 
@@ -117,9 +116,8 @@ impl RelaySettings {
         Keys::of(router).effect(key)
     }
 
-    /// Configuration and table as one.
-    #[must_use]
-    pub fn pipeline(&self) -> &Pipeline {
+    /// Configuration and table as one, with assumed columns: those of the table are read when the slot is taken.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
@@ -209,11 +207,6 @@ impl RelaySettings {
 
     pub(crate) fn context_headers(&self) -> Option<&ContextHeaders> {
         self.context_headers.as_ref()
-    }
-
-    /// The pipeline with a layout that tells more of the same table.
-    pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, outbox_core::Error> {
-        Pipeline::accepting(&ACCEPTED_LOSSES, self.pipeline.config().clone(), layout)
     }
 }
 

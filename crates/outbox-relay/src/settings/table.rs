@@ -7,47 +7,30 @@ use super::postgres::PostgresSettings;
 use super::resolved::Resolved;
 use super::{SettingsError, router_of};
 use crate::relay::connect_options;
-use crate::rows::column_type;
-use outbox_wal::{CatalogueColumn, ConnectOptions};
+use outbox_wal::ConnectOptions;
 
-const LIST: &str = "table.include.list";
+pub(super) const LIST: &str = "table.include.list";
 
 impl RelaySettingsBuilder {
-    /// Returns whether `table.include.list` names another table than that of the layout, whose columns must then be read
-    /// from the database.
-    #[must_use]
-    pub fn needs_layout(&self) -> bool {
-        let (schema, table) = (self.table().schema().as_str(), self.table().table().as_str());
-        self.config().includes_table(schema, table).is_ok_and(|is_included| !is_included)
-    }
-
-    /// Reads the outbox table's columns from the database, where it is a table of another make: `table.include.list` names
-    /// it, and the router's options say what is in which column. The event's type is in the column that
-    /// `table.field.event.type` names, else in `type` or `event_type`. Columns of types that no record can have are left
-    /// out.
+    /// Looks in the database for the outbox table, if `table.include.list` is an expression and not the name of one table.
     ///
     /// # Errors
-    /// The database cannot be reached, the list names no single table, or a part of an event has no column.
-    pub async fn layout_from_database(self) -> Result<Self, SettingsError> {
-        let findings = || Findings::of(self.config().clone());
-        // Everything that needs no database is reported first, and at once.
-        self.clone().checked(&Process, findings()).into_result()?;
-        let mut findings = findings();
+    /// The database cannot be reached, or the list does not match exactly one table.
+    pub async fn table_from_database(self) -> Result<Self, SettingsError> {
+        let mut findings = Findings::of(self.config().clone());
         let config = Resolved::of(self.config().clone(), &Process, &mut findings);
+        if known_table(&config).is_some() || config.get(LIST).is_none() {
+            return Ok(self);
+        }
+
+        // Everything that needs no database is reported first, and at once.
+        self.clone().checked(&Process, Findings::of(self.config().clone())).into_result()?;
         let password = self.postgres_password_source();
         let Some(postgres) = PostgresSettings::new(&config, password, &Process, &mut findings) else {
             return Err(findings.into_error());
         };
-
-        let options = connect_options(&postgres);
-        let (schema, table) = only_table(&options, &config.for_pipeline()).await?;
-        let unread = || SettingsError::table(format!("{schema}.{table}"));
-        let columns =
-            outbox_wal::columns(&options, schema.as_str(), table.as_str()).await.map_err(|e| unread().caused_by(e))?;
-        let columns = layout_columns(&config, &columns);
-        let layout =
-            TableLayout::existing(schema.clone(), table.clone(), columns).map_err(|e| unread().caused_by(e))?;
-        Ok(self.layout(layout))
+        let table = only_table(&connect_options(&postgres), &config.for_pipeline()).await?;
+        Ok(self.table(table))
     }
 }
 
@@ -78,18 +61,20 @@ async fn only_table(
     }
 }
 
-/// A configuration with a layout that stands for the table's own where there is no database.
+/// A configuration with a layout that stands for the table's own until the catalogs are read.
 pub(super) struct Assumed {
     pub(super) config: Resolved,
     pub(super) layout: Option<TableLayout>,
+    /// Only the database knows the table's name.
+    pub(super) has_no_name: bool,
 }
 
 impl Assumed {
-    /// Assumes columns of the types that suit the router's options. A table that only the database can tell, because the list
-    /// is an expression, gets a name.
-    pub(super) fn of(config: &Resolved) -> Self {
-        if let Some((schema, table)) = literal(config) {
-            return Self { layout: assumed_layout(config, schema, table), config: config.clone() };
+    /// Assumes columns of the types that suit the router's options. A table that only the database knows, because the list is
+    /// an expression, gets a name.
+    pub(super) fn of(config: &Resolved, table: Option<&(Identifier, Identifier)>) -> Self {
+        if let Some((schema, table)) = table.cloned().or_else(|| known_table(config)) {
+            return Self { layout: assumed_layout(config, schema, table), config: config.clone(), has_no_name: false };
         }
         let names = Identifier::new("public").ok().zip(Identifier::new("outbox").ok());
         let layout = names.and_then(|(schema, table)| assumed_layout(config, schema, table));
@@ -101,12 +86,20 @@ impl Assumed {
         } else {
             config.clone()
         };
-        Self { config, layout }
+        Self { config, layout, has_no_name: is_list }
     }
 }
 
-/// Returns schema and table of a list that is the name of one table, with or without an escaped dot.
-fn literal(config: &Resolved) -> Option<(Identifier, Identifier)> {
+/// Returns the table of a list that is the name of one table, with or without an escaped dot, or an expression that matches the
+/// table that outbox-pg creates.
+fn known_table(config: &Resolved) -> Option<(Identifier, Identifier)> {
+    let recommended = TableLayout::recommended();
+    let (schema, table) = (recommended.schema(), recommended.table());
+    if config.get(LIST).is_some()
+        && config.for_pipeline().includes_table(schema.as_str(), table.as_str()).is_ok_and(|is_included| is_included)
+    {
+        return Some((schema.clone(), table.clone()));
+    }
     let list = config.get(LIST)?.trim_end_matches(',').trim();
     let list = list.strip_prefix('^').unwrap_or(list);
     let list = list.strip_suffix('$').unwrap_or(list).replace("\\.", ".").replace("[.]", ".");
@@ -166,34 +159,4 @@ impl Router<'_> {
     fn option(&self, option: &str, default: &str) -> String {
         self.config.get(&format!("transforms.{}.{option}", self.name)).unwrap_or(default).to_owned()
     }
-}
-
-fn layout_columns(config: &Resolved, columns: &[CatalogueColumn]) -> Vec<Column> {
-    let router = Router { config, name: router_of(config) };
-    let has = |name: &str| columns.iter().any(|column| column.name == name);
-    let event_type = router.option("table.field.event.type", "type");
-    let event_type = if has(&event_type) { event_type } else { "event_type".to_owned() };
-    // A column may serve several options. The first counts, because the router finds columns by name.
-    let fields = [
-        (EventField::Id, router.option("table.field.event.id", "id")),
-        (EventField::Payload, router.option("table.field.event.payload", "payload")),
-        (EventField::AggregateId, router.option("table.field.event.key", "aggregateid")),
-        (EventField::AggregateType, router.option("route.by.field", "aggregatetype")),
-        (EventField::EventType, event_type),
-    ];
-    let column = |told: &CatalogueColumn| {
-        let name = Identifier::new(&*told.name).ok()?;
-        let ty: ColumnType = column_type(told.ty, told.modifier)?;
-        let nullability = if told.is_nullable { Nullability::Nullable } else { Nullability::NotNull };
-        let field = fields.iter().find(|(_, name)| *name == told.name).map(|(field, _)| *field);
-        let column = match field.filter(|field| field.fits(ty)) {
-            Some(field) => Column::of(field, name, ty, nullability),
-            None => Column::foreign(name, ty, nullability),
-        };
-        Some(match &told.default {
-            Some(expression) => column.default_expression(expression),
-            None => column,
-        })
-    };
-    columns.iter().filter_map(column).collect()
 }

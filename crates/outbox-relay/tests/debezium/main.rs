@@ -25,3 +25,4 @@ mod payloads;
 mod placements;
 mod routes;
 mod timestamps;
+mod types;

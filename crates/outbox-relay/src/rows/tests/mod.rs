@@ -3,16 +3,31 @@ mod rows;
 
 use std::collections::HashSet;
 
-use outbox_core::{Column, ColumnType, Pipeline, TableLayout};
+use outbox_core::{Column, ColumnType, ConnectorConfig, Nullability, Pipeline, TableLayout};
+use outbox_wal::{CatalogueColumn, CatalogueTable, Lsn, Message, Relation, RelationColumn, Tuple, TupleData};
 
-use outbox_wal::{Lsn, Message, Relation, RelationColumn, Tuple, TupleData};
+use super::{ACCEPTED_LOSSES, RowReader};
 
 const OUTBOX: u32 = 16_384;
 const OTHER: u32 = 16_400;
 
-/// Returns a reader of any layout, also of one that no pipeline accepts.
-fn reader_of(layout: &TableLayout) -> super::RowReader {
-    super::RowReader::new(Pipeline::recommended(), HashSet::new()).of_layout(layout.clone())
+/// Returns a reader of a table that the catalogs have as the layout says.
+fn reader_of(layout: &TableLayout) -> RowReader {
+    reader_by(ConnectorConfig::recommended(layout), layout, HashSet::new())
+}
+
+fn reader_by(config: ConnectorConfig, layout: &TableLayout, members: HashSet<u32>) -> RowReader {
+    let pipeline = Pipeline::accepting(&ACCEPTED_LOSSES, config, layout.clone()).unwrap();
+    RowReader::new(pipeline, catalog(layout), members)
+}
+
+fn catalog(layout: &TableLayout) -> CatalogueTable {
+    let column = |column: &Column| {
+        let (ty, modifier) = oid(column.ty());
+        let is_nullable = column.nullability() == Nullability::Nullable;
+        CatalogueColumn { name: column.name().as_str().to_owned(), ty, modifier, is_nullable, default: None }
+    };
+    CatalogueTable { columns: layout.columns().iter().map(column).collect(), ..CatalogueTable::default() }
 }
 
 fn oid(ty: ColumnType) -> (u32, i32) {
@@ -25,7 +40,8 @@ fn oid(ty: ColumnType) -> (u32, i32) {
         ColumnType::Bytea => (17, -1),
         ColumnType::Integer => (23, -1),
         ColumnType::TimestampMicros => (1114, 6),
-        _ => (1184, -1),
+        ColumnType::TimestampMillis => (1114, 3),
+        ty => (ty.oid(), -1),
     }
 }
 
