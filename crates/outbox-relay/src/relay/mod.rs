@@ -31,7 +31,6 @@ use tracing::Instrument as _;
 
 use self::backlog::Backlog;
 use self::confirmation::Confirmation;
-pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::gaps::Gaps;
@@ -47,7 +46,7 @@ use crate::Lsn;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
-use crate::rows::{OutboxTable, OutboxTables, RowReader};
+use crate::rows::{OutboxTables, RowReader};
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
@@ -100,7 +99,7 @@ struct Watched<'a> {
     catalog: PublicationCatalog,
     published: &'a Published,
     problem: Option<String>,
-    gone: &'a HashSet<u32>,
+    tables: OutboxTables,
 }
 
 impl Relay {
@@ -303,41 +302,28 @@ impl Relay {
                 Some(same) => same.clone(),
                 None => catalog.published(source.slot()).await?,
             };
-            Ok((catalog, now))
+            let tables = told::tables(&mut catalog, &now, &scope, gone).await?;
+            Ok((catalog, now, tables))
         };
-        let (catalog, now) = match read.await {
+        let (catalog, now, tables) = match read.await {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
         let problem = publication::check(&now, &scope)?;
+        if is_first {
+            told::check(&tables, &self.settings)?;
+        }
+        told::warn_of_unfit(&tables);
         publication::warn_of_gap(published.as_ref(), &now, &scope);
         let now = published.insert(now);
-        Ok(self.hold(shared, begin, Watched { source, scope, catalog, published: now, problem, gone }).await)
+        Ok(self.hold(shared, begin, Watched { source, scope, catalog, published: now, problem, tables }).await)
     }
 
-    async fn hold(
-        &self,
-        shared: &Shared,
-        begin: Begin,
-        watched: Watched<'_>,
-    ) -> Result<Hold, outbox_wal::Error> {
+    async fn hold(&self, shared: &Shared, begin: Begin, watched: Watched<'_>) -> Result<Hold, outbox_wal::Error> {
         let Shared { cluster, gaps, skips } = shared;
         let Begin { at, streamed_before } = begin;
-        let Watched { source, scope, mut catalog, published, problem, gone } = watched;
-        let mut known = Vec::new();
-        for table in published.tables.iter().filter(|table| scope.routes(&table.name)) {
-            let columns = catalog.columns(&table.name).await?;
-            let oids = table.oid.into_iter().chain(table.partitions.iter().copied()).collect();
-            let pipeline = told::pipeline(&self.settings, table, &columns);
-            known.push(OutboxTable { name: table.name.clone(), oids, pipeline });
-        }
+        let Watched { source, scope, catalog, published, problem, tables } = watched;
         let pipeline = scope.pipeline.clone();
-        let tables = OutboxTables {
-            pipeline: pipeline.clone(),
-            predicate: self.settings.predicate().clone(),
-            known,
-            gone: gone.clone(),
-        };
         let opened = match outbox_wal::open(&self.options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
