@@ -1,6 +1,41 @@
 //! The outbox tables that a configuration includes.
 
+use outbox_core::{ConnectorConfig, IncludedTables, Loss};
 use outbox_wal::{FoundTable, PublicationCatalog, TableName};
+
+use crate::settings::RouterPredicate;
+
+/// The losses of a configuration that the relay accepts, as Debezium does.
+pub(crate) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
+
+/// A configuration with the tables that it includes, and those of them whose rows the router sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Included {
+    config: ConnectorConfig,
+    tables: IncludedTables,
+    predicate: RouterPredicate,
+}
+
+impl Included {
+    /// Fails if a list has an expression that cannot be used.
+    pub(crate) fn new(config: ConnectorConfig, predicate: RouterPredicate) -> Result<Self, outbox_core::Error> {
+        Ok(Self { tables: config.included_tables()?, config, predicate })
+    }
+
+    pub(crate) fn config(&self) -> &ConnectorConfig {
+        &self.config
+    }
+
+    /// Returns whether the configuration includes a table.
+    pub(crate) fn contains(&self, table: &TableName) -> bool {
+        self.tables.contains(&table.schema, &table.table)
+    }
+
+    /// Returns whether the router sees the rows of a table.
+    pub(crate) fn routes(&self, table: &TableName) -> bool {
+        self.predicate.lets_through(table)
+    }
+}
 
 /// Which tables the lists of a configuration choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

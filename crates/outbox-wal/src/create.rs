@@ -40,7 +40,7 @@ impl<'a> Creation<'a> {
     /// Creates the publication if it is missing, and then the slot. A slot that is older than its publication would hold
     /// WAL that cannot be read through it.
     ///
-    /// Creates nothing if a table is missing. The slot is ready once the transactions that run have ended. If that takes
+    /// Creates nothing if there is no table, or one is missing. The slot is ready once the transactions that run have ended. If that takes
     /// longer than the timeout of a statement, the server goes on creating it.
     pub async fn create_missing(&self, options: &ConnectOptions) -> Result<Created, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
@@ -70,6 +70,9 @@ impl<'a> Creation<'a> {
     }
 
     async fn has_tables(&self, session: &mut Session) -> Result<bool, Error> {
+        if self.tables.is_empty() {
+            return Ok(false);
+        }
         let exists = |(schema, table): &(&str, &str)| {
             format!(
                 "EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -85,7 +85,7 @@ pub use self::publication::{PublicationCatalog, PublicationVersion, Published, P
 pub use self::slot::{SlotState, Source};
 pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
-pub use self::table::{CatalogueColumn, FoundTable, TableName, columns, tables};
+pub use self::table::{CatalogueColumn, CustomTypes, FoundTable, TableName};
 pub use self::timeouts::Timeouts;
 pub use self::watch::SlotWatch;
 pub use outbox_net::{Pem, Secret, SecretSource, Tls};

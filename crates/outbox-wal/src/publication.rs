@@ -4,7 +4,7 @@ use super::server_error::Doing;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
 use super::sql::literal;
-use super::table::{CatalogueColumn, FoundTable, TableName, read_columns, read_tables};
+use super::table::{CatalogueColumn, CustomTypes, FoundTable, TableName, read_columns, read_tables, read_types};
 
 /// A connection that reads from the catalogs how a publication publishes tables.
 pub struct PublicationCatalog {
@@ -192,6 +192,11 @@ impl PublicationCatalog {
     /// Reads a table's columns; none if it does not exist, or the role may not see it.
     pub async fn columns(&mut self, table: &TableName) -> Result<Vec<CatalogueColumn>, Error> {
         read_columns(&mut self.session, &table.schema, &table.table).await
+    }
+
+    /// Reads the types of the database that columns may have.
+    pub async fn types(&mut self) -> Result<CustomTypes, Error> {
+        read_types(&mut self.session).await
     }
 
     async fn look(&mut self) -> Result<Seen, Error> {

@@ -5,7 +5,7 @@ use outbox_wal::{ConnectOptions, Pem, Tls, TlsMode};
 
 /// How the settings' database is reached. The application's name is this relay's own: by it the relay recognises that
 /// it is still the one that holds the slot.
-pub(crate) fn options(postgres: &PostgresSettings) -> ConnectOptions {
+pub(super) fn options(postgres: &PostgresSettings) -> ConnectOptions {
     let mode = match postgres.ssl() {
         SslMode::Disable => TlsMode::Disable,
         SslMode::Prefer => TlsMode::Prefer,

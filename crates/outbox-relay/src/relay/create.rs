@@ -15,7 +15,7 @@ pub(super) async fn missing(
     }
     let mut catalog = PublicationCatalog::open(options, source).await?;
     let mut tables = scope.tables(&mut catalog).await?;
-    tables.retain(|table| scope.routes(table));
+    tables.retain(|table| scope.included.routes(table));
     let creation = Creation::new(source, tables.iter().map(|table| (table.schema.as_str(), table.table.as_str())));
     let creation = if settings.has_failover_slot() { creation.failover() } else { creation };
     let created = creation.create_missing(options).await?;

@@ -92,9 +92,9 @@ fn record_of(topic: &str, row: &TableRow) -> Record {
     let mut record = Record::new(topic);
     for (column, value) in row.pipeline.layout().columns().iter().zip(row.row.values()) {
         match (column.field(), value) {
-            (Some(EventField::Id), ColumnValue::Uuid(id)) => {
-                record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));
-            }
+            (Some(EventField::Id), ColumnValue::Uuid(id)) => id_header(&mut record, id.to_string()),
+            (Some(EventField::Id), ColumnValue::Integer(id)) => id_header(&mut record, id.to_string()),
+            (Some(EventField::Id), ColumnValue::Text(id)) => id_header(&mut record, id.clone()),
             (Some(EventField::AggregateId), ColumnValue::Text(key)) => record.key = Some(Bytes::from(key.clone())),
             (Some(EventField::Payload), ColumnValue::Text(text)) => record.value = Some(Bytes::from(text.clone())),
             (Some(EventField::Payload), ColumnValue::Bytes(bytes)) => record.value = Some(bytes.clone()),
@@ -114,10 +114,14 @@ fn raw_record_of(topic: &str, pipeline: &Pipeline, row: &RawRow) -> Record {
     for column in pipeline.layout().columns() {
         let Some(text) = row.get(column.name().as_str()) else { continue };
         match column.field() {
-            Some(EventField::Id) => record.headers.push(("id".into(), Some(Bytes::from(text.to_owned())))),
+            Some(EventField::Id) => id_header(&mut record, text.to_owned()),
             Some(EventField::AggregateId) => record.key = Some(Bytes::from(text.to_owned())),
             _ => {}
         }
     }
     record
+}
+
+fn id_header(record: &mut Record, id: String) {
+    record.headers.push(("id".into(), Some(id.into())));
 }

@@ -33,7 +33,6 @@ use tracing::Instrument as _;
 
 use self::backlog::Backlog;
 use self::confirmation::Confirmation;
-pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::gaps::Gaps;
@@ -49,7 +48,7 @@ use self::updates::IgnoredUpdates;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::{BatchLimit, Counters, Progress, Window};
-use crate::rows::{OutboxTable, OutboxTables, RowReader};
+use crate::rows::{OutboxTables, RowReader};
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
@@ -96,7 +95,7 @@ struct Watched<'a> {
     catalog: PublicationCatalog,
     published: &'a Published,
     problem: Option<String>,
-    gone: &'a HashSet<u32>,
+    tables: OutboxTables,
 }
 
 impl Relay {
@@ -306,36 +305,28 @@ impl Relay {
                 Some(same) => same.clone(),
                 None => catalog.published(source.slot()).await?,
             };
-            Ok((options, catalog, now))
+            let tables = told::tables(&mut catalog, &now, &scope, gone).await?;
+            Ok((options, catalog, now, tables))
         };
-        let (options, catalog, now) = match read.await {
+        let (options, catalog, now, tables) = match read.await {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
         let problem = publication::check(&now, &scope)?;
+        if is_first {
+            told::check(&tables, &self.settings)?;
+        }
+        told::warn_of_unfit(&tables);
         publication::warn_of_gap(published.as_ref(), &now, &scope);
         let now = published.insert(now);
-        Ok(self.hold(shared, begin, Watched { options, source, scope, catalog, published: now, problem, gone }).await)
+        Ok(self.hold(shared, begin, Watched { options, source, scope, catalog, published: now, problem, tables }).await)
     }
 
     async fn hold(&self, shared: &Shared, begin: Begin, watched: Watched<'_>) -> Result<Hold, outbox_wal::Error> {
         let Shared { cluster, gaps, skips } = shared;
         let Begin { at, streamed_before } = begin;
-        let Watched { options, source, scope, mut catalog, published, problem, gone } = watched;
-        let mut known = Vec::new();
-        for table in published.tables.iter().filter(|table| scope.routes(&table.name)) {
-            let columns = catalog.columns(&table.name).await?;
-            let oids = table.oid.into_iter().chain(table.partitions.iter().copied()).collect();
-            let pipeline = told::pipeline(&self.settings, table, &columns);
-            known.push(OutboxTable { name: table.name.clone(), oids, pipeline });
-        }
+        let Watched { options, source, scope, catalog, published, problem, tables } = watched;
         let pipeline = scope.pipeline.clone();
-        let tables = OutboxTables {
-            pipeline: pipeline.clone(),
-            predicate: self.settings.predicate().clone(),
-            known,
-            gone: gone.clone(),
-        };
         let opened = match outbox_wal::open(&options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)

@@ -2,6 +2,7 @@ use outbox_wal::{Published, PublishedTable};
 
 use super::scope::Scope;
 use crate::error::Error;
+use crate::tables::Candidates;
 
 /// Checks at the start that no row of the tables can be lost. While at least one table is published as it must be, the problem
 /// with another one does not end the relay.
@@ -39,12 +40,34 @@ pub(super) fn warn_of_gap(before: Option<&Published>, now: &Published, scope: &S
 
 /// Returns why rows of an included table are not published, with the remedy.
 pub(super) fn problem(published: &Published, scope: &Scope) -> Option<String> {
-    published.tables.iter().find_map(|table| problem_with(table, published, scope))
+    match published.tables.is_empty() {
+        true => Some(without_tables(published, scope)),
+        false => published.tables.iter().find_map(|table| problem_with(table, published, scope)),
+    }
+}
+
+fn without_tables(published: &Published, scope: &Scope) -> String {
+    let publication = scope.pipeline.publication();
+    match scope.candidates {
+        Candidates::Database => {
+            "no table of the database is included by table.include.list and the other lists: create the \
+                                 outbox table, or correct the lists"
+                .to_owned()
+        }
+        Candidates::Publication if !published.has_publication => format!(
+            "the publication {publication} does not exist: run CREATE PUBLICATION {publication} FOR TABLE, with the outbox \
+             table, WITH (publish = 'insert', publish_via_partition_root = true)"
+        ),
+        Candidates::Publication => format!(
+            "the publication {publication} contains no table that the configuration includes: run ALTER PUBLICATION \
+             {publication} ADD TABLE, with the outbox table"
+        ),
+    }
 }
 
 fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) -> Option<String> {
     let (publication, name) = (scope.pipeline.publication(), &table.name);
-    if !scope.routes(name) {
+    if !scope.included.routes(name) {
         // Without rows of it there is nothing to write.
         return table.is_member.then(|| {
             format!(

@@ -1,33 +1,28 @@
 use outbox_core::Pipeline;
 use outbox_wal::{ConnectOptions, PublicationCatalog, Source, TableName};
 
-use crate::settings::{RelaySettings, RouterPredicate};
-use crate::tables::Candidates;
+use crate::settings::RelaySettings;
+use crate::tables::{Candidates, Included};
 
 /// Which tables the configuration includes, and which of them the router sees.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
+    /// Over a table with assumed columns.
     pub(super) pipeline: Pipeline,
-    predicate: RouterPredicate,
-    candidates: Candidates,
+    pub(super) included: Included,
+    pub(super) candidates: Candidates,
+    /// The only table that the configuration names, if it does.
+    named: Option<TableName>,
 }
 
 impl Scope {
     pub(super) fn of(settings: &RelaySettings) -> Self {
         Self {
             pipeline: settings.pipeline().clone(),
-            predicate: settings.predicate().clone(),
+            included: settings.included().clone(),
             candidates: settings.candidates(),
+            named: settings.named_table().cloned(),
         }
-    }
-
-    pub(super) fn includes(&self, table: &TableName) -> bool {
-        self.pipeline.includes_table(&table.schema, &table.table)
-    }
-
-    /// Returns whether the router sees the rows of a table.
-    pub(super) fn routes(&self, table: &TableName) -> bool {
-        self.predicate.lets_through(table)
     }
 
     /// Connects to the catalogs, and watches the included tables.
@@ -48,13 +43,9 @@ impl Scope {
         Ok(())
     }
 
-    /// Returns the tables that the configuration includes now. The table of the settings is among them in any case.
+    /// Returns the tables that the configuration includes now. If there is none, the one that it names is missing.
     pub(super) async fn tables(&self, catalog: &mut PublicationCatalog) -> Result<Vec<TableName>, outbox_wal::Error> {
-        let layout = self.pipeline.layout();
-        let own = TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()));
-        let mut tables = self.candidates.included(catalog, |table| self.includes(table)).await?;
-        tables.retain(|table| *table != own);
-        tables.insert(0, own);
-        Ok(tables)
+        let tables = self.candidates.included(catalog, |table| self.included.contains(table)).await?;
+        Ok(if tables.is_empty() { self.named.iter().cloned().collect() } else { tables })
     }
 }

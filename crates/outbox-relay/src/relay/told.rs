@@ -1,61 +1,73 @@
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use outbox_core::{Error, Nullability, Pipeline, TableLayout};
+use outbox_core::{Loss, Pipeline};
+use outbox_wal::{PublicationCatalog, Published, TableName};
 
-use crate::rows;
+use super::scope::Scope;
+use crate::error::Error;
+use crate::rows::{OutboxTable, OutboxTables};
 use crate::settings::RelaySettings;
 use outbox_net::ErrorChain;
-use outbox_wal::{CatalogueColumn, PublishedTable};
 
-/// Returns the pipeline over a table. The table of the settings has the layout of the settings.
-pub(super) fn pipeline(
-    settings: &RelaySettings,
-    table: &PublishedTable,
-    columns: &[CatalogueColumn],
-) -> Result<Pipeline, Arc<Error>> {
-    let layout = settings.pipeline().layout();
-    if layout.schema().as_str() == table.name.schema && layout.table().as_str() == table.name.table {
-        return Ok(configured(settings, columns));
+/// Reads the tables that the router sees as the catalogs have them: types, defaults and whether columns may be NULL are part of
+/// Debezium's records.
+pub(super) async fn tables(
+    catalog: &mut PublicationCatalog,
+    published: &Published,
+    scope: &Scope,
+    gone: &HashSet<u32>,
+) -> Result<OutboxTables, outbox_wal::Error> {
+    let types = catalog.types().await?;
+    let mut known = Vec::new();
+    for table in published.tables.iter().filter(|table| scope.included.routes(&table.name)) {
+        let columns = catalog.columns(&table.name).await?;
+        let oids = table.oid.into_iter().chain(table.partitions.iter().copied()).collect();
+        known.push(OutboxTable { name: table.name.clone(), oids, columns });
     }
-    rows::over(settings.pipeline(), &table.name, columns).map_err(|error| {
-        let reason = ErrorChain::new(&error);
-        tracing::warn!(
-            target: "outbox.relay", table = %table.name, error = %reason,
-            "the configuration does not suit an included table: a row of it is one that cannot be written"
-        );
-        Arc::new(error)
-    })
+    Ok(OutboxTables { included: scope.included.clone(), types, known, gone: gone.clone() })
 }
 
-/// The settings' pipeline with what the catalogue tells of its table: a column's DEFAULT and whether it may be NULL are
-/// part of Debezium's records.
-fn configured(settings: &RelaySettings, columns: &[CatalogueColumn]) -> Pipeline {
-    let configured = settings.pipeline().layout();
-    if columns.is_empty() {
-        let table = configured.qualified_name();
-        tracing::warn!(target: "outbox.relay", table, "the outbox table is not there, or not to be seen by this role");
-        return settings.pipeline().clone();
+/// Checks at the start that the configuration suits at least one of the tables that exist.
+pub(super) fn check(tables: &OutboxTables, settings: &RelaySettings) -> Result<(), Error> {
+    let mut unfit = unfit(tables);
+    if !unfit.is_empty() && unfit.len() == existing(tables).count() {
+        let (name, error) = unfit.swap_remove(0);
+        let text = format!("the outbox table {name} does not suit the configuration");
+        return Err(Error::settings(text).caused_by(error));
     }
-    let types = columns.iter().map(|column| (&*column.name, column.ty, column.modifier));
-    if let Some(mismatch) = rows::mismatch(types, configured) {
-        tracing::warn!(target: "outbox.relay", %mismatch, "the outbox table is not as its layout: new rows cannot be written");
+    for table in existing(tables) {
+        let text = || format!("the outbox table {} does not suit the configuration", table.name);
+        settings.check_lists(&table.name).map_err(|e| Error::settings(text()).caused_by(e))?;
+        if let Ok(pipeline) = tables.as_in_catalog(table) {
+            warn_of_nullable(&pipeline);
+        }
     }
-    let told = |nullability: fn(&CatalogueColumn, Nullability) -> Nullability| -> TableLayout {
-        columns.iter().fold(configured.clone(), |layout, column| {
-            match configured.column(&column.name).map(|known| nullability(column, known.nullability())) {
-                Some(nullability) => layout.told(&column.name, nullability, column.default.as_deref()),
-                None => layout,
-            }
-        })
-    };
-    let as_it_is = told(|column, _| if column.is_nullable { Nullability::Nullable } else { Nullability::NotNull });
-    let fitting = settings.pipeline_with(as_it_is).or_else(|error| {
-        let error = ErrorChain::new(&error);
+    Ok(())
+}
+
+/// Warns of tables that the configuration does not suit. Rows from before a change may be left, so the relay goes on.
+pub(super) fn warn_of_unfit(tables: &OutboxTables) {
+    for (table, error) in unfit(tables) {
         tracing::warn!(
-            target: "outbox.relay", %error,
-            "the outbox table allows NULL where the relay does not: a row that has it is one that cannot be written"
+            target: "outbox.relay", %table, error = %ErrorChain::new(&error),
+            "the outbox table does not suit the configuration: new rows cannot be written"
         );
-        settings.pipeline_with(told(|_, known| known))
-    });
-    fitting.unwrap_or_else(|_| settings.pipeline().clone())
+    }
+}
+
+/// Returns the tables that the configuration does not suit, and why.
+pub(super) fn unfit(tables: &OutboxTables) -> Vec<(&TableName, outbox_core::Error)> {
+    existing(tables).filter_map(|table| Some((&table.name, tables.as_in_catalog(table).err()?))).collect()
+}
+
+fn existing(tables: &OutboxTables) -> impl Iterator<Item = &OutboxTable> {
+    tables.known.iter().filter(|table| !table.columns.is_empty())
+}
+
+fn warn_of_nullable(pipeline: &Pipeline) {
+    let table = pipeline.layout().qualified_name();
+    let strict = Pipeline::accepting(&[Loss::JsonExpansion], pipeline.config().clone(), pipeline.layout().clone());
+    for contradiction in strict.err().iter().flat_map(outbox_core::Error::contradictions) {
+        tracing::warn!(target: "outbox.relay", table, column = %contradiction, "column may be NULL");
+    }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use outbox_net::{Properties, SecretSource};
-use outbox_wal::{TableName, Timeouts};
+use outbox_wal::Timeouts;
 
 use super::check::ConfigurationCheck;
 use super::context_headers::ContextHeaders;
@@ -14,13 +14,12 @@ use super::postgres::PostgresSettings;
 use super::predicates::RouterPredicate;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
-use super::table::Assumed;
+use super::table::{Assumed, LIST};
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
 use super::{RelaySettings, SettingsError, columns, names, router_of, value_forms, worker};
 use crate::row_position::RowPosition;
-use crate::rows::ACCEPTED_LOSSES;
-use crate::tables::Candidates;
+use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]
@@ -28,7 +27,6 @@ use crate::tables::Candidates;
 pub struct RelaySettingsBuilder {
     config: ConnectorConfig,
     brokers: Vec<String>,
-    layout: TableLayout,
     unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
     skip: Vec<RowPosition>,
@@ -46,7 +44,6 @@ impl RelaySettingsBuilder {
         Self {
             config,
             brokers,
-            layout: TableLayout::recommended(),
             unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
             skip: Vec::new(),
@@ -58,19 +55,6 @@ impl RelaySettingsBuilder {
             postgres_password: None,
             postgres_timeouts: Timeouts::default(),
         }
-    }
-
-    pub(super) fn config(&self) -> &ConnectorConfig {
-        &self.config
-    }
-
-    pub(super) fn table(&self) -> &TableLayout {
-        &self.layout
-    }
-
-    /// The outbox table, where it is not the one that outbox-pg creates.
-    pub fn layout(self, layout: TableLayout) -> Self {
-        Self { layout, ..self }
     }
 
     /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector names
@@ -136,15 +120,12 @@ impl RelaySettingsBuilder {
         Self { postgres_timeouts: timeouts, ..self }
     }
 
-    pub(super) fn postgres_password_source(&self) -> Option<&SecretSource> {
-        self.postgres_password.as_ref()
-    }
-
-    /// Resolves placeholders from the environment and from files, and checks everything.
+    /// Resolves placeholders from the environment and from files, and checks everything that needs no server. The columns of the
+    /// tables are assumed to suit; the relay reads and checks them when it takes the slot.
     ///
     /// # Errors
-    /// A placeholder stands for nothing, or the relay cannot do what a key says, or configuration and table contradict each
-    /// other. The error has all of these ([`SettingsError::findings`]).
+    /// A placeholder stands for nothing, or the relay cannot do what a key says, or keys contradict each other. The error has
+    /// all of these ([`SettingsError::findings`]).
     pub fn build(self) -> Result<RelaySettings, SettingsError> {
         self.build_in(&Process)
     }
@@ -164,8 +145,8 @@ impl RelaySettingsBuilder {
         }
     }
 
-    /// Checks the configuration without any server, also without brokers. Where the list of tables names another table than
-    /// the layout's, its columns are assumed to suit. A placeholder that stands for nothing here is a warning.
+    /// Checks the configuration without any server, also without brokers. The columns of the tables are assumed to suit. A
+    /// placeholder that stands for nothing here is a warning.
     #[must_use]
     pub fn check(self) -> ConfigurationCheck {
         self.check_in(&Process)
@@ -175,27 +156,10 @@ impl RelaySettingsBuilder {
         self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
     ) -> ConfigurationCheck {
-        let findings = Findings::of_elsewhere(self.config.clone());
-        self.checked(surroundings, findings)
-    }
-
-    pub(super) fn checked(
-        mut self,
-        surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
-        mut findings: Findings,
-    ) -> ConfigurationCheck {
+        let mut findings = Findings::of_elsewhere(self.config.clone());
         let config = Resolved::of(self.config.clone(), surroundings, &mut findings);
-        let (schema, table) = (self.layout.schema().as_str(), self.layout.table().as_str());
-        let has_layout = self.config.includes_table(schema, table).is_ok_and(|is_included| is_included);
-        let assumed = if has_layout { None } else { Some(Assumed::of(&config)) };
-        let settings = match assumed {
-            Some(Assumed { config, layout: Some(layout) }) => {
-                self.layout = layout;
-                self.settled(&config, surroundings, &mut findings)
-            }
-            _ => self.settled(&config, surroundings, &mut findings),
-        };
-        ConfigurationCheck::new(&config, settings.as_ref(), has_layout, findings)
+        let settings = self.settled(&config, surroundings, &mut findings);
+        ConfigurationCheck::new(&config, settings.as_ref(), findings)
     }
 
     fn settled(
@@ -206,17 +170,21 @@ impl RelaySettingsBuilder {
     ) -> Option<RelaySettings> {
         let router = router_of(config);
         Keys::in_config(config).check(config, self.unknown_keys, findings);
-        let table = name_of(&self.layout);
+        let Assumed { config: assumed, layout, named } = Assumed::of(config);
+        let layout = layout.unwrap_or_else(TableLayout::recommended);
         let predicate = findings.take(RouterPredicate::of(config, router));
-        findings.take(predicate.as_ref().map_or(Ok(()), |predicate| predicate.check(router, &table)));
-        value_forms::check(config, router, &self.layout, findings);
-        columns::check(config, router, &table.to_string(), findings);
-        names::check(config, router, &table.to_string(), findings);
+        if let Some((predicate, table)) = predicate.as_ref().zip(named.as_ref()) {
+            findings.take(predicate.check(router, table));
+        }
+        value_forms::check(config, router, &layout, findings);
+        columns::check(config, router, named.as_ref(), findings);
+        names::check(config, router, named.as_ref(), findings);
         findings.take(lists_exclude_each_other(config));
         if config.candidates() == Candidates::Publication {
             findings.warn(without_list(config));
         }
-        let pipeline = pipeline(config, &self.layout, findings);
+        let pipeline = pipeline(&assumed, &layout, findings);
+        let included = predicate.and_then(|predicate| included(config, predicate, findings));
         let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);
         let kafka_security = match findings.is_unresolved("producer.override.") {
             true => Some(None),
@@ -246,8 +214,10 @@ impl RelaySettingsBuilder {
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
             on_update: on_update?,
-            predicate: predicate?,
+            included: included?,
             candidates: config.candidates(),
+            named_table: named,
+            config: config.clone(),
             warnings: Vec::new(),
             pipeline: pipeline?,
         })
@@ -272,10 +242,15 @@ fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) ->
     }
 }
 
+fn included(config: &Resolved, predicate: RouterPredicate, findings: &mut Findings) -> Option<Included> {
+    let included = Included::new(config.for_pipeline(), predicate);
+    included.map_err(|error| config.contradictions(&error).for_each(|finding| findings.reject(finding))).ok()
+}
+
 fn without_list(config: &Resolved) -> Finding {
     let reason =
         "it is absent: each table of the publication that no other list leaves out is taken for an outbox table";
-    let finding = Finding::new("table.include.list", reason);
+    let finding = Finding::new(LIST, reason);
     match config.get("table.whitelist") {
         Some(_) => finding.with_remedy("rename table.whitelist, which is its old name"),
         None => finding,
@@ -293,10 +268,6 @@ fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
         }
     }
     Ok(())
-}
-
-pub(super) fn name_of(layout: &TableLayout) -> TableName {
-    TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()))
 }
 
 /// Shows the connector's keys without their values, of which any may hold a secret in the wrong place.

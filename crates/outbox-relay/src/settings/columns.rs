@@ -1,16 +1,18 @@
 use super::Finding;
 use super::finding::Findings;
 use super::resolved::Resolved;
+use outbox_wal::TableName;
 
-/// Checks that the lists of columns leave those alone that records are made of.
-pub(super) fn check(config: &Resolved, router: &str, table: &str, findings: &mut Findings) {
+/// Checks that the lists of columns leave those of a table alone that records are made of. Until the table is known, the lists
+/// need only be usable.
+pub(super) fn check(config: &Resolved, router: &str, table: Option<&TableName>, findings: &mut Findings) {
     let lists = config.iter().map(|(key, _)| key).filter(|key| key.starts_with("column."));
     for key in lists {
         findings.take(check_list(config, key, router, table));
     }
 }
 
-fn check_list(config: &Resolved, key: &str, router: &str, table: &str) -> Result<(), Finding> {
+fn check_list(config: &Resolved, key: &str, router: &str, table: Option<&TableName>) -> Result<(), Finding> {
     // It adds parameters to schemas, which are in no record of the known converters.
     let changed = match key {
         "column.propagate.source.type" => return Ok(()),
@@ -18,6 +20,7 @@ fn check_list(config: &Resolved, key: &str, router: &str, table: &str) -> Result
         "column.exclude.list" => "leaves out",
         _ => "changes",
     };
+    let Some(table) = table else { return config.list_names(key, "").map(|_| ()) };
     let is_inclusive = key == "column.include.list";
     for column in used(config, router) {
         match config.list_names(key, &format!("{table}.{column}"))? {

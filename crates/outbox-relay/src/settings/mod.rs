@@ -26,9 +26,9 @@ mod worker;
 use std::fmt;
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
+use outbox_core::{ConnectorConfig, Identifier, Pipeline};
 use outbox_kafka::Security;
-use outbox_wal::Timeouts;
+use outbox_wal::{TableName, Timeouts};
 
 pub use self::builder::RelaySettingsBuilder;
 pub use self::check::ConfigurationCheck;
@@ -44,10 +44,10 @@ pub(crate) use self::updates::OnUpdate;
 
 use crate::row_position::RowPosition;
 
+use self::finding::Findings;
 use self::keys::Keys;
 use self::resolved::Resolved;
-use crate::rows::ACCEPTED_LOSSES;
-use crate::tables::Candidates;
+use crate::tables::{Candidates, Included};
 
 /// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
@@ -85,8 +85,10 @@ pub struct RelaySettings {
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     on_update: OnUpdate,
-    predicate: RouterPredicate,
+    included: Included,
     candidates: Candidates,
+    named_table: Option<TableName>,
+    config: Resolved,
     warnings: Vec<Finding>,
     pipeline: Pipeline,
 }
@@ -132,9 +134,8 @@ impl RelaySettings {
         Keys::of(router).effect(key)
     }
 
-    /// Configuration and table as one.
-    #[must_use]
-    pub fn pipeline(&self) -> &Pipeline {
+    /// Returns configuration and table as one, over a table with assumed columns: the tables are read when the slot is taken.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
@@ -250,9 +251,9 @@ impl RelaySettings {
         self.context_headers.as_ref()
     }
 
-    /// Returns the condition under which the router sees a table's rows.
-    pub(crate) fn predicate(&self) -> &RouterPredicate {
-        &self.predicate
+    /// Returns which tables the configuration includes.
+    pub(crate) fn included(&self) -> &Included {
+        &self.included
     }
 
     /// Returns which tables the configuration's lists choose from.
@@ -264,9 +265,18 @@ impl RelaySettings {
         self.on_update
     }
 
-    /// The pipeline with a layout that tells more of the same table.
-    pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, outbox_core::Error> {
-        Pipeline::accepting(&ACCEPTED_LOSSES, self.pipeline.config().clone(), layout)
+    /// Returns the only table that the configuration names, if it names one and has no expression.
+    pub(crate) fn named_table(&self) -> Option<&TableName> {
+        self.named_table.as_ref()
+    }
+
+    /// Checks that no list of columns or names changes the records of a table.
+    pub(crate) fn check_lists(&self, table: &TableName) -> Result<(), SettingsError> {
+        let mut findings = Findings::of(self.config.written().clone());
+        let router = router_of(&self.config);
+        columns::check(&self.config, router, Some(table), &mut findings);
+        names::check(&self.config, router, Some(table), &mut findings);
+        findings.into_result().map(|_| ())
     }
 }
 

@@ -2,12 +2,14 @@ use super::Finding;
 use super::columns::used;
 use super::finding::Findings;
 use super::resolved::Resolved;
+use outbox_wal::TableName;
 
 /// Checks the options that replace what Avro does not allow in names: the relay replaces nothing, so there must be nothing to
-/// replace.
-pub(super) fn check(config: &Resolved, router: &str, table: &str, findings: &mut Findings) {
+/// replace. The table may be unknown.
+pub(super) fn check(config: &Resolved, router: &str, table: Option<&TableName>, findings: &mut Findings) {
     let prefix = config.get("topic.prefix").unwrap_or_default();
-    findings.take(check_mode(config, "schema.name.adjustment.mode", &[format!("{prefix}.{table}")]));
+    let schema: Vec<String> = table.iter().map(|table| format!("{prefix}.{table}")).collect();
+    findings.take(check_mode(config, "schema.name.adjustment.mode", &schema));
     findings.take(check_mode(config, "field.name.adjustment.mode", &used(config, router)));
 }
 

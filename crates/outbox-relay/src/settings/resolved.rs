@@ -39,6 +39,11 @@ impl Resolved {
         Self { written, values }
     }
 
+    /// Returns the configuration as it was written.
+    pub(super) fn written(&self) -> &ConnectorConfig {
+        &self.written
+    }
+
     /// The value, trimmed as Connect's parser does.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(str::trim)

@@ -286,10 +286,7 @@ impl Both {
         let replacement = router("route.topic.replacement");
         let topics = format!("{PREFIX}{}", config.get(&replacement).unwrap());
         let config = config.clone().with(replacement, topics).with("slot.name", &*slot);
-        let relay = runtime.block_on(async {
-            let settings = RelaySettings::builder(config, [stack.kafka_bootstrap()]);
-            Relay::new(settings.layout_from_database().await.unwrap().build().unwrap()).unwrap()
-        });
+        let relay = Relay::new(RelaySettings::builder(config, [stack.kafka_bootstrap()]).build().unwrap()).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let relay = runtime.spawn(relay.run(async { _ = stopped.await }));
         connect.wait_running(name, PATIENCE).unwrap();

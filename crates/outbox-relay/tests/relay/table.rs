@@ -1,6 +1,6 @@
 use outbox_core::time::OffsetDateTime;
 use outbox_core::{ColumnValue, ConnectorConfig, Identifier, Nullability, Pipeline, Row, TableLayout};
-use outbox_relay::RelaySettings;
+use outbox_net::ErrorChain;
 
 use crate::fixture::Fixture;
 
@@ -8,7 +8,6 @@ const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
     (id, aggregate_type, aggregate_id, event_type, payload, created_at)
     VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', 'Made', NULL, '2026-01-02 03:04:05')";
 
-/// The catalogue has the default, and the layout that the relay was given has not.
 #[tokio::test]
 async fn a_columns_default_is_in_the_records_as_with_debezium() {
     let mut fixture = Fixture::new(1).await;
@@ -47,14 +46,14 @@ async fn a_columns_default_is_in_the_records_as_with_debezium() {
     relay.stop().await;
 }
 
-/// Debezium's classic table, with columns more of which one has a type that no record has.
+/// Debezium's classic table, with columns more of which one has a type that no record has, and one is generated.
 const CLASSIC: &str = "CREATE SCHEMA inventory;
     CREATE TABLE inventory.outboxevent (
         id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL,
-        type varchar(255) NOT NULL DEFAULT 'Made', payload jsonb, tenant text NOT NULL DEFAULT 'home', weight numeric);
+        type varchar(255) NOT NULL DEFAULT 'Made', payload jsonb, tenant text NOT NULL DEFAULT 'home', box box, twice text GENERATED ALWAYS AS (aggregateid || aggregateid) STORED);
     CREATE PUBLICATION classic FOR TABLE inventory.outboxevent WITH (publish = 'insert')";
-const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype, aggregateid, payload, weight)
-    VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', '{\"a\": 1}', 1.5)";
+const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype, aggregateid, payload, box)
+    VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', '{\"a\": 1}', '((0,0),(1,1))')";
 
 #[tokio::test]
 async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_say() {
@@ -75,15 +74,7 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
     };
     let of_the_bench = fixture.config.iter().filter(|(key, _)| is_of_the_bench(key));
     fixture.config = of_the_bench.fold(config, |config, (key, value)| config.with(key, value));
-    let settings = RelaySettings::builder(fixture.config.clone(), [&*fixture.brokers]);
-    let settings = settings.layout_from_database().await.unwrap();
-    let layout = settings.clone().build().unwrap().pipeline().layout().clone();
-    let told: Vec<_> = layout.columns().iter().map(|column| (column.name().as_str(), column.ty().sql())).collect();
-    assert_eq!(told[1], ("aggregatetype", "varchar(255)".to_owned()));
-    let names: Vec<_> = told.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["id", "aggregatetype", "aggregateid", "type", "payload", "tenant"]);
-
-    let relay = fixture.start_with(|_| settings);
+    let relay = fixture.start();
     client.batch_execute(CLASSIC_ROW).await.unwrap();
     let found = fixture.records(1).await.remove(0);
     assert_eq!((&*found.key, &*found.value), ("agg-0", "{\"a\": 1}"));
@@ -92,18 +83,48 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_there_is_said() {
+async fn tables_that_are_missing_or_do_not_suit_end_the_relay_at_the_start() {
+    let mut fixture = Fixture::new(1).await;
+    let create = "CREATE SCHEMA inventory; CREATE TABLE inventory.a (id uuid); CREATE TABLE inventory.b ()";
+    let publish = format!("ALTER PUBLICATION {} ADD TABLE inventory.a", fixture.env.pipeline().publication());
+    fixture.client().await.batch_execute(&format!("{create}; {publish}")).await.unwrap();
+    for (list, reasons) in [
+        ("inventory.missing", ["outbox table inventory.missing does not exist", ""]),
+        ("inventory.missing.*", ["no table of the database", "table.include.list"]),
+        ("inventory.b", ["does not contain the outbox table inventory.b", "ADD TABLE"]),
+        ("inventory.(a|b)", ["inventory.a does not suit the configuration", "no column holds this part of an event"]),
+    ] {
+        fixture.config = fixture.config.with("table.include.list", list);
+        let shown = ErrorChain::new(&fixture.start().outcome().await.unwrap_err()).to_string();
+        assert!(reasons.iter().all(|reason| shown.contains(reason)), "{list}: {shown}");
+    }
+}
+
+/// The rows wait in the slot while the table changes, and the relay reads them by copies of it.
+#[tokio::test]
+async fn a_backlog_from_before_and_after_changes_of_the_table_is_read() {
     let fixture = Fixture::new(1).await;
-    let config = fixture.config.clone().with("table.include.list", "inventory.missing");
-    let error = RelaySettings::builder(config, [&*fixture.brokers]).layout_from_database().await.unwrap_err();
-    assert_eq!(error.key(), Some("table.include.list"));
-    assert!(error.to_string().contains("no such table"), "{error}");
     let client = fixture.client().await;
-    client
-        .batch_execute("CREATE SCHEMA inventory; CREATE TABLE inventory.a (); CREATE TABLE inventory.b ()")
-        .await
-        .unwrap();
-    let config = fixture.config.clone().with("table.include.list", "inventory.(a|b)");
-    let error = RelaySettings::builder(config, [&*fixture.brokers]).layout_from_database().await.unwrap_err();
-    assert!(error.to_string().contains("inventory.a"), "{error}");
+    let changes = [
+        "ADD COLUMN note text",
+        "RENAME COLUMN note TO remark",
+        "DROP COLUMN remark",
+        "ALTER COLUMN event_type TYPE varchar(90)",
+        "ALTER COLUMN created_at TYPE timestamp(3)",
+        "ALTER COLUMN payload TYPE jsonb",
+    ];
+    for (index, change) in changes.iter().chain(&["RESET (fillfactor)"]).enumerate() {
+        let row = format!(
+            "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+             VALUES (gen_random_uuid(), 'order', 'agg-{index}', 'Made', '{{}}');
+             ALTER TABLE outbox.outbox_message {change}"
+        );
+        client.batch_execute(&row).await.unwrap();
+    }
+
+    let relay = fixture.start();
+    let found = fixture.records(changes.len() + 1).await;
+    let keys: Vec<_> = found.iter().map(|found| &*found.key).collect();
+    assert_eq!(keys, ["agg-0", "agg-1", "agg-2", "agg-3", "agg-4", "agg-5", "agg-6"]);
+    relay.stop().await;
 }

@@ -11,12 +11,6 @@ use crate::arguments::Reading;
 /// How the servers are reached, and what of them is used.
 #[derive(Args)]
 pub(crate) struct Servers {
-    /// Read the columns of outbox.outbox_message from the database: it is not the one that outbox-pg creates
-    ///
-    /// The columns of any other table are always read from the database.
-    #[arg(long)]
-    read_table: bool,
-
     /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
     #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', value_name = "BROKERS")]
     brokers: Vec<String>,
@@ -148,9 +142,6 @@ impl Servers {
         let mut builder = reading.settings(connector, &self.bootstrap()?).await?;
         if let Some(command) = &self.postgres_password_command {
             builder = builder.postgres_password(SecretSource::command(command.as_str()));
-        }
-        if self.read_table || builder.needs_layout() {
-            builder = builder.layout_from_database().await?;
         }
         Ok(match &self.dead_letter_topic {
             Some(topic) => builder.poison(PoisonPolicy::DeadLetter(topic.clone())),

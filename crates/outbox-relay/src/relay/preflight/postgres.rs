@@ -1,9 +1,12 @@
+use std::collections::HashSet;
+
 use outbox_core::EventField;
-use outbox_wal::{ConnectOptions, Inspection, RowSample, Source};
+use outbox_wal::{ConnectOptions, Inspection, Published, RowSample, Source, TableName};
 
 use super::ServerCheck;
 use crate::relay::scope::Scope;
-use crate::relay::{Relay, publication};
+use crate::relay::{Relay, publication, told};
+use crate::rows::OutboxTables;
 
 /// A difference of clocks that is worth a warning, in seconds.
 const SKEW: f64 = 5.0;
@@ -20,7 +23,7 @@ pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
     let (options, inspection) = match inspected.await {
         Ok(inspected) => inspected,
         Err(error) => {
-            let rest = ["replication connection", "publication", "slot"];
+            let rest = ["replication connection", "publication", "tables", "slot"];
             let rest = rest.map(|name| ServerCheck::skipped(name, "PostgreSQL cannot be asked"));
             let checks = std::iter::once(ServerCheck::failed("PostgreSQL", &error)).chain(rest);
             return (checks.collect(), RowSample::default());
@@ -31,13 +34,22 @@ pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
     let mut checks = vec![ServerCheck::ok("PostgreSQL", format!("version {}, as {role}", inspection.version))];
     checks.push(server(&inspection));
     checks.push(replication(&options).await);
-    checks.push(publication(relay, &options, &source).await);
+    let (tables, found) = tables(relay, &options, &source).await;
+    checks.extend(found);
     checks.extend(slot(relay, &options, &source, &inspection).await);
     checks.push(catch_up(&inspection));
     checks.push(clock(&inspection));
-    let sample = sample(relay, &options).await;
-    checks.extend(sample.as_ref().err().cloned());
-    (checks, sample.unwrap_or_default())
+    let mut samples = RowSample::default();
+    for table in tables {
+        match sample(relay, &options, &table).await {
+            Ok(sample) => {
+                samples.values.extend(sample.values);
+                samples.longest = samples.longest.max(sample.longest);
+            }
+            Err(check) => checks.push(check),
+        }
+    }
+    (checks, samples)
 }
 
 fn server(inspection: &Inspection) -> ServerCheck {
@@ -60,21 +72,52 @@ async fn replication(options: &ConnectOptions) -> ServerCheck {
     }
 }
 
-async fn publication(relay: &Relay, options: &ConnectOptions, source: &Source) -> ServerCheck {
+/// Returns the tables that exist, and the checks of how they are published and of their columns.
+async fn tables(relay: &Relay, options: &ConnectOptions, source: &Source) -> (Vec<TableName>, Vec<ServerCheck>) {
     let scope = Scope::of(&relay.settings);
+    let read = async {
+        let mut catalog = scope.open(options, source).await?;
+        let published = catalog.published(source.slot()).await?;
+        let tables = told::tables(&mut catalog, &published, &scope, &HashSet::new()).await?;
+        Ok::<_, outbox_wal::Error>((published, tables))
+    };
+    let (published, tables) = match read.await {
+        Ok(read) => read,
+        Err(error) => {
+            let rest = ServerCheck::skipped("tables", "the catalogs cannot be read");
+            return (Vec::new(), vec![ServerCheck::failed("publication", &error), rest]);
+        }
+    };
+    let exist = |name: &&TableName| published.tables.iter().any(|table| table.name == **name && table.oid.is_some());
+    let names = tables.known.iter().map(|table| &table.name).filter(exist).cloned().collect();
+    (names, vec![publication(&published, &scope, source), columns(relay, &tables)])
+}
+
+fn publication(published: &Published, scope: &Scope, source: &Source) -> ServerCheck {
     let name = "publication";
-    let published = async { scope.open(options, source).await?.published(source.slot()).await };
-    match published.await {
+    match publication::check(published, scope) {
         Err(error) => ServerCheck::failed(name, &error),
-        Ok(published) => match publication::check(&published, &scope) {
-            Err(error) => ServerCheck::failed(name, &error),
-            Ok(Some(problem)) => ServerCheck::new(name, super::CheckStatus::Failed, problem),
-            Ok(None) => {
-                let tables: Vec<_> = published.tables.iter().map(|table| table.name.to_string()).collect();
-                let text = format!("{} publishes all inserts into {}", source.publication(), tables.join(", "));
-                ServerCheck::ok(name, text)
-            }
-        },
+        Ok(Some(problem)) => ServerCheck::new(name, super::CheckStatus::Failed, problem),
+        Ok(None) => {
+            let tables: Vec<_> = published.tables.iter().map(|table| table.name.to_string()).collect();
+            let text = format!("{} publishes all inserts into {}", source.publication(), tables.join(", "));
+            ServerCheck::ok(name, text)
+        }
+    }
+}
+
+fn columns(relay: &Relay, tables: &OutboxTables) -> ServerCheck {
+    let name = "tables";
+    if let Err(error) = told::check(tables, &relay.settings) {
+        return ServerCheck::failed(name, &error);
+    }
+    match told::unfit(tables).into_iter().next() {
+        Some((table, error)) => {
+            let error = outbox_net::ErrorChain::new(&error).to_string();
+            let text = format!("{table} does not suit the configuration, and its rows cannot be written: {error}");
+            ServerCheck::new(name, super::CheckStatus::Failed, text)
+        }
+        None => ServerCheck::ok(name, "the configuration suits their columns"),
     }
 }
 
@@ -128,15 +171,15 @@ fn clock(inspection: &Inspection) -> ServerCheck {
     ServerCheck::warning("clock", text).with_remedy("synchronize the clocks by NTP")
 }
 
-/// Reads a sample of the rows, for which the relay itself needs no privilege.
-async fn sample(relay: &Relay, options: &ConnectOptions) -> Result<RowSample, ServerCheck> {
-    let layout = relay.settings.pipeline().layout();
-    let routed = layout.columns().iter().find(|column| column.field() == Some(EventField::AggregateType));
+/// Reads a sample of a table's rows, for which the relay itself needs no privilege.
+async fn sample(relay: &Relay, options: &ConnectOptions, table: &TableName) -> Result<RowSample, ServerCheck> {
+    let columns = relay.settings.pipeline().layout().columns();
+    let routed = columns.iter().find(|column| column.field() == Some(EventField::AggregateType));
     let Some(routed) = routed else { return Ok(RowSample::default()) };
-    let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
-    outbox_wal::sample(options, schema, table, routed.name().as_str()).await.map_err(|error| {
+    let sample = outbox_wal::sample(options, &table.schema, &table.table, routed.name().as_str());
+    sample.await.map_err(|error| {
         let error = outbox_net::ErrorChain::new(&error).to_string();
-        let text = format!("topics and sizes of rows cannot be read from {}: {error}", layout.qualified_name());
+        let text = format!("topics and sizes of rows cannot be read from {table}: {error}");
         ServerCheck::skipped("rows", text)
             .with_remedy("name topics by --topic, or grant SELECT to the role for this check")
     })

@@ -1,0 +1,90 @@
+use std::collections::HashSet;
+
+use outbox_core::{Column, ColumnType, Error, Identifier, Nullability, Pipeline, TableLayout};
+use outbox_wal::{CatalogueColumn, CustomTypes, RelationColumn, TableName};
+
+use crate::tables::{ACCEPTED_LOSSES, Included};
+
+/// The tables whose rows are read.
+#[derive(Clone, Debug)]
+pub(crate) struct OutboxTables {
+    pub(crate) included: Included,
+    pub(crate) types: CustomTypes,
+    pub(crate) known: Vec<OutboxTable>,
+    /// The OIDs of included tables that the catalogs do not have: their rows are read as the WAL describes them.
+    pub(crate) gone: HashSet<u32>,
+}
+
+/// An outbox table as the catalogs have it.
+#[derive(Clone, Debug)]
+pub(crate) struct OutboxTable {
+    pub(crate) name: TableName,
+    /// The OIDs of the table and its partitions, whatever they were called when a row was written.
+    pub(crate) oids: HashSet<u32>,
+    /// None if the table does not exist, or the role may not see it.
+    pub(crate) columns: Vec<CatalogueColumn>,
+}
+
+impl OutboxTables {
+    /// Returns the pipeline over a table as the catalogs have it.
+    pub(crate) fn as_in_catalog(&self, table: &OutboxTable) -> Result<Pipeline, Error> {
+        let columns = table.columns.iter().map(|column| (column.name.as_str(), self.type_of(column)));
+        self.over(&table.name, &table.columns, columns)
+    }
+
+    /// Returns the pipeline over a table as it was when its rows were written: the names and types are those of then, the rest
+    /// is as the catalogs have it now, as in Debezium.
+    pub(super) fn as_described(
+        &self,
+        name: &TableName,
+        now: &[CatalogueColumn],
+        described: &[RelationColumn<'_>],
+    ) -> Result<Pipeline, Error> {
+        let columns = described.iter().map(|column| {
+            let (base, modifier) = self.types.base(column.ty, column.modifier);
+            let is_text =
+                |known: &CatalogueColumn| matches!(self.type_of(known), ColumnType::Text | ColumnType::Varchar(_));
+            let ty = match ColumnType::from_oid(base, modifier) {
+                // An enum that was replaced by text, and dropped. OIDs below are the server's own.
+                ColumnType::Other(16_384..) if known(now, column.name).is_some_and(is_text) => ColumnType::Text,
+                // Each value is of the length that was allowed then.
+                ColumnType::Varchar(_) => ColumnType::Text,
+                ty => ty,
+            };
+            (column.name, ty)
+        });
+        self.over(name, now, columns)
+    }
+
+    fn over<'a>(
+        &self,
+        name: &TableName,
+        now: &[CatalogueColumn],
+        columns: impl Iterator<Item = (&'a str, ColumnType)>,
+    ) -> Result<Pipeline, Error> {
+        let config = self.included.config();
+        let (schema, table) = (Identifier::new(&*name.schema)?, Identifier::new(&*name.table)?);
+        let columns = columns.filter_map(|(name, ty)| Some(column(Identifier::new(name).ok()?, ty, known(now, name))));
+        let layout = TableLayout::of_router(config, schema, table, columns)?;
+        Pipeline::accepting(&ACCEPTED_LOSSES, config.clone(), layout)
+    }
+
+    fn type_of(&self, column: &CatalogueColumn) -> ColumnType {
+        let (base, modifier) = self.types.base(column.ty, column.modifier);
+        ColumnType::from_oid(base, modifier)
+    }
+}
+
+fn column(name: Identifier, ty: ColumnType, known: Option<&CatalogueColumn>) -> Column {
+    let is_nullable = known.is_none_or(|known| known.is_nullable);
+    let nullability = if is_nullable { Nullability::Nullable } else { Nullability::NotNull };
+    let column = Column::foreign(name, ty, nullability);
+    match known.and_then(|known| known.default.as_deref()) {
+        Some(expression) => column.default_expression(expression),
+        None => column,
+    }
+}
+
+fn known<'a>(columns: &'a [CatalogueColumn], name: &str) -> Option<&'a CatalogueColumn> {
+    columns.iter().find(|column| column.name == name)
+}
