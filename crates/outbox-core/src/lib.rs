@@ -25,7 +25,7 @@ pub use bytes;
 pub use time;
 pub use uuid;
 
-pub use self::connector::ConnectorConfig;
+pub use self::connector::{ConnectorConfig, IncludedTables};
 pub use self::domain_event::DomainEvent;
 pub use self::error::{Error, StoreFault};
 pub use self::event::{
@@ -40,6 +40,7 @@ pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
 pub use self::record::{
     Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
+    event_identity,
 };
 pub use self::recorder::RecordingOutbox;
 pub use self::repeated::{Enqueued, Repeated};

@@ -79,6 +79,6 @@ pub use self::publication::{PublicationCatalog, PublicationVersion, Published, P
 pub use self::slot::{SlotState, Source};
 pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
-pub use self::table::{CatalogueColumn, FoundTable, TableName, columns, tables};
+pub use self::table::{CatalogueColumn, CatalogueTable, CustomTypes, FoundTable, TableName};
 pub use self::timeouts::Timeouts;
 pub use outbox_net::{Pem, Secret, SecretSource, Tls};

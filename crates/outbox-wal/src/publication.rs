@@ -4,7 +4,7 @@ use super::server_error::Doing;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
 use super::sql::literal;
-use super::table::{CatalogueColumn, FoundTable, TableName, read_columns, read_tables};
+use super::table::{CatalogueTable, FoundTable, TableName, read_table, read_tables};
 
 /// A connection that reads from the catalogs how a publication publishes tables.
 pub struct PublicationCatalog {
@@ -189,9 +189,9 @@ impl PublicationCatalog {
         })
     }
 
-    /// Reads a table's columns; none if it does not exist, or the role may not see it.
-    pub async fn columns(&mut self, table: &TableName) -> Result<Vec<CatalogueColumn>, Error> {
-        read_columns(&mut self.session, &table.schema, &table.table).await
+    /// Reads a table's columns and the database's types.
+    pub async fn table(&mut self, name: &TableName) -> Result<CatalogueTable, Error> {
+        read_table(&mut self.session, &name.schema, &name.table).await
     }
 
     async fn look(&mut self) -> Result<Seen, Error> {

@@ -1,9 +1,9 @@
+use std::collections::HashMap;
 use std::fmt;
 
 use super::error::Error;
-use super::options::ConnectOptions;
 use super::server_error::Doing;
-use super::session::{Purpose, Session};
+use super::session::Session;
 use super::sql::literal;
 
 /// A column as the catalogue tells it.
@@ -21,21 +21,45 @@ pub struct CatalogueColumn {
     pub default: Option<String>,
 }
 
-/// The columns of a table; none where it is not there, or not to be seen.
-pub async fn columns(options: &ConnectOptions, schema: &str, table: &str) -> Result<Vec<CatalogueColumn>, Error> {
-    read_columns(&mut Session::open(options, Purpose::Sql).await?, schema, table).await
+/// The types of a database that are made of others: domains, enums, `citext`, and arrays of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomTypes(HashMap<u32, (u32, i32)>);
+
+impl CustomTypes {
+    /// Returns the built-in type, and its modifier, that a column's type has the values of: a domain's base, `anyenum` for an
+    /// enum, `text` for `citext`. Any other type is returned as it is.
+    #[must_use]
+    pub fn base(&self, ty: u32, modifier: i32) -> (u32, i32) {
+        match self.0.get(&ty) {
+            Some((base, own)) => (*base, if modifier >= 0 { modifier } else { *own }),
+            None => (ty, modifier),
+        }
+    }
 }
 
-pub(super) async fn read_columns(
-    session: &mut Session,
-    schema: &str,
-    table: &str,
-) -> Result<Vec<CatalogueColumn>, Error> {
+impl FromIterator<(u32, (u32, i32))> for CustomTypes {
+    fn from_iter<I: IntoIterator<Item = (u32, (u32, i32))>>(types: I) -> Self {
+        Self(types.into_iter().collect())
+    }
+}
+
+/// A table as the catalogue tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogueTable {
+    /// The columns, in order; none if the table does not exist, or the role may not see it.
+    pub columns: Vec<CatalogueColumn>,
+    /// The types of the database.
+    pub types: CustomTypes,
+}
+
+pub(super) async fn read_table(session: &mut Session, schema: &str, table: &str) -> Result<CatalogueTable, Error> {
     let sql = format!(
-        "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+        "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull OR (t.typtype = 'd' AND t.typnotnull),
+             pg_catalog.pg_get_expr(d.adbin, d.adrelid)
          FROM pg_catalog.pg_attribute a
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
          WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped
          ORDER BY a.attnum",
@@ -54,7 +78,37 @@ pub(super) async fn read_columns(
         _ => None,
     };
     let columns: Option<_> = rows.into_iter().map(column).collect();
-    columns.ok_or_else(|| Error::protocol("a column of the catalogue"))
+    let columns = columns.ok_or_else(|| Error::protocol("a column of the catalogue"))?;
+    Ok(CatalogueTable { columns, types: read_types(session).await? })
+}
+
+/// The OIDs up to 16383 are the server's own, and constant.
+const TYPES: &str = "
+    WITH RECURSIVE chain (declared, oid, modifier) AS (
+        SELECT t.oid, t.oid, -1 FROM pg_catalog.pg_type t
+        LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+        WHERE t.oid > 16383 AND (t.typtype IN ('d', 'e') OR e.typtype = 'e' OR 'citext' IN (t.typname, e.typname))
+        UNION ALL
+        SELECT c.declared, t.typbasetype, CASE WHEN c.modifier >= 0 THEN c.modifier ELSE t.typtypmod END
+        FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid WHERE t.typtype = 'd')
+    SELECT c.declared, CASE
+        WHEN t.typtype = 'e' THEN 3500
+        WHEN t.typname = 'citext' THEN 25
+        WHEN e.typtype = 'e' OR e.typname = 'citext' THEN 1009
+        ELSE t.oid END, c.modifier
+    FROM chain c JOIN pg_catalog.pg_type t ON t.oid = c.oid
+    LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+    WHERE t.typtype <> 'd'";
+
+async fn read_types(session: &mut Session) -> Result<CustomTypes, Error> {
+    let row = |row: Vec<Option<String>>| match <[_; 3]>::try_from(row) {
+        Ok([Some(ty), Some(base), Some(modifier)]) => {
+            Some((ty.parse().ok()?, (base.parse().ok()?, modifier.parse().ok()?)))
+        }
+        _ => None,
+    };
+    let types: Option<_> = session.query(TYPES, Doing::Query).await?.into_iter().map(row).collect();
+    types.ok_or_else(|| Error::protocol("a type of the catalogue"))
 }
 
 /// A table's schema and name.
@@ -96,11 +150,7 @@ pub struct FoundTable {
     pub parent: Option<TableName>,
 }
 
-/// Returns all tables that are not the server's own.
-pub async fn tables(options: &ConnectOptions) -> Result<Vec<FoundTable>, Error> {
-    read_tables(&mut Session::open(options, Purpose::Sql).await?).await
-}
-
+/// Reads all tables that are not the server's own.
 pub(super) async fn read_tables(session: &mut Session) -> Result<Vec<FoundTable>, Error> {
     let sql = "SELECT n.nspname, c.relname, pn.nspname, pc.relname FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

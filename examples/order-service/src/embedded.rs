@@ -1,5 +1,6 @@
 use std::error::Error;
 
+use outbox_core::Pipeline;
 use outbox_relay::{Relay, RelaySettings};
 use outbox_testkit::{Broker, Postgres};
 use tokio_util::sync::CancellationToken;
@@ -22,8 +23,8 @@ pub async fn serve_embedded(settings: &Settings, stop: CancellationToken) -> Out
     let database = postgres.database().await?;
     let deployed = pipeline(settings.connector.as_deref())?;
     let config = deployed.config().clone().with_database_url(database.url())?;
+    let pipeline = Pipeline::new(config.clone(), deployed.layout().clone())?;
     let relayed = RelaySettings::builder(config, [broker.address()]).build()?;
-    let pipeline = relayed.pipeline().clone();
 
     let pool = Database::new(database.url())?.pool()?;
     let mut client = pool.get().await?;

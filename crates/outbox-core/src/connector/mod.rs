@@ -17,7 +17,7 @@ pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
-pub(crate) use self::table_list::IncludedTables;
+pub use self::table_list::IncludedTables;
 
 use crate::Error;
 

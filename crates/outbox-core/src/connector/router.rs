@@ -114,6 +114,13 @@ impl RouterConfig {
         format!("{}{option}", self.prefix)
     }
 
+    /// Returns whether an option names the column.
+    pub(crate) fn names(&self, column: &str) -> bool {
+        [&self.id, &self.key, &self.payload, &self.route_by].into_iter().any(|name| name == column)
+            || [&self.timestamp, &self.schema_version].into_iter().flatten().any(|name| name == column)
+            || self.placed.iter().any(|placed| placed.column == column)
+    }
+
     pub(crate) fn has_envelope(&self) -> bool {
         self.placed.iter().any(|placed| placed.placement == super::Placement::Envelope)
     }

@@ -5,10 +5,11 @@ use crate::Error;
 
 const TABLES: &str = "table.include.list";
 
-/// The tables that a connector's configuration includes, as Debezium reads its lists: regular expressions for the whole name,
-/// without regard to case, separated by commas. A comma within an expression has a backslash before it.
+/// The tables that a connector's configuration includes (`table.include.list`, `table.exclude.list`, `schema.include.list`,
+/// `schema.exclude.list`), as Debezium reads these lists: regular expressions for the whole name, without regard to case,
+/// separated by commas. A comma within an expression has a backslash before it.
 #[derive(Clone, Debug)]
-pub(crate) struct IncludedTables {
+pub struct IncludedTables {
     schemas: List,
     tables: List,
 }
@@ -34,7 +35,11 @@ impl List {
 }
 
 impl IncludedTables {
-    pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
+    /// Reads the lists.
+    ///
+    /// # Errors
+    /// Fails if there is no `table.include.list`, or an expression of a list cannot be used here.
+    pub fn of(config: &ConnectorConfig) -> Result<Self, Error> {
         let tables = List::of(config, "table")?;
         if tables.included.is_none() {
             return Err(Error::config(TABLES, "", "without it the rows of every table are taken for events"));
@@ -56,24 +61,15 @@ impl IncludedTables {
     }
 
     /// Returns whether the connector reads a table.
-    pub(crate) fn contains(&self, schema: &str, table: &str) -> bool {
+    #[must_use]
+    pub fn contains(&self, schema: &str, table: &str) -> bool {
         self.left_out_by(schema, table).is_none()
     }
 }
 
 impl ConnectorConfig {
-    /// Returns whether the configuration includes a table (`table.include.list`, `table.exclude.list`, `schema.include.list`,
-    /// `schema.exclude.list`), as Debezium reads these lists: regular expressions for the whole `schema.table`, without regard
-    /// to case, separated by commas. A comma within an expression has a backslash before it.
-    ///
-    /// # Errors
-    /// Fails if there is no `table.include.list`, or an expression of a list cannot be used here.
-    pub fn includes_table(&self, schema: &str, table: &str) -> Result<bool, Error> {
-        Ok(IncludedTables::of(self)?.contains(schema, table))
-    }
-
     /// Returns whether the list of a key has an expression for a whole name, read as
-    /// [`includes_table`](Self::includes_table) reads its lists; none if there is no list.
+    /// [`IncludedTables`] reads its lists; none if there is no list.
     ///
     /// # Errors
     /// Fails if an expression of the list cannot be used here.
@@ -123,7 +119,7 @@ mod tests {
     #[track_caller]
     fn includes(list: &str, table: &str) -> bool {
         let config = ConnectorConfig { entries: vec![(TABLES.to_owned(), list.to_owned())] };
-        config.includes_table("public", table).unwrap()
+        IncludedTables::of(&config).unwrap().contains("public", table)
     }
 
     #[test]

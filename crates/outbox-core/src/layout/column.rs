@@ -49,9 +49,17 @@ impl EventField {
         }
     }
 
-    /// Returns whether a column of the type can hold the field.
+    /// Returns whether the field can be read from a column of the type, in a table that others write.
     #[must_use]
     pub fn fits(self, ty: ColumnType) -> bool {
+        match self {
+            Self::Id | Self::AggregateId => ty.is_scalar(),
+            _ => self.is_written_to(ty),
+        }
+    }
+
+    /// Returns whether enqueue can write the field to a column of the type.
+    pub(super) fn is_written_to(self, ty: ColumnType) -> bool {
         match self {
             Self::Id => ty == ColumnType::Uuid,
             Self::AggregateId => ty.is_text() || ty == ColumnType::Uuid,
@@ -70,31 +78,55 @@ impl EventField {
 pub enum ColumnType {
     /// `uuid`
     Uuid,
-    /// `text`
+    /// `text`, and what makes the same records: `char(n)`, `citext`
     Text,
     /// `varchar(n)`; n is in characters
     Varchar(u32),
+    /// An enum
+    Enum,
     /// `json`: keeps its text, and Debezium carries it verbatim
     Json,
     /// `jsonb`: PostgreSQL rewrites the text (order, spaces, numbers)
     Jsonb,
     /// `bytea`
     Bytea,
+    /// `smallint`
+    Smallint,
     /// `integer`
     Integer,
+    /// `bigint`
+    Bigint,
+    /// `real`
+    Real,
+    /// `double precision`
+    Double,
+    /// `numeric(p, s)`, by its scale s
+    Decimal(u16),
+    /// `numeric` without a scale
+    Numeric,
     /// `boolean`
     Boolean,
+    /// `date`; Debezium carries days since 1970
+    Date,
+    /// `time(3)`; Debezium carries milliseconds
+    TimeMillis,
+    /// `time(6)`; Debezium carries microseconds
+    TimeMicros,
     /// `timestamp(3)`: UTC by convention; Debezium carries milliseconds since 1970
     TimestampMillis,
     /// `timestamp(6)`: UTC by convention; Debezium carries microseconds since 1970
     TimestampMicros,
     /// `timestamptz`; Debezium carries ISO 8601 text, and the EventRouter cannot take it as the event's timestamp
     Timestamptz,
+    /// An array of one dimension
+    Array(&'static Self),
+    /// A type that no record can hold, by its OID
+    Other(u32),
 }
 
 impl ColumnType {
     pub(crate) fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::Varchar(_))
+        matches!(self, Self::Text | Self::Varchar(_) | Self::Enum)
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -105,9 +137,9 @@ impl ColumnType {
         matches!(self, Self::TimestampMillis | Self::TimestampMicros | Self::Timestamptz)
     }
 
-    /// Whether Connect sees a string.
-    pub(crate) fn is_connect_string(self) -> bool {
-        self.is_text() || self.is_json() || matches!(self, Self::Uuid | Self::Timestamptz)
+    /// Returns whether every converter writes its values as one text or number.
+    pub(crate) fn is_scalar(self) -> bool {
+        !matches!(self, Self::Bytea | Self::Numeric | Self::Array(_) | Self::Other(_))
     }
 
     /// The type's name in SQL.
@@ -117,14 +149,26 @@ impl ColumnType {
             Self::Uuid => "uuid".into(),
             Self::Text => "text".into(),
             Self::Varchar(n) => format!("varchar({n})"),
+            Self::Enum => "enum".into(),
             Self::Json => "json".into(),
             Self::Jsonb => "jsonb".into(),
             Self::Bytea => "bytea".into(),
+            Self::Smallint => "smallint".into(),
             Self::Integer => "integer".into(),
+            Self::Bigint => "bigint".into(),
+            Self::Real => "real".into(),
+            Self::Double => "double precision".into(),
+            Self::Decimal(scale) => format!("numeric(p, {scale})"),
+            Self::Numeric => "numeric".into(),
             Self::Boolean => "boolean".into(),
+            Self::Date => "date".into(),
+            Self::TimeMillis => "time(3)".into(),
+            Self::TimeMicros => "time(6)".into(),
             Self::TimestampMillis => "timestamp(3)".into(),
             Self::TimestampMicros => "timestamp(6)".into(),
             Self::Timestamptz => "timestamptz".into(),
+            Self::Array(element) => format!("{}[]", element.sql()),
+            Self::Other(oid) => format!("the type with OID {oid}"),
         }
     }
 }
@@ -173,6 +217,10 @@ impl Column {
             constant: Some(text.into_boxed_str()),
             ..Self::foreign(name, ColumnType::Text, Nullability::NotNull)
         }
+    }
+
+    pub(super) fn holding(self, field: Option<EventField>) -> Self {
+        Self { field, ..self }
     }
 
     /// Names the header that [`ConnectorConfig::recommended`](crate::ConnectorConfig::recommended) makes of it. Unless

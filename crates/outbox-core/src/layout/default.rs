@@ -1,6 +1,6 @@
 use time::{OffsetDateTime, UtcOffset};
 
-use super::{ColumnType, ColumnValue};
+use super::{ColumnType, ColumnValue, text_form};
 
 /// A column's default as Debezium reads it from PostgreSQL's expression, without evaluating it: a literal is taken
 /// as it is, and for a call of a function there is a placeholder of the column's type.
@@ -17,14 +17,28 @@ impl ColumnDefault {
         let expression = if is_trimmed { expression.trim() } else { expression };
         let text = if is_generated(expression) { placeholder(ty).to_owned() } else { literal(expression)? };
         Some(Self(match ty {
-            ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json | ColumnType::Jsonb => ColumnValue::Text(text),
+            ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Enum | ColumnType::Json | ColumnType::Jsonb => {
+                ColumnValue::Text(text)
+            }
             ColumnType::Uuid => ColumnValue::Uuid(text.parse().ok()?),
             ColumnType::Integer => ColumnValue::Integer(text.parse().ok()?),
             ColumnType::Boolean => ColumnValue::Boolean(text.eq_ignore_ascii_case("true")),
             ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => {
                 ColumnValue::Instant(instant(&text)?)
             }
-            ColumnType::Bytea => return None,
+            ColumnType::Decimal(scale) if text_form::is_of(ty, &text) => ColumnValue::Text(at_scale(&text, scale)?),
+            ColumnType::Smallint
+            | ColumnType::Bigint
+            | ColumnType::Real
+            | ColumnType::Double
+            | ColumnType::Date
+            | ColumnType::TimeMillis
+            | ColumnType::TimeMicros
+                if text_form::is_of(ty, &text) =>
+            {
+                ColumnValue::Text(text)
+            }
+            _ => return None,
         }))
     }
 
@@ -37,10 +51,19 @@ fn placeholder(ty: ColumnType) -> &'static str {
     match ty {
         ColumnType::Uuid => "00000000-0000-0000-0000-000000000000",
         ColumnType::Json | ColumnType::Jsonb => "{}",
-        ColumnType::Integer => "0",
+        ColumnType::Smallint | ColumnType::Integer | ColumnType::Bigint => "0",
+        ColumnType::Real | ColumnType::Double | ColumnType::Decimal(_) | ColumnType::Numeric => "0.0",
+        ColumnType::TimeMillis | ColumnType::TimeMicros => "00:00:00",
         ColumnType::Boolean => "false",
-        ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => "1970-01-01",
-        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Bytea => "",
+        ColumnType::Date | ColumnType::TimestampMillis | ColumnType::TimestampMicros | ColumnType::Timestamptz => {
+            "1970-01-01"
+        }
+        ColumnType::Text
+        | ColumnType::Varchar(_)
+        | ColumnType::Enum
+        | ColumnType::Bytea
+        | ColumnType::Array(_)
+        | ColumnType::Other(_) => "",
     }
 }
 
@@ -52,6 +75,14 @@ fn is_generated(expression: &str) -> bool {
     let line = rest.lines().next().unwrap_or_default();
     let is_call = rest.len() < inner.len() && line.starts_with('(') && line.contains(')');
     is_call || current.iter().any(|word| word.eq_ignore_ascii_case(expression))
+}
+
+/// Writes a number with all digits of its column's scale.
+fn at_scale(number: &str, scale: u16) -> Option<String> {
+    let digits = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let missing = usize::from(scale).checked_sub(digits)?;
+    let point = if digits == 0 && missing > 0 { "." } else { "" };
+    Some(format!("{number}{point}{}", "0".repeat(missing)))
 }
 
 /// The first quoted text, or the whole expression where nothing is quoted.

@@ -2,12 +2,16 @@ mod cloud_events;
 mod column;
 mod default;
 mod identifier;
+mod of_router;
 mod row;
+mod text_form;
 mod wire;
 
 pub use self::column::{Column, ColumnType, EventField, Nullability};
 pub use self::identifier::Identifier;
 pub use self::row::{ColumnValue, Row};
+
+pub(crate) use self::text_form::{array_elements, epoch_day, micros_of_day};
 
 use self::default::ColumnDefault;
 use crate::Error;
@@ -54,20 +58,23 @@ impl TableLayout {
     /// there twice, or a type cannot hold its field.
     pub fn new(schema: Identifier, table: Identifier, columns: Vec<Column>) -> Result<Self, Error> {
         use EventField::{AggregateId, AggregateType, EventType, Id, Payload};
-        Self::holding(&[Id, AggregateType, AggregateId, EventType, Payload], schema, table, columns)
+        let required = [Id, AggregateType, AggregateId, EventType, Payload];
+        Self::holding(&required, EventField::is_written_to, schema, table, columns)
     }
 
     /// A table that others write, and that this library only reads: it needs columns for the id and the payload, and one
-    /// column may serve several options of the router.
+    /// column may serve several options of the router. The ids of event and aggregate may be of any type that becomes one
+    /// text, such as `bigint`.
     ///
     /// # Errors
     /// As [`new`](Self::new), but for the parts that may be missing.
     pub fn existing(schema: Identifier, table: Identifier, columns: Vec<Column>) -> Result<Self, Error> {
-        Self::holding(&[EventField::Id, EventField::Payload], schema, table, columns)
+        Self::holding(&[EventField::Id, EventField::Payload], EventField::fits, schema, table, columns)
     }
 
     fn holding(
         required: &[EventField],
+        fits: fn(EventField, ColumnType) -> bool,
         schema: Identifier,
         table: Identifier,
         columns: Vec<Column>,
@@ -82,7 +89,7 @@ impl TableLayout {
             if before.iter().any(|other| other.field == Some(field)) {
                 return refuse(format!("another column holds {} already", field.name()));
             }
-            if !field.fits(column.ty) {
+            if !fits(field, column.ty) {
                 return refuse(format!("{} cannot be held by {}", field.name(), column.ty.sql()));
             }
         }

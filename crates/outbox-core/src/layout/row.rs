@@ -2,7 +2,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Column, ColumnType, EventField, Nullability, TableLayout};
+use super::{Column, ColumnType, EventField, Nullability, TableLayout, text_form};
 use crate::{Error, OutboxEvent, Payload};
 
 /// The value of one column.
@@ -11,7 +11,7 @@ use crate::{Error, OutboxEvent, Payload};
 pub enum ColumnValue {
     /// SQL NULL
     Null,
-    /// `text`, `varchar`, and the text of `json` and `jsonb`
+    /// `text`, `varchar`, the text of `json` and `jsonb`, and PostgreSQL's text form of every type that has no variant here
     Text(String),
     /// `bytea`
     Bytes(Bytes),
@@ -94,7 +94,9 @@ impl Column {
             ColumnValue::Null => self.nullability == Nullability::Nullable,
             ColumnValue::Text(text) => match self.ty {
                 ColumnType::Varchar(n) => within(text, n),
-                ty => ty.is_text() || ty.is_json(),
+                ty if ty.is_text() || ty.is_json() => true,
+                ColumnType::Uuid | ColumnType::Integer | ColumnType::Boolean => false,
+                ty => text_form::is_of(ty, text),
             },
             ColumnValue::Bytes(_) => self.ty == ColumnType::Bytea,
             ColumnValue::Uuid(_) => self.ty == ColumnType::Uuid,
@@ -108,6 +110,10 @@ impl Column {
         let Some(field) = self.field else {
             return Ok(self.constant_text().map_or(ColumnValue::Null, |text| ColumnValue::Text(text.to_owned())));
         };
+        if !field.is_written_to(self.ty) {
+            let rule = format!("its column is of type {}, which this library reads only", self.ty.sql());
+            return Err(Error::rule(field.name(), "(set)", rule));
+        }
         match field {
             EventField::Id => Ok(ColumnValue::Uuid(event.id().as_uuid())),
             EventField::AggregateType => self.text(event.aggregate_type().as_str()),

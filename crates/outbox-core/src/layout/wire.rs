@@ -24,6 +24,53 @@ impl ColumnType {
         self.oids().array
     }
 
+    /// Returns the type of a column by the type's OID and modifier (`atttypmod`). An enum has an OID of its own: give that of
+    /// `anyenum`.
+    #[must_use]
+    pub fn from_oid(oid: u32, modifier: i32) -> Self {
+        // PostgreSQL's own limit of a length, and the precision of a time, if none is given.
+        const LONGEST: u32 = 10_485_760;
+        // The modifier of these types counts four bytes more.
+        let length = || modifier.checked_sub(4).and_then(|n| u32::try_from(n).ok());
+        let is_coarse = (0..=3).contains(&modifier);
+        match oid {
+            2950 => Self::Uuid,
+            25 | 1042 => Self::Text,
+            1043 => Self::Varchar(length().unwrap_or(LONGEST)),
+            ANY_ENUM => Self::Enum,
+            114 => Self::Json,
+            3802 => Self::Jsonb,
+            17 => Self::Bytea,
+            21 => Self::Smallint,
+            23 => Self::Integer,
+            20 => Self::Bigint,
+            700 => Self::Real,
+            701 => Self::Double,
+            // The lower half holds the scale, in eleven bits. A negative one leaves no fraction.
+            1700 => length().map_or(Self::Numeric, |length| {
+                Self::Decimal(u16::try_from(length & 0x7ff).ok().filter(|scale| *scale < 0x400).unwrap_or_default())
+            }),
+            16 => Self::Boolean,
+            1082 => Self::Date,
+            1083 if is_coarse => Self::TimeMillis,
+            1083 => Self::TimeMicros,
+            1114 if is_coarse => Self::TimestampMillis,
+            1114 => Self::TimestampMicros,
+            1184 => Self::Timestamptz,
+            2951 => Self::Array(&Self::Uuid),
+            1009 | 1014 | 1015 => Self::Array(&Self::Text),
+            1005 => Self::Array(&Self::Smallint),
+            1007 => Self::Array(&Self::Integer),
+            1016 => Self::Array(&Self::Bigint),
+            1021 => Self::Array(&Self::Real),
+            1022 => Self::Array(&Self::Double),
+            1231 if length().is_some() => Self::Array(&Self::Decimal(0)),
+            1000 => Self::Array(&Self::Boolean),
+            1182 => Self::Array(&Self::Date),
+            _ => Self::Other(oid),
+        }
+    }
+
     /// Returns the type that a parameter for such a column is sent as: `text` for a `varchar`.
     #[must_use]
     pub fn parameter_type(self) -> Self {
@@ -38,17 +85,31 @@ impl ColumnType {
             Self::Uuid => (2950, 2951),
             Self::Text => (25, 1009),
             Self::Varchar(_) => (1043, 1015),
+            Self::Enum => (ANY_ENUM, ANY_ARRAY),
             Self::Json => (114, 199),
             Self::Jsonb => (3802, 3807),
             Self::Bytea => (17, 1001),
+            Self::Smallint => (21, 1005),
             Self::Integer => (23, 1007),
+            Self::Bigint => (20, 1016),
+            Self::Real => (700, 1021),
+            Self::Double => (701, 1022),
+            Self::Decimal(_) | Self::Numeric => (1700, 1231),
             Self::Boolean => (16, 1000),
+            Self::Date => (1082, 1182),
+            Self::TimeMillis | Self::TimeMicros => (1083, 1183),
             Self::TimestampMillis | Self::TimestampMicros => (1114, 1115),
             Self::Timestamptz => (1184, 1185),
+            // An array of any dimension has the same type.
+            Self::Array(element) => (element.array_oid(), element.array_oid()),
+            Self::Other(oid) => (oid, ANY_ARRAY),
         };
         Oids { element, array }
     }
 }
+
+const ANY_ENUM: u32 = 3500;
+const ANY_ARRAY: u32 = 2277;
 
 /// PostgreSQL counts microseconds from 2000-01-01.
 const EPOCH_MICROS: i128 = 946_684_800_000_000;

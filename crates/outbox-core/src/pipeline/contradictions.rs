@@ -1,5 +1,5 @@
 use super::{Found, Loss};
-use crate::connector::{IncludedTables, Placement, RouterConfig, ValueConverter};
+use crate::connector::{IncludedTables, KeyConverter, Placement, RouterConfig, Schemas, ValueConverter};
 use crate::{ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
 
 /// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
@@ -60,8 +60,8 @@ pub(super) fn in_headers(config: &ConnectorConfig, router: &RouterConfig, layout
         return Ok(());
     }
     let same = |ty: ColumnType| {
-        let is_number = matches!(ty, ColumnType::Integer | ColumnType::TimestampMillis | ColumnType::TimestampMicros);
-        ty.is_connect_string() || ty == ColumnType::Boolean || is_number
+        use ColumnType as T;
+        !matches!(ty, T::Bytea | T::Array(_) | T::Real | T::Double | T::Decimal(_) | T::Numeric | T::Other(_))
     };
     let mut headers = router.placed.iter().filter(|placed| placed.placement == Placement::Header);
     match headers.find(|placed| layout.column(&placed.column).is_some_and(|column| !same(column.ty()))) {
@@ -88,11 +88,10 @@ pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the included tables, among which the layout's must be.
-pub(super) fn included_tables(config: &ConnectorConfig, layout: &TableLayout) -> Result<IncludedTables, Error> {
-    let tables = IncludedTables::of(config)?;
+/// The layout's table must be among the included ones.
+pub(super) fn in_lists(config: &ConnectorConfig, layout: &TableLayout) -> Result<(), Error> {
     let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
-    let Some(key) = tables.left_out_by(schema, table) else { return Ok(tables) };
+    let Some(key) = IncludedTables::of(config)?.left_out_by(schema, table) else { return Ok(()) };
     let reason = format!("it leaves out the table {schema}.{table} of the layout");
     Err(Error::config(key, config.trimmed(key).unwrap_or_default(), reason))
 }
@@ -139,6 +138,34 @@ pub(super) fn in_payload(
         }
     }
     Ok(())
+}
+
+/// Types whose form in JSON is not modelled.
+pub(super) fn in_forms(
+    router: &RouterConfig,
+    key: KeyConverter,
+    value: ValueConverter,
+    layout: &TableLayout,
+) -> Result<(), Error> {
+    let is_enum = |name: &str| layout.column(name).is_some_and(|column| column.ty() == ColumnType::Enum);
+    let is_decimal =
+        |name: &str| layout.column(name).is_some_and(|column| matches!(column.ty(), ColumnType::Decimal(_)));
+    let refuse = |option: &str, name: &str, reason| Err(Error::config(router.key_of(option), name, reason));
+    if matches!(key, KeyConverter::Json(_)) && is_decimal(&router.key) {
+        return refuse("table.field.event.key", &router.key, "numeric is modelled with the StringConverter only");
+    }
+    let labels = "with schemas, the JsonConverter writes the labels of an enum, which is not modelled";
+    if key == KeyConverter::Json(Schemas::Enabled) && is_enum(&router.key) {
+        return refuse("table.field.event.key", &router.key, labels);
+    }
+    let in_envelope = router.placed.iter().filter(|placed| placed.placement == Placement::Envelope);
+    let mut in_value = in_envelope.map(|placed| &placed.column).chain([&router.payload]);
+    match in_value.find(|name| is_enum(name)) {
+        Some(name) if value == ValueConverter::Json(Schemas::Enabled) => {
+            refuse("table.fields.additional.placement", name, labels)
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn slot(config: &ConnectorConfig) -> Result<Identifier, Error> {

@@ -6,7 +6,9 @@ mod plan;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::connector::{IncludedTables, KeyConverter, RouterConfig, Value, ValueConverter};
+use uuid::Uuid;
+
+use crate::connector::{KeyConverter, RouterConfig, Value, ValueConverter};
 use crate::event::names::topic_legal;
 use crate::{AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, Row, TableLayout};
 
@@ -33,7 +35,6 @@ pub struct Pipeline(Arc<Inner>);
 struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
-    tables: IncludedTables,
     router: RouterConfig,
     key_converter: KeyConverter,
     value_converter: ValueConverter,
@@ -80,19 +81,22 @@ impl Pipeline {
         let key_converter = found.take(KeyConverter::of(&config));
         let value_converter = found.take(ValueConverter::of(&config, value_before(router.as_ref(), &layout)));
         contradictions::in_connector(&config, &mut found);
-        let tables = found.take(contradictions::included_tables(&config, &layout));
+        found.take(contradictions::in_lists(&config, &layout));
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, &layout, losses));
         }
         found.take(router.as_ref().map_or(Ok(()), |router| contradictions::in_headers(&config, router, &layout)));
+        if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
+            found.take(contradictions::in_forms(router, key, value, &layout));
+        }
         found.take(contradictions::in_heartbeats(&config));
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
         let slot = found.take(contradictions::slot(&config));
         let publication = found.take(contradictions::publication(&config));
         found.into_result()?;
 
-        let parts = (|| Some((router?, key_converter?, value_converter?, tables?, plan?, slot?, publication?)))();
-        let Some((router, key_converter, value_converter, tables, plan, slot, publication)) = parts else {
+        let parts = (|| Some((router?, key_converter?, value_converter?, plan?, slot?, publication?)))();
+        let Some((router, key_converter, value_converter, plan, slot, publication)) = parts else {
             return Err(Error::config("(all)", "", "it is contradictory"));
         };
         Ok(Self(Arc::new(Inner {
@@ -101,7 +105,6 @@ impl Pipeline {
             publication,
             config,
             layout,
-            tables,
             router,
             key_converter,
             value_converter,
@@ -133,7 +136,6 @@ impl Pipeline {
         Self(Arc::new(Inner {
             config: inner.config.clone(),
             layout: inner.layout.clone(),
-            tables: inner.tables.clone(),
             router: inner.router.clone(),
             plan: inner.plan.clone(),
             topic_prefix: inner.topic_prefix.clone(),
@@ -154,13 +156,6 @@ impl Pipeline {
     #[must_use]
     pub fn layout(&self) -> &TableLayout {
         &self.0.layout
-    }
-
-    /// Returns whether the configuration includes a table (`table.include.list` and the other lists of tables and schemas): Debezium would
-    /// make events of its rows.
-    #[must_use]
-    pub fn includes_table(&self, schema: &str, table: &str) -> bool {
-        self.0.tables.contains(schema, table)
     }
 
     /// The replication slot that the connector reads (`slot.name`).
@@ -208,6 +203,13 @@ impl Pipeline {
             Ok(()) => Err(Error::rule("topic", &topic, "Kafka has no topic of this name")),
             Err(rule) => Err(Error::rule("topic", &topic, rule)),
         }
+    }
+
+    /// Returns the id of a row's event, as [`event_identity`](crate::event_identity) of its header `id` without a topic; none
+    /// if it is NULL.
+    #[must_use]
+    pub fn event_id(&self, row: &Row) -> Option<Uuid> {
+        crate::record::identity_of(self.emitted(row, self.0.plan.id), self.0.layout.columns().get(self.0.plan.id)?.ty())
     }
 
     /// The row that enqueue stores for an event.

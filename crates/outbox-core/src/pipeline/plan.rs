@@ -80,6 +80,10 @@ impl Plan {
                 if placed.alias == "payload" || self.envelope.iter().any(|other| other.alias == placed.alias) {
                     return columns.refuse(option, &placed.alias, "the envelope has a field of this name already");
                 }
+                if matches!(column.ty(), ColumnType::Decimal(_) | ColumnType::Numeric | ColumnType::Array(_)) {
+                    let reason = format!("{} is modelled in headers only", column.ty().sql());
+                    return columns.refuse(option, &placed.column, &reason);
+                }
                 self.envelope.push(target);
             }
             Placement::Partition if column.ty() != ColumnType::Integer => {
@@ -122,8 +126,8 @@ impl<'a> Columns<'a> {
     fn key(&self) -> Result<usize, Error> {
         let (option, name) = ("table.field.event.key", &self.router.key);
         let (key, column) = self.named(option, name)?;
-        if !column.ty().is_connect_string() && column.ty() != ColumnType::Integer {
-            return self.refuse(option, name, "a key is text, uuid or integer");
+        if !column.ty().is_scalar() {
+            return self.refuse(option, name, &format!("a key cannot be of type {}", column.ty().sql()));
         }
         if self.is_refused_for_null(column) {
             return self.refuse(option, name, "a nullable key loses the order of its events");
@@ -147,7 +151,13 @@ impl<'a> Columns<'a> {
 
     fn named(&self, option: &str, name: &str) -> Result<(usize, &'a Column), Error> {
         let found = self.layout.columns().iter().enumerate().find(|(_, column)| column.name().as_str() == name);
-        found.ok_or_else(|| Error::config(self.router.key_of(option), name, "the table has no such column"))
+        match found {
+            None => self.refuse(option, name, "the table has no such column"),
+            Some((_, column)) if matches!(column.ty(), ColumnType::Other(_)) => {
+                self.refuse(option, name, &format!("the column is of {}, which is not modelled", column.ty().sql()))
+            }
+            Some(found) => Ok(found),
+        }
     }
 
     fn refuse<T>(&self, option: &str, value: &str, reason: &str) -> Result<T, Error> {

@@ -29,13 +29,26 @@ impl Schema {
         let (kind, name) = match column.ty() {
             ColumnType::Uuid => ("string", Some("io.debezium.data.Uuid")),
             ColumnType::Text | ColumnType::Varchar(_) => ("string", None),
+            // Its labels, which are part of the schema, are not known here: see `contradictions::in_forms`.
+            ColumnType::Enum => ("string", Some("io.debezium.data.Enum")),
             ColumnType::Json | ColumnType::Jsonb => ("string", Some("io.debezium.data.Json")),
             ColumnType::Bytea => ("bytes", None),
+            ColumnType::Smallint => ("int16", None),
             ColumnType::Integer => ("int32", None),
+            ColumnType::Bigint => ("int64", None),
+            ColumnType::Real => ("float", None),
+            ColumnType::Double => ("double", None),
             ColumnType::Boolean => ("boolean", None),
+            ColumnType::Date => ("int32", Some("io.debezium.time.Date")),
+            ColumnType::TimeMillis => ("int32", Some("io.debezium.time.Time")),
+            ColumnType::TimeMicros => ("int64", Some("io.debezium.time.MicroTime")),
             ColumnType::TimestampMillis => ("int64", Some("io.debezium.time.Timestamp")),
             ColumnType::TimestampMicros => ("int64", Some("io.debezium.time.MicroTimestamp")),
             ColumnType::Timestamptz => ("string", Some("io.debezium.time.ZonedTimestamp")),
+            // In headers only.
+            ColumnType::Decimal(_) | ColumnType::Numeric | ColumnType::Array(_) | ColumnType::Other(_) => {
+                ("bytes", None)
+            }
         };
         let default = column.default().map(|value| {
             let mut json = String::new();

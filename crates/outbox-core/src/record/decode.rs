@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
-use super::{Record, RecordParts, instant};
+use super::{Record, RecordParts, event_identity, instant};
 use crate::connector::{KeyConverter, Schemas, ValueConverter};
 use crate::pipeline::Target;
-use crate::{ColumnType, Error, EventField, Pipeline};
+use crate::{Column, ColumnType, Error, EventField, Pipeline};
 
 impl Pipeline {
     /// Reads a record of this pipeline. What form it has is told by the pipeline, never guessed from its bytes.
@@ -55,7 +55,7 @@ impl Pipeline {
     ) -> Result<Option<Box<DecodedEvent>>, Error> {
         let mut event = Box::new(DecodedEvent::new(Uuid::nil()));
         let Some(id) = self.read_headers(&mut event, parts.headers) else { return Ok(None) };
-        event.id = id?;
+        self.read_id(&mut event, parts.topic, id?)?;
         self.read_value(&mut event, value)?;
         self.read_key(&mut event, parts.key)?;
         if let Some(field) = self.field_at(self.plan().route_by)
@@ -77,7 +77,7 @@ impl Pipeline {
         &self,
         event: &mut DecodedEvent,
         headers: impl Iterator<Item = (impl AsRef<[u8]>, Option<&'a [u8]>)>,
-    ) -> Option<Result<Uuid, Error>> {
+    ) -> Option<Result<Option<&'a [u8]>, Error>> {
         let mut lookup = self.plan().headers.lookup();
         let (mut id, mut others) = (None, Ok(()));
         for (name, value) in headers {
@@ -103,8 +103,19 @@ impl Pipeline {
                 }
             }
         }
-        let id = id?.and_then(|id| Uuid::try_parse_ascii(id).ok());
-        Some(id.ok_or_else(|| Error::decode("header id", "it is not a UUID")).and_then(|id| others.map(|()| id)))
+        id.map(|id| others.map(|()| id))
+    }
+
+    fn read_id(&self, event: &mut DecodedEvent, topic: &str, id: Option<&[u8]>) -> Result<(), Error> {
+        let id = id.unwrap_or_default();
+        let is_uuid = Uuid::try_parse_ascii(id).is_ok();
+        let column = self.layout().columns().get(self.plan().id).map(Column::ty);
+        if !is_uuid && column == Some(ColumnType::Uuid) {
+            return Err(Error::decode("header id", "it is not a UUID"));
+        }
+        event.id = event_identity(topic, id).ok_or_else(|| Error::decode("header id", "it is empty or not UTF-8"))?;
+        event.id_text = if is_uuid { None } else { Some(utf8("header id", id)?.into()) };
+        Ok(())
     }
 
     fn field_at(&self, index: usize) -> Option<EventField> {

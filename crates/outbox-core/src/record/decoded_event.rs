@@ -13,8 +13,11 @@ use crate::{Error, EventField, Headers, Traceparent};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {
-    /// The event's id. Producers other than ours may use any version of UUID.
+    /// The event's id, as [`event_identity`](crate::event_identity) has it: producers other than ours may use any version of
+    /// UUID, and ids that are none.
     pub id: Uuid,
+    /// The id as the record has it, if it is no UUID.
+    pub id_text: Option<ShortText>,
     /// What kind of thing it is about.
     pub aggregate_type: Option<ShortText>,
     /// Which one it is about.
@@ -45,6 +48,7 @@ impl DecodedEvent {
     pub(super) fn new(id: Uuid) -> Self {
         Self {
             id,
+            id_text: None,
             aggregate_type: None,
             aggregate_id: None,
             event_type: None,
@@ -110,6 +114,7 @@ impl fmt::Debug for DecodedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecodedEvent")
             .field("id", &self.id)
+            .field("id_text", &self.id_text)
             .field("aggregate_type", &self.aggregate_type)
             .field("aggregate_id", &self.aggregate_id)
             .field("event_type", &self.event_type)

@@ -6,7 +6,7 @@ use super::instant;
 use super::json_value::{Unexpandable, wrapped};
 use super::{Record, RecordRef};
 use crate::connector::{EmptyPayload, KeyConverter, ValueConverter};
-use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
+use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 
 /// The record of a row at which Debezium may have failed; see [`Pipeline::encode_lossless`].
 #[derive(Debug)]
@@ -66,7 +66,8 @@ impl Pipeline {
         };
         // One more may be added.
         let mut headers = Vec::with_capacity(plan.headers.len() + 2);
-        headers.push(("id", text_bytes(self.emitted(row, plan.id), ColumnType::Uuid)));
+        let id = self.layout().columns().get(plan.id).map_or(ColumnType::Uuid, Column::ty);
+        headers.push(("id", text_bytes(self.emitted(row, plan.id), id)));
         headers.extend(
             plan.headers
                 .iter()

@@ -1,10 +1,23 @@
 /// A double as Java's `Double.toString` writes it since JDK 19: as few digits as name it but two at least, and of
 /// those the nearest; between two that are equally near, the even one.
 pub(super) fn double_to_string(value: f64) -> String {
+    to_string(value, &format!("{value:e}"))
+}
+
+/// As [`double_to_string`], of Java's `Float.toString`.
+pub(super) fn float_to_string(value: f32) -> String {
+    to_string(f64::from(value), &format!("{value:e}"))
+}
+
+/// `shortest` has as few digits as name the value.
+fn to_string(value: f64, shortest: &str) -> String {
+    if value.is_nan() {
+        return "NaN".into();
+    }
     if value.is_infinite() {
         return if value > 0.0 { "Infinity".into() } else { "-Infinity".into() };
     }
-    let digits = format!("{value:e}").bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
     let nearest = format!("{value:.*e}", digits.max(2) - 1);
     let (mantissa, exponent) = nearest.split_once('e').unwrap_or((&nearest, "0"));
     let mantissa = mantissa.strip_suffix(".0").unwrap_or(mantissa);
@@ -16,6 +29,56 @@ pub(super) fn double_to_string(value: f64) -> String {
     };
     let text = if text.contains('.') { text } else { format!("{text}.0") };
     if is_plain { text } else { format!("{text}E{exponent}") }
+}
+
+/// Java's `BigDecimal.toString` of a number that is written without an exponent.
+pub(super) fn decimal_to_string(plain: &str) -> String {
+    let (sign, digits) = plain.strip_prefix('-').map_or(("", plain), |digits| ("-", digits));
+    let scale = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let unscaled: String = digits.chars().filter(|c| *c != '.').collect();
+    let unscaled = match unscaled.trim_start_matches('0') {
+        "" => "0",
+        unscaled => unscaled,
+    };
+    // The exponent of the first digit, and where Java begins to write it.
+    let Some(zeros) = scale.checked_sub(unscaled.len() - 1).filter(|zeros| *zeros > 6) else {
+        return plain.to_owned();
+    };
+    let (first, rest) = unscaled.split_at(1);
+    let point = if rest.is_empty() { "" } else { "." };
+    let sign = if unscaled == "0" { "" } else { sign };
+    format!("{sign}{first}{point}{rest}E-{zeros}")
+}
+
+/// Java's `BigInteger.toByteArray` of decimal digits with or without a minus: two's complement, big-endian, as short as possible.
+pub(super) fn big_integer_bytes(number: &str) -> Vec<u8> {
+    let (is_negative, digits) = number.strip_prefix('-').map_or((false, number), |digits| (true, digits));
+    // Little-endian, and with a byte for the sign.
+    let mut bytes = vec![0_u8];
+    for digit in digits.bytes() {
+        let mut carry = u16::from(digit.wrapping_sub(b'0'));
+        for byte in &mut bytes {
+            let [low, high] = (u16::from(*byte) * 10 + carry).to_le_bytes();
+            *byte = low;
+            carry = u16::from(high);
+        }
+        bytes.extend((carry > 0).then(|| carry.to_le_bytes()[0]));
+    }
+    bytes.push(0);
+
+    if is_negative {
+        let mut carry = true;
+        for byte in &mut bytes {
+            (*byte, carry) = (!*byte).overflowing_add(u8::from(carry));
+        }
+    }
+    while let [.., before, sign] = bytes[..]
+        && matches!((sign, before), (0, 0..=0x7f) | (0xff, 0x80..))
+    {
+        bytes.pop();
+    }
+    bytes.reverse();
+    bytes
 }
 
 /// `d.ddd` times ten to the exponent, written out.
@@ -71,7 +134,58 @@ mod tests {
         }
     }
 
+    #[test]
+    fn floats_as_java_writes_them() {
+        for (value, text) in
+            [(1.5, "1.5"), (0.1, "0.1"), (1e10, "1.0E10"), (16_777_216.0, "1.6777216E7"), (f32::NAN, "NaN")]
+        {
+            assert_eq!(float_to_string(value), text);
+        }
+    }
+
+    #[test]
+    fn decimals_as_java_writes_them() {
+        for (plain, text) in [
+            ("12.30", "12.30"),
+            ("-7", "-7"),
+            ("0.000001", "0.000001"),
+            ("0.0000001", "1E-7"),
+            ("-0.00000123", "-0.00000123"),
+            ("-0.000000123", "-1.23E-7"),
+            ("0.0000000", "0E-7"),
+            ("0.00", "0.00"),
+        ] {
+            assert_eq!(decimal_to_string(plain), text, "{plain}");
+        }
+    }
+
+    #[test]
+    fn big_integers_as_java_writes_them() {
+        for (number, bytes) in [
+            ("0", &[0][..]),
+            ("-0", &[0]),
+            ("127", &[0x7f]),
+            ("128", &[0, 0x80]),
+            ("-128", &[0x80]),
+            ("-129", &[0xff, 0x7f]),
+            ("256", &[1, 0]),
+            ("12345", &[0x30, 0x39]),
+            ("18446744073709551616", &[1, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            assert_eq!(big_integer_bytes(number), bytes, "{number}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn big_integers_are_read_back(number in any::<i64>()) {
+            let bytes = big_integer_bytes(&number.to_string());
+            let fill = if number < 0 { 0xff } else { 0 };
+            let mut whole = [fill; 8];
+            whole[8 - bytes.len()..].copy_from_slice(&bytes);
+            prop_assert_eq!(i64::from_be_bytes(whole), number);
+        }
+
         #[test]
         fn every_double_is_read_back(value in proptest::num::f64::ANY.prop_filter("finite", |value| value.is_finite())) {
             let text = double_to_string(value);

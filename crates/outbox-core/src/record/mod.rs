@@ -4,6 +4,7 @@ mod decode;
 mod decoded_event;
 mod encode;
 mod expand;
+mod identity;
 mod instant;
 mod java;
 mod json_value;
@@ -19,6 +20,8 @@ use bytes::Bytes;
 
 pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
 pub use self::encode::Encoded;
+pub use self::identity::event_identity;
+pub(crate) use self::identity::identity_of;
 pub use self::parts::RecordParts;
 pub use self::record_ref::RecordRef;
 pub use self::short_text::ShortText;

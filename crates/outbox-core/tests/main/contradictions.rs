@@ -243,7 +243,9 @@ fn columns_have_to_be_there_and_fit() {
     router_refused("table.field.event.id", "aggregate_id", "has to be the event's id");
     router_refused("table.field.event.payload", "headers", "not the payload");
     router_refused("table.field.event.key", "payload", "loses the order");
-    router_refused("table.field.event.key", "created_at", "text, uuid or integer");
+    let bytes = layout(ColumnType::Bytea, vec![]);
+    let keyed = ConnectorConfig::recommended(&bytes).with(router("table.field.event.key"), "payload");
+    refused(keyed, bytes, &router("table.field.event.key"), "cannot be of type bytea");
     router_refused("route.by.field", "nowhere", "no such column");
     router_refused("route.by.field", "schema_version", "text that is never NULL");
     router_refused("route.by.field", "headers", "text that is never NULL");

@@ -175,7 +175,7 @@ impl Confirmation {
                         return Verdict::Confirm(self.confirmed);
                     }
                     Checked::Unsettled => {
-                        let publication = self.scope.pipeline.publication();
+                        let publication = &self.scope.publication;
                         Err(format!(
                             "a transaction that changes the publication {publication} or the outbox table has not ended"
                         ))

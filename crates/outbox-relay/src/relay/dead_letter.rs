@@ -38,9 +38,9 @@ impl DeadLetters {
         let mut record = Record::new(topic.clone());
         for (column, value) in row.pipeline.layout().columns().iter().zip(row.row.values()) {
             match (column.field(), value) {
-                (Some(EventField::Id), ColumnValue::Uuid(id)) => {
-                    record.headers.push(("id".into(), Some(Bytes::from(id.to_string()))));
-                }
+                (Some(EventField::Id), ColumnValue::Uuid(id)) => id_header(&mut record, id.to_string()),
+                (Some(EventField::Id), ColumnValue::Integer(id)) => id_header(&mut record, id.to_string()),
+                (Some(EventField::Id), ColumnValue::Text(id)) => id_header(&mut record, id.clone()),
                 (Some(EventField::AggregateId), ColumnValue::Text(key)) => record.key = Some(Bytes::from(key.clone())),
                 (Some(EventField::Payload), ColumnValue::Text(text)) => record.value = Some(Bytes::from(text.clone())),
                 (Some(EventField::Payload), ColumnValue::Bytes(bytes)) => record.value = Some(bytes.clone()),
@@ -81,7 +81,7 @@ impl DeadLetters {
         for column in pipeline.layout().columns() {
             let Some(text) = row.get(column.name().as_str()) else { continue };
             match column.field() {
-                Some(EventField::Id) => record.headers.push(("id".into(), Some(Bytes::from(text.to_owned())))),
+                Some(EventField::Id) => id_header(&mut record, text.to_owned()),
                 Some(EventField::AggregateId) => record.key = Some(Bytes::from(text.to_owned())),
                 _ => {}
             }
@@ -119,4 +119,8 @@ impl DeadLetters {
     pub(super) fn next(&mut self) -> Option<(Poison<Encoded>, Record)> {
         self.due.pop_front()
     }
+}
+
+fn id_header(record: &mut Record, id: String) {
+    record.headers.push(("id".into(), Some(id.into())));
 }

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
-use outbox_core::{ColumnValue, EventField, Pipeline};
+use outbox_core::{EventField, Pipeline, event_identity};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -286,11 +286,12 @@ impl Hold {
     }
 
     fn row(&mut self, position: Position, row: &TableRow) -> Result<Result<(), OutOfTurn>, Error> {
-        let Some(event) = event_id(row) else {
+        let TableRow { pipeline, row: values } = row;
+        let Some(event) = pipeline.event_id(values) else {
             return self.unwritable(position, Uuid::nil(), row, Error::poison(position, None, "it has no id"));
         };
         let refused = |reason: &str| Error::poison(position, Some(event), reason);
-        let mut record = match row.pipeline.encode_lossless(&row.row) {
+        let mut record = match pipeline.encode_lossless(values) {
             Ok(encoded) => {
                 let (record, why) = encoded.into_parts();
                 if let Some(why) = why {
@@ -407,7 +408,8 @@ impl Hold {
         let raw = error.take_raw();
         let columns = self.pipeline.layout().columns();
         let id = columns.iter().find(|column| column.field() == Some(EventField::Id));
-        let event = id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| id.parse().ok());
+        let event =
+            id.and_then(|column| raw.get(column.name().as_str())).and_then(|id| event_identity("", id.as_bytes()));
         let error = Error::poison(position, event, "its values cannot be read").caused_by(error);
         self.dead_letters.keep_raw(&self.pipeline, position, &raw, error)?;
         Ok(self.progress.unwritable(position, event.unwrap_or_default()))
@@ -695,14 +697,5 @@ fn caused_by(error: Error, cause: Option<outbox_kafka::Error>) -> Error {
     match cause {
         Some(cause) => error.caused_by(cause),
         None => error,
-    }
-}
-
-fn event_id(row: &TableRow) -> Option<Uuid> {
-    let columns = row.pipeline.layout().columns();
-    let id = columns.iter().position(|column| column.field() == Some(EventField::Id))?;
-    match row.row.values().get(id) {
-        Some(ColumnValue::Uuid(id)) => Some(*id),
-        _ => None,
     }
 }

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::uuid::Uuid;
+use outbox_core::event_identity;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -309,7 +309,7 @@ impl Reader {
 }
 
 fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka::RecordView<'_>) -> Option<Seen> {
-    let event = record.header("id").and_then(|id| Uuid::try_parse_ascii(id).ok())?;
+    let event = record.header("id").and_then(|id| event_identity("", id))?;
     let content = match record.header(HEADER) {
         Some(header) => match origin.position(header) {
             Some(position) => Content::Own(position, event),

@@ -28,7 +28,6 @@ use tracing::Instrument as _;
 
 use self::backlog::Backlog;
 use self::confirmation::Confirmation;
-pub(crate) use self::connect::options as connect_options;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::gaps::Gaps;
@@ -45,9 +44,10 @@ use crate::progress::{BatchLimit, Counters, Progress, Window};
 use crate::rows::{OutboxTable, OutboxTables, RowReader};
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
+use outbox_core::Pipeline;
 use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
 use outbox_net::ErrorChain;
-use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, Published, Source, StartAt};
+use outbox_wal::{CatalogueTable, ConnectOptions, Opened, PublicationCatalog, Published, Source, StartAt, TableName};
 
 /// Reads one slot and writes its events to Kafka.
 ///
@@ -73,6 +73,15 @@ const RESTART: Duration = Duration::from_millis(20);
 /// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
 
+/// What the catalogs say of the outbox tables.
+struct Looked {
+    published: Published,
+    /// Those that the router sees.
+    tables: Vec<(TableName, CatalogueTable)>,
+    /// The pipeline over one of these.
+    pipeline: Pipeline,
+}
+
 /// How a hold of the slot begins.
 #[derive(Clone, Copy, Debug)]
 struct Begin {
@@ -86,7 +95,7 @@ struct Watched<'a> {
     source: Source,
     scope: Scope,
     catalog: PublicationCatalog,
-    published: &'a Published,
+    looked: &'a Looked,
     problem: Option<String>,
     gone: &'a HashSet<u32>,
 }
@@ -149,12 +158,12 @@ impl Relay {
         let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
         let (mut is_standby, mut backoff) = (false, job::backoff());
         let (mut at, mut streamed_before, mut has_switched) = (StartAt::Now, Lsn::default(), false);
-        let (mut published, mut gone) = (None, HashSet::new());
+        let (mut looked, mut gone) = (None, HashSet::new());
         loop {
             let begin = Begin { at, streamed_before };
             let taken = tokio::select! {
                 () = &mut stop => return Ok(()),
-                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut published, &gone)) => taken?,
+                taken = self.status.beating(self.take(&cluster, &gaps, begin, &mut looked, &gone)) => taken?,
             };
             (at, streamed_before) = (StartAt::Now, Lsn::default());
             let pause = match taken {
@@ -239,34 +248,41 @@ impl Relay {
         }
     }
 
-    /// Checks how the tables are published, and takes the slot. `published` is what the last check has found.
+    /// Checks how the tables are published, and takes the slot. `looked` is what the last check has found.
     async fn take(
         &self,
         cluster: &Arc<Cluster>,
         gaps: &Arc<Gaps>,
         begin: Begin,
-        published: &mut Option<Published>,
+        looked: &mut Option<Looked>,
         gone: &HashSet<u32>,
     ) -> Result<Result<Hold, outbox_wal::Error>, Error> {
-        let (pipeline, scope) = (self.settings.pipeline(), Scope::of(&self.settings));
-        let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
+        let scope = Scope::of(&self.settings);
+        let source = Source::new(self.settings.slot().as_str(), self.settings.publication().as_str());
+        let before = looked.as_ref().map(|looked| &looked.published);
         let read = async {
             let mut catalog = scope.open(&self.options, &source).await?;
             let version = catalog.settled_version().await?;
-            let now = match published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
+            let now = match before.filter(|before| version.as_ref() == Some(&before.version)) {
                 Some(same) => same.clone(),
                 None => catalog.published(source.slot()).await?,
             };
-            Ok((catalog, now))
+            let mut tables = Vec::new();
+            for table in now.tables.iter().filter(|table| scope.routes(&table.name)) {
+                tables.push((table.name.clone(), catalog.table(&table.name).await?));
+            }
+            Ok((catalog, now, tables))
         };
-        let (catalog, now) = match read.await {
+        let (catalog, now, tables) = match read.await {
             Ok(read) => read,
             Err(e) => return Ok(Err(e)),
         };
         let problem = publication::check(&now, &scope)?;
-        publication::warn_of_gap(published.as_ref(), &now, &scope);
-        let now = published.insert(now);
-        Ok(self.hold(cluster, gaps, begin, Watched { source, scope, catalog, published: now, problem, gone }).await)
+        publication::warn_of_gap(before, &now, &scope);
+        let before = looked.as_ref().map(|looked| &looked.pipeline);
+        let pipeline = told::pipeline(&scope.config, self.settings.pipeline(), before, &tables)?;
+        let now = looked.insert(Looked { published: now, tables, pipeline });
+        Ok(self.hold(cluster, gaps, begin, Watched { source, scope, catalog, looked: now, problem, gone }).await)
     }
 
     async fn hold(
@@ -277,21 +293,8 @@ impl Relay {
         watched: Watched<'_>,
     ) -> Result<Hold, outbox_wal::Error> {
         let Begin { at, streamed_before } = begin;
-        let Watched { source, scope, mut catalog, published, problem, gone } = watched;
-        let mut known = Vec::new();
-        for table in published.tables.iter().filter(|table| scope.routes(&table.name)) {
-            let columns = catalog.columns(&table.name).await?;
-            let oids = table.oid.into_iter().chain(table.partitions.iter().copied()).collect();
-            let pipeline = told::pipeline(&self.settings, table, &columns);
-            known.push(OutboxTable { name: table.name.clone(), oids, pipeline });
-        }
-        let pipeline = scope.pipeline.clone();
-        let tables = OutboxTables {
-            pipeline: pipeline.clone(),
-            predicate: self.settings.predicate().clone(),
-            known,
-            gone: gone.clone(),
-        };
+        let Watched { source, scope, catalog, looked, problem, gone } = watched;
+        let Looked { published, tables, pipeline } = looked;
         let opened = match outbox_wal::open(&self.options, &source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
@@ -316,8 +319,20 @@ impl Relay {
         if !cluster.has_answered() || !gaps.are_reported() {
             jobs.push(job::reach(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps)).boxed());
         }
+        let known = tables.iter().filter_map(|(name, table)| {
+            let found = published.tables.iter().find(|published| published.name == *name)?;
+            let oids = found.oid.into_iter().chain(found.partitions.iter().copied()).collect();
+            Some(OutboxTable { name: name.clone(), oids, catalog: table.clone() })
+        });
+        let outbox = OutboxTables {
+            config: scope.config.clone(),
+            included: scope.included.clone(),
+            predicate: scope.predicate.clone(),
+            known: known.collect(),
+            gone: gone.clone(),
+        };
         Ok(Hold {
-            feed: Feed::new(stream, catch_up, RowReader::new(tables, self.settings.on_update())),
+            feed: Feed::new(stream, catch_up, RowReader::new(outbox, self.settings.on_update())),
             confirmation: Confirmation::new(
                 self.options.clone(),
                 source.clone(),
@@ -356,7 +371,7 @@ impl Relay {
             cluster: Arc::clone(cluster),
             options: self.options.clone(),
             origin: Arc::new(origin),
-            pipeline,
+            pipeline: pipeline.clone(),
             source,
             window,
         })

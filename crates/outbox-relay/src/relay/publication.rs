@@ -6,7 +6,7 @@ use crate::error::Error;
 /// Checks at the start that no row of the tables can be lost. A missing publication is found when the slot is opened. While
 /// at least one table is published as it must be, the problem with another one does not end the relay.
 pub(super) fn check(published: &Published, scope: &Scope) -> Result<Option<String>, Error> {
-    match problem(published, scope).filter(|_| published.has_publication) {
+    match problem(published, scope).filter(|_| published.has_publication || published.tables.is_empty()) {
         Some(problem) if published.tables.iter().all(|table| problem_with(table, published, scope).is_some()) => {
             Err(Error::unpublished(problem))
         }
@@ -25,7 +25,7 @@ pub(super) fn warn_of_gap(before: Option<&Published>, now: &Published, scope: &S
         None => now.tables.iter().filter(is_newer).map(|table| table.name.to_string()).collect(),
     };
     if !changed.is_empty() {
-        let publication = scope.pipeline.publication();
+        let publication = &scope.publication;
         tracing::warn!(
             target: "outbox.relay", %publication, tables = changed.join(", "),
             "publication or table changed after WAL that is still to be read: rows that were not published when they were \
@@ -36,11 +36,18 @@ pub(super) fn warn_of_gap(before: Option<&Published>, now: &Published, scope: &S
 
 /// Returns why rows of an included table are not published, with the remedy.
 pub(super) fn problem(published: &Published, scope: &Scope) -> Option<String> {
+    if published.tables.is_empty() {
+        return Some(format!(
+            "the configuration includes no table, or this role may not see it: correct table.include.list and the other \
+             lists, or, without that list, add the outbox table to the publication {}",
+            scope.publication
+        ));
+    }
     published.tables.iter().find_map(|table| problem_with(table, published, scope))
 }
 
 fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) -> Option<String> {
-    let (publication, name) = (scope.pipeline.publication(), &table.name);
+    let (publication, name) = (&scope.publication, &table.name);
     if !scope.routes(name) {
         // Without rows of it there is nothing to write.
         return table.is_member.then(|| {
@@ -50,7 +57,7 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
             )
         });
     }
-    let layout = scope.pipeline.layout();
+    let layout = &scope.assumed;
     let hidden: Vec<&str> =
         table.hidden_columns.iter().map(String::as_str).filter(|name| layout.column(name).is_some()).collect();
     let quoted = name.quoted();

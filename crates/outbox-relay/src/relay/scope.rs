@@ -1,4 +1,4 @@
-use outbox_core::Pipeline;
+use outbox_core::{ConnectorConfig, Identifier, IncludedTables, TableLayout};
 use outbox_wal::{ConnectOptions, PublicationCatalog, Source, TableName};
 
 use crate::settings::{RelaySettings, RouterPredicate};
@@ -7,22 +7,27 @@ use crate::tables::Candidates;
 /// Which tables the configuration includes, and which of them the router sees.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
-    pub(super) pipeline: Pipeline,
-    predicate: RouterPredicate,
+    pub(super) config: ConnectorConfig,
+    pub(super) included: IncludedTables,
+    pub(super) predicate: RouterPredicate,
+    pub(super) publication: Identifier,
+    /// The columns that the router's options name.
+    pub(super) assumed: TableLayout,
     candidates: Candidates,
+    named: Option<TableName>,
 }
 
 impl Scope {
     pub(super) fn of(settings: &RelaySettings) -> Self {
         Self {
-            pipeline: settings.pipeline().clone(),
+            config: settings.config().clone(),
+            included: settings.included().clone(),
             predicate: settings.predicate().clone(),
+            publication: settings.publication().clone(),
+            assumed: settings.pipeline().layout().clone(),
             candidates: settings.candidates(),
+            named: settings.named().cloned(),
         }
-    }
-
-    pub(super) fn includes(&self, table: &TableName) -> bool {
-        self.pipeline.includes_table(&table.schema, &table.table)
     }
 
     /// Returns whether the router sees the rows of a table.
@@ -41,13 +46,13 @@ impl Scope {
         Ok(catalog)
     }
 
-    /// Watches the tables that the configuration includes now. The table of the settings is among them in any case.
+    /// Watches the tables that the configuration includes now, and the one that it names, whether it exists or not.
     pub(super) async fn watch(&self, catalog: &mut PublicationCatalog) -> Result<(), outbox_wal::Error> {
-        let layout = self.pipeline.layout();
-        let own = TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()));
-        let mut tables = self.candidates.included(catalog, |table| self.includes(table)).await?;
-        tables.retain(|table| *table != own);
-        tables.insert(0, own);
+        let includes = |table: &TableName| self.included.contains(&table.schema, &table.table);
+        let mut tables = self.candidates.included(catalog, includes).await?;
+        if let Some(named) = self.named.as_ref().filter(|named| !tables.contains(named)) {
+            tables.insert(0, named.clone());
+        }
         catalog.watch(tables);
         Ok(())
     }

@@ -1,61 +1,50 @@
-use std::sync::Arc;
+use outbox_core::{ConnectorConfig, Loss, Pipeline};
+use outbox_wal::{CatalogueTable, TableName};
 
-use outbox_core::{Error, Nullability, Pipeline, TableLayout};
-
+use crate::error::Error;
 use crate::rows;
-use crate::settings::RelaySettings;
 use outbox_net::ErrorChain;
-use outbox_wal::{CatalogueColumn, PublishedTable};
 
-/// Returns the pipeline over a table. The table of the settings has the layout of the settings.
+/// Returns the pipeline over the first table that suits the configuration, as the catalogs have it: types, defaults and whether
+/// columns may be NULL are part of Debezium's records. `before` is that of the last look: rows from then may be left, so the
+/// first look only fails.
 pub(super) fn pipeline(
-    settings: &RelaySettings,
-    table: &PublishedTable,
-    columns: &[CatalogueColumn],
-) -> Result<Pipeline, Arc<Error>> {
-    let layout = settings.pipeline().layout();
-    if layout.schema().as_str() == table.name.schema && layout.table().as_str() == table.name.table {
-        return Ok(configured(settings, columns));
+    config: &ConnectorConfig,
+    assumed: &Pipeline,
+    before: Option<&Pipeline>,
+    tables: &[(TableName, CatalogueTable)],
+) -> Result<Pipeline, Error> {
+    let (mut first, mut unfit) = (None, None);
+    for (name, table) in tables.iter().filter(|(_, table)| !table.columns.is_empty()) {
+        match rows::as_in_catalog(config, name, table) {
+            Ok(pipeline) => {
+                if before.is_none() {
+                    warn_of_nullable(&pipeline);
+                }
+                first.get_or_insert(pipeline);
+            }
+            Err(error) => {
+                tracing::warn!(
+                    target: "outbox.relay", table = %name, error = %ErrorChain::new(&error),
+                    "the outbox table does not suit the configuration: new rows cannot be written"
+                );
+                unfit.get_or_insert((name, error));
+            }
+        }
     }
-    rows::over(settings.pipeline(), &table.name, columns).map_err(|error| {
-        let reason = ErrorChain::new(&error);
-        tracing::warn!(
-            target: "outbox.relay", table = %table.name, error = %reason,
-            "the configuration does not suit an included table: a row of it is one that cannot be written"
-        );
-        Arc::new(error)
-    })
+
+    match (first, before, unfit) {
+        (Some(first), ..) => Ok(first),
+        (None, None, Some((name, error))) => {
+            Err(Error::settings(format!("the outbox table {name} does not suit the configuration")).caused_by(error))
+        }
+        (None, before, _) => Ok(before.unwrap_or(assumed).clone()),
+    }
 }
 
-/// The settings' pipeline with what the catalogue tells of its table: a column's DEFAULT and whether it may be NULL are
-/// part of Debezium's records.
-fn configured(settings: &RelaySettings, columns: &[CatalogueColumn]) -> Pipeline {
-    let configured = settings.pipeline().layout();
-    if columns.is_empty() {
-        let table = configured.qualified_name();
-        tracing::warn!(target: "outbox.relay", table, "the outbox table is not there, or not to be seen by this role");
-        return settings.pipeline().clone();
+fn warn_of_nullable(pipeline: &Pipeline) {
+    let strict = Pipeline::accepting(&[Loss::JsonExpansion], pipeline.config().clone(), pipeline.layout().clone());
+    for contradiction in strict.err().iter().flat_map(outbox_core::Error::contradictions) {
+        tracing::warn!(target: "outbox.relay", column = %contradiction, "column may be NULL");
     }
-    let types = columns.iter().map(|column| (&*column.name, column.ty, column.modifier));
-    if let Some(mismatch) = rows::mismatch(types, configured) {
-        tracing::warn!(target: "outbox.relay", %mismatch, "the outbox table is not as its layout: new rows cannot be written");
-    }
-    let told = |nullability: fn(&CatalogueColumn, Nullability) -> Nullability| -> TableLayout {
-        columns.iter().fold(configured.clone(), |layout, column| {
-            match configured.column(&column.name).map(|known| nullability(column, known.nullability())) {
-                Some(nullability) => layout.told(&column.name, nullability, column.default.as_deref()),
-                None => layout,
-            }
-        })
-    };
-    let as_it_is = told(|column, _| if column.is_nullable { Nullability::Nullable } else { Nullability::NotNull });
-    let fitting = settings.pipeline_with(as_it_is).or_else(|error| {
-        let error = ErrorChain::new(&error);
-        tracing::warn!(
-            target: "outbox.relay", %error,
-            "the outbox table allows NULL where the relay does not: a row that has it is one that cannot be written"
-        );
-        settings.pipeline_with(told(|_, known| known))
-    });
-    fitting.unwrap_or_else(|_| settings.pipeline().clone())
 }

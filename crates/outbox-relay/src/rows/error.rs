@@ -28,18 +28,15 @@ pub(crate) enum DecodeError {
              stop updating rows of the table"
     )]
     Update { commit: Lsn, table: Box<str> },
-    /// The configuration does not suit the table. Each of its rows tells so.
-    #[error("row {index} of the commit {}: the configuration does not suit its table", at.commit, index = at.index)]
-    Table { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
-    /// The table is not as the layout says. Each of its rows tells so.
-    #[error("row {index} of the commit {}: the outbox table's column {column:?} is {found}, and the layout wants {wanted}",
+    /// The configuration does not suit the table as it was. Each of its rows tells so.
+    #[error("row {index} of the commit {}: the outbox table, as it was then, does not suit the configuration",
         at.commit, index = at.index)]
-    Column { at: Position, column: Box<str>, wanted: Box<str>, found: Box<str>, raw: RawRow },
+    Table { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
     /// One value is at fault; rows after it can be read.
     #[error("row {index} of the commit {}: column {column:?}: {reason}", at.commit, index = at.index)]
     Value { at: Position, column: Box<str>, reason: BadValue, raw: RawRow },
-    /// The values are not what the layout allows; rows after it can be read.
-    #[error("row {index} of the commit {} does not fit the outbox table's layout", at.commit, index = at.index)]
+    /// The values are not what the table allows; rows after it can be read.
+    #[error("row {index} of the commit {} does not fit the outbox table", at.commit, index = at.index)]
     Row { at: Position, source: outbox_core::Error, raw: RawRow },
 }
 
@@ -61,9 +58,7 @@ impl DecodeError {
     /// The row that it is about; reading can go on after that row.
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
-            Self::Table { at, .. } | Self::Column { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => {
-                Some(*at)
-            }
+            Self::Table { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),
             Self::Malformed { .. }
             | Self::OutOfPlace { .. }
             | Self::NewTable { .. }
@@ -83,9 +78,7 @@ impl DecodeError {
     /// The text of that row, which is no part of what the error says.
     pub(crate) fn take_raw(&mut self) -> RawRow {
         match self {
-            Self::Table { raw, .. } | Self::Column { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => {
-                std::mem::take(raw)
-            }
+            Self::Table { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => std::mem::take(raw),
             Self::Malformed { .. }
             | Self::OutOfPlace { .. }
             | Self::NewTable { .. }

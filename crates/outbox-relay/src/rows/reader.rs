@@ -1,18 +1,18 @@
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, Pipeline, Row, TableLayout};
+use outbox_core::{ColumnValue, ConnectorConfig, IncludedTables, Pipeline, Row};
 
-use super::binding::{Binding, Mismatch};
+use super::catalog::as_described;
 use super::error::{BadValue, DecodeError};
-use super::plan;
 use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
 use crate::settings::{OnUpdate, RouterPredicate};
-use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
+use outbox_wal::{CatalogueTable, Message, Relation, TableName, Tuple, TupleData};
 
 /// What the WAL tells of the outbox tables.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) enum WalEvent {
     Commit { end: Lsn },
 }
 
-/// A row, and the pipeline over its table. `Debug` shows no value.
+/// A row, and the pipeline over the table as it was when the row was written. `Debug` shows no value.
 #[derive(Clone)]
 pub(crate) struct TableRow {
     pub(crate) pipeline: Pipeline,
@@ -34,25 +34,25 @@ pub(crate) struct TableRow {
 
 impl fmt::Debug for TableRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableRow").field("table", &self.pipeline.layout().qualified_name()).finish_non_exhaustive()
+        f.debug_struct("TableRow").field("columns", &self.pipeline.layout().columns()).finish_non_exhaustive()
     }
 }
 
-/// An outbox table as the catalogs have it.
+/// An outbox table.
 #[derive(Clone, Debug)]
 pub(crate) struct OutboxTable {
     pub(crate) name: TableName,
     /// The OIDs of the table and its partitions, whatever they were called when a row was written.
     pub(crate) oids: HashSet<u32>,
-    /// The pipeline over the table, unless the configuration does not suit it.
-    pub(crate) pipeline: Result<Pipeline, Arc<outbox_core::Error>>,
+    /// The table as it is now.
+    pub(crate) catalog: CatalogueTable,
 }
 
 /// The tables whose rows are read.
 #[derive(Clone, Debug)]
 pub(crate) struct OutboxTables {
-    /// Says which tables are included.
-    pub(crate) pipeline: Pipeline,
+    pub(crate) config: ConnectorConfig,
+    pub(crate) included: IncludedTables,
     /// Says which of these the router sees.
     pub(crate) predicate: RouterPredicate,
     pub(crate) known: Vec<OutboxTable>,
@@ -88,13 +88,35 @@ enum Table {
     Outbox {
         name: Box<str>,
         columns: Vec<Box<str>>,
-        binding: Result<(Pipeline, Result<Binding, Mismatch>), Arc<outbox_core::Error>>,
+        binding: Result<Binding, Arc<outbox_core::Error>>,
     },
     /// The configuration includes it, and it was not there when the reader began.
     New,
     /// The configuration includes it, but keeps its rows from the router.
     NotRouted(Box<str>),
     Other,
+}
+
+/// Where the columns of a described table go in a row.
+#[derive(Debug)]
+struct Binding {
+    pipeline: Pipeline,
+    /// One for each described column: its place in the pipeline's layout, if a record needs it.
+    targets: Vec<Option<usize>>,
+}
+
+impl Binding {
+    fn new(
+        config: &ConnectorConfig,
+        name: &TableName,
+        catalog: &CatalogueTable,
+        relation: &Relation<'_>,
+    ) -> Result<Self, outbox_core::Error> {
+        let pipeline = as_described(config, name, catalog, &relation.columns)?;
+        let target = |name: &str| pipeline.layout().columns().iter().position(|column| column.name().as_str() == name);
+        let targets = relation.columns.iter().map(|described| target(described.name)).collect();
+        Ok(Self { pipeline, targets })
+    }
 }
 
 impl RowReader {
@@ -167,23 +189,22 @@ impl RowReader {
     }
 
     fn table(&self, relation: &Relation<'_>) -> Table {
-        let OutboxTables { pipeline, predicate, known, gone } = &self.outbox;
-        let name = TableName::from((relation.schema.to_owned(), relation.name.to_owned()));
+        let OutboxTables { config, included, predicate, known, gone } = &self.outbox;
+        let described = TableName::from((relation.schema.to_owned(), relation.name.to_owned()));
         // Another table may have the name by now.
         let by_id = known.iter().find(|table| table.oids.contains(&relation.id));
-        let pipeline = match by_id.or_else(|| known.iter().find(|table| table.name == name)) {
-            Some(known) => known.pipeline.clone(),
-            None if !pipeline.includes_table(relation.schema, relation.name) => return Table::Other,
-            None if !predicate.lets_through(&name) => return Table::NotRouted(name.to_string().into()),
+        let (name, catalog) = match by_id.or_else(|| known.iter().find(|table| table.name == described)) {
+            Some(known) => (&known.name, Cow::Borrowed(&known.catalog)),
+            None if !included.contains(relation.schema, relation.name) => return Table::Other,
+            None if !predicate.lets_through(&described) => return Table::NotRouted(described.to_string().into()),
             None if !gone.contains(&relation.id) => return Table::New,
-            None => plan::as_described(pipeline, &name, &relation.columns).map_err(Arc::new),
+            None => (&described, Cow::Owned(CatalogueTable::default())),
         };
-        let columns = relation.columns.iter().map(|column| column.name.into()).collect();
-        let binding = pipeline.map(|pipeline| {
-            let binding = Binding::new(relation, pipeline.layout());
-            (pipeline, binding)
-        });
-        Table::Outbox { name: name.to_string().into(), columns, binding }
+        Table::Outbox {
+            name: name.to_string().into(),
+            columns: relation.columns.iter().map(|column| column.name.into()).collect(),
+            binding: Binding::new(config, name, &catalog, relation).map_err(Arc::new),
+        }
     }
 
     fn insert(&mut self, relation: u32, new: Tuple<'_>) -> Result<Option<WalEvent>, DecodeError> {
@@ -201,22 +222,15 @@ impl RowReader {
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
         // Whatever comes of this row, the next one has the next index.
         self.transaction = Some(Position { index: next, ..at });
-        let (pipeline, binding) = binding.as_ref().map_err(|source| DecodeError::Table {
+        let binding = binding.as_ref().map_err(|source| DecodeError::Table {
             at,
             source: Arc::clone(source),
-            raw: RawRow::new(names, new),
-        })?;
-        let binding = binding.as_ref().map_err(|mismatch| DecodeError::Column {
-            at,
-            column: mismatch.column.clone(),
-            wanted: mismatch.wanted.clone(),
-            found: mismatch.found.clone(),
             raw: RawRow::new(names, new),
         })?;
         if binding.targets.len() != usize::from(new.columns) {
             return Err(self.out_of_place("a row of other columns than its table was told with"));
         }
-        let row = TableRow { row: row(pipeline.layout(), names, binding, new, at)?, pipeline: pipeline.clone() };
+        let row = TableRow { row: row(names, binding, new, at)?, pipeline: binding.pipeline.clone() };
         Ok(Some(WalEvent::Row { index: at.index, row }))
     }
 
@@ -268,26 +282,25 @@ impl RowReader {
     }
 }
 
-fn row(
-    layout: &TableLayout,
-    names: &[Box<str>],
-    binding: &Binding,
-    new: Tuple<'_>,
-    at: Position,
-) -> Result<Row, DecodeError> {
+fn row(names: &[Box<str>], binding: &Binding, new: Tuple<'_>, at: Position) -> Result<Row, DecodeError> {
+    let layout = binding.pipeline.layout();
     let mut values = vec![ColumnValue::Null; layout.columns().len()];
     for (target, data) in binding.targets.iter().zip(new.data()) {
-        let Some(target) = target else { continue };
+        let Some((index, column)) = target.and_then(|index| Some((index, layout.columns().get(index)?))) else {
+            continue;
+        };
         let value = match data {
             TupleData::Null => continue,
-            TupleData::Text(text) => super::datum::parse(target.ty, text),
+            TupleData::Text(text) => super::datum::parse(column.ty(), text),
             TupleData::Unchanged | TupleData::Binary(_) => Err(BadValue::NotText),
         };
-        let value = value.map_err(|reason| {
-            let column = layout.columns().get(target.column).map_or("", |column| column.name().as_str());
-            DecodeError::Value { at, column: column.into(), reason, raw: RawRow::new(names, new) }
+        let value = value.map_err(|reason| DecodeError::Value {
+            at,
+            column: column.name().as_str().into(),
+            reason,
+            raw: RawRow::new(names, new),
         })?;
-        if let Some(slot) = values.get_mut(target.column) {
+        if let Some(slot) = values.get_mut(index) {
             *slot = value;
         }
     }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
+use outbox_core::{ConnectorConfig, IncludedTables, Loss, Pipeline, TableLayout};
 use outbox_net::{Properties, SecretSource};
 use outbox_wal::{TableName, Timeouts};
 
@@ -27,7 +27,6 @@ use crate::tables::Candidates;
 pub struct RelaySettingsBuilder {
     config: ConnectorConfig,
     brokers: Vec<String>,
-    layout: TableLayout,
     unknown_keys: UnknownKeys,
     poison: PoisonPolicy,
     scan_limit: u64,
@@ -42,7 +41,6 @@ impl RelaySettingsBuilder {
         Self {
             config,
             brokers,
-            layout: TableLayout::recommended(),
             unknown_keys: UnknownKeys::default(),
             poison: PoisonPolicy::default(),
             scan_limit: 100_000,
@@ -51,19 +49,6 @@ impl RelaySettingsBuilder {
             postgres_password: None,
             postgres_timeouts: Timeouts::default(),
         }
-    }
-
-    pub(super) fn config(&self) -> &ConnectorConfig {
-        &self.config
-    }
-
-    pub(super) fn table(&self) -> &TableLayout {
-        &self.layout
-    }
-
-    /// The outbox table, where it is not the one that outbox-pg creates.
-    pub fn layout(self, layout: TableLayout) -> Self {
-        Self { layout, ..self }
     }
 
     /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector names
@@ -111,10 +96,6 @@ impl RelaySettingsBuilder {
         Self { postgres_timeouts: timeouts, ..self }
     }
 
-    pub(super) fn postgres_password_source(&self) -> Option<&SecretSource> {
-        self.postgres_password.as_ref()
-    }
-
     /// Resolves placeholders from the environment and from files, and checks everything.
     ///
     /// # Errors
@@ -139,8 +120,8 @@ impl RelaySettingsBuilder {
         }
     }
 
-    /// Checks the configuration without any server, also without brokers. Where the list of tables names another table than
-    /// the layout's, its columns are assumed to suit. A placeholder that stands for nothing here is a warning.
+    /// Checks the configuration without any server, also without brokers. The table's columns are assumed to suit. A placeholder
+    /// that stands for nothing here is a warning.
     #[must_use]
     pub fn check(self) -> ConfigurationCheck {
         self.check_in(&Process)
@@ -150,27 +131,10 @@ impl RelaySettingsBuilder {
         self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
     ) -> ConfigurationCheck {
-        let findings = Findings::of_elsewhere(self.config.clone());
-        self.checked(surroundings, findings)
-    }
-
-    pub(super) fn checked(
-        mut self,
-        surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
-        mut findings: Findings,
-    ) -> ConfigurationCheck {
+        let mut findings = Findings::of_elsewhere(self.config.clone());
         let config = Resolved::of(self.config.clone(), surroundings, &mut findings);
-        let (schema, table) = (self.layout.schema().as_str(), self.layout.table().as_str());
-        let has_layout = self.config.includes_table(schema, table).is_ok_and(|is_included| is_included);
-        let assumed = if has_layout { None } else { Some(Assumed::of(&config)) };
-        let settings = match assumed {
-            Some(Assumed { config, layout: Some(layout) }) => {
-                self.layout = layout;
-                self.settled(&config, surroundings, &mut findings)
-            }
-            _ => self.settled(&config, surroundings, &mut findings),
-        };
-        ConfigurationCheck::new(&config, settings.as_ref(), has_layout, findings)
+        let settings = self.settled(&config, surroundings, &mut findings);
+        ConfigurationCheck::new(&config, settings.as_ref(), findings)
     }
 
     fn settled(
@@ -179,19 +143,31 @@ impl RelaySettingsBuilder {
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
         findings: &mut Findings,
     ) -> Option<RelaySettings> {
+        let assumed = Assumed::of(config);
+        let recommended = TableLayout::recommended();
+        let layout = assumed.layout.as_ref().unwrap_or(&recommended);
         let router = router_of(config);
         Keys::in_config(config).check(config, self.unknown_keys, findings);
-        let table = name_of(&self.layout);
+        let table = assumed.named.as_ref();
         let predicate = findings.take(RouterPredicate::of(config, router));
-        findings.take(predicate.as_ref().map_or(Ok(()), |predicate| predicate.check(router, &table)));
-        value_forms::check(config, router, &self.layout, findings);
-        columns::check(config, router, &table.to_string(), findings);
-        names::check(config, router, &table.to_string(), findings);
+        if let (Some(predicate), Some(table)) = (&predicate, table) {
+            findings.take(predicate.check(router, table));
+        }
+        value_forms::check(config, router, layout, findings);
+        // Other tables have the same columns, as far as records are made of them.
+        let name = name_of(layout).to_string();
+        columns::check(config, router, &name, findings);
+        names::check(config, router, &name, findings);
         findings.take(lists_exclude_each_other(config));
         if config.candidates() == Candidates::Publication {
             findings.warn(without_list(config));
         }
-        let pipeline = pipeline(config, &self.layout, findings);
+        let written = config.for_pipeline();
+        let included = IncludedTables::of(&written);
+        if let Err(error) = &included {
+            config.contradictions(error).for_each(|finding| findings.reject(finding));
+        }
+        let pipeline = pipeline(&assumed.config, layout, findings);
         let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);
         let kafka_security = match findings.is_unresolved("producer.override.") {
             true => Some(None),
@@ -217,6 +193,9 @@ impl RelaySettingsBuilder {
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
             on_update: on_update?,
+            config: written,
+            included: included.ok()?,
+            named: assumed.named,
             predicate: predicate?,
             candidates: config.candidates(),
             warnings: Vec::new(),
@@ -266,7 +245,7 @@ fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
     Ok(())
 }
 
-pub(super) fn name_of(layout: &TableLayout) -> TableName {
+fn name_of(layout: &TableLayout) -> TableName {
     TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()))
 }
 

@@ -1,7 +1,7 @@
 use super::finding::{Finding, Findings};
 use super::keys::Keys;
 use super::resolved::Resolved;
-use super::{KeyEffect, RelaySettings, SettingsError, router_of};
+use super::{KeyEffect, RelaySettings, router_of};
 
 /// What the relay makes of a connector's configuration; see
 /// [`RelaySettingsBuilder::check`](super::RelaySettingsBuilder::check).
@@ -13,21 +13,11 @@ pub struct ConfigurationCheck {
 }
 
 impl ConfigurationCheck {
-    pub(super) fn new(
-        config: &Resolved,
-        settings: Option<&RelaySettings>,
-        has_layout: bool,
-        findings: Findings,
-    ) -> Self {
-        let outline = settings.map(|settings| Outline { config, settings }.entries(has_layout)).unwrap_or_default();
+    pub(super) fn new(config: &Resolved, settings: Option<&RelaySettings>, findings: Findings) -> Self {
+        let outline = settings.map(|settings| Outline { config, settings }.entries()).unwrap_or_default();
         let (rejected, warnings) = findings.into_parts();
         let outline = if rejected.is_empty() { outline } else { Vec::new() };
         Self { rejected, warnings, outline }
-    }
-
-    /// Returns the error of a configuration that is rejected.
-    pub(super) fn into_result(self) -> Result<(), SettingsError> {
-        if self.rejected.is_empty() { Ok(()) } else { Err(SettingsError::rejected(self.rejected, self.warnings)) }
     }
 
     /// Returns whether the relay accepts the configuration.
@@ -62,19 +52,15 @@ struct Outline<'a> {
 }
 
 impl Outline<'_> {
-    fn entries(&self, has_layout: bool) -> Vec<(&'static str, String)> {
+    fn entries(&self) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
-        let columns = match has_layout {
-            true => "with the columns that outbox-pg creates",
-            false => "its columns are read from the database at the start",
-        };
         let table = self.config.get("table.include.list").filter(|list| !list.is_empty());
         let table = table.unwrap_or("each of the publication");
         let mut entries = vec![
             ("database", format!("{}:{}/{}", postgres.host(), postgres.port(), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),
             ("publication", self.settings.publication().as_str().to_owned()),
-            ("table", format!("{table}, {columns}")),
+            ("table", format!("{table}, its columns are read from the database at the start")),
             ("topic", self.topic()),
             ("key", format!("{}, {}", self.option("table.field.event.key", "aggregateid"), self.converter("key"))),
             ("value", format!("{}, {}", self.value(), self.converter("value"))),

@@ -19,8 +19,6 @@ enum Kind {
     Unresolved { key: String, placeholder: String, reason: String },
     #[error("the connector's configuration cannot be read")]
     Form,
-    #[error("the columns of {table} cannot be read")]
-    Table { table: String },
     #[error("{at}: {what}")]
     Connect { at: String, what: String },
 }
@@ -55,10 +53,6 @@ impl SettingsError {
         Self::new(Kind::Connect { at: at.into(), what: what.into() })
     }
 
-    pub(super) fn table(table: String) -> Self {
-        Self::new(Kind::Table { table })
-    }
-
     pub(super) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -74,7 +68,7 @@ impl SettingsError {
         match &self.0.kind {
             Kind::Rejected { findings, .. } => findings.first().map(Finding::key),
             Kind::Unresolved { key, .. } => Some(key),
-            Kind::Connect { .. } | Kind::Table { .. } | Kind::Form => None,
+            Kind::Connect { .. } | Kind::Form => None,
         }
     }
 

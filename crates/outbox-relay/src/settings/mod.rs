@@ -26,9 +26,9 @@ mod worker;
 use std::fmt;
 use std::time::Duration;
 
-use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
+use outbox_core::{ConnectorConfig, Identifier, IncludedTables, Pipeline};
 use outbox_kafka::Security;
-use outbox_wal::Timeouts;
+use outbox_wal::{TableName, Timeouts};
 
 pub use self::builder::RelaySettingsBuilder;
 pub use self::check::ConfigurationCheck;
@@ -44,7 +44,6 @@ pub(crate) use self::updates::OnUpdate;
 
 use self::keys::Keys;
 use self::resolved::Resolved;
-use crate::rows::ACCEPTED_LOSSES;
 use crate::tables::Candidates;
 
 /// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
@@ -79,6 +78,9 @@ pub struct RelaySettings {
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     on_update: OnUpdate,
+    config: ConnectorConfig,
+    included: IncludedTables,
+    named: Option<TableName>,
     predicate: RouterPredicate,
     candidates: Candidates,
     warnings: Vec<Finding>,
@@ -126,9 +128,8 @@ impl RelaySettings {
         Keys::of(router).effect(key)
     }
 
-    /// Configuration and table as one.
-    #[must_use]
-    pub fn pipeline(&self) -> &Pipeline {
+    /// Configuration and table as one, with assumed columns: those of the table are read when the slot is taken.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
@@ -220,6 +221,21 @@ impl RelaySettings {
         self.context_headers.as_ref()
     }
 
+    /// Returns the connector's configuration, as pipelines over its tables take it.
+    pub(crate) fn config(&self) -> &ConnectorConfig {
+        &self.config
+    }
+
+    /// Returns the tables that the configuration includes.
+    pub(crate) fn included(&self) -> &IncludedTables {
+        &self.included
+    }
+
+    /// Returns the table that the configuration names, if its list is the name of one.
+    pub(crate) fn named(&self) -> Option<&TableName> {
+        self.named.as_ref()
+    }
+
     /// Returns the condition under which the router sees a table's rows.
     pub(crate) fn predicate(&self) -> &RouterPredicate {
         &self.predicate
@@ -232,11 +248,6 @@ impl RelaySettings {
 
     pub(crate) fn on_update(&self) -> OnUpdate {
         self.on_update
-    }
-
-    /// The pipeline with a layout that tells more of the same table.
-    pub(crate) fn pipeline_with(&self, layout: TableLayout) -> Result<Pipeline, outbox_core::Error> {
-        Pipeline::accepting(&ACCEPTED_LOSSES, self.pipeline.config().clone(), layout)
     }
 }
 

@@ -1,116 +1,37 @@
 use outbox_core::{Column, ColumnType, EventField, Identifier, Nullability, TableLayout};
 
-use super::builder::RelaySettingsBuilder;
-use super::finding::{Finding, Findings};
-use super::placeholders::Process;
-use super::postgres::PostgresSettings;
-use super::predicates::RouterPredicate;
 use super::resolved::Resolved;
-use super::{SettingsError, router_of};
-use crate::relay::connect_options;
-use crate::rows::layout_columns;
+use super::router_of;
 use crate::tables::Candidates;
-use outbox_wal::{ConnectOptions, PublicationCatalog, Source, TableName};
+use outbox_wal::TableName;
 
 const LIST: &str = "table.include.list";
 
-impl RelaySettingsBuilder {
-    /// Returns whether `table.include.list` names another table than that of the layout, or is absent: the columns must then
-    /// be read from the database.
-    #[must_use]
-    pub fn needs_layout(&self) -> bool {
-        let (schema, table) = (self.table().schema().as_str(), self.table().table().as_str());
-        // Without a list, only the publication says which table it is.
-        let is_listed = self.config().get(LIST).is_some_and(|list| !list.trim().is_empty());
-        !is_listed || self.config().includes_table(schema, table).is_ok_and(|is_included| !is_included)
-    }
-
-    /// Reads the outbox table's columns from the database, where it is a table of another make: `table.include.list` names
-    /// it, and the router's options say what is in which column. The event's type is in the column that
-    /// `table.field.event.type` names, else in `type` or `event_type`. Columns of types that no record can have are left
-    /// out.
-    ///
-    /// # Errors
-    /// The database cannot be reached, there is no included table, or a part of an event has no column.
-    pub async fn layout_from_database(self) -> Result<Self, SettingsError> {
-        let findings = || Findings::of(self.config().clone());
-        // Everything that needs no database is reported first, and at once.
-        self.clone().checked(&Process, findings()).into_result()?;
-        let mut findings = findings();
-        let config = Resolved::of(self.config().clone(), &Process, &mut findings);
-        let password = self.postgres_password_source();
-        let Some(postgres) = PostgresSettings::new(&config, password, &Process, &mut findings) else {
-            return Err(findings.into_error());
-        };
-
-        let options = connect_options(&postgres);
-        // The first table that can be an outbox table. The relay finds the others by itself.
-        let mut unfit = None;
-        for table in included_tables(&options, &config).await? {
-            match layout_of(&options, &config, &table).await {
-                Ok(layout) => return Ok(self.layout(layout)),
-                Err(error) => _ = unfit.get_or_insert(error),
-            }
-        }
-        Err(unfit.unwrap_or_else(|| Finding::new(LIST, "there is no such table, or this role may not see it").into()))
-    }
-}
-
-async fn layout_of(
-    options: &ConnectOptions,
-    config: &Resolved,
-    name: &TableName,
-) -> Result<TableLayout, SettingsError> {
-    let identifier = |text: &str| Identifier::new(text).ok();
-    let Some((schema, table)) = identifier(&name.schema).zip(identifier(&name.table)) else {
-        return Err(Finding::new(LIST, "the table has no usable name").into());
-    };
-    let unread = || SettingsError::table(name.to_string());
-    let columns = outbox_wal::columns(options, &name.schema, &name.table).await.map_err(|e| unread().caused_by(e))?;
-    TableLayout::existing(schema, table, layout_columns(&config.for_pipeline(), &columns))
-        .map_err(|e| unread().caused_by(e))
-}
-
-/// Returns the tables that the configuration includes, as far as the router sees their rows.
-async fn included_tables(options: &ConnectOptions, config: &Resolved) -> Result<Vec<TableName>, SettingsError> {
-    let written = config.for_pipeline();
-    let name = |key: &str, default: &str| config.get(key).unwrap_or(default).to_owned();
-    let source = Source::new(name("slot.name", "debezium"), name("publication.name", "dbz_publication"));
-    let predicate = RouterPredicate::of(config, router_of(config)).map_err(SettingsError::from)?;
-    // An expression that cannot be used was rejected before.
-    let includes = |name: &TableName| written.includes_table(&name.schema, &name.table).unwrap_or(false);
-    let found = async {
-        let mut catalog = PublicationCatalog::open(options, &source).await?;
-        config.candidates().included(&mut catalog, includes).await
-    };
-    let found = found.await.map_err(|e| SettingsError::table(LIST.to_owned()).caused_by(e))?;
-    Ok(found.into_iter().filter(|name| predicate.lets_through(name)).collect())
-}
-
-/// A configuration with a layout that stands for the table's own where there is no database.
+/// A configuration with a layout that stands for the tables' own until the catalogs are read.
 pub(super) struct Assumed {
     pub(super) config: Resolved,
     pub(super) layout: Option<TableLayout>,
+    /// The table that the configuration names, if its list is the name of one.
+    pub(super) named: Option<TableName>,
 }
 
 impl Assumed {
-    /// Assumes columns of the types that suit the router's options. A table that only the database knows, because the list
-    /// is an expression or absent, gets a name.
+    /// Assumes columns of the types that suit the router's options. A table that only the database knows, because the list is
+    /// an expression or absent, gets a name.
     pub(super) fn of(config: &Resolved) -> Self {
         if let Some((schema, table)) = literal(config) {
-            return Self { layout: assumed_layout(config, schema, table), config: config.clone() };
+            let named = TableName::from((schema.as_str().to_owned(), table.as_str().to_owned()));
+            return Self { layout: assumed_layout(config, schema, table), config: config.clone(), named: Some(named) };
         }
         let names = Identifier::new("public").ok().zip(Identifier::new("outbox").ok());
         let layout = names.and_then(|(schema, table)| assumed_layout(config, schema, table));
-        // Whether a predicate or another list concerns the table is unknown as well.
-        let predicate = format!("transforms.{}.predicate", router_of(config));
-        let unknown = ["schema.include.list", "schema.exclude.list", "table.exclude.list", &*predicate];
-        let config = unknown.iter().fold(config.clone(), |config, key| config.with(key, ""));
+        let lists = ["schema.include.list", "schema.exclude.list", "table.exclude.list"];
+        let config = lists.iter().fold(config.clone(), |config, key| config.with(key, ""));
         let config = match config.candidates() {
             Candidates::Database => config.with(LIST, "public.outbox"),
             Candidates::Publication => config,
         };
-        Self { config, layout }
+        Self { config, layout, named: None }
     }
 }
 

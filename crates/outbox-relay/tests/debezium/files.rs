@@ -288,7 +288,7 @@ impl Both {
         let config = config.clone().with(replacement, topics).with("slot.name", &*slot);
         let relay = runtime.block_on(async {
             let settings = RelaySettings::builder(config, [stack.kafka_bootstrap()]);
-            Relay::new(settings.layout_from_database().await.unwrap().build().unwrap()).unwrap()
+            Relay::new(settings.build().unwrap()).unwrap()
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let relay = runtime.spawn(relay.run(async { _ = stopped.await }));

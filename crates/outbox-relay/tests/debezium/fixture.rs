@@ -66,7 +66,8 @@ impl Fixture {
             .with("topic.creation.default.partitions", "3")
             .with("topic.creation.default.replication.factor", "1")
             .with("transforms.outbox.route.topic.replacement", format!("{name}.${{routedByValue}}"));
-        let pipeline = Pipeline::accepting(&[Loss::JsonExpansion], change(config, &name), self.layout.clone()).unwrap();
+        let losses = [Loss::JsonExpansion, Loss::NullableColumns];
+        let pipeline = Pipeline::accepting(&losses, change(config, &name), self.layout.clone()).unwrap();
         self.readers.push(Reader::new(name, pipeline));
     }
 

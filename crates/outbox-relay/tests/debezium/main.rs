@@ -25,4 +25,5 @@ mod payloads;
 mod placements;
 mod routes;
 mod timestamps;
+mod types;
 mod updates;

@@ -74,7 +74,7 @@ impl Reader {
             let create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
             client.execute(create, &[&stand_in::slot(self.pipeline.slot().as_str())]).unwrap();
             let config = ConnectorConfig::from_json(&self.config.to_string()).unwrap();
-            let relay = StandIn::start(&config, self.pipeline.layout(), stack.kafka_bootstrap());
+            let relay = StandIn::start(&config, stack.kafka_bootstrap());
             *self.relay.lock().unwrap() = Some(relay);
         }
         let sql = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active";
@@ -228,12 +228,12 @@ fn topics(expected: &[(String, Result<Record, Error>)]) -> BTreeSet<String> {
     expected.iter().filter_map(|(_, record)| record.as_ref().ok()).map(|record| record.topic.clone()).collect()
 }
 
+/// The first column is the id.
 fn event_id(row: &Row) -> String {
-    row.values()
-        .iter()
-        .find_map(|value| match value {
-            ColumnValue::Uuid(id) => Some(id.to_string()),
-            _ => None,
-        })
-        .unwrap()
+    match &row.values()[0] {
+        ColumnValue::Uuid(id) => id.to_string(),
+        ColumnValue::Integer(id) => id.to_string(),
+        ColumnValue::Text(id) => id.clone(),
+        other => panic!("{other:?}"),
+    }
 }

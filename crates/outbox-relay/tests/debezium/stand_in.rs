@@ -2,7 +2,7 @@
 
 use std::thread::JoinHandle;
 
-use outbox_core::{ConnectorConfig, TableLayout};
+use outbox_core::ConnectorConfig;
 use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
 use tokio::sync::oneshot;
 
@@ -27,16 +27,13 @@ pub(crate) fn dead_letters(connector: &str) -> String {
 }
 
 impl StandIn {
-    pub(crate) fn start(config: &ConnectorConfig, layout: &TableLayout, brokers: String) -> Self {
+    pub(crate) fn start(config: &ConnectorConfig, brokers: String) -> Self {
         let replacement = router("route.topic.replacement");
         let topics = format!("{PREFIX}{}", config.get(&replacement).unwrap());
         let config = config.clone().with(replacement, topics).with("slot.name", slot(config.get("slot.name").unwrap()));
         let dead = dead_letters(config.get("topic.prefix").unwrap());
-        let settings = RelaySettings::builder(config, [brokers])
-            .layout(layout.clone())
-            .poison(PoisonPolicy::DeadLetter(dead))
-            .build()
-            .unwrap();
+        let settings =
+            RelaySettings::builder(config, [brokers]).poison(PoisonPolicy::DeadLetter(dead)).build().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

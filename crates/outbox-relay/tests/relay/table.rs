@@ -1,6 +1,5 @@
 use outbox_core::time::OffsetDateTime;
 use outbox_core::{ColumnValue, ConnectorConfig, Identifier, Nullability, Pipeline, Row, TableLayout};
-use outbox_relay::RelaySettings;
 
 use crate::fixture::Fixture;
 
@@ -8,7 +7,6 @@ const NULL_PAYLOAD: &str = "INSERT INTO outbox.outbox_message
     (id, aggregate_type, aggregate_id, event_type, payload, created_at)
     VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', 'Made', NULL, '2026-01-02 03:04:05')";
 
-/// The catalogue has the default, and the layout that the relay was given has not.
 #[tokio::test]
 async fn a_columns_default_is_in_the_records_as_with_debezium() {
     let mut fixture = Fixture::new(1).await;
@@ -47,14 +45,14 @@ async fn a_columns_default_is_in_the_records_as_with_debezium() {
     relay.stop().await;
 }
 
-/// Debezium's classic table, with columns more of which one has a type that no record has.
+/// Debezium's classic table, with columns more of which one has a type that no record has, and one is generated.
 const CLASSIC: &str = "CREATE SCHEMA inventory;
     CREATE TABLE inventory.outboxevent (
         id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL,
-        type varchar(255) NOT NULL DEFAULT 'Made', payload jsonb, tenant text NOT NULL DEFAULT 'home', weight numeric);
+        type varchar(255) NOT NULL DEFAULT 'Made', payload jsonb, tenant text NOT NULL DEFAULT 'home', box box, twice text GENERATED ALWAYS AS (aggregateid || aggregateid) STORED);
     CREATE PUBLICATION classic FOR TABLE inventory.outboxevent WITH (publish = 'insert')";
-const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype, aggregateid, payload, weight)
-    VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', '{\"a\": 1}', 1.5)";
+const CLASSIC_ROW: &str = "INSERT INTO inventory.outboxevent (id, aggregatetype, aggregateid, payload, box)
+    VALUES ('00000000-0000-4000-8000-000000000001', 'order', 'agg-0', '{\"a\": 1}', '((0,0),(1,1))')";
 
 #[tokio::test]
 async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_say() {
@@ -75,15 +73,7 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
     };
     let of_the_bench = fixture.config.iter().filter(|(key, _)| is_of_the_bench(key));
     fixture.config = of_the_bench.fold(config, |config, (key, value)| config.with(key, value));
-    let settings = RelaySettings::builder(fixture.config.clone(), [&*fixture.brokers]);
-    let settings = settings.layout_from_database().await.unwrap();
-    let layout = settings.clone().build().unwrap().pipeline().layout().clone();
-    let told: Vec<_> = layout.columns().iter().map(|column| (column.name().as_str(), column.ty().sql())).collect();
-    assert_eq!(told[1], ("aggregatetype", "varchar(255)".to_owned()));
-    let names: Vec<_> = told.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["id", "aggregatetype", "aggregateid", "type", "payload", "tenant"]);
-
-    let relay = fixture.start_with(|_| settings);
+    let relay = fixture.start();
     client.batch_execute(CLASSIC_ROW).await.unwrap();
     let found = fixture.records(1).await.remove(0);
     assert_eq!((&*found.key, &*found.value), ("agg-0", "{\"a\": 1}"));
@@ -92,18 +82,25 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_there_is_said() {
-    let fixture = Fixture::new(1).await;
-    let config = fixture.config.clone().with("table.include.list", "inventory.missing");
-    let error = RelaySettings::builder(config, [&*fixture.brokers]).layout_from_database().await.unwrap_err();
-    assert_eq!(error.key(), Some("table.include.list"));
-    assert!(error.to_string().contains("no such table"), "{error}");
-    let client = fixture.client().await;
-    client
-        .batch_execute("CREATE SCHEMA inventory; CREATE TABLE inventory.a (); CREATE TABLE inventory.b ()")
+async fn a_table_that_is_not_there_or_does_not_suit_is_said() {
+    let mut fixture = Fixture::new(1).await;
+    fixture
+        .client()
+        .await
+        .batch_execute("CREATE SCHEMA inventory; CREATE TABLE inventory.a (x int); CREATE TABLE inventory.b ()")
         .await
         .unwrap();
-    let config = fixture.config.clone().with("table.include.list", "inventory.(a|b)");
-    let error = RelaySettings::builder(config, [&*fixture.brokers]).layout_from_database().await.unwrap_err();
-    assert!(error.to_string().contains("inventory.a"), "{error}");
+    for (list, reason) in [
+        ("inventory.missing.*", "includes no table"),
+        ("inventory.missing", "inventory.missing does not exist"),
+        ("inventory.(a|b)", "does not contain the outbox table inventory.a"),
+    ] {
+        fixture.config = fixture.config.with("table.include.list", list);
+        let error = fixture.start().outcome().await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    let publish = format!("ALTER PUBLICATION {} SET TABLE inventory.a", fixture.env.pipeline().publication());
+    fixture.client().await.batch_execute(&publish).await.unwrap();
+    let error = fixture.start().outcome().await.unwrap_err().to_string();
+    assert!(error.contains("inventory.a does not suit"), "{error}");
 }

@@ -79,12 +79,6 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     reading: Reading,
 
-    /// Read the columns of outbox.outbox_message from the database: it is not the one that outbox-pg creates
-    ///
-    /// The columns of any other table are always read from the database.
-    #[arg(long)]
-    read_table: bool,
-
     /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
     #[arg(
         long,
@@ -236,9 +230,6 @@ impl Arguments {
         let mut builder = self.reading.settings(connector, &brokers).await?;
         if let Some(command) = self.postgres_password_command {
             builder = builder.postgres_password(SecretSource::command(command));
-        }
-        if self.read_table || builder.needs_layout() {
-            builder = builder.layout_from_database().await?;
         }
         if let Some(topic) = self.dead_letter_topic {
             builder = builder.poison(PoisonPolicy::DeadLetter(topic));

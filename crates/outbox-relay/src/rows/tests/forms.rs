@@ -106,7 +106,11 @@ async fn values_of_every_type() {
         ))
         .await
         .unwrap();
-    let rows = rows(&mut fixture.stream().await, reader_of(&layout()), 4).await;
+    let names = ["raw", "flag", "count", "millis", "zoned"].map(|name| format!("{name}:header")).join(",");
+    let config = ConnectorConfig::recommended(&layout())
+        .with("transforms.outbox.table.fields.additional.placement", format!("type:header,{names}"));
+    let reader = reader_by(config, &layout(), HashSet::new());
+    let rows = rows(&mut fixture.stream().await, reader, 4).await;
     let text = |text: &str| ColumnValue::Text(text.to_owned());
     let instant =
         |micros: i128| ColumnValue::Instant(OffsetDateTime::from_unix_timestamp_nanos(micros * 1_000).unwrap());
@@ -114,19 +118,19 @@ async fn values_of_every_type() {
     assert_eq!(
         rows[0].as_ref().unwrap().1.row.values(),
         [
+            instant(946_684_799_999_999),
+            instant(1_795_447_956_500_000),
+            ColumnValue::Integer(-1),
+            ColumnValue::Boolean(true),
+            ColumnValue::Bytes(Bytes::from_static(b"\0\xff\\A")),
             id.clone(),
             text("ö"),
             text(""),
             text("\""),
             text("{\"a\": 1}"),
-            ColumnValue::Bytes(Bytes::from_static(b"\0\xff\\A")),
-            ColumnValue::Boolean(true),
-            ColumnValue::Integer(-1),
-            instant(1_795_447_956_500_000),
-            instant(946_684_799_999_999),
         ]
     );
-    assert_eq!(rows[1].as_ref().unwrap().1.row.values()[..2], [id, ColumnValue::Null]);
+    assert_eq!(rows[1].as_ref().unwrap().1.row.values()[5..7], [id, ColumnValue::Null]);
     assert!(
         matches!(&rows[2], Err(DecodeError::Value { column, reason: BadValue::Infinite, .. }) if &**column == "millis"),
         "{:?}",
@@ -166,11 +170,9 @@ async fn a_table_that_is_altered_on_the_way() {
         .unwrap();
     let reader = reader_of(&TableLayout::recommended());
     let rows = rows(&mut fixture.stream().await, reader, 4).await;
-    assert!(rows[..3].iter().all(Result::is_ok));
-    match &rows[3] {
-        Err(DecodeError::Column { at, column, wanted, found, .. }) => {
-            assert_eq!((at.index, &**column, &**wanted, &**found), (1, "payload", "json", "jsonb"));
-        }
-        other => panic!("{other:?}"),
-    }
+    let rows: Vec<_> = rows.into_iter().map(Result::unwrap).collect();
+    assert_eq!(rows.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 0, 1]);
+    let payload = |row: &TableRow| row.pipeline.layout().column("payload").unwrap().ty();
+    let types: Vec<_> = rows.iter().map(|(_, row)| payload(row)).collect();
+    assert_eq!(types, [ColumnType::Json, ColumnType::Json, ColumnType::Json, ColumnType::Jsonb]);
 }

@@ -3,16 +3,18 @@ mod rows;
 
 use std::collections::HashSet;
 
-use outbox_core::{Column, ColumnType, ConnectorConfig, Pipeline, TableLayout};
+use outbox_core::{Column, ColumnType, ConnectorConfig, IncludedTables, Nullability, TableLayout};
+use outbox_wal::{
+    CatalogueColumn, CatalogueTable, Lsn, Message, Relation, RelationColumn, TableName, Tuple, TupleData,
+};
 
-use super::{ACCEPTED_LOSSES, OutboxTable, OutboxTables, RowReader};
+use super::{OutboxTable, OutboxTables, RowReader};
 use crate::settings::{OnUpdate, RouterPredicate};
-use outbox_wal::{Lsn, Message, Relation, RelationColumn, TableName, Tuple, TupleData};
 
 const OUTBOX: u32 = 16_384;
 const OTHER: u32 = 16_400;
 
-/// Returns a reader of a table that is as the layout says.
+/// Returns a reader of a table that the catalogs have as the layout says.
 fn reader_of(layout: &TableLayout) -> RowReader {
     reader_by(ConnectorConfig::recommended(layout), layout, HashSet::new())
 }
@@ -22,10 +24,19 @@ fn reader_by(config: ConnectorConfig, layout: &TableLayout, members: HashSet<u32
 }
 
 fn tables(config: ConnectorConfig, layout: &TableLayout, oids: HashSet<u32>) -> OutboxTables {
-    let pipeline = Pipeline::accepting(&ACCEPTED_LOSSES, config, layout.clone()).unwrap();
     let name = TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()));
-    let known = vec![OutboxTable { name, oids, pipeline: Ok(pipeline.clone()) }];
-    OutboxTables { pipeline, predicate: RouterPredicate::default(), known, gone: HashSet::new() }
+    let known = vec![OutboxTable { name, oids, catalog: catalog(layout) }];
+    let included = IncludedTables::of(&config).unwrap();
+    OutboxTables { config, included, predicate: RouterPredicate::default(), known, gone: HashSet::new() }
+}
+
+fn catalog(layout: &TableLayout) -> CatalogueTable {
+    let column = |column: &Column| {
+        let (ty, modifier) = oid(column.ty());
+        let is_nullable = column.nullability() == Nullability::Nullable;
+        CatalogueColumn { name: column.name().as_str().to_owned(), ty, modifier, is_nullable, default: None }
+    };
+    CatalogueTable { columns: layout.columns().iter().map(column).collect(), ..CatalogueTable::default() }
 }
 
 fn oid(ty: ColumnType) -> (u32, i32) {
@@ -38,7 +49,8 @@ fn oid(ty: ColumnType) -> (u32, i32) {
         ColumnType::Bytea => (17, -1),
         ColumnType::Integer => (23, -1),
         ColumnType::TimestampMicros => (1114, 6),
-        _ => (1184, -1),
+        ColumnType::TimestampMillis => (1114, 3),
+        ty => (ty.oid(), -1),
     }
 }
 

@@ -71,32 +71,33 @@ fn columns_are_matched_by_name() {
         &[begin(1), relation(OUTBOX, &layout, columns(&layout)), insert(OUTBOX, &recommended_row())],
     );
     let row_of = |events: &[Result<WalEvent, DecodeError>]| match &events[1] {
-        Ok(WalEvent::Row { row, .. }) => row.row.clone(),
+        Ok(WalEvent::Row { row, .. }) => row.pipeline.encode(&row.row).unwrap(),
         other => panic!("{other:?}"),
     };
     assert_eq!(row_of(&a), row_of(&b));
 }
 
 #[test]
-fn a_table_that_is_not_as_the_layout_says() {
+fn a_table_that_does_not_suit_the_configuration() {
     let layout = TableLayout::recommended();
-    for (change, wanted, found) in [
-        (None, "json", "missing, or not in the publication's column list"),
-        (Some((3802, -1)), "json", "jsonb"),
-        (Some((99_999, -1)), "json", "of the type with OID 99999"),
+    for (column, change, reason) in [
+        (4, None, "no column holds this part of an event"),
+        (4, Some((23, -1)), "no column holds this part of an event"),
+        (3, None, "the table has no such column"),
+        (3, Some((600, -1)), "the column is of the type with OID 600, which is not modelled"),
     ] {
         let mut described = columns(&layout);
         match change {
-            None => drop(described.remove(4)),
-            Some((ty, modifier)) => described[4] = RelationColumn { ty, modifier, ..described[4] },
+            None => drop(described.remove(column)),
+            Some((ty, modifier)) => described[column] = RelationColumn { ty, modifier, ..described[column] },
         }
         let mut row = recommended_row().to_vec();
         row.truncate(described.len());
         let mut reader = reader_of(&layout);
         let events = read(&mut reader, &[begin(9), relation(OUTBOX, &layout, described), insert(OUTBOX, &row)]);
         match &events[1] {
-            Err(DecodeError::Column { at, column, wanted: w, found: f, .. }) => {
-                assert_eq!((&**column, &**w, &**f), ("payload", wanted, found));
+            Err(DecodeError::Table { at, source, .. }) => {
+                assert!(source.to_string().contains(reason), "{source}");
                 assert_eq!(*at, Position { commit: Lsn::new(9), index: 0 });
             }
             other => panic!("{other:?}"),
@@ -104,17 +105,33 @@ fn a_table_that_is_not_as_the_layout_says() {
     }
 }
 
+/// The header is as the column was when its row was written.
 #[test]
-fn precision_belongs_to_a_timestamps_type() {
+fn rows_from_before_and_after_a_column_was_altered() {
     let layout = TableLayout::recommended();
-    for (modifier, fits) in [(-1, true), (6, true), (4, true), (3, false), (0, false)] {
+    let config = ConnectorConfig::recommended(&layout)
+        .with("transforms.outbox.table.fields.additional.placement", "event_type:header,created_at:header");
+    let mut reader = reader_by(config, &layout, HashSet::new());
+    let described = |event_type: u32, precision| {
         let mut described = columns(&layout);
-        described[5].modifier = modifier;
-        let mut reader = reader_of(&layout);
-        let events =
-            read(&mut reader, &[begin(9), relation(OUTBOX, &layout, described), insert(OUTBOX, &recommended_row())]);
-        assert_eq!(events[1].is_ok(), fits, "{modifier}");
-    }
+        described[3] = RelationColumn { ty: event_type, modifier: -1, ..described[3] };
+        described[5].modifier = precision;
+        relation(OUTBOX, &layout, described)
+    };
+    // The enum of the first one has been dropped.
+    let row = insert(OUTBOX, &recommended_row());
+    let messages =
+        [begin(1), described(99_999, 3), row.clone(), described(1043, 6), row.clone(), described(25, -1), row];
+    let headers = read(&mut reader, &messages).into_iter().skip(1).map(|event| match event {
+        Ok(WalEvent::Row { row, .. }) => {
+            let record = row.pipeline.encode(&row.row).unwrap();
+            let header = |name| String::from_utf8(record.header(name).unwrap().to_vec()).unwrap();
+            (header("event_type"), header("created_at"))
+        }
+        other => panic!("{other:?}"),
+    });
+    let of = |at: &str| ("OrderConfirmed".to_owned(), at.to_owned());
+    assert!(headers.eq([of("1795447956123"), of("1795447956123456"), of("1795447956123456")]));
 }
 
 #[test]

@@ -1,0 +1,43 @@
+use super::{Column, EventField, Identifier, TableLayout};
+use crate::connector::RouterConfig;
+use crate::pipeline::Found;
+use crate::{ConnectorConfig, Error};
+
+impl TableLayout {
+    /// A table that others write, with those of its columns that the EventRouter's options name. The event's type is in the
+    /// column that `table.field.event.type` names, else in `type` or `event_type`.
+    ///
+    /// # Errors
+    /// The options contradict each other, or as in [`existing`](Self::existing).
+    pub fn of_router(
+        config: &ConnectorConfig,
+        schema: Identifier,
+        table: Identifier,
+        columns: impl IntoIterator<Item = Column>,
+    ) -> Result<Self, Error> {
+        let mut found = Found::default();
+        let Some(router) = RouterConfig::of(config, &mut found) else {
+            found.into_result()?;
+            return Err(Error::config("transforms", "", "there is no EventRouter"));
+        };
+        let event_type = config.trimmed(&router.key_of("table.field.event.type")).unwrap_or("type");
+        // A column may serve several options. The first counts, because the router finds columns by name.
+        let fields = [
+            (EventField::Id, router.id.as_str()),
+            (EventField::Payload, &router.payload),
+            (EventField::AggregateId, &router.key),
+            (EventField::AggregateType, &router.route_by),
+            (EventField::EventType, event_type),
+            (EventField::EventType, "event_type"),
+        ];
+
+        let mut used = Vec::new();
+        for column in columns.into_iter().filter(|column| router.names(column.name.as_str())) {
+            let is_new = |field: EventField| used.iter().all(|other: &Column| other.field != Some(field));
+            let field = fields.iter().find(|(field, name)| *name == column.name.as_str() && is_new(*field));
+            let field = field.map(|(field, _)| *field).filter(|field| field.fits(column.ty));
+            used.push(column.holding(field));
+        }
+        Self::existing(schema, table, used)
+    }
+}
