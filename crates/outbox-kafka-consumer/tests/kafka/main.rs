@@ -8,6 +8,7 @@ mod chaos;
 mod failures;
 mod handlers;
 mod holes;
+mod ids;
 mod observed;
 mod pooler;
 mod positions;

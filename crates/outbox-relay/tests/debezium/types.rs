@@ -165,3 +165,35 @@ fn defaults_in_headers() {
     fixture.reader("defaults", |config| config.with(PLACEMENT, placed));
     fixture.compare(&[event(0, &format!("'{{}}', {}", DEFAULTS.map(|_| "NULL").join(", ")))]);
 }
+
+/// Each change comes between two rows. A record's timestamp has milliseconds in any case.
+#[test]
+fn columns_that_are_altered_between_rows() {
+    let columns = vec![
+        Column::foreign(identifier("note"), T::Text, Nullability::Nullable),
+        nullable(EventField::CreatedAt, "created_at", T::TimestampMicros),
+    ];
+    let mut fixture = Fixture::new(
+        layout("altered", T::Json, columns),
+        &format!("{COLUMNS}, payload json, note varchar(20), created_at timestamp(3), spare point"),
+    );
+    fixture.reader("altered", |config| config.with(PLACEMENT, "note:header,event_type:header"));
+    let changes = [
+        "ADD COLUMN extra text NOT NULL DEFAULT 'x'",
+        "RENAME COLUMN spare TO other",
+        "DROP COLUMN other",
+        "ALTER COLUMN note TYPE text",
+        "ALTER COLUMN created_at TYPE timestamp(6)",
+        "ADD COLUMN twice text GENERATED ALWAYS AS (event_type || event_type) STORED",
+        "ALTER COLUMN aggregate_id TYPE varchar(50)",
+    ];
+    let columns = "(id, aggregate_type, aggregate_id, event_type, payload, note, created_at)";
+    let row = |index| format!("{columns} {}", event(index, "'{}', 'n', '2026-01-02 03:04:05.678'"));
+    let mut rows: Vec<_> = changes
+        .iter()
+        .enumerate()
+        .map(|(index, change)| format!("{}; ALTER TABLE altered {change}", row(index)))
+        .collect();
+    rows.push(row(changes.len()));
+    fixture.compare(&rows);
+}

@@ -104,3 +104,32 @@ async fn a_table_that_is_not_there_or_does_not_suit_is_said() {
     let error = fixture.start().outcome().await.unwrap_err().to_string();
     assert!(error.contains("inventory.a does not suit"), "{error}");
 }
+
+/// The rows wait in the slot while the table changes, and the relay reads them by copies of it.
+#[tokio::test]
+async fn a_backlog_from_before_and_after_changes_of_the_table_is_read() {
+    let fixture = Fixture::new(1).await;
+    let client = fixture.client().await;
+    let changes = [
+        "ADD COLUMN note text",
+        "RENAME COLUMN note TO remark",
+        "DROP COLUMN remark",
+        "ALTER COLUMN event_type TYPE varchar(90)",
+        "ALTER COLUMN created_at TYPE timestamp(3)",
+        "ALTER COLUMN payload TYPE jsonb",
+    ];
+    for (index, change) in changes.iter().chain(&["RESET (fillfactor)"]).enumerate() {
+        let row = format!(
+            "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload)
+             VALUES (gen_random_uuid(), 'order', 'agg-{index}', 'Made', '{{}}');
+             ALTER TABLE outbox.outbox_message {change}"
+        );
+        client.batch_execute(&row).await.unwrap();
+    }
+
+    let relay = fixture.start();
+    let found = fixture.records(changes.len() + 1).await;
+    let keys: Vec<_> = found.iter().map(|found| &*found.key).collect();
+    assert_eq!(keys, ["agg-0", "agg-1", "agg-2", "agg-3", "agg-4", "agg-5", "agg-6"]);
+    relay.stop().await;
+}
