@@ -22,13 +22,6 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
         &["pgoutput"],
         "pgoutput is the plugin that every PostgreSQL has, and has to be named",
     );
-    wanted("binary.handling.mode", "bytes", &["bytes"], "a bytea payload would become text");
-    wanted(
-        "time.precision.mode",
-        "adaptive",
-        &["adaptive", "adaptive_time_microseconds"],
-        "other modes change what the EventRouter can take as the event's timestamp",
-    );
     wanted(
         HEADER_CONVERTER,
         "org.apache.kafka.connect.storage.SimpleHeaderConverter",

@@ -2,6 +2,7 @@ mod contradictions;
 mod found;
 mod placed_headers;
 mod plan;
+mod value_forms;
 
 use std::fmt;
 use std::sync::Arc;
@@ -88,6 +89,9 @@ impl Pipeline {
         found.take(router.as_ref().map_or(Ok(()), |router| contradictions::in_headers(&config, router, &layout)));
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
             found.take(contradictions::in_forms(router, key, value, &layout));
+        }
+        if let Some(router) = &router {
+            value_forms::check(&config, router, &layout, &mut found);
         }
         found.take(contradictions::in_heartbeats(&config));
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));

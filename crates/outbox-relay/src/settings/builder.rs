@@ -17,7 +17,7 @@ use super::resolved::Resolved;
 use super::table::Assumed;
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
-use super::{RelaySettings, SettingsError, columns, names, router_of, value_forms, worker};
+use super::{RelaySettings, SettingsError, columns, names, router_of, worker};
 use crate::rows::ACCEPTED_LOSSES;
 use crate::tables::Candidates;
 
@@ -153,7 +153,6 @@ impl RelaySettingsBuilder {
         if let (Some(predicate), Some(table)) = (&predicate, table) {
             findings.take(predicate.check(router, table));
         }
-        value_forms::check(config, router, layout, findings);
         // Other tables have the same columns, as far as records are made of them.
         let name = name_of(layout).to_string();
         columns::check(config, router, &name, findings);

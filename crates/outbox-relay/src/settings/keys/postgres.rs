@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         "the relay writes bytes only, and rejects a bytea column in records at the start",
     ),
     honoured("time.precision.mode"),
-    without_effect("decimal.handling.mode"),
+    honoured("decimal.handling.mode"),
     without_effect("hstore.handling.mode"),
     without_effect("interval.handling.mode"),
     honoured("schema.name.adjustment.mode"),
