@@ -373,3 +373,23 @@ fn the_recommended_connector_of_a_bytea_payload_can_write_its_heartbeats() {
     assert_eq!(config.get("value.converter.delegate.converter.type"), Some(JSON));
     assert_eq!(of(&layout(ColumnType::Json, vec![])).get("value.converter.delegate.converter.type"), None);
 }
+
+#[test]
+fn modes_that_change_a_column_of_the_records_are_refused() {
+    let layout = || {
+        let more = vec![foreign("at", ColumnType::TimestampMillis), foreign("unused", ColumnType::Bytea)];
+        layout(ColumnType::Json, more)
+    };
+    let placed = |layout: &TableLayout| of(layout).with(router("table.fields.additional.placement"), "at:header");
+    for mode in ["connect", "microseconds", "NanoSeconds"] {
+        let config = placed(&layout()).with("time.precision.mode", mode);
+        refused(config, layout(), "time.precision.mode", "changes the form of the column at");
+    }
+    let config = placed(&layout())
+        .with("time.precision.mode", "adaptive_time_microseconds")
+        .with("binary.handling.mode", "hex")
+        .with("decimal.handling.mode", "string");
+    Pipeline::new(config.clone(), layout()).unwrap();
+    let config = config.with(router("table.fields.additional.placement"), "unused:header");
+    refused(config, layout(), "binary.handling.mode", "changes the form of the column unused");
+}
