@@ -1,16 +1,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::column_text::from_binary;
 use super::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
+use super::temporal::Temporal;
 use super::{Record, RecordParts, event_identity, instant};
-use crate::connector::{KeyConverter, Schemas, ValueConverter};
+use crate::connector::{KeyConverter, Schemas, ValueConverter, ValueForms};
 use crate::pipeline::Target;
 use crate::{Column, ColumnType, Error, EventField, Pipeline};
 
@@ -99,7 +99,7 @@ impl Pipeline {
                     Some(slot) => {
                         slot.get_or_insert_with(|| text.into());
                     }
-                    None => others = event.place(target, text),
+                    None => others = event.place(target, text, self.forms()),
                 }
             }
         }
@@ -150,9 +150,10 @@ impl Pipeline {
         let Some(value) = value else { return Ok(()) };
         match self.value_converter() {
             ValueConverter::Bytes => event.payload = DecodedPayload::Bytes(value.into_bytes()),
-            ValueConverter::String => {
-                event.payload = DecodedPayload::text(value.into_text()?);
+            ValueConverter::String if self.has_binary_payload() => {
+                event.payload = self.binary_payload(&value.into_text()?)?;
             }
+            ValueConverter::String => event.payload = DecodedPayload::text(value.into_text()?),
             ValueConverter::Json(schemas) => {
                 let payload = unwrapped("value", utf8("value", value.as_slice())?, schemas)?;
                 if self.router().has_envelope() {
@@ -178,10 +179,21 @@ impl Pipeline {
             if target.field.is_none() {
                 event.extra.entry(target.alias.clone()).or_insert_with(|| value.get().to_owned());
             } else if let Some(text) = scalar_text(&target.alias, value)? {
-                event.place(target, &text)?;
+                event.place(target, &text, self.forms())?;
             }
         }
         Ok(())
+    }
+
+    fn has_binary_payload(&self) -> bool {
+        self.layout().columns().get(self.plan().payload).is_some_and(|column| column.ty() == ColumnType::Bytea)
+    }
+
+    fn binary_payload(&self, text: &str) -> Result<DecodedPayload, Error> {
+        match from_binary(text, self.forms().binary) {
+            Some(bytes) => Ok(DecodedPayload::Bytes(bytes.into())),
+            None => Err(Error::decode("payload", "it is not the base64 or hex of bytes")),
+        }
     }
 
     /// The payload within JSON: a string holds the column's text (or base64 of its bytes), anything else was expanded.
@@ -190,16 +202,11 @@ impl Pipeline {
         if json == "null" {
             return Ok(DecodedPayload::Empty);
         }
-        let is_bytea =
-            self.layout().columns().get(self.plan().payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
         if json.starts_with('"') {
             let text = scalar_text("payload", payload)?.unwrap_or_default();
-            if !is_bytea {
-                return Ok(DecodedPayload::text(text.into_owned()));
-            }
-            return match BASE64_STANDARD.decode(text.as_bytes()) {
-                Ok(bytes) => Ok(DecodedPayload::Bytes(bytes.into())),
-                Err(e) => Err(Error::decode("payload", "it is not the base64 of bytes").caused_by(e)),
+            return match self.has_binary_payload() {
+                true => self.binary_payload(&text),
+                false => Ok(DecodedPayload::text(text.into_owned())),
             };
         }
         match self.router().expansion {
@@ -241,14 +248,12 @@ impl Value<'_> {
 }
 
 impl DecodedEvent {
-    fn place(&mut self, target: &Target, text: &str) -> Result<(), Error> {
+    fn place(&mut self, target: &Target, text: &str, forms: ValueForms) -> Result<(), Error> {
         match target.field {
             Some(EventField::CreatedAt) if !text.is_empty() && self.created_at.is_none() => {
-                let number = || text.parse().ok();
-                let at = match target.ty {
-                    ColumnType::TimestampMillis => number().and_then(instant::from_millis),
-                    ColumnType::TimestampMicros => number().and_then(instant::from_micros),
-                    _ => instant::from_zoned(text),
+                let at = match Temporal::of(target.ty, forms.time) {
+                    Some(temporal) => temporal.instant(text),
+                    None => instant::from_zoned(text),
                 };
                 self.created_at = Some(at.ok_or_else(|| Error::decode(&*target.alias, "it is not an instant"))?);
                 Ok(())

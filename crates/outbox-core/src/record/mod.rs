@@ -12,6 +12,7 @@ mod json_writer;
 mod parts;
 mod record_ref;
 mod short_text;
+mod temporal;
 
 use std::borrow::Cow;
 use std::fmt;

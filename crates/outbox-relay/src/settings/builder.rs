@@ -15,7 +15,7 @@ use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_m
 use super::resolved::Resolved;
 use super::table::{Assumed, LIST};
 use super::topics::TopicCreation;
-use super::{RelaySettings, SettingsError, predicates, router_of, value_forms, worker};
+use super::{RelaySettings, SettingsError, predicates, router_of, worker};
 use crate::rows::ACCEPTED_LOSSES;
 
 /// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
@@ -174,7 +174,6 @@ impl RelaySettingsBuilder {
         let router = router_of(config);
         Keys::in_config(config).check(config, self.unknown_keys, findings);
         findings.take(predicates::check(config, router, layout));
-        value_forms::check(config, router, layout, findings);
         findings.take(includes_schema(config, layout.schema().as_str()));
         let pipeline = pipeline(config, layout, findings);
         let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);

@@ -17,7 +17,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
-mod value_forms;
 mod worker;
 
 use std::fmt;
