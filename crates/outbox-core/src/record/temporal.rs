@@ -90,6 +90,10 @@ impl Temporal {
             Self::Millis => instant::from_millis(text.parse().ok()?),
             Self::Micros => instant::from_micros(text.parse().ok()?),
             Self::Nanos => instant::from_micros(text.parse::<i64>().ok()?.div_euclid(1_000)),
+            Self::Connect if !text.contains('T') && text.ends_with('Z') => {
+                instant::from_zoned(&format!("1970-01-01T{text}"))
+            }
+            Self::Connect if !text.contains('T') => instant::from_zoned(&format!("{text}T00:00:00Z")),
             Self::Days | Self::Iso | Self::Connect => instant::from_zoned(text),
         }
     }
