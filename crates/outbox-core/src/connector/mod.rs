@@ -6,6 +6,7 @@ mod route;
 mod router;
 mod secret;
 mod table_list;
+mod value_forms;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
 pub use self::table_list::IncludedTables;
+pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 
 use crate::Error;
 

@@ -103,7 +103,7 @@ impl EventBuilder {
     /// # }
     /// ```
     pub fn caused_by(self, cause: &DecodedEvent) -> Self {
-        let id = || cause.id.to_string();
+        let id = || cause.id_text.clone().map_or_else(|| cause.id.to_string(), String::from);
         let trace = || cause.traceparent.as_ref().map(ToString::to_string);
         Self {
             causation_id: self.causation_id.or_else(|| Some(id())),

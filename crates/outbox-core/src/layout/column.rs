@@ -137,6 +137,11 @@ impl ColumnType {
         matches!(self, Self::TimestampMillis | Self::TimestampMicros | Self::Timestamptz)
     }
 
+    /// Returns whether `time.precision.mode` decides on the form of its values.
+    pub(crate) fn is_time(self) -> bool {
+        matches!(self, Self::Date | Self::TimeMillis | Self::TimeMicros | Self::TimestampMillis | Self::TimestampMicros)
+    }
+
     /// Returns whether every converter writes its values as one text or number.
     pub(crate) fn is_scalar(self) -> bool {
         !matches!(self, Self::Bytea | Self::Numeric | Self::Array(_) | Self::Other(_))

@@ -1,6 +1,8 @@
 use super::{Found, Loss};
-use crate::connector::{KeyConverter, Placement, RouterConfig, Schemas, ValueConverter};
-use crate::{ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
+use crate::connector::{
+    BinaryForm, KeyConverter, Placement, RouterConfig, Schemas, TimePrecision, ValueConverter, ValueForms,
+};
+use crate::{Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
 
 /// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
 pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
@@ -21,13 +23,6 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
         "decoderbufs",
         &["pgoutput"],
         "pgoutput is the plugin that every PostgreSQL has, and has to be named",
-    );
-    wanted("binary.handling.mode", "bytes", &["bytes"], "a bytea payload would become text");
-    wanted(
-        "time.precision.mode",
-        "adaptive",
-        &["adaptive", "adaptive_time_microseconds"],
-        "other modes change what the EventRouter can take as the event's timestamp",
     );
     wanted(
         HEADER_CONVERTER,
@@ -97,14 +92,19 @@ pub(super) fn in_lists(config: &ConnectorConfig, layout: &TableLayout) -> Result
 pub(super) fn in_payload(
     router: &RouterConfig,
     converter: ValueConverter,
+    forms: ValueForms,
     layout: &TableLayout,
     losses: &[Loss],
 ) -> Result<(), Error> {
-    let binary = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
+    let is_bytea = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
+    let binary = is_bytea && forms.binary == BinaryForm::Bytes;
     let refuse = |reason| Err(Error::config("value.converter", format!("{converter:?}"), reason));
     match converter {
         ValueConverter::String if binary => {
-            return refuse("the StringConverter writes the name of a Java object in place of a bytea payload");
+            return refuse(
+                "the StringConverter writes the name of a Java object in place of a bytea payload, unless \
+                 binary.handling.mode makes it text",
+            );
         }
         ValueConverter::String if router.has_envelope() => {
             return refuse(
@@ -114,7 +114,9 @@ pub(super) fn in_payload(
         ValueConverter::String if router.expansion.is_some() => {
             return refuse("the StringConverter writes an expanded payload in a form that nobody can read");
         }
-        ValueConverter::Bytes if !binary => return refuse("it takes bytes only: the payload column has to be bytea"),
+        ValueConverter::Bytes if !binary => {
+            return refuse("it takes bytes only: the payload column has to be bytea, and binary.handling.mode bytes");
+        }
         ValueConverter::Bytes if router.has_envelope() => {
             return refuse("it takes bytes only, and an envelope is none");
         }
@@ -122,7 +124,7 @@ pub(super) fn in_payload(
     }
     if router.expansion.is_some() {
         let key = router.key_of("table.expand.json.payload");
-        if binary {
+        if is_bytea {
             return Err(Error::config(key, "true", "the payload column is bytea, and only text is expanded"));
         }
         if !losses.contains(&Loss::JsonExpansion) {
@@ -140,10 +142,20 @@ pub(super) fn in_payload(
 /// Types whose form in JSON is not modelled.
 pub(super) fn in_forms(
     router: &RouterConfig,
-    key: KeyConverter,
-    value: ValueConverter,
+    (key, value): (KeyConverter, ValueConverter),
+    forms: ValueForms,
     layout: &TableLayout,
 ) -> Result<(), Error> {
+    let is_time = |column: &Column| column.ty().is_time();
+    if forms.time == TimePrecision::Connect && layout.column(&router.key).is_some_and(is_time) {
+        let reason = "with time.precision.mode=connect the form of such a key is not modelled";
+        return Err(Error::config(router.key_of("table.field.event.key"), &*router.key, reason));
+    }
+    if router.timestamp.is_some() && matches!(forms.time, TimePrecision::Connect | TimePrecision::IsoString) {
+        let reason = "with table.field.event.timestamp Debezium's task fails at each row: the router takes a number only; \
+                      set it to adaptive";
+        return Err(Error::config("time.precision.mode", format!("{:?}", forms.time), reason));
+    }
     let is_enum = |name: &str| layout.column(name).is_some_and(|column| column.ty() == ColumnType::Enum);
     let is_decimal =
         |name: &str| layout.column(name).is_some_and(|column| matches!(column.ty(), ColumnType::Decimal(_)));

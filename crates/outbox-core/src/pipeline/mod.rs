@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::connector::{KeyConverter, RouterConfig, Value, ValueConverter};
+use crate::connector::{BinaryForm, KeyConverter, RouterConfig, Value, ValueConverter, ValueForms};
 use crate::event::names::topic_legal;
 use crate::{AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, Row, TableLayout};
 
@@ -39,6 +39,7 @@ struct Inner {
     router: RouterConfig,
     key_converter: KeyConverter,
     value_converter: ValueConverter,
+    forms: ValueForms,
     plan: Plan,
     topic_prefix: String,
     slot: Identifier,
@@ -80,15 +81,16 @@ impl Pipeline {
         let mut found = Found::default();
         let router = RouterConfig::of(&config, &mut found);
         let key_converter = found.take(KeyConverter::of(&config));
-        let value_converter = found.take(ValueConverter::of(&config, value_before(router.as_ref(), &layout)));
+        let value_converter = found.take(ValueConverter::of(&config, value_before(&config, router.as_ref(), &layout)));
+        let forms = found.take(ValueForms::of(&config)).unwrap_or_default();
         contradictions::in_connector(&config, &mut found);
         found.take(contradictions::in_lists(&config, &layout));
         if let (Some(router), Some(converter)) = (&router, value_converter) {
-            found.take(contradictions::in_payload(router, converter, &layout, losses));
+            found.take(contradictions::in_payload(router, converter, forms, &layout, losses));
         }
         found.take(router.as_ref().map_or(Ok(()), |router| contradictions::in_headers(&config, router, &layout)));
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
-            found.take(contradictions::in_forms(router, key, value, &layout));
+            found.take(contradictions::in_forms(router, (key, value), forms, &layout));
         }
         found.take(contradictions::in_heartbeats(&config));
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
@@ -109,6 +111,7 @@ impl Pipeline {
             router,
             key_converter,
             value_converter,
+            forms,
             plan,
             payload_limit: Self::DEFAULT_PAYLOAD_LIMIT,
         })))
@@ -210,7 +213,8 @@ impl Pipeline {
     /// if it is NULL.
     #[must_use]
     pub fn event_id(&self, row: &Row) -> Option<Uuid> {
-        crate::record::identity_of(self.emitted(row, self.0.plan.id), self.0.layout.columns().get(self.0.plan.id)?.ty())
+        let ty = self.0.layout.columns().get(self.0.plan.id)?.ty();
+        crate::record::identity_of(self.emitted(row, self.0.plan.id), ty, self.0.forms)
     }
 
     /// The row that enqueue stores for an event.
@@ -264,6 +268,10 @@ impl Pipeline {
         .unwrap_or(&crate::ColumnValue::Null)
     }
 
+    pub(crate) fn forms(&self) -> ValueForms {
+        self.0.forms
+    }
+
     pub(crate) fn key_converter(&self) -> KeyConverter {
         self.0.key_converter
     }
@@ -278,8 +286,10 @@ impl Pipeline {
 }
 
 /// Returns what the value is before it is converted.
-fn value_before(router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
-    let is_bytea = layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
+fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
+    let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
+    let is_bytea =
+        has_bytes && layout.column_of(EventField::Payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
     let is_payload = router.is_none_or(|router| !router.has_envelope());
     if is_bytea && is_payload { Value::Bytes } else { Value::Other }
 }

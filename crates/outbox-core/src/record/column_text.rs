@@ -1,97 +1,130 @@
 //! A column's value as text.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
 use super::json_writer::push_string;
+use super::temporal::{Moment, Temporal};
 use super::{instant, java};
+use crate::connector::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 use crate::layout::{array_elements, epoch_day, micros_of_day};
 use crate::{ColumnType, ColumnValue};
 
 /// As Connect's SimpleHeaderConverter writes it, and the StringConverter a key.
-pub(super) fn text(value: &ColumnValue, ty: ColumnType) -> Option<Cow<'_, str>> {
+pub(super) fn text(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Cow<'_, str>> {
     Some(match value {
         ColumnValue::Null => return None,
-        ColumnValue::Text(text) => kept_as_text(text, ty),
-        ColumnValue::Bytes(bytes) => BASE64_STANDARD.encode(bytes).into(),
+        ColumnValue::Text(text) => kept_as_text(text, ty, forms),
+        ColumnValue::Bytes(bytes) => binary(bytes, forms.binary).into(),
         ColumnValue::Uuid(uuid) => uuid.to_string().into(),
         ColumnValue::Integer(number) => number.to_string().into(),
         ColumnValue::Boolean(value) => if *value { "true" } else { "false" }.into(),
-        ColumnValue::Instant(at) => instant_text(*at, ty).into(),
+        ColumnValue::Instant(at) => match Temporal::of(ty, forms.time) {
+            Some(temporal) => temporal.text(Moment::Instant(instant::micros(*at))).into(),
+            None => instant::zoned(*at).into(),
+        },
     })
 }
 
 /// As [`text`], in bytes.
-pub(super) fn text_bytes(value: &ColumnValue, ty: ColumnType) -> Option<Cow<'_, [u8]>> {
-    text(value, ty).map(|text| match text {
+pub(super) fn text_bytes(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Cow<'_, [u8]>> {
+    text(value, ty, forms).map(|text| match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     })
 }
 
 /// As the JsonConverter writes it.
-pub(super) fn push_column(out: &mut String, value: &ColumnValue, ty: ColumnType) {
-    match text(value, ty) {
+pub(super) fn push_column(out: &mut String, value: &ColumnValue, ty: ColumnType, forms: ValueForms) {
+    // The logical types of Connect have texts in headers only.
+    let forms = match forms.time {
+        TimePrecision::Connect => ValueForms { time: TimePrecision::Milliseconds, ..forms },
+        _ => forms,
+    };
+    match text(value, ty, forms) {
         None => out.push_str("null"),
-        // Jackson writes "NaN" and "Infinity" as strings.
-        Some(text) if is_number(ty) && text.ends_with(|c: char| c.is_ascii_digit()) => out.push_str(&text),
-        Some(text) if ty == ColumnType::Boolean => out.push_str(&text),
+        Some(text) if is_bare(&text, ty, forms) => out.push_str(&text),
         Some(text) => push_string(out, &text),
     }
 }
 
-fn is_number(ty: ColumnType) -> bool {
+fn is_bare(text: &str, ty: ColumnType, forms: ValueForms) -> bool {
     use ColumnType as T;
-    matches!(
-        ty,
-        T::Smallint
-            | T::Integer
-            | T::Bigint
-            | T::Real
-            | T::Double
-            | T::Date
-            | T::TimeMillis
-            | T::TimeMicros
-            | T::TimestampMillis
-            | T::TimestampMicros
-    )
-}
-
-fn instant_text(at: time::OffsetDateTime, ty: ColumnType) -> String {
     match ty {
-        ColumnType::TimestampMillis => (instant::micros(at) / 1_000).to_string(),
-        ColumnType::TimestampMicros => instant::micros(at).to_string(),
-        _ => instant::zoned(at),
+        T::Boolean | T::Smallint | T::Integer | T::Bigint => true,
+        // Jackson writes "NaN" and "Infinity" as strings.
+        T::Real | T::Double => text.ends_with(|c: char| c.is_ascii_digit()),
+        _ => Temporal::of(ty, forms.time).is_some_and(Temporal::is_number),
     }
 }
 
 /// A row's values are of their types, so that what cannot be read here is not there.
-fn kept_as_text(text: &str, ty: ColumnType) -> Cow<'_, str> {
+fn kept_as_text(text: &str, ty: ColumnType, forms: ValueForms) -> Cow<'_, str> {
+    let temporal = || Temporal::of(ty, forms.time);
     let written = match ty {
         ColumnType::Real => text.parse().ok().map(java::float_to_string),
         ColumnType::Double => text.parse().ok().map(java::double_to_string),
-        ColumnType::Decimal(_) => Some(java::decimal_to_string(text)),
-        ColumnType::Numeric => Some(variable_scale(text)),
-        ColumnType::Date => epoch_day(text).map(|day| day.to_string()),
-        ColumnType::TimeMillis => micros_of_day(text).map(|micros| (micros / 1_000).to_string()),
-        ColumnType::TimeMicros => micros_of_day(text).map(|micros| micros.to_string()),
-        ColumnType::Array(element) => array_elements(text).map(|elements| array(&elements, *element)),
+        ColumnType::Decimal(_) | ColumnType::Numeric => decimal(text, ty, forms.decimal),
+        ColumnType::Date => temporal().zip(epoch_day(text)).map(|(temporal, day)| temporal.text(Moment::Day(day))),
+        ColumnType::TimeMillis | ColumnType::TimeMicros => {
+            temporal().zip(micros_of_day(text)).map(|(temporal, micros)| temporal.text(Moment::Time(micros)))
+        }
+        ColumnType::Array(element) => array_elements(text).map(|elements| array(&elements, *element, forms)),
         _ => None,
     };
     written.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
+fn binary(bytes: &[u8], form: BinaryForm) -> String {
+    match form {
+        // Connect writes bytes in headers so.
+        BinaryForm::Bytes | BinaryForm::Base64 => BASE64_STANDARD.encode(bytes),
+        BinaryForm::Base64UrlSafe => BASE64_URL_SAFE.encode(bytes),
+        BinaryForm::Hex => bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+            _ = write!(hex, "{byte:02x}");
+            hex
+        }),
+    }
+}
+
+/// Reads what [`binary`] writes.
+pub(super) fn from_binary(text: &str, form: BinaryForm) -> Option<Vec<u8>> {
+    match form {
+        BinaryForm::Bytes | BinaryForm::Base64 => BASE64_STANDARD.decode(text).ok(),
+        BinaryForm::Base64UrlSafe => BASE64_URL_SAFE.decode(text).ok(),
+        BinaryForm::Hex => {
+            let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+            let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+            pairs.iter().map(byte).collect()
+        }
+    }
+}
+
+fn decimal(plain: &str, ty: ColumnType, form: DecimalForm) -> Option<String> {
+    match form {
+        DecimalForm::Precise if ty == ColumnType::Numeric => Some(variable_scale(plain)),
+        DecimalForm::Precise => Some(java::decimal_to_string(plain)),
+        DecimalForm::Text => None,
+        DecimalForm::Double => plain.parse().ok().map(java::double_to_string),
+    }
+}
+
 /// `["a","b\"c",null]`, as Connect's `Values` writes a list.
-fn array(elements: &[Option<String>], ty: ColumnType) -> String {
+fn array(elements: &[Option<String>], ty: ColumnType, forms: ValueForms) -> String {
+    let is_text = matches!(ty, ColumnType::Text | ColumnType::Uuid)
+        || (matches!(ty, ColumnType::Decimal(_)) && forms.decimal == DecimalForm::Text)
+        || Temporal::of(ty, forms.time).is_some_and(|temporal| temporal == Temporal::Iso);
     let element = |element: &Option<String>| match element {
         None => "null".to_owned(),
         Some(text) if ty == ColumnType::Boolean => if text == "t" { "true" } else { "false" }.to_owned(),
-        Some(text) if ty == ColumnType::Text || ty == ColumnType::Uuid => {
+        Some(text) if is_text => {
+            let text = kept_as_text(text, ty, forms);
             format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
         }
-        Some(text) => kept_as_text(text, ty).into_owned(),
+        Some(text) => kept_as_text(text, ty, forms).into_owned(),
     };
     format!("[{}]", elements.iter().map(element).collect::<Vec<_>>().join(","))
 }

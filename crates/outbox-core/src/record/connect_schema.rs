@@ -2,6 +2,8 @@ use std::fmt::Write as _;
 
 use super::column_text::push_column;
 use super::json_writer::push_string;
+use super::temporal::Temporal;
+use crate::connector::{BinaryForm, ValueForms};
 use crate::{Column, ColumnType, Nullability};
 
 /// A Kafka Connect schema, as far as outbox records have one.
@@ -25,34 +27,31 @@ impl Schema {
     }
 
     /// The schema that Debezium gives to a column.
-    pub(super) fn of_column(column: &Column) -> Self {
+    pub(super) fn of_column(column: &Column, forms: ValueForms) -> Self {
         let (kind, name) = match column.ty() {
             ColumnType::Uuid => ("string", Some("io.debezium.data.Uuid")),
             ColumnType::Text | ColumnType::Varchar(_) => ("string", None),
             // Its labels, which are part of the schema, are not known here: see `contradictions::in_forms`.
             ColumnType::Enum => ("string", Some("io.debezium.data.Enum")),
             ColumnType::Json | ColumnType::Jsonb => ("string", Some("io.debezium.data.Json")),
-            ColumnType::Bytea => ("bytes", None),
+            ColumnType::Bytea if forms.binary == BinaryForm::Bytes => ("bytes", None),
+            ColumnType::Bytea => ("string", None),
             ColumnType::Smallint => ("int16", None),
             ColumnType::Integer => ("int32", None),
             ColumnType::Bigint => ("int64", None),
             ColumnType::Real => ("float", None),
             ColumnType::Double => ("double", None),
             ColumnType::Boolean => ("boolean", None),
-            ColumnType::Date => ("int32", Some("io.debezium.time.Date")),
-            ColumnType::TimeMillis => ("int32", Some("io.debezium.time.Time")),
-            ColumnType::TimeMicros => ("int64", Some("io.debezium.time.MicroTime")),
-            ColumnType::TimestampMillis => ("int64", Some("io.debezium.time.Timestamp")),
-            ColumnType::TimestampMicros => ("int64", Some("io.debezium.time.MicroTimestamp")),
             ColumnType::Timestamptz => ("string", Some("io.debezium.time.ZonedTimestamp")),
-            // In headers only.
-            ColumnType::Decimal(_) | ColumnType::Numeric | ColumnType::Array(_) | ColumnType::Other(_) => {
-                ("bytes", None)
-            }
+            // The others are in headers only.
+            ty => Temporal::of(ty, forms.time).map_or(("bytes", None), |temporal| {
+                let (kind, name) = temporal.schema(ty);
+                (kind, Some(name))
+            }),
         };
         let default = column.default().map(|value| {
             let mut json = String::new();
-            push_column(&mut json, value, column.ty());
+            push_column(&mut json, value, column.ty(), forms);
             json
         });
         Self::Scalar { kind, optional: column.nullability() == Nullability::Nullable, name, default }

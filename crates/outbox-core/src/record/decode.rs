@@ -1,17 +1,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::column_text::from_binary;
 use super::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
+use super::temporal::Temporal;
 use super::{DecodeHints, Record, RecordParts, ShortText, Utf8Bytes, event_identity, instant};
-use crate::connector::{KeyConverter, Schemas, ValueConverter};
+use crate::connector::{KeyConverter, Schemas, ValueConverter, ValueForms};
 use crate::pipeline::Target;
 use crate::{Column, ColumnType, Error, EventField, Pipeline};
 
@@ -90,7 +90,7 @@ impl Pipeline {
                 && !(value.is_empty() && target.field.is_some())
             {
                 let last = target.field.and_then(|field| hints.last(field));
-                others = event.read_header(target, value, last);
+                others = event.read_header(target, value, self.forms(), last);
             }
         }
         hints.order = lookup.order();
@@ -142,6 +142,9 @@ impl Pipeline {
         let Some(value) = value else { return Ok(()) };
         match self.value_converter() {
             ValueConverter::Bytes => event.payload = DecodedPayload::Bytes(value),
+            ValueConverter::String if self.has_binary_payload() => {
+                event.payload = self.binary_payload(utf8("value", &value)?)?;
+            }
             ValueConverter::String => {
                 let text = ByteString::try_from(value).map_err(|e| not_utf8("value").caused_by(e))?;
                 event.payload = DecodedPayload::text(Utf8Bytes(text));
@@ -171,10 +174,21 @@ impl Pipeline {
             if target.field.is_none() {
                 event.extra.entry(target.alias.clone()).or_insert_with(|| value.get().to_owned());
             } else if let Some(text) = scalar_text(&target.alias, value)? {
-                event.place(target, &text)?;
+                event.place(target, &text, self.forms())?;
             }
         }
         Ok(())
+    }
+
+    fn has_binary_payload(&self) -> bool {
+        self.layout().columns().get(self.plan().payload).is_some_and(|column| column.ty() == ColumnType::Bytea)
+    }
+
+    fn binary_payload(&self, text: &str) -> Result<DecodedPayload, Error> {
+        match from_binary(text, self.forms().binary) {
+            Some(bytes) => Ok(DecodedPayload::Bytes(bytes.into())),
+            None => Err(Error::decode("payload", "it is not the base64 or hex of bytes")),
+        }
     }
 
     /// The payload within JSON: a string holds the column's text (or base64 of its bytes), anything else was expanded.
@@ -183,16 +197,11 @@ impl Pipeline {
         if json == "null" {
             return Ok(DecodedPayload::Empty);
         }
-        let is_bytea =
-            self.layout().columns().get(self.plan().payload).is_some_and(|column| column.ty() == ColumnType::Bytea);
         if json.starts_with('"') {
             let text = scalar_text("payload", payload)?.unwrap_or_default();
-            if !is_bytea {
-                return Ok(DecodedPayload::text(text.into_owned().into()));
-            }
-            return match BASE64_STANDARD.decode(text.as_bytes()) {
-                Ok(bytes) => Ok(DecodedPayload::Bytes(bytes.into())),
-                Err(e) => Err(Error::decode("payload", "it is not the base64 of bytes").caused_by(e)),
+            return match self.has_binary_payload() {
+                true => self.binary_payload(&text),
+                false => Ok(DecodedPayload::text(text.into_owned().into())),
             };
         }
         match self.router().expansion {
@@ -211,10 +220,11 @@ impl DecodedEvent {
         &mut self,
         target: &Target,
         value: &[u8],
+        forms: ValueForms,
         last: Option<&mut Option<ShortText>>,
     ) -> Result<(), Error> {
         let Some(slot) = target.field.and_then(|field| self.slot(field)) else {
-            return self.place(target, utf8(&target.alias, value)?);
+            return self.place(target, utf8(&target.alias, value)?, forms);
         };
         if slot.is_some() {
             return utf8(&target.alias, value).map(drop);
@@ -227,14 +237,12 @@ impl DecodedEvent {
         Ok(())
     }
 
-    fn place(&mut self, target: &Target, text: &str) -> Result<(), Error> {
+    fn place(&mut self, target: &Target, text: &str, forms: ValueForms) -> Result<(), Error> {
         match target.field {
             Some(EventField::CreatedAt) if !text.is_empty() && self.created_at.is_none() => {
-                let number = || text.parse().ok();
-                let at = match target.ty {
-                    ColumnType::TimestampMillis => number().and_then(instant::from_millis),
-                    ColumnType::TimestampMicros => number().and_then(instant::from_micros),
-                    _ => instant::from_zoned(text),
+                let at = match Temporal::of(target.ty, forms.time) {
+                    Some(temporal) => temporal.instant(text),
+                    None => instant::from_zoned(text),
                 };
                 self.created_at = Some(at.ok_or_else(|| Error::decode(&*target.alias, "it is not an instant"))?);
                 Ok(())

@@ -5,7 +5,7 @@ use super::connect_schema::Schema;
 use super::instant;
 use super::json_value::{Unexpandable, wrapped};
 use super::{Record, RecordRef};
-use crate::connector::{EmptyPayload, KeyConverter, ValueConverter};
+use crate::connector::{BinaryForm, EmptyPayload, KeyConverter, ValueConverter};
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 
 /// The record of a row at which Debezium may have failed; see [`Pipeline::encode_lossless`].
@@ -67,12 +67,10 @@ impl Pipeline {
         // One more may be added.
         let mut headers = Vec::with_capacity(plan.headers.len() + 2);
         let id = self.layout().columns().get(plan.id).map_or(ColumnType::Uuid, Column::ty);
-        headers.push(("id", text_bytes(self.emitted(row, plan.id), id)));
-        headers.extend(
-            plan.headers
-                .iter()
-                .map(|target| (target.alias.as_str(), text_bytes(self.emitted(row, target.index), target.ty))),
-        );
+        headers.push(("id", text_bytes(self.emitted(row, plan.id), id, self.forms())));
+        headers.extend(plan.headers.iter().map(|target| {
+            (target.alias.as_str(), text_bytes(self.emitted(row, target.index), target.ty, self.forms()))
+        }));
         Ok(RecordRef {
             topic: self.topic_of_route(route)?,
             partition: plan.partition.and_then(|index| match row.get(index) {
@@ -103,10 +101,12 @@ impl Pipeline {
 
     fn key<'a>(&'a self, row: &'a Row) -> Option<Cow<'a, [u8]>> {
         let (key, column) = (self.emitted(row, self.plan().key), self.layout().columns().get(self.plan().key)?);
-        let KeyConverter::Json(schemas) = self.key_converter() else { return text_bytes(key, column.ty()) };
+        let KeyConverter::Json(schemas) = self.key_converter() else {
+            return text_bytes(key, column.ty(), self.forms());
+        };
         let mut json = String::new();
-        push_column(&mut json, key, column.ty());
-        Some(wrapped(json, Some(&Schema::of_column(column)), schemas).into())
+        push_column(&mut json, key, column.ty(), self.forms());
+        Some(wrapped(json, Some(&Schema::of_column(column, self.forms())), schemas).into())
     }
 
     fn value<'a>(
@@ -119,6 +119,7 @@ impl Pipeline {
         let is_empty = match payload {
             ColumnValue::Null => true,
             ColumnValue::Text(text) => text.trim_matches(|c| c <= ' ').is_empty(),
+            ColumnValue::Bytes(bytes) => bytes.is_empty() && self.forms().binary != BinaryForm::Bytes,
             _ => false,
         };
         if is_empty && self.router().empty_payload == EmptyPayload::Tombstone {
@@ -129,6 +130,9 @@ impl Pipeline {
                 self.json_value(row, route, payload, schemas, unexpandable).map(|json| Some(json.into()))
             }
             (_, ColumnValue::Text(text)) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
+            (ValueConverter::String, bytes @ ColumnValue::Bytes(_)) => {
+                Ok(text_bytes(bytes, ColumnType::Bytea, self.forms()))
+            }
             (_, ColumnValue::Bytes(bytes)) => Ok(Some(Cow::Borrowed(bytes))),
             _ => Ok(None),
         }

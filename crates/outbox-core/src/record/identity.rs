@@ -1,6 +1,7 @@
 use uuid::Uuid;
 
 use super::column_text::text;
+use crate::connector::ValueForms;
 use crate::{ColumnType, ColumnValue};
 
 /// The namespace of ids that are no UUIDs.
@@ -28,9 +29,9 @@ pub fn event_identity(topic: &str, header: &[u8]) -> Option<Uuid> {
 }
 
 /// As [`event_identity`], of the column's value, and without a topic.
-pub(crate) fn identity_of(value: &ColumnValue, ty: ColumnType) -> Option<Uuid> {
+pub(crate) fn identity_of(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Uuid> {
     match value {
         ColumnValue::Uuid(id) => Some(*id),
-        value => event_identity("", text(value, ty)?.as_bytes()),
+        value => event_identity("", text(value, ty, forms)?.as_bytes()),
     }
 }

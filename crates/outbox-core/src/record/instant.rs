@@ -27,17 +27,13 @@ pub(super) fn from_millis(millis: i64) -> Option<OffsetDateTime> {
 /// `io.debezium.time.ZonedTimestamp`: UTC with six digits of the second.
 pub(super) fn zoned(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
+    format!("{}T{:02}:{:02}:{:02}.{:06}Z", date(at), at.hour(), at.minute(), at.second(), at.microsecond())
+}
+
+/// The date with four digits of the year.
+pub(super) fn date(at: OffsetDateTime) -> String {
     let sign = if at.year() < 0 { "-" } else { "" };
-    format!(
-        "{sign}{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-        at.year().unsigned_abs(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second(),
-        at.microsecond()
-    )
+    format!("{sign}{:04}-{:02}-{:02}", at.year().unsigned_abs(), u8::from(at.month()), at.day())
 }
 
 pub(super) fn from_zoned(text: &str) -> Option<OffsetDateTime> {

@@ -34,7 +34,7 @@ impl Pipeline {
             envelope.push(',');
             push_string(&mut envelope, alias);
             envelope.push(':');
-            push_column(&mut envelope, self.emitted(row, *index), *ty);
+            push_column(&mut envelope, self.emitted(row, *index), *ty, self.forms());
             fields.extend(self.schema_of(*index).map(|schema| (alias.clone(), schema)));
         }
         envelope.push('}');
@@ -55,7 +55,7 @@ impl Pipeline {
         unexpandable: Unexpandable,
     ) -> Result<(Option<Schema>, String), Error> {
         let mut json = String::new();
-        push_column(&mut json, payload, ColumnType::Json);
+        push_column(&mut json, payload, ColumnType::Json, self.forms());
         let kept = |json| Ok((self.schema_of(self.plan().payload), json));
         let (Some(options), ColumnValue::Text(text)) = (self.router().expansion, payload) else { return kept(json) };
         let failed = match expand::expand(text, &self.router().payload, options) {
@@ -74,7 +74,7 @@ impl Pipeline {
     }
 
     fn schema_of(&self, index: usize) -> Option<Schema> {
-        self.layout().columns().get(index).map(Schema::of_column)
+        self.layout().columns().get(index).map(|column| Schema::of_column(column, self.forms()))
     }
 }
 

@@ -13,6 +13,7 @@ mod json_writer;
 mod parts;
 mod record_ref;
 mod short_text;
+mod temporal;
 mod utf8_bytes;
 
 use std::borrow::Cow;

@@ -3,7 +3,8 @@
 use outbox_core::bytes::Bytes;
 use outbox_core::time::macros::datetime;
 use outbox_core::{
-    ColumnType, ConnectorConfig, Decoded, DecodedPayload, EventField, NotAnEvent, Pipeline, Record, TableLayout,
+    ColumnType, ConnectorConfig, Decoded, DecodedPayload, EventField, NotAnEvent, Payload, Pipeline, Record,
+    TableLayout, event_identity,
 };
 
 use crate::common::{JSON, decoded, foreign, layout, not_null, recommended, record, router};
@@ -55,6 +56,60 @@ fn an_id_header_that_is_no_uuid_is_undecodable() {
     let mut record = record(TOPIC, Some("{}"), &[]);
     record.headers.push(("id".into(), Some(Bytes::from_static(b"\xff"))));
     undecodable(&Pipeline::recommended(), record, "header id", "not a UUID");
+}
+
+#[test]
+fn an_id_of_another_type_is_an_event_of_its_topic() {
+    let named = TableLayout::recommended();
+    let columns = named.columns().iter().map(|column| match column.field() {
+        Some(EventField::Id) => not_null(EventField::Id, "id", ColumnType::Bigint),
+        _ => column.clone(),
+    });
+    let layout = TableLayout::existing(named.schema().clone(), named.table().clone(), columns.collect()).unwrap();
+    let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout).unwrap();
+    let event = decoded(&pipeline, record(TOPIC, Some("{}"), &[("id", Some("42"))]));
+    assert_eq!((Some(event.id), event.id_text.as_deref()), (event_identity(TOPIC, b"42"), Some("42")));
+    let elsewhere = decoded(&pipeline, record("outbox.events.invoice", Some("{}"), &[("id", Some("42"))]));
+    assert_ne!(event.id, elsewhere.id);
+    let uuid = decoded(&pipeline, record(TOPIC, Some("{}"), &[("id", Some(ID))]));
+    assert_eq!((uuid.id.to_string().as_str(), uuid.id_text), (ID, None));
+    for id in [Some(""), None] {
+        undecodable(&pipeline, record(TOPIC, Some("{}"), &[("id", id)]), "header id", "empty");
+    }
+    let refused = pipeline.row(&crate::common::order().build().unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("reads only"), "{refused}");
+}
+
+#[test]
+fn bytes_and_instants_are_read_in_every_form() {
+    let columns = vec![not_null(EventField::CreatedAt, "created_at", ColumnType::TimestampMicros)];
+    let layout = layout(ColumnType::Bytea, columns);
+    let plain = ConnectorConfig::recommended(&layout)
+        .with("value.converter", crate::common::STRING)
+        .without(&router("table.field.event.timestamp"))
+        .with(router("table.fields.additional.placement"), "created_at:header");
+    let instants = [
+        datetime!(1970-01-01 03:04:05.678 UTC),
+        datetime!(2026-01-02 0:00 UTC),
+        datetime!(2026-01-02 03:04:05.678 UTC),
+    ];
+    for (time, binary) in [
+        ("adaptive", "base64"),
+        ("connect", "base64-url-safe"),
+        ("isostring", "hex"),
+        ("microseconds", "hex"),
+        ("nanoseconds", "hex"),
+    ] {
+        let config = plain.clone().with("time.precision.mode", time).with("binary.handling.mode", binary);
+        let pipeline = Pipeline::new(config, layout.clone()).unwrap();
+        for at in instants {
+            let payload = Payload::bytes(vec![0xfb, 0xff, 0]);
+            let event = crate::common::order().payload(payload).created_at(at).build().unwrap();
+            let found = decoded(&pipeline, pipeline.encode(&pipeline.row(&event).unwrap()).unwrap());
+            assert_eq!(found.payload.as_bytes(), [0xfb, 0xff, 0], "{binary}");
+            assert_eq!(found.created_at, Some(at), "{time}");
+        }
+    }
 }
 
 #[test]

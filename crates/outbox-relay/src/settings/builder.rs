@@ -17,7 +17,7 @@ use super::resolved::Resolved;
 use super::table::{Assumed, LIST};
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
-use super::{RelaySettings, SettingsError, columns, names, router_of, value_forms, worker};
+use super::{RelaySettings, SettingsError, columns, names, router_of, worker};
 use crate::row_position::RowPosition;
 use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
 
@@ -176,7 +176,6 @@ impl RelaySettingsBuilder {
         if let Some((predicate, table)) = predicate.as_ref().zip(named.as_ref()) {
             findings.take(predicate.check(router, table));
         }
-        value_forms::check(config, router, &layout, findings);
         columns::check(config, router, named.as_ref(), findings);
         names::check(config, router, named.as_ref(), findings);
         findings.take(lists_exclude_each_other(config));

@@ -20,7 +20,6 @@ mod table;
 mod tests;
 mod topics;
 mod updates;
-mod value_forms;
 mod worker;
 
 use std::fmt;

@@ -171,14 +171,8 @@ impl Resolved {
     }
 }
 
-/// Failed rows stop the relay or go to the dead letters, and there are no heartbeats. The forms of values were checked.
-const OWN_WAY: [&str; 5] = [
-    "errors.tolerance",
-    "event.processing.failure.handling.mode",
-    "heartbeat.interval.ms",
-    "time.precision.mode",
-    "binary.handling.mode",
-];
+/// Failed rows stop the relay or go to the dead letters, and there are no heartbeats.
+const OWN_WAY: [&str; 3] = ["errors.tolerance", "event.processing.failure.handling.mode", "heartbeat.interval.ms"];
 
 impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -273,7 +273,6 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
         ("snapshot.mode", "when_needed", "takes no snapshot"),
         ("slot.drop.on.stop", "true", "keeps the slot"),
         ("errors.tolerance", "all", "--dead-letter-topic"),
-        ("binary.handling.mode", "base64", "bytea column"),
         ("exactly.once.support", "required", "without transactions"),
         ("provide.transaction.metadata", "true", "no records of transactions"),
         ("producer.override.acks", "1", "in-sync replicas"),
@@ -303,6 +302,7 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
         ("value.converter.replace.null.with.default", "false"),
         ("header.converter", "org.apache.kafka.connect.storage.StringConverter"),
         ("time.precision.mode", "microseconds"),
+        ("binary.handling.mode", "base64"),
         ("value.converter.decimal.format", "NUMERIC"),
     ] {
         assert!(built(config().with(key, value)).unwrap().warnings().is_empty(), "{key}");

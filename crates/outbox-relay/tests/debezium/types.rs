@@ -3,7 +3,7 @@
 use outbox_core::{Column, ColumnType as T, ConnectorConfig, EventField, Nullability, TableLayout};
 use postgres::{Client, NoTls};
 
-use crate::configuration::{PLACEMENT, With as _, identifier, layout, not_null, nullable};
+use crate::configuration::{PLACEMENT, STRING, With as _, identifier, layout, not_null, nullable};
 use crate::fixture::{COLUMNS, Fixture, event};
 
 const CUSTOM: &str = "CREATE EXTENSION citext; CREATE TYPE kind AS ENUM ('made', 'Paid ''n'' gone');
@@ -196,4 +196,74 @@ fn columns_that_are_altered_between_rows() {
         .collect();
     rows.push(row(changes.len()));
     fixture.compare(&rows);
+}
+
+const FORMS: [(&str, T, &str); 11] = [
+    ("c_date", T::Date, "date"),
+    ("c_time3", T::TimeMillis, "time(3)"),
+    ("c_time", T::TimeMicros, "time"),
+    ("c_ms", T::TimestampMillis, "timestamp(3)"),
+    ("c_us", T::TimestampMicros, "timestamp"),
+    ("c_tz", T::Timestamptz, "timestamptz"),
+    ("c_dates", T::Array(&T::Date), "date[]"),
+    ("c_bytes", T::Bytea, "bytea"),
+    ("c_decimal", T::Decimal(8), "numeric(16, 8)"),
+    ("c_numeric", T::Numeric, "numeric"),
+    ("c_decimals", T::Array(&T::Decimal(0)), "numeric(8, 2)[]"),
+];
+
+const TIME: &str = "time.precision.mode";
+const BINARY: &str = "binary.handling.mode";
+const DECIMAL: &str = "decimal.handling.mode";
+
+/// The modes of times, bytes and numbers, each in a payload, in headers and in an envelope.
+#[test]
+fn forms_of_values() {
+    let columns = FORMS.map(|(name, ty, _)| Column::foreign(identifier(name), ty, Nullability::Nullable));
+    let columns_sql = FORMS.map(|(name, _, sql)| format!("{name} {sql}")).join(", ");
+    let mut fixture =
+        Fixture::new(layout("forms", T::Bytea, columns.to_vec()), &format!("{COLUMNS}, payload bytea, {columns_sql}"));
+    let headers = FORMS.map(|(name, ..)| format!("{name}:header")).join(",");
+    let envelope = FORMS[..6].iter().chain(&FORMS[7..8]).map(|(name, ..)| format!("{name}:envelope"));
+    let envelope = envelope.collect::<Vec<_>>().join(",");
+    for (name, time, binary, decimal) in [
+        ("connect", "connect", "base64", "string"),
+        ("iso", "isostring", "base64-url-safe", "double"),
+        ("micros", "microseconds", "hex", "precise"),
+        ("nanos", "nanoseconds", "bytes", "precise"),
+        ("adaptive", "adaptive_time_microseconds", "bytes", "precise"),
+    ] {
+        let moded = |config: ConnectorConfig| config.with(TIME, time).with(BINARY, binary).with(DECIMAL, decimal);
+        fixture.reader(&format!("{name}_headers"), |config| {
+            let config = moded(config).with(PLACEMENT, &*headers);
+            if binary == "bytes" { config } else { config.with("value.converter", STRING) }
+        });
+        fixture.reader(&format!("{name}_envelope"), |config| {
+            moded(config).with(PLACEMENT, &*envelope).json_values("true")
+        });
+    }
+    fixture.reader("tombstone", |config| {
+        let config = config.with(BINARY, "hex").with(TIME, "nanoseconds").without(PLACEMENT);
+        config
+            .with("value.converter", STRING)
+            .option("route.tombstone.on.empty.payload", "true")
+            .option("table.field.event.timestamp", "c_us")
+    });
+    let row = |index, payload, values: &str| event(index, &format!("{payload}, {values}"));
+    fixture.compare(&[
+        row(
+            0,
+            "'\\x00fffe10'",
+            "'2026-01-02', '03:04:05.678', '03:04:05.678901', '2026-01-02 03:04:05.678',
+            '2026-01-02 03:04:05.678901', '2026-01-02 03:04:05.678901+02', '{2026-01-02}', '\\xfbff', 0.00000012, 1.50,
+            '{1.50,NULL}'",
+        ),
+        row(
+            1,
+            "''",
+            "'1969-12-31', '00:00', '23:59:59.999999', '2026-01-02', '2026-01-02 03:04', '2026-01-02', '{}', '', -1,
+            100, '{}'",
+        ),
+        row(2, "NULL", "NULL, NULL, NULL, NULL, '2026-01-02', NULL, NULL, NULL, NULL, NULL, NULL"),
+    ]);
 }

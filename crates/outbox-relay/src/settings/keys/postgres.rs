@@ -47,14 +47,9 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("include.unknown.datatypes"),
     without_effect("schema.refresh.mode"),
     // How values are told.
-    noted(
-        "binary.handling.mode",
-        "bytes",
-        &["bytes"],
-        "the relay writes bytes only, and rejects a bytea column in records at the start",
-    ),
+    honoured("binary.handling.mode"),
     honoured("time.precision.mode"),
-    without_effect("decimal.handling.mode"),
+    honoured("decimal.handling.mode"),
     without_effect("hstore.handling.mode"),
     without_effect("interval.handling.mode"),
     honoured("schema.name.adjustment.mode"),

@@ -1,0 +1,83 @@
+use super::ConnectorConfig;
+use crate::Error;
+
+/// The options by which Debezium writes a column's values in other forms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ValueForms {
+    pub(crate) time: TimePrecision,
+    pub(crate) binary: BinaryForm,
+    pub(crate) decimal: DecimalForm,
+}
+
+/// `time.precision.mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TimePrecision {
+    #[default]
+    Adaptive,
+    AdaptiveTimeMicroseconds,
+    Connect,
+    IsoString,
+    Microseconds,
+    Nanoseconds,
+    /// No mode of Debezium: the numbers that the JsonConverter makes of the values of `connect`.
+    Milliseconds,
+}
+
+/// `binary.handling.mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum BinaryForm {
+    #[default]
+    Bytes,
+    Base64,
+    Base64UrlSafe,
+    Hex,
+}
+
+/// `decimal.handling.mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum DecimalForm {
+    #[default]
+    Precise,
+    Text,
+    Double,
+}
+
+impl ValueForms {
+    pub(crate) fn of(config: &ConnectorConfig) -> Result<Self, Error> {
+        Ok(Self {
+            time: mode(
+                config,
+                "time.precision.mode",
+                &[
+                    ("adaptive", TimePrecision::Adaptive),
+                    ("adaptive_time_microseconds", TimePrecision::AdaptiveTimeMicroseconds),
+                    ("connect", TimePrecision::Connect),
+                    ("isostring", TimePrecision::IsoString),
+                    ("microseconds", TimePrecision::Microseconds),
+                    ("nanoseconds", TimePrecision::Nanoseconds),
+                ],
+            )?,
+            binary: mode(
+                config,
+                "binary.handling.mode",
+                &[
+                    ("bytes", BinaryForm::Bytes),
+                    ("base64", BinaryForm::Base64),
+                    ("base64-url-safe", BinaryForm::Base64UrlSafe),
+                    ("hex", BinaryForm::Hex),
+                ],
+            )?,
+            decimal: mode(
+                config,
+                "decimal.handling.mode",
+                &[("precise", DecimalForm::Precise), ("string", DecimalForm::Text), ("double", DecimalForm::Double)],
+            )?,
+        })
+    }
+}
+
+fn mode<M: Copy + Default>(config: &ConnectorConfig, key: &str, modes: &[(&str, M)]) -> Result<M, Error> {
+    let Some(value) = config.trimmed(key) else { return Ok(M::default()) };
+    let found = modes.iter().find(|(name, _)| name.eq_ignore_ascii_case(value));
+    found.map(|(_, mode)| *mode).ok_or_else(|| Error::config(key, value, "Debezium has no such mode"))
+}
