@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,16 +8,16 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outbox_core::uuid::Uuid;
 use outbox_core::{EventField, Pipeline, event_identity};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backlog::Backlog;
+use super::batch_sender::{Answered, BatchSender};
 use super::confirmation::{Confirmation, Verdict};
 use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::feed::{Broken, Fed, Feed};
-use super::gaps::Gaps;
-use super::job::{self, Answer, Done, Sending};
+use super::job::{self, Done};
+use super::log_reader::LogReader;
 use super::pace::Pace;
 use super::rounds::Rounds;
 use super::skips::{Skip, Skips};
@@ -25,12 +25,12 @@ use super::topics::{IllegalPlace, Place, Topics, Waiting};
 use super::updates::IgnoredUpdates;
 use crate::error::Error;
 use crate::position::{Origin, Position};
-use crate::progress::{Action, Counters, OutOfTurn, Outcome, PartitionId, Poison, Progress, Reach, Unplaced, Window};
+use crate::progress::{Action, Counters, OutOfTurn, PartitionId, Poison, Progress, Reach, Unplaced, Window};
 use crate::row_position::RowPosition;
 use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::settings::{ContextHeaders, TopicCreation};
 use crate::status::{Marks, Mode, Reconnect, RelayStatus, Work};
-use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, ErrorCode, ToProduce, Topic};
+use outbox_kafka::{Cluster, ErrorCode, Topic};
 use outbox_net::{Backoff, ErrorChain};
 use outbox_wal::{ConnectOptions, Lsn, Source};
 
@@ -49,21 +49,11 @@ pub(super) struct Hold {
     pub(super) topics: Topics,
     pub(super) creation: Option<TopicCreation>,
     pub(super) context_headers: Option<ContextHeaders>,
-    pub(super) batches: BatchBuilder,
-    pub(super) compression: CompressionChoice,
-    pub(super) gaps: Arc<Gaps>,
+    pub(super) sender: BatchSender,
+    pub(super) log_reader: LogReader,
     pub(super) jobs: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// The delays of partitions whose last batch failed.
-    pub(super) backoffs: HashMap<PartitionId, Backoff>,
     /// The delays of topics that could not be found or created yet.
     pub(super) topic_backoffs: HashMap<Box<str>, Backoff>,
-    /// Produce requests on their way to each broker.
-    pub(super) requests: HashMap<Option<i32>, usize>,
-    /// Since when each partition has a batch that is not acknowledged.
-    pub(super) unacknowledged: HashMap<PartitionId, Instant>,
-    /// Bounds how many logs of each broker are read at once.
-    pub(super) reads: HashMap<Option<i32>, Arc<Semaphore>>,
-    pub(super) refusals: HashMap<PartitionId, outbox_kafka::Error>,
     pub(super) commit: crate::Lsn,
     /// Where a backlog is streamed.
     pub(super) backlog: Option<Backlog>,
@@ -82,7 +72,6 @@ pub(super) struct Hold {
     pub(super) marks: Marks,
     /// What was counted up to the last turn.
     pub(super) counted: Counters,
-    pub(super) scan: u64,
 }
 
 /// How a hold ended.
@@ -119,12 +108,6 @@ impl Ended {
     }
 }
 
-/// After this time without an acknowledgement a partition counts as stalled.
-const STALLED: Duration = Duration::from_secs(1);
-/// Produce requests to one broker at once. It handles them one after the other; the second hides the network's delay.
-const REQUESTS: usize = 2;
-/// Logs of one broker that are read at once.
-const READS: usize = 4;
 /// How many messages are taken before the outcomes of requests are looked at.
 const BURST: usize = 4_096;
 /// How long the broker may take to acknowledge the rest at shutdown.
@@ -226,8 +209,7 @@ impl Hold {
 
     /// What the rows hold in memory that wait for a topic, or for a broker that does not acknowledge.
     fn stalled_bytes(&self) -> usize {
-        let stalled = self.unacknowledged.iter().filter(|(_, since)| since.elapsed() > STALLED);
-        stalled.map(|(id, _)| self.progress.held_bytes(*id)).sum::<usize>() + self.topics.waiting_bytes()
+        self.sender.stalled().map(|id| self.progress.held_bytes(id)).sum::<usize>() + self.topics.waiting_bytes()
     }
 
     /// Takes what was read and what is there already, so that a batch is as large as it can be without waiting.
@@ -382,7 +364,7 @@ impl Hold {
             Ok(topic) => {
                 self.status.recovered(&Work::Topic(name.clone()));
                 self.topic_backoffs.remove(&name);
-                self.describe_brokers(&topic);
+                self.sender.describe_brokers(&topic);
                 let read = job::check_read(Arc::clone(&self.cluster), Arc::clone(&topic), self.status.clone());
                 self.jobs.push(read.boxed());
                 let rows = self.topics.learn(&topic);
@@ -539,27 +521,19 @@ impl Hold {
             }
         }
 
-        let mut by_broker: BTreeMap<Option<i32>, Vec<Sending>> = BTreeMap::new();
+        let mut sendings = Vec::new();
         for id in due {
-            if let Some(sending) = self.sending(id)? {
-                let broker = self.cluster.known_leader(&sending.batch.topic, sending.batch.partition);
-                by_broker.entry(broker).or_default().push(sending);
+            if let (Some(batch), Some(place)) = (self.progress.batch(id), self.topics.place(id).cloned()) {
+                sendings.extend(self.sender.encode(id, &batch, place)?);
             }
         }
-        for (broker, sendings) in by_broker {
-            *self.requests.entry(broker).or_default() += 1;
-            let (cluster, status) = (Arc::clone(&self.cluster), self.status.clone());
-            self.jobs.push(job::produce(cluster, broker, sendings, status).boxed());
-        }
+        self.jobs.extend(self.sender.send(sendings));
         Ok(())
     }
 
     fn next_action(&mut self) -> Option<Action<Encoded>> {
-        let Self { progress, topics, cluster, requests, .. } = self;
-        progress.next_action(|id| {
-            let broker = topics.place(id).and_then(|(topic, partition)| cluster.known_leader(topic, *partition));
-            requests.get(&broker).is_none_or(|requests| *requests < REQUESTS)
-        })
+        let Self { progress, topics, sender, .. } = self;
+        progress.next_action(|id| sender.has_room(topics.place(id)))
     }
 
     fn carry_out(&mut self, action: Action<Encoded>, due: &mut Vec<PartitionId>) {
@@ -576,10 +550,7 @@ impl Hold {
                 if let Some(place) = self.topics.place(id).cloned() {
                     let is_dead_letter = self.dead_letters.is_for(place.0.name());
                     let reach = if is_dead_letter { Reach::Limit } else { Reach::Window };
-                    let broker = self.cluster.known_leader(&place.0, place.1);
-                    let permits = self.reads.entry(broker).or_insert_with(|| Arc::new(Semaphore::new(READS)));
-                    let permits = Arc::clone(permits);
-                    self.jobs.push(self.reader().read(id, place, from, reach, permits).boxed());
+                    self.jobs.push(self.log_reader.read(id, place, from, reach));
                 }
             }
             Action::Produce(id) => due.push(id),
@@ -596,45 +567,17 @@ impl Hold {
         }
     }
 
-    fn reader(&self) -> job::Reader {
-        job::Reader {
-            cluster: Arc::clone(&self.cluster),
-            origin: Arc::clone(&self.origin),
-            window: self.window,
-            limit: self.scan,
-            status: self.status.clone(),
-        }
-    }
-
-    /// Encodes the batch that a partition is due to send.
-    fn sending(&mut self, id: PartitionId) -> Result<Option<Sending>, Error> {
-        let (Some(batch), Some((topic, partition))) = (self.progress.batch(id), self.topics.place(id).cloned()) else {
-            return Ok(None);
-        };
-        let rows = batch.rows.len();
-        // A batch that is sent again may have another compression by now. Its sequence numbers are the same.
-        let compression = self.compression.of(topic.name());
-        self.batches.set_compression(compression);
-        for row in batch.rows {
-            self.batches.append(row.record.timestamp, &row.record.body);
-        }
-        let producer = outbox_kafka::Producer {
-            id: batch.producer.id,
-            epoch: batch.producer.epoch,
-            sequence: batch.base_sequence,
-        };
-        let finished = self.batches.finish(producer).map_err(Error::wal)?;
-        let Some(batch) = finished else { return Ok(None) };
-        self.unacknowledged.entry(id).or_insert_with(Instant::now);
-        let span = tracing::debug_span!(
-            target: "outbox.relay", "batch", topic = topic.name(), partition, rows, base_offset = tracing::field::Empty
-        );
-        Ok(Some(Sending { id, batch: ToProduce { topic, partition, batch }, compression, span }))
-    }
-
     fn done(&mut self, done: Done) -> Result<Option<Ended>, Error> {
         match done {
-            Done::Produced(broker, answers) => self.answered(broker, answers),
+            Done::Produced(broker, answers) => {
+                let Answered { outcomes, pause } = self.sender.answered(broker, answers);
+                for (id, outcome) in outcomes {
+                    let before = self.progress.counters();
+                    self.progress.produced(id, outcome);
+                    self.wrote(id, before);
+                }
+                self.jobs.extend(pause);
+            }
             Done::Paused(failed) => {
                 for (id, outcome) in failed {
                     self.progress.produced(id, outcome);
@@ -652,7 +595,7 @@ impl Hold {
                 self.wrote(id, before);
                 // The log may show that a batch without an answer was written.
                 if self.progress.batch(id).is_none() {
-                    self.settled(id);
+                    self.sender.settled(id);
                 }
             }
             Done::Producer(producer) => self.progress.producer(producer),
@@ -685,53 +628,8 @@ impl Hold {
         Ok(None)
     }
 
-    /// Handles the end of a produce request, with or without an answer. Each partition has a separate outcome.
-    fn answered(&mut self, broker: Option<i32>, answers: Vec<Answer>) {
-        if let Some(requests) = self.requests.get_mut(&broker) {
-            *requests = requests.saturating_sub(1);
-        }
-        let (mut failed, mut topics, mut pause) = (Vec::new(), Vec::new(), Duration::ZERO);
-        for answer in answers {
-            if self.is_recompressed(&answer) {
-                answer.error.iter().for_each(|error| self.status.kafka_failed(error));
-                self.status.retried();
-                self.progress.produced(answer.id, Outcome::NotAppended);
-                continue;
-            }
-            let Answer { id, topic, outcome, error, .. } = answer;
-            if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
-                pause = pause.max(self.backoffs.entry(id).or_insert_with(job::backoff).delay());
-                self.status.retried();
-                self.status.failing(Work::Batch(id), error);
-                failed.push((id, outcome));
-                topics.push(topic);
-                continue;
-            }
-            self.settled(id);
-            if let (Outcome::Rejected { .. }, Some(error)) = (&outcome, error) {
-                self.status.kafka_failed(&error);
-                self.refusals.insert(id, error);
-            }
-            let before = self.progress.counters();
-            self.progress.produced(id, outcome);
-            self.wrote(id, before);
-        }
-        if !failed.is_empty() {
-            let cluster = Arc::clone(&self.cluster);
-            self.jobs.push(job::pause_failed(cluster, failed, topics, pause).boxed());
-        }
-    }
-
-    /// A partition has no batch whose outcome is open.
-    fn settled(&mut self, id: PartitionId) {
-        if self.backoffs.remove(&id).is_some() {
-            self.status.recovered(&Work::Batch(id));
-        }
-        self.unacknowledged.remove(&id);
-    }
-
     fn refusal(&self, poison: &Poison<Encoded>) -> Error {
-        let refusal = poison.refused.as_ref().and_then(|(partition, _)| self.refusals.get(partition).cloned());
+        let refusal = poison.refused.as_ref().and_then(|(partition, _)| self.sender.refusal(*partition).cloned());
         let error = self.poison(poison.position, Some(poison.event), "the broker refuses its record");
         match refusal {
             Some(refusal) => error.caused_by(refusal),

@@ -1,19 +1,15 @@
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::event_identity;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::confirmation::Checked;
 use super::gaps::Gaps;
-use crate::position::{HEADER, Origin, Placed};
-use crate::progress::{Arrival, Content, From, Outcome, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
+use crate::progress::{Arrival, Outcome, PartitionId, Producer, Seen, Tail};
 use crate::settings::TopicCreation;
 use crate::status::{RelayStatus, Work};
-use outbox_kafka::{Cluster, Compression, Entry, NewTopic, OffsetAt, Produced, TailStart, ToProduce, Topic};
+use outbox_kafka::{Cluster, Compression, NewTopic, Produced, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
 use outbox_wal::{ConnectOptions, PublicationCatalog, SlotLook, Source};
 
@@ -66,9 +62,6 @@ pub(super) struct Sending {
 
 /// How often the right to read a topic is checked while it is missing.
 const READ_CHECK: Duration = Duration::from_secs(10);
-/// The offsets that the first step of a scan reads: few, because mostly little is unconfirmed.
-const FIRST_STEP: i64 = 64;
-
 /// Returns the delays before attempts, from 20 ms up to 2 s.
 pub(super) const fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(20), Duration::from_secs(2))
@@ -217,116 +210,6 @@ pub(super) async fn check_read(cluster: Arc<Cluster>, topic: Arc<Topic>, status:
     }
     status.recovered(&work);
     Done::Readable
-}
-
-/// What reads of logs have in common.
-#[derive(Clone)]
-pub(super) struct Reader {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) origin: Arc<Origin>,
-    pub(super) window: Window,
-    /// How many records of others are read in a partition while rows of the slot's window are looked for.
-    pub(super) limit: u64,
-    pub(super) status: RelayStatus,
-}
-
-impl Reader {
-    /// Reads a partition; the permits bound how many partitions of a broker are read at once.
-    pub(super) async fn read(
-        self,
-        id: PartitionId,
-        (topic, partition): (Arc<Topic>, i32),
-        from: From,
-        reach: Reach,
-        permits: Arc<Semaphore>,
-    ) -> Done {
-        let mut backoff = backoff();
-        loop {
-            let read = {
-                let _permit = permits.acquire().await;
-                match from {
-                    From::Tail => self.scan(&topic, partition, reach).await,
-                    From::Offset(offset) => self.read_on(&topic, partition, offset).await,
-                }
-            };
-            match read {
-                Ok(Some((seen, tail))) => {
-                    self.status.recovered(&Work::Log(id));
-                    return Done::Read(id, seen, tail);
-                }
-                // Cut short by the broker: the rest decides.
-                Ok(None) => {}
-                Err(e) if e.code() == Some(outbox_kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
-                    return Done::TopicChanged(topic.name().into());
-                }
-                Err(e) => self.status.failing(Work::Log(id), &e),
-            }
-            tokio::time::sleep(backoff.delay()).await;
-        }
-    }
-
-    /// Reads the end of a partition backwards, as far as needed; `None` if the broker cut it short.
-    async fn scan(
-        &self,
-        topic: &Topic,
-        partition: i32,
-        reach: Reach,
-    ) -> Result<Option<(SeenRecords, Tail)>, outbox_kafka::Error> {
-        let end = self.cluster.list_offsets(topic, partition, OffsetAt::Latest).await?;
-        let start = self.cluster.list_offsets(topic, partition, OffsetAt::Earliest).await?;
-        let mut scan = Scan::new(&self.window, reach, start..end, self.limit, FIRST_STEP);
-        while let Some(step) = scan.next_step() {
-            let end = step.end;
-            let visitor = |entry: Entry<'_>| self.show(entry, |seen| scan.seen(seen));
-            let tail = self.cluster.read_range(topic, partition, step, visitor).await?;
-            if tail.next < end {
-                return Ok(None);
-            }
-        }
-        let (seen, tail) = scan.finish();
-        if tail.cut {
-            tracing::warn!(
-                target: "outbox.relay", topic = topic.name(), partition, scan = self.limit,
-                "scan limit reached: rows before it are written again"
-            );
-        }
-        Ok(Some((Box::new(seen), tail)))
-    }
-
-    /// Reads a partition from an offset to its end; `None` if the broker cut it short.
-    async fn read_on(
-        &self,
-        topic: &Topic,
-        partition: i32,
-        offset: i64,
-    ) -> Result<Option<(SeenRecords, Tail)>, outbox_kafka::Error> {
-        let mut all = Vec::new();
-        let visitor = |entry: Entry<'_>| self.show(entry, |seen| all.push(seen));
-        let tail = self.cluster.read_tail(topic, partition, TailStart::Offset(offset), u64::MAX, visitor).await?;
-        let all: SeenRecords = Box::new(all.into_iter());
-        Ok((tail.next >= tail.end).then_some((all, Tail { end: tail.next, cut: false })))
-    }
-
-    fn show(&self, entry: Entry<'_>, mut seen: impl FnMut(Seen)) -> ControlFlow<()> {
-        if let Entry::Record(batch, record) = entry
-            && let Some(found) = look(&self.origin, batch, record)
-        {
-            seen(found);
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn look(origin: &Origin, batch: &outbox_kafka::BatchHeader, record: outbox_kafka::RecordView<'_>) -> Option<Seen> {
-    let event = record.header("id").and_then(|id| event_identity("", id))?;
-    let content = match record.header(HEADER).map(|header| origin.place(header)) {
-        Some(Placed::Here(position)) => Content::Own(position, event),
-        Some(Placed::OtherTimeline(position)) => Content::OtherTimeline(position, event),
-        // As with Debezium's records, the event decides.
-        Some(Placed::Elsewhere) | None => Content::Unplaced(event),
-    };
-    let producer = Producer { id: batch.producer.id, epoch: batch.producer.epoch };
-    Some(Seen { written_by: (producer.id >= 0).then_some((producer, batch.last_sequence)), content })
 }
 
 pub(super) async fn new_producer(cluster: Arc<Cluster>, status: RelayStatus) -> Done {

@@ -1,4 +1,5 @@
 mod backlog;
+mod batch_sender;
 mod confirmation;
 mod connect;
 mod create;
@@ -8,6 +9,7 @@ mod feed;
 mod gaps;
 mod hold;
 mod job;
+mod log_reader;
 mod pace;
 mod preflight;
 mod publication;
@@ -32,12 +34,14 @@ use futures_util::stream::FuturesUnordered;
 use tracing::Instrument as _;
 
 use self::backlog::Backlog;
+use self::batch_sender::BatchSender;
 use self::confirmation::Confirmation;
 use self::dead_letter::DeadLetters;
 use self::feed::Feed;
 use self::gaps::Gaps;
 use self::hold::{Ended, Hold};
 use self::job::Done;
+use self::log_reader::LogReader;
 pub use self::preflight::{CheckStatus, ServerCheck};
 use self::read_plan::{Begin, ReadPlan};
 use self::rounds::Rounds;
@@ -51,7 +55,7 @@ use crate::progress::{BatchLimit, Counters, Progress, Window};
 use crate::rows::{OutboxTables, RowReader};
 use crate::settings::{CompressionType, RelaySettings};
 use crate::status::{Marks, Mode, RelayStatus};
-use outbox_kafka::{BatchBuilder, Cluster, Compression, CompressionChoice, Security, Settings};
+use outbox_kafka::{Cluster, Compression, Security, Settings};
 use outbox_net::ErrorChain;
 use outbox_wal::{ConnectOptions, Opened, PublicationCatalog, Published, SlotWatch, Source, StartAt};
 
@@ -340,7 +344,7 @@ impl Relay {
         };
         let catch_up = opened.catch_up(&options, &source).await?;
         let Opened { system, stream, start, has_more, slot, flushed } = opened;
-        let origin = Origin::new(system.system, system.timeline, source.slot());
+        let origin = Arc::new(Origin::new(system.system, system.timeline, source.slot()));
         tracing::info!(
             target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed, %start, "holding the slot"
         );
@@ -371,16 +375,16 @@ impl Relay {
             topics: Topics::default(),
             creation: self.settings.topic_creation().cloned(),
             context_headers: self.settings.context_headers().cloned(),
-            batches: BatchBuilder::new(gaps.compression(), batch.bytes),
             jobs,
-            compression: CompressionChoice::new(gaps.compression()),
-            gaps: Arc::clone(gaps),
-            backoffs: std::collections::HashMap::new(),
+            sender: BatchSender::new(Arc::clone(cluster), self.status.clone(), Arc::clone(gaps), batch.bytes),
+            log_reader: LogReader::new(
+                Arc::clone(cluster),
+                Arc::clone(&origin),
+                window,
+                self.settings.scan_limit(),
+                self.status.clone(),
+            ),
             topic_backoffs: std::collections::HashMap::new(),
-            requests: std::collections::HashMap::new(),
-            unacknowledged: std::collections::HashMap::new(),
-            reads: std::collections::HashMap::new(),
-            refusals: std::collections::HashMap::new(),
             commit: crate::Lsn::default(),
             backlog: (at == StartAt::Confirmed).then(|| Backlog::streamed_before(streamed_before)),
             is_better_copied: false,
@@ -393,11 +397,10 @@ impl Relay {
             status: self.status.clone(),
             marks: Marks::default(),
             counted: Counters::default(),
-            scan: self.settings.scan_limit(),
             acted: tokio::time::Instant::now(),
             cluster: Arc::clone(cluster),
             options: options.clone(),
-            origin: Arc::new(origin),
+            origin,
             pipeline,
             source,
             window,

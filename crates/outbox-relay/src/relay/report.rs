@@ -7,14 +7,13 @@ use super::rounds;
 use crate::Lsn;
 use crate::progress::{Counters, PartitionId};
 use crate::status::{Mode, Turn};
-use outbox_kafka::Gap;
 
 impl Hold {
     /// Counts what the broker has acknowledged since `before`.
     pub(super) fn wrote(&self, id: PartitionId, before: Counters) {
         let new = self.progress.counters().since(before);
         if new.repeats_as_new > 0 {
-            self.gaps.report(Gap::RepeatTimestamps);
+            self.sender.report_repeats();
         }
         if let (1.., Some((topic, _))) = (new.acknowledged, self.topics.place(id)) {
             self.status.wrote(topic.name(), new.acknowledged, new.acknowledged_bytes);
