@@ -24,7 +24,7 @@ impl ColumnType {
         self.oids().array
     }
 
-    /// Returns the type of a column by the type's OID and modifier (`atttypmod`). An enum has an OID of its own: give that of
+    /// Returns the type of a column by the type's OID and modifier (`atttypmod`). Each enum has another OID: give that of
     /// `anyenum`.
     #[must_use]
     pub fn from_oid(oid: u32, modifier: i32) -> Self {

@@ -49,7 +49,7 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
 const HEADER_CONVERTER: &str = "header.converter";
 const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
 
-/// The StringConverter writes the headers of these types as Connect's default converter does.
+/// Checks that the StringConverter writes the headers as Connect's default converter does.
 pub(super) fn in_headers(config: &ConnectorConfig, router: &RouterConfig, layout: &TableLayout) -> Result<(), Error> {
     if config.trimmed(HEADER_CONVERTER) != Some(STRING_CONVERTER) {
         return Ok(());
@@ -79,7 +79,7 @@ pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// The lists of tables and schemas must include the layout's table.
+/// Checks that the lists of tables and schemas include the layout's table.
 pub(super) fn in_lists(config: &ConnectorConfig, layout: &TableLayout) -> Result<(), Error> {
     let tables = config.included_tables()?;
     let (schema, table) = (layout.schema().as_str(), layout.table().as_str());

@@ -81,7 +81,7 @@ impl<'a> Lookup<'a> {
         self.unexpected(name)
     }
 
-    /// The order of the last headers.
+    /// Returns the order of the last headers.
     pub(crate) fn order(&self) -> HeaderOrder {
         self.order
     }

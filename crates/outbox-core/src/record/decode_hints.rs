@@ -2,8 +2,8 @@ use super::ShortText;
 use crate::EventField;
 use crate::pipeline::HeaderOrder;
 
-/// What the last record of a partition was like: the types of its event, and the order of its headers. The next one mostly
-/// is alike, and to find it so is faster than to read it anew. Any records may be decoded with any hints.
+/// What the last record of a partition was like: the types of its event, and the order of its headers. The next
+/// record is mostly like it, and a comparison is faster than to read it. Any records may be decoded with any hints.
 ///
 /// ```
 /// use outbox_core::{Decoded, Pipeline, DecodeHints, RecordParts};

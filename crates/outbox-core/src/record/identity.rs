@@ -28,7 +28,7 @@ pub fn event_identity(topic: &str, header: &[u8]) -> Option<Uuid> {
     }
 }
 
-/// As [`event_identity`], of the column's value, and without a topic.
+/// Returns the [`event_identity`] of a column's value, without a topic.
 pub(crate) fn identity_of(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Uuid> {
     match value {
         ColumnValue::Uuid(id) => Some(*id),

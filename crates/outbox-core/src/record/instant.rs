@@ -30,7 +30,7 @@ pub(super) fn zoned(at: OffsetDateTime) -> String {
     format!("{}T{:02}:{:02}:{:02}.{:06}Z", date(at), at.hour(), at.minute(), at.second(), at.microsecond())
 }
 
-/// The date with four digits of the year.
+/// Writes the date with four digits of the year.
 pub(super) fn date(at: OffsetDateTime) -> String {
     let sign = if at.year() < 0 { "-" } else { "" };
     format!("{sign}{:04}-{:02}-{:02}", at.year().unsigned_abs(), u8::from(at.month()), at.day())

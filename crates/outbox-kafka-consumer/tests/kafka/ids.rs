@@ -37,7 +37,7 @@ async fn store(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerRe
     Ok(())
 }
 
-/// A number is the same event in its topic only.
+/// Two topics may have the same number as an id, for two events.
 #[tokio::test]
 async fn an_event_with_a_number_for_its_id_takes_effect_once() {
     let bench = Bench::with_partitions(1).await;

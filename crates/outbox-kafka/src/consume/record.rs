@@ -100,7 +100,7 @@ impl Place {
     }
 }
 
-/// A record has at most 256 MiB.
+/// Returns a place in a record, which has at most 256 MiB.
 fn short(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }

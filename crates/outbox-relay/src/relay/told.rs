@@ -45,7 +45,7 @@ pub(super) fn check(tables: &OutboxTables, settings: &RelaySettings) -> Result<(
     Ok(())
 }
 
-/// Warns of tables that the configuration does not suit. Rows from before a change may be left, so the relay goes on.
+/// Warns of tables that the configuration does not suit. Rows from before a change may be left, so the relay continues.
 pub(super) fn warn_of_unfit(tables: &OutboxTables) {
     for (table, error) in unfit(tables) {
         tracing::warn!(

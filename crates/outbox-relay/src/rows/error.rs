@@ -28,7 +28,7 @@ pub(crate) enum DecodeError {
              stop updating rows of the table"
     )]
     Update { commit: Lsn, table: Box<str> },
-    /// The configuration does not suit the table as it was. Each of its rows tells so.
+    /// The configuration does not suit the table as it was. Each of its rows is this error.
     #[error("row {index} of the commit {}: the outbox table, as it was then, does not suit the configuration",
         at.commit, index = at.index)]
     Table { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },

@@ -13,7 +13,7 @@ use crate::position::Position;
 use crate::settings::OnUpdate;
 use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
 
-/// What the WAL tells of the outbox tables.
+/// What the WAL has of the outbox tables.
 #[derive(Clone, Debug)]
 pub(crate) enum WalEvent {
     /// A transaction begins. It may be without a row of a table.

@@ -10,14 +10,14 @@ use crate::program::Program;
 
 const MIB: u64 = 1 << 20;
 
-/// A fixture on a server of its own: an open transaction holds back the slots of all databases.
+/// Starts a separate server, with a fixture: an open transaction holds back the slots of all databases.
 async fn alone(partitions: i32) -> (Postgres, Fixture) {
     let postgres = Postgres::start().await.unwrap();
     let fixture = Fixture::at(TestEnv::builder().postgres(postgres.url()).kafka(), partitions).await;
     (postgres, fixture)
 }
 
-/// Writes numbered events, each in a transaction of its own, with checkpoints in between as a server makes them.
+/// Writes numbered events, each in a separate transaction, with checkpoints in between as a server makes them.
 async fn write_one_by_one(fixture: &Fixture, numbers: Range<i64>) {
     let client = fixture.client().await;
     client.batch_execute("SET synchronous_commit = off").await.unwrap();

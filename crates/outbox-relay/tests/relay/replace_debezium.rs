@@ -53,7 +53,7 @@ async fn the_commands_of_the_page_replace_debezium_and_go_back_under_load() {
     shell.end().await;
 }
 
-/// A shell that runs the page's commands in a directory of its own.
+/// A shell that runs the page's commands in a directory for them.
 struct Shell {
     child: Child,
     input: ChildStdin,
