@@ -9,7 +9,8 @@ use clap::Args;
 use serde_json::Value;
 use xtask::FULL_VARIABLE;
 use xtask::stack::{
-    Data, Interrupt, STACK_VARIABLE, Service, Stack, StackOptions, install_pgbouncer, lock_file, log_tail, workspace,
+    Data, Interrupt, PostgresVersion, STACK_VARIABLE, Service, Stack, StackOptions, install_pgbouncer,
+    installed_postgres, lock_file, log_tail, workspace,
 };
 
 use crate::child::ChildGroup;
@@ -20,6 +21,9 @@ pub(crate) struct TestTask {
     /// Run the longer suites as well, and the others with more events
     #[arg(long)]
     full: bool,
+    /// Run the tests on this version of PostgreSQL, from 14 to 18, which is downloaded
+    #[arg(long, value_name = "VERSION")]
+    postgres: Option<PostgresVersion>,
     /// What to pass on to `cargo test`, after `--`; without a package among it, all are tested
     #[arg(last = true, value_name = "ARGUMENTS OF CARGO TEST")]
     arguments: Vec<OsString>,
@@ -39,7 +43,11 @@ impl TestTask {
                 }
             }
         }
-        let options = StackOptions::test().interrupt(interrupt.clone()).report(report);
+        let default = StackOptions::test().interrupt(interrupt.clone()).report(report);
+        let options = match self.postgres {
+            Some(version) => default.clone().postgres_version(version),
+            None => default.clone(),
+        };
         std::fs::create_dir_all(options.directory())?;
         let _only_one = lock_file(&options.directory().join("run.lock"), interrupt, || {
             report("waiting for another `cargo xtask test` of this workspace");
@@ -47,10 +55,24 @@ impl TestTask {
         // A run that was killed has left its servers running.
         Stack::down(&options, Data::Remove)?;
 
+        let mut outcome = self.on_stack(options, interrupt, |state| self.test(&long, interrupt, state));
+        for version in self.other_versions() {
+            if !matches!(outcome, Ok(ExitCode::SUCCESS)) {
+                break;
+            }
+            report(&format!("the suites that depend on PostgreSQL, with version {version}"));
+            let options = default.clone().postgres_version(version);
+            outcome = self.on_stack(options, interrupt, |state| Self::test_postgres(interrupt, state));
+        }
+        outcome
+    }
+
+    /// Starts the servers, runs tests on them, and stops the servers.
+    fn on_stack(&self, options: StackOptions, interrupt: &Interrupt, test: impl FnOnce(&Path) -> Outcome) -> Outcome {
         let outcome = Stack::up(&options)
             .and_then(|_| install_pgbouncer(&options))
             .map_err(Into::into)
-            .and_then(|()| self.test(&long, interrupt, &options.state_file()));
+            .and_then(|()| test(&options.state_file()));
         // This must not be interrupted by what has interrupted the tests.
         let options = options.interrupt(Interrupt::default());
         let passed = matches!(outcome, Ok(ExitCode::SUCCESS));
@@ -73,6 +95,25 @@ impl TestTask {
         let long = long.iter().filter(|_| self.full).map(LongSuite::selection);
         for selection in [self.selection()].into_iter().chain(long) {
             let passed = self.cargo(&selection, &[], interrupt, Some(state))?;
+            if passed != ExitCode::SUCCESS {
+                return Ok(passed);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Returns the versions of PostgreSQL that a full run of everything tests after the default one.
+    fn other_versions(&self) -> impl Iterator<Item = PostgresVersion> + use<> {
+        let default = installed_postgres();
+        let is_everything = self.full && self.postgres.is_none() && self.arguments.is_empty();
+        PostgresVersion::all().filter(move |version| is_everything && Some(*version) != default)
+    }
+
+    /// Runs the suites that depend on PostgreSQL's version most, in their usual sizes.
+    fn test_postgres(interrupt: &Interrupt, state: &Path) -> Outcome {
+        for selection in [&["--package", "outbox-pg"][..], &["--package", "outbox-relay", "--test", "relay"]] {
+            let task = Self { full: false, postgres: None, arguments: selection.iter().map(OsString::from).collect() };
+            let passed = task.cargo(&task.selection(), &[], interrupt, Some(state))?;
             if passed != ExitCode::SUCCESS {
                 return Ok(passed);
             }
@@ -202,7 +243,7 @@ mod tests {
     use super::*;
 
     fn task(arguments: &[&str]) -> TestTask {
-        TestTask { full: true, arguments: arguments.iter().map(OsString::from).collect() }
+        TestTask { full: true, postgres: None, arguments: arguments.iter().map(OsString::from).collect() }
     }
 
     #[test]
@@ -224,6 +265,12 @@ mod tests {
         let targets = [target("test", "usual", true), target("test", "long", false), target("bench", "other", false)];
         let metadata = serde_json::json!({"packages": [{"name": "a", "targets": targets}]});
         assert_eq!(long_suites_of(&metadata), [LongSuite { package: "a".to_owned(), name: "long".to_owned() }]);
+    }
+
+    #[test]
+    fn only_a_full_run_of_everything_tests_the_other_versions_of_postgresql() {
+        assert!(task(&[]).other_versions().count() >= PostgresVersion::all().count() - 1);
+        assert_eq!(task(&["-p", "outbox-pg"]).other_versions().count(), 0);
     }
 
     #[test]

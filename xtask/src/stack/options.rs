@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::interrupt::Interrupt;
 use super::paths::Paths;
 use super::ports::Ports;
+use super::postgres_version::PostgresVersion;
 use super::service::Service;
 
 /// Where a stack lives and what it should look like.
@@ -11,6 +12,7 @@ use super::service::Service;
 pub struct StackOptions {
     pub(crate) paths: Paths,
     pub(crate) ports: Ports,
+    pub(crate) postgres: Option<PostgresVersion>,
     pub(crate) brokers: u8,
     pub(crate) timeout: Duration,
     pub(crate) interrupt: Interrupt,
@@ -50,6 +52,7 @@ impl StackOptions {
         Self {
             paths: Paths::new(name),
             ports,
+            postgres: None,
             brokers: 1,
             timeout: Duration::from_secs(120),
             interrupt: Interrupt::default(),
@@ -60,6 +63,12 @@ impl StackOptions {
     /// Where PostgreSQL should listen; 0 takes any free port, here and below.
     pub fn postgres_port(mut self, port: u16) -> Self {
         self.ports.postgres = port;
+        self
+    }
+
+    /// Runs this version of PostgreSQL, which is downloaded; by default the newest one that is installed.
+    pub fn postgres_version(mut self, version: PostgresVersion) -> Self {
+        self.postgres = Some(version);
         self
     }
 

@@ -13,6 +13,7 @@ use self::debian::Debian;
 pub(crate) use self::maven::once;
 pub use self::pgbouncer::install_pgbouncer;
 pub(crate) use self::pgbouncer::pgbouncer;
+pub use self::postgres::installed_postgres;
 pub(crate) use self::postgres::major_version;
 pub(crate) use self::task::Task;
 use super::account::Account;

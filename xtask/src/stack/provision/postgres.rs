@@ -12,9 +12,7 @@ use crate::stack::account::Account;
 use crate::stack::error::StackError;
 use crate::stack::options::StackOptions;
 use crate::stack::paths;
-
-const OLDEST: u32 = 14;
-const FROM_MAVEN: &str = "18.6.0";
+use crate::stack::postgres_version::PostgresVersion;
 
 /// Directories that installations use, besides those in `PATH`; `*` is any version.
 const INSTALLED: [&str; 7] = [
@@ -27,7 +25,8 @@ const INSTALLED: [&str; 7] = [
     "/Library/PostgreSQL/*/bin",
 ];
 
-/// The directory of PostgreSQL's programs: the newest one installed, else a downloaded one.
+/// Returns the directory of PostgreSQL's programs: of the version that is asked for, which is downloaded, or else of the
+/// newest one that is installed or can be.
 pub(crate) fn find_or_get(
     task: &Task<'_>,
     debian: Option<&Debian>,
@@ -35,18 +34,21 @@ pub(crate) fn find_or_get(
     account: Option<&Account>,
     java: &Java,
 ) -> Result<PathBuf, StackError> {
-    if let Some(found) = newest_installed() {
-        return Ok(found);
-    }
-    if let Some(debian) = debian {
-        debian.install(task, &["postgresql"])?;
+    if options.postgres.is_none() {
         if let Some(found) = newest_installed() {
             return Ok(found);
         }
+        if let Some(debian) = debian {
+            debian.install(task, &["postgresql"])?;
+            if let Some(found) = newest_installed() {
+                return Ok(found);
+            }
+        }
     }
-    let directory = options.paths.reachable(&options.paths.dist().join("postgresql"), account)?.join(FROM_MAVEN);
+    let build = options.postgres.unwrap_or_else(PostgresVersion::newest).build();
+    let directory = options.paths.reachable(&options.paths.dist().join("postgresql"), account)?.join(build);
     once(&directory, |partial| {
-        download(task, debian, java, partial)?;
+        download(task, debian, java, build, partial)?;
         match account {
             Some(account) => account.own(partial),
             None => Ok(()),
@@ -64,6 +66,12 @@ pub(crate) fn major_version(programs: &Path) -> Option<u32> {
     major(&String::from_utf8_lossy(&output.stdout))
 }
 
+/// Returns the version of the PostgreSQL that stacks run by default, if it is installed and a known one.
+pub fn installed_postgres() -> Option<PostgresVersion> {
+    let version = major_version(&newest_installed()?)?;
+    PostgresVersion::all().find(|known| known.number() == version)
+}
+
 fn newest_installed() -> Option<PathBuf> {
     let in_path = on_path("postgres").and_then(|program| Some(program.parent()?.to_path_buf()));
     in_path
@@ -71,7 +79,7 @@ fn newest_installed() -> Option<PathBuf> {
         .chain(told_by_pg_config())
         .chain(INSTALLED.iter().flat_map(|pattern| expand(pattern)))
         .filter_map(|directory| Some((major_version(&directory)?, directory)))
-        .filter(|(version, _)| *version >= OLDEST)
+        .filter(|(version, _)| oldest().is_none_or(|oldest| *version >= oldest.number()))
         .max_by_key(|(version, _)| *version)
         .map(|(_, directory)| directory)
 }
@@ -107,7 +115,17 @@ fn major(version: &str) -> Option<u32> {
     number.get(..digits)?.parse().ok()
 }
 
-fn download(task: &Task<'_>, debian: Option<&Debian>, java: &Java, directory: &Path) -> Result<(), StackError> {
+fn oldest() -> Option<PostgresVersion> {
+    PostgresVersion::all().next()
+}
+
+fn download(
+    task: &Task<'_>,
+    debian: Option<&Debian>,
+    java: &Java,
+    build: &str,
+    directory: &Path,
+) -> Result<(), StackError> {
     let platform = match (OS, ARCH) {
         ("linux", "x86_64") => "linux-amd64",
         ("linux", "aarch64") => "linux-arm64v8",
@@ -115,18 +133,17 @@ fn download(task: &Task<'_>, debian: Option<&Debian>, java: &Java, directory: &P
         ("macos", "aarch64") => "darwin-arm64v8",
         _ => {
             return Err(StackError::new(format!(
-                "no PostgreSQL of version {OLDEST} or newer is installed, and there is none to \
-                 download for {OS} on {ARCH}; install it so that `postgres` and `initdb` are in \
-                 PATH"
+                "PostgreSQL {build} cannot be downloaded for {OS} on {ARCH}; install PostgreSQL so that `postgres` and \
+                 `initdb` are in PATH"
             )));
         }
     };
-    task.report(&format!("getting PostgreSQL {FROM_MAVEN} (mvn)"));
+    task.report(&format!("getting PostgreSQL {build} (mvn)"));
     let archive = directory.join("archive");
     paths::create(&archive)?;
     Maven::find_or_install(task, debian, java)?.unpack(
         task,
-        &format!("io.zonky.test.postgres:embedded-postgres-binaries-{platform}:{FROM_MAVEN}"),
+        &format!("io.zonky.test.postgres:embedded-postgres-binaries-{platform}:{build}"),
         &archive,
     )?;
     let packed = fs::read_dir(&archive)
@@ -137,6 +154,9 @@ fn download(task: &Task<'_>, debian: Option<&Debian>, java: &Java, directory: &P
         .ok_or_else(|| {
             StackError::new(format!("the archive of PostgreSQL in {} has no .txz file", archive.display()))
         })?;
+    if let (None, Some(debian)) = (on_path("xz"), debian) {
+        debian.install(task, &["xz-utils"])?;
+    }
     let mut tar = Command::new("tar");
     tar.args(["--no-same-owner", "-xJf"]).arg(&packed).arg("-C").arg(directory);
     task.run("unpack PostgreSQL (tar needs `xz` for it)", tar)?;
