@@ -132,6 +132,7 @@ fn the_names_of_the_metrics_are_these() {
         "record_bytes counter",
         "restart_lsn gauge",
         "restarts counter",
+        "rows_left_out counter",
         "rows_read counter",
         "rows_skipped counter",
         "scans_cut counter",
