@@ -59,14 +59,19 @@ impl Store {
         Link::transaction(tx, self.sending)
     }
 
-    /// What bounds every transaction, so that an owner that stands still is out of the way when its lease has ended: a
-    /// statement and the pause after it are together shorter than the lease. The name tells a successor which backends
-    /// were this owner's.
+    /// Returns the settings with which every transaction begins, before its first query.
+    ///
+    /// The workers of a partition update the same row of `consumer_position`. Under a stricter default of the database or
+    /// the role, all of them but one would fail with a serialization failure.
+    ///
+    /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of the
+    /// way when its lease has ended. By the name, a successor finds the backends of this owner.
     fn bounds(&self, fence: Fence) -> String {
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
-            "SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+             SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
              SET LOCAL application_name = '{}'",
             fence.backend_name()
         )

@@ -9,6 +9,7 @@ mod failures;
 mod handlers;
 mod holes;
 mod ids;
+mod isolation;
 mod observed;
 mod pooler;
 mod positions;
