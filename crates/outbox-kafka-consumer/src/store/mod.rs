@@ -10,6 +10,7 @@ mod position;
 mod purge;
 mod request;
 mod schema;
+mod setup;
 mod statements;
 
 use std::time::Duration;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
 use outbox_core::Identifier;
-use outbox_pg::Statements as Sending;
+use outbox_pg::{Migrations, Statements as Sending};
 
 pub(crate) use self::held::{Fate, HeldEvent, NewlyHeld};
 pub(crate) use self::inbox::Entry;
@@ -33,13 +34,18 @@ pub(crate) struct Store {
     pub(crate) pool: Pool,
     pub(crate) group: String,
     pub(crate) lease: Duration,
+    schema: Identifier,
     statements: Statements,
     sending: Sending,
 }
 
 impl Store {
     pub(crate) fn new(pool: Pool, schema: &Identifier, group: String, lease: Duration, sending: Sending) -> Self {
-        Self { pool, group, lease, statements: Statements::new(schema), sending }
+        Self { pool, group, lease, schema: schema.clone(), statements: Statements::new(schema), sending }
+    }
+
+    pub(crate) fn migrations(&self) -> Migrations {
+        migrations(&self.schema)
     }
 
     pub(crate) async fn connection(&self) -> Result<Object, Error> {

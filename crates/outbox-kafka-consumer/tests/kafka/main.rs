@@ -16,6 +16,7 @@ mod positions;
 mod process;
 mod secrecy;
 mod secure;
+mod setup;
 mod standstill;
 mod take_over;
 mod unreadable;
