@@ -14,7 +14,7 @@ mod partition;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub(crate) struct Options {
     pub(crate) batch: NonZeroUsize,
     pub(crate) drain: Duration,
     pub(crate) handler_timeout: Duration,
-    pub(crate) poison_after: u32,
+    pub(crate) poison_after: NonZeroU32,
     pub(crate) inbox_retention: Duration,
     pub(crate) span: Option<SpanHook>,
 }
