@@ -58,7 +58,7 @@ impl Keeper {
             checked = self.check_setup(pause) => checked?,
         }
 
-        let mut next = Instant::now();
+        let mut next = self.began;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
