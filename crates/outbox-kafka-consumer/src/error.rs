@@ -27,6 +27,8 @@ enum Kind {
     #[error("another consumer of the group has taken the partition, or its position was moved")]
     Fenced,
     #[error("{0}")]
+    Setup(String),
+    #[error("{0}")]
     Refused(String),
     #[error("a task of the consumer ended: {0}")]
     Task(String),
@@ -77,6 +79,11 @@ impl Error {
         Self::new(Kind::Fenced)
     }
 
+    /// `what` is missing or wrong, with its remedy.
+    pub(crate) fn setup(what: impl Into<String>) -> Self {
+        Self::new(Kind::Setup(what.into()))
+    }
+
     pub(crate) fn refused(why: impl Into<String>) -> Self {
         Self::new(Kind::Refused(why.into()))
     }
@@ -94,6 +101,13 @@ impl Error {
     #[must_use]
     pub fn is_build(&self) -> bool {
         matches!(self.0.kind, Kind::Build(_))
+    }
+
+    /// Returns whether the consumer's tables are missing, have another version, or do not grant the role its privileges.
+    /// `Display` contains the remedy.
+    #[must_use]
+    pub fn is_setup(&self) -> bool {
+        matches!(self.0.kind, Kind::Setup(_))
     }
 
     /// Whether it is about one record (or the position of it) that nobody can get past without a decision.

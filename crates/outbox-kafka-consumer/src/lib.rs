@@ -27,17 +27,21 @@
 //!     Ok(())
 //! }
 //!
-//! # async fn example(pool: Pool) -> Result<(), outbox_kafka_consumer::Error> {
+//! # async fn example(pool: Pool) -> Result<(), Box<dyn std::error::Error>> {
 //! let consumer = Consumer::builder(["127.0.0.1:9092"])
 //!     .pipeline(Pipeline::recommended())
 //!     .group("stock")
-//!     .store(pool)
+//!     .store(pool.clone())
 //!     .on(reserve)
 //!     .build()?;
+//! consumer.migrations().apply(&mut *pool.get().await?).await?; // once, at deployment
 //! consumer.run(async { _ = tokio::signal::ctrl_c().await }).await?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Consumer::run`] ends with an error if the consumer's [tables](Consumer::migrations) are missing, have another version,
+//! or do not grant the role its privileges.
 //!
 //! # Delivery
 //! - The handler's statements commit together with the fact that its event was handled. An event that comes twice takes
@@ -72,7 +76,7 @@ mod store;
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_kafka;
-pub use outbox_pg::Statements;
+pub use outbox_pg::{Migrations, Statements};
 
 pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Builder {
                 batch: const { NonZeroUsize::new(256).unwrap() },
                 drain: Duration::from_secs(10),
                 handler_timeout: Duration::from_secs(60),
-                poison_after: 3,
+                poison_after: const { NonZeroU32::new(3).unwrap() },
                 inbox_retention: Duration::from_secs(8 * 24 * 3600),
                 span: None,
             },
@@ -252,9 +252,15 @@ impl Builder {
         self
     }
 
-    /// How many times in a row the process may end while it handles one event alone, before that event is taken for
-    /// poison; 3 unless set.
-    pub fn poison_after(mut self, times: u32) -> Self {
+    /// Sets how many times in a row the process must end while it handles one event alone before that event becomes a dead
+    /// letter; 3 by default. It cannot be 0, because then every event after a crash would be one:
+    ///
+    /// ```compile_fail,E0308
+    /// # fn example(builder: outbox_kafka_consumer::Builder) {
+    /// builder.poison_after(0);
+    /// # }
+    /// ```
+    pub fn poison_after(mut self, times: NonZeroU32) -> Self {
         self.options.poison_after = times;
         self
     }

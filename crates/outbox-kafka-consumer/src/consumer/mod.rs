@@ -3,6 +3,8 @@ mod builder;
 use std::fmt;
 use std::sync::Arc;
 
+use outbox_pg::Migrations;
+
 pub use self::builder::Builder;
 
 use crate::Error;
@@ -19,6 +21,23 @@ impl Consumer {
         Builder::new(brokers.into_iter().map(Into::into).collect())
     }
 
+    /// Returns the migrations of this consumer's tables, in the [schema](Builder::schema) that it uses.
+    ///
+    /// Apply them at deployment, before [`run`](Self::run), as a role that may create tables. If there is no consumer at
+    /// that point, the function [`migrations`](crate::migrations) returns the same.
+    ///
+    /// ```no_run
+    /// # use outbox_kafka_consumer::{Consumer, deadpool_postgres::Pool};
+    /// # async fn example(consumer: Consumer, pool: Pool) -> Result<(), Box<dyn std::error::Error>> {
+    /// consumer.migrations().apply(&mut *pool.get().await?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn migrations(&self) -> Migrations {
+        self.shared.store.migrations()
+    }
+
     /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded time](Builder::drain) and
     /// gives its leases back.
     ///
@@ -27,7 +46,9 @@ impl Consumer {
     /// `ERROR`, the gauge `outbox_consumer_stopped` and the column `stopped_because`; others go on.
     ///
     /// # Errors
-    /// When it ends, a partition stands still ([`Error::is_record`]).
+    /// - At the start, as soon as the database answers: the [tables](Self::migrations) are missing, have another version,
+    ///   or the role lacks a privilege ([`Error::is_setup`]).
+    /// - At the end: a partition is paused ([`Error::is_record`]).
     ///
     /// # Cancellation
     /// Dropping the future stops everything at once: transactions that run are rolled back, and the leases run out.

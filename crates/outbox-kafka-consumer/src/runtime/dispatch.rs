@@ -146,7 +146,7 @@ impl Dispatch {
         };
         if !is_known && matches!(item.todo, Todo::Handle { .. }) {
             let ended = self.shared.store.start_alone(self.dealt.fence, item.offset, self.starter).await?;
-            if Alone::of(ended, self.shared.options.poison_after) == Alone::Poison {
+            if Alone::of(ended, self.shared.options.poison_after.get()) == Alone::Poison {
                 item.todo = Todo::Poison;
             }
         }

@@ -7,7 +7,7 @@ use deadpool_postgres::ClientWrapper;
 use outbox_core::uuid::Uuid;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::partition::Partition;
@@ -53,7 +53,12 @@ impl Keeper {
 
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let pause = (self.shared.store.lease / 8).min(Duration::from_millis(500));
-        let mut next = Instant::now();
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            checked = self.check_setup(pause) => checked?,
+        }
+
+        let mut next = self.began;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -66,6 +71,21 @@ impl Keeper {
         }
         self.close().await;
         Ok(())
+    }
+
+    /// Checks the tables as soon as the store answers.
+    async fn check_setup(&self, pause: Duration) -> Result<(), Error> {
+        let store = &self.shared.store;
+        loop {
+            let checked = timeout(store.lease / 3, store.check_setup()).await;
+            match checked.unwrap_or_else(|e| Err(Error::store("answer in time", e))) {
+                Err(e) if !e.is_setup() => {
+                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "cannot check the consumer's tables, retrying");
+                    sleep(pause).await;
+                }
+                checked => return checked,
+            }
+        }
     }
 
     /// Renews what is due, and takes or gives back what the shares say.

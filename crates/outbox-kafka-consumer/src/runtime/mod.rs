@@ -14,7 +14,7 @@ mod partition;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub(crate) struct Options {
     pub(crate) batch: NonZeroUsize,
     pub(crate) drain: Duration,
     pub(crate) handler_timeout: Duration,
-    pub(crate) poison_after: u32,
+    pub(crate) poison_after: NonZeroU32,
     pub(crate) inbox_retention: Duration,
     pub(crate) span: Option<SpanHook>,
 }
@@ -81,28 +81,25 @@ impl Shared {
     pub(crate) async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let stop = CancellationToken::new();
         let (found, places) = watch::channel(BTreeSet::new());
-        let mut tasks = JoinSet::new();
+        let (mut keeper, mut others) = (JoinSet::new(), JoinSet::new());
         let discovering = Arc::clone(&self);
-        tasks.spawn(async move { discovering.discover(found).await });
-        tasks.spawn(Arc::clone(&self).purge());
-        tasks.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
+        others.spawn(async move { discovering.discover(found).await });
+        others.spawn(Arc::clone(&self).purge());
+        keeper.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
+
         tokio::pin!(shutdown);
-        let mut outcome = Ok(());
-        tokio::select! {
-            () = shutdown => {}
-            // None of them ends by itself.
-            Some(ended) = tasks.join_next() => {
-                outcome = ended.unwrap_or_else(|e| Err(Error::task("it panicked").caused_by(e)));
-            }
-        }
+        let ended = tokio::select! {
+            () = shutdown => None,
+            ended = keeper.join_next() => ended,
+            ended = others.join_next() => ended,
+        };
         stop.cancel();
-        // The keeper ends, in bounded time, when everything is given back; the others are waiting for something.
-        while let Some(ended) = tasks.join_next().await {
-            let is_over = !matches!(ended, Err(ref e) if e.is_cancelled());
-            tasks.abort_all();
-            if is_over {
-                outcome = outcome.and(ended.unwrap_or_else(|e| Err(Error::task("it panicked").caused_by(e))));
-            }
+        // The keeper ends in bounded time, after it has returned its leases; the others would never end.
+        let closed = keeper.join_next().await;
+        others.shutdown().await;
+        let mut outcome = Ok(());
+        for ended in [ended, closed].into_iter().flatten() {
+            outcome = outcome.and(ended.unwrap_or_else(|e| Err(Error::task("it panicked").caused_by(e))));
         }
         let stopped = std::mem::take(&mut *self.stopped.lock().unwrap_or_else(PoisonError::into_inner));
         let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).take();

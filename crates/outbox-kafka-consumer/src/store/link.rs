@@ -29,28 +29,41 @@ impl<'a> Link<'a> {
         Self { to: To::Transaction(tx), sending }
     }
 
-    /// Prepared once for each connection, or parsed each time, which works through a pooler.
+    /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside of
+    /// a transaction it runs in one of its own at READ COMMITTED, without another round trip.
     pub(super) async fn query(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
-        if self.sending == Sending::Cached {
-            return match self.to {
-                To::Client(client) => {
-                    let statement = client.prepare_typed_cached(&sql.text, &sql.types).await?;
-                    client.query(&statement, params).await
-                }
-                To::Transaction(tx) => {
-                    let statement = tx.prepare_typed_cached(&sql.text, &sql.types).await?;
-                    tx.query(&statement, params).await
-                }
-            };
-        }
         let typed: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
-        match self.to {
-            To::Client(client) => client.query_typed(&sql.text, &typed).await,
-            To::Transaction(tx) => tx.query_typed(&sql.text, &typed).await,
+        match (self.to, self.sending) {
+            (To::Client(client), Sending::Cached) => {
+                let statement = client.prepare_typed_cached(&sql.text, &sql.types).await?;
+                read_committed(client, client.query(&statement, params)).await
+            }
+            (To::Client(client), _) => read_committed(client, client.query_typed(&sql.text, &typed)).await,
+            (To::Transaction(tx), Sending::Cached) => {
+                let statement = tx.prepare_typed_cached(&sql.text, &sql.types).await?;
+                tx.query(&statement, params).await
+            }
+            (To::Transaction(tx), _) => tx.query_typed(&sql.text, &typed).await,
         }
     }
 
     pub(super) async fn query_opt(&self, sql: &Sql, params: &Params<'_>) -> Result<Option<Row>, Error> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
+}
+
+/// Runs one statement in a transaction at READ COMMITTED, whatever the default of the database or the role is.
+///
+/// All three parts are sent when they are first polled, one after the other, so the answers take one round trip, and a
+/// caller that stops waiting leaves no transaction open. After an error in the statement, COMMIT rolls back.
+async fn read_committed(
+    client: &ClientWrapper,
+    statement: impl Future<Output = Result<Vec<Row>, Error>>,
+) -> Result<Vec<Row>, Error> {
+    let begin = client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
+    let (begun, rows, committed) = tokio::join!(biased; begin, statement, client.batch_execute("COMMIT"));
+    begun?;
+    let rows = rows?;
+    committed?;
+    Ok(rows)
 }

@@ -10,6 +10,7 @@ mod position;
 mod purge;
 mod request;
 mod schema;
+mod setup;
 mod statements;
 
 use std::time::Duration;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
 use outbox_core::Identifier;
-use outbox_pg::Statements as Sending;
+use outbox_pg::{Migrations, Statements as Sending};
 
 pub(crate) use self::held::{Fate, HeldEvent, NewlyHeld};
 pub(crate) use self::inbox::Entry;
@@ -33,13 +34,18 @@ pub(crate) struct Store {
     pub(crate) pool: Pool,
     pub(crate) group: String,
     pub(crate) lease: Duration,
+    schema: Identifier,
     statements: Statements,
     sending: Sending,
 }
 
 impl Store {
     pub(crate) fn new(pool: Pool, schema: &Identifier, group: String, lease: Duration, sending: Sending) -> Self {
-        Self { pool, group, lease, statements: Statements::new(schema), sending }
+        Self { pool, group, lease, schema: schema.clone(), statements: Statements::new(schema), sending }
+    }
+
+    pub(crate) fn migrations(&self) -> Migrations {
+        migrations(&self.schema)
     }
 
     pub(crate) async fn connection(&self) -> Result<Object, Error> {
@@ -59,14 +65,19 @@ impl Store {
         Link::transaction(tx, self.sending)
     }
 
-    /// What bounds every transaction, so that an owner that stands still is out of the way when its lease has ended: a
-    /// statement and the pause after it are together shorter than the lease. The name tells a successor which backends
-    /// were this owner's.
+    /// Returns the settings with which every transaction begins, before its first query.
+    ///
+    /// The workers of a partition update the same row of `consumer_position`. Under a stricter default of the database or
+    /// the role, all of them but one would fail with a serialization failure.
+    ///
+    /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of the
+    /// way when its lease has ended. By the name, a successor finds the backends of this owner.
     fn bounds(&self, fence: Fence) -> String {
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
-            "SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+             SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
              SET LOCAL application_name = '{}'",
             fence.backend_name()
         )

@@ -2,6 +2,7 @@ use outbox_net::ErrorChain;
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::tokio_postgres::IsolationLevel;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use outbox_core::uuid::Uuid;
 
@@ -74,7 +75,8 @@ impl Store {
         }
         let window = abandoned_window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         loop {
-            let tx = client.transaction().await.map_err(failed)?;
+            let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
+            let tx = tx.await.map_err(failed)?;
             tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await.map_err(failed)?;
             let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 7] =
                 [&self.group, &topic, &partition, &abandoned_window.is_some(), &window, &topic_id, &owner];

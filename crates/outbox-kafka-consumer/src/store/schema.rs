@@ -1,6 +1,9 @@
 use outbox_core::Identifier;
 use outbox_pg::{Migration, Migrations};
 
+/// The version of the tables that this program needs: that of the last migration.
+pub(super) const VERSION: i32 = 3;
+
 /// The tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group has its
 /// rows in them.
 ///
@@ -105,7 +108,7 @@ pub fn migrations(schema: &Identifier) -> Migrations {
     let steps = vec![
         Migration::new(1, "leases and positions", leases),
         Migration::new(2, "events", events),
-        Migration::new(3, "who handled an event alone", starters),
+        Migration::new(VERSION, "who handled an event alone", starters),
     ];
     Migrations::new("consumer", schema.clone(), steps)
 }

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use outbox_core::{OutboxEvent, Record};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
@@ -25,6 +26,16 @@ async fn a_new_group_begins_at_the_earliest_record_and_goes_on_where_it_stopped(
     bench.produce_order(0, 4).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(4).await, [1, 2, 3, 4], "nothing is handled twice");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_consumer_joins_its_group_before_its_first_renewal_is_due() {
+    let bench = Bench::with_partitions(1).await;
+    bench.produce_order(0, 1).await;
+    let consumer = bench.consumer().lease(Duration::from_secs(3600)).on(store);
+    let running = Running::start(consumer.build().unwrap());
+    assert_eq!(bench.effects(1).await, [1]);
     running.stop().await.unwrap();
 }
 

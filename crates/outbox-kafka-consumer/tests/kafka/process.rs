@@ -132,7 +132,7 @@ async fn runs_only_where_another_test_asks_for_it() {
     let consumer = Consumer::builder([parts[0]]).pipeline(pipeline(parts[2])).group("test").store(pool).lease(LEASE);
     let consumer = consumer.batch(std::num::NonZeroUsize::new(32).unwrap());
     // One end is enough of a test that ends it on purpose.
-    let consumer = if what == At13::Abort { consumer.poison_after(1) } else { consumer };
+    let consumer = if what == At13::Abort { consumer.poison_after(1.try_into().unwrap()) } else { consumer };
     let consumer = consumer.retry(patient()).on(with(what, at_13)).build().unwrap();
     // It outlives no test: the process that started it ends it, or its end is seen here.
     let orphaned = async {

@@ -1,0 +1,47 @@
+use outbox_core::OutboxEvent;
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{HandlerResult, Received};
+
+use crate::bench::{Bench, OrderCreated, Running, produce_to};
+
+async fn store_with_level(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let OrderCreated { order_id, step } = event.event();
+    let sql = "INSERT INTO effect (order_id, step, note) VALUES ($1, $2, current_setting('transaction_isolation'))";
+    tx.execute(sql, &[order_id, step]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partition() {
+    const ORDERS: i64 = 50;
+    const STEPS: i64 = 20;
+    for level in ["repeatable read", "serializable"] {
+        let bench = Bench::with_partitions(1).await;
+        let client = bench.client().await;
+        let name = bench.name();
+        client
+            .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"))
+            .await
+            .unwrap();
+        let order = |n| OutboxEvent::of(&OrderCreated { order_id: n % ORDERS, step: n / ORDERS }).build().unwrap();
+        let events: Vec<OutboxEvent> = (0..ORDERS * STEPS).map(order).collect();
+        produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+
+        // Small batches, so that the workers' transactions overlap.
+        let consumer = bench.consumer().batch(4.try_into().unwrap()).on(store_with_level);
+        let running = Running::start(consumer.build().unwrap());
+        bench.position(0, ORDERS * STEPS).await;
+        running.stop().await.unwrap();
+
+        let sql = "SELECT (SELECT count(*) FROM effect), (SELECT count(DISTINCT (order_id, step)) FROM effect),
+                       (SELECT max(note) FROM effect), (SELECT min(note) FROM effect), (SELECT is_called FROM outbox.consumer_held_id_seq),
+                       (SELECT epoch FROM outbox.consumer_position)";
+        let row = client.query_one(sql, &[]).await.unwrap();
+        let counts: (i64, i64) = (row.get(0), row.get(1));
+        assert_eq!(counts, (ORDERS * STEPS, ORDERS * STEPS), "{level}");
+        let levels: (&str, &str) = (row.get(2), row.get(3));
+        assert_eq!(levels, ("read committed", "read committed"));
+        assert!(!row.get::<_, bool>(4), "an event was parked under {level}");
+        assert_eq!(row.get::<_, i64>(5), 1, "the partition was opened again under {level}");
+    }
+}
