@@ -76,10 +76,10 @@ impl Lane {
         Ok(())
     }
 
-    /// Calls the handler within the transaction.
+    /// Calls the handler within the transaction. An event of a handler outside of it must have been handled before.
     pub(super) async fn handle(&self, tx: &Transaction<'_>, item: &mut Item) -> Result<(), Fault> {
         let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
-        let Registered::Inside(handler) = &**handler else { return Ok(()) };
+        let Registered::Inside(handler) = &**handler else { return Err(Fault::not_called()) };
         let event = match event.take() {
             Some(event) => event,
             None => self.decode_again(&item.message)?,
@@ -100,8 +100,11 @@ impl Lane {
         outcome
     }
 
-    /// Calls a handler outside of any transaction, unless it was called before or has to wait.
+    /// Calls a handler outside of any transaction, unless the event was handled before or its key is blocked.
     pub(super) async fn call_outside(&self, item: &mut Item) -> Result<(), Fault> {
+        if !item.is_outside() {
+            return Ok(());
+        }
         let store = &self.shared.store;
         let is_known = match item.id {
             Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
@@ -114,6 +117,8 @@ impl Lane {
         self.handle_outside(item).await
     }
 
+    /// Calls a handler outside of any transaction. After a success the event is [`Todo::Called`]; it is no longer called
+    /// if the transaction that records this fails.
     pub(super) async fn handle_outside(&self, item: &mut Item) -> Result<(), Fault> {
         let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
         let Registered::Outside(handler) = &**handler else { return Ok(()) };
@@ -125,7 +130,9 @@ impl Lane {
         let begun = Instant::now();
         let outcome = self.guarded(handler.handle(*event, place, &self.shared.upcasts), span).await;
         measure::handler(&self.dealt.topic, begun.elapsed());
-        outcome
+        outcome?;
+        item.todo = Todo::Called;
+        Ok(())
     }
 
     /// Waits for a handler, but not for ever, and takes a panic for a failure.

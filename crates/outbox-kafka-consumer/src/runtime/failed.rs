@@ -56,6 +56,11 @@ impl Fault {
         }
     }
 
+    /// The key of an event was blocked when its handler outside of the transaction was to be called, and no longer is.
+    pub(super) fn not_called() -> Self {
+        Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
+    }
+
     /// What a handler returned; `None` where the policy passes over it.
     pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
         match (failure, undecodable) {

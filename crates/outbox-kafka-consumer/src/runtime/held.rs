@@ -4,7 +4,7 @@ use outbox_net::ErrorChain;
 
 use super::failed::{Failed, Fault};
 use super::item::{Item, Todo};
-use super::lane::{Lane, random};
+use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
 use crate::Error;
 use crate::protocol::FailureKind;
@@ -94,7 +94,17 @@ impl Lane {
             let failed = Failed::new(FailureKind::Undecodable, why.clone());
             return self.hold_again(held, &failed, attempts).await;
         }
-        match self.attempt_held(held, &mut item, event.id.is_some()).await {
+        let mut conflicts = 0;
+        let outcome = loop {
+            match self.attempt_held(held, &mut item, event.id.is_some()).await {
+                Err(Fault::Conflict(_)) if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    pause_after(conflicts).await;
+                }
+                outcome => break outcome,
+            }
+        };
+        match outcome {
             Ok(next) => {
                 measure::retried(&self.dealt.topic);
                 Ok(next)
