@@ -15,7 +15,7 @@ use super::lane::{Lane, behind};
 use super::measure;
 use crate::Error;
 use crate::handler::Registered;
-use crate::protocol::{FailureKind, Move, SqlFault, sql_fault};
+use crate::protocol::{FailureKind, Move, is_rejected_commit};
 use crate::received::Place;
 use crate::source::Message;
 use crate::store::{Entry, NewlyHeld};
@@ -27,7 +27,7 @@ impl Lane {
         let store = &self.shared.store;
         let begun = Instant::now();
         let mut client = store.connection().await.map_err(Fault::Store)?;
-        let tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
+        let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
         let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
         let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
@@ -42,11 +42,7 @@ impl Lane {
                 parked.push(&*item);
                 continue;
             }
-            if let Err(fault) = self.handle(&tx, item).await {
-                // The answer does not matter: what is not committed is not there.
-                let _ = tx.rollback().await;
-                return Err(fault);
-            }
+            tx = self.handle(tx, item).await?;
             handled += 1;
         }
         self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
@@ -76,28 +72,37 @@ impl Lane {
         Ok(())
     }
 
-    /// Calls the handler within the transaction. An event of a handler outside of it must have been handled before.
-    pub(super) async fn handle(&self, tx: &Transaction<'_>, item: &mut Item) -> Result<(), Fault> {
-        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
+    /// Calls the handler within the transaction. If it fails, the transaction is rolled back, and the answer tells whether
+    /// the connection to the store is lost: the handler's error may be another server's.
+    ///
+    /// An event of a handler outside of the transaction must have been handled before.
+    pub(super) async fn handle<'a>(&self, tx: Transaction<'a>, item: &mut Item) -> Result<Transaction<'a>, Fault> {
+        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(tx) };
         let Registered::Inside(handler) = &**handler else { return Err(Fault::not_called()) };
         let event = match event.take() {
             Some(event) => event,
             None => self.decode_again(&item.message)?,
         };
         let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
+
         let begun = Instant::now();
-        let called = handler.handle(tx, *event, place, &self.shared.upcasts);
+        let called = handler.handle(&tx, *event, place, &self.shared.upcasts);
         let outcome = self.guarded(called, span).await;
-        measure::handler(&self.dealt.topic, begun.elapsed());
-        // PostgreSQL ends a transaction that stands still; then it is this event's fault, and not the server's.
+        let took = begun.elapsed();
+        measure::handler(&self.dealt.topic, took);
+
+        let fault = match outcome {
+            Ok(()) if !tx.client().is_closed() => return Ok(tx),
+            Ok(()) => None,
+            Err(fault) => match tx.rollback().await {
+                Ok(()) => return Err(fault),
+                Err(_) => Some(fault),
+            },
+        };
+        // PostgreSQL ends a session that is idle in its transaction. That is the event's fault.
         let bound = self.shared.store.lease / 2;
-        if begun.elapsed() + Duration::from_millis(500) >= bound
-            && (tx.client().is_closed() || matches!(outcome, Err(Fault::Store(_))))
-        {
-            let error = format!("the handler let its transaction stand still for nearly {bound:?}, half of the lease");
-            return Err(Fault::Event(Failed::new(FailureKind::TimedOut, error)));
-        }
-        outcome
+        let was_idle = took + Duration::from_millis(500) >= bound;
+        Err(Fault::of_lost_connection(fault, was_idle.then_some(bound)))
     }
 
     /// Calls a handler outside of any transaction, unless the event was handled before or its key is blocked.
@@ -180,10 +185,8 @@ impl Lane {
         }
         match tx.commit().await {
             Ok(()) => Ok(()),
-            // A server that says why has not committed: a deferred constraint, say.
-            Err(e) if e.code().is_some() && sql_fault(&e) == SqlFault::Other => {
-                Err(Fault::Event(Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string())))
-            }
+            // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
+            Err(e) if is_rejected_commit(&e) => Err(Fault::of_commit(e)),
             // Whether it has is not known: position and inbox are read again before anything else is done.
             Err(e) => Err(Fault::of_store("tell whether it has committed", e)),
         }

@@ -151,7 +151,7 @@ impl Lane {
         self.handle_outside(item).await?;
         let store = &self.shared.store;
         let mut client = store.connection().await.map_err(Fault::Store)?;
-        let tx = self.begin(&mut client).await.map_err(Fault::Store)?;
+        let mut tx = self.begin(&mut client).await.map_err(Fault::Store)?;
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
@@ -160,9 +160,8 @@ impl Lane {
             }
             _ => true,
         };
-        if is_new && let Err(fault) = self.handle(&tx, item).await {
-            let _ = tx.rollback().await;
-            return Err(fault);
+        if is_new {
+            tx = self.handle(tx, item).await?;
         }
         self.released(tx, held, item.id).await
     }
