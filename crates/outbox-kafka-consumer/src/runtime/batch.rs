@@ -45,6 +45,9 @@ impl Lane {
             tx = self.handle(tx, item).await?;
             handled += 1;
         }
+        if !parked.is_empty() && handled > 0 && store.has_ended(&tx).await {
+            return Err(Fault::Ended);
+        }
         self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets).await?;
@@ -94,6 +97,7 @@ impl Lane {
         let fault = match outcome {
             Ok(()) if !tx.client().is_closed() => return Ok(tx),
             Ok(()) => None,
+            Err(_) if self.shared.store.has_ended(&tx).await => return Err(Fault::Ended),
             Err(fault) => match tx.rollback().await {
                 Ok(()) => return Err(fault),
                 Err(_) => Some(fault),
@@ -181,6 +185,7 @@ impl Lane {
                 let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
                 return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
             }
+            Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
             Err(e) => return Err(Fault::of_store("check the fence", e)),
         }
         match tx.commit().await {
@@ -225,6 +230,10 @@ impl Lane {
     }
 }
 
+/// What a handler did that ended its transaction.
+pub(super) const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \
+     remove that from the handler. Nothing of the transaction is stored";
+
 impl Fault {
     /// For what has no event to blame.
     pub(super) fn into_error(self) -> Error {
@@ -232,6 +241,7 @@ impl Fault {
             Self::Store(e) | Self::Conflict(e) => e,
             Self::Event(failed) => Error::store("keep an event that failed", failed.error),
             Self::Stop(e) => Error::store("keep an event that failed", e),
+            Self::Ended => Error::store("keep a transaction", ENDED),
         }
     }
 }

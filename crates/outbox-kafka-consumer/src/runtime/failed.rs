@@ -29,6 +29,8 @@ pub(super) enum Fault {
     Store(Error),
     /// The payload of one of its events cannot be read, and the policy stops there.
     Stop(outbox_core::Error),
+    /// A handler has ended it with COMMIT or ROLLBACK.
+    Ended,
 }
 
 impl Failed {
@@ -98,7 +100,7 @@ impl Fault {
     pub(super) fn of_lost_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
         let error = match (fault, idle_bound) {
             (Some(Self::Event(failed)), _) if failed.is_final() => return Self::Event(failed),
-            (Some(stop @ Self::Stop(_)), _) => return stop,
+            (Some(stop @ (Self::Stop(_) | Self::Ended)), _) => return stop,
             (_, Some(bound)) => {
                 let error = format!("the handler let its transaction idle for nearly {bound:?}, half of the lease");
                 return Self::Event(Failed::new(FailureKind::TimedOut, error));

@@ -110,6 +110,7 @@ impl Lane {
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),
+            Err(Fault::Ended) => Err(self.ended(event.offset)),
             Err(Fault::Event(failed)) => self.hold_again(held, &failed, attempts).await,
             Err(fault) => {
                 let kind =
@@ -162,6 +163,10 @@ impl Lane {
         };
         if is_new {
             tx = self.handle(tx, item).await?;
+            // What follows must not be stored by itself.
+            if store.has_ended(&tx).await {
+                return Err(Fault::Ended);
+            }
         }
         self.released(tx, held, item.id).await
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::ENDED;
 use super::dispatch::Dealt;
 use super::failed::{Failed, Fault};
 use super::item::{Item, Todo, Work};
@@ -124,6 +125,7 @@ impl Lane {
                     let reason = "the payload is not what the handler's event says";
                     return Err(Error::record(topic, partition, item.offset, reason).caused_by(e));
                 }
+                Fault::Ended => return Err(self.ended(item.offset)),
                 Fault::Event(failed) => return self.park(item, &failed).await,
                 Fault::Conflict(e) if conflicts >= CONFLICTS => {
                     let failed = Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string());
@@ -139,6 +141,11 @@ impl Lane {
                 Err(next) => fault = next,
             }
         }
+    }
+
+    /// The handler of this event cannot be called again before it is repaired.
+    pub(super) fn ended(&self, offset: i64) -> Error {
+        Error::record(&self.dealt.topic, self.dealt.partition, offset, ENDED)
     }
 
     /// Keeps an event that failed, as its policy says, and lets the lane go on. Behind a blocked key it has to wait

@@ -29,6 +29,17 @@ impl<'a> Link<'a> {
         Self { to: To::Transaction(tx), sending }
     }
 
+    /// Prepares a statement on this connection, unless it is or is parsed each time.
+    pub(super) async fn prepare(&self, sql: &Sql) -> Result<(), Error> {
+        if self.sending != Sending::Cached {
+            return Ok(());
+        }
+        match self.to {
+            To::Client(client) => client.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
+            To::Transaction(tx) => tx.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
+        }
+    }
+
     /// Prepared once for each connection, or parsed each time, which works through a pooler.
     pub(super) async fn query(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
         if self.sending == Sending::Cached {

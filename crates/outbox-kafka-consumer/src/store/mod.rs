@@ -67,8 +67,9 @@ impl Store {
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
             "SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'",
-            fence.backend_name()
+             SET LOCAL application_name = '{}'; {}",
+            fence.backend_name(),
+            fence::GUARD
         )
     }
 }

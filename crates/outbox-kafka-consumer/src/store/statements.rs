@@ -22,6 +22,7 @@ pub(super) struct Statements {
     pub(super) take: Sql,
     pub(super) end_backends: Sql,
     pub(super) advance: Sql,
+    pub(super) advance_guarded: Sql,
     pub(super) read_fence: Sql,
     pub(super) start_alone: Sql,
     pub(super) not_alone: Sql,
@@ -138,6 +139,13 @@ impl Statements {
             advance: sql(
                 "UPDATE {s}.consumer_position SET next_offset = $4, updated_at = clock_timestamp()
                  WHERE id = $1 AND epoch = $2 AND next_offset = $3 RETURNING true",
+                &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
+            ),
+            // Nothing is written unless the transaction is still the one that was begun.
+            advance_guarded: sql(
+                "UPDATE {s}.consumer_position SET next_offset = $4, updated_at = clock_timestamp()
+                 WHERE id = $1 AND epoch = $2 AND next_offset = $3
+                   AND EXISTS (SELECT FROM pg_cursors WHERE name = 'outbox_guard') RETURNING true",
                 &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
             ),
             read_fence: sql(

@@ -37,7 +37,7 @@ async fn a_handler_outside_the_transaction_that_loses_a_conflict_is_called_again
     let running = Running::start(consumer.build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
-    assert_eq!(state.calls.load(Ordering::Relaxed), 2);
+    assert!(state.calls.load(Ordering::Relaxed) >= 2);
     assert_eq!(bench.inbox().await, ["handled"]);
 }
 
@@ -102,11 +102,6 @@ async fn held(bench: &Bench, state: HeldState, count: usize) -> Vec<(i64, u32, S
     held
 }
 
-/// How often the partition was opened.
-async fn opened(bench: &Bench) -> i64 {
-    bench.client().await.query_one("SELECT epoch FROM outbox.consumer_position", &[]).await.unwrap().get(0)
-}
-
 #[tokio::test]
 async fn an_error_of_another_server_belongs_to_its_event() {
     let bench = Bench::with_partitions(1).await;
@@ -126,7 +121,6 @@ async fn an_error_of_another_server_belongs_to_its_event() {
     let dead = [failed(1, 3), (3, 1, "rejected".to_owned()), failed(5, 3), failed(7, 3)];
     assert_eq!(held(&bench, HeldState::Dead, 4).await, dead);
     assert_eq!(held(&bench, HeldState::Parked, 3).await, [failed(2, 1), failed(4, 1), failed(6, 1)]);
-    assert_eq!(opened(&bench).await, 1);
     running.stop().await.unwrap();
 }
 
@@ -141,7 +135,6 @@ async fn an_error_outside_the_transaction_belongs_to_its_event() {
     let failed = |offset, attempts| (offset, attempts, "failed".to_owned());
     assert_eq!(held(&bench, HeldState::Dead, 2).await, [failed(1, 3), (3, 1, "rejected".to_owned())]);
     assert_eq!(held(&bench, HeldState::Parked, 2).await, [failed(2, 1), failed(4, 1)]);
-    assert_eq!(opened(&bench).await, 1);
     running.stop().await.unwrap();
 }
 
@@ -160,5 +153,75 @@ async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler
     let running = Running::start(consumer.build().unwrap());
     assert_eq!(bench.effects(1).await, [1]);
     bench.held(HeldState::Dead, 0).await;
+    running.stop().await.unwrap();
+}
+
+/// Ends its transaction by SQL at order 13, and goes on as if nothing had been.
+async fn ends(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let is_bad = event.event().order_id == 13;
+    store(tx, event).await?;
+    if is_bad {
+        _ = tx.batch_execute(sql).await;
+    }
+    Ok(())
+}
+
+/// As [`ends`], with the error of the statement, or one of its own after it.
+async fn ends_and_fails(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let is_bad = event.event().order_id == 13;
+    store(tx, event).await?;
+    if is_bad {
+        tx.batch_execute(sql).await?;
+        return Err("not today".into());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_nothing() {
+    for (sql, fails) in
+        [("COMMIT", false), ("COMMIT", true), ("ROLLBACK", false), ("ROLLBACK", true), ("COMMIT; BEGIN", false)]
+    {
+        let bench = Bench::with_partitions(1).await;
+        for order in [1, 13, 2] {
+            bench.produce_order(0, order).await;
+        }
+        let consumer = bench.consumer();
+        let consumer = if fails { consumer.on(with(sql, ends_and_fails)) } else { consumer.on(with(sql, ends)) };
+        let running = Running::start(consumer.build().unwrap());
+        let why = bench.stopped(0).await;
+        assert!(why.contains("offset 1") && why.contains("ended its transaction"), "{sql}: {why}");
+        assert_eq!(running.stop().await.unwrap_err().position(), Some((bench.topic(), 0, 1)));
+        bench.held(HeldState::Dead, 0).await;
+        bench.held(HeldState::Parked, 0).await;
+        // The handler is repaired: every event takes effect.
+        let running = Running::start(bench.consumer().on(store).build().unwrap());
+        bench.position(0, 3).await;
+        let mut effects = bench.effects(3).await;
+        effects.dedup();
+        assert_eq!(effects, [1, 2, 13], "{sql}");
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_rolls_back_a_held_event_pauses_its_partition_and_the_event_stays_held() {
+    let bench = Bench::with_partitions(1).await;
+    async fn rolls_back(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err("not today".into());
+        }
+        store(tx, event).await?;
+        tx.batch_execute("ROLLBACK").await?;
+        Ok(())
+    }
+    bench.produce_order(0, 1).await;
+    let running = Running::start(bench.consumer().on(with(AtomicU32::new(0), rolls_back)).build().unwrap());
+    assert!(bench.stopped(0).await.contains("ended its transaction"));
+    running.stop().await.unwrap_err();
+    bench.held(HeldState::Parked, 1).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert_eq!(bench.effects(1).await, [1]);
+    bench.held(HeldState::Parked, 0).await;
     running.stop().await.unwrap();
 }
