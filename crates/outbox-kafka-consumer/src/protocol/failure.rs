@@ -1,6 +1,9 @@
 use std::error::Error as StdError;
 
-use deadpool_postgres::tokio_postgres;
+use deadpool_postgres::tokio_postgres::{
+    self,
+    error::{Severity, SqlState},
+};
 use outbox_net::SqlStateClass;
 
 /// Why an event was not handled, as a [`RetryPolicy`](crate::RetryPolicy) is told.
@@ -37,11 +40,11 @@ impl FailureKind {
     }
 }
 
-/// What an error of PostgreSQL means for the event in whose transaction it came.
+/// What the SQLSTATE of an error means for the event whose handler returned it.
+///
+/// It does not tell which server the error is of: whether the store's connection is lost is asked of that connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqlFault {
-    /// The connection or the server is gone: no fault of the event's.
-    Away,
     /// Lost against another transaction: to be tried again at once.
     Conflict,
     /// The data cannot be.
@@ -52,24 +55,23 @@ pub(crate) enum SqlFault {
 
 /// Looks for PostgreSQL's word in an error and all that lies below it.
 pub(crate) fn sql_fault(error: &(dyn StdError + 'static)) -> SqlFault {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
-            if error.is_closed() {
-                return SqlFault::Away;
-            }
-            if let Some(state) = error.code() {
-                return of_state(state.code());
-            }
-        }
-        next = error.source();
-    }
-    SqlFault::Other
+    let mut errors = std::iter::successors(Some(error), |&error| error.source());
+    let state = errors.find_map(|error| error.downcast_ref::<tokio_postgres::Error>()?.code());
+    state.map_or(SqlFault::Other, |state| of_state(state.code()))
+}
+
+/// Returns whether PostgreSQL rejected a COMMIT and kept the session, so that nothing was committed.
+///
+/// After an error that ends the session the outcome is not known. PgBouncer reports a server that it lost during the
+/// COMMIT with the state of a protocol violation.
+pub(crate) fn is_rejected_commit(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        error.parsed_severity() == Some(Severity::Error) && *error.code() != SqlState::PROTOCOL_VIOLATION
+    })
 }
 
 fn of_state(state: &str) -> SqlFault {
     match SqlStateClass::of(state) {
-        class if class.ends_session() => SqlFault::Away,
         SqlStateClass::Conflict => SqlFault::Conflict,
         SqlStateClass::Data => SqlFault::Data,
         _ => SqlFault::Other,
@@ -85,8 +87,8 @@ mod tests {
         for (state, fault) in [
             ("40001", SqlFault::Conflict),
             ("40P01", SqlFault::Conflict),
-            ("57P01", SqlFault::Away),
-            ("08006", SqlFault::Away),
+            ("57P01", SqlFault::Other),
+            ("08006", SqlFault::Other),
             ("22003", SqlFault::Data),
             ("23505", SqlFault::Other),
             ("57014", SqlFault::Other),

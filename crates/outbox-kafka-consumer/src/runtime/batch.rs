@@ -15,7 +15,7 @@ use super::lane::{Lane, behind};
 use super::measure;
 use crate::Error;
 use crate::handler::Registered;
-use crate::protocol::{FailureKind, Move, SqlFault, sql_fault};
+use crate::protocol::{FailureKind, Move, is_rejected_commit};
 use crate::received::Place;
 use crate::source::Message;
 use crate::store::{Entry, NewlyHeld};
@@ -27,7 +27,7 @@ impl Lane {
         let store = &self.shared.store;
         let begun = Instant::now();
         let mut client = store.connection().await.map_err(Fault::Store)?;
-        let tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
+        let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
         let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
         let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
@@ -42,12 +42,11 @@ impl Lane {
                 parked.push(&*item);
                 continue;
             }
-            if let Err(fault) = self.handle(&tx, item).await {
-                // The answer does not matter: what is not committed is not there.
-                let _ = tx.rollback().await;
-                return Err(fault);
-            }
+            tx = self.handle(tx, item).await?;
             handled += 1;
+        }
+        if !parked.is_empty() && handled > 0 && store.has_ended(&tx).await {
+            return Err(Fault::Ended);
         }
         self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
@@ -76,32 +75,45 @@ impl Lane {
         Ok(())
     }
 
-    /// Calls the handler within the transaction.
-    pub(super) async fn handle(&self, tx: &Transaction<'_>, item: &mut Item) -> Result<(), Fault> {
-        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
-        let Registered::Inside(handler) = &**handler else { return Ok(()) };
+    /// Calls the handler within the transaction. If it fails, the transaction is rolled back, and the answer tells whether
+    /// the connection to the store is lost: the handler's error may be another server's.
+    ///
+    /// An event of a handler outside of the transaction must have been handled before.
+    pub(super) async fn handle<'a>(&self, tx: Transaction<'a>, item: &mut Item) -> Result<Transaction<'a>, Fault> {
+        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(tx) };
+        let Registered::Inside(handler) = &**handler else { return Err(Fault::not_called()) };
         let event = match event.take() {
             Some(event) => event,
             None => self.decode_again(&item.message)?,
         };
         let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
+
         let begun = Instant::now();
-        let called = handler.handle(tx, *event, place, &self.shared.upcasts);
+        let called = handler.handle(&tx, *event, place, &self.shared.upcasts);
         let outcome = self.guarded(called, span).await;
-        measure::handler(&self.dealt.topic, begun.elapsed());
-        // PostgreSQL ends a transaction that stands still; then it is this event's fault, and not the server's.
+        let took = begun.elapsed();
+        measure::handler(&self.dealt.topic, took);
+
+        let fault = match outcome {
+            Ok(()) if !tx.client().is_closed() => return Ok(tx),
+            Ok(()) => None,
+            Err(_) if self.shared.store.has_ended(&tx).await => return Err(Fault::Ended),
+            Err(fault) => match tx.rollback().await {
+                Ok(()) => return Err(fault),
+                Err(_) => Some(fault),
+            },
+        };
+        // PostgreSQL ends a session that is idle in its transaction. That is the event's fault.
         let bound = self.shared.store.lease / 2;
-        if begun.elapsed() + Duration::from_millis(500) >= bound
-            && (tx.client().is_closed() || matches!(outcome, Err(Fault::Store(_))))
-        {
-            let error = format!("the handler let its transaction stand still for nearly {bound:?}, half of the lease");
-            return Err(Fault::Event(Failed::new(FailureKind::TimedOut, error)));
-        }
-        outcome
+        let was_idle = took + Duration::from_millis(500) >= bound;
+        Err(Fault::of_lost_connection(fault, was_idle.then_some(bound)))
     }
 
-    /// Calls a handler outside of any transaction, unless it was called before or has to wait.
+    /// Calls a handler outside of any transaction, unless the event was handled before or its key is blocked.
     pub(super) async fn call_outside(&self, item: &mut Item) -> Result<(), Fault> {
+        if !item.is_outside() {
+            return Ok(());
+        }
         let store = &self.shared.store;
         let is_known = match item.id {
             Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
@@ -114,6 +126,8 @@ impl Lane {
         self.handle_outside(item).await
     }
 
+    /// Calls a handler outside of any transaction. After a success the event is [`Todo::Called`]; it is no longer called
+    /// if the transaction that records this fails.
     pub(super) async fn handle_outside(&self, item: &mut Item) -> Result<(), Fault> {
         let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
         let Registered::Outside(handler) = &**handler else { return Ok(()) };
@@ -125,7 +139,9 @@ impl Lane {
         let begun = Instant::now();
         let outcome = self.guarded(handler.handle(*event, place, &self.shared.upcasts), span).await;
         measure::handler(&self.dealt.topic, begun.elapsed());
-        outcome
+        outcome?;
+        item.todo = Todo::Called;
+        Ok(())
     }
 
     /// Waits for a handler, but not for ever, and takes a panic for a failure.
@@ -169,14 +185,13 @@ impl Lane {
                 let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
                 return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
             }
+            Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
             Err(e) => return Err(Fault::of_store("check the fence", e)),
         }
         match tx.commit().await {
             Ok(()) => Ok(()),
-            // A server that says why has not committed: a deferred constraint, say.
-            Err(e) if e.code().is_some() && sql_fault(&e) == SqlFault::Other => {
-                Err(Fault::Event(Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string())))
-            }
+            // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
+            Err(e) if is_rejected_commit(&e) => Err(Fault::of_commit(e)),
             // Whether it has is not known: position and inbox are read again before anything else is done.
             Err(e) => Err(Fault::of_store("tell whether it has committed", e)),
         }
@@ -215,6 +230,10 @@ impl Lane {
     }
 }
 
+/// What a handler did that ended its transaction.
+pub(super) const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \
+     remove that from the handler. Nothing of the transaction is stored";
+
 impl Fault {
     /// For what has no event to blame.
     pub(super) fn into_error(self) -> Error {
@@ -222,6 +241,7 @@ impl Fault {
             Self::Store(e) | Self::Conflict(e) => e,
             Self::Event(failed) => Error::store("keep an event that failed", failed.error),
             Self::Stop(e) => Error::store("keep an event that failed", e),
+            Self::Ended => Error::store("keep a transaction", ENDED),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Fault {
     Store(Error),
     /// The payload of one of its events cannot be read, and the policy stops there.
     Stop(outbox_core::Error),
+    /// A handler has ended it with COMMIT or ROLLBACK.
+    Ended,
 }
 
 impl Failed {
@@ -39,6 +41,11 @@ impl Failed {
     /// What ended the process each time gets no other attempt.
     pub(super) fn poison(error: &str) -> Self {
         Self { kind: FailureKind::Crashed, error: error.to_owned(), wish: Wish::Reject }
+    }
+
+    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not end.
+    fn is_final(&self) -> bool {
+        self.wish != Wish::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
     }
 
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
@@ -56,6 +63,11 @@ impl Fault {
         }
     }
 
+    /// The key of an event was blocked when its handler outside of the transaction was to be called, and no longer is.
+    pub(super) fn not_called() -> Self {
+        Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
+    }
+
     /// What a handler returned; `None` where the policy passes over it.
     pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
         match (failure, undecodable) {
@@ -68,20 +80,46 @@ impl Fault {
         }
     }
 
+    /// The handler's own word comes first. Its error may be of any server, so that only a conflict and data that cannot
+    /// be are read from it, never the loss of the store.
     fn of_error(error: &HandlerError) -> Self {
         let text = ErrorChain::new(error.as_source()).to_string();
         let failed = |kind| Self::Event(Failed { kind, error: text.clone(), wish: error.wish() });
         match (error.wish(), sql_fault(error.as_source())) {
-            (_, SqlFault::Away) => {
-                Self::Store(Error::store(format!("answer a handler: {text}"), "the connection ended"))
-            }
-            (_, SqlFault::Conflict) => {
+            (Wish::Unsaid, SqlFault::Conflict) => {
                 Self::Conflict(Error::store(format!("take a handler's statement: {text}"), "a conflict"))
             }
-            (Wish::Reject, _) => failed(FailureKind::Rejected),
             (Wish::Unsaid, SqlFault::Data) => failed(FailureKind::Data),
+            (Wish::Reject, _) => failed(FailureKind::Rejected),
             _ => failed(FailureKind::Failed),
         }
+    }
+
+    /// The connection to the store is lost after a handler, which returned `fault` or `Ok`. `idle_bound` is set if it took
+    /// so long that PostgreSQL ended the session.
+    pub(super) fn of_lost_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
+        let error = match (fault, idle_bound) {
+            (Some(Self::Event(failed)), _) if failed.is_final() => return Self::Event(failed),
+            (Some(stop @ (Self::Stop(_) | Self::Ended)), _) => return stop,
+            (_, Some(bound)) => {
+                let error = format!("the handler let its transaction idle for nearly {bound:?}, half of the lease");
+                return Self::Event(Failed::new(FailureKind::TimedOut, error));
+            }
+            (Some(Self::Event(failed)), None) => failed.error,
+            (Some(Self::Conflict(e) | Self::Store(e)), None) => ErrorChain::new(&e).to_string(),
+            (None, None) => "the handler returned Ok".to_owned(),
+        };
+        Self::Store(Error::store(format!("answer a handler: {error}"), "the connection ended"))
+    }
+
+    /// PostgreSQL's reason why it did not commit.
+    pub(super) fn of_commit(error: deadpool_postgres::tokio_postgres::Error) -> Self {
+        let kind = match sql_fault(&error) {
+            SqlFault::Conflict => return Self::Conflict(Error::store("commit", error)),
+            SqlFault::Data => FailureKind::Data,
+            SqlFault::Other => FailureKind::Failed,
+        };
+        Self::Event(Failed::new(kind, ErrorChain::new(&error).to_string()))
     }
 }
 

@@ -4,7 +4,7 @@ use outbox_net::ErrorChain;
 
 use super::failed::{Failed, Fault};
 use super::item::{Item, Todo};
-use super::lane::{Lane, random};
+use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
 use crate::Error;
 use crate::protocol::FailureKind;
@@ -94,12 +94,23 @@ impl Lane {
             let failed = Failed::new(FailureKind::Undecodable, why.clone());
             return self.hold_again(held, &failed, attempts).await;
         }
-        match self.attempt_held(held, &mut item, event.id.is_some()).await {
+        let mut conflicts = 0;
+        let outcome = loop {
+            match self.attempt_held(held, &mut item, event.id.is_some()).await {
+                Err(Fault::Conflict(_)) if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    pause_after(conflicts).await;
+                }
+                outcome => break outcome,
+            }
+        };
+        match outcome {
             Ok(next) => {
                 measure::retried(&self.dealt.topic);
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),
+            Err(Fault::Ended) => Err(self.ended(event.offset)),
             Err(Fault::Event(failed)) => self.hold_again(held, &failed, attempts).await,
             Err(fault) => {
                 let kind =
@@ -141,7 +152,7 @@ impl Lane {
         self.handle_outside(item).await?;
         let store = &self.shared.store;
         let mut client = store.connection().await.map_err(Fault::Store)?;
-        let tx = self.begin(&mut client).await.map_err(Fault::Store)?;
+        let mut tx = self.begin(&mut client).await.map_err(Fault::Store)?;
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
@@ -150,9 +161,12 @@ impl Lane {
             }
             _ => true,
         };
-        if is_new && let Err(fault) = self.handle(&tx, item).await {
-            let _ = tx.rollback().await;
-            return Err(fault);
+        if is_new {
+            tx = self.handle(tx, item).await?;
+            // What follows must not be stored by itself.
+            if store.has_ended(&tx).await {
+                return Err(Fault::Ended);
+            }
         }
         self.released(tx, held, item.id).await
     }

@@ -33,6 +33,8 @@ pub(super) struct Item {
 pub(super) enum Todo {
     /// The event is taken out when the handler gets it, and decoded again where that was in vain.
     Handle { event: Option<Box<DecodedEvent>>, handler: Arc<Registered> },
+    /// The handler outside of the transaction has returned: only that is to be recorded.
+    Called,
     /// Its policy says that it becomes a dead letter.
     Reject(String),
     /// The process ended too often while it was handled alone.
@@ -42,6 +44,11 @@ pub(super) enum Todo {
 impl Item {
     pub(super) fn entry(&self) -> Entry {
         Entry { id: self.id, offset: self.offset, key: self.message.key_bytes() }
+    }
+
+    /// Returns whether a handler outside of the transaction has yet to be called.
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(&self.todo, Todo::Handle { handler, .. } if matches!(**handler, Registered::Outside(_)))
     }
 
     /// Whether it may share a transaction with others.

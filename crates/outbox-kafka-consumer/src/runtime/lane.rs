@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::ENDED;
 use super::dispatch::Dealt;
 use super::failed::{Failed, Fault};
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::Error;
-use crate::handler::Registered;
 use crate::protocol::FailureKind;
 use crate::store::NewlyHeld;
 
@@ -23,7 +23,12 @@ pub(super) struct Lane {
 }
 
 /// How often a single event that lost against another transaction is tried again at once.
-const CONFLICTS: u32 = 5;
+pub(super) const CONFLICTS: u32 = 5;
+
+/// Lets the other transaction go ahead, longer after each conflict.
+pub(super) async fn pause_after(conflicts: u32) {
+    tokio::time::sleep(Duration::from_millis(u64::from(5 * conflicts))).await;
+}
 
 impl Lane {
     /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
@@ -89,12 +94,7 @@ impl Lane {
 
     async fn apply_alone(&self, item: &mut Item) -> Result<(), Error> {
         match &item.todo {
-            Todo::Handle { handler, .. } if matches!(**handler, Registered::Outside(_)) => {
-                if let Err(fault) = self.call_outside(item).await {
-                    return self.settle(item, fault, 0).await;
-                }
-            }
-            Todo::Handle { .. } => {}
+            Todo::Handle { .. } | Todo::Called => {}
             Todo::Reject(why) => {
                 let failed = Failed::new(FailureKind::Undecodable, why.clone());
                 return self.park(item, &failed).await;
@@ -104,10 +104,15 @@ impl Lane {
                 return self.park(item, &Failed::poison(why)).await;
             }
         }
-        match self.attempt(std::slice::from_mut(item)).await {
+        match self.attempt_alone(item).await {
             Ok(()) => Ok(()),
             Err(fault) => self.settle(item, fault, 0).await,
         }
+    }
+
+    async fn attempt_alone(&self, item: &mut Item) -> Result<(), Fault> {
+        self.call_outside(item).await?;
+        self.attempt(std::slice::from_mut(item)).await
     }
 
     /// Sees to an event whose transaction came to nothing.
@@ -120,6 +125,7 @@ impl Lane {
                     let reason = "the payload is not what the handler's event says";
                     return Err(Error::record(topic, partition, item.offset, reason).caused_by(e));
                 }
+                Fault::Ended => return Err(self.ended(item.offset)),
                 Fault::Event(failed) => return self.park(item, &failed).await,
                 Fault::Conflict(e) if conflicts >= CONFLICTS => {
                     let failed = Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string());
@@ -127,14 +133,19 @@ impl Lane {
                 }
                 Fault::Conflict(_) => {
                     conflicts += 1;
-                    tokio::time::sleep(Duration::from_millis(u64::from(5 * conflicts))).await;
+                    pause_after(conflicts).await;
                 }
             }
-            match self.attempt(std::slice::from_mut(item)).await {
+            match self.attempt_alone(item).await {
                 Ok(()) => return Ok(()),
                 Err(next) => fault = next,
             }
         }
+    }
+
+    /// The handler of this event cannot be called again before it is repaired.
+    pub(super) fn ended(&self, offset: i64) -> Error {
+        Error::record(&self.dealt.topic, self.dealt.partition, offset, ENDED)
     }
 
     /// Keeps an event that failed, as its policy says, and lets the lane go on. Behind a blocked key it has to wait

@@ -45,7 +45,7 @@ pub(crate) struct HeldEvent {
 }
 
 impl Store {
-    /// Holds an event; nothing happens where it is held already.
+    /// Holds an event, unless it is held already: at this offset, with the same id, or without an id the same record.
     pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
         let NewlyHeld { topic, message, partition, offset, id, fate } = held;
         let (names, values): (Vec<_>, Vec<_>) =

@@ -29,8 +29,19 @@ impl<'a> Link<'a> {
         Self { to: To::Transaction(tx), sending }
     }
 
+    /// Prepares a statement on this connection, unless it is or is parsed each time.
+    pub(super) async fn prepare(&self, sql: &Sql) -> Result<(), Error> {
+        if self.sending != Sending::Cached {
+            return Ok(());
+        }
+        match self.to {
+            To::Client(client) => client.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
+            To::Transaction(tx) => tx.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
+        }
+    }
+
     /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside of
-    /// a transaction it runs in one of its own at READ COMMITTED, without another round trip.
+    /// a transaction it runs in a separate one at READ COMMITTED, without another round trip.
     pub(super) async fn query(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
         let typed: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
         match (self.to, self.sending) {

@@ -78,8 +78,9 @@ impl Store {
         format!(
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'",
-            fence.backend_name()
+             SET LOCAL application_name = '{}'; {}",
+            fence.backend_name(),
+            fence::GUARD
         )
     }
 }

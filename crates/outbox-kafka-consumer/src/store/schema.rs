@@ -2,7 +2,7 @@ use outbox_core::Identifier;
 use outbox_pg::{Migration, Migrations};
 
 /// The version of the tables that this program needs: that of the last migration.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 4;
 
 /// The tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group has its
 /// rows in them.
@@ -105,10 +105,16 @@ pub fn migrations(schema: &Identifier) -> Migrations {
         "ALTER TABLE {schema}.consumer_position
             ADD COLUMN alone_starters uuid[] NOT NULL DEFAULT '{{}}', DROP COLUMN alone_starts"
     );
+    let lives_of_a_topic = format!(
+        "ALTER TABLE {schema}.consumer_held
+            DROP CONSTRAINT consumer_held_consumer_group_topic_partition_record_offset_key;
+        CREATE INDEX consumer_held_record ON {schema}.consumer_held (consumer_group, topic, partition, record_offset)"
+    );
     let steps = vec![
         Migration::new(1, "leases and positions", leases),
         Migration::new(2, "events", events),
-        Migration::new(VERSION, "who handled an event alone", starters),
+        Migration::new(3, "who handled an event alone", starters),
+        Migration::new(VERSION, "held events of a topic that was created again", lives_of_a_topic),
     ];
     Migrations::new("consumer", schema.clone(), steps)
 }

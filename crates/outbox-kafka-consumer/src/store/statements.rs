@@ -22,6 +22,7 @@ pub(super) struct Statements {
     pub(super) take: Sql,
     pub(super) end_backends: Sql,
     pub(super) advance: Sql,
+    pub(super) advance_guarded: Sql,
     pub(super) read_fence: Sql,
     pub(super) start_alone: Sql,
     pub(super) not_alone: Sql,
@@ -140,6 +141,13 @@ impl Statements {
                  WHERE id = $1 AND epoch = $2 AND next_offset = $3 RETURNING true",
                 &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
             ),
+            // Nothing is written unless the transaction is still the one that was begun.
+            advance_guarded: sql(
+                "UPDATE {s}.consumer_position SET next_offset = $4, updated_at = clock_timestamp()
+                 WHERE id = $1 AND epoch = $2 AND next_offset = $3
+                   AND EXISTS (SELECT FROM pg_cursors WHERE name = 'outbox_guard') RETURNING true",
+                &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
+            ),
             read_fence: sql(
                 "SELECT true FROM {s}.consumer_position WHERE id = $1 AND epoch = $2 FOR SHARE",
                 &[Type::INT8, Type::INT8],
@@ -202,13 +210,19 @@ impl Statements {
                 "SELECT state FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id = $2",
                 &[Type::TEXT, Type::UUID],
             ),
+            // An offset alone does not name a record: a topic that was deleted and created again begins at 0 again.
             hold: sql(
                 "INSERT INTO {s}.consumer_held
                      (consumer_group, topic, partition, record_offset, event_id, state, blocks, key_digest, record_key,
                       record_value, header_names, header_values, record_timestamp, attempts, kind, error, next_attempt_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, sha256($8), $8, $9, $10, $11, $12, $13, $14, $15,
-                         clock_timestamp() + make_interval(secs => $16))
-                 ON CONFLICT (consumer_group, topic, partition, record_offset) DO NOTHING RETURNING true",
+                 SELECT $1, $2, $3, $4, $5, $6, $7, sha256($8), $8, $9, $10, $11, $12, $13, $14, $15,
+                        clock_timestamp() + make_interval(secs => $16)
+                 WHERE NOT EXISTS (
+                     SELECT FROM {s}.consumer_held
+                     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND record_offset = $4
+                       AND event_id IS NOT DISTINCT FROM $5
+                       AND ($5 IS NOT NULL OR (record_key, record_value, header_names, header_values, record_timestamp)
+                            IS NOT DISTINCT FROM ($8, $9, $10, $11, $12)))",
                 &with(&[
                     Type::INT8,
                     Type::UUID,

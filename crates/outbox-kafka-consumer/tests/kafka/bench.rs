@@ -174,6 +174,12 @@ impl Bench {
         .await
     }
 
+    /// The states of the inbox, in the order of the offsets.
+    pub(crate) async fn inbox(&self) -> Vec<String> {
+        let sql = "SELECT state FROM outbox.consumer_inbox ORDER BY position_id, record_offset";
+        self.client().await.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
     pub(crate) fn group(&self) -> Group {
         Group::new(self.pool(), &Identifier::new("outbox").unwrap(), "test")
     }

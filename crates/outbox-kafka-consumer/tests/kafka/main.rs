@@ -6,6 +6,7 @@ mod builder;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod chaos;
 mod failures;
+mod faults;
 mod handlers;
 mod holes;
 mod ids;

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use outbox_core::{OutboxEvent, Record};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerResult, Horizon, PositionLost, Received, Start, Statements, with};
+use outbox_kafka_consumer::{
+    HandlerError, HandlerResult, HeldState, Horizon, Misfit, PositionLost, Received, Start, Statements, with,
+};
 
 use crate::bench::{Bench, OrderCreated, Running};
 
@@ -125,6 +127,55 @@ async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() 
         assert_eq!(bench.effects(orders.end as usize - 1).await, (1..orders.end).collect::<Vec<_>>());
         running.stop().await.unwrap();
     }
+}
+
+/// The offsets of the new topic are those of the old one's dead letters.
+#[tokio::test]
+async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
+    let bench = Bench::with_partitions(1).await;
+    async fn fails(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        match event.event().step {
+            0 => Err(HandlerError::reject("the first step")),
+            _ => store(tx, event).await,
+        }
+    }
+    let undecodable = |value: &str| {
+        let mut record = Record::new(bench.topic());
+        record.headers.push(("id".to_owned(), Some("no uuid".into())));
+        (record.key, record.value, record.timestamp) =
+            (Some(format!("key {value}").into()), Some("{}".into()), Some(1));
+        record
+    };
+    for life in [1, 2] {
+        if life == 2 {
+            bench.delete_topic().await;
+            bench.create_topic(1).await;
+            bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+        }
+        bench.produce_step(0, life, 0).await;
+        bench.produce_record(0, undecodable(&life.to_string())).await;
+        // The key is blocked, so that this one is parked.
+        bench.produce_step(0, life, 1).await;
+        let running = Running::start(bench.consumer().undecodable(Misfit::Reject).on(fails).build().unwrap());
+        let dead = bench.held(HeldState::Dead, 2 * life as usize).await;
+        let parked = bench.held(HeldState::Parked, life as usize).await;
+        assert_eq!(dead.iter().map(|held| held.offset).collect::<Vec<_>>(), [0, 1].repeat(life as usize));
+        assert_eq!(parked.iter().map(|held| held.offset).collect::<Vec<_>>(), [2].repeat(life as usize));
+        // A record that is read a second time is held once.
+        bench.position(0, 3).await;
+        bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+        bench.position(0, 3).await;
+        running.stop().await.unwrap();
+        bench.held(HeldState::Dead, 2 * life as usize).await;
+        bench.held(HeldState::Parked, life as usize).await;
+    }
+    for dead in bench.held(HeldState::Dead, 4).await {
+        bench.group().discard(dead.id).await.unwrap();
+    }
+    let running = Running::start(bench.consumer().undecodable(Misfit::Reject).on(fails).build().unwrap());
+    assert_eq!(bench.steps(2).await, [(1, 1), (2, 1)]);
+    bench.held(HeldState::Dead, 0).await;
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]

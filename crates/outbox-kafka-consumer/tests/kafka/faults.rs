@@ -1,0 +1,227 @@
+//! Whose fault a failure is: the event's, another transaction's, or that of the connection to the store.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use outbox_kafka_consumer::deadpool_postgres::{Pool, Transaction};
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, RetryPolicy, with};
+
+use crate::bench::{Bench, OrderCreated, Running};
+use crate::positions::store;
+
+/// State that a test reads while its handler has it.
+fn shared<T>(state: T) -> &'static T {
+    Box::leak(Box::new(state))
+}
+
+struct Conflicts {
+    calls: AtomicU32,
+    pool: Pool,
+}
+
+/// Loses its first transaction, in a database of its own, to a deadlock.
+async fn loses_once(state: &&'static Conflicts, _: Received<OrderCreated>) -> HandlerResult {
+    if state.calls.fetch_add(1, Ordering::Relaxed) == 0 {
+        let deadlock = "DO $$BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END$$";
+        state.pool.get().await?.batch_execute(deadlock).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_outside_the_transaction_that_loses_a_conflict_is_called_again() {
+    let bench = Bench::with_partitions(1).await;
+    let state = shared(Conflicts { calls: AtomicU32::new(0), pool: bench.pool() });
+    bench.produce_order(0, 1).await;
+    let consumer = bench.consumer().retry(RetryPolicy::never()).on_at_least_once(with(state, loses_once));
+    let running = Running::start(consumer.build().unwrap());
+    bench.position(0, 1).await;
+    running.stop().await.unwrap();
+    assert!(state.calls.load(Ordering::Relaxed) >= 2);
+    assert_eq!(bench.inbox().await, ["handled"]);
+}
+
+const END_SESSION: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+const LATER: Duration = Duration::from_secs(3600);
+
+/// Three attempts, quickly.
+fn three() -> RetryPolicy {
+    RetryPolicy::new(|attempt, _| (attempt < 3).then_some(Duration::from_millis(10)))
+}
+
+fn raise(state: &str) -> String {
+    format!("DO $$BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '{state}'; END$$")
+}
+
+/// What a handler meets at another server, by order.
+async fn ask_other(other: &Pool, order: i64) -> HandlerResult {
+    let other = other.get().await?;
+    match order {
+        1 => other.batch_execute(END_SESSION).await?,
+        2 => {
+            let lost = other.batch_execute(END_SESSION).await.unwrap_err();
+            return Err(HandlerError::retry_after(LATER, lost));
+        }
+        3 => {
+            let conflict = other.batch_execute(&raise("40001")).await.unwrap_err();
+            return Err(HandlerError::reject(conflict));
+        }
+        4 => {
+            let conflict = other.batch_execute(&raise("40P01")).await.unwrap_err();
+            return Err(HandlerError::retry_after(LATER, conflict));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn inside(other: &Pool, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let order = event.event().order_id;
+    ask_other(other, order).await?;
+    match order {
+        // A foreign table whose server is away: postgres_fdw raises this.
+        5 => tx.batch_execute(&raise("08001")).await?,
+        6 => {
+            let lost = tx.batch_execute(END_SESSION).await.unwrap_err();
+            return Err(HandlerError::retry_after(LATER, lost));
+        }
+        _ => {}
+    }
+    store(tx, event).await
+}
+
+async fn outside(other: &Pool, event: Received<OrderCreated>) -> HandlerResult {
+    ask_other(other, event.event().order_id).await
+}
+
+/// The held events: offset, attempts, kind.
+async fn held(bench: &Bench, state: HeldState, count: usize) -> Vec<(i64, u32, String)> {
+    let mut held: Vec<_> =
+        bench.held(state, count).await.into_iter().map(|held| (held.offset, held.attempts, held.kind)).collect();
+    held.sort_unstable();
+    held
+}
+
+#[tokio::test]
+async fn an_error_of_another_server_belongs_to_its_event() {
+    let bench = Bench::with_partitions(1).await;
+    // At COMMIT, a foreign server is away.
+    let deferred = "CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '08006'; END$$;
+         CREATE CONSTRAINT TRIGGER away AFTER INSERT ON effect DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.order_id = 7) EXECUTE FUNCTION away()";
+    bench.client().await.batch_execute(deferred).await.unwrap();
+    for order in 0..=8 {
+        bench.produce_order(0, order).await;
+    }
+    let consumer = bench.consumer().retry(three()).on(with(bench.pool(), inside)).build().unwrap();
+    let running = Running::start(consumer);
+    assert_eq!(bench.effects(2).await, [0, 8]);
+    let failed = |offset, attempts| (offset, attempts, "failed".to_owned());
+    let dead = [failed(1, 3), (3, 1, "rejected".to_owned()), failed(5, 3), failed(7, 3)];
+    assert_eq!(held(&bench, HeldState::Dead, 4).await, dead);
+    assert_eq!(held(&bench, HeldState::Parked, 3).await, [failed(2, 1), failed(4, 1), failed(6, 1)]);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_outside_the_transaction_belongs_to_its_event() {
+    let bench = Bench::with_partitions(1).await;
+    for order in 0..=4 {
+        bench.produce_order(0, order).await;
+    }
+    let consumer = bench.consumer().retry(three()).on_at_least_once(with(bench.pool(), outside)).build().unwrap();
+    let running = Running::start(consumer);
+    let failed = |offset, attempts| (offset, attempts, "failed".to_owned());
+    assert_eq!(held(&bench, HeldState::Dead, 2).await, [failed(1, 3), (3, 1, "rejected".to_owned())]);
+    assert_eq!(held(&bench, HeldState::Parked, 2).await, [failed(2, 1), failed(4, 1)]);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler_makes_of_it() {
+    let bench = Bench::with_partitions(1).await;
+    async fn hides(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            tx.batch_execute(END_SESSION).await.unwrap_err();
+            return Err("the ledger is not available".into());
+        }
+        store(tx, event).await
+    }
+    bench.produce_order(0, 1).await;
+    let consumer = bench.consumer().retry(RetryPolicy::never()).on(with(AtomicU32::new(0), hides));
+    let running = Running::start(consumer.build().unwrap());
+    assert_eq!(bench.effects(1).await, [1]);
+    bench.held(HeldState::Dead, 0).await;
+    running.stop().await.unwrap();
+}
+
+/// Ends its transaction by SQL at order 13, and goes on as if nothing had been.
+async fn ends(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let is_bad = event.event().order_id == 13;
+    store(tx, event).await?;
+    if is_bad {
+        _ = tx.batch_execute(sql).await;
+    }
+    Ok(())
+}
+
+/// As [`ends`], with the error of the statement, or one of its own after it.
+async fn ends_and_fails(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let is_bad = event.event().order_id == 13;
+    store(tx, event).await?;
+    if is_bad {
+        tx.batch_execute(sql).await?;
+        return Err("not today".into());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_nothing() {
+    for (sql, fails) in
+        [("COMMIT", false), ("COMMIT", true), ("ROLLBACK", false), ("ROLLBACK", true), ("COMMIT; BEGIN", false)]
+    {
+        let bench = Bench::with_partitions(1).await;
+        for order in [1, 13, 2] {
+            bench.produce_order(0, order).await;
+        }
+        let consumer = bench.consumer();
+        let consumer = if fails { consumer.on(with(sql, ends_and_fails)) } else { consumer.on(with(sql, ends)) };
+        let running = Running::start(consumer.build().unwrap());
+        let why = bench.stopped(0).await;
+        assert!(why.contains("offset 1") && why.contains("ended its transaction"), "{sql}: {why}");
+        assert_eq!(running.stop().await.unwrap_err().position(), Some((bench.topic(), 0, 1)));
+        bench.held(HeldState::Dead, 0).await;
+        bench.held(HeldState::Parked, 0).await;
+        // The handler is repaired: every event takes effect.
+        let running = Running::start(bench.consumer().on(store).build().unwrap());
+        bench.position(0, 3).await;
+        let mut effects = bench.effects(3).await;
+        effects.dedup();
+        assert_eq!(effects, [1, 2, 13], "{sql}");
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_rolls_back_a_held_event_pauses_its_partition_and_the_event_stays_held() {
+    let bench = Bench::with_partitions(1).await;
+    async fn rolls_back(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err("not today".into());
+        }
+        store(tx, event).await?;
+        tx.batch_execute("ROLLBACK").await?;
+        Ok(())
+    }
+    bench.produce_order(0, 1).await;
+    let running = Running::start(bench.consumer().on(with(AtomicU32::new(0), rolls_back)).build().unwrap());
+    assert!(bench.stopped(0).await.contains("ended its transaction"));
+    running.stop().await.unwrap_err();
+    bench.held(HeldState::Parked, 1).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert_eq!(bench.effects(1).await, [1]);
+    bench.held(HeldState::Parked, 0).await;
+    running.stop().await.unwrap();
+}
