@@ -99,13 +99,15 @@ impl Pipeline {
 
     fn read_id(&self, event: &mut DecodedEvent, topic: &str, id: Option<&[u8]>) -> Result<(), Error> {
         let id = id.unwrap_or_default();
-        let is_uuid = Uuid::try_parse_ascii(id).is_ok();
-        let column = self.layout().columns().get(self.plan().id).map(Column::ty);
-        if !is_uuid && column == Some(ColumnType::Uuid) {
+        if let Ok(uuid) = Uuid::try_parse_ascii(id) {
+            event.id = uuid;
+            return Ok(());
+        }
+        if self.layout().columns().get(self.plan().id).map(Column::ty) == Some(ColumnType::Uuid) {
             return Err(Error::decode("header id", "it is not a UUID"));
         }
         event.id = event_identity(topic, id).ok_or_else(|| Error::decode("header id", "it is empty or not UTF-8"))?;
-        event.id_text = if is_uuid { None } else { Some(utf8("header id", id)?.into()) };
+        event.id_text = Some(utf8("header id", id)?.into());
         Ok(())
     }
 
