@@ -75,7 +75,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Calls the handler within the transaction. If it fails, the transaction is rolled back, and the answer tells whether
+    /// Calls the handler within the transaction. If it fails, the transaction is rolled back, and the answer to that shows whether
     /// the connection to the store is lost: the handler's error may be another server's.
     ///
     /// An event of a handler outside of the transaction must have been handled before.

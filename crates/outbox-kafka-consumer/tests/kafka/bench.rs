@@ -174,7 +174,7 @@ impl Bench {
         .await
     }
 
-    /// The states of the inbox, in the order of the offsets.
+    /// Returns the states of the inbox, in the order of the offsets.
     pub(crate) async fn inbox(&self) -> Vec<String> {
         let sql = "SELECT state FROM outbox.consumer_inbox ORDER BY position_id, record_offset";
         self.client().await.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()

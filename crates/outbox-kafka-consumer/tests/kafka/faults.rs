@@ -19,7 +19,7 @@ struct Conflicts {
     pool: Pool,
 }
 
-/// Loses its first transaction, in a database of its own, to a deadlock.
+/// Loses its first transaction, in another database, to a deadlock.
 async fn loses_once(state: &&'static Conflicts, _: Received<OrderCreated>) -> HandlerResult {
     if state.calls.fetch_add(1, Ordering::Relaxed) == 0 {
         let deadlock = "DO $$BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END$$";
@@ -53,7 +53,7 @@ fn raise(state: &str) -> String {
     format!("DO $$BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '{state}'; END$$")
 }
 
-/// What a handler meets at another server, by order.
+/// Fails as a handler does at another server, in a way that the order selects.
 async fn ask_other(other: &Pool, order: i64) -> HandlerResult {
     let other = other.get().await?;
     match order {
@@ -79,7 +79,7 @@ async fn inside(other: &Pool, tx: &Transaction<'_>, event: Received<OrderCreated
     let order = event.event().order_id;
     ask_other(other, order).await?;
     match order {
-        // A foreign table whose server is away: postgres_fdw raises this.
+        // postgres_fdw raises this if the server of a foreign table cannot be reached.
         5 => tx.batch_execute(&raise("08001")).await?,
         6 => {
             let lost = tx.batch_execute(END_SESSION).await.unwrap_err();
@@ -94,7 +94,7 @@ async fn outside(other: &Pool, event: Received<OrderCreated>) -> HandlerResult {
     ask_other(other, event.event().order_id).await
 }
 
-/// The held events: offset, attempts, kind.
+/// Returns offset, attempts and kind of the held events.
 async fn held(bench: &Bench, state: HeldState, count: usize) -> Vec<(i64, u32, String)> {
     let mut held: Vec<_> =
         bench.held(state, count).await.into_iter().map(|held| (held.offset, held.attempts, held.kind)).collect();
@@ -105,7 +105,7 @@ async fn held(bench: &Bench, state: HeldState, count: usize) -> Vec<(i64, u32, S
 #[tokio::test]
 async fn an_error_of_another_server_belongs_to_its_event() {
     let bench = Bench::with_partitions(1).await;
-    // At COMMIT, a foreign server is away.
+    // A foreign server cannot be reached at COMMIT.
     let deferred = "CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS
             $$BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '08006'; END$$;
          CREATE CONSTRAINT TRIGGER away AFTER INSERT ON effect DEFERRABLE INITIALLY DEFERRED
@@ -156,7 +156,7 @@ async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler
     running.stop().await.unwrap();
 }
 
-/// Ends its transaction by SQL at order 13, and goes on as if nothing had been.
+/// Ends its transaction by SQL at order 13, and returns no error.
 async fn ends(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
     let is_bad = event.event().order_id == 13;
     store(tx, event).await?;
@@ -166,7 +166,7 @@ async fn ends(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCre
     Ok(())
 }
 
-/// As [`ends`], with the error of the statement, or one of its own after it.
+/// Ends its transaction by SQL at order 13, and returns the statement's error, or another one after it.
 async fn ends_and_fails(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
     let is_bad = event.event().order_id == 13;
     store(tx, event).await?;

@@ -129,7 +129,7 @@ async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() 
     }
 }
 
-/// The offsets of the new topic are those of the old one's dead letters.
+/// Creates the topic again, whose offsets are then those of the old one's dead letters.
 #[tokio::test]
 async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
     let bench = Bench::with_partitions(1).await;
