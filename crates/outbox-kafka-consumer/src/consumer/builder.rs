@@ -13,7 +13,7 @@ use crate::brokers::Brokers;
 use crate::handler::{Registered, Upcasts};
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
-use crate::runtime::{Ignored, Options, Shared};
+use crate::runtime::{Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
 use crate::store::Store;
 use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
@@ -64,6 +64,7 @@ impl Builder {
                 handler_timeout: Duration::from_secs(60),
                 poison_after: const { NonZeroU32::new(3).unwrap() },
                 inbox_retention: Duration::from_secs(8 * 24 * 3600),
+                dead_letter_retention: None,
                 span: None,
             },
             registrations: Vec::new(),
@@ -272,6 +273,13 @@ impl Builder {
         self
     }
 
+    /// Sets how long a dead letter is kept after its last failure; for ever by default. Then it is discarded, as by
+    /// [`Group::discard`](crate::Group::discard): its effect never happens, and the later events of its key are handled.
+    pub fn dead_letter_retention(mut self, retention: Duration) -> Self {
+        self.options.dead_letter_retention = Some(retention);
+        self
+    }
+
     /// Is called with the span of each event before its handler, to make it a child of the event's trace, say:
     /// `on_span(|span, event| event.continue_trace(span))`, with the feature `tracing-opentelemetry` of `outbox-core`.
     pub fn on_span(mut self, hook: impl Fn(&tracing::Span, &DecodedEvent) + Send + Sync + 'static) -> Self {
@@ -328,6 +336,8 @@ impl Builder {
                 stopped: Mutex::default(),
                 rejected: Mutex::default(),
                 ignored: Ignored::default(),
+                upkeep: Upkeep::default(),
+                pauses: Pauses::default(),
                 pipeline,
             }),
         })

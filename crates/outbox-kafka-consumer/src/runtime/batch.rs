@@ -15,10 +15,10 @@ use super::lane::{Lane, behind};
 use super::measure;
 use crate::Error;
 use crate::handler::Registered;
-use crate::protocol::{FailureKind, Move, is_rejected_commit};
+use crate::protocol::{FailureKind, is_rejected_commit};
 use crate::received::Place;
 use crate::source::Message;
-use crate::store::{Entry, NewlyHeld};
+use crate::store::{Entry, Fate, NewlyHeld};
 
 impl Lane {
     /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
@@ -30,7 +30,8 @@ impl Lane {
         let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
         let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
-        let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
+        let taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
+        let mut taken = taken.ok_or_else(|| Fault::Store(Error::fenced()))?;
         let mut parked = Vec::new();
         let (mut handled, mut duplicates) = (0, 0);
         for item in items.iter_mut() {
@@ -66,9 +67,8 @@ impl Lane {
         }
         let store = &self.shared.store;
         store.set_state(tx, &ids, "parked").await?;
-        for Item { message, offset, id, .. } in parked {
-            let (topic, partition) = (&*self.dealt.topic, self.dealt.partition);
-            let held = NewlyHeld { topic, message, partition, offset: *offset, id: *id, fate: behind() };
+        for item in parked {
+            let held = self.newly_held(item, behind());
             store.hold(tx, &held).await?;
             measure::held(&self.dealt.topic, "parked");
         }
@@ -116,7 +116,7 @@ impl Lane {
         }
         let store = &self.shared.store;
         let is_known = match item.id {
-            Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
+            Some(id) => !store.known(&[id]).await.map_err(Fault::Store)?.is_empty(),
             None => false,
         };
         let key = item.message.key();
@@ -165,28 +165,35 @@ impl Lane {
         }
     }
 
-    /// The fence and the commit.
-    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
-        let moved = self.prefix().propose(offsets);
-        let finished = self.fence_and_commit(tx, moved).await;
-        match &finished {
-            Ok(()) => self.prefix().committed(offsets, moved),
-            Err(_) => self.prefix().abandoned(moved),
+    pub(super) fn newly_held<'a>(&'a self, item: &'a Item, fate: Fate<'a>) -> NewlyHeld<'a> {
+        NewlyHeld {
+            topic: &self.dealt.topic,
+            message: &item.message,
+            partition: self.dealt.partition,
+            offset: item.offset,
+            id: item.id,
+            event_type: item.event_type.as_deref(),
+            fate,
         }
-        finished
     }
 
-    async fn fence_and_commit(&self, tx: Transaction<'_>, moved: Option<Move>) -> Result<(), Fault> {
-        match self.shared.store.hold_fence(&tx, self.dealt.fence, moved).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Fault::Store(Error::fenced())),
+    /// Commits. The position follows later.
+    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
+        self.commit(tx).await?;
+        self.prefix().committed(offsets);
+        Ok(())
+    }
+
+    async fn commit(&self, tx: Transaction<'_>) -> Result<(), Fault> {
+        match self.shared.store.close_guard(&tx).await {
+            Ok(()) => {}
             // tokio-postgres would answer Ok to the COMMIT of such a transaction.
             Err(e) if e.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
                 let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
                 return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
             }
             Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
-            Err(e) => return Err(Fault::of_store("check the fence", e)),
+            Err(e) => return Err(Fault::of_store("close the guard", e)),
         }
         match tx.commit().await {
             Ok(()) => Ok(()),

@@ -2,7 +2,7 @@ use outbox_net::ErrorChain;
 use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent};
+use outbox_core::{DecodeHints, Decoded, DecodedEvent, ShortText};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
@@ -25,6 +25,7 @@ pub(super) struct Item {
     /// As it was received, to be kept where it cannot be handled.
     pub(super) message: Message,
     pub(super) id: Option<Uuid>,
+    pub(super) event_type: Option<ShortText>,
     pub(super) todo: Todo,
     /// Its share of the memory that may be in flight.
     pub(super) permit: Option<OwnedSemaphorePermit>,
@@ -42,6 +43,11 @@ pub(super) enum Todo {
 }
 
 impl Item {
+    /// Returns the event's type; empty if it is not known.
+    pub(super) fn event_type(&self) -> &str {
+        self.event_type.as_ref().map_or("", |name| name.as_str())
+    }
+
     pub(super) fn entry(&self) -> Entry {
         Entry { id: self.id, offset: self.offset, key: self.message.key_bytes() }
     }
@@ -71,7 +77,7 @@ impl Shared {
         hints: &mut DecodeHints,
     ) -> Result<Option<Item>, Error> {
         let stop = |reason: String| Error::record(topic, partition, offset, reason);
-        let item = |message, id, todo| Some(Item { offset, message, id, todo, permit: None });
+        let item = |message, id, event_type, todo| Some(Item { offset, message, id, event_type, todo, permit: None });
         let decoded = match message.decode(&self.pipeline, topic, hints) {
             Ok(Decoded::Event(event)) => event,
             Ok(_) => return Ok(None),
@@ -85,13 +91,13 @@ impl Shared {
                     }
                     Misfit::Reject => {
                         let why = format!("the record is not of this pipeline: {}", ErrorChain::new(&e));
-                        Ok(item(message, None, Todo::Reject(why)))
+                        Ok(item(message, None, None, Todo::Reject(why)))
                     }
                     Misfit::Stop => Err(stop("the record is not of this pipeline".to_owned()).caused_by(e)),
                 };
             }
         };
-        let id = Some(decoded.id);
+        let (id, event_type) = (Some(decoded.id), decoded.event_type.clone());
         let found = self.registry.find(topic, &decoded);
         if self.options.unknown == Misfit::Ignore && !matches!(found, Found::Handler(_)) {
             self.ignored.note(topic, &decoded, &found);
@@ -100,7 +106,7 @@ impl Shared {
         let why = match found {
             Found::Handler(handler) => {
                 let todo = Todo::Handle { event: Some(decoded), handler: Arc::clone(handler) };
-                return Ok(item(message, id, todo));
+                return Ok(item(message, id, event_type, todo));
             }
             Found::TooNew { newest } => format!(
                 "its schema version {} is newer than {newest}, the newest that its handler reads",
@@ -115,7 +121,7 @@ impl Shared {
         };
         match self.options.unknown {
             Misfit::Stop => Err(stop(why)),
-            _ => Ok(item(message, id, Todo::Reject(why))),
+            _ => Ok(item(message, id, event_type, Todo::Reject(why))),
         }
     }
 }

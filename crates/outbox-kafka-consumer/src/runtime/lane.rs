@@ -14,7 +14,7 @@ use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::Error;
 use crate::protocol::FailureKind;
-use crate::store::NewlyHeld;
+use crate::store::Fate;
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
 pub(super) struct Lane {
@@ -49,6 +49,14 @@ impl Lane {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
+                if let Work::Event(item) = &next {
+                    let going = self.shared.pauses.until_going(&self.dealt.topic, item.event_type());
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return Ok(()),
+                        () = going => {}
+                    }
+                }
                 match next {
                     Work::Errand(errand) => {
                         let done = self.run_errand(&errand).await;
@@ -57,7 +65,7 @@ impl Lane {
                     }
                     Work::Event(item) if item.is_batched() => {
                         let mut batch = vec![item];
-                        while let Some(Work::Event(_)) = queue.front().filter(|work| work.is_batched()) {
+                        while let Some(Work::Event(_)) = queue.front().filter(|work| self.is_batched(work)) {
                             if let Some(Work::Event(item)) = queue.pop_front() {
                                 batch.push(item);
                             }
@@ -158,23 +166,17 @@ impl Lane {
         let mut client = store.connection().await?;
         let tx = client.transaction().await.map_err(doing)?;
         let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()]).await.map_err(doing)?;
+        let begun = begun.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
         if is_new {
-            let fate = if is_behind { behind() } else { fate };
-            let held = NewlyHeld {
-                topic,
-                message: &item.message,
-                partition: self.dealt.partition,
-                offset: item.offset,
-                id: item.id,
-                fate,
-            };
+            let held = self.newly_held(item, if is_behind { behind() } else { fate });
             store.hold(&tx, &held).await.map_err(doing)?;
             if let Some(id) = item.id {
                 store.set_state(&tx, &[id], held.fate.state).await.map_err(doing)?;
             }
             measure::held(topic, held.fate.state);
+            self.expect(&held.fate);
             tracing::warn!(
                 target: "outbox.consumer", topic, partition = self.dealt.partition, offset = item.offset,
                 id = item.id.map(tracing::field::display), kind = held.fate.kind, error = held.fate.error,
@@ -186,8 +188,8 @@ impl Lane {
 }
 
 /// An event that waits behind another one of its key.
-pub(super) fn behind() -> crate::store::Fate<'static> {
-    crate::store::Fate {
+pub(super) fn behind() -> Fate<'static> {
+    Fate {
         state: "parked",
         blocks: true,
         attempts: 0,
@@ -206,13 +208,20 @@ pub(super) fn random() -> f64 {
     random
 }
 
-impl Work {
-    fn is_batched(&self) -> bool {
-        matches!(self, Self::Event(item) if item.is_batched())
-    }
-}
-
 impl Lane {
+    /// Returns whether more work may share the transaction of events before it.
+    fn is_batched(&self, work: &Work) -> bool {
+        let Work::Event(item) = work else { return false };
+        item.is_batched() && !self.shared.pauses.is_paused(&self.dealt.topic, item.event_type())
+    }
+
+    /// The event is looked for when its time has come.
+    pub(super) fn expect(&self, fate: &Fate<'_>) {
+        if let Some(delay) = fate.next_attempt {
+            self.shared.upkeep.due_in(delay);
+        }
+    }
+
     pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, crate::protocol::Prefix> {
         self.dealt.prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,9 @@ mod keeper;
 mod lane;
 mod measure;
 mod partition;
+mod pauses;
 mod reader;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -19,15 +21,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outbox_core::{DecodedEvent, Pipeline};
-use outbox_net::ErrorChain;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
+pub(crate) use self::pauses::Pauses;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, read};
+pub(crate) use self::upkeep::Upkeep;
 use crate::handler::Upcasts;
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
@@ -54,6 +57,8 @@ pub(crate) struct Shared {
     /// Why Kafka rejects this client, if it does.
     pub(crate) rejected: Mutex<Option<Error>>,
     pub(crate) ignored: Ignored,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) pauses: Pauses,
 }
 
 /// What the builder's user decides.
@@ -71,11 +76,9 @@ pub(crate) struct Options {
     pub(crate) handler_timeout: Duration,
     pub(crate) poison_after: NonZeroU32,
     pub(crate) inbox_retention: Duration,
+    pub(crate) dead_letter_retention: Option<Duration>,
     pub(crate) span: Option<SpanHook>,
 }
-
-/// How often the inbox is looked through for what may be forgotten.
-const PURGE: Duration = Duration::from_secs(600);
 
 impl Shared {
     pub(crate) async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
@@ -85,6 +88,7 @@ impl Shared {
         let discovering = Arc::clone(&self);
         others.spawn(async move { discovering.discover(found).await });
         others.spawn(Arc::clone(&self).purge());
+        others.spawn(Arc::clone(&self).look_after());
         keeper.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
 
         tokio::pin!(shutdown);
@@ -109,18 +113,5 @@ impl Shared {
     /// Notes why Kafka serves nothing, or not all topics; `None` if it does.
     fn set_rejected(&self, error: Option<Error>) {
         *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = error.filter(Error::is_security);
-    }
-
-    async fn purge(self: Arc<Self>) -> Result<(), Error> {
-        loop {
-            tokio::time::sleep(PURGE).await;
-            match self.store.purge(self.options.inbox_retention).await {
-                Ok(0) => {}
-                Ok(events) => tracing::debug!(target: "outbox.consumer", events, "the inbox forgot what is old"),
-                Err(e) => {
-                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "the inbox was not looked through")
-                }
-            }
-        }
     }
 }
