@@ -80,9 +80,11 @@ pub use outbox_pg::{Migrations, Statements};
 
 pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;
-pub use self::group::{Group, Held, HeldState, Horizon};
+pub use self::group::{
+    Group, Held, HeldFilter, HeldState, Horizon, PartitionStatus, Pause, PauseTarget, Request, RequestOutcome,
+};
 pub use self::handler::{Handler, HandlerError, HandlerResult, OutsideHandler, RawHandler, With, with};
-pub use self::policy::{Misfit, OnFailure, PositionLost, Start};
+pub use self::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
 pub use self::protocol::{FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;

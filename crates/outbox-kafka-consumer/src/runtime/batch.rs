@@ -25,6 +25,7 @@ impl Lane {
     /// others of a blocked key are parked; the fence; COMMIT.
     pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Fault> {
         let store = &self.shared.store;
+        let _slot = self.shared.slots.acquire().await;
         let begun = Instant::now();
         let mut client = store.connection().await.map_err(Fault::Store)?;
         let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
@@ -114,6 +115,7 @@ impl Lane {
         if !item.is_outside() {
             return Ok(());
         }
+        let _slot = self.shared.slots.acquire().await;
         let store = &self.shared.store;
         let is_known = match item.id {
             Some(id) => !store.known(&[id]).await.map_err(Fault::Store)?.is_empty(),

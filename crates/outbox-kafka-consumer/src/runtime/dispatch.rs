@@ -86,6 +86,8 @@ pub(super) struct Dispatch {
     /// The bytes that may be in flight.
     pub(super) budget: Arc<Semaphore>,
     pub(super) records: VecDeque<(i64, Message)>,
+    /// The memory of the records that were not dealt yet.
+    pub(super) memory: Option<OwnedSemaphorePermit>,
     /// Of the last record.
     pub(super) hints: DecodeHints,
     /// Behind the records, and the offsets without one that were read with them.
@@ -160,7 +162,7 @@ impl Dispatch {
             let (cost, lane) = (self.cost(item), lane_of(item.message.key(), item.offset, self.lanes.len()));
             let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
             match (Arc::clone(&self.budget).try_acquire_many_owned(cost), lane.try_reserve()) {
-                (Ok(permit), Ok(room)) => hand_over(&self.dealt, &mut self.next, permit, room),
+                (Ok(permit), Ok(room)) => hand_over(&self.dealt, &mut self.next, &mut self.memory, permit, room),
                 _ => break,
             }
         }
@@ -170,7 +172,7 @@ impl Dispatch {
         let permit = Arc::clone(&self.budget).acquire_many_owned(self.cost(item)).await;
         let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
         if let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) {
-            hand_over(&self.dealt, &mut self.next, permit, room);
+            hand_over(&self.dealt, &mut self.next, &mut self.memory, permit, room);
         }
         Ok(())
     }
@@ -210,7 +212,7 @@ impl Dispatch {
         let permit = Arc::clone(&self.budget).acquire_many_owned(cost).await;
         let Some(lane) = self.lanes.get(lane) else { return Ok(()) };
         if let (Ok(permit), Ok(room)) = (permit, lane.reserve().await) {
-            hand_over(&self.dealt, &mut self.next, permit, room);
+            hand_over(&self.dealt, &mut self.next, &mut self.memory, permit, room);
         }
         Ok(())
     }
@@ -284,10 +286,17 @@ impl Dispatch {
     }
 }
 
-fn hand_over(dealt: &Dealt, next: &mut Option<Item>, permit: OwnedSemaphorePermit, room: mpsc::Permit<'_, Work>) {
+fn hand_over(
+    dealt: &Dealt,
+    next: &mut Option<Item>,
+    memory: &mut Option<OwnedSemaphorePermit>,
+    permit: OwnedSemaphorePermit,
+    room: mpsc::Permit<'_, Work>,
+) {
     if let Some(mut item) = next.take() {
         dealt.prefix().deal(item.offset);
-        item.permit = Some(permit);
+        let share = memory.as_mut().and_then(|memory| memory.split(item.message.size().min(memory.num_permits())));
+        item.permits = [Some(permit), share];
         room.send(Work::Event(item));
     }
 }

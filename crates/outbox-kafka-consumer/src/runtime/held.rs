@@ -23,6 +23,7 @@ enum Attempt {
 impl Lane {
     /// What is due, and what was asked for. It is the lane of the event's key, so nothing else of that key is going on.
     pub(super) async fn run_errand(&self, errand: &Errand) -> Result<(), Error> {
+        let _slot = self.shared.slots.acquire().await;
         let mut next = Some(errand.held);
         match errand.action {
             Action::Due if self.shared.pauses.is_paused(&self.dealt.topic, errand.event_type()) => {
@@ -112,6 +113,7 @@ impl Lane {
         match outcome {
             Ok(next) => {
                 measure::retried(&self.dealt.topic);
+                self.shared.succeeded(&self.dealt.topic, item.event_type());
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),

@@ -27,8 +27,8 @@ pub(super) struct Item {
     pub(super) id: Option<Uuid>,
     pub(super) event_type: Option<ShortText>,
     pub(super) todo: Todo,
-    /// Its share of the memory that may be in flight.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// Its shares of the memory of its partition and of the process.
+    pub(super) permits: [Option<OwnedSemaphorePermit>; 2],
 }
 
 pub(super) enum Todo {
@@ -77,7 +77,8 @@ impl Shared {
         hints: &mut DecodeHints,
     ) -> Result<Option<Item>, Error> {
         let stop = |reason: String| Error::record(topic, partition, offset, reason);
-        let item = |message, id, event_type, todo| Some(Item { offset, message, id, event_type, todo, permit: None });
+        let item =
+            |message, id, event_type, todo| Some(Item { offset, message, id, event_type, todo, permits: [None, None] });
         let decoded = match message.decode(&self.pipeline, topic, hints) {
             Ok(Decoded::Event(event)) => event,
             Ok(_) => return Ok(None),

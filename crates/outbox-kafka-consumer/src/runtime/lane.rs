@@ -20,6 +20,7 @@ use crate::store::Fate;
 pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) dealt: Arc<Dealt>,
+    pub(super) stop: CancellationToken,
 }
 
 /// How often a single event that lost against another transaction is tried again at once.
@@ -32,13 +33,13 @@ pub(super) async fn pause_after(conflicts: u32) {
 
 impl Lane {
     /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
-    pub(super) async fn run(self, mut work: mpsc::Receiver<Work>, stop: CancellationToken) -> Result<(), Error> {
+    pub(super) async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
         let most = self.shared.options.batch.get();
         let mut taken = Vec::with_capacity(most);
         loop {
             let count = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(()),
                 count = work.recv_many(&mut taken, most) => count,
             };
             if count == 0 {
@@ -46,16 +47,12 @@ impl Lane {
             }
             let mut queue: VecDeque<Work> = taken.drain(..).collect();
             while let Some(next) = queue.pop_front() {
-                if stop.is_cancelled() {
+                let is_going = match &next {
+                    Work::Event(item) => self.until_going(item).await,
+                    Work::Errand(_) => !self.stop.is_cancelled(),
+                };
+                if !is_going {
                     return Ok(());
-                }
-                if let Work::Event(item) = &next {
-                    let going = self.shared.pauses.until_going(&self.dealt.topic, item.event_type());
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => return Ok(()),
-                        () = going => {}
-                    }
                 }
                 match next {
                     Work::Errand(errand) => {
@@ -120,7 +117,9 @@ impl Lane {
 
     async fn attempt_alone(&self, item: &mut Item) -> Result<(), Fault> {
         self.call_outside(item).await?;
-        self.attempt(std::slice::from_mut(item)).await
+        self.attempt(std::slice::from_mut(item)).await?;
+        self.shared.succeeded(&self.dealt.topic, item.event_type());
+        Ok(())
     }
 
     /// Sees to an event whose transaction came to nothing.
@@ -134,7 +133,14 @@ impl Lane {
                     return Err(Error::record(topic, partition, item.offset, reason).caused_by(e));
                 }
                 Fault::Ended => return Err(self.ended(item.offset)),
-                Fault::Event(failed) => return self.park(item, &failed).await,
+                Fault::Event(failed) => {
+                    if !self.shared.breaks(&self.dealt.topic, item.event_type(), &failed).await? {
+                        return self.park(item, &failed).await;
+                    }
+                    if !self.until_going(item).await {
+                        return Ok(());
+                    }
+                }
                 Fault::Conflict(e) if conflicts >= CONFLICTS => {
                     let failed = Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string());
                     return self.park(item, &failed).await;
@@ -159,7 +165,8 @@ impl Lane {
     /// Keeps an event that failed, as its policy says, and lets the lane go on. Behind a blocked key it has to wait
     /// anyway.
     async fn park(&self, item: &Item, failed: &Failed) -> Result<(), Error> {
-        let Shared { store, .. } = &*self.shared;
+        let Shared { store, slots, .. } = &*self.shared;
+        let _slot = slots.acquire().await;
         let doing = |e| Error::store("keep an event that failed", e);
         let fate = self.shared.fate(failed, 1, random());
         let topic = &*self.dealt.topic;
@@ -213,6 +220,15 @@ impl Lane {
     fn is_batched(&self, work: &Work) -> bool {
         let Work::Event(item) = work else { return false };
         item.is_batched() && !self.shared.pauses.is_paused(&self.dealt.topic, item.event_type())
+    }
+
+    /// Waits until events of this type are not paused. False if the lane is to stop: the event stays open.
+    async fn until_going(&self, item: &Item) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = self.shared.pauses.until_going(&self.dealt.topic, item.event_type()) => true,
+        }
     }
 
     /// The event is looked for when its time has come.

@@ -1,6 +1,7 @@
 //! The consumer at work: leases, a reader for each partition, lanes with batches in transactions.
 
 mod batch;
+mod breaker;
 mod discovery;
 mod dispatch;
 mod failed;
@@ -10,6 +11,7 @@ mod item;
 mod keeper;
 mod lane;
 mod measure;
+mod mirror;
 mod partition;
 mod pauses;
 mod reader;
@@ -21,18 +23,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outbox_core::{DecodedEvent, Pipeline};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::breaker::Breakers;
 pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 pub(crate) use self::pauses::Pauses;
 #[cfg(feature = "bench")]
-pub(crate) use self::reader::{Chunk, read};
+pub(crate) use self::reader::{Chunk, Memory, read};
 pub(crate) use self::upkeep::Upkeep;
 use crate::handler::Upcasts;
-use crate::policy::{Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
 use crate::source::Choice;
 use crate::store::Store;
@@ -59,6 +62,11 @@ pub(crate) struct Shared {
     pub(crate) ignored: Ignored,
     pub(crate) upkeep: Upkeep,
     pub(crate) pauses: Pauses,
+    pub(crate) breakers: Breakers,
+    /// A permit for each transaction or call of a handler at a time.
+    pub(crate) slots: Semaphore,
+    /// A permit for each byte of records that were fetched and are not handled.
+    pub(crate) memory: Arc<Semaphore>,
 }
 
 /// What the builder's user decides.
@@ -77,6 +85,10 @@ pub(crate) struct Options {
     pub(crate) poison_after: NonZeroU32,
     pub(crate) inbox_retention: Duration,
     pub(crate) dead_letter_retention: Option<Duration>,
+    pub(crate) circuit_breaker: Option<CircuitBreaker>,
+    /// Whether positions are mirrored to a Kafka consumer group.
+    pub(crate) kafka_group: bool,
+    pub(crate) max_memory: u32,
     pub(crate) span: Option<SpanHook>,
 }
 
@@ -89,6 +101,9 @@ impl Shared {
         others.spawn(async move { discovering.discover(found).await });
         others.spawn(Arc::clone(&self).purge());
         others.spawn(Arc::clone(&self).look_after());
+        if self.options.kafka_group {
+            others.spawn(Arc::clone(&self).mirror());
+        }
         keeper.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
 
         tokio::pin!(shutdown);
@@ -101,6 +116,7 @@ impl Shared {
         // The keeper ends in bounded time, after it has returned its leases; the others would never end.
         let closed = keeper.join_next().await;
         others.shutdown().await;
+        self.mirror_last().await;
         let mut outcome = Ok(());
         for ended in [ended, closed].into_iter().flatten() {
             outcome = outcome.and(ended.unwrap_or_else(|e| Err(Error::task("it panicked").caused_by(e))));

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{BUDGET, Dealt, Dispatch, queue, window};
 use super::lane::Lane;
-use super::reader::{Chunk, read};
+use super::reader::{Chunk, Memory, read};
 use super::upkeep::{News, Registration};
 use super::{Place, Shared, measure};
 use crate::Error;
@@ -94,8 +94,8 @@ impl Partition {
         let mut registration = Registration::new(&self.shared, &dispatch.dealt);
         let (mut lanes, lanes_stop) = (JoinSet::new(), CancellationToken::new());
         for receiver in self.lanes(&mut dispatch) {
-            let lane = Lane { shared: Arc::clone(&self.shared), dealt: Arc::clone(&dispatch.dealt) };
-            lanes.spawn(lane.run(receiver, lanes_stop.clone()));
+            let (shared, dealt) = (Arc::clone(&self.shared), Arc::clone(&dispatch.dealt));
+            lanes.spawn(Lane { shared, dealt, stop: lanes_stop.clone() }.run(receiver));
         }
         let first = dispatch.dealt.prefix().done();
         let mut tick = interval(TICK);
@@ -136,11 +136,12 @@ impl Partition {
                     }
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
-                    Some(Chunk::Records { records, next, end: last }) => {
+                    Some(Chunk::Records { records, next, end: last, memory }) => {
                         (end, has_read) = (last, true);
                         dispatch.dealt.set_end(last);
                         dispatch.pass_read();
                         (dispatch.records, dispatch.read_to) = (records.into(), next);
+                        dispatch.memory = memory;
                     }
                     Some(Chunk::Hollow(offset)) => dispatch.dealt.prefix().pass(offset),
                     Some(Chunk::Lost { offset, earliest, end }) => {
@@ -215,7 +216,8 @@ impl Partition {
             let earliest = reader.earliest().await?;
             let _ = sender.try_send(Chunk::Failed(self.made_anew(taken.next_offset, earliest)));
         } else {
-            readers.spawn(read(reader, self.topic.to_string(), self.partition, taken.next_offset, sender));
+            let memory = Memory::new(Arc::clone(&self.shared.memory), options.max_memory);
+            readers.spawn(read(reader, self.topic.to_string(), self.partition, taken.next_offset, memory, sender));
         }
         Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers })
     }
@@ -228,6 +230,7 @@ impl Partition {
             lanes: Vec::new(),
             budget: Arc::new(Semaphore::new(BUDGET)),
             records: VecDeque::new(),
+            memory: None,
             hints: DecodeHints::default(),
             read_to: 0,
             next: None,
@@ -254,6 +257,7 @@ impl Partition {
             return Err(Error::fenced());
         }
         dealt.stored(progress);
+        self.shared.upkeep.note_stored(dealt, progress.position);
         Ok(())
     }
 

@@ -23,6 +23,17 @@ impl Pauses {
         });
     }
 
+    /// Adds a pause that was written, before the next poll. False if it is known.
+    pub(super) fn add(&self, pause: Paused) -> bool {
+        self.0.send_if_modified(|known| {
+            let is_new = !known.contains(&pause);
+            if is_new {
+                known.push(pause);
+            }
+            is_new
+        })
+    }
+
     /// Returns whether everything of a topic is paused.
     pub(super) fn is_topic_paused(&self, topic: &str) -> bool {
         self.0.borrow().iter().any(|paused| paused.is_all_of(topic))

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::dispatch::Dealt;
+use super::mirror::Moved;
 use super::{Pauses, Shared};
 use crate::Error;
 use crate::store::{Due, Errand, Progress, Wanted};
@@ -43,6 +44,7 @@ pub(crate) struct Upkeep {
     /// Somebody knows of something that is due earlier.
     sooner: Notify,
     next_due: Mutex<Option<Instant>>,
+    moved: Mutex<Moved>,
 }
 
 struct Registered {
@@ -63,6 +65,7 @@ impl Registration {
         let registered = Registered { dealt: Arc::clone(dealt), news: sender };
         shared.upkeep.lock().insert(dealt.fence.position, registered);
         shared.upkeep.due_in(Duration::ZERO);
+        shared.upkeep.note_stored(dealt, dealt.prefix().done());
         Self { shared: Arc::clone(shared), dealt: Arc::clone(dealt), news }
     }
 }
@@ -90,6 +93,25 @@ impl Upkeep {
             *next = Some(at);
             self.sooner.notify_one();
         }
+    }
+
+    /// Returns the positions in the store that were moved since the last call.
+    pub(super) fn take_moved(&self) -> Moved {
+        std::mem::take(&mut *self.moved.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns positions that are to be taken again, unless there are newer ones.
+    pub(super) fn put_back(&self, moved: Moved) {
+        let mut newer = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, position) in moved {
+            newer.entry(place).or_insert(position);
+        }
+    }
+
+    /// Notes a position in the store.
+    pub(super) fn note_stored(&self, dealt: &Dealt, position: i64) {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.insert((dealt.topic.to_string(), dealt.partition), position);
     }
 
     /// Waits until the next poll.
@@ -185,6 +207,7 @@ impl Shared {
         for (dealt, progress) in behind {
             if stored.contains(&progress.fence.position) {
                 dealt.stored(progress);
+                self.upkeep.note_stored(&dealt, progress.position);
             }
         }
         Ok(())

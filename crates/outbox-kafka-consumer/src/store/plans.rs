@@ -34,7 +34,7 @@ const FILL: &str = "
 /// The tables that grow with events.
 const LARGE: [&str; 3] = ["consumer_inbox", "consumer_held", "consumer_request"];
 /// Removing a group reads all that it has.
-const WHOLE: [&str; 0] = [];
+const WHOLE: [&str; 1] = ["remove_group"];
 
 async fn plan(client: &Client, sql: &Sql) -> String {
     let types: Vec<&str> = sql.types.iter().map(|kind| kind.name()).collect();

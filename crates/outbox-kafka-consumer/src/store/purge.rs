@@ -48,10 +48,11 @@ impl Store {
         Ok(purged)
     }
 
-    /// Removes requests that were carried out so long ago, members that are gone, and asks for dead letters that are older
+    /// Removes requests that were carried out so long ago, members that are gone and pauses that have ended, and asks for dead letters that are older
     /// than `dead_letters` to be discarded.
     pub(crate) async fn purge_others(&self, requests: Duration, dead_letters: Option<Duration>) -> Result<(), Error> {
         self.purge_by(&self.statements.forget_members, &[&self.group]).await?;
+        self.purge_by(&self.statements.forget_pauses, &[&self.group]).await?;
         let by_age = |age: Duration| (seconds(age), BATCH);
         let (age, batch) = by_age(requests);
         self.purge_by(&self.statements.forget_requests, &[&self.group, &age, &batch]).await?;

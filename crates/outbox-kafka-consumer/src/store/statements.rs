@@ -63,8 +63,15 @@ statements! {
     due,
     done,
     request,
-    list,
     show,
+    pause,
+    resume,
+    pauses,
+    forget_pauses,
+    status,
+    request_of,
+    remove_group,
+    remove_events,
     may_purge,
     forget,
     forget_requests,
@@ -379,18 +386,74 @@ impl Statements {
                  RETURNING id",
                 &[Type::TEXT, Type::INT8, Type::TEXT],
             ),
-            list: sql(
-                "SELECT id, topic, partition, record_offset, event_id, state, record_key, attempts, kind, error,
-                        first_failed_at, last_failed_at, next_attempt_at
-                 FROM {s}.consumer_held WHERE consumer_group = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4",
-                &[Type::TEXT, Type::TEXT, Type::INT8, Type::INT8],
-            ),
             show: sql(
-                "SELECT id, topic, partition, record_offset, event_id, state, record_key, attempts, kind, error,
+                "SELECT id, topic, partition, record_offset, event_id, event_type, state, record_key, attempts, kind, error,
                         first_failed_at, last_failed_at, next_attempt_at,
                         record_value, header_names, header_values, record_timestamp
                  FROM {s}.consumer_held WHERE consumer_group = $1 AND id = $2",
                 &[Type::TEXT, Type::INT8],
+            ),
+            pause: sql(
+                "INSERT INTO {s}.consumer_pause AS known (consumer_group, topic, event_type, reason, until)
+                 VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
+                 ON CONFLICT (consumer_group, topic, event_type)
+                 DO UPDATE SET reason = excluded.reason, paused_at = excluded.paused_at, until = excluded.until
+                 WHERE excluded.until IS NULL OR known.until IS NOT NULL",
+                &[Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::FLOAT8],
+            ),
+            resume: sql(
+                "DELETE FROM {s}.consumer_pause WHERE consumer_group = $1 AND topic = $2 AND event_type = $3 RETURNING true",
+                &[Type::TEXT, Type::TEXT, Type::TEXT],
+            ),
+            pauses: sql(
+                "SELECT topic, event_type, reason, paused_at, until FROM {s}.consumer_pause
+                 WHERE consumer_group = $1 AND (until IS NULL OR until > statement_timestamp())
+                 ORDER BY topic, event_type",
+                &[Type::TEXT],
+            ),
+            forget_pauses: sql(
+                "DELETE FROM {s}.consumer_pause WHERE consumer_group = $1 AND until < statement_timestamp() RETURNING topic",
+                &[Type::TEXT],
+            ),
+            status: sql(
+                "SELECT topic, partition, next_offset, end_offset, stopped_because, updated_at,
+                        (SELECT owner FROM {s}.consumer_lease AS lease
+                         WHERE lease.consumer_group = $1 AND lease.topic = position.topic
+                           AND lease.partition = position.partition AND expires_at > statement_timestamp()) AS owner,
+                        (SELECT count(*) FROM {s}.consumer_held AS held
+                         WHERE held.consumer_group = $1 AND held.topic = position.topic
+                           AND held.partition = position.partition AND state = 'parked') AS parked,
+                        (SELECT count(*) FROM {s}.consumer_held AS held
+                         WHERE held.consumer_group = $1 AND held.topic = position.topic
+                           AND held.partition = position.partition AND state = 'dead') AS dead,
+                        EXISTS (SELECT FROM {s}.consumer_pause AS pause
+                                WHERE pause.consumer_group = $1 AND pause.topic IN ('', position.topic)
+                                  AND event_type = '' AND (until IS NULL OR until > statement_timestamp())) AS paused
+                 FROM {s}.consumer_position AS position WHERE consumer_group = $1 ORDER BY topic, partition",
+                &[Type::TEXT],
+            ),
+            request_of: sql(
+                "SELECT id, held_id, action, requested_at, done_at, outcome FROM {s}.consumer_request
+                 WHERE consumer_group = $1 AND id = $2",
+                &[Type::TEXT, Type::INT8],
+            ),
+            remove_group: sql(
+                "WITH held AS (DELETE FROM {s}.consumer_held WHERE consumer_group = $1),
+                      request AS (DELETE FROM {s}.consumer_request WHERE consumer_group = $1),
+                      pause AS (DELETE FROM {s}.consumer_pause WHERE consumer_group = $1),
+                      lease AS (DELETE FROM {s}.consumer_lease WHERE consumer_group = $1),
+                      member AS (DELETE FROM {s}.consumer_member WHERE consumer_group = $1)
+                 DELETE FROM {s}.consumer_position WHERE consumer_group = $1",
+                &[Type::TEXT],
+            ),
+            // In the order of the key: what was deleted before is not read again.
+            remove_events: sql(
+                "WITH some AS MATERIALIZED (
+                     SELECT ctid, event_id FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id > $2
+                     ORDER BY event_id LIMIT 5000),
+                 gone AS (DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM some)))
+                 SELECT event_id FROM some ORDER BY event_id DESC LIMIT 1",
+                &[Type::TEXT, Type::UUID],
             ),
             may_purge: sql(
                 "SELECT pg_try_advisory_xact_lock(hashtextextended({purge} || '/' || $1, 0))",
