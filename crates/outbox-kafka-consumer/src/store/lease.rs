@@ -56,10 +56,7 @@ impl Store {
         let link = self.on_client(client);
         let asked = async {
             let members = link.read(&self.statements.members, &[&self.group]).await?;
-            Ok::<_, tokio_postgres::Error>((
-                members,
-                link.read(&self.statements.seats, &[&self.group, &topics]).await?,
-            ))
+            Ok::<_, tokio_postgres::Error>((members, link.read(&self.statements.seats, &[&self.group, &topics]).await?))
         };
         let (members, seats) = asked.await.map_err(|e| Error::store("read the leases", e))?;
         let member = |row: &tokio_postgres::Row| {
