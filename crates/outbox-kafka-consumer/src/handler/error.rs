@@ -69,6 +69,10 @@ impl HandlerError {
         self.wish
     }
 
+    pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
+        self.source
+    }
+
     pub(crate) fn as_source(&self) -> &(dyn StdError + 'static) {
         &*self.source
     }

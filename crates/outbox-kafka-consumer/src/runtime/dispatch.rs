@@ -140,6 +140,8 @@ impl Dispatch {
             self.dealt.progress.notified().await;
         }
         let Some(item) = &mut self.next else { return Ok(()) };
+        // The process that ended may have called the handler.
+        item.delivery.is_redelivery = true;
         let is_known = match item.id {
             Some(id) => self.shared.store.is_known(id).await?,
             None => false,

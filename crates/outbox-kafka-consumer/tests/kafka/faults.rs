@@ -10,7 +10,7 @@ use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 
 /// State that a test reads while its handler has it.
-fn shared<T>(state: T) -> &'static T {
+pub(crate) fn shared<T>(state: T) -> &'static T {
     Box::leak(Box::new(state))
 }
 
