@@ -69,6 +69,7 @@ mod route;
 mod runtime;
 mod source;
 mod store;
+pub mod testing;
 
 pub use deadpool_postgres;
 pub use outbox_core;

@@ -83,8 +83,8 @@ impl<E> Received<E> {
 
     /// Returns whether a handler may have been called with this event before.
     ///
-    /// Earlier effects in the database were rolled back, but effects elsewhere may have happened. After a process was
-    /// killed, this is `true` for all events that it may have begun. It is `false` for the same event in another record,
+    /// Earlier effects in the database were rolled back, but effects elsewhere may have happened. After a lost connection, or
+    /// if another process was killed, this is `true` for all events that may have been begun. It is `false` for the same event in another record,
     /// which no handler gets once the event took effect.
     #[must_use]
     pub fn is_redelivery(&self) -> bool {

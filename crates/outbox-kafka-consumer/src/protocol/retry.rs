@@ -11,7 +11,9 @@ use super::FailureKind;
 /// attempts (about half an hour). What was rejected, and data that PostgreSQL refuses (SQLSTATE class 22), is given up
 /// at once.
 #[derive(Clone)]
-pub struct RetryPolicy(Arc<dyn Fn(&FailedAttempt<'_>) -> Option<Duration> + Send + Sync>);
+pub struct RetryPolicy(Arc<DelayAfter>);
+
+type DelayAfter = dyn Fn(&FailedAttempt<'_>) -> Option<Duration> + Send + Sync;
 
 /// An attempt at an event that failed, for a [`RetryPolicy`].
 #[derive(Clone, Copy, Debug)]

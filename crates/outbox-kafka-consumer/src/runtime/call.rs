@@ -183,6 +183,25 @@ impl Lane {
         outcome.map_err(|fault| (fault, cause))
     }
 
+    /// Calls the handlers of a route with these events, within or outside of the transaction, as the route has it.
+    pub(super) async fn call_all(
+        &self,
+        tx: &Transaction<'_>,
+        route: &Route,
+        events: Vec<(DecodedEvent, Place)>,
+    ) -> Result<(), Fault> {
+        if route.kind() == Kind::Together {
+            return self.call_with_all(tx, route, events).await.map_err(|(fault, _)| fault);
+        }
+        for (event, place) in events {
+            match route.kind() {
+                Kind::Outside => self.call_outside_with(route, &event, &place).await?,
+                _ => self.call_in_order(tx, route, event, place).await?,
+            }
+        }
+        Ok(())
+    }
+
     /// Calls a handler outside of any transaction, unless the event was handled before or its key is blocked.
     pub(super) async fn call_outside(&self, item: &mut Item) -> Result<(), Fault> {
         if !item.is_outside() {
@@ -208,17 +227,22 @@ impl Lane {
         }
         let Some((event, place, route)) = self.delivered(item)? else { return Ok(()) };
         let span = self.span(&event, item.offset);
-        for handler in route.handlers() {
-            let Calls::Outside(outside) = &handler.calls else { continue };
-            let called = outside.handle(event.clone(), place.clone(), &self.shared.upcasts);
-            self.guarded(called, &handler.policy).instrument(span.clone()).await?;
-        }
+        self.call_outside_with(&route, &event, &place).instrument(span).await?;
         item.todo = Todo::Called { route };
         Ok(())
     }
 
+    async fn call_outside_with(&self, route: &Route, event: &DecodedEvent, place: &Place) -> Result<(), Fault> {
+        for handler in route.handlers() {
+            let Calls::Outside(outside) = &handler.calls else { continue };
+            let called = outside.handle(event.clone(), place.clone(), &self.shared.upcasts);
+            self.guarded(called, &handler.policy).await?;
+        }
+        Ok(())
+    }
+
     /// Takes the event out of an item, for its handlers.
-    fn delivered(&self, item: &mut Item) -> Result<Option<(DecodedEvent, Place, Arc<Route>)>, Fault> {
+    pub(super) fn delivered(&self, item: &mut Item) -> Result<Option<(DecodedEvent, Place, Arc<Route>)>, Fault> {
         let Todo::Handle { event, route } = &mut item.todo else { return Ok(None) };
         let event = match event.take() {
             Some(event) => event,

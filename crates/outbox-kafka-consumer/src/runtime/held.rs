@@ -94,7 +94,7 @@ impl Lane {
         };
         item.delivery = Delivery {
             attempt: u32::try_from(attempts).unwrap_or(1),
-            is_redelivery: event.attempts > 0 || event.was_started,
+            is_redelivery: event.was_tried || event.was_started,
         };
         let route = item.route().cloned();
         let route = route.as_deref();

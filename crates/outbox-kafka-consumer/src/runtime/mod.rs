@@ -13,6 +13,7 @@ mod lane;
 mod measure;
 mod partition;
 mod reader;
+mod try_out;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -29,6 +30,7 @@ pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, read};
+pub(crate) use self::try_out::TriedOut;
 use crate::handler::{Inside, Upcasts};
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;

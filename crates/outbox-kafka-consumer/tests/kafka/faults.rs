@@ -146,6 +146,7 @@ async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler
             tx.batch_execute(END_SESSION).await.unwrap_err();
             return Err("the ledger is not available".into());
         }
+        assert!(event.is_redelivery() && event.attempt() == 1);
         store(tx, event).await
     }
     bench.produce_order(0, 1).await;

@@ -22,5 +22,6 @@ mod secure;
 mod setup;
 mod standstill;
 mod take_over;
+mod testing;
 mod unreadable;
 mod wire;
