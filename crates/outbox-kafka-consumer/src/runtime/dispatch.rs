@@ -94,6 +94,8 @@ pub(super) struct Dispatch {
     pub(super) read_to: i64,
     /// Sorted, and waiting for room.
     pub(super) next: Option<Item>,
+    /// Below this offset a handler may have been called before, by this process.
+    pub(super) called_until: i64,
     /// Below this offset events are handled one at a time.
     pub(super) careful_until: i64,
     /// How many offsets are handled with care after the first event that the inbox does not know; `None` behind that one.
@@ -141,6 +143,13 @@ impl Dispatch {
             || self.next.as_ref().is_some_and(|item| pauses.is_paused(&self.dealt.topic, item.event_type()))
     }
 
+    /// Returns the offset below which a handler may have been called.
+    pub(super) fn may_have_called(&self) -> i64 {
+        let next = self.next.as_ref().map(|item| item.offset);
+        let unsorted = self.records.front().map(|(offset, _)| *offset);
+        next.or(unsorted).unwrap_or(self.read_to).max(self.called_until)
+    }
+
     /// Whether the next event is to be dealt alone.
     pub(super) fn is_next_alone(&self) -> bool {
         self.next.as_ref().is_some_and(|item| item.offset < self.careful_until)
@@ -182,7 +191,10 @@ impl Dispatch {
         while self.next.is_none() {
             let Some((offset, message)) = self.records.pop_front() else { return Ok(false) };
             match self.shared.sort(&self.dealt.topic, self.dealt.partition, offset, message, &mut self.hints) {
-                Ok(Some(item)) => self.next = Some(item),
+                Ok(Some(mut item)) => {
+                    item.delivery.is_redelivery = offset < self.called_until;
+                    self.next = Some(item);
+                }
                 Ok(None) => self.dealt.prefix().pass(offset),
                 Err(e) => return Err(e),
             }
@@ -201,6 +213,8 @@ impl Dispatch {
         if item.offset >= self.careful_until || pauses.is_paused(&self.dealt.topic, item.event_type()) {
             return Ok(());
         }
+        // The process that ended may have called the handler.
+        item.delivery.is_redelivery = true;
         if matches!(item.todo, Todo::Handle { .. }) {
             let ended = self.shared.store.start_alone(self.dealt.fence, item.offset, self.starter).await?;
             if Alone::of(ended, self.shared.options.poison_after.get()) == Alone::Poison {

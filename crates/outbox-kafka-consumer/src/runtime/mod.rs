@@ -2,6 +2,7 @@
 
 mod batch;
 mod breaker;
+mod call;
 mod discovery;
 mod dispatch;
 mod failed;
@@ -15,6 +16,7 @@ mod mirror;
 mod partition;
 mod pauses;
 mod reader;
+mod try_out;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +35,9 @@ use self::keeper::Keeper;
 pub(crate) use self::pauses::Pauses;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, Memory, read};
+pub(crate) use self::try_out::TriedOut;
 pub(crate) use self::upkeep::Upkeep;
-use crate::handler::Upcasts;
+use crate::handler::{Inside, Upcasts};
 use crate::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
 use crate::source::Choice;
@@ -90,6 +93,8 @@ pub(crate) struct Options {
     pub(crate) kafka_group: bool,
     pub(crate) max_memory: u32,
     pub(crate) span: Option<SpanHook>,
+    /// Called before the handlers of each event.
+    pub(crate) before: Option<Arc<dyn Inside>>,
 }
 
 impl Shared {
