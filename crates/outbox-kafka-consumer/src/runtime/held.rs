@@ -70,7 +70,7 @@ impl Lane {
             if let Some(id) = event.id {
                 store.set_state(&tx, &[id], "handled").await.map_err(doing)?;
             }
-            store.release(&tx, held).await.map_err(doing)?;
+            _ = store.release(&tx, held).await.map_err(doing)?;
             tracing::warn!(target: "outbox.consumer", held, offset = event.offset, "a held event was discarded on request");
         } else {
             store.done(&tx, request, "not held").await.map_err(doing)?;
@@ -203,7 +203,8 @@ impl Lane {
             store.release(&tx, held).await
         };
         let next = match ended.await {
-            Ok(next) => next,
+            Ok(Some(released)) => released.next,
+            Ok(None) => return Err(Fault::Store(Error::fenced())),
             Err(e)
                 if e.code() == Some(&deadpool_postgres::tokio_postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION) =>
             {

@@ -48,6 +48,13 @@ pub(crate) struct HeldEvent {
     pub(crate) is_due: bool,
 }
 
+/// An event is held no longer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Released {
+    /// The next event of its key, whose turn it is.
+    pub(crate) next: Option<i64>,
+}
+
 impl Store {
     /// Holds an event, unless it is held already: at this offset, with the same id, or without an id the same record.
     pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
@@ -114,12 +121,16 @@ impl Store {
         Ok(())
     }
 
-    /// The event is held no longer, and the next one of its key has its turn: that one is returned.
-    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<i64>, PgError> {
+    /// The event is held no longer, and the next one of its key has its turn. `None` if another transaction has released the
+    /// event: then roll back.
+    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
         let link = self.in_transaction(tx);
         let next = link.query_opt(&self.statements.release_next, &[&id]).await?;
-        link.query(&self.statements.release, &[&id]).await?;
-        next.map(|row| row.try_get(0)).transpose()
+        if link.query_opt(&self.statements.release, &[&id]).await?.is_none() {
+            return Ok(None);
+        }
+        let next = next.map(|row| row.try_get(0)).transpose()?;
+        Ok(Some(Released { next }))
     }
 
     /// Gives a held event its attempts back; at once where it is the first of its key. False if it is held no longer.
