@@ -449,11 +449,11 @@ impl Statements {
             ),
             // In the order of the key: what was deleted before is not read again.
             remove_events: sql(
-                "WITH some AS MATERIALIZED (
+                "WITH batch AS MATERIALIZED (
                      SELECT ctid, event_id FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id > $2
                      ORDER BY event_id LIMIT 5000),
-                 gone AS (DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM some)))
-                 SELECT event_id FROM some ORDER BY event_id DESC LIMIT 1",
+                 gone AS (DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM batch)))
+                 SELECT event_id FROM batch ORDER BY event_id DESC LIMIT 1",
                 &[Type::TEXT, Type::UUID],
             ),
             may_purge: sql(

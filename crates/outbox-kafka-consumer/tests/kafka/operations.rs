@@ -132,7 +132,8 @@ async fn failed_events_are_filtered_retried_and_discarded_in_bulk_with_an_outcom
         bench.produce_order(0, order).await;
     }
     let running = Running::start(consumer());
-    let dead = bench.held(HeldState::Dead, 6).await;
+    let mut dead = bench.held(HeldState::Dead, 6).await;
+    dead.sort_by_key(|held| held.offset);
     assert_eq!((dead[0].event_type.as_deref(), dead[0].key.as_deref()), (Some("OrderCreated"), Some(&b"0"[..])));
 
     let group = bench.group();
