@@ -77,18 +77,19 @@ impl InsertSql {
         self.columns.iter().map(|(index, _)| row.get(*index))
     }
 
-    /// How many events go into each of the INSERTs that carry them: 8 MiB of payload, or one event.
+    /// How many events go into each of the INSERTs that carry them: 8 MiB, or one event.
     #[must_use]
     pub fn batch_lengths(events: &[OutboxEvent]) -> Vec<usize> {
         let mut lengths = Vec::new();
         let (mut length, mut bytes) = (0, 0);
         for event in events {
-            if length > 0 && bytes + event.payload().len() > BATCH_BYTES {
+            let size = event.stored_size();
+            if length > 0 && bytes + size > BATCH_BYTES {
                 lengths.push(std::mem::take(&mut length));
                 bytes = 0;
             }
             length += 1;
-            bytes += event.payload().len();
+            bytes += size;
         }
         if length > 0 {
             lengths.push(length);
@@ -126,5 +127,13 @@ mod tests {
         assert_eq!(lengths.iter().sum::<usize>(), events.len());
         assert_eq!(lengths, [9, 9, 7, 1, 1]);
         assert!(InsertSql::batch_lengths(&[]).is_empty());
+
+        let value = "x".repeat(8_192);
+        let headed =
+            (0..64).fold(OutboxEvent::builder("a", "1", "x"), |event, n| event.header(format!("h{n}"), &*value));
+        let headed = headed.build().unwrap();
+        assert_eq!(InsertSql::batch_lengths(&vec![headed; 20]), [15, 5]);
+        let empty = OutboxEvent::builder("a", "1", "x").build().unwrap();
+        assert!(InsertSql::batch_lengths(&vec![empty; 40_000]).len() > 1, "events without a payload have a size too");
     }
 }
