@@ -1,4 +1,4 @@
-use crate::{ColumnType, ColumnValue, OutboxEvent, Row, TableLayout};
+use crate::{ColumnType, ColumnValue, EventField, OutboxEvent, Row, RowLife, TableLayout};
 
 /// The INSERTs of an outbox table, as text, for the crates that send them by a driver.
 ///
@@ -10,6 +10,7 @@ pub struct InsertSql {
     many: String,
     one_if_new: String,
     many_if_new: String,
+    has_unique_id: String,
     columns: Vec<(usize, ColumnType)>,
 }
 
@@ -37,6 +38,7 @@ impl InsertSql {
             // Without a conflict target: to name one takes the right to SELECT.
             one_if_new: format!("{one} ON CONFLICT DO NOTHING"),
             many_if_new: format!("{many} ON CONFLICT DO NOTHING"),
+            has_unique_id: has_unique_id(layout),
             one,
             many,
             columns,
@@ -65,6 +67,13 @@ impl InsertSql {
     #[must_use]
     pub fn many_if_new(&self) -> &str {
         &self.many_if_new
+    }
+
+    /// The query whether the table knows an event by its id: by a unique index, which `ON CONFLICT` needs, or by the table of
+    /// kept ids. It reads the catalogs only, and needs no privilege.
+    #[must_use]
+    pub fn has_unique_id(&self) -> &str {
+        &self.has_unique_id
     }
 
     /// The types of the columns that an event fills, in the order of the statements' parameters.
@@ -96,6 +105,22 @@ impl InsertSql {
         }
         lengths
     }
+}
+
+fn has_unique_id(layout: &TableLayout) -> String {
+    if layout.row_life() == RowLife::VanishKeepingIds {
+        return "SELECT true".into();
+    }
+    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let id = layout.column_of(EventField::Id).map_or("id", |column| column.name().as_str());
+    format!(
+        "SELECT to_regclass({table}) IS NULL OR EXISTS (
+             SELECT FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+             WHERE indrelid = to_regclass({table}) AND attname = {id} AND indnkeyatts = 1 AND indisunique AND indimmediate
+                 AND indisvalid AND indpred IS NULL)",
+        table = literal(&layout.qualified_name()),
+        id = literal(id),
+    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::Pipeline;
 use crate::connector::{KeyConverter, ValueConverter};
-use crate::{ColumnType, ColumnValue, ConnectorConfig, Error, RecordRef, Row};
+use crate::{ColumnType, ColumnValue, ConnectorConfig, Error, EventField, RecordRef, Row};
 
 /// The producer's option that limits a record.
 const KEY: &str = "producer.override.max.request.size";
@@ -30,6 +30,8 @@ const LARGEST_EXPANSION: usize = 16 << 20;
 pub(super) fn limit_of(config: &ConnectorConfig) -> Result<usize, Error> {
     match config.trimmed(KEY) {
         None => Ok(Pipeline::DEFAULT_RECORD_LIMIT),
+        // Connect resolves a placeholder, and what it stands for is not known here.
+        Some(value) if value.contains("${") => Ok(Pipeline::DEFAULT_RECORD_LIMIT),
         Some(value) => value.parse().map_err(|_| Error::config(KEY, value, "it is a number of bytes")),
     }
 }
@@ -130,18 +132,14 @@ impl Pipeline {
         Ok(stored)
     }
 
-    /// The part of an event that a caller would look at first, and its length as it was given.
-    fn largest_part(&self, row: &Row, record: &RecordRef<'_>) -> (&str, usize) {
-        let length = |part: &Option<Cow<'_, [u8]>>| part.as_ref().map_or(0, |bytes| bytes.len());
-        let others = record.headers.iter().map(|(_, value)| length(value)).chain([length(&record.key)]);
-        if length(&record.value) >= others.max().unwrap_or(0) {
-            return ("payload", bytes(row.get(self.plan().payload)));
+    /// The larger of the two parts of an event that may be large, and its length as it was given.
+    fn largest_part(&self, row: &Row, record: &RecordRef<'_>) -> (&'static str, usize) {
+        let headers = self.layout().columns().iter().position(|column| column.field() == Some(EventField::Headers));
+        let headers = headers.map_or(0, |index| bytes(row.get(index)));
+        if headers > record.value.as_ref().map_or(0, |value| value.len()) {
+            return (EventField::Headers.name(), headers);
         }
-        let columns = self.layout().columns().iter().enumerate();
-        let others = columns.filter(|(index, _)| *index != self.plan().payload).map(|(index, column)| {
-            (column.field().map_or(column.name().as_str(), |field| field.name()), bytes(row.get(index)))
-        });
-        others.max_by_key(|(_, length)| *length).unwrap_or(("payload", 0))
+        (EventField::Payload.name(), bytes(row.get(self.plan().payload)))
     }
 }
 
@@ -158,6 +156,7 @@ fn bytes(value: &ColumnValue) -> usize {
     match value {
         ColumnValue::Text(text) => text.len(),
         ColumnValue::Bytes(bytes) => bytes.len(),
+        ColumnValue::Null => 0,
         _ => 40,
     }
 }

@@ -59,6 +59,8 @@ fn the_limit_is_the_producers() {
     large.row(&order().json(json_of(2_900_000)).build().unwrap()).unwrap();
     let small = large.with_record_limit(2_000);
     refused(&small, order().json(json_of(2_000)), "payload", "(2000 bytes)");
+    let placeholder = Pipeline::new(config("${env:SIZE}"), layout()).unwrap();
+    assert_eq!(placeholder.record_limit(), Pipeline::DEFAULT_RECORD_LIMIT);
     let error = Pipeline::new(config("1MB"), layout()).unwrap_err();
     assert!(error.is_configuration() && error.field() == Some("producer.override.max.request.size"), "{error}");
 }

@@ -89,9 +89,9 @@ async fn many_events_keep_their_order_in_the_wal() {
 async fn an_event_that_breaks_a_rule_leaves_the_transaction_usable() {
     let env = TestEnv::builder().outbox().build().await;
     let pipeline = env.pipeline().clone();
-    let (mut client, outbox) = (env.client().await, PgOutbox::new(pipeline.with_record_limit(10)));
+    let (mut client, outbox) = (env.client().await, PgOutbox::new(pipeline.with_record_limit(3_000)));
     let tx = client.transaction().await.unwrap();
-    let large = OutboxEvent::builder("order", "1", "x").json("[1,2,3,4,5,6]").build().unwrap();
+    let large = OutboxEvent::builder("order", "1", "x").json(format!("\"{}\"", "x".repeat(3_000))).build().unwrap();
     let error = outbox.enqueue(&tx, &large).await.unwrap_err();
     assert!(error.is_invalid_event());
     assert_eq!(error.field(), Some("payload"));
