@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use outbox_core::event_identity;
 use tokio::sync::Semaphore;
 
-use super::planner::TopicPartition;
 use super::report::{Report, SeenRecords};
 use super::requests;
+use super::topics::TopicPartition;
 use crate::position::{HEADER, Origin, Placed};
 use crate::progress::{Content, From, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
 use crate::status::{RelayStatus, Work};

@@ -1,9 +1,15 @@
 //! A session: the time from when the slot is taken until it is given back or lost. No state outlives it.
 //!
-//! Its tasks are joined by channels. The [`WalReader`] reads the WAL and sends runs of changes. The session's own loop feeds
-//! them to the [`Planner`], which decides without I/O, and carries out the commands that come back. The batches of each
-//! broker go to a sender ([`BatchSender`]). [`Confirmation`] checks the catalogs before it passes positions on to the reader.
-//! [`Monitor`] does what is done periodically. All of them report to the session's inbox.
+//! Its tasks are joined by channels:
+//!
+//! - The [`WalReader`] reads the WAL, and sends runs of changes.
+//! - The session's own loop gives them to the [`Planner`], which decides without a clock or I/O. The [`Executor`] carries out the
+//!   commands that come back.
+//! - A [`BrokerSender`](broker_sender::BrokerSender) for each broker sends batches.
+//! - [`Confirmation`](confirmation::Confirmation) checks the catalogs before it passes positions on to the reader.
+//! - [`Monitor`](monitor::Monitor) does periodic work.
+//!
+//! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is shared.
 
 mod backlog;
 mod batch_sender;
@@ -12,6 +18,7 @@ mod confirmation;
 mod dead_letter;
 mod encoded;
 mod ended;
+mod executor;
 mod feed;
 mod inbox;
 mod log_reader;
@@ -21,6 +28,7 @@ mod planner;
 mod reader;
 mod report;
 mod requests;
+mod router;
 mod row_encoder;
 mod skips;
 mod start;
@@ -29,33 +37,26 @@ mod turns;
 mod updates;
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, Interval, sleep_until, timeout};
-
-use self::batch_sender::{Answered, BatchSender};
-use self::confirmation::{Confirmation, Verdict};
-use self::monitor::Monitor;
-use self::pace::Pace;
-use self::planner::{Command, Planner};
-use self::reader::{Run, RunEnd, WalReader};
-use self::report::Report;
-use self::requests::Requests;
-use self::turns::Turns;
 use tracing::Instrument as _;
 
+use self::confirmation::Verdict;
+use self::executor::Executor;
+use self::pace::Pace;
+use self::planner::Planner;
+use self::reader::{Run, RunEnd, WalReader};
+use self::report::Report;
+use self::turns::Turns;
 use crate::Lsn;
 use crate::error::Error;
-use crate::progress::{Counters, PartitionId};
-use crate::status::{RelayStatus, Work};
-use outbox_kafka::{ErrorCode, Topic};
+use crate::status::RelayStatus;
 use outbox_net::ErrorChain;
 
 pub(super) use self::confirmation::CheckedCatalog;
 pub(super) use self::ended::Ended;
-pub(super) use self::feed::{ChangeFeed, FeedError};
+pub(super) use self::feed::ChangeFeed;
 pub(super) use self::requests::{backoff, new_topic};
 pub(super) use self::skips::SkipList;
 pub(super) use self::start::Shared;
@@ -64,19 +65,13 @@ pub(super) use self::start::Shared;
 pub(super) struct Session {
     reader: WalReader,
     planner: Planner,
-    sender: BatchSender,
-    requests: Requests,
-    confirmation: Confirmation,
-    monitor: Monitor,
-    inbox: UnboundedReceiver<Report>,
+    executor: Executor,
     /// Records a turn at least this often, so that the loop is seen to live.
     heartbeat: Interval,
     /// Whether more changes follow at once.
     is_behind: bool,
     /// When commands were carried out last.
     acted: Instant,
-    /// A topic that has more partitions than rows are sent to.
-    grown: Option<Box<str>>,
     turns: Turns,
     status: RelayStatus,
     span: tracing::Span,
@@ -104,7 +99,7 @@ impl Session {
         }
         tracing::info!(
             target: "outbox.relay", counters = ?self.planner.counters(), confirmable = %self.planner.confirmable(),
-            confirmed = %self.confirmation.confirmed(), "the session of the slot ends"
+            confirmed = %self.executor.confirmed(), "the session of the slot ends"
         );
         self.turns.log_rest();
 
@@ -121,7 +116,7 @@ impl Session {
                 closed => closed.map_err(Error::wal)?,
             }
         }
-        ended.map(|ended| (ended, self.confirmation.confirmed()))
+        ended.map(|ended| (ended, self.executor.confirmed()))
     }
 
     async fn relay(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
@@ -137,8 +132,7 @@ impl Session {
                 return self.end_before_stop(stop).await;
             }
             self.end_turn();
-            // Between two transactions, and with nothing on its way: nothing is then looked for in another partition.
-            if let Some(topic) = self.grown.take_if(|_| !self.planner.is_in_transaction()) {
+            if let Some(topic) = self.planner.take_grown() {
                 self.drain().await?;
                 return Ok(Ended::TopicChanged(topic));
             }
@@ -149,7 +143,7 @@ impl Session {
                 biased;
                 () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
                 _ = self.heartbeat.tick() => None,
-                report = next(&mut self.inbox, &mut self.requests) => self.take(report)?,
+                report = self.executor.next() => self.take(report)?,
                 run = run => match run {
                     Ok(run) => self.read(run)?,
                     Err(error) => Some(Ended::from_feed(error)?),
@@ -169,13 +163,8 @@ impl Session {
     /// Returns whether there is room for more rows.
     fn may_read(&self, pace: Pace) -> bool {
         let held = self.planner.progress().buffered_bytes();
-        held < pace.ahead || (held < pace.ahead_with_stalled && held.saturating_sub(self.stalled_bytes()) < pace.ahead)
-    }
-
-    /// Returns what the rows hold in memory that wait for a topic, or for a broker that does not acknowledge.
-    fn stalled_bytes(&self) -> usize {
-        let held = self.sender.stalled().map(|id| self.planner.progress().held_bytes(id));
-        held.sum::<usize>() + self.planner.waiting_for_topics()
+        let moving = || held.saturating_sub(self.executor.stalled_bytes(&self.planner));
+        held < pace.ahead || (held < pace.ahead_with_stalled && moving() < pace.ahead)
     }
 
     /// Returns whether rows wait for others that follow at once, so that batches become larger.
@@ -202,103 +191,17 @@ impl Session {
         }
     }
 
-    /// Carries out the planner's commands, and sends all batches of a broker with one request.
     fn act(&mut self) -> Result<(), Error> {
-        let mut due = Vec::new();
-        loop {
-            let Self { planner, sender, .. } = self;
-            let Some(command) = planner.next_command(|place| sender.has_room(place)) else { break };
-            match command {
-                Command::FindTopic(name) => self.requests.find_topic(name),
-                Command::Confirm(lsn) => self.confirmation.want(lsn),
-                Command::ProveHeld => self.requests.prove_held(),
-                Command::NewProducer => self.requests.new_producer(),
-                Command::ReadLog { id, place, from, reach } => self.requests.read_log(id, place, from, reach),
-                Command::Produce(id) => due.push(id),
-            }
-        }
-
-        let mut sendings = Vec::new();
-        for id in due {
-            if let Some((batch, place)) = self.planner.batch(id) {
-                sendings.extend(self.sender.encode(id, &batch, place.clone())?);
-            }
-        }
-        self.sender.send(sendings);
         self.acted = Instant::now();
-        Ok(())
+        self.executor.run(&mut self.planner)
     }
 
     fn end_turn(&mut self) {
-        self.turns.end(&mut self.planner, self.confirmation.confirmed());
+        self.turns.end(&mut self.planner, self.executor.confirmed());
     }
 
-    /// Takes a report of a task or a request. Returns how the session ends, if it ends.
     fn take(&mut self, report: Report) -> Result<Option<Ended>, Error> {
-        match report {
-            Report::Produced { broker, answers } => {
-                let Answered { outcomes, retry } = self.sender.answered(broker, answers);
-                for (id, outcome, refusal) in outcomes {
-                    let before = self.planner.counters();
-                    self.planner.produced(id, outcome, refusal);
-                    self.wrote(id, before);
-                }
-                retry.into_iter().for_each(|retry| self.requests.retry(retry));
-            }
-            Report::RetryDue(batches) => {
-                batches.into_iter().for_each(|(id, outcome)| self.planner.produced(id, outcome, None));
-            }
-            Report::LogRead(id, seen, tail) => {
-                let before = self.planner.counters();
-                if tail.cut {
-                    self.status.scan_cut();
-                }
-                if self.planner.log_read(id, seen, tail) {
-                    self.sender.settled(id);
-                }
-                self.wrote(id, before);
-            }
-            Report::Producer(producer) => self.planner.producer(producer),
-            Report::Topic(name, Ok(topic)) => self.found_topic(&name, &topic)?,
-            Report::Topic(name, Err(error)) => self.missed_topic(name, error)?,
-            Report::SlotHeld(true) => self.planner.held(),
-            Report::SlotHeld(false) => return Ok(Some(Ended::Lost)),
-            Report::TopicGrown(topic) => self.grown = Some(topic),
-            Report::TopicChanged(topic) => return Ok(Some(Ended::TopicChanged(topic))),
-            Report::Confirmation(Verdict::Settled) => {}
-            Report::Confirmation(Verdict::Republished) => return Ok(Some(Ended::Republished)),
-            Report::Confirmation(Verdict::ShutDown(error)) => return Ok(Some(Ended::Restart(FeedError::Wal(error)))),
-            Report::Failed(error) => return Err(Error::kafka("let the relay start", error)),
-            Report::Panicked(panic) => std::panic::resume_unwind(panic),
-        }
-        Ok(None)
-    }
-
-    /// Records what the broker has acknowledged since `before`.
-    fn wrote(&self, id: PartitionId, before: Counters) {
-        if self.turns.wrote(&self.planner, id, before) {
-            self.sender.report_repeats();
-        }
-    }
-
-    fn found_topic(&mut self, name: &str, topic: &Arc<Topic>) -> Result<(), Error> {
-        self.status.recovered(&Work::Topic(name.into()));
-        self.sender.describe_brokers(topic);
-        self.planner.topic_found(topic)?;
-        self.requests.found_topic(Arc::clone(topic));
-        self.monitor.set_topics(self.planner.topics());
-        Ok(())
-    }
-
-    fn missed_topic(&mut self, name: Box<str>, error: outbox_kafka::Error) -> Result<(), Error> {
-        let work = Work::Topic(name.clone());
-        if error.code() == Some(ErrorCode::INVALID_TOPIC_EXCEPTION) {
-            self.status.recovered(&work);
-            return self.planner.topic_rejected(&name, error);
-        }
-        self.status.failing(work, &error);
-        self.requests.find_topic_again(name);
-        Ok(())
+        self.executor.take(report, &mut self.planner, &self.turns)
     }
 
     /// Waits until everything before the stop is acknowledged and confirmed.
@@ -313,13 +216,18 @@ impl Session {
                 deadline = Some(Instant::now() + DRAIN);
             }
 
+            let Self { executor, reader, .. } = self;
+            let next =
+                async { if is_written { executor.next_or_confirmed().await } else { Some(executor.next().await) } };
             let ended = tokio::select! {
                 biased;
                 () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
                 _ = self.heartbeat.tick() => None,
-                report = next(&mut self.inbox, &mut self.requests) => self.take(report)?,
-                error = self.reader.lost() => Some(Ended::from_feed(error)?),
-                () = self.confirmation.caught_up(), if is_written => Some(Ended::Drained),
+                report = next => match report {
+                    Some(report) => self.take(report)?,
+                    None => Some(Ended::Drained),
+                },
+                error = reader.lost() => Some(Ended::from_feed(error)?),
                 () = sleep_until(deadline.unwrap_or(self.acted)), if is_written => Some(Ended::Drained),
             };
             if let Some(ended) = ended {
@@ -347,13 +255,13 @@ impl Session {
             let reads_on = self.planner.is_in_transaction() && self.reader.has_more();
             if self.planner.progress().buffered_rows() == 0 && !reads_on && !is_settling {
                 is_settling = true;
-                self.confirmation.settle();
+                self.executor.settle();
             }
 
             let may_read = reads_on && self.may_read(self.pace());
             let is_done = tokio::select! {
                 biased;
-                report = next(&mut self.inbox, &mut self.requests) => {
+                report = self.executor.next() => {
                     let is_settled = matches!(report, Report::Confirmation(Verdict::Settled));
                     self.take(report)?.is_some() || is_settled
                 }
@@ -366,13 +274,5 @@ impl Session {
                 return self.act();
             }
         }
-    }
-}
-
-/// Waits for the next report. Nothing is lost when the future is dropped.
-async fn next(inbox: &mut UnboundedReceiver<Report>, requests: &mut Requests) -> Report {
-    tokio::select! {
-        Some(report) = inbox.recv() => report,
-        report = requests.next() => report,
     }
 }

@@ -1,21 +1,19 @@
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::backlog::Backlog;
-use super::dead_letter::DeadLetters;
 use super::encoded::Encoded;
 use super::ended::Ended;
 use super::feed::{Change, FeedError};
 use super::report::SeenRecords;
-use super::row_encoder::{EncodedRow, RowEncoder};
+use super::router::Router;
 use super::skips::{Skip, Skips};
-use super::topics::{Destination, Topics, Waiting};
+use super::topics::{TopicPartition, Topics};
 use crate::Lsn;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::{
-    Action, Batch, Counters, From, OutOfTurn, Outcome, PartitionId, Poison, Producer, Progress, Reach, Tail, Unplaced,
+    Action, Batch, Counters, From, OutOfTurn, Outcome, PartitionId, Producer, Progress, Reach, Tail,
 };
 use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::status::{Marks, RelayStatus};
@@ -24,21 +22,17 @@ use outbox_kafka::Topic;
 /// Decides what is written where: changes and outcomes go in, commands come out. It has no clock and does no I/O.
 pub(super) struct Planner {
     progress: Progress<Encoded>,
-    encoder: RowEncoder,
-    topics: Topics,
-    /// Topics that rows wait for, and that nobody has asked for yet.
-    missing: VecDeque<Box<str>>,
-    dead_letters: DeadLetters,
-    /// Why a broker refused rows of a partition last.
-    refusals: HashMap<PartitionId, outbox_kafka::Error>,
+    router: Router,
     skips: Skips,
     /// While a backlog is streamed.
     backlog: Option<Backlog>,
-    /// The first row that can never be written, or change that is forbidden, and why: the writing ends before it.
-    stop: Option<(Position, Error)>,
     /// The commit of the transaction that was read last.
     commit: Lsn,
     commit_times: Marks,
+    /// A topic that has more partitions than rows are sent to.
+    grown: Option<Box<str>>,
+    /// When the changes were read that are taken now.
+    now: SystemTime,
     status: RelayStatus,
 }
 
@@ -52,45 +46,29 @@ pub(super) enum Command {
     Produce(PartitionId),
 }
 
-/// A topic and one of its partitions.
-pub(super) type TopicPartition = (Arc<Topic>, i32);
-
 impl Planner {
     pub(super) fn new(
         progress: Progress<Encoded>,
-        encoder: RowEncoder,
-        dead_letters: DeadLetters,
+        router: Router,
         skips: Skips,
         backlog: Option<Backlog>,
         status: RelayStatus,
     ) -> Self {
-        Self {
-            progress,
-            encoder,
-            topics: Topics::default(),
-            missing: VecDeque::new(),
-            dead_letters,
-            refusals: HashMap::new(),
-            skips,
-            backlog,
-            stop: None,
-            commit: Lsn::default(),
-            commit_times: Marks::default(),
-            status,
-        }
+        let (commit, commit_times) = (Lsn::default(), Marks::default());
+        Self { progress, router, skips, backlog, commit, commit_times, grown: None, now: UNIX_EPOCH, status }
     }
 
     /// Sets the time at which the changes that follow were read.
     pub(super) fn set_time(&mut self, now: SystemTime) {
-        self.encoder.set_time(now);
+        self.now = now;
+        self.router.set_time(now);
     }
 
     /// Takes a change. Returns how the session ends, if it ends here.
     pub(super) fn change(&mut self, change: Change) -> Option<Ended> {
         let in_turn = match change {
             Change::Event(WalEvent::Begin { commit, committed_at }) => {
-                let now = self.encoder.time();
-                self.backlog.iter_mut().for_each(|backlog| backlog.begin(commit, committed_at, now));
+                self.backlog.iter_mut().for_each(|backlog| backlog.begin(commit, committed_at, self.now));
                 self.commit = commit;
                 self.commit_times.begin(commit, committed_at);
                 self.progress.begin(commit)
@@ -135,35 +113,17 @@ impl Planner {
     }
 
     fn row(&mut self, position: Position, row: &TableRow) -> Result<(), OutOfTurn> {
-        if self.is_skipped(position) {
-            return self.progress.leave_out(position);
-        }
-        match self.encoder.encode(position, row, &self.topics) {
-            EncodedRow::Record { event, partition, record } => {
-                let size = record.size();
-                self.progress.row(position, event, partition, record, size)
-            }
-            EncodedRow::WithoutTopic { event, topic, named, record } => {
-                let turn = self.progress.wait(position, event, record.size())?;
-                self.wait_for_topic(topic, Waiting { turn, named, record });
-                Ok(())
-            }
-            EncodedRow::Unwritable { event, error } => {
-                self.dead_letters.keep(position, row, error);
-                self.progress.unwritable(position, event)
-            }
+        match self.is_skipped(position) {
+            true => self.progress.leave_out(position),
+            false => self.router.row(&mut self.progress, position, row),
         }
     }
 
-    fn unreadable(&mut self, position: Position, mut error: DecodeError) -> Result<(), OutOfTurn> {
-        if self.is_skipped(position) {
-            return self.progress.leave_out(position);
+    fn unreadable(&mut self, position: Position, error: DecodeError) -> Result<(), OutOfTurn> {
+        match self.is_skipped(position) {
+            true => self.progress.leave_out(position),
+            false => self.router.unreadable(&mut self.progress, position, error),
         }
-        let raw = error.take_raw();
-        let event = self.encoder.event_of(&raw);
-        let error = self.encoder.poison(position, event, "its values cannot be read").caused_by(error);
-        self.dead_letters.keep_raw(self.encoder.pipeline(), position, &raw, error);
-        self.progress.unwritable(position, event.unwrap_or_default())
     }
 
     /// Returns whether a row is to be left out.
@@ -177,53 +137,42 @@ impl Planner {
 
     /// Ends the writing after the changes that were taken, because the next one is forbidden.
     pub(super) fn stop_here(&mut self, error: Error) {
-        self.stop_at(Position { commit: self.commit, index: u32::MAX }, error);
-    }
-
-    /// Ends the writing before a row that can never be written, or before a change that is forbidden.
-    fn stop_at(&mut self, position: Position, error: Error) {
-        self.progress.stop_at(position);
-        for waiting in self.topics.take_from(position) {
-            self.progress.abandon(waiting.turn);
-        }
-        if self.stop.as_ref().is_none_or(|(stop, _)| position < *stop) {
-            self.stop = Some((position, error));
-        }
+        self.router.stop_at(&mut self.progress, Position { commit: self.commit, index: u32::MAX }, error);
     }
 
     /// Returns whether the writing ends before a row.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stop.is_some()
+        self.router.is_stopping()
     }
 
     /// Returns why the writing ends, if it does.
     pub(super) fn take_stop(&mut self) -> Option<Error> {
-        self.stop.take().map(|(_, error)| error)
+        self.router.take_stop()
     }
 
     /// Returns the next command, until there is none. Partitions for which `has_room` is false get no batch.
     pub(super) fn next_command(&mut self, has_room: impl Fn(&TopicPartition) -> bool) -> Option<Command> {
         loop {
-            if let Some(topic) = self.missing.pop_front() {
+            if let Some(topic) = self.router.next_missing() {
                 return Some(Command::FindTopic(topic));
             }
-            let Self { progress, topics, .. } = self;
+            let Self { progress, router, .. } = self;
+            let topics = router.topics();
             return Some(match progress.next_action(|id| topics.partition(id).is_none_or(&has_room)) {
                 Some(Action::Confirm(lsn)) => Command::Confirm(lsn),
                 Some(Action::ProveHeld) => Command::ProveHeld,
                 Some(Action::NewProducer) => Command::NewProducer,
                 Some(Action::Produce(id)) => Command::Produce(id),
                 Some(Action::Read { partition: id, from }) => {
-                    let Some(place) = self.topics.partition(id).cloned() else { continue };
-                    let is_dead_letter = self.dead_letters.is_for(place.0.name());
-                    let reach = if is_dead_letter { Reach::Limit } else { Reach::Window };
+                    let Some(place) = topics.partition(id).cloned() else { continue };
+                    let reach = if router.is_for_dead_letters(&place.0) { Reach::Limit } else { Reach::Window };
                     Command::ReadLog { id, place, from, reach }
                 }
                 Some(Action::Poison(poison)) => {
-                    self.poison(poison);
+                    router.poison(progress, poison);
                     continue;
                 }
-                None if self.flush_dead_letters() => continue,
+                None if router.flush_dead_letters(progress) => continue,
                 None => return None,
             });
         }
@@ -231,107 +180,33 @@ impl Planner {
 
     /// Returns the batch that is to be sent to a partition.
     pub(super) fn batch(&self, id: PartitionId) -> Option<(Batch<'_, Encoded>, &TopicPartition)> {
-        self.progress.batch(id).zip(self.topics.partition(id))
-    }
-
-    fn poison(&mut self, poison: Poison<Encoded>) {
-        let position = poison.position;
-        let (refused_by, refusal) = match &poison.refused {
-            Some((id, _)) => (self.topics.partition(*id), self.refusals.get(id).cloned()),
-            None => (None, None),
-        };
-        let refused_by = refused_by.map(|(topic, _)| topic.name().to_owned());
-        let error = self.encoder.poison(position, Some(poison.event), "the broker refuses its record");
-        let error = match refusal {
-            Some(refusal) => error.caused_by(refusal),
-            None => error,
-        };
-        match self.dead_letters.add(poison, refused_by.as_deref(), error) {
-            Ok(()) => self.status.dead_lettered(),
-            Err(error) => self.stop_at(position, error),
-        }
-    }
-
-    /// Writes poison rows to the topic for dead letters, if there is one. Returns whether there were any.
-    fn flush_dead_letters(&mut self) -> bool {
-        let mut has_any = false;
-        while let Some((poison, record)) = self.dead_letters.next() {
-            has_any = true;
-            let (position, event, named) = (poison.position, poison.event, record.partition);
-            let encoded = self.encoder.encode_dead_letter(position, &record);
-            let size = encoded.size();
-            match self.topics.destination(&record.topic, named, record.key.as_deref(), event.as_bytes()) {
-                Destination::Partition(partition) => self.progress.dead_letter(poison, partition, encoded, size),
-                Destination::Unknown => {
-                    let turn = self.progress.wait_as_dead_letter(poison, size);
-                    self.wait_for_topic(record.topic.as_str().into(), Waiting { turn, named, record: encoded });
-                }
-                Destination::Illegal(illegal) => self.stop_at(position, self.encoder.illegal(position, event, illegal)),
-            }
-        }
-        has_any
-    }
-
-    /// Keeps a row until its topic is known, and asks for the topic once.
-    fn wait_for_topic(&mut self, topic: Box<str>, waiting: Waiting) {
-        if self.topics.wait(&topic, waiting.record.size(), waiting) {
-            self.missing.push_back(topic);
-        }
+        self.progress.batch(id).zip(self.router.topics().partition(id))
     }
 
     /// Takes the topic of [`Command::FindTopic`].
     pub(super) fn topic_found(&mut self, topic: &Arc<Topic>) -> Result<(), Error> {
-        let rows = self.topics.learn(topic);
-        rows.into_iter().try_for_each(|row| self.place(topic.name(), row))
+        self.router.topic_found(&mut self.progress, topic)
     }
 
     /// Takes the reason why the cluster rejects the name of [`Command::FindTopic`].
     pub(super) fn topic_rejected(&mut self, name: &str, reason: outbox_kafka::Error) -> Result<(), Error> {
-        let rows = self.topics.reject(name, reason);
-        rows.into_iter().try_for_each(|row| self.place(name, row))
-    }
-
-    /// Sends a waiting row to its partition. Without a legal one, the row is poison.
-    fn place(&mut self, topic: &str, waiting: Waiting) -> Result<(), Error> {
-        let Waiting { turn, named, record } = waiting;
-        let Unplaced { position, event, .. } = turn;
-        let destination = {
-            let parts = record.body.parts().map_err(Error::wal)?;
-            self.topics.destination(topic, named, parts.key, event.as_bytes())
-        };
-        match destination {
-            Destination::Partition(partition) => self.progress.place(turn, partition, record),
-            Destination::Unknown => self.wait_for_topic(topic.into(), Waiting { turn, named, record }),
-            Destination::Illegal(illegal) => {
-                let error = self.encoder.illegal(position, event, illegal);
-                if self.dead_letters.is_for(topic) {
-                    self.progress.abandon(turn);
-                    self.stop_at(position, error);
-                } else {
-                    self.dead_letters.keep_record(position, record, error);
-                    self.progress.refuse(turn);
-                }
-            }
-        }
-        Ok(())
+        self.router.topic_rejected(&mut self.progress, name, reason)
     }
 
     /// Takes the outcome of a batch, with the reason if the broker refused rows of it.
     pub(super) fn produced(&mut self, id: PartitionId, outcome: Outcome, refusal: Option<outbox_kafka::Error>) {
         if let Some(refusal) = refusal {
-            self.refusals.insert(id, refusal);
+            self.router.refused(id, refusal);
         }
         self.progress.produced(id, outcome);
     }
 
-    /// Takes the records that were read from a partition. Returns whether no outcome of a batch is open any more: the log may
-    /// show that a batch without an answer was appended.
-    pub(super) fn log_read(&mut self, id: PartitionId, seen: SeenRecords, tail: Tail) -> bool {
+    /// Takes the records that were read from a partition.
+    pub(super) fn log_read(&mut self, id: PartitionId, seen: SeenRecords, tail: Tail) {
         for record in seen {
             self.progress.seen(id, record);
         }
         self.progress.tail_read(id, tail);
-        self.progress.batch(id).is_none()
     }
 
     pub(super) fn producer(&mut self, producer: Producer) {
@@ -342,18 +217,20 @@ impl Planner {
         self.progress.held();
     }
 
-    /// Returns the topics that are known.
-    pub(super) fn topics(&self) -> Vec<Arc<Topic>> {
-        self.topics.all()
+    /// Takes a topic that has more partitions than before.
+    pub(super) fn topic_grown(&mut self, topic: Box<str>) {
+        self.grown = Some(topic);
     }
 
-    pub(super) fn topic(&self, id: PartitionId) -> Option<&Topic> {
-        self.topics.partition(id).map(|(topic, _)| &**topic)
+    /// Returns a topic that has more partitions, between two transactions. With nothing in flight, no row is then looked for
+    /// in another partition.
+    pub(super) fn take_grown(&mut self) -> Option<Box<str>> {
+        let is_in_transaction = self.is_in_transaction();
+        self.grown.take_if(|_| !is_in_transaction)
     }
 
-    /// Returns what the rows hold in memory that wait for a topic.
-    pub(super) fn waiting_for_topics(&self) -> usize {
-        self.topics.waiting_bytes()
+    pub(super) fn topics(&self) -> &Topics {
+        self.router.topics()
     }
 
     pub(super) fn is_in_transaction(&self) -> bool {

@@ -9,8 +9,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::batch_sender::Retry;
 use super::log_reader::LogReader;
-use super::planner::TopicPartition;
 use super::report::Report;
+use super::topics::TopicPartition;
 use crate::progress::{From, PartitionId, Producer, Reach};
 use crate::relay::gaps::Gaps;
 use crate::settings::TopicCreation;
@@ -81,7 +81,7 @@ impl Requests {
     }
 
     /// Checks the right to read a topic that was found. The next start needs it.
-    pub(super) fn found_topic(&mut self, topic: Arc<Topic>) {
+    pub(super) fn topic_found(&mut self, topic: Arc<Topic>) {
         self.topic_backoffs.remove(topic.name());
         self.push(check_read(Arc::clone(&self.cluster), topic, self.status.clone()));
     }

@@ -48,10 +48,6 @@ impl RowEncoder {
         self.now = now;
     }
 
-    pub(super) fn time(&self) -> SystemTime {
-        self.now
-    }
-
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }

@@ -7,6 +7,7 @@ use super::backlog::Backlog;
 use super::batch_sender::BatchSender;
 use super::confirmation::{CheckedCatalog, Confirmation};
 use super::dead_letter::DeadLetters;
+use super::executor::Executor;
 use super::feed::ChangeFeed;
 use super::inbox::Inbox;
 use super::log_reader::LogReader;
@@ -14,6 +15,7 @@ use super::monitor::Monitor;
 use super::planner::Planner;
 use super::reader::WalReader;
 use super::requests::Requests;
+use super::router::Router;
 use super::row_encoder::RowEncoder;
 use super::skips::SkipList;
 use super::turns::Turns;
@@ -65,8 +67,7 @@ impl Shared<'_> {
         );
         let planner = Planner::new(
             Progress::new(window, batch),
-            encoder,
-            DeadLetters::new(settings.poison()),
+            Router::new(encoder, DeadLetters::new(settings.poison()), status.clone()),
             skips.of(&origin, window.confirmed),
             streamed_before.map(Backlog::streamed_before),
             status.clone(),
@@ -88,19 +89,18 @@ impl Shared<'_> {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let turns = Turns::new(status.clone(), window, feed.mode(), settings.on_update());
         let confirmation = Confirmation::start(catalog, window.confirmed, status.clone(), &inbox);
+        let reader = WalReader::start(feed, confirmation.subscribe());
         let interval = settings.topic_interval();
+        let monitor = Monitor::start(Arc::clone(cluster), interval, (options, source), status.clone(), &inbox);
+        let sender = BatchSender::new(Arc::clone(cluster), status.clone(), Arc::clone(gaps), batch.bytes, inbox);
+        let executor = Executor::new(sender, requests, confirmation, monitor, reports, status.clone());
         Session {
-            reader: WalReader::start(feed, confirmation.subscribe()),
+            reader,
             planner,
-            sender: BatchSender::new(Arc::clone(cluster), status.clone(), Arc::clone(gaps), batch.bytes, inbox.clone()),
-            requests,
-            confirmation,
-            monitor: Monitor::start(Arc::clone(cluster), interval, (options, source), status.clone(), &inbox),
-            inbox: reports,
+            executor,
             heartbeat,
             is_behind: false,
             acted: Instant::now(),
-            grown: None,
             turns,
             status: status.clone(),
             span,

@@ -14,13 +14,16 @@ use outbox_kafka::Topic;
 pub(super) struct Topics {
     /// With the number of the topic's first partition; the others follow.
     known: HashMap<Box<str>, (Arc<Topic>, u32)>,
-    partitions: Vec<(Arc<Topic>, i32)>,
+    partitions: Vec<TopicPartition>,
     waiting: HashMap<Box<str>, VecDeque<Waiting>>,
     /// What the waiting rows hold in memory.
     waiting_bytes: usize,
     /// Names that the cluster rejects, with its reason.
     illegal: HashMap<Box<str>, outbox_kafka::Error>,
 }
+
+/// A topic and one of its partitions.
+pub(super) type TopicPartition = (Arc<Topic>, i32);
 
 /// A row that waits for its topic.
 pub(super) struct Waiting {
@@ -117,16 +120,16 @@ impl Topics {
     }
 
     /// Returns the topic and partition of a number.
-    pub(super) fn partition(&self, partition: PartitionId) -> Option<&(Arc<Topic>, i32)> {
+    pub(super) fn partition(&self, partition: PartitionId) -> Option<&TopicPartition> {
         usize::try_from(partition.0).ok().and_then(|index| self.partitions.get(index))
     }
 
-    /// All that are known.
+    /// Returns the topics that are known.
     pub(super) fn all(&self) -> Vec<Arc<Topic>> {
         self.known.values().map(|(topic, _)| Arc::clone(topic)).collect()
     }
 
-    /// What the rows that wait for a topic hold in memory.
+    /// Returns what the rows that wait for a topic hold in memory.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }

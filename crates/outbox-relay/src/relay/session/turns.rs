@@ -53,14 +53,12 @@ impl Turns {
         self.counted = counters;
     }
 
-    /// Records what a topic's brokers have acknowledged since `before`. Returns whether a broker answered a repeated batch as
-    /// a new one.
-    pub(super) fn wrote(&self, planner: &Planner, id: PartitionId, before: Counters) -> bool {
+    /// Records what a topic's brokers have acknowledged since `before`.
+    pub(super) fn wrote(&self, planner: &Planner, id: PartitionId, before: Counters) {
         let new = planner.counters().since(before);
-        if let (1.., Some(topic)) = (new.acknowledged, planner.topic(id)) {
+        if let (1.., Some((topic, _))) = (new.acknowledged, planner.topics().partition(id)) {
             self.status.wrote(topic.name(), new.acknowledged, new.acknowledged_bytes);
         }
-        new.repeats_as_new > 0
     }
 
     /// Logs what was counted and not logged yet.
