@@ -28,8 +28,8 @@ use outbox_wal::ConnectOptions;
 /// Reads one slot and writes its events to Kafka.
 ///
 /// # Delivery
-/// - An event is in Kafka once its transaction has committed, in the order of commits for each partition. PostgreSQL is
-///   told to forget it only after the broker has acknowledged it with all in-sync replicas.
+/// - An event is in Kafka once its transaction has committed, in the order of commits for each partition. Its
+///   position is confirmed to PostgreSQL only after the broker has acknowledged it with all in-sync replicas.
 /// - Each event is written once, also after a crash or a take-over: before the first batch to a partition its end is
 ///   read, and a row whose own record is there is not sent again.
 /// - A second relay of the same slot waits until the first is gone.
@@ -40,11 +40,11 @@ pub struct Relay {
     status: RelayStatus,
 }
 
-/// For how long one call to Kafka is tried again before its error is reported.
+/// How long a call to Kafka is repeated before its error is reported.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Relay {
-    /// A relay of these settings. Nothing is connected yet.
+    /// Creates a relay with these settings. It connects in [`run`](Self::run).
     ///
     /// # Errors
     /// An address of a broker is not `HOST:PORT`.
@@ -64,7 +64,7 @@ impl Relay {
         Self { security, ..self }
     }
 
-    /// What it tells of itself while it runs.
+    /// Returns the status of the relay while it runs.
     #[must_use]
     pub fn status(&self) -> RelayStatus {
         self.status.clone()

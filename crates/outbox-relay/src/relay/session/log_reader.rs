@@ -11,7 +11,7 @@ use super::report::{Report, SeenRecords};
 use super::requests;
 use super::topics::TopicPartition;
 use crate::position::{HEADER, Origin, Placed};
-use crate::progress::{Content, From, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
+use crate::progress::{Content, PartitionId, Producer, Reach, ReadFrom, Scan, Seen, Tail, Window};
 use crate::status::{RelayStatus, Work};
 use outbox_kafka::{Cluster, Entry, OffsetAt, TailStart, Topic};
 
@@ -53,7 +53,7 @@ impl LogReader {
         &mut self,
         id: PartitionId,
         place: TopicPartition,
-        from: From,
+        from: ReadFrom,
         reach: Reach,
     ) -> BoxFuture<'static, Report> {
         let broker = self.scope.cluster.known_leader(&place.0, place.1);
@@ -67,7 +67,7 @@ impl Scope {
         self,
         id: PartitionId,
         (topic, partition): TopicPartition,
-        from: From,
+        from: ReadFrom,
         reach: Reach,
         permits: Arc<Semaphore>,
     ) -> Report {
@@ -76,8 +76,8 @@ impl Scope {
             let read = {
                 let _permit = permits.acquire().await;
                 match from {
-                    From::Tail => self.scan(&topic, partition, reach).await,
-                    From::Offset(offset) => self.read_on(&topic, partition, offset).await,
+                    ReadFrom::Tail => self.scan(&topic, partition, reach).await,
+                    ReadFrom::Offset(offset) => self.read_on(&topic, partition, offset).await,
                 }
             };
             match read {

@@ -13,7 +13,7 @@ use crate::Lsn;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::{
-    Action, Batch, Counters, From, OutOfTurn, Outcome, PartitionId, Producer, Progress, Reach, Tail,
+    Action, Batch, Counters, OutOfTurn, Outcome, PartitionId, Producer, Progress, Reach, ReadFrom, Tail,
 };
 use crate::rows::{DecodeError, TableRow, WalEvent};
 use crate::status::{Marks, RelayStatus};
@@ -42,7 +42,7 @@ pub(super) enum Command {
     Confirm(Lsn),
     ProveHeld,
     NewProducer,
-    ReadLog { id: PartitionId, place: TopicPartition, from: From, reach: Reach },
+    ReadLog { id: PartitionId, place: TopicPartition, from: ReadFrom, reach: Reach },
     Produce(PartitionId),
 }
 

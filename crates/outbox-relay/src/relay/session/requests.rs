@@ -11,7 +11,7 @@ use super::batch_sender::Retry;
 use super::log_reader::LogReader;
 use super::report::Report;
 use super::topics::TopicPartition;
-use crate::progress::{From, PartitionId, Producer, Reach};
+use crate::progress::{PartitionId, Producer, Reach, ReadFrom};
 use crate::relay::gaps::Gaps;
 use crate::settings::TopicCreation;
 use crate::status::{RelayStatus, Work};
@@ -87,7 +87,7 @@ impl Requests {
     }
 
     /// Reads a partition's log.
-    pub(super) fn read_log(&mut self, id: PartitionId, place: TopicPartition, from: From, reach: Reach) {
+    pub(super) fn read_log(&mut self, id: PartitionId, place: TopicPartition, from: ReadFrom, reach: Reach) {
         let read = self.logs.read(id, place, from, reach);
         self.push(read.map(Some));
     }

@@ -5,7 +5,7 @@ use crate::Lsn;
 use crate::position::{Origin, Position};
 use crate::row_position::RowPosition;
 
-/// The rows that are to be left out, and what has become of each since the relay was started.
+/// The rows that are to be left out, with their dispositions since the start of the relay.
 #[derive(Clone)]
 pub(in crate::relay) struct SkipList(Arc<Mutex<BTreeMap<RowPosition, Disposition>>>);
 
@@ -16,7 +16,7 @@ enum Disposition {
     Unmatched,
 }
 
-/// Those of the slot that is held.
+/// The rows of the session's slot that are to be left out.
 pub(super) struct Skips {
     list: SkipList,
     origin: Origin,
@@ -46,7 +46,7 @@ impl SkipList {
         skips
     }
 
-    /// Reports what the relay did not come to.
+    /// Reports the rows that the relay did not reach.
     pub(in crate::relay) fn report_rest(&self) {
         let open: Vec<RowPosition> = self
             .lock()

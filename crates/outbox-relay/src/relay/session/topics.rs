@@ -16,7 +16,7 @@ pub(super) struct Topics {
     known: HashMap<Box<str>, (Arc<Topic>, u32)>,
     partitions: Vec<TopicPartition>,
     waiting: HashMap<Box<str>, VecDeque<Waiting>>,
-    /// What the waiting rows hold in memory.
+    /// The memory of the waiting rows.
     waiting_bytes: usize,
     /// Names that the cluster rejects, with its reason.
     illegal: HashMap<Box<str>, outbox_kafka::Error>,
@@ -78,7 +78,7 @@ impl Topics {
         Destination::Partition(PartitionId(first + chosen.unsigned_abs()))
     }
 
-    /// Keeps a row until its topic is known. Returns whether it is the first one: the topic is to be asked for.
+    /// Keeps a row until its topic is known. Returns whether it is the first one, so that the topic must be found.
     pub(super) fn wait(&mut self, topic: &str, bytes: usize, waiting: Waiting) -> bool {
         self.waiting_bytes += bytes;
         if let Some(rows) = self.waiting.get_mut(topic) {
@@ -98,7 +98,7 @@ impl Topics {
         self.take(topic.name())
     }
 
-    /// Returns the waiting rows from this position on, which do not wait any more.
+    /// Removes the waiting rows from this position on, and returns them.
     pub(super) fn take_from(&mut self, position: Position) -> Vec<Waiting> {
         let waiting = self.waiting.values_mut();
         let taken: Vec<Waiting> = waiting
