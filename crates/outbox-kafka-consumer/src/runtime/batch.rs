@@ -3,12 +3,12 @@ use std::time::Instant;
 use deadpool_postgres::Transaction;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 
-use super::failed::{Aborted, Failed, Fault};
+use super::failed::{Aborted, Fault};
 use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
 use crate::Error;
-use crate::protocol::{FailureKind, Move, is_rejected_commit};
+use crate::protocol::{Move, is_rejected_commit};
 use crate::store::{Entry, NewlyHeld};
 
 impl Lane {
@@ -38,7 +38,7 @@ impl Lane {
         if !parked.is_empty() && handled > 0 && store.has_ended(&tx).await {
             return Err(Fault::Ended.into());
         }
-        self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
+        self.park_behind(&tx, &parked).await.map_err(|e| Fault::after_handlers("park events behind their key", e))?;
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets).await?;
         measure::batch(&self.dealt.topic, handled, duplicates, begun.elapsed());
@@ -68,7 +68,7 @@ impl Lane {
     /// The fence and the commit.
     pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
         let moved = self.prefix().propose(offsets);
-        let finished = self.fence_and_commit(tx, moved, offsets.len()).await;
+        let finished = self.fence_and_commit(tx, moved).await;
         match &finished {
             Ok(()) => self.prefix().committed(offsets, moved),
             Err(_) => self.prefix().abandoned(moved),
@@ -76,21 +76,12 @@ impl Lane {
         finished
     }
 
-    async fn fence_and_commit(&self, tx: Transaction<'_>, moved: Option<Move>, events: usize) -> Result<(), Fault> {
-        let store = &self.shared.store;
-        // In one round trip. If the former fails, so does the fence.
-        let (_, fenced) =
-            tokio::join!(store.unbound_locks(&tx, events), store.hold_fence(&tx, self.dealt.fence, moved));
-        match fenced {
+    async fn fence_and_commit(&self, tx: Transaction<'_>, moved: Option<Move>) -> Result<(), Fault> {
+        match self.shared.store.hold_fence(&tx, self.dealt.fence, moved).await {
             Ok(true) => {}
             Ok(false) => return Err(Fault::Store(Error::fenced())),
-            // tokio-postgres would answer Ok to the COMMIT of such a transaction.
-            Err(e) if e.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
-                let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
-                return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
-            }
             Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
-            Err(e) => return Err(Fault::of_store("check the fence", e)),
+            Err(e) => return Err(Fault::after_handlers("check the fence", e)),
         }
         match tx.commit().await {
             Ok(()) => Ok(()),

@@ -195,16 +195,7 @@ impl Lane {
             }
             store.release(&tx, held).await
         };
-        let next = match ended.await {
-            Ok(next) => next,
-            Err(e)
-                if e.code() == Some(&deadpool_postgres::tokio_postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION) =>
-            {
-                let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
-                return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
-            }
-            Err(e) => return Err(Fault::of_store("release a held event", e)),
-        };
+        let next = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
         self.finish(tx, &[]).await?;
         Ok(next)
     }

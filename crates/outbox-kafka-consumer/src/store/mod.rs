@@ -72,13 +72,17 @@ impl Store {
     ///
     /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of the
     /// way when its lease has ended. By the name, a successor finds the backends of this owner.
-    fn bounds(&self, fence: Fence) -> String {
+    ///
+    /// The statements of a batch wait for a lock for 100 ms. Two batches that wait for each other then end before PostgreSQL
+    /// looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
+    fn bounds(&self, fence: Fence, events: usize) -> String {
+        let locks = if events > 1 { "SET LOCAL lock_timeout = 100; " } else { "" };
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'; {}",
+             SET LOCAL application_name = '{}'; {locks}{}",
             fence.backend_name(),
             fence::GUARD
         )
