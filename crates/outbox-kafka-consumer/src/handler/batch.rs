@@ -21,8 +21,7 @@ use crate::Received;
 ///   [`HandlerError::retry_after`](super::HandlerError::retry_after) or [`reject`](super::HandlerError::reject) take effect.
 /// - A batch is as large as the events that are waiting, up to [`Builder::batch`](crate::Builder::batch) and
 ///   [`HandlerPolicy::max_batch_size`].
-/// - Lock shared rows in one order, such as that of their keys, by a statement before the one that changes them: it sees
-///   what other transactions have committed meanwhile.
+/// - Lock shared rows in one order first, such as that of their keys, so that two calls never wait for each other in a circle.
 ///
 /// ```
 /// # use outbox_core::IncomingEvent;
