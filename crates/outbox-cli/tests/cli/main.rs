@@ -1,0 +1,8 @@
+//! The program `outbox` at PostgreSQL, Kafka and Kafka Connect with Debezium.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod connector;
+mod documents;
+mod fixture;
+mod slot;
+mod worker;
