@@ -5,7 +5,12 @@ use clap_complete::Shell;
 
 use crate::connect::ConnectOptions;
 use crate::connector::ConnectorCommand;
+use crate::consumer::{ConsumerCommand, DeadLettersCommand, StoreOptions};
+use crate::doctor::Doctor;
 use crate::exit::{Exit, Failure};
+use crate::generate::{ConfigCommand, Roles};
+use crate::kafka::KafkaOptions;
+use crate::migrate::MigrateCommand;
 use crate::model::ModelOptions;
 use crate::output::{Output, write};
 use crate::postgres::DatabaseOptions;
@@ -42,6 +47,7 @@ pub(crate) struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    Doctor(Box<Doctor>),
     /// Connectors of Kafka Connect: list, status, apply, validate, diff, pause, resume, stop, restart, delete, offsets, supervise
     Connector {
         #[command(flatten)]
@@ -60,6 +66,48 @@ enum Command {
         #[command(subcommand)]
         command: SlotCommand,
     },
+    /// Consumer groups: status, move
+    Consumer {
+        #[command(flatten)]
+        store: StoreOptions,
+        #[command(flatten)]
+        kafka: KafkaOptions,
+        #[command(subcommand)]
+        command: ConsumerCommand,
+    },
+    /// Events that a consumer group holds: list, show, retry, discard
+    DeadLetters {
+        #[command(flatten)]
+        store: StoreOptions,
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
+    /// Tables and publication: plan, apply, export
+    Migrate {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        #[command(flatten)]
+        model: ModelOptions,
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
+    /// Prints the SQL of the roles: that of the services, that of the connector or the relay, and that of the maintenance
+    ///
+    /// Each role has what it needs, and nothing else. The SQL can be run again. The connector's role is for psql, which sets
+    /// its password.
+    Roles {
+        #[command(flatten)]
+        model: ModelOptions,
+        #[command(flatten)]
+        roles: Roles,
+    },
+    /// Files made from the model of the outbox: generate
+    Config {
+        #[command(flatten)]
+        model: ModelOptions,
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Prints the completions of a shell, such as: outbox completions bash > /etc/bash_completion.d/outbox
     Completions {
         /// The shell
@@ -77,6 +125,12 @@ impl CommandLine {
                 command.run(&connect, &database, output, timeout).await
             }
             Command::Slot { database, model, command } => command.run(&database, &model, output, timeout).await,
+            Command::Doctor(doctor) => doctor.run(output, timeout).await,
+            Command::Consumer { store, kafka, command } => command.run(&store, &kafka, output, timeout).await,
+            Command::DeadLetters { store, command } => command.run(&store, output, timeout).await,
+            Command::Migrate { database, model, command } => command.run(&database, &model, output, timeout).await,
+            Command::Roles { model, roles } => roles.run(&model),
+            Command::Config { model, command } => command.run(&model),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "outbox", &mut script);

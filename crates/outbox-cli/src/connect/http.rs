@@ -33,7 +33,21 @@ pub(super) struct Http {
 /// What a worker answered.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    pub(super) text: Bytes,
+    /// Null if the text is no JSON, such as a proxy's page.
     pub(super) body: Value,
+}
+
+/// Sends a GET to another server than Kafka Connect. Returns whether it succeeded, and the text of the answer.
+pub(crate) async fn get_text(url: &str, path: &str, limit: Duration) -> Result<(bool, String), Failure> {
+    let address = Address::parse(url)?;
+    let tls = address.is_https.then(Tls::new);
+    let failed = format!("{url} does not answer");
+    let http = Http::new(address, tls, None, limit);
+    let answer = tokio::time::timeout(limit, http.exchange(&Method::GET, path, None)).await;
+    let answer = answer.unwrap_or_else(|elapsed| Err(elapsed.into()));
+    let answer = answer.map_err(|e| Failure::server(failed).caused_by(&*e))?;
+    Ok((answer.status.is_success(), String::from_utf8_lossy(&answer.text).into_owned()))
 }
 
 impl Http {
@@ -109,8 +123,8 @@ where
     let carried = tokio::spawn(connection);
     let answer = sender.send_request(request).await?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), LARGEST).collect().await?.to_bytes();
+    let text = Limited::new(answer.into_body(), LARGEST).collect().await?.to_bytes();
     carried.abort();
-    // A proxy's page is no JSON, and its text is of no use.
-    Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+    let body = serde_json::from_slice(&text).unwrap_or_default();
+    Ok(Answer { status, text, body })
 }

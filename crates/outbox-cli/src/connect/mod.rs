@@ -7,6 +7,7 @@ mod rest;
 mod state;
 mod trace;
 
+pub(crate) use self::http::get_text;
 pub(crate) use self::options::ConnectOptions;
 pub(crate) use self::rest::{Rest, RestartedTasks};
 pub(crate) use self::state::ConnectorState;

@@ -204,7 +204,7 @@ impl Rest {
     }
 
     fn body(&self, answer: Answer) -> Result<Value, Failure> {
-        let Answer { status, body } = answer;
+        let Answer { status, body, .. } = answer;
         if status.is_success() {
             return Ok(body);
         }

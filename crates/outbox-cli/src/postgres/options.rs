@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use clap::Args;
 use outbox_core::ConnectorConfig;
+use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool};
 use outbox_net::{Pem, Secret, Tls, Verification};
-use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config};
 
 use super::tls::Rustls;
 use crate::exit::Failure;
@@ -40,6 +42,34 @@ pub(crate) struct DatabaseOptions {
 impl DatabaseOptions {
     /// Connects to the database.
     pub(crate) async fn connect(&self, limit: Duration) -> Result<Client, Failure> {
+        let (config, tls) = self.target(limit).await?;
+        let failure = |e: &(dyn std::error::Error + 'static)| Failure::server("PostgreSQL cannot be used").caused_by(e);
+        let connected = tokio::time::timeout(limit, config.connect(tls)).await;
+        let (client, connection) = connected.map_err(|e| failure(&e))?.map_err(|e| failure(&e))?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Returns a pool of connections, which connects when it is used.
+    pub(crate) async fn pool(&self, limit: Duration) -> Result<Pool, Failure> {
+        let (config, tls) = self.target(limit).await?;
+        let pool = Pool::builder(Manager::new(config, tls)).max_size(2).build();
+        pool.map_err(|e| Failure::usage("no connections can be made").caused_by(&e))
+    }
+
+    /// Puts the connection into a connector's configuration, in place of its own. The password is apart.
+    pub(crate) async fn place(&self, config: &ConnectorConfig) -> Result<(ConnectorConfig, Secret), Failure> {
+        let parts = self.parts()?;
+        let password = self.password(&parts).await?.unwrap_or_else(|| Secret::new(""));
+        let keys = parts.iter().filter(|(key, _)| *key != "database.password");
+        Ok((
+            keys.fold(config.clone().without("database.password"), |config, (key, value)| config.with(key, value)),
+            password,
+        ))
+    }
+
+    /// Returns the parts of the URL, under the names that a connector has for them.
+    fn parts(&self) -> Result<ConnectorConfig, Failure> {
         let (url, is_on_command_line) = match &self.database_url {
             Some(url) => (url.clone(), true),
             None => match std::env::var(VARIABLE) {
@@ -60,30 +90,34 @@ impl DatabaseOptions {
                  set DATABASE_URL or PGPASSWORD, or give --database-password-file or --database-password-command",
             ));
         }
-        let target = self.target(&parts, limit).await?;
-        target.connect().await
+        Ok(parts)
     }
 
-    async fn target(&self, parts: &ConnectorConfig, limit: Duration) -> Result<Target, Failure> {
-        let text = |key: &str| parts.get(&format!("database.{key}")).unwrap_or_default();
-        let (host, user, database) = (text("hostname"), text("user"), text("dbname"));
-        let port = text("port").parse().map_err(|_| Failure::usage("the port of the database is no number"))?;
+    async fn password(&self, parts: &ConnectorConfig) -> Result<Option<Secret>, Failure> {
+        if let Some(password) = parts.get("database.password") {
+            return Ok(Some(Secret::new(password)));
+        }
+        let text = |key: &str| parts.get(key).unwrap_or_default();
         let places = PasswordPlaces {
-            whose: &format!("{user} at {host}:{port}/{database}"),
+            whose: &format!("{} at {}", text("database.user"), text("database.hostname")),
             file: self.database_password_file.as_deref(),
             command: self.database_password_command.as_deref(),
             variable: "PGPASSWORD",
         };
-        let password = match parts.get("database.password") {
-            Some(password) => Some(Secret::new(password)),
-            None => places.read_or_ask().await?,
-        };
+        places.read_or_ask().await
+    }
 
+    async fn target(&self, limit: Duration) -> Result<(Config, Rustls), Failure> {
+        let parts = self.parts()?;
+        let text = |key: &str| parts.get(&format!("database.{key}")).unwrap_or_default();
+        let port = text("port").parse().map_err(|_| Failure::usage("the port of the database is no number"))?;
         let mut config = Config::new();
-        config.user(user).dbname(database).application_name("outbox").connect_timeout(limit);
-        if let Some(password) = password {
+        config.host(text("hostname")).port(port).user(text("user")).dbname(text("dbname"));
+        config.application_name("outbox").connect_timeout(limit);
+        if let Some(password) = self.password(&parts).await? {
             config.password(password.expose());
         }
+
         let (mode, verification) = match parts.get("database.sslmode").unwrap_or("prefer") {
             "disable" => (SslMode::Disable, Verification::None),
             "prefer" => (SslMode::Prefer, Verification::None),
@@ -96,7 +130,9 @@ impl DatabaseOptions {
             }
         };
         config.ssl_mode(mode);
-        Ok(Target { host: host.to_owned(), port, config, tls: tls(parts, verification), limit })
+        let tls = Rustls::new(&tls(&parts, verification)).await;
+        let tls = tls.map_err(|e| Failure::usage("the certificates for PostgreSQL cannot be used").caused_by(&e))?;
+        Ok((config, tls))
     }
 }
 
@@ -114,34 +150,5 @@ fn tls(parts: &ConnectorConfig, verification: Verification) -> Tls {
     match (parts.get("database.sslcert"), parts.get("database.sslkey")) {
         (Some(certificate), Some(key)) => tls.identity(Pem::file(certificate), Pem::file(key)),
         _ => tls,
-    }
-}
-
-struct Target {
-    host: String,
-    port: u16,
-    config: Config,
-    tls: Tls,
-    limit: Duration,
-}
-
-impl Target {
-    async fn connect(self) -> Result<Client, Failure> {
-        let Self { host, port, config, tls, limit } = self;
-        let failed = format!("PostgreSQL at {host}:{port} cannot be used");
-        let failure = |e: &(dyn std::error::Error + 'static)| Failure::server(failed.clone()).caused_by(e);
-        let stream = outbox_net::connect(&host, port, limit).await.map_err(|e| failure(&e))?;
-
-        if config.get_ssl_mode() == SslMode::Disable {
-            let connected = tokio::time::timeout(limit, config.connect_raw(stream, NoTls)).await;
-            let (client, connection) = connected.map_err(|e| failure(&e))?.map_err(|e| failure(&e))?;
-            tokio::spawn(connection);
-            return Ok(client);
-        }
-        let rustls = Rustls::new(&tls, &host).await.map_err(|e| failure(&*e))?;
-        let connected = tokio::time::timeout(limit, config.connect_raw(stream, rustls)).await;
-        let (client, connection) = connected.map_err(|e| failure(&e))?.map_err(|e| failure(&e))?;
-        tokio::spawn(connection);
-        Ok(client)
     }
 }

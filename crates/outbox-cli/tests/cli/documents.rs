@@ -16,7 +16,8 @@ fn blocks(document: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_commands_of_the_document_work_in_their_order() {
     let env = TestEnv::builder().slot().build().await;
-    let _connector = env.connector();
+    let connector = env.connector();
+    connector.start().await;
     let file = TempFile::config(&env, "-document", env.config());
     let programs = Path::new(env!("CARGO_BIN_EXE_outbox")).parent().unwrap();
     for block in blocks("cli.md") {

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod connector;
+mod consumer;
+mod doctor;
 mod documents;
 mod fixture;
+mod model;
 mod slot;
 mod worker;
