@@ -56,6 +56,8 @@ pub(crate) struct Options {
 enum Part {
     /// Events applied exactly once, beside a transaction for each
     Effects,
+    /// The same if events of all aggregates change 1,000 rows
+    Shared,
     /// From commit to effect, through the relay
     Latency,
     /// A topic fetched and decoded, beside fetching alone
@@ -79,15 +81,20 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
     let stack = Stack::connect()?;
     let machine = Machine::of(&stack).await?;
-    let (mut effects, mut arrival, mut fetch, mut decode, mut idle) = (None, None, None, None, None);
+    let (mut effects, mut shared, mut arrival) = (None, None, None);
+    let (mut fetch, mut decode, mut idle) = (None, None, None);
 
     let mut stand = None;
-    if options.has(Part::Effects) || options.has(Part::Fetch) {
+    if [Part::Effects, Part::Shared, Part::Fetch].into_iter().any(|part| options.has(part)) {
         stand = Some(Stand::create(options.partitions, options.events).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, beside a transaction for each", options.events));
         effects = Some(effects::compare(stand, options.rounds).await?);
+    }
+    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Shared)) {
+        report("effects on shared rows, beside a transaction for each event");
+        shared = Some(effects::compare_shared(stand, options.rounds).await?);
     }
     if options.has(Part::Idle) {
         report("memory with many partitions and no events");
@@ -122,13 +129,16 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         "fetch_fraction_of_raw": fetch.as_ref().map(|fetch| fetch.fraction),
         "effects_per_s": effects.as_ref().map(|effects| effects.per_second.round()),
         "effects_ratio_vs_naive": effects.as_ref().map(|effects| effects.ratio),
+        "batch_effects_ratio_vs_naive": effects.as_ref().map(|effects| effects.batch_ratio),
+        "shared_rows_effects_per_s": shared.as_ref().map(|shared| shared.per_second.round()),
+        "shared_rows_effects_ratio_vs_naive": shared.as_ref().map(|shared| shared.ratio),
         "commit_to_effect_p50_ms": arrival.as_ref().map(|arrival| arrival.p50_ms),
         "commit_to_effect_p99_ms": arrival.as_ref().map(|arrival| arrival.p99_ms),
         "rss_mb": (effects.is_some() || arrival.is_some()).then_some(rss),
         "raw": {
             "machine": machine, "allocator": if cfg!(feature = "mimalloc") { "mimalloc" } else { "system" },
             "events": options.events, "partitions": options.partitions,
-            "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "arrival": arrival,
+            "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "shared": shared, "arrival": arrival,
         },
     });
     let file = options.output.join("consumer.json");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use outbox_core::{DecodedEvent, DecodedPayload, DomainEvent, Identifier, Pipeline};
+use outbox_core::{DecodedEvent, DecodedPayload, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::Statements;
 
@@ -16,7 +16,7 @@ use crate::registry::{Registration, Registry};
 use crate::runtime::{Ignored, Options, Shared};
 use crate::source::Choice;
 use crate::store::Store;
-use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
+use crate::{BatchHandler, Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 #[must_use = "a consumer comes to be by build()"]
@@ -65,6 +65,7 @@ impl Builder {
                 poison_after: const { NonZeroU32::new(3).unwrap() },
                 inbox_retention: Duration::from_secs(8 * 24 * 3600),
                 span: None,
+                before: None,
             },
             registrations: Vec::new(),
             otherwise: Vec::new(),
@@ -115,11 +116,21 @@ impl Builder {
     }
 
     /// Registers a handler for the event type that it takes.
+    ///
+    /// An event type may have several handlers. They are called in the order of their registration, in the event's one
+    /// transaction: if one fails, the effects of all are rolled back, and all are called again. A handler that is added
+    /// later does not get the events that the group has handled.
     pub fn on<M: 'static, H: Handler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(Registered::typed(handler))
     }
 
-    /// Registers a handler with effects outside of PostgreSQL, which happen at least once.
+    /// Registers a handler that takes many events of its type at once.
+    pub fn on_batch<M: 'static, H: BatchHandler<M>>(self, handler: H) -> Self {
+        self.register::<H::Event>(Registered::batch(handler))
+    }
+
+    /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its event
+    /// type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(Registered::outside(handler))
     }
@@ -136,7 +147,7 @@ impl Builder {
             aggregate_type: aggregate_type.into(),
             event_type: event_type.into(),
             version: None,
-            handler: Arc::new(Registered::raw(handler)),
+            handler: Registered::raw(handler),
         });
         self
     }
@@ -147,17 +158,16 @@ impl Builder {
         self
     }
 
-    /// How the payload of an older [`SCHEMA_VERSION`](DomainEvent::SCHEMA_VERSION) becomes the event of today. Without it,
+    /// How the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today. Without it,
     /// an older payload is read as if it were of today.
     ///
     /// ```
-    /// # use outbox_core::{DecodedPayload, DomainEvent};
+    /// # use outbox_core::{DecodedPayload, IncomingEvent};
     /// # use outbox_kafka_consumer::{Builder, HandlerError};
     /// # #[derive(serde::Deserialize)] struct Paid { cents: i64 }
-    /// # impl DomainEvent for Paid {
+    /// # impl IncomingEvent for Paid {
     /// #     const AGGREGATE_TYPE: &'static str = "order";
     /// #     const EVENT_TYPE: &'static str = "Paid";
-    /// #     fn aggregate_id(&self) -> String { String::new() }
     /// # }
     /// #[derive(serde::Deserialize)]
     /// struct PaidInEuros {
@@ -172,7 +182,7 @@ impl Builder {
     /// builder.upcast(paid)
     /// # }
     /// ```
-    pub fn upcast<E: DomainEvent + 'static>(
+    pub fn upcast<E: IncomingEvent + 'static>(
         mut self,
         upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
     ) -> Self {
@@ -279,13 +289,36 @@ impl Builder {
         self
     }
 
-    fn register<E: DomainEvent>(mut self, handler: Registered) -> Self {
+    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session by
+    /// `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
+    ///
+    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It is not
+    /// called for batch handlers and those outside of a transaction.
+    ///
+    /// ```
+    /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
+    /// async fn set_tenant(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
+    ///     let tenant = event.envelope().headers.get("tenant").unwrap_or_default();
+    ///     tx.execute("SELECT set_config('app.tenant', $1, true)", &[&tenant]).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # fn example(builder: Builder) -> Builder {
+    /// builder.before_each(set_tenant)
+    /// # }
+    /// ```
+    pub fn before_each<M: 'static, H: RawHandler<M>>(mut self, hook: H) -> Self {
+        self.options.before = Some(Registered::hook(hook));
+        self
+    }
+
+    fn register<E: IncomingEvent>(mut self, handler: Registered) -> Self {
         let () = E::LEGAL;
         self.registrations.push(Registration {
             aggregate_type: E::AGGREGATE_TYPE.to_owned(),
             event_type: E::EVENT_TYPE.to_owned(),
             version: Some(E::SCHEMA_VERSION),
-            handler: Arc::new(handler),
+            handler,
         });
         self
     }

@@ -50,6 +50,8 @@ pub(super) struct Dispatch {
     pub(super) read_to: i64,
     /// Sorted, and waiting for room.
     pub(super) next: Option<Item>,
+    /// Below this offset a handler may have been called before, by this process.
+    pub(super) called_until: i64,
     /// Below this offset events are handled one at a time.
     pub(super) careful_until: i64,
     /// Who handles them: gone when it is no longer a member of the group.
@@ -83,6 +85,13 @@ impl Dispatch {
         if !self.has_work() && self.read_to > 0 {
             self.dealt.prefix().pass(self.read_to - 1);
         }
+    }
+
+    /// Returns the offset below which a handler may have been called.
+    pub(super) fn may_have_called(&self) -> i64 {
+        let next = self.next.as_ref().map(|item| item.offset);
+        let unsorted = self.records.front().map(|(offset, _)| *offset);
+        next.or(unsorted).unwrap_or(self.read_to).max(self.called_until)
     }
 
     /// Whether the next event is to be dealt alone.
@@ -126,7 +135,10 @@ impl Dispatch {
         while self.next.is_none() {
             let Some((offset, message)) = self.records.pop_front() else { return Ok(false) };
             match self.shared.sort(&self.dealt.topic, self.dealt.partition, offset, message, &mut self.hints) {
-                Ok(Some(item)) => self.next = Some(item),
+                Ok(Some(mut item)) => {
+                    item.delivery.is_redelivery = offset < self.called_until;
+                    self.next = Some(item);
+                }
                 Ok(None) => self.dealt.prefix().pass(offset),
                 Err(e) => return Err(e),
             }
@@ -140,6 +152,8 @@ impl Dispatch {
             self.dealt.progress.notified().await;
         }
         let Some(item) = &mut self.next else { return Ok(()) };
+        // The process that ended may have called the handler.
+        item.delivery.is_redelivery = true;
         let is_known = match item.id {
             Some(id) => self.shared.store.is_known(id).await?,
             None => false,

@@ -8,6 +8,8 @@ use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
 use crate::Error;
 use crate::protocol::FailureKind;
+use crate::received::Delivery;
+use crate::route::Route;
 use crate::store::{Action, Errand, HeldEvent};
 
 /// How many held events of one key are handled before the lane goes on with others.
@@ -87,12 +89,18 @@ impl Lane {
             Ok(None) => return self.pass_over(held, event.id).await,
             Err(e) => {
                 let failed = Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string());
-                return self.hold_again(held, &failed, attempts).await;
+                return self.hold_again(held, &failed, None, attempts).await;
             }
         };
+        item.delivery = Delivery {
+            attempt: u32::try_from(attempts).unwrap_or(1),
+            is_redelivery: event.was_tried || event.was_started,
+        };
+        let route = item.route().cloned();
+        let route = route.as_deref();
         if let Todo::Reject(why) = &item.todo {
             let failed = Failed::new(FailureKind::Undecodable, why.clone());
-            return self.hold_again(held, &failed, attempts).await;
+            return self.hold_again(held, &failed, route, attempts).await;
         }
         let mut conflicts = 0;
         let outcome = loop {
@@ -111,12 +119,12 @@ impl Lane {
             }
             Err(Fault::Store(e)) => Err(e),
             Err(Fault::Ended) => Err(self.ended(event.offset)),
-            Err(Fault::Event(failed)) => self.hold_again(held, &failed, attempts).await,
+            Err(Fault::Event(failed)) => self.hold_again(held, &failed, route, attempts).await,
             Err(fault) => {
                 let kind =
                     if matches!(fault, Fault::Stop(..)) { FailureKind::Undecodable } else { FailureKind::Failed };
                 let failed = Failed::new(kind, ErrorChain::new(&fault.into_error()).to_string());
-                self.hold_again(held, &failed, attempts).await
+                self.hold_again(held, &failed, route, attempts).await
             }
         }
     }
@@ -133,7 +141,8 @@ impl Lane {
         };
         if event.was_started {
             let failed = Failed::new(FailureKind::Crashed, "the process ended during the last attempt");
-            let fate = self.shared.fate(&failed, event.attempts, random());
+            let route = self.shared.route(&self.dealt.topic, &event.message);
+            let fate = self.shared.fate(&failed, route.as_deref(), event.attempts, random());
             if fate.next_attempt.is_none() {
                 store.hold_again(&tx, held, &fate).await.map_err(doing)?;
                 if let Some(id) = event.id {
@@ -162,7 +171,8 @@ impl Lane {
             _ => true,
         };
         if is_new {
-            tx = self.handle(tx, item).await?;
+            let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
+            tx = handled.map_err(|aborted| aborted.fault)?;
             // What follows must not be stored by itself.
             if store.has_ended(&tx).await {
                 return Err(Fault::Ended);
@@ -205,10 +215,16 @@ impl Lane {
         self.released(tx, held, id).await.map_err(Fault::into_error)
     }
 
-    async fn hold_again(&self, held: i64, failed: &Failed, attempts: i32) -> Result<Option<i64>, Error> {
+    async fn hold_again(
+        &self,
+        held: i64,
+        failed: &Failed,
+        route: Option<&Route>,
+        attempts: i32,
+    ) -> Result<Option<i64>, Error> {
         let store = &self.shared.store;
         let doing = |e| Error::store("keep an event that failed again", e);
-        let fate = self.shared.fate(failed, attempts, random());
+        let fate = self.shared.fate(failed, route, attempts, random());
         let mut client = store.connection().await?;
         let tx = self.begin(&mut client).await?;
         let event = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?;

@@ -7,9 +7,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
 use crate::Error;
-use crate::handler::Registered;
 use crate::policy::Misfit;
+use crate::received::Delivery;
 use crate::registry::Found;
+use crate::route::{Kind, Route};
 use crate::source::Message;
 use crate::store::{Entry, Errand};
 
@@ -26,15 +27,16 @@ pub(super) struct Item {
     pub(super) message: Message,
     pub(super) id: Option<Uuid>,
     pub(super) todo: Todo,
+    pub(super) delivery: Delivery,
     /// Its share of the memory that may be in flight.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 pub(super) enum Todo {
     /// The event is taken out when the handler gets it, and decoded again where that was in vain.
-    Handle { event: Option<Box<DecodedEvent>>, handler: Arc<Registered> },
+    Handle { event: Option<Box<DecodedEvent>>, route: Arc<Route> },
     /// The handler outside of the transaction has returned: only that is to be recorded.
-    Called,
+    Called { route: Arc<Route> },
     /// Its policy says that it becomes a dead letter.
     Reject(String),
     /// The process ended too often while it was handled alone.
@@ -46,14 +48,22 @@ impl Item {
         Entry { id: self.id, offset: self.offset, key: self.message.key_bytes() }
     }
 
-    /// Returns whether a handler outside of the transaction has yet to be called.
-    pub(super) fn is_outside(&self) -> bool {
-        matches!(&self.todo, Todo::Handle { handler, .. } if matches!(**handler, Registered::Outside(_)))
+    /// Returns the handlers of its event.
+    pub(super) fn route(&self) -> Option<&Arc<Route>> {
+        match &self.todo {
+            Todo::Handle { route, .. } | Todo::Called { route } => Some(route),
+            _ => None,
+        }
     }
 
-    /// Whether it may share a transaction with others.
+    /// Returns whether a handler outside of the transaction has yet to be called.
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(&self.todo, Todo::Handle { route, .. } if route.kind() == Kind::Outside)
+    }
+
+    /// Returns whether it may share a transaction with others.
     pub(super) fn is_batched(&self) -> bool {
-        matches!(&self.todo, Todo::Handle { handler, .. } if matches!(**handler, Registered::Inside(_)))
+        matches!(&self.todo, Todo::Handle { route, .. } if route.kind() != Kind::Outside)
     }
 }
 
@@ -71,7 +81,8 @@ impl Shared {
         hints: &mut DecodeHints,
     ) -> Result<Option<Item>, Error> {
         let stop = |reason: String| Error::record(topic, partition, offset, reason);
-        let item = |message, id, todo| Some(Item { offset, message, id, todo, permit: None });
+        let item =
+            |message, id, todo| Some(Item { offset, message, id, todo, delivery: Delivery::FIRST, permit: None });
         let decoded = match message.decode(&self.pipeline, topic, hints) {
             Ok(Decoded::Event(event)) => event,
             Ok(_) => return Ok(None),
@@ -93,13 +104,13 @@ impl Shared {
         };
         let id = Some(decoded.id);
         let found = self.registry.find(topic, &decoded);
-        if self.options.unknown == Misfit::Ignore && !matches!(found, Found::Handler(_)) {
+        if self.options.unknown == Misfit::Ignore && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);
             return Ok(None);
         }
         let why = match found {
-            Found::Handler(handler) => {
-                let todo = Todo::Handle { event: Some(decoded), handler: Arc::clone(handler) };
+            Found::Route(route) => {
+                let todo = Todo::Handle { event: Some(decoded), route: Arc::clone(route) };
                 return Ok(item(message, id, todo));
             }
             Found::TooNew { newest } => format!(
@@ -116,6 +127,17 @@ impl Shared {
         match self.options.unknown {
             Misfit::Stop => Err(stop(why)),
             _ => Ok(item(message, id, Todo::Reject(why))),
+        }
+    }
+
+    /// Returns the handlers of a record's event.
+    pub(super) fn route(&self, topic: &str, message: &Message) -> Option<Arc<Route>> {
+        match message.decode(&self.pipeline, topic, &mut DecodeHints::default()) {
+            Ok(Decoded::Event(event)) => match self.registry.find(topic, &event) {
+                Found::Route(route) => Some(Arc::clone(route)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::ENDED;
 use super::dispatch::Dealt;
-use super::failed::{Failed, Fault};
+use super::failed::{Aborted, Failed, Fault};
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::Error;
-use crate::protocol::FailureKind;
+use crate::protocol::{BatchSize, FailureKind, Pieces};
 use crate::store::NewlyHeld;
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
@@ -34,7 +34,7 @@ impl Lane {
     /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
     pub(super) async fn run(self, mut work: mpsc::Receiver<Work>, stop: CancellationToken) -> Result<(), Error> {
         let most = self.shared.options.batch.get();
-        let mut taken = Vec::with_capacity(most);
+        let (mut taken, mut size) = (Vec::with_capacity(most), BatchSize::new(most));
         loop {
             let count = tokio::select! {
                 biased;
@@ -62,7 +62,7 @@ impl Lane {
                                 batch.push(item);
                             }
                         }
-                        self.apply(&mut batch).await?;
+                        self.apply(&mut batch, &mut size, &stop).await?;
                     }
                     Work::Event(mut item) => self.apply_alone(&mut item).await?,
                 }
@@ -71,30 +71,47 @@ impl Lane {
         }
     }
 
-    /// All in one transaction; where that fails, one after the other, so that one does not take the others with it.
-    async fn apply(&self, batch: &mut [Item]) -> Result<(), Error> {
-        match self.attempt(batch).await {
-            Ok(()) => return Ok(()),
-            Err(Fault::Store(e)) => return Err(e),
-            Err(fault) if batch.len() > 1 => {
-                let (events, error) = (batch.len(), fault.into_error());
-                tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&error), events, "a batch failed: one by one");
+    /// Applies a batch in one transaction if it can. If an event fails, the batch is split until that event is alone. After
+    /// a conflict it is applied in smaller ones.
+    async fn apply(&self, batch: &mut [Item], size: &mut BatchSize, stop: &CancellationToken) -> Result<(), Error> {
+        let (topic, mut pieces) = (&*self.dealt.topic, Pieces::of(batch.len()));
+        while let Some(piece) =
+            pieces.next(|part| fitting(batch.get(part), size.get())).filter(|_| !stop.is_cancelled())
+        {
+            let Some(items) = batch.get_mut(piece.clone()) else { break };
+            let events = items.len();
+            if let [item] = items {
+                self.apply_alone(item).await?;
+                size.committed(1);
+                continue;
             }
-            Err(fault) => {
-                if let [item] = batch {
-                    return self.settle(item, fault, 1).await;
+
+            let Err(Aborted { fault, suspects }) = self.attempt(items).await else {
+                size.committed(events);
+                continue;
+            };
+            match &fault {
+                Fault::Store(_) => return Err(fault.into_error()),
+                Fault::Conflict(_) => {
+                    measure::conflict(topic);
+                    measure::split(topic, "conflict");
+                    size.conflicted(events);
+                    pieces.put_back(piece);
+                }
+                _ => {
+                    measure::split(topic, "failed");
+                    pieces.split(piece, &suspects);
                 }
             }
-        }
-        for item in batch {
-            self.apply_alone(item).await?;
+            let error = fault.into_error();
+            tracing::debug!(target: "outbox.consumer", topic, error = %ErrorChain::new(&error), events, "batch split");
         }
         Ok(())
     }
 
     async fn apply_alone(&self, item: &mut Item) -> Result<(), Error> {
         match &item.todo {
-            Todo::Handle { .. } | Todo::Called => {}
+            Todo::Handle { .. } | Todo::Called { .. } => {}
             Todo::Reject(why) => {
                 let failed = Failed::new(FailureKind::Undecodable, why.clone());
                 return self.park(item, &failed).await;
@@ -106,17 +123,18 @@ impl Lane {
         }
         match self.attempt_alone(item).await {
             Ok(()) => Ok(()),
-            Err(fault) => self.settle(item, fault, 0).await,
+            Err(fault) => self.settle(item, fault).await,
         }
     }
 
     async fn attempt_alone(&self, item: &mut Item) -> Result<(), Fault> {
         self.call_outside(item).await?;
-        self.attempt(std::slice::from_mut(item)).await
+        self.attempt(std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
     }
 
     /// Sees to an event whose transaction came to nothing.
-    async fn settle(&self, item: &mut Item, mut fault: Fault, mut conflicts: u32) -> Result<(), Error> {
+    async fn settle(&self, item: &mut Item, mut fault: Fault) -> Result<(), Error> {
+        let mut conflicts = 0;
         loop {
             match fault {
                 Fault::Store(e) => return Err(e),
@@ -132,6 +150,7 @@ impl Lane {
                     return self.park(item, &failed).await;
                 }
                 Fault::Conflict(_) => {
+                    measure::conflict(&self.dealt.topic);
                     conflicts += 1;
                     pause_after(conflicts).await;
                 }
@@ -153,7 +172,7 @@ impl Lane {
     async fn park(&self, item: &Item, failed: &Failed) -> Result<(), Error> {
         let Shared { store, .. } = &*self.shared;
         let doing = |e| Error::store("keep an event that failed", e);
-        let fate = self.shared.fate(failed, 1, random());
+        let fate = self.shared.fate(failed, item.route().map(|route| &**route), 1, random());
         let topic = &*self.dealt.topic;
         let mut client = store.connection().await?;
         let tx = client.transaction().await.map_err(doing)?;
@@ -183,6 +202,19 @@ impl Lane {
         }
         self.finish(tx, &[item.offset]).await.map_err(Fault::into_error)
     }
+}
+
+/// Returns how many of the first events share a transaction, by their handlers' settings.
+fn fitting(items: Option<&[Item]>, most: usize) -> usize {
+    let (mut fitting, mut most) = (0, most);
+    for item in items.unwrap_or_default() {
+        most = most.min(item.route().map_or(usize::MAX, |route| route.max_batch_size()));
+        if fitting >= most.max(1) {
+            break;
+        }
+        fitting += 1;
+    }
+    fitting
 }
 
 /// An event that waits behind another one of its key.

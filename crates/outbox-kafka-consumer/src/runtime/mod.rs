@@ -1,6 +1,7 @@
 //! The consumer at work: leases, a reader for each partition, lanes with batches in transactions.
 
 mod batch;
+mod call;
 mod discovery;
 mod dispatch;
 mod failed;
@@ -12,6 +13,7 @@ mod lane;
 mod measure;
 mod partition;
 mod reader;
+mod try_out;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -28,7 +30,8 @@ pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, read};
-use crate::handler::Upcasts;
+pub(crate) use self::try_out::TriedOut;
+use crate::handler::{Inside, Upcasts};
 use crate::policy::{Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
 use crate::source::Choice;
@@ -72,6 +75,8 @@ pub(crate) struct Options {
     pub(crate) poison_after: NonZeroU32,
     pub(crate) inbox_retention: Duration,
     pub(crate) span: Option<SpanHook>,
+    /// Called before the handlers of each event.
+    pub(crate) before: Option<Arc<dyn Inside>>,
 }
 
 /// How often the inbox is looked through for what may be forgotten.

@@ -31,6 +31,8 @@ pub(super) struct Partition {
     was_abandoned: bool,
     /// How many times in a row the lanes lost their connections before the position moved.
     losses: u32,
+    /// Below this offset a handler may have been called.
+    called_until: i64,
 }
 
 /// How often what is due is looked for, and the position moved over what needed no transaction.
@@ -42,7 +44,15 @@ const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
     pub(super) fn new(shared: Arc<Shared>, place: &Place, owner: Uuid, was_abandoned: bool) -> Self {
-        Self { shared, topic: place.0.as_str().into(), partition: place.1, owner, was_abandoned, losses: 0 }
+        Self {
+            shared,
+            topic: place.0.as_str().into(),
+            partition: place.1,
+            owner,
+            was_abandoned,
+            losses: 0,
+            called_until: 0,
+        }
     }
 
     /// Works until it is told to stop. What waiting mends is waited for, and what it does not, is looked at again now
@@ -153,6 +163,7 @@ impl Partition {
                 },
             }
         };
+        self.called_until = dispatch.may_have_called();
         lanes_stop.cancel();
         drop(reader);
         drop(dispatch.lanes);
@@ -236,6 +247,7 @@ impl Partition {
             hints: DecodeHints::default(),
             read_to: 0,
             next: None,
+            called_until: self.called_until,
             careful_until,
             // Each loss of a connection counts as the end of a process does, where the losses are what it is about.
             starter: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },

@@ -41,6 +41,8 @@ pub(crate) struct HeldEvent {
     pub(crate) attempts: i32,
     /// An attempt was begun that never ended: the process did.
     pub(crate) was_started: bool,
+    /// It is not held because of an earlier event of its key only.
+    pub(crate) was_tried: bool,
     pub(crate) is_due: bool,
 }
 
@@ -85,6 +87,7 @@ impl Store {
                 id: row.try_get("event_id")?,
                 attempts: row.try_get("attempts")?,
                 was_started: row.try_get("started")?,
+                was_tried: row.try_get("was_tried")?,
                 is_due: row.try_get("is_due")?,
             })
         })

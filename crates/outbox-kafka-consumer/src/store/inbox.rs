@@ -27,6 +27,10 @@ pub(crate) struct Begun {
     pub(crate) blocked: HashSet<Vec<u8>>,
 }
 
+/// The statements of a batch wait for a lock for 100 ms. Two batches that wait for each other then end before PostgreSQL
+/// looks for a deadlock, which it does after 1 s, and the events are handled in smaller ones. A single event waits.
+const BOUND_LOCKS: &str = "; SET LOCAL lock_timeout = 100";
+
 impl Store {
     /// Bounds the transaction, takes the events in as handled and looks for blocked keys, in one round trip.
     pub(crate) async fn begin(
@@ -39,7 +43,10 @@ impl Store {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
-        let (bounds, link) = (self.bounds(fence), self.in_transaction(tx));
+        let (mut bounds, link) = (self.bounds(fence), self.in_transaction(tx));
+        if entries.len() > 1 {
+            bounds.push_str(BOUND_LOCKS);
+        }
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
@@ -49,6 +56,11 @@ impl Store {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
             blocked: blocked.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Ends the bound of a batch: the fence waits for the other workers of its partition.
+    pub(crate) async fn unbound_locks(&self, tx: &Transaction<'_>, events: usize) -> Result<(), PgError> {
+        if events > 1 { tx.batch_execute("SET LOCAL lock_timeout TO DEFAULT").await } else { Ok(()) }
     }
 
     /// As [`begin`](Self::begin), without events.

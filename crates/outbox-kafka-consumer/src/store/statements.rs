@@ -241,7 +241,8 @@ impl Statements {
             ),
             held: sql(
                 "SELECT record_offset, event_id, record_key, record_value, header_names, header_values, record_timestamp,
-                        attempts, started, coalesce(next_attempt_at <= clock_timestamp(), false) AS is_due
+                        attempts, started, kind <> 'behind' AS was_tried,
+                        coalesce(next_attempt_at <= clock_timestamp(), false) AS is_due
                  FROM {s}.consumer_held WHERE id = $1 AND consumer_group = $2 FOR UPDATE",
                 &[Type::INT8, Type::TEXT],
             ),
