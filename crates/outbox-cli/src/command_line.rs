@@ -7,6 +7,7 @@ use crate::connect::ConnectOptions;
 use crate::connector::ConnectorCommand;
 use crate::consumer::{ConsumerCommand, DeadLettersCommand, StoreOptions};
 use crate::doctor::Doctor;
+use crate::events::EventsCommand;
 use crate::exit::{Exit, Failure};
 use crate::generate::{ConfigCommand, Roles};
 use crate::kafka::KafkaOptions;
@@ -82,6 +83,17 @@ enum Command {
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
+    /// Single events, and whether all of them arrived: show, verify
+    Events {
+        #[command(flatten)]
+        store: StoreOptions,
+        #[command(flatten)]
+        kafka: KafkaOptions,
+        #[command(flatten)]
+        model: ModelOptions,
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
     /// Tables and publication: plan, apply, export
     Migrate {
         #[command(flatten)]
@@ -128,6 +140,9 @@ impl CommandLine {
             Command::Doctor(doctor) => doctor.run(output, timeout).await,
             Command::Consumer { store, kafka, command } => command.run(&store, &kafka, output, timeout).await,
             Command::DeadLetters { store, command } => command.run(&store, output, timeout).await,
+            Command::Events { store, kafka, model, command } => {
+                command.run(&store, &kafka, &model, output, timeout).await
+            }
             Command::Migrate { database, model, command } => command.run(&database, &model, output, timeout).await,
             Command::Roles { model, roles } => roles.run(&model),
             Command::Config { model, command } => command.run(&model),

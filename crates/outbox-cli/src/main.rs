@@ -6,6 +6,7 @@ mod connect;
 mod connector;
 mod consumer;
 mod doctor;
+mod events;
 mod exit;
 mod generate;
 mod kafka;

@@ -5,6 +5,7 @@ mod connector;
 mod consumer;
 mod doctor;
 mod documents;
+mod events;
 mod fixture;
 mod model;
 mod slot;
