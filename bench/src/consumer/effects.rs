@@ -83,9 +83,17 @@ pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared
     Ok(Shared { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
 }
 
-/// From the first effect that is seen to the last.
 async fn consumed(stand: &Stand, group: String, register: impl FnOnce(Builder) -> Builder) -> Outcome<f64> {
     stand.reset().await?;
+    consumed_now(stand, group, register).await
+}
+
+/// From the first effect that is seen to the last.
+pub(super) async fn consumed_now(
+    stand: &Stand,
+    group: String,
+    register: impl FnOnce(Builder) -> Builder,
+) -> Outcome<f64> {
     let pool = stand.env.pool_of(24);
     let builder = Consumer::builder([stand.env.brokers()])
         .pipeline(stand.env.pipeline().clone())

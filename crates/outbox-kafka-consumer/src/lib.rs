@@ -78,12 +78,14 @@ pub use outbox_pg::{Migrations, Statements};
 
 pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;
-pub use self::group::{Group, Held, HeldState, Horizon};
+pub use self::group::{
+    Group, Held, HeldFilter, HeldState, Horizon, PartitionStatus, Pause, PauseTarget, Request, RequestOutcome,
+};
 pub use self::handler::{
     BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, OutsideHandler, RawHandler, With,
     savepoint, with,
 };
-pub use self::policy::{Misfit, OnFailure, PositionLost, Start};
+pub use self::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
 pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;

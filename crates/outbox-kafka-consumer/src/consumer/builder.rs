@@ -7,13 +7,14 @@ use deadpool_postgres::Pool;
 use outbox_core::{DecodedEvent, DecodedPayload, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::Statements;
+use tokio::sync::Semaphore;
 
 use super::Consumer;
 use crate::brokers::Brokers;
 use crate::handler::{Registered, Upcasts};
-use crate::policy::{Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
-use crate::runtime::{Ignored, Options, Shared};
+use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
 use crate::store::Store;
 use crate::{BatchHandler, Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
@@ -30,6 +31,7 @@ pub struct Builder {
     schema: Option<Identifier>,
     statements: Statements,
     lease: Duration,
+    concurrency: Option<NonZeroUsize>,
     options: Options,
     registrations: Vec<Registration>,
     otherwise: Vec<Registered>,
@@ -51,6 +53,7 @@ impl Builder {
             schema: None,
             statements: Statements::Cached,
             lease: Duration::from_secs(15),
+            concurrency: None,
             options: Options {
                 retry: RetryPolicy::default(),
                 on_failure: OnFailure::default(),
@@ -64,6 +67,10 @@ impl Builder {
                 handler_timeout: Duration::from_secs(60),
                 poison_after: const { NonZeroU32::new(3).unwrap() },
                 inbox_retention: Duration::from_secs(8 * 24 * 3600),
+                dead_letter_retention: None,
+                circuit_breaker: None,
+                kafka_group: true,
+                max_memory: 256 << 20,
                 span: None,
                 before: None,
             },
@@ -244,6 +251,33 @@ impl Builder {
         self
     }
 
+    /// Sets how many transactions and calls of handlers run at a time in this process, for all partitions; by default one
+    /// less than the [pool](Self::store) has connections. Each uses one connection at most.
+    pub fn concurrency(self, concurrency: NonZeroUsize) -> Self {
+        Self { concurrency: Some(concurrency), ..self }
+    }
+
+    /// Sets how many bytes of records this process holds that were fetched and are not handled yet, for all partitions;
+    /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one fetch
+    /// at a time. What a client library holds while it fetches is not counted.
+    pub fn max_memory(mut self, bytes: u32) -> Self {
+        self.options.max_memory = bytes.max(1);
+        self
+    }
+
+    /// Pauses an event type when its events fail one after the other; never by default.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.options.circuit_breaker = Some(breaker);
+        self
+    }
+
+    /// Leaves out the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer group
+    /// of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer itself never reads them.
+    pub fn without_kafka_group(mut self) -> Self {
+        self.options.kafka_group = false;
+        self
+    }
+
     /// How many events share a transaction at most, if so many are waiting; 256 unless set.
     pub fn batch(mut self, events: NonZeroUsize) -> Self {
         self.options.batch = events;
@@ -279,6 +313,13 @@ impl Builder {
     /// topics (`retention.ms`, 7 days unless set there).
     pub fn inbox_retention(mut self, retention: Duration) -> Self {
         self.options.inbox_retention = retention;
+        self
+    }
+
+    /// Sets how long a dead letter is kept after its last failure; for ever by default. Then it is discarded, as by
+    /// [`Group::discard`](crate::Group::discard): its effect never happens, and the later events of its key are handled.
+    pub fn dead_letter_retention(mut self, retention: Duration) -> Self {
+        self.options.dead_letter_retention = Some(retention);
         self
     }
 
@@ -351,6 +392,9 @@ impl Builder {
             Some(schema) => schema,
             None => Identifier::new("outbox").map_err(|e| Error::build("no schema").caused_by(e))?,
         };
+        // One connection is left for what is not a handler's.
+        let slots = self.concurrency.map_or_else(|| pool.status().max_size.saturating_sub(1).max(1), NonZeroUsize::get);
+        let memory = usize::try_from(self.options.max_memory).unwrap_or(usize::MAX);
         Ok(Consumer {
             shared: Arc::new(Shared {
                 cluster: Choice::new(self.reader, &Brokers::new(self.brokers, self.security)),
@@ -361,6 +405,11 @@ impl Builder {
                 stopped: Mutex::default(),
                 rejected: Mutex::default(),
                 ignored: Ignored::default(),
+                upkeep: Upkeep::default(),
+                pauses: Pauses::default(),
+                breakers: Breakers::default(),
+                slots: Semaphore::new(slots),
+                memory: Arc::new(Semaphore::new(memory)),
                 pipeline,
             }),
         })

@@ -8,20 +8,22 @@ use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
 use crate::Error;
-use crate::protocol::{FailureKind, Move, is_rejected_commit};
-use crate::store::{Entry, NewlyHeld};
+use crate::protocol::{FailureKind, is_rejected_commit};
+use crate::store::{Entry, Fate, NewlyHeld};
 
 impl Lane {
     /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
     /// others of a blocked key are parked; the fence; COMMIT.
     pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
         let store = &self.shared.store;
+        let _slot = self.shared.slots.acquire().await;
         let begun = Instant::now();
         let mut client = store.connection().await.map_err(Fault::Store)?;
         let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
         let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
-        let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
+        let taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
+        let mut taken = taken.ok_or_else(|| Fault::Store(Error::fenced()))?;
         let (mut fresh, mut parked, mut duplicates) = (Vec::new(), Vec::new(), 0);
         for (index, item) in items.iter().enumerate() {
             if !item.id.is_some_and(|id| taken.new.remove(&id)) {
@@ -41,6 +43,9 @@ impl Lane {
         self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets).await?;
+        fresh.iter().filter_map(|&index| items.get(index)).for_each(|item| {
+            self.shared.succeeded(&self.dealt.topic, item.event_type());
+        });
         measure::batch(&self.dealt.topic, handled, duplicates, begun.elapsed());
         Ok(())
     }
@@ -56,41 +61,46 @@ impl Lane {
         }
         let store = &self.shared.store;
         store.set_state(tx, &ids, "parked").await?;
-        for Item { message, offset, id, .. } in parked {
-            let (topic, partition) = (&*self.dealt.topic, self.dealt.partition);
-            let held = NewlyHeld { topic, message, partition, offset: *offset, id: *id, fate: behind() };
+        for item in parked {
+            let held = self.newly_held(item, behind());
             store.hold(tx, &held).await?;
             measure::held(&self.dealt.topic, "parked");
         }
         Ok(())
     }
 
-    /// The fence and the commit.
-    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
-        let moved = self.prefix().propose(offsets);
-        let finished = self.fence_and_commit(tx, moved, offsets.len()).await;
-        match &finished {
-            Ok(()) => self.prefix().committed(offsets, moved),
-            Err(_) => self.prefix().abandoned(moved),
+    pub(super) fn newly_held<'a>(&'a self, item: &'a Item, fate: Fate<'a>) -> NewlyHeld<'a> {
+        NewlyHeld {
+            topic: &self.dealt.topic,
+            message: &item.message,
+            partition: self.dealt.partition,
+            offset: item.offset,
+            id: item.id,
+            event_type: item.event_type.as_deref(),
+            fate,
         }
-        finished
     }
 
-    async fn fence_and_commit(&self, tx: Transaction<'_>, moved: Option<Move>, events: usize) -> Result<(), Fault> {
+    /// Commits. The position follows later.
+    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
+        self.commit(tx, offsets.len()).await?;
+        self.prefix().committed(offsets);
+        Ok(())
+    }
+
+    async fn commit(&self, tx: Transaction<'_>, events: usize) -> Result<(), Fault> {
         let store = &self.shared.store;
-        // In one round trip. If the former fails, so does the fence.
-        let (_, fenced) =
-            tokio::join!(store.unbound_locks(&tx, events), store.hold_fence(&tx, self.dealt.fence, moved));
-        match fenced {
-            Ok(true) => {}
-            Ok(false) => return Err(Fault::Store(Error::fenced())),
+        // In one round trip. If the former fails, so does the latter.
+        let (_, closed) = tokio::join!(biased; store.unbound_locks(&tx, events), store.close_guard(&tx));
+        match closed {
+            Ok(()) => {}
             // tokio-postgres would answer Ok to the COMMIT of such a transaction.
             Err(e) if e.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
                 let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
                 return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
             }
             Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
-            Err(e) => return Err(Fault::of_store("check the fence", e)),
+            Err(e) => return Err(Fault::of_store("close the guard", e)),
         }
         match tx.commit().await {
             Ok(()) => Ok(()),

@@ -207,9 +207,10 @@ impl Lane {
         if !item.is_outside() {
             return Ok(());
         }
+        let _slot = self.shared.slots.acquire().await;
         let store = &self.shared.store;
         let is_known = match item.id {
-            Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
+            Some(id) => !store.known(&[id]).await.map_err(Fault::Store)?.is_empty(),
             None => false,
         };
         let key = item.message.key();

@@ -67,6 +67,11 @@ impl Failed {
         self.wish != Wish::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
     }
 
+    /// Returns whether the reason may lie in something that the handler depends on, and not in the event.
+    pub(super) fn may_be_a_dependency(&self) -> bool {
+        self.wish == Wish::Unsaid && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
+    }
+
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Self::new(FailureKind::Panicked, format!("the handler panicked: {}", text.unwrap_or("(no text)")))

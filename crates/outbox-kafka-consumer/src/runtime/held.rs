@@ -25,8 +25,12 @@ enum Attempt {
 impl Lane {
     /// What is due, and what was asked for. It is the lane of the event's key, so nothing else of that key is going on.
     pub(super) async fn run_errand(&self, errand: &Errand) -> Result<(), Error> {
+        let _slot = self.shared.slots.acquire().await;
         let mut next = Some(errand.held);
         match errand.action {
+            Action::Due if self.shared.pauses.is_paused(&self.dealt.topic, errand.event_type()) => {
+                return self.shared.store.postpone(errand.held).await;
+            }
             Action::Due => {}
             Action::Retry(request) => self.revive(errand.held, request).await?,
             Action::Discard(request) => {
@@ -46,8 +50,10 @@ impl Lane {
         let doing = |e| Error::store("carry out a retry", e);
         let mut client = store.connection().await?;
         let tx = self.begin(&mut client).await?;
-        if store.done(&tx, request).await.map_err(doing)? {
-            store.revive(&tx, held).await.map_err(doing)?;
+        let is_held = store.revive(&tx, held).await.map_err(doing)?;
+        let outcome = if is_held { "retried" } else { "not held" };
+        if !store.done(&tx, request, outcome).await.map_err(doing)? {
+            return Ok(());
         }
         self.finish(tx, &[]).await.map_err(Fault::into_error)
     }
@@ -58,16 +64,16 @@ impl Lane {
         let mut client = store.connection().await?;
         let tx = self.begin(&mut client).await?;
         if let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?
-            && store.done(&tx, request).await.map_err(doing)?
+            && store.done(&tx, request, "discarded").await.map_err(doing)?
         {
-            // Should it come again, it is known, and nothing is done.
+            // Should it come again, it is known, and nothing is done. The inbox forgets it as one that was handled.
             if let Some(id) = event.id {
-                store.set_state(&tx, &[id], "dead").await.map_err(doing)?;
+                store.set_state(&tx, &[id], "handled").await.map_err(doing)?;
             }
-            store.release(&tx, held).await.map_err(doing)?;
+            _ = store.release(&tx, held).await.map_err(doing)?;
             tracing::warn!(target: "outbox.consumer", held, offset = event.offset, "a held event was discarded on request");
         } else {
-            store.done(&tx, request).await.map_err(doing)?;
+            store.done(&tx, request, "not held").await.map_err(doing)?;
         }
         self.finish(tx, &[]).await.map_err(Fault::into_error)
     }
@@ -115,6 +121,7 @@ impl Lane {
         match outcome {
             Ok(next) => {
                 measure::retried(&self.dealt.topic);
+                self.shared.succeeded(&self.dealt.topic, item.event_type());
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),
@@ -196,7 +203,8 @@ impl Lane {
             store.release(&tx, held).await
         };
         let next = match ended.await {
-            Ok(next) => next,
+            Ok(Some(released)) => released.next,
+            Ok(None) => return Err(Fault::Store(Error::fenced())),
             Err(e)
                 if e.code() == Some(&deadpool_postgres::tokio_postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION) =>
             {
@@ -233,6 +241,7 @@ impl Lane {
             store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
         }
         self.finish(tx, &[]).await.map_err(Fault::into_error)?;
+        self.expect(&fate);
         measure::held(&self.dealt.topic, fate.state);
         tracing::warn!(
             target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, held, attempts,
@@ -245,7 +254,9 @@ impl Lane {
     async fn begin<'a>(&self, client: &'a mut deadpool_postgres::Object) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
         let tx = client.transaction().await.map_err(doing)?;
-        self.shared.store.begin_bounded(&tx, self.dealt.fence).await.map_err(doing)?;
-        Ok(tx)
+        match self.shared.store.begin_bounded(&tx, self.dealt.fence).await.map_err(doing)? {
+            true => Ok(tx),
+            false => Err(Error::fenced()),
+        }
     }
 }

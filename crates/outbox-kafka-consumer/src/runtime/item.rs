@@ -2,7 +2,7 @@ use outbox_net::ErrorChain;
 use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent};
+use outbox_core::{DecodeHints, Decoded, DecodedEvent, ShortText};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
@@ -26,10 +26,11 @@ pub(super) struct Item {
     /// As it was received, to be kept where it cannot be handled.
     pub(super) message: Message,
     pub(super) id: Option<Uuid>,
+    pub(super) event_type: Option<ShortText>,
     pub(super) todo: Todo,
     pub(super) delivery: Delivery,
-    /// Its share of the memory that may be in flight.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// Its shares of the memory of its partition and of the process.
+    pub(super) permits: [Option<OwnedSemaphorePermit>; 2],
 }
 
 pub(super) enum Todo {
@@ -44,6 +45,11 @@ pub(super) enum Todo {
 }
 
 impl Item {
+    /// Returns the event's type; empty if it is not known.
+    pub(super) fn event_type(&self) -> &str {
+        self.event_type.as_ref().map_or("", |name| name.as_str())
+    }
+
     pub(super) fn entry(&self) -> Entry {
         Entry { id: self.id, offset: self.offset, key: self.message.key_bytes() }
     }
@@ -81,8 +87,9 @@ impl Shared {
         hints: &mut DecodeHints,
     ) -> Result<Option<Item>, Error> {
         let stop = |reason: String| Error::record(topic, partition, offset, reason);
-        let item =
-            |message, id, todo| Some(Item { offset, message, id, todo, delivery: Delivery::FIRST, permit: None });
+        let item = |message, id, event_type, todo| {
+            Some(Item { offset, message, id, event_type, todo, delivery: Delivery::FIRST, permits: [None, None] })
+        };
         let decoded = match message.decode(&self.pipeline, topic, hints) {
             Ok(Decoded::Event(event)) => event,
             Ok(_) => return Ok(None),
@@ -96,13 +103,13 @@ impl Shared {
                     }
                     Misfit::Reject => {
                         let why = format!("the record is not of this pipeline: {}", ErrorChain::new(&e));
-                        Ok(item(message, None, Todo::Reject(why)))
+                        Ok(item(message, None, None, Todo::Reject(why)))
                     }
                     Misfit::Stop => Err(stop("the record is not of this pipeline".to_owned()).caused_by(e)),
                 };
             }
         };
-        let id = Some(decoded.id);
+        let (id, event_type) = (Some(decoded.id), decoded.event_type.clone());
         let found = self.registry.find(topic, &decoded);
         if self.options.unknown == Misfit::Ignore && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);
@@ -111,7 +118,7 @@ impl Shared {
         let why = match found {
             Found::Route(route) => {
                 let todo = Todo::Handle { event: Some(decoded), route: Arc::clone(route) };
-                return Ok(item(message, id, todo));
+                return Ok(item(message, id, event_type, todo));
             }
             Found::TooNew { newest } => format!(
                 "its schema version {} is newer than {newest}, the newest that its handler reads",
@@ -126,7 +133,7 @@ impl Shared {
         };
         match self.options.unknown {
             Misfit::Stop => Err(stop(why)),
-            _ => Ok(item(message, id, Todo::Reject(why))),
+            _ => Ok(item(message, id, event_type, Todo::Reject(why))),
         }
     }
 

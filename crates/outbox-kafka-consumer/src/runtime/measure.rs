@@ -56,6 +56,11 @@ pub(super) fn stopped(topic: &str, partition: i32, is_stopped: bool) {
     gauge!("outbox_consumer_stopped", "topic" => topic, "partition" => partition).set(f64::from(u8::from(is_stopped)));
 }
 
+/// The circuit breaker paused an event type.
+pub(super) fn breaker(topic: &str) {
+    counter!("outbox_consumer_circuit_breaks_total", "topic" => topic.to_owned()).increment(1);
+}
+
 /// `change` is `claimed`, `given back` or `lost`.
 pub(super) fn lease(change: &'static str) {
     counter!("outbox_consumer_lease_changes_total", "change" => change).increment(1);

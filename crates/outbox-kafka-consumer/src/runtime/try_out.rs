@@ -1,19 +1,18 @@
 use std::error::Error as StdError;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use outbox_core::{DecodeHints, OutboxEvent};
 use outbox_net::ErrorChain;
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::dispatch::Dealt;
 use super::failed::{Failed, Fault};
 use super::item::Todo;
 use super::lane::Lane;
-use crate::protocol::{FailureKind, Prefix};
+use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::store::Fence;
 
@@ -71,15 +70,8 @@ impl Shared {
     }
 
     fn lane_without_partition(self: &Arc<Self>, topic: &str) -> Lane {
-        let dealt = Dealt {
-            topic: topic.into(),
-            partition: 0,
-            fence: Fence { position: 0, epoch: 0 },
-            prefix: Mutex::new(Prefix::new(0)),
-            errands: AtomicUsize::new(0),
-            progress: Notify::new(),
-        };
-        Lane { shared: Arc::clone(self), dealt: Arc::new(dealt) }
+        let dealt = Dealt::new(topic.into(), 0, Fence { position: 0, epoch: 0 }, 0);
+        Lane { shared: Arc::clone(self), dealt: Arc::new(dealt), stop: CancellationToken::new() }
     }
 }
 

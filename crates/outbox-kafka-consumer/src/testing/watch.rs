@@ -78,7 +78,7 @@ impl Watch {
     }
 
     async fn has_attempts(&self) -> Result<bool, Error> {
-        let parked = self.shared.store.list(HeldState::Parked, 0, PARKED).await?;
+        let parked = self.shared.store.list(&HeldState::Parked.into(), 0, PARKED).await?;
         Ok(parked.len() as u64 >= u64::from(PARKED) || parked.iter().any(|held| held.next_attempt_at.is_some()))
     }
 }
