@@ -67,7 +67,7 @@ enum Command {
         #[command(subcommand)]
         command: SlotCommand,
     },
-    /// Consumer groups: status, move
+    /// Consumer groups: status, pause, resume, move
     Consumer {
         #[command(flatten)]
         store: StoreOptions,

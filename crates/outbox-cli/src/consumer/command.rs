@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outbox_core::Identifier;
-use outbox_kafka_consumer::{Error, Group, Horizon};
+use outbox_kafka_consumer::{Error, Group, Horizon, PauseTarget};
 use serde::Serialize;
 
 use super::Partitions;
@@ -31,10 +31,27 @@ const EXAMPLES: &str = "Examples:
 pub(crate) enum ConsumerCommand {
     /// Shows the partitions of a group: position, lag, whether a consumer reads them, held events
     ///
-    /// Exit code: 1 if a partition is stopped, or read by nobody.
+    /// Exit code: 1 if a partition is paused, has an error, or is read by nobody.
     Status {
         /// The group
         group: String,
+    },
+    /// Pauses a group, a topic or an event type in all processes, until it is resumed
+    Pause {
+        /// The group
+        group: String,
+        #[command(flatten)]
+        target: Target,
+        /// The reason, which status and logs show
+        #[arg(long, value_name = "TEXT", default_value = "paused by an operator")]
+        reason: String,
+    },
+    /// Ends a pause of exactly this group, topic or event type
+    Resume {
+        /// The group
+        group: String,
+        #[command(flatten)]
+        target: Target,
     },
     /// Moves the position of a partition; events that the inbox knows are not handled again
     Move {
@@ -53,6 +70,27 @@ pub(crate) enum ConsumerCommand {
     },
 }
 
+/// What is paused or resumed: the group, unless an option names a part of it.
+#[derive(Args)]
+pub(crate) struct Target {
+    /// Only this topic
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+    /// Only events of this type in the topic
+    #[arg(long, value_name = "TYPE", requires = "topic")]
+    event_type: Option<String>,
+}
+
+impl Target {
+    fn parse(self) -> PauseTarget {
+        match (self.topic, self.event_type) {
+            (None, _) => PauseTarget::Group,
+            (Some(topic), None) => PauseTarget::Topic(topic),
+            (Some(topic), Some(event_type)) => PauseTarget::EventType { topic, event_type },
+        }
+    }
+}
+
 impl ConsumerCommand {
     pub(crate) async fn run(
         self,
@@ -63,16 +101,30 @@ impl ConsumerCommand {
     ) -> Result<Exit, Failure> {
         match self {
             Self::Status { group } => {
-                let client = store.database.connect(limit).await?;
-                let mut partitions = Partitions::read(&client, &store.consumer_schema, &group).await?;
+                let mut of_kafka = store.group(&group, limit).await?;
+                if let Some(brokers) = kafka.brokers()? {
+                    of_kafka = of_kafka.kafka(brokers, kafka.security()?.unwrap_or_default());
+                }
+                let partitions = Partitions::read(&of_kafka, &group).await?;
                 if partitions.is_empty() {
                     return Err(Failure::not_found(format!("the group {group} has no positions")));
                 }
-                if let Some(cluster) = kafka.cluster(limit)? {
-                    partitions.measure(&cluster).await?;
-                }
                 output.print(&partitions)?;
                 Ok(if partitions.is_good() { Exit::Success } else { Exit::Finding })
+            }
+            Self::Pause { group, target, reason } => {
+                let paused = store.group(&group, limit).await?.pause(&target.parse(), &reason).await;
+                paused.map_err(|e| failure(&e))?;
+                output.print(&Switched { group, state: "paused" })?;
+                Ok(Exit::Success)
+            }
+            Self::Resume { group, target } => {
+                let resumed = store.group(&group, limit).await?.resume(&target.parse()).await;
+                if !resumed.map_err(|e| failure(&e))? {
+                    return Err(Failure::not_found(format!("group {group} has no pause of this target")));
+                }
+                output.print(&Switched { group, state: "resumed" })?;
+                Ok(Exit::Success)
             }
             Self::Move { group, topic, partition, to, handle_again } => {
                 let horizon = if handle_again { Horizon::Force } else { Horizon::Respect };
@@ -99,6 +151,18 @@ pub(super) fn failure(error: &Error) -> Failure {
         false => Failure::server("the consumer's tables cannot be used"),
     };
     failure.caused_by(error)
+}
+
+#[derive(Serialize)]
+struct Switched {
+    group: String,
+    state: &'static str,
+}
+
+impl Report for Switched {
+    fn parts(&self) -> Vec<Part> {
+        vec![Part::Line(format!("group {} {}", self.group, self.state))]
+    }
 }
 
 #[derive(Serialize)]

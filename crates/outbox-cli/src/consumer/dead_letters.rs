@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outbox_core::time::format_description::well_known::Rfc3339;
-use outbox_kafka_consumer::{Group, Held, HeldState};
+use outbox_kafka_consumer::{Held, HeldFilter, HeldState};
 use serde::Serialize;
 
 use super::StoreOptions;
@@ -10,9 +10,6 @@ use super::command::failure;
 use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report, or_dash};
-
-/// How many events are read at a time.
-const PAGE: u32 = 500;
 
 const EXAMPLES: &str = "Examples:
   outbox dead-letters list stock
@@ -33,7 +30,7 @@ pub(crate) enum DeadLettersCommand {
         filter: Filter,
         /// List at most this many
         #[arg(long, value_name = "EVENTS", default_value_t = 100)]
-        limit: usize,
+        limit: u32,
     },
     /// Shows one held event
     Show {
@@ -68,6 +65,12 @@ pub(crate) struct Filter {
     /// Only events of this partition
     #[arg(long, value_name = "PARTITION")]
     partition: Option<i32>,
+    /// Only events of this type
+    #[arg(long, value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Only events of this key, which is the aggregate's id
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Only events with this kind of failure
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
@@ -95,7 +98,8 @@ impl DeadLettersCommand {
     pub(crate) async fn run(self, store: &StoreOptions, output: Output, limit: Duration) -> Result<Exit, Failure> {
         match self {
             Self::List { group, filter, limit: most } => {
-                let events = filter.read(&store.group(&group, limit).await?, most).await?;
+                let events = store.group(&group, limit).await?.list(filter.parse(), None, most).await;
+                let events = events.map_err(|e| failure(&e))?;
                 output.print(&Listed { events: events.iter().map(Letter::of).collect() })?;
             }
             Self::Show { group, id, payload } => {
@@ -106,63 +110,63 @@ impl DeadLettersCommand {
                 output.print(&Shown { event: Letter::of(&held), record })?;
             }
             Self::Retry(chosen) => {
-                let (group, ids) = chosen.find(store, limit).await?;
-                let mut done = Requested { action: "retry", ids: Vec::new() };
-                for id in ids {
-                    group.retry(id).await.map_err(|e| failure(&e))?;
-                    done.ids.push(id);
-                }
-                output.print(&done)?;
+                let group = store.group(&chosen.group, limit).await?;
+                let events = match chosen.all {
+                    true => group.retry_all(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
+                    false => {
+                        for id in &chosen.ids {
+                            group.retry(*id).await.map_err(|e| failure(&e))?;
+                        }
+                        chosen.ids.len() as u64
+                    }
+                };
+                output.print(&Requested { action: "retry", events })?;
             }
             Self::Discard { chosen, confirmation } => {
-                let (group, ids) = chosen.find(store, limit).await?;
-                confirmation.ask(&format!("Give up {} events for good?", ids.len()))?;
-                let mut done = Requested { action: "discard", ids: Vec::new() };
-                for id in ids {
-                    group.discard(id).await.map_err(|e| failure(&e))?;
-                    done.ids.push(id);
-                }
-                output.print(&done)?;
+                let group = store.group(&chosen.group, limit).await?;
+                let count = match chosen.all {
+                    true => group.count(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
+                    false => chosen.ids.len() as u64,
+                };
+                confirmation.ask(&format!("Give up {count} events for good?"))?;
+                let events = match chosen.all {
+                    true => group.discard_all(chosen.filter.parse()).await.map_err(|e| failure(&e))?,
+                    false => {
+                        for id in &chosen.ids {
+                            group.discard(*id).await.map_err(|e| failure(&e))?;
+                        }
+                        count
+                    }
+                };
+                output.print(&Requested { action: "discard", events })?;
             }
         }
         Ok(Exit::Success)
     }
 }
 
-impl Chosen {
-    async fn find(self, store: &StoreOptions, limit: Duration) -> Result<(Group, Vec<i64>), Failure> {
-        let group = store.group(&self.group, limit).await?;
-        let ids = match self.all {
-            true => self.filter.read(&group, usize::MAX).await?.iter().map(|held| held.id).collect(),
-            false => self.ids,
-        };
-        Ok((group, ids))
-    }
-}
-
 impl Filter {
-    /// Reads the held events that it lets through, the oldest first.
-    async fn read(&self, group: &Group, most: usize) -> Result<Vec<Held>, Failure> {
-        let state = if self.parked { HeldState::Parked } else { HeldState::Dead };
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = group.list(state, after, PAGE).await.map_err(|e| failure(&e))?;
-            let Some(last) = page.last().map(|held| held.id) else { break };
-            after = Some(last);
-            found.extend(page.into_iter().filter(|held| self.matches(held)));
-            if found.len() >= most {
-                break;
-            }
+    fn parse(&self) -> HeldFilter {
+        let mut filter = HeldFilter::from(if self.parked { HeldState::Parked } else { HeldState::Dead });
+        if let Some(topic) = &self.topic {
+            filter = filter.topic(topic.as_str());
         }
-        found.truncate(most);
-        Ok(found)
-    }
-
-    fn matches(&self, held: &Held) -> bool {
-        self.topic.as_ref().is_none_or(|topic| *topic == held.topic)
-            && self.partition.is_none_or(|partition| partition == held.partition)
-            && self.kind.as_ref().is_none_or(|kind| *kind == held.kind)
-            && self.error.as_ref().is_none_or(|text| held.error.contains(text))
+        if let Some(partition) = self.partition {
+            filter = filter.partition(partition);
+        }
+        if let Some(event_type) = &self.event_type {
+            filter = filter.event_type(event_type.as_str());
+        }
+        if let Some(kind) = &self.kind {
+            filter = filter.kind(kind.as_str());
+        }
+        if let Some(text) = &self.error {
+            filter = filter.error_contains(text.as_str());
+        }
+        if let Some(key) = &self.key {
+            filter = filter.key(key.as_bytes());
+        }
+        filter
     }
 }
 
@@ -175,6 +179,7 @@ struct Letter {
     partition: i32,
     offset: i64,
     event_id: Option<String>,
+    event_type: Option<String>,
     attempts: u32,
     kind: String,
     error: String,
@@ -193,6 +198,7 @@ impl Letter {
             partition: held.partition,
             offset: held.offset,
             event_id: held.event_id.map(|id| id.to_string()),
+            event_type: held.event_type.clone(),
             attempts: held.attempts,
             kind: held.kind.clone(),
             error: held.error.clone(),
@@ -262,6 +268,7 @@ impl Report for Shown {
             ("partition", one.partition.to_string()),
             ("offset", one.offset.to_string()),
             ("event id", or_dash(one.event_id.as_deref())),
+            ("event type", or_dash(one.event_type.as_deref())),
             ("attempts", one.attempts.to_string()),
             ("kind", one.kind.clone()),
             ("error", one.error.clone()),
@@ -282,12 +289,12 @@ impl Report for Shown {
 #[derive(Serialize)]
 struct Requested {
     action: &'static str,
-    ids: Vec<i64>,
+    events: u64,
 }
 
 impl Report for Requested {
     fn parts(&self) -> Vec<Part> {
-        let (action, count) = (self.action, self.ids.len());
+        let (action, count) = (self.action, self.events);
         vec![Part::Line(format!(
             "{action} requested for {count} events: the consumer that reads their partitions does it"
         ))]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use clap::Args;
 use outbox_core::Identifier;
+use outbox_kafka_consumer::Group;
 
 use super::check::{Check, Checks, Status};
 use super::{connect, connector, consumer, database, relay};
@@ -90,8 +91,10 @@ impl Doctor {
                 if let Some(pipeline) = &pipeline {
                     database::check(&client, pipeline, roles, &mut checks).await;
                 }
-                for group in &self.groups {
-                    checks.extend(consumer::check(&client, &self.consumer_schema, group).await);
+                for name in &self.groups {
+                    let pool = self.database.pool(limit).await?;
+                    let group = Group::new(pool, &self.consumer_schema, name.as_str());
+                    checks.extend(consumer::check(&group, name).await);
                 }
             }
         }

@@ -47,10 +47,19 @@ fn of_problem(problem: &Problem, pipeline: &Pipeline) -> Check {
         Problem::PublicationMissing { .. } => {
             ("publication", Some(format!("outbox migrate apply, then outbox slot create {slot}")))
         }
-        Problem::TableNotPublished { .. } | Problem::InsertsNotPublished { .. } => ("publication", None),
+        Problem::TableNotPublished { .. }
+        | Problem::InsertsNotPublished { .. }
+        | Problem::PartitionsPublished { .. }
+        | Problem::RowFilter { .. }
+        | Problem::ColumnsNotPublished { .. } => ("publication", None),
+        Problem::HistoryMissing { .. } => ("slot", Some("outbox migrate apply".to_owned())),
         Problem::SlotMissing { .. } => ("slot", Some(format!("outbox slot create {slot}"))),
-        Problem::SlotLost { .. } => ("slot", Some(format!("outbox slot drop {slot}, then outbox slot create {slot}"))),
-        Problem::SlotOfOtherDatabase { .. } | Problem::SlotOfOtherPlugin { .. } => ("slot", None),
+        Problem::SlotLost { .. } | Problem::SlotGone { .. } => {
+            ("slot", Some(format!("outbox slot create {slot} --recreate, then publish what was missed again")))
+        }
+        Problem::SlotOfOtherDatabase { .. } | Problem::SlotOfOtherPlugin { .. } | Problem::SlotBlocked { .. } => {
+            ("slot", None)
+        }
         _ => ("table", None),
     };
     let check = Check::failed(name, problem.to_string());
@@ -61,7 +70,9 @@ fn of_sign(sign: &Sign) -> Check {
     let status = match sign.verdict {
         Verdict::Good => Status::Ok,
         Verdict::Warning => Status::Warning,
-        _ => Status::Failed,
+        Verdict::Critical => Status::Failed,
+        // It takes a second look to know it.
+        _ => Status::Skipped,
     };
     let check = Check::new(sign.name.replace('_', " "), status, sign.value.to_string());
     match &sign.remedy {

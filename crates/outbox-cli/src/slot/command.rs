@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use outbox_core::Identifier;
-use outbox_pg::SlotCreation;
+use outbox_pg::{SlotCreation, SlotOptions};
 use outbox_wal::Lsn;
 use serde::Serialize;
 
@@ -46,6 +46,14 @@ pub(crate) enum SlotCommand {
         /// The publication, which must hold the outbox table
         #[arg(long, value_name = "NAME", default_value = "outbox", value_parser = identifier)]
         publication: Identifier,
+        /// Create a slot again that was there before, and replace one that is invalidated
+        ///
+        /// What was committed between stays unpublished until it is published again from the table.
+        #[arg(long)]
+        recreate: bool,
+        /// Keep the slot on standbys that synchronize slots (PostgreSQL 17 and later)
+        #[arg(long)]
+        failover: bool,
     },
     /// Skips events: moves the confirmed position of a slot that nobody reads
     ///
@@ -116,14 +124,22 @@ impl SlotCommand {
                 output.print(&Shown { slot, unpublished })?;
                 Ok(exit)
             }
-            Self::Create { name, publication } => {
+            Self::Create { name, publication, recreate, failover } => {
                 let config = model.config()?.with("slot.name", name.as_str());
                 let pipeline = model.pipeline_with(config.with("publication.name", publication.as_str()))?;
-                let created = outbox_pg::create_slot(&client, &pipeline).await;
-                let created = created.map_err(|e| {
-                    Failure::server(format!("the slot {} cannot be created", name.as_str())).caused_by(&e)
+                let mut options = SlotOptions::default().patience(limit);
+                if recreate {
+                    options = options.recreate();
+                }
+                if failover {
+                    options = options.failover();
+                }
+                let created = options.create(&client, &pipeline).await.map_err(|e| {
+                    let message = format!("the slot {} cannot be created", name.as_str());
+                    let failure = if e.is_not_ready() { Failure::refused(message) } else { Failure::server(message) };
+                    failure.caused_by(&e)
                 })?;
-                output.print(&Created { slot: name.as_str().to_owned(), created: created == SlotCreation::Created })?;
+                output.print(&Created::new(name.as_str(), created))?;
                 Ok(Exit::Success)
             }
             Self::Advance { name, to, lose_events, events } => {
@@ -210,7 +226,7 @@ impl Report for Shown {
         parts.extend(self.unpublished.iter().flat_map(Unpublished::parts));
         if slot.is_lost() {
             let remedy = "the slot is invalidated: PostgreSQL has removed WAL that it had still to send. Drop it, create it \
-                          again, and publish the events in between from the table";
+                          again with --recreate, and publish the events in between from the table";
             parts.push(Part::Line(remedy.to_owned()));
         }
         parts
@@ -220,15 +236,29 @@ impl Report for Shown {
 #[derive(Serialize)]
 struct Created {
     slot: String,
-    created: bool,
+    /// `created`, `recreated` or `exists`.
+    result: &'static str,
+}
+
+impl Created {
+    fn new(slot: &str, creation: SlotCreation) -> Self {
+        let result = match creation {
+            SlotCreation::Created => "created",
+            SlotCreation::Recreated => "recreated",
+            _ => "exists",
+        };
+        Self { slot: slot.to_owned(), result }
+    }
 }
 
 impl Report for Created {
     fn parts(&self) -> Vec<Part> {
-        let slot = &self.slot;
-        vec![Part::Line(match self.created {
-            true => format!("slot {slot} created: start its reader soon, because PostgreSQL keeps the WAL for it"),
-            false => format!("slot {slot} exists, and fits"),
-        })]
+        let Self { slot, result } = self;
+        let next = match *result {
+            "exists" => "it fits",
+            "recreated" => "what was committed in between is not published",
+            _ => "start its reader soon, because PostgreSQL keeps the WAL for it",
+        };
+        vec![Part::Line(format!("slot {slot} {result}: {next}"))]
     }
 }

@@ -144,6 +144,13 @@ async fn a_group_is_shown_with_its_lag_and_its_position_is_moved() {
     .await;
     assert_eq!((&status["partitions"][0]["read"], &status["partitions"][0]["position"]), (&true.into(), &2.into()));
 
+    let pause = stock.run(&["consumer", "pause", "stock", "--topic", stock.env.topic(), "--reason", "trial"]).await;
+    assert_eq!(pause.text(0), "group stock paused\n");
+    let paused = stock.run(&["consumer", "status", "stock", "--output", "json"]).await.json(1);
+    assert_eq!(paused["partitions"][0]["paused"], true);
+    assert_eq!(stock.run(&["consumer", "resume", "stock"]).await.code, 5, "the topic is paused, not the group");
+    stock.run(&["consumer", "resume", "stock", "--topic", stock.env.topic()]).await.text(0);
+
     stock.stop().await;
     stock.place(3).await;
     let topic = stock.env.topic();

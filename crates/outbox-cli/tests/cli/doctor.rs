@@ -70,7 +70,7 @@ async fn what_is_broken_in_the_database_is_found_with_its_remedy() {
 
     run_at(&env, &["slot", "drop", env.name(), "--yes"]).await.text(0);
     fails(&env, &arguments, &format!("-> outbox slot create {}", env.name())).await;
-    run_at(&env, &["slot", "create", env.name()]).await.text(0);
+    run_at(&env, &["slot", "create", env.name(), "--recreate"]).await.text(0);
     let (_, warnings) = findings(&env, &arguments, 0).await;
     assert!(warnings.iter().any(|one| one.starts_with("slot active: false")), "{warnings:#?}");
     assert_eq!(run_at(&env, &[&["doctor", "--strict"], &arguments[..]].concat()).await.code, 1);

@@ -7,7 +7,7 @@ async fn migrations_are_planned_applied_and_exported() {
     let env = TestEnv::builder().database().build().await;
     let plan = run_at(&env, &["migrate", "plan"]).await;
     assert!(plan.text(1).contains("CREATE TABLE IF NOT EXISTS \"outbox\".\"outbox_message\""), "{plan:?}");
-    assert_eq!(run_at(&env, &["migrate", "apply"]).await.text(0), "applied versions 1, 2\n");
+    assert!(run_at(&env, &["migrate", "apply"]).await.text(0).starts_with("applied versions 1, 2"));
     assert_eq!(run_at(&env, &["migrate", "apply"]).await.text(0), "nothing to do\n");
     run_at(&env, &["migrate", "plan"]).await.text(0);
     run_at(&env, &["slot", "create", env.name()]).await.text(0);

@@ -67,10 +67,12 @@ async fn drop_needs_a_confirmation_and_consent_to_a_loss() {
     assert!(dropped.text(0).contains("events lost: 1"), "{dropped:?}");
     assert_eq!(run_at(&env, &["slot", "drop", env.name(), "--yes"]).await.code, 5);
 
-    let created = run_at(&env, &["slot", "create", env.name()]).await;
-    assert!(created.text(0).contains("created"), "{created:?}");
+    let refused = run_at(&env, &["slot", "create", env.name()]).await;
+    assert_eq!(refused.code, 3, "it was there before: {refused:?}");
+    let created = run_at(&env, &["slot", "create", env.name(), "--recreate"]).await;
+    assert!(created.text(0).contains("recreated"), "{created:?}");
     let again = run_at(&env, &["slot", "create", env.name(), "--output", "json"]).await.json(0);
-    assert_eq!(again["created"], false);
+    assert_eq!(again["result"], "exists");
     assert!(run_at(&env, &["slot", "drop", env.name(), "--yes"]).await.text(0).contains("events lost: 0"));
 }
 
