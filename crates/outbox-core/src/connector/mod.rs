@@ -67,6 +67,12 @@ impl ConnectorConfig {
         self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// Returns the value of a key as logs and terminals may show it: secrets are replaced, unless they are placeholders.
+    #[must_use]
+    pub fn redacted(&self, key: &str) -> Option<&str> {
+        self.get(key).map(|value| secret::redacted(key, value))
+    }
+
     /// Sets a key: in its place if it is there, at the end otherwise.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -241,5 +247,7 @@ mod tests {
         let debug = format!("{config:?}");
         assert!(!debug.contains("hunter2"), "{debug}");
         assert!(debug.contains("${env:P}") && debug.contains("app"), "{debug}");
+        assert_eq!(config.redacted("database.password"), Some("[redacted]"));
+        assert_eq!((config.redacted("database.user"), config.redacted("none")), (Some("app"), None));
     }
 }
