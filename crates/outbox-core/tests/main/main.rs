@@ -15,3 +15,4 @@ mod round_trip;
 mod rules;
 mod strategies;
 mod texts;
+mod transformations;

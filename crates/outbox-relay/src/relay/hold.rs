@@ -315,6 +315,7 @@ impl Hold {
                 }
                 record
             }
+            Err(e) if e.is_filtered() => return Ok(self.progress.leave_out(position)),
             Err(e) => {
                 let error = self.poison(position, Some(event), "it has no record").caused_by(e);
                 return Ok(self.unwritable(position, event, row, error));
