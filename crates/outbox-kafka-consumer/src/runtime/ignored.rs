@@ -24,7 +24,7 @@ const MOST: usize = 1_000;
 impl Ignored {
     pub(super) fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
         let newest = match found {
-            Found::Handler(_) => return,
+            Found::Route(_) => return,
             Found::TooNew { newest } => Some(*newest),
             Found::Nothing => None,
         };

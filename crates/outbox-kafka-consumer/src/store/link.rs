@@ -29,17 +29,6 @@ impl<'a> Link<'a> {
         Self { to: To::Transaction(tx), sending }
     }
 
-    /// Prepares a statement on this connection, unless it is or is parsed each time.
-    pub(super) async fn prepare(&self, sql: &Sql) -> Result<(), Error> {
-        if self.sending != Sending::Cached {
-            return Ok(());
-        }
-        match self.to {
-            To::Client(client) => client.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
-            To::Transaction(tx) => tx.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
-        }
-    }
-
     /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside of
     /// a transaction it runs in a separate one at READ COMMITTED, without another round trip.
     pub(super) async fn query(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
@@ -56,6 +45,17 @@ impl<'a> Link<'a> {
             }
             (To::Transaction(tx), _) => tx.query_typed(&sql.text, &typed).await,
         }
+    }
+
+    /// Sends a statement that only reads, by itself: what its isolation level is makes no difference.
+    pub(super) async fn read(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
+        let To::Client(client) = self.to else { return self.query(sql, params).await };
+        if self.sending == Sending::Cached {
+            let statement = client.prepare_typed_cached(&sql.text, &sql.types).await?;
+            return client.query(&statement, params).await;
+        }
+        let typed: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
+        client.query_typed(&sql.text, &typed).await
     }
 
     pub(super) async fn query_opt(&self, sql: &Sql, params: &Params<'_>) -> Result<Option<Row>, Error> {

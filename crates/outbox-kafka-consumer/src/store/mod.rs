@@ -6,6 +6,9 @@ mod held;
 mod inbox;
 mod lease;
 mod link;
+mod pause;
+#[cfg(test)]
+mod plans;
 mod position;
 mod purge;
 mod request;
@@ -20,11 +23,14 @@ use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
 use outbox_core::Identifier;
 use outbox_pg::{Migrations, Statements as Sending};
 
+pub(crate) use self::fence::Progress;
 pub(crate) use self::held::{Fate, HeldEvent, NewlyHeld};
 pub(crate) use self::inbox::Entry;
 pub(crate) use self::link::Link;
+pub(crate) use self::pause::Paused;
 pub(crate) use self::position::Fence;
-pub(crate) use self::request::{Action, Errand};
+pub(crate) use self::purge::PurgeFrom;
+pub(crate) use self::request::{Action, Due, Errand, Wanted};
 pub use self::schema::migrations;
 use self::statements::Statements;
 use crate::Error;
@@ -35,13 +41,16 @@ pub(crate) struct Store {
     pub(crate) group: String,
     pub(crate) lease: Duration,
     schema: Identifier,
+    /// The name of its partitions' locks, as SQL has it.
+    fence: String,
     statements: Statements,
     sending: Sending,
 }
 
 impl Store {
     pub(crate) fn new(pool: Pool, schema: &Identifier, group: String, lease: Duration, sending: Sending) -> Self {
-        Self { pool, group, lease, schema: schema.clone(), statements: Statements::new(schema), sending }
+        let fence = statements::literal(&statements::fence_name(schema));
+        Self { pool, group, lease, schema: schema.clone(), fence, statements: Statements::new(schema), sending }
     }
 
     pub(crate) fn migrations(&self) -> Migrations {
@@ -65,22 +74,27 @@ impl Store {
         Link::transaction(tx, self.sending)
     }
 
-    /// Returns the settings with which every transaction begins, before its first query.
-    ///
-    /// The workers of a partition update the same row of `consumer_position`. Under a stricter default of the database or
-    /// the role, all of them but one would fail with a serialization failure.
+    /// Returns what every transaction begins with, before its first query: settings, guard and the partition's lock.
     ///
     /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of the
-    /// way when its lease has ended. By the name, a successor finds the backends of this owner.
+    /// way when its lease has ended. The name shows operators whose backends they are.
+    ///
+    /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
+    /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that. The
+    /// epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role is, that
+    /// one sees what was committed while this one waited.
     fn bounds(&self, fence: Fence) -> String {
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'; {}",
+             SET LOCAL application_name = '{}'; {}; \
+             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {}))",
             fence.backend_name(),
-            fence::GUARD
+            fence::GUARD,
+            self.fence,
+            fence.position,
         )
     }
 }

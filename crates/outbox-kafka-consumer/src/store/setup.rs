@@ -10,7 +10,7 @@ use super::{Link, Store};
 use crate::Error;
 
 /// The tables and columns as the newest migration leaves them.
-const TABLES: [(&str, &[&str]); 6] = [
+const TABLES: [(&str, &[&str]); 7] = [
     ("consumer_member", &["consumer_group", "owner", "topics", "expires_at"]),
     ("consumer_lease", &["consumer_group", "topic", "partition", "owner", "expires_at"]),
     (
@@ -22,6 +22,7 @@ const TABLES: [(&str, &[&str]); 6] = [
             "partition",
             "topic_id",
             "next_offset",
+            "end_offset",
             "epoch",
             "horizon",
             "careful_until",
@@ -41,6 +42,7 @@ const TABLES: [(&str, &[&str]); 6] = [
             "partition",
             "record_offset",
             "event_id",
+            "event_type",
             "state",
             "blocks",
             "key_digest",
@@ -60,8 +62,9 @@ const TABLES: [(&str, &[&str]); 6] = [
     ),
     (
         "consumer_request",
-        &["id", "consumer_group", "topic", "partition", "held_id", "action", "requested_at", "done_at"],
+        &["id", "consumer_group", "topic", "partition", "held_id", "action", "requested_at", "done_at", "outcome"],
     ),
+    ("consumer_pause", &["consumer_group", "topic", "event_type", "reason", "paused_at", "until"]),
 ];
 
 /// Reads the catalogs, because any other question fails without USAGE on the schema.

@@ -1,6 +1,7 @@
 //! The consumer on a real Kafka and a real PostgreSQL. `cargo xtask test` starts them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod batches;
 mod bench;
 mod builder;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -9,9 +10,12 @@ mod failures;
 mod faults;
 mod handlers;
 mod holes;
+mod idle;
 mod ids;
 mod isolation;
 mod observed;
+mod operations;
+mod policies;
 mod pooler;
 mod positions;
 mod process;
@@ -20,5 +24,6 @@ mod secure;
 mod setup;
 mod standstill;
 mod take_over;
+mod testing;
 mod unreadable;
 mod wire;

@@ -47,8 +47,10 @@ impl AfterRouter {
         self.steps.iter().any(|(_, step)| matches!(step, Step::Topic(_)))
     }
 
-    pub(super) fn has_other_headers(&self) -> bool {
-        self.steps.iter().any(|(_, step)| matches!(step, Step::Insert(_) | Step::DropHeaders(_)))
+    /// Returns whether records have other headers than those of the router.
+    pub(crate) fn has_other_headers(&self) -> bool {
+        let is_change = |step: &Step| matches!(step, Step::Insert(_) | Step::DropHeaders(_));
+        !self.leading.is_empty() || self.steps.iter().any(|(_, step)| is_change(step))
     }
 
     /// Returns the headers that come before the router's own.
