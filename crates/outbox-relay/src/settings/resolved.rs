@@ -71,7 +71,12 @@ impl Resolved {
 
     /// Returns the configuration for the rows that a router sees, whatever tables they are of.
     pub(super) fn seen_by(&self, router: &str) -> Self {
-        let following: Vec<&str> = self.transformations().skip_while(|name| *name != router).collect();
+        let routers = self.routers();
+        let has_predicate = |name: &str| self.get(&format!("transforms.{name}.predicate")).is_some();
+        // What applies to every row applies to these, too.
+        let before = self.transformations().take_while(|name| *name != router);
+        let before = before.filter(|name| !has_predicate(name) && !routers.contains(name));
+        let following: Vec<&str> = before.chain(self.transformations().skip_while(|name| *name != router)).collect();
         let predicate = ["predicate", "negate"].map(|option| format!("transforms.{router}.{option}"));
         predicate.iter().fold(self.with("transforms", &following.join(",")), |config, key| config.without(key))
     }

@@ -428,7 +428,10 @@ fn each_table_may_have_a_router() {
     assert_eq!(built(both.clone().with(key, "(")).unwrap_err().key(), Some(key));
     let expression = both.with("table.include.list", "(outbox|public)\\..*");
     assert_eq!(built(expression.clone().with(key, "(")).unwrap_err().key(), Some(key));
-    assert!(built(expression).is_ok());
+    assert!(built(expression.clone()).is_ok());
+    let logical = "io.debezium.transforms.ByLogicalTableRouter";
+    let first = expression.with("transforms", "logical,outbox,second").with("transforms.logical.type", logical);
+    assert_eq!(built(first).unwrap_err().key(), Some("transforms.logical.type"));
 }
 
 #[test]
