@@ -59,7 +59,7 @@ fn a_connector_that_is_no_outbox_connector_is_refused() {
         ("table.include.list", "every table"),
         ("key.converter", "worker's default"),
         ("value.converter", "worker's default"),
-        ("transforms", "the EventRouter"),
+        ("transforms", "an EventRouter"),
     ] {
         refused(recommended().without(key), TableLayout::recommended(), key, reason);
     }
