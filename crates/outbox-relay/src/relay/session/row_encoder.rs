@@ -30,6 +30,8 @@ pub(super) struct RowEncoder {
 pub(super) enum EncodedRow {
     Record { event: Uuid, partition: PartitionId, record: Encoded },
     WithoutTopic { event: Uuid, topic: Box<str>, named: Option<i32>, record: Encoded },
+    /// A `Filter` of the connector drops it.
+    Filtered,
     Unwritable { event: Uuid, error: Error },
 }
 
@@ -69,6 +71,7 @@ impl RowEncoder {
                 }
                 record
             }
+            Err(e) if e.is_filtered() => return EncodedRow::Filtered,
             Err(e) => {
                 let error = self.poison(position, Some(event), "it has no record").caused_by(e);
                 return EncodedRow::Unwritable { event, error };
