@@ -28,11 +28,23 @@ pub(super) struct RowEncoder {
 
 /// A row with its record, or with the reason why it has none.
 pub(super) enum EncodedRow {
-    Record { event: Uuid, partition: PartitionId, record: Encoded },
-    WithoutTopic { event: Uuid, topic: Box<str>, named: Option<i32>, record: Encoded },
+    Record {
+        event: Uuid,
+        partition: PartitionId,
+        record: Encoded,
+    },
+    WithoutTopic {
+        event: Uuid,
+        topic: Box<str>,
+        named: Option<i32>,
+        record: Encoded,
+    },
     /// A `Filter` of the connector drops it.
     Filtered,
-    Unwritable { event: Uuid, error: Error },
+    Unwritable {
+        event: Uuid,
+        error: Error,
+    },
 }
 
 impl RowEncoder {
