@@ -28,9 +28,23 @@ pub(super) struct RowEncoder {
 
 /// A row with its record, or with the reason why it has none.
 pub(super) enum EncodedRow {
-    Record { event: Uuid, partition: PartitionId, record: Encoded },
-    WithoutTopic { event: Uuid, topic: Box<str>, named: Option<i32>, record: Encoded },
-    Unwritable { event: Uuid, error: Error },
+    Record {
+        event: Uuid,
+        partition: PartitionId,
+        record: Encoded,
+    },
+    WithoutTopic {
+        event: Uuid,
+        topic: Box<str>,
+        named: Option<i32>,
+        record: Encoded,
+    },
+    /// A `Filter` of the connector drops it.
+    Filtered,
+    Unwritable {
+        event: Uuid,
+        error: Error,
+    },
 }
 
 impl RowEncoder {
@@ -69,6 +83,7 @@ impl RowEncoder {
                 }
                 record
             }
+            Err(e) if e.is_filtered() => return EncodedRow::Filtered,
             Err(e) => {
                 let error = self.poison(position, Some(event), "it has no record").caused_by(e);
                 return EncodedRow::Unwritable { event, error };
