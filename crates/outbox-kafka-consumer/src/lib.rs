@@ -82,7 +82,7 @@ pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;
 pub use self::group::{Group, Held, HeldState, Horizon};
 pub use self::handler::{Handler, HandlerError, HandlerResult, OutsideHandler, RawHandler, With, with};
-pub use self::policy::{Misfit, OnFailure, PositionLost, Start};
+pub use self::policy::{Isolation, Misfit, OnFailure, PositionLost, Start};
 pub use self::protocol::{FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;

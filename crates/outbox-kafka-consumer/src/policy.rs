@@ -11,6 +11,31 @@ pub enum OnFailure {
     DeadLetter,
 }
 
+/// The isolation level of the transactions that handlers run in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// Each statement sees what is committed when it starts.
+    #[default]
+    ReadCommitted,
+    /// All statements see what was committed when the transaction began. A handler that updates a row that has changed
+    /// since is called again.
+    RepeatableRead,
+    /// The outcome is that of handlers that run one after the other. A handler whose transaction does not fit is called
+    /// again.
+    Serializable,
+}
+
+impl Isolation {
+    pub(crate) fn sql(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "READ COMMITTED",
+            Self::RepeatableRead => "REPEATABLE READ",
+            Self::Serializable => "SERIALIZABLE",
+        }
+    }
+}
+
 /// What is done with a record that no handler can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

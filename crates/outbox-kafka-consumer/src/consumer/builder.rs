@@ -11,7 +11,7 @@ use outbox_pg::Statements;
 use super::Consumer;
 use crate::brokers::Brokers;
 use crate::handler::{Registered, Upcasts};
-use crate::policy::{Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{Isolation, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Ignored, Options, Shared};
 use crate::source::Choice;
@@ -58,6 +58,7 @@ impl Builder {
                 unknown: Misfit::Ignore,
                 start: Start::default(),
                 position_lost: PositionLost::default(),
+                isolation: Isolation::default(),
                 lanes: const { NonZeroUsize::new(4).unwrap() },
                 batch: const { NonZeroUsize::new(256).unwrap() },
                 drain: Duration::from_secs(10),
@@ -218,6 +219,17 @@ impl Builder {
     /// What is done where the topic does not hold the group's position any more: the partition stops, unless set.
     pub fn position_lost(mut self, then: PositionLost) -> Self {
         self.options.position_lost = then;
+        self
+    }
+
+    /// Sets the isolation level of the handlers' transactions; [`Isolation::ReadCommitted`] by default, whatever the
+    /// default of the database or the role.
+    ///
+    /// At a stricter level transactions fail because of others that run at the same time. A handler is then called again, up
+    /// to 20 times within some seconds, before this counts as a failure of its event. The fewer [lanes](Self::lanes) and
+    /// the smaller the [batches](Self::batch), the fewer conflicts there are.
+    pub fn isolation(mut self, level: Isolation) -> Self {
+        self.options.isolation = level;
         self
     }
 

@@ -1,9 +1,9 @@
 use outbox_net::ErrorChain;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Transaction;
-use deadpool_postgres::tokio_postgres::error::SqlState;
+use deadpool_postgres::{Object, Transaction};
 use futures_util::FutureExt as _;
 use outbox_core::{DecodeHints, Decoded, DecodedEvent};
 use tokio::time::timeout;
@@ -13,23 +13,36 @@ use super::failed::{Failed, Fault};
 use super::item::{Item, Todo};
 use super::lane::{Lane, behind};
 use super::measure;
-use crate::Error;
 use crate::handler::Registered;
 use crate::protocol::{FailureKind, Move, is_rejected_commit};
 use crate::received::Place;
 use crate::source::Message;
 use crate::store::{Entry, NewlyHeld};
+use crate::{Error, Isolation};
 
 impl Lane {
     /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
     /// others of a blocked key are parked; the fence; COMMIT.
     pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Fault> {
-        let store = &self.shared.store;
+        self.attempt_after(0, items).await
+    }
+
+    /// As [`attempt`](Self::attempt), after so many conflicts.
+    pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Fault> {
+        let _turn = self.turn(conflicts).await;
+        let mut client = self.shared.store.connection().await.map_err(Fault::Store)?;
+        match self.attempt_on(&mut client, items).await {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(self.clean_up(client, fault).await),
+        }
+    }
+
+    async fn attempt_on(&self, client: &mut Object, items: &mut [Item]) -> Result<(), Fault> {
+        let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let begun = Instant::now();
-        let mut client = store.connection().await.map_err(Fault::Store)?;
         let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
-        let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
+        let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries, isolation).await;
         let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
         let mut parked = Vec::new();
         let (mut handled, mut duplicates) = (0, 0);
@@ -45,12 +58,13 @@ impl Lane {
             tx = self.handle(tx, item).await?;
             handled += 1;
         }
-        if !parked.is_empty() && handled > 0 && store.has_ended(&tx).await {
-            return Err(Fault::Ended);
+        if !parked.is_empty() && handled > 0 {
+            let changed = self.after_handlers(&tx).await?;
+            self.check_shared(&changed, entries.len())?;
         }
         self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
-        self.finish(tx, &offsets).await?;
+        self.finish(tx, &offsets, isolation).await?;
         measure::batch(&self.dealt.topic, handled, duplicates, begun.elapsed());
         Ok(())
     }
@@ -165,10 +179,50 @@ impl Lane {
         }
     }
 
-    /// The fence and the commit.
-    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
-        let moved = self.prefix().propose(offsets);
-        let finished = self.fence_and_commit(tx, moved).await;
+    /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings that
+    /// were changed.
+    pub(super) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+        let restored = self.shared.store.after_handlers(tx).await;
+        restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
+    }
+
+    /// What one handler has changed of the session, the handlers after it have met. They run again without it: an event
+    /// whose handler changes settings has a transaction to itself.
+    fn check_shared(&self, changed: &[String], events: usize) -> Result<(), Fault> {
+        if changed.is_empty() || events == 1 {
+            return Ok(());
+        }
+        let settings = changed.join(", ");
+        if !self.dealt.has_changed_settings.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, settings,
+                "a handler changes settings of its session: its events run one by one, unless it sets them back"
+            );
+        }
+        let error = format!("a handler of the batch changed {settings}");
+        Err(Fault::Event(Failed::new(FailureKind::Failed, error)))
+    }
+
+    /// Leaves nothing of a failed attempt in the connection.
+    pub(super) async fn clean_up(&self, client: Object, fault: Fault) -> Fault {
+        match fault {
+            // What the handler set after its COMMIT or ROLLBACK cannot be told from what was there before.
+            Fault::Ended => drop(Object::take(client)),
+            Fault::Store(_) => {}
+            // A rollback undoes everything else.
+            _ => self.shared.store.unlock(&client).await,
+        }
+        fault
+    }
+
+    /// The fence and the commit. At a stricter isolation level than READ COMMITTED the position moves separately: a
+    /// transaction whose snapshot is older than the last move could not move it.
+    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64], isolation: Isolation) -> Result<(), Fault> {
+        let moved = match isolation {
+            Isolation::ReadCommitted => self.prefix().propose(offsets),
+            _ => None,
+        };
+        let finished = self.fence_and_commit(tx, offsets.len(), moved).await;
         match &finished {
             Ok(()) => self.prefix().committed(offsets, moved),
             Err(_) => self.prefix().abandoned(moved),
@@ -176,18 +230,13 @@ impl Lane {
         finished
     }
 
-    async fn fence_and_commit(&self, tx: Transaction<'_>, moved: Option<Move>) -> Result<(), Fault> {
-        match self.shared.store.hold_fence(&tx, self.dealt.fence, moved).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Fault::Store(Error::fenced())),
-            // tokio-postgres would answer Ok to the COMMIT of such a transaction.
-            Err(e) if e.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
-                let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
-                return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
-            }
-            Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
-            Err(e) => return Err(Fault::of_store("check the fence", e)),
+    async fn fence_and_commit(&self, tx: Transaction<'_>, events: usize, moved: Option<Move>) -> Result<(), Fault> {
+        let fenced = self.shared.store.hold_fence(&tx, self.dealt.fence, moved).await;
+        let fenced = fenced.map_err(|e| Fault::after_handlers("check the fence", e))?;
+        if !fenced.is_ours {
+            return Err(Fault::Store(Error::fenced()));
         }
+        self.check_shared(&fenced.changed, events)?;
         match tx.commit().await {
             Ok(()) => Ok(()),
             // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.

@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use outbox_core::DecodeHints;
 use outbox_core::uuid::Uuid;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
 
 use super::Shared;
 use super::item::{Item, Todo, Work};
@@ -24,6 +24,10 @@ pub(super) struct Dealt {
     pub(super) errands: AtomicUsize,
     /// A lane has finished something.
     pub(super) progress: Notify,
+    /// Transactions share it. One that loses every conflict has it to itself.
+    pub(super) turns: RwLock<()>,
+    /// A handler has changed settings of its session, and the log says so.
+    pub(super) has_changed_settings: AtomicBool,
 }
 
 impl Dealt {

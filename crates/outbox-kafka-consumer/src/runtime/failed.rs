@@ -2,6 +2,8 @@ use outbox_net::ErrorChain;
 use std::any::Any;
 use std::time::Duration;
 
+use deadpool_postgres::tokio_postgres::error::SqlState;
+
 use super::Shared;
 use crate::Error;
 use crate::HandlerError;
@@ -60,6 +62,22 @@ impl Fault {
         match sql_fault(&error) {
             SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
             _ => Self::Store(Error::store(doing, error)),
+        }
+    }
+
+    /// PostgreSQL's error in a statement of the consumer behind handlers, in their transaction.
+    pub(super) fn after_handlers(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
+        let failed = |why: &str| Self::Event(Failed::new(FailureKind::Failed, why));
+        match error.code() {
+            // tokio-postgres would answer Ok to the COMMIT of such a transaction.
+            Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+                failed("the handler returned Ok although PostgreSQL had refused one of its statements")
+            }
+            Some(&SqlState::INVALID_CURSOR_NAME) => Self::Ended,
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                failed("the handler made its transaction READ ONLY, so that its event cannot be recorded as handled")
+            }
+            _ => Self::of_store(doing, error),
         }
     }
 

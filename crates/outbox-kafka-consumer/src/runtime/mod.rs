@@ -29,7 +29,7 @@ use self::keeper::Keeper;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, read};
 use crate::handler::Upcasts;
-use crate::policy::{Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{Isolation, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
 use crate::source::Choice;
 use crate::store::Store;
@@ -65,6 +65,7 @@ pub(crate) struct Options {
     pub(crate) unknown: Misfit,
     pub(crate) start: Start,
     pub(crate) position_lost: PositionLost,
+    pub(crate) isolation: Isolation,
     pub(crate) lanes: NonZeroUsize,
     pub(crate) batch: NonZeroUsize,
     pub(crate) drain: Duration,

@@ -1,12 +1,12 @@
 use outbox_net::ErrorChain;
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outbox_core::DecodeHints;
 use outbox_core::uuid::Uuid;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, RwLock, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -212,6 +212,8 @@ impl Partition {
             prefix: Mutex::new(Prefix::new(taken.next_offset)),
             errands: AtomicUsize::new(0),
             progress: Notify::new(),
+            turns: RwLock::new(()),
+            has_changed_settings: AtomicBool::new(false),
         };
         let (sender, chunks) = mpsc::channel(1);
         let mut readers = JoinSet::new();

@@ -7,7 +7,7 @@ use outbox_core::bytes::Bytes;
 use outbox_core::uuid::Uuid;
 
 use super::{Fence, Store};
-use crate::Error;
+use crate::{Error, Isolation};
 
 /// An event on its way into the inbox.
 #[derive(Clone, Debug)]
@@ -35,16 +35,20 @@ impl Store {
         fence: Fence,
         topic: &str,
         entries: &[Entry],
+        isolation: Isolation,
     ) -> Result<Begun, PgError> {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
-        let (bounds, link) = (self.bounds(fence), self.in_transaction(tx));
+        let (bounds, link) = (self.bounds(fence, isolation), self.in_transaction(tx));
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
-        let (_, new, blocked) =
-            tokio::try_join!(tx.batch_execute(&bounds), link.query(take_in, &events), link.query(blocked, &keys))?;
+        let (bounded, new, blocked) =
+            tokio::join!(tx.batch_execute(&bounds), link.query(take_in, &events), link.query(blocked, &keys));
+        // The error of the first one, because it aborts the transaction for the others.
+        bounded?;
+        let (new, blocked) = (new?, blocked?);
         Ok(Begun {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
             blocked: blocked.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
@@ -52,8 +56,13 @@ impl Store {
     }
 
     /// As [`begin`](Self::begin), without events.
-    pub(crate) async fn begin_bounded(&self, tx: &Transaction<'_>, fence: Fence) -> Result<(), PgError> {
-        tx.batch_execute(&self.bounds(fence)).await
+    pub(crate) async fn begin_bounded(
+        &self,
+        tx: &Transaction<'_>,
+        fence: Fence,
+        isolation: Isolation,
+    ) -> Result<(), PgError> {
+        tx.batch_execute(&self.bounds(fence, isolation)).await
     }
 
     /// Takes one event in, in this state; false where it is there already.

@@ -10,6 +10,7 @@ mod position;
 mod purge;
 mod request;
 mod schema;
+mod session;
 mod setup;
 mod statements;
 
@@ -27,7 +28,7 @@ pub(crate) use self::position::Fence;
 pub(crate) use self::request::{Action, Errand};
 pub use self::schema::migrations;
 use self::statements::Statements;
-use crate::Error;
+use crate::{Error, Isolation};
 
 /// The tables of one group.
 pub(crate) struct Store {
@@ -65,21 +66,23 @@ impl Store {
         Link::transaction(tx, self.sending)
     }
 
-    /// Returns the settings with which every transaction begins, before its first query.
-    ///
-    /// The workers of a partition update the same row of `consumer_position`. Under a stricter default of the database or
-    /// the role, all of them but one would fail with a serialization failure.
+    /// Returns the settings with which every transaction begins, before its first query. They do not depend on the
+    /// defaults of the database or the role, and what handlers change of them is restored by the fence.
     ///
     /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of the
     /// way when its lease has ended. By the name, a successor finds the backends of this owner.
-    fn bounds(&self, fence: Fence) -> String {
+    fn bounds(&self, fence: Fence, isolation: Isolation) -> String {
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
-            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'; {}",
+             SET LOCAL application_name = '{}'; {}; {}",
+            isolation.sql(),
+            session::UNLOCK,
+            session::record_as("session"),
             fence.backend_name(),
+            session::record_as("bounded"),
             fence::GUARD
         )
     }

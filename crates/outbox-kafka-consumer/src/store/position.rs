@@ -164,10 +164,12 @@ mod tests {
     use outbox_test_support::TestEnv;
 
     use super::*;
+    use crate::Isolation;
     use crate::protocol::Move;
     use crate::store::{Entry, migrations};
 
     const PLACE: (&str, i32) = ("t", 0);
+    const LEVEL: Isolation = Isolation::ReadCommitted;
 
     /// A group with one partition, whose lease anybody may take.
     struct Group {
@@ -210,15 +212,15 @@ mod tests {
         let mut client = group.store.connection().await.unwrap();
         for moved in [None, Some(Move { from: 0, to: 1 })] {
             let tx = client.transaction().await.unwrap();
-            let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry)).await.unwrap();
+            let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
             assert_eq!(begun.new.len(), 1);
-            assert!(!group.store.hold_fence(&tx, first, moved).await.unwrap(), "the fence holds");
+            assert!(!group.store.hold_fence(&tx, first, moved).await.unwrap().is_ours, "the fence holds");
             tx.rollback().await.unwrap();
         }
         // One that stands still behind its fence has the row locked: whoever takes the partition ends it.
         let tx = client.transaction().await.unwrap();
-        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry)).await.unwrap();
-        assert!(group.store.hold_fence(&tx, second, None).await.unwrap());
+        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
+        assert!(group.store.hold_fence(&tx, second, None).await.unwrap().is_ours);
         let third = group.take(Uuid::now_v7()).await;
         let error = tx.commit().await.unwrap_err();
         assert!(error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN), "{error}");

@@ -24,6 +24,7 @@ pub(super) struct Statements {
     pub(super) advance: Sql,
     pub(super) advance_guarded: Sql,
     pub(super) read_fence: Sql,
+    pub(super) restore: Sql,
     pub(super) start_alone: Sql,
     pub(super) not_alone: Sql,
     pub(super) set_stopped: Sql,
@@ -152,6 +153,7 @@ impl Statements {
                 "SELECT true FROM {s}.consumer_position WHERE id = $1 AND epoch = $2 FOR SHARE",
                 &[Type::INT8, Type::INT8],
             ),
+            restore: super::session::restore(),
             start_alone: sql(
                 "UPDATE {s}.consumer_position AS this SET alone_offset = $3,
                      alone_starters = CASE WHEN alone_offset = $3 THEN alone_starters ELSE '{}' END || $4

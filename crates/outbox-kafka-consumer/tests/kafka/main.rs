@@ -17,6 +17,7 @@ mod positions;
 mod process;
 mod secrecy;
 mod secure;
+mod session;
 mod setup;
 mod standstill;
 mod take_over;
