@@ -44,6 +44,9 @@ pub enum Misfit {
     Ignore,
     /// It becomes a dead letter, as an event that failed.
     Reject,
+    /// It is parked and its key waits, in order, until a consumer of the group can take it. It is tried again after 1 s at
+    /// first and after 32 s at most, without an end.
+    Hold,
     /// Its partition stands still, with an error that says which record it is. Others go on.
     Stop,
 }
@@ -55,7 +58,8 @@ pub enum Start {
     /// At the first record that is there.
     #[default]
     Earliest,
-    /// Behind the last record.
+    /// Behind the last record, if the partition existed when the group first looked for its topic. The group begins at the
+    /// first record of a topic or partition that appeared later.
     Latest,
 }
 

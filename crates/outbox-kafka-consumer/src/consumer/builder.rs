@@ -56,6 +56,7 @@ impl Builder {
                 on_failure: OnFailure::default(),
                 undecodable: Misfit::Stop,
                 unknown: Misfit::Ignore,
+                newer: Misfit::Hold,
                 start: Start::default(),
                 position_lost: PositionLost::default(),
                 isolation: Isolation::default(),
@@ -202,11 +203,22 @@ impl Builder {
         self
     }
 
-    /// What is done with an event that has no handler, or whose schema version is newer than its handler's: it is
-    /// ignored, unless set, told of by a log line for each kind of event (at level `WARN` for a newer version) and counted
-    /// by `outbox_consumer_ignored_total`. Where events of a newer version must not be missed, set something else.
+    /// Sets what is done with an event that has no handler; [`Misfit::Ignore`] by default, because most consumers handle a
+    /// part of a topic's events.
+    ///
+    /// An event is only ignored if no consumer of the group has a handler for it. Otherwise it is [held](Misfit::Hold), so
+    /// that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count too.
+    /// An ignored event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
     pub fn unknown(mut self, then: Misfit) -> Self {
         self.options.unknown = then;
+        self
+    }
+
+    /// Sets what is done with an event whose schema version is newer than its handler's; [`Misfit::Hold`] by default, so
+    /// that it waits for the newer version of the program. With [`Misfit::Ignore`] it is counted by
+    /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
+    pub fn newer(mut self, then: Misfit) -> Self {
+        self.options.newer = then;
         self
     }
 

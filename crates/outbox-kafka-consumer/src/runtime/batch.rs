@@ -1,4 +1,5 @@
 use outbox_net::ErrorChain;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -40,7 +41,8 @@ impl Lane {
     async fn attempt_on(&self, client: &mut Object, items: &mut [Item]) -> Result<(), Fault> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let begun = Instant::now();
-        let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
+        let mut tx =
+            store.in_time(client.transaction()).await.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
         let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries, isolation).await;
         let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
@@ -62,23 +64,31 @@ impl Lane {
             let changed = self.after_handlers(&tx).await?;
             self.check_shared(&changed, entries.len())?;
         }
-        self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
+        let is_parked = self.park_behind(&tx, &parked).await;
+        if !is_parked.map_err(|e| Fault::of_store("park events behind their key", e))? {
+            return Err(Fault::freed());
+        }
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets, isolation).await?;
         measure::batch(&self.dealt.topic, handled, duplicates, begun.elapsed());
         Ok(())
     }
 
+    /// Returns whether the keys are still blocked.
     async fn park_behind(
         &self,
         tx: &Transaction<'_>,
         parked: &[&Item],
-    ) -> Result<(), deadpool_postgres::tokio_postgres::Error> {
+    ) -> Result<bool, deadpool_postgres::tokio_postgres::Error> {
         let ids: Vec<_> = parked.iter().filter_map(|item| item.id).collect();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let store = &self.shared.store;
+        let keys: BTreeSet<&[u8]> = parked.iter().filter_map(|item| item.message.key()).collect();
+        if !store.keep_blocked(tx, &self.dealt.topic, &keys).await? {
+            return Ok(false);
+        }
         store.set_state(tx, &ids, "parked").await?;
         for Item { message, offset, id, .. } in parked {
             let (topic, partition) = (&*self.dealt.topic, self.dealt.partition);
@@ -86,7 +96,7 @@ impl Lane {
             store.hold(tx, &held).await?;
             measure::held(&self.dealt.topic, "parked");
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Calls the handler within the transaction. If it fails, the transaction is rolled back, and the answer to that shows whether
@@ -112,7 +122,7 @@ impl Lane {
             Ok(()) if !tx.client().is_closed() => return Ok(tx),
             Ok(()) => None,
             Err(_) if self.shared.store.has_ended(&tx).await => return Err(Fault::Ended),
-            Err(fault) => match tx.rollback().await {
+            Err(fault) => match self.shared.store.in_time(tx.rollback()).await {
                 Ok(()) => return Err(fault),
                 Err(_) => Some(fault),
             },
@@ -206,9 +216,9 @@ impl Lane {
     /// Leaves nothing of a failed attempt in the connection.
     pub(super) async fn clean_up(&self, client: Object, fault: Fault) -> Fault {
         match fault {
-            // What the handler set after its COMMIT or ROLLBACK cannot be told from what was there before.
-            Fault::Ended => drop(Object::take(client)),
-            Fault::Store(_) => {}
+            // What the handler set after its COMMIT or ROLLBACK cannot be told from what was there before, and after a store
+            // fault the connection may only seem to be open.
+            Fault::Ended | Fault::Store(_) => drop(Object::take(client)),
             // A rollback undoes everything else.
             _ => self.shared.store.unlock(&client).await,
         }
@@ -237,7 +247,7 @@ impl Lane {
             return Err(Fault::Store(Error::fenced()));
         }
         self.check_shared(&fenced.changed, events)?;
-        match tx.commit().await {
+        match self.shared.store.in_time(tx.commit()).await {
             Ok(()) => Ok(()),
             // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
             Err(e) if is_rejected_commit(&e) => Err(Fault::of_commit(e)),

@@ -40,6 +40,19 @@ impl Failed {
         Self { kind, error: error.into(), wish: Wish::Unsaid }
     }
 
+    /// Parked until a consumer comes that can take it.
+    fn until_handled(&self, attempts: i32) -> Fate<'_> {
+        let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(MOST_DOUBLINGS);
+        Fate {
+            state: "parked",
+            blocks: true,
+            attempts,
+            kind: self.kind.name(),
+            error: &self.error,
+            next_attempt: Some(Duration::from_secs(1 << doublings)),
+        }
+    }
+
     /// What ended the process each time gets no other attempt.
     pub(super) fn poison(error: &str) -> Self {
         Self { kind: FailureKind::Crashed, error: error.to_owned(), wish: Wish::Reject }
@@ -86,6 +99,11 @@ impl Fault {
         Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
     }
 
+    /// The key of an event is no longer blocked: the event is to be handled, and not parked.
+    pub(super) fn freed() -> Self {
+        Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
+    }
+
     /// What a handler returned; `None` where the policy passes over it.
     pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
         match (failure, undecodable) {
@@ -93,6 +111,9 @@ impl Fault {
             (Failure::Payload(e), Misfit::Stop) => Some(Self::Stop(e)),
             (Failure::Payload(e), Misfit::Reject) => {
                 Some(Self::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string())))
+            }
+            (Failure::Payload(e), Misfit::Hold) => {
+                Some(Self::Event(Failed::new(FailureKind::Unhandled, ErrorChain::new(&e).to_string())))
             }
             (Failure::Handler(error), _) => Some(Self::of_error(&error)),
         }
@@ -144,6 +165,9 @@ impl Fault {
 impl Shared {
     /// What becomes of an event after its so many attempts.
     pub(super) fn fate<'a>(&self, failed: &'a Failed, attempts: i32, random: f64) -> Fate<'a> {
+        if failed.kind == FailureKind::Unhandled {
+            return failed.until_handled(attempts);
+        }
         let decision = self.options.retry.decide(u32::try_from(attempts).unwrap_or(1).max(1), failed.kind);
         let next_attempt = match (decision, failed.wish) {
             (Decision::GiveUp, _) | (_, Wish::Reject) => None,
@@ -161,5 +185,7 @@ impl Shared {
     }
 }
 
+/// Of the second between two looks at an event that nobody can take yet.
+const MOST_DOUBLINGS: u32 = 5;
 /// The longest delay that is stored: PostgreSQL's intervals end somewhere.
 const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);

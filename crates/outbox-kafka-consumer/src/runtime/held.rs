@@ -90,8 +90,12 @@ impl Lane {
                 return self.hold_again(held, &failed, attempts).await;
             }
         };
-        if let Todo::Reject(why) = &item.todo {
-            let failed = Failed::new(FailureKind::Undecodable, why.clone());
+        let misfit = match &item.todo {
+            Todo::Reject(why) => Some(Failed::new(FailureKind::Undecodable, why.clone())),
+            Todo::Hold(why) => Some(Failed::new(FailureKind::Unhandled, why.clone())),
+            _ => None,
+        };
+        if let Some(failed) = misfit {
             return self.hold_again(held, &failed, attempts).await;
         }
         let mut conflicts = 0;
@@ -173,6 +177,11 @@ impl Lane {
     ) -> Result<Option<i64>, Fault> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
+        // Locked until the commit: another partition's owner may have it too, after the number of partitions was raised.
+        let found = store.held(&tx, &self.dealt.topic, held).await;
+        if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
+            return Ok(None);
+        }
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
@@ -204,7 +213,8 @@ impl Lane {
             }
             store.release(&tx, held).await
         };
-        let next = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
+        let released = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
+        let Some(next) = released else { return Ok(None) };
         self.finish(tx, &[], isolation).await?;
         Ok(next)
     }
@@ -242,7 +252,7 @@ impl Lane {
         isolation: Isolation,
     ) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
-        let tx = client.transaction().await.map_err(doing)?;
+        let tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
         self.shared.store.begin_bounded(&tx, self.dealt.fence, isolation).await.map_err(doing)?;
         Ok(tx)
     }

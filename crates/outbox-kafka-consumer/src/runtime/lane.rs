@@ -129,6 +129,7 @@ impl Lane {
                 let failed = Failed::new(FailureKind::Undecodable, why.clone());
                 return self.park(item, &failed).await;
             }
+            Todo::Hold(why) => return self.park(item, &Failed::new(FailureKind::Unhandled, why.clone())).await,
             Todo::Poison => {
                 let why = "the process, or its connection, ended each time this event was handled, alone and several times in a row";
                 return self.park(item, &Failed::poison(why)).await;
@@ -186,12 +187,18 @@ impl Lane {
         let fate = self.shared.fate(failed, 1, random());
         let topic = &*self.dealt.topic;
         let mut client = store.connection().await?;
-        let tx = client.transaction().await.map_err(doing)?;
+        let tx = store.in_time(client.transaction()).await.map_err(doing)?;
         let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
         let begun = begun.map_err(doing)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
         if is_new {
+            // If the key has been freed meanwhile, the event is the first one of it to fail.
+            let key = item.message.key().filter(|_| is_behind);
+            let is_behind = match key {
+                Some(key) => store.keep_blocked(&tx, topic, &[key].into()).await.map_err(doing)?,
+                None => false,
+            };
             let fate = if is_behind { behind() } else { fate };
             let held = NewlyHeld {
                 topic,

@@ -46,6 +46,26 @@ pub(super) fn stopped(topic: &str, partition: i32, is_stopped: bool) {
     gauge!("outbox_consumer_stopped", "topic" => topic, "partition" => partition).set(f64::from(u8::from(is_stopped)));
 }
 
+/// The gauges of a partition. They become 0 when it is given back or lost, so that each partition is counted once.
+pub(super) struct PartitionGauges {
+    topic: String,
+    partition: i32,
+}
+
+impl PartitionGauges {
+    pub(super) fn new(topic: &str, partition: i32) -> Self {
+        stopped(topic, partition, false);
+        Self { topic: topic.to_owned(), partition }
+    }
+}
+
+impl Drop for PartitionGauges {
+    fn drop(&mut self) {
+        lag(&self.topic, self.partition, 0);
+        stopped(&self.topic, self.partition, false);
+    }
+}
+
 /// `change` is `claimed`, `given back` or `lost`.
 pub(super) fn lease(change: &'static str) {
     counter!("outbox_consumer_lease_changes_total", "change" => change).increment(1);

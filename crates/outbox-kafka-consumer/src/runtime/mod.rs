@@ -4,6 +4,7 @@ mod batch;
 mod discovery;
 mod dispatch;
 mod failed;
+mod feed;
 mod held;
 mod ignored;
 mod item;
@@ -13,7 +14,7 @@ mod measure;
 mod partition;
 mod reader;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::discovery::Found;
 pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 #[cfg(feature = "bench")]
@@ -63,6 +65,7 @@ pub(crate) struct Options {
     pub(crate) on_failure: OnFailure,
     pub(crate) undecodable: Misfit,
     pub(crate) unknown: Misfit,
+    pub(crate) newer: Misfit,
     pub(crate) start: Start,
     pub(crate) position_lost: PositionLost,
     pub(crate) isolation: Isolation,
@@ -81,7 +84,7 @@ const PURGE: Duration = Duration::from_secs(600);
 impl Shared {
     pub(crate) async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let stop = CancellationToken::new();
-        let (found, places) = watch::channel(BTreeSet::new());
+        let (found, places) = watch::channel(Found::default());
         let (mut keeper, mut others) = (JoinSet::new(), JoinSet::new());
         let discovering = Arc::clone(&self);
         others.spawn(async move { discovering.discover(found).await });
@@ -105,6 +108,11 @@ impl Shared {
         let stopped = std::mem::take(&mut *self.stopped.lock().unwrap_or_else(PoisonError::into_inner));
         let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).take();
         outcome.and_then(|()| stopped.into_values().next().or(rejected).map_or(Ok(()), Err))
+    }
+
+    /// A paused partition is no longer this consumer's.
+    fn forget_stopped(&self, place: &Place) {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 
     /// Notes why Kafka serves nothing, or not all topics; `None` if it does.

@@ -8,12 +8,14 @@ use outbox_core::DecodeHints;
 use outbox_core::uuid::Uuid;
 use tokio::sync::{Notify, RwLock, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{BUDGET, Dealt, Dispatch, queue, window};
+use super::feed::Feed;
 use super::lane::Lane;
-use super::reader::{Chunk, read};
+use super::measure::PartitionGauges;
+use super::reader::Chunk;
 use super::{Place, Shared, measure};
 use crate::Error;
 use crate::policy::{PositionLost, Start};
@@ -31,6 +33,7 @@ pub(super) struct Partition {
     was_abandoned: bool,
     /// How many times in a row the lanes lost their connections before the position moved.
     losses: u32,
+    _gauges: PartitionGauges,
 }
 
 /// How often what is due is looked for, and the position moved over what needed no transaction.
@@ -42,7 +45,15 @@ const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
     pub(super) fn new(shared: Arc<Shared>, place: &Place, owner: Uuid, was_abandoned: bool) -> Self {
-        Self { shared, topic: place.0.as_str().into(), partition: place.1, owner, was_abandoned, losses: 0 }
+        Self {
+            shared,
+            topic: place.0.as_str().into(),
+            partition: place.1,
+            owner,
+            was_abandoned,
+            losses: 0,
+            _gauges: PartitionGauges::new(&place.0, place.1),
+        }
     }
 
     /// Works until it is told to stop. What waiting mends is waited for, and what it does not, is looked at again now
@@ -51,6 +62,9 @@ impl Partition {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         loop {
             let Err(error) = self.work(&stop, &mut backoff).await else { break };
+            if error.is_store() {
+                self.shared.store.discard_idle();
+            }
             let (topic, partition) = (&*self.topic, self.partition);
             let pause = if error.is_transient() {
                 let retry_in = backoff.delay();
@@ -91,7 +105,7 @@ impl Partition {
             () = stop.cancelled() => return Ok(()),
             opened = self.open() => opened?,
         };
-        let Opened { mut dispatch, mut chunks, reader } = opened;
+        let Opened { mut dispatch, mut chunks, reader, mut end } = opened;
         let (mut lanes, lanes_stop) = (JoinSet::new(), CancellationToken::new());
         for receiver in self.lanes(&mut dispatch) {
             let lane = Lane { shared: Arc::clone(&self.shared), dealt: Arc::clone(&dispatch.dealt) };
@@ -100,7 +114,8 @@ impl Partition {
         let first = dispatch.dealt.prefix().stored();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut end, mut has_read) = (0, false);
+        // Whether the reader reads, as far as is known.
+        let (mut has_read, mut is_interrupted) = (false, false);
         let ended = loop {
             tokio::select! {
                 biased;
@@ -122,9 +137,9 @@ impl Partition {
                     if stored > first {
                         self.losses = 0;
                     }
-                    if stored > first || is_past {
+                    if (stored > first || is_past) && !is_interrupted {
                         backoff.reset();
-                        self.is_going_again();
+                        self.is_going_again().await;
                     }
                     measure::lag(&self.topic, self.partition, (end - stored).max(0));
                 }
@@ -135,7 +150,7 @@ impl Partition {
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
                     Some(Chunk::Records { records, next, end: last }) => {
-                        (end, has_read) = (last, true);
+                        (end, has_read, is_interrupted) = (last, true, false);
                         dispatch.pass_read();
                         (dispatch.records, dispatch.read_to) = (records.into(), next);
                     }
@@ -144,6 +159,18 @@ impl Partition {
                         dispatch.pass_read();
                         let lost = self.lost(offset, earliest, end);
                         break self.finish_before(&dispatch, &mut lanes, lost).await;
+                    }
+                    Some(Chunk::Recreated { offset, earliest }) => {
+                        dispatch.pass_read();
+                        let lost = self.made_anew(offset, earliest);
+                        break self.finish_before(&dispatch, &mut lanes, lost).await;
+                    }
+                    Some(Chunk::Interrupted(e)) => {
+                        dispatch.pass_read();
+                        is_interrupted = true;
+                        if e.is_security() {
+                            self.stand_still(e).await;
+                        }
                     }
                     Some(Chunk::Failed(e)) => {
                         dispatch.pass_read();
@@ -167,18 +194,32 @@ impl Partition {
             }
             self.shared.store.not_alone(dispatch.dealt.fence).await?;
         } else {
-            lanes.shutdown().await;
-            if ended.as_ref().is_err_and(Error::is_kafka) {
-                // Whoever ends this process while Kafka is away tells nothing of the event.
-                self.shared.store.not_alone(dispatch.dealt.fence).await?;
+            if !ended.as_ref().is_err_and(Error::is_fenced) {
+                self.let_finish(&mut lanes).await;
             }
+            lanes.shutdown().await;
         }
         ended
     }
 
-    fn is_going_again(&self) {
-        if self.stopped().remove(&(self.topic.to_string(), self.partition)).is_some() {
-            measure::stopped(&self.topic, self.partition, false);
+    /// Lets the handlers that run finish, so that the trouble of one lane does not repeat what the others do outside of
+    /// PostgreSQL.
+    async fn let_finish(&self, lanes: &mut JoinSet<Result<(), Error>>) {
+        let longest = self.shared.options.drain.min(self.shared.store.lease / 2);
+        let finished = async { while lanes.join_next().await.is_some() {} };
+        if timeout(longest, finished).await.is_err() {
+            let (topic, partition) = (&*self.topic, self.partition);
+            tracing::warn!(target: "outbox.consumer", topic, partition, "handlers did not finish in time and are rolled back");
+        }
+    }
+
+    async fn is_going_again(&self) {
+        if self.stopped().remove(&(self.topic.to_string(), self.partition)).is_none() {
+            return;
+        }
+        measure::stopped(&self.topic, self.partition, false);
+        if let Err(e) = self.shared.store.set_stopped(&self.topic, self.partition, None).await {
+            tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "it is not noted in the store");
         }
     }
 }
@@ -189,16 +230,21 @@ struct Opened {
     chunks: mpsc::Receiver<Chunk>,
     /// Ends with this.
     reader: JoinSet<()>,
+    /// One after the last record.
+    end: i64,
 }
 
 impl Partition {
     async fn open(&mut self) -> Result<Opened, Error> {
         let Shared { store, options, cluster, .. } = &*self.shared;
         let mut reader = cluster.open(&self.topic, self.partition).await?;
+        let end = reader.end().await?;
         if store.position(&self.topic, self.partition).await?.is_none() {
             let first = match options.start {
                 Start::Earliest => reader.earliest().await?,
-                Start::Latest => reader.end().await?,
+                Start::Latest if store.is_first_partition(&self.topic, self.partition).await? => end,
+                // Its first events are those that made it appear.
+                Start::Latest => reader.earliest().await?,
             };
             store.begin_position(&self.topic, self.partition, first, reader.topic_id()).await?;
         }
@@ -223,9 +269,11 @@ impl Partition {
             let earliest = reader.earliest().await?;
             let _ = sender.try_send(Chunk::Failed(self.made_anew(taken.next_offset, earliest)));
         } else {
-            readers.spawn(read(reader, self.topic.to_string(), self.partition, taken.next_offset, sender));
+            let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(&self.topic));
+            let feed = Feed { shared, topic, partition: self.partition, topic_id: reader.topic_id() };
+            readers.spawn(feed.run(reader, taken.next_offset, sender));
         }
-        Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers })
+        Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers, end })
     }
 
     fn dispatch(&self, dealt: Dealt, careful_until: i64) -> Dispatch {

@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outbox_core::uuid::Uuid;
 
-pub(crate) use self::choice::Choice;
-#[cfg(feature = "bench")]
-pub(crate) use self::choice::Chosen;
+pub(crate) use self::choice::{Choice, Chosen};
 pub(crate) use self::message::{Headers, Message};
 use crate::Error;
 

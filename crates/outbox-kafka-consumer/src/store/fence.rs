@@ -27,7 +27,7 @@ pub(crate) struct Fenced {
 impl Store {
     /// Returns whether the transaction that was begun has ended: a handler has sent COMMIT or ROLLBACK.
     pub(crate) async fn has_ended(&self, tx: &Transaction<'_>) -> bool {
-        let looked = tx.batch_execute(FIND_GUARD).await;
+        let looked = self.in_time(tx.batch_execute(FIND_GUARD)).await;
         looked.is_err_and(|e| is_state(&e, &SqlState::INVALID_CURSOR_NAME))
     }
 
@@ -55,7 +55,7 @@ impl Store {
         link.prepare(&self.statements.restore).await?;
         link.prepare(sql).await?;
         let (changed, row, closed) =
-            tokio::join!(self.restore(tx), link.query_opt(sql, params), tx.batch_execute(CLOSE_GUARD));
+            tokio::join!(self.restore(tx), link.query_opt(sql, params), self.in_time(tx.batch_execute(CLOSE_GUARD)));
         // Those behind the first error only say that the transaction is aborted.
         let fenced = Fenced { changed: changed?, is_ours: row?.is_some() };
         closed.map(|()| fenced)

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
@@ -108,12 +109,29 @@ impl Store {
         Ok(())
     }
 
-    /// The event is held no longer, and the next one of its key has its turn: that one is returned.
-    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<i64>, PgError> {
+    /// Holds on to the events that block these keys, until the transaction ends. Returns whether all of them are still
+    /// blocked.
+    pub(crate) async fn keep_blocked(
+        &self,
+        tx: &Transaction<'_>,
+        topic: &str,
+        keys: &BTreeSet<&[u8]>,
+    ) -> Result<bool, PgError> {
+        let keys_in_order: Vec<&[u8]> = keys.iter().copied().collect();
+        let (link, sql) = (self.in_transaction(tx), &self.statements.lock_last);
+        let locked = link.query(sql, &[&self.group, &topic, &keys_in_order]).await?;
+        Ok(locked.len() == keys.len())
+    }
+
+    /// The event is held no longer, and the next one of its key has its turn: that one is returned, if it is of the same
+    /// partition. The outer `None` if somebody else has released the event.
+    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<Option<i64>>, PgError> {
         let link = self.in_transaction(tx);
         let next = link.query_opt(&self.statements.release_next, &[&id]).await?;
-        link.query(&self.statements.release, &[&id]).await?;
-        next.map(|row| row.try_get(0)).transpose()
+        if link.query_opt(&self.statements.release, &[&id]).await?.is_none() {
+            return Ok(None);
+        }
+        next.map_or(Ok(Some(None)), |row| row.try_get(0).map(Some))
     }
 
     /// Gives a held event its attempts back; at once where it is the first of its key.

@@ -44,8 +44,11 @@ impl Store {
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
-        let (bounded, new, blocked) =
-            tokio::join!(tx.batch_execute(&bounds), link.query(take_in, &events), link.query(blocked, &keys));
+        let (bounded, new, blocked) = tokio::join!(
+            self.in_time(tx.batch_execute(&bounds)),
+            link.query(take_in, &events),
+            link.query(blocked, &keys)
+        );
         // The error of the first one, because it aborts the transaction for the others.
         bounded?;
         let (new, blocked) = (new?, blocked?);
@@ -62,7 +65,7 @@ impl Store {
         fence: Fence,
         isolation: Isolation,
     ) -> Result<(), PgError> {
-        tx.batch_execute(&self.bounds(fence, isolation)).await
+        self.in_time(tx.batch_execute(&self.bounds(fence, isolation))).await
     }
 
     /// Takes one event in, in this state; false where it is there already.

@@ -16,6 +16,7 @@ mod statements;
 
 use std::time::Duration;
 
+use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
 use outbox_core::Identifier;
@@ -29,6 +30,9 @@ pub(crate) use self::request::{Action, Errand};
 pub use self::schema::migrations;
 use self::statements::Statements;
 use crate::{Error, Isolation};
+
+/// How long a [`Group`](crate::Group) waits for an answer.
+const OPERATORS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tables of one group.
 pub(crate) struct Store {
@@ -58,12 +62,27 @@ impl Store {
         self.connection().await.map(Object::take)
     }
 
+    /// Returns how long an answer is waited for: a little longer than PostgreSQL may take for a statement.
+    fn patience(&self) -> Duration {
+        if self.lease.is_zero() { OPERATORS_PATIENCE } else { self.lease / 2 }
+    }
+
+    /// Waits for an answer as long as for one to the consumer's own statements.
+    pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = Result<T, PgError>>) -> Result<T, PgError> {
+        link::in_time(self.patience(), answer).await
+    }
+
+    /// Closes the pool's connections that nobody uses: after one is lost, the others may only seem to be open.
+    pub(crate) fn discard_idle(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     fn on_client<'a>(&'a self, client: &'a ClientWrapper) -> Link<'a> {
-        Link::client(client, self.sending)
+        Link::client(client, self.sending, self.patience())
     }
 
     fn in_transaction<'a>(&'a self, tx: &'a Transaction<'a>) -> Link<'a> {
-        Link::transaction(tx, self.sending)
+        Link::transaction(tx, self.sending, self.patience())
     }
 
     /// Returns the settings with which every transaction begins, before its first query. They do not depend on the

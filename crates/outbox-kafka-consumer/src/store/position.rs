@@ -197,7 +197,7 @@ mod tests {
         async fn take(&self, owner: Uuid) -> Fence {
             let client = self.store.connection().await.unwrap();
             self.sql("UPDATE outbox.consumer_lease SET expires_at = clock_timestamp()").await;
-            self.store.renew(&client, owner, &[PLACE.0.to_owned()]).await.unwrap();
+            self.store.renew(&client, owner, &[PLACE.0.to_owned()], &[]).await.unwrap();
             let claimed = self.store.claim(&client, owner, &[(PLACE.0.to_owned(), PLACE.1)]).await.unwrap();
             assert_eq!(claimed.len(), 1);
             self.store.take(PLACE.0, PLACE.1, owner, None, Some(100)).await.unwrap().fence

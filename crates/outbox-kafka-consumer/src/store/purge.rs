@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::lease::unread;
-use super::{Store, seconds};
+use super::{Link, Store, seconds};
 use crate::Error;
 use crate::protocol::purge_below;
 
@@ -10,7 +10,8 @@ impl Store {
     pub(crate) async fn purge(&self, older_than: Duration) -> Result<usize, Error> {
         let failed = |e| Error::store("forget old events of the inbox", e);
         let (client, age) = (self.connection().await?, seconds(older_than));
-        let link = self.on_client(&client);
+        // Its statements take as long as they take.
+        let link = Link::client(&client, self.sending, older_than);
         let rows = link.query(&self.statements.purge_range, &[&self.group, &age]).await.map_err(failed)?;
         let mut purged = 0;
         for row in rows {

@@ -2,7 +2,7 @@ use outbox_core::Identifier;
 use outbox_pg::{Migration, Migrations};
 
 /// The version of the tables that this program needs: that of the last migration.
-pub(super) const VERSION: i32 = 4;
+pub(super) const VERSION: i32 = 5;
 
 /// The tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group has its
 /// rows in them.
@@ -14,6 +14,7 @@ pub(super) const VERSION: i32 = 4;
 /// | `consumer_position` | partition: the offset that is read next, the epoch of its owner |
 /// | `consumer_inbox` | event that was taken: handled, parked or dead |
 /// | `consumer_held` | event that waits for another attempt or behind one that does, and dead letter |
+/// | `consumer_subscription` | topic: how many partitions it had when the group first looked for it |
 /// | `consumer_request` | replay, retry or discard that was asked for |
 #[must_use]
 pub fn migrations(schema: &Identifier) -> Migrations {
@@ -110,11 +111,21 @@ pub fn migrations(schema: &Identifier) -> Migrations {
             DROP CONSTRAINT consumer_held_consumer_group_topic_partition_record_offset_key;
         CREATE INDEX consumer_held_record ON {schema}.consumer_held (consumer_group, topic, partition, record_offset)"
     );
+    let subscriptions = format!(
+        "ALTER TABLE {schema}.consumer_member ADD COLUMN handles text[] NOT NULL DEFAULT '{{}}';
+        CREATE TABLE {schema}.consumer_subscription (
+            consumer_group text NOT NULL,
+            topic text NOT NULL,
+            first_partitions integer NOT NULL,
+            PRIMARY KEY (consumer_group, topic)
+        )"
+    );
     let steps = vec![
         Migration::new(1, "leases and positions", leases),
         Migration::new(2, "events", events),
         Migration::new(3, "who handled an event alone", starters),
-        Migration::new(VERSION, "held events of a topic that was created again", lives_of_a_topic),
+        Migration::new(4, "held events of a topic that was created again", lives_of_a_topic),
+        Migration::new(VERSION, "what members handle, and where a group begins", subscriptions),
     ];
     Migrations::new("consumer", schema.clone(), steps)
 }

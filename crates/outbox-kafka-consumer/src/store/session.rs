@@ -65,7 +65,7 @@ impl Store {
     /// ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
     pub(crate) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Option<Vec<String>>, PgError> {
         self.in_transaction(tx).prepare(&self.statements.restore).await?;
-        let (found, changed) = tokio::join!(tx.batch_execute(FIND_GUARD), self.restore(tx));
+        let (found, changed) = tokio::join!(self.in_time(tx.batch_execute(FIND_GUARD)), self.restore(tx));
         match found {
             Ok(()) => changed.map(Some),
             Err(e) if is_state(&e, &SqlState::INVALID_CURSOR_NAME) => Ok(None),
@@ -76,7 +76,7 @@ impl Store {
     /// Releases the advisory locks that a failed handler has left: a rollback does not.
     pub(crate) async fn unlock(&self, client: &ClientWrapper) {
         // If it fails, the connection is lost and its locks with it.
-        _ = client.batch_execute(UNLOCK).await;
+        _ = self.in_time(client.batch_execute(UNLOCK)).await;
     }
 
     pub(super) async fn restore(&self, tx: &Transaction<'_>) -> Result<Vec<String>, PgError> {
