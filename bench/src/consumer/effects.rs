@@ -1,19 +1,32 @@
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Pool, Transaction};
 use outbox_core::DomainEvent;
-use outbox_kafka_consumer::{Consumer, HandlerResult, Received};
+use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Received, with};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::events::{EFFECT, Stand};
+use super::events::{EFFECT, EFFECTS, SHARED_EFFECT, Stand};
 use super::naive;
 use crate::percentile::median;
 use crate::{Outcome, report, rows};
 
-/// Events a second whose effects are committed exactly once, and beside them one transaction for each event.
+/// Events a second whose effects are committed exactly once, and for comparison one transaction for each event.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Effects {
+    pub(super) per_second: f64,
+    pub(super) ratio: Option<f64>,
+    /// With a batch handler.
+    pub(super) batch_ratio: Option<f64>,
+    consumer: Vec<f64>,
+    batch: Vec<f64>,
+    naive: Vec<f64>,
+}
+
+/// The same if events of all aggregates change 1,000 rows.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Shared {
     pub(super) per_second: f64,
     pub(super) ratio: Option<f64>,
     consumer: Vec<f64>,
@@ -38,29 +51,55 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(20);
 
 pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
-    let (mut consumer, mut naive) = (Vec::new(), Vec::new());
+    let (mut consumer, mut batch, mut naive) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
+        let single = consumed(stand, format!("bench-{round}"), |builder| builder.on(with(EFFECT, apply))).await?;
+        let batches = consumed(stand, format!("bench-batch-{round}"), |builder| builder.on_batch(apply_all)).await?;
         stand.reset().await?;
-        let by_consumer = consumed(stand, round).await?;
-        stand.reset().await?;
-        let one_by_one = naive::rate(stand).await?;
-        report(&format!("  {by_consumer:.0} effects/s, {one_by_one:.0} one by one"));
-        consumer.push(by_consumer);
+        let one_by_one = naive::rate(stand, EFFECT).await?;
+        report(&format!("  {single:.0} effects/s, {batches:.0} in batches, {one_by_one:.0} one by one"));
+        consumer.push(single);
+        batch.push(batches);
         naive.push(one_by_one);
     }
     let per_second = median(&consumer).ok_or("no round was measured")?;
-    Ok(Effects { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
+    let ratio = |rates: &[f64]| Some(median(rates)? / median(&naive)?);
+    Ok(Effects { per_second, ratio: ratio(&consumer), batch_ratio: ratio(&batch), consumer, batch, naive })
+}
+
+/// A worker for each partition, on both sides.
+pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared> {
+    let (mut consumer, mut naive) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let register = |builder: Builder| builder.lanes(NonZeroUsize::MIN).on(with(SHARED_EFFECT, apply));
+        let batches = consumed(stand, format!("bench-shared-{round}"), register).await?;
+        stand.reset().await?;
+        let one_by_one = naive::rate(stand, SHARED_EFFECT).await?;
+        report(&format!("  {batches:.0} effects/s on shared rows, {one_by_one:.0} one by one"));
+        consumer.push(batches);
+        naive.push(one_by_one);
+    }
+    let per_second = median(&consumer).ok_or("no round was measured")?;
+    Ok(Shared { per_second, ratio: median(&naive).map(|naive| per_second / naive), consumer, naive })
+}
+
+async fn consumed(stand: &Stand, group: String, register: impl FnOnce(Builder) -> Builder) -> Outcome<f64> {
+    stand.reset().await?;
+    consumed_now(stand, group, register).await
 }
 
 /// From the first effect that is seen to the last.
-async fn consumed(stand: &Stand, round: u32) -> Outcome<f64> {
+pub(super) async fn consumed_now(
+    stand: &Stand,
+    group: String,
+    register: impl FnOnce(Builder) -> Builder,
+) -> Outcome<f64> {
     let pool = stand.env.pool_of(24);
-    let consumer = Consumer::builder([stand.env.brokers()])
+    let builder = Consumer::builder([stand.env.brokers()])
         .pipeline(stand.env.pipeline().clone())
-        .group(format!("bench-{round}"))
-        .store(pool.clone())
-        .on(apply)
-        .build()?;
+        .group(group)
+        .store(pool.clone());
+    let consumer = register(builder).build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(consumer.run(async { _ = stopped.await }));
     let measured = seconds(stand, &pool).await;
@@ -92,11 +131,19 @@ async fn seconds(stand: &Stand, pool: &Pool) -> Outcome<f64> {
     }
 }
 
-pub(super) async fn apply(tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
-    let effect = tx.prepare_cached(EFFECT).await?;
+pub(super) async fn apply(effect: &&'static str, tx: &Transaction<'_>, event: Received<OrderPlaced>) -> HandlerResult {
+    let effect = tx.prepare_cached(effect).await?;
     let (aggregate, n) = (event.event().aggregate_id(), event.event().n);
     match tx.execute(&effect, &[&aggregate, &n]).await? {
         1 => Ok(()),
-        _ => Err("no such aggregate".into()),
+        _ => Err("no such row".into()),
     }
+}
+
+async fn apply_all(tx: &Transaction<'_>, events: Vec<Received<OrderPlaced>>) -> HandlerResult {
+    let effects = tx.prepare_cached(EFFECTS).await?;
+    let (aggregates, numbers): (Vec<String>, Vec<i64>) =
+        events.iter().map(|event| (event.event().aggregate_id(), event.event().n)).unzip();
+    tx.execute(&effects, &[&aggregates, &numbers]).await?;
+    Ok(())
 }

@@ -45,10 +45,13 @@ impl Stand {
     pub(super) async fn reset(&self) -> Outcome<()> {
         let client = self.env.client().await;
         let sql = format!(
-            "DROP TABLE IF EXISTS ledger, seen, place;
+            "DROP TABLE IF EXISTS arrival, ledger, stock, seen, place;
              CREATE TABLE ledger (aggregate text PRIMARY KEY, events bigint NOT NULL DEFAULT 0,
                                   last bigint NOT NULL DEFAULT -1, disorder bigint NOT NULL DEFAULT 0);
              INSERT INTO ledger (aggregate) SELECT 'agg-' || n FROM generate_series(0, {} - 1) n;
+             CREATE TABLE stock (product bigint PRIMARY KEY, events bigint NOT NULL DEFAULT 0);
+             INSERT INTO stock (product) SELECT generate_series(0, {SHARED_ROWS} - 1);
+             CREATE TABLE arrival (number bigint GENERATED ALWAYS AS IDENTITY, aggregate text NOT NULL, n bigint NOT NULL);
              CREATE TABLE seen (id uuid PRIMARY KEY);
              CREATE TABLE place (partition integer PRIMARY KEY, next_offset bigint NOT NULL);
              TRUNCATE outbox.consumer_inbox; CHECKPOINT",
@@ -57,9 +60,37 @@ impl Stand {
         Ok(client.batch_execute(&sql).await?)
     }
 
+    /// Adds handled events of a group to the inbox, as of partitions that are not read.
+    pub(super) async fn fill_inbox(&self, group: &str, rows: u64) -> Outcome<()> {
+        let sql = format!(
+            "INSERT INTO outbox.consumer_inbox
+             SELECT '{group}', gen_random_uuid(), 'handled', 0, n, now() - make_interval(secs => n / 1000)
+             FROM generate_series(1, {rows}) AS n;
+             ANALYZE outbox.consumer_inbox; CHECKPOINT"
+        );
+        Ok(self.env.client().await.batch_execute(&sql).await?)
+    }
+
+    /// Lets a group begin again, without its effects. What [`fill_inbox`](Self::fill_inbox) added stays.
+    pub(super) async fn forget(&self, group: &str) -> Outcome<()> {
+        let sql = format!(
+            "TRUNCATE arrival; DELETE FROM outbox.consumer_position WHERE consumer_group = '{group}';
+             DELETE FROM outbox.consumer_inbox WHERE consumer_group = '{group}' AND position_id <> 0; CHECKPOINT"
+        );
+        Ok(self.env.client().await.batch_execute(&sql).await?)
+    }
+
+    /// Returns how many arrivals came before an earlier one of their aggregate.
+    pub(super) async fn arrivals_out_of_order(&self) -> Outcome<i64> {
+        let sql = "SELECT count(*) FROM (SELECT n, lag(n) OVER (PARTITION BY aggregate ORDER BY number) AS before
+                                         FROM arrival) AS arrival WHERE n <= before";
+        Ok(self.env.client().await.query_one(sql, &[]).await?.try_get(0)?)
+    }
+
     /// How many effects there are, and how many were out of order.
     pub(super) async fn effects(&self, pool: &Pool) -> Outcome<(u64, u64)> {
-        let sql = "SELECT sum(events)::bigint, sum(disorder)::bigint FROM ledger";
+        let sql = "SELECT (sum(events) + (SELECT sum(events) FROM stock) + (SELECT count(*) FROM arrival))::bigint,
+                          sum(disorder)::bigint FROM ledger";
         let row = pool.get().await?.query_one(sql, &[]).await?;
         Ok((u64::try_from(row.try_get::<_, i64>(0)?)?, u64::try_from(row.try_get::<_, i64>(1)?)?))
     }
@@ -68,6 +99,25 @@ impl Stand {
 /// One event's effect, which tells whether an earlier one of its aggregate came later.
 pub(super) const EFFECT: &str =
     "UPDATE ledger SET events = events + 1, disorder = disorder + (last >= $2)::int, last = $2 WHERE aggregate = $1";
+
+/// One event's effect that leaves no dead row, whatever snapshots are held.
+pub(super) const ARRIVAL: &str = "INSERT INTO arrival (aggregate, n) VALUES ($1, $2)";
+
+/// The effects of many events, in their order, by one statement.
+pub(super) const EFFECTS: &str = "
+    UPDATE ledger SET events = events + count, last = highest, disorder = disorder + late + (last >= lowest)::int
+    FROM (SELECT aggregate, count(*) AS count, min(n) AS lowest, max(n) AS highest,
+                 count(*) FILTER (WHERE n <= before) AS late
+          FROM (SELECT aggregate, n, lag(n) OVER (PARTITION BY aggregate ORDER BY number) AS before
+                FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS event (aggregate, n, number)) AS event
+          GROUP BY aggregate) AS new
+    WHERE ledger.aggregate = new.aggregate";
+
+/// One event's effect on a row that events of all aggregates change.
+pub(super) const SHARED_EFFECT: &str =
+    "UPDATE stock SET events = events + 1 WHERE product = (hashint8($2) & 2147483647) % 1000 AND $1 <> ''";
+
+const SHARED_ROWS: u64 = 1_000;
 
 /// The record of a number, as the EventRouter writes it.
 pub(super) fn record(pipeline: &Pipeline, n: u64) -> Outcome<Record> {

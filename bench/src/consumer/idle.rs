@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use deadpool_postgres::{Manager, Pool};
 use outbox_core::Pipeline;
-use outbox_kafka_consumer::{Consumer, Reader};
+use outbox_kafka_consumer::{Consumer, Reader, with};
 use serde::Serialize;
 use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
 
 use super::effects::apply;
-use super::events::Stand;
+use super::events::{EFFECT, Stand};
 use crate::process::{peak_resident_mb, resident_mb};
 use crate::{Outcome, report};
 
@@ -112,7 +112,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         .group(if options.native { "native" } else { "default" })
         .reader(if options.native { Reader::Native } else { Reader::Auto })
         .store(pool)
-        .on(apply)
+        .on(with(EFFECT, apply))
         .build()?;
     Ok(consumer.run(std::future::pending()).await?)
 }

@@ -1,6 +1,7 @@
 //! How fast events are decoded, fetched, and applied exactly once.
 
 mod arrival;
+mod conditions;
 mod decode;
 mod effects;
 mod events;
@@ -39,6 +40,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
 
+    /// How many known events the large inbox has
+    #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
+    inbox: u64,
+
     /// How many partitions the topics have
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
@@ -56,12 +61,16 @@ pub(crate) struct Options {
 enum Part {
     /// Events applied exactly once, beside a transaction for each
     Effects,
+    /// The same if events of all aggregates change 1,000 rows
+    Shared,
     /// From commit to effect, through the relay
     Latency,
     /// A topic fetched and decoded, beside fetching alone
     Fetch,
     /// Records decoded
     Decode,
+    /// Effects with a large inbox, and with an old snapshot
+    Conditions,
     /// Memory with many partitions and no events
     Idle,
 }
@@ -79,15 +88,24 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
     let stack = Stack::connect()?;
     let machine = Machine::of(&stack).await?;
-    let (mut effects, mut arrival, mut fetch, mut decode, mut idle) = (None, None, None, None, None);
+    let (mut effects, mut shared, mut conditions, mut arrival) = (None, None, None, None);
+    let (mut fetch, mut decode, mut idle) = (None, None, None);
 
     let mut stand = None;
-    if options.has(Part::Effects) || options.has(Part::Fetch) {
+    if [Part::Effects, Part::Shared, Part::Conditions, Part::Fetch].into_iter().any(|part| options.has(part)) {
         stand = Some(Stand::create(options.partitions, options.events).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
         report(&format!("effects of {} events, beside a transaction for each", options.events));
         effects = Some(effects::compare(stand, options.rounds).await?);
+    }
+    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Shared)) {
+        report("effects on shared rows, beside a transaction for each event");
+        shared = Some(effects::compare_shared(stand, options.rounds).await?);
+    }
+    if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Conditions)) {
+        report("effects with a large inbox, and with an old snapshot");
+        conditions = Some(conditions::compare(stand, options.rounds, options.inbox).await?);
     }
     if options.has(Part::Idle) {
         report("memory with many partitions and no events");
@@ -122,13 +140,18 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         "fetch_fraction_of_raw": fetch.as_ref().map(|fetch| fetch.fraction),
         "effects_per_s": effects.as_ref().map(|effects| effects.per_second.round()),
         "effects_ratio_vs_naive": effects.as_ref().map(|effects| effects.ratio),
+        "batch_effects_ratio_vs_naive": effects.as_ref().map(|effects| effects.batch_ratio),
+        "shared_rows_effects_per_s": shared.as_ref().map(|shared| shared.per_second.round()),
+        "shared_rows_effects_ratio_vs_naive": shared.as_ref().map(|shared| shared.ratio),
+        "effects_with_20m_inbox_fraction": conditions.as_ref().map(|conditions| conditions.full_inbox_fraction),
+        "effects_with_old_snapshot_fraction": conditions.as_ref().map(|conditions| conditions.old_snapshot_fraction),
         "commit_to_effect_p50_ms": arrival.as_ref().map(|arrival| arrival.p50_ms),
         "commit_to_effect_p99_ms": arrival.as_ref().map(|arrival| arrival.p99_ms),
         "rss_mb": (effects.is_some() || arrival.is_some()).then_some(rss),
         "raw": {
             "machine": machine, "allocator": if cfg!(feature = "mimalloc") { "mimalloc" } else { "system" },
             "events": options.events, "partitions": options.partitions,
-            "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "arrival": arrival,
+            "idle": idle, "decode": decode, "fetch": fetch, "effects": effects, "shared": shared, "conditions": conditions, "arrival": arrival,
         },
     });
     let file = options.output.join("consumer.json");

@@ -7,7 +7,7 @@ use rskafka::client::partition::PartitionClient;
 use tokio::task::JoinSet;
 
 use super::effects::OrderPlaced;
-use super::events::{EFFECT, Stand};
+use super::events::Stand;
 use crate::Outcome;
 use crate::topic::within;
 
@@ -16,13 +16,13 @@ const TIME: Duration = Duration::from_secs(5);
 
 /// What one writes at first: for each partition a loop with a transaction for each event, which looks whether the event
 /// is new, has the effect, and moves the position.
-pub(super) async fn rate(stand: &Stand) -> Outcome<f64> {
+pub(super) async fn rate(stand: &Stand, effect: &'static str) -> Outcome<f64> {
     let partitions = stand.topic.partition_clients().await?;
     let pool = stand.env.pool_of(partitions.len());
     let begun = Instant::now();
     let mut loops = JoinSet::new();
     for (number, partition) in (0..).zip(partitions) {
-        loops.spawn(consume(pool.clone(), partition, number, stand.env.pipeline().clone(), begun + TIME));
+        loops.spawn(consume(pool.clone(), partition, number, stand.env.pipeline().clone(), effect, begun + TIME));
     }
     let mut count = 0;
     while let Some(ended) = loops.join_next().await {
@@ -36,6 +36,7 @@ async fn consume(
     partition: PartitionClient,
     number: i32,
     pipeline: outbox_core::Pipeline,
+    effect: &'static str,
     deadline: Instant,
 ) -> Outcome<u32> {
     let mut client = pool.get().await?;
@@ -60,7 +61,7 @@ async fn consume(
             let tx = client.transaction().await?;
             let seen = tx.prepare_cached("INSERT INTO seen VALUES ($1) ON CONFLICT DO NOTHING").await?;
             if tx.execute(&seen, &[&event.id]).await? == 1 {
-                let effect = tx.prepare_cached(EFFECT).await?;
+                let effect = tx.prepare_cached(effect).await?;
                 tx.execute(&effect, &[&event.aggregate_id.as_deref(), &order.n]).await?;
             }
             let place = tx.prepare_cached("UPDATE place SET next_offset = $2 WHERE partition = $1").await?;

@@ -2,7 +2,8 @@ use crate::event::names::{short_text, topic_legal};
 
 /// A typed event, known to producer and consumer alike.
 ///
-/// The producer needs `Serialize` beside it, the consumer `DeserializeOwned`.
+/// The producer needs `Serialize` in addition, the consumer `DeserializeOwned`. A service that only consumes an event
+/// implements [`IncomingEvent`] instead.
 ///
 /// ```
 /// use outbox_core::{DomainEvent, OutboxEvent};
@@ -80,14 +81,58 @@ pub trait DomainEvent {
     /// The version of the payload's schema that this type reads and writes, from 1.
     const SCHEMA_VERSION: u32 = 1;
 
-    /// Evaluated, when they are compiled, by enqueue and by handlers of the event: the other constants keep their rules.
+    /// Evaluated, when it is compiled, by enqueue: the other constants keep their rules.
     #[doc(hidden)]
-    const LEGAL: () = {
-        assert!(topic_legal(Self::AGGREGATE_TYPE).is_ok(), "AGGREGATE_TYPE: 1 to 249 characters of A-Z a-z 0-9 . _ -");
-        assert!(short_text(Self::EVENT_TYPE).is_ok(), "EVENT_TYPE: 1 to 255 bytes without control characters");
-        assert!(Self::SCHEMA_VERSION >= 1 && Self::SCHEMA_VERSION <= 2_147_483_647, "SCHEMA_VERSION: 1 to 2147483647");
-    };
+    const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::EVENT_TYPE, Self::SCHEMA_VERSION);
 
     /// The [`AggregateId`](crate::AggregateId): which aggregate the event belongs to.
     fn aggregate_id(&self) -> String;
+}
+
+/// A typed event as a consumer needs it: which events a handler takes.
+///
+/// Every [`DomainEvent`] is one. Implement this trait alone if the service only consumes the event.
+///
+/// ```
+/// use outbox_core::IncomingEvent;
+///
+/// #[derive(serde::Deserialize)]
+/// struct OrderCreated {
+///     quantity: u32,
+/// }
+///
+/// impl IncomingEvent for OrderCreated {
+///     const AGGREGATE_TYPE: &'static str = "order";
+///     const EVENT_TYPE: &'static str = "OrderCreated";
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a typed event",
+    note = "implement `IncomingEvent`, or `DomainEvent` if the service also produces it"
+)]
+pub trait IncomingEvent {
+    /// The [`AggregateType`](crate::AggregateType), of which the topic is made.
+    const AGGREGATE_TYPE: &'static str;
+
+    /// The [`EventType`](crate::EventType).
+    const EVENT_TYPE: &'static str;
+
+    /// The newest version of the payload's schema that this type reads, from 1.
+    const SCHEMA_VERSION: u32 = 1;
+
+    /// Evaluated, when it is compiled, by handlers of the event: the other constants keep their rules.
+    #[doc(hidden)]
+    const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::EVENT_TYPE, Self::SCHEMA_VERSION);
+}
+
+impl<E: DomainEvent> IncomingEvent for E {
+    const AGGREGATE_TYPE: &'static str = <E as DomainEvent>::AGGREGATE_TYPE;
+    const EVENT_TYPE: &'static str = <E as DomainEvent>::EVENT_TYPE;
+    const SCHEMA_VERSION: u32 = <E as DomainEvent>::SCHEMA_VERSION;
+}
+
+const fn legal(aggregate_type: &str, event_type: &str, schema_version: u32) {
+    assert!(topic_legal(aggregate_type).is_ok(), "AGGREGATE_TYPE: 1 to 249 characters of A-Z a-z 0-9 . _ -");
+    assert!(short_text(event_type).is_ok(), "EVENT_TYPE: 1 to 255 bytes without control characters");
+    assert!(schema_version >= 1 && schema_version <= 2_147_483_647, "SCHEMA_VERSION: 1 to 2147483647");
 }

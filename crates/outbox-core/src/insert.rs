@@ -1,4 +1,4 @@
-use crate::{ColumnType, ColumnValue, OutboxEvent, Row, TableLayout};
+use crate::{ColumnType, ColumnValue, EventField, OutboxEvent, Row, RowLife, TableLayout};
 
 /// The INSERTs of an outbox table, as text, for the crates that send them by a driver.
 ///
@@ -10,6 +10,7 @@ pub struct InsertSql {
     many: String,
     one_if_new: String,
     many_if_new: String,
+    has_unique_id: String,
     columns: Vec<(usize, ColumnType)>,
 }
 
@@ -37,6 +38,7 @@ impl InsertSql {
             // Without a conflict target: to name one takes the right to SELECT.
             one_if_new: format!("{one} ON CONFLICT DO NOTHING"),
             many_if_new: format!("{many} ON CONFLICT DO NOTHING"),
+            has_unique_id: has_unique_id(layout),
             one,
             many,
             columns,
@@ -67,6 +69,13 @@ impl InsertSql {
         &self.many_if_new
     }
 
+    /// The query whether the table knows an event by its id: by a unique index, which `ON CONFLICT` needs, or by the table of
+    /// kept ids. It reads the catalogs only, and needs no privilege.
+    #[must_use]
+    pub fn has_unique_id(&self) -> &str {
+        &self.has_unique_id
+    }
+
     /// The types of the columns that an event fills, in the order of the statements' parameters.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = ColumnType> {
         self.columns.iter().map(|(_, ty)| *ty)
@@ -77,24 +86,41 @@ impl InsertSql {
         self.columns.iter().map(|(index, _)| row.get(*index))
     }
 
-    /// How many events go into each of the INSERTs that carry them: 8 MiB of payload, or one event.
+    /// How many events go into each of the INSERTs that carry them: 8 MiB, or one event.
     #[must_use]
     pub fn batch_lengths(events: &[OutboxEvent]) -> Vec<usize> {
         let mut lengths = Vec::new();
         let (mut length, mut bytes) = (0, 0);
         for event in events {
-            if length > 0 && bytes + event.payload().len() > BATCH_BYTES {
+            let size = event.stored_size();
+            if length > 0 && bytes + size > BATCH_BYTES {
                 lengths.push(std::mem::take(&mut length));
                 bytes = 0;
             }
             length += 1;
-            bytes += event.payload().len();
+            bytes += size;
         }
         if length > 0 {
             lengths.push(length);
         }
         lengths
     }
+}
+
+fn has_unique_id(layout: &TableLayout) -> String {
+    if layout.row_life() == RowLife::VanishKeepingIds {
+        return "SELECT true".into();
+    }
+    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let id = layout.column_of(EventField::Id).map_or("id", |column| column.name().as_str());
+    format!(
+        "SELECT to_regclass({table}) IS NULL OR EXISTS (
+             SELECT FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+             WHERE indrelid = to_regclass({table}) AND attname = {id} AND indnkeyatts = 1 AND indisunique AND indimmediate
+                 AND indisvalid AND indpred IS NULL)",
+        table = literal(&layout.qualified_name()),
+        id = literal(id),
+    )
 }
 
 #[cfg(test)]
@@ -126,5 +152,13 @@ mod tests {
         assert_eq!(lengths.iter().sum::<usize>(), events.len());
         assert_eq!(lengths, [9, 9, 7, 1, 1]);
         assert!(InsertSql::batch_lengths(&[]).is_empty());
+
+        let value = "x".repeat(8_192);
+        let headed =
+            (0..64).fold(OutboxEvent::builder("a", "1", "x"), |event, n| event.header(format!("h{n}"), &*value));
+        let headed = headed.build().unwrap();
+        assert_eq!(InsertSql::batch_lengths(&vec![headed; 20]), [15, 5]);
+        let empty = OutboxEvent::builder("a", "1", "x").build().unwrap();
+        assert!(InsertSql::batch_lengths(&vec![empty; 40_000]).len() > 1, "events without a payload have a size too");
     }
 }

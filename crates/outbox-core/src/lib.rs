@@ -26,7 +26,7 @@ pub use time;
 pub use uuid;
 
 pub use self::connector::{ConnectorConfig, IncludedTables};
-pub use self::domain_event::DomainEvent;
+pub use self::domain_event::{DomainEvent, IncomingEvent};
 pub use self::error::{Error, StoreFault};
 pub use self::event::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventBuilder, EventId, EventType, Headers,

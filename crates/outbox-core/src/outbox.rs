@@ -1,4 +1,6 @@
-use crate::{Error, OutboxEvent};
+use serde::Serialize;
+
+use crate::{DomainEvent, Error, EventId, OutboxEvent};
 
 /// Where a service puts its events, within its own transaction `Tx`.
 ///
@@ -37,6 +39,42 @@ pub trait Outbox<Tx> {
     /// # Errors
     /// The event breaks a rule of the pipeline, or the store failed; see [Delivery](#delivery).
     fn enqueue(&self, tx: Tx, event: &OutboxEvent) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Adds a typed event to the transaction, and returns its id: [`OutboxEvent::of`], [`build`](crate::EventBuilder::build)
+    /// and [`enqueue`](Self::enqueue) in one call.
+    ///
+    /// ```
+    /// # use outbox_core::{DomainEvent, Error, EventId, Outbox};
+    /// # #[derive(serde::Serialize)]
+    /// # struct OrderCreated { order_id: u64 }
+    /// # impl DomainEvent for OrderCreated {
+    /// #     const AGGREGATE_TYPE: &'static str = "order";
+    /// #     const EVENT_TYPE: &'static str = "OrderCreated";
+    /// #     fn aggregate_id(&self) -> String { self.order_id.to_string() }
+    /// # }
+    /// async fn create<Tx: Send>(outbox: &(impl Outbox<Tx> + Sync), tx: Tx) -> Result<EventId, Error> {
+    ///     outbox.publish(tx, &OrderCreated { order_id: 7 }).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), and if the event cannot be built.
+    fn publish<E: DomainEvent + Serialize>(
+        &self,
+        tx: Tx,
+        event: &E,
+    ) -> impl Future<Output = Result<EventId, Error>> + Send
+    where
+        Self: Sync,
+        Tx: Send,
+    {
+        let event = OutboxEvent::of(event).build();
+        async move {
+            let event = event?;
+            self.enqueue(tx, &event).await?;
+            Ok(event.id())
+        }
+    }
 
     /// Adds events to the transaction in their order: all of them, or none and an error.
     ///

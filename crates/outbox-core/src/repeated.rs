@@ -1,4 +1,4 @@
-use crate::{Error, RowLife, StoreFault, TableLayout};
+use crate::{Error, EventField, RowLife, StoreFault, TableLayout};
 
 /// What an idempotent outbox makes of an event that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,5 +59,19 @@ impl TableLayout {
             return Err(Error::layout("id", reason));
         }
         Ok(())
+    }
+
+    /// For implementations of [`Outbox`](crate::Outbox): what the answer of
+    /// [`InsertSql::has_unique_id`](crate::InsertSql::has_unique_id) means for an idempotent enqueue.
+    ///
+    /// # Errors
+    /// [`is_configuration`](Error::is_configuration): no index keeps the id unique. Nothing was sent.
+    pub fn expect_unique_id(&self, is_unique: bool) -> Result<(), Error> {
+        if is_unique {
+            return Ok(());
+        }
+        let reason = "the table has no unique index on it, so an event enqueued again would be stored twice: make it the \
+                      primary key";
+        Err(Error::layout(self.column_of(EventField::Id).map_or("id", |column| column.name().as_str()), reason))
     }
 }

@@ -75,9 +75,25 @@ impl StoreFault {
     #[must_use]
     pub fn of_sqlstate(sqlstate: &str) -> Self {
         match SqlStateClass::of(sqlstate) {
+            // idle_in_transaction_session_timeout and transaction_timeout: the transaction was too slow this time.
+            _ if matches!(sqlstate, "25P03" | "25P04") => Self::Transient,
             SqlStateClass::Aborted => Self::TransactionAborted,
             class if class.is_transient() => Self::Transient,
             _ => Self::Permanent,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_was_too_slow_may_succeed_when_it_is_run_again() {
+        for sqlstate in ["25P03", "25P04", "40001", "53300"] {
+            assert_eq!(StoreFault::of_sqlstate(sqlstate), StoreFault::Transient, "{sqlstate}");
+        }
+        assert_eq!(StoreFault::of_sqlstate("25P02"), StoreFault::TransactionAborted);
+        assert_eq!(StoreFault::of_sqlstate("23502"), StoreFault::Permanent);
     }
 }

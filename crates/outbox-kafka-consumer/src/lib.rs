@@ -3,7 +3,7 @@
 //! happens exactly once, in order per aggregate.
 //!
 //! ```no_run
-//! use outbox_core::{DomainEvent, Pipeline};
+//! use outbox_core::{IncomingEvent, Pipeline};
 //! use outbox_kafka_consumer::{Consumer, HandlerResult, Received, deadpool_postgres::{Pool, Transaction}, with};
 //!
 //! #[derive(serde::Deserialize)]
@@ -12,13 +12,9 @@
 //!     quantity: i32,
 //! }
 //!
-//! impl DomainEvent for OrderCreated {
+//! impl IncomingEvent for OrderCreated {
 //!     const AGGREGATE_TYPE: &'static str = "order";
 //!     const EVENT_TYPE: &'static str = "OrderCreated";
-//!
-//!     fn aggregate_id(&self) -> String {
-//!         self.order_id.to_string()
-//!     }
 //! }
 //!
 //! async fn reserve(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -69,9 +65,11 @@ mod protocol;
 mod reader;
 mod received;
 mod registry;
+mod route;
 mod runtime;
 mod source;
 mod store;
+pub mod testing;
 
 pub use deadpool_postgres;
 pub use outbox_core;
@@ -80,10 +78,15 @@ pub use outbox_pg::{Migrations, Statements};
 
 pub use self::consumer::{Builder, Consumer};
 pub use self::error::Error;
-pub use self::group::{Group, Held, HeldState, Horizon};
-pub use self::handler::{Handler, HandlerError, HandlerResult, OutsideHandler, RawHandler, With, with};
-pub use self::policy::{Isolation, Misfit, OnFailure, PositionLost, Start};
-pub use self::protocol::{FailureKind, RetryPolicy};
+pub use self::group::{
+    Group, Held, HeldFilter, HeldState, Horizon, PartitionStatus, Pause, PauseTarget, Request, RequestOutcome,
+};
+pub use self::handler::{
+    BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, OutsideHandler, RawHandler, With,
+    savepoint, with,
+};
+pub use self::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
+pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;
 pub use self::store::migrations;

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use outbox_core::{DecodeHints, Decoded, Pipeline};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::brokers::Brokers;
-use crate::runtime::{Chunk, read};
+use crate::runtime::{Chunk, Memory, read};
 use crate::source::{Choice, Chosen, Message, PartitionReader as _, RecordSource as _};
 use crate::{Error, Reader};
 
@@ -65,7 +65,8 @@ impl Partition {
         let Self { reader, topic, number, end } = self;
         let (sender, mut chunks) = mpsc::channel(1);
         let mut fetching = JoinSet::new();
-        fetching.spawn(read(reader, topic.to_string(), number, 0, sender));
+        let memory = Memory::new(Arc::new(Semaphore::new(u32::MAX as usize)), u32::MAX);
+        fetching.spawn(read(reader, topic.to_string(), number, 0, memory, sender));
         let (mut count, mut position, mut hints) = (0, 0, DecodeHints::default());
         while position < end {
             let (records, next) = match chunks.recv().await {

@@ -1,3 +1,6 @@
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 /// What becomes of an event whose attempts are used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,4 +77,39 @@ pub enum PositionLost {
     /// The group begins again at the first record that is there, with a warning. What it has handled before stays
     /// handled.
     Earliest,
+}
+
+/// Pauses an event type when its events fail one after the other, because something that the handler depends on is down.
+///
+/// Without it, every event that fails is parked, so that a long outage parks all events. With it, the event at which the
+/// breaker opens and those after it wait unread, and no attempt is counted. After the pause the handler is called again:
+/// if it fails, the next pause begins. Only errors without a [hint](crate::HandlerError::reject) and timeouts count, and
+/// only the first attempt of each event; a success sets the count to 0.
+///
+/// ```
+/// use std::{num::NonZeroU32, time::Duration};
+/// use outbox_kafka_consumer::CircuitBreaker;
+///
+/// let breaker = CircuitBreaker::new(const { NonZeroU32::new(20).unwrap() }, Duration::from_secs(30));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitBreaker {
+    failures: NonZeroU32,
+    pause: Duration,
+}
+
+impl CircuitBreaker {
+    /// Creates a breaker that opens after so many failures in a row, for this pause.
+    #[must_use]
+    pub fn new(failures: NonZeroU32, pause: Duration) -> Self {
+        Self { failures, pause }
+    }
+
+    pub(crate) fn failures(self) -> u32 {
+        self.failures.get()
+    }
+
+    pub(crate) fn pause(self) -> Duration {
+        self.pause
+    }
 }

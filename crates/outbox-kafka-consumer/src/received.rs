@@ -17,6 +17,18 @@ pub(crate) struct Place {
     pub(crate) topic: std::sync::Arc<str>,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    pub(crate) delivery: Delivery,
+}
+
+/// Which delivery of an event it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) attempt: u32,
+    pub(crate) is_redelivery: bool,
+}
+
+impl Delivery {
+    pub(crate) const FIRST: Self = Self { attempt: 1, is_redelivery: false };
 }
 
 impl<E> Received<E> {
@@ -58,5 +70,24 @@ impl<E> Received<E> {
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.place.offset
+    }
+
+    /// Returns the number of this attempt, from 1, as the [`RetryPolicy`](crate::RetryPolicy) counts it.
+    ///
+    /// A repetition after a conflict, or because another event of the batch failed, is part of the same attempt. The count
+    /// begins again if an operator retries a dead letter.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.place.delivery.attempt
+    }
+
+    /// Returns whether a handler may have been called with this event before.
+    ///
+    /// Earlier effects in the database were rolled back, but effects elsewhere may have happened. After a lost connection, or
+    /// if another process was killed, this is `true` for all events that may have been begun. It is `false` for the same event in another record,
+    /// which no handler gets once the event took effect.
+    #[must_use]
+    pub fn is_redelivery(&self) -> bool {
+        self.place.delivery.is_redelivery
     }
 }

@@ -5,31 +5,36 @@ use outbox_core::{AggregateType, DecodedEvent, EventField, Pipeline};
 
 use crate::Error;
 use crate::handler::Registered;
+use crate::route::Route;
 
-/// Which handler is for which event.
+/// Which handlers are for which event.
 pub(crate) struct Registry {
     entries: Vec<Entry>,
-    otherwise: Option<Arc<Registered>>,
+    otherwise: Option<Arc<Route>>,
 }
 
 struct Entry {
     topic: String,
-    registration: Registration,
+    aggregate_type: String,
+    event_type: String,
+    /// The newest version that all of its handlers read; raw handlers read all.
+    version: Option<u32>,
+    route: Arc<Route>,
 }
 
-/// A handler that waits for the pipeline, which tells its topic.
+/// A handler that waits for the pipeline, which has its topic.
 pub(crate) struct Registration {
     pub(crate) aggregate_type: String,
     pub(crate) event_type: String,
     /// The newest version that it reads; a raw handler reads all.
     pub(crate) version: Option<u32>,
-    pub(crate) handler: Arc<Registered>,
+    pub(crate) handler: Registered,
 }
 
 /// What the registry has for an event.
 pub(crate) enum Found<'a> {
-    Handler(&'a Arc<Registered>),
-    /// A handler that reads versions up to this one only.
+    Route(&'a Arc<Route>),
+    /// Handlers that read versions up to this one only.
     TooNew {
         newest: u32,
     },
@@ -47,7 +52,7 @@ pub(crate) fn handled(topic: &str, event_type: &str) -> String {
 impl Registry {
     /// Returns all that this consumer has handlers for.
     pub(crate) fn handles(&self) -> Vec<String> {
-        let typed = self.entries.iter().map(|entry| handled(&entry.topic, &entry.registration.event_type));
+        let typed = self.entries.iter().map(|entry| handled(&entry.topic, &entry.event_type));
         let others =
             self.otherwise.iter().flat_map(|_| self.topics().into_iter().map(|topic| handled(topic, ALL_OTHERS)));
         typed.chain(others).collect()
@@ -66,19 +71,24 @@ impl Registry {
             return Err(Error::build(format!("the pipeline's records do not tell the type of an event: {remedy}")));
         }
         let mut entries: Vec<Entry> = Vec::new();
-        for registration in registrations {
-            let Registration { aggregate_type, event_type, .. } = &registration;
-            let of = |e| Error::build(format!("a handler of {aggregate_type} {event_type} has no topic")).caused_by(e);
-            let topic = AggregateType::new(&**aggregate_type).and_then(|name| pipeline.topic(&name)).map_err(of)?;
-            let is_known = |known: &Entry| {
-                known.registration.aggregate_type == *aggregate_type && known.registration.event_type == *event_type
-            };
-            if entries.iter().any(is_known) {
-                return Err(Error::build(format!("two handlers are registered for {aggregate_type} {event_type}")));
+        for Registration { aggregate_type, event_type, version, handler } in registrations {
+            let is_same = |entry: &&mut Entry| entry.aggregate_type == aggregate_type && entry.event_type == event_type;
+            if let Some(entry) = entries.iter_mut().find(is_same) {
+                entry.version = [entry.version, version].into_iter().flatten().min();
+                if !Arc::get_mut(&mut entry.route).is_some_and(|route| route.add(handler)) {
+                    return Err(Error::build(format!(
+                        "a handler outside of the transaction shares {aggregate_type} {event_type} with another \
+                         handler: register it with a consumer of another group"
+                    )));
+                }
+                continue;
             }
-            entries.push(Entry { topic, registration });
+            let of = |e| Error::build(format!("a handler of {aggregate_type} {event_type} has no topic")).caused_by(e);
+            let topic = AggregateType::new(&*aggregate_type).and_then(|name| pipeline.topic(&name)).map_err(of)?;
+            entries.push(Entry { topic, aggregate_type, event_type, version, route: Arc::new(Route::new(handler)) });
         }
-        Ok(Self { entries, otherwise: otherwise.map(Arc::new) })
+        let otherwise = otherwise.map(|handler| Arc::new(Route::new(handler)));
+        Ok(Self { entries, otherwise })
     }
 
     pub(crate) fn topics(&self) -> BTreeSet<&str> {
@@ -87,18 +97,16 @@ impl Registry {
 
     pub(crate) fn find(&self, topic: &str, event: &DecodedEvent) -> Found<'_> {
         let is_for = |entry: &&Entry| {
-            let registration = &entry.registration;
             entry.topic == topic
-                && event.event_type.as_deref() == Some(registration.event_type.as_str())
-                && event.aggregate_type.as_ref().is_none_or(|name| *name == registration.aggregate_type)
+                && event.event_type.as_deref() == Some(entry.event_type.as_str())
+                && event.aggregate_type.as_ref().is_none_or(|name| *name == entry.aggregate_type)
         };
-        let registration = self.entries.iter().find(is_for).map(|entry| &entry.registration);
-        match (registration, &self.otherwise) {
-            (Some(registration), _) => match (event.schema_version, registration.version) {
+        match (self.entries.iter().find(is_for), &self.otherwise) {
+            (Some(entry), _) => match (event.schema_version, entry.version) {
                 (Some(version), Some(newest)) if version > newest => Found::TooNew { newest },
-                _ => Found::Handler(&registration.handler),
+                _ => Found::Route(&entry.route),
             },
-            (None, Some(handler)) => Found::Handler(handler),
+            (None, Some(route)) => Found::Route(route),
             (None, None) => Found::Nothing,
         }
     }

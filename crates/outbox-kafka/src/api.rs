@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, CreateTopicsResponse, DescribeConfigsRequest,
-    DescribeConfigsResponse, FetchRequest, FetchResponse, InitProducerIdRequest, InitProducerIdResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
-    RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-    SaslHandshakeResponse,
+    DescribeConfigsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse,
+    InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
+    MetadataResponse, OffsetCommitRequest, OffsetCommitResponse, ProduceRequest, ProduceResponse, RequestHeader,
+    ResponseHeader, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
@@ -54,6 +54,10 @@ apis! {
     Produce: ProduceRequest -> ProduceResponse, 5..=13, throttle_time_ms;
     Fetch: FetchRequest -> FetchResponse, 4..=17, throttle_time_ms;
     ListOffsets: ListOffsetsRequest -> ListOffsetsResponse, 1..=10, throttle_time_ms;
+    // From 4 on several groups are asked for at a time.
+    FindCoordinator: FindCoordinatorRequest -> FindCoordinatorResponse, 1..=3, throttle_time_ms;
+    // From 10 on topics are named by their ids.
+    OffsetCommit: OffsetCommitRequest -> OffsetCommitResponse, 2..=9, throttle_time_ms;
     SaslHandshake: SaslHandshakeRequest -> SaslHandshakeResponse, 1..=1;
     SaslAuthenticate: SaslAuthenticateRequest -> SaslAuthenticateResponse, 0..=2;
 }

@@ -360,7 +360,7 @@ impl Cluster {
         self.connection(&address.ok_or_else(|| Error::code_of(ErrorCode::NOT_CONTROLLER, None))?).await
     }
 
-    async fn connection(&self, address: &Arc<str>) -> Result<Connection, Error> {
+    pub(super) async fn connection(&self, address: &Arc<str>) -> Result<Connection, Error> {
         let slot = Arc::clone(self.lock().connections.entry(Arc::clone(address)).or_default());
         let wait = self.settings.connect_timeout;
         let mut slot = tokio::time::timeout(wait, slot.lock())

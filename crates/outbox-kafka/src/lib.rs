@@ -1,7 +1,7 @@
 //! A Kafka client for programs that keep their own order and their own positions.
 //!
-//! It offers the parts of Kafka's protocol that such a program needs, and leaves the rest out: there are no consumer
-//! groups and no background batching.
+//! It offers the parts of Kafka's protocol that such a program needs, and leaves the rest out: there are no members of
+//! consumer groups and no background batching.
 //!
 //! - [`Cluster`] finds brokers, topics and leaders, keeps one connection to each broker, creates topics, looks up offsets
 //!   and gives out producer ids.
@@ -9,6 +9,7 @@
 //!   partitions in one request for each broker, and [`Produced`] says what became of each.
 //! - [`Fetcher`] reads partitions, over one connection for each broker: only records of committed transactions, every
 //!   codec, compacted logs, null header values and repeated header names.
+//! - [`Cluster::commit_offsets`] shows a program's positions to Kafka's tools, as those of a consumer group.
 //! - [`Security`] holds TLS and the login: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER. It understands the
 //!   properties of Kafka's own clients, and reads its secrets again for each new connection.
 //!
@@ -45,6 +46,7 @@ mod error;
 mod error_code;
 mod fetch;
 mod frames;
+mod group_offsets;
 mod jaas;
 mod list_offsets;
 mod murmur2;
@@ -73,6 +75,7 @@ pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, 
 pub use self::create_topic::NewTopic;
 pub use self::error::Error;
 pub use self::error_code::ErrorCode;
+pub use self::group_offsets::GroupOffset;
 pub use self::list_offsets::OffsetAt;
 pub use self::murmur2::partition;
 pub use self::produce::ToProduce;

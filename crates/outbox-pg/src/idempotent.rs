@@ -1,7 +1,11 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use outbox_core::{Enqueued, Error, Outbox, OutboxEvent, Repeated};
 use tokio_postgres::Transaction;
 
 use crate::PgOutbox;
+use crate::store_failure::stored;
 
 /// An outbox that knows an event that it has already, by its id: enqueue may be run again.
 ///
@@ -12,6 +16,8 @@ use crate::PgOutbox;
 pub struct IdempotentOutbox {
     outbox: PgOutbox,
     repeated: Repeated,
+    /// Whether the table is known to have a unique id, for all clones.
+    is_unique: Arc<AtomicBool>,
 }
 
 impl PgOutbox {
@@ -23,18 +29,20 @@ impl PgOutbox {
         if let Err(error) = self.pipeline().layout().remembers_ids() {
             return Err(crate::Error::configuration(error.broken_rule().unwrap_or_default()));
         }
-        Ok(IdempotentOutbox { outbox: self, repeated })
+        Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })
     }
 }
 
 impl IdempotentOutbox {
-    /// Adds one event to the transaction, in one round trip, unless it is there already.
+    /// Adds one event to the transaction, in one round trip, unless it is there already. The first time, another round trip
+    /// checks that the table has a unique index on the id.
     ///
     /// Where another transaction has enqueued the same id and not ended, this waits for its end.
     ///
     /// # Errors
     /// See [`PgOutbox`].
     pub async fn enqueue(&self, tx: &Transaction<'_>, event: &OutboxEvent) -> Result<Enqueued, Error> {
+        self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_one(tx, self.outbox.insert().sql.one_if_new(), event).await?;
         self.repeated.of_one(added)
     }
@@ -44,8 +52,20 @@ impl IdempotentOutbox {
     /// # Errors
     /// See [`PgOutbox`]. Where repeated events are refused, the others are part of the transaction.
     pub async fn enqueue_all(&self, tx: &Transaction<'_>, events: &[OutboxEvent]) -> Result<usize, Error> {
+        self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_many(tx, self.outbox.insert().sql.many_if_new(), events).await?;
         self.repeated.of_many(added, events.len())
+    }
+
+    /// Without a unique index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
+    async fn expect_unique_id(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        if !self.is_unique.load(Ordering::Relaxed) {
+            let row = tx.query_typed(self.outbox.insert().sql.has_unique_id(), &[]).await.map_err(stored)?;
+            let is_unique = row.first().is_some_and(|row| row.get(0));
+            self.outbox.pipeline().layout().expect_unique_id(is_unique)?;
+            self.is_unique.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

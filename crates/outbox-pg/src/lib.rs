@@ -22,6 +22,7 @@
 //! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
 //! - [`RetriedTransaction`] runs a transaction again where PostgreSQL asks for it, and tells what was committed.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
+//! - [`Republish`] publishes rows of a kept table again, such as those that a lost slot has left out.
 //! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
 //! - [`Readiness`] tells what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no right too
@@ -31,6 +32,7 @@ mod companion;
 mod enqueue;
 mod error;
 mod health;
+mod history;
 mod horizon;
 mod idempotent;
 mod literal;
@@ -38,6 +40,7 @@ mod maintenance;
 mod migration;
 mod param;
 mod readiness;
+mod republish;
 mod rights;
 mod slot;
 mod statement;
@@ -58,7 +61,8 @@ pub use self::idempotent::IdempotentOutbox;
 pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
 pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};
+pub use self::republish::{ReplayProgress, Republish};
 pub use self::rights::{Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, maintainer_role_sql};
-pub use self::slot::{SlotCreation, create_slot};
+pub use self::slot::{SlotCreation, SlotOptions, create_slot};
 pub use self::store_failure::StoreFailure;
 pub use self::transaction::{Attempt, RetriedTransaction, TransactionError, Work};

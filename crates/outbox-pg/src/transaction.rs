@@ -129,16 +129,41 @@ impl RetriedTransaction {
         F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
         E: StdError + 'static,
     {
+        self.run_while(client, &mut work, |error| asks_for_retry(error)).await
+    }
+
+    /// As [`run`](Self::run), for errors that are no [`std::error::Error`] and hold one: `anyhow::Error`, `eyre::Report`,
+    /// `Box<dyn Error + Send + Sync>`.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_dyn<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, TransactionError<E>>
+    where
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+        E: AsRef<dyn StdError + Send + Sync>,
+    {
+        self.run_while(client, &mut work, |error| asks_for_retry(error.as_ref())).await
+    }
+
+    async fn run_while<'e, T, E, F>(
+        &self,
+        client: &mut Client,
+        work: &mut F,
+        is_conflict: impl Fn(&E) -> bool,
+    ) -> Result<T, TransactionError<E>>
+    where
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+    {
         let mut attempt = 1;
         let mut backoff = Backoff::new(self.pause, LONGEST_PAUSE);
 
         loop {
-            let error = match self.attempt(client, &mut work).await {
+            let error = match self.attempt(client, work).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             let is_retried = match &error {
-                TransactionError::Work(error) => asks_for_retry(error),
+                TransactionError::Work(error) => is_conflict(error),
                 TransactionError::Commit(error) => asks_for_retry(error),
                 _ => false,
             };

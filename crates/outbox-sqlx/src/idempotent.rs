@@ -1,7 +1,11 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use outbox_core::{Enqueued, Error, Outbox, OutboxEvent, Repeated};
 use sqlx::{Postgres, Transaction};
 
 use crate::SqlxOutbox;
+use crate::store::stored;
 
 /// An outbox that knows an event that it has already, by its id: enqueue may be run again.
 ///
@@ -12,6 +16,8 @@ use crate::SqlxOutbox;
 pub struct IdempotentOutbox {
     outbox: SqlxOutbox,
     repeated: Repeated,
+    /// Whether the table is known to have a unique id, for all clones.
+    is_unique: Arc<AtomicBool>,
 }
 
 impl SqlxOutbox {
@@ -22,7 +28,7 @@ impl SqlxOutbox {
     /// know an event by.
     pub fn idempotent(self, repeated: Repeated) -> Result<IdempotentOutbox, Error> {
         self.pipeline().layout().remembers_ids()?;
-        Ok(IdempotentOutbox { outbox: self, repeated })
+        Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })
     }
 }
 
@@ -34,6 +40,7 @@ impl IdempotentOutbox {
     /// # Errors
     /// See [`SqlxOutbox`].
     pub async fn enqueue(&self, tx: &mut Transaction<'_, Postgres>, event: &OutboxEvent) -> Result<Enqueued, Error> {
+        self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_one(tx, self.outbox.insert().one_if_new(), event).await?;
         self.repeated.of_one(added)
     }
@@ -47,8 +54,20 @@ impl IdempotentOutbox {
         tx: &mut Transaction<'_, Postgres>,
         events: &[OutboxEvent],
     ) -> Result<usize, Error> {
+        self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_many(tx, self.outbox.insert().many_if_new(), events).await?;
         self.repeated.of_many(added, events.len())
+    }
+
+    /// Without a unique index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
+    async fn expect_unique_id(&self, tx: &mut Transaction<'_, Postgres>) -> Result<(), Error> {
+        if !self.is_unique.load(Ordering::Relaxed) {
+            let query = sqlx::query_scalar(self.outbox.insert().has_unique_id()).persistent(false);
+            let is_unique = query.fetch_one(&mut **tx).await.map_err(stored)?;
+            self.outbox.pipeline().layout().expect_unique_id(is_unique)?;
+            self.is_unique.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

@@ -147,7 +147,9 @@ impl TestEnvBuilder {
 
         let config = env.placed(self.config.unwrap_or_else(|| ConnectorConfig::recommended(&self.layout)));
         let config = self.changes.into_iter().fold(config, |config, change| change(config));
-        env.set_pipeline(Pipeline::accepting(&self.tolerated, config, self.layout).unwrap());
+        // Tests choose placements of all kinds, and enqueue events all the same.
+        let tolerated = [&*self.tolerated, &[Loss::UncarriedParts]].concat();
+        env.set_pipeline(Pipeline::accepting(&tolerated, config, self.layout).unwrap());
 
         if self.has_outbox {
             let mut client = env.client().await;

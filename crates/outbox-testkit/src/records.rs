@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_enqueue_refuses_was_never_published() {
-        let records = PublishedRecords::by_debezium(Pipeline::recommended().payload_limit(1));
+        let records = PublishedRecords::by_debezium(Pipeline::recommended().with_record_limit(1));
         assert!(records.of(&event()).unwrap_err().is_invalid_event());
     }
 }

@@ -71,6 +71,7 @@ fn sign(sign: &Sign) -> Value {
         "threshold": sign.threshold.as_ref().map(value),
         "verdict": name(sign.verdict),
         "remedy": sign.remedy,
+        "advice": sign.advice,
     })
 }
 
@@ -88,6 +89,7 @@ fn value(measure: &Measure) -> Value {
 fn name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Good => "good",
+        Verdict::Unknown => "unknown",
         Verdict::Warning => "warning",
         _ => "critical",
     }
@@ -96,6 +98,7 @@ fn name(verdict: Verdict) -> &'static str {
 fn level(verdict: Verdict) -> f64 {
     match verdict {
         Verdict::Good => 0.0,
+        Verdict::Unknown => 0.5,
         Verdict::Warning => 1.0,
         _ => 2.0,
     }

@@ -1,10 +1,12 @@
 mod builder;
 #[cfg(feature = "tracing-opentelemetry")]
 mod current_span;
+mod finite;
 mod headers;
 mod id;
 pub(crate) mod names;
 mod payload;
+mod readable;
 mod traceparent;
 
 use serde::Serialize;
@@ -136,5 +138,13 @@ impl OutboxEvent {
     #[must_use]
     pub fn created_at(&self) -> OffsetDateTime {
         self.created_at
+    }
+
+    /// About how many bytes it takes in a statement: each column has a length in front.
+    pub(crate) fn stored_size(&self) -> usize {
+        const COLUMNS: usize = 256;
+        let texts = [self.aggregate_type.as_str(), self.aggregate_id.as_str(), self.event_type.as_str()];
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 6);
+        COLUMNS + self.payload.len() + texts.iter().map(|text| text.len()).chain(headers).sum::<usize>()
     }
 }

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use super::finite::is_finite;
+use super::readable::Readable;
 use crate::Error;
 
 /// What an event says, as it is stored: never a parsed tree, so that nothing is rewritten on the way.
@@ -22,7 +24,7 @@ impl Payload {
     /// JSON text, kept as it was written.
     ///
     /// # Errors
-    /// The text is not JSON, or is nested deeper than [`JsonText::MAX_DEPTH`].
+    /// As [`JsonText::new`].
     pub fn json(text: impl Into<String>) -> Result<Self, Error> {
         JsonText::new(text).map(Self::Json)
     }
@@ -30,11 +32,15 @@ impl Payload {
     /// The JSON text that serde writes for a value.
     ///
     /// # Errors
-    /// The value cannot be written as JSON.
+    /// The value cannot be written as JSON, or a number in it is NaN or infinite, which JSON does not have.
     pub fn serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
-        let text = serde_json::to_string(value).map_err(|e| {
-            Error::rule("payload", std::any::type_name::<T>(), "it cannot be written as JSON").caused_by(e)
-        })?;
+        let refuse = |rule| Error::rule("payload", std::any::type_name::<T>(), rule);
+        let text = serde_json::to_string(value).map_err(|e| refuse("it cannot be written as JSON").caused_by(e))?;
+
+        // serde_json writes such a number as null.
+        if text.contains("null") && !is_finite(value) {
+            return Err(refuse("a number in it is NaN or infinite: JSON has none, and no consumer could read it back"));
+        }
         Self::json(text)
     }
 
@@ -65,23 +71,21 @@ impl Payload {
 pub struct JsonText(Box<str>);
 
 impl JsonText {
-    /// How deep arrays and objects may be nested: what PostgreSQL's parser and Jackson both still take.
-    pub const MAX_DEPTH: usize = 1_000;
+    /// How deep arrays and objects may be nested: serde_json, by which typed handlers read payloads, goes no deeper, and the
+    /// parsers of PostgreSQL and Debezium do.
+    pub const MAX_DEPTH: usize = 127;
 
-    /// Checks that the text is one JSON value and keeps it as it is.
+    /// Checks that the text is one JSON value that consumers can read, and keeps it as it is.
     ///
     /// # Errors
-    /// The text is not JSON or is nested too deep.
+    /// The text is not JSON, is nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), holds a number that is out of the range of
+    /// `f64`, or half of a surrogate pair (`\ud800`). The error names the place, and not the text.
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
-        // IgnoredAny is skipped without recursion, so hostile nesting cannot exhaust the stack here.
-        if let Err(e) = serde_json::from_str::<IgnoredAny>(&text) {
-            return Err(Error::rule("payload", &size(&text), "it is not JSON text").caused_by(e));
+        match serde_json::from_str::<Readable>(&text) {
+            Ok(Readable) => Ok(Self(text.into_boxed_str())),
+            Err(error) => Err(unreadable(&text, error)),
         }
-        if crate::json::depth(&text) > Self::MAX_DEPTH {
-            return Err(Error::rule("payload", &size(&text), "it is nested more than 1000 levels deep"));
-        }
-        Ok(Self(text.into_boxed_str()))
     }
 
     /// The text.
@@ -91,8 +95,19 @@ impl JsonText {
     }
 }
 
-fn size(text: &str) -> String {
-    format!("({} bytes)", text.len())
+fn unreadable(text: &str, error: serde_json::Error) -> Error {
+    let rule = if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        "it is not JSON text".to_owned()
+    } else if crate::json::depth(text) > JsonText::MAX_DEPTH {
+        format!("it is nested more than {} levels deep, and typed consumers read no more", JsonText::MAX_DEPTH)
+    } else {
+        let (line, column) = (error.line(), error.column());
+        format!(
+            "at line {line}, column {column} it has a number out of the range of f64 or half of a surrogate pair, which \
+             consumers cannot read"
+        )
+    };
+    Error::rule("payload", &format!("({} bytes)", text.len()), rule).caused_by(error)
 }
 
 impl fmt::Debug for JsonText {
@@ -107,7 +122,8 @@ mod tests {
 
     #[test]
     fn json_text_is_kept_as_written() {
-        for text in ["{ \"b\" : 1e400,\"a\":12345678901234567890 }", "null", " [] ", "\"\\u0000\\ud800\"", "-0"] {
+        for text in ["{ \"b\" : 1e300,\"a\":12345678901234567890 }", "null", " [] ", "\"\\u0000\\ud83d\\ude00\"", "-0"]
+        {
             assert_eq!(JsonText::new(text).unwrap().as_str(), text);
         }
     }
@@ -120,11 +136,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_typed_consumer_cannot_read_is_refused_with_its_place() {
+        for (text, place) in [
+            ("[1,\n 1e400]", "line 2, column 6"),
+            (r#"{"a":"\ud800"}"#, "line 1, column"),
+            (r#"{"\udc00":1}"#, "line 1, column"),
+        ] {
+            let error = JsonText::new(text).unwrap_err();
+            assert!(error.is_invalid_event() && error.broken_rule().unwrap().contains(place), "{error}");
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_number_that_json_lacks_is_refused() {
+        assert!(Payload::serialize(&(Option::<f64>::None, 1.5)).is_ok());
+        let error = Payload::serialize(&[0.0, f64::NAN]).unwrap_err();
+        assert!(error.is_invalid_event() && error.broken_rule().unwrap().contains("NaN"), "{error}");
+    }
+
+    #[test]
     fn nesting_has_a_bound() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(JsonText::new(nested(1_000)).is_ok());
-        assert!(JsonText::new(nested(1_001)).is_err());
-        assert!(JsonText::new(nested(2_000_000)).is_err());
+        let deepest = nested(JsonText::MAX_DEPTH);
+        assert!(JsonText::new(&*deepest).is_ok() && serde_json::from_str::<serde_json::Value>(&deepest).is_ok());
+        for depth in [128, 1_001, 2_000_000] {
+            let error = JsonText::new(nested(depth)).unwrap_err();
+            assert!(error.broken_rule().unwrap().contains("127 levels"), "{error}");
+        }
         assert!(JsonText::new(format!("\"{}\"", "[".repeat(5_000))).is_ok());
     }
 }

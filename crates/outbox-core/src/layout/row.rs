@@ -59,20 +59,16 @@ impl Row {
         self.values.get(index).unwrap_or(&ColumnValue::Null)
     }
 
+    pub(crate) fn set(&mut self, index: usize, value: ColumnValue) {
+        if let Some(slot) = self.values.get_mut(index) {
+            *slot = value;
+        }
+    }
+
     /// What enqueue stores for an event. Columns that enqueue leaves out are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
-        for (field, is_set) in [
-            (EventField::AggregateType, true),
-            (EventField::AggregateId, true),
-            (EventField::EventType, true),
-            (EventField::SchemaVersion, event.schema_version() != 1),
-            (EventField::ContentType, event.content_type().is_some()),
-            (EventField::Headers, !event.headers().is_empty()),
-            (EventField::Traceparent, event.traceparent().is_some()),
-            (EventField::CorrelationId, event.correlation_id().is_some()),
-            (EventField::CausationId, event.causation_id().is_some()),
-        ] {
-            if is_set && layout.column_of(field).is_none() {
+        for field in SET_BY_CALLERS {
+            if field.is_set_in(event) && layout.column_of(field).is_none() {
                 return Err(Error::rule(
                     field.name(),
                     "(set)",
@@ -85,6 +81,35 @@ impl Row {
             values.push(column.value_of(event)?);
         }
         Ok(Self { values })
+    }
+}
+
+/// The parts of an event that callers set; id, payload and time are always there.
+const SET_BY_CALLERS: [EventField; 9] = [
+    EventField::AggregateType,
+    EventField::AggregateId,
+    EventField::EventType,
+    EventField::SchemaVersion,
+    EventField::ContentType,
+    EventField::Headers,
+    EventField::Traceparent,
+    EventField::CorrelationId,
+    EventField::CausationId,
+];
+
+impl EventField {
+    /// Returns whether the caller has set this part of an event.
+    pub(crate) fn is_set_in(self, event: &OutboxEvent) -> bool {
+        match self {
+            Self::AggregateType | Self::AggregateId | Self::EventType => true,
+            Self::SchemaVersion => event.schema_version() != 1,
+            Self::ContentType => event.content_type().is_some(),
+            Self::Headers => !event.headers().is_empty(),
+            Self::Traceparent => event.traceparent().is_some(),
+            Self::CorrelationId => event.correlation_id().is_some(),
+            Self::CausationId => event.causation_id().is_some(),
+            Self::Id | Self::Payload | Self::CreatedAt => false,
+        }
     }
 }
 
@@ -174,7 +199,9 @@ impl Column {
             return Ok(());
         }
         match crate::json::jsonb_refusal(json) {
-            Some(rule) => Err(Error::rule(field, &format!("({} bytes)", json.len()), rule)),
+            Some((rule, place)) => {
+                Err(Error::rule(field, &format!("({} bytes)", json.len()), format!("at byte {place}: {rule}")))
+            }
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@ mod contradictions;
 mod found;
 mod placed_headers;
 mod plan;
+mod record_size;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) use self::plan::{Plan, Target};
 #[derive(Clone)]
 pub struct Pipeline(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
@@ -44,7 +46,9 @@ struct Inner {
     topic_prefix: String,
     slot: Identifier,
     publication: Identifier,
-    payload_limit: usize,
+    record_limit: usize,
+    /// Parts of an event that have a column, and are in no record.
+    uncarried: Vec<EventField>,
 }
 
 /// A loss that a pipeline has by its configuration, and that has to be accepted by name.
@@ -57,12 +61,16 @@ pub enum Loss {
     /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has no
     /// order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.
     NullableColumns,
+    /// Parts of an event that the table has columns for and that no record holds, as with Debezium's shortest configuration,
+    /// which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an event that has such a
+    /// part.
+    UncarriedParts,
 }
 
 impl Pipeline {
-    /// The largest payload that enqueue takes unless told otherwise, in bytes: with key and headers it fits in the
-    /// record that a Kafka producer and broker take by default (1 MiB).
-    pub const DEFAULT_PAYLOAD_LIMIT: usize = 1_000_000;
+    /// The largest record that enqueue takes unless the configuration or [`with_record_limit`](Self::with_record_limit)
+    /// sets another limit: 1 MiB, as Kafka's producers and brokers have it.
+    pub const DEFAULT_RECORD_LIMIT: usize = 1_048_576;
 
     /// Brings configuration and table together.
     ///
@@ -96,13 +104,14 @@ impl Pipeline {
         let plan = router.as_ref().and_then(|router| Plan::new(router, &layout, losses, &mut found));
         let slot = found.take(contradictions::slot(&config));
         let publication = found.take(contradictions::publication(&config));
+        let record_limit = found.take(record_size::limit_of(&config)).unwrap_or_default();
         found.into_result()?;
 
         let parts = (|| Some((router?, key_converter?, value_converter?, plan?, slot?, publication?)))();
         let Some((router, key_converter, value_converter, plan, slot, publication)) = parts else {
             return Err(Error::config("(all)", "", "it is contradictory"));
         };
-        Ok(Self(Arc::new(Inner {
+        let mut inner = Inner {
             topic_prefix: config.trimmed("topic.prefix").unwrap_or_default().to_owned(),
             slot,
             publication,
@@ -113,8 +122,14 @@ impl Pipeline {
             value_converter,
             forms,
             plan,
-            payload_limit: Self::DEFAULT_PAYLOAD_LIMIT,
-        })))
+            record_limit,
+            uncarried: Vec::new(),
+        };
+        if !losses.contains(&Loss::UncarriedParts) {
+            let fields = inner.layout.columns().iter().filter_map(crate::Column::field);
+            inner.uncarried = fields.filter(|field| !inner.carries(*field)).collect();
+        }
+        Ok(Self(Arc::new(inner)))
     }
 
     /// The pipeline of a connector's JSON and the table that outbox-pg creates.
@@ -133,21 +148,23 @@ impl Pipeline {
         Self::new(ConnectorConfig::recommended(&layout), layout).expect("the recommended parts agree")
     }
 
-    /// Sets the largest payload that enqueue takes, in bytes.
+    /// Sets the largest record that enqueue takes, in bytes as Kafka's producer counts them: key, value, headers and what
+    /// surrounds them.
+    ///
+    /// Without it, it is the configuration's `producer.override.max.request.size`, or
+    /// [`DEFAULT_RECORD_LIMIT`](Self::DEFAULT_RECORD_LIMIT). Set it if the Connect worker sets `producer.max.request.size`, or if
+    /// the topics' `max.message.bytes` is less.
     #[must_use]
-    pub fn payload_limit(self, bytes: usize) -> Self {
-        let inner = self.0;
-        Self(Arc::new(Inner {
-            config: inner.config.clone(),
-            layout: inner.layout.clone(),
-            router: inner.router.clone(),
-            plan: inner.plan.clone(),
-            topic_prefix: inner.topic_prefix.clone(),
-            slot: inner.slot.clone(),
-            publication: inner.publication.clone(),
-            payload_limit: bytes,
-            ..*inner
-        }))
+    pub fn with_record_limit(self, bytes: usize) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        inner.record_limit = bytes;
+        Self(Arc::new(inner))
+    }
+
+    /// Returns the largest record that enqueue takes, in bytes.
+    #[must_use]
+    pub fn record_limit(&self) -> usize {
+        self.0.record_limit
     }
 
     /// The connector's configuration.
@@ -189,15 +206,8 @@ impl Pipeline {
 
     /// Whether a record tells this part of an event.
     #[must_use]
-    pub fn carries(&self, field: crate::EventField) -> bool {
-        let plan = &self.0.plan;
-        let at = |index: usize| self.0.layout.columns().get(index).and_then(|column| column.field()) == Some(field);
-        let placed = plan.headers.iter().chain(&plan.envelope).any(|target| target.field == Some(field));
-        matches!(field, crate::EventField::Id | crate::EventField::Payload)
-            || placed
-            || at(plan.key)
-            || plan.timestamp.is_some_and(at)
-            || (at(plan.route_by) && self.0.router.route.tells_value())
+    pub fn carries(&self, field: EventField) -> bool {
+        self.0.carries(field)
     }
 
     pub(crate) fn topic_of_route(&self, value: &str) -> Result<String, Error> {
@@ -220,20 +230,30 @@ impl Pipeline {
     /// The row that enqueue stores for an event.
     ///
     /// # Errors
-    /// The event breaks a rule of this pipeline: the payload's limit or kind, the length of the topic's name, what
-    /// a `jsonb` column refuses, a part that the table has no column for, an event from the future.
+    /// The event breaks a rule of this pipeline: the limit of the encoded record, the payload's kind, the length of the
+    /// topic's name, what a `jsonb` column or the expansion of JSON refuses, a part that the table has no column for or that
+    /// no record carries, an event from the future.
     pub fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
-        let size = event.payload().len();
-        if size > self.0.payload_limit {
-            let rule = format!("a payload has at most {} bytes in this pipeline", self.0.payload_limit);
-            return Err(Error::rule("payload", &format!("({size} bytes)"), rule));
-        }
+        self.refuse_uncarried(event)?;
         self.refuse_future(event)?;
         let row = Row::of_event(&self.0.layout, event)?;
         if let crate::ColumnValue::Text(value) = row.get(self.0.plan.route_by) {
             self.topic_of_route(value)?;
         }
+        self.keep_to_limit(&row)?;
         Ok(row)
+    }
+
+    fn refuse_uncarried(&self, event: &OutboxEvent) -> Result<(), Error> {
+        match self.0.uncarried.iter().find(|field| field.is_set_in(event)) {
+            Some(field) => Err(Error::rule(
+                field.name(),
+                "(set)",
+                "the connector's configuration puts its column into no record, so it would be lost: add it to \
+                 table.fields.additional.placement, or accept Loss::UncarriedParts",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Kafka refuses a record whose timestamp is more than an hour ahead (`message.timestamp.after.max.ms`), and the
@@ -285,6 +305,19 @@ impl Pipeline {
     }
 }
 
+impl Inner {
+    fn carries(&self, field: EventField) -> bool {
+        let plan = &self.plan;
+        let at = |index: usize| self.layout.columns().get(index).and_then(|column| column.field()) == Some(field);
+        let placed = plan.headers.iter().chain(&plan.envelope).any(|target| target.field == Some(field));
+        matches!(field, EventField::Id | EventField::Payload)
+            || placed
+            || at(plan.key)
+            || plan.timestamp.is_some_and(at)
+            || (at(plan.route_by) && self.router.route.tells_value())
+    }
+}
+
 /// Returns what the value is before it is converted.
 fn value_before(config: &ConnectorConfig, router: Option<&RouterConfig>, layout: &TableLayout) -> Value {
     let has_bytes = ValueForms::of(config).is_ok_and(|forms| forms.binary == BinaryForm::Bytes);
@@ -299,7 +332,7 @@ impl fmt::Debug for Pipeline {
         f.debug_struct("Pipeline")
             .field("config", &self.0.config)
             .field("layout", &self.0.layout)
-            .field("payload_limit", &self.0.payload_limit)
+            .field("record_limit", &self.0.record_limit)
             .finish_non_exhaustive()
     }
 }

@@ -41,7 +41,12 @@ impl Pipeline {
     /// [`Error::is_unencodable`] where the connector's task would fail, [`Error::is_invalid_event`] where the topic's
     /// name is not legal.
     pub fn encode(&self, row: &Row) -> Result<Record, Error> {
-        self.record(row, Unexpandable::Fails).map(RecordRef::into_owned)
+        self.encode_ref(row).map(RecordRef::into_owned)
+    }
+
+    /// As [`encode`](Self::encode), borrowed.
+    pub(crate) fn encode_ref<'a>(&'a self, row: &'a Row) -> Result<RecordRef<'a>, Error> {
+        self.record(row, Unexpandable::Fails)
     }
 
     /// As [`encode`](Self::encode), but a payload that Debezium could not expand is written as it was stored: in the
@@ -51,7 +56,7 @@ impl Pipeline {
     /// # Errors
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.
     pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<Encoded<'a>, Error> {
-        match self.record(row, Unexpandable::Fails) {
+        match self.encode_ref(row) {
             Err(reason) if reason.is_unencodable() && self.router().expansion.is_some() => {
                 self.record(row, Unexpandable::Verbatim).map(|record| Encoded::Lossless(record, reason))
             }

@@ -58,7 +58,7 @@ impl Pipeline {
         push_column(&mut json, payload, ColumnType::Json, self.forms());
         let kept = |json| Ok((self.schema_of(self.plan().payload), json));
         let (Some(options), ColumnValue::Text(text)) = (self.router().expansion, payload) else { return kept(json) };
-        let failed = match expand::expand(text, &self.router().payload, options) {
+        let failed = match expand::expand(text, &self.router().payload, options, self.largest_expansion()) {
             Outcome::Expanded { schema, json } => return Ok((Some(schema), json)),
             Outcome::Kept => return kept(json),
             Outcome::KeptWithoutSchema if !self.router().has_envelope() => return Ok((None, json)),

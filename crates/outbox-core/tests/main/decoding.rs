@@ -3,7 +3,7 @@
 use outbox_core::bytes::Bytes;
 use outbox_core::time::macros::datetime;
 use outbox_core::{
-    ColumnType, ConnectorConfig, Decoded, DecodedPayload, EventField, NotAnEvent, Payload, Pipeline, Record,
+    ColumnType, ConnectorConfig, Decoded, DecodedPayload, EventField, Loss, NotAnEvent, Payload, Pipeline, Record,
     TableLayout, event_identity,
 };
 
@@ -101,7 +101,7 @@ fn bytes_and_instants_are_read_in_every_form() {
         ("nanoseconds", "hex"),
     ] {
         let config = plain.clone().with("time.precision.mode", time).with("binary.handling.mode", binary);
-        let pipeline = Pipeline::new(config, layout.clone()).unwrap();
+        let pipeline = Pipeline::accepting(&[Loss::UncarriedParts], config, layout.clone()).unwrap();
         for at in instants {
             let payload = Payload::bytes(vec![0xfb, 0xff, 0]);
             let event = crate::common::order().payload(payload).created_at(at).build().unwrap();
@@ -238,7 +238,7 @@ fn an_envelope_stays_one_when_its_columns_are_missing() {
     let config = json(&TableLayout::recommended(), false)
         .with(router("table.fields.additional.placement"), "nowhere:envelope")
         .with(router("table.field.additional.missing"), "ignore");
-    let pipeline = Pipeline::new(config, TableLayout::recommended()).unwrap();
+    let pipeline = Pipeline::accepting(&[Loss::UncarriedParts], config, TableLayout::recommended()).unwrap();
     let event = crate::common::order().json("{\"a\":1}").build().unwrap();
     let record = pipeline.encode(&pipeline.row(&event).unwrap()).unwrap();
     assert_eq!(record.value.as_deref(), Some(&br#"{"payload":"{\"a\":1}"}"#[..]));

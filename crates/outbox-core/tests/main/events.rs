@@ -56,7 +56,7 @@ fn event(payload: impl Strategy<Value = Payload>) -> impl Strategy<Value = Outbo
 }
 
 fn json() -> impl Strategy<Value = Payload> {
-    prop_oneof![1 => Just(Payload::Empty), 9 => texts::json().prop_map(|json| Payload::json(json).unwrap())]
+    prop_oneof![1 => Just(Payload::Empty), 9 => texts::readable_json().prop_map(|json| Payload::json(json).unwrap())]
 }
 
 fn bytes() -> impl Strategy<Value = Payload> {
@@ -107,7 +107,7 @@ proptest! {
 
     #[test]
     fn json_text_is_taken_exactly_where_a_parser_takes_it(text in prop_oneof![any::<String>(), texts::json()]) {
-        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-        prop_assert_eq!(JsonText::new(text).is_ok(), is_json);
+        let is_read = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+        prop_assert_eq!(JsonText::new(text).is_ok(), is_read);
     }
 }

@@ -9,6 +9,7 @@ mod events;
 mod golden;
 mod hostile;
 mod oracle;
+mod record_limit;
 mod recorder;
 mod records;
 mod round_trip;

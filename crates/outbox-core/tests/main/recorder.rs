@@ -64,8 +64,9 @@ async fn events_are_kept_in_their_order_and_shared_by_clones() {
 
 #[tokio::test]
 async fn of_several_events_all_are_taken_or_none() {
-    let outbox = RecordingOutbox::new(Pipeline::recommended().payload_limit(4));
-    let events = [order().json("{}").build().unwrap(), order().json("{\"a\":1}").build().unwrap()];
+    let outbox = RecordingOutbox::new(Pipeline::recommended().with_record_limit(2_000));
+    let events =
+        [order().json("{}").build().unwrap(), order().json(format!("\"{}\"", "x".repeat(2_000))).build().unwrap()];
     let error = outbox.enqueue_all((), &events).await.unwrap_err();
     assert!(error.is_invalid_event());
     assert_eq!(error.field(), Some("payload"));

@@ -9,16 +9,22 @@ use outbox_core::{
 use crate::common::{JSON, decoded, identifier, layout, nullable, order, recommended, router};
 
 fn pipeline(config: ConnectorConfig, layout: TableLayout) -> Pipeline {
-    Pipeline::accepting(&[Loss::JsonExpansion], config, layout).unwrap()
+    Pipeline::accepting(&[Loss::JsonExpansion, Loss::UncarriedParts], config, layout).unwrap()
 }
 
 fn value(record: &Record) -> &str {
     std::str::from_utf8(record.value.as_ref().unwrap()).unwrap()
 }
 
-/// The recommended table, and the payload in the place of NULLs.
+/// A row with a payload that others may have written.
 fn row(pipeline: &Pipeline, payload: &str) -> Row {
-    pipeline.row(&order().json(payload).build().unwrap()).unwrap()
+    let row = pipeline.row(&order().json("{}").build().unwrap()).unwrap();
+    let is_payload = |index: usize| pipeline.layout().columns()[index].field() == Some(EventField::Payload);
+    let values = row.values().iter().enumerate().map(|(index, value)| match is_payload(index) {
+        true => ColumnValue::Text(payload.into()),
+        false => value.clone(),
+    });
+    Row::new(pipeline.layout(), values.collect()).unwrap()
 }
 
 fn values_of(more: &[ColumnValue]) -> Vec<ColumnValue> {

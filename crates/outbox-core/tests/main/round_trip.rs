@@ -90,13 +90,14 @@ fn expanding(layout: &TableLayout, nulls: &str, arrays: &str, schemas: bool) -> 
 
 fn payload_of(pipeline: &Pipeline, payload: &str) -> Result<Option<String>, TestCaseError> {
     let event = outbox_core::OutboxEvent::builder("order", "1", "x").json(payload).build().unwrap();
-    let record = match pipeline.encode(&pipeline.row(&event).unwrap()) {
-        Ok(record) => record,
+    let row = match pipeline.row(&event) {
+        Ok(row) => row,
         Err(error) => {
-            prop_assert!(error.is_unencodable(), "{error}");
+            prop_assert!(error.is_invalid_event() && error.broken_rule().unwrap().contains("expansion"), "{error}");
             return Ok(None);
         }
     };
+    let record = pipeline.encode(&row).unwrap();
     match pipeline.decode(record) {
         Ok(Decoded::Event(event)) => Ok(Some(event.payload.as_text().unwrap_or_default().to_owned())),
         other => Err(TestCaseError::fail(format!("{other:?}"))),
@@ -125,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn any_document_of_an_expanding_pipeline_is_decoded_or_refused(json in texts::json(), options in options()) {
+    fn any_document_of_an_expanding_pipeline_is_decoded_or_refused(json in texts::readable_json(), options in options()) {
         let pipeline = expanding(&layout(ColumnType::Json, vec![]), options.0, options.1, options.2);
         let decoded = payload_of(&pipeline, &json)?;
         if !json.starts_with(['{', '[']) {

@@ -1,5 +1,6 @@
 //! Values of columns: texts, JSON documents, instants.
 
+use outbox_core::JsonText;
 use outbox_core::time::{Duration, OffsetDateTime};
 use proptest::prelude::*;
 
@@ -35,6 +36,11 @@ pub(crate) fn topic_part() -> impl Strategy<Value = String> {
 
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// One JSON value that an event may have.
+pub(crate) fn readable_json() -> impl Strategy<Value = String> {
+    json().prop_filter("consumers cannot read it", |json| JsonText::new(json.as_str()).is_ok())
 }
 
 fn json_string() -> impl Strategy<Value = String> {

@@ -4,19 +4,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use outbox_core::{DecodedEvent, DecodedPayload, DomainEvent, Identifier, Pipeline};
+use outbox_core::{DecodedEvent, DecodedPayload, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::Statements;
+use tokio::sync::Semaphore;
 
 use super::Consumer;
 use crate::brokers::Brokers;
 use crate::handler::{Registered, Upcasts};
-use crate::policy::{Isolation, Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
-use crate::runtime::{Ignored, Options, Shared};
+use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
 use crate::store::Store;
-use crate::{Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
+use crate::{BatchHandler, Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 #[must_use = "a consumer comes to be by build()"]
@@ -30,6 +31,7 @@ pub struct Builder {
     schema: Option<Identifier>,
     statements: Statements,
     lease: Duration,
+    concurrency: Option<NonZeroUsize>,
     options: Options,
     registrations: Vec<Registration>,
     otherwise: Vec<Registered>,
@@ -51,6 +53,7 @@ impl Builder {
             schema: None,
             statements: Statements::Cached,
             lease: Duration::from_secs(15),
+            concurrency: None,
             options: Options {
                 retry: RetryPolicy::default(),
                 on_failure: OnFailure::default(),
@@ -66,7 +69,12 @@ impl Builder {
                 handler_timeout: Duration::from_secs(60),
                 poison_after: const { NonZeroU32::new(3).unwrap() },
                 inbox_retention: Duration::from_secs(8 * 24 * 3600),
+                dead_letter_retention: None,
+                circuit_breaker: None,
+                kafka_group: true,
+                max_memory: 256 << 20,
                 span: None,
+                before: None,
             },
             registrations: Vec::new(),
             otherwise: Vec::new(),
@@ -117,11 +125,21 @@ impl Builder {
     }
 
     /// Registers a handler for the event type that it takes.
+    ///
+    /// An event type may have several handlers. They are called in the order of their registration, in the event's one
+    /// transaction: if one fails, the effects of all are rolled back, and all are called again. A handler that is added
+    /// later does not get the events that the group has handled.
     pub fn on<M: 'static, H: Handler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(Registered::typed(handler))
     }
 
-    /// Registers a handler with effects outside of PostgreSQL, which happen at least once.
+    /// Registers a handler that takes many events of its type at once.
+    pub fn on_batch<M: 'static, H: BatchHandler<M>>(self, handler: H) -> Self {
+        self.register::<H::Event>(Registered::batch(handler))
+    }
+
+    /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its event
+    /// type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(Registered::outside(handler))
     }
@@ -138,7 +156,7 @@ impl Builder {
             aggregate_type: aggregate_type.into(),
             event_type: event_type.into(),
             version: None,
-            handler: Arc::new(Registered::raw(handler)),
+            handler: Registered::raw(handler),
         });
         self
     }
@@ -149,17 +167,16 @@ impl Builder {
         self
     }
 
-    /// How the payload of an older [`SCHEMA_VERSION`](DomainEvent::SCHEMA_VERSION) becomes the event of today. Without it,
+    /// How the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today. Without it,
     /// an older payload is read as if it were of today.
     ///
     /// ```
-    /// # use outbox_core::{DecodedPayload, DomainEvent};
+    /// # use outbox_core::{DecodedPayload, IncomingEvent};
     /// # use outbox_kafka_consumer::{Builder, HandlerError};
     /// # #[derive(serde::Deserialize)] struct Paid { cents: i64 }
-    /// # impl DomainEvent for Paid {
+    /// # impl IncomingEvent for Paid {
     /// #     const AGGREGATE_TYPE: &'static str = "order";
     /// #     const EVENT_TYPE: &'static str = "Paid";
-    /// #     fn aggregate_id(&self) -> String { String::new() }
     /// # }
     /// #[derive(serde::Deserialize)]
     /// struct PaidInEuros {
@@ -174,7 +191,7 @@ impl Builder {
     /// builder.upcast(paid)
     /// # }
     /// ```
-    pub fn upcast<E: DomainEvent + 'static>(
+    pub fn upcast<E: IncomingEvent + 'static>(
         mut self,
         upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
     ) -> Self {
@@ -258,6 +275,33 @@ impl Builder {
         self
     }
 
+    /// Sets how many transactions and calls of handlers run at a time in this process, for all partitions; by default one
+    /// less than the [pool](Self::store) has connections. Each uses one connection at most.
+    pub fn concurrency(self, concurrency: NonZeroUsize) -> Self {
+        Self { concurrency: Some(concurrency), ..self }
+    }
+
+    /// Sets how many bytes of records this process holds that were fetched and are not handled yet, for all partitions;
+    /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one fetch
+    /// at a time. What a client library holds while it fetches is not counted.
+    pub fn max_memory(mut self, bytes: u32) -> Self {
+        self.options.max_memory = bytes.max(1);
+        self
+    }
+
+    /// Pauses an event type when its events fail one after the other; never by default.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.options.circuit_breaker = Some(breaker);
+        self
+    }
+
+    /// Leaves out the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer group
+    /// of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer itself never reads them.
+    pub fn without_kafka_group(mut self) -> Self {
+        self.options.kafka_group = false;
+        self
+    }
+
     /// How many events share a transaction at most, if so many are waiting; 256 unless set.
     pub fn batch(mut self, events: NonZeroUsize) -> Self {
         self.options.batch = events;
@@ -296,6 +340,13 @@ impl Builder {
         self
     }
 
+    /// Sets how long a dead letter is kept after its last failure; for ever by default. Then it is discarded, as by
+    /// [`Group::discard`](crate::Group::discard): its effect never happens, and the later events of its key are handled.
+    pub fn dead_letter_retention(mut self, retention: Duration) -> Self {
+        self.options.dead_letter_retention = Some(retention);
+        self
+    }
+
     /// Is called with the span of each event before its handler, to make it a child of the event's trace, say:
     /// `on_span(|span, event| event.continue_trace(span))`, with the feature `tracing-opentelemetry` of `outbox-core`.
     pub fn on_span(mut self, hook: impl Fn(&tracing::Span, &DecodedEvent) + Send + Sync + 'static) -> Self {
@@ -303,13 +354,36 @@ impl Builder {
         self
     }
 
-    fn register<E: DomainEvent>(mut self, handler: Registered) -> Self {
+    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session by
+    /// `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
+    ///
+    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It is not
+    /// called for batch handlers and those outside of a transaction.
+    ///
+    /// ```
+    /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
+    /// async fn set_tenant(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
+    ///     let tenant = event.envelope().headers.get("tenant").unwrap_or_default();
+    ///     tx.execute("SELECT set_config('app.tenant', $1, true)", &[&tenant]).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # fn example(builder: Builder) -> Builder {
+    /// builder.before_each(set_tenant)
+    /// # }
+    /// ```
+    pub fn before_each<M: 'static, H: RawHandler<M>>(mut self, hook: H) -> Self {
+        self.options.before = Some(Registered::hook(hook));
+        self
+    }
+
+    fn register<E: IncomingEvent>(mut self, handler: Registered) -> Self {
         let () = E::LEGAL;
         self.registrations.push(Registration {
             aggregate_type: E::AGGREGATE_TYPE.to_owned(),
             event_type: E::EVENT_TYPE.to_owned(),
             version: Some(E::SCHEMA_VERSION),
-            handler: Arc::new(handler),
+            handler,
         });
         self
     }
@@ -342,6 +416,9 @@ impl Builder {
             Some(schema) => schema,
             None => Identifier::new("outbox").map_err(|e| Error::build("no schema").caused_by(e))?,
         };
+        // One connection is left for what is not a handler's.
+        let slots = self.concurrency.map_or_else(|| pool.status().max_size.saturating_sub(1).max(1), NonZeroUsize::get);
+        let memory = usize::try_from(self.options.max_memory).unwrap_or(usize::MAX);
         Ok(Consumer {
             shared: Arc::new(Shared {
                 cluster: Choice::new(self.reader, &Brokers::new(self.brokers, self.security)),
@@ -352,6 +429,11 @@ impl Builder {
                 stopped: Mutex::default(),
                 rejected: Mutex::default(),
                 ignored: Ignored::default(),
+                upkeep: Upkeep::default(),
+                pauses: Pauses::default(),
+                breakers: Breakers::default(),
+                slots: Semaphore::new(slots),
+                memory: Arc::new(Semaphore::new(memory)),
                 pipeline,
             }),
         })

@@ -38,6 +38,10 @@ impl Consumer {
         self.shared.store.migrations()
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded time](Builder::drain) and
     /// gives its leases back.
     ///

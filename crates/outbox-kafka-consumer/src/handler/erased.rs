@@ -1,19 +1,29 @@
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use outbox_core::{DecodedEvent, DomainEvent};
+use outbox_core::{DecodedEvent, IncomingEvent};
 use serde::de::DeserializeOwned;
 
-use super::{Handler, HandlerError, OutsideHandler, RawHandler, Upcasts};
+use super::{BatchHandler, Handler, HandlerError, HandlerPolicy, OutsideHandler, RawHandler, Upcasts};
 use crate::Received;
+use crate::policy::Misfit;
 use crate::received::Place;
 
-/// A handler of whatever type, for the registry.
-pub(crate) enum Registered {
-    /// Its effects are in the transaction that it is given.
-    Inside(Box<dyn Inside>),
-    /// Its effects are elsewhere.
+/// A handler of any type, for the registry.
+pub(crate) struct Registered {
+    pub(crate) calls: Calls,
+    pub(crate) policy: HandlerPolicy,
+}
+
+/// How a handler is called.
+pub(crate) enum Calls {
+    /// With one event, within its transaction.
+    Each(Box<dyn Inside>),
+    /// With several events, within their transaction.
+    Together(Box<dyn Together>),
+    /// With one event, outside of any transaction.
     Outside(Box<dyn Outside>),
 }
 
@@ -26,6 +36,18 @@ pub(crate) trait Inside: Send + Sync {
         place: Place,
         upcasts: &Upcasts,
     ) -> Result<(), Failure>;
+}
+
+#[async_trait]
+pub(crate) trait Together: Send + Sync {
+    /// Handles the events whose payloads can be read, and the policy leaves out the others.
+    async fn handle(
+        &self,
+        tx: &Transaction<'_>,
+        events: Vec<(DecodedEvent, Place)>,
+        upcasts: &Upcasts,
+        undecodable: Misfit,
+    ) -> Result<(), FailureOf>;
 }
 
 #[async_trait]
@@ -42,17 +64,34 @@ pub(crate) enum Failure {
     Handler(HandlerError),
 }
 
+/// Why events were not handled, and which of them is the cause if it is known.
+#[derive(Debug)]
+pub(crate) struct FailureOf {
+    pub(crate) failure: Failure,
+    pub(crate) event: Option<usize>,
+}
+
 impl Registered {
+    /// Returns what is called before the handlers of each event.
+    pub(crate) fn hook<M: 'static, H: RawHandler<M>>(handler: H) -> Arc<dyn Inside> {
+        Arc::new(Raw { handler, marker: PhantomData::<fn() -> M> })
+    }
+
     pub(crate) fn typed<M: 'static, H: Handler<M>>(handler: H) -> Self {
-        Self::Inside(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> }))
+        Self { policy: handler.policy(), calls: Calls::Each(Box::new(Typed::new(handler))) }
+    }
+
+    pub(crate) fn batch<M: 'static, H: BatchHandler<M>>(handler: H) -> Self {
+        Self { policy: handler.policy(), calls: Calls::Together(Box::new(Typed::new(handler))) }
     }
 
     pub(crate) fn raw<M: 'static, H: RawHandler<M>>(handler: H) -> Self {
-        Self::Inside(Box::new(Raw { handler, marker: PhantomData::<fn() -> M> }))
+        let policy = handler.policy();
+        Self { policy, calls: Calls::Each(Box::new(Raw { handler, marker: PhantomData::<fn() -> M> })) }
     }
 
     pub(crate) fn outside<M: 'static, H: OutsideHandler<M>>(handler: H) -> Self {
-        Self::Outside(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> }))
+        Self { policy: handler.policy(), calls: Calls::Outside(Box::new(Typed::new(handler))) }
     }
 }
 
@@ -61,12 +100,18 @@ struct Typed<H, M> {
     marker: PhantomData<fn() -> M>,
 }
 
+impl<H, M> Typed<H, M> {
+    fn new(handler: H) -> Self {
+        Self { handler, marker: PhantomData }
+    }
+}
+
 struct Raw<H, M> {
     handler: H,
     marker: PhantomData<fn() -> M>,
 }
 
-fn read<E: DomainEvent + DeserializeOwned + 'static>(event: &DecodedEvent, upcasts: &Upcasts) -> Result<E, Failure> {
+fn read<E: IncomingEvent + DeserializeOwned + 'static>(event: &DecodedEvent, upcasts: &Upcasts) -> Result<E, Failure> {
     match event.schema_version.filter(|version| *version < E::SCHEMA_VERSION) {
         Some(version) => upcasts.read(version, &event.payload),
         None => event.payload.json().map_err(Failure::Payload),
@@ -84,6 +129,31 @@ impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
     ) -> Result<(), Failure> {
         let event = read::<H::Event>(&envelope, upcasts)?;
         self.handler.handle(tx, Received::new(event, envelope, place)).await.map_err(Failure::Handler)
+    }
+}
+
+#[async_trait]
+impl<M: 'static, H: BatchHandler<M>> Together for Typed<H, M> {
+    async fn handle(
+        &self,
+        tx: &Transaction<'_>,
+        events: Vec<(DecodedEvent, Place)>,
+        upcasts: &Upcasts,
+        undecodable: Misfit,
+    ) -> Result<(), FailureOf> {
+        let mut received = Vec::with_capacity(events.len());
+        for (index, (envelope, place)) in events.into_iter().enumerate() {
+            match read::<H::Event>(&envelope, upcasts) {
+                Ok(event) => received.push(Received::new(event, envelope, place)),
+                Err(Failure::Payload(_)) if undecodable == Misfit::Ignore => {}
+                Err(failure) => return Err(FailureOf { failure, event: Some(index) }),
+            }
+        }
+        if received.is_empty() {
+            return Ok(());
+        }
+        let handled = self.handler.handle(tx, received).await;
+        handled.map_err(|e| FailureOf { failure: Failure::Handler(e), event: None })
     }
 }
 

@@ -1,36 +1,36 @@
 use deadpool_postgres::Transaction;
-use outbox_core::DomainEvent;
+use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
-use super::{Handler, HandlerResult};
+use super::{BatchHandler, Handler, HandlerResult};
 use crate::Received;
 
 /// A function whose future borrows the transaction. Naming the future is what lets it be boxed as `Send`.
-pub trait HandlerFn<'a, E>: Send + Sync + 'static {
+pub trait HandlerFn<'a, A>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;
 
-    /// Calls it.
-    fn call(&self, tx: &'a Transaction<'a>, event: Received<E>) -> Self::Future;
+    /// Calls it with an event, or with several.
+    fn call(&self, tx: &'a Transaction<'a>, events: A) -> Self::Future;
 }
 
-impl<'a, E, F, Fut> HandlerFn<'a, E> for F
+impl<'a, A, F, Fut> HandlerFn<'a, A> for F
 where
-    E: 'a,
-    F: Fn(&'a Transaction<'a>, Received<E>) -> Fut + Send + Sync + 'static,
+    A: 'a,
+    F: Fn(&'a Transaction<'a>, A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = HandlerResult> + Send + 'a,
 {
     type Future = Fut;
 
-    fn call(&self, tx: &'a Transaction<'a>, event: Received<E>) -> Fut {
-        self(tx, event)
+    fn call(&self, tx: &'a Transaction<'a>, events: A) -> Fut {
+        self(tx, events)
     }
 }
 
 impl<E, F> Handler<fn(E)> for F
 where
-    E: DomainEvent + DeserializeOwned + Send + 'static,
-    F: for<'a> HandlerFn<'a, E>,
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
+    F: for<'a> HandlerFn<'a, Received<E>>,
 {
     type Event = E;
 
@@ -40,5 +40,21 @@ where
         event: Received<E>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a {
         self.call(tx, event)
+    }
+}
+
+impl<E, F> BatchHandler<fn(E)> for F
+where
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
+    F: for<'a> HandlerFn<'a, Vec<Received<E>>>,
+{
+    type Event = E;
+
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        events: Vec<Received<E>>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.call(tx, events)
     }
 }

@@ -1,20 +1,26 @@
+mod batch;
 mod erased;
 mod error;
 mod function;
 mod outside;
+mod policy;
 mod raw;
+mod savepoint;
 mod state;
 mod upcast;
 
 use deadpool_postgres::Transaction;
-use outbox_core::DomainEvent;
+use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::erased::{Failure, Registered};
+pub use self::batch::BatchHandler;
+pub(crate) use self::erased::{Calls, Failure, Inside, Registered};
 pub(crate) use self::error::Wish;
 pub use self::error::{HandlerError, HandlerResult};
 pub use self::outside::OutsideHandler;
+pub use self::policy::{Configured, HandlerPolicy};
 pub use self::raw::RawHandler;
+pub use self::savepoint::savepoint;
 pub use self::state::{With, with};
 pub(crate) use self::upcast::Upcasts;
 
@@ -41,14 +47,13 @@ use crate::Received;
 /// # Another event in the same transaction
 /// A handler may enqueue events of its own; they are published if, and only if, its effect commits:
 /// ```
-/// # use outbox_core::{DomainEvent, OutboxEvent};
+/// # use outbox_core::{IncomingEvent, OutboxEvent};
 /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction, with};
 /// # use outbox_pg::PgOutbox;
 /// # #[derive(serde::Deserialize)] struct OrderCreated { order_id: i64 }
-/// # impl DomainEvent for OrderCreated {
+/// # impl IncomingEvent for OrderCreated {
 /// #     const AGGREGATE_TYPE: &'static str = "order";
 /// #     const EVENT_TYPE: &'static str = "OrderCreated";
-/// #     fn aggregate_id(&self) -> String { self.order_id.to_string() }
 /// # }
 /// async fn bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
 ///     let order = event.event().order_id;
@@ -87,7 +92,7 @@ use crate::Received;
 /// builder.on_raw("order", "OrderCreated", no_transaction);
 /// # }
 /// ```
-/// And its event has to be a [`DomainEvent`]:
+/// And its event has to be an [`IncomingEvent`]:
 /// ```compile_fail
 /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
 /// async fn no_event(_: &Transaction<'_>, event: Received<String>) -> HandlerResult {
@@ -104,7 +109,7 @@ use crate::Received;
 )]
 pub trait Handler<Marker = ()>: Send + Sync + 'static {
     /// The event that it handles.
-    type Event: DomainEvent + DeserializeOwned + Send + 'static;
+    type Event: IncomingEvent + DeserializeOwned + Send + 'static;
 
     /// Handles one event within the transaction.
     fn handle<'a>(
@@ -112,4 +117,9 @@ pub trait Handler<Marker = ()>: Send + Sync + 'static {
         tx: &'a Transaction<'a>,
         event: Received<Self::Event>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a;
+
+    /// Returns what differs from the builder's settings; nothing by default.
+    fn policy(&self) -> HandlerPolicy {
+        HandlerPolicy::new()
+    }
 }

@@ -1,8 +1,8 @@
-use outbox_core::DomainEvent;
+use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
-use super::HandlerResult;
 use super::state::With;
+use super::{HandlerPolicy, HandlerResult};
 use crate::Received;
 
 /// What is done with an event outside of PostgreSQL: a mail, a call of another service.
@@ -21,15 +21,20 @@ use crate::Received;
 )]
 pub trait OutsideHandler<Marker = ()>: Send + Sync + 'static {
     /// The event that it handles.
-    type Event: DomainEvent + DeserializeOwned + Send + 'static;
+    type Event: IncomingEvent + DeserializeOwned + Send + 'static;
 
     /// Handles one event.
     fn handle(&self, event: Received<Self::Event>) -> impl Future<Output = HandlerResult> + Send;
+
+    /// Returns what differs from the builder's settings; nothing by default.
+    fn policy(&self) -> HandlerPolicy {
+        HandlerPolicy::new()
+    }
 }
 
 impl<E, F, Fut> OutsideHandler<fn(E)> for F
 where
-    E: DomainEvent + DeserializeOwned + Send + 'static,
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
     F: Fn(Received<E>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = HandlerResult> + Send,
 {
@@ -66,7 +71,7 @@ where
 impl<S, E, F> OutsideHandler<fn(S, E)> for With<S, F>
 where
     S: Send + Sync + 'static,
-    E: DomainEvent + DeserializeOwned + Send + 'static,
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
     F: for<'a> OutsideFn<'a, S, E>,
 {
     type Event = E;

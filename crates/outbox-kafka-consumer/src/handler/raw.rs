@@ -1,8 +1,8 @@
 use deadpool_postgres::Transaction;
 
-use super::HandlerResult;
 use super::function::HandlerFn;
 use super::state::{StatefulFn, With};
+use super::{HandlerPolicy, HandlerResult};
 use crate::Received;
 
 /// What is done with an event whose payload the handler reads itself, from
@@ -22,9 +22,14 @@ pub trait RawHandler<Marker = ()>: Send + Sync + 'static {
         tx: &'a Transaction<'a>,
         event: Received<()>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a;
+
+    /// Returns what differs from the builder's settings; nothing by default.
+    fn policy(&self) -> HandlerPolicy {
+        HandlerPolicy::new()
+    }
 }
 
-impl<F: for<'a> HandlerFn<'a, ()>> RawHandler<fn()> for F {
+impl<F: for<'a> HandlerFn<'a, Received<()>>> RawHandler<fn()> for F {
     fn handle<'a>(
         &'a self,
         tx: &'a Transaction<'a>,
@@ -37,7 +42,7 @@ impl<F: for<'a> HandlerFn<'a, ()>> RawHandler<fn()> for F {
 impl<S, F> RawHandler<fn(S)> for With<S, F>
 where
     S: Send + Sync + 'static,
-    F: for<'a> StatefulFn<'a, S, ()>,
+    F: for<'a> StatefulFn<'a, S, Received<()>>,
 {
     fn handle<'a>(
         &'a self,

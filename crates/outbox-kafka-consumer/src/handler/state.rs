@@ -1,8 +1,8 @@
 use deadpool_postgres::Transaction;
-use outbox_core::DomainEvent;
+use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
-use super::{Handler, HandlerResult};
+use super::{BatchHandler, Handler, HandlerResult};
 use crate::Received;
 
 /// A handler with state, made by [`with`].
@@ -15,13 +15,12 @@ pub struct With<S, F> {
 /// Gives a handler its state: `with(state, f)` calls `f(&state, tx, event)`.
 ///
 /// ```
-/// # use outbox_core::DomainEvent;
+/// # use outbox_core::IncomingEvent;
 /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction, with};
 /// # #[derive(serde::Deserialize)] struct Refunded;
-/// # impl DomainEvent for Refunded {
+/// # impl IncomingEvent for Refunded {
 /// #     const AGGREGATE_TYPE: &'static str = "order";
 /// #     const EVENT_TYPE: &'static str = "Refunded";
-/// #     fn aggregate_id(&self) -> String { String::new() }
 /// # }
 /// struct Ledger {
 ///     account: i64,
@@ -42,33 +41,33 @@ pub fn with<S, F>(state: S, function: F) -> With<S, F> {
 }
 
 /// As [`HandlerFn`](super::HandlerFn), with state before the transaction.
-pub trait StatefulFn<'a, S, E>: Send + Sync + 'static {
+pub trait StatefulFn<'a, S, A>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;
 
-    /// Calls it.
-    fn call(&self, state: &'a S, tx: &'a Transaction<'a>, event: Received<E>) -> Self::Future;
+    /// Calls it with an event, or with several.
+    fn call(&self, state: &'a S, tx: &'a Transaction<'a>, events: A) -> Self::Future;
 }
 
-impl<'a, S, E, F, Fut> StatefulFn<'a, S, E> for F
+impl<'a, S, A, F, Fut> StatefulFn<'a, S, A> for F
 where
     S: 'a,
-    E: 'a,
-    F: Fn(&'a S, &'a Transaction<'a>, Received<E>) -> Fut + Send + Sync + 'static,
+    A: 'a,
+    F: Fn(&'a S, &'a Transaction<'a>, A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = HandlerResult> + Send + 'a,
 {
     type Future = Fut;
 
-    fn call(&self, state: &'a S, tx: &'a Transaction<'a>, event: Received<E>) -> Fut {
-        self(state, tx, event)
+    fn call(&self, state: &'a S, tx: &'a Transaction<'a>, events: A) -> Fut {
+        self(state, tx, events)
     }
 }
 
 impl<S, E, F> Handler<fn(S, E)> for With<S, F>
 where
     S: Send + Sync + 'static,
-    E: DomainEvent + DeserializeOwned + Send + 'static,
-    F: for<'a> StatefulFn<'a, S, E>,
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
+    F: for<'a> StatefulFn<'a, S, Received<E>>,
 {
     type Event = E;
 
@@ -78,5 +77,22 @@ where
         event: Received<E>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a {
         self.function.call(&self.state, tx, event)
+    }
+}
+
+impl<S, E, F> BatchHandler<fn(S, E)> for With<S, F>
+where
+    S: Send + Sync + 'static,
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
+    F: for<'a> StatefulFn<'a, S, Vec<Received<E>>>,
+{
+    type Event = E;
+
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        events: Vec<Received<E>>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.function.call(&self.state, tx, events)
     }
 }

@@ -1,7 +1,7 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 
-use outbox_core::{DecodedPayload, DomainEvent};
+use outbox_core::{DecodedPayload, IncomingEvent};
 use serde::de::DeserializeOwned;
 
 use super::{Failure, HandlerError};
@@ -23,7 +23,7 @@ impl Upcasts {
     }
 
     /// Without an upcast, the old payload is read as it is.
-    pub(super) fn read<E: DomainEvent + DeserializeOwned + 'static>(
+    pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
         &self,
         version: u32,
         payload: &DecodedPayload,

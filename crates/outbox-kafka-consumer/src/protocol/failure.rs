@@ -49,7 +49,7 @@ impl FailureKind {
 /// It does not tell which server the error is of: whether the store's connection is lost is asked of that connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqlFault {
-    /// Lost against another transaction: to be tried again at once.
+    /// Lost against another transaction, or waited too long for its lock: to be tried again at once.
     Conflict,
     /// The data cannot be.
     Data,
@@ -76,7 +76,7 @@ pub(crate) fn is_rejected_commit(error: &tokio_postgres::Error) -> bool {
 
 fn of_state(state: &str) -> SqlFault {
     match SqlStateClass::of(state) {
-        SqlStateClass::Conflict => SqlFault::Conflict,
+        SqlStateClass::Conflict | SqlStateClass::Locked => SqlFault::Conflict,
         SqlStateClass::Data => SqlFault::Data,
         _ => SqlFault::Other,
     }
@@ -91,6 +91,7 @@ mod tests {
         for (state, fault) in [
             ("40001", SqlFault::Conflict),
             ("40P01", SqlFault::Conflict),
+            ("55P03", SqlFault::Conflict),
             ("57P01", SqlFault::Other),
             ("08006", SqlFault::Other),
             ("22003", SqlFault::Data),

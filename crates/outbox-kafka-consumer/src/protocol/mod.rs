@@ -1,6 +1,7 @@
 //! What the runtime decides, as functions of values: no clock, no randomness, no I/O. The model checker of the tests
 //! walks these very functions.
 
+mod batch_size;
 mod careful;
 mod failure;
 mod horizon;
@@ -9,15 +10,19 @@ mod lease;
 #[cfg(test)]
 #[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
 mod model;
+mod pieces;
 mod prefix;
 mod retry;
+mod stages;
 
+pub(crate) use self::batch_size::BatchSize;
 pub(crate) use self::careful::Alone;
 pub use self::failure::FailureKind;
 pub(crate) use self::failure::{SqlFault, is_rejected_commit, sql_fault};
-pub(crate) use self::horizon::{MoveRefused, check_move, purge_below};
+pub(crate) use self::horizon::{MoveRefused, check_move};
 pub(crate) use self::lanes::lane_of;
 pub(crate) use self::lease::{LeaseClock, Member, Seat, assign};
-pub(crate) use self::prefix::{Move, Prefix};
-pub(crate) use self::retry::Decision;
-pub use self::retry::RetryPolicy;
+pub(crate) use self::pieces::Pieces;
+pub(crate) use self::prefix::Prefix;
+pub use self::retry::{FailedAttempt, RetryPolicy};
+pub(crate) use self::stages::{Staged, stages};

@@ -1,24 +1,48 @@
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::FailureKind;
 
-/// When an event that failed is tried again: a pure function of the attempt and the kind of failure.
+/// When an event that failed is tried again: a pure function of the failed attempt.
 ///
 /// The default doubles from 1 s to 5 min, each delay shortened by up to a half at random, and gives up after 12
 /// attempts (about half an hour). What was rejected, and data that PostgreSQL refuses (SQLSTATE class 22), is given up
 /// at once.
 #[derive(Clone)]
-pub struct RetryPolicy(Arc<dyn Fn(u32, FailureKind) -> Decision + Send + Sync>);
+pub struct RetryPolicy(Arc<DelayAfter>);
 
-/// What comes after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// Another attempt, this long from now; the delay is shortened by up to a half.
-    Retry(Duration),
-    /// No other attempt.
-    GiveUp,
+type DelayAfter = dyn Fn(&FailedAttempt<'_>) -> Option<Duration> + Send + Sync;
+
+/// An attempt at an event that failed, for a [`RetryPolicy`].
+#[derive(Clone, Copy, Debug)]
+pub struct FailedAttempt<'a> {
+    pub(crate) attempt: u32,
+    pub(crate) kind: FailureKind,
+    pub(crate) error: Option<&'a (dyn StdError + 'static)>,
+}
+
+impl<'a> FailedAttempt<'a> {
+    /// Returns the number of the attempt, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Returns the kind of failure.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// Returns the first error of type `E` in what the handler returned: the error itself, or a source of it.
+    ///
+    /// There is none after a panic or a timeout, nor of an earlier attempt.
+    #[must_use]
+    pub fn error<E: StdError + 'static>(&self) -> Option<&'a E> {
+        std::iter::successors(self.error, |&error| error.source()).find_map(|error| error.downcast_ref())
+    }
 }
 
 impl RetryPolicy {
@@ -37,17 +61,36 @@ impl RetryPolicy {
     /// A policy of one's own: the delay after the `attempt`-th attempt (from 1), or `None` to give up.
     #[must_use]
     pub fn new(policy: impl Fn(u32, FailureKind) -> Option<Duration> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |attempt, kind| policy(attempt, kind).map_or(Decision::GiveUp, Decision::Retry)))
+        Self::by_failure(move |failed| policy(failed.attempt, failed.kind))
+    }
+
+    /// As [`new`](Self::new), with the handler's error.
+    ///
+    /// ```
+    /// # use std::{io, time::Duration};
+    /// # use outbox_kafka_consumer::RetryPolicy;
+    /// let default = RetryPolicy::default();
+    /// RetryPolicy::by_failure(move |failed| match failed.error::<io::Error>() {
+    ///     Some(error) if error.kind() == io::ErrorKind::InvalidData => None,
+    ///     Some(_) => Some(Duration::from_secs(30)),
+    ///     None => default.delay(failed),
+    /// });
+    /// ```
+    #[must_use]
+    pub fn by_failure(policy: impl Fn(&FailedAttempt<'_>) -> Option<Duration> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(policy))
+    }
+
+    /// Returns the delay after a failed attempt, before it is shortened at random, or `None` to give up.
+    #[must_use]
+    pub fn delay(&self, failed: &FailedAttempt<'_>) -> Option<Duration> {
+        (self.0)(failed)
     }
 
     /// No second attempt.
     #[must_use]
     pub fn never() -> Self {
         Self::new(|_, _| None)
-    }
-
-    pub(crate) fn decide(&self, attempt: u32, kind: FailureKind) -> Decision {
-        (self.0)(attempt, kind)
     }
 
     /// The delay as it is stored: shortened by up to a half, so that what failed together does not come back together.
@@ -73,23 +116,34 @@ impl fmt::Debug for RetryPolicy {
 mod tests {
     use super::*;
 
+    fn failed(attempt: u32, kind: FailureKind) -> FailedAttempt<'static> {
+        FailedAttempt { attempt, kind, error: None }
+    }
+
+    #[test]
+    fn an_error_is_found_below_others() {
+        let error = std::io::Error::other(std::fmt::Error);
+        let failed = FailedAttempt { error: Some(&error), ..failed(1, FailureKind::Failed) };
+        assert!(failed.error::<std::io::Error>().is_some() && failed.error::<std::str::Utf8Error>().is_none());
+    }
+
     #[test]
     fn delays_double_up_to_the_longest_and_end() {
         let policy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(5), 5);
-        let after = |attempt| policy.decide(attempt, FailureKind::Failed);
-        let seconds = |n| Decision::Retry(Duration::from_secs(n));
+        let after = |attempt| policy.delay(&failed(attempt, FailureKind::Failed));
+        let seconds = |n| Some(Duration::from_secs(n));
         assert_eq!([after(1), after(2), after(3), after(4)], [seconds(1), seconds(2), seconds(4), seconds(5)]);
-        assert_eq!(after(5), Decision::GiveUp);
+        assert_eq!(after(5), None);
         let endless = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(5), u32::MAX);
-        assert_eq!(endless.decide(4_000_000, FailureKind::Panicked), seconds(5));
+        assert_eq!(endless.delay(&failed(4_000_000, FailureKind::Panicked)), seconds(5));
     }
 
     #[test]
     fn what_says_the_same_each_time_is_given_up_at_once() {
         for kind in [FailureKind::Rejected, FailureKind::Data, FailureKind::Undecodable] {
-            assert_eq!(RetryPolicy::default().decide(1, kind), Decision::GiveUp);
+            assert_eq!(RetryPolicy::default().delay(&failed(1, kind)), None);
         }
-        assert_eq!(RetryPolicy::never().decide(1, FailureKind::Failed), Decision::GiveUp);
+        assert_eq!(RetryPolicy::never().delay(&failed(1, FailureKind::Failed)), None);
     }
 
     #[test]

@@ -1,75 +1,70 @@
-use outbox_net::ErrorChain;
 use std::collections::BTreeSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use deadpool_postgres::{Object, Transaction};
-use futures_util::FutureExt as _;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent};
-use tokio::time::timeout;
-use tracing::Instrument as _;
 
-use super::failed::{Failed, Fault};
-use super::item::{Item, Todo};
+use super::failed::{Aborted, Failed, Fault};
+use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
-use crate::handler::Registered;
-use crate::protocol::{FailureKind, Move, is_rejected_commit};
-use crate::received::Place;
-use crate::source::Message;
-use crate::store::{Entry, NewlyHeld};
+use crate::protocol::{FailureKind, is_rejected_commit};
+use crate::store::{Entry, Fate, NewlyHeld};
 use crate::{Error, Isolation};
 
 impl Lane {
     /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
     /// others of a blocked key are parked; the fence; COMMIT.
-    pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Fault> {
+    pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
         self.attempt_after(0, items).await
     }
 
     /// As [`attempt`](Self::attempt), after so many conflicts.
-    pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Fault> {
+    pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
+        let _slot = self.shared.slots.acquire().await;
         let _turn = self.turn(conflicts).await;
         let mut client = self.shared.store.connection().await.map_err(Fault::Store)?;
         match self.attempt_on(&mut client, items).await {
             Ok(()) => Ok(()),
-            Err(fault) => Err(self.clean_up(client, fault).await),
+            Err(Aborted { fault, suspects }) => Err(Aborted { fault: self.clean_up(client, fault).await, suspects }),
         }
     }
 
-    async fn attempt_on(&self, client: &mut Object, items: &mut [Item]) -> Result<(), Fault> {
+    async fn attempt_on(&self, client: &mut Object, items: &mut [Item]) -> Result<(), Aborted> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let begun = Instant::now();
-        let mut tx =
-            store.in_time(client.transaction()).await.map_err(|e| Fault::of_store("begin a transaction", e))?;
+        let started = store.in_time(client.transaction()).await;
+        let mut tx = started.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
         let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries, isolation).await;
-        let mut taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
-        let mut parked = Vec::new();
-        let (mut handled, mut duplicates) = (0, 0);
-        for item in items.iter_mut() {
+        let taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
+        let mut taken = taken.ok_or_else(|| Fault::Store(Error::fenced()))?;
+        let (mut fresh, mut parked, mut duplicates) = (Vec::new(), Vec::new(), 0);
+        for (index, item) in items.iter().enumerate() {
             if !item.id.is_some_and(|id| taken.new.remove(&id)) {
                 duplicates += 1;
-                continue;
+            } else if item.message.key().is_some_and(|key| taken.blocked.contains(key)) {
+                parked.push(index);
+            } else {
+                fresh.push(index);
             }
-            if item.message.key().is_some_and(|key| taken.blocked.contains(key)) {
-                parked.push(&*item);
-                continue;
-            }
-            tx = self.handle(tx, item).await?;
-            handled += 1;
         }
+        tx = self.handle(tx, items, &fresh).await?;
+        let (handled, parked) = (fresh.len() as u64, parked.iter().filter_map(|&index| items.get(index)));
+        let parked: Vec<&Item> = parked.collect();
         if !parked.is_empty() && handled > 0 {
             let changed = self.after_handlers(&tx).await?;
-            self.check_shared(&changed, entries.len())?;
+            self.check_shared(&changed, items.len())?;
         }
         let is_parked = self.park_behind(&tx, &parked).await;
         if !is_parked.map_err(|e| Fault::of_store("park events behind their key", e))? {
-            return Err(Fault::freed());
+            return Err(Fault::freed().into());
         }
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets, isolation).await?;
+        fresh.iter().filter_map(|&index| items.get(index)).for_each(|item| {
+            self.shared.succeeded(&self.dealt.topic, item.event_type());
+        });
         measure::batch(&self.dealt.topic, handled, duplicates, begun.elapsed());
         Ok(())
     }
@@ -90,102 +85,23 @@ impl Lane {
             return Ok(false);
         }
         store.set_state(tx, &ids, "parked").await?;
-        for Item { message, offset, id, .. } in parked {
-            let (topic, partition) = (&*self.dealt.topic, self.dealt.partition);
-            let held = NewlyHeld { topic, message, partition, offset: *offset, id: *id, fate: behind() };
+        for item in parked {
+            let held = self.newly_held(item, behind());
             store.hold(tx, &held).await?;
             measure::held(&self.dealt.topic, "parked");
         }
         Ok(true)
     }
 
-    /// Calls the handler within the transaction. If it fails, the transaction is rolled back, and the answer to that shows whether
-    /// the connection to the store is lost: the handler's error may be another server's.
-    ///
-    /// An event of a handler outside of the transaction must have been handled before.
-    pub(super) async fn handle<'a>(&self, tx: Transaction<'a>, item: &mut Item) -> Result<Transaction<'a>, Fault> {
-        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(tx) };
-        let Registered::Inside(handler) = &**handler else { return Err(Fault::not_called()) };
-        let event = match event.take() {
-            Some(event) => event,
-            None => self.decode_again(&item.message)?,
-        };
-        let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
-
-        let begun = Instant::now();
-        let called = handler.handle(&tx, *event, place, &self.shared.upcasts);
-        let outcome = self.guarded(called, span).await;
-        let took = begun.elapsed();
-        measure::handler(&self.dealt.topic, took);
-
-        let fault = match outcome {
-            Ok(()) if !tx.client().is_closed() => return Ok(tx),
-            Ok(()) => None,
-            Err(_) if self.shared.store.has_ended(&tx).await => return Err(Fault::Ended),
-            Err(fault) => match self.shared.store.in_time(tx.rollback()).await {
-                Ok(()) => return Err(fault),
-                Err(_) => Some(fault),
-            },
-        };
-        // PostgreSQL ends a session that is idle in its transaction. That is the event's fault.
-        let bound = self.shared.store.lease / 2;
-        let was_idle = took + Duration::from_millis(500) >= bound;
-        Err(Fault::of_lost_connection(fault, was_idle.then_some(bound)))
-    }
-
-    /// Calls a handler outside of any transaction, unless the event was handled before or its key is blocked.
-    pub(super) async fn call_outside(&self, item: &mut Item) -> Result<(), Fault> {
-        if !item.is_outside() {
-            return Ok(());
-        }
-        let store = &self.shared.store;
-        let is_known = match item.id {
-            Some(id) => store.is_known(id).await.map_err(Fault::Store)?,
-            None => false,
-        };
-        let key = item.message.key();
-        if is_known || store.is_blocked(&self.dealt.topic, key).await.map_err(Fault::Store)? {
-            return Ok(());
-        }
-        self.handle_outside(item).await
-    }
-
-    /// Calls a handler outside of any transaction. After a success the event is [`Todo::Called`]; it is no longer called
-    /// if the transaction that records this fails.
-    pub(super) async fn handle_outside(&self, item: &mut Item) -> Result<(), Fault> {
-        let Todo::Handle { event, handler } = &mut item.todo else { return Ok(()) };
-        let Registered::Outside(handler) = &**handler else { return Ok(()) };
-        let event = match event.take() {
-            Some(event) => event,
-            None => self.decode_again(&item.message)?,
-        };
-        let (place, span) = (self.place(item.offset), self.span(&event, item.offset));
-        let begun = Instant::now();
-        let outcome = self.guarded(handler.handle(*event, place, &self.shared.upcasts), span).await;
-        measure::handler(&self.dealt.topic, begun.elapsed());
-        outcome?;
-        item.todo = Todo::Called;
-        Ok(())
-    }
-
-    /// Waits for a handler, but not for ever, and takes a panic for a failure.
-    async fn guarded(
-        &self,
-        called: impl Future<Output = Result<(), crate::handler::Failure>>,
-        span: tracing::Span,
-    ) -> Result<(), Fault> {
-        let patience = self.shared.options.handler_timeout;
-        match timeout(patience, AssertUnwindSafe(called).catch_unwind().instrument(span)).await {
-            Err(_) => {
-                let error = format!("the handler did not finish within {patience:?}");
-                Err(Fault::Event(Failed::new(FailureKind::TimedOut, error)))
-            }
-            Ok(Err(panic)) => Err(Fault::Event(Failed::panicked(&*panic))),
-            Ok(Ok(Err(failure))) => match Fault::of_handler(failure, self.shared.options.undecodable) {
-                Some(fault) => Err(fault),
-                None => Ok(()),
-            },
-            Ok(Ok(Ok(()))) => Ok(()),
+    pub(super) fn newly_held<'a>(&'a self, item: &'a Item, fate: Fate<'a>) -> NewlyHeld<'a> {
+        NewlyHeld {
+            topic: &self.dealt.topic,
+            message: &item.message,
+            partition: self.dealt.partition,
+            offset: item.offset,
+            id: item.id,
+            event_type: item.event_type.as_deref(),
+            fate,
         }
     }
 
@@ -225,28 +141,17 @@ impl Lane {
         fault
     }
 
-    /// The fence and the commit. At a stricter isolation level than READ COMMITTED the position moves separately: a
-    /// transaction whose snapshot is older than the last move could not move it.
+    /// Commits. The position follows later.
     pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64], isolation: Isolation) -> Result<(), Fault> {
-        let moved = match isolation {
-            Isolation::ReadCommitted => self.prefix().propose(offsets),
-            _ => None,
-        };
-        let finished = self.fence_and_commit(tx, offsets.len(), moved).await;
-        match &finished {
-            Ok(()) => self.prefix().committed(offsets, moved),
-            Err(_) => self.prefix().abandoned(moved),
-        }
-        finished
+        self.commit(tx, offsets.len(), isolation).await?;
+        self.prefix().committed(offsets);
+        Ok(())
     }
 
-    async fn fence_and_commit(&self, tx: Transaction<'_>, events: usize, moved: Option<Move>) -> Result<(), Fault> {
-        let fenced = self.shared.store.hold_fence(&tx, self.dealt.fence, moved).await;
-        let fenced = fenced.map_err(|e| Fault::after_handlers("check the fence", e))?;
-        if !fenced.is_ours {
-            return Err(Fault::Store(Error::fenced()));
-        }
-        self.check_shared(&fenced.changed, events)?;
+    async fn commit(&self, tx: Transaction<'_>, events: usize, isolation: Isolation) -> Result<(), Fault> {
+        let closed = self.shared.store.close_guard(&tx, self.dealt.fence, isolation, events).await;
+        let changed = closed.map_err(|e| Fault::after_handlers("close the guard", e))?;
+        self.check_shared(&changed.ok_or_else(|| Fault::Store(Error::fenced()))?, events)?;
         match self.shared.store.in_time(tx.commit()).await {
             Ok(()) => Ok(()),
             // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
@@ -254,38 +159,6 @@ impl Lane {
             // Whether it has is not known: position and inbox are read again before anything else is done.
             Err(e) => Err(Fault::of_store("tell whether it has committed", e)),
         }
-    }
-
-    fn decode_again(&self, message: &Message) -> Result<Box<DecodedEvent>, Fault> {
-        match message.decode(&self.shared.pipeline, &self.dealt.topic, &mut DecodeHints::default()) {
-            Ok(Decoded::Event(event)) => Ok(event),
-            Ok(_) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, "the record is no event"))),
-            Err(e) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string()))),
-        }
-    }
-
-    fn place(&self, offset: i64) -> Place {
-        Place { topic: std::sync::Arc::clone(&self.dealt.topic), partition: self.dealt.partition, offset }
-    }
-
-    /// A span for the event, with what its trace is continued from.
-    fn span(&self, event: &DecodedEvent, offset: i64) -> tracing::Span {
-        let span = tracing::info_span!(
-            target: "outbox.consumer", "handle event",
-            "otel.kind" = "consumer",
-            "messaging.system" = "kafka",
-            "messaging.destination.name" = &*self.dealt.topic,
-            "messaging.destination.partition.id" = self.dealt.partition,
-            "messaging.kafka.offset" = offset,
-            "messaging.consumer.group.name" = self.shared.store.group,
-            event.id = %event.id,
-            event.r#type = event.event_type.as_deref(),
-            traceparent = event.traceparent.as_ref().map(|traceparent| traceparent.as_str()),
-        );
-        if let Some(hook) = &self.shared.options.span {
-            hook(&span, event);
-        }
-        span
     }
 }
 

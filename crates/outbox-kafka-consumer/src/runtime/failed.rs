@@ -1,16 +1,17 @@
 use outbox_net::ErrorChain;
 use std::any::Any;
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use deadpool_postgres::tokio_postgres::error::SqlState;
 
 use super::Shared;
-use crate::Error;
-use crate::HandlerError;
-use crate::handler::{Failure, Wish};
+use crate::handler::{Failure, HandlerPolicy, Wish};
 use crate::policy::{Misfit, OnFailure};
-use crate::protocol::{Decision, FailureKind, RetryPolicy, SqlFault, sql_fault};
+use crate::protocol::{FailedAttempt, FailureKind, RetryPolicy, SqlFault, sql_fault};
+use crate::route::Route;
 use crate::store::Fate;
+use crate::{Error, HandlerError};
 
 /// Why an event was not handled, and what may come next.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(super) struct Failed {
     pub(super) kind: FailureKind,
     pub(super) error: String,
     wish: Wish,
+    /// What the handler returned.
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The settings of the handler that failed, if it is known.
+    policy: Option<HandlerPolicy>,
 }
 
 /// Why a transaction came to nothing.
@@ -35,9 +40,23 @@ pub(super) enum Fault {
     Ended,
 }
 
+/// Why the transaction of a batch came to nothing, and which of its events may be the cause.
+#[derive(Debug)]
+pub(super) struct Aborted {
+    pub(super) fault: Fault,
+    /// By their places in the batch, in order. Any event may be the cause if there are none.
+    pub(super) suspects: Vec<usize>,
+}
+
+impl From<Fault> for Aborted {
+    fn from(fault: Fault) -> Self {
+        Self { fault, suspects: Vec::new() }
+    }
+}
+
 impl Failed {
     pub(super) fn new(kind: FailureKind, error: impl Into<String>) -> Self {
-        Self { kind, error: error.into(), wish: Wish::Unsaid }
+        Self { kind, error: error.into(), wish: Wish::Unsaid, source: None, policy: None }
     }
 
     /// Parked until a consumer comes that can take it.
@@ -55,12 +74,17 @@ impl Failed {
 
     /// What ended the process each time gets no other attempt.
     pub(super) fn poison(error: &str) -> Self {
-        Self { kind: FailureKind::Crashed, error: error.to_owned(), wish: Wish::Reject }
+        Self { wish: Wish::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
 
     /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not end.
     fn is_final(&self) -> bool {
         self.wish != Wish::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
+    }
+
+    /// Returns whether the reason may lie in something that the handler depends on, and not in the event.
+    pub(super) fn may_be_a_dependency(&self) -> bool {
+        self.wish == Wish::Unsaid && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
     }
 
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
@@ -115,23 +139,31 @@ impl Fault {
             (Failure::Payload(e), Misfit::Hold) => {
                 Some(Self::Event(Failed::new(FailureKind::Unhandled, ErrorChain::new(&e).to_string())))
             }
-            (Failure::Handler(error), _) => Some(Self::of_error(&error)),
+            (Failure::Handler(error), _) => Some(Self::of_error(error)),
         }
     }
 
     /// The handler's own word comes first. Its error may be of any server, so that only a conflict and data that cannot
     /// be are read from it, never the loss of the store.
-    fn of_error(error: &HandlerError) -> Self {
-        let text = ErrorChain::new(error.as_source()).to_string();
-        let failed = |kind| Self::Event(Failed { kind, error: text.clone(), wish: error.wish() });
-        match (error.wish(), sql_fault(error.as_source())) {
+    fn of_error(error: HandlerError) -> Self {
+        let (wish, text) = (error.wish(), ErrorChain::new(error.as_source()).to_string());
+        let kind = match (wish, sql_fault(error.as_source())) {
             (Wish::Unsaid, SqlFault::Conflict) => {
-                Self::Conflict(Error::store(format!("take a handler's statement: {text}"), "a conflict"))
+                return Self::Conflict(Error::store(format!("take a handler's statement: {text}"), "a conflict"));
             }
-            (Wish::Unsaid, SqlFault::Data) => failed(FailureKind::Data),
-            (Wish::Reject, _) => failed(FailureKind::Rejected),
-            _ => failed(FailureKind::Failed),
+            (Wish::Unsaid, SqlFault::Data) => FailureKind::Data,
+            (Wish::Reject, _) => FailureKind::Rejected,
+            _ => FailureKind::Failed,
+        };
+        Self::Event(Failed { wish, source: Some(error.into_source()), ..Failed::new(kind, text) })
+    }
+
+    /// Adds the settings of the handler that failed.
+    pub(super) fn with_policy(mut self, policy: &HandlerPolicy) -> Self {
+        if let Self::Event(failed) = &mut self {
+            failed.policy = Some(policy.clone());
         }
+        self
     }
 
     /// The connection to the store is lost after a handler, which returned `fault` or `Ok`. `idle_bound` is set if it took
@@ -163,20 +195,25 @@ impl Fault {
 }
 
 impl Shared {
-    /// What becomes of an event after its so many attempts.
-    pub(super) fn fate<'a>(&self, failed: &'a Failed, attempts: i32, random: f64) -> Fate<'a> {
+    /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else of
+    /// its `route`.
+    pub(super) fn fate<'a>(&self, failed: &'a Failed, route: Option<&Route>, attempts: i32, random: f64) -> Fate<'a> {
         if failed.kind == FailureKind::Unhandled {
             return failed.until_handled(attempts);
         }
-        let decision = self.options.retry.decide(u32::try_from(attempts).unwrap_or(1).max(1), failed.kind);
-        let next_attempt = match (decision, failed.wish) {
-            (Decision::GiveUp, _) | (_, Wish::Reject) => None,
-            (Decision::Retry(_), Wish::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
-            (Decision::Retry(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
+        let policy = failed.policy.as_ref().or(route.and_then(Route::policy));
+        let retry = policy.and_then(|policy| policy.retry.as_ref()).unwrap_or(&self.options.retry);
+        let on_failure = policy.and_then(|policy| policy.on_failure).unwrap_or(self.options.on_failure);
+        let attempt = u32::try_from(attempts).unwrap_or(1).max(1);
+        let error = failed.source.as_ref().map(|error| &**error as &(dyn StdError + 'static));
+        let next_attempt = match (retry.delay(&FailedAttempt { attempt, kind: failed.kind, error }), failed.wish) {
+            (None, _) | (_, Wish::Reject) => None,
+            (Some(_), Wish::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
+            (Some(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
         };
         Fate {
             state: if next_attempt.is_some() { "parked" } else { "dead" },
-            blocks: next_attempt.is_some() || self.options.on_failure == OnFailure::Block,
+            blocks: next_attempt.is_some() || on_failure == OnFailure::Block,
             attempts,
             kind: failed.kind.name(),
             error: &failed.error,

@@ -6,7 +6,7 @@ use outbox_net::{Backoff, ErrorChain};
 use tokio::sync::mpsc;
 
 use super::Shared;
-use super::reader::{Chunk, Interrupted, read};
+use super::reader::{Chunk, Interrupted, Memory, read};
 use crate::Error;
 use crate::source::{Chosen, PartitionReader as _, RecordSource as _};
 
@@ -26,7 +26,7 @@ impl Feed {
     pub(super) async fn run(self, mut reader: Chosen, mut offset: i64, chunks: mpsc::Sender<Chunk>) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         while let Some(Interrupted { next, mut error }) =
-            read(reader, self.topic.to_string(), self.partition, offset, chunks.clone()).await
+            read(reader, self.topic.to_string(), self.partition, offset, self.memory(), chunks.clone()).await
         {
             if next > offset {
                 backoff.reset();
@@ -53,6 +53,10 @@ impl Feed {
                 }
             };
         }
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::new(Arc::clone(&self.shared.memory), self.shared.options.max_memory)
     }
 
     async fn reopen(&self, offset: i64) -> Result<Reopened, Error> {

@@ -7,6 +7,8 @@ use super::item::{Item, Todo};
 use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
 use crate::protocol::FailureKind;
+use crate::received::Delivery;
+use crate::route::Route;
 use crate::store::{Action, Errand, HeldEvent};
 use crate::{Error, Isolation};
 
@@ -23,8 +25,12 @@ enum Attempt {
 impl Lane {
     /// What is due, and what was asked for. It is the lane of the event's key, so nothing else of that key is going on.
     pub(super) async fn run_errand(&self, errand: &Errand) -> Result<(), Error> {
+        let _slot = self.shared.slots.acquire().await;
         let mut next = Some(errand.held);
         match errand.action {
+            Action::Due if self.shared.pauses.is_paused(&self.dealt.topic, errand.event_type()) => {
+                return self.shared.store.postpone(errand.held).await;
+            }
             Action::Due => {}
             Action::Retry(request) => self.revive(errand.held, request).await?,
             Action::Discard(request) => {
@@ -44,8 +50,10 @@ impl Lane {
         let doing = |e| Error::store("carry out a retry", e);
         let mut client = store.connection().await?;
         let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        if store.done(&tx, request).await.map_err(doing)? {
-            store.revive(&tx, held).await.map_err(doing)?;
+        let is_held = store.revive(&tx, held).await.map_err(doing)?;
+        let outcome = if is_held { "retried" } else { "not held" };
+        if !store.done(&tx, request, outcome).await.map_err(doing)? {
+            return Ok(());
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
@@ -56,16 +64,16 @@ impl Lane {
         let mut client = store.connection().await?;
         let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         if let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?
-            && store.done(&tx, request).await.map_err(doing)?
+            && store.done(&tx, request, "discarded").await.map_err(doing)?
         {
-            // Should it come again, it is known, and nothing is done.
+            // Should it come again, it is known, and nothing is done. The inbox forgets it as one that was handled.
             if let Some(id) = event.id {
-                store.set_state(&tx, &[id], "dead").await.map_err(doing)?;
+                store.set_state(&tx, &[id], "handled").await.map_err(doing)?;
             }
-            store.release(&tx, held).await.map_err(doing)?;
+            _ = store.release(&tx, held).await.map_err(doing)?;
             tracing::warn!(target: "outbox.consumer", held, offset = event.offset, "a held event was discarded on request");
         } else {
-            store.done(&tx, request).await.map_err(doing)?;
+            store.done(&tx, request, "not held").await.map_err(doing)?;
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
@@ -87,16 +95,22 @@ impl Lane {
             Ok(None) => return self.pass_over(held, event.id).await,
             Err(e) => {
                 let failed = Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string());
-                return self.hold_again(held, &failed, attempts).await;
+                return self.hold_again(held, &failed, None, attempts).await;
             }
         };
+        item.delivery = Delivery {
+            attempt: u32::try_from(attempts).unwrap_or(1),
+            is_redelivery: event.was_tried || event.was_started,
+        };
+        let route = item.route().cloned();
+        let route = route.as_deref();
         let misfit = match &item.todo {
             Todo::Reject(why) => Some(Failed::new(FailureKind::Undecodable, why.clone())),
             Todo::Hold(why) => Some(Failed::new(FailureKind::Unhandled, why.clone())),
             _ => None,
         };
         if let Some(failed) = misfit {
-            return self.hold_again(held, &failed, attempts).await;
+            return self.hold_again(held, &failed, route, attempts).await;
         }
         let mut conflicts = 0;
         let outcome = loop {
@@ -111,16 +125,17 @@ impl Lane {
         match outcome {
             Ok(next) => {
                 measure::retried(&self.dealt.topic);
+                self.shared.succeeded(&self.dealt.topic, item.event_type());
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),
             Err(Fault::Ended) => Err(self.ended(event.offset)),
-            Err(Fault::Event(failed)) => self.hold_again(held, &failed, attempts).await,
+            Err(Fault::Event(failed)) => self.hold_again(held, &failed, route, attempts).await,
             Err(fault) => {
                 let kind =
                     if matches!(fault, Fault::Stop(..)) { FailureKind::Undecodable } else { FailureKind::Failed };
                 let failed = Failed::new(kind, ErrorChain::new(&fault.into_error()).to_string());
-                self.hold_again(held, &failed, attempts).await
+                self.hold_again(held, &failed, route, attempts).await
             }
         }
     }
@@ -137,7 +152,8 @@ impl Lane {
         };
         if event.was_started {
             let failed = Failed::new(FailureKind::Crashed, "the process ended during the last attempt");
-            let fate = self.shared.fate(&failed, event.attempts, random());
+            let route = self.shared.route(&self.dealt.topic, &event.message);
+            let fate = self.shared.fate(&failed, route.as_deref(), event.attempts, random());
             if fate.next_attempt.is_none() {
                 store.hold_again(&tx, held, &fate).await.map_err(doing)?;
                 if let Some(id) = event.id {
@@ -191,7 +207,8 @@ impl Lane {
             _ => true,
         };
         if is_new {
-            tx = self.handle(tx, item).await?;
+            let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
+            tx = handled.map_err(|aborted| aborted.fault)?;
             // What follows must not be stored by itself, nor as another role.
             self.after_handlers(&tx).await?;
         }
@@ -214,7 +231,7 @@ impl Lane {
             store.release(&tx, held).await
         };
         let released = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
-        let Some(next) = released else { return Ok(None) };
+        let next = released.ok_or_else(|| Fault::Store(Error::fenced()))?.next;
         self.finish(tx, &[], isolation).await?;
         Ok(next)
     }
@@ -225,10 +242,16 @@ impl Lane {
         self.released(tx, held, id, Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
 
-    async fn hold_again(&self, held: i64, failed: &Failed, attempts: i32) -> Result<Option<i64>, Error> {
+    async fn hold_again(
+        &self,
+        held: i64,
+        failed: &Failed,
+        route: Option<&Route>,
+        attempts: i32,
+    ) -> Result<Option<i64>, Error> {
         let store = &self.shared.store;
         let doing = |e| Error::store("keep an event that failed again", e);
-        let fate = self.shared.fate(failed, attempts, random());
+        let fate = self.shared.fate(failed, route, attempts, random());
         let mut client = store.connection().await?;
         let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let event = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?;
@@ -237,6 +260,7 @@ impl Lane {
             store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
+        self.expect(&fate);
         measure::held(&self.dealt.topic, fate.state);
         tracing::warn!(
             target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, held, attempts,
@@ -253,7 +277,9 @@ impl Lane {
     ) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
         let tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
-        self.shared.store.begin_bounded(&tx, self.dealt.fence, isolation).await.map_err(doing)?;
-        Ok(tx)
+        match self.shared.store.begin_bounded(&tx, self.dealt.fence, isolation).await.map_err(doing)? {
+            true => Ok(tx),
+            false => Err(Error::fenced()),
+        }
     }
 }

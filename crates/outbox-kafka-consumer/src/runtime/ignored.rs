@@ -39,7 +39,7 @@ impl Ignored {
 
     pub(super) fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
         let newest = match found {
-            Found::Handler(_) => return,
+            Found::Route(_) => return,
             Found::TooNew { newest } => Some(*newest),
             Found::Nothing => None,
         };

@@ -2,14 +2,15 @@ use outbox_net::ErrorChain;
 use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent, NotAnEvent};
+use outbox_core::{DecodeHints, Decoded, DecodedEvent, NotAnEvent, ShortText};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
 use crate::Error;
-use crate::handler::Registered;
 use crate::policy::Misfit;
+use crate::received::Delivery;
 use crate::registry::Found;
+use crate::route::{Kind, Route};
 use crate::source::Message;
 use crate::store::{Entry, Errand};
 
@@ -29,16 +30,18 @@ pub(super) struct Item {
     /// As it was received, to be kept where it cannot be handled.
     pub(super) message: Message,
     pub(super) id: Option<Uuid>,
+    pub(super) event_type: Option<ShortText>,
     pub(super) todo: Todo,
-    /// Its share of the memory that may be in flight.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) delivery: Delivery,
+    /// Its shares of the memory of its partition and of the process.
+    pub(super) permits: [Option<OwnedSemaphorePermit>; 2],
 }
 
 pub(super) enum Todo {
     /// The event is taken out when the handler gets it, and decoded again where that was in vain.
-    Handle { event: Option<Box<DecodedEvent>>, handler: Arc<Registered> },
+    Handle { event: Option<Box<DecodedEvent>>, route: Arc<Route> },
     /// The handler outside of the transaction has returned: only that is to be recorded.
-    Called,
+    Called { route: Arc<Route> },
     /// Its policy says that it becomes a dead letter.
     Reject(String),
     /// Its policy says that it waits for a consumer that can take it.
@@ -48,18 +51,31 @@ pub(super) enum Todo {
 }
 
 impl Item {
+    /// Returns the event's type; empty if it is not known.
+    pub(super) fn event_type(&self) -> &str {
+        self.event_type.as_ref().map_or("", |name| name.as_str())
+    }
+
     pub(super) fn entry(&self) -> Entry {
         Entry { id: self.id, offset: self.offset, key: self.message.key_bytes() }
     }
 
-    /// Returns whether a handler outside of the transaction has yet to be called.
-    pub(super) fn is_outside(&self) -> bool {
-        matches!(&self.todo, Todo::Handle { handler, .. } if matches!(**handler, Registered::Outside(_)))
+    /// Returns the handlers of its event.
+    pub(super) fn route(&self) -> Option<&Arc<Route>> {
+        match &self.todo {
+            Todo::Handle { route, .. } | Todo::Called { route } => Some(route),
+            _ => None,
+        }
     }
 
-    /// Whether it may share a transaction with others.
+    /// Returns whether a handler outside of the transaction has yet to be called.
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(&self.todo, Todo::Handle { route, .. } if route.kind() == Kind::Outside)
+    }
+
+    /// Returns whether it may share a transaction with others.
     pub(super) fn is_batched(&self) -> bool {
-        matches!(&self.todo, Todo::Handle { handler, .. } if matches!(**handler, Registered::Inside(_)))
+        matches!(&self.todo, Todo::Handle { route, .. } if route.kind() != Kind::Outside)
     }
 }
 
@@ -77,7 +93,9 @@ impl Shared {
         hints: &mut DecodeHints,
     ) -> Result<Option<Item>, Error> {
         let stop = |reason: String| Error::record(topic, partition, offset, reason);
-        let item = |message, id, todo| Some(Item { offset, message, id, todo, permit: None });
+        let item = |message, id, event_type, todo| {
+            Some(Item { offset, message, id, event_type, todo, delivery: Delivery::FIRST, permits: [None, None] })
+        };
         let decoded = match message.decode(&self.pipeline, topic, hints) {
             Ok(Decoded::Event(event)) => event,
             // Tombstones, heartbeats and other records of the connector.
@@ -95,13 +113,13 @@ impl Shared {
                         measure::ignored(topic, "undecodable");
                         Ok(None)
                     }
-                    Misfit::Reject => Ok(item(message, None, Todo::Reject(why()))),
-                    Misfit::Hold => Ok(item(message, None, Todo::Hold(why()))),
+                    Misfit::Reject => Ok(item(message, None, None, Todo::Reject(why()))),
+                    Misfit::Hold => Ok(item(message, None, None, Todo::Hold(why()))),
                     Misfit::Stop => Err(stop(FOREIGN.to_owned()).caused_by(cause)),
                 };
             }
         };
-        let id = Some(decoded.id);
+        let (id, event_type) = (Some(decoded.id), decoded.event_type.clone());
         let found = self.registry.find(topic, &decoded);
         let policy = match found {
             Found::TooNew { .. } => self.options.newer,
@@ -113,14 +131,14 @@ impl Shared {
             }
             _ => self.options.unknown,
         };
-        if policy == Misfit::Ignore && !matches!(found, Found::Handler(_)) {
+        if policy == Misfit::Ignore && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);
             return Ok(None);
         }
         let why = match found {
-            Found::Handler(handler) => {
-                let todo = Todo::Handle { event: Some(decoded), handler: Arc::clone(handler) };
-                return Ok(item(message, id, todo));
+            Found::Route(route) => {
+                let todo = Todo::Handle { event: Some(decoded), route: Arc::clone(route) };
+                return Ok(item(message, id, event_type, todo));
             }
             Found::TooNew { newest } => format!(
                 "its schema version {} is newer than {newest}, the newest that its handler reads",
@@ -135,8 +153,19 @@ impl Shared {
         };
         match policy {
             Misfit::Stop => Err(stop(why)),
-            Misfit::Hold => Ok(item(message, id, Todo::Hold(why))),
-            _ => Ok(item(message, id, Todo::Reject(why))),
+            Misfit::Hold => Ok(item(message, id, event_type, Todo::Hold(why))),
+            _ => Ok(item(message, id, event_type, Todo::Reject(why))),
+        }
+    }
+
+    /// Returns the handlers of a record's event.
+    pub(super) fn route(&self, topic: &str, message: &Message) -> Option<Arc<Route>> {
+        match message.decode(&self.pipeline, topic, &mut DecodeHints::default()) {
+            Ok(Decoded::Event(event)) => match self.registry.find(topic, &event) {
+                Found::Route(route) => Some(Arc::clone(route)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

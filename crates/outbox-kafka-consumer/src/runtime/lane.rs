@@ -9,17 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::ENDED;
 use super::dispatch::Dealt;
-use super::failed::{Failed, Fault};
+use super::failed::{Aborted, Failed, Fault};
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
-use crate::protocol::FailureKind;
-use crate::store::NewlyHeld;
+use crate::protocol::{BatchSize, FailureKind, Pieces};
+use crate::store::Fate;
 use crate::{Error, Isolation};
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
 pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) dealt: Arc<Dealt>,
+    pub(super) stop: CancellationToken,
 }
 
 /// How often a single event that lost against another transaction is tried again at once. Whoever it lost against has
@@ -62,13 +63,13 @@ impl Lane {
     }
 
     /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
-    pub(super) async fn run(self, mut work: mpsc::Receiver<Work>, stop: CancellationToken) -> Result<(), Error> {
+    pub(super) async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
         let most = self.shared.options.batch.get();
-        let mut taken = Vec::with_capacity(most);
+        let (mut taken, mut size) = (Vec::with_capacity(most), BatchSize::new(most));
         loop {
             let count = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(()),
                 count = work.recv_many(&mut taken, most) => count,
             };
             if count == 0 {
@@ -76,7 +77,11 @@ impl Lane {
             }
             let mut queue: VecDeque<Work> = taken.drain(..).collect();
             while let Some(next) = queue.pop_front() {
-                if stop.is_cancelled() {
+                let is_going = match &next {
+                    Work::Event(item) => self.until_going(item).await,
+                    Work::Errand(_) => !self.stop.is_cancelled(),
+                };
+                if !is_going {
                     return Ok(());
                 }
                 match next {
@@ -87,12 +92,12 @@ impl Lane {
                     }
                     Work::Event(item) if item.is_batched() => {
                         let mut batch = vec![item];
-                        while let Some(Work::Event(_)) = queue.front().filter(|work| work.is_batched()) {
+                        while let Some(Work::Event(_)) = queue.front().filter(|work| self.is_batched(work)) {
                             if let Some(Work::Event(item)) = queue.pop_front() {
                                 batch.push(item);
                             }
                         }
-                        self.apply(&mut batch).await?;
+                        self.apply(&mut batch, &mut size).await?;
                     }
                     Work::Event(mut item) => self.apply_alone(&mut item).await?,
                 }
@@ -101,30 +106,47 @@ impl Lane {
         }
     }
 
-    /// All in one transaction; where that fails, one after the other, so that one does not take the others with it.
-    async fn apply(&self, batch: &mut [Item]) -> Result<(), Error> {
-        match self.attempt(batch).await {
-            Ok(()) => return Ok(()),
-            Err(Fault::Store(e)) => return Err(e),
-            Err(fault) if batch.len() > 1 => {
-                let (events, error) = (batch.len(), fault.into_error());
-                tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&error), events, "a batch failed: one by one");
+    /// Applies a batch in one transaction if it can. If an event fails, the batch is split until that event is alone. After
+    /// a conflict it is applied in smaller ones.
+    async fn apply(&self, batch: &mut [Item], size: &mut BatchSize) -> Result<(), Error> {
+        let (topic, mut pieces) = (&*self.dealt.topic, Pieces::of(batch.len()));
+        while let Some(piece) =
+            pieces.next(|part| fitting(batch.get(part), size.get())).filter(|_| !self.stop.is_cancelled())
+        {
+            let Some(items) = batch.get_mut(piece.clone()) else { break };
+            let events = items.len();
+            if let [item] = items {
+                self.apply_alone(item).await?;
+                size.committed(1);
+                continue;
             }
-            Err(fault) => {
-                if let [item] = batch {
-                    return self.settle(item, fault, 1).await;
+
+            let Err(Aborted { fault, suspects }) = self.attempt(items).await else {
+                size.committed(events);
+                continue;
+            };
+            match &fault {
+                Fault::Store(_) => return Err(fault.into_error()),
+                Fault::Conflict(_) => {
+                    measure::conflict(topic);
+                    measure::split(topic, "conflict");
+                    size.conflicted(events);
+                    pieces.put_back(piece);
+                }
+                _ => {
+                    measure::split(topic, "failed");
+                    pieces.split(piece, &suspects);
                 }
             }
-        }
-        for item in batch {
-            self.apply_alone(item).await?;
+            let error = fault.into_error();
+            tracing::debug!(target: "outbox.consumer", topic, error = %ErrorChain::new(&error), events, "batch split");
         }
         Ok(())
     }
 
     async fn apply_alone(&self, item: &mut Item) -> Result<(), Error> {
         match &item.todo {
-            Todo::Handle { .. } | Todo::Called => {}
+            Todo::Handle { .. } | Todo::Called { .. } => {}
             Todo::Reject(why) => {
                 let failed = Failed::new(FailureKind::Undecodable, why.clone());
                 return self.park(item, &failed).await;
@@ -137,17 +159,18 @@ impl Lane {
         }
         match self.attempt_alone(0, item).await {
             Ok(()) => Ok(()),
-            Err(fault) => self.settle(item, fault, 0).await,
+            Err(fault) => self.settle(item, fault).await,
         }
     }
 
     async fn attempt_alone(&self, conflicts: u32, item: &mut Item) -> Result<(), Fault> {
         self.call_outside(item).await?;
-        self.attempt_after(conflicts, std::slice::from_mut(item)).await
+        self.attempt_after(conflicts, std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
     }
 
     /// Sees to an event whose transaction came to nothing.
-    async fn settle(&self, item: &mut Item, mut fault: Fault, mut conflicts: u32) -> Result<(), Error> {
+    async fn settle(&self, item: &mut Item, mut fault: Fault) -> Result<(), Error> {
+        let mut conflicts = 0;
         loop {
             match fault {
                 Fault::Store(e) => return Err(e),
@@ -157,12 +180,20 @@ impl Lane {
                     return Err(Error::record(topic, partition, item.offset, reason).caused_by(e));
                 }
                 Fault::Ended => return Err(self.ended(item.offset)),
-                Fault::Event(failed) => return self.park(item, &failed).await,
+                Fault::Event(failed) => {
+                    if !self.shared.breaks(&self.dealt.topic, item.event_type(), &failed).await? {
+                        return self.park(item, &failed).await;
+                    }
+                    if !self.until_going(item).await {
+                        return Ok(());
+                    }
+                }
                 Fault::Conflict(e) if conflicts >= CONFLICTS => {
                     let failed = Failed::new(FailureKind::Failed, ErrorChain::new(&e).to_string());
                     return self.park(item, &failed).await;
                 }
                 Fault::Conflict(_) => {
+                    measure::conflict(&self.dealt.topic);
                     conflicts += 1;
                     pause_after(conflicts).await;
                 }
@@ -182,14 +213,15 @@ impl Lane {
     /// Keeps an event that failed, as its policy says, and lets the lane go on. Behind a blocked key it has to wait
     /// anyway.
     async fn park(&self, item: &Item, failed: &Failed) -> Result<(), Error> {
-        let Shared { store, .. } = &*self.shared;
+        let Shared { store, slots, .. } = &*self.shared;
+        let _slot = slots.acquire().await;
         let doing = |e| Error::store("keep an event that failed", e);
-        let fate = self.shared.fate(failed, 1, random());
+        let fate = self.shared.fate(failed, item.route().map(|route| &**route), 1, random());
         let topic = &*self.dealt.topic;
         let mut client = store.connection().await?;
         let tx = store.in_time(client.transaction()).await.map_err(doing)?;
         let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
-        let begun = begun.map_err(doing)?;
+        let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
         if is_new {
@@ -199,20 +231,13 @@ impl Lane {
                 Some(key) => store.keep_blocked(&tx, topic, &[key].into()).await.map_err(doing)?,
                 None => false,
             };
-            let fate = if is_behind { behind() } else { fate };
-            let held = NewlyHeld {
-                topic,
-                message: &item.message,
-                partition: self.dealt.partition,
-                offset: item.offset,
-                id: item.id,
-                fate,
-            };
+            let held = self.newly_held(item, if is_behind { behind() } else { fate });
             store.hold(&tx, &held).await.map_err(doing)?;
             if let Some(id) = item.id {
                 store.set_state(&tx, &[id], held.fate.state).await.map_err(doing)?;
             }
             measure::held(topic, held.fate.state);
+            self.expect(&held.fate);
             tracing::warn!(
                 target: "outbox.consumer", topic, partition = self.dealt.partition, offset = item.offset,
                 id = item.id.map(tracing::field::display), kind = held.fate.kind, error = held.fate.error,
@@ -223,9 +248,22 @@ impl Lane {
     }
 }
 
+/// Returns how many of the first events share a transaction, by their handlers' settings.
+fn fitting(items: Option<&[Item]>, most: usize) -> usize {
+    let (mut fitting, mut most) = (0, most);
+    for item in items.unwrap_or_default() {
+        most = most.min(item.route().map_or(usize::MAX, |route| route.max_batch_size()));
+        if fitting >= most.max(1) {
+            break;
+        }
+        fitting += 1;
+    }
+    fitting
+}
+
 /// An event that waits behind another one of its key.
-pub(super) fn behind() -> crate::store::Fate<'static> {
-    crate::store::Fate {
+pub(super) fn behind() -> Fate<'static> {
+    Fate {
         state: "parked",
         blocks: true,
         attempts: 0,
@@ -244,13 +282,29 @@ pub(super) fn random() -> f64 {
     random
 }
 
-impl Work {
-    fn is_batched(&self) -> bool {
-        matches!(self, Self::Event(item) if item.is_batched())
-    }
-}
-
 impl Lane {
+    /// Returns whether more work may share the transaction of events before it.
+    fn is_batched(&self, work: &Work) -> bool {
+        let Work::Event(item) = work else { return false };
+        item.is_batched() && !self.shared.pauses.is_paused(&self.dealt.topic, item.event_type())
+    }
+
+    /// Waits until events of this type are not paused. False if the lane is to stop: the event stays open.
+    async fn until_going(&self, item: &Item) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = self.shared.pauses.until_going(&self.dealt.topic, item.event_type()) => true,
+        }
+    }
+
+    /// The event is looked for when its time has come.
+    pub(super) fn expect(&self, fate: &Fate<'_>) {
+        if let Some(delay) = fate.next_attempt {
+            self.shared.upkeep.due_in(delay);
+        }
+    }
+
     pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, crate::protocol::Prefix> {
         self.dealt.prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,6 +15,16 @@ pub(super) fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) 
     histogram!("outbox_consumer_batch_seconds", "topic" => topic()).record(took.as_secs_f64());
 }
 
+/// `reason` is `failed` or `conflict`.
+pub(super) fn split(topic: &str, reason: &'static str) {
+    counter!("outbox_consumer_batches_split_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
+}
+
+/// A transaction lost against another one.
+pub(super) fn conflict(topic: &str) {
+    counter!("outbox_consumer_conflicts_total", "topic" => topic.to_owned()).increment(1);
+}
+
 pub(super) fn handler(topic: &str, took: Duration) {
     histogram!("outbox_consumer_handler_seconds", "topic" => topic.to_owned()).record(took.as_secs_f64());
 }
@@ -64,6 +74,11 @@ impl Drop for PartitionGauges {
         lag(&self.topic, self.partition, 0);
         stopped(&self.topic, self.partition, false);
     }
+}
+
+/// The circuit breaker paused an event type.
+pub(super) fn breaker(topic: &str) {
+    counter!("outbox_consumer_circuit_breaks_total", "topic" => topic.to_owned()).increment(1);
 }
 
 /// `change` is `claimed`, `given back` or `lost`.

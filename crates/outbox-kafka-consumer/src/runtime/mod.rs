@@ -1,6 +1,8 @@
 //! The consumer at work: leases, a reader for each partition, lanes with batches in transactions.
 
 mod batch;
+mod breaker;
+mod call;
 mod discovery;
 mod dispatch;
 mod failed;
@@ -11,8 +13,12 @@ mod item;
 mod keeper;
 mod lane;
 mod measure;
+mod mirror;
 mod partition;
+mod pauses;
 mod reader;
+mod try_out;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -20,18 +26,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outbox_core::{DecodedEvent, Pipeline};
-use outbox_net::ErrorChain;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::breaker::Breakers;
 use self::discovery::Found;
 pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
+pub(crate) use self::pauses::Pauses;
 #[cfg(feature = "bench")]
-pub(crate) use self::reader::{Chunk, read};
-use crate::handler::Upcasts;
-use crate::policy::{Isolation, Misfit, OnFailure, PositionLost, Start};
+pub(crate) use self::reader::{Chunk, Memory, read};
+pub(crate) use self::try_out::TriedOut;
+pub(crate) use self::upkeep::Upkeep;
+use crate::handler::{Inside, Upcasts};
+use crate::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
 use crate::source::Choice;
 use crate::store::Store;
@@ -56,6 +65,13 @@ pub(crate) struct Shared {
     /// Why Kafka rejects this client, if it does.
     pub(crate) rejected: Mutex<Option<Error>>,
     pub(crate) ignored: Ignored,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) pauses: Pauses,
+    pub(crate) breakers: Breakers,
+    /// A permit for each transaction or call of a handler at a time.
+    pub(crate) slots: Semaphore,
+    /// A permit for each byte of records that were fetched and are not handled.
+    pub(crate) memory: Arc<Semaphore>,
 }
 
 /// What the builder's user decides.
@@ -75,11 +91,15 @@ pub(crate) struct Options {
     pub(crate) handler_timeout: Duration,
     pub(crate) poison_after: NonZeroU32,
     pub(crate) inbox_retention: Duration,
+    pub(crate) dead_letter_retention: Option<Duration>,
+    pub(crate) circuit_breaker: Option<CircuitBreaker>,
+    /// Whether positions are mirrored to a Kafka consumer group.
+    pub(crate) kafka_group: bool,
+    pub(crate) max_memory: u32,
     pub(crate) span: Option<SpanHook>,
+    /// Called before the handlers of each event.
+    pub(crate) before: Option<Arc<dyn Inside>>,
 }
-
-/// How often the inbox is looked through for what may be forgotten.
-const PURGE: Duration = Duration::from_secs(600);
 
 impl Shared {
     pub(crate) async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
@@ -89,6 +109,10 @@ impl Shared {
         let discovering = Arc::clone(&self);
         others.spawn(async move { discovering.discover(found).await });
         others.spawn(Arc::clone(&self).purge());
+        others.spawn(Arc::clone(&self).look_after());
+        if self.options.kafka_group {
+            others.spawn(Arc::clone(&self).mirror());
+        }
         keeper.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
 
         tokio::pin!(shutdown);
@@ -101,6 +125,7 @@ impl Shared {
         // The keeper ends in bounded time, after it has returned its leases; the others would never end.
         let closed = keeper.join_next().await;
         others.shutdown().await;
+        self.mirror_last().await;
         let mut outcome = Ok(());
         for ended in [ended, closed].into_iter().flatten() {
             outcome = outcome.and(ended.unwrap_or_else(|e| Err(Error::task("it panicked").caused_by(e))));
@@ -118,18 +143,5 @@ impl Shared {
     /// Notes why Kafka serves nothing, or not all topics; `None` if it does.
     fn set_rejected(&self, error: Option<Error>) {
         *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = error.filter(Error::is_security);
-    }
-
-    async fn purge(self: Arc<Self>) -> Result<(), Error> {
-        loop {
-            tokio::time::sleep(PURGE).await;
-            match self.store.purge(self.options.inbox_retention).await {
-                Ok(0) => {}
-                Ok(events) => tracing::debug!(target: "outbox.consumer", events, "the inbox forgot what is old"),
-                Err(e) => {
-                    tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "the inbox was not looked through")
-                }
-            }
-        }
     }
 }

@@ -1,12 +1,11 @@
 use outbox_net::ErrorChain;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use outbox_core::DecodeHints;
 use outbox_core::uuid::Uuid;
-use tokio::sync::{Notify, RwLock, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,10 +15,10 @@ use super::feed::Feed;
 use super::lane::Lane;
 use super::measure::PartitionGauges;
 use super::reader::Chunk;
+use super::upkeep::{News, Registration};
 use super::{Place, Shared, measure};
 use crate::Error;
 use crate::policy::{PositionLost, Start};
-use crate::protocol::Prefix;
 use crate::source::{PartitionReader as _, RecordSource as _};
 use outbox_net::Backoff;
 
@@ -34,9 +33,11 @@ pub(super) struct Partition {
     /// How many times in a row the lanes lost their connections before the position moved.
     losses: u32,
     _gauges: PartitionGauges,
+    /// Below this offset a handler may have been called.
+    called_until: i64,
 }
 
-/// How often what is due is looked for, and the position moved over what needed no transaction.
+/// How often offsets without work are counted as done, and the lag is measured.
 const TICK: Duration = Duration::from_millis(250);
 /// After so many losses of connections an event may be their cause: it is looked for as one that ends the process is.
 const LOSSES: u32 = 5;
@@ -53,6 +54,7 @@ impl Partition {
             was_abandoned,
             losses: 0,
             _gauges: PartitionGauges::new(&place.0, place.1),
+            called_until: 0,
         }
     }
 
@@ -88,7 +90,7 @@ impl Partition {
     async fn stand_still(&self, error: Error) {
         measure::stopped(&self.topic, self.partition, true);
         let text = ErrorChain::new(&error).to_string().replace('\0', "\u{fffd}");
-        let noted = self.shared.store.set_stopped(&self.topic, self.partition, Some(&text)).await;
+        let noted = self.shared.store.set_stopped(&self.topic, self.partition, self.owner, Some(&text)).await;
         if let Err(e) = noted {
             tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "it is not noted in the store");
         }
@@ -106,12 +108,13 @@ impl Partition {
             opened = self.open() => opened?,
         };
         let Opened { mut dispatch, mut chunks, reader, mut end } = opened;
+        let mut registration = Registration::new(&self.shared, &dispatch.dealt);
         let (mut lanes, lanes_stop) = (JoinSet::new(), CancellationToken::new());
         for receiver in self.lanes(&mut dispatch) {
-            let lane = Lane { shared: Arc::clone(&self.shared), dealt: Arc::clone(&dispatch.dealt) };
-            lanes.spawn(lane.run(receiver, lanes_stop.clone()));
+            let (shared, dealt) = (Arc::clone(&self.shared), Arc::clone(&dispatch.dealt));
+            lanes.spawn(Lane { shared, dealt, stop: lanes_stop.clone() }.run(receiver));
         }
-        let first = dispatch.dealt.prefix().stored();
+        let first = dispatch.dealt.prefix().done();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Whether the reader reads, as far as is known.
@@ -122,37 +125,41 @@ impl Partition {
                 () = stop.cancelled() => break Ok(()),
                 Some(lane) = lanes.join_next() => {
                     let ended = joined(lane);
-                    let is_loss = ended.as_ref().is_err_and(Error::is_store) && dispatch.dealt.prefix().stored() == first;
+                    let is_loss = ended.as_ref().is_err_and(Error::is_store) && dispatch.dealt.prefix().done() == first;
                     self.losses = if is_loss { self.losses.saturating_add(1) } else { 0 };
                     self.was_abandoned |= self.losses >= LOSSES;
                     break ended;
                 }
                 _ = tick.tick(), if !dispatch.is_next_alone() => {
                     dispatch.pass_read();
-                    if let Err(e) = self.look_around(&dispatch).await {
-                        break Err(e);
-                    }
-                    let stored = dispatch.dealt.prefix().stored();
+                    let done = dispatch.dealt.prefix().done();
                     let is_past = has_read && !dispatch.has_work() && dispatch.dealt.prefix().is_idle();
-                    if stored > first {
+                    if done > first {
                         self.losses = 0;
                     }
-                    if (stored > first || is_past) && !is_interrupted {
+                    if (done > first || is_past) && !is_interrupted {
                         backoff.reset();
                         self.is_going_again().await;
                     }
-                    measure::lag(&self.topic, self.partition, (end - stored).max(0));
+                    measure::lag(&self.topic, self.partition, (end - done).max(0));
                 }
-                dealt = dispatch.deal_next(), if dispatch.has_work() => {
+                Some(news) = registration.news.recv(), if !dispatch.is_next_alone() => match news {
+                    News::Fenced => break Err(Error::fenced()),
+                    News::Errands(errands) if dispatch.takes_errands() => dispatch.deal_errands(errands),
+                    News::Errands(_) => {}
+                },
+                dealt = dispatch.deal_next(), if dispatch.has_work() && !dispatch.is_paused() => {
                     if let Err(e) = dealt {
                         break self.finish_before(&dispatch, &mut lanes, e).await;
                     }
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
-                    Some(Chunk::Records { records, next, end: last }) => {
+                    Some(Chunk::Records { records, next, end: last, memory }) => {
                         (end, has_read, is_interrupted) = (last, true, false);
+                        dispatch.dealt.set_end(last);
                         dispatch.pass_read();
                         (dispatch.records, dispatch.read_to) = (records.into(), next);
+                        dispatch.memory = memory;
                     }
                     Some(Chunk::Hollow(offset)) => dispatch.dealt.prefix().pass(offset),
                     Some(Chunk::Lost { offset, earliest, end }) => {
@@ -180,6 +187,7 @@ impl Partition {
                 },
             }
         };
+        self.called_until = dispatch.may_have_called();
         lanes_stop.cancel();
         drop(reader);
         drop(dispatch.lanes);
@@ -188,10 +196,8 @@ impl Partition {
             while let Some(lane) = lanes.join_next().await {
                 joined(lane)?;
             }
-            let moved = dispatch.dealt.prefix().propose(&[]);
-            if let Some(moved) = moved {
-                self.shared.store.advance(dispatch.dealt.fence, moved).await?;
-            }
+            drop(registration);
+            self.store_progress(&dispatch.dealt).await?;
             self.shared.store.not_alone(dispatch.dealt.fence).await?;
         } else {
             if !ended.as_ref().is_err_and(Error::is_fenced) {
@@ -218,7 +224,7 @@ impl Partition {
             return;
         }
         measure::stopped(&self.topic, self.partition, false);
-        if let Err(e) = self.shared.store.set_stopped(&self.topic, self.partition, None).await {
+        if let Err(e) = self.shared.store.set_stopped(&self.topic, self.partition, self.owner, None).await {
             tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "it is not noted in the store");
         }
     }
@@ -251,16 +257,7 @@ impl Partition {
         let abandoned = self.was_abandoned.then(|| window(options.lanes, options.batch));
         let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
         self.was_abandoned = false;
-        let dealt = Dealt {
-            topic: Arc::clone(&self.topic),
-            partition: self.partition,
-            fence: taken.fence,
-            prefix: Mutex::new(Prefix::new(taken.next_offset)),
-            errands: AtomicUsize::new(0),
-            progress: Notify::new(),
-            turns: RwLock::new(()),
-            has_changed_settings: AtomicBool::new(false),
-        };
+        let dealt = Dealt::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
         let (sender, chunks) = mpsc::channel(1);
         let mut readers = JoinSet::new();
         if let (Some(known), Some(found)) = (taken.topic_id, reader.topic_id())
@@ -277,16 +274,20 @@ impl Partition {
     }
 
     fn dispatch(&self, dealt: Dealt, careful_until: i64) -> Dispatch {
+        let next_offset = dealt.prefix().done();
         Dispatch {
             shared: Arc::clone(&self.shared),
             dealt: Arc::new(dealt),
             lanes: Vec::new(),
             budget: Arc::new(Semaphore::new(BUDGET)),
             records: VecDeque::new(),
+            memory: None,
             hints: DecodeHints::default(),
             read_to: 0,
             next: None,
+            called_until: self.called_until,
             careful_until,
+            care: Some((careful_until - next_offset).max(0)),
             // Each loss of a connection counts as the end of a process does, where the losses are what it is about.
             starter: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },
         }
@@ -300,16 +301,15 @@ impl Partition {
         receivers
     }
 
-    async fn look_around(&self, dispatch: &Dispatch) -> Result<(), Error> {
-        let store = &self.shared.store;
-        let moved = dispatch.dealt.prefix().propose(&[]);
-        if let Some(moved) = moved {
-            store.advance(dispatch.dealt.fence, moved).await?;
-            dispatch.dealt.prefix().committed(&[], Some(moved));
+    /// Moves the position in the store to what is done.
+    async fn store_progress(&self, dealt: &Dealt) -> Result<(), Error> {
+        let Some(progress) = dealt.progress_to_store() else { return Ok(()) };
+        let stored = self.shared.store.advance(&[progress]).await?;
+        if stored.is_empty() {
+            return Err(Error::fenced());
         }
-        if dispatch.takes_errands() {
-            dispatch.deal_errands(store.errands(&self.topic, self.partition, dispatch.dealt.fence).await?);
-        }
+        dealt.stored(progress);
+        self.shared.upkeep.note_stored(dealt, progress.position);
         Ok(())
     }
 
@@ -329,10 +329,7 @@ impl Partition {
                 () = dispatch.dealt.progress.notified() => {}
             }
         }
-        let moved = dispatch.dealt.prefix().propose(&[]);
-        if let Some(moved) = moved {
-            self.shared.store.advance(dispatch.dealt.fence, moved).await?;
-        }
+        self.store_progress(&dispatch.dealt).await?;
         if let (Some(earliest), PositionLost::Earliest) = (error.lost_position(), self.shared.options.position_lost) {
             let (topic, partition) = (&*self.topic, self.partition);
             tracing::error!(target: "outbox.consumer", topic, partition, error = %error, "beginning again at {earliest}");

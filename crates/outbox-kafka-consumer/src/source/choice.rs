@@ -20,6 +20,10 @@ impl Choice {
         let (rskafka, native) = (kafka::Cluster::new(brokers.clone()), native::Source::new(brokers.clone()));
         Self { reader, brokers: brokers.clone(), rskafka, native }
     }
+
+    pub(crate) fn brokers(&self) -> &Brokers {
+        &self.brokers
+    }
 }
 
 impl RecordSource for Choice {

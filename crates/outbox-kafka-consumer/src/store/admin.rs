@@ -1,24 +1,103 @@
+use deadpool_postgres::tokio_postgres::types::Type;
 use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
 use outbox_core::Record;
+use outbox_core::uuid::Uuid;
 
 use super::Store;
 use super::held::record;
 use super::lease::unread;
+use super::statements::Sql;
 use crate::Error;
-use crate::group::{Held, HeldState};
+use crate::group::{Condition, Held, HeldFilter, HeldState, PartitionStatus, Request, RequestOutcome};
 use crate::protocol::{MoveRefused, check_move};
 
+/// The columns of [`Held`].
+const HELD: &str = "id, topic, partition, record_offset, event_id, event_type, state, record_key, attempts, kind, error, \
+     first_failed_at, last_failed_at, next_attempt_at";
+
 impl Store {
-    pub(crate) async fn list(&self, state: HeldState, after: i64, limit: u32) -> Result<Vec<Held>, Error> {
-        let client = self.connection().await?;
-        let state = match state {
-            HeldState::Parked => "parked",
-            HeldState::Dead => "dead",
-        };
-        let rows = self.on_client(&client);
-        let rows = rows.query(&self.statements.list, &[&self.group, &state, &after, &i64::from(limit)]).await;
-        let rows = rows.map_err(|e| Error::store("list held events", e))?;
+    pub(crate) async fn list(&self, filter: &HeldFilter, after: i64, limit: u32) -> Result<Vec<Held>, Error> {
+        let limit = i64::from(limit);
+        let mut condition = Condition::new(&self.group);
+        condition.and("id > ?", Type::INT8, &after);
+        filter.narrow(&mut condition);
+        condition.types.push(Type::INT8);
+        condition.values.push(&limit);
+        let last = condition.values.len();
+        let text = format!(
+            "SELECT {HELD} FROM {}.consumer_held WHERE {} ORDER BY id LIMIT ${last}",
+            self.schema, condition.sql
+        );
+        let rows = self.filtered("list held events", text, condition).await?;
         rows.iter().map(held).collect::<Result<_, _>>().map_err(unread)
+    }
+
+    pub(crate) async fn count(&self, filter: &HeldFilter) -> Result<u64, Error> {
+        let mut condition = Condition::new(&self.group);
+        filter.narrow(&mut condition);
+        let text = format!("SELECT count(*) FROM {}.consumer_held WHERE {}", self.schema, condition.sql);
+        let rows = self.filtered("count held events", text, condition).await?;
+        rows.first().map_or(Ok(0), |row| row.try_get(0).map(i64::unsigned_abs)).map_err(unread)
+    }
+
+    pub(crate) async fn request_all(&self, filter: &HeldFilter, action: &str) -> Result<u64, Error> {
+        let mut condition = Condition::new(&self.group);
+        filter.narrow(&mut condition);
+        condition.types.push(Type::TEXT);
+        condition.values.push(&action);
+        let text = format!(
+            "WITH asked AS (
+                 INSERT INTO {s}.consumer_request (consumer_group, topic, partition, held_id, action)
+                 SELECT consumer_group, topic, partition, id, ${} FROM {s}.consumer_held AS held
+                 WHERE {} AND NOT EXISTS (SELECT FROM {s}.consumer_request AS request
+                                          WHERE request.held_id = held.id AND request.done_at IS NULL)
+                 ORDER BY id RETURNING id)
+             SELECT count(*) FROM asked",
+            condition.values.len(),
+            condition.sql,
+            s = self.schema,
+        );
+        let rows = self.filtered("write requests", text, condition).await?;
+        rows.first().map_or(Ok(0), |row| row.try_get(0).map(i64::unsigned_abs)).map_err(unread)
+    }
+
+    async fn filtered(&self, doing: &str, text: String, condition: Condition<'_>) -> Result<Vec<Row>, Error> {
+        let client = self.connection().await?;
+        let sql = Sql { text, types: condition.types };
+        self.on_client(&client).query(&sql, &condition.values).await.map_err(|e| Error::store(doing, e))
+    }
+
+    pub(crate) async fn status(&self) -> Result<Vec<PartitionStatus>, Error> {
+        let client = self.connection().await?;
+        let rows = self.on_client(&client).query(&self.statements.status, &[&self.group]).await;
+        let rows = rows.map_err(|e| Error::store("read the partitions", e))?;
+        rows.iter().map(status).collect::<Result<_, _>>().map_err(unread)
+    }
+
+    pub(crate) async fn request_of(&self, id: i64) -> Result<Option<Request>, Error> {
+        let client = self.connection().await?;
+        let row = self.on_client(&client).query_opt(&self.statements.request_of, &[&self.group, &id]).await;
+        let row = row.map_err(|e| Error::store("read a request", e))?;
+        row.map(|row| request(&row)).transpose().map_err(unread)
+    }
+
+    /// Removes all rows of the group; those of the inbox in batches, as there may be many.
+    pub(crate) async fn remove_group(&self) -> Result<(), Error> {
+        let failed = |e| Error::store("remove the group", e);
+        let client = self.connection().await?;
+        let link = self.on_client(&client);
+        let members = link.query(&self.statements.members, &[&self.group]).await.map_err(failed)?;
+        if !members.is_empty() {
+            return Err(Error::refused("a consumer of the group runs: stop it, or wait until its lease has ended"));
+        }
+        link.query(&self.statements.remove_group, &[&self.group]).await.map_err(failed)?;
+        let mut after = Uuid::nil();
+        loop {
+            let row = link.query_opt(&self.statements.remove_events, &[&self.group, &after]).await.map_err(failed)?;
+            let last: Option<Uuid> = row.map(|row| row.try_get(0)).transpose().map_err(unread)?.flatten();
+            let Some(last) = last else { return Ok(()) };
+            after = last;
+        }
     }
 
     pub(crate) async fn show(&self, id: i64) -> Result<Option<(Held, Record)>, Error> {
@@ -34,11 +113,12 @@ impl Store {
         .map_err(unread)
     }
 
-    pub(crate) async fn request(&self, id: i64, action: &str) -> Result<(), Error> {
+    pub(crate) async fn request(&self, id: i64, action: &str) -> Result<i64, Error> {
         let client = self.connection().await?;
         let row = self.on_client(&client).query_opt(&self.statements.request, &[&self.group, &id, &action]).await;
         let row = row.map_err(|e| Error::store("write a request", e))?;
-        row.map(drop).ok_or_else(|| Error::refused(format!("no event is held under {id} (any more)")))
+        let row = row.ok_or_else(|| Error::refused(format!("no event is held under {id} (any more)")))?;
+        row.try_get(0).map_err(unread)
     }
 
     pub(crate) async fn move_position(
@@ -79,6 +159,8 @@ fn held(row: &Row) -> Result<Held, PgError> {
         partition: row.try_get("partition")?,
         offset: row.try_get("record_offset")?,
         event_id: row.try_get("event_id")?,
+        event_type: row.try_get("event_type")?,
+        key: row.try_get("record_key")?,
         state: if state == "dead" { HeldState::Dead } else { HeldState::Parked },
         attempts: u32::try_from(attempts).unwrap_or(0),
         kind: row.try_get("kind")?,
@@ -86,5 +168,37 @@ fn held(row: &Row) -> Result<Held, PgError> {
         first_failed_at: row.try_get("first_failed_at")?,
         last_failed_at: row.try_get("last_failed_at")?,
         next_attempt_at: row.try_get("next_attempt_at")?,
+    })
+}
+
+fn status(row: &Row) -> Result<PartitionStatus, PgError> {
+    let (parked, dead): (i64, i64) = (row.try_get("parked")?, row.try_get("dead")?);
+    Ok(PartitionStatus {
+        topic: row.try_get("topic")?,
+        partition: row.try_get("partition")?,
+        owner: row.try_get("owner")?,
+        position: row.try_get("next_offset")?,
+        end: row.try_get("end_offset")?,
+        parked: parked.unsigned_abs(),
+        dead: dead.unsigned_abs(),
+        is_paused: row.try_get("paused")?,
+        last_error: row.try_get("stopped_because")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn request(row: &Row) -> Result<Request, PgError> {
+    let (outcome, done_at): (Option<&str>, Option<_>) = (row.try_get("outcome")?, row.try_get("done_at")?);
+    let outcome = match outcome {
+        Some("retried") => RequestOutcome::Retried,
+        Some("discarded") => RequestOutcome::Discarded,
+        _ => RequestOutcome::NotHeld,
+    };
+    Ok(Request {
+        id: row.try_get("id")?,
+        held: row.try_get("held_id")?,
+        action: row.try_get("action")?,
+        requested_at: row.try_get("requested_at")?,
+        outcome: done_at.map(|at| (outcome, at)),
     })
 }

@@ -4,24 +4,24 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 
 use super::{Fence, Store, is_state};
-use crate::Error;
-use crate::protocol::Move;
+use crate::{Error, Isolation};
 
 /// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows that
-/// a handler has rolled back. Only the fence closes it. It is not computed before: `concat` is not immutable.
+/// a handler has rolled back. Only [`Store::close_guard`] closes it. It is not computed before: `concat` is not immutable.
 pub(super) const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
      SELECT concat('a handler must not COMMIT its transaction', NULL)::int";
 pub(super) const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
 /// Notifications that a handler listens to would otherwise come to every later user of the session.
 const CLOSE_GUARD: &str = "CLOSE outbox_guard; UNLISTEN *";
 
-/// What the last statements of a transaction found.
-#[derive(Debug)]
-pub(crate) struct Fenced {
-    /// The partition is still this owner's.
-    pub(crate) is_ours: bool,
-    /// The settings that handlers had changed. They were restored.
-    pub(crate) changed: Vec<String>,
+/// How far a partition is done, to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) fence: Fence,
+    /// The next offset to read after a restart.
+    pub(crate) position: i64,
+    /// One after the last record of the partition, as of the last fetch.
+    pub(crate) end: Option<i64>,
 }
 
 impl Store {
@@ -31,42 +31,54 @@ impl Store {
         looked.is_err_and(|e| is_state(&e, &SqlState::INVALID_CURSOR_NAME))
     }
 
-    /// The last statements of every transaction, in one round trip: restores the session's settings, then moves the
-    /// position, or else makes sure that nobody has taken the partition, and keeps it so until the commit. In a
-    /// transaction that an error has aborted they fail, which a COMMIT does not.
-    pub(crate) async fn hold_fence(
+    /// The last statements of every transaction, in one round trip: they restore the session's settings and close the guard.
+    /// They fail if an error has aborted the transaction, which a COMMIT does not, and if a handler has ended it. Returns the
+    /// settings that handlers had changed; `None` if the partition is under another epoch.
+    ///
+    /// At `READ COMMITTED` the fence was checked at the begin, and holds until the end. At a stricter level the epoch was read
+    /// as of a snapshot that may be older than the lock, so the row is locked here.
+    pub(crate) async fn close_guard(
         &self,
         tx: &Transaction<'_>,
         fence: Fence,
-        moved: Option<Move>,
-    ) -> Result<Fenced, PgError> {
+        isolation: Isolation,
+        events: usize,
+    ) -> Result<Option<Vec<String>>, PgError> {
         let link = self.in_transaction(tx);
-        let (id, epoch) = (&fence.position, &fence.epoch);
-        let params: [&(dyn ToSql + Sync); 4] = match &moved {
-            Some(Move { from, to }) => [id, epoch, from, to],
-            None => [id, epoch, &0_i64, &0_i64],
+        let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
+        let is_ours = async {
+            match isolation {
+                Isolation::ReadCommitted => Ok(true),
+                _ => link.query_opt(&self.statements.lock_fence, &owner).await.map(|row| row.is_some()),
+            }
         };
-        let (sql, params) = match moved {
-            Some(_) => (&self.statements.advance_guarded, &params[..]),
-            None => (&self.statements.read_fence, &params[..2]),
-        };
-        // Prepared before, so that they are sent in this order: the fence as the consumer's role, and the cursor is closed
-        // after the statement that looks for it.
+        // Prepared before, so that they are sent in this order.
         link.prepare(&self.statements.restore).await?;
-        link.prepare(sql).await?;
-        let (changed, row, closed) =
-            tokio::join!(self.restore(tx), link.query_opt(sql, params), self.in_time(tx.batch_execute(CLOSE_GUARD)));
+        link.prepare(&self.statements.lock_fence).await?;
+        let (changed, is_ours, unbound, closed) = tokio::join!(
+            biased;
+            self.restore(tx),
+            is_ours,
+            self.unbound_locks(tx, events),
+            self.in_time(tx.batch_execute(CLOSE_GUARD))
+        );
         // Those behind the first error only say that the transaction is aborted.
-        let fenced = Fenced { changed: changed?, is_ours: row?.is_some() };
-        closed.map(|()| fenced)
+        let (changed, is_ours) = (changed?, is_ours?);
+        unbound?;
+        closed?;
+        Ok(is_ours.then_some(changed))
     }
 
-    /// Moves the position over what needed no transaction.
-    pub(crate) async fn advance(&self, fence: Fence, moved: Move) -> Result<(), Error> {
+    /// Moves positions forward. Returns those whose partition this owner still has; the others are under another epoch.
+    pub(crate) async fn advance(&self, progress: &[Progress]) -> Result<Vec<i64>, Error> {
+        let of = |field: fn(&Progress) -> i64| progress.iter().map(field).collect::<Vec<i64>>();
+        let (ids, epochs) = (of(|moved| moved.fence.position), of(|moved| moved.fence.epoch));
+        let (positions, ends): (_, Vec<Option<i64>>) =
+            (of(|moved| moved.position), progress.iter().map(|moved| moved.end).collect());
+
         let client = self.connection().await?;
-        let sql = &self.statements.advance;
-        let row =
-            self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &moved.from, &moved.to]).await;
-        row.map_err(|e| Error::store("move the position", e))?.map(drop).ok_or_else(Error::fenced)
+        let rows = self.on_client(&client).query(&self.statements.advance, &[&ids, &epochs, &positions, &ends]).await;
+        let rows = rows.map_err(|e| Error::store("move positions", e))?;
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
 }

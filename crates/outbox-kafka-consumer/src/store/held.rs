@@ -8,6 +8,7 @@ use outbox_core::Record;
 use outbox_core::uuid::Uuid;
 
 use super::Store;
+use crate::Error;
 use crate::source::Message;
 
 /// An event that is to be held: parked until another attempt, parked behind its key, or dead.
@@ -18,6 +19,7 @@ pub(crate) struct NewlyHeld<'a> {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) id: Option<Uuid>,
+    pub(crate) event_type: Option<&'a str>,
     pub(crate) fate: Fate<'a>,
 }
 
@@ -42,20 +44,29 @@ pub(crate) struct HeldEvent {
     pub(crate) attempts: i32,
     /// An attempt was begun that never ended: the process did.
     pub(crate) was_started: bool,
+    /// It is not held because of an earlier event of its key only.
+    pub(crate) was_tried: bool,
     pub(crate) is_due: bool,
+}
+
+/// An event is held no longer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Released {
+    /// The next event of its key, whose turn it is.
+    pub(crate) next: Option<i64>,
 }
 
 impl Store {
     /// Holds an event, unless it is held already: at this offset, with the same id, or without an id the same record.
     pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
-        let NewlyHeld { topic, message, partition, offset, id, fate } = held;
+        let NewlyHeld { topic, message, partition, offset, id, event_type, fate } = held;
         let (names, values): (Vec<_>, Vec<_>) =
             message.headers().into_iter().map(|(name, value)| (storable(name), value)).unzip();
         let error = storable(fate.error);
         let (key, value) = (message.key(), message.value());
         let blocks = fate.blocks && key.is_some();
         let next = fate.next_attempt.map(super::seconds);
-        let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 16] = [
+        let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 17] = [
             &self.group,
             topic,
             partition,
@@ -72,6 +83,7 @@ impl Store {
             &fate.kind,
             &error,
             &next,
+            event_type,
         ];
         self.in_transaction(tx).query(&self.statements.hold, &params).await.map(drop)
     }
@@ -86,6 +98,7 @@ impl Store {
                 id: row.try_get("event_id")?,
                 attempts: row.try_get("attempts")?,
                 was_started: row.try_get("started")?,
+                was_tried: row.try_get("was_tried")?,
                 is_due: row.try_get("is_due")?,
             })
         })
@@ -123,25 +136,35 @@ impl Store {
         Ok(locked.len() == keys.len())
     }
 
-    /// The event is held no longer, and the next one of its key has its turn: that one is returned, if it is of the same
-    /// partition. The outer `None` if somebody else has released the event.
-    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<Option<i64>>, PgError> {
+    /// The event is held no longer, and the next one of its key has its turn. `None` if another transaction has released the
+    /// event: then roll back.
+    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
         let link = self.in_transaction(tx);
         let next = link.query_opt(&self.statements.release_next, &[&id]).await?;
         if link.query_opt(&self.statements.release, &[&id]).await?.is_none() {
             return Ok(None);
         }
-        next.map_or(Ok(Some(None)), |row| row.try_get(0).map(Some))
+        let next = next.map(|row| row.try_get::<_, Option<i64>>(0)).transpose()?.flatten();
+        Ok(Some(Released { next }))
     }
 
-    /// Gives a held event its attempts back; at once where it is the first of its key.
-    pub(crate) async fn revive(&self, tx: &Transaction<'_>, id: i64) -> Result<(), PgError> {
-        let row = self.in_transaction(tx).query_opt(&self.statements.revive, &[&id]).await?;
-        let event: Option<Uuid> = row.map_or(Ok(None), |row| row.try_get(0))?;
-        match event {
-            Some(event) => self.set_state(tx, &[event], "parked").await,
-            None => Ok(()),
+    /// Gives a held event its attempts back; at once where it is the first of its key. False if it is held no longer.
+    pub(crate) async fn revive(&self, tx: &Transaction<'_>, id: i64) -> Result<bool, PgError> {
+        let Some(row) = self.in_transaction(tx).query_opt(&self.statements.revive, &[&id]).await? else {
+            return Ok(false);
+        };
+        let event: Option<Uuid> = row.try_get(0)?;
+        if let Some(event) = event {
+            self.set_state(tx, &[event], "parked").await?;
         }
+        Ok(true)
+    }
+
+    /// Looks at a due event again after a while, because its type is paused.
+    pub(crate) async fn postpone(&self, id: i64) -> Result<(), Error> {
+        let client = self.connection().await?;
+        let postponed = self.on_client(&client).query(&self.statements.postpone, &[&id]).await;
+        postponed.map(drop).map_err(|e| Error::store("postpone a held event", e))
     }
 }
 

@@ -27,8 +27,13 @@ pub(crate) struct Begun {
     pub(crate) blocked: HashSet<Vec<u8>>,
 }
 
+/// The statements of a batch wait for a lock for 100 ms. Two batches that wait for each other then end before PostgreSQL
+/// looks for a deadlock, which it does after 1 s, and the events are handled in smaller ones. A single event waits.
+pub(super) const BOUND_LOCKS: &str = "; SET LOCAL lock_timeout = 100";
+
 impl Store {
-    /// Bounds the transaction, takes the events in as handled and looks for blocked keys, in one round trip.
+    /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one round
+    /// trip. `None` if the partition is under another epoch: then roll back.
     pub(crate) async fn begin(
         &self,
         tx: &Transaction<'_>,
@@ -36,36 +41,56 @@ impl Store {
         topic: &str,
         entries: &[Entry],
         isolation: Isolation,
-    ) -> Result<Begun, PgError> {
+    ) -> Result<Option<Begun>, PgError> {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
-        let (bounds, link) = (self.bounds(fence, isolation), self.in_transaction(tx));
+        let (bounds, link) = (self.bounds(fence, isolation, entries.len()), self.in_transaction(tx));
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
+        let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
         let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
-        let (bounded, new, blocked) = tokio::join!(
+        let (bounded, is_ours, new, blocked) = tokio::join!(
+            biased;
             self.in_time(tx.batch_execute(&bounds)),
+            link.query_opt(&self.statements.read_fence, &owner),
             link.query(take_in, &events),
             link.query(blocked, &keys)
         );
         // The error of the first one, because it aborts the transaction for the others.
         bounded?;
+        if is_ours?.is_none() {
+            return Ok(None);
+        }
         let (new, blocked) = (new?, blocked?);
-        Ok(Begun {
+
+        Ok(Some(Begun {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
             blocked: blocked.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
-        })
+        }))
     }
 
-    /// As [`begin`](Self::begin), without events.
+    /// Ends the bound of a batch: what a COMMIT waits for is not another worker of the partition.
+    pub(crate) async fn unbound_locks(&self, tx: &Transaction<'_>, events: usize) -> Result<(), PgError> {
+        if events > 1 { tx.batch_execute("SET LOCAL lock_timeout TO DEFAULT").await } else { Ok(()) }
+    }
+
+    /// As [`begin`](Self::begin), without events. False if the partition is under another epoch.
     pub(crate) async fn begin_bounded(
         &self,
         tx: &Transaction<'_>,
         fence: Fence,
         isolation: Isolation,
-    ) -> Result<(), PgError> {
-        self.in_time(tx.batch_execute(&self.bounds(fence, isolation))).await
+    ) -> Result<bool, PgError> {
+        let (bounds, link) = (self.bounds(fence, isolation, 1), self.in_transaction(tx));
+        let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
+        let (bounded, is_ours) = tokio::join!(
+            biased;
+            self.in_time(tx.batch_execute(&bounds)),
+            link.query_opt(&self.statements.read_fence, &owner)
+        );
+        bounded?;
+        Ok(is_ours?.is_some())
     }
 
     /// Takes one event in, in this state; false where it is there already.
@@ -86,11 +111,12 @@ impl Store {
         self.in_transaction(tx).query(&self.statements.set_state, &[&self.group, &ids, &state]).await.map(drop)
     }
 
-    /// Whether the group has taken the event.
-    pub(crate) async fn is_known(&self, id: Uuid) -> Result<bool, Error> {
+    /// Returns which of these events the group has taken.
+    pub(crate) async fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
         let client = self.connection().await?;
-        let row = self.on_client(&client).query_opt(&self.statements.known, &[&self.group, &id]).await;
-        row.map(|row| row.is_some()).map_err(|e| Error::store("read the inbox", e))
+        let rows = self.on_client(&client).query(&self.statements.known, &[&self.group, &ids]).await;
+        let rows = rows.map_err(|e| Error::store("read the inbox", e))?;
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
 
     /// Whether a key is blocked.

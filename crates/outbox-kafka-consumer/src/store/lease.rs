@@ -58,11 +58,8 @@ impl Store {
     pub(crate) async fn survey(&self, client: &ClientWrapper, topics: &[String]) -> Result<Survey, Error> {
         let link = self.on_client(client);
         let asked = async {
-            let members = link.query(&self.statements.members, &[&self.group]).await?;
-            Ok::<_, tokio_postgres::Error>((
-                members,
-                link.query(&self.statements.seats, &[&self.group, &topics]).await?,
-            ))
+            let members = link.read(&self.statements.members, &[&self.group]).await?;
+            Ok::<_, tokio_postgres::Error>((members, link.read(&self.statements.seats, &[&self.group, &topics]).await?))
         };
         let (members, seats) = asked.await.map_err(|e| Error::store("read the leases", e))?;
         let member = |row: &tokio_postgres::Row| {

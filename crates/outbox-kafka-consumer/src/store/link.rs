@@ -69,6 +69,17 @@ impl<'a> Link<'a> {
         }
     }
 
+    /// Sends a statement that only reads, by itself: what its isolation level is makes no difference.
+    pub(super) async fn read(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
+        let To::Client(client) = self.to else { return self.query(sql, params).await };
+        if self.sending == Sending::Cached {
+            let statement = client.prepare_typed_cached(&sql.text, &sql.types).await?;
+            return client.query(&statement, params).await;
+        }
+        let typed: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
+        client.query_typed(&sql.text, &typed).await
+    }
+
     pub(super) async fn query_opt(&self, sql: &Sql, params: &Params<'_>) -> Result<Option<Row>, Error> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }

@@ -6,6 +6,9 @@ mod held;
 mod inbox;
 mod lease;
 mod link;
+mod pause;
+#[cfg(test)]
+mod plans;
 mod position;
 mod purge;
 mod request;
@@ -22,11 +25,14 @@ use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
 use outbox_core::Identifier;
 use outbox_pg::{Migrations, Statements as Sending};
 
+pub(crate) use self::fence::Progress;
 pub(crate) use self::held::{Fate, HeldEvent, NewlyHeld};
 pub(crate) use self::inbox::Entry;
 pub(crate) use self::link::Link;
+pub(crate) use self::pause::Paused;
 pub(crate) use self::position::Fence;
-pub(crate) use self::request::{Action, Errand};
+pub(crate) use self::purge::PurgeFrom;
+pub(crate) use self::request::{Action, Due, Errand, Wanted};
 pub use self::schema::migrations;
 use self::statements::Statements;
 use crate::{Error, Isolation};
@@ -40,13 +46,16 @@ pub(crate) struct Store {
     pub(crate) group: String,
     pub(crate) lease: Duration,
     schema: Identifier,
+    /// The name of its partitions' locks, as SQL has it.
+    fence: String,
     statements: Statements,
     sending: Sending,
 }
 
 impl Store {
     pub(crate) fn new(pool: Pool, schema: &Identifier, group: String, lease: Duration, sending: Sending) -> Self {
-        Self { pool, group, lease, schema: schema.clone(), statements: Statements::new(schema), sending }
+        let fence = statements::literal(&statements::fence_name(schema));
+        Self { pool, group, lease, schema: schema.clone(), fence, statements: Statements::new(schema), sending }
     }
 
     pub(crate) fn migrations(&self) -> Migrations {
@@ -85,24 +94,32 @@ impl Store {
         Link::transaction(tx, self.sending, self.patience())
     }
 
-    /// Returns the settings with which every transaction begins, before its first query. They do not depend on the
-    /// defaults of the database or the role, and what handlers change of them is restored by the fence.
+    /// Returns what every transaction begins with, before its first query: settings, guard and the partition's lock.
     ///
     /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of the
-    /// way when its lease has ended. By the name, a successor finds the backends of this owner.
-    fn bounds(&self, fence: Fence, isolation: Isolation) -> String {
+    /// way when its lease has ended. The name shows operators whose backends they are.
+    ///
+    /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
+    /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that. The
+    /// epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role is, that
+    /// one sees what was committed while this one waited. What handlers change of the settings is restored at the end.
+    fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
             "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'; {}; {}",
+             SET LOCAL application_name = '{}'{}; {}; {}; \
+             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {}))",
             isolation.sql(),
             session::UNLOCK,
             session::record_as("session"),
             fence.backend_name(),
+            if events > 1 { inbox::BOUND_LOCKS } else { "" },
             session::record_as("bounded"),
-            fence::GUARD
+            fence::GUARD,
+            self.fence,
+            fence.position,
         )
     }
 }

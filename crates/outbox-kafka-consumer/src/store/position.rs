@@ -58,8 +58,8 @@ impl Store {
         begun.map(drop).map_err(|e| Error::store("write the first position", e))
     }
 
-    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Those that hold the
-    /// position's lock are waited for a moment, and then ended.
+    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold the
+    /// partition's lock are waited for a moment, and then ended.
     pub(crate) async fn take(
         &self,
         topic: &str,
@@ -77,10 +77,15 @@ impl Store {
         loop {
             let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
             let tx = tx.await.map_err(failed)?;
-            tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await.map_err(failed)?;
             let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 7] =
                 [&self.group, &topic, &partition, &abandoned_window.is_some(), &window, &topic_id, &owner];
-            let row = match self.in_transaction(&tx).query_opt(&self.statements.take, &params).await {
+            let link = self.in_transaction(&tx);
+            let locked = async {
+                tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await?;
+                link.query(&self.statements.lock_partition, &[&self.group, &topic, &partition]).await?;
+                link.query_opt(&self.statements.take, &params).await
+            };
+            let row = match locked.await {
                 Ok(row) => row.ok_or_else(|| Error::not_ours(topic, partition))?,
                 Err(e) if is_state(&e, &SqlState::LOCK_NOT_AVAILABLE) => {
                     tx.rollback().await.map_err(failed)?;
@@ -92,10 +97,8 @@ impl Store {
             if abandoned_window.is_none() {
                 // The process went on, so what was begun did not end with it.
                 let undo = &self.statements.undo_attempts;
-                self.in_transaction(&tx).query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
+                link.query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
             }
-            let mend = &self.statements.mend_heads;
-            self.in_transaction(&tx).query(mend, &[&self.group, &topic, &partition]).await.map_err(failed)?;
             let taken = (|| {
                 Ok(Taken {
                     fence: Fence { position: row.try_get(0)?, epoch: row.try_get(1)? },
@@ -110,7 +113,7 @@ impl Store {
         }
     }
 
-    /// Ends what an owner that stands still has left open, where the role may; its own timeouts end it otherwise.
+    /// Ends the transactions that hold the partition's lock, if the role may; their own timeouts end them otherwise.
     async fn end_backends(&self, client: &ClientWrapper, topic: &str, partition: i32) {
         let sql = &self.statements.end_backends;
         match self.on_client(client).query(sql, &[&self.group, &topic, &partition]).await {
@@ -141,10 +144,17 @@ impl Store {
         done.map(drop).map_err(|e| Error::store("record the end of an event", e))
     }
 
-    pub(crate) async fn set_stopped(&self, topic: &str, partition: i32, why: Option<&str>) -> Result<(), Error> {
+    /// Records why a partition is paused, if this consumer still has its lease.
+    pub(crate) async fn set_stopped(
+        &self,
+        topic: &str,
+        partition: i32,
+        owner: Uuid,
+        why: Option<&str>,
+    ) -> Result<(), Error> {
         let client = self.connection().await?;
         let sql = &self.statements.set_stopped;
-        let set = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &why]).await;
+        let set = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;
         set.map(drop).map_err(|e| Error::store("record why a partition stands still", e))
     }
 
@@ -159,44 +169,49 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use deadpool_postgres::Pool;
     use outbox_core::Identifier;
     use outbox_pg::Statements;
     use outbox_test_support::TestEnv;
 
     use super::*;
     use crate::Isolation;
-    use crate::protocol::Move;
-    use crate::store::{Entry, migrations};
+    use crate::store::{Entry, Progress, migrations};
 
     const PLACE: (&str, i32) = ("t", 0);
     const LEVEL: Isolation = Isolation::ReadCommitted;
 
     /// A group with one partition, whose lease anybody may take.
     struct Group {
-        _env: TestEnv,
+        _env: Option<TestEnv>,
         store: Store,
     }
 
     impl Group {
         async fn new() -> Self {
             let env = TestEnv::builder().database().build().await;
-            let pool = env.pool();
             let schema = Identifier::new("outbox").unwrap();
-            migrations(&schema).apply(&mut pool.get().await.unwrap()).await.unwrap();
-            let store = Store::new(pool, &schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
+            migrations(&schema).apply(&mut env.client().await).await.unwrap();
+            let group = Self::of(env.pool(), &schema).await;
+            Self { _env: Some(env), ..group }
+        }
+
+        async fn of(pool: Pool, schema: &Identifier) -> Self {
+            let store = Store::new(pool, schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
             store.begin_position(PLACE.0, PLACE.1, 0, None).await.unwrap();
             store.add_seats(&store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into()).await.unwrap();
-            Self { _env: env, store }
+            Self { _env: None, store }
         }
 
         async fn sql(&self, sql: &str) {
-            self.store.connection().await.unwrap().batch_execute(sql).await.unwrap();
+            let sql = sql.replace("{s}", &self.store.schema.to_string());
+            self.store.connection().await.unwrap().batch_execute(&sql).await.unwrap();
         }
 
         /// A member that is alive takes the partition of one that let its lease run out.
         async fn take(&self, owner: Uuid) -> Fence {
             let client = self.store.connection().await.unwrap();
-            self.sql("UPDATE outbox.consumer_lease SET expires_at = clock_timestamp()").await;
+            self.sql("UPDATE {s}.consumer_lease SET expires_at = clock_timestamp()").await;
             self.store.renew(&client, owner, &[PLACE.0.to_owned()], &[]).await.unwrap();
             let claimed = self.store.claim(&client, owner, &[(PLACE.0.to_owned(), PLACE.1)]).await.unwrap();
             assert_eq!(claimed.len(), 1);
@@ -210,22 +225,41 @@ mod tests {
         let (first, second) = (group.take(Uuid::now_v7()).await, group.take(Uuid::now_v7()).await);
         let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
         let mut client = group.store.connection().await.unwrap();
-        for moved in [None, Some(Move { from: 0, to: 1 })] {
-            let tx = client.transaction().await.unwrap();
-            let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
-            assert_eq!(begun.new.len(), 1);
-            assert!(!group.store.hold_fence(&tx, first, moved).await.unwrap().is_ours, "the fence holds");
-            tx.rollback().await.unwrap();
-        }
-        // One that stands still behind its fence has the row locked: whoever takes the partition ends it.
         let tx = client.transaction().await.unwrap();
-        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
-        assert!(group.store.hold_fence(&tx, second, None).await.unwrap().is_ours);
+        let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
+        assert!(begun.is_none(), "the fence holds");
+        tx.rollback().await.unwrap();
+        let moved = |fence| [Progress { fence, position: 5, end: Some(7) }];
+        assert!(group.store.advance(&moved(first)).await.unwrap().is_empty());
+        assert_eq!(group.store.advance(&moved(second)).await.unwrap(), [second.position]);
+
+        // One that does not end keeps the lock: whoever takes the partition ends it.
+        let tx = client.transaction().await.unwrap();
+        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
         let third = group.take(Uuid::now_v7()).await;
-        let error = tx.commit().await.unwrap_err();
+        let error = group.store.close_guard(&tx, second, LEVEL, 1).await.unwrap_err();
         assert!(error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
-        assert!(!group.store.is_known(entry.id.unwrap()).await.unwrap());
+        drop(tx);
+        assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
         assert!(third.epoch > second.epoch && second.epoch > first.epoch);
+    }
+
+    /// The ids of positions begin with 1 in each schema, so those of two schemas are the same.
+    #[tokio::test]
+    async fn transactions_of_another_schema_are_not_ended() {
+        let (ours, theirs) = (Group::new().await, Identifier::new("other").unwrap());
+        let pool = ours.store.pool.clone();
+        migrations(&theirs).apply(&mut pool.get().await.unwrap()).await.unwrap();
+        let theirs = Group::of(pool, &theirs).await;
+        let (a, b) = (ours.take(Uuid::now_v7()).await, theirs.take(Uuid::now_v7()).await);
+        assert_eq!(a.position, b.position);
+
+        let mut client = theirs.store.connection().await.unwrap();
+        let tx = client.transaction().await.unwrap();
+        assert!(theirs.store.begin_bounded(&tx, b, LEVEL).await.unwrap());
+        ours.take(Uuid::now_v7()).await;
+        theirs.store.close_guard(&tx, b, LEVEL, 1).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     #[tokio::test]
@@ -236,7 +270,7 @@ mod tests {
         assert_eq!(ended(group.take(a).await, 7, a).await, 0);
         // The store was away for longer than a lease, but who began is there again.
         assert_eq!(ended(group.take(b).await, 7, b).await, 0);
-        group.sql("UPDATE outbox.consumer_member SET expires_at = clock_timestamp()").await;
+        group.sql("UPDATE {s}.consumer_member SET expires_at = clock_timestamp()").await;
         let fence = group.take(c).await;
         assert_eq!(ended(fence, 7, c).await, 2);
         assert_eq!(ended(fence, 8, c).await, 0, "another event");

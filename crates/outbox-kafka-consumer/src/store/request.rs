@@ -1,9 +1,11 @@
+use std::collections::{HashMap, HashSet};
+
 use deadpool_postgres::Transaction;
-use deadpool_postgres::tokio_postgres::Error as PgError;
+use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
 use outbox_core::bytes::Bytes;
 
 use super::lease::unread;
-use super::{Fence, Store};
+use super::{Fence, Paused, Store};
 use crate::Error;
 
 /// Work of a partition that does not come from its topic.
@@ -15,6 +17,17 @@ pub(crate) struct Errand {
     pub(crate) key: Option<Bytes>,
     /// For the lane of an event without a key.
     pub(crate) offset: i64,
+    event_type: Option<String>,
+}
+
+impl Errand {
+    /// How many of a kind one answer has at most for a partition.
+    pub(crate) const MOST: usize = 200;
+
+    /// Returns the type of the held event; empty if it is not known.
+    pub(crate) fn event_type(&self) -> &str {
+        self.event_type.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,39 +40,66 @@ pub(crate) enum Action {
     Discard(i64),
 }
 
+/// A partition whose due events are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) fence: Fence,
+    /// Whether it takes any now. Whether it is fenced off is answered anyway.
+    pub(crate) takes_errands: bool,
+}
+
+/// What there is to do for the partitions of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    /// By the id of the position.
+    pub(crate) errands: HashMap<i64, Vec<Errand>>,
+    /// The partitions that are under another epoch: somebody has taken them, or moved their position.
+    pub(crate) fenced: HashSet<i64>,
+    pub(crate) paused: Vec<Paused>,
+}
+
 impl Store {
-    /// What is due for a partition and what was asked of it.
-    ///
-    /// # Errors
-    /// The partition is under another epoch: somebody has taken it, or moved its position.
-    pub(crate) async fn errands(&self, topic: &str, partition: i32, fence: Fence) -> Result<Vec<Errand>, Error> {
+    /// Returns what is due for partitions and what was asked of them, at most 200 of each kind for each.
+    pub(crate) async fn due(&self, wanted: &[Wanted]) -> Result<Due, Error> {
+        let ids: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.position).collect();
+        let epochs: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.epoch).collect();
+        let takes: Vec<bool> = wanted.iter().map(|wanted| wanted.takes_errands).collect();
         let client = self.connection().await?;
-        let rows = self.on_client(&client).query(&self.statements.errands, &[&self.group, &topic, &partition]).await;
+        let rows = self.on_client(&client).read(&self.statements.due, &[&self.group, &ids, &epochs, &takes]).await;
         let rows = rows.map_err(|e| Error::store("read what is due", e))?;
-        let (mut errands, mut epoch) = (Vec::new(), None);
-        for row in rows {
-            let (action, number): (&str, i64) = (row.try_get(0).map_err(unread)?, row.try_get(1).map_err(unread)?);
-            let action = match action {
-                "epoch" => {
-                    epoch = Some(number);
-                    continue;
-                }
-                "discard" => Action::Discard(number),
-                _ if number != 0 => Action::Retry(number),
-                _ => Action::Due,
-            };
-            let errand = || {
-                let key: Option<Vec<u8>> = row.try_get(3)?;
-                let offset: Option<i64> = row.try_get(4)?;
-                Ok(Errand { action, held: row.try_get(2)?, key: key.map(Bytes::from), offset: offset.unwrap_or(0) })
-            };
-            errands.push(errand().map_err(unread)?);
-        }
-        if epoch == Some(fence.epoch) { Ok(errands) } else { Err(Error::fenced()) }
+
+        let mut due = Due::default();
+        rows.iter().try_for_each(|row| due.add(row)).map_err(unread)?;
+        Ok(due)
     }
 
-    /// Marks a request as carried out; false where it was already.
-    pub(crate) async fn done(&self, tx: &Transaction<'_>, request: i64) -> Result<bool, PgError> {
-        Ok(self.in_transaction(tx).query_opt(&self.statements.done, &[&request]).await?.is_some())
+    /// Marks a request as carried out; false if it was already.
+    pub(crate) async fn done(&self, tx: &Transaction<'_>, request: i64, outcome: &str) -> Result<bool, PgError> {
+        Ok(self.in_transaction(tx).query_opt(&self.statements.done, &[&request, &outcome]).await?.is_some())
+    }
+}
+
+impl Due {
+    fn add(&mut self, row: &Row) -> Result<(), PgError> {
+        let (position, kind, request): (i64, &str, i64) =
+            (row.try_get("id")?, row.try_get("kind")?, row.try_get("request")?);
+        let action = match kind {
+            "fenced" => {
+                self.fenced.insert(position);
+                return Ok(());
+            }
+            "paused" => {
+                self.paused.push(Paused { topic: row.try_get("topic")?, event_type: row.try_get("event_type")? });
+                return Ok(());
+            }
+            "discard" => Action::Discard(request),
+            "retry" => Action::Retry(request),
+            _ => Action::Due,
+        };
+        let key: Option<Vec<u8>> = row.try_get("record_key")?;
+        let (held, offset) = (row.try_get("held")?, row.try_get("record_offset")?);
+        let errand = Errand { action, held, key: key.map(Bytes::from), offset, event_type: row.try_get("event_type")? };
+        self.errands.entry(position).or_default().push(errand);
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@ use outbox_core::Identifier;
 use outbox_pg::{Migration, Migrations};
 
 /// The version of the tables that this program needs: that of the last migration.
-pub(super) const VERSION: i32 = 5;
+pub(super) const VERSION: i32 = 6;
 
 /// The tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group has its
 /// rows in them.
@@ -15,7 +15,8 @@ pub(super) const VERSION: i32 = 5;
 /// | `consumer_inbox` | event that was taken: handled, parked or dead |
 /// | `consumer_held` | event that waits for another attempt or behind one that does, and dead letter |
 /// | `consumer_subscription` | topic: how many partitions it had when the group first looked for it |
-/// | `consumer_request` | replay, retry or discard that was asked for |
+/// | `consumer_request` | retry or discard that was asked for, and its outcome |
+/// | `consumer_pause` | group, topic or event type that is paused |
 #[must_use]
 pub fn migrations(schema: &Identifier) -> Migrations {
     let leases = format!(
@@ -120,12 +121,38 @@ pub fn migrations(schema: &Identifier) -> Migrations {
             PRIMARY KEY (consumer_group, topic)
         )"
     );
+    let retention = format!(
+        "CREATE INDEX IF NOT EXISTS consumer_inbox_retention ON {schema}.consumer_inbox (consumer_group, handled_at)
+            WHERE state = 'handled';
+        DROP INDEX IF EXISTS {schema}.consumer_inbox_handled_at;
+        CREATE INDEX consumer_held_started ON {schema}.consumer_held (consumer_group, topic, partition) WHERE started;
+        CREATE INDEX consumer_held_listed ON {schema}.consumer_held (consumer_group, state, id);
+        CREATE INDEX consumer_held_dead ON {schema}.consumer_held (consumer_group, last_failed_at) WHERE state = 'dead';
+        ALTER TABLE {schema}.consumer_held ADD COLUMN event_type text;
+        ALTER TABLE {schema}.consumer_position ADD COLUMN end_offset bigint;
+        ALTER TABLE {schema}.consumer_request ADD COLUMN outcome text;
+        DROP INDEX {schema}.consumer_request_open;
+        CREATE INDEX consumer_request_open ON {schema}.consumer_request (consumer_group, topic, partition, id)
+            WHERE done_at IS NULL;
+        CREATE INDEX consumer_request_done ON {schema}.consumer_request (consumer_group, done_at) WHERE done_at IS NOT NULL;
+        CREATE INDEX consumer_request_held ON {schema}.consumer_request (held_id) WHERE done_at IS NULL;
+        CREATE TABLE {schema}.consumer_pause (
+            consumer_group text NOT NULL,
+            topic text NOT NULL DEFAULT '',
+            event_type text NOT NULL DEFAULT '',
+            reason text NOT NULL DEFAULT '',
+            paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            until timestamptz,
+            PRIMARY KEY (consumer_group, topic, event_type)
+        )"
+    );
     let steps = vec![
         Migration::new(1, "leases and positions", leases),
         Migration::new(2, "events", events),
         Migration::new(3, "who handled an event alone", starters),
         Migration::new(4, "held events of a topic that was created again", lives_of_a_topic),
-        Migration::new(VERSION, "what members handle, and where a group begins", subscriptions),
+        Migration::new(5, "what members handle, and where a group begins", subscriptions),
+        Migration::new(VERSION, "retention, pauses and outcomes", retention),
     ];
     Migrations::new("consumer", schema.clone(), steps)
 }

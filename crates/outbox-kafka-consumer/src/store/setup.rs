@@ -10,7 +10,7 @@ use super::{Link, Store};
 use crate::Error;
 
 /// The tables and columns as the newest migration leaves them.
-const TABLES: [(&str, &[&str]); 7] = [
+const TABLES: [(&str, &[&str]); 8] = [
     ("consumer_member", &["consumer_group", "owner", "topics", "expires_at", "handles"]),
     ("consumer_subscription", &["consumer_group", "topic", "first_partitions"]),
     ("consumer_lease", &["consumer_group", "topic", "partition", "owner", "expires_at"]),
@@ -23,6 +23,7 @@ const TABLES: [(&str, &[&str]); 7] = [
             "partition",
             "topic_id",
             "next_offset",
+            "end_offset",
             "epoch",
             "horizon",
             "careful_until",
@@ -42,6 +43,7 @@ const TABLES: [(&str, &[&str]); 7] = [
             "partition",
             "record_offset",
             "event_id",
+            "event_type",
             "state",
             "blocks",
             "key_digest",
@@ -61,8 +63,9 @@ const TABLES: [(&str, &[&str]); 7] = [
     ),
     (
         "consumer_request",
-        &["id", "consumer_group", "topic", "partition", "held_id", "action", "requested_at", "done_at"],
+        &["id", "consumer_group", "topic", "partition", "held_id", "action", "requested_at", "done_at", "outcome"],
     ),
+    ("consumer_pause", &["consumer_group", "topic", "event_type", "reason", "paused_at", "until"]),
 ];
 
 /// Reads the catalogs, because any other question fails without USAGE on the schema.

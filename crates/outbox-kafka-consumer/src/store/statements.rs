@@ -7,62 +7,92 @@ pub(super) struct Sql {
     pub(super) types: Vec<Type>,
 }
 
-/// All statements, with the schema's name in them. `$1` is the group throughout, unless a row's id is enough.
-pub(super) struct Statements {
-    pub(super) be_member: Sql,
-    pub(super) renew: Sql,
-    pub(super) add_seats: Sql,
-    pub(super) members: Sql,
-    pub(super) seats: Sql,
-    pub(super) subscribe: Sql,
-    pub(super) first_partitions: Sql,
-    pub(super) forget_partitions: Sql,
-    pub(super) claim: Sql,
-    pub(super) give_back: Sql,
-    pub(super) leave: Sql,
-    pub(super) position: Sql,
-    pub(super) begin_position: Sql,
-    pub(super) take: Sql,
-    pub(super) end_backends: Sql,
-    pub(super) advance: Sql,
-    pub(super) advance_guarded: Sql,
-    pub(super) read_fence: Sql,
-    pub(super) restore: Sql,
-    pub(super) start_alone: Sql,
-    pub(super) not_alone: Sql,
-    pub(super) set_stopped: Sql,
-    pub(super) reset_position: Sql,
-    pub(super) move_position: Sql,
-    pub(super) horizon: Sql,
-    pub(super) take_in: Sql,
-    pub(super) blocked: Sql,
-    pub(super) set_state: Sql,
-    pub(super) known: Sql,
-    pub(super) hold: Sql,
-    pub(super) held: Sql,
-    pub(super) start_attempt: Sql,
-    pub(super) hold_again: Sql,
-    pub(super) revive: Sql,
-    pub(super) undo_attempts: Sql,
-    pub(super) release: Sql,
-    pub(super) lock_last: Sql,
-    pub(super) release_next: Sql,
-    pub(super) mend_heads: Sql,
-    pub(super) errands: Sql,
-    pub(super) done: Sql,
-    pub(super) request: Sql,
-    pub(super) list: Sql,
-    pub(super) show: Sql,
-    pub(super) purge_range: Sql,
-    pub(super) raise_horizon: Sql,
-    pub(super) purge: Sql,
+macro_rules! statements {
+    ($($name:ident,)*) => {
+        /// All statements, with the schema's name in them. `$1` is the group throughout, unless a row's id is enough.
+        pub(super) struct Statements {
+            $(pub(super) $name: Sql,)*
+        }
+
+        impl Statements {
+            /// Returns each statement with its name.
+            #[cfg(test)]
+            pub(super) fn all(&self) -> Vec<(&'static str, &Sql)> {
+                vec![$((stringify!($name), &self.$name),)*]
+            }
+        }
+    };
+}
+
+statements! {
+    be_member,
+    renew,
+    add_seats,
+    members,
+    seats,
+    subscribe,
+    first_partitions,
+    forget_partitions,
+    claim,
+    give_back,
+    leave,
+    position,
+    begin_position,
+    take,
+    advance,
+    read_fence,
+    lock_fence,
+    restore,
+    lock_partition,
+    end_backends,
+    start_alone,
+    not_alone,
+    set_stopped,
+    reset_position,
+    move_position,
+    horizon,
+    take_in,
+    blocked,
+    set_state,
+    known,
+    hold,
+    held,
+    start_attempt,
+    hold_again,
+    revive,
+    postpone,
+    undo_attempts,
+    release,
+    lock_last,
+    release_next,
+    free_heads,
+    due,
+    done,
+    request,
+    show,
+    pause,
+    resume,
+    pauses,
+    forget_pauses,
+    status,
+    request_of,
+    remove_group,
+    remove_events,
+    may_purge,
+    forget,
+    forget_requests,
+    forget_members,
+    expire_dead,
 }
 
 impl Statements {
     #[expect(clippy::too_many_lines, reason = "one statement after the other")]
     pub(super) fn new(schema: &Identifier) -> Self {
-        let sql =
-            |text: &str, types: &[Type]| Sql { text: text.replace("{s}", &schema.to_string()), types: types.to_vec() };
+        let (fence, purge) = (literal(&fence_name(schema)), literal(&format!("{schema}.consumer_inbox")));
+        let sql = |text: &str, types: &[Type]| Sql {
+            text: text.replace("{s}", &schema.to_string()).replace("{fence}", &fence).replace("{purge}", &purge),
+            types: types.to_vec(),
+        };
         let place = [Type::TEXT, Type::TEXT, Type::INT4];
         let with = |rest: &[Type]| [&place[..], rest].concat();
         Self {
@@ -165,30 +195,40 @@ impl Statements {
                  RETURNING id, epoch, next_offset, careful_until, topic_id",
                 &with(&[Type::BOOL, Type::INT8, Type::UUID, Type::UUID]),
             ),
-            // Only backends of transactions that this owner's predecessors began, by the name that they gave them.
-            end_backends: sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity, {s}.consumer_position AS position
-                 WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND datname = current_database()
-                   AND pid <> pg_backend_pid() AND application_name LIKE 'outbox-consumer/' || position.id || '/%'",
-                &place,
-            ),
+            // Below what is stored nothing is written: another call was faster.
             advance: sql(
-                "UPDATE {s}.consumer_position SET next_offset = $4, updated_at = clock_timestamp()
-                 WHERE id = $1 AND epoch = $2 AND next_offset = $3 RETURNING true",
-                &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
-            ),
-            // Nothing is written unless the transaction is still the one that was begun.
-            advance_guarded: sql(
-                "UPDATE {s}.consumer_position SET next_offset = $4, updated_at = clock_timestamp()
-                 WHERE id = $1 AND epoch = $2 AND next_offset = $3
-                   AND EXISTS (SELECT FROM pg_cursors WHERE name = 'outbox_guard') RETURNING true",
-                &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
+                "UPDATE {s}.consumer_position AS position
+                 SET next_offset = greatest(position.next_offset, moved.next_offset), updated_at = statement_timestamp(),
+                     end_offset = moved.end_offset
+                 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+                     AS moved (id, epoch, next_offset, end_offset)
+                 WHERE position.id = moved.id AND position.epoch = moved.epoch RETURNING position.id",
+                &[Type::INT8_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY],
             ),
             read_fence: sql(
+                "SELECT true FROM {s}.consumer_position WHERE id = $1 AND epoch = $2",
+                &[Type::INT8, Type::INT8],
+            ),
+            // Transactions of the partition share this lock. Whoever waits for it comes before those that begin later.
+            lock_partition: sql(
+                "SELECT pg_advisory_xact_lock(hashtextextended({fence}, id)) FROM {s}.consumer_position
+                 WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
+                &place,
+            ),
+            // Only backends that hold the lock of this partition, whatever schema or program they belong to.
+            end_backends: sql(
+                "SELECT pg_terminate_backend(held.pid) FROM {s}.consumer_position AS position, pg_catalog.pg_locks AS held
+                 WHERE consumer_group = $1 AND topic = $2 AND partition = $3
+                   AND held.locktype = 'advisory' AND held.objsubid = 1 AND held.granted AND held.pid <> pg_backend_pid()
+                   AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+                   AND (held.classid::bigint << 32 | held.objid::bigint) = hashtextextended({fence}, position.id)",
+                &place,
+            ),
+            restore: super::session::restore(),
+            lock_fence: sql(
                 "SELECT true FROM {s}.consumer_position WHERE id = $1 AND epoch = $2 FOR SHARE",
                 &[Type::INT8, Type::INT8],
             ),
-            restore: super::session::restore(),
             start_alone: sql(
                 "UPDATE {s}.consumer_position AS this SET alone_offset = $3,
                      alone_starters = CASE WHEN alone_offset = $3 THEN alone_starters ELSE '{}' END || $4
@@ -206,11 +246,14 @@ impl Statements {
             ),
             set_stopped: sql(
                 "UPDATE {s}.consumer_position SET stopped_because = $4
-                 WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
-                &with(&[Type::TEXT]),
+                 WHERE consumer_group = $1 AND topic = $2 AND partition = $3
+                   AND EXISTS (SELECT FROM {s}.consumer_lease
+                               WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND owner = $5)",
+                &with(&[Type::TEXT, Type::UUID]),
             ),
             reset_position: sql(
-                "UPDATE {s}.consumer_position SET next_offset = $3, topic_id = NULL, horizon = 0, careful_until = 0
+                "UPDATE {s}.consumer_position
+                 SET next_offset = $3, epoch = epoch + 1, topic_id = NULL, horizon = 0, careful_until = 0
                  WHERE id = $1 AND epoch = $2 RETURNING true",
                 &[Type::INT8, Type::INT8, Type::INT8],
             ),
@@ -225,35 +268,37 @@ impl Statements {
                 "SELECT horizon FROM {s}.consumer_position WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
                 &place,
             ),
+            // One time for all events of a transaction, so that they share an entry of the index by time.
             take_in: sql(
-                "INSERT INTO {s}.consumer_inbox (consumer_group, event_id, state, position_id, record_offset)
-                 SELECT $1, id, $2, $3, o FROM unnest($4::uuid[], $5::bigint[]) AS event (id, o) ORDER BY id, o
+                "INSERT INTO {s}.consumer_inbox (consumer_group, event_id, state, position_id, record_offset, handled_at)
+                 SELECT $1, id, $2, $3, o, statement_timestamp() FROM unnest($4::uuid[], $5::bigint[]) AS event (id, o)
+                 ORDER BY id, o
                  ON CONFLICT DO NOTHING RETURNING event_id",
                 &[Type::TEXT, Type::TEXT, Type::INT8, Type::UUID_ARRAY, Type::INT8_ARRAY],
             ),
+            // LIMIT keeps the planner from reading all blocked keys for the few that are given.
             blocked: sql(
-                "SELECT key FROM unnest($3::bytea[]) AS given (key)
-                 WHERE EXISTS (SELECT FROM {s}.consumer_held WHERE consumer_group = $1 AND topic = $2 AND blocks)
-                   AND EXISTS (SELECT FROM {s}.consumer_held
-                               WHERE consumer_group = $1 AND topic = $2 AND blocks AND key_digest = sha256(given.key))",
+                "SELECT given.key FROM unnest($3::bytea[]) AS given (key) CROSS JOIN LATERAL (
+                     SELECT FROM {s}.consumer_held
+                     WHERE consumer_group = $1 AND topic = $2 AND blocks AND key_digest = sha256(given.key) LIMIT 1) AS held",
                 &[Type::TEXT, Type::TEXT, Type::BYTEA_ARRAY],
             ),
             set_state: sql(
-                "UPDATE {s}.consumer_inbox SET state = $3, handled_at = clock_timestamp()
+                "UPDATE {s}.consumer_inbox SET state = $3, handled_at = statement_timestamp()
                  WHERE consumer_group = $1 AND event_id = ANY ($2)",
                 &[Type::TEXT, Type::UUID_ARRAY, Type::TEXT],
             ),
             known: sql(
-                "SELECT state FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id = $2",
-                &[Type::TEXT, Type::UUID],
+                "SELECT event_id FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id = ANY ($2)",
+                &[Type::TEXT, Type::UUID_ARRAY],
             ),
             // An offset alone does not name a record: a topic that was deleted and created again begins at 0 again.
             hold: sql(
                 "INSERT INTO {s}.consumer_held
                      (consumer_group, topic, partition, record_offset, event_id, state, blocks, key_digest, record_key,
-                      record_value, header_names, header_values, record_timestamp, attempts, kind, error, next_attempt_at)
+                      record_value, header_names, header_values, record_timestamp, attempts, kind, error, next_attempt_at, event_type)
                  SELECT $1, $2, $3, $4, $5, $6, $7, sha256($8), $8, $9, $10, $11, $12, $13, $14, $15,
-                        clock_timestamp() + make_interval(secs => $16)
+                        clock_timestamp() + make_interval(secs => $16), $17
                  WHERE NOT EXISTS (
                      SELECT FROM {s}.consumer_held
                      WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND record_offset = $4
@@ -274,11 +319,13 @@ impl Statements {
                     Type::TEXT,
                     Type::TEXT,
                     Type::FLOAT8,
+                    Type::TEXT,
                 ]),
             ),
             held: sql(
                 "SELECT record_offset, event_id, record_key, record_value, header_names, header_values, record_timestamp,
-                        attempts, started, coalesce(next_attempt_at <= clock_timestamp(), false) AS is_due
+                        attempts, started, kind <> 'behind' AS was_tried,
+                        coalesce(next_attempt_at <= clock_timestamp(), false) AS is_due
                  FROM {s}.consumer_held WHERE id = $1 AND consumer_group = $2 FOR UPDATE",
                 &[Type::INT8, Type::TEXT],
             ),
@@ -303,6 +350,11 @@ impl Statements {
                          WHERE head.blocks AND head.id < this.id AND head.consumer_group = this.consumer_group
                            AND head.topic = this.topic AND head.key_digest = this.key_digest) THEN clock_timestamp() END
                  WHERE id = $1 RETURNING event_id",
+                &[Type::INT8],
+            ),
+            postpone: sql(
+                "UPDATE {s}.consumer_held SET next_attempt_at = statement_timestamp() + interval '10 seconds'
+                 WHERE id = $1 AND NOT started AND next_attempt_at <= statement_timestamp()",
                 &[Type::INT8],
             ),
             undo_attempts: sql(
@@ -331,30 +383,52 @@ impl Statements {
                  RETURNING CASE WHEN partition = (SELECT partition FROM {s}.consumer_held WHERE id = $1) THEN id END",
                 &[Type::INT8],
             ),
-            mend_heads: sql(
-                "UPDATE {s}.consumer_held SET next_attempt_at = clock_timestamp()
-                 WHERE next_attempt_at IS NULL AND state = 'parked' AND consumer_group = $1 AND topic = $2 AND partition = $3
-                   AND id IN (SELECT min(id) FROM {s}.consumer_held WHERE consumer_group = $1 AND topic = $2 AND blocks
-                              GROUP BY key_digest)",
-                &place,
+            // From one blocked key to the next by the index, not over all events that wait.
+            free_heads: sql(
+                "WITH RECURSIVE head AS (
+                     (SELECT topic, key_digest, id FROM {s}.consumer_held WHERE consumer_group = $1 AND blocks
+                      ORDER BY topic, key_digest, id LIMIT 1)
+                     UNION ALL
+                     SELECT next.topic, next.key_digest, next.id FROM head CROSS JOIN LATERAL (
+                         SELECT topic, key_digest, id FROM {s}.consumer_held
+                         WHERE consumer_group = $1 AND blocks AND (topic, key_digest) > (head.topic, head.key_digest)
+                         ORDER BY topic, key_digest, id LIMIT 1) AS next)
+                 UPDATE {s}.consumer_held SET next_attempt_at = statement_timestamp()
+                 WHERE next_attempt_at IS NULL AND state = 'parked' AND id = ANY (ARRAY (SELECT id FROM head)) RETURNING id",
+                &[Type::TEXT],
             ),
-            errands: sql(
-                "(SELECT 'retry' AS action, 0 AS request, id, record_key, record_offset FROM {s}.consumer_held
-                  WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND next_attempt_at <= clock_timestamp()
-                  ORDER BY next_attempt_at LIMIT 200)
+            // For each partition its own due events by the index, whatever else waits.
+            due: sql(
+                "WITH mine AS MATERIALIZED (
+                     SELECT given.id, given.epoch, given.wants, position.epoch AS current, position.topic, position.partition
+                     FROM unnest($2::bigint[], $3::bigint[], $4::boolean[]) AS given (id, epoch, wants)
+                     LEFT JOIN {s}.consumer_position AS position ON position.id = given.id)
+                 SELECT mine.id, 'due' AS kind, 0::bigint AS request, held.id AS held, record_key, record_offset,
+                        NULL::text AS topic, event_type
+                 FROM mine CROSS JOIN LATERAL (
+                     SELECT id, record_key, record_offset, event_type FROM {s}.consumer_held
+                     WHERE mine.wants AND consumer_group = $1 AND topic = mine.topic AND partition = mine.partition
+                       AND next_attempt_at <= statement_timestamp()
+                     ORDER BY next_attempt_at LIMIT 200) AS held
                  UNION ALL
-                 (SELECT request.action, request.id, held_id, record_key, record_offset FROM {s}.consumer_request AS request
-                  LEFT JOIN {s}.consumer_held AS held ON held.id = request.held_id
-                  WHERE request.consumer_group = $1 AND request.topic = $2 AND request.partition = $3 AND done_at IS NULL
-                  ORDER BY request.id LIMIT 200)
+                 SELECT mine.id, request.action, request.id, request.held_id, record_key, coalesce(record_offset, 0), NULL, NULL
+                 FROM mine CROSS JOIN LATERAL (
+                     SELECT id, action, held_id FROM {s}.consumer_request
+                     WHERE mine.wants AND consumer_group = $1 AND topic = mine.topic AND partition = mine.partition
+                       AND done_at IS NULL
+                     ORDER BY id LIMIT 200) AS request
+                 LEFT JOIN {s}.consumer_held AS held ON held.id = request.held_id
                  UNION ALL
-                 (SELECT 'epoch', epoch, id, NULL, 0 FROM {s}.consumer_position
-                  WHERE consumer_group = $1 AND topic = $2 AND partition = $3)",
-                &place,
+                 SELECT id, 'fenced', 0, 0, NULL, 0, NULL, NULL FROM mine WHERE current IS DISTINCT FROM epoch
+                 UNION ALL
+                 SELECT 0, 'paused', 0, 0, NULL, 0, topic, event_type FROM {s}.consumer_pause
+                 WHERE consumer_group = $1 AND (until IS NULL OR until > statement_timestamp())",
+                &[Type::TEXT, Type::INT8_ARRAY, Type::INT8_ARRAY, Type::BOOL_ARRAY],
             ),
             done: sql(
-                "UPDATE {s}.consumer_request SET done_at = clock_timestamp() WHERE id = $1 AND done_at IS NULL RETURNING true",
-                &[Type::INT8],
+                "UPDATE {s}.consumer_request SET done_at = statement_timestamp(), outcome = $2
+                 WHERE id = $1 AND done_at IS NULL RETURNING true",
+                &[Type::INT8, Type::TEXT],
             ),
             request: sql(
                 "INSERT INTO {s}.consumer_request (consumer_group, topic, partition, held_id, action)
@@ -362,39 +436,137 @@ impl Statements {
                  RETURNING id",
                 &[Type::TEXT, Type::INT8, Type::TEXT],
             ),
-            list: sql(
-                "SELECT id, topic, partition, record_offset, event_id, state, record_key, attempts, kind, error,
-                        first_failed_at, last_failed_at, next_attempt_at
-                 FROM {s}.consumer_held WHERE consumer_group = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4",
-                &[Type::TEXT, Type::TEXT, Type::INT8, Type::INT8],
-            ),
             show: sql(
-                "SELECT id, topic, partition, record_offset, event_id, state, record_key, attempts, kind, error,
+                "SELECT id, topic, partition, record_offset, event_id, event_type, state, record_key, attempts, kind, error,
                         first_failed_at, last_failed_at, next_attempt_at,
                         record_value, header_names, header_values, record_timestamp
                  FROM {s}.consumer_held WHERE consumer_group = $1 AND id = $2",
                 &[Type::TEXT, Type::INT8],
             ),
-            purge_range: sql(
-                "SELECT position.id, position.next_offset, position.horizon,
-                        (SELECT max(record_offset) + 1 FROM {s}.consumer_inbox AS inbox
-                         WHERE inbox.consumer_group = $1 AND inbox.position_id = position.id AND state = 'handled'
-                           AND handled_at < clock_timestamp() - make_interval(secs => $2))
-                 FROM {s}.consumer_position AS position WHERE consumer_group = $1",
-                &[Type::TEXT, Type::FLOAT8],
+            pause: sql(
+                "INSERT INTO {s}.consumer_pause AS known (consumer_group, topic, event_type, reason, until)
+                 VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
+                 ON CONFLICT (consumer_group, topic, event_type)
+                 DO UPDATE SET reason = excluded.reason, paused_at = excluded.paused_at, until = excluded.until
+                 WHERE excluded.until IS NULL OR known.until IS NOT NULL",
+                &[Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::FLOAT8],
             ),
-            raise_horizon: sql(
-                "UPDATE {s}.consumer_position SET horizon = greatest(horizon, $2) WHERE id = $1 AND next_offset >= $2
-                 RETURNING true",
-                &[Type::INT8, Type::INT8],
+            resume: sql(
+                "DELETE FROM {s}.consumer_pause WHERE consumer_group = $1 AND topic = $2 AND event_type = $3 RETURNING true",
+                &[Type::TEXT, Type::TEXT, Type::TEXT],
             ),
-            purge: sql(
-                "DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (
-                     SELECT ctid FROM {s}.consumer_inbox WHERE consumer_group = $1 AND position_id = $2 AND state = 'handled'
-                       AND record_offset < $3 AND handled_at < clock_timestamp() - make_interval(secs => $4) LIMIT 1000))
-                 RETURNING true",
-                &[Type::TEXT, Type::INT8, Type::INT8, Type::FLOAT8],
+            pauses: sql(
+                "SELECT topic, event_type, reason, paused_at, until FROM {s}.consumer_pause
+                 WHERE consumer_group = $1 AND (until IS NULL OR until > statement_timestamp())
+                 ORDER BY topic, event_type",
+                &[Type::TEXT],
+            ),
+            forget_pauses: sql(
+                "DELETE FROM {s}.consumer_pause WHERE consumer_group = $1 AND until < statement_timestamp() RETURNING topic",
+                &[Type::TEXT],
+            ),
+            status: sql(
+                "SELECT topic, partition, next_offset, end_offset, stopped_because, updated_at,
+                        (SELECT owner FROM {s}.consumer_lease AS lease
+                         WHERE lease.consumer_group = $1 AND lease.topic = position.topic
+                           AND lease.partition = position.partition AND expires_at > statement_timestamp()) AS owner,
+                        (SELECT count(*) FROM {s}.consumer_held AS held
+                         WHERE held.consumer_group = $1 AND held.topic = position.topic
+                           AND held.partition = position.partition AND state = 'parked') AS parked,
+                        (SELECT count(*) FROM {s}.consumer_held AS held
+                         WHERE held.consumer_group = $1 AND held.topic = position.topic
+                           AND held.partition = position.partition AND state = 'dead') AS dead,
+                        EXISTS (SELECT FROM {s}.consumer_pause AS pause
+                                WHERE pause.consumer_group = $1 AND pause.topic IN ('', position.topic)
+                                  AND event_type = '' AND (until IS NULL OR until > statement_timestamp())) AS paused
+                 FROM {s}.consumer_position AS position WHERE consumer_group = $1 ORDER BY topic, partition",
+                &[Type::TEXT],
+            ),
+            request_of: sql(
+                "SELECT id, held_id, action, requested_at, done_at, outcome FROM {s}.consumer_request
+                 WHERE consumer_group = $1 AND id = $2",
+                &[Type::TEXT, Type::INT8],
+            ),
+            remove_group: sql(
+                "WITH held AS (DELETE FROM {s}.consumer_held WHERE consumer_group = $1),
+                      request AS (DELETE FROM {s}.consumer_request WHERE consumer_group = $1),
+                      pause AS (DELETE FROM {s}.consumer_pause WHERE consumer_group = $1),
+                      lease AS (DELETE FROM {s}.consumer_lease WHERE consumer_group = $1),
+                      member AS (DELETE FROM {s}.consumer_member WHERE consumer_group = $1)
+                 DELETE FROM {s}.consumer_position WHERE consumer_group = $1",
+                &[Type::TEXT],
+            ),
+            // In the order of the key: what was deleted before is not read again.
+            remove_events: sql(
+                "WITH batch AS MATERIALIZED (
+                     SELECT ctid, event_id FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id > $2
+                     ORDER BY event_id LIMIT 5000),
+                 gone AS (DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM batch)))
+                 SELECT event_id FROM batch ORDER BY event_id DESC LIMIT 1",
+                &[Type::TEXT, Type::UUID],
+            ),
+            may_purge: sql(
+                "SELECT pg_try_advisory_xact_lock(hashtextextended({purge} || '/' || $1, 0))",
+                &[Type::TEXT],
+            ),
+            // A batch of the oldest events, by the index. The horizon rises with it, so that no position is moved to what is
+            // forgotten; what is not below the position stays, because it may be read again.
+            forget: sql(
+                "WITH aged AS MATERIALIZED (
+                     SELECT ctid, position_id, record_offset, handled_at FROM {s}.consumer_inbox
+                     WHERE consumer_group = $1 AND state = 'handled' AND handled_at >= $2
+                       AND handled_at < statement_timestamp() - make_interval(secs => $3)
+                     ORDER BY handled_at LIMIT $4),
+                 raised AS (
+                     UPDATE {s}.consumer_position AS position
+                     SET horizon = greatest(horizon, least(reach.below, next_offset))
+                     FROM (SELECT position_id, max(record_offset) + 1 AS below FROM aged GROUP BY position_id) AS reach
+                     WHERE position.id = reach.position_id
+                     RETURNING position.id, least(position.next_offset, position.horizon) AS below),
+                 judged AS MATERIALIZED (
+                     SELECT aged.ctid, handled_at, coalesce(record_offset < below, NOT EXISTS (
+                                SELECT FROM {s}.consumer_position AS position WHERE position.id = position_id)) AS goes
+                     FROM aged LEFT JOIN raised ON raised.id = position_id),
+                 gone AS (
+                     DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM judged WHERE goes))
+                     RETURNING 1)
+                 SELECT (SELECT count(*) FROM gone), count(*), max(handled_at), min(handled_at) FILTER (WHERE NOT goes)
+                 FROM judged",
+                &[Type::TEXT, Type::TIMESTAMPTZ, Type::FLOAT8, Type::INT8],
+            ),
+            forget_requests: sql(
+                "DELETE FROM {s}.consumer_request WHERE id = ANY (ARRAY (
+                     SELECT id FROM {s}.consumer_request
+                     WHERE consumer_group = $1 AND done_at < statement_timestamp() - make_interval(secs => $2)
+                     ORDER BY done_at LIMIT $3)) RETURNING id",
+                &[Type::TEXT, Type::FLOAT8, Type::INT8],
+            ),
+            forget_members: sql(
+                "DELETE FROM {s}.consumer_member
+                 WHERE consumer_group = $1 AND expires_at < statement_timestamp() - interval '1 hour' RETURNING owner",
+                &[Type::TEXT],
+            ),
+            // By request, so that the owner of the partition does it in the order of the key.
+            expire_dead: sql(
+                "INSERT INTO {s}.consumer_request (consumer_group, topic, partition, held_id, action)
+                 SELECT consumer_group, topic, partition, id, 'discard' FROM {s}.consumer_held AS held
+                 WHERE consumer_group = $1 AND state = 'dead'
+                   AND last_failed_at < statement_timestamp() - make_interval(secs => $2)
+                   AND NOT EXISTS (SELECT FROM {s}.consumer_request AS request
+                                   WHERE request.held_id = held.id AND request.done_at IS NULL)
+                 ORDER BY last_failed_at LIMIT $3 RETURNING id",
+                &[Type::TEXT, Type::FLOAT8, Type::INT8],
             ),
         }
     }
+}
+
+/// Names the locks of the partitions in a schema. With the id of its position, it is hashed to the key of an advisory lock.
+pub(super) fn fence_name(schema: &Identifier) -> String {
+    format!("{schema}.consumer_position")
+}
+
+/// Returns a text as SQL has it.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

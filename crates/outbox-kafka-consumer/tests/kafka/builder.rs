@@ -1,8 +1,12 @@
 use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
-use outbox_kafka_consumer::Consumer;
+use outbox_kafka_consumer::{Consumer, HandlerResult, Received};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, OrderCreated};
 use crate::positions::store;
+
+async fn outside(_: Received<OrderCreated>) -> HandlerResult {
+    Ok(())
+}
 
 #[tokio::test]
 async fn what_is_missing_or_doubled_is_told_before_anything_runs() {
@@ -17,7 +21,8 @@ async fn what_is_missing_or_doubled_is_told_before_anything_runs() {
         (Consumer::builder(["x:1"]).pipeline(bench.pipeline().clone()).group(""), "call group"),
         (Consumer::builder(["x:1"]).pipeline(bench.pipeline().clone()).group("g"), "call store"),
         (bench.consumer(), "no handler"),
-        (bench.consumer().on(store).on(store), "two handlers are registered for order OrderCreated"),
+        (bench.consumer().on(store).on_at_least_once(outside), "shares order OrderCreated with another handler"),
+        (bench.consumer().on_at_least_once(outside).on(store), "shares order OrderCreated with another handler"),
         (bench.consumer().pipeline(Pipeline::new(untyped, layout).unwrap()).on(store), "event_type:header"),
     ];
     for (builder, reason) in cases {

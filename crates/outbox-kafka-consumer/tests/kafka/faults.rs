@@ -10,7 +10,7 @@ use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 
 /// State that a test reads while its handler has it.
-fn shared<T>(state: T) -> &'static T {
+pub(crate) fn shared<T>(state: T) -> &'static T {
     Box::leak(Box::new(state))
 }
 
@@ -146,6 +146,7 @@ async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler
             tx.batch_execute(END_SESSION).await.unwrap_err();
             return Err("the ledger is not available".into());
         }
+        assert!(event.is_redelivery() && event.attempt() == 1);
         store(tx, event).await
     }
     bench.produce_order(0, 1).await;

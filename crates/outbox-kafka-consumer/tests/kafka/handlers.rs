@@ -86,7 +86,7 @@ async fn every_form_of_handler_gets_its_events() {
     bench.produce(0, &OutboxEvent::of(&Paid { order_id: 2 }).build().unwrap()).await;
     bench.produce(0, &OutboxEvent::of(&Shipped { order_id: 3 }).build().unwrap()).await;
     bench.produce(0, &OutboxEvent::of(&Closed { order_id: 4 }).build().unwrap()).await;
-    let odd = OutboxEvent::builder("order", "x", "Odd").json("{\"e\":1e400}").build().unwrap();
+    let odd = OutboxEvent::builder("order", "x", "Odd").json("{\"e\":1e300}").build().unwrap();
     bench.produce(0, &odd).await;
     let even = OutboxEvent::builder("order", "x", "Even").build().unwrap();
     bench.produce(0, &even).await;
@@ -94,7 +94,7 @@ async fn every_form_of_handler_gets_its_events() {
     let rows = bench.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
     let mut notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
     notes.sort_unstable();
-    assert_eq!(notes, ["boxed", "object", "plain", "raw with state", "stateful", "{\"e\":1e400}"]);
+    assert_eq!(notes, ["boxed", "object", "plain", "raw with state", "stateful", "{\"e\":1e300}"]);
     running.stop().await.unwrap();
 }
 

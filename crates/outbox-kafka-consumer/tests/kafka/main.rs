@@ -1,6 +1,7 @@
 //! The consumer on a real Kafka and a real PostgreSQL. `cargo xtask test` starts them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod batches;
 mod bench;
 mod builder;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -10,11 +11,14 @@ mod faults;
 mod half_open;
 mod handlers;
 mod holes;
+mod idle;
 mod ids;
 mod interrupted;
 mod isolation;
 mod observed;
+mod operations;
 mod partitions;
+mod policies;
 mod pooler;
 mod positions;
 mod process;
@@ -25,5 +29,6 @@ mod session;
 mod setup;
 mod standstill;
 mod take_over;
+mod testing;
 mod unreadable;
 mod wire;

@@ -40,19 +40,19 @@ async fn tables_that_are_not_ready_end_run_with_the_remedy() {
         (
             "INSERT INTO outbox.schema_migration VALUES ('consumer', 1000, 'later', '')",
             bench.url(),
-            "their schema version is 1000, and this program needs 5: run the newer version".to_owned(),
+            "their schema version is 1000, and this program needs 6: run the newer version".to_owned(),
         ),
         (
             "DELETE FROM outbox.schema_migration WHERE version >= 3;
              ALTER TABLE outbox.consumer_position DROP COLUMN alone_starters",
             bench.url(),
-            "consumer_position.alone_starters missing; their schema version is 2, and this program needs 5. ".to_owned(),
+            "consumer_position.alone_starters missing; their schema version is 2, and this program needs 6. ".to_owned(),
         ),
         ("DROP TABLE outbox.consumer_request", bench.url(), "consumer_position.alone_starters, consumer_request missing".to_owned()),
         (
             "DROP SCHEMA outbox CASCADE",
             bench.url(),
-            "consumer_held, consumer_inbox, consumer_lease, consumer_member, consumer_position, consumer_request, consumer_subscription missing".to_owned(),
+            "consumer_held, consumer_inbox, consumer_lease, consumer_member, consumer_pause, consumer_position, consumer_request, consumer_subscription missing".to_owned(),
         ),
     ];
     for (change, url, problem) in cases {

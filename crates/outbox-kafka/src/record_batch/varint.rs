@@ -8,6 +8,10 @@ const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
+const fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
 /// The bytes that a value takes.
 pub(super) const fn size(value: i64) -> usize {
     // Seven bits a byte, and one byte for zero.
@@ -31,7 +35,7 @@ pub(super) fn read<E: From<Malformed>>(mut byte: impl FnMut() -> Result<u8, E>) 
         let next = byte()?;
         value |= u64::from(next & 0x7f) << shift;
         if next < 0x80 {
-            return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+            return Ok(unzigzag(value));
         }
     }
     Err(Malformed("a number of more than 64 bits").into())
@@ -40,14 +44,14 @@ pub(super) fn read<E: From<Malformed>>(mut byte: impl FnMut() -> Result<u8, E>) 
 /// Takes a value off the front of a slice.
 #[inline]
 pub(super) fn take(bytes: &mut &[u8]) -> Result<i64, Malformed> {
-    // Most lengths are below 64, and take one byte.
-    match bytes.split_first() {
-        Some((first, rest)) if *first < 0x80 => {
-            *bytes = rest;
-            Ok(i64::from(*first >> 1) ^ -i64::from(*first & 1))
-        }
-        _ => take_long(bytes),
-    }
+    // Most lengths are below 64 and take one byte; those of values and records are below 8,192 and take two.
+    let (value, rest) = match **bytes {
+        [first, ref rest @ ..] if first < 0x80 => (u64::from(first), rest),
+        [first, second, ref rest @ ..] if second < 0x80 => (u64::from(first & 0x7f) | u64::from(second) << 7, rest),
+        _ => return take_long(bytes),
+    };
+    *bytes = rest;
+    Ok(unzigzag(value))
 }
 
 fn take_long(bytes: &mut &[u8]) -> Result<i64, Malformed> {

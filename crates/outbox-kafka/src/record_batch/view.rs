@@ -111,7 +111,22 @@ const NO_NAME: Malformed = Malformed("a header has no name");
 
 #[inline]
 fn take_header<'a>(bytes: &mut &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Malformed> {
+    if let Some((name, rest)) = take_short(bytes)
+        && let Some((value, rest)) = take_short(rest)
+    {
+        *bytes = rest;
+        return Ok((name, Some(value)));
+    }
     Ok((take(bytes)?.ok_or(NO_NAME)?, take(bytes)?))
+}
+
+/// Splits off a field of less than 64 bytes: its length is one byte, twice the length.
+#[inline]
+fn take_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match bytes {
+        [length, rest @ ..] if length & 0x81 == 0 => rest.split_at_checked(usize::from(length >> 1)),
+        _ => None,
+    }
 }
 
 #[inline]

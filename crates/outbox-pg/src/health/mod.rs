@@ -41,11 +41,11 @@ impl PipeMonitor {
         let mut signs = Vec::new();
         let slot = slot::signs(client, &self.pipeline, &self.thresholds, &mut signs).await?;
         if let Some(slot) = slot {
-            let confirmed_at = self.samples.confirmed_at(slot.confirmed, slot.written, now);
-            signs.push(table::oldest_unconfirmed(client, &self.pipeline, &self.thresholds, confirmed_at, now).await?);
+            let known = self.samples.look(slot.confirmed, slot.written, now);
+            signs.push(table::oldest_unconfirmed(client, &self.pipeline, &self.thresholds, known, now).await?);
         }
         table::signs(client, &self.pipeline, &self.thresholds, now, &mut signs).await?;
-        for problem in Readiness::check(client, &self.pipeline).await?.problems() {
+        for problem in Readiness::check_pipe(client, &self.pipeline).await?.problems() {
             let sign = Sign::new("readiness", Measure::Bool(false), Verdict::Critical);
             signs.push(sign.threshold(Measure::Bool(true)).remedy(problem.to_string()));
         }
@@ -72,7 +72,12 @@ impl PipeHealth {
         self.signs.iter().find(|sign| sign.name == name)
     }
 
-    /// The worst verdict.
+    /// What to consider, although nothing is wrong: the signs with advice.
+    pub fn advice(&self) -> impl Iterator<Item = &Sign> {
+        self.signs.iter().filter(|sign| sign.advice.is_some())
+    }
+
+    /// The worst verdict. Advice does not count.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.signs.iter().map(|sign| sign.verdict).max().unwrap_or(Verdict::Good)

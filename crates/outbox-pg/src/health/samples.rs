@@ -13,8 +13,8 @@ struct Sample {
 const CAPACITY: usize = 1_024;
 
 impl Samples {
-    /// A time at which all that was written is confirmed by now, the latest that is known.
-    pub(super) fn confirmed_at(&mut self, confirmed: u64, written: u64, now: u64) -> Option<u64> {
+    /// Remembers a position, and returns what is known of the time up to which everything is confirmed.
+    pub(super) fn look(&mut self, confirmed: u64, written: u64, now: u64) -> Known {
         if self.0.len() == CAPACITY {
             // A slot that stands still: thinned out, the oldest stays, and so the age is right.
             let mut index = 0;
@@ -27,8 +27,23 @@ impl Samples {
         while self.0.get(1).is_some_and(|next| next.position <= confirmed) {
             self.0.pop_front();
         }
-        self.0.front().filter(|oldest| oldest.position <= confirmed).map(|oldest| oldest.millis)
+        match self.0.front() {
+            Some(oldest) if oldest.position <= confirmed => Known::ConfirmedAt(oldest.millis),
+            Some(oldest) if oldest.millis < now => Known::UnconfirmedSince(oldest.millis),
+            _ => Known::Nothing,
+        }
     }
+}
+
+/// What is known of the time up to which everything is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// What was written at this time is confirmed, and nothing later is known to be.
+    ConfirmedAt(u64),
+    /// What the first check saw, at this time, is not confirmed yet.
+    UnconfirmedSince(u64),
+    /// This is the first check, and the slot has not confirmed what it saw.
+    Nothing,
 }
 
 #[cfg(test)]
@@ -38,13 +53,14 @@ mod tests {
     #[test]
     fn the_age_of_what_is_unconfirmed_is_that_of_the_last_position_that_was_confirmed() {
         let mut samples = Samples::default();
-        assert_eq!(samples.confirmed_at(50, 100, 1), None, "what was before the first check is not known");
-        assert_eq!(samples.confirmed_at(100, 200, 2), Some(1));
-        for now in 3..3_000 {
-            assert_eq!(samples.confirmed_at(100, 200 + now, now), Some(1));
+        assert_eq!(samples.look(50, 100, 1), Known::Nothing);
+        assert_eq!(samples.look(60, 110, 5), Known::UnconfirmedSince(1), "it stood still before the first check");
+        assert_eq!(samples.look(100, 200, 6), Known::ConfirmedAt(1));
+        for now in 7..3_000 {
+            assert_eq!(samples.look(100, 200 + now, now), Known::ConfirmedAt(1));
         }
         assert!(samples.0.len() <= CAPACITY);
-        assert_eq!(samples.confirmed_at(9_000, 9_000, 3_000), Some(3_000));
+        assert_eq!(samples.look(9_000, 9_000, 3_000), Known::ConfirmedAt(3_000));
         assert_eq!(samples.0.len(), 1);
     }
 }

@@ -15,15 +15,21 @@ pub struct Sign {
     pub verdict: Verdict,
     /// What to do, where it is not good.
     pub remedy: Option<String>,
+    /// What to consider, although nothing is wrong.
+    pub advice: Option<String>,
 }
 
 impl Sign {
     pub(super) fn new(name: &'static str, value: Measure, verdict: Verdict) -> Self {
-        Self { name, value, threshold: None, verdict, remedy: None }
+        Self { name, value, threshold: None, verdict, remedy: None, advice: None }
     }
 
     pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {
         if self.verdict == Verdict::Good { self } else { Self { remedy: Some(remedy.into()), ..self } }
+    }
+
+    pub(super) fn advice(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
     }
 
     pub(super) fn threshold(self, threshold: Measure) -> Self {
@@ -34,7 +40,7 @@ impl Sign {
 impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.value)?;
-        self.remedy.iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+        self.remedy.iter().chain(&self.advice).try_for_each(|remedy| write!(f, ": {remedy}"))
     }
 }
 
@@ -86,6 +92,8 @@ impl fmt::Display for Measure {
 pub enum Verdict {
     /// All is well.
     Good,
+    /// It could not be told yet whether all is well.
+    Unknown,
     /// It works, and something should be done.
     Warning,
     /// Events do not move, or soon will not, or may be lost.

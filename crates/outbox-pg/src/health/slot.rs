@@ -38,7 +38,9 @@ pub(super) async fn signs(
     let present =
         Sign::new("slot_present", Measure::Bool(row.is_some()), Verdict::good_if(row.is_some(), Verdict::Critical));
     signs.push(
-        present.threshold(Measure::Bool(true)).remedy("call create_slot: what commits before is never published"),
+        present
+            .threshold(Measure::Bool(true))
+            .remedy("call create_slot: what commits before is published by Republish::missed only"),
     );
     let Some(row) = row else { return Ok(None) };
 
@@ -58,7 +60,7 @@ pub(super) async fn signs(
         Sign::new("slot_wal_status", Measure::Text(status), verdict)
             .threshold(Measure::Text("extended".into()))
             .remedy("WAL that the slot has to read is removed, or at the next checkpoint: raise max_slot_wal_keep_size; if it is \
-                     lost, create the slot anew, and publish the events between from the table"),
+                     lost, create it with SlotOptions::recreate, and publish the events between with Republish::missed"),
     );
     if let Some(bytes) = row.get::<_, Option<i64>>(2) {
         let sign = thresholds.of_wal("wal_held_back", u64::try_from(bytes).unwrap_or_default());
@@ -85,21 +87,19 @@ pub(super) async fn signs(
 /// Without a limit a stopped reader fills the disk; with one, the slot may be lost, and with it rows that vanish.
 fn keep_size(setting: String, life: RowLife) -> Sign {
     let is_unlimited = setting == "-1";
-    let (is_good, wanted, remedy) = if life.vanishes() {
-        (
-            is_unlimited,
-            "-1",
-            "rows vanish, so a slot that passes this limit loses events: set it to -1, and watch the disk",
-        )
-    } else {
-        (
-            !is_unlimited,
-            "other than -1",
-            "a reader that stands still lets the WAL fill the disk: set a limit, since lost events can be had from the table",
-        )
-    };
-    let verdict = Verdict::good_if(is_good, Verdict::Warning);
-    Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict)
-        .threshold(Measure::Text(wanted.into()))
-        .remedy(remedy)
+    let sign = |verdict| Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict);
+    if life.vanishes() {
+        let remedy = "rows vanish, so a slot that passes this limit loses events: set it to -1, and watch the disk";
+        return sign(Verdict::good_if(is_unlimited, Verdict::Warning))
+            .threshold(Measure::Text("-1".into()))
+            .remedy(remedy);
+    }
+    let sign = sign(Verdict::Good).threshold(Measure::Text("any".into()));
+    if is_unlimited {
+        return sign.advice(
+            "a reader that stands still lets the WAL fill the disk: consider a limit. What a lost slot leaves out is kept in the \
+             table, and Republish::missed publishes it",
+        );
+    }
+    sign
 }

@@ -4,6 +4,7 @@ use outbox_core::uuid::Uuid;
 use outbox_core::{Pipeline, RowLife};
 use tokio_postgres::Client;
 
+use super::samples::Known;
 use super::{Measure, Sign, Thresholds, Verdict};
 use crate::Error;
 use crate::horizon;
@@ -16,11 +17,20 @@ pub(super) async fn oldest_unconfirmed(
     client: &Client,
     pipeline: &Pipeline,
     thresholds: &Thresholds,
-    confirmed_at: Option<u64>,
+    known: Known,
     now: u64,
 ) -> Result<Sign, Error> {
     let name = "oldest_unconfirmed";
-    let Some(confirmed_at) = confirmed_at else { return Ok(thresholds.of_unknown_age(name)) };
+    let remedy = "the slot is not confirmed any further: see the log of the connector or the relay, and whether Kafka takes records";
+    let confirmed_at = match known {
+        Known::ConfirmedAt(at) => at,
+        // At least so old, whatever it is.
+        Known::UnconfirmedSince(at) => {
+            let age = Duration::from_millis(now.saturating_sub(at));
+            return Ok(thresholds.of_age(name, age).remedy(remedy));
+        }
+        Known::Nothing => return Ok(thresholds.of_unknown_age(name).remedy("check again: this is the first check")),
+    };
     let (layout, table) = (pipeline.layout(), pipeline.layout().qualified_name());
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
     let sql = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)";
@@ -36,7 +46,7 @@ pub(super) async fn oldest_unconfirmed(
         confirmed_at
     };
     let sign = thresholds.of_age(name, Duration::from_millis(now.saturating_sub(since)));
-    Ok(sign.remedy("the slot is not confirmed any further: see the log of the connector or the relay, and whether Kafka takes records"))
+    Ok(sign.remedy(remedy))
 }
 
 pub(super) async fn signs(

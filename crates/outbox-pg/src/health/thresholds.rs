@@ -56,7 +56,7 @@ impl Thresholds {
     }
 
     pub(super) fn of_unknown_age(&self, name: &'static str) -> Sign {
-        Sign::new(name, Measure::Unknown, Verdict::Good).threshold(Measure::Span(self.unconfirmed[0]))
+        Sign::new(name, Measure::Unknown, Verdict::Unknown).threshold(Measure::Span(self.unconfirmed[0]))
     }
 
     pub(super) fn of_horizon(&self, name: &'static str, ahead: Duration) -> Sign {

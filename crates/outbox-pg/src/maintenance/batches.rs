@@ -2,12 +2,12 @@ use outbox_core::RowLife;
 use outbox_core::uuid::Uuid;
 use tokio_postgres::Client;
 
-use super::detach::without_slot;
 use super::lease::Lease;
 use super::partition::first_id;
-use super::{Maintenance, MaintenanceReport, Waiting, is_busy, millis};
+use super::{Maintenance, MaintenanceReport, Waiting, has_row, is_busy, millis};
 use crate::Error;
 use crate::companion::companion;
+use crate::history::{Confirmed, in_gaps};
 use crate::migration::row_life::id;
 
 impl Maintenance {
@@ -16,25 +16,46 @@ impl Maintenance {
         client: &Client,
         lease: &Lease,
         now: u64,
+        confirmed: Option<&Confirmed>,
         report: &mut MaintenanceReport,
     ) -> Result<(), Error> {
         let layout = self.pipeline.layout();
         let end = first_id(now.saturating_sub(millis(self.retention)));
-        match without_slot(client, &self.pipeline).await? {
-            Some(waiting) => report.waiting.push(waiting),
-            None => {
-                let table = (layout.qualified_name(), id(layout));
-                let (rows, waiting) = self.delete_from(client, lease, &table.0, &table.1, end).await?;
+        match confirmed {
+            None => report.waiting.push(Waiting::NoSlot { slot: self.pipeline.slot().clone() }),
+            Some(confirmed) => {
+                let (table, id) = (layout.qualified_name(), id(layout));
+                let may = format!("{} AND NOT {}", confirmed.of_row(), in_gaps(&confirmed.gaps));
+                let (rows, waiting) = self.delete_from(client, lease, &table, &id, end, &may).await?;
                 report.deleted_rows = rows;
                 report.waiting.extend(waiting);
+                report
+                    .waiting
+                    .extend(self.left(client, confirmed, &format!("{id} < '{end}' AND {}", is_timed(&id))).await?);
             }
         }
         if layout.row_life() == RowLife::VanishKeepingIds {
-            let (rows, waiting) = self.delete_from(client, lease, &companion(layout, "_ids"), "id", end).await?;
+            let (rows, waiting) =
+                self.delete_from(client, lease, &companion(layout, "_ids"), "id", end, "true").await?;
             report.deleted_ids = rows;
             report.waiting.extend(waiting);
         }
         Ok(())
+    }
+
+    /// Why rows are left that are due.
+    async fn left(&self, client: &Client, confirmed: &Confirmed, due: &str) -> Result<Vec<Waiting>, Error> {
+        let table = self.pipeline.layout().qualified_name();
+        let (slot, missed) = (self.pipeline.slot().clone(), in_gaps(&confirmed.gaps));
+        let mut waiting = Vec::new();
+        if !confirmed.gaps.is_empty() && has_row(client, &table, &format!("{due} AND {missed}")).await? {
+            waiting.push(Waiting::Missed { table: table.clone() });
+        }
+        let unconfirmed = format!("{due} AND NOT {missed} AND NOT {}", confirmed.of_row());
+        if has_row(client, &table, &unconfirmed).await? {
+            waiting.push(Waiting::Unconfirmed { table, slot });
+        }
+        Ok(waiting)
     }
 
     /// Each batch is a transaction, and begins where the last one ended, so that it reads no dead rows. Ids of another
@@ -46,12 +67,14 @@ impl Maintenance {
         table: &str,
         id: &str,
         end: Uuid,
+        may: &str,
     ) -> Result<(u64, Option<Waiting>), Error> {
         let sql = format!(
             "WITH due AS (SELECT {id} FROM {table} WHERE {id} >= $1 AND {id} < $2
-                     AND get_byte(uuid_send({id}), 6) >> 4 = 7 ORDER BY {id} LIMIT $3),
+                     AND {is_timed} AND {may} ORDER BY {id} LIMIT $3),
                  gone AS (DELETE FROM {table} WHERE {id} IN (SELECT {id} FROM due) RETURNING {id})
-             SELECT count(*), (array_agg({id} ORDER BY {id} DESC))[1] FROM gone"
+             SELECT count(*), (array_agg({id} ORDER BY {id} DESC))[1] FROM gone",
+            is_timed = is_timed(id),
         );
         let (mut start, mut deleted) = (Uuid::nil(), 0);
         loop {
@@ -68,4 +91,9 @@ impl Maintenance {
             }
         }
     }
+}
+
+/// Whether an id is of version 7, which holds a time.
+fn is_timed(id: &str) -> String {
+    format!("get_byte(uuid_send({id}), 6) >> 4 = 7")
 }

@@ -1,10 +1,10 @@
-use outbox_core::Pipeline;
 use tokio_postgres::Client;
 
 use super::lease::Lease;
-use super::{Maintenance, MaintenanceReport, Waiting, is_busy, millis, partitions};
+use super::{Maintenance, MaintenanceReport, Waiting, has_row, is_busy, millis, partitions};
 use crate::Error;
 use crate::companion::{companion, quoted};
+use crate::history::{Confirmed, in_gaps};
 
 impl Maintenance {
     pub(super) async fn detach(
@@ -12,6 +12,7 @@ impl Maintenance {
         client: &Client,
         lease: &Lease,
         now: u64,
+        confirmed: Option<&Confirmed>,
         report: &mut MaintenanceReport,
     ) -> Result<(), Error> {
         let layout = self.pipeline.layout();
@@ -30,6 +31,10 @@ impl Maintenance {
             client.execute(&begin, &[&partition.name]).await.map_err(failed)?;
             let how = if partition.is_pending { "FINALIZE" } else { "CONCURRENTLY" };
             let child = format!("{}.{}", layout.schema(), quoted(&partition.name));
+            if self.has_missed(client, &child, confirmed).await? {
+                report.waiting.push(Waiting::Missed { table: child });
+                continue;
+            }
             match client.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {child} {how}")).await {
                 Ok(()) => report.detached.push(partition.name),
                 Err(e) if is_busy(&e) => {
@@ -54,26 +59,26 @@ impl Maintenance {
         &self,
         client: &Client,
         lease: &Lease,
+        confirmed: Option<&Confirmed>,
         report: &mut MaintenanceReport,
     ) -> Result<(), Error> {
         let layout = self.pipeline.layout();
         let record = companion(layout, "_detached");
-        // One that somebody has attached again is theirs.
-        let sql = format!(
-            "SELECT partition FROM {record} WHERE wal_position IS NOT NULL AND partition NOT IN (
-                 SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-                 WHERE inhparent = to_regclass($1)) ORDER BY 1"
-        );
-        let rows = client.query(&sql, &[&layout.qualified_name()]).await;
-        let rows = rows.map_err(|e| Error::database("read the detached partitions", e))?;
-        for row in rows {
-            let partition: String = row.get(0);
+        for partition in self.detached(client).await? {
+            let child = format!("{}.{}", layout.schema(), quoted(&partition));
+            if confirmed.is_none() {
+                report.waiting.push(Waiting::NoSlot { slot: self.pipeline.slot().clone() });
+                continue;
+            }
             if let Some(waiting) = self.unconfirmed(client, &partition).await? {
                 report.waiting.push(waiting);
                 continue;
             }
             lease.renew(client).await?;
-            let child = format!("{}.{}", layout.schema(), quoted(&partition));
+            if self.has_missed(client, &child, confirmed).await? {
+                report.waiting.push(Waiting::Missed { table: child });
+                continue;
+            }
             let name = crate::literal::literal(&partition);
             let sql = format!("DROP TABLE IF EXISTS {child}; DELETE FROM {record} WHERE partition = {name}");
             match client.batch_execute(&sql).await {
@@ -85,15 +90,34 @@ impl Maintenance {
         Ok(())
     }
 
+    /// The partitions that are detached and not yet dropped. One that somebody has attached again is theirs.
+    pub(super) async fn detached(&self, client: &Client) -> Result<Vec<String>, Error> {
+        let layout = self.pipeline.layout();
+        let sql = format!(
+            "SELECT partition FROM {} WHERE wal_position IS NOT NULL AND partition NOT IN (
+                 SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                 WHERE inhparent = to_regclass($1)) ORDER BY 1",
+            companion(layout, "_detached")
+        );
+        let rows = client.query(&sql, &[&layout.qualified_name()]).await;
+        let rows = rows.map_err(|e| Error::database("read the detached partitions", e))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Whether a partition holds rows that no slot has published.
+    async fn has_missed(&self, client: &Client, table: &str, confirmed: Option<&Confirmed>) -> Result<bool, Error> {
+        match confirmed {
+            Some(confirmed) if !confirmed.gaps.is_empty() => has_row(client, table, &in_gaps(&confirmed.gaps)).await,
+            _ => Ok(false),
+        }
+    }
+
     /// PostgreSQL does not know which publication a slot is read with, so all of this database have to be past it.
     async fn unconfirmed(&self, client: &Client, partition: &str) -> Result<Option<Waiting>, Error> {
-        if let Some(waiting) = without_slot(client, &self.pipeline).await? {
-            return Ok(Some(waiting));
-        }
         let sql = format!(
             "SELECT slot_name::text, (wal_position - coalesce(confirmed_flush_lsn, '0/0'))::int8
              FROM {} JOIN pg_replication_slots ON confirmed_flush_lsn IS NULL OR confirmed_flush_lsn < wal_position
-             WHERE partition = $1 AND slot_type = 'logical' AND database = current_database()
+             WHERE wal_status IS DISTINCT FROM 'lost' AND partition = $1 AND slot_type = 'logical' AND database = current_database()
              ORDER BY 2 DESC LIMIT 1",
             companion(self.pipeline.layout(), "_detached")
         );
@@ -105,13 +129,4 @@ impl Maintenance {
             behind: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
         }))
     }
-}
-
-/// The table is what events can be published from, where the slot is gone.
-pub(super) async fn without_slot(client: &Client, pipeline: &Pipeline) -> Result<Option<Waiting>, Error> {
-    let sql = "SELECT FROM pg_replication_slots
-               WHERE slot_name = $1 AND database = current_database() AND wal_status IS DISTINCT FROM 'lost'";
-    let row = client.query_opt(sql, &[&pipeline.slot().as_str()]).await;
-    let row = row.map_err(|e| Error::database("read the replication slots", e))?;
-    Ok(row.is_none().then(|| Waiting::NoSlot { slot: pipeline.slot().clone() }))
 }

@@ -16,6 +16,7 @@ pub use self::report::{Maintained, MaintenanceReport, Waiting};
 use self::lease::Lease;
 use crate::Error;
 use crate::companion::{companion, companion_name, quoted};
+use crate::history::{Confirmed, Gap, History};
 use crate::readiness::Problem;
 
 /// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
@@ -119,14 +120,57 @@ impl Maintenance {
         let mut report = MaintenanceReport::default();
         let layout = self.pipeline.layout();
         let now = now_millis(client).await?;
+        let confirmed = self.confirmed(client, lease).await?;
         if layout.row_life() == RowLife::KeepInPartitions {
             self.create(client, lease, now, &mut report).await?;
-            self.detach(client, lease, now, &mut report).await?;
-            self.drop_detached(client, lease, &mut report).await?;
+            self.detach(client, lease, now, confirmed.as_ref(), &mut report).await?;
+            self.drop_detached(client, lease, confirmed.as_ref(), &mut report).await?;
         } else {
-            self.delete(client, lease, now, &mut report).await?;
+            self.delete(client, lease, now, confirmed.as_ref(), &mut report).await?;
         }
         Ok(report)
+    }
+
+    /// What the slot has confirmed; a gap of which no row is left is closed.
+    async fn confirmed(&self, client: &Client, lease: &Lease) -> Result<Option<Confirmed>, Error> {
+        let history = History::open(client, &self.pipeline).await?;
+        let Some(mut confirmed) = history.observe().await? else { return Ok(None) };
+        let mut gaps = Vec::new();
+        for gap in confirmed.gaps {
+            lease.renew(client).await?;
+            if self.is_empty(client, &gap).await? {
+                history.release(&gap).await?;
+            } else {
+                gaps.push(gap);
+            }
+        }
+        confirmed.gaps = gaps;
+        Ok(Some(confirmed))
+    }
+
+    async fn is_empty(&self, client: &Client, gap: &Gap) -> Result<bool, Error> {
+        let layout = self.pipeline.layout();
+        let mut tables = vec![layout.qualified_name()];
+        tables.extend(self.detached(client).await?.iter().map(|name| format!("{}.{}", layout.schema(), quoted(name))));
+        for table in tables {
+            if has_row(client, &table, &gap.of_row()).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets rows be removed that no slot has published: those that were committed before the present slot was created, and that
+    /// were not published again by [`Republish::missed`](crate::Republish::missed).
+    ///
+    /// # Errors
+    /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.
+    pub async fn release_missed(&self, client: &Client) -> Result<(), Error> {
+        let history = History::open(client, &self.pipeline).await?;
+        for gap in history.gaps().await? {
+            history.release(&gap).await?;
+        }
+        Ok(())
     }
 
     async fn expect_ready(&self, client: &Client) -> Result<(), Error> {
@@ -199,6 +243,18 @@ pub(crate) async fn now_millis(client: &Client) -> Result<u64, Error> {
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let now: i64 = client.query_one(sql, &[]).await.map_err(|e| Error::database("tell the time", e))?.get(0);
     Ok(u64::try_from(now).unwrap_or_default())
+}
+
+/// Whether a table has a row for which a condition holds. One that is gone has none.
+async fn has_row(client: &Client, table: &str, condition: &str) -> Result<bool, Error> {
+    let failed = |e| Error::database(format!("look at the rows of {table}"), e);
+    let is_there: bool =
+        client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.map_err(failed)?.get(0);
+    if !is_there {
+        return Ok(false);
+    }
+    let sql = format!("SELECT EXISTS (SELECT FROM {table} WHERE {condition})");
+    Ok(client.query_one(&sql, &[]).await.map_err(failed)?.get(0))
 }
 
 /// Whether a lock was not got in time.

@@ -42,10 +42,31 @@ pub enum Waiting {
         table: String,
     },
     /// Nothing is removed while the pipeline has no slot: the table may be all that is left of its events.
-    #[error("the replication slot {slot} does not exist or is lost, so nothing is removed: create it anew")]
+    #[error(
+        "the replication slot {slot} does not exist or is lost, so nothing is removed: create it with SlotOptions::recreate"
+    )]
     NoSlot {
         /// Its name.
         slot: Identifier,
+    },
+    /// Rows are older than the retention, and the slot has not confirmed them.
+    #[error(
+        "rows of {table} are kept until the replication slot {slot} has confirmed them, and a later run has seen that"
+    )]
+    Unconfirmed {
+        /// The table, quoted.
+        table: String,
+        /// The slot's name.
+        slot: Identifier,
+    },
+    /// Rows were committed before the slot was created, so no slot has published them.
+    #[error(
+        "{table} holds rows that no slot has published: publish them with Republish::missed (attach a detached partition first), \
+         or give them up with Maintenance::release_missed"
+    )]
+    Missed {
+        /// The table or the partition, quoted.
+        table: String,
     },
     /// A slot has yet to confirm the WAL up to a partition's detachment.
     #[error(

@@ -4,10 +4,11 @@ mod plan;
 pub(crate) mod row_life;
 
 use outbox_core::{Identifier, RowLife, TableLayout};
-use tokio_postgres::{Client, GenericClient, Transaction};
+use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 pub use self::plan::MigrationPlan;
 
+use self::row_life::Triggers;
 use crate::Error;
 use crate::literal::literal;
 
@@ -47,7 +48,7 @@ pub struct Migrations {
 pub struct Applied {
     /// The versions that were applied now; none where the schema was up to date.
     pub versions: Vec<i32>,
-    /// The life that rows have from now on, where the table had another.
+    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes them.
     pub row_life: Option<RowLife>,
 }
 
@@ -68,7 +69,9 @@ impl Migrations {
     /// [`Error::is_migration_conflict`].
     pub async fn apply(&self, client: &mut Client) -> Result<Applied, Error> {
         let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
-        let tx = client.transaction().await.map_err(|e| Error::database(doing("begin a transaction"), e))?;
+        // With a stricter default the snapshot would be older than the lock.
+        let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
+        let tx = tx.map_err(|e| Error::database(doing("begin a transaction"), e))?;
         self.open(&tx).await.map_err(|e| Error::database(doing("open schema_migration"), e))?;
         let applied = self.applied(&tx).await?;
         let mut versions = Vec::new();
@@ -88,7 +91,7 @@ impl Migrations {
 
     async fn switch_life(&self, tx: &Transaction<'_>) -> Result<Option<RowLife>, Error> {
         let Some(layout) = &self.rows_of else { return Ok(None) };
-        if row_life::are_triggers_of(tx, layout).await? {
+        if row_life::triggers_of(tx, layout).await? == Triggers::AsWanted {
             return Ok(None);
         }
         // It waits for the transactions that are writing, and those that come wait for it.
@@ -106,16 +109,9 @@ impl Migrations {
         format!(
             "SELECT pg_advisory_xact_lock({LOCK});
              {create_schema};
-             CREATE TABLE IF NOT EXISTS {schema}.schema_migration (
-                 component text NOT NULL,
-                 version integer NOT NULL,
-                 name text NOT NULL,
-                 checksum text NOT NULL,
-                 applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-                 PRIMARY KEY (component, version)
-             );",
+             {create_table};",
             create_schema = self.create_schema(),
-            schema = self.schema,
+            create_table = self.create_table(),
         )
     }
 
@@ -125,6 +121,23 @@ impl Migrations {
             "BEGIN IF to_regnamespace({}) IS NULL THEN CREATE SCHEMA {}; END IF; END",
             literal(&self.schema.to_string()),
             self.schema
+        );
+        format!("DO {}", literal(&body))
+    }
+
+    /// As for the schema: nothing to create needs no right to create.
+    fn create_table(&self) -> String {
+        let body = format!(
+            "BEGIN IF to_regclass({name}) IS NULL THEN CREATE TABLE {table} (
+                 component text NOT NULL,
+                 version integer NOT NULL,
+                 name text NOT NULL,
+                 checksum text NOT NULL,
+                 applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+                 PRIMARY KEY (component, version)
+             ); END IF; END",
+            name = literal(&format!("{}.schema_migration", self.schema)),
+            table = format_args!("{}.schema_migration", self.schema),
         );
         format!("DO {}", literal(&body))
     }

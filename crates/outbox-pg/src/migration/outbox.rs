@@ -2,6 +2,7 @@ use outbox_core::{Column, EventField, Nullability, Pipeline, RowLife, TableLayou
 
 use super::row_life::id;
 use super::{Migration, Migrations};
+use crate::history;
 use crate::literal::literal;
 
 impl Migrations {
@@ -15,6 +16,7 @@ impl Migrations {
         let steps = vec![
             Migration::new(1, "outbox table", create_table(layout)),
             Migration::new(2, "publication", create_publication(pipeline)),
+            Migration::new(3, "slots and replays", history::tables_sql(layout)),
         ];
         Self { rows_of: Some(layout.clone()), ..Self::new("outbox", layout.schema().clone(), steps) }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_postgres::Client;
 
+use super::row_life::Triggers;
 use super::{Migration, Migrations, checksum, row_life};
 use crate::Error;
 use crate::literal::literal;
@@ -58,7 +59,7 @@ impl Migrations {
             statements.insert(0, self.open_sql());
         }
         if let Some(layout) = &self.rows_of
-            && !row_life::are_triggers_of(client, layout).await?
+            && row_life::triggers_of(client, layout).await? != Triggers::AsWanted
         {
             statements.push(row_life::switch_sql(layout));
         }

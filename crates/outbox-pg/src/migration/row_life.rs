@@ -1,8 +1,8 @@
 use outbox_core::{EventField, Identifier, RowLife, TableLayout};
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
 use crate::Error;
-use crate::companion::companion;
+use crate::companion::{companion, companion_name};
 use crate::literal::literal;
 
 /// Deletes what was inserted.
@@ -10,22 +10,81 @@ const VANISH: &str = "outbox_vanish";
 /// Keeps the id of what is inserted, and leaves out what is known.
 const REMEMBER: &str = "outbox_remember";
 
-/// Whether a table has the triggers of its rows' life, and no other of these.
-pub(crate) async fn are_triggers_of(client: &impl GenericClient, layout: &TableLayout) -> Result<bool, Error> {
-    let wanted: &[&str] = match layout.row_life() {
-        RowLife::Vanish => &[VANISH],
-        RowLife::VanishKeepingIds => &[REMEMBER, VANISH],
-        _ => &[],
-    };
+/// How a table's triggers compare with those of its rows' life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Triggers {
+    /// They are the ones that this version of the library makes.
+    AsWanted,
+    /// They are those, and do not fire.
+    Disabled,
+    /// There are others, or their functions are not the ones that this version makes, or somebody else's.
+    Others,
+}
+
+/// Compares names, times, functions and owners: a trigger that somebody replaced, or an older version of this library made, is
+/// another one.
+pub(crate) async fn triggers_of(client: &impl GenericClient, layout: &TableLayout) -> Result<Triggers, Error> {
     let table = layout.qualified_name();
     let sql = format!(
-        "SELECT tgname::text FROM pg_trigger WHERE tgrelid = to_regclass($1) AND NOT tgisinternal
-             AND tgname IN ('{REMEMBER}', '{VANISH}') ORDER BY tgname"
+        "SELECT tgname::text, tgenabled IN ('O', 'A'), tgtype::int, proname::text, prosrc, prosecdef,
+                coalesce(proconfig, '{{}}'), proowner = relowner AND pronamespace = relnamespace
+         FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_class ON pg_class.oid = tgrelid
+         WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgname IN ('{REMEMBER}', '{VANISH}') ORDER BY tgname"
     );
     let rows = client.query(&sql, &[&table]).await;
     let rows = rows.map_err(|e| Error::database(format!("read the triggers of {table}"), e))?;
-    Ok(rows.iter().map(|row| row.get::<_, &str>(0)).eq(wanted.iter().copied()))
+
+    let wanted = wanted(layout);
+    let is_wanted = |(row, wanted): (&Row, &Wanted)| {
+        (row.get::<_, &str>(0), row.get::<_, i32>(2)) == (wanted.name, wanted.when)
+            && (row.get::<_, &str>(3), row.get::<_, &str>(4)) == (&*wanted.function, &*wanted.body)
+            && row.get::<_, bool>(5)
+            && row.get::<_, Vec<String>>(6) == wanted.settings
+            && row.get::<_, bool>(7)
+    };
+    Ok(if rows.len() != wanted.len() || !rows.iter().zip(&wanted).all(is_wanted) {
+        Triggers::Others
+    } else if rows.iter().all(|row| row.get(1)) {
+        Triggers::AsWanted
+    } else {
+        Triggers::Disabled
+    })
 }
+
+/// A trigger as the catalogs have it.
+struct Wanted {
+    name: &'static str,
+    /// `tgtype`: 1 for each row, 2 before, 4 INSERT.
+    when: i32,
+    function: String,
+    body: String,
+    settings: Vec<String>,
+}
+
+fn wanted(layout: &TableLayout) -> Vec<Wanted> {
+    let path = || SEARCH_PATH.replacen(" = ", "=", 1);
+    let remember = || Wanted {
+        name: REMEMBER,
+        when: 1 | 2 | 4,
+        function: companion_name(layout, "_remember"),
+        body: remember_body(layout),
+        settings: vec![path()],
+    };
+    let vanish = || Wanted {
+        name: VANISH,
+        when: 1 | 4,
+        function: companion_name(layout, "_vanish"),
+        body: vanish_body(layout),
+        settings: vec![path(), "enable_seqscan=off".into()],
+    };
+    match layout.row_life() {
+        RowLife::Vanish => vec![vanish()],
+        RowLife::VanishKeepingIds => vec![remember(), vanish()],
+        _ => Vec::new(),
+    }
+}
+
+const SEARCH_PATH: &str = "search_path = pg_catalog, pg_temp";
 
 /// What makes the triggers of a table those of its life. The table's owner runs it, and the application needs no right
 /// but INSERT.
@@ -51,35 +110,43 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
 
 /// By the row's place, which reads no index: under SERIALIZABLE, independent transactions that share the index's pages
 /// would fail each other. The id is for a table that has partitions, where a place is not unique.
+fn vanish_body(layout: &TableLayout) -> String {
+    let (table, id) = (layout.qualified_name(), id(layout));
+    format!("BEGIN DELETE FROM {table} WHERE ctid = NEW.ctid AND {id} = NEW.{id}; RETURN NULL; END")
+}
+
 fn vanish_sql(layout: &TableLayout) -> String {
-    let (table, function, id) = (layout.qualified_name(), companion(layout, "_vanish"), id(layout));
-    let body = format!("BEGIN DELETE FROM {table} WHERE ctid = NEW.ctid AND {id} = NEW.{id}; RETURN NULL; END");
+    let (table, function) = (layout.qualified_name(), companion(layout, "_vanish"));
     // Without the planner's setting a plan made for the empty table would read all its dead rows at each insert.
     format!(
         "\nCREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n    \
-             SET search_path = pg_catalog, pg_temp SET enable_seqscan = off\n    \
+             SET {SEARCH_PATH} SET enable_seqscan = off\n    \
              AS {body};\n\
          REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;\n\
          CREATE TRIGGER {VANISH} AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}();\n\
          ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);",
-        body = literal(&body),
+        body = literal(&vanish_body(layout)),
+    )
+}
+
+fn remember_body(layout: &TableLayout) -> String {
+    format!(
+        "BEGIN INSERT INTO {} (id) VALUES (NEW.{}) ON CONFLICT DO NOTHING; \
+         IF FOUND THEN RETURN NEW; END IF; RETURN NULL; END",
+        companion(layout, "_ids"),
+        id(layout)
     )
 }
 
 fn remember_sql(layout: &TableLayout) -> String {
     let (table, ids, function) = (layout.qualified_name(), companion(layout, "_ids"), companion(layout, "_remember"));
-    let body = format!(
-        "BEGIN INSERT INTO {ids} (id) VALUES (NEW.{}) ON CONFLICT DO NOTHING; \
-         IF FOUND THEN RETURN NEW; END IF; RETURN NULL; END",
-        id(layout)
-    );
     format!(
         "\nCREATE TABLE IF NOT EXISTS {ids} (id uuid PRIMARY KEY);\n\
          CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n    \
-             SET search_path = pg_catalog, pg_temp AS {body};\n\
+             SET {SEARCH_PATH} AS {body};\n\
          REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;\n\
          CREATE TRIGGER {REMEMBER} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}();",
-        body = literal(&body),
+        body = literal(&remember_body(layout)),
     )
 }
 

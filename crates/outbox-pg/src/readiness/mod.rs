@@ -1,10 +1,13 @@
+mod insert;
 mod problem;
+mod publication;
 mod table;
 
 use outbox_core::Pipeline;
 use tokio_postgres::Client;
 
 pub use self::problem::Problem;
+pub(crate) use self::publication::publication_problem;
 
 use crate::Error;
 
@@ -15,11 +18,19 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Looks at the server's `wal_level`, the table, the publication and the slot. It changes nothing.
+    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot. It changes
+    /// nothing.
     ///
     /// # Errors
     /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).
     pub async fn check(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
+        let mut readiness = Self::check_pipe(client, pipeline).await?;
+        readiness.problems.extend(insert::privilege_problem(client, pipeline).await?);
+        Ok(readiness)
+    }
+
+    /// As [`check`](Self::check), for a role that enqueues nothing.
+    pub(crate) async fn check_pipe(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let wal_level: String = client
             .query_one("SELECT current_setting('wal_level')", &[])
@@ -29,7 +40,11 @@ impl Readiness {
         if wal_level != "logical" {
             problems.push(Problem::WalLevel { found: wal_level });
         }
-        problems.extend(table::problems(client, pipeline.layout()).await?);
+        let of_columns = table::problems(client, pipeline.layout()).await?;
+        if !matches!(of_columns[..], [Problem::TableMissing { .. }]) {
+            problems.extend(insert::problems(client, pipeline.layout()).await?);
+        }
+        problems.extend(of_columns);
         problems.extend(table::life_problem(client, pipeline).await?);
         problems.extend(publication_problem(client, pipeline).await?);
         problems.extend(slot_problem(client, pipeline).await?);
@@ -49,26 +64,6 @@ impl Readiness {
     pub fn into_result(self) -> Result<(), Error> {
         if self.problems.is_empty() { Ok(()) } else { Err(Error::not_ready(self.problems)) }
     }
-}
-
-pub(crate) async fn publication_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
-    let (publication, layout) = (pipeline.publication(), pipeline.layout());
-    let sql = "SELECT p.pubinsert, EXISTS (
-                   SELECT FROM pg_publication_tables t
-                   WHERE t.pubname = p.pubname AND t.schemaname = $2 AND t.tablename = $3)
-               FROM pg_publication p WHERE p.pubname = $1";
-    let row = client
-        .query_opt(sql, &[&publication.as_str(), &layout.schema().as_str(), &layout.table().as_str()])
-        .await
-        .map_err(|e| Error::database("read the publications", e))?;
-    Ok(match row.map(|row| (row.get(0), row.get(1))) {
-        None => Some(Problem::PublicationMissing { publication: publication.clone() }),
-        Some((_, false)) => {
-            Some(Problem::TableNotPublished { publication: publication.clone(), table: layout.qualified_name() })
-        }
-        Some((false, true)) => Some(Problem::InsertsNotPublished { publication: publication.clone() }),
-        Some((true, true)) => None,
-    })
 }
 
 pub(crate) async fn slot_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use outbox_core::Identifier;
 
 /// Something that keeps events from being published. `Display` says what it is and what to do.
@@ -50,6 +52,46 @@ pub enum Problem {
         /// The life that the layout says.
         life: outbox_core::RowLife,
     },
+    /// The table's triggers do not fire.
+    #[error(
+        "the triggers of {table} are disabled, so rows stay, and ids are not kept: run ALTER TABLE {table} ENABLE TRIGGER USER"
+    )]
+    TriggerDisabled {
+        /// The table, quoted.
+        table: String,
+    },
+    /// A column has to be filled, and enqueue does not fill it.
+    #[error(
+        "the table {table}, column {column}: it is NOT NULL without a default, and enqueue does not fill it, so every INSERT \
+         fails: run ALTER TABLE {table} ALTER {column} SET DEFAULT …"
+    )]
+    UnfilledColumn {
+        /// The table, quoted.
+        table: String,
+        /// The column, quoted.
+        column: String,
+    },
+    /// No index keeps the event's id unique.
+    #[error(
+        "the table {table} has no unique index on {column} alone, so an event that is enqueued again is stored twice: run \
+         ALTER TABLE {table} ADD PRIMARY KEY ({column})"
+    )]
+    NoUniqueId {
+        /// The table, quoted.
+        table: String,
+        /// The column of the event's id, quoted.
+        column: String,
+    },
+    /// This role may not enqueue.
+    #[error(
+        "the role {role:?} may not INSERT into {table}: run the script of application_role_sql, and grant its role"
+    )]
+    NoInsertPrivilege {
+        /// The table, quoted.
+        table: String,
+        /// The role of this session.
+        role: String,
+    },
     /// A column is missing or not as the layout says.
     #[error("the table {table}, column {column}: {reason}")]
     Column {
@@ -77,6 +119,41 @@ pub enum Problem {
         /// The table, quoted.
         table: String,
     },
+    /// The publication names partitions in place of the table.
+    #[error(
+        "the publication {publication} publishes rows of {table} as rows of its partitions: run ALTER PUBLICATION {publication} \
+         SET (publish_via_partition_root = true)"
+    )]
+    PartitionsPublished {
+        /// Its name.
+        publication: Identifier,
+        /// The table, quoted.
+        table: String,
+    },
+    /// The publication leaves out rows.
+    #[error(
+        "the publication {publication} has a row filter, so some events are never published: run ALTER PUBLICATION \
+         {publication} SET TABLE {table}"
+    )]
+    RowFilter {
+        /// Its name.
+        publication: Identifier,
+        /// The table, quoted.
+        table: String,
+    },
+    /// The publication leaves out columns that the connector reads.
+    #[error(
+        "the publication {publication} leaves out the columns {columns}, at which the connector stops: run ALTER PUBLICATION \
+         {publication} SET TABLE {table}"
+    )]
+    ColumnsNotPublished {
+        /// Its name.
+        publication: Identifier,
+        /// The table, quoted.
+        table: String,
+        /// The columns, quoted.
+        columns: String,
+    },
     /// The publication leaves out inserts.
     #[error(
         "the publication {publication} leaves out inserts: run ALTER PUBLICATION {publication} SET (publish = 'insert')"
@@ -93,6 +170,36 @@ pub enum Problem {
     SlotMissing {
         /// Its name.
         slot: Identifier,
+    },
+    /// The slot was there, and is gone.
+    #[error(
+        "the replication slot {slot} was there and is gone: {} since are not published. Create it again with \
+         SlotOptions::recreate, then publish them with Republish::missed", events(.rows)
+    )]
+    SlotGone {
+        /// Its name.
+        slot: Identifier,
+        /// How many rows were committed since the last event that is known to be confirmed; none is known where rows vanish.
+        rows: Option<u64>,
+    },
+    /// The slot could not be created, because a transaction stays open.
+    #[error(
+        "the replication slot {slot} could not be created within {waited:?}, because a transaction stays open ({}): end it, or \
+         wait for longer with SlotOptions::patience", blocker(.process)
+    )]
+    SlotBlocked {
+        /// Its name.
+        slot: Identifier,
+        /// How long the creation has waited.
+        waited: Duration,
+        /// The server process of the oldest transaction, for `pg_stat_activity`.
+        process: Option<i32>,
+    },
+    /// The table of the pipeline's slots is not there.
+    #[error("the table {table} does not exist: apply Migrations::outbox")]
+    HistoryMissing {
+        /// The table, quoted.
+        table: String,
     },
     /// The slot reads another database.
     #[error(
@@ -115,10 +222,19 @@ pub enum Problem {
     /// PostgreSQL has removed WAL that the slot had still to read.
     #[error(
         "the replication slot {slot} is lost: PostgreSQL has removed WAL that it had still to read \
-         (max_slot_wal_keep_size). Drop it, create it anew, and publish the events between from the table"
+         (max_slot_wal_keep_size). Create it again with SlotOptions::recreate, then publish the events between with \
+         Republish::missed"
     )]
     SlotLost {
         /// Its name.
         slot: Identifier,
     },
+}
+
+fn events(rows: &Option<u64>) -> String {
+    rows.map_or_else(|| "the events".to_owned(), |rows| format!("{rows} events"))
+}
+
+fn blocker(process: &Option<i32>) -> String {
+    process.map_or_else(|| "pg_stat_activity shows it".to_owned(), |process| format!("process {process}"))
 }

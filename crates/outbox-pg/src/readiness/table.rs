@@ -5,15 +5,17 @@ use super::Problem;
 use crate::Error;
 use crate::horizon;
 use crate::maintenance::{TableForm, table_form};
-use crate::migration::row_life;
+use crate::migration::row_life::{self, Triggers};
 
 /// Whether the table's form and triggers are those of its rows' life.
 pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let layout = pipeline.layout();
     let (table, life) = (layout.qualified_name(), layout.row_life());
     let Some(form) = table_form(client, layout).await? else { return Ok(None) };
-    if !row_life::are_triggers_of(client, layout).await? {
-        return Ok(Some(Problem::OtherRowLife { table, life }));
+    match row_life::triggers_of(client, layout).await? {
+        Triggers::AsWanted => {}
+        Triggers::Disabled => return Ok(Some(Problem::TriggerDisabled { table })),
+        Triggers::Others => return Ok(Some(Problem::OtherRowLife { table, life })),
     }
     if life != RowLife::KeepInPartitions {
         return Ok(None);

@@ -177,5 +177,5 @@ pub(super) fn maintainer(layout: &TableLayout) -> Vec<Probe> {
 }
 
 fn beside(layout: &TableLayout) -> impl Iterator<Item = String> {
-    ["_lease", "_detached", "_ids"].into_iter().map(|suffix| companion(layout, suffix))
+    ["_lease", "_detached", "_ids", "_slots", "_replays"].into_iter().map(|suffix| companion(layout, suffix))
 }

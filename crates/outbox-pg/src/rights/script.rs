@@ -55,7 +55,9 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
 #[must_use]
 pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     let layout = pipeline.layout();
-    let names = ["_lease", "_detached", "_ids"].map(|suffix| literal(&companion_name(layout, suffix))).join(", ");
+    let names = ["_lease", "_detached", "_ids", "_slots", "_replays"]
+        .map(|suffix| literal(&companion_name(layout, suffix)))
+        .join(", ");
     let functions = ["_vanish", "_remember"].map(|suffix| literal(&companion(layout, suffix))).join(", ");
     let tables = format!(
         "DECLARE item text; BEGIN \

@@ -42,10 +42,12 @@ async fn a_pipe_that_is_well_is_said_to_be_so_sign_by_sign() {
         for name in good.into_iter().chain(["publication_contents"]) {
             assert_eq!(verdict(&health, name), Verdict::Good, "{life:?} {name}: {health:?}");
         }
-        // Nobody reads the slot, and max_slot_wal_keep_size is unlimited.
+        // Nobody reads the slot.
         assert_eq!(verdict(&health, "slot_active"), Verdict::Warning);
-        let unlimited = if life == RowLife::Vanish { Verdict::Good } else { Verdict::Warning };
-        assert_eq!(verdict(&health, "max_slot_wal_keep_size"), unlimited);
+        // It is unlimited, which is advice where rows stay, and as it should be where they vanish.
+        assert_eq!(verdict(&health, "max_slot_wal_keep_size"), Verdict::Good);
+        assert_eq!(health.advice().count(), usize::from(!life.vanishes()), "{health:?}");
+        assert_eq!(verdict(&health, "oldest_unconfirmed"), Verdict::Unknown, "what is unknown is not good");
         assert_eq!(health.verdict(), Verdict::Warning);
         assert_eq!(health.sign("wal_held_back").unwrap().threshold, Some(Measure::Bytes(1 << 30)));
         assert!(health.sign("wal_held_back").unwrap().value.gauge().is_some());
@@ -85,6 +87,22 @@ async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
         let Measure::Span(age) = health.sign("oldest_unconfirmed").unwrap().value else { panic!() };
         assert!(age >= Duration::from_millis(50), "{age:?}");
         confirmed_below(age, &client, &pipeline, &mut monitor).await;
+    }
+}
+
+/// The monitor starts while nothing moves: a service that was deployed during the outage, or because of it.
+#[tokio::test]
+async fn a_pipe_that_is_stuck_before_the_first_check_is_reported_within_the_threshold() {
+    for life in [RowLife::Keep, RowLife::Vanish] {
+        let (_env, pipeline, mut client) = set_up(life).await;
+        enqueue(&mut client, &pipeline).await;
+        let limit = Duration::from_millis(200);
+        let mut monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default().unconfirmed(limit / 2, limit));
+        assert_eq!(verdict(&monitor.check(&client).await.unwrap(), "oldest_unconfirmed"), Verdict::Unknown);
+        client.batch_execute("SELECT pg_sleep(0.3)").await.unwrap();
+        let health = monitor.check(&client).await.unwrap();
+        assert_eq!(verdict(&health, "oldest_unconfirmed"), Verdict::Critical, "{life:?} {health:?}");
+        confirmed_below(limit / 2, &client, &pipeline, &mut monitor).await;
     }
 }
 

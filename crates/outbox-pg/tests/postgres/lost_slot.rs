@@ -51,7 +51,7 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
             };
             let status = sign(&lost, "slot_wal_status");
             assert_eq!(status.verdict, Verdict::Critical, "{lost:?}");
-            assert!(status.remedy.as_ref().unwrap().contains("create the slot anew"), "{status}");
+            assert!(status.remedy.as_ref().unwrap().contains("SlotOptions::recreate"), "{status}");
             assert_eq!(lost.verdict(), Verdict::Critical);
             let readiness = Readiness::check(&client, &pipeline).await.unwrap();
             assert!(matches!(readiness.problems(), [Problem::SlotLost { .. }]), "{readiness:?}");

@@ -4,7 +4,8 @@ use outbox_core::uuid::Uuid;
 use outbox_core::{EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::{Client, Transaction};
 use outbox_pg::{
-    Horizon, Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox, Problem, Readiness, Waiting,
+    Horizon, Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox, Problem, Readiness, Republish,
+    SlotOptions, Waiting,
 };
 
 use outbox_test_support::TestEnv;
@@ -130,8 +131,13 @@ async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
     client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
     let waiting = run(&maintenance, &client).await.waiting;
     assert!(waiting.iter().all(|waiting| matches!(waiting, Waiting::NoSlot { .. })), "{waiting:?}");
-    outbox_pg::create_slot(&client, &pipeline).await.unwrap();
-    assert_eq!(run(&maintenance, &client).await.dropped, report.detached);
+    SlotOptions::default().recreate().create(&client, &pipeline).await.unwrap();
+    let kept = run(&maintenance, &client).await;
+    let missed: Vec<_> = kept.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Missed { .. })).collect();
+    assert_eq!(missed.len(), 1, "the new slot has not published the one with a row in it: {kept:?}");
+    assert_eq!(kept.dropped.len(), report.detached.len() - 1);
+    maintenance.release_missed(&client).await.unwrap();
+    assert_eq!(run(&maintenance, &client).await.dropped.len(), 1);
     let left = "SELECT count(*) FROM pg_class WHERE relname = ANY($1)";
     assert_eq!(client.query_one(left, &[&report.detached]).await.unwrap().get::<_, i64>(0), 0);
 }
@@ -245,16 +251,81 @@ async fn a_plain_table_is_deleted_from_in_batches_while_its_slot_is_there() {
         client.batch_execute(foreign).await.unwrap();
         let maintenance = Maintenance::new(pipeline.clone(), 5 * HOUR).batch(10);
         if life == RowLife::Keep {
-            client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
             let report = run(&maintenance, &client).await;
-            assert!(matches!(report.waiting[..], [Waiting::NoSlot { .. }]) && report.deleted_rows == 0, "{report:?}");
-            outbox_pg::create_slot(&client, &pipeline).await.unwrap();
+            assert!(matches!(report.waiting[..], [Waiting::Unconfirmed { .. }]), "{report:?}");
+            assert_eq!(report.deleted_rows, 0, "the slot has not confirmed them");
+            confirm(&client, pipeline.slot().as_str()).await;
         }
         let report = run(&maintenance, &client).await;
         let (deleted, left) = if life == RowLife::Keep { ((25, 0), 4) } else { ((0, 25), 0) };
         assert_eq!((report.deleted_rows, report.deleted_ids), deleted, "{report:?}");
         assert_eq!(env.rows().await, left, "the id of another version does not tell its time, and stays");
     }
+}
+
+/// The row is due, the slot is lost, and the remedy is under way: none of this removes it.
+#[tokio::test]
+async fn rows_that_no_slot_has_published_stay_until_they_are_published_or_given_up() {
+    for is_given_up in [false, true] {
+        let (env, pipeline, mut client) = set_up(RowLife::Keep).await;
+        let (maintenance, slot) = (Maintenance::new(pipeline.clone(), 5 * HOUR), pipeline.slot().as_str());
+        let events: Vec<_> = (0..8).map(|n| aged(6 * HOUR + Duration::from_secs(n))).collect();
+        enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &events[..3]).await;
+        run(&maintenance, &client).await;
+        confirm(&client, slot).await;
+        // Open while the slot is there, and committed when it is gone.
+        let mut slow = env.client().await;
+        let open = slow.transaction().await.unwrap();
+        PgOutbox::new(pipeline.clone()).enqueue(&open, &events[3]).await.unwrap();
+        assert_eq!(run(&maintenance, &client).await.deleted_rows, 3, "what is confirmed is deleted");
+        run(&maintenance, &client).await;
+
+        client.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await.unwrap();
+        open.commit().await.unwrap();
+        enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &events[4..]).await;
+        let report = run(&maintenance, &client).await;
+        assert!(matches!(report.waiting[..], [Waiting::NoSlot { .. }]) && report.deleted_rows == 0, "{report:?}");
+        SlotOptions::default().recreate().create(&client, &pipeline).await.unwrap();
+        for _ in 0..3 {
+            confirm(&client, slot).await;
+            let report = run(&maintenance, &client).await;
+            assert!(matches!(report.waiting[..], [Waiting::Missed { .. }]) && report.deleted_rows == 0, "{report:?}");
+        }
+
+        if is_given_up {
+            maintenance.release_missed(&client).await.unwrap();
+        } else {
+            let progress = Republish::missed(pipeline.clone()).run(&mut client, "lost").await.unwrap();
+            assert_eq!(progress.events, 5);
+            assert_eq!(published(&client, &pipeline).await.len(), 5);
+            let report = run(&maintenance, &client).await;
+            assert!(matches!(report.waiting[..], [Waiting::Unconfirmed { .. }]), "{report:?}");
+        }
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while env.rows().await > 0 {
+            confirm(&client, slot).await;
+            run(&maintenance, &client).await;
+            assert!(Instant::now() < deadline, "never deleted");
+        }
+    }
+}
+
+/// A slot that somebody else drops and creates again between two runs that see it gone.
+#[tokio::test]
+async fn a_slot_that_others_create_again_has_published_nothing_from_before() {
+    let (env, pipeline, mut client) = set_up(RowLife::Keep).await;
+    let maintenance = Maintenance::new(pipeline.clone(), 5 * HOUR);
+    enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &[aged(6 * HOUR)]).await;
+    client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
+    run(&maintenance, &client).await;
+    let create = "SELECT pg_create_logical_replication_slot($1, 'pgoutput')";
+    client.execute(create, &[&pipeline.slot().as_str()]).await.unwrap();
+    for _ in 0..3 {
+        confirm(&client, pipeline.slot().as_str()).await;
+        let report = run(&maintenance, &client).await;
+        assert!(matches!(report.waiting[..], [Waiting::Missed { .. }]), "{report:?}");
+    }
+    assert_eq!(env.rows().await, 1);
 }
 
 #[tokio::test]

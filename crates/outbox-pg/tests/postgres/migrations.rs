@@ -14,7 +14,7 @@ async fn they_are_applied_once_however_many_instances_start() {
     }
     let mut applied: Vec<_> = instances.join_all().await;
     applied.sort();
-    assert_eq!(applied.last(), Some(&vec![1, 2]));
+    assert_eq!(applied.last(), Some(&vec![1, 2, 3]));
     assert!(applied[..7].iter().all(Vec::is_empty), "{applied:?}");
 }
 
@@ -122,7 +122,7 @@ async fn a_plan_changes_nothing_and_its_script_does_what_apply_does() {
     let reader = env.client().await;
     reader.batch_execute("SET default_transaction_read_only = on").await.unwrap();
     let plan = migrations.plan(&reader).await.unwrap();
-    assert_eq!(plan.versions(), [1, 2]);
+    assert_eq!(plan.versions(), [1, 2, 3]);
     let found: Option<String> = client.query_one("SELECT to_regnamespace('outbox')::text", &[]).await.unwrap().get(0);
     assert_eq!(found, None);
     client.batch_execute(&plan.to_string()).await.unwrap();
@@ -146,7 +146,15 @@ async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
     let migrations = Migrations::outbox(&pipeline);
     let files = migrations.export(&directory).unwrap();
     let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["V1__outbox_outbox_table.sql", "V2__outbox_publication.sql", "V3__outbox_life_of_a_row.sql"]);
+    assert_eq!(
+        names,
+        [
+            "V1__outbox_outbox_table.sql",
+            "V2__outbox_publication.sql",
+            "V3__outbox_slots_and_replays.sql",
+            "V4__outbox_life_of_a_row.sql",
+        ]
+    );
     for file in &files {
         client.batch_execute(&std::fs::read_to_string(file).unwrap()).await.unwrap();
     }
@@ -182,4 +190,57 @@ async fn a_classic_table_of_quarkus_is_used_as_it_is() {
     let row =
         client.query_one("SELECT aggregatetype, payload, tracingspancontext FROM outboxevent", &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1), row.get(2)), ("order", "{\"n\": 1}", None::<&str>));
+}
+
+/// A service that applies its migrations at every start may run as a role without the privilege to create.
+#[tokio::test]
+async fn nothing_to_do_needs_no_privilege_to_create_and_works_under_any_isolation() {
+    let env = TestEnv::builder().outbox().build().await;
+    let client = env.client().await;
+    let role = format!("{}_reader", env.name());
+    let sql = format!(
+        "CREATE ROLE {role}; GRANT USAGE ON SCHEMA outbox TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA outbox TO {role}"
+    );
+    client.batch_execute(&sql).await.unwrap();
+    let mut restricted = env.client().await;
+    let sql = format!("SET ROLE {role}; SET default_transaction_isolation = 'serializable'");
+    restricted.batch_execute(&sql).await.unwrap();
+    let applied = Migrations::outbox(env.pipeline()).apply(&mut restricted).await.unwrap();
+    assert_eq!((applied.versions, applied.row_life), (vec![], None));
+
+    let fresh = TestEnv::builder().database().build().await;
+    let mut instances = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (mut client, migrations) = (fresh.client().await, Migrations::outbox(fresh.pipeline()));
+        client.batch_execute("SET default_transaction_isolation = 'repeatable read'").await.unwrap();
+        instances.spawn(async move { migrations.apply(&mut client).await.unwrap().versions });
+    }
+    assert_eq!(instances.join_all().await.into_iter().flatten().collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_trigger_that_was_replaced_or_disabled_is_seen_and_made_again() {
+    let layout = TableLayout::recommended().with_row_life(outbox_core::RowLife::VanishKeepingIds);
+    let env = TestEnv::builder().layout(layout).slot().build().await;
+    let (pipeline, mut client) = (env.pipeline().clone(), env.client().await);
+    let migrations = Migrations::outbox(&pipeline);
+    for (change, problem) in [
+        ("ALTER TABLE outbox.outbox_message DISABLE TRIGGER ALL", "are disabled"),
+        ("ALTER TABLE outbox.outbox_message ENABLE REPLICA TRIGGER outbox_vanish", "are disabled"),
+        (
+            "CREATE OR REPLACE FUNCTION outbox.outbox_message_remember() RETURNS trigger LANGUAGE plpgsql
+             AS 'BEGIN RETURN NEW; END'",
+            "are not those of",
+        ),
+        ("ALTER FUNCTION outbox.outbox_message_vanish() RESET enable_seqscan", "are not those of"),
+        ("ALTER FUNCTION outbox.outbox_message_vanish() SECURITY INVOKER", "are not those of"),
+    ] {
+        client.batch_execute(change).await.unwrap();
+        let error = Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap_err();
+        assert!(error.to_string().contains(problem), "{change}: {error}");
+        assert!(!migrations.plan(&client).await.unwrap().is_empty(), "{change}");
+        assert!(migrations.apply(&mut client).await.unwrap().row_life.is_some(), "{change}");
+        assert!(migrations.plan(&client).await.unwrap().is_empty(), "{change}");
+        Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
+    }
 }

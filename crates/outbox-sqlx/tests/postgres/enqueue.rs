@@ -76,9 +76,9 @@ async fn statements_are_kept_or_not_as_was_chosen() {
 async fn an_event_that_breaks_a_rule_leaves_the_transaction_usable() {
     let env = TestEnv::builder().outbox().build().await;
     let pool = pool(&env).await;
-    let outbox = SqlxOutbox::new(env.pipeline().clone().payload_limit(10));
+    let outbox = SqlxOutbox::new(env.pipeline().clone().with_record_limit(3_000));
     let mut tx = pool.begin().await.unwrap();
-    let large = OutboxEvent::builder("order", "1", "x").json("[1,2,3,4,5,6]").build().unwrap();
+    let large = OutboxEvent::builder("order", "1", "x").json(format!("\"{}\"", "x".repeat(3_000))).build().unwrap();
     let error = outbox.enqueue(&mut tx, &large).await.unwrap_err();
     assert!(error.is_invalid_event());
     assert_eq!(error.field(), Some("payload"));

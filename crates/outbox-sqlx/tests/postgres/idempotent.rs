@@ -41,3 +41,17 @@ async fn where_rows_vanish_without_a_trace_no_event_can_be_known() {
     tx.commit().await.unwrap();
     assert_eq!(env.rows().await, 0);
 }
+
+#[tokio::test]
+async fn a_table_without_a_unique_id_is_refused_before_anything_is_stored() {
+    let env = TestEnv::builder().outbox().build().await;
+    let drop = "ALTER TABLE outbox.outbox_message DROP CONSTRAINT outbox_message_pkey";
+    env.client().await.batch_execute(drop).await.unwrap();
+    let pool = pool(&env).await;
+    let outbox = SqlxOutbox::new(env.pipeline().clone()).idempotent(Repeated::Accept).unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    let error = outbox.enqueue(&mut tx, &event(1)).await.unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains("unique index"), "{error}");
+    tx.commit().await.unwrap();
+    assert_eq!(env.rows().await, 0);
+}

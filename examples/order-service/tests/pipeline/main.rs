@@ -8,5 +8,6 @@ mod arrival;
 mod deployed;
 mod edges;
 mod health;
+mod lost_slot;
 mod redelivery;
 mod rights;

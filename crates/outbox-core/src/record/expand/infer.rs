@@ -1,19 +1,42 @@
+use std::cell::Cell;
+use std::collections::HashMap;
+
 use super::super::connect_schema::Schema;
 use super::node::Node;
 use crate::connector::{EmptyArrays, Expansion, NullMembers};
 
-/// An array's elements differ in type, or a member has no name: the expansion is given up.
+/// Why there is no schema.
 #[derive(Debug, PartialEq)]
-pub(super) struct NotHomogeneous;
+pub(super) enum Unfit {
+    /// An array's elements differ in type, or a member has no name: the expansion is given up.
+    NotHomogeneous,
+    /// The schema would take more memory than is allowed.
+    TooLarge,
+}
+
+/// What a schema is inferred by: the options, and how many bytes it may still take. Each nested struct is named by its whole
+/// path, so a small document can have a schema of any size.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) options: Expansion,
+    pub(super) left: &'a Cell<usize>,
+}
+
+impl Rules<'_> {
+    fn charge(self, bytes: usize) -> Result<(), Unfit> {
+        self.left.set(self.left.get().checked_sub(bytes + std::mem::size_of::<Schema>()).ok_or(Unfit::TooLarge)?);
+        Ok(())
+    }
+}
 
 /// The schema of a document; `None` where the router sees none (null, an empty array).
 ///
 /// It and what it calls lie on the stack once for every level of nesting, so each of them does little.
-pub(super) fn schema(key: Option<&str>, node: &Node, options: Expansion) -> Result<Option<Schema>, NotHomogeneous> {
+pub(super) fn schema(key: Option<&str>, node: &Node, rules: Rules<'_>) -> Result<Option<Schema>, Unfit> {
     match node {
-        Node::Array(elements) if !elements.is_empty() => element_schema(key, elements, options).map(array),
-        Node::Object(members) => struct_schema(key, members, options).map(Some),
-        leaf => Ok(leaf_schema(leaf, options)),
+        Node::Array(elements) if !elements.is_empty() => element_schema(key, elements, rules).map(array),
+        Node::Object(members) => struct_schema(key, members, rules).map(Some),
+        leaf => Ok(leaf_schema(leaf, rules.options)),
     }
 }
 
@@ -32,17 +55,26 @@ fn leaf_schema(node: &Node, options: Expansion) -> Option<Schema> {
     }
 }
 
-fn struct_schema(key: Option<&str>, members: &[(String, Node)], options: Expansion) -> Result<Schema, NotHomogeneous> {
+fn struct_schema(key: Option<&str>, members: &[(String, Node)], rules: Rules<'_>) -> Result<Schema, Unfit> {
+    rules.charge(key.map_or(0, str::len))?;
     let mut fields = Vec::new();
     for (name, value) in members {
-        if let Some(field) = schema(Some(&path(key, name)), value, options)? {
+        if let Some(field) = field_schema(key, name, value, rules)? {
             if name.is_empty() {
-                return Err(NotHomogeneous);
+                return Err(Unfit::NotHomogeneous);
             }
+            rules.charge(name.len())?;
             fields.push((name.clone(), field));
         }
     }
     Ok(Schema::Struct { name: key.map(str::to_owned), version: None, optional: true, fields })
+}
+
+fn field_schema(key: Option<&str>, name: &str, value: &Node, rules: Rules<'_>) -> Result<Option<Schema>, Unfit> {
+    match value {
+        Node::Array(_) | Node::Object(_) => schema(Some(&path(key, name)), value, rules),
+        leaf => Ok(leaf_schema(leaf, rules.options)),
+    }
 }
 
 fn path(key: Option<&str>, name: &str) -> String {
@@ -63,14 +95,14 @@ fn number(text: &str) -> Schema {
     }
 }
 
-fn element_schema(key: Option<&str>, elements: &[Node], options: Expansion) -> Result<Schema, NotHomogeneous> {
+fn element_schema(key: Option<&str>, elements: &[Node], rules: Rules<'_>) -> Result<Schema, Unfit> {
     let sample = elements.iter().find(|element| **element != Node::Null).unwrap_or(&Node::Null);
     if !elements.iter().all(|element| is_alike(sample, element)) {
-        return Err(NotHomogeneous);
+        return Err(Unfit::NotHomogeneous);
     }
     match sample {
-        Node::Object(_) => merged_schema(key, elements, options),
-        _ => schema(None, sample, options)?.ok_or(NotHomogeneous),
+        Node::Object(_) => merged_schema(key, elements, rules),
+        _ => schema(None, sample, rules)?.ok_or(Unfit::NotHomogeneous),
     }
 }
 
@@ -82,31 +114,61 @@ fn is_alike(sample: &Node, element: &Node) -> bool {
     }
 }
 
-fn merged_schema(key: Option<&str>, elements: &[Node], options: Expansion) -> Result<Schema, NotHomogeneous> {
-    let mut distinct: Vec<Schema> = Vec::new();
-    for element in elements.iter().filter(|element| **element != Node::Null) {
-        if let Some(schema) = schema(key, element, options)?
-            && !distinct.contains(&schema)
-        {
-            distinct.push(schema);
+fn merged_schema(key: Option<&str>, elements: &[Node], rules: Rules<'_>) -> Result<Schema, Unfit> {
+    let objects = elements.iter().filter(|element| **element != Node::Null);
+    let mut schemas = objects.filter_map(|node| schema(key, node, rules).transpose());
+    let first = schemas.next().ok_or(Unfit::NotHomogeneous)??;
+    // Debezium merges in the order of a Java hash set, which differs from run to run; here it is the document's.
+    let mut merged: Option<Fields> = None;
+    loop {
+        let left = rules.left.get();
+        let Some(other) = schemas.next().transpose()? else { break };
+        let is_kept = match other {
+            other if other == first => false,
+            Schema::Struct { fields, .. } => merged.get_or_insert_with(|| Fields::of(&first)).add(fields),
+            _ => false,
+        };
+        if !is_kept {
+            rules.left.set(left);
         }
     }
-    // Debezium merges in the order of a Java hash set, which differs from run to run; here it is the document's.
-    distinct.into_iter().reduce(merge).ok_or(NotHomogeneous)
+
+    Ok(match (first, merged) {
+        (Schema::Struct { name, .. }, Some(merged)) => {
+            Schema::Struct { name, version: None, optional: false, fields: merged.all }
+        }
+        (first, _) => first,
+    })
 }
 
-fn merge(left: Schema, right: Schema) -> Schema {
-    match (left, right) {
-        (Schema::Struct { name, mut fields, .. }, Schema::Struct { fields: others, .. }) => {
-            for (name, schema) in others {
-                match fields.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, known)) if *known == Schema::BYTES && schema != Schema::BYTES => *known = schema,
-                    Some(_) => {}
-                    None => fields.push((name, schema)),
+/// The fields of unlike objects, in the order in which they are found.
+struct Fields {
+    all: Vec<(String, Schema)>,
+    places: HashMap<String, usize>,
+}
+
+impl Fields {
+    fn of(schema: &Schema) -> Self {
+        let mut fields = Self { all: Vec::new(), places: HashMap::new() };
+        if let Schema::Struct { fields: first, .. } = schema {
+            fields.add(first.clone());
+        }
+        fields
+    }
+
+    /// Returns whether there is a new field among them.
+    fn add(&mut self, others: Vec<(String, Schema)>) -> bool {
+        let before = self.all.len();
+        for (name, schema) in others {
+            match self.places.get(&name).and_then(|place| self.all.get_mut(*place)) {
+                Some((_, known)) if *known == Schema::BYTES => *known = schema,
+                Some(_) => {}
+                None => {
+                    self.places.insert(name.clone(), self.all.len());
+                    self.all.push((name, schema));
                 }
             }
-            Schema::Struct { name, version: None, optional: false, fields }
         }
-        (left, _) => left,
+        self.all.len() > before
     }
 }

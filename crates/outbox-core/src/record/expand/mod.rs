@@ -5,7 +5,11 @@ mod infer;
 mod node;
 mod write;
 
+use std::cell::Cell;
+
+use self::infer::{Rules, Unfit};
 use self::node::Node;
+use self::write::Unwritable;
 use super::connect_schema::Schema;
 use crate::connector::Expansion;
 use crate::json;
@@ -23,23 +27,31 @@ pub(super) enum Outcome {
     Fatal(String),
 }
 
-pub(super) fn expand(text: &str, payload_column: &str, options: Expansion) -> Outcome {
+/// How deep Jackson reads.
+const MAX_DEPTH: usize = 1_000;
+
+/// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of all, so
+/// that a small document can become one of any size.
+pub(super) fn expand(text: &str, payload_column: &str, options: Expansion, limit: usize) -> Outcome {
     let first = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>().next();
-    if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > crate::JsonText::MAX_DEPTH
-    {
+    if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > MAX_DEPTH {
         return Outcome::Kept;
     }
     let Some(node) = Node::parse(text) else {
         return Outcome::Fatal("a member's name has half of a surrogate pair".into());
     };
-    match infer::schema(Some(payload_column), &node, options) {
-        Err(infer::NotHomogeneous) => Outcome::Kept,
+    let too_large = || Outcome::Fatal(format!("it would take more than {limit} bytes"));
+    let left = Cell::new(limit.saturating_mul(4));
+    match infer::schema(Some(payload_column), &node, Rules { options, left: &left }) {
+        Err(Unfit::NotHomogeneous) => Outcome::Kept,
+        Err(Unfit::TooLarge) => too_large(),
         Ok(None) => Outcome::KeptWithoutSchema,
         Ok(Some(schema @ Schema::Struct { .. })) => {
             let mut json = String::with_capacity(text.len());
-            match write::value(&mut json, &node, &schema) {
+            match write::value(&mut json, &node, &schema, limit) {
                 Ok(()) => Outcome::Expanded { schema, json },
-                Err(write::Mismatch(reason)) => Outcome::Fatal(reason),
+                Err(Unwritable::Mismatch(reason)) => Outcome::Fatal(reason),
+                Err(Unwritable::TooLarge) => too_large(),
             }
         }
         Ok(Some(_)) => Outcome::Fatal("an array at the top is no struct".into()),
@@ -60,12 +72,13 @@ mod tests {
     use super::*;
     use crate::connector::{EmptyArrays, NullMembers};
 
+    const LIMIT: usize = 1 << 20;
     const PLAIN: Expansion = Expansion { nulls: NullMembers::Ignore, empty_arrays: EmptyArrays::Ignore };
     const KEEPING: Expansion =
         Expansion { nulls: NullMembers::OptionalBytes, empty_arrays: EmptyArrays::OptionalString };
 
     fn expanded(text: &str, options: Expansion) -> String {
-        match expand(text, "payload", options) {
+        match expand(text, "payload", options, LIMIT) {
             Outcome::Expanded { json, .. } => json,
             other => panic!("{text}: {other:?}"),
         }
@@ -105,9 +118,9 @@ mod tests {
             "[[],[1]]",
             "{",
         ] {
-            assert_eq!(expand(text, "payload", PLAIN), Outcome::Kept, "{text}");
+            assert_eq!(expand(text, "payload", PLAIN, LIMIT), Outcome::Kept, "{text}");
         }
-        assert_eq!(expand("[]", "payload", PLAIN), Outcome::KeptWithoutSchema);
+        assert_eq!(expand("[]", "payload", PLAIN, LIMIT), Outcome::KeptWithoutSchema);
     }
 
     #[test]
@@ -120,13 +133,15 @@ mod tests {
             r#"{"o":[{"a":1},null,{"b":1}]}"#,
             r#"{"a":[[1],["x"]]}"#,
         ] {
-            assert!(matches!(expand(text, "payload", PLAIN), Outcome::Fatal(_)), "{text}");
+            assert!(matches!(expand(text, "payload", PLAIN, LIMIT), Outcome::Fatal(_)), "{text}");
         }
     }
 
     #[test]
     fn schemas_are_named_by_their_path() {
-        let Outcome::Expanded { schema, .. } = expand(r#"{"o":{"k":{"x":1}}}"#, "payload", PLAIN) else { panic!() };
+        let Outcome::Expanded { schema, .. } = expand(r#"{"o":{"k":{"x":1}}}"#, "payload", PLAIN, LIMIT) else {
+            panic!()
+        };
         let mut json = String::new();
         schema.push_json(&mut json, None);
         assert_eq!(
@@ -137,5 +152,23 @@ mod tests {
                 r#""optional":true,"name":"payload.o","field":"o"}],"optional":true,"name":"payload"}"#
             )
         );
+    }
+
+    #[test]
+    fn a_small_document_does_not_become_one_of_any_size() {
+        let unlike: Vec<_> = (0..20_000).map(|n| format!("{{\"k{n}\":1}}")).collect();
+        let paths: Vec<_> = (0..20_000).map(|n| format!("\"a{n}\":{{\"x\":1}}")).collect();
+        let name = "K".repeat(40_000);
+        for text in [format!("{{\"a\":[{}]}}", unlike.join(",")), format!("{{\"{name}\":{{{}}}}}", paths.join(","))] {
+            let outcome = expand(&text, "payload", PLAIN, LIMIT);
+            assert!(matches!(&outcome, Outcome::Fatal(reason) if reason.contains("1048576 bytes")));
+        }
+    }
+
+    #[test]
+    fn an_object_of_many_members_is_expanded() {
+        let members: Vec<_> = (0..50_000).map(|n| format!("\"k{n}\":{n}")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        assert_eq!(expanded(&text, PLAIN), text);
     }
 }

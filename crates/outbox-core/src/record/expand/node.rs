@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 /// A JSON document with its members in order and its numbers as written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
@@ -55,6 +57,7 @@ impl<'a> Parser<'a> {
 
     fn object(&mut self) -> Option<Node> {
         let mut members: Vec<(String, Node)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         self.take(1)?;
         while self.peek()? != '}' {
             let name: String = serde_json::from_str(self.quoted()?).ok()?;
@@ -62,7 +65,7 @@ impl<'a> Parser<'a> {
             self.take(1)?;
             let value = self.value()?;
             // As Jackson: the last value, at the first one's place.
-            match members.iter_mut().find(|(known, _)| *known == name) {
+            match position(&members, &mut places, &name).and_then(|place| members.get_mut(place)) {
                 Some((_, slot)) => *slot = value,
                 None => members.push((name, value)),
             }
@@ -108,6 +111,16 @@ impl<'a> Parser<'a> {
         self.rest = rest;
         Some(taken)
     }
+}
+
+/// Returns where a name is among the members. They are searched while they are few, and indexed when they are many.
+fn position(members: &[(String, Node)], places: &mut HashMap<String, usize>, name: &str) -> Option<usize> {
+    if members.len() <= 16 {
+        return members.iter().position(|(known, _)| known == name);
+    }
+    let indexed = places.len();
+    places.extend(members.iter().enumerate().skip(indexed).map(|(place, (name, _))| (name.clone(), place)));
+    places.get(name).copied()
 }
 
 /// The UTF-16 of a JSON string, in its quotes.

@@ -1,14 +1,24 @@
+use std::collections::HashMap;
+
 use super::super::connect_schema::Schema;
 use super::super::java;
 use super::super::json_writer::{push_string, push_units};
 use super::node::Node;
 
-/// A value is not of the type that was inferred for it.
+/// Why a document cannot be written.
 #[derive(Debug)]
-pub(super) struct Mismatch(pub(super) String);
+pub(super) enum Unwritable {
+    /// A value is not of the type that was inferred for it.
+    Mismatch(String),
+    /// It is longer than allowed.
+    TooLarge,
+}
 
 /// Writes a document by its schema: a member that the schema lacks is left out, one that the document lacks is null.
-pub(super) fn value(out: &mut String, node: &Node, schema: &Schema) -> Result<(), Mismatch> {
+pub(super) fn value(out: &mut String, node: &Node, schema: &Schema, limit: usize) -> Result<(), Unwritable> {
+    if out.len() > limit {
+        return Err(Unwritable::TooLarge);
+    }
     match (node, schema) {
         (Node::Null, schema) if schema.is_optional() => out.push_str("null"),
         (Node::Text(text), schema) if *schema == Schema::STRING => push_string(out, text),
@@ -23,11 +33,12 @@ pub(super) fn value(out: &mut String, node: &Node, schema: &Schema) -> Result<()
                 if index > 0 {
                     out.push(',');
                 }
-                value(out, element, item)?;
+                value(out, element, item, limit)?;
             }
             out.push(']');
         }
         (Node::Object(members), Schema::Struct { fields, .. }) => {
+            let members = Members::of(members);
             out.push('{');
             for (index, (name, field)) in fields.iter().enumerate() {
                 if index > 0 {
@@ -35,19 +46,41 @@ pub(super) fn value(out: &mut String, node: &Node, schema: &Schema) -> Result<()
                 }
                 push_string(out, name);
                 out.push(':');
-                let member = members.iter().find(|(known, _)| known == name);
-                value(out, member.map_or(&Node::Null, |(_, node)| node), field)?;
+                value(out, members.get(name).unwrap_or(&Node::Null), field, limit)?;
             }
             out.push('}');
         }
         (node, schema) => {
-            return Err(Mismatch(format!("a {} where the schema inferred for it says {schema:?}", node.kind())));
+            let reason = format!("a {} where the schema inferred for it says {schema:?}", node.kind());
+            return Err(Unwritable::Mismatch(reason));
         }
     }
     Ok(())
 }
 
-fn number(out: &mut String, text: &str, schema: &Schema) -> Result<(), Mismatch> {
+/// An object's members by name: in a list while they are few.
+enum Members<'a> {
+    Few(&'a [(String, Node)]),
+    Many(HashMap<&'a str, &'a Node>),
+}
+
+impl<'a> Members<'a> {
+    fn of(members: &'a [(String, Node)]) -> Self {
+        match members.len() {
+            0..=16 => Self::Few(members),
+            _ => Self::Many(members.iter().map(|(name, node)| (name.as_str(), node)).collect()),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Node> {
+        match self {
+            Self::Few(members) => members.iter().find(|(known, _)| known == name).map(|(_, node)| node),
+            Self::Many(members) => members.get(name).copied(),
+        }
+    }
+}
+
+fn number(out: &mut String, text: &str, schema: &Schema) -> Result<(), Unwritable> {
     let is_integer = !text.contains(['.', 'e', 'E']);
     match (is_integer, text.parse::<i64>()) {
         (false, _) if *schema == Schema::FLOAT64 => {
@@ -56,8 +89,8 @@ fn number(out: &mut String, text: &str, schema: &Schema) -> Result<(), Mismatch>
             if double.is_infinite() { push_string(out, &java) } else { out.push_str(&java) }
         }
         (true, Ok(value)) if *schema == i64_or_i32(value) => out.push_str(&value.to_string()),
-        (true, Err(_)) => return Err(Mismatch("an integer beyond 64 bits is no FLOAT64".into())),
-        _ => return Err(Mismatch("numbers of one member are of different types".into())),
+        (true, Err(_)) => return Err(Unwritable::Mismatch("an integer beyond 64 bits is no FLOAT64".into())),
+        _ => return Err(Unwritable::Mismatch("numbers of one member are of different types".into())),
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 use super::store::{Store, key_of};
 use super::{LANES, LOG, Planted, World};
-use crate::protocol::{Move, Prefix, lane_of};
+use crate::protocol::{Prefix, lane_of};
 
 /// What an owner has in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,28 +19,19 @@ pub(super) struct Lane {
     unremembered: Vec<u8>,
 }
 
-/// A transaction that is open.
+/// A transaction that is open. From its begin to its end it shares the lock that a successor waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Tx {
-    epoch: u8,
     pub(super) work: Work,
     pub(super) taken: Vec<u8>,
     pub(super) effects: Vec<u8>,
     pub(super) parked: Vec<u8>,
-    pub(super) stage: Stage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Work {
     Batch(Vec<i64>),
     Held(u8),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Stage {
-    Begun,
-    /// The epoch's row is locked until the end.
-    Fenced(Option<Move>),
 }
 
 fn lane(offset: i64) -> usize {
@@ -58,6 +49,11 @@ impl Session {
         }
         session
     }
+
+    /// The fence: the epoch as it is when the transaction begins, or when the position moves.
+    fn is_owner(&self, store: &Store, planted: Planted) -> bool {
+        self.epoch == store.epoch || planted == Planted::NoEpochCheck
+    }
 }
 
 impl Tx {
@@ -73,23 +69,21 @@ impl Tx {
 }
 
 impl World {
-    pub(super) fn begin(&mut self, c: usize, l: usize) -> bool {
+    pub(super) fn begin(&mut self, c: usize, l: usize, planted: Planted) -> bool {
         // An event that another open transaction has taken is waited for.
         let busy: Vec<u8> = self.txs().flat_map(|tx| tx.taken.clone()).collect();
         let (store, Some(session)) = (&self.store, &mut self.sessions[c]) else { return false };
-        let (epoch, lane) = (session.epoch, &mut session.lanes[l]);
+        let is_owner = session.is_owner(store, planted);
+        let lane = &mut session.lanes[l];
         if lane.tx.is_some() || lane.queue.is_empty() || !lane.unremembered.is_empty() {
             return false;
         }
+        if !is_owner {
+            return self.reopens(c);
+        }
         let offsets: Vec<i64> = lane.queue.iter().copied().take(2).collect();
-        let mut tx = Tx {
-            epoch,
-            work: Work::Batch(offsets.clone()),
-            taken: Vec::new(),
-            effects: Vec::new(),
-            parked: Vec::new(),
-            stage: Stage::Begun,
-        };
+        let mut tx =
+            Tx { work: Work::Batch(offsets.clone()), taken: Vec::new(), effects: Vec::new(), parked: Vec::new() };
         for offset in offsets {
             let (event, key) = LOG[offset as usize];
             if busy.contains(&event) {
@@ -105,39 +99,23 @@ impl World {
         true
     }
 
-    pub(super) fn retry(&mut self, c: usize, l: usize) -> bool {
+    pub(super) fn retry(&mut self, c: usize, l: usize, planted: Planted) -> bool {
         let (store, Some(session)) = (&self.store, &mut self.sessions[c]) else { return false };
-        let (epoch, lane) = (session.epoch, &mut session.lanes[l]);
+        let is_owner = session.is_owner(store, planted);
+        let lane = &mut session.lanes[l];
         let head = store.held.iter().copied().find(|event| lane_of(Some(&[key_of(*event)]), 0, LANES) == l);
         let (None, Some(event)) = (&lane.tx, head) else { return false };
+        if !is_owner {
+            return self.reopens(c);
+        }
         let work = Work::Held(event);
-        lane.tx =
-            Some(Tx { epoch, work, taken: Vec::new(), effects: vec![event], parked: Vec::new(), stage: Stage::Begun });
+        lane.tx = Some(Tx { work, taken: Vec::new(), effects: vec![event], parked: Vec::new() });
         true
     }
 
-    pub(super) fn fence(&mut self, c: usize, l: usize, planted: Planted) -> bool {
-        let is_locked = self.is_locked();
-        let others_move = self.txs().any(|tx| matches!(tx.stage, Stage::Fenced(Some(_))));
-        let (epoch, next) = (self.store.epoch, self.store.next);
-        let Some(session) = &mut self.sessions[c] else { return false };
-        let Some(tx) = session.lanes[l].tx.as_mut().filter(|tx| tx.stage == Stage::Begun) else { return false };
-        let offsets = match &tx.work {
-            Work::Batch(offsets) => offsets.clone(),
-            Work::Held(_) => Vec::new(),
-        };
-        let moved = session.prefix.propose(&offsets);
-        if others_move || (moved.is_some() && is_locked) {
-            // The lock is waited for.
-            return false;
-        }
-        let is_ours = tx.epoch == epoch || planted == Planted::NoEpochCheck;
-        if is_ours && moved.is_none_or(|moved| moved.from == next) {
-            tx.stage = Stage::Fenced(moved);
-        } else {
-            // Fenced off: all transactions are rolled back, and the partition is opened anew, if it still may be.
-            self.sessions[c] = None;
-        }
+    /// Fenced off: all its transactions are rolled back, and the partition is opened again, if it still may be.
+    fn reopens(&mut self, c: usize) -> bool {
+        self.sessions[c] = None;
         true
     }
 
@@ -145,17 +123,26 @@ impl World {
         let Some(session) = &mut self.sessions[c] else { return false };
         let lane = &mut session.lanes[l];
         let Some(mut tx) = lane.tx.take() else { return false };
-        let Stage::Fenced(moved) = tx.stage else { return false };
         if planted == Planted::InboxAfterEffect {
             lane.unremembered.append(&mut tx.taken);
         }
         self.store.apply(&tx);
         if let Work::Batch(offsets) = &tx.work {
             lane.queue.retain(|offset| !offsets.contains(offset));
-            session.prefix.committed(offsets, moved);
-        } else {
-            session.prefix.committed(&[], moved);
+            session.prefix.committed(offsets);
         }
+        true
+    }
+
+    /// The position follows what is done, now and then.
+    pub(super) fn advance(&mut self, c: usize, planted: Planted) -> bool {
+        let (store, Some(session)) = (&mut self.store, &mut self.sessions[c]) else { return false };
+        let Some(position) = session.prefix.to_store() else { return false };
+        if !session.is_owner(store, planted) {
+            return self.reopens(c);
+        }
+        store.next = store.next.max(position);
+        session.prefix.stored(position);
         true
     }
 

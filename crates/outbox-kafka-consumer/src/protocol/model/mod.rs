@@ -8,7 +8,7 @@ mod store;
 
 use stateright::{Checker as _, HasDiscoveries, Model, Property};
 
-use self::consumer::{Session, Stage, Tx};
+use self::consumer::{Session, Tx};
 use self::store::Store;
 
 /// The records of the partition, by offset: event and key. The last one is the first one again.
@@ -47,10 +47,11 @@ enum Step {
     Retry(usize, usize),
     /// A handler of the lane's transaction fails: its event is parked.
     Fail(usize, usize),
-    Fence(usize, usize),
     Commit(usize, usize),
     /// It commits, and its owner does not get to know.
     CommitUnknown(usize, usize),
+    /// The position is moved in the store.
+    Advance(usize),
     /// Only with the planted bug: the inbox row, in a transaction of its own.
     Remember(usize, usize),
     Crash(usize),
@@ -71,13 +72,12 @@ impl Model for Consumers {
     fn actions(&self, _: &World, actions: &mut Vec<Step>) {
         actions.extend([Step::Expire, Step::Purge]);
         for c in 0..2 {
-            actions.extend([Step::Open(c), Step::Crash(c), Step::CommitLate(c), Step::RollBack(c)]);
+            actions.extend([Step::Open(c), Step::Advance(c), Step::Crash(c), Step::CommitLate(c), Step::RollBack(c)]);
             for l in 0..LANES {
                 actions.extend([
                     Step::Begin(c, l),
                     Step::Retry(c, l),
                     Step::Fail(c, l),
-                    Step::Fence(c, l),
                     Step::Commit(c, l),
                     Step::CommitUnknown(c, l),
                     Step::Remember(c, l),
@@ -108,8 +108,8 @@ impl World {
             }
             Step::Open(c) => {
                 let is_free = self.store.is_expired || self.store.lease.is_none_or(|owner| owner == c);
-                // The epoch's row is locked by whoever is between fence and commit.
-                is_free && (self.sessions[c].is_none() || self.store.lease != Some(c)) && !self.is_locked() && {
+                is_free && (self.sessions[c].is_none() || self.store.lease != Some(c)) && {
+                    self.end_transactions();
                     self.store.lease = Some(c);
                     self.store.is_expired = false;
                     self.store.epoch += 1;
@@ -117,29 +117,22 @@ impl World {
                     true
                 }
             }
-            Step::Begin(c, l) => self.begin(c, l),
-            Step::Retry(c, l) => self.retry(c, l),
-            Step::Fail(c, l) => {
-                self.goes_wrong() && {
-                    let tx = self.tx(c, l);
-                    tx.filter(|tx| tx.stage == Stage::Begun).is_some_and(|tx| tx.fail())
-                }
-            }
-            Step::Fence(c, l) => self.fence(c, l, planted),
+            Step::Begin(c, l) => self.begin(c, l, planted),
+            Step::Retry(c, l) => self.retry(c, l, planted),
+            Step::Fail(c, l) => self.goes_wrong() && self.tx(c, l).is_some_and(Tx::fail),
             Step::Commit(c, l) => self.commit(c, l, planted),
             Step::CommitUnknown(c, l) => {
-                let is_fenced = self.tx(c, l).is_some_and(|tx| matches!(tx.stage, Stage::Fenced(_)));
-                is_fenced && self.goes_wrong() && self.commit(c, l, Planted::Nothing) && {
+                self.tx(c, l).is_some() && self.goes_wrong() && self.commit(c, l, Planted::Nothing) && {
                     self.sessions[c] = None;
                     true
                 }
             }
+            Step::Advance(c) => self.advance(c, planted),
             Step::Remember(c, l) => self.remember(c, l),
             Step::Crash(c) => {
                 self.sessions[c].is_some() && self.goes_wrong() && {
                     if let Some(session) = self.sessions[c].take() {
-                        let sent = session.lanes.into_iter().filter_map(|lane| lane.tx);
-                        self.orphans.extend(sent.filter(|tx| matches!(tx.stage, Stage::Fenced(_))));
+                        self.orphans.extend(session.lanes.into_iter().filter_map(|lane| lane.tx));
                     }
                     true
                 }
@@ -177,8 +170,14 @@ impl World {
         lanes.filter_map(|lane| lane.tx.as_ref()).chain(&self.orphans)
     }
 
-    fn is_locked(&self) -> bool {
-        self.txs().any(|tx| matches!(tx.stage, Stage::Fenced(_)))
+    /// A successor waits for the lock that open transactions share, and ends those that keep it.
+    fn end_transactions(&mut self) {
+        self.orphans.clear();
+        for session in &mut self.sessions {
+            if session.as_ref().is_some_and(|session| session.lanes.iter().any(|lane| lane.tx.is_some())) {
+                *session = None;
+            }
+        }
     }
 }
 

@@ -1,8 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::LOG;
-use super::consumer::{Stage, Tx, Work};
-use crate::protocol::purge_below;
+use super::consumer::{Tx, Work};
 
 /// What is committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,16 +34,13 @@ impl Store {
         if let Work::Held(event) = tx.work {
             self.held.retain(|held| *held != event);
         }
-        if let Stage::Fenced(Some(moved)) = tx.stage {
-            self.next = moved.to;
-        }
     }
 
     /// Forgets what cannot come again, which is what a retention beyond the topic's means.
     pub(super) fn purge(&mut self, is_planted: bool) -> bool {
         let aged = |event: &u8| {
             let last = LOG.iter().rposition(|(id, _)| id == event).map_or(0, |offset| offset as i64);
-            is_planted || last < purge_below(self.next, i64::MAX)
+            is_planted || last < self.next
         };
         let before = self.inbox.len();
         let held = self.held.clone();

@@ -1,0 +1,138 @@
+use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
+use outbox_core::time::OffsetDateTime;
+
+use super::HeldState;
+
+/// Selects held events of a group; all of them by default.
+///
+/// ```
+/// use outbox_kafka_consumer::{HeldFilter, HeldState};
+///
+/// let filter = HeldFilter::from(HeldState::Dead).topic("outbox.events.order").error_contains("gateway");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldFilter {
+    state: Option<HeldState>,
+    topic: Option<String>,
+    partition: Option<i32>,
+    event_type: Option<String>,
+    kind: Option<String>,
+    error: Option<String>,
+    key: Option<Vec<u8>>,
+    failed_since: Option<OffsetDateTime>,
+    failed_before: Option<OffsetDateTime>,
+}
+
+impl From<HeldState> for HeldFilter {
+    fn from(state: HeldState) -> Self {
+        Self { state: Some(state), ..Self::default() }
+    }
+}
+
+impl HeldFilter {
+    /// Selects all held events.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Selects events of a topic.
+    #[must_use]
+    pub fn topic(self, topic: impl Into<String>) -> Self {
+        Self { topic: Some(topic.into()), ..self }
+    }
+
+    /// Selects events of the partitions with this number.
+    #[must_use]
+    pub fn partition(self, partition: i32) -> Self {
+        Self { partition: Some(partition), ..self }
+    }
+
+    /// Selects events of a type. Events that were held before this column existed have none.
+    #[must_use]
+    pub fn event_type(self, event_type: impl Into<String>) -> Self {
+        Self { event_type: Some(event_type.into()), ..self }
+    }
+
+    /// Selects events by the [kind](super::Held::kind) of their last failure, such as `failed` or `timed out`.
+    #[must_use]
+    pub fn kind(self, kind: impl Into<String>) -> Self {
+        Self { kind: Some(kind.into()), ..self }
+    }
+
+    /// Selects events whose last error contains this text.
+    #[must_use]
+    pub fn error_contains(self, text: impl Into<String>) -> Self {
+        Self { error: Some(text.into()), ..self }
+    }
+
+    /// Selects events of a record key, which is the aggregate's id.
+    #[must_use]
+    pub fn key(self, key: impl Into<Vec<u8>>) -> Self {
+        Self { key: Some(key.into()), ..self }
+    }
+
+    /// Selects events that failed last at this time or later.
+    #[must_use]
+    pub fn failed_since(self, time: OffsetDateTime) -> Self {
+        Self { failed_since: Some(time), ..self }
+    }
+
+    /// Selects events that failed last before this time.
+    #[must_use]
+    pub fn failed_before(self, time: OffsetDateTime) -> Self {
+        Self { failed_before: Some(time), ..self }
+    }
+
+    /// Adds this filter to the condition of a statement: only what is set, so that the planner sees it.
+    pub(crate) fn narrow<'a>(&'a self, condition: &mut Condition<'a>) {
+        if let Some(state) = &self.state {
+            condition.and("state = ?", Type::TEXT, state.stored());
+        }
+        if let Some(topic) = &self.topic {
+            condition.and("topic = ?", Type::TEXT, topic);
+        }
+        if let Some(partition) = &self.partition {
+            condition.and("partition = ?", Type::INT4, partition);
+        }
+        if let Some(event_type) = &self.event_type {
+            condition.and("event_type = ?", Type::TEXT, event_type);
+        }
+        if let Some(kind) = &self.kind {
+            condition.and("kind = ?", Type::TEXT, kind);
+        }
+        if let Some(error) = &self.error {
+            condition.and("position(? IN error) > 0", Type::TEXT, error);
+        }
+        if let Some(key) = &self.key {
+            condition.and("key_digest = sha256(?)", Type::BYTEA, key);
+        }
+        if let Some(time) = &self.failed_since {
+            condition.and("last_failed_at >= ?", Type::TIMESTAMPTZ, time);
+        }
+        if let Some(time) = &self.failed_before {
+            condition.and("last_failed_at < ?", Type::TIMESTAMPTZ, time);
+        }
+    }
+}
+
+/// The condition of a statement, with its parameters.
+pub(crate) struct Condition<'a> {
+    pub(crate) sql: String,
+    pub(crate) types: Vec<Type>,
+    pub(crate) values: Vec<&'a (dyn ToSql + Sync)>,
+}
+
+impl<'a> Condition<'a> {
+    pub(crate) fn new(of: &'a String) -> Self {
+        Self { sql: "consumer_group = $1".to_owned(), types: vec![Type::TEXT], values: vec![of] }
+    }
+
+    /// Adds a term, in which `?` is the value.
+    pub(crate) fn and(&mut self, term: &str, kind: Type, value: &'a (dyn ToSql + Sync)) {
+        self.types.push(kind);
+        self.values.push(value);
+        self.sql.push_str(" AND ");
+        self.sql.push_str(&term.replace('?', &format!("${}", self.values.len())));
+    }
+}

@@ -1,0 +1,307 @@
+//! What operators see of a group, and do with it.
+
+mod filter;
+mod status;
+
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use outbox_core::time::OffsetDateTime;
+use outbox_core::uuid::Uuid;
+use outbox_core::{Identifier, Record};
+use outbox_kafka::{OffsetAt, Security};
+use outbox_pg::Statements;
+
+pub(crate) use self::filter::Condition;
+pub use self::filter::HeldFilter;
+pub use self::status::{PartitionStatus, Pause, Request, RequestOutcome};
+use crate::Error;
+use crate::brokers::Brokers;
+use crate::store::{Paused, Store};
+
+/// The view of an operator on a group: partitions, positions, lag, held events, pauses.
+///
+/// It needs no consumer that runs. The consumer that has a partition's lease carries out retries and discards, and obeys
+/// pauses, within about a second.
+///
+/// ```no_run
+/// # use outbox_core::Identifier;
+/// # use outbox_kafka_consumer::{Group, HeldState, deadpool_postgres::Pool};
+/// # async fn example(pool: Pool) -> Result<(), Box<dyn std::error::Error>> {
+/// let group = Group::new(pool, &Identifier::new("outbox")?, "billing");
+/// for letter in group.list(HeldState::Dead, None, 100).await? {
+///     println!("{} {} after {} attempts: {}", letter.id, letter.topic, letter.attempts, letter.error);
+///     group.retry(letter.id).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Group {
+    store: Store,
+    brokers: Option<Brokers>,
+}
+
+/// What is paused or resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PauseTarget {
+    /// Everything that the group reads.
+    Group,
+    /// All partitions of a topic.
+    Topic(String),
+    /// The events of one type in a topic, and so their handler. A partition waits at its next event of that type.
+    EventType {
+        /// The topic.
+        topic: String,
+        /// The event's type.
+        event_type: String,
+    },
+}
+
+impl PauseTarget {
+    fn stored(&self) -> Paused {
+        let (topic, event_type) = match self {
+            Self::Group => ("", ""),
+            Self::Topic(topic) => (topic.as_str(), ""),
+            Self::EventType { topic, event_type } => (topic.as_str(), event_type.as_str()),
+        };
+        Paused { topic: topic.to_owned(), event_type: event_type.to_owned() }
+    }
+
+    pub(crate) fn from_stored(topic: String, event_type: String) -> Self {
+        match (topic.is_empty(), event_type.is_empty()) {
+            (true, true) => Self::Group,
+            (false, true) => Self::Topic(topic),
+            (_, false) => Self::EventType { topic, event_type },
+        }
+    }
+}
+
+/// Why an event is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeldState {
+    /// It waits for another attempt, or behind an earlier event of its key.
+    Parked,
+    /// Its attempts are used up, or it was rejected: it waits for a decision.
+    Dead,
+}
+
+impl HeldState {
+    /// Returns the text in the store.
+    pub(crate) fn stored(self) -> &'static &'static str {
+        match self {
+            Self::Parked => &"parked",
+            Self::Dead => &"dead",
+        }
+    }
+}
+
+/// An event that is held. `Debug` and [`error`](Self::error) are without its payload.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Held {
+    /// The number to [retry](Group::retry), [discard](Group::discard) or [show](Group::show) it by.
+    pub id: i64,
+    /// Where its record is.
+    pub topic: String,
+    /// Where its record is.
+    pub partition: i32,
+    /// Where its record is.
+    pub offset: i64,
+    /// The event's id, if the record could be decoded.
+    pub event_id: Option<Uuid>,
+    /// The event's type, if the record could be decoded.
+    pub event_type: Option<String>,
+    /// The record's key, which is the aggregate's id.
+    pub key: Option<Vec<u8>>,
+    /// Why it is held.
+    pub state: HeldState,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// What kind of failure the last one was.
+    pub kind: String,
+    /// The error of the last attempt, with all that lies below it.
+    pub error: String,
+    /// When it was held first.
+    pub first_failed_at: OffsetDateTime,
+    /// When it failed last.
+    pub last_failed_at: OffsetDateTime,
+    /// When it is tried again; nothing for a dead letter, and behind another event.
+    pub next_attempt_at: Option<OffsetDateTime>,
+}
+
+/// Whether a position may be moved to where the inbox has forgotten what was handled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Horizon {
+    /// It is refused: what was handled would take effect again.
+    #[default]
+    Respect,
+    /// It is done.
+    Force,
+}
+
+impl Group {
+    /// The group of that name, in the schema of its tables.
+    #[must_use]
+    pub fn new(pool: Pool, schema: &Identifier, group: impl Into<String>) -> Self {
+        let store = Store::new(pool, schema, group.into(), Duration::ZERO, Statements::Unnamed);
+        Self { store, brokers: None }
+    }
+
+    /// Asks Kafka for the ends of partitions, so that [`status`](Self::status) has the lag also if no consumer runs.
+    #[must_use]
+    pub fn kafka(self, brokers: impl IntoIterator<Item = impl Into<String>>, security: Security) -> Self {
+        let brokers = brokers.into_iter().map(Into::into).collect();
+        Self { brokers: Some(Brokers::new(brokers, security)), ..self }
+    }
+
+    /// Returns every partition that the group has read, by topic and number.
+    ///
+    /// # Errors
+    /// The store could not be read, or Kafka did not answer. A topic that no longer exists has no end.
+    pub async fn status(&self) -> Result<Vec<PartitionStatus>, Error> {
+        let mut partitions = self.store.status().await?;
+        if let Some(brokers) = &self.brokers {
+            for status in &mut partitions {
+                status.end = end(brokers, &status.topic, status.partition).await?;
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// Returns up to `limit` held events with an id greater than `after`, by id.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn list(
+        &self,
+        filter: impl Into<HeldFilter>,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Held>, Error> {
+        self.store.list(&filter.into(), after.unwrap_or(0), limit).await
+    }
+
+    /// Returns how many held events there are.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn count(&self, filter: impl Into<HeldFilter>) -> Result<u64, Error> {
+        self.store.count(&filter.into()).await
+    }
+
+    /// A held event with its record as it was received; `None` where it is held no longer.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn show(&self, id: i64) -> Result<Option<(Held, Record)>, Error> {
+        self.store.show(id).await
+    }
+
+    /// Asks for a held event to be handled again, with all its attempts; a parked one at once. With
+    /// [`OnFailure::Block`](crate::OnFailure::Block) the later events of its key follow it in order. Returns the number of
+    /// the [request](Self::request).
+    ///
+    /// # Errors
+    /// It is held no longer ([`Error::is_refused`]), or the store could not be written.
+    pub async fn retry(&self, id: i64) -> Result<i64, Error> {
+        self.store.request(id, "retry").await
+    }
+
+    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key go on.
+    ///
+    /// # Errors
+    /// As [`retry`](Self::retry).
+    pub async fn discard(&self, id: i64) -> Result<i64, Error> {
+        self.store.request(id, "discard").await
+    }
+
+    /// Asks for all held events of a filter to be handled again, as [`retry`](Self::retry) does, except those that something
+    /// was asked for already. Returns how many there are.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub async fn retry_all(&self, filter: impl Into<HeldFilter>) -> Result<u64, Error> {
+        self.store.request_all(&filter.into(), "retry").await
+    }
+
+    /// Asks for all held events of a filter to be given up for good, as [`discard`](Self::discard) does, except those that
+    /// something was asked for already. Returns how many there are.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub async fn discard_all(&self, filter: impl Into<HeldFilter>) -> Result<u64, Error> {
+        self.store.request_all(&filter.into(), "discard").await
+    }
+
+    /// Returns a request and what became of it; `None` if there is none, or it was carried out more than 30 days ago.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn request(&self, id: i64) -> Result<Option<Request>, Error> {
+        self.store.request_of(id).await
+    }
+
+    /// Pauses the group, a topic or an event type until it is [resumed](Self::resume), in all processes and over restarts.
+    /// Transactions that run are finished. Retries and discards wait as well.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub async fn pause(&self, target: &PauseTarget, reason: &str) -> Result<(), Error> {
+        self.store.pause(&target.stored(), reason, None).await
+    }
+
+    /// Ends a pause of exactly this target. Returns whether there was one.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub async fn resume(&self, target: &PauseTarget) -> Result<bool, Error> {
+        self.store.resume(&target.stored()).await
+    }
+
+    /// Returns the pauses.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn pauses(&self) -> Result<Vec<Pause>, Error> {
+        self.store.pauses().await
+    }
+
+    /// Removes everything that the group has in the store: positions, inbox, held events, pauses. A consumer of this name
+    /// is a new group then. The inbox is removed in batches; after an error, call it again.
+    ///
+    /// # Errors
+    /// A consumer of the group runs ([`Error::is_refused`]), or the store could not be written.
+    pub async fn remove(self) -> Result<(), Error> {
+        self.store.remove_group().await
+    }
+
+    /// Moves a position. Events from there on that the inbox knows are not handled again. Whoever reads the partition
+    /// begins anew, in the topic that is there now, should it have been made anew.
+    ///
+    /// # Errors
+    /// The group has no such position, or the inbox has forgotten what is there ([`Error::is_refused`]).
+    pub async fn move_position(&self, topic: &str, partition: i32, to: i64, horizon: Horizon) -> Result<(), Error> {
+        self.store.move_position(topic, partition, to, horizon == Horizon::Force).await
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("group", &self.store.group).finish_non_exhaustive()
+    }
+}
+
+/// Returns one after the last record of a partition; `None` if there is no such partition.
+async fn end(brokers: &Brokers, topic: &str, partition: i32) -> Result<Option<i64>, Error> {
+    let failed = |e: outbox_kafka::Error| Error::kafka("look up the ends of partitions").caused_by(e);
+    match brokers.cluster().topic(topic).await.map_err(failed)? {
+        Some(topic) if partition < topic.partitions() => {
+            brokers.cluster().list_offsets(&topic, partition, OffsetAt::LastStable).await.map(Some).map_err(failed)
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,80 @@
+use outbox_core::time::OffsetDateTime;
+use outbox_core::uuid::Uuid;
+
+use super::PauseTarget;
+
+/// One partition of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionStatus {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The consumer that has its lease now, by the id that it logs.
+    pub owner: Option<Uuid>,
+    /// The next offset to read. It follows what is handled within about a second.
+    pub position: i64,
+    /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it last.
+    pub end: Option<i64>,
+    /// How many events are parked.
+    pub parked: u64,
+    /// How many dead letters there are.
+    pub dead: u64,
+    /// Whether the group or the topic is paused.
+    pub is_paused: bool,
+    /// Why the partition is paused at a record, or waits for Kafka or PostgreSQL.
+    pub last_error: Option<String>,
+    /// When the position moved last.
+    pub updated_at: OffsetDateTime,
+}
+
+impl PartitionStatus {
+    /// Returns how many offsets there are from the position to the end.
+    #[must_use]
+    pub fn lag(&self) -> Option<u64> {
+        self.end.map(|end| u64::try_from(end.saturating_sub(self.position)).unwrap_or(0))
+    }
+}
+
+/// A pause of a group, a topic or an event type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pause {
+    /// What is paused.
+    pub target: PauseTarget,
+    /// The reason that was given.
+    pub reason: String,
+    /// When the pause began.
+    pub since: OffsetDateTime,
+    /// When it ends by itself: the [circuit breaker](crate::CircuitBreaker)'s.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// A retry or a discard that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// The number that [`Group::retry`](super::Group::retry) returned.
+    pub id: i64,
+    /// The held event.
+    pub held: i64,
+    /// `retry` or `discard`.
+    pub action: String,
+    /// When it was asked for.
+    pub requested_at: OffsetDateTime,
+    /// What the owner of the partition did, and when; `None` as long as it has not.
+    pub outcome: Option<(RequestOutcome, OffsetDateTime)>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestOutcome {
+    /// The event has its attempts back and is handled in its turn. If it fails, it is held again.
+    Retried,
+    /// The event was given up.
+    Discarded,
+    /// The event was held no longer.
+    NotHeld,
+}

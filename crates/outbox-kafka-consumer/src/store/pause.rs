@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
+
+use super::lease::unread;
+use super::{Store, seconds};
+use crate::Error;
+use crate::group::{Pause, PauseTarget};
+
+/// What is paused: everything of the group, a topic, or the events of a type. An empty text stands for all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Paused {
+    pub(crate) topic: String,
+    pub(crate) event_type: String,
+}
+
+impl Paused {
+    /// Returns whether this holds up everything of a topic.
+    pub(crate) fn is_all_of(&self, topic: &str) -> bool {
+        self.event_type.is_empty() && (self.topic.is_empty() || self.topic == topic)
+    }
+
+    /// Returns whether this holds up events of a type.
+    pub(crate) fn is_of(&self, topic: &str, event_type: &str) -> bool {
+        (self.topic.is_empty() || self.topic == topic) && (self.event_type.is_empty() || self.event_type == event_type)
+    }
+}
+
+impl Store {
+    /// Pauses for a time, or until it is resumed. A pause without an end is not shortened.
+    pub(crate) async fn pause(&self, what: &Paused, reason: &str, time: Option<Duration>) -> Result<(), Error> {
+        let client = self.connection().await?;
+        let (time, reason) = (time.map(seconds), reason.replace('\0', "\u{fffd}"));
+        let sql = &self.statements.pause;
+        let paused =
+            self.on_client(&client).query(sql, &[&self.group, &what.topic, &what.event_type, &reason, &time]).await;
+        paused.map(drop).map_err(|e| Error::store("write a pause", e))
+    }
+
+    /// False if there is no such pause.
+    pub(crate) async fn resume(&self, what: &Paused) -> Result<bool, Error> {
+        let client = self.connection().await?;
+        let sql = &self.statements.resume;
+        let row = self.on_client(&client).query_opt(sql, &[&self.group, &what.topic, &what.event_type]).await;
+        row.map(|row| row.is_some()).map_err(|e| Error::store("end a pause", e))
+    }
+
+    pub(crate) async fn pauses(&self) -> Result<Vec<Pause>, Error> {
+        let client = self.connection().await?;
+        let rows = self.on_client(&client).query(&self.statements.pauses, &[&self.group]).await;
+        let rows = rows.map_err(|e| Error::store("read the pauses", e))?;
+        rows.iter().map(pause).collect::<Result<_, _>>().map_err(unread)
+    }
+}
+
+fn pause(row: &Row) -> Result<Pause, PgError> {
+    Ok(Pause {
+        target: PauseTarget::from_stored(row.try_get("topic")?, row.try_get("event_type")?),
+        reason: row.try_get("reason")?,
+        since: row.try_get("paused_at")?,
+        until: row.try_get("until")?,
+    })
+}

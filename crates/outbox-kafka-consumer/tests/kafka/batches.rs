@@ -1,0 +1,189 @@
+//! What a batch costs if one of its events fails, or if it waits for another one.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use outbox_core::OutboxEvent;
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, Received, with};
+
+use crate::bench::{Bench, OrderCreated, Running, produce_to};
+use crate::faults::shared;
+use crate::positions::store;
+
+pub(crate) const ONE_LANE: NonZeroUsize = NonZeroUsize::new(1).unwrap();
+
+/// Produces one event for each order, all in one partition, so that one fetch brings them.
+pub(crate) async fn produce_orders(bench: &Bench, orders: std::ops::Range<i64>) {
+    let event = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: order_id % 1_000 }).build().unwrap();
+    let events: Vec<OutboxEvent> = orders.map(event).collect();
+    produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+}
+
+/// Returns how many transactions have written effects.
+pub(crate) async fn transactions(bench: &Bench) -> i64 {
+    let sql = "SELECT count(DISTINCT xmin::text) FROM effect";
+    bench.client().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn only_the_event_that_fails_is_handled_alone() {
+    let bench = Bench::with_partitions(1).await;
+    async fn unlucky(calls: &&'static AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        calls.fetch_add(1, Ordering::Relaxed);
+        if matches!(event.event().order_id, 50 | 120) {
+            return Err(HandlerError::reject("unlucky"));
+        }
+        store(tx, event).await
+    }
+    let calls = shared(AtomicU32::new(0));
+    produce_orders(&bench, 0..200).await;
+    let running = Running::start(bench.consumer().lanes(ONE_LANE).on(with(calls, unlucky)).build().unwrap());
+    bench.position(0, 200).await;
+    assert_eq!(bench.effects(198).await, (0..200).filter(|order| ![50, 120].contains(order)).collect::<Vec<_>>());
+    assert_eq!(bench.held(HeldState::Dead, 2).await.iter().map(|held| held.offset).collect::<Vec<_>>(), [50, 120]);
+    running.stop().await.unwrap();
+    assert!(transactions(&bench).await <= 10, "{} transactions", transactions(&bench).await);
+    assert!(calls.load(Ordering::Relaxed) < 600, "{calls:?} calls");
+}
+
+/// PostgreSQL does not name the event whose deferred constraint fails at COMMIT.
+#[tokio::test]
+async fn an_event_that_fails_at_commit_is_found_by_splitting() {
+    let bench = Bench::with_partitions(1).await;
+    let deferred = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN RAISE EXCEPTION 'on purpose'; END$$;
+         CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON effect DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.order_id = 77) EXECUTE FUNCTION refuse()";
+    bench.client().await.batch_execute(deferred).await.unwrap();
+    produce_orders(&bench, 0..200).await;
+    let running = Running::start(bench.consumer().lanes(ONE_LANE).on(store).build().unwrap());
+    bench.position(0, 200).await;
+    assert_eq!(bench.held(HeldState::Parked, 1).await[0].offset, 77);
+    assert_eq!(bench.effects(199).await.len(), 199);
+    running.stop().await.unwrap();
+    assert!(transactions(&bench).await <= 20, "{} transactions", transactions(&bench).await);
+}
+
+/// Orders of different aggregates reserve the same products, in any order.
+#[tokio::test]
+async fn workers_that_update_shared_rows_adapt_their_batches_and_never_deadlock() {
+    let bench = Bench::with_partitions(1).await;
+    let stock = "CREATE TABLE stock (product bigint PRIMARY KEY, reserved bigint NOT NULL DEFAULT 0);
+                 INSERT INTO stock (product) SELECT generate_series(0, 999)";
+    bench.client().await.batch_execute(stock).await.unwrap();
+    async fn reserve(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        let reserve = tx.prepare_cached("UPDATE stock SET reserved = reserved + 1 WHERE product = $1").await?;
+        // Spread over the products, so that every batch has them in another order.
+        tx.execute(&reserve, &[&(event.event().order_id * 7_919 % 1_000)]).await?;
+        Ok(())
+    }
+    produce_orders(&bench, 0..4_000).await;
+    let running = Running::start(bench.consumer().on(reserve).build().unwrap());
+    bench.position(0, 4_000).await;
+    running.stop().await.unwrap();
+    let sql = "SELECT min(reserved)::bigint, max(reserved)::bigint FROM stock";
+    let row = bench.client().await.query_one(sql, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (4, 4));
+    bench.held(HeldState::Parked, 0).await;
+    bench.held(HeldState::Dead, 0).await;
+    let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(bench.client().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+/// Writes an effect for each event with one statement, and fails with order 13.
+async fn store_all(
+    largest: &&'static AtomicU32,
+    tx: &Transaction<'_>,
+    events: Vec<Received<OrderCreated>>,
+) -> HandlerResult {
+    largest.fetch_max(u32::try_from(events.len())?, Ordering::Relaxed);
+    let (orders, steps): (Vec<i64>, Vec<i64>) =
+        events.iter().map(|event| (event.event().order_id, event.event().step)).unzip();
+    let insert = "INSERT INTO effect (order_id, step) SELECT * FROM unnest($1::bigint[], $2::bigint[])";
+    tx.execute(insert, &[&orders, &steps]).await?;
+    if orders.contains(&13) {
+        return Err(HandlerError::reject("unlucky"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() {
+    let bench = Bench::with_partitions(1).await;
+    produce_orders(&bench, 0..200).await;
+    // Duplicates are not handed over, nor is what cannot be read.
+    let event = OutboxEvent::of(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
+    bench.produce(0, &event).await;
+    bench.produce(0, &event).await;
+    let unreadable = OutboxEvent::builder("order", "1", "OrderCreated").schema_version(3).json("{}").build().unwrap();
+    bench.produce(0, &unreadable).await;
+    let largest = shared(AtomicU32::new(0));
+    let consumer = bench.consumer().lanes(ONE_LANE).undecodable(Misfit::Reject).on_batch(with(largest, store_all));
+    let running = Running::start(consumer.build().unwrap());
+    bench.position(0, 203).await;
+    let expected: Vec<i64> = (0..200).filter(|order| *order != 13).chain([1_000]).collect();
+    assert_eq!(bench.effects(expected.len()).await, expected);
+    let dead = bench.held(HeldState::Dead, 2).await;
+    let kinds: Vec<_> = dead.iter().map(|held| (held.offset, &*held.kind)).collect();
+    assert_eq!(kinds, [(13, "rejected"), (202, "undecodable")]);
+    running.stop().await.unwrap();
+    assert!(largest.load(Ordering::Relaxed) >= 100, "{largest:?}");
+    assert!(transactions(&bench).await <= 40, "{} transactions", transactions(&bench).await);
+}
+
+/// Single and batch handlers take turns with the events of the same aggregates.
+#[tokio::test]
+async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers() {
+    let bench = Bench::with_partitions(1).await;
+    async fn single(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
+        let order: OrderCreated = event.envelope().payload.json()?;
+        let insert = "INSERT INTO effect (order_id, step) VALUES ($1, $2)";
+        tx.execute(insert, &[&order.order_id, &order.step]).await?;
+        Ok(())
+    }
+    let mut events = Vec::new();
+    for step in 0..20 {
+        for order in [1, 2, 3] {
+            let event_type = if (order + step) % 3 == 0 { "Single" } else { "OrderCreated" };
+            let json = format!("{{\"order_id\":{order},\"step\":{step}}}");
+            let event = OutboxEvent::builder("order", order.to_string(), event_type).schema_version(3).json(json);
+            events.push(event.build().unwrap());
+        }
+    }
+    produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+    let consumer = bench.consumer().on_raw("order", "Single", single);
+    let consumer = consumer.on_batch(with(shared(AtomicU32::new(0)), store_all));
+    let running = Running::start(consumer.build().unwrap());
+    let steps = bench.steps(60).await;
+    for order in [1, 2, 3] {
+        let of: Vec<i64> = steps.iter().filter(|(found, _)| *found == order).map(|(_, step)| *step).collect();
+        assert_eq!(of, (0..20).collect::<Vec<_>>());
+    }
+    running.stop().await.unwrap();
+}
+
+/// A held event of a batch handler is tried again alone, and those behind it follow.
+#[tokio::test]
+async fn a_batch_handler_retries_held_events() {
+    let bench = Bench::with_partitions(1).await;
+    async fn flaky(left: &AtomicU32, tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
+        let is_first = |event: &Received<OrderCreated>| event.event().step == 0 && event.attempt() == 1;
+        if events.iter().any(is_first)
+            && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+        {
+            return Err("not today".into());
+        }
+        for event in events {
+            store(tx, event).await?;
+        }
+        Ok(())
+    }
+    for step in 0..5 {
+        bench.produce_step(0, 7, step).await;
+    }
+    let running = Running::start(bench.consumer().on_batch(with(AtomicU32::new(9), flaky)).build().unwrap());
+    assert_eq!(bench.steps(5).await, [(7, 0), (7, 1), (7, 2), (7, 3), (7, 4)]);
+    bench.held(HeldState::Parked, 0).await;
+    running.stop().await.unwrap();
+}

@@ -1,0 +1,212 @@
+//! What operators do with a group.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use outbox_kafka::Security;
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{
+    CircuitBreaker, HandlerResult, HeldFilter, HeldState, PauseTarget, Received, RequestOutcome, RetryPolicy, with,
+};
+use outbox_test_support::eventually;
+use xtask::stack::Stack;
+
+use crate::bench::{Bench, OrderCreated, Running};
+use crate::positions::store;
+
+/// Fails while it is set.
+struct Gateway {
+    is_down: AtomicBool,
+    calls: AtomicU32,
+}
+
+fn gateway() -> &'static Gateway {
+    Box::leak(Box::new(Gateway { is_down: AtomicBool::new(true), calls: AtomicU32::new(0) }))
+}
+
+async fn call(gateway: &&'static Gateway, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    gateway.calls.fetch_add(1, Ordering::Relaxed);
+    if gateway.is_down.load(Ordering::Relaxed) {
+        return Err("the gateway is down".into());
+    }
+    store(tx, event).await
+}
+
+/// Long enough that nothing becomes due during a test.
+fn late() -> RetryPolicy {
+    RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)))
+}
+
+#[tokio::test]
+async fn status_tells_owner_position_and_lag_also_while_no_consumer_runs() {
+    let bench = Bench::with_partitions(2).await;
+    bench.produce_order(0, 1).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    bench.position(0, 1).await;
+    let group = bench.group();
+    let status = group.status().await.unwrap();
+    let first = status.iter().find(|status| status.partition == 0).unwrap();
+    assert!(first.owner.is_some() && first.topic == bench.topic() && !first.is_paused, "{first:?}");
+    assert_eq!((first.position, first.lag()), (1, Some(0)));
+    running.stop().await.unwrap();
+
+    for order in 2..5 {
+        bench.produce_order(0, order).await;
+    }
+    let seen = group.status().await.unwrap();
+    assert_eq!((seen[0].owner, seen[0].end), (None, Some(1)), "as a consumer saw it last");
+    let asked = bench.group().kafka(bench.brokers().split(','), Security::new()).status().await.unwrap();
+    assert_eq!((asked[0].position, asked[0].lag()), (1, Some(3)));
+}
+
+#[tokio::test]
+async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
+    let bench = Bench::with_partitions(1).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    bench.produce_order(0, 0).await;
+    assert_eq!(bench.effects(1).await, [0]);
+    let group = bench.group();
+    let topic = bench.topic().to_owned();
+    let targets = [
+        PauseTarget::Group,
+        PauseTarget::Topic(topic.clone()),
+        PauseTarget::EventType { topic, event_type: "OrderCreated".to_owned() },
+    ];
+    for (order, target) in (1..).zip(targets) {
+        group.pause(&target, "maintenance").await.unwrap();
+        let pauses = group.pauses().await.unwrap();
+        assert_eq!((&pauses[0].target, &*pauses[0].reason, pauses[0].until), (&target, "maintenance", None));
+        let is_all = !matches!(target, PauseTarget::EventType { .. });
+        assert_eq!(group.status().await.unwrap()[0].is_paused, is_all);
+        // The consumer learns of it by its next poll. Then an event that comes is not handled, but its partition's end is
+        // seen, which shows that the consumer still looks after it.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        bench.produce_order(0, order).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(bench.effects(0).await.len(), usize::try_from(order).unwrap(), "{target:?}");
+
+        assert!(group.resume(&target).await.unwrap());
+        assert!(!group.resume(&target).await.unwrap());
+        bench.effects(usize::try_from(order).unwrap() + 1).await;
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_circuit_breaker_pauses_instead_of_parking_everything() {
+    const EVENTS: usize = 40;
+    let bench = Bench::with_partitions(1).await;
+    for order in 0..EVENTS {
+        bench.produce_order(0, i64::try_from(order).unwrap()).await;
+    }
+    let gateway = gateway();
+    let breaker = CircuitBreaker::new(NonZeroU32::new(3).unwrap(), Duration::from_secs(2));
+    let consumer = bench.consumer().retry(late()).circuit_breaker(breaker).on(with(gateway, call)).build().unwrap();
+    let running = Running::start(consumer);
+    let group = bench.group();
+    let pause =
+        eventually("a pause".to_owned(), async || group.pauses().await.unwrap().into_iter().next().ok_or(())).await;
+    assert!(pause.until.is_some() && pause.reason.contains("the gateway is down"), "{pause:?}");
+
+    // It opens again after the pause, as long as the gateway is down.
+    let calls = gateway.calls.load(Ordering::Relaxed);
+    eventually("another attempt".to_owned(), async || {
+        if gateway.calls.load(Ordering::Relaxed) > calls { Ok(()) } else { Err(()) }
+    })
+    .await;
+    assert_eq!(group.count(HeldFilter::new()).await.unwrap(), 2, "those before the breaker opened");
+    gateway.is_down.store(false, Ordering::Relaxed);
+    bench.effects(EVENTS - 2).await;
+    assert_eq!(group.retry_all(HeldState::Parked).await.unwrap(), 2);
+    bench.effects(EVENTS).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn failed_events_are_filtered_retried_and_discarded_in_bulk_with_an_outcome() {
+    let bench = Bench::with_partitions(1).await;
+    let gateway = gateway();
+    let consumer = || bench.consumer().retry(RetryPolicy::never()).on(with(gateway, call)).build().unwrap();
+    for order in 0..6 {
+        bench.produce_order(0, order).await;
+    }
+    let running = Running::start(consumer());
+    let mut dead = bench.held(HeldState::Dead, 6).await;
+    dead.sort_by_key(|held| held.offset);
+    assert_eq!((dead[0].event_type.as_deref(), dead[0].key.as_deref()), (Some("OrderCreated"), Some(&b"0"[..])));
+
+    let group = bench.group();
+    let all = || HeldFilter::from(HeldState::Dead).topic(bench.topic()).event_type("OrderCreated").kind("failed");
+    let hit = async |filter: HeldFilter| bench.group().count(filter).await.unwrap();
+    assert_eq!(hit(all().error_contains("gateway").partition(0)).await, 6);
+    assert_eq!(hit(all().key(*b"3")).await, 1);
+    let first = dead[0].last_failed_at;
+    assert_eq!(hit(all().failed_since(first)).await + hit(all().failed_before(first)).await, 6);
+    for none in [all().error_contains("else"), all().kind("data"), all().partition(1), HeldState::Parked.into()] {
+        assert_eq!(hit(none).await, 0);
+    }
+
+    let request = group.discard(dead[5].id).await.unwrap();
+    let outcome =
+        eventually("an outcome".to_owned(), async || group.request(request).await.unwrap().unwrap().outcome.ok_or(()))
+            .await;
+    assert_eq!(outcome.0, RequestOutcome::Discarded);
+    assert!(group.discard(dead[5].id).await.unwrap_err().is_refused());
+    assert_eq!(group.discard_all(all().key(*b"4")).await.unwrap(), 1);
+    bench.held(HeldState::Dead, 4).await;
+
+    gateway.is_down.store(false, Ordering::Relaxed);
+    assert_eq!(group.retry_all(all()).await.unwrap(), 4);
+    assert_eq!(bench.effects(4).await, [0, 1, 2, 3]);
+    bench.held(HeldState::Dead, 0).await;
+    // The inbox knows what was discarded, as handled, so that it forgets it in time.
+    assert_eq!(bench.inbox().await, ["handled"; 6]);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_group_is_removed_with_all_that_it_has_unless_a_consumer_runs() {
+    let bench = Bench::with_partitions(1).await;
+    bench.produce_order(0, 1).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert_eq!(bench.effects(1).await, [1]);
+    assert!(bench.group().remove().await.unwrap_err().is_refused());
+    running.stop().await.unwrap();
+    bench.group().pause(&PauseTarget::Group, "before it goes").await.unwrap();
+
+    bench.group().remove().await.unwrap();
+    let client = bench.client().await;
+    for table in ["inbox", "held", "position", "lease", "member", "request", "pause"] {
+        let row = client.query_one(&format!("SELECT count(*) FROM outbox.consumer_{table}"), &[]).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), 0, "{table}");
+    }
+    // A group of this name begins again.
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert_eq!(bench.effects(2).await, [1, 1]);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn kafkas_own_tool_shows_the_positions_and_the_lag() {
+    let bench = Bench::with_partitions(2).await;
+    let group = format!("{}.mirrored", bench.name());
+    for order in 0..4 {
+        bench.produce_order(0, order).await;
+    }
+    let running = Running::start(bench.consumer().group(&group).on(store).build().unwrap());
+    bench.position(0, 4).await;
+    running.stop().await.unwrap();
+    bench.produce_order(0, 9).await;
+
+    let stack = Stack::connect().unwrap();
+    let mut tool = stack.kafka_tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand").unwrap();
+    let output = tool.args(["--bootstrap-server", bench.brokers(), "--describe", "--group", &group]).output().unwrap();
+    let (shown, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    let mut found: Vec<&[&str]> =
+        rows.iter().filter(|row| row.first() == Some(&&*group)).filter_map(|row| row.get(1..6)).collect();
+    found.sort_unstable();
+    let topic = bench.topic();
+    assert_eq!(found, [[topic, "0", "4", "5", "1"], [topic, "1", "0", "0", "0"]], "{shown}{errors}");
+}

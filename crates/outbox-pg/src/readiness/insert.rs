@@ -1,0 +1,51 @@
+use outbox_core::{Pipeline, TableLayout};
+use tokio_postgres::Client;
+
+use super::Problem;
+use crate::Error;
+use crate::migration::row_life::id;
+
+/// Returns what makes each INSERT fail, or lets an event be stored twice, whichever role sends it.
+pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
+    let table = layout.qualified_name();
+    let failed = |e| Error::database(format!("read the columns and indexes of {table}"), e);
+    let mut problems = Vec::new();
+
+    let filled: Vec<_> =
+        layout.columns().iter().filter(|column| column.is_filled()).map(|column| column.name().as_str()).collect();
+    // A trigger of somebody else's before the INSERT may fill what is left out.
+    let sql = "SELECT quote_ident(attname) FROM pg_attribute
+               WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef
+                   AND attidentity = '' AND attname <> ALL ($2) AND NOT EXISTS (
+                       SELECT FROM pg_trigger WHERE tgrelid = attrelid AND NOT tgisinternal AND tgtype & 7 = 7
+                           AND tgname <> 'outbox_remember')
+               ORDER BY attnum";
+    for row in client.query(sql, &[&table, &filled]).await.map_err(failed)? {
+        problems.push(Problem::UnfilledColumn { table: table.clone(), column: row.get(0) });
+    }
+
+    let row = client.query_one(&has_unique_id(layout), &[]).await.map_err(failed)?;
+    if !row.get::<_, bool>(0) {
+        problems.push(Problem::NoUniqueId { table: table.clone(), column: id(layout) });
+    }
+    Ok(problems)
+}
+
+/// Returns whether this role may INSERT.
+pub(super) async fn privilege_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
+    let layout = pipeline.layout();
+    let table = layout.qualified_name();
+    let filled: Vec<_> =
+        layout.columns().iter().filter(|column| column.is_filled()).map(|column| column.name().as_str()).collect();
+    let sql = "SELECT current_user::text, bool_and(has_column_privilege(attrelid, attnum, 'INSERT'))
+               FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = ANY ($2)";
+    let row = client.query_one(sql, &[&table, &filled]).await;
+    let row = row.map_err(|e| Error::database(format!("read the privileges on {table}"), e))?;
+    let (role, may): (String, Option<bool>) = (row.get(0), row.get(1));
+    Ok((may == Some(false)).then_some(Problem::NoInsertPrivilege { table, role }))
+}
+
+/// The query whether the event's id is unique, so that one that is enqueued again can be known.
+pub(crate) fn has_unique_id(layout: &TableLayout) -> String {
+    outbox_core::InsertSql::into_table(layout).has_unique_id().to_owned()
+}
