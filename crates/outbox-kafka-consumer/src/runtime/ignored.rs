@@ -55,7 +55,7 @@ impl Ignored {
         match newest {
             Some(newest) => tracing::warn!(
                 target: "outbox.consumer", topic, event_type, version, newest,
-                "events of a schema version newer than their handler's are ignored: Builder::unknown says otherwise"
+                "events of a schema version newer than their handler's are ignored: Builder::newer says otherwise"
             ),
             None => {
                 tracing::info!(target: "outbox.consumer", topic, event_type, "events without a handler are ignored")

@@ -109,17 +109,17 @@ impl Store {
         format!(
             "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'{}; {}; {}; \
-             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {}))",
+             SET LOCAL application_name = '{}'; {}; \
+             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})){}; {}",
             isolation.sql(),
             session::UNLOCK,
             session::record_as("session"),
             fence.backend_name(),
-            if events > 1 { inbox::BOUND_LOCKS } else { "" },
-            session::record_as("bounded"),
             fence::GUARD,
             self.fence,
             fence.position,
+            if events > 1 { inbox::BOUND_LOCKS } else { "" },
+            session::record_as("bounded"),
         )
     }
 }
