@@ -5,7 +5,7 @@ use deadpool_postgres::tokio_postgres::types::ToSql;
 use outbox_core::time::OffsetDateTime;
 
 use super::lease::unread;
-use super::{Link, Store, seconds};
+use super::{Store, seconds};
 use crate::Error;
 
 /// How many rows one transaction deletes at most.
