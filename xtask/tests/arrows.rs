@@ -8,7 +8,19 @@ use serde_json::Value;
 use xtask::stack::workspace;
 
 /// The crates that each crate may depend on.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
+    (
+        "outbox-cli",
+        &[
+            "outbox-core",
+            "outbox-kafka",
+            "outbox-kafka-consumer",
+            "outbox-net",
+            "outbox-pg",
+            "outbox-relay",
+            "outbox-wal",
+        ],
+    ),
     ("outbox-core", &["outbox-net"]),
     ("outbox-pg", &["outbox-core", "outbox-net"]),
     ("outbox-kafka-consumer", &["outbox-core", "outbox-kafka", "outbox-net", "outbox-pg"]),

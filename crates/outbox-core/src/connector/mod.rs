@@ -1,11 +1,13 @@
 mod converter;
 mod database_url;
+pub(crate) mod header_converter;
 mod placement;
 mod recommended;
 mod route;
 mod router;
 mod secret;
 mod table_list;
+mod transforms;
 mod value_forms;
 
 use std::fmt;
@@ -15,10 +17,13 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
+pub(crate) use self::header_converter::HeaderConverter;
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
 pub use self::table_list::IncludedTables;
+pub use self::transforms::RowDisposition;
+pub(crate) use self::transforms::{AfterRouter, Passage, Transforms};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 
 use crate::Error;
@@ -65,6 +70,12 @@ impl ConnectorConfig {
     /// All keys and values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Returns the value of a key as logs and terminals may show it: secrets are replaced, unless they are placeholders.
+    #[must_use]
+    pub fn redacted(&self, key: &str) -> Option<&str> {
+        self.get(key).map(|value| secret::redacted(key, value))
     }
 
     /// Sets a key: in its place if it is there, at the end otherwise.
@@ -241,5 +252,7 @@ mod tests {
         let debug = format!("{config:?}");
         assert!(!debug.contains("hunter2"), "{debug}");
         assert!(debug.contains("${env:P}") && debug.contains("app"), "{debug}");
+        assert_eq!(config.redacted("database.password"), Some("[redacted]"));
+        assert_eq!((config.redacted("database.user"), config.redacted("none")), (Some("app"), None));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use deadpool_postgres::{Object, Transaction};
 
-use super::failed::{Aborted, Failed, Fault};
+use super::failed::{Aborted, Fault};
 use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
@@ -149,7 +149,7 @@ impl Lane {
     }
 
     async fn commit(&self, tx: Transaction<'_>, events: usize, isolation: Isolation) -> Result<(), Fault> {
-        let closed = self.shared.store.close_guard(&tx, self.dealt.fence, isolation, events).await;
+        let closed = self.shared.store.close_guard(&tx, self.dealt.fence, isolation).await;
         let changed = closed.map_err(|e| Fault::after_handlers("close the guard", e))?;
         self.check_shared(&changed.ok_or_else(|| Fault::Store(Error::fenced()))?, events)?;
         match self.shared.store.in_time(tx.commit()).await {

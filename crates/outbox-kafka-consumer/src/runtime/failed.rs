@@ -1,9 +1,9 @@
-use outbox_net::ErrorChain;
 use std::any::Any;
 use std::error::Error as StdError;
 use std::time::Duration;
 
 use deadpool_postgres::tokio_postgres::error::SqlState;
+use outbox_net::ErrorChain;
 
 use super::Shared;
 use crate::handler::{Failure, HandlerPolicy, Wish};

@@ -107,7 +107,7 @@ impl Partition {
             () = stop.cancelled() => return Ok(()),
             opened = self.open() => opened?,
         };
-        let Opened { mut dispatch, mut chunks, reader, mut end } = opened;
+        let Opened { mut dispatch, mut chunks, reader } = opened;
         let mut registration = Registration::new(&self.shared, &dispatch.dealt);
         let (mut lanes, lanes_stop) = (JoinSet::new(), CancellationToken::new());
         for receiver in self.lanes(&mut dispatch) {
@@ -130,7 +130,7 @@ impl Partition {
                     self.was_abandoned |= self.losses >= LOSSES;
                     break ended;
                 }
-                _ = tick.tick(), if !dispatch.is_next_alone() => {
+                _ = tick.tick(), if !dispatch.is_next_alone() || dispatch.is_paused() => {
                     dispatch.pass_read();
                     let done = dispatch.dealt.prefix().done();
                     let is_past = has_read && !dispatch.has_work() && dispatch.dealt.prefix().is_idle();
@@ -141,9 +141,11 @@ impl Partition {
                         backoff.reset();
                         self.is_going_again().await;
                     }
-                    measure::lag(&self.topic, self.partition, (end - done).max(0));
+                    if let Some(end) = dispatch.dealt.end() {
+                        measure::lag(&self.topic, self.partition, (end - done).max(0));
+                    }
                 }
-                Some(news) = registration.news.recv(), if !dispatch.is_next_alone() => match news {
+                Some(news) = registration.news.recv(), if !dispatch.is_next_alone() || dispatch.is_paused() => match news {
                     News::Fenced => break Err(Error::fenced()),
                     News::Errands(errands) if dispatch.takes_errands() => dispatch.deal_errands(errands),
                     News::Errands(_) => {}
@@ -155,7 +157,7 @@ impl Partition {
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
                     Some(Chunk::Records { records, next, end: last, memory }) => {
-                        (end, has_read, is_interrupted) = (last, true, false);
+                        (has_read, is_interrupted) = (true, false);
                         dispatch.dealt.set_end(last);
                         dispatch.pass_read();
                         (dispatch.records, dispatch.read_to) = (records.into(), next);
@@ -200,8 +202,14 @@ impl Partition {
             self.store_progress(&dispatch.dealt).await?;
             self.shared.store.not_alone(dispatch.dealt.fence).await?;
         } else {
-            if !ended.as_ref().is_err_and(Error::is_fenced) {
+            let is_fenced = ended.as_ref().is_err_and(Error::is_fenced);
+            if !is_fenced {
                 self.let_finish(&mut lanes).await;
+            }
+            lanes.shutdown().await;
+            if !is_fenced {
+                // What is done need not be read again. If it fails, it is.
+                _ = self.store_progress(&dispatch.dealt).await;
             }
             lanes.shutdown().await;
         }
@@ -236,8 +244,6 @@ struct Opened {
     chunks: mpsc::Receiver<Chunk>,
     /// Ends with this.
     reader: JoinSet<()>,
-    /// One after the last record.
-    end: i64,
 }
 
 impl Partition {
@@ -258,6 +264,7 @@ impl Partition {
         let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
         self.was_abandoned = false;
         let dealt = Dealt::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
+        dealt.set_end(end);
         let (sender, chunks) = mpsc::channel(1);
         let mut readers = JoinSet::new();
         if let (Some(known), Some(found)) = (taken.topic_id, reader.topic_id())
@@ -270,7 +277,7 @@ impl Partition {
             let feed = Feed { shared, topic, partition: self.partition, topic_id: reader.topic_id() };
             readers.spawn(feed.run(reader, taken.next_offset, sender));
         }
-        Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers, end })
+        Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers })
     }
 
     fn dispatch(&self, dealt: Dealt, careful_until: i64) -> Dispatch {

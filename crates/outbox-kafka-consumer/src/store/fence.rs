@@ -42,7 +42,6 @@ impl Store {
         tx: &Transaction<'_>,
         fence: Fence,
         isolation: Isolation,
-        events: usize,
     ) -> Result<Option<Vec<String>>, PgError> {
         let link = self.in_transaction(tx);
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
@@ -55,16 +54,14 @@ impl Store {
         // Prepared before, so that they are sent in this order.
         link.prepare(&self.statements.restore).await?;
         link.prepare(&self.statements.lock_fence).await?;
-        let (changed, is_ours, unbound, closed) = tokio::join!(
+        let (changed, is_ours, closed) = tokio::join!(
             biased;
             self.restore(tx),
             is_ours,
-            self.unbound_locks(tx, events),
             self.in_time(tx.batch_execute(CLOSE_GUARD))
         );
         // Those behind the first error only say that the transaction is aborted.
         let (changed, is_ours) = (changed?, is_ours?);
-        unbound?;
         closed?;
         Ok(is_ours.then_some(changed))
     }

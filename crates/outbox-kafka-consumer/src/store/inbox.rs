@@ -27,10 +27,6 @@ pub(crate) struct Begun {
     pub(crate) blocked: HashSet<Vec<u8>>,
 }
 
-/// The statements of a batch wait for a lock for 100 ms. Two batches that wait for each other then end before PostgreSQL
-/// looks for a deadlock, which it does after 1 s, and the events are handled in smaller ones. A single event waits.
-pub(super) const BOUND_LOCKS: &str = "; SET LOCAL lock_timeout = 100";
-
 impl Store {
     /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one round
     /// trip. `None` if the partition is under another epoch: then roll back.
@@ -68,11 +64,6 @@ impl Store {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
             blocked: blocked.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         }))
-    }
-
-    /// Ends the bound of a batch: what a COMMIT waits for is not another worker of the partition.
-    pub(crate) async fn unbound_locks(&self, tx: &Transaction<'_>, events: usize) -> Result<(), PgError> {
-        if events > 1 { tx.batch_execute("SET LOCAL lock_timeout TO DEFAULT").await } else { Ok(()) }
     }
 
     /// As [`begin`](Self::begin), without events. False if the partition is under another epoch.

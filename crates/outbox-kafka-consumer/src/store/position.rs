@@ -11,7 +11,7 @@ use super::{Store, is_state};
 use crate::Error;
 
 /// Under which epoch an owner works on a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fence {
     pub(crate) position: i64,
     pub(crate) epoch: i64,
@@ -237,7 +237,7 @@ mod tests {
         let tx = client.transaction().await.unwrap();
         group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
         let third = group.take(Uuid::now_v7()).await;
-        let error = group.store.close_guard(&tx, second, LEVEL, 1).await.unwrap_err();
+        let error = group.store.close_guard(&tx, second, LEVEL).await.unwrap_err();
         assert!(error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
         drop(tx);
         assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
@@ -258,7 +258,7 @@ mod tests {
         let tx = client.transaction().await.unwrap();
         assert!(theirs.store.begin_bounded(&tx, b, LEVEL).await.unwrap());
         ours.take(Uuid::now_v7()).await;
-        theirs.store.close_guard(&tx, b, LEVEL, 1).await.unwrap();
+        theirs.store.close_guard(&tx, b, LEVEL).await.unwrap();
         tx.commit().await.unwrap();
     }
 

@@ -15,6 +15,7 @@ mod idle;
 mod ids;
 mod interrupted;
 mod isolation;
+mod limits;
 mod observed;
 mod operations;
 mod partitions;

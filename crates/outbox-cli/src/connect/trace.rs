@@ -1,0 +1,53 @@
+/// Returns the line of a Java stack trace that says what is wrong: the innermost cause that has a message.
+///
+/// The outer ones are those of Connect's loop ("An exception occurred in the change event producer. This connector will be
+/// stopped."). The package of the exception's class is left out.
+pub(super) fn first_meaningful_line(trace: &str) -> Option<String> {
+    let causes = trace.lines().filter(|line| !line.starts_with(char::is_whitespace));
+    let causes = causes.map(|line| line.strip_prefix("Caused by: ").unwrap_or(line).trim());
+    let causes: Vec<_> = causes.filter(|line| !line.is_empty() && !line.starts_with("Suppressed:")).collect();
+    let is_class = |word: &str| word.contains('.') && !word.contains(char::is_whitespace);
+    // A message may have lines of its own, such as the hint of PostgreSQL: only those that begin with a class are causes.
+    let split = |line: &str| -> Option<(String, String)> {
+        let (class, message) = line.split_once(": ").unwrap_or((line, ""));
+        is_class(class).then(|| (class.rsplit('.').next().unwrap_or(class).to_owned(), message.trim().to_owned()))
+    };
+    let known: Vec<_> = causes.iter().filter_map(|line| split(line)).collect();
+    let innermost = known.iter().rev().find(|(_, message)| !message.is_empty()).or(known.last());
+    match innermost {
+        Some((class, message)) if message.is_empty() => Some(class.clone()),
+        // A wrapper repeats its cause: "java.util.X: message".
+        Some((class, message)) => Some(split(message).map_or(format!("{class}: {message}"), |(class, inner)| {
+            if inner.is_empty() { class } else { format!("{class}: {inner}") }
+        })),
+        None => causes.first().map(|line| (*line).to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_cause_is_shown_without_its_package() {
+        let trace = "org.apache.kafka.connect.errors.ConnectException: An exception occurred in the change event producer.\n\
+                     \tat io.debezium.pipeline.ErrorHandler.setProducerThrowable(ErrorHandler.java:67)\n\
+                     Caused by: io.debezium.DebeziumException: Failed to start replication stream\n\
+                     \t... 6 more\n\
+                     Caused by: org.postgresql.util.PSQLException: ERROR: replication slot \"outbox\" does not exist\n  \
+                     Hint: none\n\
+                     \tat org.postgresql.core.v3.QueryExecutorImpl.receive(QueryExecutorImpl.java:2846)\n";
+        let expected = "PSQLException: ERROR: replication slot \"outbox\" does not exist";
+        assert_eq!(first_meaningful_line(trace).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_cause_without_a_message_is_skipped() {
+        let trace = "a.Outer: this happened\n\tat x\nCaused by: java.io.EOFException\n\tat y\n";
+        assert_eq!(first_meaningful_line(trace).unwrap(), "Outer: this happened");
+        assert_eq!(first_meaningful_line("java.lang.NullPointerException\n\tat x").unwrap(), "NullPointerException");
+        assert_eq!(first_meaningful_line("a.B: c.D: inner\n\tat x").unwrap(), "D: inner");
+        assert_eq!(first_meaningful_line("no class here").unwrap(), "no class here");
+        assert_eq!(first_meaningful_line(""), None);
+    }
+}

@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use clap::Args;
+use outbox_core::{ConnectorConfig, Identifier};
+use serde::Serialize;
+
+use super::command::{exists, is_stopped};
+use crate::confirm::Confirmation;
+use crate::connect::Rest;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Part, Report};
+use crate::postgres::DatabaseOptions;
+use crate::slot::{Change, Consent, SlotState, change};
+
+/// How many events are listed that a dropped slot would lose.
+const LISTED: usize = 20;
+
+#[derive(Args)]
+pub(crate) struct Delete {
+    /// The connector
+    name: String,
+    /// Remove its offsets as well; a connector of the same name then begins at the confirmed position of its slot
+    #[arg(long)]
+    delete_offsets: bool,
+    /// Drop its replication slot as well, if no events would be lost
+    #[arg(long)]
+    drop_slot: bool,
+    /// Drop its publication as well
+    #[arg(long)]
+    drop_publication: bool,
+    /// Accept that the events that the slot has still to send are never published
+    #[arg(long, requires = "drop_slot")]
+    lose_events: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+impl Delete {
+    pub(super) async fn run(
+        self,
+        rest: &Rest,
+        database: &DatabaseOptions,
+        output: Output,
+        limit: Duration,
+    ) -> Result<Exit, Failure> {
+        let config = exists(rest, &self.name).await?;
+        let name = &self.name;
+        let mut left = Remains::of(name, &config);
+        self.confirmation.ask(&format!("Delete the connector {name}?"))?;
+        let delete_offsets = self.delete_offsets || self.confirmation.offer("Remove its offsets as well?")?;
+
+        // The slot comes first: if events would be lost, everything stays as it is but stopped.
+        rest.put(name, "stop").await?;
+        rest.wait(name, limit, "stopped", is_stopped).await?;
+        if self.drop_slot {
+            left.drop_slot(&self, database, output, limit).await?;
+        }
+        if self.drop_publication {
+            left.drop_publication(database, limit).await?;
+        }
+        left.offsets = rest.offsets(name).await?.len();
+        if delete_offsets && left.offsets > 0 {
+            rest.delete_offsets(name).await?;
+            left.removed.push("offsets".to_owned());
+            left.offsets = 0;
+        }
+        rest.delete(name).await?;
+        output.print(&left)?;
+        Ok(Exit::Success)
+    }
+}
+
+/// What a deleted connector leaves behind.
+#[derive(Serialize)]
+struct Remains {
+    connector: String,
+    /// What was removed along with it.
+    removed: Vec<String>,
+    slot: Option<String>,
+    publication: Option<String>,
+    offsets: usize,
+}
+
+impl Remains {
+    /// The defaults are those of Debezium.
+    fn of(name: &str, config: &ConnectorConfig) -> Self {
+        let or_default = |key: &str, default: &str| Some(config.get(key).unwrap_or(default).to_owned());
+        Self {
+            connector: name.to_owned(),
+            removed: Vec::new(),
+            slot: or_default("slot.name", "debezium"),
+            publication: or_default("publication.name", "dbz_publication"),
+            offsets: 0,
+        }
+    }
+
+    async fn drop_slot(
+        &mut self,
+        delete: &Delete,
+        database: &DatabaseOptions,
+        output: Output,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let client = database.connect(limit).await?;
+        let (Some(slot), Some(publication)) = (&self.slot, &self.publication) else { return Ok(()) };
+        if SlotState::find(&client, slot).await?.is_some() {
+            wait_for_reader(&client, slot, limit).await?;
+            let publication = identifier(publication)?;
+            let consent = if delete.lose_events { Consent::LoseEvents } else { Consent::NoLoss };
+            let dropped = change(&client, slot, &publication, Change::Drop, consent, LISTED, output).await;
+            dropped
+                .map_err(|e| Failure::refused(format!("connector {} is stopped, not deleted: {e}", self.connector)))?;
+        }
+        self.removed.push(format!("slot {slot}"));
+        self.slot = None;
+        Ok(())
+    }
+
+    async fn drop_publication(&mut self, database: &DatabaseOptions, limit: Duration) -> Result<(), Failure> {
+        let Some(publication) = &self.publication else { return Ok(()) };
+        let client = database.connect(limit).await?;
+        let sql = format!("DROP PUBLICATION IF EXISTS {}", identifier(publication)?);
+        let failed = |e| Failure::server(format!("the publication {publication} cannot be dropped")).caused_by(&e);
+        client.batch_execute(&sql).await.map_err(failed)?;
+        self.removed.push(format!("publication {publication}"));
+        self.publication = None;
+        Ok(())
+    }
+}
+
+/// A stopped task closes its connection a moment later.
+async fn wait_for_reader(client: &tokio_postgres::Client, slot: &str, limit: Duration) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + limit;
+    while SlotState::get(client, slot).await?.active && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+fn identifier(name: &str) -> Result<Identifier, Failure> {
+    Identifier::new(name).map_err(|e| Failure::usage("the connector's publication.name cannot be used").caused_by(&e))
+}
+
+impl Report for Remains {
+    fn parts(&self) -> Vec<Part> {
+        let mut lines = vec![format!("connector {} deleted", self.connector)];
+        lines.extend(self.removed.iter().map(|removed| format!("also removed: {removed}")));
+        if let Some(slot) = &self.slot {
+            lines.push(format!(
+                "remains: slot {slot}, for which PostgreSQL keeps the WAL until the disk is full: put the connector back, or \
+                 run outbox slot drop {slot}"
+            ));
+        }
+        if let Some(publication) = &self.publication {
+            lines.push(format!("remains: publication {publication}: run DROP PUBLICATION if nobody reads it"));
+        }
+        if self.offsets > 0 {
+            lines.push("remains: offsets, where a connector of the same name would continue".to_owned());
+        }
+        lines.into_iter().map(Part::Line).collect()
+    }
+}

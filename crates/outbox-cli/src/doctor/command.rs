@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use clap::Args;
+use outbox_core::Identifier;
+use outbox_kafka_consumer::Group;
+
+use super::check::{Check, Checks, Status};
+use super::{connect, connector, consumer, database, relay};
+use crate::connect::ConnectOptions;
+use crate::exit::{Exit, Failure};
+use crate::kafka::KafkaOptions;
+use crate::model::{ModelOptions, identifier};
+use crate::output::Output;
+use crate::postgres::DatabaseOptions;
+
+const EXAMPLES: &str = "Examples:
+  outbox doctor --connector-config deploy/outbox-connector.json --brokers kafka:9092
+  outbox doctor --connector outbox-connector --brokers kafka:9092 --group stock
+  outbox doctor --connector-config deploy/outbox-connector.json --relay http://relay:9404 --output json";
+
+/// Checks everything between the outbox table and the consumers, and says what to do
+///
+/// It checks the database, the table against its model, publication, slot, privileges, the connector's configuration, Kafka
+/// Connect or the relay, Kafka and its topics, clocks, and consumer groups. It changes nothing. A part without an address or a
+/// name is skipped.
+///
+/// Exit code: 1 if a check has failed, or with --strict if there is a warning.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    database: DatabaseOptions,
+    #[command(flatten)]
+    connect: ConnectOptions,
+    #[command(flatten)]
+    kafka: KafkaOptions,
+    #[command(flatten)]
+    model: ModelOptions,
+
+    /// Check this connector of Kafka Connect; without --connector-config its configuration is the model
+    #[arg(long, value_name = "NAME")]
+    connector: Option<String>,
+    /// Check the relay whose --listen is at this address, such as http://relay:9404
+    #[arg(long, value_name = "URL", env = "OUTBOX_RELAY_URL")]
+    relay: Option<String>,
+    /// Check this topic, in addition to those of the rows in the table; may be repeated
+    #[arg(long = "topic", value_name = "TOPIC")]
+    topics: Vec<String>,
+    /// Check this consumer group; may be repeated
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// The schema of the consumer's tables
+    #[arg(long, value_name = "SCHEMA", default_value = "outbox", value_parser = identifier)]
+    consumer_schema: Identifier,
+    /// Check the privileges of the role as which services enqueue
+    #[arg(long, value_name = "ROLE", value_parser = identifier)]
+    application_role: Option<Identifier>,
+    /// Check the privileges of the role as which the connector or the relay reads
+    #[arg(long, value_name = "ROLE", value_parser = identifier)]
+    connector_role: Option<Identifier>,
+    /// Check the privileges of the role that keeps the table bounded
+    #[arg(long, value_name = "ROLE", value_parser = identifier)]
+    maintainer_role: Option<Identifier>,
+    /// Exit with 1 if there is a warning
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Doctor {
+    pub(crate) async fn run(self, output: Output, limit: Duration) -> Result<Exit, Failure> {
+        let mut checks = Checks::default();
+        let of_connect = match &self.connector {
+            Some(name) => connect::check(&self.connect, name, self.model.file(), limit).await,
+            None => connect::Found::default(),
+        };
+        let config = match (&of_connect.config, self.model.file()) {
+            (Some(config), None) => config.clone(),
+            _ => self.model.config()?,
+        };
+        let pipeline = connector::check(&self.model, &config, &mut checks);
+
+        match self.database.connect(limit).await {
+            Err(failure) => {
+                checks.add(
+                    Check::failed("database", failure.to_string())
+                        .remedy("check DATABASE_URL, and whether PostgreSQL runs"),
+                );
+            }
+            Ok(client) => {
+                let roles = [&self.application_role, &self.connector_role, &self.maintainer_role].map(Option::clone);
+                if let Some(pipeline) = &pipeline {
+                    database::check(&client, pipeline, roles, &mut checks).await;
+                }
+                for name in &self.groups {
+                    let pool = self.database.pool(limit).await?;
+                    let group = Group::new(pool, &self.consumer_schema, name.as_str());
+                    checks.extend(consumer::check(&group, name).await);
+                }
+            }
+        }
+        checks.extend(of_connect.checks);
+        if let Some(url) = &self.relay {
+            checks.add(relay::ready(url, limit).await);
+        }
+        checks.extend(connector::servers(&config, &self.database, &self.kafka, &self.topics).await);
+
+        output.print(&checks)?;
+        let worst = checks.worst();
+        let is_wrong = worst == Status::Failed || (self.strict && worst == Status::Warning);
+        Ok(if is_wrong { Exit::Finding } else { Exit::Success })
+    }
+}

@@ -1,0 +1,86 @@
+use std::path::Path;
+use std::time::Duration;
+
+use outbox_core::ConnectorConfig;
+
+use super::check::Check;
+use crate::connect::{ConnectOptions, ConnectorState, Rest};
+use crate::exit::Failure;
+use crate::model::read_config;
+
+/// What was found at Kafka Connect.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) config: Option<ConnectorConfig>,
+    pub(super) checks: Vec<Check>,
+}
+
+/// Checks the worker, its plugins, the connector's state, and its configuration against the file.
+pub(super) async fn check(options: &ConnectOptions, name: &str, file: Option<&Path>, limit: Duration) -> Found {
+    let mut found = Found::default();
+    if let Err(failure) = look(options, name, file, limit, &mut found).await {
+        let check = Check::failed("kafka connect", failure.to_string());
+        found.checks.push(check.remedy("start a worker, or check --connect-url and the login"));
+    }
+    found
+}
+
+async fn look(
+    options: &ConnectOptions,
+    name: &str,
+    file: Option<&Path>,
+    limit: Duration,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    let rest = options.rest(limit).await?;
+    found.checks.push(Check::ok("kafka connect", format!("version {}", rest.version().await?)));
+    found.config = rest.config(name).await?;
+    let Some(config) = &found.config else {
+        let check = Check::failed("connector", format!("{name} does not exist"));
+        found.checks.push(check.remedy(format!("outbox connector apply {name} FILE")));
+        return Ok(());
+    };
+
+    found.checks.push(plugin(&rest, config).await?);
+    found.checks.push(state(name, rest.status(name).await?.as_ref()));
+    if let Some(file) = file {
+        let expected = read_config(file)?;
+        let keys = expected.iter().chain(config.iter()).map(|(key, _)| key);
+        let mut differing: Vec<_> = keys.filter(|key| *key != "name" && expected.get(key) != config.get(key)).collect();
+        differing.sort_unstable();
+        differing.dedup();
+        found.checks.push(match differing.is_empty() {
+            true => Check::ok("connector difference", format!("{name} has the configuration of the file")),
+            false => Check::warning(
+                "connector difference",
+                format!("{name} differs from the file in {}", differing.join(", ")),
+            )
+            .remedy(format!("outbox connector apply {name} {}", file.display())),
+        });
+    }
+    Ok(())
+}
+
+async fn plugin(rest: &Rest, config: &ConnectorConfig) -> Result<Check, Failure> {
+    let class = config.get("connector.class").unwrap_or_default();
+    let plugins = rest.plugins().await?;
+    let is_there = plugins.iter().any(|plugin| plugin == class || plugin.rsplit('.').next() == Some(class));
+    Ok(match is_there {
+        true => Check::ok("connector plugin", format!("the worker has {class}")),
+        false => Check::failed("connector plugin", format!("the worker does not have {class}"))
+            .remedy("install the plugin of Debezium for PostgreSQL in plugin.path, and restart the worker"),
+    })
+}
+
+fn state(name: &str, state: Option<&ConnectorState>) -> Check {
+    let Some(state) = state else { return Check::warning("connector", format!("{name} has no state yet")) };
+    let summary = format!("{name} is {}", state.summary());
+    if state.is_running() {
+        return Check::ok("connector", summary);
+    }
+    let remedy = match state.is_good() {
+        true => format!("outbox connector resume {name}: PostgreSQL keeps the WAL meanwhile"),
+        false => format!("fix the cause, then outbox connector restart {name} --only-failed"),
+    };
+    Check::failed("connector", summary).remedy(remedy)
+}

@@ -1,0 +1,42 @@
+use outbox_kafka_consumer::Group;
+
+use super::check::Check;
+use crate::consumer::Partitions;
+
+/// Checks a consumer group: its partitions, and what it holds.
+pub(super) async fn check(group: &Group, group_name: &str) -> Vec<Check> {
+    let name = format!("group {group_name}");
+    let partitions = match Partitions::read(group, group_name).await {
+        Ok(partitions) => partitions,
+        Err(failure) => {
+            return vec![Check::failed(name, failure.to_string()).remedy("outbox migrate apply --consumer")];
+        }
+    };
+    if partitions.is_empty() {
+        return vec![Check::failed(name, "the group has no positions").remedy("start the consumer, or check the name")];
+    }
+
+    let mut checks = Vec::new();
+    for (place, error) in partitions.failing() {
+        let found = format!("{place}: {error}");
+        checks.push(Check::failed(name.clone(), found).remedy("fix the cause: the consumer tries again by itself"));
+    }
+    let (unread, paused) = (partitions.unread(), partitions.paused());
+    if unread > 0 {
+        let found = format!("{unread} partitions are read by nobody");
+        checks.push(Check::failed(name.clone(), found).remedy("start the consumer"));
+    }
+    if paused > 0 {
+        let found = format!("{paused} partitions are paused");
+        checks.push(Check::warning(name.clone(), found).remedy(format!("outbox consumer resume {group_name}")));
+    }
+    let (dead, parked) = (partitions.dead(), partitions.parked());
+    if dead > 0 {
+        let found = format!("{dead} dead letters");
+        checks.push(Check::warning(name.clone(), found).remedy(format!("outbox dead-letters list {group_name}")));
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok(name, format!("{} partitions are read, {parked} events wait", partitions.len())));
+    }
+    checks
+}

@@ -1,0 +1,118 @@
+use outbox_core::{Identifier, Pipeline};
+use outbox_net::ErrorChain;
+use outbox_pg::{PipeMonitor, Problem, Readiness, Rights, RightsProblem, Roles, Sign, Thresholds, Verdict};
+use tokio_postgres::Client;
+
+use super::check::{Check, Checks, Status};
+
+/// Signs that the readiness covers.
+const COVERED: [&str; 3] = ["readiness", "wal_level", "slot_present"];
+
+/// Checks the server, the table, the publication, the slot, and the privileges of roles.
+pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<Identifier>; 3], checks: &mut Checks) {
+    let unread = |e: &outbox_pg::Error| Check::failed("database", ErrorChain::new(e).to_string());
+    match Readiness::check(client, pipeline).await {
+        Err(e) => return checks.add(unread(&e)),
+        Ok(readiness) => {
+            checks.extend(readiness.problems().iter().map(|problem| of_problem(problem, pipeline)));
+            let table = pipeline.layout().qualified_name();
+            let (publication, slot) = (pipeline.publication().as_str(), pipeline.slot().as_str());
+            checks.extend([
+                Check::ok("server", "wal_level is logical"),
+                Check::ok("table", format!("{table} is as the model says")),
+                Check::ok("publication", format!("{publication} publishes inserts into {table}")),
+                Check::ok("slot", format!("{slot} exists, and reads this database")),
+            ]);
+        }
+    }
+    match PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(client).await {
+        Err(e) => checks.add(unread(&e)),
+        Ok(health) => {
+            let signs = health.signs().iter().filter(|sign| !COVERED.contains(&sign.name));
+            checks.extend(signs.map(of_sign));
+        }
+    }
+    checks.extend(privileges(client, pipeline, roles).await);
+}
+
+/// Names the thing that a problem is about, and the command that solves it.
+fn of_problem(problem: &Problem, pipeline: &Pipeline) -> Check {
+    let slot = pipeline.slot().as_str();
+    let (name, remedy) = match problem {
+        Problem::WalLevel { .. } => ("server", None),
+        Problem::TableMissing { .. } | Problem::OtherRowLife { .. } => {
+            ("table", Some("outbox migrate apply".to_owned()))
+        }
+        Problem::MaintenanceMissing { .. } => ("table", Some("outbox migrate apply --maintenance".to_owned())),
+        Problem::PublicationMissing { .. } => {
+            ("publication", Some(format!("outbox migrate apply, then outbox slot create {slot}")))
+        }
+        Problem::TableNotPublished { .. }
+        | Problem::InsertsNotPublished { .. }
+        | Problem::PartitionsPublished { .. }
+        | Problem::RowFilter { .. }
+        | Problem::ColumnsNotPublished { .. } => ("publication", None),
+        Problem::HistoryMissing { .. } => ("slot", Some("outbox migrate apply".to_owned())),
+        Problem::SlotMissing { .. } => ("slot", Some(format!("outbox slot create {slot}"))),
+        Problem::SlotLost { .. } | Problem::SlotGone { .. } => {
+            ("slot", Some(format!("outbox slot create {slot} --recreate, then publish what was missed again")))
+        }
+        Problem::SlotOfOtherDatabase { .. } | Problem::SlotOfOtherPlugin { .. } | Problem::SlotBlocked { .. } => {
+            ("slot", None)
+        }
+        _ => ("table", None),
+    };
+    let check = Check::failed(name, problem.to_string());
+    remedy.map_or(check.clone(), |remedy| check.remedy(remedy))
+}
+
+fn of_sign(sign: &Sign) -> Check {
+    let status = match sign.verdict {
+        Verdict::Good => Status::Ok,
+        Verdict::Warning => Status::Warning,
+        Verdict::Critical => Status::Failed,
+        // It takes a second look to know it.
+        _ => Status::Skipped,
+    };
+    let check = Check::new(sign.name.replace('_', " "), status, sign.value.to_string());
+    match &sign.remedy {
+        Some(remedy) => check.remedy(remedy.clone()),
+        None => check,
+    }
+}
+
+/// Checks the roles that are named: of application, connector and maintainer.
+async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identifier>; 3]) -> Vec<Check> {
+    let name = "privileges";
+    let named: Vec<_> = roles.iter().flatten().cloned().collect();
+    let Some(any) = named.first().cloned() else {
+        let check = Check::skipped(name, "no role is named");
+        return vec![check.remedy("give --application-role, --connector-role and --maintainer-role")];
+    };
+
+    // A role that is not named is checked in no one's name: its problems are left out below.
+    let nobody = Identifier::new("outbox-doctor:nobody").unwrap_or(any);
+    let [application, connector, maintainer] = roles.map(|role| role.unwrap_or_else(|| nobody.clone()));
+    match Rights::check(client, pipeline, &Roles::new(application, connector, maintainer)).await {
+        Err(e) => vec![Check::failed(name, ErrorChain::new(&e).to_string())],
+        Ok(rights) => {
+            let is_named = |problem: &&RightsProblem| match problem {
+                RightsProblem::RoleMissing { role }
+                | RightsProblem::Lacks { role, .. }
+                | RightsProblem::Has { role, .. } => named.contains(role),
+                _ => true,
+            };
+            let problems: Vec<_> = rights.problems().iter().filter(is_named).map(of_right).collect();
+            let good = Check::ok(name, "the roles have what they need, and nothing else");
+            if problems.is_empty() { vec![good] } else { problems }
+        }
+    }
+}
+
+fn of_right(problem: &RightsProblem) -> Check {
+    let status = match problem {
+        RightsProblem::Has { .. } => Status::Warning,
+        _ => Status::Failed,
+    };
+    Check::new("privileges", status, problem.to_string()).remedy("outbox roles prints the SQL of each role")
+}

@@ -1,0 +1,11 @@
+//! `outbox doctor`: checks everything between the table and the consumers.
+
+mod check;
+mod command;
+mod connect;
+mod connector;
+mod consumer;
+mod database;
+mod relay;
+
+pub(crate) use self::command::Doctor;

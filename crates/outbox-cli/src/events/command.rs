@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use clap::Subcommand;
+use outbox_core::uuid::Uuid;
+
+use super::show::Shown;
+use super::verify::Verified;
+use crate::consumer::StoreOptions;
+use crate::exit::{Exit, Failure};
+use crate::kafka::KafkaOptions;
+use crate::model::ModelOptions;
+use crate::output::Output;
+
+const EXAMPLES: &str = "Examples:
+  outbox events show 0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c --brokers kafka:9092
+  outbox events verify --brokers kafka:9092 --last 3600";
+
+#[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum EventsCommand {
+    /// Follows one event: its row, its records in the topic, and what consumer groups did with it
+    ///
+    /// Exit code: 1 if the row has no record.
+    Show {
+        /// The event's id
+        id: Uuid,
+    },
+    /// Compares the rows of the table with the records of their topics
+    ///
+    /// It reports events without a record, events with several records, and events whose record comes before that of an older
+    /// event of the same aggregate. Exit code: 1 if an event is missing or out of order; duplicates are legal.
+    Verify {
+        /// Compare the rows of this time up to now
+        #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = crate::command_line::seconds)]
+        last: Duration,
+        /// Leave out the rows of this time, which may be on their way
+        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = crate::command_line::seconds)]
+        settled: Duration,
+        /// List at most this many events of each kind
+        #[arg(long, value_name = "EVENTS", default_value_t = 20)]
+        list: usize,
+    },
+}
+
+impl EventsCommand {
+    pub(crate) async fn run(
+        self,
+        store: &StoreOptions,
+        kafka: &KafkaOptions,
+        model: &ModelOptions,
+        output: Output,
+        limit: Duration,
+    ) -> Result<Exit, Failure> {
+        let pipeline = model.pipeline()?;
+        let cluster = kafka.cluster(limit)?;
+        let cluster = cluster.ok_or_else(|| Failure::usage("no brokers are named: give --brokers HOST:PORT"))?;
+        let client = store.database.connect(limit).await?;
+        match self {
+            Self::Show { id } => {
+                let shown = Shown::find(&client, &cluster, &pipeline, &store.consumer_schema, id).await?;
+                output.print(&shown)?;
+                Ok(if shown.is_published() { Exit::Success } else { Exit::Finding })
+            }
+            Self::Verify { last, settled, list } => {
+                let verified = Verified::compare(&client, &cluster, &pipeline, last, settled, list).await?;
+                output.print(&verified)?;
+                Ok(if verified.is_good() { Exit::Success } else { Exit::Finding })
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+use std::ops::ControlFlow;
+
+use outbox_core::event_identity;
+use outbox_core::uuid::Uuid;
+use outbox_kafka_consumer::outbox_kafka::{Cluster, Entry, TailStart};
+
+use crate::exit::Failure;
+
+/// The place of an event's record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// In milliseconds since 1970.
+    pub(super) timestamp: i64,
+}
+
+/// Shows the events of a topic to a visitor, by partition and offset. A topic that does not exist has none.
+pub(super) async fn read(
+    cluster: &Cluster,
+    name: &str,
+    mut visitor: impl FnMut(Uuid, Place) + Send,
+) -> Result<(), Failure> {
+    let unread = |e| Failure::server(format!("the topic {name} cannot be read")).caused_by(&e);
+    let Some(topic) = cluster.refreshed(name).await.map_err(unread)? else { return Ok(()) };
+    for partition in 0..topic.partitions() {
+        let visit = |entry: Entry<'_>| {
+            if let Entry::Record(_, record) = entry
+                && let Some((_, Some(id))) = record.headers().find(|(header, _)| *header == b"id")
+                && let Some(id) = event_identity(name, id)
+            {
+                visitor(id, Place { partition, offset: record.offset, timestamp: record.timestamp });
+            }
+            ControlFlow::Continue(())
+        };
+        cluster.read_tail(&topic, partition, TailStart::Offset(0), u64::MAX, visit).await.map_err(unread)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! `outbox events`: single events on their way, and whether all of them arrived.
+
+mod command;
+mod log;
+mod rows;
+mod show;
+mod verify;
+
+pub(crate) use self::command::EventsCommand;

@@ -1,0 +1,35 @@
+//! `outbox`: finds out why events of an outbox do not arrive, and fixes it.
+
+mod command_line;
+mod confirm;
+mod connect;
+mod connector;
+mod consumer;
+mod doctor;
+mod events;
+mod exit;
+mod generate;
+mod kafka;
+mod migrate;
+mod model;
+mod output;
+mod password;
+mod postgres;
+mod slot;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::command_line::CommandLine;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match CommandLine::parse().run().await {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit().into()
+        }
+    }
+}

@@ -1,0 +1,148 @@
+use std::io::{ErrorKind, Write as _};
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// The form of what a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Tables and sentences for people
+    Table,
+    /// One JSON document, whose members only ever become more
+    Json,
+}
+
+/// The result of a command: data for programs, and a text for people.
+pub(crate) trait Report: Serialize {
+    /// Returns the parts of the text.
+    fn parts(&self) -> Vec<Part>;
+}
+
+/// A part of a text.
+pub(crate) enum Part {
+    /// Rows below a head.
+    Table { head: &'static [&'static str], rows: Vec<Vec<String>> },
+    /// Names with their values, one a line.
+    Fields(Vec<(&'static str, String)>),
+    /// A line of its own.
+    Line(String),
+}
+
+impl Output {
+    /// Prints a report to standard output.
+    pub(crate) fn print(self, report: &impl Report) -> Result<(), Failure> {
+        let text = match self {
+            Self::Table => report.parts().iter().map(Part::render).collect::<String>(),
+            Self::Json => {
+                let json = serde_json::to_string_pretty(report);
+                json.map_err(|e| Failure::usage("the result cannot be written as JSON").caused_by(&e))? + "\n"
+            }
+        };
+        write(&text)
+    }
+
+    /// Prints one report of many: as JSON, each is on a line of its own.
+    pub(crate) fn print_line(self, report: &impl Report) -> Result<(), Failure> {
+        match self {
+            Self::Table => self.print(report),
+            Self::Json => {
+                let json = serde_json::to_string(report);
+                write(&(json.map_err(|e| Failure::usage("the result cannot be written as JSON").caused_by(&e))? + "\n"))
+            }
+        }
+    }
+}
+
+/// Writes text to standard output. A reader that has seen enough, such as `head`, is no error.
+pub(crate) fn write(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::usage("standard output cannot be written").caused_by(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Part {
+    fn render(&self) -> String {
+        match self {
+            Self::Table { head, rows } => table(Some(head), rows),
+            Self::Fields(fields) => {
+                let rows: Vec<_> = fields.iter().map(|(name, value)| vec![format!("{name}:"), value.clone()]).collect();
+                table(None, &rows)
+            }
+            Self::Line(line) => format!("{line}\n"),
+        }
+    }
+}
+
+/// Lays out columns with two spaces between them, as kubectl does: easy to read, and to cut.
+fn table(head: Option<&[&str]>, rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(head) = head {
+        table.set_header(head.iter().map(|name| name.to_uppercase()));
+    }
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| cell.replace('\n', " "))));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// Returns a number of bytes as people read it.
+pub(crate) fn bytes(bytes: i64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes.unsigned_abs() < 1024 {
+        return format!("{bytes} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = "kB";
+    for larger in UNITS.iter().skip(1) {
+        if value.abs() < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// Returns a number of seconds as people read it.
+pub(crate) fn seconds(seconds: f64) -> String {
+    let whole = seconds.round();
+    match whole {
+        _ if seconds < 60.0 => format!("{seconds:.1} s"),
+        _ if whole < 3600.0 => format!("{} min {} s", (whole / 60.0).floor(), whole % 60.0),
+        _ if whole < 86_400.0 => format!("{} h {} min", (whole / 3600.0).floor(), (whole % 3600.0 / 60.0).floor()),
+        _ => format!("{} d {} h", (whole / 86_400.0).floor(), (whole % 86_400.0 / 3600.0).floor()),
+    }
+}
+
+/// Returns a text, or a dash in its place.
+pub(crate) fn or_dash(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty()).unwrap_or("-").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_have_no_spaces_at_their_ends() {
+        let rows = [vec!["a".to_owned(), String::new()], vec!["longer".to_owned(), "b\nc".to_owned()]];
+        assert_eq!(table(Some(&["name", "state"]), &rows), "NAME    STATE\na\nlonger  b c\n");
+        assert_eq!(table(None, &[]), "");
+    }
+
+    #[test]
+    fn quantities_are_readable() {
+        assert_eq!([0, 1023, 1024, 1_572_864, -2048].map(bytes), ["0 B", "1023 B", "1.0 kB", "1.5 MB", "-2.0 kB"]);
+        assert_eq!([0.25, 90.0, 3_700.0, 90_000.0].map(seconds), ["0.2 s", "1 min 30 s", "1 h 1 min", "1 d 1 h"]);
+    }
+}

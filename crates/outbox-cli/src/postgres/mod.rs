@@ -1,0 +1,6 @@
+//! The connection to PostgreSQL.
+
+mod options;
+mod tls;
+
+pub(crate) use self::options::DatabaseOptions;

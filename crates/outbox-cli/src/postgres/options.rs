@@ -1,0 +1,154 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use outbox_core::ConnectorConfig;
+use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool};
+use outbox_net::{Pem, Secret, Tls, Verification};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config};
+
+use super::tls::Rustls;
+use crate::exit::Failure;
+use crate::password::PasswordPlaces;
+
+const VARIABLE: &str = "DATABASE_URL";
+
+/// How PostgreSQL is reached.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "PostgreSQL")]
+pub(crate) struct DatabaseOptions {
+    /// The database, as postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full, without a password [env: DATABASE_URL]
+    ///
+    /// The URL in the variable may have a password. Understood are sslmode, sslrootcert, sslcert and sslkey.
+    #[arg(long, value_name = "URL", global = true)]
+    database_url: Option<String>,
+
+    /// Read the role's password from this file; without a file or a command it is in PGPASSWORD, or asked for
+    #[arg(long, env = "PGPASSWORD_FILE", value_name = "FILE", global = true)]
+    database_password_file: Option<PathBuf>,
+
+    /// Run this command line with sh to get the role's password
+    #[arg(
+        long,
+        env = "POSTGRES_PASSWORD_COMMAND",
+        value_name = "COMMAND",
+        global = true,
+        conflicts_with = "database_password_file"
+    )]
+    database_password_command: Option<String>,
+}
+
+impl DatabaseOptions {
+    /// Connects to the database.
+    pub(crate) async fn connect(&self, limit: Duration) -> Result<Client, Failure> {
+        let (config, tls) = self.target(limit).await?;
+        let failure = |e: &(dyn std::error::Error + 'static)| Failure::server("PostgreSQL cannot be used").caused_by(e);
+        let connected = tokio::time::timeout(limit, config.connect(tls)).await;
+        let (client, connection) = connected.map_err(|e| failure(&e))?.map_err(|e| failure(&e))?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Returns a pool of connections, which connects when it is used.
+    pub(crate) async fn pool(&self, limit: Duration) -> Result<Pool, Failure> {
+        let (config, tls) = self.target(limit).await?;
+        let pool = Pool::builder(Manager::new(config, tls)).max_size(2).build();
+        pool.map_err(|e| Failure::usage("no connections can be made").caused_by(&e))
+    }
+
+    /// Puts the connection into a connector's configuration, in place of its own. The password is apart.
+    pub(crate) async fn place(&self, config: &ConnectorConfig) -> Result<(ConnectorConfig, Secret), Failure> {
+        let parts = self.parts()?;
+        let password = self.password(&parts).await?.unwrap_or_else(|| Secret::new(""));
+        let keys = parts.iter().filter(|(key, _)| *key != "database.password");
+        Ok((
+            keys.fold(config.clone().without("database.password"), |config, (key, value)| config.with(key, value)),
+            password,
+        ))
+    }
+
+    /// Returns the parts of the URL, under the names that a connector has for them.
+    fn parts(&self) -> Result<ConnectorConfig, Failure> {
+        let (url, is_on_command_line) = match &self.database_url {
+            Some(url) => (url.clone(), true),
+            None => match std::env::var(VARIABLE) {
+                Ok(url) => (url, false),
+                Err(_) => {
+                    return Err(Failure::usage(
+                        "no database is named: set DATABASE_URL, or give --database-url postgres://USER@HOST:PORT/DATABASE",
+                    ));
+                }
+            },
+        };
+        let parts = ConnectorConfig::from_json("{}")
+            .and_then(|empty| empty.with_database_url(&url))
+            .map_err(|e| Failure::usage("the database's URL cannot be used").caused_by(&e))?;
+        if is_on_command_line && parts.get("database.password").is_some() {
+            return Err(Failure::usage(
+                "every user of this machine can read a password in the command line: leave it out of --database-url, and \
+                 set DATABASE_URL or PGPASSWORD, or give --database-password-file or --database-password-command",
+            ));
+        }
+        Ok(parts)
+    }
+
+    async fn password(&self, parts: &ConnectorConfig) -> Result<Option<Secret>, Failure> {
+        if let Some(password) = parts.get("database.password") {
+            return Ok(Some(Secret::new(password)));
+        }
+        let text = |key: &str| parts.get(key).unwrap_or_default();
+        let places = PasswordPlaces {
+            whose: &format!("{} at {}", text("database.user"), text("database.hostname")),
+            file: self.database_password_file.as_deref(),
+            command: self.database_password_command.as_deref(),
+            variable: "PGPASSWORD",
+        };
+        places.read_or_ask().await
+    }
+
+    async fn target(&self, limit: Duration) -> Result<(Config, Rustls), Failure> {
+        let parts = self.parts()?;
+        let text = |key: &str| parts.get(&format!("database.{key}")).unwrap_or_default();
+        let port = text("port").parse().map_err(|_| Failure::usage("the port of the database is no number"))?;
+        let mut config = Config::new();
+        config.host(text("hostname")).port(port).user(text("user")).dbname(text("dbname"));
+        config.application_name("outbox").connect_timeout(limit);
+        if let Some(password) = self.password(&parts).await? {
+            config.password(password.expose());
+        }
+
+        let (mode, verification) = match parts.get("database.sslmode").unwrap_or("prefer") {
+            "disable" => (SslMode::Disable, Verification::None),
+            "prefer" => (SslMode::Prefer, Verification::None),
+            "require" => (SslMode::Require, Verification::None),
+            "verify-ca" => (SslMode::Require, Verification::Chain),
+            "verify-full" => (SslMode::Require, Verification::Full),
+            other => {
+                let wanted = "use disable, prefer, require, verify-ca or verify-full";
+                return Err(Failure::usage(format!("sslmode={other} is not supported: {wanted}")));
+            }
+        };
+        config.ssl_mode(mode);
+        let tls = Rustls::new(&tls(&parts, verification)).await;
+        let tls = tls.map_err(|e| Failure::usage("the certificates for PostgreSQL cannot be used").caused_by(&e))?;
+        Ok((config, tls))
+    }
+}
+
+/// As libpq: a named authority is checked even if the mode does not demand it.
+fn tls(parts: &ConnectorConfig, verification: Verification) -> Tls {
+    let named = parts.get("database.sslrootcert").filter(|file| *file != "system");
+    let verification = match verification {
+        Verification::None if named.is_some() => Verification::Chain,
+        verification => verification,
+    };
+    let mut tls = Tls::new().verification(verification);
+    if let Some(file) = named {
+        tls = tls.roots(Pem::file(file));
+    }
+    match (parts.get("database.sslcert"), parts.get("database.sslkey")) {
+        (Some(certificate), Some(key)) => tls.identity(Pem::file(certificate), Pem::file(key)),
+        _ => tls,
+    }
+}

@@ -1,0 +1,264 @@
+use std::time::Duration;
+
+use clap::Subcommand;
+use outbox_core::Identifier;
+use outbox_pg::{SlotCreation, SlotOptions};
+use outbox_wal::Lsn;
+use serde::Serialize;
+
+use super::change::{Change, Consent, change};
+use super::state::{HEAD, SlotState};
+use super::unpublished::{Range, Unpublished};
+use crate::confirm::Confirmation;
+use crate::exit::{Exit, Failure};
+use crate::model::{ModelOptions, identifier};
+use crate::output::{Output, Part, Report, bytes, or_dash, seconds};
+use crate::postgres::DatabaseOptions;
+
+const EXAMPLES: &str = "Examples:
+  outbox slot list
+  outbox slot show outbox
+  outbox slot drop outbox                 counts the events that would be lost, and refuses if there are any
+  outbox slot advance outbox --to 0/1A2B3C8 --lose-events";
+
+#[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum SlotCommand {
+    /// Lists the replication slots of the server
+    List,
+    /// Shows a slot, and the events that it has still to send if nobody reads it
+    ///
+    /// Exit code: 1 if the slot is invalidated.
+    Show {
+        /// The slot
+        name: String,
+        #[command(flatten)]
+        events: Events,
+    },
+    /// Creates the slot that the connector or the relay reads; one that exists and fits is left as it is
+    ///
+    /// An event that commits before the slot exists is never published. From then on PostgreSQL keeps the WAL that nobody
+    /// has confirmed: start the reader soon.
+    Create {
+        /// The slot
+        #[arg(value_parser = identifier)]
+        name: Identifier,
+        /// The publication, which must hold the outbox table
+        #[arg(long, value_name = "NAME", default_value = "outbox", value_parser = identifier)]
+        publication: Identifier,
+        /// Create a slot again that was there before, and replace one that is invalidated
+        ///
+        /// What was committed between stays unpublished until it is published again from the table.
+        #[arg(long)]
+        recreate: bool,
+        /// Keep the slot on standbys that synchronize slots (PostgreSQL 17 and later)
+        #[arg(long)]
+        failover: bool,
+    },
+    /// Skips events: moves the confirmed position of a slot that nobody reads
+    ///
+    /// The events in between are counted and listed. If there are any, it refuses without --lose-events (exit code 3).
+    Advance {
+        /// The slot
+        name: String,
+        /// The new position; without it, the end of the WAL
+        #[arg(long, value_name = "LSN")]
+        to: Option<Lsn>,
+        /// Accept that the events are never published
+        #[arg(long)]
+        lose_events: bool,
+        #[command(flatten)]
+        events: Events,
+    },
+    /// Removes a slot that nobody reads
+    ///
+    /// The events that it has still to send are counted and listed. If there are any, it refuses without --lose-events
+    /// (exit code 3).
+    Drop {
+        /// The slot
+        name: String,
+        /// Accept that the events are never published
+        #[arg(long)]
+        lose_events: bool,
+        #[command(flatten)]
+        events: Events,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
+}
+
+/// Which events are listed.
+#[derive(clap::Args)]
+pub(crate) struct Events {
+    /// The publication that the slot's reader uses
+    #[arg(long, value_name = "NAME", default_value = "outbox", value_parser = identifier)]
+    publication: Identifier,
+    /// List at most this many events
+    #[arg(long, value_name = "EVENTS", default_value_t = 20)]
+    list: usize,
+}
+
+impl SlotCommand {
+    pub(crate) async fn run(
+        self,
+        database: &DatabaseOptions,
+        model: &ModelOptions,
+        output: Output,
+        limit: Duration,
+    ) -> Result<Exit, Failure> {
+        let client = database.connect(limit).await?;
+        match self {
+            Self::List => {
+                output.print(&Slots { slots: SlotState::all(&client).await? })?;
+                Ok(Exit::Success)
+            }
+            Self::Show { name, events } => {
+                let slot = SlotState::get(&client, &name).await?;
+                let is_readable =
+                    !slot.active && !slot.is_lost() && slot.is_in_this_database && slot.plugin == "pgoutput";
+                let unpublished = match is_readable {
+                    true => Some(Unpublished::read(&client, events.range(&name)).await?),
+                    false => None,
+                };
+                let exit = if slot.is_lost() { Exit::Finding } else { Exit::Success };
+                output.print(&Shown { slot, unpublished })?;
+                Ok(exit)
+            }
+            Self::Create { name, publication, recreate, failover } => {
+                let config = model.config()?.with("slot.name", name.as_str());
+                let pipeline = model.pipeline_with(config.with("publication.name", publication.as_str()))?;
+                let mut options = SlotOptions::default().patience(limit);
+                if recreate {
+                    options = options.recreate();
+                }
+                if failover {
+                    options = options.failover();
+                }
+                let created = options.create(&client, &pipeline).await.map_err(|e| {
+                    let message = format!("the slot {} cannot be created", name.as_str());
+                    let failure = if e.is_not_ready() { Failure::refused(message) } else { Failure::server(message) };
+                    failure.caused_by(&e)
+                })?;
+                output.print(&Created::new(name.as_str(), created))?;
+                Ok(Exit::Success)
+            }
+            Self::Advance { name, to, lose_events, events } => {
+                let consent = consent(lose_events);
+                let (publication, listed) = (&events.publication, events.list);
+                output
+                    .print(&change(&client, &name, publication, Change::Advance(to), consent, listed, output).await?)?;
+                Ok(Exit::Success)
+            }
+            Self::Drop { name, lose_events, events, confirmation } => {
+                let consent = consent(lose_events);
+                // It must exist before anybody is asked.
+                SlotState::get(&client, &name).await?;
+                if consent == Consent::NoLoss {
+                    confirmation.ask(&format!("Drop the slot {name}?"))?;
+                }
+                let (publication, listed) = (&events.publication, events.list);
+                output.print(&change(&client, &name, publication, Change::Drop, consent, listed, output).await?)?;
+                Ok(Exit::Success)
+            }
+        }
+    }
+}
+
+impl Events {
+    fn range<'a>(&'a self, slot: &'a str) -> Range<'a> {
+        Range { slot, publication: &self.publication, before: None, listed: self.list }
+    }
+}
+
+fn consent(lose_events: bool) -> Consent {
+    if lose_events { Consent::LoseEvents } else { Consent::NoLoss }
+}
+
+#[derive(Serialize)]
+struct Slots {
+    slots: Vec<SlotState>,
+}
+
+impl Report for Slots {
+    fn parts(&self) -> Vec<Part> {
+        match self.slots.is_empty() {
+            true => vec![Part::Line("the server has no replication slots".to_owned())],
+            false => vec![Part::Table { head: HEAD, rows: self.slots.iter().map(SlotState::row).collect() }],
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    slot: SlotState,
+    /// The events that the slot has still to send; nothing while somebody reads it.
+    unpublished: Option<Unpublished>,
+}
+
+impl Report for Shown {
+    fn parts(&self) -> Vec<Part> {
+        let slot = &self.slot;
+        let quantity = |found: Option<i64>| found.map_or("-".to_owned(), bytes);
+        let time = |found: Option<f64>| found.map_or("-".to_owned(), seconds);
+        let waiting = match &self.unpublished {
+            Some(found) if found.count > 0 => {
+                format!("{} events, the oldest of {}", found.count, or_dash(found.oldest_committed_at.as_deref()))
+            }
+            Some(_) => "nothing".to_owned(),
+            None => "-".to_owned(),
+        };
+        let mut parts = vec![Part::Fields(vec![
+            ("slot", slot.name.clone()),
+            ("type", format!("{} {}", slot.kind, slot.plugin).trim().to_owned()),
+            ("database", or_dash(Some(&slot.database))),
+            ("reader", or_dash(slot.reader_name().as_deref())),
+            ("inactive for", time(slot.inactive_seconds)),
+            ("wal status", slot.status()),
+            ("restart_lsn", or_dash(slot.restart_lsn.as_deref())),
+            ("confirmed_flush_lsn", or_dash(slot.confirmed_flush_lsn.as_deref())),
+            ("retained WAL", quantity(slot.retained_bytes)),
+            ("lag", quantity(slot.lag_bytes)),
+            ("lag time", time(slot.lag_seconds)),
+            ("WAL until lost", quantity(slot.safe_wal_bytes)),
+            ("still to send", waiting),
+        ])];
+        parts.extend(self.unpublished.iter().flat_map(Unpublished::parts));
+        if slot.is_lost() {
+            let remedy = "the slot is invalidated: PostgreSQL has removed WAL that it had still to send. Drop it, create it \
+                          again with --recreate, and publish the events in between from the table";
+            parts.push(Part::Line(remedy.to_owned()));
+        }
+        parts
+    }
+}
+
+#[derive(Serialize)]
+struct Created {
+    slot: String,
+    /// `created`, `recreated` or `exists`.
+    result: &'static str,
+}
+
+impl Created {
+    fn new(slot: &str, creation: SlotCreation) -> Self {
+        let result = match creation {
+            SlotCreation::Created => "created",
+            SlotCreation::Recreated => "recreated",
+            _ => "exists",
+        };
+        Self { slot: slot.to_owned(), result }
+    }
+}
+
+impl Report for Created {
+    fn parts(&self) -> Vec<Part> {
+        let Self { slot, result } = self;
+        let next = match *result {
+            "exists" => "it fits",
+            "recreated" => "what was committed in between is not published",
+            _ => "start its reader soon, because PostgreSQL keeps the WAL for it",
+        };
+        vec![Part::Line(format!("slot {slot} {result}: {next}"))]
+    }
+}

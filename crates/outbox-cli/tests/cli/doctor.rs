@@ -1,0 +1,149 @@
+use outbox_test_support::{TestEnv, eventually};
+use serde_json::Value;
+
+use crate::consumer::Stock;
+use crate::fixture::{TempFile, order, run, run_at};
+
+/// Runs the doctor, and returns the failed checks and warnings, as `check: found -> remedy`.
+async fn findings(env: &TestEnv, arguments: &[&str], code: i32) -> (Vec<String>, Vec<String>) {
+    let ran = run_at(env, &[&["doctor", "--output", "json"], arguments].concat()).await;
+    let found = ran.json(code);
+    let of = |status: &str| {
+        let checks = found["checks"].as_array().unwrap().iter().filter(|check| check["status"] == status);
+        let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        checks
+            .map(|check| format!("{}: {} -> {}", text(check, "name"), text(check, "found"), text(check, "remedy")))
+            .collect()
+    };
+    (of("failed"), of("warning"))
+}
+
+/// Checks that one thing has failed with a text.
+async fn fails(env: &TestEnv, arguments: &[&str], text: &str) {
+    let (failed, _) = findings(env, arguments, 1).await;
+    assert!(failed.iter().any(|one| one.contains(text)), "{text} is not among {failed:#?}");
+}
+
+#[tokio::test]
+async fn a_pipeline_that_works_has_no_failed_check() {
+    let env = TestEnv::builder().slot().topic(1).build().await;
+    let connector = env.connector();
+    connector.start().await;
+    env.slot_becomes("active").await;
+    env.enqueue(&[order(1)]).await;
+    let file = TempFile::config(&env, "-doctor", env.config());
+    let arguments = ["--connector", env.name(), "--connector-config", file.path()];
+
+    let (failed, _) = findings(&env, &arguments, 0).await;
+    assert_eq!(failed, [""; 0]);
+    let text = run_at(&env, &[&["doctor"], &arguments[..]].concat()).await;
+    let expected = ["kafka connect", "connector plugin", "table", "publication", "slot active", "clock", env.topic()];
+    for check in expected {
+        assert!(text.text(0).lines().any(|line| line.contains(check)), "{check} is not in {text:?}");
+    }
+    assert!(text.stdout.contains("0 failed"), "{text:?}");
+}
+
+#[tokio::test]
+async fn what_is_broken_in_the_database_is_found_with_its_remedy() {
+    let env = TestEnv::builder().slot().build().await;
+    let file = TempFile::config(&env, "-doctor", env.config());
+    let arguments = ["--connector-config", file.path()];
+    let client = env.client().await;
+    let table = env.pipeline().layout().qualified_name();
+    let sql = async |sql: &str| client.batch_execute(sql).await.unwrap();
+
+    sql("ALTER PUBLICATION outbox SET (publish = 'update')").await;
+    fails(&env, &arguments, "leaves out inserts").await;
+    sql(&format!("ALTER PUBLICATION outbox SET (publish = 'insert'); ALTER PUBLICATION outbox DROP TABLE {table}"))
+        .await;
+    fails(&env, &arguments, "does not hold").await;
+    sql("DROP PUBLICATION outbox").await;
+    fails(&env, &arguments, "outbox migrate apply, then outbox slot create").await;
+    sql(&format!("CREATE PUBLICATION outbox FOR TABLE {table} WITH (publish = 'insert')")).await;
+
+    let vanishing = [&arguments[..], &["--row-life", "vanish"]].concat();
+    fails(&env, &vanishing, "-> outbox migrate apply").await;
+    sql(&format!("ALTER TABLE {table} ALTER payload TYPE text")).await;
+    fails(&env, &arguments, "column \"payload\"").await;
+    sql(&format!("ALTER TABLE {table} ALTER payload TYPE json USING payload::json")).await;
+
+    run_at(&env, &["slot", "drop", env.name(), "--yes"]).await.text(0);
+    fails(&env, &arguments, &format!("-> outbox slot create {}", env.name())).await;
+    run_at(&env, &["slot", "create", env.name(), "--recreate"]).await.text(0);
+    let (_, warnings) = findings(&env, &arguments, 0).await;
+    assert!(warnings.iter().any(|one| one.starts_with("slot active: false")), "{warnings:#?}");
+    assert_eq!(run_at(&env, &[&["doctor", "--strict"], &arguments[..]].concat()).await.code, 1);
+
+    let role = format!("{}_app", env.name());
+    let named = [&arguments[..], &["--application-role", &role]].concat();
+    fails(&env, &named, "outbox roles").await;
+    let script = run_at(&env, &["roles", "--application", &role]).await;
+    sql(script.text(0)).await;
+    let (failed, _) = findings(&env, &named, 0).await;
+    assert_eq!(failed, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_configuration_that_loses_events_is_found() {
+    let env = TestEnv::builder().slot().build().await;
+    let broken = env.config().clone().with("table.include.list", "outbox.other").with("slot.name", "Not A Slot");
+    let file = TempFile::config(&env, "-doctor", &broken);
+    let arguments = ["--connector-config", file.path()];
+    fails(&env, &arguments, "table.include.list").await;
+    fails(&env, &arguments, "slot.name").await;
+}
+
+#[tokio::test]
+async fn a_failed_connector_and_an_absent_one_are_found() {
+    let env = TestEnv::builder().slot().build().await;
+    let arguments = ["--connector", env.name()];
+    fails(&env, &arguments, "does not exist -> outbox connector apply").await;
+    let connector = env.connector();
+    connector.start().await;
+    let changed = TempFile::config(&env, "-doctor", &env.config().clone().with("max.batch.size", "100"));
+    let (_, warnings) = findings(&env, &["--connector", env.name(), "--connector-config", changed.path()], 0).await;
+    assert!(warnings.iter().any(|one| one.contains("differs from the file in max.batch.size")), "{warnings:#?}");
+
+    run_at(&env, &["connector", "pause", env.name()]).await.text(0);
+    fails(&env, &arguments, "-> outbox connector resume").await;
+    env.client().await.batch_execute("DROP PUBLICATION outbox").await.unwrap();
+    run_at(&env, &["connector", "resume", env.name()]).await;
+    run_at(&env, &["connector", "restart", env.name()]).await;
+    eventually("the task has failed", async || run_at(&env, &["connector", "status", env.name()]).await.code == 1)
+        .await;
+    fails(&env, &arguments, "Publication autocreation is disabled").await;
+}
+
+#[tokio::test]
+async fn servers_that_do_not_answer_are_found() {
+    let env = TestEnv::builder().slot().build().await;
+    let port = xtask::stack::free_port().unwrap();
+    let nowhere = format!("http://127.0.0.1:{port}");
+    fails(&env, &["--relay", &nowhere], "relay: ").await;
+    fails(&env, &["--connector", "c", "--connect-url", &nowhere], "kafka connect: ").await;
+    fails(&env, &["--brokers", &format!("127.0.0.1:{port}")], "kafka: ").await;
+    let database = format!("postgres://postgres:postgres@127.0.0.1:{port}/none");
+    let ran = run(&["doctor"], &[("DATABASE_URL", &database)]).await;
+    assert!(ran.text(1).contains("check DATABASE_URL"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn dead_letters_and_partitions_that_nobody_reads_are_found() {
+    let mut stock = Stock::new().await;
+    let file = TempFile::config(&stock.env, "-doctor", stock.env.config());
+    let arguments = ["--connector-config", file.path(), "--group", "stock"];
+    fails(&stock.env, &arguments, "the group has no positions").await;
+    stock.start();
+    stock.place(1).await;
+    stock.dead(1).await;
+    let (_, warnings) = findings(&stock.env, &arguments, 0).await;
+    assert!(
+        warnings.iter().any(|one| one.contains("1 dead letters -> outbox dead-letters list stock")),
+        "{warnings:#?}"
+    );
+    stock.stop().await;
+    fails(&stock.env, &arguments, "read by nobody").await;
+    stock.env.client().await.batch_execute("DROP TABLE outbox.consumer_position CASCADE").await.unwrap();
+    fails(&stock.env, &arguments, "outbox migrate apply --consumer").await;
+}

@@ -1,0 +1,12 @@
+//! The program `outbox` at PostgreSQL, Kafka and Kafka Connect with Debezium.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod connector;
+mod consumer;
+mod doctor;
+mod documents;
+mod events;
+mod fixture;
+mod model;
+mod slot;
+mod worker;
