@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use deadpool_postgres::{Object, Transaction};
 
-use super::failed::{Aborted, Fault};
+use super::failed::{Aborted, Failed, Fault};
 use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
