@@ -5,9 +5,9 @@ use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, St
 
 use crate::bench::{Bench, OrderCreated, Running};
 
-/// What later statements of a session depend on.
+/// What later statements of a session depend on. The timeout for locks is a shorter one in a batch.
 const SESSION: &str = "SELECT format('%s %s', (SELECT string_agg(current_setting(name), ' ') FROM unnest(ARRAY['role',
-        'session_authorization', 'search_path', 'session_replication_role', 'statement_timeout', 'lock_timeout',
+        'session_authorization', 'search_path', 'session_replication_role', 'statement_timeout',
         'default_transaction_isolation', 'default_transaction_read_only', 'TimeZone', 'application_name']) AS name),
     (SELECT string_agg(channel, ' ') FROM pg_listening_channels() AS channel))";
 
@@ -70,6 +70,8 @@ async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_oth
         let found: (i64, i64, i64, bool, i64) = (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
         assert_eq!(found, (2 * orders, 2 * orders, 1, false, 1), "{statements:?}");
         assert_eq!(session().await, before);
+        let locks_end: String = pool.get().await.unwrap().query_one("SHOW lock_timeout", &[]).await.unwrap().get(0);
+        assert_eq!(locks_end, "0");
         assert_eq!(locks(&pool).await, 0);
     }
 }
