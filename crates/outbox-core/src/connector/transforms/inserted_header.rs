@@ -41,7 +41,7 @@ fn kind(literal: &str) -> Option<&'static str> {
     if is_number {
         let number: i64 = literal.parse().ok()?;
         let is_canonical = number.to_string() == literal;
-        return is_canonical.then(|| match number {
+        return is_canonical.then_some(match number {
             -128..=127 => "int8",
             -32_768..=32_767 => "int16",
             -2_147_483_648..=2_147_483_647 => "int32",
