@@ -32,6 +32,11 @@ impl CpuSeconds {
         })
     }
 
+    /// Returns the sum, if all parts are known.
+    pub(crate) fn total(self) -> Option<f64> {
+        Some(self.engine? + self.postgres? + self.kafka?)
+    }
+
     /// Used since then. An engine that did not run then has used all of it since.
     pub(crate) fn since(self, before: Self) -> Self {
         let difference = |now: Option<f64>, before: Option<f64>| Some(now? - before.unwrap_or(0.0));

@@ -11,7 +11,15 @@ use xtask::stack::workspace;
 const ALLOWED: [(&str, &[&str]); 14] = [
     (
         "outbox-cli",
-        &["outbox-core", "outbox-kafka", "outbox-kafka-consumer", "outbox-net", "outbox-pg", "outbox-relay", "outbox-wal"],
+        &[
+            "outbox-core",
+            "outbox-kafka",
+            "outbox-kafka-consumer",
+            "outbox-net",
+            "outbox-pg",
+            "outbox-relay",
+            "outbox-wal",
+        ],
     ),
     ("outbox-core", &["outbox-net"]),
     ("outbox-pg", &["outbox-core", "outbox-net"]),

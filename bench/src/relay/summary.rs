@@ -24,6 +24,8 @@ pub(crate) fn of(results: &Results) -> Value {
         "throughput_ratio_small_tx": throughput_ratio(results, small),
         "limit_fraction_one_tx": limit_fraction(results, Shape::OneTransaction),
         "limit_fraction_small_tx": limit_fraction(results, small),
+        "cpu_seconds_ratio_one_tx": cpu_ratio(results, Shape::OneTransaction),
+        "cpu_seconds_ratio_small_tx": cpu_ratio(results, small),
         "latency_p50_ratio": ratio(debezium.map(|it| it.p50_ms), relay.map(|it| it.p50_ms)),
         "relay_p50_ms": relay.map(|it| it.p50_ms),
         "relay_p99_ms": relay.map(|it| it.p99_ms),
@@ -53,6 +55,7 @@ pub(crate) fn table(results: &Results) -> String {
         line(&format!("the relay's drain, {shape}"), throughput(results, Kind::Relay, shape), 0, "rows/s");
         line("  times Debezium's", throughput_ratio(results, shape), 1, "     ");
         line("  part of the limit", limit_fraction(results, shape), 2, "     ");
+        line("  Debezium's CPU seconds over the relay's", cpu_ratio(results, shape), 1, "     ");
     }
     for (kind, rate) in [(Kind::Debezium, CALM), (Kind::Relay, CALM), (Kind::Relay, BUSY)] {
         let found = latency(results, kind, rate);
@@ -133,6 +136,17 @@ fn throughput_ratio(results: &Results, shape: Shape) -> Option<f64> {
 
 fn limit_fraction(results: &Results, shape: Shape) -> Option<f64> {
     ratio(throughput(results, Kind::Relay, shape), limit(results, shape))
+}
+
+/// Debezium's CPU seconds over the relay's, of engine, PostgreSQL and broker together.
+fn cpu_ratio(results: &Results, shape: Shape) -> Option<f64> {
+    ratio(cpu_seconds(results, Kind::Debezium, shape), cpu_seconds(results, Kind::Relay, shape))
+}
+
+fn cpu_seconds(results: &Results, kind: Kind, shape: Shape) -> Option<f64> {
+    let of_kind = results.drains.iter().filter(|drain| drain.engine == kind && drain.shape == shape);
+    let totals: Vec<_> = of_kind.filter_map(|drain| drain.cpu_seconds.total()).collect();
+    median(&totals)
 }
 
 fn latency(results: &Results, kind: Kind, rate: Rate) -> Option<&Latency> {

@@ -29,6 +29,8 @@ enum Kind {
     Decode { part: String, reason: String },
     #[error("the row cannot be encoded: column {column:?}: {reason}")]
     Encode { column: String, reason: String },
+    #[error("a transformation of the connector drops the record")]
+    Filtered,
     #[error("the outbox could not store the event ({fault})")]
     Store { fault: StoreFault },
 }
@@ -93,6 +95,10 @@ impl Error {
         Self::new(Kind::Encode { column: column.into(), reason: reason.into() })
     }
 
+    pub(crate) fn filtered() -> Self {
+        Self::new(Kind::Filtered)
+    }
+
     /// Adds other contradictions of the same configuration.
     pub(crate) fn with_others(mut self, others: Vec<Self>) -> Self {
         self.0.others = others;
@@ -134,6 +140,12 @@ impl Error {
         matches!(self.0.kind, Kind::Encode { .. })
     }
 
+    /// Returns whether a transformation after the EventRouter drops the record, as the configuration wants.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        matches!(self.0.kind, Kind::Filtered)
+    }
+
     /// Whether the whole transaction may succeed when it is run again.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -163,7 +175,7 @@ impl Error {
             Kind::Config { key, .. } => Some(key),
             Kind::Layout { column, .. } | Kind::Encode { column, .. } => Some(column),
             Kind::Decode { part, .. } => Some(part),
-            Kind::Store { .. } => None,
+            Kind::Filtered | Kind::Store { .. } => None,
         }
     }
 
@@ -185,7 +197,7 @@ impl Error {
             | Kind::Layout { reason, .. }
             | Kind::Decode { reason, .. }
             | Kind::Encode { reason, .. } => Some(reason),
-            Kind::Store { .. } => None,
+            Kind::Filtered | Kind::Store { .. } => None,
         }
     }
 }

@@ -1,39 +1,46 @@
 //! The outbox tables that a configuration includes.
 
-use outbox_core::{ConnectorConfig, IncludedTables, Loss};
+use outbox_core::{ConnectorConfig, IncludedTables, Loss, RowDisposition};
 use outbox_wal::{FoundTable, PublicationCatalog, TableName};
-
-use crate::settings::RouterPredicate;
 
 /// The losses of a configuration that the relay accepts, as Debezium does.
 pub(crate) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
 
-/// A configuration with the tables that it includes, and those of them whose rows the router sees.
+/// A configuration with the tables that it includes, and those of them whose rows a router sees.
 #[derive(Clone, Debug)]
 pub(crate) struct Included {
     config: ConnectorConfig,
     tables: IncludedTables,
-    predicate: RouterPredicate,
 }
 
 impl Included {
     /// Fails if a list has an expression that cannot be used.
-    pub(crate) fn new(config: ConnectorConfig, predicate: RouterPredicate) -> Result<Self, outbox_core::Error> {
-        Ok(Self { tables: config.included_tables()?, config, predicate })
+    pub(crate) fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
+        Ok(Self { tables: config.included_tables()?, config })
     }
 
     pub(crate) fn config(&self) -> &ConnectorConfig {
         &self.config
     }
 
-    /// Returns whether the configuration includes a table.
+    /// Returns whether the configuration includes a table, whose rows no `Filter` drops.
     pub(crate) fn contains(&self, table: &TableName) -> bool {
-        self.tables.contains(&table.schema, &table.table)
+        self.tables.contains(&table.schema, &table.table) && self.disposition(table) != RowDisposition::Filtered
     }
 
-    /// Returns whether the router sees the rows of a table.
+    /// Returns whether a router sees the rows of a table.
     pub(crate) fn routes(&self, table: &TableName) -> bool {
-        self.predicate.lets_through(table)
+        self.disposition(table) == RowDisposition::Routed
+    }
+
+    /// Returns whether the records of a table are made of a column.
+    pub(crate) fn uses(&self, table: &TableName, column: &str) -> bool {
+        self.config.uses_column((&table.schema, &table.table), column)
+    }
+
+    /// What cannot be followed is reported when the table's pipeline is made.
+    fn disposition(&self, table: &TableName) -> RowDisposition {
+        self.config.disposition(&table.schema, &table.table).unwrap_or(RowDisposition::Routed)
     }
 }
 

@@ -1,11 +1,13 @@
 mod converter;
 mod database_url;
+pub(crate) mod header_converter;
 mod placement;
 mod recommended;
 mod route;
 mod router;
 mod secret;
 mod table_list;
+mod transforms;
 mod value_forms;
 
 use std::fmt;
@@ -15,10 +17,13 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
+pub(crate) use self::header_converter::HeaderConverter;
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
 pub use self::table_list::IncludedTables;
+pub use self::transforms::RowDisposition;
+pub(crate) use self::transforms::{AfterRouter, Passage, Transforms};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 
 use crate::Error;

@@ -55,11 +55,10 @@ pub(crate) enum EmptyArrays {
     OptionalString,
 }
 
-const EVENT_ROUTER: &str = "io.debezium.transforms.outbox.EventRouter";
-
 impl RouterConfig {
-    pub(crate) fn of(config: &ConnectorConfig, found: &mut Found) -> Option<Self> {
-        let prefix = format!("transforms.{}.", router_name(config, found)?);
+    /// Reads the options of the EventRouter of that name.
+    pub(crate) fn of(config: &ConnectorConfig, name: &str, found: &mut Found) -> Option<Self> {
+        let prefix = format!("transforms.{name}.");
         let key = |option: &str| format!("{prefix}{option}");
         let old = key("table.fields.additional.error.on.missing");
         if let Some(value) = config.get(&old) {
@@ -124,30 +123,4 @@ impl RouterConfig {
     pub(crate) fn has_envelope(&self) -> bool {
         self.placed.iter().any(|placed| placed.placement == super::Placement::Envelope)
     }
-}
-
-/// Returns the name of the transformation that is the EventRouter.
-fn router_name<'a>(config: &'a ConnectorConfig, found: &mut Found) -> Option<&'a str> {
-    let transforms = config.trimmed("transforms").unwrap_or_default();
-    let names: Vec<_> = transforms.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let key = |name: &str| format!("transforms.{name}.type");
-    let class = |name: &str| config.trimmed(&key(name)).unwrap_or_default();
-    if let [name] = names.as_slice() {
-        if class(name) == EVENT_ROUTER {
-            return Some(name);
-        }
-        found.add(Error::config(key(name), class(name), format!("it is {EVENT_ROUTER}")));
-        return None;
-    }
-
-    let is_decoded = names.iter().any(|name| class(name).ends_with(".DecodeLogicalDecodingMessageContent"));
-    let reason = match is_decoded {
-        true => {
-            "this outbox has no table: its events are logical messages (pg_logical_emit_message), and a pipeline reads \
-             rows of a table"
-        }
-        false => "an outbox pipeline has the EventRouter and no other transformation",
-    };
-    found.add(Error::config("transforms", transforms, reason));
-    names.into_iter().find(|name| class(name) == EVENT_ROUTER)
 }

@@ -1,5 +1,5 @@
 use super::{Column, EventField, Identifier, TableLayout};
-use crate::connector::RouterConfig;
+use crate::connector::{RouterConfig, Transforms};
 use crate::pipeline::Found;
 use crate::{ConnectorConfig, Error};
 
@@ -16,9 +16,10 @@ impl TableLayout {
         columns: impl IntoIterator<Item = Column>,
     ) -> Result<Self, Error> {
         let mut found = Found::default();
-        let Some(router) = RouterConfig::of(config, &mut found) else {
+        let name = Transforms::of(config, (schema.as_str(), table.as_str()), &mut found).router;
+        let Some(router) = name.and_then(|name| RouterConfig::of(config, name, &mut found)) else {
             found.into_result()?;
-            return Err(Error::config("transforms", "", "there is no EventRouter"));
+            return Err(Error::config("transforms", "", "no EventRouter sees the rows of the table"));
         };
         let event_type = config.trimmed(&router.key_of("table.field.event.type")).unwrap_or("type");
         // A column may serve several options. The first counts, because the router finds columns by name.

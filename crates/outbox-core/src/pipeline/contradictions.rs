@@ -1,8 +1,9 @@
 use super::{Found, Loss};
 use crate::connector::{
-    BinaryForm, KeyConverter, Placement, RouterConfig, Schemas, TimePrecision, ValueConverter, ValueForms,
+    BinaryForm, HeaderConverter, KeyConverter, Placement, RouterConfig, Schemas, TimePrecision, ValueConverter,
+    ValueForms, header_converter,
 };
-use crate::{Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, TableLayout};
+use crate::{Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, RowDisposition, TableLayout};
 
 /// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
 pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
@@ -24,12 +25,6 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
         &["pgoutput"],
         "pgoutput is the plugin that every PostgreSQL has, and has to be named",
     );
-    wanted(
-        HEADER_CONVERTER,
-        "org.apache.kafka.connect.storage.SimpleHeaderConverter",
-        &["org.apache.kafka.connect.storage.SimpleHeaderConverter", STRING_CONVERTER],
-        "headers are decoded as Connect's default converter writes them",
-    );
     wanted("errors.tolerance", "none", &["none"], "an event that fails is dropped without a trace");
     wanted("event.processing.failure.handling.mode", "fail", &["fail"], "an event that fails is dropped");
     if config.trimmed("topic.prefix").unwrap_or_default().is_empty() {
@@ -46,19 +41,48 @@ pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
     }
 }
 
-const HEADER_CONVERTER: &str = "header.converter";
-const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
+/// Checks that the EventRouter sees the rows of the table.
+pub(super) fn in_disposition(
+    config: &ConnectorConfig,
+    disposition: RowDisposition,
+    layout: &TableLayout,
+) -> Result<(), Error> {
+    let table = layout.qualified_name();
+    let reason = match disposition {
+        RowDisposition::Routed => return Ok(()),
+        RowDisposition::Filtered => format!("a Filter drops the rows of {table}"),
+        RowDisposition::NotRouted => {
+            format!("no EventRouter sees the rows of {table}: Debezium would write them as change events")
+        }
+    };
+    let key = match config.routers().next() {
+        Some(router) if disposition == RowDisposition::NotRouted => format!("transforms.{router}.predicate"),
+        _ => "transforms".to_owned(),
+    };
+    let value = config.trimmed(&key).unwrap_or_default().to_owned();
+    Err(Error::config(key, value, reason))
+}
 
-/// Checks that the StringConverter writes the headers as Connect's default converter does.
-pub(super) fn in_headers(config: &ConnectorConfig, router: &RouterConfig, layout: &TableLayout) -> Result<(), Error> {
-    if config.trimmed(HEADER_CONVERTER) != Some(STRING_CONVERTER) {
-        return Ok(());
-    }
+/// Checks that the form is known in which the converter writes the headers.
+pub(super) fn in_headers(
+    config: &ConnectorConfig,
+    router: &RouterConfig,
+    converter: Option<HeaderConverter>,
+    layout: &TableLayout,
+) -> Result<(), Error> {
+    let class = config.trimmed(header_converter::KEY).unwrap_or_default();
+    let is_known = |column: &Column| match converter {
+        Some(HeaderConverter::Json(schemas)) => {
+            let is_labelled = column.ty() == ColumnType::Enum && schemas == Schemas::Enabled;
+            !is_labelled && !matches!(column.ty(), ColumnType::Decimal(_) | ColumnType::Numeric | ColumnType::Array(_))
+        }
+        _ => class != header_converter::STRING || column.ty().is_scalar(),
+    };
     let mut headers = router.placed.iter().filter(|placed| placed.placement == Placement::Header);
-    match headers.find(|placed| layout.column(&placed.column).is_some_and(|column| !column.ty().is_scalar())) {
+    match headers.find(|placed| layout.column(&placed.column).is_some_and(|column| !is_known(column))) {
         Some(placed) => {
             let reason = format!("it writes the header of the column {} in a form that is not modelled", placed.column);
-            Err(Error::config(HEADER_CONVERTER, STRING_CONVERTER, reason))
+            Err(Error::config(header_converter::KEY, class, reason))
         }
         None => Ok(()),
     }

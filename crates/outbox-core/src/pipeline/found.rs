@@ -5,6 +5,10 @@ use crate::Error;
 pub(crate) struct Found(Vec<Error>);
 
 impl Found {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn add(&mut self, error: Error) {
         self.0.push(error);
     }

@@ -9,9 +9,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::connector::{BinaryForm, KeyConverter, RouterConfig, Value, ValueConverter, ValueForms};
+use crate::connector::{
+    AfterRouter, BinaryForm, HeaderConverter, KeyConverter, RouterConfig, Transforms, Value, ValueConverter, ValueForms,
+};
 use crate::event::names::topic_legal;
-use crate::{AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, Row, TableLayout};
+use crate::{
+    AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, RecordRef, Row, TableLayout,
+};
 
 pub(crate) use self::found::Found;
 pub(crate) use self::placed_headers::HeaderOrder;
@@ -39,8 +43,10 @@ struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
     router: RouterConfig,
+    after: AfterRouter,
     key_converter: KeyConverter,
     value_converter: ValueConverter,
+    header_converter: HeaderConverter,
     forms: ValueForms,
     plan: Plan,
     topic_prefix: String,
@@ -87,7 +93,12 @@ impl Pipeline {
     /// As [`new`](Self::new).
     pub fn accepting(losses: &[Loss], config: ConnectorConfig, layout: TableLayout) -> Result<Self, Error> {
         let mut found = Found::default();
-        let router = RouterConfig::of(&config, &mut found);
+        let transforms = Transforms::of(&config, (layout.schema().as_str(), layout.table().as_str()), &mut found);
+        let router = transforms.router.and_then(|name| RouterConfig::of(&config, name, &mut found));
+        if found.is_empty() {
+            found.take(contradictions::in_disposition(&config, transforms.disposition(), &layout));
+        }
+        let header_converter = found.take(HeaderConverter::of(&config));
         let key_converter = found.take(KeyConverter::of(&config));
         let value_converter = found.take(ValueConverter::of(&config, value_before(&config, router.as_ref(), &layout)));
         let forms = found.take(ValueForms::of(&config)).unwrap_or_default();
@@ -96,7 +107,11 @@ impl Pipeline {
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, forms, &layout, losses));
         }
-        found.take(router.as_ref().map_or(Ok(()), |router| contradictions::in_headers(&config, router, &layout)));
+        found.take(
+            router
+                .as_ref()
+                .map_or(Ok(()), |router| contradictions::in_headers(&config, router, header_converter, &layout)),
+        );
         if let (Some(router), Some(key), Some(value)) = (&router, key_converter, value_converter) {
             found.take(contradictions::in_forms(router, (key, value), forms, &layout));
         }
@@ -107,8 +122,10 @@ impl Pipeline {
         let record_limit = found.take(record_size::limit_of(&config)).unwrap_or_default();
         found.into_result()?;
 
-        let parts = (|| Some((router?, key_converter?, value_converter?, plan?, slot?, publication?)))();
-        let Some((router, key_converter, value_converter, plan, slot, publication)) = parts else {
+        let after = transforms.after;
+        let parts =
+            (|| Some((router?, key_converter?, value_converter?, header_converter?, plan?, slot?, publication?)))();
+        let Some((router, key_converter, value_converter, header_converter, plan, slot, publication)) = parts else {
             return Err(Error::config("(all)", "", "it is contradictory"));
         };
         let mut inner = Inner {
@@ -118,8 +135,10 @@ impl Pipeline {
             config,
             layout,
             router,
+            after,
             key_converter,
             value_converter,
+            header_converter,
             forms,
             plan,
             record_limit,
@@ -210,8 +229,21 @@ impl Pipeline {
         self.0.carries(field)
     }
 
+    /// Returns whether a topic shows the value that it was routed by.
+    pub(crate) fn tells_route(&self) -> bool {
+        self.0.tells_route()
+    }
+
+    /// Returns the topic of a routed value, for an event with a payload.
     pub(crate) fn topic_of_route(&self, value: &str) -> Result<String, Error> {
-        let topic = self.0.router.route.topic(value);
+        let mut record = RecordRef::of_topic(self.0.router.route.topic(value));
+        let names = self.0.plan.headers.iter().map(|target| target.alias.as_str()).chain(["id"]);
+        record.headers = names.map(|name| (name, None)).collect();
+        _ = self.0.after.apply(&mut record, false);
+        Self::legal_topic(record.topic)
+    }
+
+    pub(crate) fn legal_topic(topic: String) -> Result<String, Error> {
         match topic_legal(&topic) {
             Ok(()) if topic != "." && topic != ".." => Ok(topic),
             Ok(()) => Err(Error::rule("topic", &topic, "Kafka has no topic of this name")),
@@ -296,6 +328,14 @@ impl Pipeline {
         self.0.key_converter
     }
 
+    pub(crate) fn header_converter(&self) -> HeaderConverter {
+        self.0.header_converter
+    }
+
+    pub(crate) fn after_router(&self) -> &AfterRouter {
+        &self.0.after
+    }
+
     pub(crate) fn value_converter(&self) -> ValueConverter {
         self.0.value_converter
     }
@@ -306,6 +346,10 @@ impl Pipeline {
 }
 
 impl Inner {
+    fn tells_route(&self) -> bool {
+        self.router.route.tells_value() && self.after.keeps_topics()
+    }
+
     fn carries(&self, field: EventField) -> bool {
         let plan = &self.plan;
         let at = |index: usize| self.layout.columns().get(index).and_then(|column| column.field()) == Some(field);
@@ -314,7 +358,7 @@ impl Inner {
             || placed
             || at(plan.key)
             || plan.timestamp.is_some_and(at)
-            || (at(plan.route_by) && self.router.route.tells_value())
+            || (at(plan.route_by) && self.tells_route())
     }
 }
 

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use super::Pipeline;
-use crate::connector::{KeyConverter, ValueConverter};
+use crate::connector::{HeaderConverter, KeyConverter, ValueConverter};
 use crate::{ColumnType, ColumnValue, ConnectorConfig, Error, EventField, RecordRef, Row};
 
 /// The producer's option that limits a record.
@@ -47,14 +47,17 @@ impl Pipeline {
             return Ok(());
         }
         let stored = self.as_stored(row)?;
-        let record = self.encode_ref(&stored).map_err(|error| match error.is_unencodable() {
-            true => {
+        let record = match self.encode_ref(&stored) {
+            Ok(record) => record,
+            // There is no record whose size matters.
+            Err(error) if error.is_filtered() => return Ok(()),
+            Err(error) if error.is_unencodable() => {
                 let size = bytes(row.get(self.plan().payload));
                 let rule = "the connector's task fails at its JSON expansion, at every start again";
-                Error::rule("payload", &format!("({size} bytes)"), rule)
+                return Err(Error::rule("payload", &format!("({size} bytes)"), rule));
             }
-            false => error,
-        })?;
+            Err(error) => return Err(error),
+        };
         let size = size(&record);
         if size > self.record_limit() {
             let (field, length) = self.largest_part(row, &record);
@@ -75,6 +78,9 @@ impl Pipeline {
     /// The size that the row's record has at most, by the lengths of the columns alone; `None` if the payload decides.
     fn size_bound(&self, row: &Row) -> Option<usize> {
         if self.router().expansion.is_some() && matches!(row.get(self.plan().payload), ColumnValue::Text(_)) {
+            return None;
+        }
+        if self.header_converter() != HeaderConverter::Text || self.after_router().has_other_headers() {
             return None;
         }
         let plan = self.plan();

@@ -11,7 +11,7 @@ use super::column_text::from_binary;
 use super::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent};
 use super::temporal::Temporal;
 use super::{DecodeHints, Record, RecordParts, ShortText, Utf8Bytes, event_identity, instant};
-use crate::connector::{KeyConverter, Schemas, ValueConverter, ValueForms};
+use crate::connector::{HeaderConverter, KeyConverter, Schemas, ValueConverter, ValueForms};
 use crate::pipeline::Target;
 use crate::{Column, ColumnType, Error, EventField, Pipeline};
 
@@ -54,12 +54,22 @@ impl Pipeline {
         let mut unknown = DecodeHints::default();
         let hints = parts.hints.unwrap_or(&mut unknown);
         let mut event = Box::<DecodedEvent>::default();
-        let Some(id) = self.read_headers(&mut event, parts.headers, hints) else { return Ok(None) };
+        let unwrapped;
+        let id = match self.header_converter() {
+            HeaderConverter::Text => self.read_headers(&mut event, parts.headers, hints),
+            HeaderConverter::Json(schemas) => {
+                unwrapped = unwrapped_headers(parts.headers, schemas);
+                let headers = unwrapped.iter().map(|(name, value)| (name.as_ref(), value.as_deref()));
+                self.read_headers(&mut event, headers, hints)
+            }
+        };
+        let Some(id) = id else { return Ok(None) };
         self.read_id(&mut event, parts.topic, id?)?;
         self.read_value(&mut event, parts.value)?;
         self.read_key(&mut event, parts.key)?;
         if let Some(field) = self.field_at(self.plan().route_by)
             && event.slot(field).is_none_or(|slot| slot.is_none())
+            && self.tells_route()
             && let Some(value) = self.router().route.routed_value(parts.topic)
         {
             event.set(field, value)?;
@@ -256,6 +266,23 @@ impl DecodedEvent {
             }
         }
     }
+}
+
+/// Returns the headers with the texts of their JSON. One that has another form, such as a client's own, stays as it is.
+fn unwrapped_headers<'a, N: AsRef<[u8]>>(
+    headers: impl Iterator<Item = (N, Option<&'a [u8]>)>,
+    schemas: Schemas,
+) -> Vec<(N, Option<Cow<'a, [u8]>>)> {
+    let text = |value: &'a [u8]| {
+        let json = unwrapped("header", std::str::from_utf8(value).ok()?, schemas).ok()?;
+        scalar_text("header", json).ok()
+    };
+    let unwrapped = |value: &'a [u8]| match text(value) {
+        Some(Some(Cow::Borrowed(text))) => Some(Cow::Borrowed(text.as_bytes())),
+        Some(text) => text.map(|text| Cow::Owned(text.into_owned().into_bytes())),
+        None => Some(Cow::Borrowed(value)),
+    };
+    headers.map(|(name, value)| (name, value.and_then(unwrapped))).collect()
 }
 
 /// The JsonConverter's value, out of `{"schema":…,"payload":…}` where schemas are enabled.

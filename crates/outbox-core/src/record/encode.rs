@@ -5,7 +5,7 @@ use super::connect_schema::Schema;
 use super::instant;
 use super::json_value::{Unexpandable, wrapped};
 use super::{Record, RecordRef};
-use crate::connector::{BinaryForm, EmptyPayload, KeyConverter, ValueConverter};
+use crate::connector::{BinaryForm, EmptyPayload, HeaderConverter, KeyConverter, Passage, Schemas, ValueConverter};
 use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 
 /// The record of a row at which Debezium may have failed; see [`Pipeline::encode_lossless`].
@@ -39,7 +39,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error::is_unencodable`] where the connector's task would fail, [`Error::is_invalid_event`] where the topic's
-    /// name is not legal.
+    /// name is not legal, [`Error::is_filtered`] if a transformation drops the record.
     pub fn encode(&self, row: &Row) -> Result<Record, Error> {
         self.encode_ref(row).map(RecordRef::into_owned)
     }
@@ -70,14 +70,13 @@ impl Pipeline {
             return Err(Error::encode(&*self.router().route_by, "the routed value is NULL"));
         };
         // One more may be added.
-        let mut headers = Vec::with_capacity(plan.headers.len() + 2);
-        let id = self.layout().columns().get(plan.id).map_or(ColumnType::Uuid, Column::ty);
-        headers.push(("id", text_bytes(self.emitted(row, plan.id), id, self.forms())));
-        headers.extend(plan.headers.iter().map(|target| {
-            (target.alias.as_str(), text_bytes(self.emitted(row, target.index), target.ty, self.forms()))
-        }));
-        Ok(RecordRef {
-            topic: self.topic_of_route(route)?,
+        let leading = self.after_router().leading();
+        let mut headers = Vec::with_capacity(leading.len() + plan.headers.len() + 2);
+        headers.extend(leading.iter().map(|header| (header.name.as_str(), Some(Cow::Borrowed(&*header.value)))));
+        headers.push(("id", self.header(row, plan.id)));
+        headers.extend(plan.headers.iter().map(|target| (target.alias.as_str(), self.header(row, target.index))));
+        let mut record = RecordRef {
+            topic: self.router().route.topic(route),
             partition: plan.partition.and_then(|index| match row.get(index) {
                 ColumnValue::Integer(partition) => Some(*partition),
                 _ => None,
@@ -86,7 +85,26 @@ impl Pipeline {
             value: self.value(row, route, unexpandable)?,
             headers,
             timestamp: self.timestamp(row)?,
-        })
+        };
+        if self.after_router().apply(&mut record, self.has_null_value(row)) == Passage::Dropped {
+            return Err(Error::filtered());
+        }
+        record.topic = Self::legal_topic(record.topic)?;
+        Ok(record)
+    }
+
+    fn header<'a>(&'a self, row: &'a Row, index: usize) -> Option<Cow<'a, [u8]>> {
+        let (value, column) = (self.emitted(row, index), self.layout().columns().get(index)?);
+        let HeaderConverter::Json(schemas) = self.header_converter() else {
+            return text_bytes(value, column.ty(), self.forms());
+        };
+        Some(self.json_of(value, column, schemas).into())
+    }
+
+    fn json_of(&self, value: &ColumnValue, column: &Column, schemas: Schemas) -> Vec<u8> {
+        let mut json = String::new();
+        push_column(&mut json, value, column.ty(), self.forms());
+        wrapped(json, Some(&Schema::of_column(column, self.forms())), schemas)
     }
 
     /// Milliseconds, cut off towards zero. The router asks for the column in a way that knows no default.
@@ -109,9 +127,23 @@ impl Pipeline {
         let KeyConverter::Json(schemas) = self.key_converter() else {
             return text_bytes(key, column.ty(), self.forms());
         };
-        let mut json = String::new();
-        push_column(&mut json, key, column.ty(), self.forms());
-        Some(wrapped(json, Some(&Schema::of_column(column, self.forms())), schemas).into())
+        Some(self.json_of(key, column, schemas).into())
+    }
+
+    /// Returns whether the router gives the record no value, whatever the converter makes of that.
+    fn has_null_value(&self, row: &Row) -> bool {
+        let payload = self.emitted(row, self.plan().payload);
+        let is_tombstone = self.router().empty_payload == EmptyPayload::Tombstone && self.is_empty(payload);
+        is_tombstone || (*payload == ColumnValue::Null && !self.router().has_envelope())
+    }
+
+    fn is_empty(&self, payload: &ColumnValue) -> bool {
+        match payload {
+            ColumnValue::Null => true,
+            ColumnValue::Text(text) => text.trim_matches(|c| c <= ' ').is_empty(),
+            ColumnValue::Bytes(bytes) => bytes.is_empty() && self.forms().binary != BinaryForm::Bytes,
+            _ => false,
+        }
     }
 
     fn value<'a>(
@@ -121,13 +153,7 @@ impl Pipeline {
         unexpandable: Unexpandable,
     ) -> Result<Option<Cow<'a, [u8]>>, Error> {
         let payload = self.emitted(row, self.plan().payload);
-        let is_empty = match payload {
-            ColumnValue::Null => true,
-            ColumnValue::Text(text) => text.trim_matches(|c| c <= ' ').is_empty(),
-            ColumnValue::Bytes(bytes) => bytes.is_empty() && self.forms().binary != BinaryForm::Bytes,
-            _ => false,
-        };
-        if is_empty && self.router().empty_payload == EmptyPayload::Tombstone {
+        if self.router().empty_payload == EmptyPayload::Tombstone && self.is_empty(payload) {
             return Ok(None);
         }
         match (self.value_converter(), payload) {

@@ -24,6 +24,10 @@ pub struct RecordRef<'a> {
 }
 
 impl RecordRef<'_> {
+    pub(crate) fn of_topic(topic: String) -> Self {
+        Self { topic, partition: None, key: None, value: None, headers: Vec::new(), timestamp: None }
+    }
+
     /// The same record, with all that was borrowed.
     #[must_use]
     pub fn into_owned(self) -> Record {

@@ -40,7 +40,8 @@ fn a_connector_that_is_no_outbox_connector_is_refused() {
         ("topic.prefix", " ", "Debezium refuses a connector without it"),
         ("binary.handling.mode", "octal", "no such mode"),
         ("time.precision.mode", "connect", "takes a number only"),
-        ("header.converter", JSON, "Connect's default converter"),
+        ("header.converter", BYTE_ARRAY, "is no bytes"),
+        ("header.converter", "io.confluent.connect.avro.AvroConverter", "not modelled"),
         ("column.exclude.list", "outbox.outbox_message.payload", "not modelled"),
         ("table.exclude.list", "outbox.outbox_message", "leaves out the table"),
         ("schema.include.list", "public", "leaves out the table"),
@@ -58,7 +59,7 @@ fn a_connector_that_is_no_outbox_connector_is_refused() {
         ("table.include.list", "every table"),
         ("key.converter", "worker's default"),
         ("value.converter", "worker's default"),
-        ("transforms", "the EventRouter"),
+        ("transforms", "an EventRouter"),
     ] {
         refused(recommended().without(key), TableLayout::recommended(), key, reason);
     }
@@ -128,8 +129,8 @@ fn names_that_postgresql_would_refuse_are_refused() {
 #[test]
 fn other_transformations_are_refused() {
     refused_values(&[
-        ("transforms", "outbox,unwrap", "no other transformation"),
-        ("transforms", "", "no other transformation"),
+        ("transforms", "outbox,outbox", "a name twice"),
+        ("transforms", "", "an EventRouter"),
         ("transforms.outbox.type", "io.debezium.transforms.ExtractNewRecordState", "io.debezium.transforms.outbox"),
     ]);
     let renamed = recommended().with("transforms", "router");

@@ -16,3 +16,4 @@ mod round_trip;
 mod rules;
 mod strategies;
 mod texts;
+mod transformations;

@@ -34,10 +34,6 @@ fn taken(pipeline: &Pipeline, event: EventBuilder) {
     assert_eq!(row.values().len(), pipeline.layout().columns().len());
 }
 
-fn json_of(bytes: usize) -> String {
-    format!("\"{}\"", "x".repeat(bytes - 2))
-}
-
 #[test]
 fn the_whole_name_of_the_topic_has_a_limit() {
     let pipeline = Pipeline::recommended();

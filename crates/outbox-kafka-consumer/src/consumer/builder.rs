@@ -278,7 +278,9 @@ impl Builder {
         self
     }
 
-    /// How many events share a transaction at most, if so many are waiting; 256 unless set.
+    /// Sets how many events share a transaction at most, if so many are waiting; 256 by default. After a conflict with another
+    /// transaction it is half as many, and slowly more again. [`HandlerPolicy::max_batch_size`](crate::HandlerPolicy::max_batch_size)
+    /// limits it for one handler.
     pub fn batch(mut self, events: NonZeroUsize) -> Self {
         self.options.batch = events;
         self

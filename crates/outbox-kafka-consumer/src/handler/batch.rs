@@ -21,7 +21,7 @@ use crate::Received;
 ///   [`HandlerError::retry_after`](super::HandlerError::retry_after) or [`reject`](super::HandlerError::reject) take effect.
 /// - A batch is as large as the events that are waiting, up to [`Builder::batch`](crate::Builder::batch) and
 ///   [`HandlerPolicy::max_batch_size`].
-/// - Lock shared rows in one order, such as that of their keys.
+/// - Lock shared rows in one order first, such as that of their keys, so that two calls never wait for each other in a circle.
 ///
 /// ```
 /// # use outbox_core::IncomingEvent;
@@ -31,17 +31,16 @@ use crate::Received;
 /// #     const AGGREGATE_TYPE: &'static str = "order";
 /// #     const EVENT_TYPE: &'static str = "OrderCreated";
 /// # }
-/// const RESERVE: &str = "WITH wanted AS (
-///         SELECT product, sum(quantity) AS quantity FROM unnest($1::bigint[], $2::bigint[]) AS event (product, quantity)
-///         GROUP BY product),
-///     locked AS (SELECT product_id FROM stock WHERE product_id IN (SELECT product FROM wanted) ORDER BY product_id FOR UPDATE)
-///     UPDATE stock SET reserved = reserved + wanted.quantity FROM wanted, locked
-///     WHERE stock.product_id = wanted.product AND locked.product_id = wanted.product";
-///
 /// async fn reserve(tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
 ///     let (products, quantities): (Vec<i64>, Vec<i64>) =
 ///         events.iter().map(|event| (event.event().product_id, event.event().quantity)).unzip();
-///     tx.execute(&tx.prepare_cached(RESERVE).await?, &[&products, &quantities]).await?;
+///     let lock = "SELECT FROM stock WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE";
+///     tx.execute(&tx.prepare_cached(lock).await?, &[&products]).await?;
+///     let reserve = "UPDATE stock SET reserved = reserved + quantity
+///         FROM (SELECT product, sum(quantity) AS quantity
+///               FROM unnest($1::bigint[], $2::bigint[]) AS event (product, quantity) GROUP BY product) AS wanted
+///         WHERE product_id = product";
+///     tx.execute(&tx.prepare_cached(reserve).await?, &[&products, &quantities]).await?;
 ///     Ok(())
 /// }
 ///

@@ -36,7 +36,9 @@ use crate::Received;
 /// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned `Ok`.
 ///   So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself:
 ///   a COMMIT fails, and either pauses the partition at the event. Use `SET LOCAL`, because `SET` outlives the transaction.
-/// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done.
+/// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done. A
+///   statement waits at most 100 ms for a lock while several events share it. After a conflict, or if an event fails, the
+///   events are handed over again in smaller transactions.
 /// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
 ///   attempt are not in the database. What a handler does outside of the transaction is repeated.
 /// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.

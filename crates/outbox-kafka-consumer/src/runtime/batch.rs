@@ -3,12 +3,12 @@ use std::time::Instant;
 use deadpool_postgres::Transaction;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 
-use super::failed::{Aborted, Failed, Fault};
+use super::failed::{Aborted, Fault};
 use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
 use crate::Error;
-use crate::protocol::{FailureKind, is_rejected_commit};
+use crate::protocol::is_rejected_commit;
 use crate::store::{Entry, Fate, NewlyHeld};
 
 impl Lane {
@@ -40,7 +40,7 @@ impl Lane {
         if !parked.is_empty() && handled > 0 && store.has_ended(&tx).await {
             return Err(Fault::Ended.into());
         }
-        self.park_behind(&tx, &parked).await.map_err(|e| Fault::of_store("park events behind their key", e))?;
+        self.park_behind(&tx, &parked).await.map_err(|e| Fault::after_handlers("park events behind their key", e))?;
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets).await?;
         fresh.iter().filter_map(|&index| items.get(index)).for_each(|item| {
@@ -83,24 +83,16 @@ impl Lane {
 
     /// Commits. The position follows later.
     pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
-        self.commit(tx, offsets.len()).await?;
+        self.commit(tx).await?;
         self.prefix().committed(offsets);
         Ok(())
     }
 
-    async fn commit(&self, tx: Transaction<'_>, events: usize) -> Result<(), Fault> {
-        let store = &self.shared.store;
-        // In one round trip. If the former fails, so does the latter.
-        let (_, closed) = tokio::join!(biased; store.unbound_locks(&tx, events), store.close_guard(&tx));
-        match closed {
+    async fn commit(&self, tx: Transaction<'_>) -> Result<(), Fault> {
+        match self.shared.store.close_guard(&tx).await {
             Ok(()) => {}
-            // tokio-postgres would answer Ok to the COMMIT of such a transaction.
-            Err(e) if e.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
-                let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
-                return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
-            }
             Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
-            Err(e) => return Err(Fault::of_store("close the guard", e)),
+            Err(e) => return Err(Fault::after_handlers("close the guard", e)),
         }
         match tx.commit().await {
             Ok(()) => Ok(()),

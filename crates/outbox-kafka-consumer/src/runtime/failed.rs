@@ -1,7 +1,9 @@
-use outbox_net::ErrorChain;
 use std::any::Any;
 use std::error::Error as StdError;
 use std::time::Duration;
+
+use deadpool_postgres::tokio_postgres::error::SqlState;
+use outbox_net::ErrorChain;
 
 use super::Shared;
 use crate::handler::{Failure, HandlerPolicy, Wish};
@@ -85,6 +87,16 @@ impl Fault {
             SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
             _ => Self::Store(Error::store(doing, error)),
         }
+    }
+
+    /// As [`of_store`](Self::of_store), for the first statement after handlers: it fails if PostgreSQL has rejected one of
+    /// theirs, which a COMMIT does not.
+    pub(super) fn after_handlers(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
+        if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
+            return Self::Event(Failed::new(FailureKind::Failed, error));
+        }
+        Self::of_store(doing, error)
     }
 
     /// The key of an event was blocked when its handler outside of the transaction was to be called, and no longer is.

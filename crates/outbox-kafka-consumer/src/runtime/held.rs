@@ -202,17 +202,8 @@ impl Lane {
             }
             store.release(&tx, held).await
         };
-        let next = match ended.await {
-            Ok(Some(released)) => released.next,
-            Ok(None) => return Err(Fault::Store(Error::fenced())),
-            Err(e)
-                if e.code() == Some(&deadpool_postgres::tokio_postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION) =>
-            {
-                let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
-                return Err(Fault::Event(Failed::new(FailureKind::Failed, error)));
-            }
-            Err(e) => return Err(Fault::of_store("release a held event", e)),
-        };
+        let released = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
+        let next = released.ok_or_else(|| Fault::Store(Error::fenced()))?.next;
         self.finish(tx, &[]).await?;
         Ok(next)
     }

@@ -110,7 +110,7 @@ impl Partition {
         let first = dispatch.dealt.prefix().done();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut end, mut has_read) = (0, false);
+        let mut has_read = false;
         let ended = loop {
             tokio::select! {
                 biased;
@@ -122,7 +122,7 @@ impl Partition {
                     self.was_abandoned |= self.losses >= LOSSES;
                     break ended;
                 }
-                _ = tick.tick(), if !dispatch.is_next_alone() => {
+                _ = tick.tick(), if !dispatch.is_next_alone() || dispatch.is_paused() => {
                     dispatch.pass_read();
                     let done = dispatch.dealt.prefix().done();
                     let is_past = has_read && !dispatch.has_work() && dispatch.dealt.prefix().is_idle();
@@ -133,9 +133,11 @@ impl Partition {
                         backoff.reset();
                         self.is_going_again();
                     }
-                    measure::lag(&self.topic, self.partition, (end - done).max(0));
+                    if let Some(end) = dispatch.dealt.end() {
+                        measure::lag(&self.topic, self.partition, (end - done).max(0));
+                    }
                 }
-                Some(news) = registration.news.recv(), if !dispatch.is_next_alone() => match news {
+                Some(news) = registration.news.recv(), if !dispatch.is_next_alone() || dispatch.is_paused() => match news {
                     News::Fenced => break Err(Error::fenced()),
                     News::Errands(errands) if dispatch.takes_errands() => dispatch.deal_errands(errands),
                     News::Errands(_) => {}
@@ -147,7 +149,7 @@ impl Partition {
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
                     Some(Chunk::Records { records, next, end: last, memory }) => {
-                        (end, has_read) = (last, true);
+                        has_read = true;
                         dispatch.dealt.set_end(last);
                         dispatch.pass_read();
                         (dispatch.records, dispatch.read_to) = (records.into(), next);
@@ -182,6 +184,8 @@ impl Partition {
         } else {
             lanes.shutdown().await;
             if ended.as_ref().is_err_and(Error::is_kafka) {
+                // What is done need not be read again.
+                self.store_progress(&dispatch.dealt).await?;
                 // Whoever ends this process while Kafka is away tells nothing of the event.
                 self.shared.store.not_alone(dispatch.dealt.fence).await?;
             }

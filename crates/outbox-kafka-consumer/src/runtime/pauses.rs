@@ -1,31 +1,42 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 use crate::store::Paused;
 
-/// What is paused, as of the last poll.
-pub(crate) struct Pauses(watch::Sender<Vec<Paused>>);
+/// What is paused, as of the last poll. Before the first one everything is, so that a start obeys a pause.
+pub(crate) struct Pauses {
+    paused: watch::Sender<Vec<Paused>>,
+    are_known: AtomicBool,
+}
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self(watch::Sender::new(Vec::new()))
+        let all = Paused { topic: String::new(), event_type: String::new() };
+        Self { paused: watch::Sender::new(vec![all]), are_known: AtomicBool::new(false) }
     }
 }
 
 impl Pauses {
+    pub(super) fn are_known(&self) -> bool {
+        self.are_known.load(Ordering::Relaxed)
+    }
+
     pub(super) fn learn(&self, paused: Vec<Paused>) {
-        self.0.send_if_modified(|known| {
+        let were_known = self.are_known.swap(true, Ordering::Relaxed);
+        self.paused.send_if_modified(|known| {
             let is_new = *known != paused;
-            if is_new {
+            if is_new && (were_known || !paused.is_empty()) {
                 tracing::info!(target: "outbox.consumer", paused = ?paused, "pauses changed");
-                *known = paused;
             }
+            *known = paused;
             is_new
         });
     }
 
     /// Adds a pause that was written, before the next poll. False if it is known.
     pub(super) fn add(&self, pause: Paused) -> bool {
-        self.0.send_if_modified(|known| {
+        self.paused.send_if_modified(|known| {
             let is_new = !known.contains(&pause);
             if is_new {
                 known.push(pause);
@@ -36,17 +47,17 @@ impl Pauses {
 
     /// Returns whether everything of a topic is paused.
     pub(super) fn is_topic_paused(&self, topic: &str) -> bool {
-        self.0.borrow().iter().any(|paused| paused.is_all_of(topic))
+        self.paused.borrow().iter().any(|paused| paused.is_all_of(topic))
     }
 
     /// Returns whether events of a type are paused.
     pub(super) fn is_paused(&self, topic: &str, event_type: &str) -> bool {
-        self.0.borrow().iter().any(|paused| paused.is_of(topic, event_type))
+        self.paused.borrow().iter().any(|paused| paused.is_of(topic, event_type))
     }
 
     /// Waits until events of a type are not paused.
     pub(super) async fn until_going(&self, topic: &str, event_type: &str) {
-        let mut paused = self.0.subscribe();
+        let mut paused = self.paused.subscribe();
         // The sender is this.
         _ = paused.wait_for(|paused| !paused.iter().any(|paused| paused.is_of(topic, event_type))).await;
     }

@@ -141,7 +141,7 @@ impl Upkeep {
     fn hand_on(&self, mut due: Due) {
         for (id, registered) in &*self.lock() {
             let news = match due.errands.remove(id) {
-                _ if due.fenced.contains(id) => News::Fenced,
+                _ if due.fenced.contains(&registered.dealt.fence) => News::Fenced,
                 Some(errands) => News::Errands(errands),
                 None => continue,
             };
@@ -185,14 +185,14 @@ impl Shared {
 
     async fn poll(&self) -> Result<(), Error> {
         let wanted = self.upkeep.wanted(&self.pauses);
-        if wanted.is_empty() {
+        if wanted.is_empty() && self.pauses.are_known() {
             return Ok(());
         }
-        let due = self.in_time(self.store.due(&wanted)).await?;
+        let mut due = self.in_time(self.store.due(&wanted)).await?;
         if due.errands.values().any(|errands| errands.len() >= Errand::MOST) {
             self.upkeep.due_in(PAUSE);
         }
-        self.pauses.learn(due.paused.clone());
+        self.pauses.learn(std::mem::take(&mut due.paused));
         self.upkeep.hand_on(due);
         Ok(())
     }

@@ -27,10 +27,6 @@ pub(crate) struct Begun {
     pub(crate) blocked: HashSet<Vec<u8>>,
 }
 
-/// The statements of a batch wait for a lock for 100 ms. Two batches that wait for each other then end before PostgreSQL
-/// looks for a deadlock, which it does after 1 s, and the events are handled in smaller ones. A single event waits.
-const BOUND_LOCKS: &str = "; SET LOCAL lock_timeout = 100";
-
 impl Store {
     /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one round
     /// trip. `None` if the partition is under another epoch: then roll back.
@@ -44,10 +40,7 @@ impl Store {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
-        let (mut bounds, link) = (self.bounds(fence), self.in_transaction(tx));
-        if entries.len() > 1 {
-            bounds.push_str(BOUND_LOCKS);
-        }
+        let (bounds, link) = (self.bounds(fence, entries.len()), self.in_transaction(tx));
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
@@ -69,14 +62,9 @@ impl Store {
         }))
     }
 
-    /// Ends the bound of a batch: what a COMMIT waits for is not another worker of the partition.
-    pub(crate) async fn unbound_locks(&self, tx: &Transaction<'_>, events: usize) -> Result<(), PgError> {
-        if events > 1 { tx.batch_execute("SET LOCAL lock_timeout TO DEFAULT").await } else { Ok(()) }
-    }
-
     /// As [`begin`](Self::begin), without events. False if the partition is under another epoch.
     pub(crate) async fn begin_bounded(&self, tx: &Transaction<'_>, fence: Fence) -> Result<bool, PgError> {
-        let (bounds, link) = (self.bounds(fence), self.in_transaction(tx));
+        let (bounds, link) = (self.bounds(fence, 1), self.in_transaction(tx));
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
         let (_, is_ours) = tokio::try_join!(
             biased;

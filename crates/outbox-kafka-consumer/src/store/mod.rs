@@ -83,14 +83,18 @@ impl Store {
     /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that. The
     /// epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role is, that
     /// one sees what was committed while this one waited.
-    fn bounds(&self, fence: Fence) -> String {
+    ///
+    /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
+    /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
+    fn bounds(&self, fence: Fence, events: usize) -> String {
+        let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
              SET LOCAL application_name = '{}'; {}; \
-             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {}))",
+             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})){locks}",
             fence.backend_name(),
             fence::GUARD,
             self.fence,

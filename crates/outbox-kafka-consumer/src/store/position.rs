@@ -11,7 +11,7 @@ use super::{Store, is_state};
 use crate::Error;
 
 /// Under which epoch an owner works on a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fence {
     pub(crate) position: i64,
     pub(crate) epoch: i64,

@@ -54,7 +54,7 @@ pub(crate) struct Due {
     /// By the id of the position.
     pub(crate) errands: HashMap<i64, Vec<Errand>>,
     /// The partitions that are under another epoch: somebody has taken them, or moved their position.
-    pub(crate) fenced: HashSet<i64>,
+    pub(crate) fenced: HashSet<Fence>,
     pub(crate) paused: Vec<Paused>,
 }
 
@@ -85,7 +85,7 @@ impl Due {
             (row.try_get("id")?, row.try_get("kind")?, row.try_get("request")?);
         let action = match kind {
             "fenced" => {
-                self.fenced.insert(position);
+                self.fenced.insert(Fence { position, epoch: request });
                 return Ok(());
             }
             "paused" => {

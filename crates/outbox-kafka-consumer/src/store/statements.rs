@@ -162,7 +162,7 @@ impl Statements {
             advance: sql(
                 "UPDATE {s}.consumer_position AS position
                  SET next_offset = greatest(position.next_offset, moved.next_offset), updated_at = statement_timestamp(),
-                     end_offset = moved.end_offset
+                     end_offset = coalesce(moved.end_offset, position.end_offset)
                  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
                      AS moved (id, epoch, next_offset, end_offset)
                  WHERE position.id = moved.id AND position.epoch = moved.epoch RETURNING position.id",
@@ -370,7 +370,7 @@ impl Statements {
                      ORDER BY id LIMIT 200) AS request
                  LEFT JOIN {s}.consumer_held AS held ON held.id = request.held_id
                  UNION ALL
-                 SELECT id, 'fenced', 0, 0, NULL, 0, NULL, NULL FROM mine WHERE current IS DISTINCT FROM epoch
+                 SELECT id, 'fenced', epoch, 0, NULL, 0, NULL, NULL FROM mine WHERE current IS DISTINCT FROM epoch
                  UNION ALL
                  SELECT 0, 'paused', 0, 0, NULL, 0, topic, event_type FROM {s}.consumer_pause
                  WHERE consumer_group = $1 AND (until IS NULL OR until > statement_timestamp())",

@@ -13,6 +13,7 @@ mod holes;
 mod idle;
 mod ids;
 mod isolation;
+mod limits;
 mod observed;
 mod operations;
 mod policies;

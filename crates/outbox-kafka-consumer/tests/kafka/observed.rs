@@ -9,8 +9,13 @@ use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 
 async fn picky(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-    if event.event().order_id == 13 {
-        return Err(HandlerError::reject("unlucky"));
+    match event.event().order_id {
+        13 => return Err(HandlerError::reject("unlucky")),
+        77 if !event.is_redelivery() => {
+            let lock = "DO $$BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '55P03'; END$$";
+            tx.batch_execute(lock).await?;
+        }
+        _ => {}
     }
     store(tx, event).await
 }
@@ -22,6 +27,9 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     recorder.install().unwrap();
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let bench = Bench::with_partitions(1).await;
+    for step in 0..2 {
+        bench.produce_step(0, 77, step).await;
+    }
     let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).traceparent(traceparent).build().unwrap();
     bench.produce(0, &event).await;
     bench.produce(0, &event).await;
@@ -36,7 +44,7 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
         seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
     });
     let running = Running::start(consumer.build().unwrap());
-    bench.position(0, 6).await;
+    bench.position(0, 8).await;
     bench.held(HeldState::Parked, 1).await;
     assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
     // Other tests are measured too, under other topics. A snapshot takes histograms' values away, so all are kept.
@@ -54,7 +62,10 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
             all.iter().any(|(found, is)| found == name && value.as_ref().is_none_or(|value| value == is))
         };
         let expected = [
-            ("handled_total", Some(DebugValue::Counter(1))),
+            ("handled_total", Some(DebugValue::Counter(3))),
+            ("conflicts_total", None),
+            ("batches_split_total conflict", Some(DebugValue::Counter(1))),
+            ("batches_split_total failed", None),
             ("duplicates_total", Some(DebugValue::Counter(1))),
             ("held_total dead", Some(DebugValue::Counter(1))),
             ("held_total parked", Some(DebugValue::Counter(1))),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use outbox_kafka::Security;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    CircuitBreaker, HandlerResult, HeldFilter, HeldState, PauseTarget, Received, RequestOutcome, RetryPolicy, with,
+    CircuitBreaker, Group, HandlerResult, HeldFilter, HeldState, PauseTarget, Received, RequestOutcome, RetryPolicy,
+    with,
 };
 use outbox_test_support::eventually;
 use xtask::stack::Stack;
@@ -79,11 +80,11 @@ async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
         assert_eq!((&pauses[0].target, &*pauses[0].reason, pauses[0].until), (&target, "maintenance", None));
         let is_all = !matches!(target, PauseTarget::EventType { .. });
         assert_eq!(group.status().await.unwrap()[0].is_paused, is_all);
-        // The consumer learns of it by its next poll. Then an event that comes is not handled, but its partition's end is
-        // seen, which shows that the consumer still looks after it.
+        // The consumer learns of it by a poll, of which nothing is to be seen. Then it sees that an event has come, and does
+        // not handle it.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         bench.produce_order(0, order).await;
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        sees_end(&group, order + 1).await;
         assert_eq!(bench.effects(0).await.len(), usize::try_from(order).unwrap(), "{target:?}");
 
         assert!(group.resume(&target).await.unwrap());
@@ -91,6 +92,25 @@ async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
         bench.effects(usize::try_from(order).unwrap() + 1).await;
     }
     running.stop().await.unwrap();
+
+    // A consumer that starts meanwhile obeys as well.
+    group.pause(&PauseTarget::Group, "before the start").await.unwrap();
+    bench.produce_order(0, 4).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    sees_end(&group, 5).await;
+    assert_eq!(bench.effects(0).await.len(), 4);
+    group.resume(&PauseTarget::Group).await.unwrap();
+    bench.effects(5).await;
+    running.stop().await.unwrap();
+}
+
+/// Waits until a consumer has stored the end of the partition.
+async fn sees_end(group: &Group, end: i64) {
+    eventually(format!("the end {end}"), async || {
+        let seen = group.status().await.unwrap()[0].end;
+        if seen == Some(end) { Ok(()) } else { Err(seen) }
+    })
+    .await;
 }
 
 #[tokio::test]

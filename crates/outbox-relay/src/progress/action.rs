@@ -12,7 +12,7 @@ pub(crate) enum Action<R> {
     /// Report this position to PostgreSQL as flushed.
     Confirm(Lsn),
     /// Read the partition up to its end, report every record that may matter by `Progress::seen`, then `tail_read`.
-    Read { partition: PartitionId, from: From },
+    Read { partition: PartitionId, from: ReadFrom },
     /// Find out that the slot is still held by this process's walsender, then `held`. If it is not: drop everything.
     ProveHeld,
     /// Ask a broker for a producer id (InitProducerId), then `producer`.
@@ -25,7 +25,7 @@ pub(crate) enum Action<R> {
 
 /// Where a read of a partition starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum ReadFrom {
     /// As far before the end as a [`Scan`](super::Scan) goes.
     Tail,
     /// This offset, without a limit; the start of the log if the log does not have it (any more, or yet).

@@ -244,6 +244,11 @@ impl<R> Progress<R> {
         self.push(partition, Row { position, event, record, bytes, owner });
     }
 
+    /// Returns whether a transaction has begun and not ended.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.ledger.transactions.open_commit().is_some()
+    }
+
     /// The slot may be confirmed up to here.
     pub(crate) fn confirmable(&self) -> Lsn {
         self.ledger.transactions.confirmable()

@@ -69,7 +69,7 @@ mod window;
 #[cfg(test)]
 mod simulation;
 
-pub(crate) use self::action::{Action, Arrival, Batch, Content, From, Outcome, Seen, Tail};
+pub(crate) use self::action::{Action, Arrival, Batch, Content, Outcome, ReadFrom, Seen, Tail};
 pub(crate) use self::error::OutOfTurn;
 pub(crate) use self::ledger::Counters;
 pub(crate) use self::machine::Progress;

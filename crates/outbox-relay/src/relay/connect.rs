@@ -3,8 +3,8 @@ use outbox_core::uuid::Uuid;
 use crate::settings::{PostgresSettings, SslMode};
 use outbox_wal::{ConnectOptions, Pem, Tls, TlsMode};
 
-/// How the settings' database is reached. The application's name is this relay's own: by it the relay recognises that
-/// it is still the one that holds the slot.
+/// Returns how to connect to the database of the settings. The application's name is unique: by it the relay recognises its own
+/// walsender.
 pub(super) fn options(postgres: &PostgresSettings) -> ConnectOptions {
     let mode = match postgres.ssl() {
         SslMode::Disable => TlsMode::Disable,

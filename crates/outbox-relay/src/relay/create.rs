@@ -3,7 +3,7 @@ use outbox_wal::{ConnectOptions, Creation, PublicationCatalog, Source};
 use super::scope::Scope;
 use crate::settings::RelaySettings;
 
-/// Creates the publication and the slot if they are missing and the settings say so.
+/// Creates a missing publication and a missing slot, if the settings demand it.
 pub(super) async fn missing(
     settings: &RelaySettings,
     options: &ConnectOptions,

@@ -76,9 +76,8 @@ fn problem_with(table: &PublishedTable, published: &Published, scope: &Scope) ->
             )
         });
     }
-    let layout = scope.pipeline.layout();
-    let hidden: Vec<&str> =
-        table.hidden_columns.iter().map(String::as_str).filter(|name| layout.column(name).is_some()).collect();
+    let hidden = table.hidden_columns.iter().map(String::as_str);
+    let hidden: Vec<&str> = hidden.filter(|column| scope.included.uses(name, column)).collect();
     let quoted = name.quoted();
     let add_again = format!(
         "run BEGIN; ALTER PUBLICATION {publication} DROP TABLE {quoted}; ALTER PUBLICATION {publication} ADD TABLE \

@@ -11,13 +11,12 @@ use super::finding::{Finding, Findings};
 use super::keys::{Keys, UnknownKeys};
 use super::placeholders::{Process, Surroundings};
 use super::postgres::PostgresSettings;
-use super::predicates::RouterPredicate;
 use super::produce::{CompressionType, PoisonPolicy, max_request_size, metadata_max_age};
 use super::resolved::Resolved;
-use super::table::{Assumed, LIST};
+use super::table::{Assumed, LIST, named};
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
-use super::{RelaySettings, SettingsError, columns, names, router_of, worker};
+use super::{RelaySettings, SettingsError, columns, names, worker};
 use crate::row_position::RowPosition;
 use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
 
@@ -168,22 +167,24 @@ impl RelaySettingsBuilder {
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
         findings: &mut Findings,
     ) -> Option<RelaySettings> {
-        let router = router_of(config);
         Keys::in_config(config).check(config, self.unknown_keys, findings);
-        let Assumed { config: assumed, layout, named } = Assumed::of(config);
-        let layout = layout.unwrap_or_else(TableLayout::recommended);
-        let predicate = findings.take(RouterPredicate::of(config, router));
-        if let Some((predicate, table)) = predicate.as_ref().zip(named.as_ref()) {
-            findings.take(predicate.check(router, table));
+        let named = named(config);
+        for router in config.routers().into_iter().filter(|_| named.is_empty()) {
+            columns::check(config, router, None, findings);
+            names::check(config, router, None, findings);
         }
-        columns::check(config, router, named.as_ref(), findings);
-        names::check(config, router, named.as_ref(), findings);
+        for table in &named {
+            columns::check(config, config.router_of(table), Some(table), findings);
+            names::check(config, config.router_of(table), Some(table), findings);
+        }
         findings.take(lists_exclude_each_other(config));
         if config.candidates() == Candidates::Publication {
             findings.warn(without_list(config));
         }
-        let pipeline = pipeline(&assumed, &layout, findings);
-        let included = predicate.and_then(|predicate| included(config, predicate, findings));
+        let assumed = Assumed::all(config, &named);
+        let pipelines: Vec<_> = assumed.into_iter().map(|assumed| pipeline(assumed, findings)).collect();
+        let pipeline = pipelines.into_iter().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next());
+        let included = included(config, findings);
         let postgres = PostgresSettings::new(config, self.postgres_password.as_ref(), surroundings, findings);
         let kafka_security = match findings.is_unresolved("producer.override.") {
             true => Some(None),
@@ -194,7 +195,7 @@ impl RelaySettingsBuilder {
         let max_request_size = findings.take(max_request_size(config));
         let topic_interval = findings.take(self.topic_interval.map_or_else(|| metadata_max_age(config), Ok));
         let context_headers = findings.take(ContextHeaders::of(config));
-        let on_update = findings.take(OnUpdate::of(config, router));
+        let on_update = findings.take(OnUpdate::of(config));
         Some(RelaySettings {
             brokers: self.brokers,
             postgres: postgres?,
@@ -215,7 +216,7 @@ impl RelaySettingsBuilder {
             on_update: on_update?,
             included: included?,
             candidates: config.candidates(),
-            named_table: named,
+            named_table: <[_; 1]>::try_from(named).ok().map(|[table]| table),
             config: config.clone(),
             warnings: Vec::new(),
             pipeline: pipeline?,
@@ -224,7 +225,9 @@ impl RelaySettingsBuilder {
 }
 
 /// Returns the pipeline, with a warning for each loss that it would have in Debezium, too.
-fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) -> Option<Pipeline> {
+fn pipeline(assumed: Assumed, findings: &mut Findings) -> Option<Pipeline> {
+    let Assumed { config, layout } = assumed;
+    let layout = layout.unwrap_or_else(TableLayout::recommended);
     let accepting = |losses: &[Loss]| Pipeline::accepting(losses, config.for_pipeline(), layout.clone());
     match accepting(&ACCEPTED_LOSSES) {
         Ok(pipeline) => {
@@ -241,8 +244,8 @@ fn pipeline(config: &Resolved, layout: &TableLayout, findings: &mut Findings) ->
     }
 }
 
-fn included(config: &Resolved, predicate: RouterPredicate, findings: &mut Findings) -> Option<Included> {
-    let included = Included::new(config.for_pipeline(), predicate);
+fn included(config: &Resolved, findings: &mut Findings) -> Option<Included> {
+    let included = Included::new(config.for_pipeline());
     included.map_err(|error| config.contradictions(&error).for_each(|finding| findings.reject(finding))).ok()
 }
 

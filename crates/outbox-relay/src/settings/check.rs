@@ -1,7 +1,7 @@
 use super::finding::{Finding, Findings};
 use super::keys::Keys;
 use super::resolved::Resolved;
-use super::{KeyEffect, RelaySettings, router_of};
+use super::{KeyEffect, RelaySettings};
 
 /// What the relay makes of a connector's configuration; see
 /// [`RelaySettingsBuilder::check`](super::RelaySettingsBuilder::check).
@@ -51,6 +51,13 @@ struct Outline<'a> {
     settings: &'a RelaySettings,
 }
 
+/// Describes what one router does.
+struct RouterOutline<'a> {
+    config: &'a Resolved,
+    settings: &'a RelaySettings,
+    router: &'a str,
+}
+
 impl Outline<'_> {
     fn entries(&self) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
@@ -62,11 +69,11 @@ impl Outline<'_> {
             ("slot", self.settings.slot().as_str().to_owned()),
             ("publication", self.settings.publication().as_str().to_owned()),
             ("table", format!("{table}, its columns are read from the database at the start")),
-            ("topic", self.topic()),
-            ("key", format!("{}, {}", self.option("table.field.event.key", "aggregateid"), self.converter("key"))),
-            ("value", format!("{}, {}", self.value(), self.converter("value"))),
-            ("headers", self.headers()),
-            ("timestamp", self.option("table.field.event.timestamp", "the relay's clock")),
+            ("topic", self.of_routers(|router| router.topic())),
+            ("key", format!("{}, {}", self.of_routers(|router| router.key()), self.converter("key"))),
+            ("value", format!("{}, {}", self.of_routers(|router| router.value()), self.converter("value"))),
+            ("headers", self.of_routers(|router| router.headers())),
+            ("timestamp", self.of_routers(|router| router.timestamp())),
             ("missing topics", self.missing_topics()),
         ];
         let keys = Keys::in_config(self.config);
@@ -78,8 +85,61 @@ impl Outline<'_> {
         entries
     }
 
+    /// Returns a description for each router.
+    fn of_routers(&self, describe: impl Fn(&RouterOutline<'_>) -> String) -> String {
+        let Self { config, settings } = *self;
+        let routers = config.routers();
+        let described = |router: &&str| describe(&RouterOutline { config, settings, router });
+        match routers.as_slice() {
+            [router] => described(router),
+            routers => {
+                let named = routers.iter().map(|router| format!("{router}: {}", described(router)));
+                named.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
+    fn converter(&self, part: &str) -> String {
+        let class =
+            |key: &str| self.config.get(key).map(|class| class.rsplit('.').next().unwrap_or_default().to_owned());
+        let mut key = format!("{part}.converter");
+        let mut text = class(&key).unwrap_or_default();
+        let delegate = format!("{key}.delegate.converter.type");
+        if let Some(class) = class(&delegate) {
+            text = format!("{text} of {class}");
+            key = delegate;
+        }
+        if text.ends_with("JsonConverter") {
+            let schemas = self.config.get(&format!("{key}.schemas.enable")).unwrap_or("true");
+            text.push_str(if schemas.eq_ignore_ascii_case("false") { " without schemas" } else { " with schemas" });
+        }
+        text
+    }
+
+    fn missing_topics(&self) -> String {
+        let number = |number: i32| if number == -1 { "the broker's default".to_owned() } else { number.to_string() };
+        match self.settings.topic_creation() {
+            None => "created with the broker's defaults".to_owned(),
+            Some(creation) => format!(
+                "created with partitions: {}, replicas: {}",
+                number(creation.partitions()),
+                number(creation.replication_factor().into())
+            ),
+        }
+    }
+}
+
+impl RouterOutline<'_> {
     fn option(&self, option: &str, default: &str) -> String {
-        self.config.get(&format!("transforms.{}.{option}", router_of(self.config))).unwrap_or(default).to_owned()
+        self.config.get(&format!("transforms.{}.{option}", self.router)).unwrap_or(default).to_owned()
+    }
+
+    fn key(&self) -> String {
+        self.option("table.field.event.key", "aggregateid")
+    }
+
+    fn timestamp(&self) -> String {
+        self.option("table.field.event.timestamp", "the relay's clock")
     }
 
     fn is_on(&self, option: &str) -> bool {
@@ -102,23 +162,6 @@ impl Outline<'_> {
         format!("{payload}{expanded}{tombstone}")
     }
 
-    fn converter(&self, part: &str) -> String {
-        let class =
-            |key: &str| self.config.get(key).map(|class| class.rsplit('.').next().unwrap_or_default().to_owned());
-        let mut key = format!("{part}.converter");
-        let mut text = class(&key).unwrap_or_default();
-        let delegate = format!("{key}.delegate.converter.type");
-        if let Some(class) = class(&delegate) {
-            text = format!("{text} of {class}");
-            key = delegate;
-        }
-        if text.ends_with("JsonConverter") {
-            let schemas = self.config.get(&format!("{key}.schemas.enable")).unwrap_or("true");
-            text.push_str(if schemas.eq_ignore_ascii_case("false") { " without schemas" } else { " with schemas" });
-        }
-        text
-    }
-
     fn headers(&self) -> String {
         let context =
             self.settings.context_headers().into_iter().flat_map(|headers| headers.iter().map(|(name, _)| name));
@@ -132,17 +175,5 @@ impl Outline<'_> {
         });
         let names = context.chain(["id"]).map(str::to_owned).chain(placed).chain(["outbox.position".to_owned()]);
         names.collect::<Vec<_>>().join(", ")
-    }
-
-    fn missing_topics(&self) -> String {
-        let number = |number: i32| if number == -1 { "the broker's default".to_owned() } else { number.to_string() };
-        match self.settings.topic_creation() {
-            None => "created with the broker's defaults".to_owned(),
-            Some(creation) => format!(
-                "created with partitions: {}, replicas: {}",
-                number(creation.partitions()),
-                number(creation.replication_factor().into())
-            ),
-        }
     }
 }

@@ -11,7 +11,6 @@ mod keys;
 mod names;
 mod placeholders;
 mod postgres;
-mod predicates;
 mod produce;
 mod resolved;
 mod rule;
@@ -35,7 +34,6 @@ pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
-pub(crate) use self::predicates::RouterPredicate;
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
 pub use self::topics::TopicCreation;
@@ -272,7 +270,7 @@ impl RelaySettings {
     /// Checks that no list of columns or names changes the records of a table.
     pub(crate) fn check_lists(&self, table: &TableName) -> Result<(), SettingsError> {
         let mut findings = Findings::of(self.config.written().clone());
-        let router = router_of(&self.config);
+        let router = self.config.router_of(table);
         columns::check(&self.config, router, Some(table), &mut findings);
         names::check(&self.config, router, Some(table), &mut findings);
         findings.into_result().map(|_| ())
@@ -300,13 +298,4 @@ impl fmt::Debug for RelaySettings {
             .field("postgres_timeouts", &self.postgres_timeouts)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the name of the transformation that is the EventRouter, or else of the first one.
-fn router_of(config: &Resolved) -> &str {
-    let names = || config.get("transforms").unwrap_or_default().split(',').map(str::trim);
-    let is_router = |name: &&str| {
-        config.get(&format!("transforms.{name}.type")).is_some_and(|class| class.ends_with(".outbox.EventRouter"))
-    };
-    names().find(is_router).or_else(|| names().next()).unwrap_or_default()
 }

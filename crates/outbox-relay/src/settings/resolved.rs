@@ -1,13 +1,15 @@
+use std::collections::BTreeSet;
 use std::fmt;
 
-use outbox_core::ConnectorConfig;
+use outbox_core::{ConnectorConfig, RowDisposition};
 use outbox_kafka::{Properties, Secret, SecretSource, Security};
 
 use outbox_net::ErrorChain;
+use outbox_wal::TableName;
 
+use super::SettingsError;
 use super::finding::{Finding, Findings};
 use super::placeholders::{Surroundings, resolve};
-use super::{SettingsError, router_of};
 use crate::tables::Candidates;
 
 const PRODUCER: &str = "producer.override.";
@@ -47,6 +49,50 @@ impl Resolved {
     /// The value, trimmed as Connect's parser does.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(str::trim)
+    }
+
+    /// Returns the names of the EventRouters; of the first transformation if there is none.
+    pub(super) fn routers(&self) -> Vec<&str> {
+        let routers: Vec<&str> = self.values.routers().collect();
+        if routers.is_empty() { self.transformations().take(1).collect() } else { routers }
+    }
+
+    /// Returns the name of the EventRouter that sees the rows of a table, or else of the first one.
+    pub(super) fn router_of(&self, table: &TableName) -> &str {
+        let router = self.values.router_of(&table.schema, &table.table);
+        router.or_else(|| self.routers().first().copied()).unwrap_or_default()
+    }
+
+    /// Returns the names of all transformations.
+    pub(super) fn transformations(&self) -> impl Iterator<Item = &str> {
+        let names = self.get("transforms").unwrap_or_default().split(',').map(str::trim);
+        names.filter(|name| !name.is_empty())
+    }
+
+    /// Returns the configuration for the rows that a router sees, whatever tables they are of.
+    pub(super) fn seen_by(&self, router: &str) -> Self {
+        let routers = self.routers();
+        let has_predicate = |name: &str| self.get(&format!("transforms.{name}.predicate")).is_some();
+        // What applies to every row applies to these, too.
+        let before = self.transformations().take_while(|name| *name != router);
+        let before = before.filter(|name| !has_predicate(name) && !routers.contains(name));
+        let following: Vec<&str> = before.chain(self.transformations().skip_while(|name| *name != router)).collect();
+        let predicate = ["predicate", "negate"].map(|option| format!("transforms.{router}.{option}"));
+        predicate.iter().fold(self.with("transforms", &following.join(",")), |config, key| config.without(key))
+    }
+
+    /// Returns what the transformations make of the rows of a table.
+    pub(super) fn disposition(&self, table: &TableName) -> Result<RowDisposition, outbox_core::Error> {
+        self.values.disposition(&table.schema, &table.table)
+    }
+
+    /// Returns the headers that are dropped from every record.
+    pub(super) fn dropped_headers(&self) -> BTreeSet<&str> {
+        self.values.dropped_headers()
+    }
+
+    fn without(&self, key: &str) -> Self {
+        Self { written: self.written.clone().without(key), values: self.values.clone().without(key) }
     }
 
     /// Returns the same configuration with another value.
@@ -110,12 +156,15 @@ impl Resolved {
     /// whose place the relay has its own way: they would be contradictions in a connector.
     pub(super) fn for_pipeline(&self) -> ConnectorConfig {
         let keeps_placeholder = |key: &str| key.starts_with("database.") || key.starts_with("producer.override.");
-        let error_on_missing = format!("transforms.{}.table.fields.additional.error.on.missing", router_of(self));
+        let error_on_missing = self.routers().into_iter();
+        let error_on_missing: Vec<String> = error_on_missing
+            .map(|router| format!("transforms.{router}.table.fields.additional.error.on.missing"))
+            .collect();
         let mut config = self.written.clone();
         for (key, value) in self.values.iter().filter(|(key, _)| !keeps_placeholder(key)) {
             config = config.with(key, value);
         }
-        for key in OWN_WAY.iter().copied().chain([error_on_missing.as_str()]) {
+        for key in OWN_WAY.iter().copied().chain(error_on_missing.iter().map(String::as_str)) {
             config = config.without(key);
         }
         let lists = config.iter().map(|(key, _)| key.to_owned()).filter(|key| key.starts_with("column."));

@@ -20,6 +20,8 @@ pub(super) struct Rule {
     pub(super) key: &'static str,
     pub(super) effect: KeyEffect,
     values: Values,
+    /// The values that Debezium takes; empty if it takes any.
+    words: &'static [&'static str],
     remedy: &'static str,
 }
 
@@ -39,7 +41,7 @@ enum Values {
 const REMOVE: &str = "remove the key";
 
 const fn rule(key: &'static str, effect: KeyEffect, values: Values) -> Rule {
-    Rule { key, effect, values, remedy: REMOVE }
+    Rule { key, effect, values, words: &[], remedy: REMOVE }
 }
 
 pub(super) const fn honoured(key: &'static str) -> Rule {
@@ -80,6 +82,11 @@ impl Rule {
         Self { remedy, ..self }
     }
 
+    /// Sets the values that Debezium takes. It rejects others, and so does the relay.
+    pub(super) const fn among(self, words: &'static [&'static str]) -> Self {
+        Self { words, ..self }
+    }
+
     /// Sets that the relay does what the key says, and warns nevertheless.
     pub(super) const fn with_effect(self) -> Self {
         Self { effect: KeyEffect::Honoured, ..self }
@@ -95,6 +102,12 @@ impl Rule {
 
     /// Checks the key's value in a configuration, where `key` may be longer than the rule's own.
     pub(super) fn check(&self, config: &Resolved, key: &str, findings: &mut Findings) {
+        let is_among =
+            |value: &str| self.words.is_empty() || self.words.iter().any(|word| word.eq_ignore_ascii_case(value));
+        if config.get(key).is_some_and(|value| !is_among(value)) {
+            let reason = format!("Debezium rejects this value: it is one of {}", self.words.join(", "));
+            return findings.reject(Finding::new(key, reason));
+        }
         let (default, known, reason) = match self.values {
             Values::Any => return,
             Values::Never { reason } => ("", &[][..], reason),

@@ -1,56 +1,77 @@
-use outbox_core::{Column, ColumnType, EventField, Identifier, Nullability, TableLayout};
+use outbox_core::{Column, ColumnType, EventField, Identifier, Nullability, RowDisposition, TableLayout};
 use outbox_wal::TableName;
 
 use super::resolved::Resolved;
-use super::router_of;
 use crate::tables::Candidates;
 
 pub(super) const LIST: &str = "table.include.list";
 
-/// A configuration with a layout that stands for those of the tables until the catalogs are read.
+/// A configuration with a layout that stands for that of a table until the catalogs are read.
 pub(super) struct Assumed {
     pub(super) config: Resolved,
     pub(super) layout: Option<TableLayout>,
-    /// The only table, if the configuration names it.
-    pub(super) named: Option<TableName>,
+}
+
+/// Returns the tables that the configuration names, if it has no expression.
+pub(super) fn named(config: &Resolved) -> Vec<TableName> {
+    let Some(list) = config.get(LIST) else { return Vec::new() };
+    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(literal).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 impl Assumed {
-    /// Assumes columns of the types that suit the router's options. Tables that only the database knows, because the list is an
-    /// expression or absent, get a name.
-    pub(super) fn of(config: &Resolved) -> Self {
-        if let Some((schema, table)) = literal(config) {
-            let named = TableName::from((schema.as_str().to_owned(), table.as_str().to_owned()));
-            return Self { layout: assumed_layout(config, schema, table), config: config.clone(), named: Some(named) };
+    /// Assumes columns of the types that suit the routers' options: for each table that the configuration names, or else for each
+    /// router.
+    pub(super) fn all(config: &Resolved, named: &[TableName]) -> Vec<Self> {
+        let is_routed = |table: &&TableName| matches!(config.disposition(table), Ok(RowDisposition::Routed) | Err(_));
+        match named {
+            [] => config.routers().into_iter().map(|router| Self::of_any(config, router)).collect(),
+            [table] => vec![Self::of_table(config, table)],
+            // Whether the others are published is not known yet.
+            tables if tables.iter().any(|table| is_routed(&table)) => {
+                tables.iter().filter(is_routed).map(|table| Self::of_table(config, table)).collect()
+            }
+            tables => tables.iter().take(1).map(|table| Self::of_table(config, table)).collect(),
         }
+    }
+
+    fn of_table(config: &Resolved, table: &TableName) -> Self {
+        let names = Identifier::new(&*table.schema).ok().zip(Identifier::new(&*table.table).ok());
+        let router = config.router_of(table);
+        let layout = names.and_then(|(schema, table)| assumed_layout(config, router, schema, table));
+        Self { config: config.clone(), layout }
+    }
+
+    /// Assumes a table that only the database knows, because the list is an expression or absent.
+    fn of_any(config: &Resolved, router: &str) -> Self {
         let names = Identifier::new("public").ok().zip(Identifier::new("outbox").ok());
-        let layout = names.and_then(|(schema, table)| assumed_layout(config, schema, table));
+        let layout = names.and_then(|(schema, table)| assumed_layout(config, router, schema, table));
         // Whether another list concerns the table is unknown as well.
         let unknown = ["schema.include.list", "schema.exclude.list", "table.exclude.list"];
-        let config = unknown.iter().fold(config.clone(), |config, key| config.with(key, ""));
+        let config = unknown.iter().fold(config.seen_by(router), |config, key| config.with(key, ""));
         let config = match config.candidates() {
             Candidates::Database => config.with(LIST, "public.outbox"),
             Candidates::Publication => config,
         };
-        Self { config, layout, named: None }
+        Self { config, layout }
     }
 }
 
-/// Returns schema and table of a list that is the name of one table, with or without an escaped dot.
-fn literal(config: &Resolved) -> Option<(Identifier, Identifier)> {
-    let list = config.get(LIST)?.trim_end_matches(',').trim();
-    let list = list.strip_prefix('^').unwrap_or(list);
-    let list = list.strip_suffix('$').unwrap_or(list).replace("\\.", ".").replace("[.]", ".");
-    if list.contains([',', '*', '+', '?', '(', '[', '{', '|', '^', '$', '\\']) {
+/// Returns the table that an item of a list names, with or without an escaped dot.
+fn literal(item: &str) -> Option<TableName> {
+    let item = item.strip_prefix('^').unwrap_or(item);
+    let item = item.strip_suffix('$').unwrap_or(item).replace("\\.", ".").replace("[.]", ".");
+    if item.contains(['*', '+', '?', '(', '[', '{', '|', '^', '$', '\\']) {
         return None;
     }
-    let (schema, table) = list.split_once('.')?;
-    Identifier::new(schema).ok().zip(Identifier::new(table).ok())
+    let (schema, table) = item.split_once('.')?;
+    let is_name = |name: &str| Identifier::new(name).is_ok();
+    (is_name(schema) && is_name(table)).then(|| TableName::from((schema.to_owned(), table.to_owned())))
 }
 
-fn assumed_layout(config: &Resolved, schema: Identifier, table: Identifier) -> Option<TableLayout> {
+fn assumed_layout(config: &Resolved, router: &str, schema: Identifier, table: Identifier) -> Option<TableLayout> {
     use ColumnType::{Bytea, Integer, Jsonb, Text, TimestampMicros, Uuid};
-    let router = Router { config, name: router_of(config) };
+    let router = Router { config, name: router };
     let has_delegate = config.get("value.converter.delegate.converter.type").is_some();
     let is_binary = config.get("value.converter").is_some_and(|class| {
         class.ends_with(".ByteArrayConverter") || (class.ends_with(".BinaryDataConverter") && !has_delegate)

@@ -288,7 +288,6 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
     assert!(warned(expanding, "transforms.outbox.table.expand.json.payload").contains("drops null members"));
     for (key, value) in [
         ("snapshot.mode", " NO_DATA "),
-        ("snapshot.mode", "never"),
         ("publication.autocreate.mode", "filtered"),
         ("topic.creation.enable", "true"),
         ("heartbeat.interval.ms", "0"),
@@ -381,6 +380,73 @@ fn a_predicate_may_restrict_the_router_to_the_outbox_table() {
     }
     let unlisted = with("RecordIsTombstone", "", "true").with("predicates", "");
     assert_eq!(built(unlisted).unwrap_err().key(), Some("transforms.outbox.predicate"));
+}
+
+#[test]
+fn a_value_that_debezium_rejects_is_rejected() {
+    for (key, value) in [
+        ("snapshot.mode", "never"),
+        ("publication.autocreate.mode", "enabled"),
+        ("errors.tolerance", "some"),
+        ("exactly.once.support", "false"),
+    ] {
+        let error = built(config().with(key, value)).unwrap_err();
+        assert_eq!(error.key(), Some(key));
+        assert!(error.to_string().contains("Debezium rejects this value: it is one of"), "{error}");
+    }
+}
+
+#[test]
+fn each_table_may_have_a_router() {
+    let topics = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches";
+    let both = config()
+        .without("transforms.outbox.table.fields.additional.placement")
+        .with("table.include.list", "outbox.outbox_message, public.other")
+        .with("transforms", "outbox,second")
+        .with(format!("{ROUTER}predicate"), "isMain")
+        .with("transforms.second.type", "io.debezium.transforms.outbox.EventRouter")
+        .with("transforms.second.predicate", "isMain")
+        .with("transforms.second.negate", "true")
+        .with("transforms.second.route.topic.replacement", "second.${routedByValue}")
+        .with("transforms.second.table.op.invalid.behavior", "fatal")
+        .with("skipped.operations", "t")
+        .with("predicates", "isMain")
+        .with("predicates.isMain.type", topics)
+        .with("predicates.isMain.pattern", "outbox\\.outbox\\.outbox_message");
+    let settings = built(both.clone()).unwrap();
+    assert_eq!(settings.on_update(), OnUpdate::Fatal);
+    let name = |schema: &str, table: &str| TableName::from((schema.to_owned(), table.to_owned()));
+    assert!(settings.included().uses(&name("public", "other"), "aggregateid"));
+    assert!(!settings.included().uses(&name("outbox", "outbox_message"), "aggregateid"));
+
+    let none: [&str; 0] = [];
+    let check = RelaySettings::builder(both.clone(), none).check_in(&Fixed);
+    let outline: std::collections::BTreeMap<_, _> = check.outline().iter().cloned().collect();
+    assert!(outline["topic"].contains("second: second.${routedByValue}, routed by aggregatetype"), "{outline:?}");
+    // A mistake in either of them is reported.
+    let key = "transforms.second.route.topic.regex";
+    assert_eq!(built(both.clone().with(key, "(")).unwrap_err().key(), Some(key));
+    let expression = both.with("table.include.list", "(outbox|public)\\..*");
+    assert_eq!(built(expression.clone().with(key, "(")).unwrap_err().key(), Some(key));
+    assert!(built(expression.clone()).is_ok());
+    let logical = "io.debezium.transforms.ByLogicalTableRouter";
+    let first = expression.with("transforms", "logical,outbox,second").with("transforms.logical.type", logical);
+    assert_eq!(built(first).unwrap_err().key(), Some("transforms.logical.type"));
+}
+
+#[test]
+fn the_connector_s_headers_are_those_that_are_kept_and_in_the_converter_s_form() {
+    let config = config()
+        .without("extended.headers.enabled")
+        .with("transforms", "outbox,drop")
+        .with("transforms.drop.type", "org.apache.kafka.connect.transforms.DropHeaders")
+        .with("transforms.drop.headers", "__debezium.context.runId, event_type")
+        .with("header.converter", "org.apache.kafka.connect.json.JsonConverter")
+        .with("header.converter.schemas.enable", "false");
+    let settings = built(config).unwrap();
+    let headers: Vec<_> = settings.context_headers().unwrap().iter().collect();
+    assert_eq!(headers.len(), 3);
+    assert_eq!(headers[2], ("__debezium.context.connectorName", &b"\"postgresql\""[..]));
 }
 
 #[test]

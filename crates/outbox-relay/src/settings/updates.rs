@@ -2,7 +2,7 @@ use super::Finding;
 use super::resolved::Resolved;
 
 /// What the relay does at an UPDATE of an outbox table (`table.op.invalid.behavior`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum OnUpdate {
     /// Ignores it: the connector skips updates before the router sees them (`skipped.operations`).
     Skip,
@@ -16,7 +16,13 @@ pub(crate) enum OnUpdate {
 }
 
 impl OnUpdate {
-    pub(super) fn of(config: &Resolved, router: &str) -> Result<Self, Finding> {
+    /// Returns the strictest behavior of all routers.
+    pub(super) fn of(config: &Resolved) -> Result<Self, Finding> {
+        let mut behaviors = config.routers().into_iter().map(|router| Self::of_router(config, router));
+        behaviors.try_fold(Self::Skip, |strictest, behavior| Ok(strictest.max(behavior?)))
+    }
+
+    fn of_router(config: &Resolved, router: &str) -> Result<Self, Finding> {
         let key = format!("transforms.{router}.table.op.invalid.behavior");
         let behavior = match config.get(&key).unwrap_or("warn").to_ascii_lowercase().as_str() {
             "warn" => Self::Warn,

@@ -7,6 +7,7 @@ mod mode;
 mod problems;
 mod reconnect;
 mod server;
+mod standby_wait;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use self::mode::{Mode, Readiness};
 use self::problems::Problems;
 pub(crate) use self::problems::Work;
 pub(crate) use self::reconnect::Reconnect;
+use self::standby_wait::StandbyWait;
 use crate::progress::Counters;
 use crate::rows::Ignored;
 use outbox_net::ErrorChain;
@@ -54,6 +56,7 @@ struct State {
     problems: Problems,
     /// Why nothing is confirmed, if that lasts.
     not_confirming: Option<String>,
+    standby_wait: StandbyWait,
     oldest: Option<SystemTime>,
     confirmed: Lsn,
     server: Lsn,
@@ -86,6 +89,7 @@ impl RelayStatus {
                 movement: Movement::default(),
                 problems: Problems::default(),
                 not_confirming: None,
+                standby_wait: StandbyWait::default(),
                 oldest: None,
                 confirmed: Lsn::default(),
                 server: Lsn::default(),
@@ -142,6 +146,14 @@ impl RelayStatus {
         if let (Mode::CatchUp | Mode::Live | Mode::Draining, Some(problem)) = (state.mode, state.problems.reason(now)) {
             return Readiness::NotReady(format!("{}: {problem}", state.mode));
         }
+        if let (Mode::CatchUp | Mode::Live, Some(wait)) = (state.mode, state.standby_wait.duration(now)) {
+            return Readiness::NotReady(format!(
+                "{}: PostgreSQL has sent nothing for {} s, because a standby in synchronized_standby_slots lacks the WAL: start \
+                 that standby, or remove its slot from synchronized_standby_slots",
+                state.mode,
+                wait.as_secs()
+            ));
+        }
         match (state.mode, &state.reason) {
             (Mode::CatchUp | Mode::Live, _) if stalled > self.0.stalled_after => {
                 let seconds = stalled.as_secs();
@@ -195,6 +207,9 @@ impl RelayStatus {
         (state.mode, state.reason) = (turn.mode, None);
         (state.confirmed, state.oldest) = (turn.confirmed, turn.oldest);
         state.server = state.server.max(turn.server);
+        if new.read > 0 {
+            state.standby_wait = StandbyWait::default();
+        }
     }
 
     /// Something fails and is tried again: not ready, with the error as the reason.
@@ -222,6 +237,7 @@ impl RelayStatus {
         let mut state = self.lock();
         state.problems.clear();
         state.not_confirming = None;
+        state.standby_wait = StandbyWait::default();
     }
 
     /// Positions are confirmed again.
@@ -245,11 +261,12 @@ impl RelayStatus {
         self.0.metrics.ignored(new);
     }
 
-    /// What the server told of the slot when it was asked.
+    /// Records the state of the slot as the server reported it.
     pub(crate) fn looked(&self, look: SlotLook) {
         self.0.metrics.looked(look);
         let mut state = self.lock();
         state.server = state.server.max(look.server);
+        state.standby_wait.observe(look.waits_for_standby, Instant::now());
     }
 
     /// Events that the broker has acknowledged.

@@ -69,7 +69,7 @@ fn the_metrics_are_what_was_counted() {
     status.turned(Turn { rows: 7, bytes: 700, oldest, ..TURN }, counted);
     status.turned(Turn { rows: 7, bytes: 700, oldest, ..TURN }, Counters { read: 1, ..Counters::default() });
     status.wrote("orders", 3, 333);
-    status.looked(SlotLook { server: Lsn::new(400), restart: Lsn::new(50) });
+    status.looked(SlotLook { server: Lsn::new(400), restart: Lsn::new(50), waits_for_standby: None });
     status.produced_in(Duration::from_millis(3));
     status.reconnecting(Reconnect::Timeout);
     let text = status.prometheus_text();

@@ -5,7 +5,7 @@ use outbox_core::uuid::Uuid;
 use outbox_core::{Error, Record};
 
 use crate::batch::Logged;
-use crate::reader::PARTITIONS;
+use crate::reader::{PARTITIONS, text_of};
 use crate::stand_in::PREFIX;
 
 /// How the names of the connector's own headers begin.
@@ -97,7 +97,7 @@ pub(crate) fn compare_relayed(
         for (name, value) in &mut record.headers {
             // Each run has another id.
             if *name == format!("{CONTEXT}runId")
-                && value.as_deref().is_some_and(|id| Uuid::try_parse_ascii(id).is_ok())
+                && value.as_deref().is_some_and(|id| text_of(id).parse::<Uuid>().is_ok())
             {
                 *value = Some("a run's id".into());
             }

@@ -25,5 +25,6 @@ mod payloads;
 mod placements;
 mod routes;
 mod timestamps;
+mod transformations;
 mod types;
 mod updates;

@@ -156,7 +156,7 @@ impl Reader {
                 for found in broker.fetch(topic, *partition, *offset) {
                     *offset = found.offset + 1;
                     if let Some((_, Some(id))) = found.record.headers.iter().find(|(name, _)| name == "id") {
-                        logged.entry(String::from_utf8(id.to_vec()).unwrap()).or_default().push(found);
+                        logged.entry(text_of(id)).or_default().push(found);
                     }
                 }
             }
@@ -226,6 +226,16 @@ impl Reader {
 
 fn topics(expected: &[(String, Result<Record, Error>)]) -> BTreeSet<String> {
     expected.iter().filter_map(|(_, record)| record.as_ref().ok()).map(|record| record.topic.clone()).collect()
+}
+
+/// Returns the text of a header, which may be JSON with or without a schema.
+pub(crate) fn text_of(header: &[u8]) -> String {
+    let text = String::from_utf8(header.to_vec()).unwrap();
+    match serde_json::from_str::<Value>(&text) {
+        Ok(Value::String(text)) => text,
+        Ok(Value::Object(with_schema)) => with_schema["payload"].as_str().unwrap().to_owned(),
+        _ => text,
+    }
 }
 
 /// The first column is the id.

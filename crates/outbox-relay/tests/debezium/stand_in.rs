@@ -6,14 +6,21 @@ use outbox_core::ConnectorConfig;
 use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
 use tokio::sync::oneshot;
 
-use crate::configuration::router;
-
 /// What the relay's topics are called before the connector's names.
 pub(crate) const PREFIX: &str = "relayed-";
 
 pub(crate) struct StandIn {
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), Error>>,
+}
+
+/// Returns the configuration with topics that begin with a prefix.
+pub(crate) fn routed_to(prefix: &str, config: &ConnectorConfig) -> ConnectorConfig {
+    config.routers().fold(config.clone(), |config, router| {
+        let key = format!("transforms.{router}.route.topic.replacement");
+        let topics = config.get(&key).unwrap_or("outbox.event.${routedByValue}").to_owned();
+        config.with(key, format!("{prefix}{topics}"))
+    })
 }
 
 /// The slot of the relay beside a connector.
@@ -28,9 +35,7 @@ pub(crate) fn dead_letters(connector: &str) -> String {
 
 impl StandIn {
     pub(crate) fn start(config: &ConnectorConfig, brokers: String) -> Self {
-        let replacement = router("route.topic.replacement");
-        let topics = format!("{PREFIX}{}", config.get(&replacement).unwrap());
-        let config = config.clone().with(replacement, topics).with("slot.name", slot(config.get("slot.name").unwrap()));
+        let config = routed_to(PREFIX, config).with("slot.name", slot(config.get("slot.name").unwrap()));
         let dead = dead_letters(config.get("topic.prefix").unwrap());
         let settings =
             RelaySettings::builder(config, [brokers]).poison(PoisonPolicy::DeadLetter(dead)).build().unwrap();

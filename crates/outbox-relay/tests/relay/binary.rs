@@ -48,7 +48,7 @@ async fn the_program_serves_its_health_and_drains_on_sigterm() {
     let mut said = String::new();
     program.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
     assert!(ended.success(), "{said}");
-    assert!(said.contains("hold{slot="), "{said}");
+    assert!(said.contains("session{slot="), "{said}");
     assert!(said.contains("base_offset="), "{said}");
 }
 

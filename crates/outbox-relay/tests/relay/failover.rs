@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use outbox_pg::tokio_postgres::{Client, NoTls, connect};
 use outbox_relay::{CheckStatus, Mode};
-use outbox_test_support::TestEnv;
+use outbox_test_support::{TestEnv, eventually};
 use outbox_testkit::Postgres;
 use tokio::time::Instant;
 
@@ -59,10 +59,13 @@ async fn a_relay_that_starts_while_the_standby_is_behind_writes_nothing_that_the
     assert_eq!(relay.status.mode(), Mode::Live);
     assert!(relay.status.prometheus_text().contains("outbox_relay_rows_read_total 0\n"));
     assert_eq!(heard.text().matches("walsender waits for a standby").count(), 1);
+    let readiness = || relay.status.readiness().to_string();
+    eventually("the standby is the reason", async || readiness().contains("synchronized_standby_slots")).await;
 
     // As if the standby had received everything.
     admin.execute("SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())", &[&STANDBY]).await.unwrap();
     fixture.check(&fixture.records(310).await, 310);
+    assert!(relay.status.readiness().is_ready(), "{}", readiness());
     relay.stop().await;
 }
 

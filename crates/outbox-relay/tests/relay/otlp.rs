@@ -70,5 +70,5 @@ async fn a_collector_is_sent_the_spans_of_batches_and_the_metrics() {
     eventually("metrics with labels arrive", async || collector.has("/v1/metrics", "outbox_relay_events_total")).await;
     assert!(collector.has("/v1/metrics", "outbox_relay_lag_seconds"));
     assert!(program.stop().await.success());
-    assert!(collector.has("/v1/traces", "hold"), "the span of the hold was not sent at the end");
+    assert!(collector.has("/v1/traces", "session"), "the span of the session was not sent at the end");
 }

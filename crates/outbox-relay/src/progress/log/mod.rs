@@ -3,7 +3,7 @@ mod reading;
 
 use std::collections::VecDeque;
 
-use super::action::From;
+use super::action::ReadFrom;
 use super::flight::{Flight, Verdict};
 use super::ledger::Ledger;
 use super::met::Met;
@@ -102,7 +102,7 @@ pub(crate) struct OwnProducer {
 /// What the driver shall do with one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    Read(From),
+    Read(ReadFrom),
     Produce,
 }
 
@@ -202,8 +202,8 @@ impl<R> Log<R> {
         let Step::Due(duty) = self.step else { return None };
         self.step = Step::Asked(duty);
         if duty == Duty::Read {
-            let from = self.flight.as_ref().and(self.knowledge.up_to).map_or(From::Tail, From::Offset);
-            self.knowledge.is_tail = from == From::Tail;
+            let from = self.flight.as_ref().and(self.knowledge.up_to).map_or(ReadFrom::Tail, ReadFrom::Offset);
+            self.knowledge.is_tail = from == ReadFrom::Tail;
             self.knowledge.last_own = None;
             self.knowledge.last_of_writer = None;
             return Some(Task::Read(from));

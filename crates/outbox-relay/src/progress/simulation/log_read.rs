@@ -3,21 +3,21 @@ use super::mutation::Mutation;
 use super::postgres::Wire;
 use super::process::{Open, place, uuid};
 use super::world::World;
-use crate::progress::{Content, From, PartitionId, Reach, Row, Scan, Seen, Tail};
+use crate::progress::{Content, PartitionId, Reach, ReadFrom, Row, Scan, Seen, Tail};
 
 impl World {
     /// What a process reads of a partition, as the log is now.
-    pub(super) fn read_log(&mut self, index: usize, partition: PartitionId, from: From) -> Open {
+    pub(super) fn read_log(&mut self, index: usize, partition: PartitionId, from: ReadFrom) -> Open {
         let process = &mut self.processes[index];
         let (topic, at) = place(partition);
         let log = &mut self.broker.topics[topic][at];
         let refused = process.outcomes[partition.0 as usize] == Some(Answer::OutOfOrder);
         let appended =
             matches!(process.outcomes[partition.0 as usize], Some(Answer::Appended(_) | Answer::HadAlready(_)));
-        let is_scan = from == From::Tail;
+        let is_scan = from == ReadFrom::Tail;
         let mut from = match from {
-            From::Tail => log.end(),
-            From::Offset(offset) => match usize::try_from(offset) {
+            ReadFrom::Tail => log.end(),
+            ReadFrom::Offset(offset) => match usize::try_from(offset) {
                 Ok(offset) if (log.start..=log.end()).contains(&offset) => offset,
                 _ => log.start,
             },

@@ -7,7 +7,9 @@ use super::mutation::Mutation;
 use super::postgres::{Postgres, Wire};
 use crate::Lsn;
 use crate::position::Position;
-use crate::progress::{Action, BatchLimit, From, Outcome, PartitionId, Poison, Progress, Seen, Tail, Unplaced, Window};
+use crate::progress::{
+    Action, BatchLimit, Outcome, PartitionId, Poison, Progress, ReadFrom, Seen, Tail, Unplaced, Window,
+};
 
 /// One hold of the slot by a relay, and what its driver has under way.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub(super) struct Process {
 pub(super) enum Open {
     Read {
         partition: PartitionId,
-        from: From,
+        from: ReadFrom,
     },
     Snapshot {
         partition: PartitionId,

@@ -6,7 +6,7 @@ use outbox_net::ErrorChain;
 use outbox_wal::RowSample;
 
 use super::{CheckStatus, ServerCheck};
-use crate::relay::{Relay, job};
+use crate::relay::{Relay, session};
 use crate::settings::PoisonPolicy;
 
 /// What a record has besides its row's text: names and headers.
@@ -15,7 +15,7 @@ const OVERHEAD: u64 = 1_024;
 pub(super) async fn check(relay: &Relay, topics: &[String], sample: &RowSample) -> Vec<ServerCheck> {
     let mut settings = Settings::new(relay.settings.brokers());
     settings.security = relay.security.clone();
-    settings.retry_timeout = super::super::RETRY;
+    settings.retry_timeout = crate::relay::RETRY;
     let cluster = Cluster::new(settings);
     let topics = all_topics(relay, topics, sample);
     if let Err(error) = cluster.probe().await {
@@ -87,7 +87,7 @@ async fn topic(relay: &Relay, cluster: &Cluster, name: &str, longest: Option<u64
 
 /// Checks whether the relay can create the topic.
 async fn missing(relay: &Relay, cluster: &Cluster, name: &str, label: String) -> ServerCheck {
-    match cluster.check_create_topic(&job::new_topic(name, relay.settings.topic_creation())).await {
+    match cluster.check_create_topic(&session::new_topic(name, relay.settings.topic_creation())).await {
         Ok(()) => ServerCheck::ok(label, "it is missing, and the relay creates it"),
         Err(error) => ServerCheck::failed(label, &error)
             .with_remedy("create the topic, or allow Create on it: until then its events wait"),

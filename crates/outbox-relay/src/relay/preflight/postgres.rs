@@ -5,7 +5,7 @@ use outbox_wal::{ConnectOptions, Inspection, Published, RowSample, Source, Table
 
 use super::ServerCheck;
 use crate::relay::scope::Scope;
-use crate::relay::{Relay, publication, told};
+use crate::relay::{Relay, catalog, publication};
 use crate::rows::OutboxTables;
 
 /// A difference of clocks that is worth a warning, in seconds.
@@ -78,7 +78,7 @@ async fn tables(relay: &Relay, options: &ConnectOptions, source: &Source) -> (Ve
     let read = async {
         let mut catalog = scope.open(options, source).await?;
         let published = catalog.published(source.slot()).await?;
-        let tables = told::tables(&mut catalog, &published, &scope, &HashSet::new()).await?;
+        let tables = catalog::tables(&mut catalog, &published, &scope, &HashSet::new()).await?;
         Ok::<_, outbox_wal::Error>((published, tables))
     };
     let (published, tables) = match read.await {
@@ -108,10 +108,10 @@ fn publication(published: &Published, scope: &Scope, source: &Source) -> ServerC
 
 fn columns(relay: &Relay, tables: &OutboxTables) -> ServerCheck {
     let name = "tables";
-    if let Err(error) = told::check(tables, &relay.settings) {
+    if let Err(error) = catalog::check(tables, &relay.settings) {
         return ServerCheck::failed(name, &error);
     }
-    match told::unfit(tables).into_iter().next() {
+    match catalog::unfit(tables).into_iter().next() {
         Some((table, error)) => {
             let error = outbox_net::ErrorChain::new(&error).to_string();
             let text = format!("{table} does not suit the configuration, and its rows cannot be written: {error}");

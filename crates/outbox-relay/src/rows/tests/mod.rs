@@ -7,7 +7,7 @@ use outbox_core::{Column, ColumnType, ConnectorConfig, Nullability, TableLayout}
 use outbox_wal::{CatalogueColumn, CustomTypes, Lsn, Message, Relation, RelationColumn, TableName, Tuple, TupleData};
 
 use super::{OutboxTable, OutboxTables, RowReader};
-use crate::settings::{OnUpdate, RouterPredicate};
+use crate::settings::OnUpdate;
 use crate::tables::Included;
 
 const OUTBOX: u32 = 16_384;
@@ -23,7 +23,7 @@ fn reader_by(config: ConnectorConfig, layout: &TableLayout, members: HashSet<u32
 }
 
 fn tables(config: ConnectorConfig, layout: &TableLayout, oids: HashSet<u32>) -> OutboxTables {
-    let included = Included::new(config, RouterPredicate::default()).unwrap();
+    let included = Included::new(config).unwrap();
     let name = TableName::from((layout.schema().as_str().to_owned(), layout.table().as_str().to_owned()));
     let known = vec![OutboxTable { name, oids, columns: catalog(layout) }];
     OutboxTables { included, types: CustomTypes::default(), known, gone: HashSet::new() }

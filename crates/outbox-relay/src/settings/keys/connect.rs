@@ -12,19 +12,20 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("connector.plugin.version"),
     without_effect("tasks.max"),
     without_effect("tasks.max.enforce"),
-    without_effect("config.action.reload"),
+    without_effect("config.action.reload").among(&["none", "restart"]),
     honoured("transforms"),
     honoured("predicates"),
     honoured("predicates.*"),
     honoured("header.converter"),
-    without_effect("header.converter.*"),
+    honoured("header.converter.*"),
     // Failures.
     noted(
         "errors.tolerance",
         "none",
         &["none"],
         "a row that cannot become a record is not skipped: it stops the relay, or goes to the topic of --dead-letter-topic",
-    ),
+    )
+    .among(&["none", "all"]),
     without_effect("errors.retry.timeout"),
     without_effect("errors.retry.delay.max.ms"),
     without_effect("errors.log.enable"),
@@ -37,8 +38,9 @@ pub(super) const RULES: &[Rule] = &[
         "requested",
         &["requested"],
         "the relay writes each event once without transactions; docs/relay.md lists the failures after which one is repeated",
-    ),
-    without_effect("transaction.boundary"),
+    )
+    .among(&["required", "requested"]),
+    without_effect("transaction.boundary").among(&["poll", "connector", "interval"]),
     without_effect("transaction.boundary.interval.ms"),
     without_effect("offsets.storage.topic"),
     // Topics that are missing.

@@ -8,8 +8,7 @@ mod router;
 
 use super::finding::{Finding, Findings};
 use super::resolved::Resolved;
-use super::router_of;
-use super::rule::{KeyEffect, Rule, without_effect};
+use super::rule::{KeyEffect, Rule, honoured};
 
 /// Rules, and what stands before their keys.
 struct Family {
@@ -28,8 +27,8 @@ pub(super) enum UnknownKeys {
     Rejected,
 }
 
-/// The options of another transformation, which is refused as a whole.
-const OF_OTHER_TRANSFORMS: &[Rule] = &[without_effect("*")];
+/// The options of another transformation.
+const OF_OTHER_TRANSFORMS: &[Rule] = &[honoured("*")];
 
 impl Keys {
     pub(super) fn of(router: &str) -> Self {
@@ -46,10 +45,11 @@ impl Keys {
 
     /// Returns the table for this configuration, which may name other transformations and converters.
     pub(super) fn in_config(config: &Resolved) -> Self {
-        let mut keys = Self::of(router_of(config));
-        let transforms = config.get("transforms").unwrap_or_default().split(',').map(str::trim);
-        for name in transforms.filter(|name| !name.is_empty() && *name != router_of(config)) {
-            keys.0.push(Family { prefix: format!("transforms.{name}."), rules: OF_OTHER_TRANSFORMS });
+        let routers = config.routers();
+        let mut keys = Self::of(routers.first().copied().unwrap_or_default());
+        for name in config.transformations().filter(|name| Some(name) != routers.first()) {
+            let rules = if routers.contains(&name) { router::RULES } else { OF_OTHER_TRANSFORMS };
+            keys.0.push(Family { prefix: format!("transforms.{name}."), rules });
         }
         for prefix in ["key.converter", "value.converter"] {
             let is_other =

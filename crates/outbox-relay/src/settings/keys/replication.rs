@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
     honoured("slot.name"),
     honoured("publication.name"),
     // The option --create decides.
-    without_effect("publication.autocreate.mode"),
+    without_effect("publication.autocreate.mode").among(&["all_tables", "disabled", "filtered", "no_tables"]),
     without_effect("publish.via.partition.root"),
     noted("replica.identity.autoset.values", "", &[""], "the relay changes no table"),
     noted(
@@ -42,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
         "the relay confirms what it has written, or the server would keep all WAL",
     ),
     without_effect("lsn.flush.timeout.ms"),
-    without_effect("lsn.flush.timeout.action"),
+    without_effect("lsn.flush.timeout.action").among(&["fail", "warn", "ignore"]),
     // The slot itself is what the relay goes by.
     without_effect("offset.mismatch.strategy"),
     without_effect("internal.slot.seek.to.known.offset.on.start"),

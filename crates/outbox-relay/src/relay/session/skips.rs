@@ -5,18 +5,18 @@ use crate::Lsn;
 use crate::position::{Origin, Position};
 use crate::row_position::RowPosition;
 
-/// The rows that are to be left out, and what has become of each since the relay was started.
+/// The rows that are to be left out, with their dispositions since the start of the relay.
 #[derive(Clone)]
-pub(super) struct SkipList(Arc<Mutex<BTreeMap<RowPosition, Fate>>>);
+pub(in crate::relay) struct SkipList(Arc<Mutex<BTreeMap<RowPosition, Disposition>>>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Disposition {
     Open,
     LeftOut,
     Unmatched,
 }
 
-/// Those of the slot that is held.
+/// The rows of the session's slot that are to be left out.
 pub(super) struct Skips {
     list: SkipList,
     origin: Origin,
@@ -24,8 +24,8 @@ pub(super) struct Skips {
 }
 
 impl SkipList {
-    pub(super) fn new(positions: &[RowPosition]) -> Self {
-        Self(Arc::new(Mutex::new(positions.iter().map(|position| (position.clone(), Fate::Open)).collect())))
+    pub(in crate::relay) fn new(positions: &[RowPosition]) -> Self {
+        Self(Arc::new(Mutex::new(positions.iter().map(|position| (position.clone(), Disposition::Open)).collect())))
     }
 
     /// Returns the rows of a slot that are still to come. Reports the others.
@@ -46,10 +46,14 @@ impl SkipList {
         skips
     }
 
-    /// Reports what the relay did not come to.
-    pub(super) fn report_rest(&self) {
-        let open: Vec<RowPosition> =
-            self.lock().iter().filter(|(_, fate)| **fate == Fate::Open).map(|(position, _)| position.clone()).collect();
+    /// Reports the rows that the relay did not reach.
+    pub(in crate::relay) fn report_rest(&self) {
+        let open: Vec<RowPosition> = self
+            .lock()
+            .iter()
+            .filter(|(_, fate)| **fate == Disposition::Open)
+            .map(|(position, _)| position.clone())
+            .collect();
         for position in open {
             self.unmatched(&position, "the relay has ended before it");
         }
@@ -57,13 +61,13 @@ impl SkipList {
 
     fn unmatched(&self, position: &RowPosition, reason: &str) {
         let mut fates = self.lock();
-        if let Some(fate) = fates.get_mut(position).filter(|fate| **fate == Fate::Open) {
-            *fate = Fate::Unmatched;
+        if let Some(fate) = fates.get_mut(position).filter(|fate| **fate == Disposition::Open) {
+            *fate = Disposition::Unmatched;
             tracing::warn!(target: "outbox.relay", %position, reason, "no row has a position that is to be skipped");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<RowPosition, Fate>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RowPosition, Disposition>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,8 +89,8 @@ impl Skips {
         }
         let row = RowPosition::new(self.origin.clone(), position);
         tracing::warn!(target: "outbox.relay", position = %row, "row skipped as requested");
-        match self.list.lock().insert(row, Fate::LeftOut) {
-            Some(Fate::LeftOut) => Skip::Again,
+        match self.list.lock().insert(row, Disposition::LeftOut) {
+            Some(Disposition::LeftOut) => Skip::Again,
             _ => Skip::ForTheFirstTime,
         }
     }
@@ -121,15 +125,33 @@ mod tests {
         let fates = || rows.iter().map(|row| list.lock()[row]).collect::<Vec<_>>();
 
         let mut skips = list.of(&here, Lsn::new(20));
-        assert!(fates() == [Fate::Unmatched, Fate::Open, Fate::Open, Fate::Unmatched, Fate::Open]);
+        assert!(
+            fates()
+                == [
+                    Disposition::Unmatched,
+                    Disposition::Open,
+                    Disposition::Open,
+                    Disposition::Unmatched,
+                    Disposition::Open
+                ]
+        );
         assert_eq!(skips.take(position(50, 0)), Skip::No);
         assert_eq!(skips.take(position(50, 2)), Skip::No);
         assert_eq!(skips.take(position(50, 1)), Skip::ForTheFirstTime);
         skips.committed(Lsn::new(70));
-        assert!(fates() == [Fate::Unmatched, Fate::LeftOut, Fate::Unmatched, Fate::Unmatched, Fate::Open]);
+        assert!(
+            fates()
+                == [
+                    Disposition::Unmatched,
+                    Disposition::LeftOut,
+                    Disposition::Unmatched,
+                    Disposition::Unmatched,
+                    Disposition::Open
+                ]
+        );
 
         assert_eq!(list.of(&here, Lsn::new(20)).take(position(50, 1)), Skip::Again);
         list.report_rest();
-        assert!(fates()[4] == Fate::Unmatched);
+        assert!(fates()[4] == Disposition::Unmatched);
     }
 }

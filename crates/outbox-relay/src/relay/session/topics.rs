@@ -14,13 +14,16 @@ use outbox_kafka::Topic;
 pub(super) struct Topics {
     /// With the number of the topic's first partition; the others follow.
     known: HashMap<Box<str>, (Arc<Topic>, u32)>,
-    partitions: Vec<(Arc<Topic>, i32)>,
+    partitions: Vec<TopicPartition>,
     waiting: HashMap<Box<str>, VecDeque<Waiting>>,
-    /// What the waiting rows hold in memory.
+    /// The memory of the waiting rows.
     waiting_bytes: usize,
     /// Names that the cluster rejects, with its reason.
     illegal: HashMap<Box<str>, outbox_kafka::Error>,
 }
+
+/// A topic and one of its partitions.
+pub(super) type TopicPartition = (Arc<Topic>, i32);
 
 /// A row that waits for its topic.
 pub(super) struct Waiting {
@@ -31,34 +34,34 @@ pub(super) struct Waiting {
 }
 
 /// Where a record belongs.
-pub(super) enum Place {
-    At(PartitionId),
+pub(super) enum Destination {
+    Partition(PartitionId),
     /// The topic is not known yet.
     Unknown,
     /// There is no such partition, or there never will be such a topic.
-    Illegal(IllegalPlace),
+    Illegal(IllegalDestination),
 }
 
-/// Why a record has no place.
-pub(super) struct IllegalPlace {
+/// The reason why a record has no destination.
+pub(super) struct IllegalDestination {
     pub(super) reason: String,
     pub(super) cause: Option<outbox_kafka::Error>,
 }
 
 impl Topics {
     /// Returns the partition of a record: the one that it names, else by its key as Kafka's own partitioner chooses.
-    pub(super) fn place_of(&self, topic: &str, named: Option<i32>, key: Option<&[u8]>, event: &[u8]) -> Place {
+    pub(super) fn destination(&self, topic: &str, named: Option<i32>, key: Option<&[u8]>, event: &[u8]) -> Destination {
         let Some((topic, first)) = self.known.get(topic) else {
             if !outbox_kafka::is_legal_topic_name(topic) {
                 let reason = format!("{topic:?} is no legal name of a topic");
-                return Place::Illegal(IllegalPlace { reason, cause: None });
+                return Destination::Illegal(IllegalDestination { reason, cause: None });
             }
             return match self.illegal.get(topic).cloned() {
                 Some(cause) => {
                     let reason = format!("the cluster rejects the name of topic {topic}");
-                    Place::Illegal(IllegalPlace { reason, cause: Some(cause) })
+                    Destination::Illegal(IllegalDestination { reason, cause: Some(cause) })
                 }
-                None => Place::Unknown,
+                None => Destination::Unknown,
             };
         };
         let count = topic.partitions();
@@ -66,16 +69,16 @@ impl Topics {
             (Some(named), _) if (0..count).contains(&named) => named,
             (Some(named), _) => {
                 let reason = format!("it names partition {named}, and topic {} has {count}", topic.name());
-                return Place::Illegal(IllegalPlace { reason, cause: None });
+                return Destination::Illegal(IllegalDestination { reason, cause: None });
             }
             (None, Some(key)) => outbox_kafka::partition(key, count),
             // A key that is null leaves the choice free, but it must be the same after a restart.
             (None, None) => outbox_kafka::partition(event, count),
         };
-        Place::At(PartitionId(first + chosen.unsigned_abs()))
+        Destination::Partition(PartitionId(first + chosen.unsigned_abs()))
     }
 
-    /// Keeps a row until its topic is known. Returns whether it is the first one: the topic is to be asked for.
+    /// Keeps a row until its topic is known. Returns whether it is the first one, so that the topic must be found.
     pub(super) fn wait(&mut self, topic: &str, bytes: usize, waiting: Waiting) -> bool {
         self.waiting_bytes += bytes;
         if let Some(rows) = self.waiting.get_mut(topic) {
@@ -95,7 +98,7 @@ impl Topics {
         self.take(topic.name())
     }
 
-    /// Returns the waiting rows from this position on, which do not wait any more.
+    /// Removes the waiting rows from this position on, and returns them.
     pub(super) fn take_from(&mut self, position: Position) -> Vec<Waiting> {
         let waiting = self.waiting.values_mut();
         let taken: Vec<Waiting> = waiting
@@ -116,17 +119,17 @@ impl Topics {
         self.take(topic)
     }
 
-    /// The topic and partition of a number.
-    pub(super) fn place(&self, partition: PartitionId) -> Option<&(Arc<Topic>, i32)> {
+    /// Returns the topic and partition of a number.
+    pub(super) fn partition(&self, partition: PartitionId) -> Option<&TopicPartition> {
         usize::try_from(partition.0).ok().and_then(|index| self.partitions.get(index))
     }
 
-    /// All that are known.
+    /// Returns the topics that are known.
     pub(super) fn all(&self) -> Vec<Arc<Topic>> {
         self.known.values().map(|(topic, _)| Arc::clone(topic)).collect()
     }
 
-    /// What the rows that wait for a topic hold in memory.
+    /// Returns what the rows that wait for a topic hold in memory.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }

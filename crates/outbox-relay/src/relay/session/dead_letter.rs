@@ -14,12 +14,12 @@ use outbox_net::ErrorChain;
 /// Rows that can never be written where they belong, on their way to the topic for them.
 pub(super) struct DeadLetters {
     topic: Option<String>,
-    /// What is kept of rows without a record until it is their turn; no record if there is no topic.
+    /// The dead letters of rows without a record, until it is their turn. Without a topic there is only the error.
     unwritable: HashMap<Position, (Option<Record>, Error)>,
     due: VecDeque<(Poison<Encoded>, Record)>,
 }
 
-/// Says why a record is a dead letter, and where it was to go.
+/// Headers with the reason why a record is a dead letter, and its original topic.
 const REASON: &str = "outbox.dead-letter.reason";
 const TOPIC: &str = "outbox.dead-letter.topic";
 
@@ -32,7 +32,7 @@ impl DeadLetters {
         Self { topic, unwritable: HashMap::new(), due: VecDeque::new() }
     }
 
-    /// Keeps what a row without a record says, under the same header `id` as ever.
+    /// Keeps the values of a row without a record, with the usual header `id`.
     pub(super) fn keep(&mut self, position: Position, row: &TableRow, error: Error) {
         let record = self.topic.as_ref().map(|topic| record_of(topic, row));
         self.unwritable.insert(position, (record, error));
@@ -55,7 +55,7 @@ impl DeadLetters {
         self.topic.as_deref() == Some(topic)
     }
 
-    /// It is a row's turn. The error says why it is here; without a topic, or if that topic refuses it too, it is the end.
+    /// Queues a row whose turn it is. Fails with the reason if there is no topic, or if that topic refuses the row too.
     pub(super) fn add(
         &mut self,
         mut poison: Poison<Encoded>,
@@ -82,7 +82,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// The next one, with its record for the topic of dead letters.
+    /// Returns the next dead letter, with its record for the topic.
     pub(super) fn next(&mut self) -> Option<(Poison<Encoded>, Record)> {
         self.due.pop_front()
     }

@@ -7,9 +7,11 @@ use futures_util::future::BoxFuture;
 use outbox_core::event_identity;
 use tokio::sync::Semaphore;
 
-use super::job::{self, Done, SeenRecords};
+use super::report::{Report, SeenRecords};
+use super::requests;
+use super::topics::TopicPartition;
 use crate::position::{HEADER, Origin, Placed};
-use crate::progress::{Content, From, PartitionId, Producer, Reach, Scan, Seen, Tail, Window};
+use crate::progress::{Content, PartitionId, Producer, Reach, ReadFrom, Scan, Seen, Tail, Window};
 use crate::status::{RelayStatus, Work};
 use outbox_kafka::{Cluster, Entry, OffsetAt, TailStart, Topic};
 
@@ -18,7 +20,7 @@ const READS: usize = 4;
 /// The offsets that the first step of a scan reads: few, because mostly little is unconfirmed.
 const FIRST_STEP: i64 = 64;
 
-/// Reads logs for what is there already, of each broker a few at once.
+/// Reads the ends of logs to find records that were written before, a few logs of each broker at once.
 pub(super) struct LogReader {
     scope: Scope,
     permits: HashMap<Option<i32>, Arc<Semaphore>>,
@@ -50,10 +52,10 @@ impl LogReader {
     pub(super) fn read(
         &mut self,
         id: PartitionId,
-        place: (Arc<Topic>, i32),
-        from: From,
+        place: TopicPartition,
+        from: ReadFrom,
         reach: Reach,
-    ) -> BoxFuture<'static, Done> {
+    ) -> BoxFuture<'static, Report> {
         let broker = self.scope.cluster.known_leader(&place.0, place.1);
         let permits = self.permits.entry(broker).or_insert_with(|| Arc::new(Semaphore::new(READS)));
         self.scope.clone().read(id, place, from, reach, Arc::clone(permits)).boxed()
@@ -64,29 +66,29 @@ impl Scope {
     async fn read(
         self,
         id: PartitionId,
-        (topic, partition): (Arc<Topic>, i32),
-        from: From,
+        (topic, partition): TopicPartition,
+        from: ReadFrom,
         reach: Reach,
         permits: Arc<Semaphore>,
-    ) -> Done {
-        let mut backoff = job::backoff();
+    ) -> Report {
+        let mut backoff = requests::backoff();
         loop {
             let read = {
                 let _permit = permits.acquire().await;
                 match from {
-                    From::Tail => self.scan(&topic, partition, reach).await,
-                    From::Offset(offset) => self.read_on(&topic, partition, offset).await,
+                    ReadFrom::Tail => self.scan(&topic, partition, reach).await,
+                    ReadFrom::Offset(offset) => self.read_on(&topic, partition, offset).await,
                 }
             };
             match read {
                 Ok(Some((seen, tail))) => {
                     self.status.recovered(&Work::Log(id));
-                    return Done::Read(id, seen, tail);
+                    return Report::LogRead(id, seen, tail);
                 }
                 // Cut short by the broker: the rest decides.
                 Ok(None) => {}
                 Err(e) if e.code() == Some(outbox_kafka::ErrorCode::UNKNOWN_TOPIC_ID) => {
-                    return Done::TopicChanged(topic.name().into());
+                    return Report::TopicChanged(topic.name().into());
                 }
                 Err(e) => self.status.failing(Work::Log(id), &e),
             }

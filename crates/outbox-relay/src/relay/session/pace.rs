@@ -3,17 +3,17 @@ use std::time::Duration;
 /// How far the relay reads ahead of the brokers, and how long rows wait for others, while much is known to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
-    /// What may be read ahead of the broker's acknowledgements, in bytes of records.
+    /// The bytes of records that may be read ahead of the broker's acknowledgements.
     pub(super) ahead: usize,
     /// The same, with the rows of partitions that a broker does not acknowledge: they do not stop the others at once.
     pub(super) ahead_with_stalled: usize,
-    /// So many waiting bytes are worth a request.
+    /// The waiting bytes that are worth a request.
     pub(super) enough: usize,
     /// Rows wait at most this long for others.
     pub(super) linger: Duration,
 }
 
-/// What a batch should have. Below this, brokers spend more time on the batch than on its rows.
+/// The bytes that a batch should have. Below this, brokers spend more time on the batch than on its rows.
 const BATCH: usize = 24 * 1024;
 const ENOUGH: std::ops::RangeInclusive<usize> = 512 * 1024..=8 << 20;
 const AHEAD: usize = 4 << 20;
@@ -21,7 +21,7 @@ const STALLED: usize = 8 << 20;
 const LINGER: Duration = Duration::from_millis(10);
 
 impl Pace {
-    /// For rows that go to so many partitions.
+    /// Returns the pace for rows that go to this number of partitions.
     pub(super) fn of(partitions: usize) -> Self {
         let enough = partitions.saturating_mul(BATCH).clamp(*ENOUGH.start(), *ENOUGH.end());
         // While one part is in flight, the next one is read.

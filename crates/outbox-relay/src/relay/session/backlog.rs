@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::Lsn;
 
-/// Looks at a backlog while it is streamed: one of small transactions is read faster from a copy of the slot.
+/// Statistics of a backlog that is streamed: one of small transactions is read faster from a copy of the slot.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     transactions: u32,
@@ -12,11 +12,10 @@ pub(super) struct Backlog {
     streamed_before: Lsn,
 }
 
-/// Transactions of one look.
-const LOOK: u32 = 10_000;
+/// The transactions of one sample.
+const SAMPLE: u32 = 10_000;
 const SMALL: u32 = 5;
-/// What is so old was not committed just now, unless the clocks of two machines are far apart; then it costs a little
-/// time.
+/// An older transaction is part of a backlog, unless the clocks of two machines are far apart. A wrong guess costs a little time.
 const OLD: Duration = Duration::from_secs(20);
 
 impl Backlog {
@@ -24,24 +23,25 @@ impl Backlog {
         Self { streamed_before, ..Self::default() }
     }
 
+    /// Takes a row.
     pub(super) fn row(&mut self) {
         self.rows = self.rows.saturating_add(1);
     }
 
-    /// A transaction begins.
+    /// Takes the begin of a transaction.
     pub(super) fn begin(&mut self, commit: Lsn, committed_at: SystemTime, now: SystemTime) {
         if commit < self.streamed_before {
             return;
         }
         self.transactions += 1;
-        if self.transactions == LOOK {
-            let is_small = self.rows < LOOK * SMALL;
+        if self.transactions == SAMPLE {
+            let is_small = self.rows < SAMPLE * SMALL;
             let is_old = now.duration_since(committed_at).is_ok_and(|age| age > OLD);
             *self = Self { is_better_copied: is_small && is_old, ..Self::streamed_before(self.streamed_before) };
         }
     }
 
-    /// Whether what follows is better read from a copy.
+    /// Returns whether a copy of the slot is faster for the transactions that follow.
     pub(super) fn is_better_copied(&self) -> bool {
         self.is_better_copied
     }
@@ -57,7 +57,7 @@ mod tests {
 
     fn is_copied_by(mut backlog: Backlog, rows: u32, age: Duration) -> bool {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        (0..LOOK).any(|_| {
+        (0..SAMPLE).any(|_| {
             (0..rows).for_each(|_| backlog.row());
             backlog.begin(Lsn::new(100), now - age, now);
             backlog.is_better_copied()

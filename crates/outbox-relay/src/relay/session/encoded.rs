@@ -1,3 +1,5 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use outbox_core::{Record, RecordRef};
 
@@ -12,16 +14,18 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
-    pub(super) fn new(mut record: RecordRef<'_>, origin: &Origin, position: Position) -> Self {
+    /// Encodes a record with its position. A record without a timestamp gets `now`.
+    pub(super) fn new(mut record: RecordRef<'_>, origin: &Origin, position: Position, now: SystemTime) -> Self {
         record.headers.push((HEADER, Some(origin.header(position).into_bytes().into())));
-        let now = || i64::try_from(time_since_1970().as_millis()).unwrap_or(i64::MAX);
+        let since_1970 = || now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX);
         Self {
             timestamp: record.timestamp.unwrap_or_else(now),
             body: RecordBody::new(record.key.as_deref(), record.value.as_deref(), &record.headers),
         }
     }
 
-    /// The record for another topic, without its position.
+    /// Converts it to a record for another topic, without its position.
     pub(super) fn into_record(self, topic: &str) -> Record {
         let mut record = Record::new(topic);
         record.timestamp = Some(self.timestamp);
@@ -34,12 +38,8 @@ impl Encoded {
         record
     }
 
-    /// About what it takes in a batch and in memory.
+    /// Returns about what it takes in a batch and in memory, in bytes.
     pub(super) fn size(&self) -> usize {
         self.body.bytes().len() + 24
     }
-}
-
-fn time_since_1970() -> std::time::Duration {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,0 +1,83 @@
+use std::borrow::Cow;
+
+use super::inserted_header::InsertedHeader;
+use super::predicate::{Predicate, Source};
+use crate::RecordRef;
+use crate::connector::TopicRoute;
+
+/// What other transformations do to the records that the EventRouter makes of a table's rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AfterRouter {
+    /// Headers that were inserted before the router added its own.
+    pub(super) leading: Vec<InsertedHeader>,
+    steps: Vec<(Predicate, Step)>,
+    /// The connector's own headers, which a pipeline does not write.
+    context: Vec<String>,
+}
+
+/// What one transformation does to a record that its predicate holds for.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Topic(TopicRoute),
+    Insert(InsertedHeader),
+    DropHeaders(Vec<String>),
+    DropNullValue,
+    DropRecord,
+}
+
+/// Whether a record passes all transformations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    Passed,
+    Dropped,
+}
+
+impl AfterRouter {
+    pub(super) fn push(&mut self, predicate: Predicate, step: Step, source: &Source) {
+        self.context.clone_from(&source.headers);
+        self.steps.push((predicate, step));
+    }
+
+    /// Returns whether records have the topics that the router gave them.
+    pub(crate) fn keeps_topics(&self) -> bool {
+        !self.has_other_topics()
+    }
+
+    pub(super) fn has_other_topics(&self) -> bool {
+        self.steps.iter().any(|(_, step)| matches!(step, Step::Topic(_)))
+    }
+
+    /// Returns whether records have other headers than those of the router.
+    pub(crate) fn has_other_headers(&self) -> bool {
+        let is_change = |step: &Step| matches!(step, Step::Insert(_) | Step::DropHeaders(_));
+        !self.leading.is_empty() || self.steps.iter().any(|(_, step)| is_change(step))
+    }
+
+    /// Returns the headers that come before the router's own.
+    pub(crate) fn leading(&self) -> &[InsertedHeader] {
+        &self.leading
+    }
+
+    /// Applies the transformations to a record. `is_null` says whether its value was null before it was converted.
+    pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Passage {
+        for (predicate, step) in &self.steps {
+            let has_header = |name: &str| {
+                record.headers.iter().any(|(header, _)| *header == name)
+                    || self.context.iter().any(|header| header == name)
+            };
+            if !predicate.holds(&record.topic, is_null, has_header) {
+                continue;
+            }
+            match step {
+                Step::Topic(route) => record.topic = route.topic(&record.topic),
+                Step::Insert(header) => record.headers.push((&header.name, Some(Cow::Borrowed(&header.value)))),
+                Step::DropHeaders(names) => {
+                    record.headers.retain(|(header, _)| names.iter().all(|name| name != header))
+                }
+                Step::DropNullValue if !is_null => {}
+                Step::DropNullValue | Step::DropRecord => return Passage::Dropped,
+            }
+        }
+        Passage::Passed
+    }
+}

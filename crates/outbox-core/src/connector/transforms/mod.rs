@@ -1,0 +1,291 @@
+//! The transformations of a connector (`transforms`, `predicates`), as Kafka Connect applies them to the rows of a table.
+
+mod after_router;
+mod inserted_header;
+mod predicate;
+
+use std::collections::BTreeSet;
+
+use self::after_router::Step;
+pub(crate) use self::after_router::{AfterRouter, Passage};
+use self::inserted_header::InsertedHeader;
+use self::predicate::{Predicate, Source};
+use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
+use crate::Error;
+use crate::pipeline::Found;
+
+/// What the transformations of a connector make of the rows of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RowDisposition {
+    /// An EventRouter makes them events.
+    Routed,
+    /// A `Filter` drops them.
+    Filtered,
+    /// No EventRouter sees them: they stay change events.
+    NotRouted,
+}
+
+/// The transformations that concern the rows of one table.
+#[derive(Clone, Debug)]
+pub(crate) struct Transforms<'a> {
+    /// The EventRouter that sees the rows.
+    pub(crate) router: Option<&'a str>,
+    is_filtered: bool,
+    pub(crate) after: AfterRouter,
+}
+
+const EVENT_ROUTER: &str = "io.debezium.transforms.outbox.EventRouter";
+const KAFKA: &str = "org.apache.kafka.connect.transforms.";
+
+impl<'a> Transforms<'a> {
+    /// Follows a row of the table through the transformations. What cannot be followed is reported.
+    pub(crate) fn of(config: &'a ConnectorConfig, table: (&str, &str), found: &mut Found) -> Self {
+        let mut chain = Self { router: None, is_filtered: false, after: AfterRouter::default() };
+        let mut source = Source::new(config, table);
+        let names = listed(config, "transforms");
+        if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
+            found.add(Error::config("transforms", names.join(","), "it has a name twice"));
+        }
+        if names.iter().any(|name| class(config, name).ends_with(".DecodeLogicalDecodingMessageContent")) {
+            let reason = "this outbox has no table: its events are logical messages (pg_logical_emit_message), and a pipeline \
+                          reads rows of a table";
+            found.add(Error::config("transforms", names.join(","), reason));
+            return chain;
+        }
+        if !names.iter().any(|name| class(config, name) == EVENT_ROUTER) {
+            found.add(without_router(config, &names));
+            return chain;
+        }
+
+        for name in names {
+            if class(config, name).is_empty() {
+                let key = format!("transforms.{name}.type");
+                found.add(Error::config(key, "", "Kafka Connect rejects a transformation without it"));
+                continue;
+            }
+            let applied = Predicate::of(config, name).and_then(|predicate| match chain.router {
+                None if predicate.holds_before(&source) => chain.apply_before(config, name, &predicate, &mut source),
+                None => Ok(()),
+                Some(router) => chain.apply_after(config, (router, name), predicate, &source),
+            });
+            found.take(applied);
+            if chain.is_filtered {
+                break;
+            }
+        }
+        chain
+    }
+
+    /// Returns what becomes of the rows.
+    pub(crate) fn disposition(&self) -> RowDisposition {
+        match self.router {
+            _ if self.is_filtered => RowDisposition::Filtered,
+            Some(_) => RowDisposition::Routed,
+            None => RowDisposition::NotRouted,
+        }
+    }
+
+    fn apply_before(
+        &mut self,
+        config: &'a ConnectorConfig,
+        name: &'a str,
+        predicate: &Predicate,
+        source: &mut Source,
+    ) -> Result<(), Error> {
+        match Transformation::of(config, name) {
+            Transformation::EventRouter => self.router = Some(name),
+            Transformation::Filter => self.is_filtered = true,
+            Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic),
+            Transformation::InsertHeader => {
+                let header = InsertedHeader::of(config, name, HeaderConverter::of(config)?)?;
+                source.headers.push(header.name.clone());
+                self.after.leading.push(header);
+            }
+            Transformation::DropHeaders => {
+                let dropped = dropped_headers(config, name, predicate)?;
+                source.headers.retain(|header| !dropped.contains(header));
+                self.after.leading.retain(|header| !dropped.contains(&header.name));
+            }
+            Transformation::Tracing => {}
+            Transformation::SetSchemaMetadata | Transformation::ExtractNewRecordState | Transformation::Other => {
+                let reason = "it changes rows before the EventRouter sees them, which is not modelled: restrict it to \
+                              other tables by a predicate";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_after(
+        &mut self,
+        config: &ConnectorConfig,
+        (router, name): (&str, &str),
+        predicate: Predicate,
+        source: &Source,
+    ) -> Result<(), Error> {
+        if !predicate.may_hold_after(config, router, source, &self.after) {
+            return Ok(());
+        }
+        let step = match Transformation::of(config, name) {
+            // Records that are no change events pass unchanged, unless they have no value.
+            Transformation::EventRouter => Step::DropNullValue,
+            Transformation::ExtractNewRecordState if keeps_tombstones(config, name) => return Ok(()),
+            Transformation::ExtractNewRecordState => Step::DropNullValue,
+            Transformation::Filter => Step::DropRecord,
+            Transformation::RegexRouter => Step::Topic(regex_router(config, name)?),
+            Transformation::InsertHeader => {
+                Step::Insert(InsertedHeader::of(config, name, HeaderConverter::of(config)?)?)
+            }
+            Transformation::DropHeaders => Step::DropHeaders(dropped_headers(config, name, &predicate)?),
+            Transformation::Tracing => return Ok(()),
+            Transformation::SetSchemaMetadata if is_unseen(config, router, name) => return Ok(()),
+            Transformation::SetSchemaMetadata | Transformation::Other => {
+                let reason = "it may change the records of events, which is not modelled: restrict it to other topics by a \
+                              predicate, or remove it";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
+        };
+        self.after.push(predicate, step, source);
+        Ok(())
+    }
+}
+
+/// The transformations that are known.
+#[derive(Clone, Copy)]
+enum Transformation {
+    EventRouter,
+    Filter,
+    RegexRouter,
+    InsertHeader,
+    DropHeaders,
+    SetSchemaMetadata,
+    ExtractNewRecordState,
+    /// It does something only if OpenTelemetry is on the class path of Kafka Connect.
+    Tracing,
+    Other,
+}
+
+impl Transformation {
+    fn of(config: &ConnectorConfig, name: &str) -> Self {
+        let class = class(config, name);
+        match (class, class.strip_prefix(KAFKA)) {
+            (EVENT_ROUTER, _) => Self::EventRouter,
+            ("io.debezium.transforms.ExtractNewRecordState", _) => Self::ExtractNewRecordState,
+            ("io.debezium.transforms.tracing.ActivateTracingSpan", _) => Self::Tracing,
+            (_, Some("Filter")) => Self::Filter,
+            (_, Some("RegexRouter")) => Self::RegexRouter,
+            (_, Some("InsertHeader")) => Self::InsertHeader,
+            (_, Some("DropHeaders")) => Self::DropHeaders,
+            (_, Some("SetSchemaMetadata$Key" | "SetSchemaMetadata$Value")) => Self::SetSchemaMetadata,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn class<'a>(config: &'a ConnectorConfig, name: &str) -> &'a str {
+    config.trimmed(&format!("transforms.{name}.type")).unwrap_or_default()
+}
+
+/// Returns the names that a key lists.
+fn listed<'a>(config: &'a ConnectorConfig, key: &str) -> Vec<&'a str> {
+    let list = config.trimmed(key).unwrap_or_default();
+    list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
+fn without_router(config: &ConnectorConfig, names: &[&str]) -> Error {
+    match names {
+        [name] => {
+            Error::config(format!("transforms.{name}.type"), class(config, name), format!("it is {EVENT_ROUTER}"))
+        }
+        _ => Error::config("transforms", names.join(","), "an outbox pipeline has an EventRouter"),
+    }
+}
+
+/// Returns the topics of a RegexRouter.
+fn regex_router(config: &ConnectorConfig, name: &str) -> Result<TopicRoute, Error> {
+    let key = |option: &str| format!("transforms.{name}.{option}");
+    let (regex, replacement) = (key("regex"), key("replacement"));
+    let option = |key: &str| {
+        config.trimmed(key).ok_or_else(|| Error::config(key, "", "Kafka Connect rejects a RegexRouter without it"))
+    };
+    TopicRoute::new((&regex, &replacement), option(&regex)?, option(&replacement)?)
+}
+
+/// Returns the names of the headers that a DropHeaders drops.
+fn dropped_headers(config: &ConnectorConfig, name: &str, predicate: &Predicate) -> Result<Vec<String>, Error> {
+    let key = format!("transforms.{name}.headers");
+    let headers: Vec<String> = listed(config, &key).into_iter().map(str::to_owned).collect();
+    if headers.is_empty() {
+        return Err(Error::config(key, "", "Kafka Connect rejects a DropHeaders without names"));
+    }
+    if headers.iter().any(|header| header == "id") {
+        let reason = "without the header id an event cannot be recognised when it comes a second time";
+        return Err(Error::config(key, "id", reason));
+    }
+    let is_context = |header: &String| header.starts_with(predicate::CONTEXT);
+    if predicate.is_condition() && headers.iter().any(is_context) && predicate::has_context_headers(config) {
+        let reason = "the headers of the connector can be dropped without a predicate only: remove it, or set \
+                      extended.headers.enabled to false";
+        return Err(Error::config(key, "", reason));
+    }
+    Ok(headers)
+}
+
+impl ConnectorConfig {
+    /// Returns what the transformations make of the rows of a table.
+    ///
+    /// # Errors
+    /// A predicate cannot be used, or a transformation changes the rows or their records in a way that is not modelled.
+    pub fn disposition(&self, schema: &str, table: &str) -> Result<RowDisposition, Error> {
+        let mut found = Found::default();
+        let disposition = Transforms::of(self, (schema, table), &mut found).disposition();
+        found.into_result().map(|()| disposition)
+    }
+
+    /// Returns the name of the EventRouter that sees the rows of a table, if one does.
+    #[must_use]
+    pub fn router_of(&self, schema: &str, table: &str) -> Option<&str> {
+        Transforms::of(self, (schema, table), &mut Found::default()).router
+    }
+
+    /// Returns whether an option of the EventRouter that sees the rows of a table names a column.
+    #[must_use]
+    pub fn uses_column(&self, table: (&str, &str), column: &str) -> bool {
+        let mut found = Found::default();
+        let router = Transforms::of(self, table, &mut found).router;
+        let router = router.and_then(|name| RouterConfig::of(self, name, &mut found));
+        router.is_some_and(|router| router.names(column))
+    }
+
+    /// Returns the names of all EventRouters, in their order.
+    pub fn routers(&self) -> impl Iterator<Item = &str> {
+        listed(self, "transforms").into_iter().filter(|name| class(self, name) == EVENT_ROUTER)
+    }
+
+    /// Returns the names of the headers that a `DropHeaders` without a predicate drops from every record.
+    #[must_use]
+    pub fn dropped_headers(&self) -> BTreeSet<&str> {
+        let is_unconditional = |name: &&str| {
+            matches!(Transformation::of(self, name), Transformation::DropHeaders)
+                && Predicate::of(self, name).is_ok_and(|predicate| !predicate.is_condition())
+        };
+        let dropping = listed(self, "transforms").into_iter().filter(is_unconditional);
+        dropping.flat_map(|name| listed(self, &format!("transforms.{name}.headers"))).collect()
+    }
+}
+
+/// Returns whether records without a value pass an ExtractNewRecordState.
+fn keeps_tombstones(config: &ConnectorConfig, name: &str) -> bool {
+    let mode = config.trimmed(&format!("transforms.{name}.delete.tombstone.handling.mode")).unwrap_or_default();
+    mode.eq_ignore_ascii_case("rewrite-with-tombstone")
+}
+
+/// Returns whether a SetSchemaMetadata changes nothing of a record: it takes structs only, and its schema is not written.
+fn is_unseen(config: &ConnectorConfig, router: &str, name: &str) -> bool {
+    let expands = config.boolean(&format!("transforms.{router}.table.expand.json.payload"), false).unwrap_or(false);
+    let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
+    let has_envelope = placed.iter().flatten().any(|placed| placed.placement == Placement::Envelope);
+    let is_struct = class(config, name).ends_with("$Value") && (expands || has_envelope);
+    is_struct && !config.boolean("value.converter.schemas.enable", true).unwrap_or(true)
+}

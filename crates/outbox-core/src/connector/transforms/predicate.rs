@@ -1,0 +1,201 @@
+use regex_lite::Regex;
+
+use super::after_router::AfterRouter;
+use super::listed;
+use crate::connector::ConnectorConfig;
+use crate::connector::route::DEFAULT_REGEX;
+use crate::{Error, connector::Placed};
+
+/// How the names of the connector's own headers begin.
+pub(super) const CONTEXT: &str = "__debezium.context.";
+
+/// The condition under which Kafka Connect applies a transformation to a record.
+#[derive(Clone, Debug)]
+pub(super) struct Predicate(Option<Condition>);
+
+#[derive(Clone, Debug)]
+struct Condition {
+    records: Records,
+    is_negated: bool,
+}
+
+/// The records that a condition holds for.
+#[derive(Clone, Debug)]
+enum Records {
+    OfTopics { whole: Regex, pattern: String },
+    WithHeader(String),
+    WithoutValue,
+}
+
+/// A row's record before an EventRouter has seen it.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) topic: String,
+    pub(super) headers: Vec<String>,
+}
+
+impl Source {
+    pub(super) fn new(config: &ConnectorConfig, (schema, table): (&str, &str)) -> Self {
+        let prefix = config.trimmed("topic.prefix").unwrap_or_default();
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let topic = format!("{prefix}.{schema}.{table}").chars().map(|c| if is_legal(c) { c } else { '_' }).collect();
+        let names = ["connectorLogicalName", "taskId", "connectorName", "runId"];
+        let headers = match has_context_headers(config) {
+            true => names.map(|name| format!("{CONTEXT}{name}")).to_vec(),
+            false => Vec::new(),
+        };
+        Self { topic, headers }
+    }
+}
+
+pub(super) fn has_context_headers(config: &ConnectorConfig) -> bool {
+    config.boolean("extended.headers.enabled", true).unwrap_or(true)
+}
+
+impl Predicate {
+    pub(super) fn of(config: &ConnectorConfig, transformation: &str) -> Result<Self, Error> {
+        let key = |option: &str| format!("transforms.{transformation}.{option}");
+        let name = config.trimmed(&key("predicate")).filter(|name| !name.is_empty());
+        let Some(name) = name else {
+            return match config.get(&key("negate")) {
+                None => Ok(Self(None)),
+                Some(value) => Err(Error::config(key("negate"), value, "there is no predicate to negate")),
+            };
+        };
+        if !listed(config, "predicates").contains(&name) {
+            let reason = "the key predicates does not list this predicate";
+            return Err(Error::config(key("predicate"), name, reason));
+        }
+
+        let option = |option: &str| config.trimmed(&format!("predicates.{name}.{option}")).unwrap_or_default();
+        let class = option("type");
+        let records = match class.strip_prefix("org.apache.kafka.connect.transforms.predicates.") {
+            Some("TopicNameMatches") => {
+                let pattern = option("pattern");
+                let whole = Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(|e| {
+                    let key = format!("predicates.{name}.pattern");
+                    Error::config(key, pattern, "this regular expression cannot be used here").caused_by(e)
+                })?;
+                Records::OfTopics { whole, pattern: pattern.to_owned() }
+            }
+            Some("HasHeaderKey") => Records::WithHeader(option("name").to_owned()),
+            Some("RecordIsTombstone") => Records::WithoutValue,
+            _ => {
+                let reason = "there are the predicates TopicNameMatches, HasHeaderKey and RecordIsTombstone";
+                return Err(Error::config(format!("predicates.{name}.type"), class, reason));
+            }
+        };
+        let is_negated = config.boolean(&key("negate"), false)?;
+        Ok(Self(Some(Condition { records, is_negated })))
+    }
+
+    /// Returns whether there is a condition at all.
+    pub(super) fn is_condition(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns whether it holds for a row, which has a value.
+    pub(super) fn holds_before(&self, source: &Source) -> bool {
+        self.holds(&source.topic, false, |name| source.headers.iter().any(|header| header == name))
+    }
+
+    /// Returns whether it holds for a record.
+    pub(super) fn holds(&self, topic: &str, is_null: bool, has_header: impl Fn(&str) -> bool) -> bool {
+        let Some(Condition { records, is_negated }) = &self.0 else { return true };
+        let holds = match records {
+            Records::OfTopics { whole, .. } => whole.is_match(topic),
+            Records::WithHeader(name) => has_header(name),
+            Records::WithoutValue => is_null,
+        };
+        holds != *is_negated
+    }
+
+    /// Returns whether it may hold for a record that the router made, as far as the configuration says.
+    pub(super) fn may_hold_after(
+        &self,
+        config: &ConnectorConfig,
+        router: &str,
+        source: &Source,
+        after: &AfterRouter,
+    ) -> bool {
+        let Some(Condition { records, is_negated }) = &self.0 else { return true };
+        match records {
+            Records::OfTopics { .. } if *is_negated => true,
+            Records::OfTopics { pattern, .. } => {
+                let beginnings = (literal_beginning(pattern), topic_beginning(config, router));
+                after.has_other_topics()
+                    || beginnings.0.starts_with(&beginnings.1)
+                    || beginnings.1.starts_with(&beginnings.0)
+            }
+            Records::WithHeader(_) if after.has_other_headers() => true,
+            Records::WithHeader(name) => {
+                let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
+                let is_placed = placed.iter().flatten().any(|placed| placed.alias == *name);
+                let has = name == "id" || is_placed || source.headers.contains(name);
+                has != *is_negated
+            }
+            Records::WithoutValue => true,
+        }
+    }
+}
+
+/// Returns the text with which everything begins that a regular expression matches.
+fn literal_beginning(pattern: &str) -> String {
+    if pattern.contains('|') {
+        return String::new();
+    }
+    let mut literal = String::new();
+    let mut chars = pattern.strip_prefix('^').unwrap_or(pattern).chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(escaped) if escaped.is_ascii_punctuation() => literal.push(escaped),
+                _ => break,
+            },
+            '.' | '(' | ')' | '[' | '{' | '$' | '^' => break,
+            // What may be repeated may be absent.
+            '*' | '?' | '+' => {
+                literal.pop();
+                break;
+            }
+            other => literal.push(other),
+        }
+        if chars.peek() == Some(&'{') {
+            literal.pop();
+            break;
+        }
+    }
+    literal
+}
+
+/// Returns the text with which all topics of a router begin.
+fn topic_beginning(config: &ConnectorConfig, router: &str) -> String {
+    let option = |option: &str| config.trimmed(&format!("transforms.{router}.{option}"));
+    let matches_all =
+        [DEFAULT_REGEX, "(.*)", ".*", "(.+)", ".+"].contains(&option("route.topic.regex").unwrap_or(DEFAULT_REGEX));
+    let replacement = option("route.topic.replacement").unwrap_or("outbox.event.");
+    match replacement.split(['$', '\\']).next() {
+        Some(literal) if matches_all => literal.to_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_regular_expression_is_found() {
+        for (pattern, beginning) in [
+            ("__debezium-heartbeat.*", "__debezium-heartbeat"),
+            ("^p\\.public\\.outbox$", "p.public.outbox"),
+            ("ab*c", "a"),
+            ("ab{0}", "a"),
+            ("a\\d", "a"),
+            ("a|b", ""),
+            ("(a)", ""),
+        ] {
+            assert_eq!(literal_beginning(pattern), beginning, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Other transformations next to the EventRouter, and several routers.
+
+use outbox_core::bytes::Bytes;
+use outbox_core::{ColumnValue, ConnectorConfig, Error, Pipeline, RowDisposition, TableLayout};
+
+use crate::common::{JSON, decoded, order, recommended, router};
+
+const KAFKA: &str = "org.apache.kafka.connect.transforms.";
+const ROUTER: &str = "io.debezium.transforms.outbox.EventRouter";
+
+fn with(config: ConnectorConfig, name: &str, class: &str, options: &[(&str, &str)]) -> ConnectorConfig {
+    let transforms = format!("{},{name}", config.get("transforms").unwrap());
+    let config = config.with("transforms", transforms).with(format!("transforms.{name}.type"), class);
+    options.iter().fold(config, |config, (option, value)| config.with(format!("transforms.{name}.{option}"), *value))
+}
+
+fn predicate(config: ConnectorConfig, name: &str, pattern: &str) -> ConnectorConfig {
+    config
+        .with("predicates", name)
+        .with(format!("predicates.{name}.type"), format!("{KAFKA}predicates.TopicNameMatches"))
+        .with(format!("predicates.{name}.pattern"), pattern)
+}
+
+fn pipeline(config: ConnectorConfig) -> Result<Pipeline, Error> {
+    Pipeline::new(config, TableLayout::recommended())
+}
+
+#[test]
+fn the_router_whose_predicate_matches_the_table_counts() {
+    let second = with(
+        recommended().with(router("predicate"), "isOther"),
+        "second",
+        ROUTER,
+        &[
+            ("predicate", "isOther"),
+            ("negate", "true"),
+            ("route.topic.replacement", "second.${routedByValue}"),
+            ("route.by.field", "aggregate_type"),
+            ("table.field.event.key", "aggregate_id"),
+            ("table.fields.additional.placement", "event_type:header"),
+        ],
+    );
+    let config = predicate(second, "isOther", "outbox\\.public\\.other");
+    assert_eq!(config.router_of("public", "other"), Some("outbox"));
+    assert_eq!(config.router_of("outbox", "outbox_message"), Some("second"));
+    let pipeline = pipeline(config.clone()).unwrap();
+    let row = pipeline.row(&order().build().unwrap()).unwrap();
+    assert_eq!(pipeline.encode(&row).unwrap().topic, "second.order");
+    assert!(config.uses_column(("public", "other"), "content_type"));
+    assert!(!config.uses_column(("outbox", "outbox_message"), "content_type"));
+
+    let unseen = config.with("transforms.second.predicate", "isOther").with("transforms.second.negate", "false");
+    assert_eq!(unseen.disposition("outbox", "outbox_message").unwrap(), RowDisposition::NotRouted);
+    let error = self::pipeline(unseen).unwrap_err();
+    assert!(error.to_string().contains("change events"), "{error}");
+}
+
+#[test]
+fn a_filter_drops_a_table_or_single_records() {
+    let filter = format!("{KAFKA}Filter");
+    let before =
+        predicate(with(recommended(), "filter", &filter, &[("predicate", "isOther")]), "isOther", ".*\\.other")
+            .with("transforms", "filter,outbox");
+    assert_eq!(before.disposition("public", "other").unwrap(), RowDisposition::Filtered);
+    assert_eq!(before.disposition("public", "outbox").unwrap(), RowDisposition::Routed);
+
+    let after = predicate(with(recommended(), "filter", &filter, &[("predicate", "isOrder")]), "isOrder", ".*order");
+    let pipeline = pipeline(after).unwrap();
+    let encoded = |kind: &str| {
+        let event = outbox_core::OutboxEvent::builder(kind, "1", "Made").build().unwrap();
+        pipeline.encode(&pipeline.row(&event).unwrap())
+    };
+    assert!(encoded("order").unwrap_err().is_filtered());
+    assert_eq!(encoded("invoice").unwrap().topic, "outbox.events.invoice");
+}
+
+#[test]
+fn what_cannot_be_followed_is_refused_unless_a_predicate_excludes_it() {
+    let hoist = format!("{KAFKA}HoistField$Value");
+    let hoisted = |pattern| predicate(with(recommended(), "hoist", &hoist, &[("predicate", "p")]), "p", pattern);
+    for pattern in ["__debezium-heartbeat.*", "outbox\\.public\\.customers", "a"] {
+        assert!(pipeline(hoisted(pattern)).is_ok(), "{pattern}");
+    }
+    for pattern in ["outbox\\.events\\..*", ".*heartbeat.*", "a|b"] {
+        assert_eq!(pipeline(hoisted(pattern)).unwrap_err().field(), Some("transforms.hoist.type"), "{pattern}");
+    }
+
+    let insert = |literal| {
+        with(recommended(), "i", &format!("{KAFKA}InsertHeader"), &[("header", "h"), ("value.literal", literal)])
+    };
+    for literal in ["1.0", "007", "null", "{\"a\":1}", "2026-01-02", "+1"] {
+        assert_eq!(pipeline(insert(literal)).unwrap_err().field(), Some("transforms.i.value.literal"), "{literal}");
+    }
+    let drop = |headers| with(recommended(), "d", &format!("{KAFKA}DropHeaders"), &[("headers", headers)]);
+    assert!(pipeline(drop("event_type")).is_ok());
+    assert_eq!(pipeline(drop("id")).unwrap_err().field(), Some("transforms.d.headers"));
+    let unwrap = "io.debezium.transforms.ExtractNewRecordState";
+    let first = with(recommended(), "unwrap", unwrap, &[]).with("transforms", "unwrap,outbox");
+    assert_eq!(pipeline(first).unwrap_err().field(), Some("transforms.unwrap.type"));
+}
+
+#[test]
+fn headers_of_a_json_converter_are_decoded() {
+    for schemas in ["true", "false"] {
+        let config = recommended().with("header.converter", JSON).with("header.converter.schemas.enable", schemas);
+        let pipeline = pipeline(config).unwrap();
+        let event = order().header("tenant", "ä \"1\"").build().unwrap();
+        let mut record = pipeline.encode(&pipeline.row(&event).unwrap()).unwrap();
+        // Those of a client are not the converter's.
+        record.headers.push(("trace".into(), Some(Bytes::from_static(b"{plain"))));
+        let id = record.header("id").unwrap().clone();
+        assert!(id.starts_with(if schemas == "true" { b"{\"schema\":{" } else { b"\"" }));
+        assert_eq!(outbox_core::event_identity("t", &id), Some(event.id().as_uuid()));
+        let found = decoded(&pipeline, record);
+        assert_eq!(found.id, event.id().as_uuid());
+        assert_eq!(found.event_type.as_deref(), Some("OrderCreated"));
+        assert_eq!(found.headers.get("tenant"), Some("ä \"1\""));
+    }
+}
+
+#[test]
+fn topics_of_another_transformation_are_followed() {
+    let options = [("regex", "outbox\\.events\\.(.*)"), ("replacement", "shop.$1")];
+    let pipeline = pipeline(with(recommended(), "rename", &format!("{KAFKA}RegexRouter"), &options)).unwrap();
+    let row = pipeline.row(&order().build().unwrap()).unwrap();
+    assert!(matches!(row.values()[0], ColumnValue::Uuid(_)));
+    let record = pipeline.encode(&row).unwrap();
+    assert_eq!(record.topic, "shop.order");
+    assert_eq!(pipeline.topic(&"order".parse().unwrap()).unwrap(), "shop.order");
+}

@@ -1,0 +1,56 @@
+//! What bounds a process, whatever the number of its partitions.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use outbox_core::OutboxEvent;
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{HandlerResult, Received, with};
+
+use crate::bench::{Bench, OrderCreated, Running, produce_to};
+use crate::positions::store;
+
+#[derive(Default)]
+struct Calls {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+async fn slow(calls: &&'static Calls, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let now = calls.now.fetch_add(1, Ordering::SeqCst) + 1;
+    calls.most.fetch_max(now, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    calls.now.fetch_sub(1, Ordering::SeqCst);
+    store(tx, event).await
+}
+
+async fn fill(bench: &Bench, partitions: i32, orders: i64) {
+    for partition in 0..partitions {
+        let order = |n| OutboxEvent::of(&OrderCreated { order_id: n, step: 0 }).build().unwrap();
+        let first = i64::from(partition) * orders;
+        let events: Vec<OutboxEvent> = (first..first + orders).map(order).collect();
+        produce_to(bench.brokers(), bench.pipeline(), partition, &events).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_handlers_run_at_a_time_than_the_process_may() {
+    let bench = Bench::with_partitions(4).await;
+    fill(&bench, 4, 8).await;
+    let calls: &'static Calls = Box::leak(Box::default());
+    let consumer = bench.consumer().concurrency(NonZeroUsize::new(2).unwrap()).batch(NonZeroUsize::MIN);
+    let running = Running::start(consumer.on(with(calls, slow)).build().unwrap());
+    assert_eq!(bench.effects(32).await, (0..32).collect::<Vec<_>>());
+    running.stop().await.unwrap();
+    assert_eq!(calls.most.load(Ordering::SeqCst), 2, "of 16 lanes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_larger_than_the_memory_of_the_process_are_handled() {
+    let bench = Bench::with_partitions(2).await;
+    fill(&bench, 2, 500).await;
+    let running = Running::start(bench.consumer().max_memory(1).on(store).build().unwrap());
+    assert_eq!(bench.effects(1_000).await, (0..1_000).collect::<Vec<_>>());
+    running.stop().await.unwrap();
+}
