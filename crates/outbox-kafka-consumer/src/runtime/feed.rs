@@ -43,7 +43,7 @@ impl Feed {
                 }
                 tokio::time::sleep(retry_in).await;
                 match self.reopen(offset).await {
-                    Ok(Reopened::Same(reader)) => break reader,
+                    Ok(Reopened::Same(reader)) => break *reader,
                     Ok(Reopened::Recreated(chunk)) => {
                         // If nobody takes it, the partition is no longer owned.
                         _ = chunks.send(chunk).await;
@@ -65,13 +65,13 @@ impl Feed {
             (Some(known), Some(found)) if known != found => {
                 Ok(Reopened::Recreated(Chunk::Recreated { offset, earliest: reader.earliest().await? }))
             }
-            _ => Ok(Reopened::Same(reader)),
+            _ => Ok(Reopened::Same(reader.into())),
         }
     }
 }
 
 enum Reopened {
-    Same(Chosen),
+    Same(Box<Chosen>),
     /// The topic was deleted and created again.
     Recreated(Chunk),
 }

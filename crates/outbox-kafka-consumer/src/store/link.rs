@@ -89,7 +89,7 @@ impl<'a> Link<'a> {
 /// connection for many minutes.
 pub(super) async fn in_time<T>(patience: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     // The crate `postgres` makes its timeouts by the same function.
-    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| Err(Error::__private_api_timeout()))
+    tokio::time::timeout(patience, Box::pin(answer)).await.unwrap_or_else(|_| Err(Error::__private_api_timeout()))
 }
 
 /// Runs one statement in a transaction at READ COMMITTED, whatever the default of the database or the role is.
