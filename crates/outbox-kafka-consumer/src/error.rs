@@ -135,8 +135,8 @@ impl Error {
         std::iter::successors(self.source(), |&cause| cause.source()).any(is_security)
     }
 
-    pub(crate) fn is_kafka(&self) -> bool {
-        matches!(self.0.kind, Kind::Kafka(_))
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self.0.kind, Kind::Fenced)
     }
 
     pub(crate) fn is_store(&self) -> bool {

@@ -85,7 +85,7 @@ pub use self::handler::{
     BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, OutsideHandler, RawHandler, With,
     savepoint, with,
 };
-pub use self::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
+pub use self::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
 pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;

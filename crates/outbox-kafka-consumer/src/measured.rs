@@ -72,6 +72,10 @@ impl Partition {
             let (records, next) = match chunks.recv().await {
                 Some(Chunk::Records { records, next, .. }) => (records, next),
                 Some(Chunk::Failed(e)) => return Err(e),
+                None => {
+                    let ended = fetching.join_next().await.and_then(Result::ok).flatten();
+                    return Err(ended.map_or_else(|| Error::kafka("keep a reader going"), |ended| ended.error));
+                }
                 _ => return Err(Error::kafka("read the partition from its beginning to its end")),
             };
             for (offset, message) in records {

@@ -14,6 +14,31 @@ pub enum OnFailure {
     DeadLetter,
 }
 
+/// The isolation level of the transactions that handlers run in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// Each statement sees what is committed when it starts.
+    #[default]
+    ReadCommitted,
+    /// All statements see what was committed when the transaction began. A handler that updates a row that has changed
+    /// since is called again.
+    RepeatableRead,
+    /// The outcome is that of handlers that run one after the other. A handler whose transaction does not fit is called
+    /// again.
+    Serializable,
+}
+
+impl Isolation {
+    pub(crate) fn sql(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "READ COMMITTED",
+            Self::RepeatableRead => "REPEATABLE READ",
+            Self::Serializable => "SERIALIZABLE",
+        }
+    }
+}
+
 /// What is done with a record that no handler can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,6 +47,9 @@ pub enum Misfit {
     Ignore,
     /// It becomes a dead letter, as an event that failed.
     Reject,
+    /// It is parked and its key waits, in order, until a consumer of the group can take it. It is tried again after 1 s at
+    /// first and after 32 s at most, without an end.
+    Hold,
     /// Its partition stands still, with an error that says which record it is. Others go on.
     Stop,
 }
@@ -33,7 +61,8 @@ pub enum Start {
     /// At the first record that is there.
     #[default]
     Earliest,
-    /// Behind the last record.
+    /// Behind the last record, if the partition existed when the group first looked for its topic. The group begins at the
+    /// first record of a topic or partition that appeared later.
     Latest,
 }
 

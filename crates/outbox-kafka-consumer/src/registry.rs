@@ -41,7 +41,23 @@ pub(crate) enum Found<'a> {
     Nothing,
 }
 
+/// In place of an event type: a handler for all that have none.
+pub(crate) const ALL_OTHERS: &str = "*";
+
+/// Returns how the group's members tell each other that they have a handler for an event type of a topic.
+pub(crate) fn handled(topic: &str, event_type: &str) -> String {
+    format!("{topic}/{event_type}")
+}
+
 impl Registry {
+    /// Returns all that this consumer has handlers for.
+    pub(crate) fn handles(&self) -> Vec<String> {
+        let typed = self.entries.iter().map(|entry| handled(&entry.topic, &entry.event_type));
+        let others =
+            self.otherwise.iter().flat_map(|_| self.topics().into_iter().map(|topic| handled(topic, ALL_OTHERS)));
+        typed.chain(others).collect()
+    }
+
     pub(crate) fn new(
         pipeline: &Pipeline,
         registrations: Vec<Registration>,

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::Consumer;
 use crate::brokers::Brokers;
 use crate::handler::{Registered, Upcasts};
-use crate::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
@@ -59,8 +59,10 @@ impl Builder {
                 on_failure: OnFailure::default(),
                 undecodable: Misfit::Stop,
                 unknown: Misfit::Ignore,
+                newer: Misfit::Hold,
                 start: Start::default(),
                 position_lost: PositionLost::default(),
+                isolation: Isolation::default(),
                 lanes: const { NonZeroUsize::new(4).unwrap() },
                 batch: const { NonZeroUsize::new(256).unwrap() },
                 drain: Duration::from_secs(10),
@@ -218,11 +220,22 @@ impl Builder {
         self
     }
 
-    /// What is done with an event that has no handler, or whose schema version is newer than its handler's: it is
-    /// ignored, unless set, told of by a log line for each kind of event (at level `WARN` for a newer version) and counted
-    /// by `outbox_consumer_ignored_total`. Where events of a newer version must not be missed, set something else.
+    /// Sets what is done with an event that has no handler; [`Misfit::Ignore`] by default, because most consumers handle a
+    /// part of a topic's events.
+    ///
+    /// An event is only ignored if no consumer of the group has a handler for it. Otherwise it is [held](Misfit::Hold), so
+    /// that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count too.
+    /// An ignored event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
     pub fn unknown(mut self, then: Misfit) -> Self {
         self.options.unknown = then;
+        self
+    }
+
+    /// Sets what is done with an event whose schema version is newer than its handler's; [`Misfit::Hold`] by default, so
+    /// that it waits for the newer version of the program. With [`Misfit::Ignore`] it is counted by
+    /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
+    pub fn newer(mut self, then: Misfit) -> Self {
+        self.options.newer = then;
         self
     }
 
@@ -235,6 +248,17 @@ impl Builder {
     /// What is done where the topic does not hold the group's position any more: the partition stops, unless set.
     pub fn position_lost(mut self, then: PositionLost) -> Self {
         self.options.position_lost = then;
+        self
+    }
+
+    /// Sets the isolation level of the handlers' transactions; [`Isolation::ReadCommitted`] by default, whatever the
+    /// default of the database or the role.
+    ///
+    /// At a stricter level transactions fail because of others that run at the same time. A handler is then called again, up
+    /// to 20 times within some seconds, before this counts as a failure of its event. The fewer [lanes](Self::lanes) and
+    /// the smaller the [batches](Self::batch), the fewer conflicts there are.
+    pub fn isolation(mut self, level: Isolation) -> Self {
+        self.options.isolation = level;
         self
     }
 

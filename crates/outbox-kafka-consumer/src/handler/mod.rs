@@ -35,7 +35,8 @@ use crate::Received;
 /// # Delivery
 /// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned `Ok`.
 ///   So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself:
-///   a COMMIT fails, and either pauses the partition at the event. Use `SET LOCAL`, because `SET` outlives the transaction.
+///   a COMMIT fails, and either pauses the partition at the event. Settings such as role and `search_path` have their
+///   former values again for the next event, also after `SET`. Set them back yourself to keep sharing transactions.
 /// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done. A
 ///   statement waits at most 100 ms for a lock while several events share it. After a conflict, or if an event fails, the
 ///   events are handed over again in smaller transactions.

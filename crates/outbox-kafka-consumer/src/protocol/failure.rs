@@ -24,6 +24,9 @@ pub enum FailureKind {
     Crashed,
     /// The record or its payload cannot be decoded, or its type is unknown, and the policy rejects such.
     Undecodable,
+    /// No handler can take the event yet, and the policy [holds](crate::Misfit::Hold) it. No [`RetryPolicy`](crate::RetryPolicy)
+    /// is asked.
+    Unhandled,
 }
 
 impl FailureKind {
@@ -36,6 +39,7 @@ impl FailureKind {
             Self::TimedOut => "timed out",
             Self::Crashed => "crashed",
             Self::Undecodable => "undecodable",
+            Self::Unhandled => "unhandled",
         }
     }
 }

@@ -1,27 +1,42 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use deadpool_postgres::Transaction;
-use deadpool_postgres::tokio_postgres::error::SqlState;
+use deadpool_postgres::{Object, Transaction};
 
-use super::failed::{Aborted, Fault};
+use super::failed::{Aborted, Failed, Fault};
 use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
-use crate::Error;
-use crate::protocol::is_rejected_commit;
+use crate::protocol::{FailureKind, is_rejected_commit};
 use crate::store::{Entry, Fate, NewlyHeld};
+use crate::{Error, Isolation};
 
 impl Lane {
     /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
     /// others of a blocked key are parked; the fence; COMMIT.
     pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
-        let store = &self.shared.store;
+        self.attempt_after(0, items).await
+    }
+
+    /// As [`attempt`](Self::attempt), after so many conflicts.
+    pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
         let _slot = self.shared.slots.acquire().await;
+        let _turn = self.turn(conflicts).await;
+        let mut client = self.shared.store.connection().await.map_err(Fault::Store)?;
+        match self.attempt_on(&mut client, items).await {
+            Ok(()) => Ok(()),
+            Err(Aborted { fault, suspects }) => Err(Aborted { fault: self.clean_up(client, fault).await, suspects }),
+        }
+    }
+
+    async fn attempt_on(&self, client: &mut Object, items: &mut [Item]) -> Result<(), Aborted> {
+        let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let begun = Instant::now();
-        let mut client = store.connection().await.map_err(Fault::Store)?;
-        let mut tx = client.transaction().await.map_err(|e| Fault::of_store("begin a transaction", e))?;
+        let started = store.in_time(client.transaction()).await;
+        let mut tx = started.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
-        let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries).await;
+        let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries, isolation).await;
         let taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
         let mut taken = taken.ok_or_else(|| Fault::Store(Error::fenced()))?;
         let (mut fresh, mut parked, mut duplicates) = (Vec::new(), Vec::new(), 0);
@@ -37,12 +52,16 @@ impl Lane {
         tx = self.handle(tx, items, &fresh).await?;
         let (handled, parked) = (fresh.len() as u64, parked.iter().filter_map(|&index| items.get(index)));
         let parked: Vec<&Item> = parked.collect();
-        if !parked.is_empty() && handled > 0 && store.has_ended(&tx).await {
-            return Err(Fault::Ended.into());
+        if !parked.is_empty() && handled > 0 {
+            let changed = self.after_handlers(&tx).await?;
+            self.check_shared(&changed, items.len())?;
         }
-        self.park_behind(&tx, &parked).await.map_err(|e| Fault::after_handlers("park events behind their key", e))?;
+        let is_parked = self.park_behind(&tx, &parked).await;
+        if !is_parked.map_err(|e| Fault::of_store("park events behind their key", e))? {
+            return Err(Fault::freed().into());
+        }
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
-        self.finish(tx, &offsets).await?;
+        self.finish(tx, &offsets, isolation).await?;
         fresh.iter().filter_map(|&index| items.get(index)).for_each(|item| {
             self.shared.succeeded(&self.dealt.topic, item.event_type());
         });
@@ -50,23 +69,28 @@ impl Lane {
         Ok(())
     }
 
+    /// Returns whether the keys are still blocked.
     async fn park_behind(
         &self,
         tx: &Transaction<'_>,
         parked: &[&Item],
-    ) -> Result<(), deadpool_postgres::tokio_postgres::Error> {
+    ) -> Result<bool, deadpool_postgres::tokio_postgres::Error> {
         let ids: Vec<_> = parked.iter().filter_map(|item| item.id).collect();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let store = &self.shared.store;
+        let keys: BTreeSet<&[u8]> = parked.iter().filter_map(|item| item.message.key()).collect();
+        if !store.keep_blocked(tx, &self.dealt.topic, &keys).await? {
+            return Ok(false);
+        }
         store.set_state(tx, &ids, "parked").await?;
         for item in parked {
             let held = self.newly_held(item, behind());
             store.hold(tx, &held).await?;
             measure::held(&self.dealt.topic, "parked");
         }
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn newly_held<'a>(&'a self, item: &'a Item, fate: Fate<'a>) -> NewlyHeld<'a> {
@@ -81,20 +105,54 @@ impl Lane {
         }
     }
 
+    /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings that
+    /// were changed.
+    pub(super) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+        let restored = self.shared.store.after_handlers(tx).await;
+        restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
+    }
+
+    /// What one handler has changed of the session, the handlers after it have met. They run again without it: an event
+    /// whose handler changes settings has a transaction to itself.
+    fn check_shared(&self, changed: &[String], events: usize) -> Result<(), Fault> {
+        if changed.is_empty() || events == 1 {
+            return Ok(());
+        }
+        let settings = changed.join(", ");
+        if !self.dealt.has_changed_settings.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, settings,
+                "a handler changes settings of its session: its events run one by one, unless it sets them back"
+            );
+        }
+        let error = format!("a handler of the batch changed {settings}");
+        Err(Fault::Event(Failed::new(FailureKind::Failed, error)))
+    }
+
+    /// Leaves nothing of a failed attempt in the connection.
+    pub(super) async fn clean_up(&self, client: Object, fault: Fault) -> Fault {
+        match fault {
+            // What the handler set after its COMMIT or ROLLBACK cannot be told from what was there before, and after a store
+            // fault the connection may only seem to be open.
+            Fault::Ended | Fault::Store(_) => drop(Object::take(client)),
+            // A rollback undoes everything else.
+            _ => self.shared.store.unlock(&client).await,
+        }
+        fault
+    }
+
     /// Commits. The position follows later.
-    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64]) -> Result<(), Fault> {
-        self.commit(tx).await?;
+    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64], isolation: Isolation) -> Result<(), Fault> {
+        self.commit(tx, offsets.len(), isolation).await?;
         self.prefix().committed(offsets);
         Ok(())
     }
 
-    async fn commit(&self, tx: Transaction<'_>) -> Result<(), Fault> {
-        match self.shared.store.close_guard(&tx).await {
-            Ok(()) => {}
-            Err(e) if e.code() == Some(&SqlState::INVALID_CURSOR_NAME) => return Err(Fault::Ended),
-            Err(e) => return Err(Fault::after_handlers("close the guard", e)),
-        }
-        match tx.commit().await {
+    async fn commit(&self, tx: Transaction<'_>, events: usize, isolation: Isolation) -> Result<(), Fault> {
+        let closed = self.shared.store.close_guard(&tx, self.dealt.fence, isolation).await;
+        let changed = closed.map_err(|e| Fault::after_handlers("close the guard", e))?;
+        self.check_shared(&changed.ok_or_else(|| Fault::Store(Error::fenced()))?, events)?;
+        match self.shared.store.in_time(tx.commit()).await {
             Ok(()) => Ok(()),
             // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
             Err(e) if is_rejected_commit(&e) => Err(Fault::of_commit(e)),

@@ -304,7 +304,7 @@ impl Lane {
             Ok(()) if !tx.client().is_closed() => return Ok(tx),
             Ok(()) => None,
             Err(_) if self.shared.store.has_ended(&tx).await => return Err(Fault::Ended),
-            Err(fault) => match tx.rollback().await {
+            Err(fault) => match self.shared.store.in_time(tx.rollback()).await {
                 Ok(()) => return Err(fault),
                 Err(_) => Some(fault),
             },

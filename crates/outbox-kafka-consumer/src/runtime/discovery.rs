@@ -13,10 +13,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After how many answers without it a topic counts as deleted. A broker that has just started may not know it yet.
 const DELETED_AFTER: u32 = 2;
+/// After how many equal answers a number of partitions is believed. A broker may lag behind the others.
+const SETTLED_AFTER: u32 = 5;
 
 impl Shared {
     /// Looks for the partitions of the handlers' topics, and publishes them.
-    pub(super) async fn discover(&self, found: watch::Sender<BTreeSet<Place>>) -> Result<(), Error> {
+    pub(super) async fn discover(&self, found: watch::Sender<Found>) -> Result<(), Error> {
         let mut discovery = Discovery::new(self.registry.topics().into_iter().map(str::to_owned).collect());
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
         loop {
@@ -24,9 +26,9 @@ impl Shared {
                 Ok(answer) => {
                     backoff.reset();
                     self.set_rejected(discovery.learn(answer));
-                    found.send_if_modified(|places| {
-                        let is_new = *places != discovery.places;
-                        places.clone_from(&discovery.places);
+                    found.send_if_modified(|found| {
+                        let is_new = *found != discovery.found;
+                        found.clone_from(&discovery.found);
                         is_new
                     });
                     INTERVAL
@@ -43,10 +45,34 @@ impl Shared {
     }
 }
 
+/// What exists, as far as the answers have shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) places: BTreeSet<Place>,
+    /// How many partitions each topic has by the last answer about it; 0 if it does not exist.
+    pub(super) partitions: BTreeMap<String, i32>,
+    /// The same, of the topics for which several answers in a row agree.
+    pub(super) settled: BTreeMap<String, i32>,
+}
+
+impl Found {
+    fn count(&mut self, topic: &str, count: i32, agreeing: &mut u32) {
+        let before = self.partitions.insert(topic.to_owned(), count);
+        *agreeing = if before == Some(count) { agreeing.saturating_add(1) } else { 1 };
+        if *agreeing >= SETTLED_AFTER {
+            self.settled.insert(topic.to_owned(), count);
+        } else {
+            self.settled.remove(topic);
+        }
+    }
+}
+
 /// The partitions that exist, as far as the answers have shown so far.
 struct Discovery {
     topics: BTreeSet<String>,
-    places: BTreeSet<Place>,
+    found: Found,
+    /// How many answers in a row had the same number of partitions.
+    agreeing: BTreeMap<String, u32>,
     /// How many answers in a row did not have a topic.
     missing: BTreeMap<String, u32>,
     /// The error of each topic that cannot be described, as it was logged.
@@ -55,7 +81,13 @@ struct Discovery {
 
 impl Discovery {
     fn new(topics: BTreeSet<String>) -> Self {
-        Self { topics, places: BTreeSet::new(), missing: BTreeMap::new(), failing: BTreeMap::new() }
+        Self {
+            topics,
+            found: Found::default(),
+            agreeing: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            failing: BTreeMap::new(),
+        }
     }
 
     /// Learns from an answer; returns the error of a topic that it cannot describe. The partitions of such a topic stay.
@@ -66,8 +98,11 @@ impl Discovery {
                 Some(Ok(partitions)) => {
                     self.missing.remove(topic);
                     self.failing.remove(topic);
-                    self.places.retain(|(name, _)| name != topic);
-                    self.places.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
+                    let count = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+                    self.found.count(topic, count, self.agreeing.entry(topic.clone()).or_default());
+                    let places = &mut self.found.places;
+                    places.retain(|(name, _)| name != topic);
+                    places.extend(partitions.into_iter().map(|partition| (topic.clone(), partition)));
                 }
                 Some(Err(e)) => {
                     let text = ErrorChain::new(&e).to_string();
@@ -84,8 +119,9 @@ impl Discovery {
                         tracing::info!(target: "outbox.consumer", topic, "topic does not exist, waiting for it");
                     }
                     *missing = missing.saturating_add(1);
+                    self.found.count(topic, 0, self.agreeing.entry(topic.clone()).or_default());
                     if *missing >= DELETED_AFTER {
-                        self.places.retain(|(name, _)| name != topic);
+                        self.found.places.retain(|(name, _)| name != topic);
                     }
                 }
             }
@@ -103,7 +139,7 @@ mod tests {
     }
 
     fn places(discovery: &Discovery) -> Vec<i32> {
-        discovery.places.iter().map(|(_, partition)| *partition).collect()
+        discovery.found.places.iter().map(|(_, partition)| *partition).collect()
     }
 
     #[test]
@@ -125,5 +161,12 @@ mod tests {
         assert!(places(&discovery).is_empty());
         discovery.learn(answer(3));
         assert_eq!(places(&discovery), [0, 1, 2]);
+        assert!(discovery.found.settled.is_empty());
+        for _ in 1..SETTLED_AFTER {
+            discovery.learn(answer(3));
+        }
+        assert_eq!(discovery.found.settled.get("orders"), Some(&3));
+        discovery.learn(answer(2));
+        assert!(discovery.found.settled.is_empty());
     }
 }

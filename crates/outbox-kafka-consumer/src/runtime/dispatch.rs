@@ -1,11 +1,11 @@
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use outbox_core::uuid::Uuid;
 use outbox_core::{DecodeHints, Decoded};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
 
 use super::Shared;
 use super::item::{Item, Todo, Work};
@@ -24,6 +24,10 @@ pub(super) struct Dealt {
     pub(super) errands: AtomicUsize,
     /// A lane has finished something.
     pub(super) progress: Notify,
+    /// Transactions share it. One that loses every conflict has it to itself.
+    pub(super) turns: RwLock<()>,
+    /// A handler has changed settings of its session, and the log says so.
+    pub(super) has_changed_settings: AtomicBool,
     /// One after the last record, as of the last fetch and as it is in the store; negative before the first one.
     end: AtomicI64,
     stored_end: AtomicI64,
@@ -38,6 +42,8 @@ impl Dealt {
             prefix: Mutex::new(Prefix::new(next_offset)),
             errands: AtomicUsize::new(0),
             progress: Notify::new(),
+            turns: RwLock::new(()),
+            has_changed_settings: AtomicBool::new(false),
             end: AtomicI64::new(-1),
             stored_end: AtomicI64::new(-1),
         }

@@ -59,6 +59,19 @@ impl Failed {
         Self { kind, error: error.into(), wish: Wish::Unsaid, source: None, policy: None }
     }
 
+    /// Parked until a consumer comes that can take it.
+    fn until_handled(&self, attempts: i32) -> Fate<'_> {
+        let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(MOST_DOUBLINGS);
+        Fate {
+            state: "parked",
+            blocks: true,
+            attempts,
+            kind: self.kind.name(),
+            error: &self.error,
+            next_attempt: Some(Duration::from_secs(1 << doublings)),
+        }
+    }
+
     /// What ended the process each time gets no other attempt.
     pub(super) fn poison(error: &str) -> Self {
         Self { wish: Wish::Reject, ..Self::new(FailureKind::Crashed, error) }
@@ -89,19 +102,30 @@ impl Fault {
         }
     }
 
-    /// As [`of_store`](Self::of_store), for the first statement after handlers: it fails if PostgreSQL has rejected one of
-    /// theirs, which a COMMIT does not.
+    /// PostgreSQL's error in a statement of the consumer behind handlers, in their transaction.
     pub(super) fn after_handlers(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
-        if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
-            let error = "the handler returned Ok although PostgreSQL had refused one of its statements";
-            return Self::Event(Failed::new(FailureKind::Failed, error));
+        let failed = |why: &str| Self::Event(Failed::new(FailureKind::Failed, why));
+        match error.code() {
+            // tokio-postgres would answer Ok to the COMMIT of such a transaction.
+            Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+                failed("the handler returned Ok although PostgreSQL had refused one of its statements")
+            }
+            Some(&SqlState::INVALID_CURSOR_NAME) => Self::Ended,
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                failed("the handler made its transaction READ ONLY, so that its event cannot be recorded as handled")
+            }
+            _ => Self::of_store(doing, error),
         }
-        Self::of_store(doing, error)
     }
 
     /// The key of an event was blocked when its handler outside of the transaction was to be called, and no longer is.
     pub(super) fn not_called() -> Self {
         Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
+    }
+
+    /// The key of an event is no longer blocked: the event is to be handled, and not parked.
+    pub(super) fn freed() -> Self {
+        Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
     /// What a handler returned; `None` where the policy passes over it.
@@ -111,6 +135,9 @@ impl Fault {
             (Failure::Payload(e), Misfit::Stop) => Some(Self::Stop(e)),
             (Failure::Payload(e), Misfit::Reject) => {
                 Some(Self::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string())))
+            }
+            (Failure::Payload(e), Misfit::Hold) => {
+                Some(Self::Event(Failed::new(FailureKind::Unhandled, ErrorChain::new(&e).to_string())))
             }
             (Failure::Handler(error), _) => Some(Self::of_error(error)),
         }
@@ -171,6 +198,9 @@ impl Shared {
     /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else of
     /// its `route`.
     pub(super) fn fate<'a>(&self, failed: &'a Failed, route: Option<&Route>, attempts: i32, random: f64) -> Fate<'a> {
+        if failed.kind == FailureKind::Unhandled {
+            return failed.until_handled(attempts);
+        }
         let policy = failed.policy.as_ref().or(route.and_then(Route::policy));
         let retry = policy.and_then(|policy| policy.retry.as_ref()).unwrap_or(&self.options.retry);
         let on_failure = policy.and_then(|policy| policy.on_failure).unwrap_or(self.options.on_failure);
@@ -192,5 +222,7 @@ impl Shared {
     }
 }
 
+/// Of the second between two looks at an event that nobody can take yet.
+const MOST_DOUBLINGS: u32 = 5;
 /// The longest delay that is stored: PostgreSQL's intervals end somewhere.
 const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);

@@ -6,11 +6,11 @@ use super::failed::{Failed, Fault};
 use super::item::{Item, Todo};
 use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
-use crate::Error;
 use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::route::Route;
 use crate::store::{Action, Errand, HeldEvent};
+use crate::{Error, Isolation};
 
 /// How many held events of one key are handled before the lane goes on with others.
 const IN_A_ROW: usize = 100;
@@ -49,20 +49,20 @@ impl Lane {
         let store = &self.shared.store;
         let doing = |e| Error::store("carry out a retry", e);
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client).await?;
+        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let is_held = store.revive(&tx, held).await.map_err(doing)?;
         let outcome = if is_held { "retried" } else { "not held" };
         if !store.done(&tx, request, outcome).await.map_err(doing)? {
             return Ok(());
         }
-        self.finish(tx, &[]).await.map_err(Fault::into_error)
+        self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
 
     async fn discard(&self, held: i64, request: i64) -> Result<(), Error> {
         let store = &self.shared.store;
         let doing = |e| Error::store("carry out a discard", e);
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client).await?;
+        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         if let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?
             && store.done(&tx, request, "discarded").await.map_err(doing)?
         {
@@ -75,7 +75,7 @@ impl Lane {
         } else {
             store.done(&tx, request, "not held").await.map_err(doing)?;
         }
-        self.finish(tx, &[]).await.map_err(Fault::into_error)
+        self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
 
     /// Another attempt at a held event. Returns the next one of its key, whose turn it is after a success.
@@ -104,13 +104,17 @@ impl Lane {
         };
         let route = item.route().cloned();
         let route = route.as_deref();
-        if let Todo::Reject(why) = &item.todo {
-            let failed = Failed::new(FailureKind::Undecodable, why.clone());
+        let misfit = match &item.todo {
+            Todo::Reject(why) => Some(Failed::new(FailureKind::Undecodable, why.clone())),
+            Todo::Hold(why) => Some(Failed::new(FailureKind::Unhandled, why.clone())),
+            _ => None,
+        };
+        if let Some(failed) = misfit {
             return self.hold_again(held, &failed, route, attempts).await;
         }
         let mut conflicts = 0;
         let outcome = loop {
-            match self.attempt_held(held, &mut item, event.id.is_some()).await {
+            match self.attempt_held(held, &mut item, event.id.is_some(), conflicts).await {
                 Err(Fault::Conflict(_)) if conflicts < CONFLICTS => {
                     conflicts += 1;
                     pause_after(conflicts).await;
@@ -141,7 +145,7 @@ impl Lane {
         let store = &self.shared.store;
         let doing = |e| Error::store("begin an attempt at a held event", e);
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client).await?;
+        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?.filter(|event| event.is_due)
         else {
             return Ok(Attempt::None);
@@ -155,20 +159,45 @@ impl Lane {
                 if let Some(id) = event.id {
                     store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
                 }
-                self.finish(tx, &[]).await.map_err(Fault::into_error)?;
+                self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
                 return Ok(Attempt::None);
             }
         }
         store.start_attempt(&tx, held).await.map_err(doing)?;
-        self.finish(tx, &[]).await.map_err(Fault::into_error)?;
+        self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         Ok(Attempt::Begun(event))
     }
 
-    async fn attempt_held(&self, held: i64, item: &mut Item, is_known: bool) -> Result<Option<i64>, Fault> {
+    async fn attempt_held(
+        &self,
+        held: i64,
+        item: &mut Item,
+        is_known: bool,
+        conflicts: u32,
+    ) -> Result<Option<i64>, Fault> {
         self.handle_outside(item).await?;
-        let store = &self.shared.store;
-        let mut client = store.connection().await.map_err(Fault::Store)?;
-        let mut tx = self.begin(&mut client).await.map_err(Fault::Store)?;
+        let _turn = self.turn(conflicts).await;
+        let mut client = self.shared.store.connection().await.map_err(Fault::Store)?;
+        match self.attempt_held_on(&mut client, held, item, is_known).await {
+            Ok(next) => Ok(next),
+            Err(fault) => Err(self.clean_up(client, fault).await),
+        }
+    }
+
+    async fn attempt_held_on(
+        &self,
+        client: &mut deadpool_postgres::Object,
+        held: i64,
+        item: &mut Item,
+        is_known: bool,
+    ) -> Result<Option<i64>, Fault> {
+        let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
+        let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
+        // Locked until the commit: another partition's owner may have it too, after the number of partitions was raised.
+        let found = store.held(&tx, &self.dealt.topic, held).await;
+        if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
+            return Ok(None);
+        }
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
@@ -180,12 +209,10 @@ impl Lane {
         if is_new {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
             tx = handled.map_err(|aborted| aborted.fault)?;
-            // What follows must not be stored by itself.
-            if store.has_ended(&tx).await {
-                return Err(Fault::Ended);
-            }
+            // What follows must not be stored by itself, nor as another role.
+            self.after_handlers(&tx).await?;
         }
-        self.released(tx, held, item.id).await
+        self.released(tx, held, item.id, isolation).await
     }
 
     /// The event is done: in the inbox, and no longer held.
@@ -194,6 +221,7 @@ impl Lane {
         tx: Transaction<'_>,
         held: i64,
         id: Option<outbox_core::uuid::Uuid>,
+        isolation: Isolation,
     ) -> Result<Option<i64>, Fault> {
         let store = &self.shared.store;
         let ended = async {
@@ -204,14 +232,14 @@ impl Lane {
         };
         let released = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
         let next = released.ok_or_else(|| Fault::Store(Error::fenced()))?.next;
-        self.finish(tx, &[]).await?;
+        self.finish(tx, &[], isolation).await?;
         Ok(next)
     }
 
     async fn pass_over(&self, held: i64, id: Option<outbox_core::uuid::Uuid>) -> Result<Option<i64>, Error> {
         let mut client = self.shared.store.connection().await?;
-        let tx = self.begin(&mut client).await?;
-        self.released(tx, held, id).await.map_err(Fault::into_error)
+        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+        self.released(tx, held, id, Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
 
     async fn hold_again(
@@ -225,13 +253,13 @@ impl Lane {
         let doing = |e| Error::store("keep an event that failed again", e);
         let fate = self.shared.fate(failed, route, attempts, random());
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client).await?;
+        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let event = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?;
         store.hold_again(&tx, held, &fate).await.map_err(doing)?;
         if let Some(id) = event.and_then(|event| event.id) {
             store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
         }
-        self.finish(tx, &[]).await.map_err(Fault::into_error)?;
+        self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         self.expect(&fate);
         measure::held(&self.dealt.topic, fate.state);
         tracing::warn!(
@@ -242,10 +270,14 @@ impl Lane {
     }
 
     /// A transaction with its bounds set.
-    async fn begin<'a>(&self, client: &'a mut deadpool_postgres::Object) -> Result<Transaction<'a>, Error> {
+    async fn begin<'a>(
+        &self,
+        client: &'a mut deadpool_postgres::Object,
+        isolation: Isolation,
+    ) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
-        let tx = client.transaction().await.map_err(doing)?;
-        match self.shared.store.begin_bounded(&tx, self.dealt.fence).await.map_err(doing)? {
+        let tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
+        match self.shared.store.begin_bounded(&tx, self.dealt.fence, isolation).await.map_err(doing)? {
             true => Ok(tx),
             false => Err(Error::fenced()),
         }

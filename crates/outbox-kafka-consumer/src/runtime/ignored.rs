@@ -4,11 +4,15 @@ use std::sync::{Mutex, PoisonError};
 use outbox_core::DecodedEvent;
 
 use super::measure;
-use crate::registry::Found;
+use crate::registry::{ALL_OTHERS, Found, handled};
 
 /// The kinds of events that the policy passes over: each of them is told of once, and every event is counted.
 #[derive(Debug, Default)]
-pub(crate) struct Ignored(Mutex<BTreeSet<Kind>>);
+pub(crate) struct Ignored {
+    told: Mutex<BTreeSet<Kind>>,
+    /// The events that consumers of the group have handlers for, as in [`Registry::handles`](crate::registry::Registry::handles).
+    by_group: Mutex<BTreeSet<String>>,
+}
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
@@ -22,6 +26,17 @@ struct Kind {
 const MOST: usize = 1_000;
 
 impl Ignored {
+    /// Learns what consumers of the group have handlers for, with those that ended lately.
+    pub(super) fn learn(&self, by_group: BTreeSet<String>) {
+        *self.by_group.lock().unwrap_or_else(PoisonError::into_inner) = by_group;
+    }
+
+    pub(super) fn is_handled_by_group(&self, topic: &str, event: &DecodedEvent) -> bool {
+        let by_group = self.by_group.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_handled = |event_type: &str| by_group.contains(&handled(topic, event_type));
+        event.event_type.as_deref().is_some_and(is_handled) || is_handled(ALL_OTHERS)
+    }
+
     pub(super) fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
         let newest = match found {
             Found::Route(_) => return,
@@ -32,7 +47,7 @@ impl Ignored {
         let (event_type, version) = (event.event_type.as_deref(), newest.and(event.schema_version));
         let kind = Kind { topic: topic.to_owned(), event_type: event_type.map(str::to_owned), version };
         {
-            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.len() >= MOST || !told.insert(kind) {
                 return;
             }
@@ -40,7 +55,7 @@ impl Ignored {
         match newest {
             Some(newest) => tracing::warn!(
                 target: "outbox.consumer", topic, event_type, version, newest,
-                "events of a schema version newer than their handler's are ignored: Builder::unknown says otherwise"
+                "events of a schema version newer than their handler's are ignored: Builder::newer says otherwise"
             ),
             None => {
                 tracing::info!(target: "outbox.consumer", topic, event_type, "events without a handler are ignored")

@@ -2,7 +2,7 @@ use outbox_net::ErrorChain;
 use std::sync::Arc;
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent, ShortText};
+use outbox_core::{DecodeHints, Decoded, DecodedEvent, NotAnEvent, ShortText};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
@@ -13,6 +13,10 @@ use crate::registry::Found;
 use crate::route::{Kind, Route};
 use crate::source::Message;
 use crate::store::{Entry, Errand};
+
+/// Why a record is undecodable.
+const FOREIGN: &str = "the record is not of this pipeline";
+const NO_ID: &str = "it has no header `id`, as records of the outbox have";
 
 /// What a lane is given to do.
 pub(super) enum Work {
@@ -40,6 +44,8 @@ pub(super) enum Todo {
     Called { route: Arc<Route> },
     /// Its policy says that it becomes a dead letter.
     Reject(String),
+    /// Its policy says that it waits for a consumer that can take it.
+    Hold(String),
     /// The process ended too often while it was handled alone.
     Poison,
 }
@@ -92,26 +98,40 @@ impl Shared {
         };
         let decoded = match message.decode(&self.pipeline, topic, hints) {
             Ok(Decoded::Event(event)) => event,
-            Ok(_) => return Ok(None),
-            Err(e) => {
+            // Tombstones, heartbeats and other records of the connector.
+            Ok(Decoded::NotAnEvent(reason, ())) if reason != NotAnEvent::NoEventId => return Ok(None),
+            undecodable => {
+                let cause: Box<dyn std::error::Error + Send + Sync> = match undecodable {
+                    Err(e) => e.into(),
+                    Ok(_) => NO_ID.into(),
+                };
+                let why = || format!("{FOREIGN}: {}", ErrorChain::new(&*cause));
                 return match self.options.undecodable {
                     Misfit::Ignore => {
-                        let error = ErrorChain::new(&e);
+                        let error = ErrorChain::new(&*cause);
                         tracing::warn!(target: "outbox.consumer", topic, partition, offset, %error, "ignored");
                         measure::ignored(topic, "undecodable");
                         Ok(None)
                     }
-                    Misfit::Reject => {
-                        let why = format!("the record is not of this pipeline: {}", ErrorChain::new(&e));
-                        Ok(item(message, None, None, Todo::Reject(why)))
-                    }
-                    Misfit::Stop => Err(stop("the record is not of this pipeline".to_owned()).caused_by(e)),
+                    Misfit::Reject => Ok(item(message, None, None, Todo::Reject(why()))),
+                    Misfit::Hold => Ok(item(message, None, None, Todo::Hold(why()))),
+                    Misfit::Stop => Err(stop(FOREIGN.to_owned()).caused_by(cause)),
                 };
             }
         };
         let (id, event_type) = (Some(decoded.id), decoded.event_type.clone());
         let found = self.registry.find(topic, &decoded);
-        if self.options.unknown == Misfit::Ignore && !matches!(found, Found::Route(_)) {
+        let policy = match found {
+            Found::TooNew { .. } => self.options.newer,
+            // Another version of the program has a handler for it, and takes the partition sooner or later.
+            Found::Nothing
+                if self.options.unknown == Misfit::Ignore && self.ignored.is_handled_by_group(topic, &decoded) =>
+            {
+                Misfit::Hold
+            }
+            _ => self.options.unknown,
+        };
+        if policy == Misfit::Ignore && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);
             return Ok(None);
         }
@@ -131,8 +151,9 @@ impl Shared {
                 )
             }
         };
-        match self.options.unknown {
+        match policy {
             Misfit::Stop => Err(stop(why)),
+            Misfit::Hold => Ok(item(message, id, event_type, Todo::Hold(why))),
             _ => Ok(item(message, id, event_type, Todo::Reject(why))),
         }
     }

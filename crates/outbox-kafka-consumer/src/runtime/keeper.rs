@@ -1,5 +1,5 @@
 use outbox_net::ErrorChain;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,11 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::discovery::Found;
 use super::partition::Partition;
 use super::{Place, Shared, measure};
 use crate::Error;
-use crate::protocol::{LeaseClock, assign};
+use crate::protocol::{LeaseClock, Seat, assign};
 
 /// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
 /// own, so that neither a long handler nor an empty pool can make it late.
@@ -21,7 +22,10 @@ pub(super) struct Keeper {
     shared: Arc<Shared>,
     owner: Uuid,
     topics: Vec<String>,
-    places: watch::Receiver<BTreeSet<Place>>,
+    handles: Vec<String>,
+    found: watch::Receiver<Found>,
+    /// The topics whose first number of partitions is in the store.
+    subscribed: BTreeSet<String>,
     client: Option<ClientWrapper>,
     clock: LeaseClock,
     began: Instant,
@@ -36,11 +40,13 @@ struct Owned {
 }
 
 impl Keeper {
-    pub(super) fn new(shared: Arc<Shared>, places: watch::Receiver<BTreeSet<Place>>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, found: watch::Receiver<Found>) -> Self {
         Self {
             topics: shared.registry.topics().into_iter().map(str::to_owned).collect(),
             owner: Uuid::now_v7(),
-            places,
+            handles: shared.registry.handles(),
+            found,
+            subscribed: BTreeSet::new(),
             client: None,
             clock: LeaseClock::new(shared.store.lease, Duration::ZERO),
             began: Instant::now(),
@@ -62,7 +68,11 @@ impl Keeper {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(ended) = self.workers.join_next_with_id() => self.ended(ended).await,
+                Some(ended) = self.workers.join_next_with_id() => {
+                    if let Some(place) = self.ended(ended).await {
+                        self.shared.forget_stopped(&place);
+                    }
+                }
                 () = sleep_until(next) => {
                     self.tick(next == self.began).await;
                     next = Instant::now() + pause;
@@ -97,12 +107,14 @@ impl Keeper {
         if let Err(e) = worked {
             tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "the leases are not renewed");
             self.client = None;
+            self.shared.store.discard_idle();
         }
         if self.clock.is_lost(self.began.elapsed()) {
             for (place, owned) in self.owned.drain() {
                 tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "the lease ran out: letting go");
                 measure::lease("lost");
                 owned.abort.abort();
+                self.shared.forget_stopped(&place);
             }
         }
     }
@@ -116,7 +128,7 @@ impl Keeper {
         let Some(client) = &self.client else { return Ok(()) };
         let begun = self.began.elapsed();
         if is_due {
-            let still = store.renew(client, self.owner, &self.topics).await?;
+            let still = store.renew(client, self.owner, &self.topics, &self.handles).await?;
             self.clock.renewed(begun);
             self.owned.retain(|place, owned| {
                 let is_ours = still.contains(place);
@@ -124,19 +136,31 @@ impl Keeper {
                     tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "another consumer has the lease");
                     measure::lease("lost");
                     owned.abort.abort();
+                    shared.forget_stopped(place);
                 }
                 is_ours
             });
         }
         let mut survey = store.survey(client, &self.topics).await?;
         let known: BTreeSet<Place> = survey.seats.iter().map(|seat| (seat.topic.clone(), seat.partition)).collect();
-        let existing = self.places.borrow().clone();
+        shared.ignored.learn(std::mem::take(&mut survey.handles));
+        let Found { places: existing, partitions, settled } = self.found.borrow().clone();
+        let first: BTreeMap<String, i32> =
+            partitions.into_iter().filter(|(topic, _)| !self.subscribed.contains(topic)).collect();
+        if !first.is_empty() {
+            store.subscribe(client, &first).await?;
+            self.subscribed.extend(first.into_keys());
+        }
         let missing: BTreeSet<Place> = existing.difference(&known).cloned().collect();
         if !missing.is_empty() {
             store.add_seats(client, &missing).await?;
             survey = store.survey(client, &self.topics).await?;
         }
-        // The leases of a deleted topic stay in the table: to open such a partition could create the topic again.
+        let is_gone = |seat: &Seat| settled.get(&seat.topic).is_some_and(|partitions| seat.partition >= *partitions);
+        if survey.seats.iter().any(is_gone) {
+            store.forget_partitions(client, self.owner, &settled).await?;
+        }
+        // To open such a partition could create the topic again.
         survey.seats.retain(|seat| existing.contains(&(seat.topic.clone(), seat.partition)));
         let shares = assign(&survey.seats, &survey.members);
         for (place, owned) in &self.owned {
@@ -182,21 +206,23 @@ impl Keeper {
         Ok(())
     }
 
-    /// A partition's work has ended: its lease is free for whoever is to have it.
-    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+    /// A partition's work has ended: its lease is free for whoever is to have it. Returns the partition, if it was still
+    /// owned.
+    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<Place> {
         let id = match &ended {
             Ok((id, ())) => *id,
             Err(e) => e.id(),
         };
-        let Some(place) = self.workers_places.remove(&id) else { return };
+        let place = self.workers_places.remove(&id)?;
         if self.owned.get(&place).is_none_or(|owned| owned.abort.id() != id) {
-            return;
+            return None;
         }
         self.owned.remove(&place);
         if let Err(e) = ended {
             tracing::error!(target: "outbox.consumer", topic = place.0, partition = place.1, error = %e, "a partition's task ended");
         }
         self.give_back(&place).await;
+        Some(place)
     }
 
     async fn give_back(&mut self, place: &Place) {
@@ -219,7 +245,7 @@ impl Keeper {
         let deadline = Instant::now() + self.shared.options.drain;
         while !self.workers.is_empty() {
             tokio::select! {
-                Some(ended) = self.workers.join_next_with_id() => self.ended(ended).await,
+                Some(ended) = self.workers.join_next_with_id() => drop(self.ended(ended).await),
                 () = sleep_until(deadline) => {
                     tracing::warn!(target: "outbox.consumer", "handlers did not finish in time and are rolled back");
                     self.workers.shutdown().await;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::ENDED;
@@ -12,9 +12,9 @@ use super::dispatch::Dealt;
 use super::failed::{Aborted, Failed, Fault};
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
-use crate::Error;
 use crate::protocol::{BatchSize, FailureKind, Pieces};
 use crate::store::Fate;
+use crate::{Error, Isolation};
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
 pub(super) struct Lane {
@@ -23,15 +23,45 @@ pub(super) struct Lane {
     pub(super) stop: CancellationToken,
 }
 
-/// How often a single event that lost against another transaction is tried again at once.
-pub(super) const CONFLICTS: u32 = 5;
+/// How often a single event that lost against another transaction is tried again at once. Whoever it lost against has
+/// made progress, so an event without a fault gets through.
+pub(super) const CONFLICTS: u32 = 20;
+const LONGEST_CONFLICT_PAUSE: u32 = 100;
 
-/// Lets the other transaction go ahead, longer after each conflict.
+/// Lets the other transaction proceed, longer after each conflict, and for another time than its competitors.
 pub(super) async fn pause_after(conflicts: u32) {
-    tokio::time::sleep(Duration::from_millis(u64::from(5 * conflicts))).await;
+    let longest = Duration::from_millis(u64::from(conflicts.saturating_mul(5).min(LONGEST_CONFLICT_PAUSE)));
+    tokio::time::sleep(longest.mul_f64(0.5 + random() / 2.)).await;
+}
+
+/// After so many conflicts an event runs while no other transaction of its partition does.
+const APART_AFTER: u32 = 3;
+/// How long it waits for the others.
+const APART_WAIT: Duration = Duration::from_secs(1);
+
+/// What a transaction holds while it runs.
+pub(super) enum Turn<'a> {
+    Shared {
+        _guard: RwLockReadGuard<'a, ()>,
+    },
+    Apart {
+        _guard: RwLockWriteGuard<'a, ()>,
+    },
+    /// Another one takes too long: nobody waits for it.
+    Unordered,
 }
 
 impl Lane {
+    /// Waits until an event may run that has lost so many conflicts.
+    pub(super) async fn turn(&self, conflicts: u32) -> Turn<'_> {
+        let turns = &self.dealt.turns;
+        if conflicts < APART_AFTER {
+            return Turn::Shared { _guard: turns.read().await };
+        }
+        let apart = tokio::time::timeout(APART_WAIT, turns.write()).await;
+        apart.map_or(Turn::Unordered, |guard| Turn::Apart { _guard: guard })
+    }
+
     /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
     pub(super) async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
         let most = self.shared.options.batch.get();
@@ -121,20 +151,21 @@ impl Lane {
                 let failed = Failed::new(FailureKind::Undecodable, why.clone());
                 return self.park(item, &failed).await;
             }
+            Todo::Hold(why) => return self.park(item, &Failed::new(FailureKind::Unhandled, why.clone())).await,
             Todo::Poison => {
                 let why = "the process, or its connection, ended each time this event was handled, alone and several times in a row";
                 return self.park(item, &Failed::poison(why)).await;
             }
         }
-        match self.attempt_alone(item).await {
+        match self.attempt_alone(0, item).await {
             Ok(()) => Ok(()),
             Err(fault) => self.settle(item, fault).await,
         }
     }
 
-    async fn attempt_alone(&self, item: &mut Item) -> Result<(), Fault> {
+    async fn attempt_alone(&self, conflicts: u32, item: &mut Item) -> Result<(), Fault> {
         self.call_outside(item).await?;
-        self.attempt(std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
+        self.attempt_after(conflicts, std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
     }
 
     /// Sees to an event whose transaction came to nothing.
@@ -167,7 +198,7 @@ impl Lane {
                     pause_after(conflicts).await;
                 }
             }
-            match self.attempt_alone(item).await {
+            match self.attempt_alone(conflicts, item).await {
                 Ok(()) => return Ok(()),
                 Err(next) => fault = next,
             }
@@ -188,12 +219,18 @@ impl Lane {
         let fate = self.shared.fate(failed, item.route().map(|route| &**route), 1, random());
         let topic = &*self.dealt.topic;
         let mut client = store.connection().await?;
-        let tx = client.transaction().await.map_err(doing)?;
-        let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()]).await.map_err(doing)?;
-        let begun = begun.ok_or_else(Error::fenced)?;
+        let tx = store.in_time(client.transaction()).await.map_err(doing)?;
+        let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
+        let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
         if is_new {
+            // If the key has been freed meanwhile, the event is the first one of it to fail.
+            let key = item.message.key().filter(|_| is_behind);
+            let is_behind = match key {
+                Some(key) => store.keep_blocked(&tx, topic, &[key].into()).await.map_err(doing)?,
+                None => false,
+            };
             let held = self.newly_held(item, if is_behind { behind() } else { fate });
             store.hold(&tx, &held).await.map_err(doing)?;
             if let Some(id) = item.id {
@@ -207,7 +244,7 @@ impl Lane {
                 retry_in = ?held.fate.next_attempt, "an event is {}", held.fate.state
             );
         }
-        self.finish(tx, &[item.offset]).await.map_err(Fault::into_error)
+        self.finish(tx, &[item.offset], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
 }
 

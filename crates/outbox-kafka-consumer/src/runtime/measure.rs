@@ -56,6 +56,26 @@ pub(super) fn stopped(topic: &str, partition: i32, is_stopped: bool) {
     gauge!("outbox_consumer_stopped", "topic" => topic, "partition" => partition).set(f64::from(u8::from(is_stopped)));
 }
 
+/// The gauges of a partition. They become 0 when it is given back or lost, so that each partition is counted once.
+pub(super) struct PartitionGauges {
+    topic: String,
+    partition: i32,
+}
+
+impl PartitionGauges {
+    pub(super) fn new(topic: &str, partition: i32) -> Self {
+        stopped(topic, partition, false);
+        Self { topic: topic.to_owned(), partition }
+    }
+}
+
+impl Drop for PartitionGauges {
+    fn drop(&mut self) {
+        lag(&self.topic, self.partition, 0);
+        stopped(&self.topic, self.partition, false);
+    }
+}
+
 /// The circuit breaker paused an event type.
 pub(super) fn breaker(topic: &str) {
     counter!("outbox_consumer_circuit_breaks_total", "topic" => topic.to_owned()).increment(1);

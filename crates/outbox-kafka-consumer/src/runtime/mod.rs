@@ -6,6 +6,7 @@ mod call;
 mod discovery;
 mod dispatch;
 mod failed;
+mod feed;
 mod held;
 mod ignored;
 mod item;
@@ -19,7 +20,7 @@ mod reader;
 mod try_out;
 mod upkeep;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::breaker::Breakers;
+use self::discovery::Found;
 pub(crate) use self::ignored::Ignored;
 use self::keeper::Keeper;
 pub(crate) use self::pauses::Pauses;
@@ -38,7 +40,7 @@ pub(crate) use self::reader::{Chunk, Memory, read};
 pub(crate) use self::try_out::TriedOut;
 pub(crate) use self::upkeep::Upkeep;
 use crate::handler::{Inside, Upcasts};
-use crate::policy::{CircuitBreaker, Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::Registry;
 use crate::source::Choice;
 use crate::store::Store;
@@ -79,8 +81,10 @@ pub(crate) struct Options {
     pub(crate) on_failure: OnFailure,
     pub(crate) undecodable: Misfit,
     pub(crate) unknown: Misfit,
+    pub(crate) newer: Misfit,
     pub(crate) start: Start,
     pub(crate) position_lost: PositionLost,
+    pub(crate) isolation: Isolation,
     pub(crate) lanes: NonZeroUsize,
     pub(crate) batch: NonZeroUsize,
     pub(crate) drain: Duration,
@@ -100,7 +104,7 @@ pub(crate) struct Options {
 impl Shared {
     pub(crate) async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let stop = CancellationToken::new();
-        let (found, places) = watch::channel(BTreeSet::new());
+        let (found, places) = watch::channel(Found::default());
         let (mut keeper, mut others) = (JoinSet::new(), JoinSet::new());
         let discovering = Arc::clone(&self);
         others.spawn(async move { discovering.discover(found).await });
@@ -129,6 +133,11 @@ impl Shared {
         let stopped = std::mem::take(&mut *self.stopped.lock().unwrap_or_else(PoisonError::into_inner));
         let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).take();
         outcome.and_then(|()| stopped.into_values().next().or(rejected).map_or(Ok(()), Err))
+    }
+
+    /// A paused partition is no longer this consumer's.
+    fn forget_stopped(&self, place: &Place) {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 
     /// Notes why Kafka serves nothing, or not all topics; `None` if it does.

@@ -7,12 +7,14 @@ use outbox_core::DecodeHints;
 use outbox_core::uuid::Uuid;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{BUDGET, Dealt, Dispatch, queue, window};
+use super::feed::Feed;
 use super::lane::Lane;
-use super::reader::{Chunk, Memory, read};
+use super::measure::PartitionGauges;
+use super::reader::Chunk;
 use super::upkeep::{News, Registration};
 use super::{Place, Shared, measure};
 use crate::Error;
@@ -30,6 +32,7 @@ pub(super) struct Partition {
     was_abandoned: bool,
     /// How many times in a row the lanes lost their connections before the position moved.
     losses: u32,
+    _gauges: PartitionGauges,
     /// Below this offset a handler may have been called.
     called_until: i64,
 }
@@ -50,6 +53,7 @@ impl Partition {
             owner,
             was_abandoned,
             losses: 0,
+            _gauges: PartitionGauges::new(&place.0, place.1),
             called_until: 0,
         }
     }
@@ -60,6 +64,9 @@ impl Partition {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         loop {
             let Err(error) = self.work(&stop, &mut backoff).await else { break };
+            if error.is_store() {
+                self.shared.store.discard_idle();
+            }
             let (topic, partition) = (&*self.topic, self.partition);
             let pause = if error.is_transient() {
                 let retry_in = backoff.delay();
@@ -110,7 +117,8 @@ impl Partition {
         let first = dispatch.dealt.prefix().done();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut has_read = false;
+        // Whether the reader reads, as far as is known.
+        let (mut has_read, mut is_interrupted) = (false, false);
         let ended = loop {
             tokio::select! {
                 biased;
@@ -129,9 +137,9 @@ impl Partition {
                     if done > first {
                         self.losses = 0;
                     }
-                    if done > first || is_past {
+                    if (done > first || is_past) && !is_interrupted {
                         backoff.reset();
-                        self.is_going_again();
+                        self.is_going_again().await;
                     }
                     if let Some(end) = dispatch.dealt.end() {
                         measure::lag(&self.topic, self.partition, (end - done).max(0));
@@ -149,7 +157,7 @@ impl Partition {
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
                     Some(Chunk::Records { records, next, end: last, memory }) => {
-                        has_read = true;
+                        (has_read, is_interrupted) = (true, false);
                         dispatch.dealt.set_end(last);
                         dispatch.pass_read();
                         (dispatch.records, dispatch.read_to) = (records.into(), next);
@@ -160,6 +168,18 @@ impl Partition {
                         dispatch.pass_read();
                         let lost = self.lost(offset, earliest, end);
                         break self.finish_before(&dispatch, &mut lanes, lost).await;
+                    }
+                    Some(Chunk::Recreated { offset, earliest }) => {
+                        dispatch.pass_read();
+                        let lost = self.made_anew(offset, earliest);
+                        break self.finish_before(&dispatch, &mut lanes, lost).await;
+                    }
+                    Some(Chunk::Interrupted(e)) => {
+                        dispatch.pass_read();
+                        is_interrupted = true;
+                        if e.is_security() {
+                            self.stand_still(e).await;
+                        }
                     }
                     Some(Chunk::Failed(e)) => {
                         dispatch.pass_read();
@@ -182,20 +202,38 @@ impl Partition {
             self.store_progress(&dispatch.dealt).await?;
             self.shared.store.not_alone(dispatch.dealt.fence).await?;
         } else {
-            lanes.shutdown().await;
-            if ended.as_ref().is_err_and(Error::is_kafka) {
-                // What is done need not be read again.
-                self.store_progress(&dispatch.dealt).await?;
-                // Whoever ends this process while Kafka is away tells nothing of the event.
-                self.shared.store.not_alone(dispatch.dealt.fence).await?;
+            let is_fenced = ended.as_ref().is_err_and(Error::is_fenced);
+            if !is_fenced {
+                self.let_finish(&mut lanes).await;
             }
+            lanes.shutdown().await;
+            if !is_fenced {
+                // What is done need not be read again. If it fails, it is.
+                _ = self.store_progress(&dispatch.dealt).await;
+            }
+            lanes.shutdown().await;
         }
         ended
     }
 
-    fn is_going_again(&self) {
-        if self.stopped().remove(&(self.topic.to_string(), self.partition)).is_some() {
-            measure::stopped(&self.topic, self.partition, false);
+    /// Lets the handlers that run finish, so that the trouble of one lane does not repeat what the others do outside of
+    /// PostgreSQL.
+    async fn let_finish(&self, lanes: &mut JoinSet<Result<(), Error>>) {
+        let longest = self.shared.options.drain.min(self.shared.store.lease / 2);
+        let finished = async { while lanes.join_next().await.is_some() {} };
+        if timeout(longest, finished).await.is_err() {
+            let (topic, partition) = (&*self.topic, self.partition);
+            tracing::warn!(target: "outbox.consumer", topic, partition, "handlers did not finish in time and are rolled back");
+        }
+    }
+
+    async fn is_going_again(&self) {
+        if self.stopped().remove(&(self.topic.to_string(), self.partition)).is_none() {
+            return;
+        }
+        measure::stopped(&self.topic, self.partition, false);
+        if let Err(e) = self.shared.store.set_stopped(&self.topic, self.partition, self.owner, None).await {
+            tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "it is not noted in the store");
         }
     }
 }
@@ -212,10 +250,13 @@ impl Partition {
     async fn open(&mut self) -> Result<Opened, Error> {
         let Shared { store, options, cluster, .. } = &*self.shared;
         let mut reader = cluster.open(&self.topic, self.partition).await?;
+        let end = reader.end().await?;
         if store.position(&self.topic, self.partition).await?.is_none() {
             let first = match options.start {
                 Start::Earliest => reader.earliest().await?,
-                Start::Latest => reader.end().await?,
+                Start::Latest if store.is_first_partition(&self.topic, self.partition).await? => end,
+                // Its first events are those that made it appear.
+                Start::Latest => reader.earliest().await?,
             };
             store.begin_position(&self.topic, self.partition, first, reader.topic_id()).await?;
         }
@@ -223,6 +264,7 @@ impl Partition {
         let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
         self.was_abandoned = false;
         let dealt = Dealt::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
+        dealt.set_end(end);
         let (sender, chunks) = mpsc::channel(1);
         let mut readers = JoinSet::new();
         if let (Some(known), Some(found)) = (taken.topic_id, reader.topic_id())
@@ -231,8 +273,9 @@ impl Partition {
             let earliest = reader.earliest().await?;
             let _ = sender.try_send(Chunk::Failed(self.made_anew(taken.next_offset, earliest)));
         } else {
-            let memory = Memory::new(Arc::clone(&self.shared.memory), options.max_memory);
-            readers.spawn(read(reader, self.topic.to_string(), self.partition, taken.next_offset, memory, sender));
+            let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(&self.topic));
+            let feed = Feed { shared, topic, partition: self.partition, topic_id: reader.topic_id() };
+            readers.spawn(feed.run(reader, taken.next_offset, sender));
         }
         Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers })
     }

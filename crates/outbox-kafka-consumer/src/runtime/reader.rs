@@ -21,7 +21,11 @@ pub(crate) enum Chunk {
     Hollow(i64),
     /// The topic does not hold the offset. The last chunk.
     Lost { offset: i64, earliest: i64, end: i64 },
-    /// The reader has failed. The last chunk.
+    /// There is another topic of the same name now. The last chunk.
+    Recreated { offset: i64, earliest: i64 },
+    /// The reader has failed, and continues with what comes next.
+    Interrupted(Error),
+    /// A record cannot be read. The last chunk.
     Failed(Error),
 }
 
@@ -47,7 +51,13 @@ impl Memory {
     }
 }
 
-/// Fetches ahead, one chunk beyond what is taken.
+/// Why a reader has ended, and where the next one is to begin.
+pub(crate) struct Interrupted {
+    pub(crate) next: i64,
+    pub(crate) error: Error,
+}
+
+/// Fetches ahead, one chunk beyond what is taken. Returns why fetching failed; `None` after the last chunk.
 pub(crate) async fn read(
     mut reader: impl PartitionReader,
     topic: String,
@@ -55,10 +65,10 @@ pub(crate) async fn read(
     mut offset: i64,
     memory: Memory,
     chunks: mpsc::Sender<Chunk>,
-) {
+) -> Option<Interrupted> {
     loop {
         // Room first: what is fetched is held by nobody else.
-        let Ok(room) = chunks.reserve().await else { return };
+        let Ok(room) = chunks.reserve().await else { return None };
         let (chunk, next) = match reader.fetch(offset).await {
             Ok(Fetched::Records { records, next, end }) => {
                 let memory = memory.take(&records).await;
@@ -69,12 +79,13 @@ pub(crate) async fn read(
             Ok(Fetched::Unreadable { offset, reason, cause }) => {
                 (Chunk::Failed(Error::record(&topic, partition, offset, reason).caused_by(cause)), None)
             }
+            Err(error) if error.is_transient() => return Some(Interrupted { next: offset, error }),
             Err(e) => (Chunk::Failed(e), None),
         };
         room.send(chunk);
         match next {
             Some(next) => offset = next,
-            None => return,
+            None => return None,
         }
     }
 }

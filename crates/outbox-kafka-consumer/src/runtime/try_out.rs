@@ -39,8 +39,14 @@ impl Shared {
             let topic = record.topic.clone();
             let sorted = self.sort(&topic, 0, *offset, record.into(), &mut DecodeHints::default());
             let Some(mut item) = sorted.map_err(|e| undecodable(&e))? else { continue };
-            if let Todo::Reject(why) = item.todo {
-                return Err((FailureKind::Undecodable, why, None));
+            match item.todo {
+                Todo::Reject(why) => return Err((FailureKind::Undecodable, why, None)),
+                Todo::Hold(why) => {
+                    let failed = Failed::new(FailureKind::Unhandled, why);
+                    let retry_in = self.fate(&failed, None, 1, 0.).next_attempt;
+                    return Err((failed.kind, failed.error, retry_in));
+                }
+                _ => {}
             }
             item.delivery = *delivery;
             let lane = self.lane_without_partition(&topic);

@@ -1,15 +1,18 @@
 use deadpool_postgres::Transaction;
 use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::error::SqlState;
+use deadpool_postgres::tokio_postgres::types::ToSql;
 
 use super::{Fence, Store, is_state};
-use crate::Error;
+use crate::{Error, Isolation};
 
 /// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows that
 /// a handler has rolled back. Only [`Store::close_guard`] closes it. It is not computed before: `concat` is not immutable.
 pub(super) const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
      SELECT concat('a handler must not COMMIT its transaction', NULL)::int";
-const CLOSE_GUARD: &str = "CLOSE outbox_guard";
+pub(super) const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
+/// Notifications that a handler listens to would otherwise come to every later user of the session.
+const CLOSE_GUARD: &str = "CLOSE outbox_guard; UNLISTEN *";
 
 /// How far a partition is done, to be stored.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +27,43 @@ pub(crate) struct Progress {
 impl Store {
     /// Returns whether the transaction that was begun has ended: a handler has sent COMMIT or ROLLBACK.
     pub(crate) async fn has_ended(&self, tx: &Transaction<'_>) -> bool {
-        let looked = tx.batch_execute("MOVE 0 IN outbox_guard").await;
+        let looked = self.in_time(tx.batch_execute(FIND_GUARD)).await;
         looked.is_err_and(|e| is_state(&e, &SqlState::INVALID_CURSOR_NAME))
     }
 
-    /// The last statement of every transaction. It fails if an error has aborted the transaction, which a COMMIT does not,
-    /// and if a handler has ended it. The fence was checked at the begin, and holds until the end.
-    pub(crate) async fn close_guard(&self, tx: &Transaction<'_>) -> Result<(), PgError> {
-        tx.batch_execute(CLOSE_GUARD).await
+    /// The last statements of every transaction, in one round trip: they restore the session's settings and close the guard.
+    /// They fail if an error has aborted the transaction, which a COMMIT does not, and if a handler has ended it. Returns the
+    /// settings that handlers had changed; `None` if the partition is under another epoch.
+    ///
+    /// At `READ COMMITTED` the fence was checked at the begin, and holds until the end. At a stricter level the epoch was read
+    /// as of a snapshot that may be older than the lock, so the row is locked here.
+    pub(crate) async fn close_guard(
+        &self,
+        tx: &Transaction<'_>,
+        fence: Fence,
+        isolation: Isolation,
+    ) -> Result<Option<Vec<String>>, PgError> {
+        let link = self.in_transaction(tx);
+        let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
+        let is_ours = async {
+            match isolation {
+                Isolation::ReadCommitted => Ok(true),
+                _ => link.query_opt(&self.statements.lock_fence, &owner).await.map(|row| row.is_some()),
+            }
+        };
+        // Prepared before, so that they are sent in this order.
+        link.prepare(&self.statements.restore).await?;
+        link.prepare(&self.statements.lock_fence).await?;
+        let (changed, is_ours, closed) = tokio::join!(
+            biased;
+            self.restore(tx),
+            is_ours,
+            self.in_time(tx.batch_execute(CLOSE_GUARD))
+        );
+        // Those behind the first error only say that the transaction is aborted.
+        let (changed, is_ours) = (changed?, is_ours?);
+        closed?;
+        Ok(is_ours.then_some(changed))
     }
 
     /// Moves positions forward. Returns those whose partition this owner still has; the others are under another epoch.

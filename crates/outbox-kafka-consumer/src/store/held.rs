@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
@@ -121,6 +122,20 @@ impl Store {
         Ok(())
     }
 
+    /// Holds on to the events that block these keys, until the transaction ends. Returns whether all of them are still
+    /// blocked.
+    pub(crate) async fn keep_blocked(
+        &self,
+        tx: &Transaction<'_>,
+        topic: &str,
+        keys: &BTreeSet<&[u8]>,
+    ) -> Result<bool, PgError> {
+        let keys_in_order: Vec<&[u8]> = keys.iter().copied().collect();
+        let (link, sql) = (self.in_transaction(tx), &self.statements.lock_last);
+        let locked = link.query(sql, &[&self.group, &topic, &keys_in_order]).await?;
+        Ok(locked.len() == keys.len())
+    }
+
     /// The event is held no longer, and the next one of its key has its turn. `None` if another transaction has released the
     /// event: then roll back.
     pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
@@ -129,7 +144,7 @@ impl Store {
         if link.query_opt(&self.statements.release, &[&id]).await?.is_none() {
             return Ok(None);
         }
-        let next = next.map(|row| row.try_get(0)).transpose()?;
+        let next = next.map(|row| row.try_get::<_, Option<i64>>(0)).transpose()?.flatten();
         Ok(Some(Released { next }))
     }
 

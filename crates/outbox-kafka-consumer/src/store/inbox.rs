@@ -7,7 +7,7 @@ use outbox_core::bytes::Bytes;
 use outbox_core::uuid::Uuid;
 
 use super::{Fence, Store};
-use crate::Error;
+use crate::{Error, Isolation};
 
 /// An event on its way into the inbox.
 #[derive(Clone, Debug)]
@@ -36,25 +36,29 @@ impl Store {
         fence: Fence,
         topic: &str,
         entries: &[Entry],
+        isolation: Isolation,
     ) -> Result<Option<Begun>, PgError> {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
-        let (bounds, link) = (self.bounds(fence, entries.len()), self.in_transaction(tx));
+        let (bounds, link) = (self.bounds(fence, isolation, entries.len()), self.in_transaction(tx));
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
         let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
-        let (_, is_ours, new, blocked) = tokio::try_join!(
+        let (bounded, is_ours, new, blocked) = tokio::join!(
             biased;
-            tx.batch_execute(&bounds),
+            self.in_time(tx.batch_execute(&bounds)),
             link.query_opt(&self.statements.read_fence, &owner),
             link.query(take_in, &events),
             link.query(blocked, &keys)
-        )?;
-        if is_ours.is_none() {
+        );
+        // The error of the first one, because it aborts the transaction for the others.
+        bounded?;
+        if is_ours?.is_none() {
             return Ok(None);
         }
+        let (new, blocked) = (new?, blocked?);
 
         Ok(Some(Begun {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
@@ -63,15 +67,21 @@ impl Store {
     }
 
     /// As [`begin`](Self::begin), without events. False if the partition is under another epoch.
-    pub(crate) async fn begin_bounded(&self, tx: &Transaction<'_>, fence: Fence) -> Result<bool, PgError> {
-        let (bounds, link) = (self.bounds(fence, 1), self.in_transaction(tx));
+    pub(crate) async fn begin_bounded(
+        &self,
+        tx: &Transaction<'_>,
+        fence: Fence,
+        isolation: Isolation,
+    ) -> Result<bool, PgError> {
+        let (bounds, link) = (self.bounds(fence, isolation, 1), self.in_transaction(tx));
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
-        let (_, is_ours) = tokio::try_join!(
+        let (bounded, is_ours) = tokio::join!(
             biased;
-            tx.batch_execute(&bounds),
+            self.in_time(tx.batch_execute(&bounds)),
             link.query_opt(&self.statements.read_fence, &owner)
-        )?;
-        Ok(is_ours.is_some())
+        );
+        bounded?;
+        Ok(is_ours?.is_some())
     }
 
     /// Takes one event in, in this state; false where it is there already.

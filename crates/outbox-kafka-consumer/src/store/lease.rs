@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::ClientWrapper;
 use deadpool_postgres::tokio_postgres;
@@ -15,6 +15,8 @@ type Place = (String, i32);
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) members: Vec<Member>,
+    /// What these, and those that have ended lately, have handlers for.
+    pub(crate) handles: BTreeSet<String>,
     pub(crate) seats: Vec<Seat>,
 }
 
@@ -34,10 +36,11 @@ impl Store {
         client: &ClientWrapper,
         owner: Uuid,
         topics: &[String],
+        handles: &[String],
     ) -> Result<BTreeSet<Place>, Error> {
         let (link, ttl) = (self.on_client(client), seconds(self.lease));
         let renewed = async {
-            link.query(&self.statements.be_member, &[&self.group, &owner, &topics, &ttl]).await?;
+            link.query(&self.statements.be_member, &[&self.group, &owner, &topics, &ttl, &handles]).await?;
             link.query(&self.statements.renew, &[&self.group, &owner, &ttl]).await
         };
         let rows = renewed.await.map_err(|e| Error::store("renew the leases", e))?;
@@ -60,16 +63,62 @@ impl Store {
         };
         let (members, seats) = asked.await.map_err(|e| Error::store("read the leases", e))?;
         let member = |row: &tokio_postgres::Row| {
-            let topics: Vec<String> = row.try_get(1)?;
-            Ok(Member { id: row.try_get(0)?, topics: topics.into_iter().collect() })
+            let (topics, is_alive): (Vec<String>, bool) = (row.try_get(1)?, row.try_get(3)?);
+            let member = Member { id: row.try_get(0)?, topics: topics.into_iter().collect() };
+            Ok(is_alive.then_some(member))
         };
+        let handles = |row: &tokio_postgres::Row| row.try_get::<_, Vec<String>>(2);
         let seat = |row: &tokio_postgres::Row| {
             Ok(Seat { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? })
         };
         Ok(Survey {
-            members: members.iter().map(member).collect::<Result<_, _>>().map_err(unread)?,
+            members: members
+                .iter()
+                .filter_map(|row| member(row).transpose())
+                .collect::<Result<_, _>>()
+                .map_err(unread)?,
+            handles: members
+                .iter()
+                .map(handles)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(unread)?
+                .concat()
+                .into_iter()
+                .collect(),
             seats: seats.iter().map(seat).collect::<Result<_, _>>().map_err(unread)?,
         })
+    }
+
+    /// Records how many partitions these topics have, unless the group has looked for them before.
+    pub(crate) async fn subscribe(&self, client: &ClientWrapper, topics: &BTreeMap<String, i32>) -> Result<(), Error> {
+        let (topics, partitions): (Vec<&str>, Vec<i32>) = topics.iter().map(|(t, n)| (t.as_str(), *n)).unzip();
+        let sql = &self.statements.subscribe;
+        let subscribed = self.on_client(client).query(sql, &[&self.group, &topics, &partitions]).await;
+        subscribed.map(drop).map_err(|e| Error::store("record the topics that the group reads", e))
+    }
+
+    /// Removes what is kept for partitions that no longer exist, of topics with so many partitions. Held events of such a
+    /// partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay, so that
+    /// [`PositionLost`](crate::PositionLost) decides if it is created again.
+    pub(crate) async fn forget_partitions(
+        &self,
+        client: &ClientWrapper,
+        owner: Uuid,
+        topics: &BTreeMap<String, i32>,
+    ) -> Result<(), Error> {
+        let (topics, partitions): (Vec<&str>, Vec<i32>) = topics.iter().map(|(t, n)| (t.as_str(), *n)).unzip();
+        let sql = &self.statements.forget_partitions;
+        let forgotten = self.on_client(client).query(sql, &[&self.group, &topics, &partitions, &owner]).await;
+        forgotten.map(drop).map_err(|e| Error::store("remove the leases of partitions that do not exist", e))
+    }
+
+    /// Returns whether a partition existed when the group first looked for its topic.
+    pub(crate) async fn is_first_partition(&self, topic: &str, partition: i32) -> Result<bool, Error> {
+        let client = self.connection().await?;
+        let row = self.on_client(&client).query_opt(&self.statements.first_partitions, &[&self.group, &topic]).await;
+        let row = row.map_err(|e| Error::store("read the topics that the group reads", e))?;
+        let first: Option<i32> = row.map(|row| row.try_get(0)).transpose().map_err(unread)?;
+        Ok(first.is_some_and(|first| partition < first))
     }
 
     /// Takes those of the leases that are free.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use deadpool_postgres::tokio_postgres::{Error, Row};
 use deadpool_postgres::{ClientWrapper, Transaction};
@@ -10,6 +12,8 @@ use super::statements::Sql;
 pub(crate) struct Link<'a> {
     to: To<'a>,
     sending: Sending,
+    /// How long an answer is waited for.
+    patience: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -21,17 +25,35 @@ enum To<'a> {
 pub(super) type Params<'a> = [&'a (dyn ToSql + Sync)];
 
 impl<'a> Link<'a> {
-    pub(super) fn client(client: &'a ClientWrapper, sending: Sending) -> Self {
-        Self { to: To::Client(client), sending }
+    pub(super) fn client(client: &'a ClientWrapper, sending: Sending, patience: Duration) -> Self {
+        Self { to: To::Client(client), sending, patience }
     }
 
-    pub(super) fn transaction(tx: &'a Transaction<'a>, sending: Sending) -> Self {
-        Self { to: To::Transaction(tx), sending }
+    pub(super) fn transaction(tx: &'a Transaction<'a>, sending: Sending, patience: Duration) -> Self {
+        Self { to: To::Transaction(tx), sending, patience }
+    }
+
+    /// Prepares a statement on this connection, unless it is or is parsed each time.
+    pub(super) async fn prepare(&self, sql: &Sql) -> Result<(), Error> {
+        if self.sending != Sending::Cached {
+            return Ok(());
+        }
+        let prepared = async {
+            match self.to {
+                To::Client(client) => client.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
+                To::Transaction(tx) => tx.prepare_typed_cached(&sql.text, &sql.types).await.map(drop),
+            }
+        };
+        in_time(self.patience, prepared).await
     }
 
     /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside of
     /// a transaction it runs in a separate one at READ COMMITTED, without another round trip.
     pub(super) async fn query(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
+        in_time(self.patience, self.answer(sql, params)).await
+    }
+
+    async fn answer(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
         let typed: Vec<_> = params.iter().copied().zip(sql.types.iter().cloned()).collect();
         match (self.to, self.sending) {
             (To::Client(client), Sending::Cached) => {
@@ -61,6 +83,13 @@ impl<'a> Link<'a> {
     pub(super) async fn query_opt(&self, sql: &Sql, params: &Params<'_>) -> Result<Option<Row>, Error> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
+}
+
+/// Waits for PostgreSQL's answer, but not for a server that is gone without a word: nothing else would end such a
+/// connection for many minutes.
+pub(super) async fn in_time<T>(patience: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    // The crate `postgres` makes its timeouts by the same function.
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| Err(Error::__private_api_timeout()))
 }
 
 /// Runs one statement in a transaction at READ COMMITTED, whatever the default of the database or the role is.

@@ -13,11 +13,13 @@ mod position;
 mod purge;
 mod request;
 mod schema;
+mod session;
 mod setup;
 mod statements;
 
 use std::time::Duration;
 
+use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
 use outbox_core::Identifier;
@@ -33,7 +35,10 @@ pub(crate) use self::purge::PurgeFrom;
 pub(crate) use self::request::{Action, Due, Errand, Wanted};
 pub use self::schema::migrations;
 use self::statements::Statements;
-use crate::Error;
+use crate::{Error, Isolation};
+
+/// How long a [`Group`](crate::Group) waits for an answer.
+const OPERATORS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tables of one group.
 pub(crate) struct Store {
@@ -66,12 +71,27 @@ impl Store {
         self.connection().await.map(Object::take)
     }
 
+    /// Returns how long an answer is waited for: a little longer than PostgreSQL may take for a statement.
+    fn patience(&self) -> Duration {
+        if self.lease.is_zero() { OPERATORS_PATIENCE } else { self.lease / 2 }
+    }
+
+    /// Waits for an answer as long as for one to the consumer's own statements.
+    pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = Result<T, PgError>>) -> Result<T, PgError> {
+        link::in_time(self.patience(), answer).await
+    }
+
+    /// Closes the pool's connections that nobody uses: after one is lost, the others may only seem to be open.
+    pub(crate) fn discard_idle(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     fn on_client<'a>(&'a self, client: &'a ClientWrapper) -> Link<'a> {
-        Link::client(client, self.sending)
+        Link::client(client, self.sending, self.patience())
     }
 
     fn in_transaction<'a>(&'a self, tx: &'a Transaction<'a>) -> Link<'a> {
-        Link::transaction(tx, self.sending)
+        Link::transaction(tx, self.sending, self.patience())
     }
 
     /// Returns what every transaction begins with, before its first query: settings, guard and the partition's lock.
@@ -82,23 +102,27 @@ impl Store {
     /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
     /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that. The
     /// epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role is, that
-    /// one sees what was committed while this one waited.
+    /// one sees what was committed while this one waited. What handlers change of the settings is restored at the end.
     ///
     /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
     /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
-    fn bounds(&self, fence: Fence, events: usize) -> String {
+    fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
         let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
         let each =
             (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
         format!(
-            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
              SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
              SET LOCAL application_name = '{}'; {}; \
-             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})){locks}",
+             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})){locks}; {}",
+            isolation.sql(),
+            session::UNLOCK,
+            session::record_as("session"),
             fence.backend_name(),
             fence::GUARD,
             self.fence,
             fence.position,
+            session::record_as("bounded"),
         )
     }
 }

@@ -33,8 +33,8 @@ const FILL: &str = "
 
 /// The tables that grow with events.
 const LARGE: [&str; 3] = ["consumer_inbox", "consumer_held", "consumer_request"];
-/// Removing a group reads all that it has.
-const WHOLE: [&str; 1] = ["remove_group"];
+/// Removing a group, or partitions that no longer exist, reads all that there is.
+const WHOLE: [&str; 2] = ["remove_group", "forget_partitions"];
 
 async fn plan(client: &Client, sql: &Sql) -> String {
     let types: Vec<&str> = sql.types.iter().map(|kind| kind.name()).collect();

@@ -175,9 +175,11 @@ mod tests {
     use outbox_test_support::TestEnv;
 
     use super::*;
+    use crate::Isolation;
     use crate::store::{Entry, Progress, migrations};
 
     const PLACE: (&str, i32) = ("t", 0);
+    const LEVEL: Isolation = Isolation::ReadCommitted;
 
     /// A group with one partition, whose lease anybody may take.
     struct Group {
@@ -210,7 +212,7 @@ mod tests {
         async fn take(&self, owner: Uuid) -> Fence {
             let client = self.store.connection().await.unwrap();
             self.sql("UPDATE {s}.consumer_lease SET expires_at = clock_timestamp()").await;
-            self.store.renew(&client, owner, &[PLACE.0.to_owned()]).await.unwrap();
+            self.store.renew(&client, owner, &[PLACE.0.to_owned()], &[]).await.unwrap();
             let claimed = self.store.claim(&client, owner, &[(PLACE.0.to_owned(), PLACE.1)]).await.unwrap();
             assert_eq!(claimed.len(), 1);
             self.store.take(PLACE.0, PLACE.1, owner, None, Some(100)).await.unwrap().fence
@@ -224,7 +226,7 @@ mod tests {
         let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
         let mut client = group.store.connection().await.unwrap();
         let tx = client.transaction().await.unwrap();
-        let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry)).await.unwrap();
+        let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
         assert!(begun.is_none(), "the fence holds");
         tx.rollback().await.unwrap();
         let moved = |fence| [Progress { fence, position: 5, end: Some(7) }];
@@ -233,9 +235,9 @@ mod tests {
 
         // One that does not end keeps the lock: whoever takes the partition ends it.
         let tx = client.transaction().await.unwrap();
-        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry)).await.unwrap().unwrap();
+        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
         let third = group.take(Uuid::now_v7()).await;
-        let error = group.store.close_guard(&tx).await.unwrap_err();
+        let error = group.store.close_guard(&tx, second, LEVEL).await.unwrap_err();
         assert!(error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
         drop(tx);
         assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
@@ -254,9 +256,9 @@ mod tests {
 
         let mut client = theirs.store.connection().await.unwrap();
         let tx = client.transaction().await.unwrap();
-        assert!(theirs.store.begin_bounded(&tx, b).await.unwrap());
+        assert!(theirs.store.begin_bounded(&tx, b, LEVEL).await.unwrap());
         ours.take(Uuid::now_v7()).await;
-        theirs.store.close_guard(&tx).await.unwrap();
+        theirs.store.close_guard(&tx, b, LEVEL).await.unwrap();
         tx.commit().await.unwrap();
     }
 

@@ -14,6 +14,7 @@ pub(super) const VERSION: i32 = 6;
 /// | `consumer_position` | partition: the offset that is read next, the epoch of its owner |
 /// | `consumer_inbox` | event that was taken: handled, parked or dead |
 /// | `consumer_held` | event that waits for another attempt or behind one that does, and dead letter |
+/// | `consumer_subscription` | topic: how many partitions it had when the group first looked for it |
 /// | `consumer_request` | retry or discard that was asked for, and its outcome |
 /// | `consumer_pause` | group, topic or event type that is paused |
 #[must_use]
@@ -111,6 +112,15 @@ pub fn migrations(schema: &Identifier) -> Migrations {
             DROP CONSTRAINT consumer_held_consumer_group_topic_partition_record_offset_key;
         CREATE INDEX consumer_held_record ON {schema}.consumer_held (consumer_group, topic, partition, record_offset)"
     );
+    let subscriptions = format!(
+        "ALTER TABLE {schema}.consumer_member ADD COLUMN handles text[] NOT NULL DEFAULT '{{}}';
+        CREATE TABLE {schema}.consumer_subscription (
+            consumer_group text NOT NULL,
+            topic text NOT NULL,
+            first_partitions integer NOT NULL,
+            PRIMARY KEY (consumer_group, topic)
+        )"
+    );
     let retention = format!(
         "CREATE INDEX IF NOT EXISTS consumer_inbox_retention ON {schema}.consumer_inbox (consumer_group, handled_at)
             WHERE state = 'handled';
@@ -141,6 +151,7 @@ pub fn migrations(schema: &Identifier) -> Migrations {
         Migration::new(2, "events", events),
         Migration::new(3, "who handled an event alone", starters),
         Migration::new(4, "held events of a topic that was created again", lives_of_a_topic),
+        Migration::new(5, "what members handle, and where a group begins", subscriptions),
         Migration::new(VERSION, "retention, pauses and outcomes", retention),
     ];
     Migrations::new("consumer", schema.clone(), steps)

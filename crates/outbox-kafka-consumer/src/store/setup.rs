@@ -10,8 +10,9 @@ use super::{Link, Store};
 use crate::Error;
 
 /// The tables and columns as the newest migration leaves them.
-const TABLES: [(&str, &[&str]); 7] = [
-    ("consumer_member", &["consumer_group", "owner", "topics", "expires_at"]),
+const TABLES: [(&str, &[&str]); 8] = [
+    ("consumer_member", &["consumer_group", "owner", "topics", "expires_at", "handles"]),
+    ("consumer_subscription", &["consumer_group", "topic", "first_partitions"]),
     ("consumer_lease", &["consumer_group", "topic", "partition", "owner", "expires_at"]),
     (
         "consumer_position",

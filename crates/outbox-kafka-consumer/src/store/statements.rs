@@ -30,6 +30,9 @@ statements! {
     add_seats,
     members,
     seats,
+    subscribe,
+    first_partitions,
+    forget_partitions,
     claim,
     give_back,
     leave,
@@ -38,6 +41,8 @@ statements! {
     take,
     advance,
     read_fence,
+    lock_fence,
+    restore,
     lock_partition,
     end_backends,
     start_alone,
@@ -58,6 +63,7 @@ statements! {
     postpone,
     undo_attempts,
     release,
+    lock_last,
     release_next,
     free_heads,
     due,
@@ -91,10 +97,11 @@ impl Statements {
         let with = |rest: &[Type]| [&place[..], rest].concat();
         Self {
             be_member: sql(
-                "INSERT INTO {s}.consumer_member (consumer_group, owner, topics, expires_at)
-                 VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4))
-                 ON CONFLICT (consumer_group, owner) DO UPDATE SET topics = excluded.topics, expires_at = excluded.expires_at",
-                &[Type::TEXT, Type::UUID, Type::TEXT_ARRAY, Type::FLOAT8],
+                "INSERT INTO {s}.consumer_member (consumer_group, owner, topics, expires_at, handles)
+                 VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4), $5)
+                 ON CONFLICT (consumer_group, owner) DO UPDATE
+                 SET topics = excluded.topics, expires_at = excluded.expires_at, handles = excluded.handles",
+                &[Type::TEXT, Type::UUID, Type::TEXT_ARRAY, Type::FLOAT8, Type::TEXT_ARRAY],
             ),
             renew: sql(
                 "UPDATE {s}.consumer_lease SET expires_at = clock_timestamp() + make_interval(secs => $3)
@@ -108,13 +115,43 @@ impl Statements {
                 &[Type::TEXT, Type::TEXT_ARRAY, Type::INT4_ARRAY],
             ),
             members: sql(
-                "SELECT owner, topics FROM {s}.consumer_member WHERE consumer_group = $1 AND expires_at > clock_timestamp()",
+                "SELECT owner, topics, handles, expires_at > clock_timestamp() FROM {s}.consumer_member
+                 WHERE consumer_group = $1 AND expires_at > clock_timestamp() - interval '1 hour'",
                 &[Type::TEXT],
             ),
             seats: sql(
                 "SELECT topic, partition, CASE WHEN expires_at > clock_timestamp() THEN owner END FROM {s}.consumer_lease
                  WHERE consumer_group = $1 AND topic = ANY ($2)",
                 &[Type::TEXT, Type::TEXT_ARRAY],
+            ),
+            subscribe: sql(
+                "INSERT INTO {s}.consumer_subscription
+                 SELECT $1, * FROM unnest($2::text[], $3::int[]) ON CONFLICT DO NOTHING",
+                &[Type::TEXT, Type::TEXT_ARRAY, Type::INT4_ARRAY],
+            ),
+            first_partitions: sql(
+                "SELECT first_partitions FROM {s}.consumer_subscription WHERE consumer_group = $1 AND topic = $2",
+                &[Type::TEXT, Type::TEXT],
+            ),
+            forget_partitions: sql(
+                "WITH existing (name, partitions) AS (SELECT * FROM unnest($2::text[], $3::int[])),
+                 leases AS (
+                     DELETE FROM {s}.consumer_lease AS gone USING existing
+                     WHERE consumer_group = $1 AND gone.topic = name AND partition >= partitions
+                       AND (owner IS NULL OR owner = $4 OR expires_at <= clock_timestamp())),
+                 positions AS (
+                     DELETE FROM {s}.consumer_position AS gone USING existing
+                     WHERE consumer_group = $1 AND gone.topic = name AND partition >= partitions AND partitions > 0),
+                 requests AS (
+                     UPDATE {s}.consumer_request AS gone SET partition = 0 FROM existing
+                     WHERE consumer_group = $1 AND gone.topic = name AND partition >= partitions AND partitions > 0
+                       AND done_at IS NULL),
+                 subscriptions AS (
+                     UPDATE {s}.consumer_subscription AS gone SET first_partitions = least(first_partitions, partitions)
+                     FROM existing WHERE consumer_group = $1 AND gone.topic = name)
+                 UPDATE {s}.consumer_held AS gone SET partition = 0 FROM existing
+                 WHERE consumer_group = $1 AND gone.topic = name AND partition >= partitions AND partitions > 0",
+                &[Type::TEXT, Type::TEXT_ARRAY, Type::INT4_ARRAY, Type::UUID],
             ),
             claim: sql(
                 "UPDATE {s}.consumer_lease AS lease
@@ -186,6 +223,11 @@ impl Statements {
                    AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
                    AND (held.classid::bigint << 32 | held.objid::bigint) = hashtextextended({fence}, position.id)",
                 &place,
+            ),
+            restore: super::session::restore(),
+            lock_fence: sql(
+                "SELECT true FROM {s}.consumer_position WHERE id = $1 AND epoch = $2 FOR SHARE",
+                &[Type::INT8, Type::INT8],
             ),
             start_alone: sql(
                 "UPDATE {s}.consumer_position AS this SET alone_offset = $3,
@@ -324,14 +366,21 @@ impl Statements {
                 "DELETE FROM {s}.consumer_held WHERE id = $1 RETURNING event_id",
                 &[Type::INT8],
             ),
-            // The one behind becomes the head of its key.
+            // Whoever releases these events waits until the transaction ends, and then finds those that it parks.
+            lock_last: sql(
+                "SELECT last.id FROM unnest($3::bytea[]) AS given (key), LATERAL
+                     (SELECT id FROM {s}.consumer_held WHERE consumer_group = $1 AND topic = $2 AND blocks
+                        AND key_digest = sha256(given.key) ORDER BY id DESC LIMIT 1 FOR SHARE) AS last",
+                &[Type::TEXT, Type::TEXT, Type::BYTEA_ARRAY],
+            ),
+            // The one behind becomes the head of its key. It may be of another partition, if their number was raised.
             release_next: sql(
                 "UPDATE {s}.consumer_held SET next_attempt_at = clock_timestamp()
                  WHERE next_attempt_at IS NULL AND state = 'parked' AND id =
                      (SELECT min(next.id) FROM {s}.consumer_held AS next, {s}.consumer_held AS this
                       WHERE this.id = $1 AND next.blocks AND next.id <> this.id AND next.consumer_group = this.consumer_group
                         AND next.topic = this.topic AND next.key_digest = this.key_digest)
-                 RETURNING id",
+                 RETURNING CASE WHEN partition = (SELECT partition FROM {s}.consumer_held WHERE id = $1) THEN id END",
                 &[Type::INT8],
             ),
             // From one blocked key to the next by the index, not over all events that wait.

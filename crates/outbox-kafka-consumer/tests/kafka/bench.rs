@@ -138,6 +138,13 @@ impl Bench {
         self.produce_step(partition, order_id, 0).await
     }
 
+    /// Produces an order with another key than its number.
+    pub(crate) async fn produce_order_of_key(&self, partition: i32, key: &str, order_id: i64) -> i64 {
+        let json = format!("{{\"order_id\":{order_id}}}");
+        let event = OutboxEvent::builder("order", key, OrderCreated::EVENT_TYPE).schema_version(3).json(json);
+        self.produce(partition, &event.build().unwrap()).await
+    }
+
     pub(crate) async fn produce_step(&self, partition: i32, order_id: i64, step: i64) -> i64 {
         self.produce(partition, &OutboxEvent::of(&OrderCreated { order_id, step }).build().unwrap()).await
     }

@@ -190,6 +190,22 @@ fn no_uuid(bench: &Bench) -> outbox_core::Record {
     record
 }
 
+fn no_id(bench: &Bench) -> outbox_core::Record {
+    let mut record = no_uuid(bench);
+    record.headers.retain(|(name, _)| name != "id");
+    record.key = Some("99".into());
+    record
+}
+
+#[tokio::test]
+async fn a_record_without_an_event_id_stops_its_partition() {
+    let bench = Bench::with_partitions(1).await;
+    bench.produce_record(0, no_id(&bench)).await;
+    let running = Running::start(bench.consumer().on(store).build().unwrap());
+    assert!(bench.stopped(0).await.contains("no header `id`"));
+    assert_eq!(running.stop().await.unwrap_err().position(), Some((bench.topic(), 0, 0)));
+}
+
 #[tokio::test]
 async fn an_undecodable_record_stops_its_partition_and_no_other() {
     let bench = Bench::with_partitions(2).await;
@@ -232,19 +248,22 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     bench.produce(0, &OutboxEvent::builder("order", "2", "Unknown").build().unwrap()).await;
     let newer = OutboxEvent::builder("order", "3", "OrderCreated").json("{}").schema_version(4).build().unwrap();
     bench.produce(0, &newer).await;
+    bench.produce_record(0, no_id(&bench)).await;
     bench.produce_order(0, 7).await;
-    let consumer = bench.consumer().undecodable(Misfit::Reject).unknown(Misfit::Reject).on(store).build().unwrap();
-    let running = Running::start(consumer);
+    let consumer = bench.consumer().undecodable(Misfit::Reject).unknown(Misfit::Reject).newer(Misfit::Reject);
+    let running = Running::start(consumer.on(store).build().unwrap());
     assert_eq!(bench.effects(1).await, [7]);
-    let mut dead = bench.held(HeldState::Dead, 4).await;
+    let mut dead = bench.held(HeldState::Dead, 5).await;
     dead.sort_by_key(|held| held.offset);
-    let reasons = ["not of this pipeline", "not the JSON of", "no handler is registered", "newer than 3"];
+    let reasons =
+        ["not of this pipeline", "not the JSON of", "no handler is registered", "newer than 3", "no header `id`"];
     for (held, reason) in dead.iter().zip(reasons) {
         assert!(held.error.contains(reason) && held.kind == "undecodable", "{held:?}");
     }
     running.stop().await.unwrap();
     // The same again, with a policy that passes over them.
-    let other = bench.consumer().group("other").undecodable(Misfit::Ignore).unknown(Misfit::Ignore).on(store);
+    let other = bench.consumer().group("other").undecodable(Misfit::Ignore);
+    let other = other.unknown(Misfit::Ignore).newer(Misfit::Ignore).on(store);
     let running = Running::start(other.build().unwrap());
     assert_eq!(bench.effects(2).await, [7, 7]);
     running.stop().await.unwrap();

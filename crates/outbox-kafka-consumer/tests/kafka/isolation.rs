@@ -1,6 +1,6 @@
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerResult, Received};
+use outbox_kafka_consumer::{HandlerResult, Isolation, Received};
 
 use crate::bench::{Bench, OrderCreated, Running, produce_to};
 
@@ -43,5 +43,50 @@ async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partit
         assert_eq!(levels, ("read committed", "read committed"));
         assert!(!row.get::<_, bool>(4), "an event was parked under {level}");
         assert_eq!(row.get::<_, i64>(5), 1, "the partition was opened again under {level}");
+    }
+}
+
+/// Reads all orders before it adds one: under READ COMMITTED two of them would see the same number.
+async fn number(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let sql = "INSERT INTO effect (order_id, step, note)
+               SELECT $1, count(*), current_setting('transaction_isolation') FROM effect";
+    tx.execute(sql, &[&event.event().order_id]).await?;
+    Ok(())
+}
+
+/// Updates one row that all of them share.
+async fn sum_up(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    tx.execute("UPDATE total SET events = events + 1", &[]).await?;
+    store_with_level(tx, event).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conflicts_at_a_stricter_level_are_retried_and_park_no_event() {
+    const ORDERS: i64 = 200;
+    for (level, name) in [(Isolation::RepeatableRead, "repeatable read"), (Isolation::Serializable, "serializable")] {
+        let bench = Bench::with_partitions(1).await;
+        let client = bench.client().await;
+        client.batch_execute("CREATE TABLE total (events bigint); INSERT INTO total VALUES (0)").await.unwrap();
+        let order = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap();
+        let events: Vec<OutboxEvent> = (0..ORDERS).map(order).collect();
+        produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+
+        let consumer = bench.consumer().batch(4.try_into().unwrap()).isolation(level);
+        let consumer = if level == Isolation::Serializable { consumer.on(number) } else { consumer.on(sum_up) };
+        let running = Running::start(consumer.build().unwrap());
+        bench.position(0, ORDERS).await;
+        running.stop().await.unwrap();
+
+        let sql = "SELECT (SELECT count(DISTINCT order_id) FROM effect), (SELECT count(*) FROM effect),
+                       (SELECT count(DISTINCT step) FROM effect), (SELECT events FROM total),
+                       (SELECT string_agg(DISTINCT note, ' ') FROM effect),
+                       (SELECT is_called FROM outbox.consumer_held_id_seq), (SELECT epoch FROM outbox.consumer_position)";
+        let row = client.query_one(sql, &[]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (ORDERS, ORDERS), "{name}");
+        // The numbers are those of a serial order, and no update is lost.
+        let counted = if level == Isolation::Serializable { row.get::<_, i64>(2) } else { row.get(3) };
+        assert_eq!((counted, row.get::<_, &str>(4)), (ORDERS, name));
+        assert!(!row.get::<_, bool>(5), "an event was parked at {name}");
+        assert_eq!(row.get::<_, i64>(6), 1, "the partition was opened again at {name}");
     }
 }

@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, deadpool_postgres::Transaction};
+use outbox_core::{OutboxEvent, Record};
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, Received};
 use outbox_test_support::eventually;
 
 use crate::bench::{Bench, OrderCreated, Running};
@@ -38,13 +39,18 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     let newer = OutboxEvent::builder("order", "1", "OrderCreated").json("{}").schema_version(4);
     bench.produce(0, &newer.build().unwrap()).await;
     bench.produce(0, &OutboxEvent::builder("order", "1", "Unknown").build().unwrap()).await;
+    // Without the header `id`.
+    let mut without_id = Record::new(bench.topic());
+    without_id.value = Some("{}".into());
+    bench.produce_record(0, without_id).await;
     let traces: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
     let seen = Arc::clone(&traces);
-    let consumer = bench.consumer().on(picky).on_span(move |_, event| {
-        seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
-    });
+    let consumer =
+        bench.consumer().undecodable(Misfit::Ignore).newer(Misfit::Ignore).on(picky).on_span(move |_, event| {
+            seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
+        });
     let running = Running::start(consumer.build().unwrap());
-    bench.position(0, 8).await;
+    bench.position(0, 9).await;
     bench.held(HeldState::Parked, 1).await;
     assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
     // Other tests are measured too, under other topics. A snapshot takes histograms' values away, so all are kept.
@@ -71,6 +77,7 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
             ("held_total parked", Some(DebugValue::Counter(1))),
             ("ignored_total newer", Some(DebugValue::Counter(1))),
             ("ignored_total unknown", Some(DebugValue::Counter(1))),
+            ("ignored_total undecodable", Some(DebugValue::Counter(1))),
             ("lag 0", Some(DebugValue::Gauge(0.0.into()))),
             ("handler_seconds", None),
             ("batch_seconds", None),

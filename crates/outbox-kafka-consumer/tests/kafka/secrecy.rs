@@ -72,7 +72,8 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
         let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
         bench.produce(0, &newer.build().unwrap()).await;
     }
-    let running = Running::start(consumer.undecodable(Misfit::Reject).on(refused).build().unwrap());
+    let running =
+        Running::start(consumer.undecodable(Misfit::Reject).newer(Misfit::Ignore).on(refused).build().unwrap());
     let mut dead = bench.held(HeldState::Dead, 7).await;
     bench.position(0, 9).await;
     running.stop().await.unwrap();

@@ -52,7 +52,7 @@ async fn tables_that_are_not_ready_end_run_with_the_remedy() {
         (
             "DROP SCHEMA outbox CASCADE",
             bench.url(),
-            "consumer_held, consumer_inbox, consumer_lease, consumer_member, consumer_pause, consumer_position, consumer_request missing".to_owned(),
+            "consumer_held, consumer_inbox, consumer_lease, consumer_member, consumer_pause, consumer_position, consumer_request, consumer_subscription missing".to_owned(),
         ),
     ];
     for (change, url, problem) in cases {

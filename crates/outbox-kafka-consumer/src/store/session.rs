@@ -1,0 +1,88 @@
+//! What a handler may change of its database session, and how that is undone before others use the session.
+
+use deadpool_postgres::tokio_postgres::Error as PgError;
+use deadpool_postgres::tokio_postgres::error::SqlState;
+use deadpool_postgres::tokio_postgres::types::Type;
+use deadpool_postgres::{ClientWrapper, Transaction};
+
+use super::fence::FIND_GUARD;
+use super::statements::Sql;
+use super::{Store, is_state};
+
+/// The settings that change what later statements do, who runs them or how long they may take. The first one resets the
+/// second one.
+const SETTINGS: [&str; 17] = [
+    "session_authorization",
+    "role",
+    "search_path",
+    "session_replication_role",
+    "row_security",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "default_transaction_deferrable",
+    "synchronous_commit",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "application_name",
+    "client_encoding",
+    "TimeZone",
+    "DateStyle",
+    "IntervalStyle",
+];
+
+/// Releases the advisory locks that an earlier handler of the session has left.
+pub(super) const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
+
+/// Returns the statement that records the settings as they are in a setting of this name, until the transaction ends.
+pub(super) fn record_as(name: &str) -> String {
+    let settings = SETTINGS.join(",");
+    format!(
+        "SELECT set_config('outbox.{name}', ARRAY(SELECT current_setting(name) \
+         FROM unnest('{{{settings}}}'::text[]) AS name)::text, true)"
+    )
+}
+
+/// Returns the statement that undoes what handlers have changed and returns the names of those settings.
+///
+/// SET and SET LOCAL look the same until the transaction ends. Therefore a changed setting gets the value that the session
+/// had before the transaction, and within the transaction the value that the consumer had set. Advisory locks of the
+/// session are released; those of the transaction stay.
+pub(super) fn restore() -> Sql {
+    let text = "
+        SELECT '' AS name, pg_advisory_unlock_all()::text
+        UNION ALL
+        SELECT name, set_config(name, session, false)
+                     || CASE WHEN bounded <> session THEN set_config(name, bounded, true) ELSE '' END
+        FROM unnest($1::text[], nullif(current_setting('outbox.session', true), '')::text[],
+                    nullif(current_setting('outbox.bounded', true), '')::text[]) AS setting (name, session, bounded)
+        WHERE current_setting(name) <> bounded";
+    Sql { text: text.to_owned(), types: vec![Type::TEXT_ARRAY] }
+}
+
+impl Store {
+    /// Undoes what handlers have changed of the session, and returns the names of the settings. `None` if a handler has
+    /// ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
+    pub(crate) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Option<Vec<String>>, PgError> {
+        self.in_transaction(tx).prepare(&self.statements.restore).await?;
+        let (found, changed) = tokio::join!(self.in_time(tx.batch_execute(FIND_GUARD)), self.restore(tx));
+        match found {
+            Ok(()) => changed.map(Some),
+            Err(e) if is_state(&e, &SqlState::INVALID_CURSOR_NAME) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Releases the advisory locks that a failed handler has left: a rollback does not.
+    pub(crate) async fn unlock(&self, client: &ClientWrapper) {
+        // If it fails, the connection is lost and its locks with it.
+        _ = self.in_time(client.batch_execute(UNLOCK)).await;
+    }
+
+    pub(super) async fn restore(&self, tx: &Transaction<'_>) -> Result<Vec<String>, PgError> {
+        let settings: &[&str] = &SETTINGS;
+        let rows = self.in_transaction(tx).query(&self.statements.restore, &[&settings]).await?;
+        let names = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+        Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
+    }
+}

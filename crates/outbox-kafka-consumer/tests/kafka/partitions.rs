@@ -1,0 +1,89 @@
+//! Topics whose number of partitions changes while events are held.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use outbox_kafka_consumer::deadpool_postgres::Transaction;
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Horizon, Received, RetryPolicy, with};
+use outbox_test_support::eventually;
+
+use crate::bench::{Bench, OrderCreated, Running};
+use crate::positions::store;
+
+type Seen = Mutex<HashSet<i64>>;
+
+/// Fails each order's first step once.
+async fn fails_first(seen: &Seen, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let OrderCreated { order_id, step } = *event.event();
+    store(tx, event).await?;
+    if step == 0 && seen.lock().unwrap().insert(order_id) {
+        return Err("not at first".into());
+    }
+    Ok(())
+}
+
+/// As after the number of partitions was raised: the later events of each key are in another partition.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_events_of_keys_that_have_moved_to_another_partition_take_effect_once_and_none_stays() {
+    const ORDERS: i64 = 40;
+    let bench = Bench::with_partitions(2).await;
+    let policy = RetryPolicy::new(|_, _| Some(std::time::Duration::from_millis(20)));
+    let running =
+        Running::start(bench.consumer().retry(policy).on(with(Seen::default(), fails_first)).build().unwrap());
+    for order in 0..ORDERS {
+        bench.produce_step(0, order, 0).await;
+        bench.produce_step(1, order, 1).await;
+        bench.produce_step(1, order, 2).await;
+    }
+    bench.position(0, ORDERS).await;
+    bench.position(1, 2 * ORDERS).await;
+    bench.held(HeldState::Parked, 0).await;
+    running.stop().await.unwrap();
+
+    let mut steps = bench.steps(3 * ORDERS as usize).await;
+    let later: Vec<_> = steps.iter().filter(|(_, step)| *step > 0).copied().collect();
+    for order in 0..ORDERS {
+        assert!(later.iter().filter(|(found, _)| *found == order).is_sorted(), "{later:?}");
+    }
+    steps.sort_unstable();
+    let expected: Vec<(i64, i64)> = (0..ORDERS).flat_map(|order| (0..3).map(move |step| (order, step))).collect();
+    assert_eq!(steps, expected);
+}
+
+async fn rejects(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    match event.event().step {
+        0 => Err(HandlerError::reject("the first step")),
+        _ => store(tx, event).await,
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_partitions_that_no_longer_exist_is_removed_and_their_held_events_are_kept() {
+    let bench = Bench::with_partitions(2).await;
+    bench.produce_step(1, 7, 0).await;
+    bench.produce_step(1, 7, 1).await;
+    let running = Running::start(bench.consumer().on(rejects).build().unwrap());
+    bench.position(1, 2).await;
+    bench.position(0, 0).await;
+    running.stop().await.unwrap();
+    bench.delete_topic().await;
+    bench.create_topic(1).await;
+    bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+
+    let running = Running::start(bench.consumer().on(rejects).build().unwrap());
+    let client = bench.client().await;
+    eventually("rows of partition 0 only".to_owned(), async || {
+        let sql = "SELECT (SELECT array_agg(partition) FROM outbox.consumer_lease),
+                          (SELECT array_agg(partition) FROM outbox.consumer_position)";
+        let row = client.query_one(sql, &[]).await.unwrap();
+        let found: (Vec<i32>, Vec<i32>) = (row.get(0), row.get(1));
+        if found == (vec![0], vec![0]) { Ok(()) } else { Err(found) }
+    })
+    .await;
+    // The owner of partition 0 carries out what is asked for.
+    let dead = bench.held(HeldState::Dead, 1).await;
+    bench.group().discard(dead[0].id).await.unwrap();
+    assert_eq!(bench.steps(1).await, [(7, 1)]);
+    bench.held(HeldState::Parked, 0).await;
+    running.stop().await.unwrap();
+}

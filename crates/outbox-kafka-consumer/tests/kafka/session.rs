@@ -1,0 +1,122 @@
+//! Handlers that change their database session.
+
+use outbox_kafka_consumer::deadpool_postgres::{Pool, Transaction};
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, Statements, with};
+
+use crate::bench::{Bench, OrderCreated, Running};
+
+/// What later statements of a session depend on. The timeout for locks is a shorter one in a batch.
+const SESSION: &str = "SELECT format('%s %s', (SELECT string_agg(current_setting(name), ' ') FROM unnest(ARRAY['role',
+        'session_authorization', 'search_path', 'session_replication_role', 'statement_timeout',
+        'default_transaction_isolation', 'default_transaction_read_only', 'TimeZone', 'application_name']) AS name),
+    (SELECT string_agg(channel, ' ') FROM pg_listening_channels() AS channel))";
+
+/// What the handler of an order sends after its effect, by the order's number from 100 on.
+const CHANGES: [&str; 12] = [
+    "SET search_path = pg_catalog",
+    "SET LOCAL search_path = pg_catalog",
+    "SET ROLE pg_monitor",
+    "SET LOCAL ROLE pg_monitor",
+    "SET SESSION AUTHORIZATION pg_monitor",
+    "SET session_replication_role = replica",
+    "SET statement_timeout = '1h'",
+    "SET lock_timeout = '1h'",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+    "SET TimeZone = 'Pacific/Auckland'",
+    "LISTEN noise; SET application_name = 'noise'",
+    "SELECT pg_advisory_lock(7)",
+];
+
+/// Stores the order with the session as it found it.
+async fn changes(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    let order = event.event().order_id;
+    let session: String = tx.query_one(SESSION, &[]).await?.get(0);
+    let sql = "INSERT INTO public.effect (order_id, note) VALUES ($1, $2)";
+    tx.execute(sql, &[&order, &session]).await?;
+    if let Some(change) = usize::try_from(order - 100).ok().and_then(|n| CHANGES.get(n)) {
+        tx.batch_execute(change).await?;
+    }
+    Ok(())
+}
+
+async fn locks(pool: &Pool) -> i64 {
+    let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    pool.get().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_other_user_of_the_pool() {
+    for statements in [Statements::Cached, Statements::Unnamed] {
+        let bench = Bench::with_partitions(1).await;
+        let pool = bench.pool_of(1);
+        let session = async || -> String { pool.get().await.unwrap().query_one(SESSION, &[]).await.unwrap().get(0) };
+        let before = session().await;
+        let orders = i64::try_from(CHANGES.len()).unwrap();
+        // All of one key, so that they share lane and batches.
+        for step in 0..orders {
+            bench.produce_order_of_key(0, "1", step).await;
+            bench.produce_order_of_key(0, "1", 100 + step).await;
+        }
+        let consumer = bench.consumer().store(pool.clone()).statements(statements).on(changes);
+        let running = Running::start(consumer.build().unwrap());
+        bench.position(0, 2 * orders).await;
+        running.stop().await.unwrap();
+
+        let sql = "SELECT count(*), count(DISTINCT order_id), count(DISTINCT note),
+                       (SELECT is_called FROM outbox.consumer_held_id_seq)
+                   FROM effect";
+        let row = bench.client().await.query_one(sql, &[]).await.unwrap();
+        let found: (i64, i64, i64, bool) = (row.get(0), row.get(1), row.get(2), row.get(3));
+        assert_eq!(found, (2 * orders, 2 * orders, 1, false), "{statements:?}");
+        assert_eq!(session().await, before);
+        let locks_end: String = pool.get().await.unwrap().query_one("SHOW lock_timeout", &[]).await.unwrap().get(0);
+        assert_eq!(locks_end, "0");
+        assert_eq!(locks(&pool).await, 0);
+    }
+}
+
+/// Fails, ends its transaction or both, after it has changed the session.
+async fn gives_up(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+    tx.batch_execute("SELECT pg_advisory_lock(7); SET search_path = pg_catalog").await?;
+    match event.event().order_id {
+        1 => Err(HandlerError::reject("on purpose")),
+        _ => Ok(tx.batch_execute("ROLLBACK; SET search_path = pg_catalog").await?),
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_leaves_no_lock_and_one_that_ends_its_transaction_no_session() {
+    let bench = Bench::with_partitions(1).await;
+    let pool = bench.pool_of(1);
+    bench.produce_order(0, 1).await;
+    let running = Running::start(bench.consumer().store(pool.clone()).on(gives_up).build().unwrap());
+    bench.held(HeldState::Dead, 1).await;
+    assert_eq!(locks(&pool).await, 0);
+    bench.produce_order(0, 2).await;
+    bench.stopped(0).await;
+    running.stop().await.unwrap_err();
+    let path: String = pool.get().await.unwrap().query_one("SHOW search_path", &[]).await.unwrap().get(0);
+    assert_eq!((&*path, locks(&pool).await), ("\"$user\", public", 0));
+}
+
+#[tokio::test]
+async fn a_transaction_that_a_handler_makes_read_only_fails_no_other_event() {
+    let bench = Bench::with_partitions(1).await;
+    async fn read_only(order: &i64, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+        if event.event().order_id == *order {
+            tx.batch_execute("SET TRANSACTION READ ONLY").await?;
+            return Ok(());
+        }
+        crate::positions::store(tx, event).await
+    }
+    for order in [1, 13, 2] {
+        bench.produce_order(0, order).await;
+    }
+    let running = Running::start(bench.consumer().on(with(13, read_only)).build().unwrap());
+    assert_eq!(bench.effects(2).await, [1, 2]);
+    bench.position(0, 3).await;
+    bench.held(HeldState::Dead, 0).await;
+    bench.held(HeldState::Parked, 0).await;
+    running.stop().await.unwrap();
+}
