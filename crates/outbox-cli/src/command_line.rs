@@ -137,8 +137,8 @@ impl CommandLine {
                 command.run(&connect, &database, output, timeout).await
             }
             Command::Slot { database, model, command } => command.run(&database, &model, output, timeout).await,
-            Command::Doctor(doctor) => doctor.run(output, timeout).await,
-            Command::Consumer { store, kafka, command } => command.run(&store, &kafka, output, timeout).await,
+            Command::Doctor(doctor) => Box::pin(doctor.run(output, timeout)).await,
+            Command::Consumer { store, kafka, command } => Box::pin(command.run(&store, &kafka, output, timeout)).await,
             Command::DeadLetters { store, command } => command.run(&store, output, timeout).await,
             Command::Events { store, kafka, model, command } => {
                 command.run(&store, &kafka, &model, output, timeout).await

@@ -25,7 +25,7 @@ use self::command_line::CommandLine;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match CommandLine::parse().run().await {
+    match Box::pin(CommandLine::parse().run()).await {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("error: {failure}");

@@ -33,14 +33,14 @@ pub(super) async fn within(
          ORDER BY {created_at}, {id}",
         select(pipeline)?
     );
-    let rows = client.query(&sql, &[&last.as_secs_f64(), &settled.as_secs_f64()]).await.map_err(unread)?;
+    let rows = client.query(&sql, &[&last.as_secs_f64(), &settled.as_secs_f64()]).await.map_err(|e| unread(&e))?;
     rows.iter().map(|row| of(pipeline, row)).collect()
 }
 
 /// Reads the row of an event.
 pub(super) async fn one(client: &Client, pipeline: &Pipeline, id: Uuid) -> Result<Option<OutboxRow>, Failure> {
     let sql = format!("{} WHERE {}::text = $1", select(pipeline)?, column(pipeline, EventField::Id)?);
-    let row = client.query_opt(&sql, &[&id.to_string()]).await.map_err(unread)?;
+    let row = client.query_opt(&sql, &[&id.to_string()]).await.map_err(|e| unread(&e))?;
     row.map(|row| of(pipeline, &row)).transpose()
 }
 
@@ -78,7 +78,7 @@ fn created_at(pipeline: &Pipeline) -> Option<(String, &'static str)> {
 }
 
 fn of(pipeline: &Pipeline, row: &Row) -> Result<OutboxRow, Failure> {
-    let text = |index: usize| row.try_get::<_, String>(index).map_err(unread);
+    let text = |index: usize| row.try_get::<_, String>(index).map_err(|e| unread(&e));
     let (id, aggregate_type) = (text(0)?, text(1)?);
     let parsed: Option<AggregateType> = aggregate_type.parse().ok();
     let topic = parsed.and_then(|parsed| pipeline.topic(&parsed).ok());
@@ -89,6 +89,6 @@ fn of(pipeline: &Pipeline, row: &Row) -> Result<OutboxRow, Failure> {
     Ok(OutboxRow { id: identity, aggregate_type, aggregate_id, event_type, created_at, topic })
 }
 
-fn unread(error: tokio_postgres::Error) -> Failure {
-    Failure::server("the outbox table cannot be read").caused_by(&error)
+fn unread(error: &tokio_postgres::Error) -> Failure {
+    Failure::server("the outbox table cannot be read").caused_by(error)
 }

@@ -30,10 +30,13 @@ async fn count(tx: &Transaction<'_>, event: Received<Placed>) -> HandlerResult {
     Ok(())
 }
 
+/// The sender stops the consumer.
+type Running = (oneshot::Sender<()>, JoinHandle<Result<(), Error>>);
+
 /// A group `stock` with its tables and a topic, whose consumer may run.
 pub(crate) struct Stock {
     pub(crate) env: TestEnv,
-    running: Option<(oneshot::Sender<()>, JoinHandle<Result<(), Error>>)>,
+    running: Option<Running>,
 }
 
 impl Stock {
