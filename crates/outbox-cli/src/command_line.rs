@@ -139,7 +139,7 @@ impl CommandLine {
             Command::Slot { database, model, command } => command.run(&database, &model, output, timeout).await,
             Command::Doctor(doctor) => Box::pin(doctor.run(output, timeout)).await,
             Command::Consumer { store, kafka, command } => Box::pin(command.run(&store, &kafka, output, timeout)).await,
-            Command::DeadLetters { store, command } => command.run(&store, output, timeout).await,
+            Command::DeadLetters { store, command } => Box::pin(command.run(&store, output, timeout)).await,
             Command::Events { store, kafka, model, command } => {
                 command.run(&store, &kafka, &model, output, timeout).await
             }
