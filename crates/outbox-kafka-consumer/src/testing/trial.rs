@@ -68,7 +68,7 @@ impl<'a> Trial<'a> {
     /// Begins the transaction. It is rolled back when this is dropped.
     ///
     /// # Errors
-    /// The transaction could not be begun ([`Error::is_store`]).
+    /// The transaction could not be begun.
     pub async fn begin(consumer: &Consumer, client: &'a mut ClientWrapper) -> Result<Self, Error> {
         let tx = client.transaction().await.map_err(|e| Error::store("begin a transaction", e))?;
         let shared = Arc::clone(consumer.shared());
