@@ -88,4 +88,28 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     })
     .await;
     running.stop().await.unwrap();
+
+    let mut undecodable = Record::new(bench.topic());
+    undecodable.value = Some("{}".into());
+    for _ in 0..3 {
+        bench.produce_record(0, undecodable.clone()).await;
+    }
+    let running = Running::start(bench.consumer().on(picky).build().unwrap());
+    // A snapshot sets gauges to 0, so all are kept.
+    let mut gauges = Vec::new();
+    eventually("a paused partition has a lag".to_owned(), async || {
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            if key.key().labels().any(|label| label.value() == bench.topic()) {
+                gauges.push((key.key().name().to_owned(), value));
+            }
+        }
+        let has = |name: &str, value: f64| gauges.contains(&(name.to_owned(), DebugValue::Gauge(value.into())));
+        if has("outbox_consumer_lag", 3.0) && has("outbox_consumer_stopped", 1.0) {
+            Ok(())
+        } else {
+            Err(gauges.clone())
+        }
+    })
+    .await;
+    running.stop().await.unwrap_err();
 }
