@@ -88,9 +88,10 @@ async fn groups(client: &Client, schema: &Identifier, id: Uuid) -> Result<Vec<Gr
     }
     let sql = format!(
         "SELECT i.consumer_group, i.state, coalesce(h.last_failed_at, i.handled_at)::text, h.attempts, h.error
-         FROM {schema}.consumer_inbox i
+         FROM (SELECT DISTINCT consumer_group FROM {schema}.consumer_position) g
+         JOIN {schema}.consumer_inbox i ON i.consumer_group = g.consumer_group AND i.event_id = $1::text::uuid
          LEFT JOIN {schema}.consumer_held h ON h.consumer_group = i.consumer_group AND h.event_id = i.event_id
-         WHERE i.event_id::text = $1 ORDER BY i.consumer_group"
+         ORDER BY i.consumer_group"
     );
     let rows = client.query(&sql, &[&id.to_string()]).await.map_err(unread)?;
     let of = |row: &Row| -> Result<GroupState, tokio_postgres::Error> {
