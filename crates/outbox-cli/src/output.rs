@@ -27,7 +27,7 @@ pub(crate) enum Part {
     Table { head: &'static [&'static str], rows: Vec<Vec<String>> },
     /// Names with their values, one a line.
     Fields(Vec<(&'static str, String)>),
-    /// A line of its own.
+    /// A separate line.
     Line(String),
 }
 
@@ -44,7 +44,7 @@ impl Output {
         write(&text)
     }
 
-    /// Prints one report of many: as JSON, each is on a line of its own.
+    /// Prints one report of many: as JSON, each is on a separate line.
     pub(crate) fn print_line(self, report: &impl Report) -> Result<(), Failure> {
         match self {
             Self::Table => self.print(report),

@@ -7,7 +7,7 @@ pub(super) fn first_meaningful_line(trace: &str) -> Option<String> {
     let causes = causes.map(|line| line.strip_prefix("Caused by: ").unwrap_or(line).trim());
     let causes: Vec<_> = causes.filter(|line| !line.is_empty() && !line.starts_with("Suppressed:")).collect();
     let is_class = |word: &str| word.contains('.') && !word.contains(char::is_whitespace);
-    // A message may have lines of its own, such as the hint of PostgreSQL: only those that begin with a class are causes.
+    // A message may have several lines, such as the hint of PostgreSQL: only those that begin with a class are causes.
     let split = |line: &str| -> Option<(String, String)> {
         let (class, message) = line.split_once(": ").unwrap_or((line, ""));
         is_class(class).then(|| (class.rsplit('.').next().unwrap_or(class).to_owned(), message.trim().to_owned()))

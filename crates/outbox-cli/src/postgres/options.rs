@@ -57,7 +57,7 @@ impl DatabaseOptions {
         pool.map_err(|e| Failure::usage("no connections can be made").caused_by(&e))
     }
 
-    /// Puts the connection into a connector's configuration, in place of its own. The password is apart.
+    /// Puts the connection into a connector's configuration, in place of the one that it has. The password is separate.
     pub(crate) async fn place(&self, config: &ConnectorConfig) -> Result<(ConnectorConfig, Secret), Failure> {
         let parts = self.parts()?;
         let password = self.password(&parts).await?.unwrap_or_else(|| Secret::new(""));

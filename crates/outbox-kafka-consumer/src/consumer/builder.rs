@@ -342,7 +342,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long a dead letter is kept after its last failure; for ever by default. Then it is discarded, as by
+    /// Sets how long a dead letter is kept after its last failure; without limit by default. Then it is discarded, as by
     /// [`Group::discard`](crate::Group::discard): its effect never happens, and the later events of its key are handled.
     pub fn dead_letter_retention(mut self, retention: Duration) -> Self {
         self.options.dead_letter_retention = Some(retention);

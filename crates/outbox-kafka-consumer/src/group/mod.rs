@@ -211,7 +211,7 @@ impl Group {
         self.store.request(id, "retry").await
     }
 
-    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key go on.
+    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key are handled.
     ///
     /// # Errors
     /// As [`retry`](Self::retry).
@@ -279,8 +279,8 @@ impl Group {
         self.store.remove_group().await
     }
 
-    /// Moves a position. Events from there on that the inbox knows are not handled again. Whoever reads the partition
-    /// begins anew, in the topic that is there now, should it have been made anew.
+    /// Moves a position. Events from there on that the inbox knows are not handled again. The owner of the partition
+    /// reopens it, and reads the topic that exists now if it was created again.
     ///
     /// # Errors
     /// The group has no such position, or the inbox has forgotten what is there ([`Error::is_refused`]).

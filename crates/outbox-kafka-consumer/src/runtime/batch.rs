@@ -132,7 +132,7 @@ impl Lane {
     /// Leaves nothing of a failed attempt in the connection.
     pub(super) async fn clean_up(&self, client: Object, fault: Fault) -> Fault {
         match fault {
-            // What the handler set after its COMMIT or ROLLBACK cannot be told from what was there before, and after a store
+            // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after a store
             // fault the connection may only seem to be open.
             Fault::Ended | Fault::Store(_) => drop(Object::take(client)),
             // A rollback undoes everything else.

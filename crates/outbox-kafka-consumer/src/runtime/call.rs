@@ -267,7 +267,7 @@ impl Lane {
         }
     }
 
-    /// Waits for a handler, but not for ever, and takes a panic for a failure.
+    /// Waits for a handler up to its timeout. A panic counts as a failure.
     async fn guarded(
         &self,
         called: impl Future<Output = Result<(), Failure>>,
@@ -293,7 +293,7 @@ impl Lane {
         Err(fault.with_policy(policy))
     }
 
-    /// Looks at the transaction after its handlers: whether it goes on, was ended, or has lost its connection.
+    /// Checks the transaction after its handlers: whether it is open, was ended, or has lost its connection.
     async fn concluded<'a>(
         &self,
         tx: Transaction<'a>,

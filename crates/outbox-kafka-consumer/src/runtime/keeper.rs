@@ -206,7 +206,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// A partition's work has ended: its lease is free for whoever is to have it. Returns the partition, if it was still
+    /// Frees the lease of a partition whose work has ended. Returns the partition, if it was still
     /// owned.
     async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<Place> {
         let id = match &ended {

@@ -23,7 +23,7 @@ pub(super) struct Lane {
     pub(super) stop: CancellationToken,
 }
 
-/// How often a single event that lost against another transaction is tried again at once. Whoever it lost against has
+/// How often a single event that lost against another transaction is tried again at once. The other one has
 /// made progress, so an event without a fault gets through.
 pub(super) const CONFLICTS: u32 = 20;
 const LONGEST_CONFLICT_PAUSE: u32 = 100;

@@ -35,7 +35,7 @@ pub(crate) struct Memory {
     total: u32,
 }
 
-/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it goes on with one
+/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it continues with one
 /// chunk, so that no partition starves.
 const STARVING: Duration = Duration::from_secs(1);
 

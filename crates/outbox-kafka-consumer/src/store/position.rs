@@ -233,7 +233,7 @@ mod tests {
         assert!(group.store.advance(&moved(first)).await.unwrap().is_empty());
         assert_eq!(group.store.advance(&moved(second)).await.unwrap(), [second.position]);
 
-        // One that does not end keeps the lock: whoever takes the partition ends it.
+        // One that does not end keeps the lock: the next owner of the partition ends it.
         let tx = client.transaction().await.unwrap();
         group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
         let third = group.take(Uuid::now_v7()).await;

@@ -209,7 +209,7 @@ impl Statements {
                 "SELECT true FROM {s}.consumer_position WHERE id = $1 AND epoch = $2",
                 &[Type::INT8, Type::INT8],
             ),
-            // Transactions of the partition share this lock. Whoever waits for it comes before those that begin later.
+            // Transactions of the partition share this lock. One that waits for it comes before those that begin later.
             lock_partition: sql(
                 "SELECT pg_advisory_xact_lock(hashtextextended({fence}, id)) FROM {s}.consumer_position
                  WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
@@ -366,7 +366,7 @@ impl Statements {
                 "DELETE FROM {s}.consumer_held WHERE id = $1 RETURNING event_id",
                 &[Type::INT8],
             ),
-            // Whoever releases these events waits until the transaction ends, and then finds those that it parks.
+            // A release of these events waits until the transaction ends, and then finds those that it parks.
             lock_last: sql(
                 "SELECT last.id FROM unnest($3::bytea[]) AS given (key), LATERAL
                      (SELECT id FROM {s}.consumer_held WHERE consumer_group = $1 AND topic = $2 AND blocks

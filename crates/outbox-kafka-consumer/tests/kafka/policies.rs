@@ -81,7 +81,7 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
     dead.sort_by_key(|held| held.offset);
     let found: Vec<_> = dead.iter().map(|held| (held.offset, held.attempts, &*held.kind)).collect();
     assert_eq!(found, [(0, 3, "failed"), (1, 1, "failed"), (2, 1, "timed out")]);
-    // The key of the event whose handler let it go on is not blocked.
+    // The key of the event whose handler ignored it is not blocked.
     assert_eq!(bench.effects(1).await, [3]);
     running.stop().await.unwrap();
 }

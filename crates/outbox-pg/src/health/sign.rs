@@ -92,7 +92,7 @@ impl fmt::Display for Measure {
 pub enum Verdict {
     /// All is well.
     Good,
-    /// It could not be told yet whether all is well.
+    /// Whether all is well is not known yet.
     Unknown,
     /// It works, and something should be done.
     Warning,
