@@ -84,7 +84,8 @@ async fn an_event_that_fails_at_commit_is_found_by_splitting() {
             FOR EACH ROW WHEN (NEW.order_id = 77) EXECUTE FUNCTION refuse()";
     bench.client().await.batch_execute(deferred).await.unwrap();
     produce_orders(&bench, 0..200).await;
-    let running = Running::start(bench.consumer().lanes(ONE_LANE).on(store).build().unwrap());
+    let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
+    let running = Running::start(bench.consumer().retry(later).lanes(ONE_LANE).on(store).build().unwrap());
     bench.position(0, 200).await;
     assert_eq!(bench.held(HeldState::Parked, 1).await[0].offset, 77);
     assert_eq!(bench.effects(199).await.len(), 199);

@@ -104,11 +104,8 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
             }
         }
         let has = |name: &str, value: f64| gauges.contains(&(name.to_owned(), DebugValue::Gauge(value.into())));
-        if has("outbox_consumer_lag", 3.0) && has("outbox_consumer_stopped", 1.0) {
-            Ok(())
-        } else {
-            Err(gauges.clone())
-        }
+        let found = has("outbox_consumer_lag", 3.0) && has("outbox_consumer_stopped", 1.0);
+        if found { Ok(()) } else { Err(format!("{gauges:?}")) }
     })
     .await;
     running.stop().await.unwrap_err();

@@ -60,6 +60,12 @@ async fn a_table_of_another_make_is_read_by_what_the_catalogue_and_the_router_sa
     let mut fixture = Fixture::new(1).await;
     let client = fixture.client().await;
     client.batch_execute(CLASSIC).await.unwrap();
+    // A slot reads nothing from before its publication.
+    let again = format!(
+        "SELECT pg_drop_replication_slot('{0}'); SELECT pg_create_logical_replication_slot('{0}', 'pgoutput')",
+        fixture.name()
+    );
+    client.batch_execute(&again).await.unwrap();
     let name = |text: &str| Identifier::new(text).unwrap();
     let classic = TableLayout::classic(name("inventory"), name("outboxevent"));
     let config = ConnectorConfig::recommended(&classic)
