@@ -211,7 +211,6 @@ impl Partition {
                 // What is done need not be read again. If it fails, it is.
                 _ = self.store_progress(&dispatch.dealt).await;
             }
-            lanes.shutdown().await;
         }
         ended
     }

@@ -31,7 +31,18 @@ impl Store {
         looked.is_err_and(|e| is_state(&e, &SqlState::INVALID_CURSOR_NAME))
     }
 
-    /// The last statements of every transaction, in one round trip: they restore the session's settings and close the guard.
+    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is prepared
+    /// is sent in the order of the calls.
+    pub(super) async fn prepare_end(&self, tx: &Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
+        let link = self.in_transaction(tx);
+        link.prepare(&self.statements.restore).await?;
+        match isolation {
+            Isolation::ReadCommitted => Ok(()),
+            _ => link.prepare(&self.statements.lock_fence).await,
+        }
+    }
+
+    /// Runs the last statements of every transaction, in one round trip: they restore the session's settings and close the guard.
     /// They fail if an error has aborted the transaction, which a COMMIT does not, and if a handler has ended it. Returns the
     /// settings that handlers had changed; `None` if the partition is under another epoch.
     ///
@@ -51,9 +62,6 @@ impl Store {
                 _ => link.query_opt(&self.statements.lock_fence, &owner).await.map(|row| row.is_some()),
             }
         };
-        // Prepared before, so that they are sent in this order.
-        link.prepare(&self.statements.restore).await?;
-        link.prepare(&self.statements.lock_fence).await?;
         let (changed, is_ours, closed) = tokio::join!(
             biased;
             self.restore(tx),

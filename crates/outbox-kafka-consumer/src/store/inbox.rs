@@ -59,6 +59,7 @@ impl Store {
             return Ok(None);
         }
         let (new, blocked) = (new?, blocked?);
+        self.prepare_end(tx, isolation).await?;
 
         Ok(Some(Begun {
             new: new.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
@@ -81,7 +82,9 @@ impl Store {
             link.query_opt(&self.statements.read_fence, &owner)
         );
         bounded?;
-        Ok(is_ours?.is_some())
+        let is_ours = is_ours?.is_some();
+        self.prepare_end(tx, isolation).await?;
+        Ok(is_ours)
     }
 
     /// Takes one event in, in this state; false where it is there already.

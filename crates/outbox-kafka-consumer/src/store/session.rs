@@ -64,7 +64,6 @@ impl Store {
     /// Undoes what handlers have changed of the session, and returns the names of the settings. `None` if a handler has
     /// ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
     pub(crate) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Option<Vec<String>>, PgError> {
-        self.in_transaction(tx).prepare(&self.statements.restore).await?;
         let (found, changed) = tokio::join!(self.in_time(tx.batch_execute(FIND_GUARD)), self.restore(tx));
         match found {
             Ok(()) => changed.map(Some),

@@ -64,11 +64,11 @@ async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_oth
         running.stop().await.unwrap();
 
         let sql = "SELECT count(*), count(DISTINCT order_id), count(DISTINCT note),
-                       (SELECT is_called FROM outbox.consumer_held_id_seq)
+                       (SELECT is_called FROM outbox.consumer_held_id_seq), (SELECT epoch FROM outbox.consumer_position)
                    FROM effect";
         let row = bench.client().await.query_one(sql, &[]).await.unwrap();
-        let found: (i64, i64, i64, bool) = (row.get(0), row.get(1), row.get(2), row.get(3));
-        assert_eq!(found, (2 * orders, 2 * orders, 1, false), "{statements:?}");
+        let found: (i64, i64, i64, bool, i64) = (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
+        assert_eq!(found, (2 * orders, 2 * orders, 1, false, 1), "{statements:?}");
         assert_eq!(session().await, before);
         let locks_end: String = pool.get().await.unwrap().query_one("SHOW lock_timeout", &[]).await.unwrap().get(0);
         assert_eq!(locks_end, "0");

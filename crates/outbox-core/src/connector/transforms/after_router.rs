@@ -40,11 +40,7 @@ impl AfterRouter {
 
     /// Returns whether records have the topics that the router gave them.
     pub(crate) fn keeps_topics(&self) -> bool {
-        !self.has_other_topics()
-    }
-
-    pub(super) fn has_other_topics(&self) -> bool {
-        self.steps.iter().any(|(_, step)| matches!(step, Step::Topic(_)))
+        !self.steps.iter().any(|(_, step)| matches!(step, Step::Topic(_)))
     }
 
     /// Returns whether records have other headers than those of the router.

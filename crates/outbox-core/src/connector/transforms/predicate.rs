@@ -123,7 +123,7 @@ impl Predicate {
             Records::OfTopics { .. } if *is_negated => true,
             Records::OfTopics { pattern, .. } => {
                 let beginnings = (literal_beginning(pattern), topic_beginning(config, router));
-                after.has_other_topics()
+                !after.keeps_topics()
                     || beginnings.0.starts_with(&beginnings.1)
                     || beginnings.1.starts_with(&beginnings.0)
             }
