@@ -67,7 +67,7 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
     Ok(Effects { per_second, ratio: ratio(&consumer), batch_ratio: ratio(&batch), consumer, batch, naive })
 }
 
-/// A worker for each partition, on both sides.
+/// Compares handlers that share rows, with a worker for each partition on both sides.
 pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared> {
     let (mut consumer, mut naive) = (Vec::new(), Vec::new());
     for round in 0..rounds {

@@ -129,7 +129,7 @@ fn number_length(text: &[u8]) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// The length of the string that a text begins with, with its quotes.
+/// Returns the length of the string that a text begins with, with its quotes.
 fn string_length(text: &[u8]) -> usize {
     let mut is_escaped = false;
     let end = text.iter().skip(1).position(|byte| {
@@ -167,7 +167,7 @@ impl<'a> Numeric<'a> {
         (!is_refused).then_some(numeric)
     }
 
-    /// How many digits are before the point, without zeros in front; zero or less if there is none.
+    /// Returns how many digits are before the point, without zeros in front; zero or less if there is none.
     fn digits_before(&self) -> i64 {
         let zeros = self.digits().position(|digit| digit != b'0');
         zeros.map_or(0, |zeros| count(self.whole) - i64::try_from(zeros).unwrap_or(i64::MAX) + self.exponent)
@@ -181,7 +181,7 @@ impl<'a> Numeric<'a> {
         self.whole.bytes().chain(self.fraction.bytes())
     }
 
-    /// An upper bound: sign and point are always counted.
+    /// Returns an upper bound: sign and point are always counted.
     fn printed_length(&self) -> usize {
         usize::try_from(self.digits_before()).unwrap_or(0).max(1) + self.digits_after() + 2
     }

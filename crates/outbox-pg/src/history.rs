@@ -8,7 +8,8 @@ use crate::Error;
 use crate::companion::companion;
 use crate::readiness::Problem;
 
-/// The tables of the slots and of replays. Transaction ids mean nothing in another cluster, so each row names its own.
+/// Returns the statements that create the tables of the slots and of replays. Transaction ids mean nothing in another
+/// cluster, so each row names its own.
 pub(crate) fn tables_sql(layout: &TableLayout) -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {slots} (
@@ -142,8 +143,8 @@ impl<'a> History<'a> {
         Ok(Some(Confirmed { before: self.confirmed().await?, gaps: self.gaps().await? }))
     }
 
-    /// All transactions before a snapshot's oldest have ended, and so have their commits in the WAL. Once the slot has
-    /// confirmed that position, they are confirmed.
+    /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in the
+    /// WAL. Once the slot has confirmed that position, they are confirmed.
     async fn sample(&self) -> Result<(), Error> {
         let confirmed = "confirmed_xid = sampled_xid, sampled_xid = NULL, sampled_position = NULL";
         let is_passed = "ended_at IS NULL AND sampled_position <= (
@@ -164,8 +165,8 @@ impl<'a> History<'a> {
         Ok(row.and_then(|row| row.get(0)))
     }
 
-    /// The transactions that were committed between what one slot confirmed and what the next one publishes, without those
-    /// that are released.
+    /// Returns the transactions that were committed between what one slot confirmed and what the next one publishes,
+    /// without those that are released.
     pub(crate) async fn gaps(&self) -> Result<Vec<Gap>, Error> {
         let sql = format!(
             "SELECT incarnation, previous::xid::text, created_xid::xid::text FROM (
@@ -185,7 +186,7 @@ impl<'a> History<'a> {
         self.update("released_at = clock_timestamp()", &format!("incarnation = {}", gap.incarnation)).await
     }
 
-    /// The first transaction that the latest slot had not confirmed, as far as is known.
+    /// Returns the first transaction that the latest slot had not confirmed, as far as is known.
     pub(crate) async fn unconfirmed_from(&self) -> Result<Option<String>, Error> {
         let sql = format!(
             "SELECT coalesce(confirmed_xid, created_xid)::xid::text FROM {} WHERE slot = $1 AND {THIS_CLUSTER}
@@ -225,7 +226,7 @@ pub(crate) struct Confirmed {
 }
 
 impl Confirmed {
-    /// The condition in SQL that a row's transaction is confirmed, or never has to be.
+    /// Returns the condition in SQL that a row's transaction is confirmed, or never has to be.
     pub(crate) fn of_row(&self) -> String {
         match &self.before {
             Some(before) => format!("age(xmin) > age('{before}'::xid)"),
@@ -243,14 +244,14 @@ pub(crate) struct Gap {
 }
 
 impl Gap {
-    /// The condition in SQL that a row is of the gap.
+    /// Returns the condition in SQL that a row is of the gap.
     pub(crate) fn of_row(&self) -> String {
         let from = self.from.as_ref().map(|from| format!(" AND age(xmin) <= age('{from}'::xid)"));
         format!("(age(xmin) > age('{}'::xid){})", self.to, from.unwrap_or_default())
     }
 }
 
-/// The condition in SQL that a row is of one of the gaps.
+/// Returns the condition in SQL that a row is of one of the gaps.
 pub(crate) fn in_gaps(gaps: &[Gap]) -> String {
     let conditions: Vec<_> = gaps.iter().map(Gap::of_row).collect();
     if conditions.is_empty() { "false".into() } else { format!("({})", conditions.join(" OR ")) }

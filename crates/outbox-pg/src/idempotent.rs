@@ -57,7 +57,7 @@ impl IdempotentOutbox {
         self.repeated.of_many(added, events.len())
     }
 
-    /// Without a unique index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
+    /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
     async fn expect_unique_id(&self, tx: &Transaction<'_>) -> Result<(), Error> {
         if !self.is_unique.load(Ordering::Relaxed) {
             let row = tx.query_typed(self.outbox.insert().sql.has_unique_id(), &[]).await.map_err(stored)?;

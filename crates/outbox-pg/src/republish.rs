@@ -70,7 +70,7 @@ impl Republish {
     /// The event's header that names the replay which has published it again.
     pub const HEADER: &'static str = "outbox-replay";
 
-    /// All rows, or those that [`from`](Self::from_time) and the other filters choose.
+    /// Publishes all rows, or those that [`from`](Self::from_time) and the other filters choose.
     #[must_use]
     pub fn rows(pipeline: Pipeline) -> Self {
         Self {
@@ -85,45 +85,46 @@ impl Republish {
         }
     }
 
-    /// The rows that no slot has published, as far as is known: those committed between what a slot had confirmed and the
-    /// creation of the next one, and those that were in the table before the first slot. Some may have been published.
+    /// Publishes the rows that no slot has published, as far as is known: those committed between what a slot had confirmed
+    /// and the creation of the next one, and those that were in the table before the first slot. Some may have been
+    /// published.
     #[must_use]
     pub fn missed(pipeline: Pipeline) -> Self {
         Self { rows: Rows::Missed, ..Self::rows(pipeline) }
     }
 
-    /// Only events from this time on, by the time in their ids.
+    /// Chooses only events from this time on, by the time in their ids.
     #[must_use]
     pub fn from_time(self, from: OffsetDateTime) -> Self {
         Self { from: Some(millis(from)), ..self }
     }
 
-    /// Only events before this time, by the time in their ids.
+    /// Chooses only events before this time, by the time in their ids.
     #[must_use]
     pub fn to_time(self, to: OffsetDateTime) -> Self {
         Self { to: Some(millis(to)), ..self }
     }
 
-    /// Only this event; may be called several times.
+    /// Chooses only this event; may be called several times.
     #[must_use]
     pub fn id(mut self, id: EventId) -> Self {
         self.ids.push(id.as_uuid());
         self
     }
 
-    /// Only events of this aggregate type.
+    /// Chooses only events of this aggregate type.
     #[must_use]
     pub fn aggregate_type(self, aggregate_type: impl Into<String>) -> Self {
         self.equal(EventField::AggregateType, aggregate_type.into())
     }
 
-    /// Only events of aggregates with this id.
+    /// Chooses only events of aggregates with this id.
     #[must_use]
     pub fn aggregate_id(self, id: impl Into<String>) -> Self {
         self.equal(EventField::AggregateId, id.into())
     }
 
-    /// Only events of this type.
+    /// Chooses only events of this type.
     #[must_use]
     pub fn event_type(self, event_type: impl Into<String>) -> Self {
         self.equal(EventField::EventType, event_type.into())
@@ -210,7 +211,7 @@ impl Republish {
         Ok(progress)
     }
 
-    /// The row of the replay, locked: two programs that run the same replay take turns.
+    /// Locks the row of the replay: two programs that run the same replay take turns.
     async fn register(&self, tx: &Transaction<'_>, name: &str) -> Result<Registered, Error> {
         let table = companion(self.pipeline.layout(), "_replays");
         let failed = |e| Error::database(format!("read or write {table}"), e);
@@ -240,7 +241,7 @@ impl Republish {
         })
     }
 
-    /// What the replay chooses, to tell two of one name apart.
+    /// Describes what the replay chooses, to distinguish two of one name.
     fn selection(&self) -> String {
         format!("{:?} {:?}..{:?} {:?} {:?}", self.rows, self.from, self.to, self.equal, self.ids)
     }

@@ -59,7 +59,7 @@ pub struct SlotOptions {
 }
 
 impl Default for SlotOptions {
-    /// No re-creation, no failover, no two-phase commit, and a wait of 60 seconds for open transactions.
+    /// Returns options without re-creation, failover and two-phase commit, and a wait of 60 seconds for open transactions.
     fn default() -> Self {
         Self { is_recreated: false, failover: false, two_phase: false, patience: Duration::from_secs(60) }
     }
@@ -183,8 +183,8 @@ impl SlotOptions {
     }
 }
 
-/// How many events were committed since the slot that is gone had confirmed the last one that is known; none is known where
-/// rows vanish.
+/// Counts the events that were committed since the slot that is gone had confirmed the last one that is known; none is
+/// known where rows vanish.
 async fn rows_since(client: &Client, pipeline: &Pipeline, history: &History<'_>) -> Result<Option<u64>, Error> {
     if pipeline.layout().row_life().vanishes() {
         return Ok(None);
@@ -199,7 +199,7 @@ async fn rows_since(client: &Client, pipeline: &Pipeline, history: &History<'_>)
     Ok(Some(u64::try_from(rows).unwrap_or_default()))
 }
 
-/// The process of the oldest transaction that has written, for which the creation of a slot waits.
+/// Returns the process of the oldest transaction that has written, for which the creation of a slot waits.
 async fn oldest_writer(client: &Client) -> Result<Option<i32>, Error> {
     let sql = "SELECT pid FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
                ORDER BY age(backend_xid) DESC LIMIT 1";

@@ -6,7 +6,7 @@ use outbox_wal::{FoundTable, PublicationCatalog, TableName};
 /// The losses of a configuration that the relay accepts, as Debezium does.
 pub(crate) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
 
-/// A configuration with the tables that it includes, and those of them whose rows a router sees.
+/// Reads a configuration's tables that it includes, and those of them whose rows a router sees.
 #[derive(Clone, Debug)]
 pub(crate) struct Included {
     config: ConnectorConfig,
@@ -38,7 +38,7 @@ impl Included {
         self.config.uses_column((&table.schema, &table.table), column)
     }
 
-    /// What cannot be followed is reported when the table's pipeline is made.
+    /// Returns what becomes of a table's rows. What cannot be followed is reported when the table's pipeline is made.
     fn disposition(&self, table: &TableName) -> RowDisposition {
         self.config.disposition(&table.schema, &table.table).unwrap_or(RowDisposition::Routed)
     }

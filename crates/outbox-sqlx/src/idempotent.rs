@@ -59,7 +59,7 @@ impl IdempotentOutbox {
         self.repeated.of_many(added, events.len())
     }
 
-    /// Without a unique index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
+    /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
     async fn expect_unique_id(&self, tx: &mut Transaction<'_, Postgres>) -> Result<(), Error> {
         if !self.is_unique.load(Ordering::Relaxed) {
             let query = sqlx::query_scalar(self.outbox.insert().has_unique_id()).persistent(false);

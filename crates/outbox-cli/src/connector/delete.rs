@@ -82,7 +82,7 @@ struct Remains {
 }
 
 impl Remains {
-    /// The defaults are those of Debezium.
+    /// Reads the names of what a connector uses. The defaults are those of Debezium.
     fn of(name: &str, config: &ConnectorConfig) -> Self {
         let or_default = |key: &str, default: &str| Some(config.get(key).unwrap_or(default).to_owned());
         Self {
@@ -128,7 +128,7 @@ impl Remains {
     }
 }
 
-/// A stopped task closes its connection a moment later.
+/// Waits until the slot has no reader: a stopped task closes its connection a moment later.
 async fn wait_for_reader(client: &tokio_postgres::Client, slot: &str, limit: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + limit;
     while SlotState::get(client, slot).await?.active && tokio::time::Instant::now() < deadline {

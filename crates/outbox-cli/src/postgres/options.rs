@@ -136,7 +136,7 @@ impl DatabaseOptions {
     }
 }
 
-/// As libpq: a named authority is checked even if the mode does not demand it.
+/// Chooses TLS as libpq does: a named authority is checked even if the mode does not demand it.
 fn tls(parts: &ConnectorConfig, verification: Verification) -> Tls {
     let named = parts.get("database.sslrootcert").filter(|file| *file != "system");
     let verification = match verification {

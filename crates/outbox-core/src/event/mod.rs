@@ -140,7 +140,7 @@ impl OutboxEvent {
         self.created_at
     }
 
-    /// About how many bytes it takes in a statement: each column has a length in front.
+    /// Estimates how many bytes it takes in a statement: each column has a length in front.
     pub(crate) fn stored_size(&self) -> usize {
         const COLUMNS: usize = 256;
         let texts = [self.aggregate_type.as_str(), self.aggregate_id.as_str(), self.event_type.as_str()];

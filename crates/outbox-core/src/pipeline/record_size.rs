@@ -75,7 +75,7 @@ impl Pipeline {
         )
     }
 
-    /// The size that the row's record has at most, by the lengths of the columns alone; `None` if the payload decides.
+    /// Returns the size that the row's record has at most, by the lengths of the columns alone; `None` if the payload decides.
     fn size_bound(&self, row: &Row) -> Option<usize> {
         if self.router().expansion.is_some() && matches!(row.get(self.plan().payload), ColumnValue::Text(_)) {
             return None;
@@ -123,7 +123,7 @@ impl Pipeline {
         self.value_converter() != ValueConverter::Bytes
     }
 
-    /// The row as the connector reads it: PostgreSQL prints `jsonb` in its own way.
+    /// Returns the row as the connector reads it: PostgreSQL prints `jsonb` in its own way.
     fn as_stored<'a>(&self, row: &'a Row) -> Result<Cow<'a, Row>, Error> {
         let mut stored = Cow::Borrowed(row);
         for (index, column) in self.layout().columns().iter().enumerate() {
@@ -138,7 +138,7 @@ impl Pipeline {
         Ok(stored)
     }
 
-    /// The larger of the two parts of an event that may be large, and its length as it was given.
+    /// Returns the larger of the two parts of an event that may be large, and its length as it was given.
     fn largest_part(&self, row: &Row, record: &RecordRef<'_>) -> (&'static str, usize) {
         let headers = self.layout().columns().iter().position(|column| column.field() == Some(EventField::Headers));
         let headers = headers.map_or(0, |index| bytes(row.get(index)));
@@ -149,7 +149,7 @@ impl Pipeline {
     }
 }
 
-/// The size of a record as Kafka's producer counts it, at most.
+/// Returns the size of a record as Kafka's producer counts it, at most.
 fn size(record: &RecordRef<'_>) -> usize {
     // A length takes 5 bytes at most.
     let part = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len()) + 5;
@@ -157,7 +157,7 @@ fn size(record: &RecordRef<'_>) -> usize {
     BATCH_AND_RECORD + ADDED_HEADERS + part(&record.key) + part(&record.value) + headers
 }
 
-/// The length of a value as text, or more.
+/// Returns the length of a value as text, or more.
 fn bytes(value: &ColumnValue) -> usize {
     match value {
         ColumnValue::Text(text) => text.len(),

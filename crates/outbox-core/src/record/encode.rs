@@ -44,7 +44,7 @@ impl Pipeline {
         self.encode_ref(row).map(RecordRef::into_owned)
     }
 
-    /// As [`encode`](Self::encode), borrowed.
+    /// Encodes as [`encode`](Self::encode) does, and borrows from the row.
     pub(crate) fn encode_ref<'a>(&'a self, row: &'a Row) -> Result<RecordRef<'a>, Error> {
         self.record(row, Unexpandable::Fails)
     }

@@ -144,7 +144,7 @@ pub enum Horizon {
 }
 
 impl Group {
-    /// The group of that name, in the schema of its tables.
+    /// Creates a handle of the group of that name, in the schema of its tables.
     #[must_use]
     pub fn new(pool: Pool, schema: &Identifier, group: impl Into<String>) -> Self {
         let store = Store::new(pool, schema, group.into(), Duration::ZERO, Statements::Unnamed);

@@ -31,7 +31,7 @@ impl Prefix {
         self.seen = self.seen.max(offset.saturating_add(1));
     }
 
-    /// The transaction that did these offsets has committed.
+    /// Notes that the transaction of these offsets has committed.
     pub(crate) fn committed(&mut self, offsets: &[i64]) {
         for offset in offsets {
             self.open.remove(offset);
@@ -48,7 +48,7 @@ impl Prefix {
         Some(self.done()).filter(|done| *done > self.stored)
     }
 
-    /// The position was moved in the store.
+    /// Notes that the position was moved in the store.
     pub(crate) fn stored(&mut self, position: i64) {
         self.stored = self.stored.max(position);
     }

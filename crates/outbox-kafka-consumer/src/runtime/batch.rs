@@ -19,7 +19,7 @@ impl Lane {
         self.attempt_after(0, items).await
     }
 
-    /// As [`attempt`](Self::attempt), after so many conflicts.
+    /// Makes an [`attempt`](Self::attempt) after so many conflicts.
     pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
         let _slot = self.shared.slots.acquire().await;
         let _turn = self.turn(conflicts).await;

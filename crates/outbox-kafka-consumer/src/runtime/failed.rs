@@ -123,7 +123,7 @@ impl Fault {
         Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
     }
 
-    /// The key of an event is no longer blocked: the event is to be handled, and not parked.
+    /// Reports that the key of an event is no longer blocked: the event is to be handled, and not parked.
     pub(super) fn freed() -> Self {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }

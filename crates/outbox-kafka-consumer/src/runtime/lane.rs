@@ -298,7 +298,7 @@ impl Lane {
         }
     }
 
-    /// The event is looked for when its time has come.
+    /// Makes the poll look for the event when its time has come.
     pub(super) fn expect(&self, fate: &Fate<'_>) {
         if let Some(delay) = fate.next_attempt {
             self.shared.upkeep.due_in(delay);

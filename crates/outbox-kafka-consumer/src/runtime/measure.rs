@@ -20,7 +20,7 @@ pub(super) fn split(topic: &str, reason: &'static str) {
     counter!("outbox_consumer_batches_split_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }
 
-/// A transaction lost against another one.
+/// Counts a transaction that lost against another one.
 pub(super) fn conflict(topic: &str) {
     counter!("outbox_consumer_conflicts_total", "topic" => topic.to_owned()).increment(1);
 }
@@ -76,7 +76,7 @@ impl Drop for PartitionGauges {
     }
 }
 
-/// The circuit breaker paused an event type.
+/// Counts an event type that the circuit breaker paused.
 pub(super) fn breaker(topic: &str) {
     counter!("outbox_consumer_circuit_breaks_total", "topic" => topic.to_owned()).increment(1);
 }

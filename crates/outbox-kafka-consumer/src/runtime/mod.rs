@@ -135,7 +135,7 @@ impl Shared {
         outcome.and_then(|()| stopped.into_values().next().or(rejected).map_or(Ok(()), Err))
     }
 
-    /// A paused partition is no longer this consumer's.
+    /// Forgets a paused partition that is no longer this consumer's.
     fn forget_stopped(&self, place: &Place) {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }

@@ -85,7 +85,7 @@ impl Upkeep {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something will be due then.
+    /// Notes that something will be due then.
     pub(super) fn due_in(&self, delay: Duration) {
         let at = Instant::now() + delay;
         let mut next = self.next_due.lock().unwrap_or_else(PoisonError::into_inner);

@@ -136,7 +136,7 @@ impl Store {
         Ok(locked.len() == keys.len())
     }
 
-    /// The event is held no longer, and the next one of its key has its turn. `None` if another transaction has released the
+    /// Releases an event, and the next one of its key has its turn. `None` if another transaction has released the
     /// event: then roll back.
     pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
         let link = self.in_transaction(tx);

@@ -67,7 +67,7 @@ impl Store {
         }))
     }
 
-    /// As [`begin`](Self::begin), without events. False if the partition is under another epoch.
+    /// Begins as [`begin`](Self::begin) does, without events. False if the partition is under another epoch.
     pub(crate) async fn begin_bounded(
         &self,
         tx: &Transaction<'_>,

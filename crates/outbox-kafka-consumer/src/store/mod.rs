@@ -104,8 +104,9 @@ impl Store {
     /// epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role is, that
     /// one sees what was committed while this one waited. What handlers change of the settings is restored at the end.
     ///
-    /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
-    /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
+    /// Returns the statements that bound a transaction. Those of a batch wait for other locks for 100 ms. Two batches that
+    /// wait for each other then end before PostgreSQL looks for a deadlock, which it does after 1 s, and their events are
+    /// handled in smaller ones.
     fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
         let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
         let each =

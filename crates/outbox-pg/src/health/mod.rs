@@ -72,7 +72,7 @@ impl PipeHealth {
         self.signs.iter().find(|sign| sign.name == name)
     }
 
-    /// What to consider, although nothing is wrong: the signs with advice.
+    /// Returns what to consider, although nothing is wrong: the signs with advice.
     pub fn advice(&self) -> impl Iterator<Item = &Sign> {
         self.signs.iter().filter(|sign| sign.advice.is_some())
     }

@@ -43,7 +43,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Why rows are left that are due.
+    /// Returns why rows are left that are due.
     async fn left(&self, client: &Client, confirmed: &Confirmed, due: &str) -> Result<Vec<Waiting>, Error> {
         let table = self.pipeline.layout().qualified_name();
         let (slot, missed) = (self.pipeline.slot().clone(), in_gaps(&confirmed.gaps));
@@ -93,7 +93,7 @@ impl Maintenance {
     }
 }
 
-/// Whether an id is of version 7, which holds a time.
+/// Returns the condition in SQL that an id is of version 7, which holds a time.
 fn is_timed(id: &str) -> String {
     format!("get_byte(uuid_send({id}), 6) >> 4 = 7")
 }

@@ -90,7 +90,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// The partitions that are detached and not yet dropped. One that somebody has attached again is theirs.
+    /// Lists the partitions that are detached and not yet dropped. One that somebody has attached again is theirs.
     pub(super) async fn detached(&self, client: &Client) -> Result<Vec<String>, Error> {
         let layout = self.pipeline.layout();
         let sql = format!(
@@ -104,7 +104,7 @@ impl Maintenance {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Whether a partition holds rows that no slot has published.
+    /// Returns whether a partition holds rows that no slot has published.
     async fn has_missed(&self, client: &Client, table: &str, confirmed: Option<&Confirmed>) -> Result<bool, Error> {
         match confirmed {
             Some(confirmed) if !confirmed.gaps.is_empty() => has_row(client, table, &in_gaps(&confirmed.gaps)).await,

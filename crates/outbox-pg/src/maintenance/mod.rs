@@ -131,7 +131,7 @@ impl Maintenance {
         Ok(report)
     }
 
-    /// What the slot has confirmed; a gap of which no row is left is closed.
+    /// Returns what the slot has confirmed, and closes a gap of which no row is left.
     async fn confirmed(&self, client: &Client, lease: &Lease) -> Result<Option<Confirmed>, Error> {
         let history = History::open(client, &self.pipeline).await?;
         let Some(mut confirmed) = history.observe().await? else { return Ok(None) };
@@ -245,7 +245,7 @@ pub(crate) async fn now_millis(client: &Client) -> Result<u64, Error> {
     Ok(u64::try_from(now).unwrap_or_default())
 }
 
-/// Whether a table has a row for which a condition holds. One that is gone has none.
+/// Returns whether a table has a row for which a condition holds. One that is gone has none.
 async fn has_row(client: &Client, table: &str, condition: &str) -> Result<bool, Error> {
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
     let is_there: bool =

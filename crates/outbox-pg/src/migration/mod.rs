@@ -125,7 +125,7 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    /// As for the schema: nothing to create needs no right to create.
+    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to create.
     fn create_table(&self) -> String {
         let body = format!(
             "BEGIN IF to_regclass({name}) IS NULL THEN CREATE TABLE {table} (

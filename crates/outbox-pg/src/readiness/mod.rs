@@ -29,7 +29,7 @@ impl Readiness {
         Ok(readiness)
     }
 
-    /// As [`check`](Self::check), for a role that enqueues nothing.
+    /// Checks as [`check`](Self::check) does, for a role that enqueues nothing.
     pub(crate) async fn check_pipe(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let wal_level: String = client

@@ -156,7 +156,7 @@ impl Executor {
         self.confirmation.settle();
     }
 
-    /// As [`next`](Self::next), and returns `None` once everything that is acknowledged is confirmed.
+    /// Waits as [`next`](Self::next) does, and returns `None` once everything that is acknowledged is confirmed.
     pub(super) async fn next_or_confirmed(&mut self) -> Option<Report> {
         let Self { confirmation, inbox, requests, .. } = self;
         tokio::select! {
