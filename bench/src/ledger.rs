@@ -66,7 +66,7 @@ impl Ledger {
         Some(number)
     }
 
-    /// How many different numbers were found.
+    /// Returns how many different numbers were found.
     pub(crate) fn distinct(&self) -> u64 {
         self.distinct
     }
@@ -99,7 +99,7 @@ impl Count {
 }
 
 impl Verdict {
-    /// Everything once and in order.
+    /// Returns whether everything once and in order.
     pub(crate) fn is_clean(&self) -> bool {
         *self == Self::default()
     }

@@ -60,7 +60,7 @@ impl Load {
         Ok(Self { stop, issued, writers })
     }
 
-    /// What was begun so far is below this.
+    /// Returns a bound: the numbers begun so far are below it.
     pub(crate) fn issued(&self) -> u64 {
         self.issued.load(Ordering::Relaxed)
     }

@@ -78,7 +78,7 @@ async fn measure(subject: Subject) -> Outcome<()> {
     }
 }
 
-/// How a run tells of its progress.
+/// Reports the progress of a run.
 fn report(line: &str) {
     eprintln!("bench: {line}");
 }

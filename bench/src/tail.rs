@@ -65,7 +65,7 @@ impl Tail {
         Ok(())
     }
 
-    /// What was read until now.
+    /// Returns what was read until now.
     pub(crate) fn finish(self) -> Received {
         std::mem::take(&mut *lock(&self.received))
     }

@@ -54,7 +54,7 @@ impl BenchTask {
 }
 
 impl Measurement {
-    /// Whether nothing is to be measured.
+    /// Returns whether nothing is to be measured.
     fn only_asks(&self) -> bool {
         self.arguments.iter().any(|argument| argument == "--help" || argument == "-h")
     }

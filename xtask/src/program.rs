@@ -34,7 +34,7 @@ pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
-/// The program that a line of cargo's messages names, if it is the package's.
+/// Returns the program that a line of cargo's messages names, if it is the package's.
 fn program(package: &str, message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_ours = message.pointer("/target/name")?.as_str()? == package;

@@ -41,7 +41,7 @@ fn the_public_items_of_each_crate_are_those_of_its_file() {
     }
 }
 
-/// What rustdoc makes of a crate. Its JSON would be nicer, and is not stable.
+/// Returns what rustdoc makes of a crate. Its JSON would be nicer, and is not stable.
 fn documentation(name: &str) -> PathBuf {
     // If only this package was built, the dependencies of the others may have to be fetched first.
     cargo(&["doc", "--no-deps", "--all-features", "--locked", "--package", name]);
@@ -57,7 +57,7 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// `struct.Error`, `struct.Error method.source`, `reexport.uuid`, sorted.
+/// Returns lines such as `struct.Error`, `struct.Error method.source`, `reexport.uuid`, sorted.
 fn items(documentation: &Path) -> BTreeSet<String> {
     let read = |page: &str| {
         fs::read_to_string(documentation.join(page))

@@ -67,7 +67,7 @@ pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival>
     Ok(Arrival { p50_ms: of(50.0), p99_ms: of(99.0), max_ms: of(100.0), rows: times.len() })
 }
 
-/// Each effect's number, and when its commit was told, for as long as the client is kept.
+/// Returns each effect's number, and when its commit was told, for as long as the client is kept.
 async fn listen(site: &Site) -> Outcome<(Client, mpsc::UnboundedReceiver<(u64, Instant)>)> {
     let (client, mut connection) = tokio_postgres::connect(site.url(), NoTls).await?;
     let (sender, told) = mpsc::unbounded_channel();

@@ -58,7 +58,7 @@ pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
     Ok(Rates { plain, typed, native })
 }
 
-/// A batch of what one fetch brings, as a producer sends it.
+/// Returns a batch of what one fetch brings, as a producer sends it.
 fn batch(pipeline: &Pipeline) -> Outcome<Bytes> {
     let mut builder = BatchBuilder::new(Compression::None, 1 << 20);
     for n in 0..FETCH as u64 {

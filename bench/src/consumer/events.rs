@@ -30,7 +30,7 @@ impl Stand {
         Ok(stand)
     }
 
-    /// An aggregate is in one partition only.
+    /// Fills the topic. An aggregate is in one partition only.
     async fn fill(&self, partition: &PartitionClient, number: u64, of: u64) -> Outcome<()> {
         let numbers: Vec<u64> = (0..self.events).filter(|n| n % rows::AGGREGATES % of == number).collect();
         for batch in numbers.chunks(BATCH) {
@@ -41,7 +41,7 @@ impl Stand {
         Ok(())
     }
 
-    /// The effects' table, empty, and nothing known of any event.
+    /// Resets the effects' table: empty, and nothing known of any event.
     pub(super) async fn reset(&self) -> Outcome<()> {
         let client = self.env.client().await;
         let sql = format!(
@@ -87,7 +87,7 @@ impl Stand {
         Ok(self.env.client().await.query_one(sql, &[]).await?.try_get(0)?)
     }
 
-    /// How many effects there are, and how many were out of order.
+    /// Returns how many effects there are, and how many were out of order.
     pub(super) async fn effects(&self, pool: &Pool) -> Outcome<(u64, u64)> {
         let sql = "SELECT (sum(events) + (SELECT sum(events) FROM stock) + (SELECT count(*) FROM arrival))::bigint,
                           sum(disorder)::bigint FROM ledger";
@@ -119,7 +119,7 @@ pub(super) const SHARED_EFFECT: &str =
 
 const SHARED_ROWS: u64 = 1_000;
 
-/// The record of a number, as the EventRouter writes it.
+/// Returns the record of a number, as the EventRouter writes it.
 pub(super) fn record(pipeline: &Pipeline, n: u64) -> Outcome<Record> {
     let payload = format!(
         r#"{{"n":{n},"customer":"c4ca4238a0b923820dcc509a6f75849b","items":[{{"sku":"c81e728d9d4c","quantity":2,"price":"19.90"}}],"note":"leave it at the door with the green frame"}}"#

@@ -52,7 +52,7 @@ impl Stand {
         self.env.pipeline()
     }
 
-    /// A connection with a cache of statements.
+    /// Returns a connection with a cache of statements.
     pub(super) async fn session(&self, commit: SynchronousCommit) -> Outcome<Object> {
         let session = self.env.pool_of(1).get().await?;
         session.batch_execute(&format!("SET synchronous_commit = {commit}")).await?;
@@ -68,8 +68,8 @@ impl Stand {
         Ok(())
     }
 
-    /// An error unless exactly these events are in the WAL, each once, and in the table where rows stay; and unless
-    /// the accounts tell of as many transactions. Then forgets them.
+    /// Checks that exactly these events are in the WAL, each once, and in the table where rows stay; and unless the
+    /// accounts tell of as many transactions. Then forgets them.
     pub(super) async fn check(&self, written: Written) -> Outcome<()> {
         let client = self.env.client().await;
         let (table, name) = (self.pipeline().layout().qualified_name(), self.env.name());

@@ -37,7 +37,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// One that numbers its events from `first` on.
+    /// Creates one that numbers its events from `first` on.
     pub(super) async fn new(stand: &Stand, session: Object, isolation: IsolationLevel, first: u64) -> Outcome<Self> {
         Ok(Self {
             outbox: PgOutbox::new(stand.pipeline().clone()),
@@ -50,7 +50,7 @@ impl Writer {
         })
     }
 
-    /// What it has committed.
+    /// Returns what it has committed.
     pub(super) fn written(&self) -> Written {
         self.written
     }

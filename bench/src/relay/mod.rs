@@ -50,7 +50,7 @@ impl Setting {
         }
     }
 
-    /// The processes of the brokers.
+    /// Returns the processes of the brokers.
     fn brokers(&self) -> Outcome<Vec<u32>> {
         let Some(cluster) = &self.cluster else {
             return Ok(self.stack.pid(Service::Kafka)?.into_iter().collect());
@@ -58,7 +58,7 @@ impl Setting {
         cluster.brokers().filter_map(|broker| cluster.pid(broker).transpose()).map(|pid| Ok(pid?)).collect()
     }
 
-    /// The process of the worker that Debezium runs in.
+    /// Returns the process of the worker that Debezium runs in.
     fn worker(&self) -> Outcome<Option<u32>> {
         Ok(self.stack.pid(Service::Connect)?)
     }

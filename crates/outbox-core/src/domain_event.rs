@@ -85,7 +85,7 @@ pub trait DomainEvent {
     #[doc(hidden)]
     const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::EVENT_TYPE, Self::SCHEMA_VERSION);
 
-    /// The [`AggregateId`](crate::AggregateId): which aggregate the event belongs to.
+    /// Returns the [`AggregateId`](crate::AggregateId): which aggregate the event belongs to.
     fn aggregate_id(&self) -> String;
 }
 

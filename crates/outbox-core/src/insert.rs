@@ -18,7 +18,7 @@ pub struct InsertSql {
 const BATCH_BYTES: usize = 8 << 20;
 
 impl InsertSql {
-    /// The INSERTs into a table.
+    /// Creates the INSERTs into a table.
     #[must_use]
     pub fn into_table(layout: &TableLayout) -> Self {
         let table = layout.qualified_name();
@@ -45,25 +45,25 @@ impl InsertSql {
         }
     }
 
-    /// Of one event.
+    /// Returns the INSERT of one event.
     #[must_use]
     pub fn one(&self) -> &str {
         &self.one
     }
 
-    /// Of events in their order.
+    /// Returns the INSERT of events in their order.
     #[must_use]
     pub fn many(&self) -> &str {
         &self.many
     }
 
-    /// Of one event, unless it is there.
+    /// Returns the INSERT of one event that does nothing if the event exists.
     #[must_use]
     pub fn one_if_new(&self) -> &str {
         &self.one_if_new
     }
 
-    /// Of events in their order, without those that are there.
+    /// Returns the INSERT of events in their order that skips those that exist.
     #[must_use]
     pub fn many_if_new(&self) -> &str {
         &self.many_if_new
@@ -76,17 +76,17 @@ impl InsertSql {
         &self.has_unique_id
     }
 
-    /// The types of the columns that an event fills, in the order of the statements' parameters.
+    /// Returns the types of the columns that an event fills, in the order of the statements' parameters.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = ColumnType> {
         self.columns.iter().map(|(_, ty)| *ty)
     }
 
-    /// A row's values of these columns.
+    /// Returns a row's values of these columns.
     pub fn values<'a>(&'a self, row: &'a Row) -> impl ExactSizeIterator<Item = &'a ColumnValue> {
         self.columns.iter().map(|(index, _)| row.get(*index))
     }
 
-    /// How many events go into each of the INSERTs that carry them: 8 MiB, or one event.
+    /// Returns how many events go into each of the INSERTs that carry them: 8 MiB, or one event.
     #[must_use]
     pub fn batch_lengths(events: &[OutboxEvent]) -> Vec<usize> {
         let mut lengths = Vec::new();

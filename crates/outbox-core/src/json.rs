@@ -1,6 +1,6 @@
 //! What has to be known of JSON text beyond its validity. Each function takes text that is valid JSON.
 
-/// How deep arrays and objects are nested.
+/// Returns how deep arrays and objects are nested.
 pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let mut bytes = text.bytes();
@@ -149,8 +149,9 @@ struct Numeric<'a> {
 }
 
 impl<'a> Numeric<'a> {
-    /// PostgreSQL, "Arbitrary Precision Numbers": up to 131,072 digits before the point and 16,383 after it, where zeros
-    /// at the end count, and those in front do not. `None` beyond that.
+    /// Parses a number within PostgreSQL's limits. PostgreSQL, "Arbitrary Precision Numbers": up to 131,072 digits
+    /// before the point and 16,383 after it, where zeros at the end count, and those in front do not. `None` beyond
+    /// that.
     fn parse(text: &'a str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().unwrap_or(i32::MAX)),

@@ -15,13 +15,13 @@ pub struct RecordingOutbox {
 }
 
 impl RecordingOutbox {
-    /// An empty recorder that refuses what the pipeline refuses.
+    /// Creates an empty recorder that refuses what the pipeline refuses.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self { pipeline, events: Arc::default() }
     }
 
-    /// What was enqueued so far, in order.
+    /// Returns what was enqueued so far, in order.
     #[must_use]
     pub fn events(&self) -> Vec<OutboxEvent> {
         self.lock().clone()
@@ -78,7 +78,7 @@ impl RecordingOutbox {
         assert!(!is_there, "{} was enqueued; enqueued were: [{}]", name_of::<E>(), self.all_said());
     }
 
-    /// The events of this type that were enqueued, in order, read back from their payloads.
+    /// Returns the events of this type that were enqueued, in order, read back from their payloads.
     ///
     /// # Panics
     /// A payload is not the JSON of an `E`: what was enqueued under its name was something else.

@@ -43,12 +43,12 @@ impl Error {
         Self::new(Kind::Build(what.into()))
     }
 
-    /// `doing` completes the sentence "Kafka failed to …".
+    /// Creates an error of Kafka; `doing` completes the sentence "Kafka failed to …".
     pub(crate) fn kafka(doing: impl Into<String>) -> Self {
         Self::new(Kind::Kafka(doing.into()))
     }
 
-    /// `doing` completes the sentence "the store failed to …".
+    /// Creates an error of the store; `doing` completes the sentence "the store failed to …".
     pub(crate) fn store(doing: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Store(doing.into())).caused_by(source)
     }
@@ -62,12 +62,12 @@ impl Error {
         Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason: reason.into(), earliest: None })
     }
 
-    /// The topic does not hold the offset; it begins at `earliest`.
+    /// Creates the error of a topic that does not hold the offset; it begins at `earliest`.
     pub(crate) fn lost(topic: &str, partition: i32, offset: i64, earliest: i64, reason: String) -> Self {
         Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason, earliest: Some(earliest) })
     }
 
-    /// Where the topic begins, if this is about a position that it does not hold.
+    /// Returns where the topic begins, if this is about a position that it does not hold.
     pub(crate) fn lost_position(&self) -> Option<i64> {
         match self.0.kind {
             Kind::Record { earliest, .. } => earliest,
@@ -79,7 +79,7 @@ impl Error {
         Self::new(Kind::Fenced)
     }
 
-    /// `what` is missing or wrong, with its remedy.
+    /// Creates an error of the set-up: `what` is missing or wrong, with its remedy.
     pub(crate) fn setup(what: impl Into<String>) -> Self {
         Self::new(Kind::Setup(what.into()))
     }
@@ -97,7 +97,7 @@ impl Error {
         self
     }
 
-    /// Whether the consumer could not be built.
+    /// Returns whether the consumer could not be built.
     #[must_use]
     pub fn is_build(&self) -> bool {
         matches!(self.0.kind, Kind::Build(_))
@@ -110,19 +110,19 @@ impl Error {
         matches!(self.0.kind, Kind::Setup(_))
     }
 
-    /// Whether it is about one record (or the position of it) that nobody can get past without a decision.
+    /// Returns whether it is about one record (or the position of it) that nobody can get past without a decision.
     #[must_use]
     pub fn is_record(&self) -> bool {
         matches!(self.0.kind, Kind::Record { .. })
     }
 
-    /// Whether what was asked of a [`Group`](crate::Group) was refused.
+    /// Returns whether what was asked of a [`Group`](crate::Group) was refused.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(self.0.kind, Kind::Refused(_))
     }
 
-    /// Whether trying again may succeed.
+    /// Returns whether trying again may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
@@ -143,7 +143,7 @@ impl Error {
         matches!(self.0.kind, Kind::Store(_))
     }
 
-    /// Topic, partition and offset, where it is about a record.
+    /// Returns topic, partition and offset, if the error is about a record.
     #[must_use]
     pub fn position(&self) -> Option<(&str, i32, i64)> {
         match &self.0.kind {

@@ -36,37 +36,37 @@ impl<E> Received<E> {
         Self { event, envelope, place }
     }
 
-    /// The payload.
+    /// Returns the payload.
     #[must_use]
     pub fn event(&self) -> &E {
         &self.event
     }
 
-    /// The payload, given away.
+    /// Returns the payload, given away.
     #[must_use]
     pub fn into_event(self) -> E {
         self.event
     }
 
-    /// What the record told beside and with the payload: the event's id, type, headers, trace, time.
+    /// Returns what the record told beside and with the payload: the event's id, type, headers, trace, time.
     #[must_use]
     pub fn envelope(&self) -> &DecodedEvent {
         &self.envelope
     }
 
-    /// The topic.
+    /// Returns the topic.
     #[must_use]
     pub fn topic(&self) -> &str {
         &self.place.topic
     }
 
-    /// The partition.
+    /// Returns the partition.
     #[must_use]
     pub fn partition(&self) -> i32 {
         self.place.partition
     }
 
-    /// The offset.
+    /// Returns the offset.
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.place.offset

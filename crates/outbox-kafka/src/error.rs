@@ -136,7 +136,7 @@ impl Error {
         &self.0.kind
     }
 
-    /// The broker's error code, if it answered with one.
+    /// Returns the broker's error code, if it answered with one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self.0.kind {
             Kind::Code(code, _) => Some(code),

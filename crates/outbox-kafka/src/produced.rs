@@ -60,7 +60,7 @@ enum Meaning {
 }
 
 impl Meaning {
-    /// The one place that says what a broker's code means for a batch.
+    /// Decides what a broker's code means for a batch.
     fn of(code: ErrorCode, base_offset: i64) -> Self {
         match code {
             ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Self::Duplicate,
@@ -125,7 +125,7 @@ impl Produced {
         }
     }
 
-    /// The batch never left.
+    /// Creates the outcome of a batch that was never sent.
     pub(super) fn not_sent(error: Error) -> Self {
         let rejected = match error.kind() {
             Kind::Code(code, _) => Meaning::of(*code, -1) == Meaning::Rejected,
@@ -135,7 +135,7 @@ impl Produced {
         if rejected { Self::Rejected { error, records: Vec::new() } } else { Self::Retriable(error) }
     }
 
-    /// Another broker may lead the partition by now.
+    /// Returns whether another broker may lead the partition by now.
     pub(super) fn is_stale_metadata(&self) -> bool {
         match self {
             Self::Retriable(error) | Self::Unknown(error) => error.code().is_none_or(ErrorCode::is_stale_metadata),

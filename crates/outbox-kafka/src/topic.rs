@@ -29,7 +29,7 @@ impl Topic {
         &self.name
     }
 
-    /// All zeros where the brokers are older than topics' ids (Kafka 2.8).
+    /// Returns the topic's id, all zeros if the brokers are older than topics' ids (Kafka 2.8).
     pub const fn id(&self) -> Uuid {
         self.id
     }

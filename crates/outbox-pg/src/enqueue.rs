@@ -70,7 +70,7 @@ pub enum Statements {
 }
 
 impl PgOutbox {
-    /// The outbox of a pipeline.
+    /// Creates the outbox of a pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl PgOutbox {
         Self { horizon: Some(horizon), ..self }
     }
 
-    /// The pipeline.
+    /// Returns the pipeline.
     #[must_use]
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
@@ -108,7 +108,7 @@ impl PgOutbox {
         expect_added(self.insert_one(tx, self.insert.sql.one(), event).await?, 1)
     }
 
-    /// As [`enqueue`](Self::enqueue), with the statement kept in deadpool's cache for the connection.
+    /// Enqueues as [`enqueue`](Self::enqueue) does, with the statement kept in deadpool's cache for the connection.
     ///
     /// # Errors
     /// See [After an error](#after-an-error).
@@ -181,7 +181,8 @@ impl PgOutbox {
     }
 }
 
-/// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
+/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
+/// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     Repeated::Refuse.of_many(added, events).map(drop)
 }

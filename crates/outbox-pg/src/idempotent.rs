@@ -21,7 +21,7 @@ pub struct IdempotentOutbox {
 }
 
 impl PgOutbox {
-    /// The same outbox, which knows events that it has already.
+    /// Returns the same outbox, which knows events that it has already.
     ///
     /// # Errors
     /// [`is_configuration`](crate::Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id is kept to know an event by.

@@ -246,7 +246,8 @@ impl Republish {
         format!("{:?} {:?}..{:?} {:?} {:?}", self.rows, self.from, self.to, self.equal, self.ids)
     }
 
-    /// Rows of the replay itself are newer than its first run, so they are not chosen again.
+    /// Returns the SQL of a replay. Rows of the replay itself are newer than its first run, so they are not chosen
+    /// again.
     async fn sql(&self, tx: &Transaction<'_>, condition: &str, replay: &Replay) -> Result<String, Error> {
         let layout = self.pipeline.layout();
         let (table, id, batch) = (layout.qualified_name(), id(layout), self.batch);

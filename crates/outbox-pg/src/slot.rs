@@ -161,7 +161,7 @@ impl SlotOptions {
         }
     }
 
-    /// Two statements in one message are one transaction, so the session keeps its own timeout.
+    /// Returns the SQL. Two statements in one message are one transaction, so the session keeps its own timeout.
     async fn sql(&self, client: &Client, name: &str) -> Result<String, Error> {
         let mut options = String::new();
         if self.two_phase {
@@ -207,7 +207,7 @@ async fn oldest_writer(client: &Client) -> Result<Option<i32>, Error> {
     Ok(row.map(|row| row.get(0)))
 }
 
-/// A slot that another session is creating has no plugin yet.
+/// Checks the slot again. A slot that another session is creating has no plugin yet.
 async fn problem_once_created(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let deadline = Instant::now() + CREATION;
     loop {

@@ -63,7 +63,7 @@ impl fmt::Debug for Attempt<'_, '_> {
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Default for RetriedTransaction {
-    /// 6 attempts, pauses from 20 ms on, the session's isolation level.
+    /// Returns the defaults: 6 attempts, pauses from 20 ms on, the session's isolation level.
     fn default() -> Self {
         Self { attempts: 6, pause: Duration::from_millis(20), isolation: None }
     }
@@ -100,19 +100,20 @@ pub enum TransactionError<E> {
 }
 
 impl RetriedTransaction {
-    /// How often the closure is run at most, at least once.
+    /// Sets how often the closure is run at most, at least once.
     #[must_use]
     pub fn attempts(self, attempts: u32) -> Self {
         Self { attempts: attempts.max(1), ..self }
     }
 
-    /// The pause before the second attempt. Each is twice as long as the one before, up to 2 s, less up to a half by chance.
+    /// Sets the pause before the second attempt. Each is twice as long as the one before, up to 2 s, less up to a half
+    /// by chance.
     #[must_use]
     pub fn pause(self, pause: Duration) -> Self {
         Self { pause, ..self }
     }
 
-    /// The isolation level, where it is not to be the session's.
+    /// Sets the isolation level, if it is not to be the session's.
     #[must_use]
     pub fn isolation_level(self, level: IsolationLevel) -> Self {
         Self { isolation: Some(level), ..self }
@@ -132,8 +133,8 @@ impl RetriedTransaction {
         self.run_while(client, &mut work, |error| asks_for_retry(error)).await
     }
 
-    /// As [`run`](Self::run), for errors that are no [`std::error::Error`] and hold one: `anyhow::Error`, `eyre::Report`,
-    /// `Box<dyn Error + Send + Sync>`.
+    /// Runs the closure as [`run`](Self::run) does, for errors that are no [`std::error::Error`] and hold one:
+    /// `anyhow::Error`, `eyre::Report`, `Box<dyn Error + Send + Sync>`.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -211,7 +212,8 @@ fn less_by_chance(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - f64::from(u16::try_from(chance).unwrap_or_default()) / 2_000.0)
 }
 
-/// Whether PostgreSQL said no, so that it certainly did not commit. A server that is being shut down may have, before.
+/// Returns whether PostgreSQL said no, so that it certainly did not commit. A server that is being shut down may have,
+/// before.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         Some(code) => match SqlStateClass::of(code.code()) {

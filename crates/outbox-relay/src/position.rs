@@ -22,7 +22,7 @@ impl Origin {
         Self(format!("{system}/{timeline}/{slot}/").into())
     }
 
-    /// The header's text: `system/timeline/slot/commit/index`, with the commit as PostgreSQL writes it.
+    /// Returns the header's text: `system/timeline/slot/commit/index`, with the commit as PostgreSQL writes it.
     pub(crate) fn header(&self, position: Position) -> String {
         // Longer than any: 17 for the commit, 10 for the index.
         let mut text = String::with_capacity(self.0.len() + 28);

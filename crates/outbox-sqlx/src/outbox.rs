@@ -46,7 +46,7 @@ pub enum Statements {
 }
 
 impl SqlxOutbox {
-    /// The outbox of a pipeline.
+    /// Creates the outbox of a pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self { insert: InsertSql::into_table(pipeline.layout()), pipeline, statements: Statements::default() }
@@ -58,7 +58,7 @@ impl SqlxOutbox {
         Self { statements, ..self }
     }
 
-    /// The pipeline.
+    /// Returns the pipeline.
     #[must_use]
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
@@ -129,7 +129,8 @@ impl SqlxOutbox {
     }
 }
 
-/// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
+/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
+/// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     Repeated::Refuse.of_many(added, events).map(drop)
 }

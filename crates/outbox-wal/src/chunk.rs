@@ -41,7 +41,7 @@ const SLOWEST: u64 = 32 * MIB;
 const PATIENCE: Duration = Duration::from_secs(20);
 const MIB: u64 = 1024 * 1024;
 
-/// The next chunk.
+/// Reads the next chunk.
 ///
 /// Each call goes through all WAL from the slot's restart position, which stays behind while an old transaction is
 /// open: chunks grow with that distance, so that the way there costs less than what is fetched.
@@ -65,13 +65,13 @@ pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
     }
 }
 
-/// Whether a call that went from `before` to `after` found so little that the rest is better streamed.
+/// Returns whether a call that went from `before` to `after` found so little that the rest is better streamed.
 pub(super) fn has_few_ends(before: SlotState, after: SlotState, read: Report) -> bool {
     let gone = after.confirmed.as_u64().saturating_sub(before.confirmed.as_u64());
     gone >= FIRST_WAL / 2 && read.messages.saturating_mul(SPARSE) < gone
 }
 
-/// Messages that lie in as much WAL as has to be gone through again before the first of them.
+/// Returns how many messages lie in as much WAL as must be read again before the first of them.
 fn worth_the_way(distance: u64, last: Report) -> u64 {
     let messages = u128::from(distance) * u128::from(last.messages) / u128::from(last.wal.max(1));
     u64::try_from(messages).unwrap_or(u64::MAX)

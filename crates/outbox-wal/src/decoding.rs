@@ -40,7 +40,7 @@ impl SlotCopy {
         Ok(Self { session, name, pid })
     }
 
-    /// A new copy in place of this one.
+    /// Puts a new copy in place of this one.
     pub(super) async fn renew(mut self, slot: &str) -> Result<Self, Error> {
         let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(&self.name));
         self.session.query(&drop, Doing::Query).await?;
@@ -156,7 +156,8 @@ impl Decoding {
     }
 }
 
-/// Nothing is lost when the future is dropped, but for an error of a server that does not say that it goes on.
+/// Reads the next piece. Nothing is lost when the future is dropped, but for an error of a server that does not say
+/// that it goes on.
 async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
     let mut error = None;
     loop {

@@ -101,7 +101,7 @@ pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<()
     }
 }
 
-/// The end of the WAL that may be read.
+/// Returns the end of the WAL that may be read.
 pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                ELSE pg_catalog.pg_current_wal_flush_lsn() END";
@@ -109,7 +109,7 @@ pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     Ok(lsn.ok_or_else(|| Error::protocol("the end of the WAL"))?.parse()?)
 }
 
-/// A publication that is missing now will be missed at the first row.
+/// Checks that the publication exists. A publication that is missing now will be missed at the first row.
 pub(super) async fn require_publication(session: &mut Session, publication: &str) -> Result<(), Error> {
     match has_publication(session, publication).await? {
         true => Ok(()),

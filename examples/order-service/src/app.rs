@@ -38,7 +38,8 @@ impl AppState {
     }
 }
 
-/// The service's routes. Every answer other than success is a problem document, but that of a pipe that is unwell.
+/// Returns the service's routes. Every answer other than success is a problem document, but that of a pipe that is
+/// unwell.
 pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/health", get(health))
@@ -52,7 +53,7 @@ pub fn app(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// For a supervisor: the process lives, whatever its database does.
+/// Answers a supervisor: the process lives, whatever its database does.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
@@ -65,7 +66,7 @@ async fn wrong_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method; Allow tells which it takes")
 }
 
-/// A database that stands still would hold requests for ever.
+/// Bounds the time of a request. A stopped database would hold requests for ever.
 async fn in_time(request: Request, next: Next) -> Response {
     timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|e| Problem::uncertain(e).into_response())
 }

@@ -56,7 +56,7 @@ impl Database {
         Ok(Self(config))
     }
 
-    /// A pool of connections; none is opened yet.
+    /// Returns a pool of connections; none is opened yet.
     ///
     /// # Errors
     /// [`DatabaseError::Pool`]
@@ -72,7 +72,7 @@ impl Database {
             .map_err(DatabaseError::Pool)
     }
 
-    /// A connection of the pool, with an error that tells where it was to lead.
+    /// Returns a connection of the pool, with an error that tells where it was to lead.
     ///
     /// # Errors
     /// [`DatabaseError::Connect`]
@@ -94,7 +94,7 @@ impl Database {
     }
 }
 
-/// The pool's error tells of its cause in its own text and as its source.
+/// Returns the cause below the pool's error, which tells of its cause in its own text and as its source.
 pub(crate) fn below(error: PoolError) -> Box<dyn Error + Send + Sync> {
     match error {
         PoolError::Backend(error) => Box::new(error),

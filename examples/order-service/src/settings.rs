@@ -75,7 +75,7 @@ Examples:
   curl 127.0.0.1:8000/received";
 
 impl Settings {
-    /// Whether nothing says where PostgreSQL and Kafka are.
+    /// Returns whether nothing says where PostgreSQL and Kafka are.
     #[must_use]
     pub fn names_no_server(&self) -> bool {
         self.task.is_none() && self.database_url.is_none() && self.kafka_brokers.is_none()
@@ -140,7 +140,7 @@ pub enum LogFormat {
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself.
+    /// Returns the text itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -103,7 +103,7 @@ fn find_event<'a>(received: &'a Value, order: &str) -> Option<&'a Value> {
         .find(|event| event.get("aggregate_id").is_some_and(|aggregate| text(aggregate) == order))
 }
 
-/// A string without its quotes, anything else as JSON.
+/// Returns a string without its quotes, anything else as JSON.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -20,7 +20,7 @@ pub struct ConnectRest {
 }
 
 impl ConnectRest {
-    /// For the worker at `url`, such as `http://127.0.0.1:18083`.
+    /// Creates a client for the worker at `url`, such as `http://127.0.0.1:18083`.
     pub fn new(url: impl Into<String>) -> Self {
         let url = url.into();
         Self { http: JsonHttp::new(url.clone(), Duration::from_secs(90)), url }
@@ -38,13 +38,13 @@ impl ConnectRest {
         self.accepted("create", name, || self.http.post("/connectors", &connector)).map(drop)
     }
 
-    /// The states of the connector and of its tasks, as the worker tells them.
+    /// Returns the states of the connector and of its tasks, as the worker tells them.
     pub fn status(&self, name: &str) -> Result<Value, StackError> {
         let path = format!("/connectors/{name}/status");
         self.accepted("look at", name, || self.http.get(&path))
     }
 
-    /// What the worker answers to a GET, such as `/` for its version.
+    /// Returns what the worker answers to a GET, such as `/` for its version.
     pub fn get(&self, path: &str) -> Result<Value, StackError> {
         self.accepted("get", path, || self.http.get(path))
     }
@@ -94,8 +94,8 @@ impl ConnectRest {
         answer.into_body("delete", name, &self.url).map(drop)
     }
 
-    /// What the connector class says about a configuration, without using it. The configuration
-    /// needs a `name` for this.
+    /// Returns what the connector class says about a configuration, without using it. The configuration needs a `name`
+    /// for this.
     pub fn validate(&self, class: &str, config: &Value) -> Result<Value, StackError> {
         let path = format!("/connector-plugins/{class}/config/validate");
         self.accepted("validate a configuration for", class, || self.http.put(&path, config))
@@ -192,7 +192,7 @@ fn is_running(status: &Value) -> bool {
     parts(status).count() > 1 && parts(status).all(|part| state(part) == Some("RUNNING"))
 }
 
-/// The connector and each of its tasks.
+/// Returns the connector and each of its tasks.
 fn parts(status: &Value) -> impl Iterator<Item = &Value> {
     let tasks = status.get("tasks").and_then(Value::as_array);
     status.get("connector").into_iter().chain(tasks.into_iter().flatten())

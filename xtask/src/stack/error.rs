@@ -20,7 +20,7 @@ impl StackError {
         Self { message: message.into(), source: Some(source.into()) }
     }
 
-    /// For `map_err` on file operations: `action` is a verb phrase such as "create".
+    /// Creates a function for `map_err` on file operations: `action` is a verb phrase such as "create".
     pub(crate) fn file<'a>(action: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |error| Self::caused(format!("cannot {action} {}", path.display()), error)
     }

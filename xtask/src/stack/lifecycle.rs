@@ -59,7 +59,7 @@ pub(crate) fn await_ready(
     pending.wait(|| probe(state, service))
 }
 
-/// Whether a server answers now.
+/// Returns whether a server answers now.
 pub(crate) fn probe(state: &State, service: Service) -> Probed {
     let port = state.port(service);
     match service {

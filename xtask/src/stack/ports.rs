@@ -51,12 +51,12 @@ impl Ports {
     }
 }
 
-/// Whether a server could listen on the port now.
+/// Returns whether a server could listen on the port now.
 pub(crate) fn is_free(port: u16) -> bool {
     listen(port).is_some()
 }
 
-/// A port from 20000 to 31999 that nobody listens on.
+/// Returns a port from 20000 to 31999 that nobody listens on.
 pub fn free_port() -> Result<u16, StackError> {
     any_free()?
         .local_addr()

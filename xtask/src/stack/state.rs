@@ -28,7 +28,7 @@ pub(crate) struct ServiceState {
 }
 
 impl State {
-    /// The process that is ours and runs.
+    /// Returns the process that is ours and runs.
     pub(crate) fn running(&self, service: Service) -> Option<&ProcessIdentity> {
         self.services.get(&service)?.process.as_ref().filter(|process| process.is_alive())
     }

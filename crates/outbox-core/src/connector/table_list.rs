@@ -97,7 +97,8 @@ fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<Regex>>, Er
     patterns(list).into_iter().map(regex).collect::<Result<_, _>>().map(Some)
 }
 
-/// Debezium's `RegExSplitter`: a backslash escapes whatever follows it, and is removed before a comma.
+/// Splits a list as Debezium's `RegExSplitter` does: a backslash escapes whatever follows it, and is removed before a
+/// comma.
 fn patterns(list: &str) -> Vec<String> {
     let mut patterns = vec![String::new()];
     let mut chars = list.chars();

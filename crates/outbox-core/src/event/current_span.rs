@@ -19,7 +19,7 @@ impl DecodedEvent {
     }
 }
 
-/// The current span as W3C's Trace Context writes it, if there is one that OpenTelemetry knows.
+/// Returns the current span as W3C's Trace Context writes it, if there is one that OpenTelemetry knows.
 pub(super) fn traceparent() -> Option<String> {
     let context = Span::current().context();
     let span = context.span().span_context().clone();

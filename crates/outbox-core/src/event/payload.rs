@@ -21,7 +21,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// JSON text, kept as it was written.
+    /// Creates a payload from jSON text, kept as it was written.
     ///
     /// # Errors
     /// As [`JsonText::new`].
@@ -29,7 +29,7 @@ impl Payload {
         JsonText::new(text).map(Self::Json)
     }
 
-    /// The JSON text that serde writes for a value.
+    /// Creates the JSON text that serde writes for a value.
     ///
     /// # Errors
     /// The value cannot be written as JSON, or a number in it is NaN or infinite, which JSON does not have.
@@ -44,12 +44,12 @@ impl Payload {
         Self::json(text)
     }
 
-    /// Bytes as they are.
+    /// Creates a payload from bytes as they are.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self::Bytes(bytes.into())
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -59,7 +59,7 @@ impl Payload {
         }
     }
 
-    /// Whether there is no byte in it.
+    /// Returns whether it has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -88,7 +88,7 @@ impl JsonText {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

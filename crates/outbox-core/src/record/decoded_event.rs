@@ -57,7 +57,7 @@ impl DecodedEvent {
         self.set_other(field, text)
     }
 
-    /// Where a part is kept that is a short text.
+    /// Returns where a part is kept that is a short text.
     #[inline]
     pub(super) fn slot(&mut self, field: EventField) -> Option<&mut Option<ShortText>> {
         Some(match field {
@@ -130,7 +130,7 @@ impl DecodedPayload {
         if text.is_empty() { Self::Empty } else { Self::Text(text) }
     }
 
-    /// The payload as bytes.
+    /// Returns the payload as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -140,7 +140,7 @@ impl DecodedPayload {
         }
     }
 
-    /// The payload as text, where it is text.
+    /// Returns the payload as text, where it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -41,7 +41,7 @@ pub struct RecordParts<'a, H> {
 }
 
 impl<'a, H> RecordParts<'a, H> {
-    /// A record without key, value and timestamp.
+    /// Creates a record without key, value and timestamp.
     #[must_use]
     pub fn new(topic: &'a str, headers: H) -> Self {
         Self { topic, key: None, value: None, headers, timestamp: None, hints: None }
@@ -60,7 +60,7 @@ impl<H> fmt::Debug for RecordParts<'_, H> {
 }
 
 impl Record {
-    /// The same record, lent.
+    /// Returns the same record, lent.
     pub(super) fn parts(&self) -> RecordParts<'_, impl Iterator<Item = (&str, Option<&[u8]>)>> {
         RecordParts {
             topic: &self.topic,

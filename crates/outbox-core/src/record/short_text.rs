@@ -18,7 +18,7 @@ use smol_str::SmolStr;
 pub struct ShortText(SmolStr);
 
 impl ShortText {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -99,7 +99,7 @@ impl Temporal {
     }
 }
 
-/// `2026-01-02Z`, `03:04:05.678Z` or `2026-01-02T03:04:05.678Z`, with as many digits as needed.
+/// Writes `2026-01-02Z`, `03:04:05.678Z` or `2026-01-02T03:04:05.678Z`, with as many digits as needed.
 fn iso(moment: Moment, micros: i64) -> String {
     let fraction = match micros.rem_euclid(1_000_000) {
         0 => String::new(),

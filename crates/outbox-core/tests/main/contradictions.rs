@@ -16,7 +16,7 @@ fn refused(config: ConnectorConfig, layout: TableLayout, key: &str, reason: &str
     assert!(error.to_string().contains(key) && error.to_string().contains(reason), "{error}");
 }
 
-/// Values of one key that the recommended pipeline does not take.
+/// Checks values of one key that the recommended pipeline rejects.
 fn refused_values(cases: &[(&str, &str, &str)]) {
     for (key, value, reason) in cases {
         refused(recommended().with(*key, *value), TableLayout::recommended(), key, reason);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::common::JSON;
 use crate::strategies::{Case, Place};
 
-/// A column's value as text; `None` is NULL.
+/// Returns a column's value as text; `None` is NULL.
 fn wire(value: &ColumnValue, ty: ColumnType) -> Option<String> {
     Some(match value {
         ColumnValue::Text(text) => text.clone(),
@@ -58,7 +58,7 @@ impl Case {
         &self.row[self.position(EventField::Payload).unwrap()]
     }
 
-    /// A null value on the wire leaves no envelope.
+    /// Returns whether a deletion leaves a tombstone: a null value on the wire leaves no envelope.
     fn is_tombstoned(&self) -> bool {
         let is_empty = match self.payload() {
             ColumnValue::Null => true,
@@ -88,7 +88,7 @@ impl Case {
         }
     }
 
-    /// The text of a part, where any place of the record tells it.
+    /// Returns the text of a part, where any place of the record tells it.
     fn told(&self, field: EventField) -> Option<String> {
         let index = self.position(field)?;
         let by_topic = index == self.spec.route_by && self.spec.affixes.is_some();
@@ -193,7 +193,8 @@ impl Case {
     }
 }
 
-/// A document less what an expansion may leave out or add: null members, and empty arrays where those are not kept.
+/// Returns a document less what an expansion may leave out or add: null members, and empty arrays where those are not
+/// kept.
 pub(crate) fn substance(value: Value, keeps_empty_arrays: bool) -> Value {
     match value {
         Value::Object(members) => {

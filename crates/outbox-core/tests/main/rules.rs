@@ -15,7 +15,7 @@ fn with_payload(ty: ColumnType) -> Pipeline {
     pipeline(layout(ty, vec![]))
 }
 
-/// The error names what broke a rule, the value, and the rule.
+/// Checks that the error names what broke a rule, the value, and the rule.
 #[track_caller]
 fn refused(pipeline: &Pipeline, event: EventBuilder, field: &str, value: &str, rule: &str) -> Error {
     let error = pipeline.row(&event.build().unwrap()).expect_err(rule);

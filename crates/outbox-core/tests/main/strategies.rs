@@ -112,7 +112,7 @@ fn any_layout() -> impl Strategy<Value = TableLayout> {
     prop_oneof![1 => named, 3 => own_layout()]
 }
 
-/// A column that is fit for something, nearly always.
+/// Returns a column that is fit for something, nearly always.
 fn pick(fit: &[usize], all: usize, index: Index, is_wild: bool) -> Option<usize> {
     if is_wild { Some(index.index(all)) } else { (!fit.is_empty()).then(|| fit[index.index(fit.len())]) }
 }

@@ -83,7 +83,7 @@ impl Builder {
         }
     }
 
-    /// The pipeline whose records are read. Required.
+    /// Sets the pipeline whose records are read. Required.
     pub fn pipeline(self, pipeline: Pipeline) -> Self {
         Self { pipeline: Some(pipeline), ..self }
     }
@@ -101,24 +101,24 @@ impl Builder {
         Self { reader, ..self }
     }
 
-    /// The name under which positions are kept: consumers of one group share the work, groups do not know each other.
-    /// Required.
+    /// Sets the name under which positions are kept: consumers of one group share the work, groups do not know each
+    /// other. Required.
     pub fn group(self, group: impl Into<String>) -> Self {
         Self { group: Some(group.into()), ..self }
     }
 
-    /// Where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
+    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
     /// connection while it has work; the leases have one that is not the pool's.
     pub fn store(self, pool: Pool) -> Self {
         Self { pool: Some(pool), ..self }
     }
 
-    /// The schema of the consumer's tables, see [`migrations`](crate::migrations); `outbox` unless set.
+    /// Sets the schema of the consumer's tables, see [`migrations`](crate::migrations); `outbox` unless set.
     pub fn schema(self, schema: Identifier) -> Self {
         Self { schema: Some(schema), ..self }
     }
 
-    /// How the consumer's own statements are sent: [`Cached`](Statements::Cached) unless set;
+    /// Sets how the consumer's own statements are sent: [`Cached`](Statements::Cached) unless set;
     /// [`Unnamed`](Statements::Unnamed) works through PgBouncer in transaction mode.
     pub fn statements(self, statements: Statements) -> Self {
         Self { statements, ..self }
@@ -167,8 +167,8 @@ impl Builder {
         self
     }
 
-    /// How the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today. Without it,
-    /// an older payload is read as if it were of today.
+    /// Sets how the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today.
+    /// Without it, an older payload is read as if it were of today.
     ///
     /// ```
     /// # use outbox_core::{DecodedPayload, IncomingEvent};
@@ -201,20 +201,20 @@ impl Builder {
         self
     }
 
-    /// When an event that failed is tried again, and how often.
+    /// Sets when an event that failed is tried again, and how often.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.options.retry = policy;
         self
     }
 
-    /// What becomes of an event whose attempts are used up: it blocks its key, unless set.
+    /// Sets what becomes of an event whose attempts are used up: it blocks its key, unless set.
     pub fn on_failure(mut self, then: OnFailure) -> Self {
         self.options.on_failure = then;
         self
     }
 
-    /// What is done with a record that is not of this pipeline, and with a payload that is not its handler's event: the
-    /// partition stops, unless set.
+    /// Sets what is done with a record that is not of this pipeline, and with a payload that is not its handler's
+    /// event: the partition stops, unless set.
     pub fn undecodable(mut self, then: Misfit) -> Self {
         self.options.undecodable = then;
         self
@@ -239,13 +239,13 @@ impl Builder {
         self
     }
 
-    /// Where the group begins in a partition that it has never read: at the earliest record, unless set.
+    /// Sets where the group begins in a partition that it has never read: at the earliest record, unless set.
     pub fn start(mut self, start: Start) -> Self {
         self.options.start = start;
         self
     }
 
-    /// What is done where the topic does not hold the group's position any more: the partition stops, unless set.
+    /// Sets what is done where the topic does not hold the group's position any more: the partition stops, unless set.
     pub fn position_lost(mut self, then: PositionLost) -> Self {
         self.options.position_lost = then;
         self
@@ -262,14 +262,15 @@ impl Builder {
         self
     }
 
-    /// How long a partition stays with a consumer that does not renew its lease; 15 s unless set, 1 s at least. It bounds
-    /// how long a partition stands still after its consumer has died. A statement of a handler, or a pause between two,
-    /// may take nearly half of it.
+    /// Sets how long a partition stays with a consumer that does not renew its lease; 15 s unless set, 1 s at least. It
+    /// bounds how long a partition stands still after its consumer has died. A statement of a handler, or a pause
+    /// between two, may take nearly half of it.
     pub fn lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
 
-    /// In how many lanes the events of a partition are applied at a time, an aggregate's always in the same; 4 unless set.
+    /// Sets the number of lanes in which the events of a partition are applied at a time, an aggregate's always in the
+    /// same; 4 unless set.
     pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
         self.options.lanes = lanes;
         self
@@ -310,13 +311,13 @@ impl Builder {
         self
     }
 
-    /// How long the handlers that run at shutdown may go on; 10 s unless set.
+    /// Sets how long the handlers that run at shutdown may go on; 10 s unless set.
     pub fn drain(mut self, patience: Duration) -> Self {
         self.options.drain = patience;
         self
     }
 
-    /// How long a handler may take; 60 s unless set.
+    /// Sets how long a handler may take; 60 s unless set.
     pub fn handler_timeout(mut self, patience: Duration) -> Self {
         self.options.handler_timeout = patience;
         self
@@ -335,8 +336,8 @@ impl Builder {
         self
     }
 
-    /// How long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in the
-    /// topics (`retention.ms`, 7 days unless set there).
+    /// Sets how long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in
+    /// the topics (`retention.ms`, 7 days unless set there).
     pub fn inbox_retention(mut self, retention: Duration) -> Self {
         self.options.inbox_retention = retention;
         self
@@ -349,8 +350,9 @@ impl Builder {
         self
     }
 
-    /// Is called with the span of each event before its handler, to make it a child of the event's trace, say:
-    /// `on_span(|span, event| event.continue_trace(span))`, with the feature `tracing-opentelemetry` of `outbox-core`.
+    /// Sets a function that is called with the span of each event before its handler, to make it a child of the event's
+    /// trace, for example: `on_span(|span, event| event.continue_trace(span))`, with the feature
+    /// `tracing-opentelemetry` of `outbox-core`.
     pub fn on_span(mut self, hook: impl Fn(&tracing::Span, &DecodedEvent) + Send + Sync + 'static) -> Self {
         self.options.span = Some(Arc::new(hook));
         self

@@ -193,7 +193,7 @@ impl Group {
         self.store.count(&filter.into()).await
     }
 
-    /// A held event with its record as it was received; `None` where it is held no longer.
+    /// Returns a held event with its record as it was received; `None` where it is held no longer.
     ///
     /// # Errors
     /// The store could not be read.

@@ -50,17 +50,18 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
 }
 
 impl HandlerError {
-    /// Another attempt may succeed, whatever the error looks like. The policy says when, and when it is enough.
+    /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when, and when it
+    /// is enough.
     pub fn retry(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: why.into(), wish: Wish::Retry }
     }
 
-    /// As [`retry`](Self::retry), not before this delay.
+    /// Requests another attempt as [`retry`](Self::retry) does, not before this delay.
     pub fn retry_after(delay: Duration, why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: why.into(), wish: Wish::RetryAfter(delay) }
     }
 
-    /// No attempt can succeed: the event becomes a dead letter at once.
+    /// Rejects the event: no attempt can succeed. The event becomes a dead letter at once.
     pub fn reject(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: why.into(), wish: Wish::Reject }
     }

@@ -20,13 +20,13 @@ impl Prefix {
         Self { stored, seen: stored, open: BTreeSet::new() }
     }
 
-    /// An offset goes to a lane.
+    /// Assigns an offset to a lane.
     pub(crate) fn deal(&mut self, offset: i64) {
         self.open.insert(offset);
         self.pass(offset);
     }
 
-    /// There is nothing to do at this offset.
+    /// Records that there is nothing to do at this offset.
     pub(crate) fn pass(&mut self, offset: i64) {
         self.seen = self.seen.max(offset.saturating_add(1));
     }
@@ -53,7 +53,7 @@ impl Prefix {
         self.stored = self.stored.max(position);
     }
 
-    /// Whether nothing is in flight.
+    /// Returns whether nothing is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }

@@ -13,8 +13,8 @@ use crate::store::{Entry, Fate, NewlyHeld};
 use crate::{Error, Isolation};
 
 impl Lane {
-    /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
-    /// others of a blocked key are parked; the fence; COMMIT.
+    /// Runs one transaction: the events are taken into the inbox, those that are new and whose key is free are handled,
+    /// the others of a blocked key are parked; the fence; COMMIT.
     pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
         self.attempt_after(0, items).await
     }
@@ -112,8 +112,8 @@ impl Lane {
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
 
-    /// What one handler has changed of the session, the handlers after it have met. They run again without it: an event
-    /// whose handler changes settings has a transaction to itself.
+    /// Checks the state that handlers share. What one handler has changed of the session, the handlers after it have
+    /// met. They run again without it: an event whose handler changes settings has a transaction to itself.
     fn check_shared(&self, changed: &[String], events: usize) -> Result<(), Fault> {
         if changed.is_empty() || events == 1 {
             return Ok(());
@@ -167,7 +167,7 @@ pub(super) const ENDED: &str = "the handler ended its transaction by COMMIT or R
      remove that from the handler. Nothing of the transaction is stored";
 
 impl Fault {
-    /// For what has no event to blame.
+    /// Converts into an error that blames no event.
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Store(e) | Self::Conflict(e) => e,

@@ -163,7 +163,7 @@ impl Lane {
         Ok(())
     }
 
-    /// The error has the place of the event that is its cause, if that is known.
+    /// Calls the handlers together. The error has the place of the event that is its cause, if that is known.
     async fn call_together(
         &self,
         tx: &Transaction<'_>,

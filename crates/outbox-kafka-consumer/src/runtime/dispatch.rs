@@ -118,18 +118,18 @@ pub(super) const BUDGET: usize = 8 << 20;
 /// How many records may be in flight for each event of a batch.
 const BATCHES_AHEAD: usize = 2;
 
-/// How many records may be in flight: what a successor is careful with.
+/// Returns how many records may be in flight: what a successor is careful with.
 pub(super) fn window(lanes: NonZeroUsize, batch: NonZeroUsize) -> usize {
     lanes.get() * batch.get() * (BATCHES_AHEAD + 1)
 }
 
-/// How many a lane's queue takes.
+/// Returns how many a lane's queue takes.
 pub(super) fn queue(batch: NonZeroUsize) -> usize {
     batch.get() * BATCHES_AHEAD
 }
 
 impl Dispatch {
-    /// Whether there is something to deal.
+    /// Returns whether there is something to deal.
     pub(super) fn has_work(&self) -> bool {
         self.next.is_some() || !self.records.is_empty()
     }
@@ -156,7 +156,7 @@ impl Dispatch {
         next.or(unsorted).unwrap_or(self.read_to).max(self.called_until)
     }
 
-    /// Whether the next event is to be dealt alone.
+    /// Returns whether the next event is to be dealt alone.
     pub(super) fn is_next_alone(&self) -> bool {
         self.next.as_ref().is_some_and(|item| item.offset < self.careful_until)
     }
@@ -208,7 +208,7 @@ impl Dispatch {
         Ok(true)
     }
 
-    /// One event at a time, its start recorded first: should it end the process, its successor knows.
+    /// Handles one event at a time, and records its start first: should it end the process, its successor knows.
     async fn deal_alone(&mut self) -> Result<(), Error> {
         while !self.dealt.is_idle() {
             self.dealt.progress.notified().await;
@@ -278,7 +278,7 @@ impl Dispatch {
         (id.into_iter().chain(ahead.filter_map(|(_, message)| of(message, &mut hints))).collect(), until)
     }
 
-    /// What is due and what was asked for goes to the lanes of its keys; what finds no room comes up again.
+    /// Gives what is due and what was asked for to the lanes of its keys; what finds no room comes up again.
     pub(super) fn deal_errands(&self, errands: Vec<Errand>) {
         for errand in errands {
             let lane = lane_of(errand.key.as_deref(), errand.offset, self.lanes.len());
@@ -289,7 +289,7 @@ impl Dispatch {
         }
     }
 
-    /// Whether held events may be tried now: not while one event is to be alone.
+    /// Returns whether held events may be tried now: not while one event is to be alone.
     pub(super) fn takes_errands(&self) -> bool {
         self.dealt.has_room_for_errands() && (!self.is_careful() || !self.has_work() && self.dealt.is_idle())
     }
@@ -298,7 +298,7 @@ impl Dispatch {
         self.dealt.prefix().done() < self.careful_until
     }
 
-    /// A record's share of the budget: its bytes, and never so little that more than the window are in flight.
+    /// Returns a record's share of the budget: its bytes, and never so little that more than the window are in flight.
     fn cost(&self, item: &Item) -> u32 {
         let options = &self.shared.options;
         let least = BUDGET / window(options.lanes, options.batch).max(1);

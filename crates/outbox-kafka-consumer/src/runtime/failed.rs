@@ -59,7 +59,7 @@ impl Failed {
         Self { kind, error: error.into(), wish: Wish::Unsaid, source: None, policy: None }
     }
 
-    /// Parked until a consumer comes that can take it.
+    /// Parks the event until a consumer comes that can take it.
     fn until_handled(&self, attempts: i32) -> Fate<'_> {
         let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(MOST_DOUBLINGS);
         Fate {
@@ -72,7 +72,7 @@ impl Failed {
         }
     }
 
-    /// What ended the process each time gets no other attempt.
+    /// Returns the outcome of an event that ended the process each time gets no other attempt.
     pub(super) fn poison(error: &str) -> Self {
         Self { wish: Wish::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
@@ -94,7 +94,7 @@ impl Failed {
 }
 
 impl Fault {
-    /// PostgreSQL's error outside of a handler.
+    /// Converts PostgreSQL's error outside of a handler.
     pub(super) fn of_store(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
         match sql_fault(&error) {
             SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
@@ -102,7 +102,7 @@ impl Fault {
         }
     }
 
-    /// PostgreSQL's error in a statement of the consumer behind handlers, in their transaction.
+    /// Converts PostgreSQL's error in a statement of the consumer after handlers, in their transaction.
     pub(super) fn after_handlers(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
         let failed = |why: &str| Self::Event(Failed::new(FailureKind::Failed, why));
         match error.code() {
@@ -118,7 +118,8 @@ impl Fault {
         }
     }
 
-    /// The key of an event was blocked when its handler outside of the transaction was to be called, and no longer is.
+    /// Creates the outcome of an event whose key was blocked when its handler outside of the transaction was to be
+    /// called, and no longer is.
     pub(super) fn not_called() -> Self {
         Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
     }
@@ -128,7 +129,7 @@ impl Fault {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
-    /// What a handler returned; `None` where the policy passes over it.
+    /// Returns what a handler returned; `None` where the policy passes over it.
     pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
         match (failure, undecodable) {
             (Failure::Payload(_), Misfit::Ignore) => None,
@@ -143,8 +144,8 @@ impl Fault {
         }
     }
 
-    /// The handler's own word comes first. Its error may be of any server, so that only a conflict and data that cannot
-    /// be are read from it, never the loss of the store.
+    /// Classifies an error. The handler's own word comes first. Its error may be of any server, so that only a conflict
+    /// and data that cannot be are read from it, never the loss of the store.
     fn of_error(error: HandlerError) -> Self {
         let (wish, text) = (error.wish(), ErrorChain::new(error.as_source()).to_string());
         let kind = match (wish, sql_fault(error.as_source())) {
@@ -166,8 +167,8 @@ impl Fault {
         self
     }
 
-    /// The connection to the store is lost after a handler, which returned `fault` or `Ok`. `idle_bound` is set if it took
-    /// so long that PostgreSQL ended the session.
+    /// Creates the outcome of a connection to the store that is lost after a handler, which returned `fault` or `Ok`.
+    /// `idle_bound` is set if it took so long that PostgreSQL ended the session.
     pub(super) fn of_lost_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
         let error = match (fault, idle_bound) {
             (Some(Self::Event(failed)), _) if failed.is_final() => return Self::Event(failed),
@@ -183,7 +184,7 @@ impl Fault {
         Self::Store(Error::store(format!("answer a handler: {error}"), "the connection ended"))
     }
 
-    /// PostgreSQL's reason why it did not commit.
+    /// Converts PostgreSQL's reason why it did not commit.
     pub(super) fn of_commit(error: deadpool_postgres::tokio_postgres::Error) -> Self {
         let kind = match sql_fault(&error) {
             SqlFault::Conflict => return Self::Conflict(Error::store("commit", error)),

@@ -80,7 +80,7 @@ impl Item {
 }
 
 impl Shared {
-    /// What is to be done with a record; `None` for nothing.
+    /// Decides what is to be done with a record; `None` for nothing.
     ///
     /// # Errors
     /// The policy says that the partition stops here.

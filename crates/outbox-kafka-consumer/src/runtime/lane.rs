@@ -205,7 +205,7 @@ impl Lane {
         }
     }
 
-    /// The handler of this event cannot be called again before it is repaired.
+    /// Records that the handler of this event cannot be called again before it is repaired.
     pub(super) fn ended(&self, offset: i64) -> Error {
         Error::record(&self.dealt.topic, self.dealt.partition, offset, ENDED)
     }
@@ -261,7 +261,7 @@ fn fitting(items: Option<&[Item]>, most: usize) -> usize {
     fitting
 }
 
-/// An event that waits behind another one of its key.
+/// Returns an event that waits behind another one of its key.
 pub(super) fn behind() -> Fate<'static> {
     Fate {
         state: "parked",
@@ -273,7 +273,7 @@ pub(super) fn behind() -> Fate<'static> {
     }
 }
 
-/// From 0 to 1, good enough to spread delays.
+/// Returns a number from 0 to 1, good enough to spread delays.
 pub(super) fn random() -> f64 {
     use std::hash::{BuildHasher as _, RandomState};
     let bits = RandomState::new().hash_one(0_u8);

@@ -345,7 +345,7 @@ impl Partition {
         Err(error)
     }
 
-    /// The topic does not hold the position.
+    /// Handles a topic that does not hold the position.
     fn lost(&self, offset: i64, earliest: i64, end: i64) -> Error {
         let why = if offset < earliest { "retention has removed it" } else { "it was made anew, or has lost records" };
         let reason =
@@ -353,7 +353,7 @@ impl Partition {
         Error::lost(&self.topic, self.partition, offset, earliest, reason)
     }
 
-    /// The topic may hold the position, but what was at it is gone.
+    /// Handles a topic that was created again: it may hold the position, but what was at it is gone.
     fn made_anew(&self, offset: i64, earliest: i64) -> Error {
         let reason = format!(
             "this is where the group read next before the topic was deleted and made anew (its id is another one); what \

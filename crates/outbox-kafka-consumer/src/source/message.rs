@@ -112,7 +112,7 @@ impl Message {
         }
     }
 
-    /// The bytes of key, value and headers.
+    /// Returns the bytes of key, value and headers.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Native(record) => record.size(),

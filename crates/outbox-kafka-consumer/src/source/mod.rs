@@ -32,17 +32,17 @@ pub(crate) trait RecordSource: Send + Sync + 'static {
 /// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be used
 /// again.
 pub(crate) trait PartitionReader: Send + 'static {
-    /// What tells the topic from a later one of the same name, where it can be had.
+    /// Returns what tells the topic from a later one of the same name, where it can be had.
     fn topic_id(&self) -> Option<Uuid>;
 
-    /// The first offset that is there.
+    /// Returns the first offset that is there.
     fn earliest(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// Behind the last record that can be read.
+    /// Returns the offset after the last record that can be read.
     fn end(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// What is at an offset and behind it: each record once, in order, none before the offset; waits a moment where there
-    /// is nothing new.
+    /// Fetches what is at an offset and after it: each record once, in order, none before the offset; waits a moment
+    /// where there is nothing new.
     fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
 }
 

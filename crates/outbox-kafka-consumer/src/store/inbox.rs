@@ -113,7 +113,7 @@ impl Store {
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
 
-    /// Whether a key is blocked.
+    /// Returns whether a key is blocked.
     pub(crate) async fn is_blocked(&self, topic: &str, key: Option<&[u8]>) -> Result<bool, Error> {
         let Some(key) = key else { return Ok(false) };
         let client = self.connection().await?;

@@ -47,7 +47,7 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>().map_err(unread)
     }
 
-    /// A lease for each partition, free at first.
+    /// Adds a lease for each partition, free at first.
     pub(crate) async fn add_seats(&self, client: &ClientWrapper, places: &BTreeSet<Place>) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let added =

@@ -66,7 +66,7 @@ impl Store {
         self.pool.get().await.map_err(|e| Error::store("give a connection", e))
     }
 
-    /// A connection that is not the pool's any more, so that no handler can keep it waiting.
+    /// Returns a connection that is not the pool's any more, so that no handler can keep it waiting.
     pub(crate) async fn own_connection(&self) -> Result<ClientWrapper, Error> {
         self.connection().await.map(Object::take)
     }
@@ -128,7 +128,7 @@ impl Store {
     }
 }
 
-/// Whether PostgreSQL gave this state.
+/// Returns whether PostgreSQL gave this state.
 fn is_state(error: &deadpool_postgres::tokio_postgres::Error, state: &SqlState) -> bool {
     error.code() == Some(state)
 }

@@ -37,7 +37,7 @@ impl Store {
         paused.map(drop).map_err(|e| Error::store("write a pause", e))
     }
 
-    /// False if there is no such pause.
+    /// Resumes a paused group; returns `false` if there is no such pause.
     pub(crate) async fn resume(&self, what: &Paused) -> Result<bool, Error> {
         let client = self.connection().await?;
         let sql = &self.statements.resume;

@@ -137,7 +137,7 @@ impl Store {
         row.try_get(0).map_err(unread)
     }
 
-    /// The process has outlived what it handled alone.
+    /// Records that the process has outlived what it handled alone.
     pub(crate) async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
         let client = self.connection().await?;
         let done = self.on_client(&client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
@@ -208,7 +208,7 @@ mod tests {
             self.store.connection().await.unwrap().batch_execute(&sql).await.unwrap();
         }
 
-        /// A member that is alive takes the partition of one that let its lease run out.
+        /// Lets a member that is alive take the partition of one that let its lease run out.
         async fn take(&self, owner: Uuid) -> Fence {
             let client = self.store.connection().await.unwrap();
             self.sql("UPDATE {s}.consumer_lease SET expires_at = clock_timestamp()").await;

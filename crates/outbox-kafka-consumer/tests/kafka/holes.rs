@@ -13,7 +13,7 @@ use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, routed, topic_name};
 
-/// One partition, which is compacted as soon as the cleaner looks at it.
+/// Creates a topic of one partition, which is compacted as soon as the cleaner looks at it.
 async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
     let configs = [("cleanup.policy", "compact,delete"), ("segment.ms", "1000"), ("min.cleanable.dirty.ratio", "0.01")];
     let config = |(name, value)| {
@@ -35,7 +35,7 @@ fn event(bench: &Bench, order_id: i64, step: i64, timestamp: i64) -> outbox_core
     record
 }
 
-/// As an idempotent producer writes it: of its last batch the cleaner leaves the empty frame.
+/// Writes records as an idempotent producer does: of its last batch the cleaner leaves the empty frame.
 async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbox_core::Record>) {
     // A broker that has just started has none to give for a while.
     let producer = eventually("a producer id".to_owned(), async || {

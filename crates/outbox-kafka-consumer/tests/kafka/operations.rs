@@ -34,7 +34,7 @@ async fn call(gateway: &&'static Gateway, tx: &Transaction<'_>, event: Received<
     store(tx, event).await
 }
 
-/// Long enough that nothing becomes due during a test.
+/// Returns a policy whose delays are long enough that nothing becomes due during a test.
 fn late() -> RetryPolicy {
     RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)))
 }

@@ -72,7 +72,7 @@ impl Process {
         kill_process(pid, Signal::CONT).unwrap();
     }
 
-    /// Whether it was stopped by a signal.
+    /// Returns whether it was stopped by a signal.
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
@@ -92,7 +92,8 @@ pub(crate) fn pipeline(prefix: &str) -> Pipeline {
     Pipeline::new(config, layout).unwrap()
 }
 
-/// The signal may reach this thread at once, or another one first: it is over when time has gone by unseen.
+/// Waits until the process is stopped. The signal may reach this thread at once, or another one first: it is over when
+/// time has gone by unseen.
 fn stand_still() {
     let (step, gap) = (Duration::from_millis(5), Duration::from_secs(1));
     let mut before = Instant::now();

@@ -48,7 +48,7 @@ async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
     running.stop().await.unwrap();
 }
 
-/// The server's processes: the postmaster and its children.
+/// Returns the server's processes: the postmaster and its children.
 fn family(backend: i32) -> Vec<Pid> {
     let parent = |pid: i32| -> Option<i32> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -16,7 +16,8 @@ use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, record, routed, topic_name};
 
-/// Order 1 is before what cannot be read and order 2 in the other partition.
+/// Checks that the consumer stops at the record and continues after a decision. Order 1 is before what cannot be read
+/// and order 2 in the other partition.
 async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
     bench.produce_order(1, 2).await;
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
@@ -120,7 +121,7 @@ struct Transaction {
 }
 
 impl Transaction {
-    /// In partition 0.
+    /// Begins in partition 0.
     async fn begin(bench: &Bench) -> Self {
         let mut wire = Wire::connect(bench.brokers()).await;
         let id = TransactionalId(StrBytes::from_string(bench.name().to_owned()));

@@ -213,7 +213,7 @@ impl Director {
         due
     }
 
-    /// A request for those of a broker's partitions that have room, if there are any.
+    /// Returns a request for those of a broker's partitions that have room, if there are any.
     fn request(&self, mut partitions: Vec<(u64, &Assigned)>) -> Option<Request> {
         partitions.sort_unstable_by_key(|(id, assigned)| (assigned.served, *id));
         let left = self.budget.left();

@@ -115,12 +115,12 @@ impl Inbox {
 }
 
 impl State {
-    /// The offset to fetch, if there is room for less than so many bytes.
+    /// Returns the offset to fetch, if there is room for less than so many bytes.
     pub(super) fn wanted(&self, room: usize) -> Option<i64> {
         (!self.is_halted && self.buffered < room).then_some(self.next)
     }
 
-    /// Whether it waits for its stream to take records.
+    /// Returns whether it waits for its stream to take records.
     pub(super) fn is_full(&self, room: usize) -> bool {
         !self.is_halted && self.buffered >= room
     }

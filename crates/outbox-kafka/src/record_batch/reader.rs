@@ -53,13 +53,13 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// The size in the log.
+    /// Returns the size in the log.
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         super::HEADER_SIZE + self.records.len()
     }
 
-    /// The users' records; a batch that ends a transaction has none.
+    /// Returns the users' records; a batch that ends a transaction has none.
     pub(crate) fn records(&self) -> Result<Records<'a>, Malformed> {
         let source = match self.header.compression {
             Compression::None => Source::Plain(self.records),
@@ -87,7 +87,7 @@ enum Source<'a> {
 }
 
 impl Records<'_> {
-    /// The next record; after an error there is none.
+    /// Returns the next record; after an error there is none.
     pub(crate) fn next(&mut self) -> Result<Option<RecordView<'_>>, Malformed> {
         let Some(left) = self.left.checked_sub(1) else {
             return Ok(None);

@@ -19,7 +19,7 @@ pub struct RecordView<'a> {
 }
 
 impl<'a> RecordView<'a> {
-    /// Of a record's bytes after its length.
+    /// Parses a record's bytes after its length.
     pub(crate) fn parse(batch: &BatchHeader, mut body: &'a [u8]) -> Result<Self, Malformed> {
         body = body.get(1..).ok_or(Malformed("a record is empty"))?;
         let timestamp_delta = varint::take(&mut body)?;
@@ -48,7 +48,7 @@ impl<'a> RecordView<'a> {
         })
     }
 
-    /// The headers in their order. Names may come twice, and values may be null.
+    /// Returns the headers in their order. Names may come twice, and values may be null.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         headers_in(self.headers)
     }
@@ -64,7 +64,7 @@ impl<'a> RecordView<'a> {
         Places { key: place(self.key, behind_key), value: place(self.value, behind_value), headers }
     }
 
-    /// The value of the first header of that name, unless it is null.
+    /// Returns the value of the first header of that name, unless it is null.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|(key, _)| *key == name.as_bytes()).and_then(|(_, value)| value)
     }

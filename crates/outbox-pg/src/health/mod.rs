@@ -26,7 +26,7 @@ pub struct PipeMonitor {
 }
 
 impl PipeMonitor {
-    /// A monitor that has seen nothing yet.
+    /// Creates a monitor that has seen nothing yet.
     #[must_use]
     pub fn new(pipeline: Pipeline, thresholds: Thresholds) -> Self {
         Self { pipeline, thresholds, samples: Samples::default() }
@@ -60,13 +60,14 @@ pub struct PipeHealth {
 }
 
 impl PipeHealth {
-    /// All signs, the good ones too. A sign of the name `readiness` is there for each [`Problem`](crate::Problem).
+    /// Returns all signs, the good ones too. A sign of the name `readiness` is there for each
+    /// [`Problem`](crate::Problem).
     #[must_use]
     pub fn signs(&self) -> &[Sign] {
         &self.signs
     }
 
-    /// The sign of a name.
+    /// Returns the sign of a name.
     #[must_use]
     pub fn sign(&self, name: &str) -> Option<&Sign> {
         self.signs.iter().find(|sign| sign.name == name)
@@ -77,7 +78,7 @@ impl PipeHealth {
         self.signs.iter().filter(|sign| sign.advice.is_some())
     }
 
-    /// The worst verdict. Advice does not count.
+    /// Returns the worst verdict. Advice does not count.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.signs.iter().map(|sign| sign.verdict).max().unwrap_or(Verdict::Good)

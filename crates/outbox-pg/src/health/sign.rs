@@ -61,7 +61,7 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// As the value of a gauge: bytes, seconds, 0 or 1. Text and what is unknown have none.
+    /// Returns the sign as the value of a gauge: bytes, seconds, 0 or 1. Text and what is unknown have none.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes needs no more than 53 bits")]
     pub fn gauge(&self) -> Option<f64> {

@@ -84,7 +84,8 @@ pub(super) async fn signs(
     Ok(Some(Slot { confirmed: position(4), written: position(5) }))
 }
 
-/// Without a limit a stopped reader fills the disk; with one, the slot may be lost, and with it rows that vanish.
+/// Reports the limit of the WAL that a slot holds back. Without a limit a stopped reader fills the disk; with one, the
+/// slot may be lost, and with it rows that vanish.
 fn keep_size(setting: String, life: RowLife) -> Sign {
     let is_unlimited = setting == "-1";
     let sign = |verdict| Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict);

@@ -11,8 +11,8 @@ use crate::horizon;
 use crate::maintenance::{first_id, time_of};
 use crate::migration::row_life::id;
 
-/// How long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to be confirmed.
-/// Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
+/// Returns how long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to
+/// be confirmed. Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
 pub(super) async fn oldest_unconfirmed(
     client: &Client,
     pipeline: &Pipeline,
@@ -70,8 +70,8 @@ pub(super) async fn signs(
     Ok(())
 }
 
-/// What it holds, and whether it was there, with this table, at all that the slot has still to read: a reader fails at WAL
-/// from before its publication.
+/// Checks what the publication holds, and whether it was there, with this table, at all that the slot has still to
+/// read: a reader fails at WAL from before its publication.
 async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
     let sql = "SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
@@ -119,7 +119,7 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
     Ok(signs)
 }
 
-/// A published DELETE fails without one, and a full one is written to the WAL at each.
+/// Checks the replica identity. A published DELETE fails without one, and a full one is written to the WAL at each.
 async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option<Sign>, Error> {
     let table = pipeline.layout().qualified_name();
     let sql = "SELECT CASE relreplident WHEN 'd' THEN 'default' WHEN 'n' THEN 'nothing' WHEN 'f' THEN 'full' ELSE 'index' END,

@@ -21,8 +21,8 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// A step with its place in the order, from 1, a name for people, and its SQL: any number of statements that can
-    /// run in a transaction.
+    /// Creates a step with its place in the order, from 1, a name for people, and its SQL: any number of statements
+    /// that can run in a transaction.
     pub fn new(version: i32, name: impl Into<String>, sql: impl Into<String>) -> Self {
         Self { version, name: name.into(), sql: sql.into() }
     }
@@ -115,7 +115,8 @@ impl Migrations {
         )
     }
 
-    /// `CREATE SCHEMA IF NOT EXISTS` wants the right to create schemas even where there is nothing to create.
+    /// Returns the SQL that creates the schema if it is missing. `CREATE SCHEMA IF NOT EXISTS` wants the right to
+    /// create schemas even where there is nothing to create.
     fn create_schema(&self) -> String {
         let body = format!(
             "BEGIN IF to_regnamespace({}) IS NULL THEN CREATE SCHEMA {}; END IF; END",

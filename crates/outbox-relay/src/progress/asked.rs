@@ -15,7 +15,7 @@ impl Asked {
         self.waiting.push(partition);
     }
 
-    /// Whether the question is to be put now.
+    /// Returns whether the question is to be asked now.
     pub(super) fn ask(&mut self) -> bool {
         let ask = self.asked.is_empty() && !self.waiting.is_empty();
         if ask {

@@ -55,7 +55,7 @@ pub(crate) enum BadValue {
 }
 
 impl DecodeError {
-    /// The row that it is about; reading can go on after that row.
+    /// Returns the row that it is about; reading can go on after that row.
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
             Self::Table { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),
@@ -75,7 +75,7 @@ impl DecodeError {
         }
     }
 
-    /// The text of that row, which is no part of what the error says.
+    /// Returns the text of that row, which is no part of what the error says.
     pub(crate) fn take_raw(&mut self) -> RawRow {
         match self {
             Self::Table { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => std::mem::take(raw),

@@ -113,7 +113,8 @@ impl RowReader {
         std::mem::take(&mut self.ignored)
     }
 
-    /// Whether a transaction has begun and not ended: a keepalive's LSN then tells nothing of what was received.
+    /// Returns whether a transaction has begun and not ended: a keepalive's LSN then tells nothing of what was
+    /// received.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.transaction.is_some()
     }
@@ -276,7 +277,7 @@ fn row(names: &[Box<str>], binding: &Binding, new: Tuple<'_>, at: Position) -> R
     Row::new(layout, values).map_err(|source| DecodeError::Row { at, source, raw: RawRow::new(names, new) })
 }
 
-/// Of microseconds since 2000.
+/// Converts microseconds since 2000.
 fn instant(micros: i64) -> SystemTime {
     const EPOCH: Duration = Duration::from_secs(946_684_800);
     let (epoch, distance) = (UNIX_EPOCH + EPOCH, Duration::from_micros(micros.unsigned_abs()));

@@ -67,7 +67,7 @@ impl RelaySettingsBuilder {
         Self { unknown_keys: UnknownKeys::Rejected, ..self }
     }
 
-    /// What is done with a row that can never become a record.
+    /// Sets what is done with a row that can never become a record.
     pub fn poison(self, poison: PoisonPolicy) -> Self {
         Self { poison, ..self }
     }
@@ -84,14 +84,14 @@ impl RelaySettingsBuilder {
         Self { scan_limit: records, ..self }
     }
 
-    /// How often topics are looked at: one may have been made anew, or have other partitions. If it is not said, it is
-    /// `producer.override.metadata.max.age.ms`, or else 30 seconds.
+    /// Sets how often topics are looked at: one may have been made anew, or have other partitions. If it is not said,
+    /// it is `producer.override.metadata.max.age.ms`, or else 30 seconds.
     pub fn look_at_topics_every(self, interval: Duration) -> Self {
         Self { topic_interval: Some(interval), ..self }
     }
 
-    /// How long rows may wait without one being acknowledged before the relay is not ready; 30 seconds if it is not
-    /// said.
+    /// Sets how long rows may wait without one being acknowledged before the relay is not ready; 30 seconds if it is
+    /// not said.
     pub fn stalled_after(self, time: Duration) -> Self {
         Self { stalled_after: time, ..self }
     }
@@ -259,7 +259,7 @@ fn without_list(config: &Resolved) -> Finding {
     }
 }
 
-/// Debezium rejects a configuration with both.
+/// Checks that no include list stands next to its exclude list. Debezium rejects a configuration with both.
 fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
     for what in ["table", "schema", "column"] {
         let (included, excluded) = (format!("{what}.include.list"), format!("{what}.exclude.list"));

@@ -56,7 +56,7 @@ impl ConnectorUrl {
         Ok(Self { authority: authority.clone(), connectors: connectors.to_owned(), name: name.to_owned() })
     }
 
-    /// The configuration as the worker tells it: with placeholders as they were written.
+    /// Returns the configuration as the worker tells it: with placeholders as they were written.
     pub(super) async fn configuration(&self) -> Result<String, SettingsError> {
         let (status, body) = self.get(&format!("{}/{}/config", self.connectors, self.name)).await?;
         match status {

@@ -26,8 +26,8 @@ impl Surroundings for Process {
     }
 }
 
-/// The value with its placeholders resolved; what was put in is not looked at again. `${routedByValue}` has no colon
-/// and is no placeholder.
+/// Returns the value with its placeholders resolved; what was put in is not looked at again. `${routedByValue}` has no
+/// colon and is no placeholder.
 pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings) -> Result<String, SettingsError> {
     let mut value = String::with_capacity(written.len());
     let mut rest = written;

@@ -94,37 +94,38 @@ impl PostgresSettings {
         self.role
     }
 
-    /// The role.
+    /// Returns the role.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The source of the role's password, if there is one. It is read for each connection.
+    /// Returns the source of the role's password, if there is one. It is read for each connection.
     #[must_use]
     pub fn password(&self) -> Option<&SecretSource> {
         self.password.as_ref()
     }
 
-    /// The database.
+    /// Returns the database.
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
     }
 
-    /// Whether the connection is encrypted, and how far the server is trusted.
+    /// Returns whether the connection is encrypted, and how far the server is trusted.
     #[must_use]
     pub fn ssl(&self) -> SslMode {
         self.ssl
     }
 
-    /// The file of the trusted authorities' certificates, in PEM. Without it the system's authorities are trusted.
+    /// Returns the file of the trusted authorities' certificates, in PEM. Without it the system's authorities are
+    /// trusted.
     #[must_use]
     pub fn root_certificate(&self) -> Option<&Path> {
         self.root_certificate.as_deref()
     }
 
-    /// What the relay shows of itself.
+    /// Returns what the relay shows of itself.
     #[must_use]
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.client_certificate.as_ref()

@@ -35,13 +35,13 @@ impl CompressionType {
     }
 }
 
-/// The largest batch in bytes, uncompressed (`producer.override.max.request.size`).
+/// Returns the largest batch in bytes, uncompressed (`producer.override.max.request.size`).
 pub(super) fn max_request_size(config: &Resolved) -> Result<usize, Finding> {
     // The default of Kafka's producer.
     number(config, "producer.override.max.request.size", 1_048_576)
 }
 
-/// How old what is known of a topic may be (`producer.override.metadata.max.age.ms`).
+/// Returns how old what is known of a topic may be (`producer.override.metadata.max.age.ms`).
 pub(super) fn metadata_max_age(config: &Resolved) -> Result<Duration, Finding> {
     // Kafka's default of five minutes leaves raised partition counts unseen for as long.
     number(config, "producer.override.metadata.max.age.ms", 30_000).map(Duration::from_millis)

@@ -53,7 +53,7 @@ pub enum Readiness {
 }
 
 impl Readiness {
-    /// Whether it holds the slot and moves.
+    /// Returns whether it holds the slot and moves.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         *self == Self::Ready

@@ -23,12 +23,12 @@ pub(crate) fn routed_to(prefix: &str, config: &ConnectorConfig) -> ConnectorConf
     })
 }
 
-/// The slot of the relay beside a connector.
+/// Returns the slot of the relay beside a connector.
 pub(crate) fn slot(connectors: &str) -> String {
     format!("{connectors}_relay")
 }
 
-/// Where rows go that have no record.
+/// Returns where rows go that have no record.
 pub(crate) fn dead_letters(connector: &str) -> String {
     format!("{PREFIX}{connector}-dead")
 }

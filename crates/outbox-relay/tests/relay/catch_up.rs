@@ -35,7 +35,7 @@ async fn write_one_by_one(fixture: &Fixture, numbers: Range<i64>) {
     }
 }
 
-/// A transaction with a transaction id that stays open: what the slot decodes begins before it.
+/// Returns a transaction with a transaction id that stays open: what the slot decodes begins before it.
 async fn old_transaction(fixture: &Fixture) -> Client {
     let client = fixture.client().await;
     client.batch_execute("BEGIN; SELECT txid_current()").await.unwrap();

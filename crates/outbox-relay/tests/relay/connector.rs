@@ -32,7 +32,7 @@ impl Connector {
         fixture.slot_becomes("active").await;
     }
 
-    /// The procedure of the docs: stop, no task, slot inactive, ends that stand still.
+    /// Follows the procedure of the docs: stop, no task, slot inactive, ends that stand still.
     pub(crate) async fn gives_back(&self, fixture: &Fixture) {
         self.ask(|connect, name| connect.stop(name)).await;
         let deadline = Instant::now() + PATIENCE;

@@ -37,7 +37,7 @@ impl Load {
         Self { end, written, writer }
     }
 
-    /// How many events are written for certain.
+    /// Returns how many events are written for certain.
     pub(crate) fn written(&self) -> i64 {
         self.written.load(Ordering::Relaxed)
     }

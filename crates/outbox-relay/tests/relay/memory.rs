@@ -20,7 +20,7 @@ async fn rows_of_almost_a_megabyte_are_relayed_in_bounded_memory() {
     relayed_in_bounded_memory(0..100, 900_000).await;
 }
 
-/// All in one transaction: once from a backlog, and once from the stream.
+/// Relays rows of one transaction: once from a backlog, and once from the stream.
 async fn relayed_in_bounded_memory(numbers: Range<i64>, bytes: i32) {
     let fixture = Fixture::new(2).await;
     let half = numbers.start + (numbers.end - numbers.start) / 2;

@@ -22,7 +22,7 @@ impl Groups {
         offsets.entry(topic.to_owned()).or_default().insert(partition, committed);
     }
 
-    /// The offsets of a group, if it ever committed one.
+    /// Returns the offsets of a group, if it ever committed one.
     pub(super) fn offsets(&self, group: &str) -> Option<&Offsets> {
         self.0.get(group)
     }

@@ -63,7 +63,7 @@ impl Broker {
         Self::builder().start().await
     }
 
-    /// A broker with other settings than the defaults.
+    /// Creates a builder of a broker with other settings than the defaults.
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::new()
     }
@@ -77,13 +77,13 @@ impl Broker {
         Self { address, shared, running: Some(running), server }
     }
 
-    /// Where it listens, as `host:port` for `bootstrap.servers`.
+    /// Returns where it listens, as `host:port` for `bootstrap.servers`.
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// The faults to happen on demand.
+    /// Returns the faults to happen on demand.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.shared.faults

@@ -19,7 +19,7 @@ pub(super) const NODE_ID: i32 = 1;
 /// The epoch of its leadership, which never changes.
 pub(super) const LEADER_EPOCH: i32 = 0;
 
-/// The present, in ms since 1970.
+/// Returns the present, in ms since 1970.
 pub(super) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
@@ -59,7 +59,7 @@ pub(super) struct Settings {
 }
 
 impl Default for Settings {
-    /// The defaults of Apache Kafka.
+    /// Creates the defaults of Apache Kafka.
     fn default() -> Self {
         Self {
             default_partitions: 1,
@@ -95,7 +95,7 @@ impl Shared {
         change(&mut self.cluster.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The error that an injected fault answers for a part of a request.
+    /// Returns the error that an injected fault answers for a part of a request.
     pub(super) fn refusal(&self, api: Api, place: Place<'_>) -> Result<(), ResponseError> {
         let Some((Effect::Refuse(error), rule)) = self.faults.strike(api, place) else {
             return Ok(());

@@ -40,14 +40,15 @@ impl PostgresBuilder {
         self
     }
 
-    /// Default: [`Durability::Relaxed`].
+    /// Sets how much of a crash the data survives; [`Durability::Relaxed`] unless set.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// A setting of the server, as in `postgresql.conf`. `port` is chosen anew at each start, whatever is said here.
+    /// Changes a setting of the server, as in `postgresql.conf`. `port` is chosen anew at each start, whatever is said
+    /// here.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());

@@ -15,7 +15,7 @@ const VERSION: Version = Version::new(18, 6, 0);
 
 const SYSTEM_CACHE: &str = "/var/cache";
 
-/// The downloaded programs, from the cache if they are there.
+/// Returns the downloaded programs, from the cache if they are there.
 pub(super) async fn get(account: Option<&Account>) -> Result<Programs, PostgresError> {
     let cache = cache(account)?;
     let directory = cache.join(format!("postgres-{VERSION}"));
@@ -54,7 +54,7 @@ async fn unpack(archive: &Vec<u8>, cache: &Path, directory: &Path) -> Result<(),
     }
 }
 
-/// The user's cache directory, or the system's where root's is closed to the user that PostgreSQL runs as.
+/// Returns the user's cache directory, or the system's where root's is closed to the user that PostgreSQL runs as.
 fn cache(account: Option<&Account>) -> Result<PathBuf, PostgresError> {
     let users = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)

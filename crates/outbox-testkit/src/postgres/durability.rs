@@ -11,8 +11,8 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// `synchronous_commit` stays on in both: without it a commit reaches a logical replication stream only with the
-    /// WAL writer's next round, up to 200 ms later.
+    /// Returns the settings of `postgresql.conf`. `synchronous_commit` stays on in both: without it a commit reaches a
+    /// logical replication stream only with the WAL writer's next round, up to 200 ms later.
     pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Relaxed => &[("fsync", "off"), ("full_page_writes", "off")],

@@ -34,7 +34,7 @@ async fn ranges(target: &Target) -> BTreeMap<i16, (i16, i16)> {
     answer.api_keys.iter().map(|range| (range.api_key, (range.min_version, range.max_version))).collect()
 }
 
-/// What the double serves, the target serves too.
+/// Checks that the target serves what the test broker serves.
 pub(crate) async fn served_by_kafka(target: Arc<Target>) {
     let theirs = ranges(&target).await;
     for (key, (oldest, newest)) in ranges(&Target::double().await).await {

@@ -50,7 +50,7 @@ async fn orders_arrive_after_the_absence_of(server: Server) {
     }
 }
 
-/// One event for each aggregate, whose quantity counts the events.
+/// Enqueues one event for each aggregate, whose quantity counts the events.
 async fn enqueue_step(env: &TestEnv, step: u32) {
     let events: Vec<_> = AGGREGATES
         .map(|id| {
@@ -67,7 +67,7 @@ async fn enqueue_step(env: &TestEnv, step: u32) {
     env.enqueue_each(&events).await;
 }
 
-/// The counts of an aggregate's events as they were handled, which is also how they are in their one partition.
+/// Returns the counts of an aggregate's events as they were handled, which is also how they are in their one partition.
 fn steps_in_order(received: &[Value], aggregate: u32) -> Vec<u32> {
     let aggregate = aggregate.to_string();
     let of_it = |event: &&Value| event["aggregate_id"].as_str() == Some(&*aggregate);

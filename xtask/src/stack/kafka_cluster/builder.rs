@@ -195,7 +195,7 @@ impl KafkaClusterBuilder {
 }
 
 impl std::fmt::Debug for KafkaClusterBuilder {
-    /// Without properties and users, which hold passwords.
+    /// Formats the builder without properties and users, which hold passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { brokers, listeners, .. } = self;
         f.debug_struct("KafkaClusterBuilder")

@@ -8,7 +8,7 @@ use crate::stack::options::StackOptions;
 /// Where Debian has it, which is not in everybody's `PATH`.
 const INSTALLED: &str = "/usr/sbin/pgbouncer";
 
-/// PgBouncer's program, where it is installed.
+/// Returns PgBouncer's program, where it is installed.
 pub(crate) fn pgbouncer() -> Option<PathBuf> {
     on_path("pgbouncer").or_else(|| Some(Path::new(INSTALLED)).filter(|path| is_program(path)).map(Path::to_owned))
 }

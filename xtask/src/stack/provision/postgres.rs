@@ -57,7 +57,7 @@ pub(crate) fn find_or_get(
     Ok(directory.join("bin"))
 }
 
-/// The major version of the PostgreSQL in a directory, if it is one.
+/// Returns the major version of the PostgreSQL in a directory, if it is one.
 pub(crate) fn major_version(programs: &Path) -> Option<u32> {
     if !programs.join("initdb").is_file() {
         return None;
@@ -90,7 +90,7 @@ fn told_by_pg_config() -> Option<PathBuf> {
     Some(PathBuf::from(directory.trim()))
 }
 
-/// The existing directories that a pattern with at most one `*` stands for.
+/// Returns the existing directories that a pattern with at most one `*` stands for.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else {
         return vec![PathBuf::from(pattern)];

@@ -29,7 +29,7 @@ impl Rules<'_> {
     }
 }
 
-/// The schema of a document; `None` where the router sees none (null, an empty array).
+/// Returns the schema of a document; `None` where the router sees none (null, an empty array).
 ///
 /// It and what it calls lie on the stack once for every level of nesting, so each of them does little.
 pub(super) fn schema(key: Option<&str>, node: &Node, rules: Rules<'_>) -> Result<Option<Schema>, Unfit> {

@@ -58,7 +58,7 @@ pub(super) fn expand(text: &str, payload_column: &str, options: Expansion, limit
     }
 }
 
-/// The document that a text starts with: Jackson reads no further.
+/// Returns the document that a text starts with: Jackson reads no further.
 pub(super) fn document(text: &str) -> &str {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     match stream.next() {

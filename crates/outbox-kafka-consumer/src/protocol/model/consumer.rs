@@ -50,14 +50,14 @@ impl Session {
         session
     }
 
-    /// The fence: the epoch as it is when the transaction begins, or when the position moves.
+    /// Checks the fence: the epoch as it is when the transaction begins, or when the position moves.
     fn is_owner(&self, store: &Store, planted: Planted) -> bool {
         self.epoch == store.epoch || planted == Planted::NoEpochCheck
     }
 }
 
 impl Tx {
-    /// The handler of its first event fails. In a batch of several, they are done one by one then.
+    /// Fails the handler of its first event. In a batch of several, they are done one by one then.
     pub(super) fn fail(&mut self) -> bool {
         let Work::Batch(offsets) = &mut self.work else { return false };
         let Some(event) = self.effects.first().copied() else { return false };
@@ -113,7 +113,7 @@ impl World {
         true
     }
 
-    /// Fenced off: all its transactions are rolled back, and the partition is opened again, if it still may be.
+    /// Rolls back all transactions of a fenced consumer, and returns whether it may open the partition again.
     fn reopens(&mut self, c: usize) -> bool {
         self.sessions[c] = None;
         true
@@ -134,7 +134,7 @@ impl World {
         true
     }
 
-    /// The position follows what is done, now and then.
+    /// Moves the position after what is done, now and then.
     pub(super) fn advance(&mut self, c: usize, planted: Planted) -> bool {
         let (store, Some(session)) = (&mut self.store, &mut self.sessions[c]) else { return false };
         let Some(position) = session.prefix.to_store() else { return false };

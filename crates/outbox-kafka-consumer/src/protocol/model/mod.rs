@@ -97,7 +97,7 @@ impl Model for Consumers {
 }
 
 impl World {
-    /// False where the step cannot be taken.
+    /// Takes a step; returns `false` if it cannot be taken.
     fn take(&mut self, step: Step, planted: Planted) -> bool {
         match step {
             Step::Expire => {
@@ -170,7 +170,8 @@ impl World {
         lanes.filter_map(|lane| lane.tx.as_ref()).chain(&self.orphans)
     }
 
-    /// A successor waits for the lock that open transactions share, and ends those that keep it.
+    /// Ends open transactions. A successor waits for the lock that open transactions share, and ends those that keep
+    /// it.
     fn end_transactions(&mut self) {
         self.orphans.clear();
         for session in &mut self.sessions {

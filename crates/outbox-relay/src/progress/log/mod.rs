@@ -124,7 +124,7 @@ impl<R> Log<R> {
         }
     }
 
-    /// The row goes to the queue unless it is proven to be in the log.
+    /// Queues the row unless it is proven to be in the log.
     pub(crate) fn push(&mut self, row: Row<R>, window: &Window, ledger: &mut Ledger) {
         if !window.holds(row.position) && !self.knowledge.past_window {
             self.knowledge.past_window = true;
@@ -144,7 +144,7 @@ impl<R> Log<R> {
         }
     }
 
-    /// What the rows of this partition hold in memory.
+    /// Returns what the rows of this partition hold in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.queued.saturating_add(self.flight.as_ref().map_or(0, |flight| flight.bytes))
     }
@@ -189,7 +189,8 @@ impl<R> Log<R> {
         }
     }
 
-    /// The slot was held after the tail had been read, so what was found there is no successor's.
+    /// Forgets what a successor could have written: the slot was held after the tail had been read, so what was found
+    /// there is no successor's.
     pub(crate) fn inherit(&mut self) {
         if let Writer::Found(cursor) = self.writer {
             self.writer = Writer::Inherited(cursor);

@@ -2,7 +2,7 @@
 
 use super::world::World;
 
-/// One event in the log and acknowledged, and more of them in a request that its dead sender left behind.
+/// Leaves one event in the log and acknowledged, and more of them in a request that its dead sender left behind.
 fn left_behind(more: usize) -> World {
     let mut world = World::new(1);
     world.commit_rows(&[(0, 0)]);

@@ -110,7 +110,8 @@ fn partition(
     }
 }
 
-/// Kafka answers the largest timestamp of a repeated batch in the place of the time of the append.
+/// Returns the time that the answer carries. Kafka answers the largest timestamp of a repeated batch in the place of
+/// the time of the append.
 fn answered_time(shared: &Shared, time: AppendTime) -> i64 {
     match time {
         AppendTime::Unstored => -1,

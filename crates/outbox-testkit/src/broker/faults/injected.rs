@@ -21,7 +21,7 @@ impl Injected {
         self.0.lift();
     }
 
-    /// How often it has happened.
+    /// Returns how often the fault has happened.
     #[must_use]
     pub fn struck(&self) -> usize {
         *self.0.struck.borrow()
@@ -33,7 +33,7 @@ impl Injected {
         let _ = self.0.struck.subscribe().wait_for(|struck| *struck >= times).await;
     }
 
-    /// How many batches are held for a late append.
+    /// Returns how many batches are held for a late append.
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.with_held(|held| held.len())

@@ -66,7 +66,7 @@ impl Faults {
         let _ = self.frozen.subscribe().wait_for(|pace| *pace == Pace::Moving).await;
     }
 
-    /// The fault that happens to one partition of a request; it is used up by once.
+    /// Takes the fault that happens to one partition of a request; it is used up by once.
     pub(super) fn strike(&self, api: Api, place: Place<'_>) -> Option<(Effect, Arc<Rule>)> {
         self.with_rules(|rules| {
             rules.retain(|rule| rule.is_left());
@@ -81,7 +81,7 @@ impl Faults {
         self.with_rules(|rules| rules.iter().any(|rule| rule.is_left() && rule.is_on_request(api)))
     }
 
-    /// The fault that happens to a whole request, which has these parts; it is used up by once.
+    /// Takes the fault that happens to a whole request, which has these parts; it is used up by once.
     pub(super) fn strike_request(&self, api: Api, places: &[Place<'_>]) -> Option<(RequestEffect, Arc<Rule>)> {
         self.with_rules(|rules| {
             let fits = |rule: &Arc<Rule>| places.iter().any(|place| rule.fits(api, *place)) && rule.strike();
