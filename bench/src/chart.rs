@@ -20,7 +20,7 @@ const WIDTH: f64 = 760.0;
 const LABELS: f64 = 220.0;
 const FIGURES: f64 = 110.0;
 const LINE: f64 = 24.0;
-/// Beyond this the smallest bar of a linear scale could not be told from nothing.
+/// Beyond this the smallest bar of a linear scale could not be distinguished from nothing.
 const LINEAR: f64 = 40.0;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-weight:600}.head{font-size:16px;font-weight:600}\

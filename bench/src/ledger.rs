@@ -108,7 +108,7 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        for (count, what) in [(self.lost, "lost"), (self.doubled, "doubled"), (self.swapped, "out of order")] {
+        for (count, what) in [(self.lost, "lost"), (self.doubled, "duplicated"), (self.swapped, "out of order")] {
             if let Some(first) = count.first {
                 write!(f, "{between}{} {what}, the first with number {first}", count.count)?;
                 between = "; ";

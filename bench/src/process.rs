@@ -1,4 +1,4 @@
-//! What a process has used, as Linux tells it; nothing on other systems.
+//! What a process has used, as Linux reports it; nothing on other systems.
 
 use std::fs;
 

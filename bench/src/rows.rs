@@ -3,7 +3,7 @@
 /// The number of aggregates that the rows belong to in turn: enough that each of 300 partitions has one.
 pub(crate) const AGGREGATES: u64 = 2_000;
 
-/// The last part of the topic's name, by which the router tells topics apart.
+/// The last part of the topic's name, by which the router distinguishes topics.
 pub(crate) const AGGREGATE_TYPE: &str = "order";
 
 /// Returns the key of a number's record.

@@ -23,7 +23,7 @@ pub(crate) struct Site {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     OneTransaction,
-    /// Transactions of so many rows.
+    /// Transactions of that many rows.
     Transactions(u64),
 }
 

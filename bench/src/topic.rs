@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::ledger::Ledger;
 use crate::{Outcome, rows};
 
-/// The client has no deadline of its own.
+/// The client itself has no deadline.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A topic of one run's own.

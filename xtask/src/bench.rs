@@ -15,7 +15,7 @@ const TOGETHER: [&str; 3] = ["--release", "--package=outbox-relay", "--package=o
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchTask {
-    /// The relay beside Debezium on Kafka Connect
+    /// The relay next to Debezium on Kafka Connect
     Relay(Measurement),
     /// The consumer: decoding, fetching, effects
     Consumer(Measurement),

@@ -11,7 +11,7 @@ use crate::{Outcome, report};
 pub(crate) enum StackTask {
     /// Start what does not run, and wait until all of it answers
     Up(UpTask),
-    /// Tell how each server is doing; fails if one of them is not answering
+    /// Report how each server is doing; fails if one of them is not answering
     Status,
     /// Stop the servers
     Down {

@@ -1,6 +1,7 @@
 //! Nothing becomes public by accident: each crate's public items are in its file `public-items.txt`.
 //!
-//! `UPDATE_PUBLIC_ITEMS=1 cargo test -p xtask --test public_items` writes the files anew; the change is then part of the review.
+//! `UPDATE_PUBLIC_ITEMS=1 cargo test -p xtask --test public_items` writes the files again; the change is then part of
+//! the review.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::collections::BTreeSet;

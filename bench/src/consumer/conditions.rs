@@ -52,8 +52,8 @@ async fn rate(stand: &Stand, group: String) -> Outcome<f64> {
     }
 }
 
-/// Measures the rate beside an old snapshot, which is held while the positions move as often as in 30 minutes, and while
-/// the effects are measured.
+/// Measures the rate next to an old snapshot, which is held while the positions move as often as in 30 minutes, and
+/// while the effects are measured.
 async fn rate_with_old_snapshot(stand: &Stand, group: String) -> Outcome<f64> {
     let (holder, mover) = (stand.env.client().await, stand.env.client().await);
     let positions = format!(

@@ -89,7 +89,7 @@ const FETCH: usize = 2_000;
 fn rate(pipeline: &Pipeline, topic: &str, records: &[Record], take: fn(Decoded<()>) -> Outcome<()>) -> Outcome<f64> {
     let (mut spent, mut hints) = (Duration::ZERO, DecodeHints::default());
     for _ in 0..COUNT.div_ceil(FETCH) {
-        // Each as rskafka makes it: every name and value in memory of its own.
+        // Each as rskafka makes it: every name and value in its own memory.
         let fetched: Vec<Record> = records.iter().cycle().take(FETCH).cloned().collect();
         let begun = Instant::now();
         for record in fetched {

@@ -96,7 +96,7 @@ impl Stand {
     }
 }
 
-/// One event's effect, which tells whether an earlier one of its aggregate came later.
+/// One event's effect, which reports whether an earlier one of its aggregate came later.
 pub(super) const EFFECT: &str =
     "UPDATE ledger SET events = events + 1, disorder = disorder + (last >= $2)::int, last = $2 WHERE aggregate = $1";
 

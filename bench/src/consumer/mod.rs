@@ -52,20 +52,20 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = workspace().join("target/bench"))]
     output: PathBuf,
 
-    /// The relay's program; the one beside this program if it is not given
+    /// The relay's program; the one next to this program if it is not given
     #[arg(long, value_name = "FILE")]
     relay: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Events applied exactly once, beside a transaction for each
+    /// Events applied exactly once, next to a transaction for each
     Effects,
     /// The same if events of all aggregates change 1,000 rows
     Shared,
     /// From commit to effect, through the relay
     Latency,
-    /// A topic fetched and decoded, beside fetching alone
+    /// A topic fetched and decoded, next to fetching alone
     Fetch,
     /// Records decoded
     Decode,
@@ -96,11 +96,11 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         stand = Some(Stand::create(options.partitions, options.events).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
-        report(&format!("effects of {} events, beside a transaction for each", options.events));
+        report(&format!("effects of {} events, next to a transaction for each", options.events));
         effects = Some(effects::compare(stand, options.rounds).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Shared)) {
-        report("effects on shared rows, beside a transaction for each event");
+        report("effects on shared rows, next to a transaction for each event");
         shared = Some(effects::compare_shared(stand, options.rounds).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Conditions)) {
@@ -122,7 +122,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     }
     let rss = peak_resident_mb(std::process::id());
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Fetch)) {
-        report("fetching and decoding, beside fetching alone");
+        report("fetching and decoding, next to fetching alone");
         fetch = Some(fetch::compare(stand, options.rounds).await?);
     }
     drop(stand);

@@ -1,4 +1,4 @@
-//! What enqueue adds to a transaction, beside an INSERT written by hand.
+//! What enqueue adds to a transaction, next to an INSERT written by hand.
 
 mod batch;
 mod handwritten;

@@ -15,7 +15,7 @@ pub(super) struct Single {
     pub(super) handwritten_again: Turns,
     pub(super) cached: Turns,
     pub(super) uncached: Turns,
-    /// Cached, once more beside the other lives of a row.
+    /// Cached, once more next to the other lives of a row.
     pub(super) keep: Turns,
     pub(super) in_partitions: Turns,
     pub(super) vanish: Turns,

@@ -37,7 +37,7 @@ impl Stand {
             Maintenance::new(stand.pipeline().clone(), DAY).run(&client).await?;
         }
         create_slot(&client, stand.pipeline()).await?;
-        // Room for each row's new version beside the old one, as a table that is updated much would have it.
+        // Room for each row's new version next to the old one, as a table that is updated much would have it.
         let accounts = format!(
             "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
              INSERT INTO account (id) SELECT generate_series(0, {ACCOUNTS} - 1); VACUUM ANALYZE account"
@@ -69,7 +69,7 @@ impl Stand {
     }
 
     /// Checks that exactly these events are in the WAL, each once, and in the table where rows stay; and unless the
-    /// accounts tell of as many transactions. Then forgets them.
+    /// accounts report as many transactions. Then forgets them.
     pub(super) async fn check(&self, written: Written) -> Outcome<()> {
         let client = self.env.client().await;
         let (table, name) = (self.pipeline().layout().qualified_name(), self.env.name());

@@ -55,8 +55,8 @@ impl Writer {
         self.written
     }
 
-    /// Runs a transaction with so many events, and tells the seconds from before BEGIN until after COMMIT. The text of
-    /// the payloads is there before.
+    /// Runs a transaction with that many events, and reports the seconds from before BEGIN until after COMMIT. The text
+    /// of the payloads is there before.
     pub(super) async fn transaction(&mut self, way: Way, events: u64) -> Outcome<f64> {
         let numbers = self.next..self.next + events;
         self.next += events.max(1);

@@ -11,7 +11,7 @@ use crate::site::{Shape, Site};
 use crate::tail::Tail;
 use crate::{Outcome, report};
 
-/// Rows that tell that the engine is at work.
+/// Rows that report that the engine is at work.
 const PRIMERS: u64 = 10;
 const START: Duration = Duration::from_secs(120);
 /// How long rows may be on their way after the last one was written.

@@ -107,7 +107,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let summary = summary::of(&results);
     let (json, svg) = (options.output.join("relay.json"), options.output.join("relay.svg"));
     std::fs::write(&json, format!("{summary:#}\n"))?;
-    std::fs::write(&svg, chart::svg("The relay beside Debezium", &summary::charts(&results)))?;
+    std::fs::write(&svg, chart::svg("The relay next to Debezium", &summary::charts(&results)))?;
     println!("{}", summary::table(&results));
     report(&format!("the results are in {} and {}", json.display(), svg.display()));
     results.outcome()

@@ -44,7 +44,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = workspace().join("target/bench"))]
     pub(crate) output: PathBuf,
 
-    /// The relay's program; the one beside this program if it is not given
+    /// The relay's program; the one next to this program if it is not given
     #[arg(long, value_name = "FILE")]
     relay: Option<PathBuf>,
 }

@@ -6,7 +6,7 @@ use crate::json_fault::JsonFault;
 
 /// What went wrong in this crate, or in an implementation of [`Outbox`](crate::Outbox).
 ///
-/// One opaque type: ask it with the predicates. `Display` tells of this layer only, with the field, the value
+/// One opaque type: ask it with the predicates. `Display` reports this layer only, with the field, the value
 /// and the rule; [`source`](StdError::source) holds what lies below.
 pub struct Error(Box<Inner>);
 
@@ -43,7 +43,7 @@ pub enum StoreFault {
     Transient,
     /// An earlier statement has already aborted the transaction; this one was not looked at.
     TransactionAborted,
-    /// The event is in the outbox already, and the caller asked for an error. The transaction goes on.
+    /// The event is in the outbox already, and the caller asked for an error. The transaction continues.
     AlreadyEnqueued,
     /// Trying again changes nothing: a missing table, a missing right, a value that the table refuses.
     Permanent,

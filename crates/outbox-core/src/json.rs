@@ -28,9 +28,9 @@ fn skip_string(bytes: &mut std::str::Bytes<'_>) {
     }
 }
 
-/// The longest number that a `jsonb` column is given, in characters as PostgreSQL prints it. PostgreSQL stores `1e131071` in a
-/// few bytes and prints 131,072: some thousands of them are more than logical decoding can hold, so that no reader passes them.
-/// Jackson reads no longer number either.
+/// The longest number that a `jsonb` column is given, in characters as PostgreSQL prints it. PostgreSQL stores
+/// `1e131071` in a few bytes and prints 131,072: some thousands of them are more than logical decoding can hold, so
+/// that no reader passes them. Jackson reads no longer number either.
 const LONGEST_NUMBER: usize = 1_000;
 
 /// Returns why a `jsonb` column must not get the text that a `json` column takes, and where in the text the reason is
@@ -88,8 +88,8 @@ fn string_refusal(mut rest: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-/// Returns the text that PostgreSQL prints of a `jsonb` value, but for the order of members and for names that are there
-/// twice, which it prints once; `None` if it is longer than the limit.
+/// Returns the text that PostgreSQL prints of a `jsonb` value, but for the order of members and for names that are
+/// there twice, which it prints once; `None` if it is longer than the limit.
 pub(crate) fn printed_by_jsonb(text: &str, limit: usize) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -30,7 +30,7 @@ impl RecordingOutbox {
     /// Asserts that this event was enqueued: its type, its aggregate and its payload.
     ///
     /// # Panics
-    /// It was not. The message tells which events were, without their payloads.
+    /// It was not. The message reports which events were, without their payloads.
     #[track_caller]
     pub fn assert_enqueued<E: DomainEvent + Serialize>(&self, expected: &E) {
         let expected = OutboxEvent::of(expected).build();
@@ -61,7 +61,7 @@ impl RecordingOutbox {
     /// ```
     ///
     /// # Panics
-    /// There is none. The message tells which events were enqueued, without their payloads.
+    /// There is none. The message reports which events were enqueued, without their payloads.
     #[track_caller]
     pub fn assert_enqueued_where<E: DomainEvent + DeserializeOwned>(&self, is_meant: impl Fn(&E) -> bool) {
         let is_there = self.enqueued::<E>().iter().any(is_meant);
@@ -71,7 +71,7 @@ impl RecordingOutbox {
     /// Asserts that no event of this type was enqueued.
     ///
     /// # Panics
-    /// One was. The message tells which events were enqueued, without their payloads.
+    /// One was. The message reports which events were enqueued, without their payloads.
     #[track_caller]
     pub fn assert_not_enqueued<E: DomainEvent>(&self) {
         let is_there = self.lock().iter().any(is_of::<E>);
@@ -98,7 +98,7 @@ impl RecordingOutbox {
     /// Asserts that nothing was enqueued.
     ///
     /// # Panics
-    /// Something was. The message tells what, without payloads.
+    /// Something was. The message reports what, without payloads.
     #[track_caller]
     pub fn assert_nothing_enqueued(&self) {
         let is_empty = self.lock().is_empty();

@@ -7,7 +7,7 @@ pub enum Repeated {
     /// [`Enqueued::AlreadyEnqueued`], and nothing else happens.
     #[default]
     Accept,
-    /// An error of [`Error::is_already_enqueued`]. The transaction goes on.
+    /// An error of [`Error::is_already_enqueued`]. The transaction continues.
     Refuse,
 }
 

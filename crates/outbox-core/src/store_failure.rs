@@ -13,10 +13,10 @@ pub enum StoreFailure<E: StdError + 'static> {
     #[error("the outbox table does not exist in this database: apply Migrations::outbox, and check the layout's names")]
     TableMissing(#[source] E),
     /// A column is not there.
-    #[error("a column of the layout does not exist in the table: Readiness::check tells which")]
+    #[error("a column of the layout does not exist in the table: Readiness::check reports which")]
     ColumnMissing(#[source] E),
     /// A column is of another type than the layout says.
-    #[error("a column is of another type than the layout says: Readiness::check tells which")]
+    #[error("a column is of another type than the layout says: Readiness::check reports which")]
     OtherType(#[source] E),
     /// The role may not INSERT.
     #[error("this role may not write the outbox: run the script of application_role_sql, and grant its role")]

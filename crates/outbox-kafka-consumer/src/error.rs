@@ -3,7 +3,7 @@ use std::fmt;
 
 /// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///
-/// `Display` tells of this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
+/// `Display` reports this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -103,8 +103,8 @@ impl Error {
         matches!(self.0.kind, Kind::Build(_))
     }
 
-    /// Returns whether the consumer's tables are missing, have another version, or do not grant the role its privileges.
-    /// `Display` contains the remedy.
+    /// Returns whether the consumer's tables are missing, have another version, or do not grant the role its
+    /// privileges. `Display` contains the remedy.
     #[must_use]
     pub fn is_setup(&self) -> bool {
         matches!(self.0.kind, Kind::Setup(_))
@@ -128,8 +128,8 @@ impl Error {
         matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
     }
 
-    /// Returns whether Kafka rejected the consumer's credentials, certificate or privileges, or the consumer rejected the
-    /// broker's certificate. The consumer retries, so a corrected password, token or ACL needs no restart.
+    /// Returns whether Kafka rejected the consumer's credentials, certificate or privileges, or the consumer rejected
+    /// the broker's certificate. The consumer retries, so a corrected password, token or ACL needs no restart.
     #[must_use]
     pub fn is_security(&self) -> bool {
         std::iter::successors(self.source(), |&cause| cause.source()).any(is_security)

@@ -1,6 +1,6 @@
 use outbox_core::DecodedEvent;
 
-/// An event as a handler gets it: the payload read as `E`, all that the record told, and where it was.
+/// An event as a handler gets it: the payload read as `E`, all that the record reported, and where it was.
 ///
 /// A raw handler gets a `Received<()>` and reads the payload from [`envelope`](Self::envelope). A clone of the record's
 /// topic is shared, so this is cheap to pass on.
@@ -48,7 +48,7 @@ impl<E> Received<E> {
         self.event
     }
 
-    /// Returns what the record told beside and with the payload: the event's id, type, headers, trace, time.
+    /// Returns what the record reported next to and with the payload: the event's id, type, headers, trace, time.
     #[must_use]
     pub fn envelope(&self) -> &DecodedEvent {
         &self.envelope
@@ -74,8 +74,8 @@ impl<E> Received<E> {
 
     /// Returns the number of this attempt, from 1, as the [`RetryPolicy`](crate::RetryPolicy) counts it.
     ///
-    /// A repetition after a conflict, or because another event of the batch failed, is part of the same attempt. The count
-    /// begins again if an operator retries a dead letter.
+    /// A repetition after a conflict, or because another event of the batch failed, is part of the same attempt. The
+    /// count begins again if an operator retries a dead letter.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.place.delivery.attempt
@@ -83,9 +83,9 @@ impl<E> Received<E> {
 
     /// Returns whether a handler may have been called with this event before.
     ///
-    /// Earlier effects in the database were rolled back, but effects elsewhere may have happened. After a lost connection, or
-    /// if another process was killed, this is `true` for all events that may have been begun. It is `false` for the same event in another record,
-    /// which no handler gets once the event took effect.
+    /// Earlier effects in the database were rolled back, but effects elsewhere may have happened. After a lost
+    /// connection, or if another process was killed, this is `true` for all events that may have been begun. It is
+    /// `false` for the same event in another record, which no handler gets once the event took effect.
     #[must_use]
     pub fn is_redelivery(&self) -> bool {
         self.place.delivery.is_redelivery

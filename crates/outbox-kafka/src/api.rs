@@ -45,7 +45,7 @@ macro_rules! apis {
 
 apis! {
     ApiVersions: ApiVersionsRequest -> ApiVersionsResponse, 0..=3;
-    // From 4 on the broker can be told not to create what is asked about.
+    // From 4 on the broker can be instructed not to create what is asked about.
     Metadata: MetadataRequest -> MetadataResponse, 4..=13, throttle_time_ms;
     // From 4 on partitions and replication can be left to the broker.
     CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7, throttle_time_ms;

@@ -12,20 +12,20 @@ pub enum Produced {
     /// looks at the sequences alone: that these records are there is only sure where the same sequences of a producer
     /// always stand for the same records.
     ///
-    /// Kafka tells the two apart, though its protocol does not promise it: of a batch that it appends to a topic that
-    /// keeps the producer's timestamps it tells no time, of one that it had already the newest of its timestamps.
+    /// Kafka distinguishes the two, though its protocol does not promise it: of a batch that it appends to a topic that
+    /// keeps the producer's timestamps it reports no time, of one that it had already the newest of its timestamps.
     Appended {
         /// The offset of the batch's first record.
         base_offset: i64,
         /// The broker's `LogAppendTime`, in milliseconds since 1970.
         time: Option<i64>,
     },
-    /// It was in the log already, too long ago for the broker to tell where. Kafka 4.3 was never seen to answer so.
+    /// It was in the log already, too long ago for the broker to report where. Kafka 4.3 was never seen to answer so.
     Duplicate,
     /// It does not follow what the partition has of this producer; nothing was appended. It may be a part of what is
     /// there: the log must be read. Brokers before Kafka 2.5 say the same of a producer that they have forgotten.
     OutOfOrderSequence,
-    /// The producer's id goes on with a larger epoch elsewhere; nothing was appended.
+    /// The producer's id continues with a larger epoch elsewhere; nothing was appended.
     InvalidEpoch,
     /// Nothing was appended, because of the records themselves: the same records are rejected again.
     Rejected {
@@ -36,7 +36,7 @@ pub enum Produced {
     },
     /// This attempt appended nothing, as it was not sent at all or the broker says so. An earlier one may have.
     Retriable(Error),
-    /// It may or may not have been appended, or may yet be. Only the same batch again can tell, or the log.
+    /// It may or may not have been appended, or may yet be. Only the same batch again can know, or the log.
     Unknown(Error),
 }
 
@@ -72,7 +72,7 @@ impl Meaning {
             | ErrorCode::INVALID_TIMESTAMP
             | ErrorCode::INVALID_RECORD => Self::Rejected,
             // A leader that steps down while it waits for its followers says the same of a batch that it has
-            // appended, which may live on with the next leader. It then tells the offset.
+            // appended, which may live on with the next leader. It then reports the offset.
             _ if base_offset >= 0 => Self::Unknown,
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
             | ErrorCode::LEADER_NOT_AVAILABLE

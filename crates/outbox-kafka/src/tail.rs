@@ -11,7 +11,8 @@ const MAX_EMPTY: u32 = 3;
 /// Where the tail of a log begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailStart {
-    /// So many offsets before the end. Where compaction or markers of transactions took offsets, that is fewer records.
+    /// That many offsets before the end. Where compaction or markers of transactions took offsets, that is fewer
+    /// records.
     Last(u64),
     /// At this offset.
     Offset(i64),

@@ -46,7 +46,8 @@ impl TopicRights {
 }
 
 impl Cluster {
-    /// Asks what the client may do with a topic; `None` if there is none of that name. Brokers answer this from Kafka 2.3 on.
+    /// Asks what the client may do with a topic; `None` if there is none of that name. Brokers answer this from Kafka
+    /// 2.3 on.
     ///
     /// # Errors
     /// No broker answers, or the client may not describe the topic.

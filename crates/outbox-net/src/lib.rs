@@ -1,6 +1,6 @@
-//! The parts that the clients of PostgreSQL and Kafka share: the text of an error chain, the classes of PostgreSQL's error
-//! codes and the delays between attempts; with the feature `client` also TCP connections, TLS, secrets that can change
-//! while a process runs, and Java's properties files.
+//! The parts that the clients of PostgreSQL and Kafka share: the text of an error chain, the classes of PostgreSQL's
+//! error codes and the delays between attempts; with the feature `client` also TCP connections, TLS, secrets that can
+//! change while a process runs, and Java's properties files.
 
 mod backoff;
 #[cfg(feature = "client")]

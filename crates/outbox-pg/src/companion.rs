@@ -1,6 +1,6 @@
 use outbox_core::{Identifier, TableLayout};
 
-/// Returns the name of what stands beside the outbox table, quoted, within PostgreSQL's limit of 63 bytes.
+/// Returns the name of what stands next to the outbox table, quoted, within PostgreSQL's limit of 63 bytes.
 pub(crate) fn companion(layout: &TableLayout, suffix: &str) -> String {
     format!("{}.{}", layout.schema(), quoted(&companion_name(layout, suffix)))
 }

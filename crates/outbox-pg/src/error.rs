@@ -8,7 +8,7 @@ use crate::Problem;
 
 /// What went wrong with the outbox's table, publication or slot.
 ///
-/// `Display` tells of this layer only; [`source`](StdError::source) holds what PostgreSQL said.
+/// `Display` reports this layer only; [`source`](StdError::source) holds what PostgreSQL said.
 pub struct Error(Box<Inner>);
 
 struct Inner {

@@ -1,5 +1,5 @@
-//! Which slots a pipeline has had, and what each has confirmed: the table `<table>_slots`. PostgreSQL forgets a slot that is
-//! dropped, and a slot that is created again looks like one that has confirmed everything.
+//! Which slots a pipeline has had, and what each has confirmed: the table `<table>_slots`. PostgreSQL forgets a slot
+//! that is dropped, and a slot that is created again looks like one that has confirmed everything.
 
 use outbox_core::{Pipeline, TableLayout};
 use tokio_postgres::{Client, Row};
@@ -143,8 +143,8 @@ impl<'a> History<'a> {
         Ok(Some(Confirmed { before: self.confirmed().await?, gaps: self.gaps().await? }))
     }
 
-    /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in the
-    /// WAL. Once the slot has confirmed that position, they are confirmed.
+    /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in
+    /// the WAL. Once the slot has confirmed that position, they are confirmed.
     async fn sample(&self) -> Result<(), Error> {
         let confirmed = "confirmed_xid = sampled_xid, sampled_xid = NULL, sampled_position = NULL";
         let is_passed = "ended_at IS NULL AND sampled_position <= (

@@ -15,17 +15,17 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 /// ```no_run
 /// # use outbox_core::OutboxEvent;
 /// # use outbox_pg::{PgOutbox, RetriedTransaction, TransactionError, tokio_postgres::Client};
-/// # async fn example(client: &mut Client, outbox: PgOutbox, event: OutboxEvent) -> Result<(), TransactionError<outbox_core::Error>> {
-/// let (outbox, event) = (&outbox, &event);
+/// # async fn example(client: &mut Client, outbox: PgOutbox, event: OutboxEvent) -> Result<(),
+/// TransactionError<outbox_core::Error>> { let (outbox, event) = (&outbox, &event);
 /// RetriedTransaction::default().run(client, |tx| Box::pin(async move { outbox.enqueue(&tx, event).await })).await
 /// # }
 /// ```
 ///
-/// - Each attempt is a transaction of its own, begun when the one before is rolled back: what it enqueued is gone with it.
+/// - Each attempt is its own transaction, begun when the one before is rolled back: what it enqueued is gone with it.
 ///   What the closure does besides, such as a request to another service, is not.
-/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` answers `Ok` for an aborted transaction too; here
-///   one more round trip before it tells.
-/// - A connection that breaks during the COMMIT leaves open whether it happened. That is an error of its own,
+/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` answers `Ok` for an aborted transaction too;
+///   here one more round trip before it reports.
+/// - A connection that breaks during the COMMIT leaves open whether it happened. That is its own error,
 ///   [`TransactionError::CommitUnknown`], and nothing is run again.
 /// - A dropped future rolls back, unless the COMMIT is on its way.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ pub struct Attempt<'e, 'r> {
     captured: PhantomData<&'r &'e ()>,
 }
 
-/// What the closure does with it. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue 110338).
+/// What the closure does with it. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue
+/// 110338).
 pub type Work<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
 impl<'r> Deref for Attempt<'_, 'r> {

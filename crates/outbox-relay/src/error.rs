@@ -8,7 +8,7 @@ use crate::row_position::RowPosition;
 
 /// The reason why the relay has stopped. Errors that may pass are not among these: the relay tries again.
 ///
-/// `Display` tells of this layer only; [`source`](StdError::source) holds the rest.
+/// `Display` reports this layer only; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);
 
 struct Inner {

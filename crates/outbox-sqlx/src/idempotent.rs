@@ -24,8 +24,8 @@ impl SqlxOutbox {
     /// Returns the same outbox, which knows events that it has already.
     ///
     /// # Errors
-    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id is kept to
-    /// know an event by.
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id is
+    /// kept to know an event by.
     pub fn idempotent(self, repeated: Repeated) -> Result<IdempotentOutbox, Error> {
         self.pipeline().layout().remembers_ids()?;
         Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })

@@ -148,7 +148,7 @@ impl TestEnv {
         tx.commit().await.unwrap();
     }
 
-    /// Commits each event in a transaction of its own.
+    /// Commits each event in its own transaction.
     pub async fn enqueue_each(&self, events: &[OutboxEvent]) {
         let (mut client, outbox) = (self.client().await, self.outbox());
         for event in events {

@@ -6,7 +6,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Error, OutboxEvent, Pipeline, Record};
 
-/// Makes the records that a consumer finds in Kafka, of events that were enqueued nowhere. Clones go on where it is.
+/// Makes the records that a consumer finds in Kafka, of events that were enqueued nowhere. Clones continue where it is.
 ///
 /// ```
 /// use outbox_core::{Decoded, OutboxEvent, Pipeline};

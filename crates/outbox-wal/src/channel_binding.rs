@@ -1,8 +1,8 @@
 use postgres_protocol::authentication::sasl::ChannelBinding;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
-/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): who stands between
-/// has another one. None where the certificate's signature names no hash.
+/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): who stands
+/// between has another one. None where the certificate's signature names no hash.
 pub(super) fn of_certificate(der: &[u8]) -> Option<ChannelBinding> {
     let hash = digest(hash(der)?, der);
     Some(ChannelBinding::tls_server_end_point(hash.as_ref().to_vec()))

@@ -26,13 +26,13 @@ pub(super) struct Report {
 const MOST_MESSAGES: u64 = 128_000;
 /// With rows of unknown size: ten of these megabytes hold no server up.
 const FIRST_MESSAGES: u64 = 2_000;
-/// How much faster the next chunk may be taken than the last one told.
+/// How much faster the next chunk may be taken than the last one reported.
 const GROWTH: u64 = 8;
 /// What the server keeps of a chunk.
 const MOST_BYTES: u64 = 128 * MIB;
 /// The WAL of the first chunk, which shows what the slot has.
 const FIRST_WAL: u64 = 8 * MIB;
-/// The WAL of a later chunk: so much of it may be gone through in vain before a large transaction is noticed.
+/// The WAL of a later chunk: so much of it may be gone through without success before a large transaction is noticed.
 const LEAST_WAL: u64 = 64 * MIB;
 /// WAL for each message above which the stream does as well, or better where it is one large transaction.
 const SPARSE: u64 = 8 * 1024;

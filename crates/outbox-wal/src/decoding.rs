@@ -27,7 +27,7 @@ pub(super) struct SlotCopy {
 }
 
 impl SlotCopy {
-    /// Copies `slot`, which may itself be a copy, on a connection of its own.
+    /// Copies `slot`, which may itself be a copy, on its own connection.
     pub(super) async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
@@ -157,7 +157,7 @@ impl Decoding {
 }
 
 /// Reads the next piece. Nothing is lost when the future is dropped, but for an error of a server that does not say
-/// that it goes on.
+/// that it continues.
 async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
     let mut error = None;
     loop {

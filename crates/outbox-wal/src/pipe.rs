@@ -14,7 +14,7 @@ pub(super) struct Budget(u32);
 
 impl Budget {
     pub(super) const STREAM: Self = Self(1024 * 1024);
-    /// PostgreSQL decodes nothing more before it has handed over what it has decoded: with room for that it goes on
+    /// PostgreSQL decodes nothing more before it has handed over what it has decoded: with room for that it continues
     /// while the consumer works.
     pub(super) const CHUNK: Self = Self(6 * 1024 * 1024);
 }
@@ -95,7 +95,7 @@ impl PipeReceiver {
         }
     }
 
-    /// Lets the task end, and tells how it ended.
+    /// Lets the task end, and reports how it ended.
     pub(super) async fn close(mut self) -> Result<(), Error> {
         self.runs.close();
         self.current = None;

@@ -67,8 +67,8 @@ impl ServerError {
             ("42501", Doing::CreateSlot { slot }) => Kind::NoNewSlot { slot: slot.into() },
             ("55000", Doing::CreateSlot { .. }) => Kind::WalLevel,
             ("42501", _) => Kind::NotPermitted,
-            // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the command
-            // of the walsender to a session that takes SQL only.
+            // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the
+            // command of the walsender to a session that takes SQL only.
             ("08P01", Doing::Connect) | ("42601", Doing::Identify) => Kind::Pooler,
             ("53300", Doing::Connect) => Kind::NoConnection,
             (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => Kind::Authentication,

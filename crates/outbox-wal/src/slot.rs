@@ -36,14 +36,15 @@ impl Source {
 pub struct SlotState {
     /// Decoding begins here, each time.
     pub restart: Lsn,
-    /// What commits before this is never told again.
+    /// What commits before this is never reported again.
     pub confirmed: Lsn,
     /// Whether standbys keep a copy of the slot. Only the slot's own walsender waits for `synchronized_standby_slots`.
     pub is_failover: bool,
 }
 
 impl SlotState {
-    /// Returns how much WAL is decoded again each time before anything is sent. While an old transaction is open, it grows.
+    /// Returns how much WAL is decoded again each time before anything is sent. While an old transaction is open, it
+    /// grows.
     pub(super) fn distance(self) -> u64 {
         self.confirmed.as_u64().saturating_sub(self.restart.as_u64())
     }

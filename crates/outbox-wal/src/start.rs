@@ -14,13 +14,13 @@ pub enum StartAt {
     ///
     /// A slot that standbys keep is streamed from its confirmed position: nothing else waits for them.
     Now,
-    /// As `Now`, but not more than so many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do not move
-    /// while the stream waits behind its start; to take the slot again moves them.
+    /// As `Now`, but not more than that many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do
+    /// not move while the stream waits behind its start; to take the slot again moves them.
     ///
-    /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from its
-    /// confirmed position: every chunk of a catch-up would decode all of that WAL again.
+    /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from
+    /// its confirmed position: every chunk of a catch-up would decode all of that WAL again.
     Ahead(u64),
-    /// Where the slot is confirmed: the stream tells all.
+    /// Where the slot is confirmed: the stream reports all.
     Confirmed,
 }
 

@@ -50,7 +50,7 @@ pub(super) fn update(confirmed: Lsn, asks_for_reply: bool) -> BytesMut {
     out.put_u8(b'd');
     out.put_u32(38);
     out.put_u8(b'r');
-    // Written, flushed, applied: one and the same, so that the server tells of what lies between in keepalives.
+    // Written, flushed, applied: one and the same, so that the server reports what lies between in keepalives.
     for _ in 0..3 {
         out.put_u64(confirmed.as_u64());
     }

@@ -42,7 +42,7 @@ pub enum WalMessage {
 /// An open walsender: it holds the slot until it is closed or dropped.
 ///
 /// A task reads the socket, no more than a bounded number of bytes ahead of the consumer, and keeps the walsender
-/// from giving up however long the consumer takes. Dropping tells the server what was confirmed last, in the
+/// from giving up however long the consumer takes. Dropping reports to the server what was confirmed last, in the
 /// background; [`close`](Self::close) waits for it.
 pub struct WalStream {
     pipe: PipeReceiver,
@@ -134,12 +134,12 @@ impl WalStream {
         });
     }
 
-    /// Returns the end of the server's WAL, as it was told last.
+    /// Returns the end of the server's WAL, as it was reported last.
     pub fn server(&self) -> Lsn {
         Lsn::new(self.server.load(Ordering::Relaxed))
     }
 
-    /// Tells the server what was confirmed last, and waits until it has let go of the slot.
+    /// Reports to the server what was confirmed last, and waits until it has let go of the slot.
     pub async fn close(self) -> Result<(), Error> {
         self.pipe.close().await
     }

@@ -63,10 +63,10 @@ async fn unknown_path() -> Problem {
 }
 
 async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method; Allow tells which it takes")
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method; Allow lists those that it takes")
 }
 
-/// Bounds the time of a request. A stopped database would hold requests for ever.
+/// Bounds the time of a request. A stopped database would hold requests indefinitely.
 async fn in_time(request: Request, next: Next) -> Response {
     timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|e| Problem::uncertain(e).into_response())
 }

@@ -68,7 +68,7 @@ fn show_one_order(
         if committed.elapsed() > ARRIVAL {
             return Err(format!(
                 "the event of order {id} was not received within {} s; look at {} and at \
-                 Kafka Connect's log beside it",
+                 Kafka Connect's log next to it",
                 ARRIVAL.as_secs(),
                 service.log().display()
             )

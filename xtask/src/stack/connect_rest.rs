@@ -6,12 +6,12 @@ use super::error::StackError;
 use super::http::{Answer, JsonHttp};
 
 const POLL: Duration = Duration::from_millis(100);
-/// How long a worker may answer 409 because it is sharing out its work anew.
+/// How long a worker may answer 409 because it is sharing out its work again.
 const REBALANCE: Duration = Duration::from_secs(30);
 
 /// A small client for Kafka Connect's REST API.
 ///
-/// The worker notes what it is asked to do and does it a little later: [`status`](Self::status) may tell the former
+/// The worker notes what it is asked to do and does it a little later: [`status`](Self::status) may report the former
 /// state for a moment.
 #[derive(Debug, Clone)]
 pub struct ConnectRest {
@@ -38,7 +38,7 @@ impl ConnectRest {
         self.accepted("create", name, || self.http.post("/connectors", &connector)).map(drop)
     }
 
-    /// Returns the states of the connector and of its tasks, as the worker tells them.
+    /// Returns the states of the connector and of its tasks, as the worker reports them.
     pub fn status(&self, name: &str) -> Result<Value, StackError> {
         let path = format!("/connectors/{name}/status");
         self.accepted("look at", name, || self.http.get(&path))
@@ -53,7 +53,7 @@ impl ConnectRest {
     ///
     /// A failed connector or task is an error at once, which holds its stack trace. If an
     /// earlier configuration under this name had failed, its state may still be seen: delete
-    /// such a connector before it is configured anew.
+    /// such a connector before it is configured again.
     pub fn wait_running(&self, name: &str, timeout: Duration) -> Result<(), StackError> {
         let deadline = Instant::now() + timeout;
         let path = format!("/connectors/{name}/status");
@@ -64,7 +64,7 @@ impl ConnectRest {
                 let status = answer.into_body("look at", name, &self.url)?;
                 if let Some(trace) = failure(&status) {
                     return Err(StackError::new(format!(
-                        "connector {name} failed; mend its configuration or what it connects \
+                        "connector {name} failed; repair its configuration or what it connects \
                          to. Its trace:\n{trace}"
                     )));
                 }
@@ -75,7 +75,7 @@ impl ConnectRest {
             if Instant::now() >= deadline {
                 return Err(StackError::new(format!(
                     "connector {name} did not run within {} s; GET {}{path} and the worker's \
-                     log tell why",
+                     log says why",
                     timeout.as_secs(),
                     self.url
                 )));
@@ -113,7 +113,7 @@ impl ConnectRest {
         self.accepted("pause", name, || self.http.put_empty(&path)).map(drop)
     }
 
-    /// Goes on after [`stop`](Self::stop) or [`pause`](Self::pause).
+    /// Continues after [`stop`](Self::stop) or [`pause`](Self::pause).
     pub fn resume(&self, name: &str) -> Result<(), StackError> {
         let path = format!("/connectors/{name}/resume");
         self.accepted("resume", name, || self.http.put_empty(&path)).map(drop)

@@ -180,12 +180,12 @@ impl Stack {
         lifecycle::await_ready(&state, service, &started, START, &Interrupt::default())
     }
 
-    /// Lets a server stand still: it keeps its connections and answers nothing.
+    /// Lets a server pause: it keeps its connections and answers nothing.
     pub fn pause(&self, service: Service) -> Result<(), StackError> {
         lifecycle::pause(&self.current()?, service)
     }
 
-    /// Lets a paused server go on.
+    /// Lets a paused server continue.
     pub fn resume(&self, service: Service) -> Result<(), StackError> {
         lifecycle::resume(&self.current()?, service)
     }

@@ -38,12 +38,12 @@ impl StackOptions {
         )
     }
 
-    /// Creates a stack of its own for one test run: in `target/stack-test`, on whatever ports are free.
+    /// Creates its own stack for one test run: in `target/stack-test`, on whatever ports are free.
     pub fn test() -> Self {
         Self::at("stack-test", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
-    /// Creates a stack of its own for one measurement: in `target/stack-bench`, on whatever ports are free.
+    /// Creates its own stack for one measurement: in `target/stack-bench`, on whatever ports are free.
     pub fn bench() -> Self {
         Self::at("stack-bench", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }

@@ -32,7 +32,7 @@ impl Ports {
                 None => any_free()?,
             };
             let chosen =
-                listener.local_addr().map_err(|error| StackError::caused("cannot tell a port's number", error))?.port();
+                listener.local_addr().map_err(|error| StackError::caused("cannot read a port's number", error))?.port();
             if port != 0 && chosen != port {
                 report(&format!("port {port} for {name} is taken: using {chosen} instead"));
             }
@@ -61,7 +61,7 @@ pub fn free_port() -> Result<u16, StackError> {
     any_free()?
         .local_addr()
         .map(|address| address.port())
-        .map_err(|error| StackError::caused("cannot tell a port's number", error))
+        .map_err(|error| StackError::caused("cannot read a port's number", error))
 }
 
 /// A TCP port that [`free_port`] gives to nobody else as long as this value lives, also while its server does not run.

@@ -56,7 +56,7 @@ impl State {
     }
 }
 
-/// The file that holds the [`State`]; processes that change it take turns by a lock beside it.
+/// The file that holds the [`State`]; processes that change it take turns by a lock next to it.
 #[derive(Debug, Clone)]
 pub(crate) struct StateFile {
     path: PathBuf,

@@ -37,8 +37,8 @@ pub(crate) enum SlotCommand {
     },
     /// Creates the slot that the connector or the relay reads; one that exists and fits is left as it is
     ///
-    /// An event that commits before the slot exists is never published. From then on PostgreSQL keeps the WAL that nobody
-    /// has confirmed: start the reader soon.
+    /// An event that commits before the slot exists is never published. From then on PostgreSQL keeps the WAL that
+    /// nobody has confirmed: start the reader soon.
     Create {
         /// The slot
         #[arg(value_parser = identifier)]

@@ -72,7 +72,8 @@ impl ConnectorConfig {
         self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Returns the value of a key as logs and terminals may show it: secrets are replaced, unless they are placeholders.
+    /// Returns the value of a key as logs and terminals may show it: secrets are replaced, unless they are
+    /// placeholders.
     #[must_use]
     pub fn redacted(&self, key: &str) -> Option<&str> {
         self.get(key).map(|value| secret::redacted(key, value))

@@ -4,7 +4,7 @@ use crate::{Column, ColumnType, EventField, TableLayout};
 impl ConnectorConfig {
     /// Creates the configuration that we recommend for a table: every payload verbatim, every part of an event carried,
     /// no snapshot, nothing created in silence, a heartbeat that moves the slot while the outbox is quiet, and batches
-    /// that are compressed, which brokers and networks are glad of.
+    /// that are compressed, which brokers and networks are helped by.
     ///
     /// Host, port, user, password and name of the database are placeholders for Connect's
     /// `EnvVarConfigProvider` (`config.providers=env`). Slot, publication and `topic.prefix` are called `outbox`.

@@ -8,7 +8,7 @@ pub(crate) struct TopicRoute {
     whole: Regex,
     first: Regex,
     template: Vec<Part>,
-    /// Prefix and suffix around the routed value, where the topic tells it again.
+    /// Prefix and suffix around the routed value, where the topic reports it again.
     affixes: Option<(String, String)>,
 }
 
@@ -50,13 +50,13 @@ impl TopicRoute {
         }
     }
 
-    /// Returns the routed value of a topic, where the topic tells it.
+    /// Returns the routed value of a topic, where the topic reports it.
     pub(crate) fn routed_value<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let (prefix, suffix) = self.affixes.as_ref()?;
         topic.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())
     }
 
-    /// Returns whether a topic tells the routed value again.
+    /// Returns whether a topic reports the routed value again.
     pub(crate) fn tells_value(&self) -> bool {
         self.affixes.is_some()
     }

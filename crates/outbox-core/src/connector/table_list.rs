@@ -5,9 +5,9 @@ use crate::Error;
 
 const TABLES: &str = "table.include.list";
 
-/// The tables that a connector's configuration includes (`table.include.list`, `table.exclude.list`, `schema.include.list`,
-/// `schema.exclude.list`), as Debezium reads these lists: regular expressions for the whole `schema.table`, without regard to
-/// case, separated by commas. A comma within an expression has a backslash before it.
+/// The tables that a connector's configuration includes (`table.include.list`, `table.exclude.list`,
+/// `schema.include.list`, `schema.exclude.list`), as Debezium reads these lists: regular expressions for the whole
+/// `schema.table`, without regard to case, separated by commas. A comma within an expression has a backslash before it.
 #[derive(Clone, Debug)]
 pub struct IncludedTables {
     schemas: List,
@@ -72,8 +72,8 @@ impl ConnectorConfig {
         IncludedTables::of(self)
     }
 
-    /// Returns whether the list of a key has an expression for a whole name, read as [`IncludedTables`] reads its lists; none
-    /// if there is no list.
+    /// Returns whether the list of a key has an expression for a whole name, read as [`IncludedTables`] reads its
+    /// lists; none if there is no list.
     ///
     /// # Errors
     /// Fails if an expression of the list cannot be used here.

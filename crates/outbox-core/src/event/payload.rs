@@ -71,15 +71,15 @@ impl Payload {
 pub struct JsonText(Box<str>);
 
 impl JsonText {
-    /// How deep arrays and objects may be nested: serde_json, by which typed handlers read payloads, goes no deeper, and the
-    /// parsers of PostgreSQL and Debezium do.
+    /// How deep arrays and objects may be nested: serde_json, by which typed handlers read payloads, goes no deeper,
+    /// and the parsers of PostgreSQL and Debezium do.
     pub const MAX_DEPTH: usize = 127;
 
     /// Checks that the text is one JSON value that consumers can read, and keeps it as it is.
     ///
     /// # Errors
-    /// The text is not JSON, is nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), holds a number that is out of the range of
-    /// `f64`, or half of a surrogate pair (`\ud800`). The error names the place, and not the text.
+    /// The text is not JSON, is nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), holds a number that is out of the
+    /// range of `f64`, or half of a surrogate pair (`\ud800`). The error names the place, and not the text.
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         match serde_json::from_str::<Readable>(&text) {

@@ -23,7 +23,7 @@ impl TableLayout {
             return Err(Error::rule("source", &source, rule));
         }
         let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
-        // As the catalogue tells what outbox-pg's migration says.
+        // As the catalogue reports what outbox-pg's migration says.
         let empty = "''::text";
         Ok(Self {
             schema: Identifier::known("outbox"),

@@ -235,7 +235,7 @@ impl Column {
         Self { header: Some(name.into().into_boxed_str()), ..self }
     }
 
-    /// Gives the column's DEFAULT, as the catalogue tells it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
+    /// Gives the column's DEFAULT, as the catalogue reports it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
     ///
     /// It is part of the records: Debezium puts it into the column's schema, and where a row has NULL it writes the
     /// default instead.

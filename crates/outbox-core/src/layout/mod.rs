@@ -29,7 +29,8 @@ pub enum RowLife {
     /// It is deleted in its own transaction: the event is in the WAL, and the table stays empty. A lost slot is then a
     /// loss of events, since there is no table to publish them from.
     Vanish,
-    /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is known.
+    /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is
+    /// known.
     VanishKeepingIds,
 }
 
@@ -108,7 +109,7 @@ impl TableLayout {
         use EventField as F;
         let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         let nullable = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::Nullable);
-        // As the catalogue tells what outbox-pg's migration says.
+        // As the catalogue reports what outbox-pg's migration says.
         let (empty, now) = ("''::text", "timezone('utc'::text, clock_timestamp())");
         Self {
             schema: Identifier::known("outbox"),
@@ -190,7 +191,7 @@ impl TableLayout {
         Ok(self)
     }
 
-    /// Returns the same table with a column as the catalogue tells it: whether it may be NULL, and its DEFAULT as
+    /// Returns the same table with a column as the catalogue reports it: whether it may be NULL, and its DEFAULT as
     /// [`Column::default_expression`] takes it. A column that the table does not have is passed over.
     #[must_use]
     pub fn told(mut self, column: &str, nullability: Nullability, default: Option<&str>) -> Self {

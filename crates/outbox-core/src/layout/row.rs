@@ -11,7 +11,8 @@ use crate::{Error, OutboxEvent, Payload};
 pub enum ColumnValue {
     /// SQL NULL
     Null,
-    /// `text`, `varchar`, the text of `json` and `jsonb`, and PostgreSQL's text form of every type that has no variant here
+    /// `text`, `varchar`, the text of `json` and `jsonb`, and PostgreSQL's text form of every type that has no variant
+    /// here
     Text(String),
     /// `bytea`
     Bytes(Bytes),

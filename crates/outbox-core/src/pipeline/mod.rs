@@ -64,12 +64,12 @@ pub enum Loss {
     /// `table.expand.json.payload`: null members and empty arrays vanish, numbers are rewritten, and some payloads
     /// stop the connector's task for good (integers beyond 64 bits, arrays at the top, objects of unlike members).
     JsonExpansion,
-    /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has no
-    /// order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.
+    /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has
+    /// no order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.
     NullableColumns,
-    /// Parts of an event that the table has columns for and that no record holds, as with Debezium's shortest configuration,
-    /// which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an event that has such a
-    /// part.
+    /// Parts of an event that the table has columns for and that no record holds, as with Debezium's shortest
+    /// configuration, which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an
+    /// event that has such a part.
     UncarriedParts,
 }
 
@@ -167,12 +167,12 @@ impl Pipeline {
         Self::new(ConnectorConfig::recommended(&layout), layout).expect("the recommended parts agree")
     }
 
-    /// Sets the largest record that enqueue takes, in bytes as Kafka's producer counts them: key, value, headers and what
-    /// surrounds them.
+    /// Sets the largest record that enqueue takes, in bytes as Kafka's producer counts them: key, value, headers and
+    /// what surrounds them.
     ///
     /// Without it, it is the configuration's `producer.override.max.request.size`, or
-    /// [`DEFAULT_RECORD_LIMIT`](Self::DEFAULT_RECORD_LIMIT). Set it if the Connect worker sets `producer.max.request.size`, or if
-    /// the topics' `max.message.bytes` is less.
+    /// [`DEFAULT_RECORD_LIMIT`](Self::DEFAULT_RECORD_LIMIT). Set it if the Connect worker sets
+    /// `producer.max.request.size`, or if the topics' `max.message.bytes` is less.
     #[must_use]
     pub fn with_record_limit(self, bytes: usize) -> Self {
         let mut inner = Arc::unwrap_or_clone(self.0);
@@ -223,7 +223,7 @@ impl Pipeline {
         self.topic_of_route(aggregate_type.as_str())
     }
 
-    /// Returns whether a record tells this part of an event.
+    /// Returns whether a record reports this part of an event.
     #[must_use]
     pub fn carries(&self, field: EventField) -> bool {
         self.0.carries(field)
@@ -255,8 +255,8 @@ impl Pipeline {
         }
     }
 
-    /// Returns the id of a row's event, as [`event_identity`](crate::event_identity) of its header `id` without a topic; none
-    /// if it is NULL.
+    /// Returns the id of a row's event, as [`event_identity`](crate::event_identity) of its header `id` without a
+    /// topic; none if it is NULL.
     #[must_use]
     pub fn event_id(&self, row: &Row) -> Option<Uuid> {
         let ty = self.0.layout.columns().get(self.0.plan.id)?.ty();
@@ -267,8 +267,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// The event breaks a rule of this pipeline: the limit of the encoded record, the payload's kind, the length of the
-    /// topic's name, what a `jsonb` column or the expansion of JSON refuses, a part that the table has no column for or that
-    /// no record carries, an event from the future.
+    /// topic's name, what a `jsonb` column or the expansion of JSON refuses, a part that the table has no column for or
+    /// that no record carries, an event from the future.
     pub fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
         self.refuse_uncarried(event)?;
         self.refuse_future(event)?;

@@ -11,7 +11,8 @@ const KEY: &str = "producer.override.max.request.size";
 /// (`AbstractRecords.estimateSizeInBytesUpperBound`).
 const BATCH_AND_RECORD: usize = 61 + 21;
 
-/// The headers that are added on the way: the relay's position, Debezium's `__debezium.context.*`, the mark of a replay.
+/// The headers that are added on the way: the relay's position, Debezium's `__debezium.context.*`, the mark of a
+/// replay.
 const ADDED_HEADERS: usize = 1_024;
 
 /// The longest number of a `jsonb` column by its shortest text: `1e999`.
@@ -75,7 +76,8 @@ impl Pipeline {
         )
     }
 
-    /// Returns the size that the row's record has at most, by the lengths of the columns alone; `None` if the payload decides.
+    /// Returns the size that the row's record has at most, by the lengths of the columns alone; `None` if the payload
+    /// decides.
     fn size_bound(&self, row: &Row) -> Option<usize> {
         if self.router().expansion.is_some() && matches!(row.get(self.plan().payload), ColumnValue::Text(_)) {
             return None;

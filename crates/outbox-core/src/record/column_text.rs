@@ -61,7 +61,8 @@ fn is_bare(text: &str, ty: ColumnType, forms: ValueForms) -> bool {
     }
 }
 
-/// Writes a value that the row keeps as text. A row's values are of their types, so that what cannot be read here is not there.
+/// Writes a value that the row keeps as text. A row's values are of their types, so that what cannot be read here is
+/// not there.
 fn kept_as_text(text: &str, ty: ColumnType, forms: ValueForms) -> Cow<'_, str> {
     let temporal = || Temporal::of(ty, forms.time);
     let written = match ty {

@@ -16,7 +16,7 @@ use crate::pipeline::Target;
 use crate::{Column, ColumnType, Error, EventField, Pipeline};
 
 impl Pipeline {
-    /// Reads a record of this pipeline. What form it has is told by the pipeline, never guessed from its bytes.
+    /// Reads a record of this pipeline. What form it has is reported by the pipeline, never guessed from its bytes.
     ///
     /// A record with an `id` header is an event, also one without a value (`route.tombstone.on.empty.payload`).
     ///
@@ -30,7 +30,7 @@ impl Pipeline {
     }
 
     /// Decodes as [`decode`](Self::decode) does, for a record that is kept elsewhere, in a client library's own form.
-    /// Of the record only what the event tells is copied.
+    /// Of the record only what the event reports is copied.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -81,8 +81,8 @@ impl Pipeline {
         Ok(Some(event))
     }
 
-    /// Takes the first header of each name, unless it is null. The id, which is wherever the names' order has it, decides
-    /// whether the others count at all.
+    /// Takes the first header of each name, unless it is null. The id, which is wherever the names' order has it,
+    /// decides whether the others count at all.
     fn read_headers<'a>(
         &self,
         event: &mut DecodedEvent,

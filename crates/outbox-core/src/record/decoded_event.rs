@@ -13,8 +13,8 @@ use crate::{Error, EventField, Headers, Traceparent};
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {
-    /// The event's id, as [`event_identity`](crate::event_identity) has it: producers other than ours may use any version of
-    /// UUID, and ids that are none.
+    /// The event's id, as [`event_identity`](crate::event_identity) has it: producers other than ours may use any
+    /// version of UUID, and ids that are none.
     pub id: Uuid,
     /// The id as the record has it, if it is no UUID.
     pub id_text: Option<ShortText>,
@@ -83,8 +83,8 @@ impl DecodedEvent {
                 self.headers = Headers::from_json(text)
                     .map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
-            // What is there already stays. The id is the record's own header, the payload its value, and the instant is read
-            // with its column's type.
+            // What is there already stays. The id is the record's own header, the payload its value, and the instant is
+            // read with its column's type.
             _ => {}
         }
         Ok(())

@@ -31,8 +31,8 @@ pub struct RecordParts<'a, H> {
     pub key: Option<&'a [u8]>,
     /// The value; null where there is none. A payload shares its memory.
     pub value: Option<Bytes>,
-    /// An iterator over the headers' names, as text or as bytes, and values, in any order; of two with one name the first
-    /// counts.
+    /// An iterator over the headers' names, as text or as bytes, and values, in any order; of two with one name the
+    /// first counts.
     pub headers: H,
     /// Milliseconds since 1970.
     pub timestamp: Option<i64>,

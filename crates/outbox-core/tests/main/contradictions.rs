@@ -317,7 +317,7 @@ fn placements_that_debezium_would_fail_at_are_refused() {
 
 #[test]
 fn headers_of_one_name_are_refused() {
-    // A consumer cannot tell which is which, least of all with the event's id.
+    // A consumer cannot know which is which, least of all with the event's id.
     let key = router("table.fields.additional.placement");
     for value in ["event_type:header:x,aggregate_type:header:x", "event_type:header:id"] {
         refused(recommended().with(&key, value), TableLayout::recommended(), &key, "header of this name already");

@@ -142,7 +142,7 @@ pub(crate) fn same_when_lent(pipeline: &Pipeline, record: &Record) -> Result<(),
         (parts.key, parts.value, parts.timestamp) = (record.key.as_deref(), record.value.clone(), record.timestamp);
         let lent = pipeline.decode_parts(parts).map_err(|error| error.to_string());
         match (&lent, &given) {
-            // Of several faults the first is told.
+            // Of several faults the first is reported.
             (Err(_), Err(_)) => {}
             _ => prop_assert_eq!(&lent, &given),
         }

@@ -88,7 +88,7 @@ impl Case {
         }
     }
 
-    /// Returns the text of a part, where any place of the record tells it.
+    /// Returns the text of a part, where any place of the record reports it.
     fn told(&self, field: EventField) -> Option<String> {
         let index = self.position(field)?;
         let by_topic = index == self.spec.route_by && self.spec.affixes.is_some();
@@ -182,7 +182,7 @@ impl Case {
             ColumnValue::Null => prop_assert!(*payload == DecodedPayload::Empty),
             ColumnValue::Bytes(bytes) => prop_assert!(*payload == DecodedPayload::Bytes(bytes.clone())),
             ColumnValue::Text(text) if text.is_empty() => prop_assert!(*payload == DecodedPayload::Empty),
-            // What an expansion keeps of a document is a property of its own.
+            // What an expansion keeps of a document is its own property.
             ColumnValue::Text(text) if self.spec.expansion.is_some() && text.starts_with(['{', '[']) => {
                 prop_assert!(payload.as_text().is_some());
             }

@@ -22,8 +22,8 @@ use crate::store::{Paused, Store};
 
 /// The view of an operator on a group: partitions, positions, lag, held events, pauses.
 ///
-/// It needs no consumer that runs. The consumer that has a partition's lease carries out retries and discards, and obeys
-/// pauses, within about a second.
+/// It needs no consumer that runs. The consumer that has a partition's lease carries out retries and discards, and
+/// obeys pauses, within about a second.
 ///
 /// ```no_run
 /// # use outbox_core::Identifier;
@@ -202,8 +202,8 @@ impl Group {
     }
 
     /// Asks for a held event to be handled again, with all its attempts; a parked one at once. With
-    /// [`OnFailure::Block`](crate::OnFailure::Block) the later events of its key follow it in order. Returns the number of
-    /// the [request](Self::request).
+    /// [`OnFailure::Block`](crate::OnFailure::Block) the later events of its key follow it in order. Returns the number
+    /// of the [request](Self::request).
     ///
     /// # Errors
     /// It is held no longer ([`Error::is_refused`]), or the store could not be written.
@@ -211,7 +211,8 @@ impl Group {
         self.store.request(id, "retry").await
     }
 
-    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key are handled.
+    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key are
+    /// handled.
     ///
     /// # Errors
     /// As [`retry`](Self::retry).
@@ -219,8 +220,8 @@ impl Group {
         self.store.request(id, "discard").await
     }
 
-    /// Asks for all held events of a filter to be handled again, as [`retry`](Self::retry) does, except those that something
-    /// was asked for already. Returns how many there are.
+    /// Asks for all held events of a filter to be handled again, as [`retry`](Self::retry) does, except those that
+    /// something was asked for already. Returns how many there are.
     ///
     /// # Errors
     /// The store could not be written.
@@ -228,8 +229,8 @@ impl Group {
         self.store.request_all(&filter.into(), "retry").await
     }
 
-    /// Asks for all held events of a filter to be given up for good, as [`discard`](Self::discard) does, except those that
-    /// something was asked for already. Returns how many there are.
+    /// Asks for all held events of a filter to be given up for good, as [`discard`](Self::discard) does, except those
+    /// that something was asked for already. Returns how many there are.
     ///
     /// # Errors
     /// The store could not be written.
@@ -245,8 +246,8 @@ impl Group {
         self.store.request_of(id).await
     }
 
-    /// Pauses the group, a topic or an event type until it is [resumed](Self::resume), in all processes and over restarts.
-    /// Transactions that run are finished. Retries and discards wait as well.
+    /// Pauses the group, a topic or an event type until it is [resumed](Self::resume), in all processes and over
+    /// restarts. Transactions that run are finished. Retries and discards wait as well.
     ///
     /// # Errors
     /// The store could not be written.
@@ -270,8 +271,8 @@ impl Group {
         self.store.pauses().await
     }
 
-    /// Removes everything that the group has in the store: positions, inbox, held events, pauses. A consumer of this name
-    /// is a new group then. The inbox is removed in batches; after an error, call it again.
+    /// Removes everything that the group has in the store: positions, inbox, held events, pauses. A consumer of this
+    /// name is a new group then. The inbox is removed in batches; after an error, call it again.
     ///
     /// # Errors
     /// A consumer of the group runs ([`Error::is_refused`]), or the store could not be written.

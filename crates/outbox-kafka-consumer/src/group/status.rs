@@ -15,7 +15,8 @@ pub struct PartitionStatus {
     pub owner: Option<Uuid>,
     /// The next offset to read. It follows what is handled within about a second.
     pub position: i64,
-    /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it last.
+    /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it
+    /// last.
     pub end: Option<i64>,
     /// How many events are parked.
     pub parked: u64,

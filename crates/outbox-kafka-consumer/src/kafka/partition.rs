@@ -183,7 +183,7 @@ enum Emptiness {
     End,
     /// Compaction has left batches without records, and what was asked for ends within them: ask for more.
     TooSmall,
-    /// Compaction has left nothing here. rskafka would ask for the same offset for ever.
+    /// Compaction has left nothing here. rskafka would ask for the same offset indefinitely.
     Hollow,
 }
 

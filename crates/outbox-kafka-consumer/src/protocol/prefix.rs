@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 /// Which offsets of a partition are done, and how far the position may move: over a gapless prefix only.
 ///
-/// An offset is done when its transaction is known to have committed, or when there was nothing to do for it. Lanes finish
-/// out of order. The position in the store follows later: inbox and epoch keep effects exact, so a position that is too
-/// low only means that known events are read again.
+/// An offset is done when its transaction is known to have committed, or when there was nothing to do for it. Lanes
+/// finish out of order. The position in the store follows later: inbox and epoch keep effects exact, so a position that
+/// is too low only means that known events are read again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Prefix {
     /// The position as it is in the store, as far as is known.
@@ -93,7 +93,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order lanes finish in: below the position everything is done, and in the end it is behind everything.
+        /// Whatever order lanes finish in: below the position everything is done, and in the end it is behind
+        /// everything.
         #[test]
         fn below_the_position_everything_is_done(
             dealt in prop::collection::btree_set(0_i64..60, 0..40),

@@ -90,7 +90,8 @@ impl Discovery {
         }
     }
 
-    /// Learns from an answer; returns the error of a topic that it cannot describe. The partitions of such a topic stay.
+    /// Learns from an answer; returns the error of a topic that it cannot describe. The partitions of such a topic
+    /// stay.
     fn learn(&mut self, mut answer: BTreeMap<String, Result<BTreeSet<i32>, Error>>) -> Option<Error> {
         let mut failed = None;
         for topic in &self.topics {

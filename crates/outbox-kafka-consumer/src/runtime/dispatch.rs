@@ -70,7 +70,7 @@ impl Dealt {
         self.stored_end.store(progress.end.unwrap_or(-1), Ordering::Relaxed);
     }
 
-    /// Returns whether the lanes have carried out what they had to do beside the topic's records.
+    /// Returns whether the lanes have carried out what they had to do next to the topic's records.
     pub(super) fn has_room_for_errands(&self) -> bool {
         self.errands.load(Ordering::Relaxed) == 0
     }
@@ -104,7 +104,8 @@ pub(super) struct Dispatch {
     pub(super) called_until: i64,
     /// Below this offset events are handled one at a time.
     pub(super) careful_until: i64,
-    /// How many offsets are handled with care after the first event that the inbox does not know; `None` behind that one.
+    /// How many offsets are handled with care after the first event that the inbox does not know; `None` behind that
+    /// one.
     pub(super) care: Option<i64>,
     /// Who handles them: gone when it is no longer a member of the group.
     pub(super) starter: Uuid,
@@ -163,7 +164,7 @@ impl Dispatch {
 
     /// Deals what there is room for, one record at least. To be called again while there [is work](Self::has_work).
     /// Dropping it on the way loses nothing; where the next one is alone, its start may be recorded, and the partition
-    /// is to be opened anew.
+    /// is to be opened again.
     pub(super) async fn deal_next(&mut self) -> Result<(), Error> {
         if self.is_next_alone() { self.deal_alone().await } else { self.deal().await }
     }
@@ -237,8 +238,8 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Skips events that the inbox knows. The position in the store is moved now and then only, so that a successor finds
-    /// many of them; those that were in flight come after the first ones, and the care extends to them.
+    /// Skips events that the inbox knows. The position in the store is moved now and then only, so that a successor
+    /// finds many of them; those that were in flight come after the first ones, and the care extends to them.
     async fn skip_known(&mut self) -> Result<(), Error> {
         let mut known = HashSet::new();
         let mut asked_until = i64::MIN;

@@ -32,7 +32,7 @@ pub(super) enum Fault {
     Event(Failed),
     /// It lost against another transaction.
     Conflict(Error),
-    /// The store is away, the lease is lost, or the outcome of the commit is not known.
+    /// The store is unreachable, the lease is lost, or the outcome of the commit is not known.
     Store(Error),
     /// The payload of one of its events cannot be read, and the policy stops there.
     Stop(outbox_core::Error),
@@ -77,7 +77,8 @@ impl Failed {
         Self { wish: Wish::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
 
-    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not end.
+    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not
+    /// end.
     fn is_final(&self) -> bool {
         self.wish != Wish::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
     }
@@ -129,7 +130,7 @@ impl Fault {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
-    /// Returns what a handler returned; `None` where the policy passes over it.
+    /// Returns what a handler returned; `None` where the policy skips it.
     pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
         match (failure, undecodable) {
             (Failure::Payload(_), Misfit::Ignore) => None,
@@ -196,8 +197,8 @@ impl Fault {
 }
 
 impl Shared {
-    /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else of
-    /// its `route`.
+    /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else
+    /// of its `route`.
     pub(super) fn fate<'a>(&self, failed: &'a Failed, route: Option<&Route>, attempts: i32, random: f64) -> Fate<'a> {
         if failed.kind == FailureKind::Unhandled {
             return failed.until_handled(attempts);

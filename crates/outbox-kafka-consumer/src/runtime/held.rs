@@ -12,7 +12,7 @@ use crate::route::Route;
 use crate::store::{Action, Errand, HeldEvent};
 use crate::{Error, Isolation};
 
-/// How many held events of one key are handled before the lane goes on with others.
+/// How many held events of one key are handled before the lane continues with others.
 const IN_A_ROW: usize = 100;
 
 /// An attempt at a held event.
@@ -194,7 +194,8 @@ impl Lane {
     ) -> Result<Option<i64>, Fault> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
-        // Locked until the commit: another partition's owner may have it too, after the number of partitions was raised.
+        // Locked until the commit: another partition's owner may have it too, after the number of partitions was
+        // raised.
         let found = store.held(&tx, &self.dealt.topic, held).await;
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);

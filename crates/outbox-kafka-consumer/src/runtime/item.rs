@@ -38,7 +38,7 @@ pub(super) struct Item {
 }
 
 pub(super) enum Todo {
-    /// The event is taken out when the handler gets it, and decoded again where that was in vain.
+    /// The event is taken out when the handler gets it, and decoded again where that was without success.
     Handle { event: Option<Box<DecodedEvent>>, route: Arc<Route> },
     /// The handler outside of the transaction has returned: only that is to be recorded.
     Called { route: Arc<Route> },

@@ -34,7 +34,7 @@ pub(super) async fn pause_after(conflicts: u32) {
     tokio::time::sleep(longest.mul_f64(0.5 + random() / 2.)).await;
 }
 
-/// After so many conflicts an event runs while no other transaction of its partition does.
+/// After that many conflicts an event runs while no other transaction of its partition does.
 const APART_AFTER: u32 = 3;
 /// How long it waits for the others.
 const APART_WAIT: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub(super) enum Turn<'a> {
 }
 
 impl Lane {
-    /// Waits until an event may run that has lost so many conflicts.
+    /// Waits until an event may run that has lost that many conflicts.
     pub(super) async fn turn(&self, conflicts: u32) -> Turn<'_> {
         let turns = &self.dealt.turns;
         if conflicts < APART_AFTER {
@@ -62,7 +62,7 @@ impl Lane {
         apart.map_or(Turn::Unordered, |guard| Turn::Apart { _guard: guard })
     }
 
-    /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
+    /// Works until there is no more to come, until it is instructed to stop, or until an error that is not one event's.
     pub(super) async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
         let most = self.shared.options.batch.get();
         let (mut taken, mut size) = (Vec::with_capacity(most), BatchSize::new(most));
@@ -106,8 +106,8 @@ impl Lane {
         }
     }
 
-    /// Applies a batch in one transaction if it can. If an event fails, the batch is split until that event is alone. After
-    /// a conflict it is applied in smaller ones.
+    /// Applies a batch in one transaction if it can. If an event fails, the batch is split until that event is alone.
+    /// After a conflict it is applied in smaller ones.
     async fn apply(&self, batch: &mut [Item], size: &mut BatchSize) -> Result<(), Error> {
         let (topic, mut pieces) = (&*self.dealt.topic, Pieces::of(batch.len()));
         while let Some(piece) =
@@ -210,7 +210,7 @@ impl Lane {
         Error::record(&self.dealt.topic, self.dealt.partition, offset, ENDED)
     }
 
-    /// Keeps an event that failed, as its policy says, and lets the lane go on. Behind a blocked key it has to wait
+    /// Keeps an event that failed, as its policy says, and lets the lane continue. Behind a blocked key it has to wait
     /// anyway.
     async fn park(&self, item: &Item, failed: &Failed) -> Result<(), Error> {
         let Shared { store, slots, .. } = &*self.shared;

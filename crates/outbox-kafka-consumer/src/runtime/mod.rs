@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) upcasts: Upcasts,
     pub(crate) store: Store,
     pub(crate) options: Options,
-    /// The partitions that stand still, and why.
+    /// The partitions that stop, and why.
     pub(crate) stopped: Mutex<BTreeMap<Place, Error>>,
     /// Why Kafka rejects this client, if it does.
     pub(crate) rejected: Mutex<Option<Error>>,

@@ -35,8 +35,8 @@ pub(crate) struct Memory {
     total: u32,
 }
 
-/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it continues with one
-/// chunk, so that no partition starves.
+/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it continues with
+/// one chunk, so that no partition starves.
 const STARVING: Duration = Duration::from_secs(1);
 
 impl Memory {

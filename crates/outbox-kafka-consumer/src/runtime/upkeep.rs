@@ -1,5 +1,5 @@
-//! What a process does for all its partitions at once: positions are moved, due events and requests are found, pauses are
-//! learned. Its cost does not grow with partitions that have nothing to do.
+//! What a process does for all its partitions at once: positions are moved, due events and requests are found, pauses
+//! are learned. Its cost does not grow with partitions that have nothing to do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Where records come from. The trait is private. rskafka and the native reader are behind it, and the conformance suite
-//! says what they have to do.
+//! Where records come from. The trait is private. rskafka and the native reader are behind it, and the conformance
+//! suite says what they have to do.
 
 mod choice;
 #[cfg(test)]
@@ -25,14 +25,15 @@ pub(crate) trait RecordSource: Send + Sync + 'static {
         topics: &BTreeSet<String>,
     ) -> impl Future<Output = Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error>> + Send;
 
-    /// Opens a partition at its current leader. A topic or partition that does not exist is an error, and is not created.
+    /// Opens a partition at its current leader. A topic or partition that does not exist is an error, and is not
+    /// created.
     fn open(&self, topic: &str, partition: i32) -> impl Future<Output = Result<Self::Reader, Error>> + Send;
 }
 
-/// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be used
-/// again.
+/// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be
+/// used again.
 pub(crate) trait PartitionReader: Send + 'static {
-    /// Returns what tells the topic from a later one of the same name, where it can be had.
+    /// Returns what distinguishes the topic from a later one of the same name, where it can be had.
     fn topic_id(&self) -> Option<Uuid>;
 
     /// Returns the first offset that is there.
@@ -49,8 +50,8 @@ pub(crate) trait PartitionReader: Send + 'static {
 /// What a fetch brought.
 #[derive(Debug)]
 pub(crate) enum Fetched {
-    /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There are
-    /// none if nothing is new. The end is behind the last one there is.
+    /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There
+    /// are none if nothing is new. The end is behind the last one there is.
     Records { records: Vec<(i64, Message)>, next: i64, end: i64 },
     /// The offset is not in the partition (any more, or yet), which reaches from the first to before the second.
     OutOfRange { earliest: i64, end: i64 },

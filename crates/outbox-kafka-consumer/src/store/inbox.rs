@@ -28,8 +28,8 @@ pub(crate) struct Begun {
 }
 
 impl Store {
-    /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one round
-    /// trip. `None` if the partition is under another epoch: then roll back.
+    /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one
+    /// round trip. `None` if the partition is under another epoch: then roll back.
     pub(crate) async fn begin(
         &self,
         tx: &Transaction<'_>,

@@ -97,9 +97,9 @@ impl Store {
         subscribed.map(drop).map_err(|e| Error::store("record the topics that the group reads", e))
     }
 
-    /// Removes what is kept for partitions that no longer exist, of topics with so many partitions. Held events of such a
-    /// partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay, so that
-    /// [`PositionLost`](crate::PositionLost) decides if it is created again.
+    /// Removes what is kept for partitions that no longer exist, of topics with that many partitions. Held events of
+    /// such a partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay,
+    /// so that [`PositionLost`](crate::PositionLost) decides if it is created again.
     pub(crate) async fn forget_partitions(
         &self,
         client: &ClientWrapper,

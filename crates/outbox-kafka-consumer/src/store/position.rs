@@ -58,8 +58,8 @@ impl Store {
         begun.map(drop).map_err(|e| Error::store("write the first position", e))
     }
 
-    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold the
-    /// partition's lock are waited for a moment, and then ended.
+    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold
+    /// the partition's lock are waited for a moment, and then ended.
     pub(crate) async fn take(
         &self,
         topic: &str,
@@ -127,8 +127,8 @@ impl Store {
         }
     }
 
-    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same and
-    /// are no longer there.
+    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same
+    /// and are no longer there.
     pub(crate) async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
         let client = self.connection().await?;
         let sql = &self.statements.start_alone;
@@ -155,10 +155,10 @@ impl Store {
         let client = self.connection().await?;
         let sql = &self.statements.set_stopped;
         let set = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;
-        set.map(drop).map_err(|e| Error::store("record why a partition stands still", e))
+        set.map(drop).map_err(|e| Error::store("record why a partition is stopped", e))
     }
 
-    /// Begins again in a topic that was made anew.
+    /// Begins again in a topic that was created again.
     pub(crate) async fn reset_position(&self, fence: Fence, offset: i64) -> Result<(), Error> {
         let client = self.connection().await?;
         let sql = &self.statements.reset_position;
@@ -274,7 +274,7 @@ mod tests {
         let fence = group.take(c).await;
         assert_eq!(ended(fence, 7, c).await, 2);
         assert_eq!(ended(fence, 8, c).await, 0, "another event");
-        // Given back, or opened anew by the same process.
+        // Given back, or opened again by the same process.
         group.store.not_alone(fence).await.unwrap();
         assert_eq!(ended(fence, 7, a).await, 0);
     }

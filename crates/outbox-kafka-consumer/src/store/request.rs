@@ -34,7 +34,7 @@ impl Errand {
 pub(crate) enum Action {
     /// The time for another attempt has come.
     Due,
-    /// Asked for by the request of this number: attempts anew.
+    /// Asked for by the request of this number: attempts again.
     Retry(i64),
     /// Asked for by the request of this number: to be forgotten.
     Discard(i64),

@@ -99,8 +99,8 @@ struct Findings {
 }
 
 impl Store {
-    /// Checks that all tables and columns exist, that the role has its privileges on them, and that they have the version
-    /// of this program.
+    /// Checks that all tables and columns exist, that the role has its privileges on them, and that they have the
+    /// version of this program.
     ///
     /// # Errors
     /// One of these is not so ([`Error::is_setup`]), or the catalogs could not be read.

@@ -509,8 +509,8 @@ impl Statements {
                 "SELECT pg_try_advisory_xact_lock(hashtextextended({purge} || '/' || $1, 0))",
                 &[Type::TEXT],
             ),
-            // A batch of the oldest events, by the index. The horizon rises with it, so that no position is moved to what is
-            // forgotten; what is not below the position stays, because it may be read again.
+            // A batch of the oldest events, by the index. The horizon rises with it, so that no position is moved to
+            // what is forgotten; what is not below the position stays, because it may be read again.
             forget: sql(
                 "WITH aged AS MATERIALIZED (
                      SELECT ctid, position_id, record_offset, handled_at FROM {s}.consumer_inbox
@@ -561,7 +561,8 @@ impl Statements {
     }
 }
 
-/// Names the locks of the partitions in a schema. With the id of its position, it is hashed to the key of an advisory lock.
+/// Names the locks of the partitions in a schema. With the id of its position, it is hashed to the key of an advisory
+/// lock.
 pub(super) fn fence_name(schema: &Identifier) -> String {
     format!("{schema}.consumer_position")
 }

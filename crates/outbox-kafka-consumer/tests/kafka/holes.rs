@@ -77,7 +77,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
         bench.produce_record(0, event(&bench, order, step, at(minute))).await;
     }
     let partition = bench.kafka().partition_client(bench.topic(), 0, UnknownTopicHandling::Retry).await.unwrap();
-    // A fetch ends with its segment, and the last record has one of its own.
+    // A fetch ends with its segment, and the last record has its own segment.
     eventually("compacted".to_owned(), async || {
         let (records, _) = partition.fetch_records(0, 1..1 << 20, 100).await.unwrap();
         let offsets: Vec<i64> = records.iter().map(|record| record.offset).collect();
@@ -96,7 +96,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
     bench.position(0, 11).await;
     assert_eq!(bench.effects(6).await, [1, 1, 2, 2, 3, 4]);
     running.stop().await.unwrap();
-    // A group that has not read what is gone begins at what is there, and one that stands before it is told.
+    // A group that has not read what is gone begins at what is there, and one that stands before it is reported.
     let other = Running::start(bench.consumer().group("other").on(store).build().unwrap());
     assert_eq!(bench.effects(8).await, [1, 1, 2, 2, 2, 3, 4, 4]);
     other.stop().await.unwrap();

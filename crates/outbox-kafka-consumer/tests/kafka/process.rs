@@ -1,4 +1,4 @@
-//! A consumer in a process of its own, which may be killed, stopped and may end itself.
+//! A consumer in its own process, which may be killed, stopped and may end itself.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -22,7 +22,7 @@ pub(crate) enum At13 {
     Nothing,
     /// Ends itself, after the effect and before the commit.
     Abort,
-    /// Stands still there, once.
+    /// Pauses there, once.
     Stop,
 }
 

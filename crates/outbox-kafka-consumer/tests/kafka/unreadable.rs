@@ -38,7 +38,7 @@ async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
 async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
     let bench = Bench::with_partitions(2).await;
     bench.produce_order(0, 1).await;
-    // Whoever reads is there already: what rskafka is handed together with such a record it cannot read either.
+    // The reader is there already: what rskafka is handed together with such a record it cannot read either.
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();

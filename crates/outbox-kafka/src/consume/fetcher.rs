@@ -14,8 +14,8 @@ use crate::{Cluster, Topic};
 /// How much a [`Fetcher`] fetches, and how long brokers wait for records.
 #[derive(Clone, Debug)]
 pub struct FetchLimits {
-    /// The bytes of all partitions together, from a broker's answer until the last record in it is dropped. A request to
-    /// each broker and one batch of each partition may exceed it. 64 MiB by default.
+    /// The bytes of all partitions together, from a broker's answer until the last record in it is dropped. A request
+    /// to each broker and one batch of each partition may exceed it. 64 MiB by default.
     pub budget: usize,
     /// The bytes of one request. A broker sends at least one batch. 8 MiB by default.
     pub request: usize,

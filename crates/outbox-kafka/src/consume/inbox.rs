@@ -115,7 +115,7 @@ impl Inbox {
 }
 
 impl State {
-    /// Returns the offset to fetch, if there is room for less than so many bytes.
+    /// Returns the offset to fetch, if there is room for less than that many bytes.
     pub(super) fn wanted(&self, room: usize) -> Option<i64> {
         (!self.is_halted && self.buffered < room).then_some(self.next)
     }

@@ -125,7 +125,8 @@ proptest! {
     }
 }
 
-/// Reads a batch written out by hand from the protocol's documentation: one record with the key `k`, the value `v` and the header `h` with a null value.
+/// Reads a batch written out by hand from the protocol's documentation: one record with the key `k`, the value `v` and
+/// the header `h` with a null value.
 #[test]
 fn golden_bytes_are_read() {
     let mut golden: Vec<u8> = vec![

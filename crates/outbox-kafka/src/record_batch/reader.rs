@@ -5,7 +5,7 @@ use bytes::Buf;
 
 use super::{BatchHeader, Compression, Malformed, RecordView, varint};
 
-/// More than any broker takes in one record, unless it was told to: no length beyond it is believed.
+/// More than any broker takes in one record, unless it was instructed to: no length beyond it is believed.
 const MAX_RECORD: u64 = 256 * 1024 * 1024;
 
 /// The whole batches in what a broker sent. A part of one at the end is normal, and left out.

@@ -74,7 +74,7 @@ impl Scene {
         result.unwrap();
     }
 
-    /// Returns the same topic by connections of its own, as another process has them.
+    /// Returns the same topic by its own connections, as another process has them.
     fn elsewhere(&self) -> Self {
         Self { cluster: Arc::new(cluster()), topic: Arc::clone(&self.topic) }
     }

@@ -1,4 +1,4 @@
-//! What is not appended, and what is told about it.
+//! What is not appended, and what is reported about it.
 
 use super::*;
 

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-/// Where the WAL was at which time, as earlier checks saw it. PostgreSQL does not tell when a position was written.
+/// Where the WAL was at which time, as earlier checks saw it. PostgreSQL does not report when a position was written.
 #[derive(Debug, Default)]
 pub(super) struct Samples(VecDeque<Sample>);
 
@@ -16,7 +16,7 @@ impl Samples {
     /// Remembers a position, and returns what is known of the time up to which everything is confirmed.
     pub(super) fn look(&mut self, confirmed: u64, written: u64, now: u64) -> Known {
         if self.0.len() == CAPACITY {
-            // A slot that stands still: thinned out, the oldest stays, and so the age is right.
+            // A slot that is stopped: thinned out, the oldest stays, and so the age is right.
             let mut index = 0;
             self.0.retain(|_| {
                 index += 1;

@@ -48,7 +48,7 @@ impl fmt::Display for Sign {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Measure {
-    /// It could not be told, or not yet.
+    /// It could not be reported, or not yet.
     Unknown,
     /// Yes or no.
     Bool(bool),

@@ -98,7 +98,7 @@ fn keep_size(setting: String, life: RowLife) -> Sign {
     let sign = sign(Verdict::Good).threshold(Measure::Text("any".into()));
     if is_unlimited {
         return sign.advice(
-            "a reader that stands still lets the WAL fill the disk: consider a limit. What a lost slot leaves out is kept in the \
+            "a stopped reader lets the WAL fill the disk: consider a limit. What a lost slot leaves out is kept in the \
              table, and Republish::missed publishes it",
         );
     }

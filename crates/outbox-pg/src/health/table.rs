@@ -109,11 +109,11 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
     }
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
         let verdict = Verdict::good_if(!is_newer, Verdict::Warning);
-        // The slot's oldest transaction is a lower bound: beside long transactions it says so of an older publication too,
-        // until the slot moves on.
+        // The slot's oldest transaction is a lower bound: next to long transactions it says so of an older publication
+        // too, until the slot moves on.
         signs.push(Sign::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).threshold(Measure::Bool(true)).remedy(
             "the publication may have been made or changed after WAL that the slot has still to read: if a reader says that it \
-             does not exist, drop the slot and create it anew; else this passes as the slot moves on",
+             does not exist, drop the slot and create it again; else this passes as the slot moves on",
         ));
     }
     Ok(signs)

@@ -59,7 +59,7 @@ impl Maintenance {
     }
 
     /// Deletes rows in batches. Each batch is a transaction, and begins where the last one ended, so that it reads no
-    /// dead rows. Ids of another version, which others may have written, do not tell their time.
+    /// dead rows. Ids of another version, which others may have written, do not report their time.
     async fn delete_from(
         &self,
         client: &Client,

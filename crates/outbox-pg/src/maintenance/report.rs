@@ -36,7 +36,7 @@ pub struct MaintenanceReport {
 #[non_exhaustive]
 pub enum Waiting {
     /// A lock was not got in time.
-    #[error("{table} is in use by a long transaction: the next run tries again (pg_stat_activity tells which it is)")]
+    #[error("{table} is in use by a long transaction: the next run tries again (pg_stat_activity shows which it is)")]
     Lock {
         /// The table, quoted.
         table: String,

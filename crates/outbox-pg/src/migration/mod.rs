@@ -12,7 +12,7 @@ use self::row_life::Triggers;
 use crate::Error;
 use crate::literal::literal;
 
-/// One step of a schema. It is never changed once it was applied somewhere: what comes later is a step of its own.
+/// One step of a schema. It is never changed once it was applied somewhere: what comes later is its own step.
 #[derive(Clone, Debug)]
 pub struct Migration {
     version: i32,
@@ -32,7 +32,7 @@ impl Migration {
 ///
 /// They run in one transaction, one instance at a time, however many start at once. A step whose SQL is not what was
 /// applied is refused, and so is a database that has steps which this program does not know. Nothing is dropped,
-/// renamed or made anew.
+/// renamed or created again.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     component: String,
@@ -48,7 +48,8 @@ pub struct Migrations {
 pub struct Applied {
     /// The versions that were applied now; none where the schema was up to date.
     pub versions: Vec<i32>,
-    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes them.
+    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes
+    /// them.
     pub row_life: Option<RowLife>,
 }
 
@@ -126,7 +127,8 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to create.
+    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to
+    /// create.
     fn create_table(&self) -> String {
         let body = format!(
             "BEGIN IF to_regclass({name}) IS NULL THEN CREATE TABLE {table} (

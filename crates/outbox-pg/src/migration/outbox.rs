@@ -8,8 +8,9 @@ use crate::literal::literal;
 impl Migrations {
     /// Creates the outbox table of a pipeline, and the publication that the connector reads.
     ///
-    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) tells whether it fits. Only
-    /// the triggers that let rows vanish are made, or removed, as the layout's [`RowLife`](outbox_core::RowLife) says.
+    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) reports whether it fits.
+    /// Only the triggers that let rows vanish are made, or removed, as the layout's [`RowLife`](outbox_core::RowLife)
+    /// says.
     #[must_use]
     pub fn outbox(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();

@@ -21,8 +21,8 @@ pub(crate) enum Triggers {
     Others,
 }
 
-/// Compares names, times, functions and owners: a trigger that somebody replaced, or an older version of this library made, is
-/// another one.
+/// Compares names, times, functions and owners: a trigger that somebody replaced, or an older version of this library
+/// made, is another one.
 pub(crate) async fn triggers_of(client: &impl GenericClient, layout: &TableLayout) -> Result<Triggers, Error> {
     let table = layout.qualified_name();
     let sql = format!(

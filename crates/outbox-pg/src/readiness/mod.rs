@@ -18,8 +18,8 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot. It changes
-    /// nothing.
+    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot. It
+    /// changes nothing.
     ///
     /// # Errors
     /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).

@@ -179,7 +179,8 @@ pub enum Problem {
     SlotGone {
         /// Its name.
         slot: Identifier,
-        /// How many rows were committed since the last event that is known to be confirmed; none is known where rows vanish.
+        /// How many rows were committed since the last event that is known to be confirmed; none is known where rows
+        /// vanish.
         rows: Option<u64>,
     },
     /// The slot could not be created, because a transaction stays open.

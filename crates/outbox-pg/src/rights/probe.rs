@@ -128,7 +128,7 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
             false,
             "SELECT",
             "other tables".to_owned(),
-            "revoke it; information_schema.role_table_grants tells which",
+            "revoke it; information_schema.role_table_grants shows which",
         ),
         Probe::other(
             format!(

@@ -49,7 +49,7 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
 }
 
 /// Returns the SQL of the role that [`Maintenance`](crate::Maintenance) runs as: it owns the table, its partitions, and
-/// what stands beside it, so it is also the role as which vanishing rows are deleted. It can be run again, by any
+/// what stands next to it, so it is also the role as which vanishing rows are deleted. It can be run again, by any
 /// client, after [`Migrations`](crate::Migrations) are applied, and whenever they were applied as another role. The
 /// role cannot log in: grant it to those that do.
 #[must_use]

@@ -192,7 +192,7 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
     run(&maintenance, &client).await;
 }
 
-/// A run that stands still in the middle of its work.
+/// A run that is stopped in the middle of its work.
 #[tokio::test]
 async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_its_lease_stops() {
     let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;

@@ -128,8 +128,8 @@ impl<R> Progress<R> {
         self.ledger.release(waiting.bytes);
     }
 
-    /// Ends the writing before this row. Batches in flight are sent until their outcome is known. Of other rows only those
-    /// before it are written, and the slot stays before its transaction.
+    /// Ends the writing before this row. Batches in flight are sent until their outcome is known. Of other rows only
+    /// those before it are written, and the slot stays before its transaction.
     pub(crate) fn stop_at(&mut self, position: Position) {
         self.ledger.stop_at(position);
         for log in &mut self.logs {

@@ -78,7 +78,7 @@ impl Transactions {
         self.pending.front().map(|pending| pending.commit)
     }
 
-    /// Records that `lsn` was reached. With nothing of its own to wait for, `lsn` is reached as soon as what was
+    /// Records that `lsn` was reached. If no entry waits, `lsn` is reached as soon as what was
     /// received before is resolved. That no entry is made keeps the list as short as the rows that are held.
     fn reached(&mut self, lsn: Lsn) {
         match self.pending.back_mut() {

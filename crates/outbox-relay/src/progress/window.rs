@@ -6,7 +6,7 @@ use crate::position::Position;
 pub(crate) struct Window {
     /// The slot's confirmed position, asked after the slot was acquired.
     pub(crate) confirmed: Lsn,
-    /// The server's WAL flush position, asked after the slot was acquired. Whoever held the slot before has read
+    /// The server's WAL flush position, asked after the slot was acquired. The previous holder of the slot has read
     /// nothing from here on. Too small a value accepts duplicates, too large a value costs reads; neither loses a row.
     pub(crate) end: Lsn,
 }

@@ -55,7 +55,7 @@ pub(crate) enum BadValue {
 }
 
 impl DecodeError {
-    /// Returns the row that it is about; reading can go on after that row.
+    /// Returns the row that it is about; reading can continue after that row.
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
             Self::Table { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use outbox_wal::{Tuple, TupleData};
 
-/// A row as it came: each column's text. `Debug` tells no value.
+/// A row as it came: each column's text. `Debug` reports no value.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct RawRow(Vec<(Box<str>, Option<Box<str>>)>);
 

@@ -102,7 +102,7 @@ impl RowReader {
         }
     }
 
-    /// Forgets a session that broke off: the next one tells its tables, and its transactions from their begin.
+    /// Forgets a session that broke off: the next one reports its tables, and its transactions from their begin.
     pub(crate) fn reset(&mut self) {
         self.tables.clear();
         self.transaction = None;
@@ -113,7 +113,7 @@ impl RowReader {
         std::mem::take(&mut self.ignored)
     }
 
-    /// Returns whether a transaction has begun and not ended: a keepalive's LSN then tells nothing of what was
+    /// Returns whether a transaction has begun and not ended: a keepalive's LSN then reports nothing of what was
     /// received.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.transaction.is_some()
@@ -121,7 +121,8 @@ impl RowReader {
 
     /// Takes the next message.
     ///
-    /// After an error with a [`row`](DecodeError::row) the reader goes on with the row after it, which keeps its index.
+    /// After an error with a [`row`](DecodeError::row) the reader continues with the row after it, which keeps its
+    /// index.
     pub(crate) fn read(&mut self, message: &[u8]) -> Result<Option<WalEvent>, DecodeError> {
         let decoded =
             Message::decode(message).map_err(|source| DecodeError::Malformed { after: self.last_commit, source })?;
@@ -180,7 +181,7 @@ impl RowReader {
     fn insert(&mut self, relation: u32, new: Tuple<'_>) -> Result<Option<WalEvent>, DecodeError> {
         self.routed(relation)?;
         let (names, binding) = match self.tables.get(&relation) {
-            None => return Err(self.out_of_place("a row of a table that was not told")),
+            None => return Err(self.out_of_place("a row of a table that was not described")),
             Some(Table::New) => return Err(DecodeError::NewTable { oid: relation }),
             Some(Table::Other | Table::NotRouted(_)) => {
                 self.ignored.other_tables += 1;
@@ -198,7 +199,7 @@ impl RowReader {
             raw: RawRow::new(names, new),
         })?;
         if binding.targets.len() != usize::from(new.columns) {
-            return Err(self.out_of_place("a row of other columns than its table was told with"));
+            return Err(self.out_of_place("a row of other columns than its table was described with"));
         }
         let row = TableRow { row: row(names, binding, new, at)?, pipeline: binding.pipeline.clone() };
         Ok(Some(WalEvent::Row { index: at.index, row }))
@@ -232,7 +233,7 @@ impl RowReader {
     ) -> Result<Option<WalEvent>, DecodeError> {
         for relation in relations {
             match self.tables.get(relation) {
-                None => return Err(self.out_of_place("a change of a table that was not told")),
+                None => return Err(self.out_of_place("a change of a table that was not described")),
                 Some(Table::Other | Table::NotRouted(_)) => self.ignored.other_tables += 1,
                 Some(Table::Outbox { .. } | Table::New) => *count(&mut self.ignored) += 1,
             }

@@ -1,4 +1,4 @@
-//! What the relay is told: a connector's configuration, as Kafka Connect takes it, and what goes beside it.
+//! What the relay is reported: a connector's configuration, as Kafka Connect takes it, and what goes next to it.
 
 mod builder;
 mod check;
@@ -132,7 +132,8 @@ impl RelaySettings {
         Keys::of(router).effect(key)
     }
 
-    /// Returns configuration and table as one, over a table with assumed columns: the tables are read when the slot is taken.
+    /// Returns configuration and table as one, over a table with assumed columns: the tables are read when the slot is
+    /// taken.
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
@@ -197,14 +198,14 @@ impl RelaySettings {
         &self.skip
     }
 
-    /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows are
-    /// looked for.
+    /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows
+    /// are looked for.
     #[must_use]
     pub fn scan_limit(&self) -> u64 {
         self.scan_limit
     }
 
-    /// Sets how often topics are looked at: one may have been made anew, or have other partitions.
+    /// Sets how often topics are looked at: one may have been created again, or have other partitions.
     #[must_use]
     pub fn topic_interval(&self) -> Duration {
         self.topic_interval

@@ -28,7 +28,7 @@ pub enum SslMode {
     Disable,
     /// Encrypted where the server can.
     Prefer,
-    /// Encrypted, whoever the server is.
+    /// Encrypted, without verification of the server.
     Require,
     /// Encrypted, and the server's certificate comes from a trusted authority.
     VerifyCa,
@@ -184,7 +184,8 @@ fn path(config: &Resolved, key: &str) -> Option<PathBuf> {
     config.get(key).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Returns the file of the trusted authorities: the named one, or else that of PostgreSQL's own clients, if there is one.
+/// Returns the file of the trusted authorities: the named one, or else that of PostgreSQL's own clients, if there is
+/// one.
 fn root_certificate(
     config: &Resolved,
     ssl: SslMode,

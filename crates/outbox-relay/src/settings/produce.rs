@@ -54,6 +54,6 @@ pub enum PoisonPolicy {
     /// The relay stops, with an error that names the row and the remedy.
     #[default]
     Stop,
-    /// The row goes to this topic, and the relay goes on.
+    /// The row goes to this topic, and the relay continues.
     DeadLetter(String),
 }

@@ -152,8 +152,8 @@ impl Resolved {
         })
     }
 
-    /// Returns the configuration for the pipeline, which needs nothing of how to reach the database, without the keys in
-    /// whose place the relay has its own way: they would be contradictions in a connector.
+    /// Returns the configuration for the pipeline, which needs nothing of how to reach the database, without the keys
+    /// in whose place the relay has its own way: they would be contradictions in a connector.
     pub(super) fn for_pipeline(&self) -> ConnectorConfig {
         let keeps_placeholder = |key: &str| key.starts_with("database.") || key.starts_with("producer.override.");
         let error_on_missing = self.routers().into_iter();

@@ -1,4 +1,4 @@
-//! What a running relay tells of itself: metrics, readiness, liveness.
+//! What a running relay reports itself: metrics, readiness, liveness.
 
 mod health;
 mod lag;
@@ -37,7 +37,7 @@ pub(crate) const BEAT: Duration = Duration::from_millis(500);
 /// After this silence the loop is taken for dead.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What a relay tells of itself while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
+/// What a relay reports itself while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
 #[derive(Clone)]
 pub struct RelayStatus(Arc<Shared>);
 
@@ -69,7 +69,7 @@ pub(crate) struct Turn {
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
     pub(crate) confirmed: Lsn,
-    /// The end of the WAL, as the server told last.
+    /// The end of the WAL, as the server reported last.
     pub(crate) server: Lsn,
     /// When the oldest transaction was committed that is not confirmed.
     pub(crate) oldest: Option<SystemTime>,

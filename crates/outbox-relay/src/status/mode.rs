@@ -12,7 +12,7 @@ pub enum Mode {
     CatchUp,
     /// It holds the slot, and reads what is written.
     Live,
-    /// It was told to stop, and waits for what was sent.
+    /// It was instructed to stop, and waits for what was sent.
     Draining,
     /// It has ended.
     Stopped,

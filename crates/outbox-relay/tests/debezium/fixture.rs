@@ -11,7 +11,7 @@ use crate::comparison::Difference;
 use crate::reader::{Outcome, Reader};
 use crate::rows;
 
-/// A table in a database of its own, and the connectors that read it.
+/// A table in its own database, and the connectors that read it.
 pub(crate) struct Fixture {
     stack: Stack,
     env: TestEnv,
@@ -87,7 +87,7 @@ impl Fixture {
         self.readers[0].pipeline()
     }
 
-    /// Returns the layout with the defaults that the catalogue tells.
+    /// Returns the layout with the defaults that the catalogue reports.
     pub(crate) fn layout_with_defaults(&mut self) -> TableLayout {
         let sql = "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
                    JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = $1::text::regclass";

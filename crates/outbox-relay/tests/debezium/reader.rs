@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const SETTLED: Duration = Duration::from_secs(3);
 pub(crate) const PARTITIONS: i32 = 3;
 
-/// One connector, and the pipeline that tells what it should write.
+/// One connector, and the pipeline that reports what it should write.
 pub(crate) struct Reader {
     name: String,
     pipeline: Pipeline,

@@ -1,4 +1,4 @@
-//! The rows of a table as PostgreSQL's text output tells them, which is what the WAL's tuples hold too.
+//! The rows of a table as PostgreSQL's text output reports them, which is what the WAL's tuples hold too.
 
 use outbox_core::bytes::Bytes;
 use outbox_core::time::{Date, Duration, Month, OffsetDateTime, UtcOffset};

@@ -146,7 +146,7 @@ impl Load {
         Self { written, ends, task }
     }
 
-    /// Waits until so many more are committed.
+    /// Waits until that many more are committed.
     pub(crate) fn writes(&self, more: usize) {
         let (until, deadline) = (self.written.load(Ordering::Relaxed) + more, Instant::now() + PATIENCE);
         while self.written.load(Ordering::Relaxed) < until {

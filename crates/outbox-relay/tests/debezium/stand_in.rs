@@ -1,4 +1,4 @@
-//! The relay beside a connector: the same configuration, with a slot and topics of its own.
+//! The relay next to a connector: the same configuration, with its own slot and topics.
 
 use std::thread::JoinHandle;
 
@@ -23,7 +23,7 @@ pub(crate) fn routed_to(prefix: &str, config: &ConnectorConfig) -> ConnectorConf
     })
 }
 
-/// Returns the slot of the relay beside a connector.
+/// Returns the slot of the relay next to a connector.
 pub(crate) fn slot(connectors: &str) -> String {
     format!("{connectors}_relay")
 }

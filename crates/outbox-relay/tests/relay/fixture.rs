@@ -128,7 +128,7 @@ impl Fixture {
         self.env.create_topic(name, 1).await;
     }
 
-    /// Enqueues numbered events of an aggregate, each in a transaction of its own.
+    /// Enqueues numbered events of an aggregate, each in its own transaction.
     pub(crate) async fn enqueue_each(&self, aggregates: i64, numbers: std::ops::Range<i64>) {
         let mut client = self.client().await;
         for number in numbers {
@@ -154,7 +154,7 @@ impl Fixture {
         fat(&self.client().await, numbers, bytes).await;
     }
 
-    /// Enqueues the same events, each in a transaction of its own.
+    /// Enqueues the same events, each in its own transaction.
     pub(crate) async fn enqueue_fat(&self, numbers: std::ops::Range<i64>, bytes: i32) {
         let client = self.client().await;
         for number in numbers {
@@ -162,7 +162,7 @@ impl Fixture {
         }
     }
 
-    /// Returns the records of the topic, as soon as there are so many.
+    /// Returns the records of the topic, as soon as there are that many.
     pub(crate) async fn records(&self, count: usize) -> Vec<Found> {
         self.records_of(&self.topic, count).await
     }

@@ -140,7 +140,7 @@ impl Running {
         Self { status, stop, ended: tokio::spawn(relay.run(async { _ = stopped.await })) }
     }
 
-    /// Waits until the broker has acknowledged so many events.
+    /// Waits until the broker has acknowledged that many events.
     pub(crate) async fn written(&self, events: u64) {
         let deadline = Instant::now() + Duration::from_secs(120);
         let line = format!("outbox_relay_events_total{{topic=\"outbox.events.order\"}} {events}\n");

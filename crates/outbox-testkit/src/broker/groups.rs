@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// A committed offset, with what the client noted beside it.
+/// A committed offset, with what the client noted next to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Committed {
     pub(super) offset: i64,

@@ -25,7 +25,7 @@ pub(super) fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What clients are told of the node.
+/// What clients are reported the node.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) host: String,
@@ -90,7 +90,7 @@ impl Shared {
         look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the state; [`announce`](Self::announce) tells those who wait for it.
+    /// Changes the state; [`announce`](Self::announce) reports those who wait for it.
     pub(super) fn write<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
         change(&mut self.cluster.write().unwrap_or_else(PoisonError::into_inner))
     }

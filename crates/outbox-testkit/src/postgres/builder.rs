@@ -47,7 +47,7 @@ impl PostgresBuilder {
         self
     }
 
-    /// Changes a setting of the server, as in `postgresql.conf`. `port` is chosen anew at each start, whatever is said
+    /// Changes a setting of the server, as in `postgresql.conf`. `port` is chosen again at each start, whatever is said
     /// here.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -61,7 +61,7 @@ impl PostgresBuilder {
     pub async fn start(self) -> Result<Postgres, PostgresError> {
         let account = Account::for_postgres()?;
         let programs = Programs::find(self.downloaded, account.as_ref()).await?;
-        // It blocks, and goes on to its end when nobody waits for it any more.
+        // It blocks, and continues to its end when nobody waits for it any more.
         let cluster = tokio::task::spawn_blocking(move || Cluster::initialise(programs, account))
             .await
             .map_err(|error| PostgresError::caused(Kind::Runtime, error))??;

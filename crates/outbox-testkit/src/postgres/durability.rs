@@ -3,7 +3,7 @@
 #[non_exhaustive]
 pub enum Durability {
     /// Nothing is forced to the disk. What was committed survives [`Postgres::crash`](crate::Postgres::crash) and a
-    /// killed server, but no power failure, after which there would be no test to go on either.
+    /// killed server, but no power failure, after which there would be no test to continue either.
     #[default]
     Relaxed,
     /// As in production: each commit waits for the disk. For measurements.

@@ -10,7 +10,7 @@ pub(super) type Source = Box<dyn StdError + Send + Sync>;
 
 /// Why there is no server or no database.
 ///
-/// `Display` tells of this layer only; [`source`](StdError::source) holds what was behind it.
+/// `Display` reports this layer only; [`source`](StdError::source) holds what was behind it.
 pub struct PostgresError(Box<Inner>);
 
 struct Inner {

@@ -17,7 +17,7 @@ const USUAL: [&str; 8] = [
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
-/// Returns the installed programs: those in `PATH` are the user's choice, then those that `pg_config` tells of, then
+/// Returns the installed programs: those in `PATH` are the user's choice, then those that `pg_config` reports, then
 /// the newest in the usual places.
 pub(super) fn find(account: Option<&Account>) -> Option<Programs> {
     let usable = |directory: PathBuf| Programs::at(&directory, account).ok();

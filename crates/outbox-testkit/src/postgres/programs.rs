@@ -40,7 +40,7 @@ impl Programs {
 
     /// Returns what is in a directory, if PostgreSQL can be run from there.
     pub(super) fn at(directory: &Path, account: Option<&Account>) -> Result<Self, String> {
-        // PostgreSQL looks for its libraries beside the program that a link leads to.
+        // PostgreSQL looks for its libraries next to the program that a link leads to.
         let postgres = directory.join("postgres").canonicalize().map_err(|_| "there is no `postgres`".to_owned())?;
         let directory = postgres.parent().unwrap_or(directory).to_path_buf();
         if !directory.join("initdb").is_file() {

@@ -67,13 +67,13 @@ impl Postgres {
     /// Returns the one server that all tests of this process share, started by the first of them. It ends with the
     /// process.
     ///
-    /// Where each test is a process of its own, as with cargo-nextest, each has its own server.
+    /// Where each test is its own process, as with cargo-nextest, each has its own server.
     pub async fn shared() -> Result<Self, PostgresError> {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
         SHARED.get_or_try_init(Self::start).await.cloned()
     }
 
-    /// Creates a builder of a server with settings of its own.
+    /// Creates a builder of a server with its own settings.
     #[must_use]
     pub fn builder() -> PostgresBuilder {
         PostgresBuilder::new()

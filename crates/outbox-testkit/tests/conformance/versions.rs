@@ -15,7 +15,7 @@ pub(crate) async fn too_new_api_versions(target: Arc<Target>) {
     assert_eq!(answer.api_keys.len(), 1);
     assert_eq!(answer.api_keys[0].api_key, 18);
     assert!(frame.is_empty());
-    // The connection goes on.
+    // The connection continues.
     assert_eq!(client.call(0, ApiVersionsRequest::default()).await.error_code, 0);
 }
 

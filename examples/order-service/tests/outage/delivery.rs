@@ -8,7 +8,7 @@ use xtask::stack::Service as Server;
 use crate::away::{SERVERS, while_away};
 use crate::fixture::{Service, connected};
 
-/// An order has one event, so the order of an aggregate's events is shown by some that are enqueued beside them.
+/// An order has one event, so the order of an aggregate's events is shown by some that are enqueued next to them.
 const AGGREGATES: std::ops::Range<u32> = 900_001..900_006;
 const STEPS: u32 = 8;
 

@@ -25,8 +25,8 @@ const INSTALLED: [&str; 7] = [
     "/Library/PostgreSQL/*/bin",
 ];
 
-/// Returns the directory of PostgreSQL's programs: of the version that is asked for, which is downloaded, or else of the
-/// newest one that is installed or can be.
+/// Returns the directory of PostgreSQL's programs: of the version that is asked for, which is downloaded, or else of
+/// the newest one that is installed or can be.
 pub(crate) fn find_or_get(
     task: &Task<'_>,
     debian: Option<&Debian>,

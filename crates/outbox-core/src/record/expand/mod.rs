@@ -30,8 +30,8 @@ pub(super) enum Outcome {
 /// How deep Jackson reads.
 const MAX_DEPTH: usize = 1_000;
 
-/// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of all, so
-/// that a small document can become one of any size.
+/// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of
+/// all, so that a small document can become one of any size.
 pub(super) fn expand(text: &str, payload_column: &str, options: Expansion, limit: usize) -> Outcome {
     let first = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>().next();
     if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > MAX_DEPTH {

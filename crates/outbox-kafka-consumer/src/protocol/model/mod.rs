@@ -41,7 +41,7 @@ struct World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Expire,
-    /// Takes the lease, or opens the partition anew, under a new epoch.
+    /// Takes the lease, or opens the partition again, under a new epoch.
     Open(usize),
     Begin(usize, usize),
     Retry(usize, usize),
@@ -52,7 +52,7 @@ enum Step {
     CommitUnknown(usize, usize),
     /// The position is moved in the store.
     Advance(usize),
-    /// Only with the planted bug: the inbox row, in a transaction of its own.
+    /// Only with the planted bug: the inbox row, in its own transaction.
     Remember(usize, usize),
     Crash(usize),
     CommitLate(usize),

@@ -30,7 +30,7 @@ pub(crate) struct Log<R> {
     repetitions: Repetitions,
     /// How many times in a row the batch's numbers turned out to be taken, and none of its rows was there.
     refusals: u32,
-    /// At most so many rows in the next batch, while the one that the broker does not take is looked for.
+    /// At most that many rows in the next batch, while the one that the broker does not take is looked for.
     take: usize,
 }
 
@@ -75,7 +75,7 @@ enum Writer {
     Own(Cursor),
 }
 
-/// Whether the broker tells a batch that it had already from one that it appends.
+/// Whether the broker reports a batch that it had already from one that it appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repetitions {
     Untried,

@@ -103,7 +103,7 @@ impl<R> Log<R> {
         self.requeue(missing, ledger);
         self.move_to(next);
         self.check_next = !is_whole || next != expected;
-        // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id goes on.
+        // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id continues.
         if flight.verdict == Verdict::InvalidEpoch || self.refusals > 1 {
             self.writer = Writer::None;
             self.refusals = 0;

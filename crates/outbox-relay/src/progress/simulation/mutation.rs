@@ -13,7 +13,7 @@ pub(super) enum Mutation {
     NewProducerAfterTakeOver,
     /// A producer id is inherited without a look at the slot.
     NoProofOfHold,
-    /// The broker tells at first that it had a batch, and later no more.
+    /// The broker reports at first that it had a batch, and later no more.
     HideRepetitions,
     /// The scan's limit counts the slot's own records as well.
     LimitForOwn,

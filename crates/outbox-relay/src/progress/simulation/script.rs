@@ -29,7 +29,8 @@ impl World {
         }
     }
 
-    /// Reads the WAL, as far as there is room, and does everything except that requests arrive. Returns whether it read.
+    /// Reads the WAL, as far as there is room, and does everything except that requests arrive. Returns whether it
+    /// read.
     pub(super) fn send(&mut self, index: usize) -> bool {
         let mut has_read = false;
         while self.read_wal(index) {

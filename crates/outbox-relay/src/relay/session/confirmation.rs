@@ -119,8 +119,8 @@ enum Checked {
     Changed(Box<Published>),
 }
 
-/// The pause between two checks while there is something to confirm: what a restart has to look for in Kafka is what was
-/// written in this time.
+/// The pause between two checks while there is something to confirm: what a restart has to look for in Kafka is what
+/// was written in this time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The pause if checks fail.
 const FAILING_PAUSE: Duration = Duration::from_secs(1);

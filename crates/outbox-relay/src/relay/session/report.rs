@@ -31,7 +31,8 @@ pub(super) enum Report {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// The records that a read of a log has found, in the log's order. An iterator, so that their memory is freed one by one.
+/// The records that a read of a log has found, in the log's order. An iterator, so that their memory is freed one by
+/// one.
 pub(super) type SeenRecords = Box<dyn Iterator<Item = Seen> + Send>;
 
 /// The outcome of one batch.

@@ -16,7 +16,7 @@ struct Family {
     rules: &'static [Rule],
 }
 
-/// The table for a configuration, in which the EventRouter has a name of its own.
+/// The table for a configuration, in which the EventRouter has its own name.
 pub(super) struct Keys(Vec<Family>);
 
 /// What is done with keys that are in no table.

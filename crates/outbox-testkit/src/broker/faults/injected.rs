@@ -27,7 +27,7 @@ impl Injected {
         *self.0.struck.borrow()
     }
 
-    /// Returns once it has happened at least so many times. It may be dropped and called again.
+    /// Returns once it has happened at least that many times. It may be dropped and called again.
     pub async fn until_struck(&self, times: usize) {
         // The sender lives in `self`: waiting cannot fail.
         let _ = self.0.struck.subscribe().wait_for(|struck| *struck >= times).await;

@@ -48,14 +48,14 @@ impl Faults {
         self.thaw();
     }
 
-    /// Lets the broker stand still as one that is paused: it accepts connections and requests, and answers nothing.
+    /// Lets the broker pause as one that is paused: it accepts connections and requests, and answers nothing.
     ///
     /// What it was sent it handles once it is [thawed](Self::thaw), even if the client has gone by then.
     pub fn freeze(&self) {
         self.frozen.send_replace(Pace::Frozen);
     }
 
-    /// Lets a frozen broker go on.
+    /// Lets a frozen broker continue.
     pub fn thaw(&self) {
         self.frozen.send_replace(Pace::Moving);
     }

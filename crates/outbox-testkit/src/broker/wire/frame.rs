@@ -1,4 +1,4 @@
-//! A frame is a length (i32, big-endian, without itself) and so many bytes.
+//! A frame is a length (i32, big-endian, without itself) and that many bytes.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};

@@ -20,13 +20,13 @@ pub(in crate::broker) struct Field {
 /// How a field is encoded.
 #[derive(Debug)]
 pub(in crate::broker) enum Kind {
-    /// So many bytes.
+    /// That many bytes.
     Fixed(usize),
     /// A string: i16 length, -1 for null; in flexible versions an unsigned varint of length + 1, 0 for null.
     Text,
     /// Bytes: i32 length, -1 for null; in flexible versions as a string.
     Bytes,
-    /// An array (i32 count, -1 for null; in flexible versions as a string) of elements of so many bytes.
+    /// An array (i32 count, -1 for null; in flexible versions as a string) of elements of that many bytes.
     Scalars(usize),
     /// An array of strings.
     Texts,
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
         Ok(count)
     }
 
-    /// Returns a length, 0 for null; of so many bytes in the classic encoding.
+    /// Returns a length, 0 for null; of that many bytes in the classic encoding.
     fn length(&mut self, width: usize) -> Result<usize, Malformed> {
         match self.encoding {
             Encoding::Flexible => Ok((self.varint()? as usize).saturating_sub(1)),
