@@ -43,7 +43,7 @@ impl Isolation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misfit {
-    /// It is passed over.
+    /// It is skipped.
     Ignore,
     /// It becomes a dead letter, as an event that failed.
     Reject,

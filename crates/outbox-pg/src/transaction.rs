@@ -83,7 +83,7 @@ pub enum TransactionError<E> {
     Begin(#[source] tokio_postgres::Error),
     /// The closure answered Ok, though one of its statements had failed.
     #[error(
-        "the transaction is rolled back: a statement in it had failed, which its work passed over. Return that error, or \
+        "the transaction is rolled back: a statement in it had failed, which its work skipped. Return that error, or \
          put the statement under a savepoint"
     )]
     Aborted(#[source] tokio_postgres::Error),

@@ -192,7 +192,7 @@ impl TableLayout {
     }
 
     /// Returns the same table with a column as the catalogue reports it: whether it may be NULL, and its DEFAULT as
-    /// [`Column::default_expression`] takes it. A column that the table does not have is passed over.
+    /// [`Column::default_expression`] takes it. A column that the table does not have is skipped.
     #[must_use]
     pub fn told(mut self, column: &str, nullability: Nullability, default: Option<&str>) -> Self {
         if let Some(found) = self.columns.iter_mut().find(|other| other.name.as_str() == column) {

@@ -72,7 +72,8 @@ impl Plan {
                 return columns.refuse(option, &placed.column, reason);
             }
             Placement::Header if self.has_other_header(&target) => {
-                let reason = "another column is the header of this name already, and no consumer could distinguish them";
+                let reason =
+                    "another column is the header of this name already, and no consumer could distinguish them";
                 return columns.refuse(option, &placed.alias, reason);
             }
             Placement::Header => self.headers.push(target),

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 pub(crate) struct Prefix {
     /// The position as it is in the store, as far as is known.
     stored: i64,
-    /// Behind the last offset that was dealt or passed over.
+    /// Behind the last offset that was dealt or skipped.
     seen: i64,
     /// Dealt, and not known to be done.
     open: BTreeSet<i64>,

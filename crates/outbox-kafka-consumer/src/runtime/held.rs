@@ -92,7 +92,7 @@ impl Lane {
         );
         let mut item = match sorted {
             Ok(Some(item)) => item,
-            // Its policy says now that it is passed over.
+            // Its policy says now that it is skipped.
             Ok(None) => return self.pass_over(held, event.id).await,
             Err(e) => {
                 let failed = Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string());

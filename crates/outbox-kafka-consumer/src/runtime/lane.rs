@@ -168,7 +168,7 @@ impl Lane {
         self.attempt_after(conflicts, std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
     }
 
-    /// Sees to an event whose transaction came to nothing.
+    /// Handles an event whose transaction came to nothing.
     async fn settle(&self, item: &mut Item, mut fault: Fault) -> Result<(), Error> {
         let mut conflicts = 0;
         loop {

@@ -347,7 +347,8 @@ impl Partition {
 
     /// Handles a topic that does not hold the position.
     fn lost(&self, offset: i64, earliest: i64, end: i64) -> Error {
-        let why = if offset < earliest { "retention has removed it" } else { "it was created again, or has lost records" };
+        let why =
+            if offset < earliest { "retention has removed it" } else { "it was created again, or has lost records" };
         let reason =
             format!("this is where the group reads next, but the topic holds {earliest} to before {end}: {why}");
         Error::lost(&self.topic, self.partition, offset, earliest, reason)

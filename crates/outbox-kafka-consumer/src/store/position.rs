@@ -268,7 +268,7 @@ mod tests {
         let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
         let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();
         assert_eq!(ended(group.take(a).await, 7, a).await, 0);
-        // The store was away for longer than a lease, but who began is there again.
+        // The store was unreachable for longer than a lease, but who began is there again.
         assert_eq!(ended(group.take(b).await, 7, b).await, 0);
         group.sql("UPDATE {s}.consumer_member SET expires_at = clock_timestamp()").await;
         let fence = group.take(c).await;

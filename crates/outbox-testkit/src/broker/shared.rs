@@ -149,7 +149,7 @@ impl Shared {
         self.changed.send_replace(());
     }
 
-    /// Sees every announcement from now on.
+    /// Subscribes to every announcement from now on.
     pub(super) fn announcements(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

@@ -63,7 +63,7 @@ impl Tx {
         let Some(event) = self.effects.first().copied() else { return false };
         offsets.truncate(offsets.iter().position(|o| LOG[*o as usize].0 == event).unwrap_or(0) + 1);
         (self.taken, self.effects, self.parked) = (vec![event], Vec::new(), vec![event]);
-        // What was before it in the batch had no effect, and is passed over again.
+        // What was before it in the batch had no effect, and is skipped again.
         true
     }
 }
