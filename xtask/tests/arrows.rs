@@ -8,7 +8,7 @@ use serde_json::Value;
 use xtask::stack::workspace;
 
 /// The crates that each crate may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "outbox-cli",
         &[
@@ -35,6 +35,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
         "order-service",
         &["outbox-core", "outbox-net", "outbox-pg", "outbox-kafka-consumer", "outbox-relay", "outbox-testkit"],
     ),
+    ("quickstart", &["outbox-core", "outbox-kafka-consumer", "outbox-pg", "outbox-relay", "outbox-testkit"]),
+    ("shop", &["outbox-core", "outbox-kafka-consumer", "outbox-pg", "outbox-relay", "outbox-sqlx", "outbox-testkit"]),
     (
         "outbox-bench",
         &[

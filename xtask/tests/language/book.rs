@@ -19,3 +19,24 @@ fn the_table_of_contents_lists_every_page() {
     let missing = pages.iter().filter(|page| !listed.contains(*page) && *page != Path::new("SUMMARY.md"));
     none(&missing.map(|page| format!("docs/SUMMARY.md does not list {}", page.display())).collect::<Vec<_>>());
 }
+
+/// A block of code after a comment with a path is that file, word for word.
+#[test]
+fn code_blocks_with_a_path_are_the_file() {
+    let (mut faults, mut blocks) = (Vec::new(), 0);
+    for file in files("md") {
+        let lines: Vec<_> = file.text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let path = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
+            let Some(path) = path.filter(|path| root().join(path).is_file()) else { continue };
+            let block = lines.iter().skip(index + 2).take_while(|line| !line.starts_with("```"));
+            let block: String = block.flat_map(|line| [line, "\n"]).collect();
+            blocks += 1;
+            if std::fs::read_to_string(root().join(path)).unwrap() != block {
+                faults.push(file.fault(index + 1, &format!("the block differs from {path}")));
+            }
+        }
+    }
+    none(&faults);
+    assert!(blocks > 0, "no block of code names its file");
+}

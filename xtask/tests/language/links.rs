@@ -39,7 +39,11 @@ fn resolve(path: &Path, text: &str, link: &str) -> Result<(), String> {
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
-        if part == Component::ParentDir { _ = normal.pop() } else if part != Component::CurDir { normal.push(part) }
+        if part == Component::ParentDir {
+            _ = normal.pop()
+        } else if part != Component::CurDir {
+            normal.push(part)
+        }
     }
     normal
 }

@@ -18,7 +18,8 @@ pub(crate) fn contains(words: &str, phrase: &str) -> bool {
 
 /// Splits a paragraph into its sentences. A span of code counts as one word, and a colon ends no sentence.
 pub(crate) fn sentences(paragraph: &str) -> Vec<String> {
-    let text: String = paragraph.split('`').enumerate().map(|(i, part)| if i % 2 == 0 { part } else { "code" }).collect();
+    let text: String =
+        paragraph.split('`').enumerate().map(|(i, part)| if i % 2 == 0 { part } else { "code" }).collect();
     let (mut found, mut sentence) = (Vec::new(), Vec::new());
     for word in text.split_whitespace() {
         sentence.push(word);
