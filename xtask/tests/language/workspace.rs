@@ -21,6 +21,11 @@ impl SourceFile {
         parts.clone().any(|part| part == "src") && !parts.any(is_test)
     }
 
+    /// Returns whether lines are wrapped: programs write the pages in tests, and git merges the changelog line by line.
+    pub(crate) fn is_wrapped(&self) -> bool {
+        !self.path.iter().any(|part| part == "tests") && !self.is("CHANGELOG.md")
+    }
+
     /// Formats a fault as editors link it: path, line, message.
     pub(crate) fn fault(&self, line: usize, message: &str) -> String {
         format!("{}:{line}: {message}", self.path.display())

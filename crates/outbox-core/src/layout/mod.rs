@@ -132,7 +132,7 @@ impl TableLayout {
         }
     }
 
-    /// Creates debezium's classic table: `id`, `aggregatetype`, `aggregateid`, `type`, `payload`, in the given schema.
+    /// Creates Debezium's classic table: `id`, `aggregatetype`, `aggregateid`, `type`, `payload`, in the given schema.
     #[must_use]
     pub fn classic(schema: Identifier, table: Identifier) -> Self {
         use EventField as F;
