@@ -48,7 +48,7 @@
 //!   the later events of its key wait, and others continue. [`Group`] shows what is held.
 //! - A record that cannot be read at all stops its partition and is reported, unless a [`Misfit`] policy says otherwise.
 //!
-//! `docs/consumer.md` in the repository says how, and what to do when something is stopped.
+//! The page `docs/consumer.md` of the repository says how, and what to do when something is stopped.
 
 mod brokers;
 mod consumer;
@@ -90,8 +90,3 @@ pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;
 pub use self::store::migrations;
-
-/// The README's examples compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -28,6 +28,17 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Errors
+//!
+//! [`Error::is_transient`] means that the same request may succeed later, [`Error::is_security`] that a login, a
+//! certificate or a permission was rejected, and [`Error::is_unsupported`] that the broker lacks the request.
+//! [`Error::api`], [`Error::code`] and the text name the request, the code and the broker.
+//!
+//! # Cancellation
+//!
+//! Dropping a future gives up its answer, not its request: the broker may have carried it out. A connection stays usable
+//! for other requests.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

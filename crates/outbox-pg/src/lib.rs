@@ -28,6 +28,16 @@
 //!   runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
 //!   right too many, and [`Rights`] checks them.
+//!
+//! # Delivery
+//!
+//! `Ok` from `enqueue` means that the event is part of the transaction. It is published if, and only if, the transaction
+//! commits. `enqueue` accepts a transaction of tokio-postgres or deadpool-postgres; a connection does not compile.
+//!
+//! # Errors
+//!
+//! `enqueue` returns an error of `outbox-core`: [`Error::is_not_ready`] and the other predicates of [`Error`] belong to the
+//! functions for operation. Each error says what to do.
 
 mod companion;
 mod enqueue;

@@ -32,6 +32,12 @@
 //!
 //! The crate has its own client, on the codec and SCRAM of `postgres-protocol`, because a reader of a slot needs memory
 //! bounded by bytes, a status to the server while a large message arrives, and errors by SQLSTATE.
+//!
+//! # Errors
+//!
+//! [`Error`] distinguishes by predicates what a caller does next: wait for the holder of the slot
+//! ([`Error::is_slot_active`], [`Error::slot_holder`]), connect again ([`Error::is_connection_lost`], [`Error::is_transient`]), or give up.
+//! [`Error::is_slot_missing`] and [`Error::is_standby`] name states that an operator has to change.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,
