@@ -6,6 +6,7 @@ mod held;
 mod inbox;
 mod lease;
 mod link;
+mod operator_sql;
 mod pause;
 #[cfg(test)]
 mod plans;
