@@ -40,3 +40,16 @@ fn code_blocks_with_a_path_are_the_file() {
     none(&faults);
     assert!(blocks > 0, "no block of code names its file");
 }
+
+/// The reference names each method of the consumer's builder, and no other.
+#[test]
+fn the_settings_of_the_consumer_are_documented() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let items = read("crates/outbox-kafka-consumer/public-items.txt");
+    let methods: BTreeSet<_> = items.lines().filter_map(|line| line.strip_prefix("struct.Builder method.")).collect();
+
+    let page = read("docs/reference/consumer-settings.md");
+    let named = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let named: BTreeSet<_> = named.chain(["build"]).collect();
+    assert_eq!(named, methods);
+}
