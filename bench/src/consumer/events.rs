@@ -16,6 +16,8 @@ pub(super) struct Stand {
 }
 
 const BATCH: usize = 1_000;
+const LARGE: &str = "large_inbox";
+const SMALL: &str = "small_inbox";
 
 impl Stand {
     pub(super) async fn create(partitions: i32, events: u64) -> Outcome<Self> {
@@ -60,23 +62,45 @@ impl Stand {
         Ok(client.batch_execute(&sql).await?)
     }
 
-    /// Adds handled events of a group to the inbox, as of partitions that are not read.
+    /// Makes a second inbox with handled events of a group, as of partitions that are not read.
     pub(super) async fn fill_inbox(&self, group: &str, rows: u64) -> Outcome<()> {
+        let client = self.env.client().await;
         let sql = format!(
-            "INSERT INTO outbox.consumer_inbox
+            "CREATE TABLE outbox.{LARGE} (LIKE outbox.consumer_inbox INCLUDING ALL);
+             INSERT INTO outbox.{LARGE}
              SELECT '{group}', gen_random_uuid(), 'handled', 0, n, now() - make_interval(secs => n / 1000)
-             FROM generate_series(1, {rows}) AS n;
-             ANALYZE outbox.consumer_inbox; CHECKPOINT"
+             FROM generate_series(1, {rows}) AS n"
         );
-        Ok(self.env.client().await.batch_execute(&sql).await?)
+        client.batch_execute(&sql).await?;
+        Ok(client.batch_execute(&format!("VACUUM ANALYZE outbox.{LARGE}")).await?)
     }
 
-    /// Lets a group begin again, without its effects. What [`fill_inbox`](Self::fill_inbox) added stays.
-    pub(super) async fn forget(&self, group: &str) -> Outcome<()> {
+    /// Puts the inbox of [`fill_inbox`](Self::fill_inbox) in the place of the empty one.
+    pub(super) async fn enlarge_inbox(&self) -> Outcome<()> {
         let sql = format!(
-            "TRUNCATE arrival; DELETE FROM outbox.consumer_position WHERE consumer_group = '{group}';
-             DELETE FROM outbox.consumer_inbox WHERE consumer_group = '{group}' AND position_id <> 0; CHECKPOINT"
+            "ALTER TABLE outbox.consumer_inbox RENAME TO {SMALL};
+             ALTER TABLE outbox.{LARGE} RENAME TO consumer_inbox"
         );
+        let client = self.env.client().await;
+        client.batch_execute(&sql).await?;
+        Ok(client.batch_execute("CHECKPOINT").await?)
+    }
+
+    /// Puts the empty inbox back, and removes from the large one what was added since.
+    pub(super) async fn empty_inbox(&self) -> Outcome<()> {
+        let sql = format!(
+            "ALTER TABLE outbox.consumer_inbox RENAME TO {LARGE};
+             ALTER TABLE outbox.{SMALL} RENAME TO consumer_inbox;
+             DELETE FROM outbox.{LARGE} WHERE position_id <> 0"
+        );
+        let client = self.env.client().await;
+        client.batch_execute(&sql).await?;
+        Ok(client.batch_execute(&format!("VACUUM outbox.{LARGE}")).await?)
+    }
+
+    /// Lets a group begin again at the first event.
+    pub(super) async fn forget(&self, group: &str) -> Outcome<()> {
+        let sql = format!("DELETE FROM outbox.consumer_position WHERE consumer_group = '{group}'");
         Ok(self.env.client().await.batch_execute(&sql).await?)
     }
 

@@ -86,6 +86,13 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let runs = options.output.join("runs");
     std::fs::create_dir_all(&runs)
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
+    let relay = match &options.relay {
+        Some(relay) => relay.clone(),
+        None => std::env::current_exe()?.with_file_name("outbox-relay"),
+    };
+    if options.has(Part::Latency) && !relay.is_file() {
+        return Err(format!("{} does not exist; build it, or give --relay", relay.display()).into());
+    }
     let stack = Stack::connect()?;
     let machine = Machine::of(&stack).await?;
     let (mut effects, mut shared, mut conditions, mut arrival) = (None, None, None, None);
@@ -113,10 +120,6 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     }
     if options.has(Part::Latency) {
         report("from commit to effect, through the relay");
-        let relay = match &options.relay {
-            Some(relay) => relay.clone(),
-            None => std::env::current_exe()?.with_file_name("outbox-relay"),
-        };
         let setting = Setting::new(stack, relay, runs, options.partitions);
         arrival = Some(arrival::measure(&setting, options.seconds).await?);
     }
