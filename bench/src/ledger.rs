@@ -1,4 +1,4 @@
-//! What was found in a topic, held against what was written.
+//! The records found in a topic, compared with those written.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,7 +29,7 @@ pub(crate) struct Count {
     pub(crate) first: Option<u64>,
 }
 
-/// What is wrong with the records of a topic.
+/// The faults of the records of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Verdict {
     pub(crate) lost: Count,

@@ -39,7 +39,7 @@ enum Subject {
     /// A consumer whose memory is measured
     #[command(hide = true)]
     IdleConsumer(consumer::idle::Options),
-    /// What enqueue adds to a transaction, next to an INSERT written by hand
+    /// The cost that enqueue adds to a transaction, next to an INSERT written by hand
     Enqueue(enqueue::Options),
 }
 

@@ -1,4 +1,4 @@
-//! What a process has used, as Linux reports it; nothing on other systems.
+//! The resources that a process has used, as Linux reports them; nothing on other systems.
 
 use std::fs;
 

@@ -17,7 +17,7 @@ pub(crate) struct Tail {
     readers: JoinSet<Outcome<()>>,
 }
 
-/// What a [`Tail`] has read.
+/// The records that a [`Tail`] has read.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) ledger: Ledger,

@@ -25,7 +25,7 @@ pub(crate) enum BenchTask {
 
 #[derive(Debug, Args)]
 pub(crate) struct Measurement {
-    /// What to pass on to `outbox-bench`, after `--`; `-- --help` lists it
+    /// The arguments for `outbox-bench`, after `--`; `-- --help` lists it
     #[arg(last = true, value_name = "ARGUMENTS OF OUTBOX-BENCH")]
     arguments: Vec<OsString>,
 }

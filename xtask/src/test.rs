@@ -24,7 +24,7 @@ pub(crate) struct TestTask {
     /// Run the tests on this version of PostgreSQL, from 14 to 18, which is downloaded
     #[arg(long, value_name = "VERSION")]
     postgres: Option<PostgresVersion>,
-    /// What to pass on to `cargo test`, after `--`; without a package among it, all are tested
+    /// The arguments for `cargo test`, after `--`; without a package among it, all are tested
     #[arg(last = true, value_name = "ARGUMENTS OF CARGO TEST")]
     arguments: Vec<OsString>,
 }

@@ -55,7 +55,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
 /// The crates that the tests of every crate may depend on, too.
 const FOR_TESTS: [&str; 3] = ["outbox-test-support", "outbox-testkit", "xtask"];
 
-/// What rustls can use, and other implementations of TLS that bring cryptography of their own.
+/// The providers that rustls can use, and other implementations of TLS that bring cryptography of their own.
 const OTHER_PROVIDERS: [&str; 16] = [
     "aws-lc-fips-sys",
     "aws-lc-rs",

@@ -83,7 +83,7 @@ fn native_rate(pipeline: &Pipeline, topic: &str, batch: &Bytes) -> Outcome<f64> 
     Ok((COUNT.div_ceil(FETCH) * FETCH) as f64 / spent.as_secs_f64())
 }
 
-/// What one fetch brings.
+/// The records of one fetch.
 const FETCH: usize = 2_000;
 
 fn rate(pipeline: &Pipeline, topic: &str, records: &[Record], take: fn(Decoded<()>) -> Outcome<()>) -> Outcome<f64> {

@@ -21,7 +21,7 @@ use crate::process::peak_resident_mb;
 use crate::relay::Setting;
 use crate::{Outcome, report};
 
-/// What to measure, and how much of it.
+/// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// How many events are applied
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
 
-    /// Where the results go
+    /// The file or directory for the results
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = workspace().join("target/bench"))]
     output: PathBuf,
 

@@ -23,7 +23,7 @@ const WARM_UP: u32 = 2;
 pub(crate) struct Latency {
     pub(crate) engine: Kind,
     pub(crate) wanted_rows_per_second: u32,
-    /// What the writers reached.
+    /// The rate that the writers reached.
     pub(crate) rows_per_second: f64,
     pub(crate) rows: u64,
     pub(crate) p50_ms: f64,

@@ -25,7 +25,7 @@ use crate::machine::Machine;
 use crate::site::{Shape, Site};
 use crate::{Outcome, chart, report};
 
-/// What all runs have in common.
+/// The parts that all runs share.
 #[derive(Debug)]
 pub(crate) struct Setting {
     pub(crate) stack: Stack,

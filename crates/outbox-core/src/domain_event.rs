@@ -28,7 +28,7 @@ use crate::event::names::{short_text, topic_legal};
 /// # Ok::<(), outbox_core::Error>(())
 /// ```
 ///
-/// What uses an event whose constants break a rule does not build:
+/// Code that uses an event whose constants break a rule does not build:
 ///
 /// ```compile_fail,E0080
 /// # use outbox_core::{DomainEvent, OutboxEvent};

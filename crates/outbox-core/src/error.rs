@@ -4,7 +4,7 @@ use std::string::FromUtf8Error;
 
 use crate::json_fault::JsonFault;
 
-/// What went wrong in this crate, or in an implementation of [`Outbox`](crate::Outbox).
+/// A failure in this crate, or in an implementation of [`Outbox`](crate::Outbox).
 ///
 /// One opaque type: ask it with the predicates. `Display` reports this layer only, with the field, the value
 /// and the rule; [`source`](StdError::source) holds what lies below.
@@ -35,7 +35,7 @@ enum Kind {
     Store { fault: StoreFault },
 }
 
-/// What a failed store means for the caller; see [`Error::store`].
+/// The meaning of a failed store for the caller; see [`Error::store`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreFault {

@@ -14,7 +14,7 @@ pub struct InsertSql {
     columns: Vec<(usize, ColumnType)>,
 }
 
-/// What one INSERT of many carries at most, far from the protocol's limit of 1 GiB for a message.
+/// The most bytes of one INSERT of many events, far from the protocol's limit of 1 GiB for a message.
 const BATCH_BYTES: usize = 8 << 20;
 
 impl InsertSql {

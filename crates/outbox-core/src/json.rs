@@ -1,4 +1,4 @@
-//! What has to be known of JSON text beyond its validity. Each function takes text that is valid JSON.
+//! The properties of JSON text beyond its validity. Each function takes text that is valid JSON.
 
 /// Returns how deep arrays and objects are nested.
 pub(crate) fn depth(text: &str) -> usize {

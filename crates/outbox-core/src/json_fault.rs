@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What serde says of JSON that cannot be read, without the values that it quotes: they may be a payload's.
+/// The error of serde for JSON that cannot be read, without the values that it quotes: they may be a payload's.
 #[derive(Debug)]
 pub(crate) struct JsonFault {
     what: String,

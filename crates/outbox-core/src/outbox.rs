@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::{DomainEvent, Error, EventId, OutboxEvent};
 
-/// Where a service puts its events, within its own transaction `Tx`.
+/// The place where a service puts its events, within its own transaction `Tx`.
 ///
 /// `Tx` is the driver's transaction handle, such as `&tokio_postgres::Transaction<'_>`, so that a bare connection
 /// does not compile. A service that is generic over it:

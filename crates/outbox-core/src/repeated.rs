@@ -1,6 +1,6 @@
 use crate::{Error, EventField, RowLife, StoreFault, TableLayout};
 
-/// What an idempotent outbox makes of an event that is there already.
+/// The answer of an idempotent outbox to an event that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repeated {
@@ -11,7 +11,7 @@ pub enum Repeated {
     Refuse,
 }
 
-/// What an idempotent enqueue did.
+/// The outcome of an idempotent enqueue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Enqueued {

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// What becomes of an event whose attempts are used up.
+/// The treatment of an event whose attempts are used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
@@ -39,7 +39,7 @@ impl Isolation {
     }
 }
 
-/// What is done with a record that no handler can take.
+/// The policy for a record that no handler can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misfit {
@@ -54,7 +54,7 @@ pub enum Misfit {
     Stop,
 }
 
-/// Where a group begins in a partition that it has never read.
+/// The position at which a group begins in a partition that it has never read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
@@ -66,8 +66,8 @@ pub enum Start {
     Latest,
 }
 
-/// What is done where the topic does not hold the group's position any more: retention has removed what is there, or
-/// the topic was deleted and created again.
+/// The policy if the topic does not hold the group's position any more: retention has removed what is there, or the
+/// topic was deleted and created again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PositionLost {

@@ -11,7 +11,7 @@ pub struct Received<E> {
     place: Place,
 }
 
-/// Where a record is.
+/// The place of a record.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) topic: std::sync::Arc<str>,

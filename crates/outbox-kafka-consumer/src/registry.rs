@@ -31,7 +31,7 @@ pub(crate) struct Registration {
     pub(crate) handler: Registered,
 }
 
-/// What the registry has for an event.
+/// The entry of the registry for an event.
 pub(crate) enum Found<'a> {
     Route(&'a Arc<Route>),
     /// Handlers that read versions up to this one only.

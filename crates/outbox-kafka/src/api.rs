@@ -64,7 +64,7 @@ apis! {
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where the correlation id is in a frame: after length, API and version.
+/// The place of the correlation id in a frame: after length, API and version.
 const CORRELATION: std::ops::Range<usize> = 8..12;
 
 /// Returns a whole frame, but for the correlation id.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use kafka_protocol::error::ResponseError;
 
-/// What a broker answers with in place of a result. The names are those of Kafka's documentation.
+/// The code that a broker answers instead of a result. The names are those of Kafka's documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub i16);
 

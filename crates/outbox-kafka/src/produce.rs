@@ -32,7 +32,7 @@ impl ToProduce {
     }
 }
 
-/// What goes to one broker at once, each batch with its place among those that were given.
+/// The batches that go to one broker at once, each batch with its place among those that were given.
 #[derive(Debug)]
 struct Request<'a> {
     connection: Connection,

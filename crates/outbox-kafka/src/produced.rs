@@ -5,7 +5,7 @@ use super::api::Api;
 use super::error::{Error, Kind};
 use super::{ErrorCode, Topic};
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Debug)]
 pub enum Produced {
     /// It is in the log once, at this offset. A broker that had it already answers in the very same way, and it
@@ -45,7 +45,7 @@ pub enum Produced {
 pub struct RejectedRecord {
     /// Its place in the batch, from 0.
     pub index: u32,
-    /// What the broker says of it, if it says anything.
+    /// The broker's message, if there is one.
     pub message: Option<Box<str>>,
 }
 

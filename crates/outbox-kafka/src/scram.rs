@@ -53,7 +53,7 @@ pub(super) struct Scram<'a> {
     first_bare: String,
 }
 
-/// What the broker must answer at the end, if it knows the password too.
+/// The proof that the broker must answer at the end, if it knows the password too.
 pub(super) struct ServerProof(Hash, Vec<u8>, String);
 
 impl<'a> Scram<'a> {

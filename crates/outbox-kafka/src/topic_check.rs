@@ -8,7 +8,7 @@ use super::cluster::topic_name;
 use super::error::{Error, Kind};
 use super::{Cluster, ErrorCode};
 
-/// What the client may do with a topic.
+/// The permissions of the client for a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicRights {
     /// The number of partitions.

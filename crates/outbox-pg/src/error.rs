@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::Problem;
 
-/// What went wrong with the outbox's table, publication or slot.
+/// A failure of the outbox's table, publication or slot.
 ///
 /// `Display` reports this layer only; [`source`](StdError::source) holds what PostgreSQL said.
 pub struct Error(Box<Inner>);

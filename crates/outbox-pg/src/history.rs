@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS {replays} (
 
 const THIS_CLUSTER: &str = "cluster = (pg_control_system()).system_identifier::text";
 
-/// What is known of the latest slot of the pipeline's name.
+/// The history of the latest slot of the pipeline's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Latest {
     /// There was none.
@@ -217,7 +217,7 @@ impl<'a> History<'a> {
     }
 }
 
-/// What the present slot has confirmed.
+/// The position that the present slot has confirmed.
 #[derive(Debug)]
 pub(crate) struct Confirmed {
     /// The transaction up to which everything is confirmed.

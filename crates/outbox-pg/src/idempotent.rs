@@ -38,7 +38,7 @@ impl IdempotentOutbox {
     /// Adds one event to the transaction, in one round trip, unless it is there already. The first time, another round
     /// trip checks that the table has a unique index on the id.
     ///
-    /// Where another transaction has enqueued the same id and not ended, this waits for its end.
+    /// If another transaction has enqueued the same id and not ended, this waits for its end.
     ///
     /// # Errors
     /// See [`PgOutbox`].

@@ -14,7 +14,7 @@ use crate::readiness::{Problem, publication_problem, slot_problem};
 const CREATION: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// What [`create_slot`] found or did.
+/// The outcome of [`create_slot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlotCreation {

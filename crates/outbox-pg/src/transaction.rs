@@ -43,7 +43,7 @@ pub struct Attempt<'e, 'r> {
     captured: PhantomData<&'r &'e ()>,
 }
 
-/// What the closure does with it. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue
+/// The future of the closure. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue
 /// 110338).
 pub type Work<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 

@@ -35,7 +35,7 @@ impl SqlxOutbox {
 impl IdempotentOutbox {
     /// Adds one event to the transaction, unless it is there already.
     ///
-    /// Where another transaction has enqueued the same id and not ended, this waits for its end.
+    /// If another transaction has enqueued the same id and not ended, this waits for its end.
     ///
     /// # Errors
     /// See [`SqlxOutbox`].

@@ -27,7 +27,7 @@ fn write(value: &ColumnValue, ty: ColumnType, out: &mut Vec<u8>) -> Result<IsNul
     Ok(IsNull::No)
 }
 
-/// What sqlx asks of a parameter's Rust type. Ours have the type of their column, by `produces`.
+/// The properties that sqlx needs of a parameter's Rust type. Ours have the type of their column, by `produces`.
 macro_rules! typed_by_column {
     ($param:ident) => {
         impl Type<Postgres> for $param<'_> {

@@ -28,7 +28,7 @@ const MOST_MESSAGES: u64 = 128_000;
 const FIRST_MESSAGES: u64 = 2_000;
 /// How much faster the next chunk may be taken than the last one reported.
 const GROWTH: u64 = 8;
-/// What the server keeps of a chunk.
+/// The most bytes that the server keeps of a chunk.
 const MOST_BYTES: u64 = 128 * MIB;
 /// The WAL of the first chunk, which shows what the slot has.
 const FIRST_WAL: u64 = 8 * MIB;

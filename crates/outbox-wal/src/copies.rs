@@ -29,7 +29,7 @@ enum Other {
     Unavailable,
 }
 
-/// What follows a chunk.
+/// The step after a chunk.
 enum Next {
     Unknown,
     Decoding(Box<Decoding>),

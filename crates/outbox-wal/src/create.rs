@@ -13,7 +13,7 @@ pub struct Creation<'a> {
     has_failover: bool,
 }
 
-/// What a [`Creation`] has created.
+/// The result of a [`Creation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Created {
     /// Whether the publication is new.

@@ -85,13 +85,13 @@ async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, Er
 /// A chunk that the server decodes, or has decoded and hands over. The copy has moved once its first row is here.
 pub(super) struct Decoding {
     pub(super) copy: SlotCopy,
-    /// Where the copy was before.
+    /// The position of the copy before.
     pub(super) slot: SlotState,
     chunk: Chunk,
     first: Option<Piece>,
 }
 
-/// What a server gives of a chunk.
+/// The piece of a chunk that a server gives.
 enum Piece {
     /// Rows, as they came.
     Rows(Bytes),

@@ -5,8 +5,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::error::Error;
 
-/// What is allocated at once. What was read keeps all of it until it is dropped, so it is filled before the next one:
-/// a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
+/// The bytes that are allocated at once. A part of it keeps all of it until it is dropped, so it is filled before the
+/// next one: a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
 const BUFFER: usize = 64 * 1024;
 /// As much as may have come during a nap.
 const BUFFER_AFTER_NAP: usize = 512 * 1024;
@@ -23,7 +23,7 @@ pub(super) struct Frame {
     pub(super) body: Bytes,
 }
 
-/// What was received and not yet taken.
+/// The bytes that were received and not yet taken.
 #[derive(Debug, Default)]
 pub(super) struct Received(BytesMut);
 

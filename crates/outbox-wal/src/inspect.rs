@@ -7,7 +7,7 @@ use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{identifier, literal};
 
-/// What a reader of a slot finds at a server before it takes the slot.
+/// The state that a reader of a slot finds at a server before it takes the slot.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The server's version, in words.

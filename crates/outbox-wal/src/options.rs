@@ -22,7 +22,7 @@ pub struct ConnectOptions {
     pub(super) timeouts: Timeouts,
 }
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) host: Host,

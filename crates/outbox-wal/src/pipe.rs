@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::error::Error;
 use super::frames;
 
-/// What may lie between a socket and its consumer, in bytes; one longer message may lie there alone.
+/// The most bytes between a socket and its consumer; one longer message may lie there alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget(u32);
 

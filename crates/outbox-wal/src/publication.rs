@@ -57,7 +57,7 @@ pub struct PublishedTable {
     pub may_be_newer_than_slot: bool,
 }
 
-/// What one look at the catalogs has shown.
+/// The result of one look at the catalogs.
 struct Seen {
     version: PublicationVersion,
     /// The transactions that have deleted or replaced a row of the version: they are running, have ended just now, or

@@ -43,7 +43,7 @@ pub(super) struct Pump {
     pub(super) options: ConnectOptions,
     /// How often a status goes out at least.
     pub(super) interval: Duration,
-    /// What was read of the transaction that is being sent.
+    /// The bytes that were read of the transaction that is being sent.
     pub(super) unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
     pub(super) pings: u32,

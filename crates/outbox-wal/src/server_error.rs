@@ -17,7 +17,7 @@ pub(super) struct ServerError {
     file: Option<String>,
 }
 
-/// What was asked for: the same SQLSTATE means different things.
+/// The operation: the same SQLSTATE means different things.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doing<'a> {
     Connect,

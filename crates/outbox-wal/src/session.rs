@@ -18,7 +18,7 @@ pub(super) struct Session {
     pub(super) timeouts: Timeouts,
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Replication,

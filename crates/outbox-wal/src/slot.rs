@@ -31,12 +31,12 @@ impl Source {
     }
 }
 
-/// Where a slot is.
+/// The position of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotState {
     /// Decoding begins here, each time.
     pub restart: Lsn,
-    /// What commits before this is never reported again.
+    /// The position below which no commit is sent again.
     pub confirmed: Lsn,
     /// Whether standbys keep a copy of the slot. Only the slot's own walsender waits for `synchronized_standby_slots`.
     pub is_failover: bool,

@@ -7,7 +7,7 @@ use super::slot::{self, SlotState, Source};
 use super::stream::WalStream;
 use crate::Lsn;
 
-/// Where the stream begins.
+/// The beginning of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {
     /// At the end of the WAL; what the slot holds before it is for [`CatchUp`].
@@ -20,7 +20,7 @@ pub enum StartAt {
     /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from
     /// its confirmed position: every chunk of a catch-up would decode all of that WAL again.
     Ahead(u64),
-    /// Where the slot is confirmed: the stream reports all.
+    /// The confirmed position of the slot: the stream sends everything.
     Confirmed,
 }
 
@@ -40,7 +40,7 @@ pub struct Opened {
     pub system: SystemId,
     /// The stream that holds the slot.
     pub stream: WalStream,
-    /// Where the stream begins: what commits from here on comes by it.
+    /// The beginning of the stream: commits from here on come by it.
     pub start: Lsn,
     /// Whether the slot holds more than what is before `start`.
     pub has_more: bool,

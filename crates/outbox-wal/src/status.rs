@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::error::Error;
 use crate::Lsn;
 
-/// What the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
+/// The head of what the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Head {
     /// The plugin's message follows.

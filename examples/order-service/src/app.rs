@@ -21,7 +21,7 @@ use crate::{orders, pipe, received};
 /// How long a request may take, from its head to the head of its answer.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// What the routes share.
+/// The state that the routes share.
 #[derive(Clone, Debug)]
 pub struct AppState {
     pub(crate) pool: Pool,

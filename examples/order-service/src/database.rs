@@ -7,7 +7,7 @@ use tokio_postgres::{Config, NoTls};
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where the database is.
+/// The address of the database.
 #[derive(Clone, Debug)]
 pub struct Database(Config);
 
@@ -31,7 +31,7 @@ pub enum DatabaseError {
         server: String,
         /// The name of the database.
         database: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },

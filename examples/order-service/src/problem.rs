@@ -20,7 +20,7 @@ pub(crate) struct Problem {
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// What is wrong with one part of the request.
+/// The fault of one part of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FieldError {
     pub(crate) field: String,

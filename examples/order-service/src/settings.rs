@@ -20,7 +20,7 @@ use outbox_kafka_consumer::outbox_kafka::{Error as KafkaError, Security};
 #[command(name = "order-service", version, after_long_help = EXAMPLES)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What to do; without it, serve
+    /// The task; without it, serve
     #[command(subcommand)]
     pub task: Option<Task>,
 
@@ -52,7 +52,7 @@ pub struct Settings {
     #[arg(long, env = "KAFKA_CONFIG", value_name = "FILE")]
     pub kafka_config: Option<PathBuf>,
 
-    /// Where to listen for HTTP
+    /// The address to listen on for HTTP
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 

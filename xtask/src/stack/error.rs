@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
-/// What went wrong with the servers or on the way to them.
+/// A failure of the servers or on the way to them.
 ///
 /// `Display` says what happened, where, and what to do about it; the cause below, if there is
 /// one, is its [`source`](Error::source).

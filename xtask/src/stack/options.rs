@@ -7,7 +7,7 @@ use super::ports::Ports;
 use super::postgres_version::PostgresVersion;
 use super::service::Service;
 
-/// Where a stack lives and what it should look like.
+/// The place of a stack, and its settings.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
     pub(crate) paths: Paths,
@@ -19,7 +19,7 @@ pub struct StackOptions {
     pub(crate) report: fn(&str),
 }
 
-/// What becomes of a stack's data and logs when it is brought down.
+/// The treatment of a stack's data and logs when it is brought down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Data {

@@ -9,7 +9,7 @@ use super::error::StackError;
 use super::process::ProcessIdentity;
 use super::service::Service;
 
-/// Where a stack keeps its files.
+/// The places of a stack's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paths {
     name: String,

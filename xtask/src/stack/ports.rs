@@ -8,7 +8,7 @@ use super::error::StackError;
 /// while could otherwise lose its port to a client: even to one that tries to reach it.
 const ANY: std::ops::Range<u16> = 20_000..32_000;
 
-/// Where the servers listen, all on 127.0.0.1.
+/// The ports of the servers, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ports {
     pub(crate) postgres: u16,

@@ -11,7 +11,7 @@ use super::ports::Ports;
 use super::process::{Launch, ProcessIdentity};
 use super::service::Service;
 
-/// What is known about the servers that were started.
+/// The state of the servers that were started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) ports: Ports,

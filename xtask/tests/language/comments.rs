@@ -1,6 +1,6 @@
 //! Comments, documentation and string literals of Rust, read line by line.
 
-/// The documentation of a function.
+/// Documentation.
 pub(crate) struct Documented<'a> {
     /// The number of the line on which it begins.
     pub(crate) line: usize,
@@ -25,6 +25,17 @@ pub(crate) fn documented_functions(source: &str) -> Vec<Documented<'_>> {
         }
     }
     found
+}
+
+/// Finds the first lines of all documentation.
+pub(crate) fn documentation_blocks(source: &str) -> impl Iterator<Item = Documented<'_>> {
+    let text = |line: &str| ["///", "//!"].iter().any(|mark| line.trim_start().starts_with(mark));
+    let mut is_inside = false;
+    source.lines().enumerate().filter_map(move |(index, line)| {
+        let was_inside = std::mem::replace(&mut is_inside, text(line));
+        let begins = is_inside && !was_inside;
+        begins.then(|| Documented { line: index + 1, text: line.trim().trim_start_matches(['/', '!']).trim() })
+    })
 }
 
 /// Returns whether a line of code begins a function.

@@ -10,7 +10,7 @@ mod workspace;
 
 use std::fmt::Write as _;
 
-use self::comments::{comment_lines, documented_functions, literals};
+use self::comments::{comment_lines, documentation_blocks, documented_functions, literals};
 use self::markdown::Page;
 use self::workspace::{SourceFile, files};
 
@@ -31,6 +31,20 @@ fn documentation_of_a_function_begins_with_a_verb() {
             let first = function.text.split([' ', '.', ',', ':', ';']).next().unwrap_or_default();
             if !VERBS.lines().any(|verb| verb == first) {
                 faults.push(file.fault(function.line, &format!("{:?} is not in verbs.txt", function.text)));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn documentation_begins_with_no_clause_in_place_of_a_noun() {
+    let mut faults = Vec::new();
+    for file in files("rs") {
+        for documentation in documentation_blocks(&file.text) {
+            let first = documentation.text.split_whitespace().next().unwrap_or_default();
+            if ["What", "Whatever", "Where", "Whoever"].contains(&first) {
+                faults.push(file.fault(documentation.line, &format!("begins with {first}: {:?}", documentation.text)));
             }
         }
     }

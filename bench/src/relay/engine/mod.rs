@@ -1,4 +1,4 @@
-//! What is measured: the relay's process, or a connector on the worker.
+//! The engine that is measured: the relay's process, or a connector on the worker.
 
 mod debezium;
 mod native;

@@ -48,7 +48,7 @@ pub(crate) enum SlotCommand {
         publication: Identifier,
         /// Create a slot again that was there before, and replace one that is invalidated
         ///
-        /// What was committed between stays unpublished until it is published again from the table.
+        /// Events that were committed in between stay unpublished until it is published again from the table.
         #[arg(long)]
         recreate: bool,
         /// Keep the slot on standbys that synchronize slots (PostgreSQL 17 and later)

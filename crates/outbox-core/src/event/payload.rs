@@ -8,7 +8,7 @@ use super::finite::is_finite;
 use super::readable::Readable;
 use crate::Error;
 
-/// What an event says, as it is stored: never a parsed tree, so that nothing is rewritten on the way.
+/// The payload of an event, as it is stored: never a parsed tree, so that nothing is rewritten on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {

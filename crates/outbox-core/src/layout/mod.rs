@@ -16,7 +16,7 @@ pub(crate) use self::text_form::{array_elements, epoch_day, micros_of_day};
 use self::default::ColumnDefault;
 use crate::Error;
 
-/// What becomes of a row after its transaction.
+/// The life of a row after its transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowLife {

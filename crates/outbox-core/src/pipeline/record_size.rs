@@ -7,7 +7,7 @@ use crate::{ColumnType, ColumnValue, ConnectorConfig, Error, EventField, RecordR
 /// The producer's option that limits a record.
 const KEY: &str = "producer.override.max.request.size";
 
-/// What Kafka's producer counts for a batch of one record besides key, value and headers
+/// The bytes that Kafka's producer counts for a batch of one record besides key, value and headers
 /// (`AbstractRecords.estimateSizeInBytesUpperBound`).
 const BATCH_AND_RECORD: usize = 61 + 21;
 
@@ -21,7 +21,7 @@ const JSONB_GROWTH: usize = 201;
 /// A control character as the JsonConverter writes it: `\u0001`.
 const JSON_GROWTH: usize = 6;
 
-/// What a column takes in the schema that the JsonConverter writes, apart from its name.
+/// The bytes that a column takes in the schema that the JsonConverter writes, apart from its name.
 const SCHEMA: usize = 512;
 
 /// How much of a payload is expanded by [`Pipeline::encode`], whatever the limit of a record is.

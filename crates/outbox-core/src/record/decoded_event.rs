@@ -18,13 +18,13 @@ pub struct DecodedEvent {
     pub id: Uuid,
     /// The id as the record has it, if it is no UUID.
     pub id_text: Option<ShortText>,
-    /// What kind of thing it is about.
+    /// The type of its aggregate.
     pub aggregate_type: Option<ShortText>,
     /// Which one it is about.
     pub aggregate_id: Option<ShortText>,
-    /// What happened.
+    /// The type of the event.
     pub event_type: Option<ShortText>,
-    /// What the event says.
+    /// The payload.
     pub payload: DecodedPayload,
     /// When it happened: milliseconds where the record's timestamp carries it, microseconds from a header.
     pub created_at: Option<OffsetDateTime>,
@@ -36,7 +36,7 @@ pub struct DecodedEvent {
     pub traceparent: Option<Traceparent>,
     /// The business transaction that it belongs to.
     pub correlation_id: Option<ShortText>,
-    /// What caused it.
+    /// The id of the event or command that caused it.
     pub causation_id: Option<ShortText>,
     /// The event's own headers.
     pub headers: Headers,
@@ -171,7 +171,7 @@ impl fmt::Debug for DecodedPayload {
     }
 }
 
-/// What a record of a pipeline turns out to be.
+/// The result of decoding a record of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decoded<R = Record> {

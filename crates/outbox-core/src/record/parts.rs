@@ -36,7 +36,7 @@ pub struct RecordParts<'a, H> {
     pub headers: H,
     /// Milliseconds since 1970.
     pub timestamp: Option<i64>,
-    /// What the record before was like.
+    /// The properties of the record before.
     pub hints: Option<&'a mut DecodeHints>,
 }
 

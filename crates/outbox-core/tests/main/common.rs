@@ -1,4 +1,4 @@
-//! What several of these tests need.
+//! The parts that several of these tests need.
 
 use outbox_core::bytes::Bytes;
 use outbox_core::{

@@ -1,4 +1,4 @@
-//! What a pipeline refuses to be, each with the key and the reason.
+//! The pipelines that are rejected, each with the key and the reason.
 
 use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Loss, Nullability, Pipeline, TableLayout};
 

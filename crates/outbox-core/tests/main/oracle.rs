@@ -1,4 +1,4 @@
-//! What a pipeline carries of a row, said a second time and in another way than the crate does.
+//! The parts of a row that a pipeline carries, said a second time and in another way than the crate does.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What enqueue takes becomes a record that Kafka's producer takes, and that a typed consumer reads.
+//! An event that enqueue accepts becomes a record that Kafka's producer takes, and that a typed consumer reads.
 
 use std::collections::BTreeMap;
 

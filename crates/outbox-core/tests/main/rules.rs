@@ -1,4 +1,4 @@
-//! What enqueue refuses, before anything is written.
+//! The events that enqueue rejects, before anything is written.
 
 use outbox_core::{
     ColumnType, ColumnValue, ConnectorConfig, Error, EventBuilder, EventField, Loss, Payload, Pipeline, TableLayout,

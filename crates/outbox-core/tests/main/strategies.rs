@@ -16,7 +16,7 @@ pub(crate) enum Place {
     Partition,
 }
 
-/// What a configuration says, by positions of columns.
+/// A configuration, by positions of columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
     pub(crate) key: usize,

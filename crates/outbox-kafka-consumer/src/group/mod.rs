@@ -1,4 +1,4 @@
-//! What operators see of a group, and do with it.
+//! The operations of a group.
 
 mod filter;
 mod status;
@@ -42,7 +42,7 @@ pub struct Group {
     brokers: Option<Brokers>,
 }
 
-/// What is paused or resumed.
+/// The part of a group that is paused or resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PauseTarget {
@@ -104,11 +104,11 @@ impl HeldState {
 pub struct Held {
     /// The number to [retry](Group::retry), [discard](Group::discard) or [show](Group::show) it by.
     pub id: i64,
-    /// Where its record is.
+    /// The topic of its record.
     pub topic: String,
-    /// Where its record is.
+    /// The partition of its record.
     pub partition: i32,
-    /// Where its record is.
+    /// The offset of its record.
     pub offset: i64,
     /// The event's id, if the record could be decoded.
     pub event_id: Option<Uuid>,
@@ -120,7 +120,7 @@ pub struct Held {
     pub state: HeldState,
     /// How many attempts there were.
     pub attempts: u32,
-    /// What kind of failure the last one was.
+    /// The kind of the last failure.
     pub kind: String,
     /// The error of the last attempt, with all that lies below it.
     pub error: String,

@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-/// What a handler returns.
+/// The result of a handler.
 pub type HandlerResult = Result<(), HandlerError>;
 
 /// Why a handler failed. `?` makes it of any error, and `into()` of text.
@@ -34,10 +34,10 @@ pub struct HandlerError {
     wish: Wish,
 }
 
-/// What the handler wants to come next.
+/// The next step that the handler requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// Whatever the error says.
+    /// No request: the error decides.
     Unsaid,
     Retry,
     RetryAfter(Duration),

@@ -26,7 +26,7 @@ pub(crate) use self::upcast::Upcasts;
 
 use crate::Received;
 
-/// What is done with an event of one type.
+/// A handler of the events of one type.
 ///
 /// Every `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` is a handler, and so is [`with`]`(state, f)` for an
 /// `async fn(&State, &Transaction<'_>, Received<E>) -> HandlerResult`. Implement it for a type of your own where that

@@ -1,4 +1,4 @@
-//! What brokers are asked, and over how many connections.
+//! The requests to brokers, and the number of connections.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

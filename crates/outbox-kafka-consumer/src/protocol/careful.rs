@@ -1,4 +1,4 @@
-/// What is done with an event whose start alone was recorded.
+/// The treatment of an event that was started and not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alone {
     Handle,

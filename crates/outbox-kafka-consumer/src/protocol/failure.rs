@@ -44,7 +44,7 @@ impl FailureKind {
     }
 }
 
-/// What the SQLSTATE of an error means for the event whose handler returned it.
+/// The meaning of an error's SQLSTATE for the event whose handler returned it.
 ///
 /// It does not report which server the error is of: whether the store's connection is lost is asked of that connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

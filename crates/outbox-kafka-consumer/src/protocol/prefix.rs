@@ -93,7 +93,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order lanes finish in: below the position everything is done, and in the end it is behind
+        /// In any order in which lanes finish, below the position everything is done, and in the end it is behind
         /// everything.
         #[test]
         fn below_the_position_everything_is_done(

@@ -162,7 +162,7 @@ impl Lane {
     }
 }
 
-/// What a handler did that ended its transaction.
+/// The reason why a handler ended its transaction.
 pub(super) const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \
      remove that from the handler. Nothing of the transaction is stored";
 

@@ -45,7 +45,7 @@ impl Shared {
     }
 }
 
-/// What exists, as far as the answers have shown.
+/// The topics and partitions that exist, as far as the answers have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) places: BTreeSet<Place>,

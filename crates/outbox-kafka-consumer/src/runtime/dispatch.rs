@@ -14,7 +14,7 @@ use crate::protocol::{Alone, Prefix, lane_of};
 use crate::source::Message;
 use crate::store::{Errand, Fence, Progress};
 
-/// What the lanes of a partition share.
+/// The state that the lanes of a partition share.
 pub(super) struct Dealt {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,

@@ -19,7 +19,7 @@ pub(super) struct Failed {
     pub(super) kind: FailureKind,
     pub(super) error: String,
     wish: Wish,
-    /// What the handler returned.
+    /// The error that the handler returned.
     source: Option<Box<dyn StdError + Send + Sync>>,
     /// The settings of the handler that failed, if it is known.
     policy: Option<HandlerPolicy>,

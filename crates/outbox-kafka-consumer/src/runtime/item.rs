@@ -18,7 +18,7 @@ use crate::store::{Entry, Errand};
 const FOREIGN: &str = "the record is not of this pipeline";
 const NO_ID: &str = "it has no header `id`, as records of the outbox have";
 
-/// What a lane is given to do.
+/// The work of a lane.
 pub(super) enum Work {
     Event(Item),
     Errand(Errand),

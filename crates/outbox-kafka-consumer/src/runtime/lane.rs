@@ -39,7 +39,7 @@ const APART_AFTER: u32 = 3;
 /// How long it waits for the others.
 const APART_WAIT: Duration = Duration::from_secs(1);
 
-/// What a transaction holds while it runs.
+/// The permits that a transaction holds while it runs.
 pub(super) enum Turn<'a> {
     Shared {
         _guard: RwLockReadGuard<'a, ()>,

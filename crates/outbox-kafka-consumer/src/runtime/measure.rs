@@ -1,4 +1,4 @@
-//! What is measured, by the `metrics` facade: nothing unless the program installs a recorder.
+//! The metrics of the consumer, by the `metrics` facade: nothing unless the program installs a recorder.
 
 use std::time::Duration;
 

@@ -49,10 +49,10 @@ use crate::{Error, RetryPolicy};
 /// Topic and partition.
 pub(crate) type Place = (String, i32);
 
-/// What the user sees to in the span of an event: its parent, say.
+/// The user's function for the span of an event, for example to set its parent.
 pub(crate) type SpanHook = Arc<dyn Fn(&tracing::Span, &DecodedEvent) + Send + Sync>;
 
-/// What all parts share.
+/// The state that all parts share.
 pub(crate) struct Shared {
     pub(crate) cluster: Choice,
     pub(crate) pipeline: Pipeline,
@@ -74,7 +74,7 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<Semaphore>,
 }
 
-/// What the builder's user decides.
+/// The settings of the builder.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) retry: RetryPolicy,

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::Error;
 use crate::source::{Fetched, Message, PartitionReader};
 
-/// What the reader hands on.
+/// The output of the reader.
 pub(crate) enum Chunk {
     Records {
         records: Vec<(i64, Message)>,

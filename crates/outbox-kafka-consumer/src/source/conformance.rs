@@ -1,4 +1,4 @@
-//! What every source of records has to do.
+//! The behaviour that every source of records must have.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Where records come from. The trait is private. rskafka and the native reader are behind it, and the conformance
-//! suite says what they have to do.
+//! The source of records. The trait is private. rskafka and the native reader are behind it, and the conformance suite
+//! says what they have to do.
 
 mod choice;
 #[cfg(test)]
@@ -47,7 +47,7 @@ pub(crate) trait PartitionReader: Send + 'static {
     fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
 }
 
-/// What a fetch brought.
+/// The result of a fetch.
 #[derive(Debug)]
 pub(crate) enum Fetched {
     /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There

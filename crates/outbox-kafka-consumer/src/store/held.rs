@@ -23,7 +23,7 @@ pub(crate) struct NewlyHeld<'a> {
     pub(crate) fate: Fate<'a>,
 }
 
-/// What becomes of an event that was not handled.
+/// The treatment of an event that was not handled.
 #[derive(Clone, Debug)]
 pub(crate) struct Fate<'a> {
     pub(crate) state: &'static str,

@@ -18,7 +18,7 @@ pub(crate) struct Entry {
     pub(crate) key: Option<Bytes>,
 }
 
-/// What a transaction found as it began.
+/// The state that a transaction found at its begin.
 #[derive(Debug, Default)]
 pub(crate) struct Begun {
     /// The events that nobody had taken. They are now, if this transaction commits.

@@ -15,7 +15,7 @@ type Place = (String, i32);
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) members: Vec<Member>,
-    /// What these, and those that have ended lately, have handlers for.
+    /// The event types that these, and those that have ended lately, have handlers for.
     pub(crate) handles: BTreeSet<String>,
     pub(crate) seats: Vec<Seat>,
 }

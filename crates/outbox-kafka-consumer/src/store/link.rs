@@ -7,7 +7,7 @@ use outbox_pg::Statements as Sending;
 
 use super::statements::Sql;
 
-/// Where a statement is sent, and how.
+/// The connection of a statement, and how it is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Link<'a> {
     to: To<'a>,

@@ -7,7 +7,7 @@ use super::{Store, seconds};
 use crate::Error;
 use crate::group::{Pause, PauseTarget};
 
-/// What is paused: everything of the group, a topic, or the events of a type. An empty text stands for all.
+/// The paused part: everything of the group, a topic, or the events of a type. An empty text stands for all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Paused {
     pub(crate) topic: String,

@@ -11,7 +11,7 @@ use crate::Error;
 /// How many rows one transaction deletes at most.
 const BATCH: i64 = 5_000;
 
-/// Where the next purge begins. Before it, the index may only have entries of rows that were deleted.
+/// The beginning of the next purge. Before it, the index may only have entries of rows that were deleted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PurgeFrom(OffsetDateTime);
 

@@ -48,7 +48,7 @@ pub(crate) struct Wanted {
     pub(crate) takes_errands: bool,
 }
 
-/// What there is to do for the partitions of a process.
+/// The work that is due for the partitions of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     /// By the id of the position.

@@ -1,4 +1,5 @@
-//! What a handler may change of its database session, and how that is undone before others use the session.
+//! The settings of its database session that a handler may change, and how that is undone before others use the
+//! session.
 
 use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::error::SqlState;

@@ -44,7 +44,7 @@ pub struct Trial<'a> {
     next_offset: i64,
 }
 
-/// What became of an event.
+/// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivered {

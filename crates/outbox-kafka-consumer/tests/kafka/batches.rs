@@ -1,4 +1,4 @@
-//! What a batch costs if one of its events fails, or if it waits for another one.
+//! The cost of a batch if one of its events fails, or if it waits for another one.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! What operators do with a group.
+//! The operations of a group.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -16,7 +16,7 @@ use crate::positions::store;
 
 const VARIABLE: &str = "OUTBOX_TEST_CONSUMER";
 
-/// What the process does at order 13.
+/// The behaviour of the process at order 13.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum At13 {
     Nothing,

@@ -28,7 +28,7 @@ impl io::Write for Log {
     }
 }
 
-/// What no other test has.
+/// A number that no other test has.
 const SECRET: i64 = 411_111_111_111_111;
 
 /// Lets PostgreSQL refuse the order, in ways that quote it.

@@ -1,4 +1,4 @@
-//! What rskafka cannot read, written to a real Kafka.
+//! Records that rskafka cannot read, written to a real Kafka.
 
 use bytes::Bytes;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;

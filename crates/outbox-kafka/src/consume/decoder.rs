@@ -38,7 +38,7 @@ pub struct Unreadable {
     pub(super) cause: Malformed,
 }
 
-/// What a broker sent of a partition.
+/// The answer of a broker for a partition.
 pub(super) struct Answer {
     /// The offset that was fetched.
     pub(super) offset: i64,
@@ -268,7 +268,7 @@ impl Records {
     }
 }
 
-/// Where a batch begins and ends, by its unchecked header.
+/// The beginning and end of a batch, by its unchecked header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) first: i64,

@@ -15,7 +15,7 @@ use crate::{Cluster, ErrorCode, Topic};
 
 /// How long a broker waits for records while a partition has no room: it must be able to join soon.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
-/// What a partition whose stream waits may fetch when the budget is used up.
+/// The bytes that a partition whose stream waits may fetch when the budget is used up.
 const LEAST: usize = 64 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -37,7 +37,7 @@ impl Default for FetchLimits {
 #[derive(Clone)]
 pub struct Fetcher(Arc<Shared>);
 
-/// What the streams, the fetcher and its task share.
+/// The state that the streams, the fetcher and its task share.
 pub(super) struct Shared {
     pub(super) cluster: Arc<Cluster>,
     pub(super) limits: FetchLimits,
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     task: OnceLock<AbortHandle>,
 }
 
-/// What the fetching task is waiting for.
+/// The work that the fetching task waits for.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     opened: Mutex<Vec<Assigned>>,

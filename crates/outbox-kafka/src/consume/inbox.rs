@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use super::decoder::{Answer, Extent};
 use crate::Error;
 
-/// What the fetching task and the stream of one partition share.
+/// The state that the fetching task and the stream of one partition share.
 #[derive(Debug)]
 pub(super) struct Inbox {
     state: Mutex<State>,
@@ -43,7 +43,7 @@ pub(super) struct Failed {
     pub(super) is_passing: bool,
 }
 
-/// What came of an answer.
+/// The outcome of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivered {
     Records,

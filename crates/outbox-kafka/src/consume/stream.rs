@@ -28,7 +28,7 @@ pub struct PartitionStream {
     is_quiet: bool,
 }
 
-/// What a partition has at an offset.
+/// The content of a partition at an offset.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fetched {

@@ -4,7 +4,7 @@ use super::{Compression, HEADER_SIZE, Malformed, Producer};
 
 const COMPRESSION_UNKNOWN: Malformed = Malformed("the compression is not known");
 
-/// What a batch says of itself before its records.
+/// The header of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
     /// The first record's offset.

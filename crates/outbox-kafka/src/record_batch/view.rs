@@ -70,7 +70,7 @@ impl<'a> RecordView<'a> {
     }
 }
 
-/// Where the fields of a record are in its bytes. The headers end with it.
+/// The places of the fields of a record in its bytes. The headers end with it.
 pub(crate) struct Places {
     pub(crate) key: Option<Range<usize>>,
     pub(crate) value: Option<Range<usize>>,

@@ -1,4 +1,4 @@
-//! What enqueue costs the client alone, without a server: time by criterion, and allocations.
+//! The cost of enqueue for the client alone, without a server: time by criterion, and allocations.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod peer;

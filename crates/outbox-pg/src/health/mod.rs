@@ -53,7 +53,7 @@ impl PipeMonitor {
     }
 }
 
-/// What a check found, as data for metrics and for people.
+/// The result of a check, as data for metrics and for people.
 #[derive(Clone, Debug)]
 pub struct PipeHealth {
     signs: Vec<Sign>,

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
-/// Where the WAL was at which time, as earlier checks saw it. PostgreSQL does not report when a position was written.
+/// The end of the WAL at different times, as earlier checks saw it. PostgreSQL does not report when a position was
+/// written.
 #[derive(Debug, Default)]
 pub(super) struct Samples(VecDeque<Sample>);
 
@@ -35,12 +36,12 @@ impl Samples {
     }
 }
 
-/// What is known of the time up to which everything is confirmed.
+/// The knowledge about the time up to which everything is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// What was written at this time is confirmed, and nothing later is known to be.
+    /// The writes up to this time are confirmed, and nothing later is known to be.
     ConfirmedAt(u64),
-    /// What the first check saw, at this time, is not confirmed yet.
+    /// The position that the first check saw, at this time, is not confirmed yet.
     UnconfirmedSince(u64),
     /// This is the first check, and the slot has not confirmed what it saw.
     Nothing,

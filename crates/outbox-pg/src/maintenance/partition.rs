@@ -15,7 +15,7 @@ pub(crate) struct Partition {
     pub(crate) is_pending: bool,
 }
 
-/// What a table is.
+/// The form of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TableForm {
     Plain,

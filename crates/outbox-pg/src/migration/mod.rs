@@ -42,7 +42,7 @@ pub struct Migrations {
     rows_of: Option<TableLayout>,
 }
 
-/// What [`Migrations::apply`] did.
+/// The outcome of [`Migrations::apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {

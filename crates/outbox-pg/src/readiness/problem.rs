@@ -99,7 +99,7 @@ pub enum Problem {
         table: String,
         /// The column, quoted.
         column: Identifier,
-        /// What is wrong, and what to do.
+        /// The fault and the remedy.
         reason: String,
     },
     /// The publication is not there.

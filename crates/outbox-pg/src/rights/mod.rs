@@ -51,9 +51,9 @@ pub enum RightsProblem {
         role: Identifier,
         /// The right, as PostgreSQL names it.
         right: String,
-        /// What it is a right on.
+        /// The object of the privilege.
         object: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
     /// It can do more than its work.
@@ -63,9 +63,9 @@ pub enum RightsProblem {
         role: Identifier,
         /// The right, as PostgreSQL names it.
         right: String,
-        /// What it is a right on.
+        /// The object of the privilege.
         object: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What is done to servers of a test's own.
+//! Changes to servers that one test starts.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};

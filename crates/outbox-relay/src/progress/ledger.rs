@@ -3,7 +3,7 @@ use super::transactions::Transactions;
 use crate::Lsn;
 use crate::position::Position;
 
-/// What has become of the rows, over all partitions.
+/// The state of the rows, over all partitions.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) transactions: Transactions,

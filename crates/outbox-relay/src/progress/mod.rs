@@ -1,4 +1,4 @@
-//! What was read, sent, acknowledged, confirmed and skipped: the relay's one state machine, without I/O.
+//! The rows that were read, sent, acknowledged, confirmed and skipped: the relay's one state machine, without I/O.
 //!
 //! A [`Progress`] is one hold of the slot. The driver feeds it the WAL ([`Progress::begin`], [`Progress::row`],
 //! [`Progress::commit`], [`Progress::idle`]), carries out [`Progress::next_action`] until there is none, and reports

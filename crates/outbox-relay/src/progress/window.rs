@@ -1,7 +1,7 @@
 use crate::Lsn;
 use crate::position::Position;
 
-/// What of the WAL a predecessor may have read, and so may have written already or may still write.
+/// The part of the WAL that a predecessor may have read, and so may have written already or may still write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     /// The slot's confirmed position, asked after the slot was acquired.

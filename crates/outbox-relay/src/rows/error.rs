@@ -40,7 +40,7 @@ pub(crate) enum DecodeError {
     Row { at: Position, source: outbox_core::Error, raw: RawRow },
 }
 
-/// What is wrong with a value.
+/// The fault of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum BadValue {

@@ -13,7 +13,7 @@ use crate::position::Position;
 use crate::settings::OnUpdate;
 use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
 
-/// What the WAL has of the outbox tables.
+/// An entry of the WAL about the outbox tables.
 #[derive(Clone, Debug)]
 pub(crate) enum WalEvent {
     /// A transaction begins. It may be without a row of a table.
@@ -74,7 +74,7 @@ enum Table {
     Other,
 }
 
-/// Where the columns of a described table go in a row.
+/// The places of the columns of a described table in a row.
 #[derive(Debug)]
 struct Binding {
     pipeline: Pipeline,

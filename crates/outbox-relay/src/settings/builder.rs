@@ -20,7 +20,7 @@ use super::{RelaySettings, SettingsError, columns, names, worker};
 use crate::row_position::RowPosition;
 use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
 
-/// What the relay is reported next to the connector's configuration; see [`RelaySettings::builder`].
+/// The settings of the relay next to the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]
 #[must_use]
 pub struct RelaySettingsBuilder {

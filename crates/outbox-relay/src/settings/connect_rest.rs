@@ -15,13 +15,13 @@ use super::SettingsError;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A configuration is far smaller.
 const LARGEST: usize = 4 << 20;
-/// Where Connect's workers listen unless set otherwise.
+/// The port of Connect's workers, unless set otherwise.
 const PORT: u16 = 8083;
 
 /// A connector at a Kafka Connect worker, as `http://HOST:8083/connectors/NAME`.
 pub(super) struct ConnectorUrl {
     authority: Authority,
-    /// What stands before the name.
+    /// The part before the name.
     connectors: String,
     name: String,
 }

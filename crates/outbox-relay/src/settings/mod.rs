@@ -1,4 +1,4 @@
-//! What the relay is reported: a connector's configuration, as Kafka Connect takes it, and what goes next to it.
+//! The settings of the relay: a connector's configuration, as Kafka Connect takes it, and the relay's own options.
 
 mod builder;
 mod check;
@@ -46,7 +46,7 @@ use self::keys::Keys;
 use self::resolved::Resolved;
 use crate::tables::{Candidates, Included};
 
-/// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
+/// The settings of a relay, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
 /// ```
 /// use outbox_core::{ConnectorConfig, TableLayout};

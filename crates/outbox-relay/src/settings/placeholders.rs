@@ -6,7 +6,7 @@ use outbox_net::Properties;
 
 use super::SettingsError;
 
-/// Where placeholders find what they stand for.
+/// The source of the values of placeholders.
 pub(super) trait Surroundings {
     fn variable(&self, name: &str) -> Option<String>;
     fn file(&self, path: &Path) -> std::io::Result<String>;

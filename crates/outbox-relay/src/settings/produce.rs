@@ -47,7 +47,7 @@ pub(super) fn metadata_max_age(config: &Resolved) -> Result<Duration, Finding> {
     number(config, "producer.override.metadata.max.age.ms", 30_000).map(Duration::from_millis)
 }
 
-/// What is done with a row that can never become a record in Kafka.
+/// The policy for a row that can never become a record in Kafka.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PoisonPolicy {

@@ -2,7 +2,7 @@ use super::Finding;
 use super::finding::Findings;
 use super::resolved::Resolved;
 
-/// What a key of a connector's configuration means to the relay.
+/// The meaning of a key of a connector's configuration for the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyEffect {
@@ -14,7 +14,7 @@ pub enum KeyEffect {
     Refused,
 }
 
-/// What the table says of one key, or of all that a `*` at its end stands for.
+/// The rule of one key, or of all that a `*` at its end stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
     pub(super) key: &'static str,

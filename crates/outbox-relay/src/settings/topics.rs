@@ -13,7 +13,7 @@ const GROUPS: &str = "topic.creation.groups";
 /// The options of a group that are not settings of its topics.
 const OPTIONS: [&str; 4] = ["partitions", "replication.factor", "include", "exclude"];
 
-/// What topics that are missing are created with (`topic.creation.default.*`, and the groups of
+/// The settings of topics that are missing and created (`topic.creation.default.*`, and the groups of
 /// `topic.creation.groups`).
 #[derive(Clone)]
 pub struct TopicCreation {

@@ -3,7 +3,7 @@ use outbox_net::Properties;
 
 /// The classes that a connector takes from its worker, if it names none.
 const CONVERTERS: [&str; 3] = ["key.converter", "value.converter", "header.converter"];
-/// What the relay honours of the worker's `producer.*`.
+/// The keys of the worker's `producer.*` that the relay honours.
 const PRODUCER: [&str; 3] = ["compression.type", "max.request.size", "metadata.max.age.ms"];
 
 /// Completes a connector's configuration by its worker's, as Kafka Connect does: a connector that names no converter

@@ -1,4 +1,4 @@
-//! What a running relay reports itself: metrics, readiness, liveness.
+//! The status of a running relay: metrics, readiness, liveness.
 
 mod health;
 mod lag;
@@ -37,7 +37,7 @@ pub(crate) const BEAT: Duration = Duration::from_millis(500);
 /// After this silence the loop is taken for dead.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What a relay reports itself while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
+/// The status of a relay while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
 #[derive(Clone)]
 pub struct RelayStatus(Arc<Shared>);
 
@@ -62,7 +62,7 @@ struct State {
     server: Lsn,
 }
 
-/// What one turn of the loop has come to.
+/// The result of one turn of the loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     pub(crate) mode: Mode,

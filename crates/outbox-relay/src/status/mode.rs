@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a relay is doing.
+/// The activity of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {

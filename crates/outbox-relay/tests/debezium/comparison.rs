@@ -11,7 +11,7 @@ use crate::stand_in::PREFIX;
 /// How the names of the connector's own headers begin.
 const CONTEXT: &str = "__debezium.context.";
 
-/// Where Debezium's record and the pipeline's are not the same.
+/// A difference between Debezium's record and the pipeline's.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) reader: String,

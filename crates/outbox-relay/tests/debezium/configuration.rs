@@ -38,7 +38,7 @@ pub(crate) fn router(option: &str) -> String {
     format!("transforms.outbox.{option}")
 }
 
-/// What a test changes in the recommended configuration.
+/// The change that a test makes to the recommended configuration.
 pub(crate) trait With: Sized {
     fn json_values(self, schemas: &str) -> Self;
     fn json_keys(self, schemas: &str) -> Self;

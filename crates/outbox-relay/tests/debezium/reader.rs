@@ -15,7 +15,7 @@ use crate::configuration::router;
 use crate::stand_in::{self, StandIn};
 
 const PATIENCE: Duration = Duration::from_secs(90);
-/// What has not come so long after the last row's record will not come.
+/// A record that has not come this long after the last row's record will not come.
 const SETTLED: Duration = Duration::from_secs(3);
 pub(crate) const PARTITIONS: i32 = 3;
 
@@ -24,7 +24,7 @@ pub(crate) struct Reader {
     name: String,
     pipeline: Pipeline,
     config: Value,
-    /// What it has written to.
+    /// The topics that it has written to.
     topics: Mutex<BTreeSet<String>>,
     relay: Mutex<Option<StandIn>>,
     is_relayed: bool,

@@ -1,4 +1,4 @@
-//! What stores events, as a service does.
+//! A service that stores events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

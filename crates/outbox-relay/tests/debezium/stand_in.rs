@@ -6,7 +6,7 @@ use outbox_core::ConnectorConfig;
 use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
 use tokio::sync::oneshot;
 
-/// What the relay's topics are called before the connector's names.
+/// The prefix of the relay's topics before the connector's names.
 pub(crate) const PREFIX: &str = "relayed-";
 
 pub(crate) struct StandIn {

@@ -17,7 +17,7 @@ pub(crate) struct Fixture {
     pub(crate) outbox: PgOutbox,
     pub(crate) brokers: String,
     pub(crate) topic: String,
-    /// Where poison rows go; without it the relay stops at one.
+    /// The topic for poison rows; without it the relay stops at one.
     pub(crate) dead_letters: Option<String>,
 }
 

@@ -25,7 +25,7 @@ pub(super) fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What clients are reported the node.
+/// The properties of the node that clients get.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) host: String,

@@ -1,4 +1,4 @@
-/// What survives when the machine, not only the server, stops all of a sudden.
+/// The data that survives when the machine, not only the server, stops all of a sudden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {

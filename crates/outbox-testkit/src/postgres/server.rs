@@ -67,7 +67,7 @@ impl Postgres {
     /// Returns the one server that all tests of this process share, started by the first of them. It ends with the
     /// process.
     ///
-    /// Where each test is its own process, as with cargo-nextest, each has its own server.
+    /// If each test is its own process, as with cargo-nextest, each has its own server.
     pub async fn shared() -> Result<Self, PostgresError> {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
         SHARED.get_or_try_init(Self::start).await.cloned()

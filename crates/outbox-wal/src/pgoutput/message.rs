@@ -84,7 +84,7 @@ pub enum Message<'a> {
     },
 }
 
-/// What a change reports the row before it.
+/// The row before a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Old<'a> {
     /// The columns of the replica identity.

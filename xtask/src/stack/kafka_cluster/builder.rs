@@ -12,7 +12,7 @@ use super::KafkaCluster;
 use super::node::{CONTROLLER, INTERNAL, Node, Role, Shared};
 use super::security::{ListenerSecurity, User};
 
-/// What a cluster is to be like.
+/// The settings of a cluster.
 pub struct KafkaClusterBuilder {
     launch: Launch,
     brokers: u8,

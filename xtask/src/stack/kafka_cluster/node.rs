@@ -21,7 +21,7 @@ pub(super) struct Node {
     listeners: BTreeMap<String, ReservedPort>,
 }
 
-/// What a process of a cluster is.
+/// The role of a process of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Broker,
@@ -29,7 +29,7 @@ pub(super) enum Role {
     Both,
 }
 
-/// What all nodes of a cluster have in common.
+/// The settings that all nodes of a cluster share.
 pub(super) struct Shared<'a> {
     pub(super) launch: &'a Launch,
     pub(super) home: &'a Path,

@@ -22,7 +22,7 @@ pub struct NewTopic {
     configs: Vec<(String, String)>,
 }
 
-/// Where a partition is, as one broker knows it.
+/// The state of a partition, as one broker knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionState {
     leader: Option<i32>,

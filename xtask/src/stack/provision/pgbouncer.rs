@@ -5,7 +5,7 @@ use super::{Task, is_program, on_path};
 use crate::stack::error::StackError;
 use crate::stack::options::StackOptions;
 
-/// Where Debian has it, which is not in everybody's `PATH`.
+/// The path on Debian, which is not in everybody's `PATH`.
 const INSTALLED: &str = "/usr/sbin/pgbouncer";
 
 /// Returns PgBouncer's program, where it is installed.

@@ -15,7 +15,7 @@ use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, T
 use crate::Error;
 use crate::pipeline::Found;
 
-/// What the transformations of a connector make of the rows of a table.
+/// The result of a connector's transformations for the rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowDisposition {

@@ -14,8 +14,8 @@ pub(super) enum Unfit {
     TooLarge,
 }
 
-/// What a schema is inferred by: the options, and how many bytes it may still take. Each nested struct is named by its
-/// whole path, so a small document can have a schema of any size.
+/// The rules by which a schema is inferred: the options, and how many bytes it may still take. Each nested struct is
+/// named by its whole path, so a small document can have a schema of any size.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) options: Expansion,

@@ -14,7 +14,7 @@ use super::connect_schema::Schema;
 use crate::connector::Expansion;
 use crate::json;
 
-/// What becomes of a payload.
+/// The result of expanding a payload.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     /// It is written as JSON by this schema.

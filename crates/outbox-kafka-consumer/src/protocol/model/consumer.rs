@@ -2,7 +2,7 @@ use super::store::{Store, key_of};
 use super::{LANES, LOG, Planted, World};
 use crate::protocol::{Prefix, lane_of};
 
-/// What an owner has in memory.
+/// The memory of an owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Session {
     epoch: u8,

@@ -17,7 +17,7 @@ const LANES: usize = 2;
 /// How many things go wrong at most.
 const FAULTS: u8 = 3;
 
-/// What is left out, to see that it is missed.
+/// The rule that is left out, to see that its absence is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Planted {
     Nothing,

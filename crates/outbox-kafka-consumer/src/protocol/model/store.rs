@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::LOG;
 use super::consumer::{Tx, Work};
 
-/// What is committed.
+/// The committed state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Store {
     pub(super) lease: Option<usize>,

@@ -17,7 +17,7 @@ use self::history::Orders;
 use crate::bench::{Bench, produce_to, set_up};
 use outbox_test_support::{connect, eventually};
 
-/// What every run of the tests does; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same
+/// The size of every run of the tests; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same
 /// again.
 const EVENTS: u64 = 3_000;
 const AGGREGATES: u64 = 60;

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Check(Check),
 }
 
-/// Where the configuration comes from, and how it is taken.
+/// The source of the configuration, and how it is read.
 #[derive(Args)]
 pub(crate) struct Reading {
     /// Take the converters and producer options that the connector does not set from this file, the properties of the

@@ -34,7 +34,7 @@ pub(crate) struct Log<R> {
     take: usize,
 }
 
-/// What was read from the log.
+/// The knowledge that was read from the log.
 #[derive(Debug, Default)]
 struct Knowledge {
     tail_is_read: bool,
@@ -83,7 +83,7 @@ enum Repetitions {
     NotTold,
 }
 
-/// What a partition waits for.
+/// The need of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Nothing,
@@ -99,7 +99,7 @@ pub(crate) struct OwnProducer {
     pub(crate) generation: u64,
 }
 
-/// What the driver shall do with one partition.
+/// The next task of the driver for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Read(ReadFrom),

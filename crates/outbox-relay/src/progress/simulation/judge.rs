@@ -4,7 +4,7 @@ use super::broker::{DEAD_LETTERS, PartitionLog};
 use super::process::Process;
 use super::world::World;
 
-/// What may not be at the end of any schedule.
+/// The faults that no schedule may end with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Lost {

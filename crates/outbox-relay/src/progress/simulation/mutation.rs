@@ -2,7 +2,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mutation {
     None,
-    /// Whatever is not after the last position in the log counts as met.
+    /// Every row that is not after the last position in the log counts as met.
     SkipUpToLastPosition,
     ConfirmCommitInsteadOfEnd,
     ConfirmOnReceipt,

@@ -8,7 +8,7 @@ pub(super) struct Postgres {
     pub(super) flushed: u64,
     pub(super) timeline: u32,
     pub(super) confirmed: Lsn,
-    /// What the slot goes back to when the server crashes.
+    /// The position that the slot goes back to when the server crashes.
     pub(super) durable: Lsn,
     /// The process whose walsender holds the slot.
     pub(super) holder: Option<u32>,

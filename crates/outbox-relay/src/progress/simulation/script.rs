@@ -1,7 +1,7 @@
 use super::postgres::Wire;
 use super::world::World;
 
-/// What the tests of single schedules are written with.
+/// The steps of the tests of single schedules.
 impl World {
     /// Commits one transaction with rows of these topics and keys.
     pub(super) fn commit_rows(&mut self, rows: &[(usize, usize)]) {

@@ -22,14 +22,14 @@ pub(super) struct World {
     /// Whether a process stops at a poison row, which the next one leaves out.
     pub(super) stops: bool,
     pub(super) left_out: HashSet<usize>,
-    /// What a process has left undone when it stopped.
+    /// The work that a process has left undone when it stopped.
     pub(super) fault: Option<Fault>,
     pub(super) scan_limit: usize,
     pub(super) batch_rows: usize,
     pub(super) max_buffered: usize,
     pub(super) topics: Topics,
     pub(super) mutation: Mutation,
-    /// What happened, where a failure is to be explained.
+    /// The events of a schedule, to explain a failure.
     pub(super) story: Option<Vec<String>>,
     take_overs: u32,
 }

@@ -1,4 +1,4 @@
-//! What stands in the way of a relay at its servers, without taking the slot or writing a record.
+//! The obstacles for a relay at its servers, without taking the slot or writing a record.
 
 mod kafka;
 mod postgres;

@@ -33,7 +33,7 @@ pub(super) struct BatchSender {
     unacknowledged: HashMap<PartitionId, Instant>,
 }
 
-/// What follows from the answers to a request.
+/// The consequences of the answers to a request.
 pub(super) struct Answered {
     /// The outcome of each batch, with the reason if the broker refused rows of it.
     pub(super) outcomes: Vec<(PartitionId, Outcome, Option<outbox_kafka::Error>)>,

@@ -36,7 +36,7 @@ pub(super) struct Planner {
     status: RelayStatus,
 }
 
-/// What the session does next.
+/// The next step of the session.
 pub(super) enum Command {
     FindTopic(Box<str>),
     Confirm(Lsn),

@@ -34,7 +34,7 @@ pub(super) struct Run {
     pub(super) read_at: SystemTime,
 }
 
-/// What follows a run.
+/// The step after a run.
 pub(super) enum RunEnd {
     /// More changes follow at once, so rows may wait for them.
     Behind,

@@ -5,7 +5,7 @@ use super::confirmation::Verdict;
 use crate::progress::{Outcome, PartitionId, Producer, Seen, Tail};
 use outbox_kafka::{Compression, Topic};
 
-/// What a task or a request of a session reports.
+/// The report of a task or a request of a session.
 pub(super) enum Report {
     /// A produce request to a broker has ended, with or without an answer.
     Produced {

@@ -27,7 +27,7 @@ use crate::settings::RelaySettings;
 use crate::status::{BEAT, RelayStatus};
 use outbox_kafka::Cluster;
 
-/// What outlives a session.
+/// The state that outlives a session.
 #[derive(Clone, Copy)]
 pub(in crate::relay) struct Shared<'a> {
     pub(in crate::relay) settings: &'a RelaySettings,

@@ -19,7 +19,7 @@ struct Family {
 /// The table for a configuration, in which the EventRouter has its own name.
 pub(super) struct Keys(Vec<Family>);
 
-/// What is done with keys that are in no table.
+/// The policy for keys that are in no table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum UnknownKeys {
     #[default]

@@ -23,7 +23,7 @@ pub struct Fault {
     pub(super) times: Times,
 }
 
-/// What happens.
+/// The effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) enum Effect {
     CloseBeforeAppend,

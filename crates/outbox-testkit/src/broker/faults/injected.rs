@@ -48,7 +48,7 @@ impl Injected {
     }
 }
 
-/// What connections and [`Injected`] share.
+/// The state that connections and [`Injected`] share.
 #[derive(Debug)]
 pub(in crate::broker) struct Rule {
     fault: Fault,

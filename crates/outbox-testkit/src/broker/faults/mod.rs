@@ -35,7 +35,7 @@ impl Faults {
 
     /// Lets a fault happen to the next requests that it is for, until it is used up or lifted.
     ///
-    /// Where several are for one partition, the one that was injected first happens.
+    /// If several are for one partition, the one that was injected first happens.
     pub fn inject(&self, fault: Fault) -> Injected {
         let rule = Arc::new(Rule::new(fault));
         self.with_rules(|rules| rules.push(Arc::clone(&rule)));
@@ -50,7 +50,7 @@ impl Faults {
 
     /// Lets the broker pause as one that is paused: it accepts connections and requests, and answers nothing.
     ///
-    /// What it was sent it handles once it is [thawed](Self::thaw), even if the client has gone by then.
+    /// It handles the requests that it got after it is [thawed](Self::thaw), even if the client has gone by then.
     pub fn freeze(&self) {
         self.frozen.send_replace(Pace::Frozen);
     }

@@ -75,7 +75,7 @@ enum TopicIds {
     Nil,
 }
 
-/// What the answer to a repeated batch of an idempotent producer says of its time.
+/// The time in the answer to a repeated batch of an idempotent producer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Repeats {
     #[default]

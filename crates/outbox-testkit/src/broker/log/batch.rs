@@ -28,7 +28,7 @@ const LOG_APPEND_TIME: i16 = 1 << 3;
 pub(in crate::broker) const TRANSACTIONAL: i16 = 1 << 4;
 pub(super) const CONTROL: i16 = 1 << 5;
 
-/// What a topic demands of a batch.
+/// The demands of a topic on a batch.
 #[derive(Debug, Clone)]
 pub(in crate::broker) struct Rules {
     /// Bytes of the whole batch.

@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 
-/// What a batch may hold in bytes; Kafka has no bound here.
+/// The most bytes of a batch; Kafka has no bound here.
 const LIMIT: usize = 128 * 1024 * 1024;
 
 /// A codec of record batches (`compression.type`).

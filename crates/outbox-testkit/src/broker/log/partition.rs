@@ -27,7 +27,7 @@ pub(super) struct Stored {
     pub(super) bytes: Bytes,
 }
 
-/// Where a batch is.
+/// The place of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) struct Appended {
     pub(in crate::broker) base_offset: i64,

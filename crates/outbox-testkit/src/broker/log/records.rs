@@ -6,7 +6,7 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MalformedRecord;
 
-/// What the broker looks at in a record.
+/// The parts of a record that the broker looks at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found<'a> {
     pub(super) timestamp_delta: i64,
