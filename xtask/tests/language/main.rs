@@ -19,6 +19,9 @@ const VERBS: &str = include_str!("verbs.txt");
 /// Phrases that are not used, each with what to write in its place.
 const BANNED: &str = include_str!("banned.txt");
 
+/// Words that a clause in place of a noun begins with.
+const CLAUSES: [&str; 4] = ["What", "Whatever", "Where", "Whoever"];
+
 const MAX_FILE_LINES: usize = 499;
 const MAX_MARKDOWN_WIDTH: usize = 100;
 const MAX_SENTENCE_WORDS: usize = 40;
@@ -43,7 +46,7 @@ fn documentation_begins_with_no_clause_in_place_of_a_noun() {
     for file in files("rs") {
         for documentation in documentation_blocks(&file.text) {
             let first = documentation.text.split_whitespace().next().unwrap_or_default();
-            if ["What", "Whatever", "Where", "Whoever"].contains(&first) {
+            if CLAUSES.contains(&first) {
                 faults.push(file.fault(documentation.line, &format!("begins with {first}: {:?}", documentation.text)));
             }
         }
@@ -100,6 +103,24 @@ fn sentences_of_the_documentation_are_short() {
                 let words = sentence.split_whitespace().count();
                 if words > MAX_SENTENCE_WORDS {
                     faults.push(file.fault(paragraph.line, &format!("{words} words: {sentence}")));
+                }
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn sentences_begin_with_no_clause_in_place_of_a_noun() {
+    let mut faults = Vec::new();
+    for file in files("md").into_iter().filter(SourceFile::is_wrapped) {
+        for paragraph in Page::new(&file.text).paragraphs() {
+            let text = paragraph.text.trim_start_matches(['-', ' ', '*']);
+            let is_prose = !text.starts_with(['|', '#']);
+            for sentence in prose::sentences(text).iter().filter(|sentence| is_prose && !sentence.ends_with(['?', '*']))
+            {
+                if CLAUSES.contains(&sentence.split(' ').next().unwrap_or_default()) {
+                    faults.push(file.fault(paragraph.line, sentence));
                 }
             }
         }
