@@ -10,7 +10,7 @@ mod workspace;
 
 use std::fmt::Write as _;
 
-use self::comments::{comment_lines, documentation_blocks, documented_functions, literals};
+use self::comments::{comment_lines, documentation_blocks, documented_functions, literals, log_messages};
 use self::markdown::Page;
 use self::workspace::{SourceFile, files};
 
@@ -19,6 +19,8 @@ const VERBS: &str = include_str!("verbs.txt");
 /// Phrases that are not used, each with what to write in its place.
 const BANNED: &str = include_str!("banned.txt");
 
+/// Names that a log message may begin with.
+const PROPER_NAMES: [&str; 3] = ["Debezium", "Kafka", "PostgreSQL"];
 /// Words that a clause in place of a noun begins with.
 const CLAUSES: [&str; 4] = ["What", "Whatever", "Where", "Whoever"];
 
@@ -75,6 +77,22 @@ fn banned_phrases_are_not_used() {
     for file in files("md") {
         for paragraph in Page::new(&file.text).paragraphs() {
             check(&file, paragraph.line, &paragraph.text);
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn log_messages_begin_with_their_subject() {
+    let mut faults = Vec::new();
+    for file in files("rs").iter().filter(|file| file.is_source()) {
+        for (line, message) in log_messages(&file.text) {
+            let first = message.split(' ').next().unwrap_or_default();
+            let is_word = first.chars().nth(1).is_some_and(char::is_lowercase);
+            let is_sentence = is_word && first.starts_with(char::is_uppercase) && !PROPER_NAMES.contains(&first);
+            if is_sentence || ["a", "an", "it", "the", "there", "this"].contains(&first) || message.ends_with('.') {
+                faults.push(file.fault(line, &message));
+            }
         }
     }
     none(&faults);

@@ -69,7 +69,7 @@ impl Drop for Home {
         if let Err(error) = fs::remove_dir_all(&self.0)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.0.display(), %error, "a temporary directory of PostgreSQL stays behind");
+            tracing::warn!(path = %self.0.display(), %error, "temporary directory of PostgreSQL remains");
         }
     }
 }
