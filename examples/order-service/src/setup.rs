@@ -56,6 +56,15 @@ fn own_tables(schema: Identifier) -> Migrations {
             );
             CREATE INDEX received_event_handled_at ON order_service.received_event (handled_at)",
         ),
+        // The event of an order, and where in the WAL it begins: the way of the event begins there.
+        Migration::new(
+            3,
+            "the way of an order's event",
+            "ALTER TABLE order_service.orders ADD event_id uuid, ADD wal_lsn pg_lsn;
+            ALTER TABLE order_service.orders ALTER wal_lsn SET DEFAULT pg_current_wal_insert_lsn();
+            CREATE INDEX orders_event_id ON order_service.orders (event_id);
+            ALTER TABLE order_service.received_event ADD read_at timestamptz",
+        ),
     ];
     Migrations::new("order-service", schema, steps)
 }
