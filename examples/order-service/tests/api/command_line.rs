@@ -13,6 +13,9 @@ async fn help_explains_the_program_and_keeps_the_password() {
     assert!(output.status.success());
     for part in [
         "order-service setup",
+        "order-service demo",
+        "PAGE",
+        "sslrootcert",
         "replication slot",
         "--database-url",
         "DATABASE_URL",
@@ -60,6 +63,7 @@ async fn a_database_that_cannot_be_reached_is_told_without_the_password() {
         ("postgres//u:hunter2=@h/d".to_owned(), "is not the address of a PostgreSQL database"),
         ("postgres://u:hunter2@h:port/d".to_owned(), "is not the address of a PostgreSQL database"),
         ("mysql://u:hunter2@h/d".to_owned(), "is not the address of a PostgreSQL database"),
+        ("postgres://u:hunter2@h/d?sslmode=allow".to_owned(), "sslmode=allow is not supported"),
         (String::new(), "is not the address of a PostgreSQL database"),
         ("postgres://u:hunter2@127.0.0.1:1/d".to_owned(), "\"d\" at 127.0.0.1:1 (DATABASE_URL)"),
         (format!("postgres://postgres:hunter2@{server}/d"), "password authentication failed"),

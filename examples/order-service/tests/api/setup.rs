@@ -11,7 +11,7 @@ async fn setup_says_what_it_did_and_is_harmless_when_repeated() {
     for line in [
         "outbox table and publication: applied 3 migrations",
         "consumer tables: applied",
-        "order-service tables: applied 2 migrations",
+        "order-service tables: applied 3 migrations",
         &format!("replication slot {}: created", env.name()),
     ] {
         assert!(first.contains(line), "{first}");
