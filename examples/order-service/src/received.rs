@@ -59,7 +59,7 @@ impl Handler {
     }
 }
 
-/// The consumer's handler: keeps the event, in the transaction that also marks it as handled.
+/// Handles an event: keeps it, in the transaction that also marks it as handled.
 pub(crate) async fn record(
     handler: &Handler,
     tx: &deadpool_postgres::Transaction<'_>,

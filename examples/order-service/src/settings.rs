@@ -22,7 +22,7 @@ use outbox_kafka_consumer::outbox_kafka::{Error as KafkaError, Security};
 #[command(name = "order-service", version, after_long_help = EXAMPLES)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What to do; without it, serve
+    /// The task; without it, serve
     #[command(subcommand)]
     pub task: Option<Task>,
 
@@ -55,11 +55,11 @@ pub struct Settings {
     #[arg(long, env = "KAFKA_CONFIG", value_name = "FILE")]
     pub kafka_config: Option<PathBuf>,
 
-    /// Where to listen for HTTP
+    /// The address to listen on for HTTP
     #[arg(long, env = "LISTEN", global = true, default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
-    /// What the page at / may do [default: full on a loopback address, or else read]
+    /// The access of the page at / [default: full on a loopback address, or else read]
     ///
     /// The page has no login.
     #[arg(long, env = "PAGE", global = true, value_enum, value_name = "ACCESS")]
@@ -198,7 +198,7 @@ pub enum LogFormat {
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself.
+    /// Returns the text itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -16,7 +16,7 @@ pub struct Switches {
 }
 
 impl Default for Switches {
-    /// Everything works.
+    /// Creates switches of a demonstration in which everything works.
     fn default() -> Self {
         let on = || Arc::new(watch::Sender::new(true));
         Self { broker: on(), relay: on(), handler: on() }

@@ -11,7 +11,7 @@ use crate::health::name;
 use crate::settings::PageAccess;
 use crate::switches::Switches;
 
-/// The orders, each with the way of its event.
+/// Returns the orders, each with the way of its event.
 pub(super) fn orders(ways: &[Way]) -> String {
     if ways.is_empty() {
         return "<p class=\"empty\">No order yet. Place one, and its event appears here.</p>".to_owned();
@@ -27,7 +27,7 @@ fn way(way: &Way) -> String {
     let event = way.event.map(|event| event.to_string()).unwrap_or_default();
     let short = event.get(event.len().saturating_sub(12)..).unwrap_or_default();
     match way.outbox_at {
-        Some(at) => step(&mut steps, "done", "Outbox row", &format!("id …{short}"), &since(at)),
+        Some(at) => step(&mut steps, "done", "Outbox row", &format!("…{short}"), &since(at)),
         None => step(&mut steps, "done", "Outbox row", "removed after its retention", ""),
     }
 
@@ -35,7 +35,7 @@ fn way(way: &Way) -> String {
     let wal_state = if way.is_published { "done" } else { "waiting" };
     let confirmed = if way.is_published { "confirmed" } else { "not confirmed yet" };
     let committed = way.committed_at.map(since).unwrap_or_default();
-    step(&mut steps, wal_state, "WAL position", &format!("{wal}, {confirmed}"), &committed);
+    step(&mut steps, wal_state, "WAL position", &format!("{wal} {confirmed}"), &committed);
 
     match &way.record {
         Some(place) => {
@@ -64,15 +64,16 @@ fn way(way: &Way) -> String {
 }
 
 fn step(steps: &mut String, state: &str, label: &str, value: &str, at: &str) {
-    let value = Escaped(value);
+    // A topic may be broken after its dots.
+    let value = Escaped(value).to_string().replace('.', ".<wbr>");
     _ = write!(
         steps,
-        "<li class=\"{state}\"><b>{label}</b><span class=\"state\">{state}</span><span class=\"value\">{value}</span>\
-         <span class=\"at\">{at}</span></li>"
+        "<li class=\"{state}\"><b>{label}</b><div class=\"facts\"><span class=\"state\">{state}</span>\
+         <span class=\"value\">{value}</span><span class=\"at\">{at}</span></div></li>"
     );
 }
 
-/// The lag of the relay or connector, and of the consumer.
+/// Returns the lag of the relay or connector, and of the consumer.
 pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipeHealth>) -> String {
     let records: u64 = partitions.iter().filter_map(PartitionStatus::lag).sum();
     let held: u64 = partitions.iter().map(|partition| partition.parked + partition.dead).sum();
@@ -111,7 +112,7 @@ pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipeHealth>) -
     html
 }
 
-/// The health indicators: first those that need someone.
+/// Returns the health indicators: first those that need someone.
 pub(super) fn health(health: Option<&PipeHealth>) -> String {
     let Some(health) = health else {
         return "<p class=\"empty\">The database cannot be reached, so nothing is known of the way to Kafka.</p>".to_owned();
@@ -141,11 +142,13 @@ fn value(measure: &Measure) -> String {
         Measure::Bytes(number) => bytes(*number),
         Measure::Bool(true) => "yes".to_owned(),
         Measure::Bool(false) => "no".to_owned(),
+        Measure::Span(span) if span.as_secs() < 10 => format!("{} ms", span.as_millis()),
+        Measure::Span(span) => format!("{} s", span.as_secs()),
         other => other.to_string(),
     }
 }
 
-/// The dead letters, each with what can be done about it.
+/// Returns the dead letters, each with what can be done about it.
 pub(super) fn letters(letters: &[Held], access: PageAccess) -> String {
     if letters.is_empty() {
         return "<p class=\"empty\">None.</p>".to_owned();
@@ -156,7 +159,7 @@ pub(super) fn letters(letters: &[Held], access: PageAccess) -> String {
         let event_type = letter.event_type.as_deref().unwrap_or("unknown type");
         _ = write!(
             html,
-            "<li><h3>{} of {}</h3><p class=\"value\">{} / {} / {}</p><p>{}</p><p class=\"at\">{} attempts, last at {}</p>",
+            "<li><h3>{}, key {}</h3><p class=\"value\">{} / {} / {}</p><p>{}</p><p class=\"at\">attempts: {}, the last at {}</p>",
             Escaped(event_type),
             Escaped(key),
             Escaped(&letter.topic),
@@ -182,7 +185,7 @@ pub(super) fn letters(letters: &[Held], access: PageAccess) -> String {
     html
 }
 
-/// The switches of a demonstration.
+/// Returns the switches of a demonstration.
 pub(super) fn demo(switches: &Switches) -> String {
     let rows = [
         ("broker", "Broker", *switches.broker.borrow(), "answers", "does not answer", "Stop the broker", "Start the broker"),
@@ -205,7 +208,7 @@ pub(super) fn demo(switches: &Switches) -> String {
     html
 }
 
-/// One sentence on the newest order, which screen readers read out when it changes.
+/// Returns one sentence on the newest order, which screen readers read out when it changes.
 pub(super) fn summary(snapshot: &Snapshot) -> String {
     let Some(way) = snapshot.ways.first() else { return String::new() };
     let order = way.order;

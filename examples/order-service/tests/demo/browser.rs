@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 /// How long the page may take to show something.
@@ -132,11 +133,10 @@ impl Browser {
         }
     }
 
-    /// Returns a picture of the whole page as PNG.
+    /// Returns a picture of the window as WebP.
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
-        let picture = self.call("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": false }));
-        use base64::Engine as _;
-        base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
+        let picture = self.call("Page.captureScreenshot", json!({ "format": "webp", "quality": 85 }));
+        BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 }
 

@@ -17,7 +17,7 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
     assert_eq!(event["aggregate_id"], order["id"].to_string());
     assert_eq!(event["payload"]["quantity"], 2);
     assert_eq!(event["topic"], "outbox.events.order");
-    assert_eq!(demo.get("/health/pipe")["verdict"], "good", "{:#}", demo.get("/health/pipe"));
+    demo.wait("the way is healthy", |demo| (demo.get("/health/pipe")["verdict"] == "good").then_some(()));
 
     let metrics = demo.text("/metrics");
     for metric in [

@@ -14,7 +14,7 @@ use crate::fixture::{Service, connected, program};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// All that an event tells, in whatever form it is at hand.
+/// All that an event reports, in whatever form it is at hand.
 #[derive(Debug, PartialEq)]
 struct Told {
     id: Uuid,
@@ -153,7 +153,7 @@ async fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> U
     receiver
 }
 
-/// The rows of the outbox, in the order of their ids.
+/// Returns the rows of the outbox, in the order of their ids.
 async fn enqueued(env: &TestEnv) -> Vec<Told> {
     let sql = "SELECT id, aggregate_type, aggregate_id, event_type, coalesce(payload::text, ''),
                       floor(extract(epoch FROM created_at) * 1000)::bigint, schema_version, content_type,
