@@ -21,7 +21,9 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 /// # Errors
 /// A server could not be started, failed, or ended by itself.
 pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome {
-    tracing::warn!("demonstration: starting a throw-away PostgreSQL, a broker and the relay; all data ends with this process");
+    tracing::warn!(
+        "demonstration: starting a throw-away PostgreSQL, a broker and the relay; all data ends with this process"
+    );
     let broker = Broker::builder().default_partitions(3).start().await?;
     // The page shows when a transaction was committed, and a limit keeps the health indicators good.
     let postgres =
@@ -42,8 +44,10 @@ pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome
     tracing::info!(postgres = %postgres.address(), broker = broker.address(), "demonstration servers started");
 
     let switches = Switches::default();
-    let mut demo = Demo { relay: RunningRelay::start(&relayed)?, broker, settings: relayed, switches: switches.clone() };
-    let settings = Settings { kafka_brokers: Some(vec![demo.broker.address()]), kafka_config: None, ..settings.clone() };
+    let mut demo =
+        Demo { relay: RunningRelay::start(&relayed)?, broker, settings: relayed, switches: switches.clone() };
+    let settings =
+        Settings { kafka_brokers: Some(vec![demo.broker.address()]), kafka_config: None, ..settings.clone() };
     let status = Arc::clone(&demo.relay.status);
     let relay_metrics = move || status.lock().unwrap_or_else(PoisonError::into_inner).prometheus_text();
     let service = Service::new(&settings, pipeline, pool).demo(switches, relay_metrics);

@@ -25,6 +25,7 @@ mod demo;
 mod events;
 mod health;
 mod logging;
+mod maintenance;
 mod metrics;
 mod openapi;
 mod orders;

@@ -12,9 +12,9 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use outbox_core::Traceparent;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::Layer;
 
 const NAME: &str = "order-service";
 

@@ -51,9 +51,9 @@ impl Handler {
     fn check(&self, event: &Received<OrderCreated>) -> HandlerResult {
         let is_poison = event.envelope().headers.get(POISON).is_some();
         match &self.handles_poison {
-            Some(works) if is_poison && !*works.borrow() => {
-                Err(HandlerError::reject("the handler has a defect that this event meets: repair the handler, then retry"))
-            }
+            Some(works) if is_poison && !*works.borrow() => Err(HandlerError::reject(
+                "the handler has a defect that this event meets: repair the handler, then retry",
+            )),
             _ => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{AppState, app};
+use crate::maintenance::maintain;
 use crate::received::{Handler, record};
 use crate::settings::Settings;
 use crate::switches::Switches;
@@ -62,6 +63,10 @@ impl<'a> Service<'a> {
             let failed = |e| format!("cannot listen on {listen} (LISTEN): {e}");
             let listener = TcpListener::bind(listen).await.map_err(failed)?;
             tracing::info!(address = %listener.local_addr()?, "listening");
+
+            let maintenance = maintain(self.state.pool.clone(), self.state.pipeline.clone());
+            let stopped = stop.clone();
+            parts.spawn(async move { Ok(drop(stopped.run_until_cancelled_owned(maintenance).await)) });
 
             let server = axum::serve(listener, app(self.state.stop(stop.clone())));
             let server = server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();

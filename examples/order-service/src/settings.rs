@@ -143,7 +143,11 @@ impl DemoByDefault {
     /// Decides for this process.
     #[must_use]
     pub fn of_this_process() -> Self {
-        if cfg!(feature = "embedded") && (cfg!(debug_assertions) || stdin().is_terminal()) { Self::Yes } else { Self::No }
+        if cfg!(feature = "embedded") && (cfg!(debug_assertions) || stdin().is_terminal()) {
+            Self::Yes
+        } else {
+            Self::No
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Done {
 pub async fn setup(client: &mut Client, pipeline: &Pipeline) -> Result<Done, Box<dyn Error + Send + Sync>> {
     let applied = vec![
         ("outbox table and publication", Migrations::outbox(pipeline).apply(client).await?),
+        ("maintenance tables", Migrations::maintenance(pipeline).apply(client).await?),
         ("consumer tables", outbox_kafka_consumer::migrations(pipeline.layout().schema()).apply(client).await?),
         ("order-service tables", own_tables(Identifier::new("order_service")?).apply(client).await?),
     ];

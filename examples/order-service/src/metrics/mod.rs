@@ -95,6 +95,7 @@ pub(crate) async fn measured(request: Request, next: Next) -> Response {
 
     let (took, status) = (started.elapsed().as_secs_f64(), response.status().as_u16().to_string());
     histogram!("order_service_http_request_seconds", "method" => method.clone(), "route" => route.clone()).record(took);
-    counter!("order_service_http_requests_total", "method" => method, "route" => route, "status" => status).increment(1);
+    counter!("order_service_http_requests_total", "method" => method, "route" => route, "status" => status)
+        .increment(1);
     response
 }

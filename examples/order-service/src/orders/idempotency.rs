@@ -62,7 +62,8 @@ mod tests {
         let id = id.to_string();
         let years_ago = "01800000-0000-7000-8000-000000000001";
         let far_ahead = "0fffffff-ffff-7000-8000-000000000001";
-        for values in [&[&*id, &id][..], &["1"], &["c0ffee00-0000-4000-8000-000000000001"], &[years_ago], &[far_ahead]] {
+        for values in [&[&*id, &id][..], &["1"], &["c0ffee00-0000-4000-8000-000000000001"], &[years_ago], &[far_ahead]]
+        {
             assert!(of(values).is_err(), "{values:?}");
         }
     }

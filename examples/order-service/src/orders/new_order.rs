@@ -33,7 +33,8 @@ mod tests {
         let json = r#"{"quantity":10000,"product_id":101,"customer_id":9223372036854775807}"#;
         let order: NewOrder = serde_json::from_str(json).unwrap();
         assert_eq!((order.customer_id.get(), order.quantity.get()), (i64::MAX, 10_000));
-        for quantity in ["0", "-0", "-1", "10001", "99999999999999999999", "1.0", "1e2", "\"1\"", "null", "true", "[]"] {
+        for quantity in ["0", "-0", "-1", "10001", "99999999999999999999", "1.0", "1e2", "\"1\"", "null", "true", "[]"]
+        {
             let json = json.replace("10000", quantity);
             assert!(serde_json::from_str::<NewOrder>(&json).is_err(), "{json}");
         }

@@ -106,7 +106,9 @@ pub(super) async fn parts(state: &AppState, checked: &mut Checked) -> Parts {
             parts.push(("dead-letters", view::letters(&snapshot.letters, state.page)));
         }
         // The other parts stay as they were.
-        None => parts.push(("summary", "The database cannot be reached. The page shows the last known state.".to_owned())),
+        None => {
+            parts.push(("summary", "The database cannot be reached. The page shows the last known state.".to_owned()))
+        }
     }
     parts.push(("health", view::health(health)));
     if let Some(switches) = &state.switches {

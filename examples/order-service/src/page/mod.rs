@@ -6,6 +6,7 @@ mod live;
 mod snapshot;
 mod view;
 
+use axum::Router;
 use axum::extract::rejection::{FormRejection, PathRejection};
 use axum::extract::{Form, FromRequestParts, Path, State};
 use axum::http::request::Parts as RequestParts;
@@ -13,7 +14,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -52,7 +52,10 @@ async fn index(State(state): State<AppState>) -> Response {
     let orders_form = if state.page == PageAccess::Full { include_str!("order_form.html") } else { "" };
     let demo = match &state.switches {
         Some(_) if state.page == PageAccess::Full => {
-            format!("<section aria-labelledby=\"demo-title\"><h2 id=\"demo-title\">Break it</h2><div id=\"demo\">{}</div></section>", part("demo"))
+            format!(
+                "<section aria-labelledby=\"demo-title\"><h2 id=\"demo-title\">Break it</h2><div id=\"demo\">{}</div></section>",
+                part("demo")
+            )
         }
         _ => String::new(),
     };
@@ -149,11 +152,15 @@ async fn switch(
     let switches = state.switches.as_ref().ok_or_else(no_demo)?;
     let is_on = to == SwitchState::On;
     let told = match (switch, is_on) {
-        (Switch::Broker, false) => "The broker does not answer. Orders are accepted, and their events wait in the outbox.",
+        (Switch::Broker, false) => {
+            "The broker does not answer. Orders are accepted, and their events wait in the outbox."
+        }
         (Switch::Broker, true) => "The broker answers. The events that waited follow within seconds.",
         (Switch::Relay, false) => "The relay was killed. Orders are accepted, and their events wait in the outbox.",
         (Switch::Relay, true) => "The relay is started. It continues where the replication slot was confirmed.",
-        (Switch::Handler, false) => "A poison event is on its way. It becomes a dead letter; other orders are not affected.",
+        (Switch::Handler, false) => {
+            "A poison event is on its way. It becomes a dead letter; other orders are not affected."
+        }
         (Switch::Handler, true) => "The handler is repaired. Retry the dead letter.",
     };
     match switch {
@@ -186,7 +193,9 @@ impl<S: Sync> FromRequestParts<S> for OwnPage {
         let site = parts.headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         let is_own = match (site, text(header::ORIGIN), text(header::HOST)) {
             (Some(site), _, _) => ["same-origin", "none"].contains(&site),
-            (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, authority)| authority == host),
+            (None, Some(origin), Some(host)) => {
+                origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+            }
             (None, None, _) => true,
             _ => false,
         };

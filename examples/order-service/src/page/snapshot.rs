@@ -97,13 +97,18 @@ impl Way {
         let handled_at: Option<OffsetDateTime> = row.try_get(13)?;
         let (record, effect) = match (handled_at, held) {
             (Some(at), _) => {
-                let record =
-                    Place { topic: row.try_get(9)?, partition: row.try_get(10)?, offset: row.try_get(11)?, read_at: row.try_get(12)? };
+                let record = Place {
+                    topic: row.try_get(9)?,
+                    partition: row.try_get(10)?,
+                    offset: row.try_get(11)?,
+                    read_at: row.try_get(12)?,
+                };
                 (Some(record), Effect::Done(at))
             }
             (None, Some(held)) => {
                 let read_at = Some(held.first_failed_at);
-                let record = Place { topic: held.topic.clone(), partition: held.partition, offset: held.offset, read_at };
+                let record =
+                    Place { topic: held.topic.clone(), partition: held.partition, offset: held.offset, read_at };
                 let effect = match held.state {
                     HeldState::Dead => Effect::Dead { at: held.last_failed_at },
                     _ => Effect::Parked { attempts: held.attempts, at: held.last_failed_at },

@@ -115,14 +115,21 @@ pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipeHealth>) -
 /// Returns the health indicators: first those that need someone.
 pub(super) fn health(health: Option<&PipeHealth>) -> String {
     let Some(health) = health else {
-        return "<p class=\"empty\">The database cannot be reached, so nothing is known of the way to Kafka.</p>".to_owned();
+        return "<p class=\"empty\">The database cannot be reached, so nothing is known of the way to Kafka.</p>"
+            .to_owned();
     };
     let mut signs: Vec<_> = health.signs().iter().collect();
     signs.sort_by_key(|sign| std::cmp::Reverse(sign.verdict));
     let mut html = format!("<p>Overall {}</p><ul class=\"signs\">", badge(health.verdict()));
     for sign in signs {
         let label = sign.name.replace('_', " ");
-        _ = write!(html, "<li><span>{}</span> <span class=\"value\">{}</span> {}", Escaped(label), Escaped(value(&sign.value)), badge(sign.verdict));
+        _ = write!(
+            html,
+            "<li><span>{}</span> <span class=\"value\">{}</span> {}",
+            Escaped(label),
+            Escaped(value(&sign.value)),
+            badge(sign.verdict)
+        );
         if let Some(remedy) = &sign.remedy {
             _ = write!(html, "<p>{}</p>", Escaped(remedy));
         }
@@ -188,9 +195,25 @@ pub(super) fn letters(letters: &[Held], access: PageAccess) -> String {
 /// Returns the switches of a demonstration.
 pub(super) fn demo(switches: &Switches) -> String {
     let rows = [
-        ("broker", "Broker", *switches.broker.borrow(), "answers", "does not answer", "Stop the broker", "Start the broker"),
+        (
+            "broker",
+            "Broker",
+            *switches.broker.borrow(),
+            "answers",
+            "does not answer",
+            "Stop the broker",
+            "Start the broker",
+        ),
         ("relay", "Relay", *switches.relay.borrow(), "runs", "was killed", "Kill the relay", "Start the relay"),
-        ("handler", "Handler", *switches.handler.borrow(), "works", "fails at poison events", "Send a poison event", "Repair the handler"),
+        (
+            "handler",
+            "Handler",
+            *switches.handler.borrow(),
+            "works",
+            "fails at poison events",
+            "Send a poison event",
+            "Repair the handler",
+        ),
     ];
     let mut html = String::from("<ul class=\"switches\">");
     for (switch, label, is_on, on, off, break_it, repair_it) in rows {
@@ -214,7 +237,10 @@ pub(super) fn summary(snapshot: &Snapshot) -> String {
     let order = way.order;
     match way.effect {
         Effect::Done(at) => {
-            format!("Order {order}: the effect is committed, {} after the order.", after(way.created_at, at).trim_start_matches('+'))
+            format!(
+                "Order {order}: the effect is committed, {} after the order.",
+                after(way.created_at, at).trim_start_matches('+')
+            )
         }
         Effect::Dead { .. } => format!("Order {order}: the event is a dead letter."),
         Effect::Parked { .. } => format!("Order {order}: the handler failed, and is tried again."),

@@ -9,8 +9,16 @@ struct Case(&'static str, u16, &'static str);
 const BODIES: &[Case] = &[
     Case(r#"{"customer_id":1,"product_id":101}"#, 422, "quantity"),
     Case(r#"{"customer_id":1,"product_id":101,"quantity":null}"#, 422, "quantity"),
-    Case(r#"{"customer_id":1,"product_id":101,"quantity":-1}"#, 422, "quantity: it must be a whole number from 1 to 10000"),
-    Case(r#"{"customer_id":1,"product_id":101,"quantity":0}"#, 422, "quantity: it must be a whole number from 1 to 10000"),
+    Case(
+        r#"{"customer_id":1,"product_id":101,"quantity":-1}"#,
+        422,
+        "quantity: it must be a whole number from 1 to 10000",
+    ),
+    Case(
+        r#"{"customer_id":1,"product_id":101,"quantity":0}"#,
+        422,
+        "quantity: it must be a whole number from 1 to 10000",
+    ),
     Case(r#"{"customer_id":1,"product_id":101,"quantity":-0}"#, 422, "quantity"),
     Case(r#"{"customer_id":1,"product_id":101,"quantity":10001}"#, 422, "quantity"),
     Case(r#"{"customer_id":1,"product_id":101,"quantity":4294967298}"#, 422, "quantity"),

@@ -19,10 +19,8 @@ async fn the_database_is_reached_by_tls_if_its_certificate_is_trusted() {
     };
 
     let authority = certificate.display();
-    eventually("the server offers TLS", async || {
-        (encrypted(url("sslmode=require")).await == Some(true)).then_some(())
-    })
-    .await;
+    eventually("the server offers TLS", async || (encrypted(url("sslmode=require")).await == Some(true)).then_some(()))
+        .await;
     assert_eq!(encrypted(url(&format!("sslmode=verify-full&sslrootcert={authority}"))).await, Some(true));
     assert_eq!(encrypted(url("sslmode=prefer&application_name=x")).await, Some(true));
     assert_eq!(encrypted(url("sslmode=disable")).await, Some(false));

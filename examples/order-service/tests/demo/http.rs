@@ -26,6 +26,7 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
         "outbox_pipe{sign=\"slot_active\"} 1.0",
         "outbox_consumer_handled_total{topic=\"outbox.events.order\"} 1",
         "outbox_relay_",
+        "order_service_maintenance_runs_total{outcome=\"done\"} 1",
     ] {
         assert!(metrics.lines().any(|line| line.starts_with(metric)), "{metric}: {metrics}");
     }

@@ -17,7 +17,9 @@ const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrom
 pub fn chromium() -> Result<PathBuf, StackError> {
     let found = || NAMES.iter().find_map(|name| on_path(name));
     found().or_else(|| Some(Path::new(MACOS)).filter(|path| is_program(path)).map(Path::to_owned)).ok_or_else(|| {
-        StackError::new("no Chromium in PATH: `apt-get install chromium fonts-liberation`, `brew install google-chrome`")
+        StackError::new(
+            "no Chromium in PATH: `apt-get install chromium fonts-liberation`, `brew install google-chrome`",
+        )
     })
 }
 
@@ -25,9 +27,7 @@ pub fn chromium() -> Result<PathBuf, StackError> {
 /// tests say what is missing.
 pub fn install_chromium(options: &StackOptions) -> Result<(), StackError> {
     match Debian::detect() {
-        Some(debian) if chromium().is_err() => {
-            debian.install(&Task::of(options), &["chromium", "fonts-liberation"])
-        }
+        Some(debian) if chromium().is_err() => debian.install(&Task::of(options), &["chromium", "fonts-liberation"]),
         _ => Ok(()),
     }
 }
