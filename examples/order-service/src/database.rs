@@ -19,7 +19,7 @@ pub struct Database {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {
-    /// The setting is no connection string. Its text is not told: there may be a password in it.
+    /// The setting is no connection string. Its text is not reported: there may be a password in it.
     #[error(
         "DATABASE_URL (--database-url) is not the address of a PostgreSQL database; \
          its form is postgres://USER:PASSWORD@HOST:PORT/DATABASE"
@@ -38,7 +38,7 @@ pub enum DatabaseError {
         server: String,
         /// The name of the database.
         database: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -121,7 +121,7 @@ fn without_tls_parameters(url: &str) -> (String, Vec<(&str, &str)>) {
     (address, tls)
 }
 
-/// The pool's error tells of its cause in its own text and as its source.
+/// Returns the cause below the pool's error, which reports its cause in its own text and as its source.
 pub(crate) fn below(error: PoolError) -> Box<dyn Error + Send + Sync> {
     match error {
         PoolError::Backend(error) => Box::new(error),

@@ -15,7 +15,7 @@ use crate::{check, pipeline, setup};
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Runs the service with servers of its own: a throw-away PostgreSQL, a broker that speaks Kafka's protocol, and the relay
+/// Runs the service with its own servers: a throw-away PostgreSQL, a broker that speaks Kafka's protocol, and the relay
 /// between them. Nothing outlives the process.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
-//! A small service with a transactional outbox: orders over HTTP, their events to Kafka, and a consumer of them. Run with
-//! all that it needs started beside it:
+//! A small service with a transactional outbox: orders over HTTP, their events to Kafka, and a consumer of them. Run it with
+//! all that it needs:
 //!
 //! ```text
 //! cargo run -p order-service
 //! ```
 //!
-//! and open <http://127.0.0.1:8000>, or run it against servers of your own:
+//! and open <http://127.0.0.1:8000>, or run it against your servers:
 //!
 //! ```text
 //! export DATABASE_URL=postgres://postgres:postgres@127.0.0.1:5432/outbox_db

@@ -39,8 +39,8 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         return demo(settings).await;
     }
     let Some(url) = &settings.database_url else {
-        let message = "the database is not given: set DATABASE_URL or pass --database-url. To try the service with servers \
-                       of its own, run `order-service demo`";
+        let message = "the database is not given: set DATABASE_URL or pass --database-url. `order-service demo` tries the \
+                       service with its own servers";
         Settings::command().error(ErrorKind::MissingRequiredArgument, message).exit();
     };
 
@@ -67,5 +67,5 @@ async fn demo(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
 #[cfg(not(feature = "embedded"))]
 #[expect(clippy::unused_async, reason = "the other one is")]
 async fn demo(_: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
-    Err("this build has no servers of its own: build it with the feature `embedded`".into())
+    Err("this build has no servers: build it with the feature `embedded`".into())
 }

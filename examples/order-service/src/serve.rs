@@ -66,7 +66,10 @@ impl<'a> Service<'a> {
 
             let maintenance = maintain(self.state.pool.clone(), self.state.pipeline.clone());
             let stopped = stop.clone();
-            parts.spawn(async move { Ok(drop(stopped.run_until_cancelled_owned(maintenance).await)) });
+            parts.spawn(async move {
+                stopped.run_until_cancelled_owned(maintenance).await;
+                Ok(())
+            });
 
             let server = axum::serve(listener, app(self.state.stop(stop.clone())));
             let server = server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();

@@ -86,7 +86,7 @@ Examples:
   curl 127.0.0.1:8000/received";
 
 impl Settings {
-    /// Returns whether the program is to start servers of its own.
+    /// Returns whether the program is to start its own servers.
     #[must_use]
     pub fn is_demo(&self, without_task: DemoByDefault) -> bool {
         let names_a_server = self.database_url.is_some() || self.kafka_brokers.is_some();
@@ -151,7 +151,7 @@ impl DemoByDefault {
     }
 }
 
-/// What the page at / shows and does.
+/// The access that the page at / has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum PageAccess {

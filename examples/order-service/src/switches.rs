@@ -8,11 +8,11 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct Switches {
     /// Whether the broker answers.
-    pub broker: Arc<watch::Sender<bool>>,
+    pub(crate) broker: Arc<watch::Sender<bool>>,
     /// Whether the relay runs.
-    pub relay: Arc<watch::Sender<bool>>,
+    pub(crate) relay: Arc<watch::Sender<bool>>,
     /// Whether the handler can handle poison events.
-    pub handler: Arc<watch::Sender<bool>>,
+    pub(crate) handler: Arc<watch::Sender<bool>>,
 }
 
 impl Default for Switches {

@@ -115,12 +115,12 @@ async fn dead_letter(
 ) -> Result<Response, Problem> {
     let (id, action) = path?.0;
     let group = snapshot::group(&state);
-    let (asked, told) = match action {
+    let (asked, message) = match action {
         Action::Retry => (group.retry(id).await, "will be handled again"),
         Action::Discard => (group.discard(id).await, "will be discarded"),
     };
     match asked {
-        Ok(_) => Ok(answered(&headers, format!("Dead letter {id} {told} within a second."))),
+        Ok(_) => Ok(answered(&headers, format!("Dead letter {id} {message} within a second."))),
         Err(e) if e.is_refused() => Err(Problem::new(StatusCode::CONFLICT, format!("event {id} is not held any more"))),
         Err(e) => Err(Problem::unavailable(e)),
     }
@@ -151,7 +151,7 @@ async fn switch(
     let no_demo = || Problem::new(StatusCode::NOT_FOUND, "only a demonstration (`order-service demo`) has switches");
     let switches = state.switches.as_ref().ok_or_else(no_demo)?;
     let is_on = to == SwitchState::On;
-    let told = match (switch, is_on) {
+    let message = match (switch, is_on) {
         (Switch::Broker, false) => {
             "The broker does not answer. Orders are accepted, and their events wait in the outbox."
         }
@@ -173,13 +173,13 @@ async fn switch(
         let event = EventOptions { header: Some(POISON), ..EventOptions::default() };
         place(&state, NewOrder::sample(), event).await?;
     }
-    Ok(answered(&headers, told.to_owned()))
+    Ok(answered(&headers, message.to_owned()))
 }
 
 /// Answers the page's script with a sentence, and a form that is sent without it with the page.
-fn answered(headers: &HeaderMap, told: String) -> Response {
+fn answered(headers: &HeaderMap, message: String) -> Response {
     let is_script = headers.get(header::ACCEPT) == Some(&HeaderValue::from_static("text/plain"));
-    if is_script { told.into_response() } else { Redirect::to("/").into_response() }
+    if is_script { message.into_response() } else { Redirect::to("/").into_response() }
 }
 
 /// A request of this service's own page. Forms of other sites are refused, because the page has no login.

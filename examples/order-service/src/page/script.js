@@ -18,13 +18,13 @@ source.onerror = () => { element('connection').textContent = 'The service cannot
 document.addEventListener('submit', async event => {
   event.preventDefault();
   const form = event.target;
-  const told = element('told');
+  const message = element('message');
   try {
     const answer = await fetch(form.action, {
       method: 'POST', headers: { accept: 'text/plain' }, body: new URLSearchParams(new FormData(form)),
     });
-    told.textContent = answer.ok ? await answer.text() : (await answer.json()).detail;
+    message.textContent = answer.ok ? await answer.text() : (await answer.json()).detail;
   } catch {
-    told.textContent = 'The service cannot be reached.';
+    message.textContent = 'The service cannot be reached.';
   }
 });

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 const ORDERS: i64 = 8;
 const LETTERS: u32 = 20;
 
-/// What the page shows, except the health indicators.
+/// The contents of the page, except the health indicators.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) ways: Vec<Way>,
@@ -46,7 +46,7 @@ pub(super) struct Place {
     pub(super) read_at: Option<OffsetDateTime>,
 }
 
-/// What the consumer has done with the event.
+/// The outcome of the event at the consumer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Effect {
     Waiting,

@@ -10,7 +10,7 @@ use crate::fixture::{Service, program, set_up};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// A collector that keeps the spans that it is sent.
+/// Starts a collector that keeps the spans that it is sent.
 async fn collector() -> (String, Arc<Mutex<Vec<u8>>>) {
     let (listener, kept) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::<Mutex<Vec<u8>>>::default());
     let (endpoint, received) = (format!("http://{}", listener.local_addr().unwrap()), Arc::clone(&kept));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// The program with servers of its own. It ends with the test.
+/// The program with its own servers. It ends with the test.
 pub(crate) struct Demo {
     child: Child,
     address: String,

@@ -135,7 +135,7 @@ async fn a_transaction_that_was_rolled_back_leaves_no_row_and_no_record() {
     assert_eq!(env.count("order_service.orders").await, 2);
 }
 
-/// A consumer of its own group, beside the service.
+/// Starts its own consumer group, next to the service.
 async fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> UnboundedReceiver<DecodedEvent> {
     let (sender, receiver) = unbounded_channel();
     let pool = order_service::Database::new(env.url()).unwrap().pool().await.unwrap();
