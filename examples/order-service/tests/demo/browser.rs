@@ -46,18 +46,18 @@ impl Browser {
         let (session, errors) = (None, Vec::new());
         let mut browser = Self { child, commands, answers, profile, session, number: 0, errors };
 
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = browser.call("Target.attachToTarget", attach);
+        let session = browser.call("Target.attachToTarget", &attach);
         browser.session = Some(session["sessionId"].as_str().unwrap().to_owned());
         for domain in ["Page", "Runtime", "Log"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser
     }
 
     /// Calls a method of the protocol, and returns its result.
-    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.number += 1;
         let mut message = json!({ "id": self.number, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -91,7 +91,7 @@ impl Browser {
     /// Returns the value of an expression of JavaScript in the page.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let mut evaluated = self.call("Runtime.evaluate", parameters);
+        let mut evaluated = self.call("Runtime.evaluate", &parameters);
         assert!(evaluated["exceptionDetails"].is_null(), "{expression}: {evaluated}");
         evaluated["result"]["value"].take()
     }
@@ -109,7 +109,7 @@ impl Browser {
     }
 
     pub(crate) fn open(&mut self, url: &str) {
-        self.call("Page.navigate", json!({ "url": url }));
+        self.call("Page.navigate", &json!({ "url": url }));
         self.wait("document.readyState === 'complete'");
     }
 
@@ -117,9 +117,9 @@ impl Browser {
     pub(crate) fn emulate(&mut self, width: u32, height: u32, scheme: &str) {
         let scale = if width < 600 { 2 } else { 1 };
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600 });
-        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setDeviceMetricsOverride", &size);
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.call("Emulation.setEmulatedMedia", features);
+        self.call("Emulation.setEmulatedMedia", &features);
     }
 
     /// Sends the events of a key that a user presses.
@@ -128,13 +128,13 @@ impl Browser {
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
             let event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text });
-            self.call("Input.dispatchKeyEvent", event);
+            self.call("Input.dispatchKeyEvent", &event);
         }
     }
 
     /// Returns a picture of the window as WebP.
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
-        let picture = self.call("Page.captureScreenshot", json!({ "format": "webp", "quality": 85 }));
+        let picture = self.call("Page.captureScreenshot", &json!({ "format": "webp", "quality": 85 }));
         BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 }

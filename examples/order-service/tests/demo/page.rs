@@ -70,7 +70,7 @@ fn await_order(page: &mut Browser, order: u32, state: &str) {
 
 /// Checks what does not depend on the events: labels, contrast, keyboard, width, resources.
 fn check_design(page: &mut Browser) {
-    let tree = page.call("Accessibility.getFullAXTree", json!({}));
+    let tree = page.call("Accessibility.getFullAXTree", &json!({}));
     let controls: Vec<_> = tree["nodes"]
         .as_array()
         .unwrap()
