@@ -1,5 +1,7 @@
 //! A native stand-in for Debezium: outbox tables from PostgreSQL's WAL to Kafka, record for record.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod error;
 mod position;
 mod progress;
