@@ -1,7 +1,9 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use outbox_relay::cli::seconds;
 
 use crate::connect::ConnectOptions;
 use crate::connector::ConnectorCommand;
@@ -15,6 +17,8 @@ use crate::migrate::MigrateCommand;
 use crate::model::ModelOptions;
 use crate::output::{Output, write};
 use crate::postgres::DatabaseOptions;
+use crate::relay::RelayCommand;
+use crate::replay::ReplayCommand;
 use crate::slot::SlotCommand;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -83,7 +87,7 @@ enum Command {
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
-    /// Single events, and whether all of them arrived: show, verify
+    /// Single events, and whether all of them arrived: show, tail, verify
     Events {
         #[command(flatten)]
         store: StoreOptions,
@@ -94,6 +98,15 @@ enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
+    /// Publishes rows of a kept table again, such as those that a lost slot left out: run, list
+    Replay {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        #[command(flatten)]
+        model: ModelOptions,
+        #[command(subcommand)]
+        command: ReplayCommand,
+    },
     /// Tables and publication: plan, apply, export
     Migrate {
         #[command(flatten)]
@@ -102,6 +115,11 @@ enum Command {
         model: ModelOptions,
         #[command(subcommand)]
         command: MigrateCommand,
+    },
+    /// The relay, which replaces Debezium: check, run
+    Relay {
+        #[command(subcommand)]
+        command: RelayCommand,
     },
     /// Prints the SQL of the roles: that of the services, that of the connector or the relay, and that of the maintenance
     ///
@@ -126,7 +144,10 @@ enum Command {
         shell: Shell,
     },
     /// Prints the manual page, such as: outbox man > outbox.1
-    Man,
+    Man {
+        /// Write the pages of all commands into this directory instead
+        directory: Option<PathBuf>,
+    },
 }
 
 impl CommandLine {
@@ -143,7 +164,11 @@ impl CommandLine {
             Command::Events { store, kafka, model, command } => {
                 command.run(&store, &kafka, &model, output, timeout).await
             }
+            Command::Replay { database, model, command } => {
+                Box::pin(command.run(&database, &model, output, timeout)).await
+            }
             Command::Migrate { database, model, command } => command.run(&database, &model, output, timeout).await,
+            Command::Relay { command } => Ok(Box::pin(command.run(output)).await),
             Command::Roles { model, roles } => roles.run(&model),
             Command::Config { model, command } => command.run(&model),
             Command::Completions { shell } => {
@@ -152,7 +177,15 @@ impl CommandLine {
                 write(&String::from_utf8_lossy(&script))?;
                 Ok(Exit::Success)
             }
-            Command::Man => {
+            Command::Man { directory: Some(directory) } => {
+                let written = clap_mangen::generate_to(Self::command(), &directory);
+                written.map_err(|e| {
+                    let message = format!("the manual pages cannot be written to {}", directory.display());
+                    Failure::usage(message).caused_by(&e)
+                })?;
+                Ok(Exit::Success)
+            }
+            Command::Man { directory: None } => {
                 let mut page = Vec::new();
                 let rendered = clap_mangen::Man::new(Self::command()).render(&mut page);
                 rendered.map_err(|e| Failure::usage("the manual page cannot be written").caused_by(&e))?;
@@ -163,15 +196,6 @@ impl CommandLine {
     }
 }
 
-/// Parses a time in seconds.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("it is more than 0".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +203,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_the_document() {
+        let document = include_str!("../../../docs/cli.md");
+        let mut waiting = vec![(String::new(), CommandLine::command())];
+        while let Some((path, command)) = waiting.pop() {
+            let inner: Vec<_> = command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned().collect();
+            if inner.is_empty() {
+                assert!(
+                    document.contains(&format!("`{}`", path.trim())),
+                    "docs/cli.md does not have `{}`",
+                    path.trim()
+                );
+            }
+            waiting.extend(inner.into_iter().map(|inner| (format!("{path} {}", inner.get_name()), inner)));
+        }
     }
 }

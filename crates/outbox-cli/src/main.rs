@@ -15,6 +15,8 @@ mod model;
 mod output;
 mod password;
 mod postgres;
+mod relay;
+mod replay;
 mod slot;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use outbox_core::Identifier;
 use outbox_kafka_consumer::Group;
 
 use super::check::{Check, Checks, Status};
-use super::{connect, connector, consumer, database, relay};
+use super::{connect, connector, consumer, database, relay, topics};
 use crate::connect::ConnectOptions;
 use crate::exit::{Exit, Failure};
 use crate::kafka::KafkaOptions;
@@ -55,7 +55,7 @@ pub(crate) struct Doctor {
     /// Check the privileges of the role as which services enqueue
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     application_role: Option<Identifier>,
-    /// Check the privileges of the role as which the connector or the relay reads
+    /// Check the privileges of the role as which the connector or the relay reads [default: database.user of the connector]
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     connector_role: Option<Identifier>,
     /// Check the privileges of the role that keeps the table bounded
@@ -79,6 +79,7 @@ impl Doctor {
         };
         let pipeline = connector::check(&self.model, &config, &mut checks);
 
+        let mut groups = Vec::new();
         match self.database.connect(limit).await {
             Err(failure) => {
                 checks.add(
@@ -87,22 +88,31 @@ impl Doctor {
                 );
             }
             Ok(client) => {
-                let roles = [&self.application_role, &self.connector_role, &self.maintainer_role].map(Option::clone);
+                let connector_role = self.connector_role.clone().or_else(|| connector::role(&config));
+                let roles = [self.application_role.clone(), connector_role, self.maintainer_role.clone()];
                 if let Some(pipeline) = &pipeline {
                     database::check(&client, pipeline, roles, &mut checks).await;
                 }
                 for name in &self.groups {
-                    let pool = self.database.pool(limit).await?;
-                    let group = Group::new(pool, &self.consumer_schema, name.as_str());
+                    let group = Group::new(self.database.pool(limit).await?, &self.consumer_schema, name.as_str());
                     checks.extend(consumer::check(&group, name).await);
+                    groups.push((name.clone(), group));
                 }
             }
         }
         checks.extend(of_connect.checks);
         if let Some(url) = &self.relay {
-            checks.add(relay::ready(url, limit).await);
+            checks.extend(relay::check(url, limit).await);
         }
-        checks.extend(connector::servers(&config, &self.database, &self.kafka, &self.topics).await);
+        let servers = connector::servers(&config, &self.database, &self.kafka, &self.topics).await;
+        let topics = connector::topics(&servers, &self.topics);
+        checks.extend(servers);
+        // A file that cannot be used is reported by the checks of the servers.
+        if let Ok(Some(cluster)) = self.kafka.cluster(limit)
+            && cluster.probe().await.is_ok()
+        {
+            checks.extend(topics::check(&cluster, &topics, &groups).await);
+        }
 
         output.print(&checks)?;
         let worst = checks.worst();
