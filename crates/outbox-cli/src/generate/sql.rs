@@ -7,16 +7,16 @@ use crate::model::identifier;
 /// The roles that the script creates.
 #[derive(Args, Default)]
 #[group(skip)]
-pub(super) struct ScriptRoles {
+pub(crate) struct ScriptRoles {
     /// Create the role as which the connector or the relay reads
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     pub(super) connector_role: Option<Identifier>,
     /// Create the role as which services enqueue
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
-    application_role: Option<Identifier>,
+    pub(super) application_role: Option<Identifier>,
     /// Create the role that keeps the table bounded
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
-    maintainer_role: Option<Identifier>,
+    pub(super) maintainer_role: Option<Identifier>,
 }
 
 /// Returns the script for psql that sets a database up, which does nothing if it is run again.

@@ -9,7 +9,7 @@ const FIELDS: [&str; 3] = ["name", "connector.class", "tasks.max"];
 /// What the model does not know of a Kubernetes cluster.
 #[derive(Args)]
 #[group(skip)]
-pub(super) struct StrimziOptions {
+pub(crate) struct StrimziOptions {
     /// The image that Strimzi builds and pushes, with the plugin of Debezium
     #[arg(long, value_name = "IMAGE", default_value = "registry.example.com/outbox-connect:3.7.0.Final")]
     image: String,

@@ -14,7 +14,7 @@ use crate::output::Output;
 /// The arguments of `outbox events tail`.
 #[derive(Args)]
 #[group(skip)]
-pub(in crate::events) struct Tail {
+pub(crate) struct Tail {
     /// Where events are read: as records of their topics, or as rows that are committed to the table
     #[arg(long, value_enum, value_name = "SOURCE", default_value = "topic")]
     source: Source,
@@ -72,7 +72,7 @@ pub(super) struct Printer {
 }
 
 impl Tail {
-    pub(in crate::events) async fn run(
+    pub(crate) async fn run(
         self,
         store: &StoreOptions,
         kafka: &KafkaOptions,

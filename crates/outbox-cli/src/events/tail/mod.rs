@@ -5,4 +5,4 @@ mod event;
 mod table;
 mod topic;
 
-pub(super) use self::command::Tail;
+pub(crate) use self::command::Tail;
