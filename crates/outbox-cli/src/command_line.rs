@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use outbox_relay::cli::seconds;
 
@@ -10,6 +10,7 @@ use crate::connector::ConnectorCommand;
 use crate::consumer::{ConsumerCommand, DeadLettersCommand, StoreOptions};
 use crate::doctor::Doctor;
 use crate::events::EventsCommand;
+use crate::examples;
 use crate::exit::{Exit, Failure};
 use crate::generate::{ConfigCommand, Roles};
 use crate::kafka::KafkaOptions;
@@ -21,7 +22,7 @@ use crate::relay::RelayCommand;
 use crate::replay::ReplayCommand;
 use crate::slot::SlotCommand;
 
-const EXIT_CODES: &str = "Exit codes:
+const EXIT_CODES_AND_EXAMPLES: &str = "Exit codes:
   0  everything is as it should be, or done
   1  something is wrong: a failed task, a difference, a failed check
   2  the command line or a file cannot be used
@@ -29,21 +30,35 @@ const EXIT_CODES: &str = "Exit codes:
   4  a server cannot be reached, or rejected a request
   5  the named object does not exist
 
-Passwords are never options: they come from variables (DATABASE_URL, PGPASSWORD, CONNECT_PASSWORD), files, commands, or a
-prompt.";
+Passwords are never options: they come from variables (DATABASE_URL, PGPASSWORD, CONNECT_PASSWORD), files, commands, or a \
+prompt.
+
+Examples:
+  outbox doctor --connector outbox-connector --brokers kafka:9092 --group stock
+  outbox roles --application shop_app --connector shop_cdc --maintainer shop_maintenance";
+
+/// The heading of the options that all commands have.
+const GENERAL: &str = "General options";
 
 /// Finds out why events of an outbox do not arrive, and fixes it
 ///
 /// Commands only read unless their help says otherwise. Those that could lose events count and list them, and refuse.
 #[derive(Parser)]
-#[command(name = "outbox", version, after_help = EXIT_CODES)]
+#[command(name = "outbox", version, after_help = EXIT_CODES_AND_EXAMPLES)]
 pub(crate) struct CommandLine {
     /// The form of what is printed
-    #[arg(long, short, value_enum, value_name = "FORM", default_value = "table", global = true)]
+    #[arg(long, short, value_enum, value_name = "FORM", default_value = "table", global = true, help_heading = GENERAL)]
     output: Output,
 
     /// How long a server may take for an answer, and a connector for a change of its state
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, global = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "60",
+        value_parser = seconds,
+        global = true,
+        help_heading = GENERAL
+    )]
     timeout: Duration,
 
     #[command(subcommand)]
@@ -151,6 +166,12 @@ enum Command {
 }
 
 impl CommandLine {
+    /// Reads the command line of the process. A mistake in it, or a question for help, ends the process.
+    pub(crate) fn read() -> Self {
+        let matches = examples::on_each_command(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let Self { output, timeout, command } = self;
         match command {
@@ -178,7 +199,7 @@ impl CommandLine {
                 Ok(Exit::Success)
             }
             Command::Man { directory: Some(directory) } => {
-                let written = clap_mangen::generate_to(Self::command(), &directory);
+                let written = clap_mangen::generate_to(examples::on_each_command(Self::command()), &directory);
                 written.map_err(|e| {
                     let message = format!("the manual pages cannot be written to {}", directory.display());
                     Failure::usage(message).caused_by(&e)
@@ -206,17 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_in_the_document() {
+    fn every_command_has_an_example_and_is_in_the_document() {
         let document = include_str!("../../../docs/cli.md");
-        let mut waiting = vec![(String::new(), CommandLine::command())];
+        let mut waiting = vec![("outbox".to_owned(), examples::on_each_command(CommandLine::command()))];
         while let Some((path, command)) = waiting.pop() {
             let inner: Vec<_> = command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned().collect();
             if inner.is_empty() {
-                assert!(
-                    document.contains(&format!("`{}`", path.trim())),
-                    "docs/cli.md does not have `{}`",
-                    path.trim()
-                );
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let name = path.trim_start_matches("outbox ");
+                let has_example = help.lines().any(|line| format!("{} ", line.trim()).starts_with(&format!("{path} ")));
+                assert!(has_example || ["completions", "man"].contains(&name), "there is no example of {path}");
+                assert!(document.contains(&format!("`{name}`")), "docs/cli.md does not have `{name}`");
             }
             waiting.extend(inner.into_iter().map(|inner| (format!("{path} {}", inner.get_name()), inner)));
         }

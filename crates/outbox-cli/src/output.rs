@@ -12,7 +12,7 @@ use crate::exit::Failure;
 pub(crate) enum Output {
     /// Tables and sentences for people
     Table,
-    /// One JSON document, whose members only ever become more
+    /// One JSON document; new versions may add members
     Json,
 }
 

@@ -22,7 +22,8 @@ const EXAMPLES: &str = "Examples:
   outbox slot create outbox --recreate
   outbox replay run lost-slot --missed --dry-run
   outbox replay run lost-slot --missed
-  outbox replay run order-7 --aggregate-type order --aggregate-id 7 --from 2026-05-01T00:00:00Z";
+  outbox replay run order-7 --aggregate-type order --aggregate-id 7 --from 2026-05-01T00:00:00Z
+  outbox replay list";
 
 #[derive(Subcommand)]
 #[command(after_help = EXAMPLES)]

@@ -60,6 +60,11 @@ impl Partitions {
         })
     }
 
+    /// Returns the records that are not read, if the ends of all partitions are known.
+    pub(crate) fn lag(&self) -> Option<u64> {
+        self.partitions.iter().map(|one| one.lag).sum()
+    }
+
     pub(crate) fn unread(&self) -> usize {
         self.partitions.iter().filter(|one| !one.read).count()
     }
