@@ -102,13 +102,13 @@ impl ReplayCommand {
         match self {
             Self::List => {
                 let client = database.connect(limit).await?;
-                let replays = Republish::list(&client, &pipeline).await.map_err(failure)?;
+                let replays = Republish::list(&client, &pipeline).await.map_err(|e| failure(&e))?;
                 output.print(&Listed { replays: replays.into_iter().map(State::of).collect() })?;
             }
             Self::Run(run) => {
                 let replay = run.selection.of(pipeline.clone())?.batch(run.batch);
                 let mut client = database.connect(limit).await?;
-                let remaining = replay.remaining(&client, &run.name).await.map_err(failure)?;
+                let remaining = replay.remaining(&client, &run.name).await.map_err(|e| failure(&e))?;
                 if run.dry_run {
                     output.print(&Counted { name: run.name, remaining })?;
                     return Ok(Exit::Success);
@@ -117,7 +117,7 @@ impl ReplayCommand {
                     let question = format!("Publish {remaining} events again? Consumers without an inbox repeat them.");
                     run.confirmation.ask(&question)?;
                 }
-                let before = Republish::list(&client, &pipeline).await.map_err(failure)?;
+                let before = Republish::list(&client, &pipeline).await.map_err(|e| failure(&e))?;
                 let before =
                     before.iter().find(|known| known.name == run.name).map_or(0, |known| known.progress.events);
                 let progress = publish(&replay, &mut client, &run, before + remaining, output).await?;
@@ -165,7 +165,7 @@ async fn publish(
 ) -> Result<ReplayProgress, Failure> {
     let mut reported = Instant::now();
     loop {
-        let progress = replay.step(client, &run.name).await.map_err(failure)?;
+        let progress = replay.step(client, &run.name).await.map_err(|e| failure(&e))?;
         if progress.is_finished {
             return Ok(progress);
         }
@@ -177,11 +177,11 @@ async fn publish(
     }
 }
 
-fn failure(error: outbox_pg::Error) -> Failure {
+fn failure(error: &outbox_pg::Error) -> Failure {
     let message = "the replay cannot be run";
     match error.is_configuration() {
-        true => Failure::usage(message).caused_by(&error),
-        false => Failure::server(message).caused_by(&error),
+        true => Failure::usage(message).caused_by(error),
+        false => Failure::server(message).caused_by(error),
     }
 }
 
