@@ -31,7 +31,7 @@ struct ShownRecord {
     wal_position: Option<String>,
 }
 
-/// What a consumer group did with the event.
+/// The state of the event in a consumer group.
 #[derive(Serialize)]
 struct GroupState {
     group: String,

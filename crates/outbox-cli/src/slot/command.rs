@@ -39,8 +39,8 @@ pub(crate) enum SlotCommand {
     },
     /// Creates the slot that the connector or the relay reads; one that exists and fits is left as it is
     ///
-    /// An event that commits before the slot exists is never published. From then on PostgreSQL keeps the WAL that nobody
-    /// has confirmed: start the reader soon.
+    /// An event that commits before the slot exists is never published. From then on PostgreSQL keeps the WAL that
+    /// nobody has confirmed: start the reader soon.
     Create {
         /// The slot
         #[arg(value_parser = identifier)]
@@ -50,7 +50,8 @@ pub(crate) enum SlotCommand {
         publication: Identifier,
         /// Create a slot again that was there before, and replace one that is invalidated
         ///
-        /// Events that were committed in between stay unpublished until outbox replay run NAME --missed publishes them.
+        /// Events that were committed in between stay unpublished until outbox replay run NAME --missed
+        /// publishes them.
         #[arg(long)]
         recreate: bool,
         /// Keep the slot on standbys that synchronize slots (PostgreSQL 17 and later)
