@@ -24,7 +24,7 @@ use crate::slot::SlotCommand;
 
 const EXIT_CODES_AND_EXAMPLES: &str = "Exit codes:
   0  everything is as it should be, or done
-  1  something is wrong: a failed task, a difference, a failed check
+  1  something is wrong: a failed task, a difference, a failed check, a relay that stopped
   2  the command line or a file cannot be used
   3  refused: events would be lost, or there was no confirmation
   4  a server cannot be reached, or rejected a request

@@ -64,7 +64,7 @@ async fn retention(cluster: &Cluster, topic: &str) -> (Option<Duration>, Check) 
     }
     let found = match retention.filter(|_| policy.contains("delete")) {
         Some(retention) => format!("records are kept for {}", seconds(retention.as_secs_f64())),
-        None => "records are kept for ever, or until retention.bytes is reached".to_owned(),
+        None => "records are kept without a limit of time, or until retention.bytes is reached".to_owned(),
     };
     (retention, Check::ok(name, found))
 }

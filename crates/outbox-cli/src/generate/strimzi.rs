@@ -3,7 +3,7 @@ use outbox_core::Pipeline;
 
 use super::yaml::quoted;
 
-/// The keys that a KafkaConnector has as fields of its own.
+/// The keys that are fields of a KafkaConnector.
 const FIELDS: [&str; 3] = ["name", "connector.class", "tasks.max"];
 
 /// What the model does not know of a Kubernetes cluster.

@@ -5,7 +5,7 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Returns the lines of a text for a literal block, which is indented by so many spaces.
+/// Returns the lines of a text for a literal block, which is indented by a number of spaces.
 pub(super) fn block(text: &str, indent: usize) -> String {
     let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{:indent$}{line}\n", "") };
     text.lines().map(line).collect()

@@ -24,7 +24,7 @@ pub(crate) struct Tail {
     #[command(flatten)]
     filter: Filter,
 
-    /// Begin so many records before the end of each partition, or with the last rows of the table, and not at the end
+    /// Begin this number of records before the end of each partition, or with the last rows of the table
     #[arg(long, value_name = "EVENTS")]
     last: Option<u64>,
     /// Begin with the first record of each partition
