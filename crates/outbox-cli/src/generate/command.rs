@@ -50,7 +50,7 @@ pub(crate) enum Generated {
     },
 }
 
-/// What differs from the recommended configuration of the connector.
+/// The differences from the recommended configuration of the connector.
 #[derive(Args)]
 pub(crate) struct Changes {
     /// The replication slot

@@ -6,7 +6,7 @@ use super::yaml::quoted;
 /// The keys that are fields of a KafkaConnector.
 const FIELDS: [&str; 3] = ["name", "connector.class", "tasks.max"];
 
-/// What the model does not know of a Kubernetes cluster.
+/// The parts of the manifests that depend on the Kubernetes cluster.
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct StrimziOptions {

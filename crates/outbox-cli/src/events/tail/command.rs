@@ -15,7 +15,7 @@ use crate::output::Output;
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct Tail {
-    /// Where events are read: as records of their topics, or as rows that are committed to the table
+    /// The source of the events: records of their topics, or rows that are committed to the table
     #[arg(long, value_enum, value_name = "SOURCE", default_value = "topic")]
     source: Source,
     /// Read this topic; may be repeated. Without it, the topics of --aggregate-type, or of the table's rows
@@ -54,7 +54,7 @@ enum Source {
     Table,
 }
 
-/// Where the reading begins.
+/// The start of the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
     End,
@@ -63,7 +63,7 @@ pub(super) enum Begin {
     Offset(i64),
 }
 
-/// What is done with an event, and whether more are wanted.
+/// The printer of the events that fit the filter.
 pub(super) struct Printer {
     output: Output,
     filter: Filter,

@@ -22,7 +22,7 @@ pub(super) struct TailedEvent {
     pub(super) error: Option<String>,
 }
 
-/// Where an event was found.
+/// The place where an event was found.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Place {

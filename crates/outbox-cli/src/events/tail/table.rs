@@ -144,7 +144,7 @@ impl<'a> TemporarySlot<'a> {
 /// Makes events of the changes of the outbox table.
 struct Decoder<'a> {
     pipeline: &'a Pipeline,
-    /// What the columns of the outbox table hold, by the OID of the table.
+    /// The fields that the columns of the outbox table hold, by the OID of the table.
     columns: HashMap<u32, Vec<Option<EventField>>>,
     /// Position and time of the transaction's commit.
     commit: Option<(Lsn, i64)>,

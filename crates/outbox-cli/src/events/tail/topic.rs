@@ -17,7 +17,7 @@ use crate::exit::Failure;
 /// The records that wait to be printed.
 const WAITING: usize = 100;
 
-/// What is read of each topic.
+/// The part of each topic that is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range {
     /// All partitions without it.
@@ -95,7 +95,7 @@ struct Reader {
     topic: Arc<Topic>,
     partition: i32,
     stream: PartitionStream,
-    /// Where the reading ends.
+    /// The offset at which the reading ends.
     end: Option<i64>,
 }
 
