@@ -8,6 +8,7 @@
 mod fixture;
 
 mod compose;
+mod documents;
 mod files;
 mod kubernetes;
 mod plain;
