@@ -1,8 +1,10 @@
 //! docker-compose.yml: the file by itself.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use serde_json::Value;
+use xtask::stack::workspace;
 
 use crate::files::{path, text, yaml};
 use crate::schema::assert_valid;
@@ -165,4 +167,32 @@ fn the_programs_of_the_images_run_as_nobody_on_a_file_system_that_they_cannot_wr
     let stages: Vec<_> = stages.collect();
     assert_eq!(stages.len(), 3);
     assert!(stages.iter().all(|stage| stage.contains("USER 65532:65532")));
+}
+
+/// The commands of the Dockerfile name packages and features that exist, and a compiler that is new enough.
+#[test]
+fn the_images_are_built_from_this_workspace() {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(workspace());
+    let metadata: Value = serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = |name: &str| packages.iter().find(|package| package["name"] == name).expect(name);
+
+    let dockerfile = text("Dockerfile");
+    let version = package("order-service")["rust_version"].as_str().unwrap();
+    assert!(dockerfile.contains(&format!("ARG RUST_IMAGE=rust:{version}.")), "Rust {version}");
+    let commands: Vec<_> = dockerfile.split("cargo build ").skip(1).collect();
+    assert_eq!(commands.len(), 3);
+    for command in commands {
+        let words: Vec<_> = command.split("&&").next().unwrap().split_whitespace().collect();
+        let after = |option| words.iter().position(|word| *word == option).map(|position| words[position + 1]);
+        let package = package(after("-p").unwrap());
+        if let Some(feature) = after("--features") {
+            assert!(package["features"].get(feature).is_some(), "{feature}");
+        }
+        let targets = package["targets"].as_array().unwrap().iter();
+        let mut programs = targets.filter(|target| target["kind"][0] == "bin").map(|target| target["name"].as_str());
+        let copied = |name: &str| dockerfile.contains(&format!("target/release/{name}"));
+        assert!(programs.any(|name| copied(name.unwrap())), "{words:?}");
+    }
 }
