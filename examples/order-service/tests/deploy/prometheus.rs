@@ -79,6 +79,12 @@ fn rules() -> Vec<Value> {
     groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
 }
 
+/// Returns the expression of an alert.
+pub(crate) fn alert(name: &str) -> String {
+    let rule = rules().into_iter().find(|rule| rule["alert"] == name).expect(name);
+    rule["expr"].as_str().unwrap().to_owned()
+}
+
 /// Returns all queries of the rules and of the dashboard, with values in place of Grafana's variables.
 pub(crate) fn queries() -> Vec<String> {
     let rules = rules().into_iter().map(|rule| rule["expr"].as_str().unwrap().to_owned());
@@ -139,6 +145,15 @@ impl Prometheus {
             Some("success") => Ok(answer["data"]["result"].clone()),
             _ => Err(format!("{expression}: {answer}")),
         }
+    }
+
+    /// Waits until an instant query finds something.
+    pub(crate) async fn finds(&self, expression: &str) {
+        eventually(format!("Prometheus finds {expression}"), async || {
+            let found = self.query(expression).await?;
+            if found == json!([]) { Err("nothing".to_owned()) } else { Ok(()) }
+        })
+        .await;
     }
 
     async fn post(&self, path: &str, form: Vec<u8>) -> Result<Value, String> {

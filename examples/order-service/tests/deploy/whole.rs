@@ -12,14 +12,14 @@ use crate::compose::condition;
 use crate::files::yaml;
 use crate::fixture::http::Http;
 use crate::plain::Plain;
-use crate::prometheus::{Prometheus, metric_names, queries};
+use crate::prometheus::{Prometheus, alert, metric_names, queries};
 
 #[tokio::test]
 async fn the_whole_runs_with_the_relay_and_all_queries_find_their_metrics() {
     let plain = Plain::new().await;
     let services = plain.compose().services("relay");
     set_up(&plain, &services).await;
-    let _relay = plain.start("relay", services["relay"]).await;
+    let relay = plain.start("relay", services["relay"]).await;
     let _service = plain.start("order-service", services["order-service"]).await;
     order_is_received(&plain).await;
 
@@ -31,13 +31,17 @@ async fn the_whole_runs_with_the_relay_and_all_queries_find_their_metrics() {
     for name in metric_names(&queries()) {
         assert!(exported.contains(&name) || named_by_jmx_exporter(&name) || is_recorded(&name), "{name} is exported by nothing");
     }
-    // The slot's reader and the service's view of it agree.
+    // The service and the relay agree, and both see when the relay is gone.
+    let (slot, relays) = (alert("OutboxSlotInactive"), alert("OutboxRelayGone"));
     for healthy in [r#"outbox_pipe{sign="slot_active"} == 1"#, r#"outbox_relay_mode{mode="live"} == 1"#] {
-        eventually(healthy.to_owned(), async || {
-            let found = prometheus.query(healthy).await?;
-            if found == json!([]) { Err("nothing".to_owned()) } else { Ok(()) }
-        })
-        .await;
+        prometheus.finds(healthy).await;
+    }
+    for alert in [&slot, &relays] {
+        assert_eq!(prometheus.query(alert).await.unwrap(), json!([]), "{alert}");
+    }
+    drop(relay);
+    for alert in [&slot, &relays] {
+        prometheus.finds(alert).await;
     }
 }
 
