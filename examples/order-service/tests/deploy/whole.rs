@@ -98,11 +98,15 @@ fn named_by_jmx_exporter(name: &str) -> bool {
     })
 }
 
-/// Returns whether the consumer records a metric of this name. Its counters appear when something is counted for the
-/// first time, such as a dead letter, so a healthy service does not export them.
+/// Returns whether the consumer or the relay records a metric of this name. A series with labels appears when something
+/// is counted for the first time, such as a dead letter or an error of Kafka, so healthy processes do not export all.
 fn is_recorded(name: &str) -> bool {
-    let source = workspace().join("crates/outbox-kafka-consumer/src/runtime/measure.rs");
-    fs::read_to_string(source).unwrap().contains(&format!("\"{name}\""))
+    let (file, literal) = match name.strip_prefix("outbox_relay_") {
+        Some(rest) => ("outbox-relay/src/status/metrics.rs", rest.strip_suffix("_total").unwrap_or(rest)),
+        None => ("outbox-kafka-consumer/src/runtime/measure.rs", name),
+    };
+    let source = fs::read_to_string(workspace().join("crates").join(file)).unwrap();
+    source.contains(&format!("\"{literal}\""))
 }
 
 /// Returns the names of all metrics that the relay, the service and the consumer export.
