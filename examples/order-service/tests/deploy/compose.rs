@@ -127,7 +127,10 @@ fn every_image_has_an_exact_tag_and_every_port_is_a_setting_on_loopback() {
         assert!(tag.is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit())), "{name}: {image}");
     }
     for (name, service) in compose.all() {
-        assert!(service.get("build").is_some() || service["image"].as_str().unwrap().starts_with("${OUTBOX_"), "{name}");
+        assert!(
+            service.get("build").is_some() || service["image"].as_str().unwrap().starts_with("${OUTBOX_"),
+            "{name}"
+        );
         for port in list(service, "ports") {
             assert!(port.starts_with("127.0.0.1:${OUTBOX_"), "{name}: {port}");
         }

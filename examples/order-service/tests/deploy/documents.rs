@@ -22,7 +22,8 @@ async fn the_commands_of_the_runbooks_work_in_their_order() {
     // The relay reads another slot and writes to other topics, next to the connector.
     let name = format!("{}_relay", env.name());
     let topics = format!("{name}.${{routedByValue}}");
-    let config = env.config().clone().with("slot.name", &*name).with("transforms.outbox.route.topic.replacement", topics);
+    let config =
+        env.config().clone().with("slot.name", &*name).with("transforms.outbox.route.topic.replacement", topics);
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
     fs::write(&file, config.to_json()).unwrap();
     let listen = format!("127.0.0.1:{}", free_port().unwrap());

@@ -99,7 +99,10 @@ fn the_pods_have_no_privilege_and_no_secret_in_their_definition() {
         assert_eq!(pod["automountServiceAccountToken"], false);
         let container = &pod["containers"][0];
         let security = &container["securityContext"];
-        assert_eq!((&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]), (&json!(true), &json!(false)));
+        assert_eq!(
+            (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
+            (&json!(true), &json!(false))
+        );
         assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
         for variable in container["env"].as_array().unwrap() {
             let is_secret = ["OUTBOX_DB_USER", "OUTBOX_DB_PASSWORD"].contains(&variable["name"].as_str().unwrap());
@@ -173,7 +176,8 @@ fn helm(case: &str) -> Option<String> {
 
 /// Returns the first line of the rendered file: a digest of the chart and of the values.
 fn digest(case: &str) -> String {
-    let mut sources = vec![path(CHART).join("Chart.yaml"), path(CHART).join("values.yaml"), rendered_file(case, "values.yaml")];
+    let mut sources =
+        vec![path(CHART).join("Chart.yaml"), path(CHART).join("values.yaml"), rendered_file(case, "values.yaml")];
     let templates = fs::read_dir(path(CHART).join("templates")).unwrap();
     sources.extend(templates.map(|entry| entry.unwrap().path()));
     sources.sort();

@@ -29,7 +29,10 @@ async fn the_whole_runs_with_the_relay_and_all_queries_find_their_metrics() {
     }
     let exported = exported(&plain).await;
     for name in metric_names(&queries()) {
-        assert!(exported.contains(&name) || named_by_jmx_exporter(&name) || is_recorded(&name), "{name} is exported by nothing");
+        assert!(
+            exported.contains(&name) || named_by_jmx_exporter(&name) || is_recorded(&name),
+            "{name} is exported by nothing"
+        );
     }
     // The service and the relay agree, and both see when the relay is gone.
     let (slot, relays) = (alert("OutboxSlotInactive"), alert("OutboxRelayGone"));
