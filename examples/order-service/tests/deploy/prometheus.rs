@@ -8,6 +8,7 @@ use outbox_test_support::eventually;
 use serde_json::{Value, json};
 use xtask::stack::{free_port, workspace};
 
+use crate::compose::list;
 use crate::files::{parse, path, text, yaml};
 use crate::fixture::blocking;
 use crate::fixture::http::Http;
@@ -117,9 +118,12 @@ impl Prometheus {
         fs::write(directory.join("rules.yml"), text("prometheus/rules.yml")).unwrap();
         fs::write(directory.join("prometheus.yml"), configuration(plain)).unwrap();
         let address = format!("127.0.0.1:{}", free_port().unwrap());
+        let services = plain.compose().services("relay");
+        let deployed = list(services["prometheus"], "command").into_iter();
+        let placed = deployed.map(|word| word.replace("=/etc/prometheus/", "=").replace("=/prometheus", "=data"));
         let mut command = Command::new("prometheus");
         command
-            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
+            .args(placed)
             .arg(format!("--web.listen-address={address}"))
             .current_dir(directory)
             .stdin(Stdio::null())

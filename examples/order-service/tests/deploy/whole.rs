@@ -22,6 +22,7 @@ async fn the_whole_runs_with_the_relay_and_all_queries_find_their_metrics() {
     let relay = plain.start("relay", services["relay"]).await;
     let _service = plain.start("order-service", services["order-service"]).await;
     order_is_received(&plain).await;
+    plain.run("outbox", plain.compose().services("tools")["outbox"]).await;
 
     let prometheus = Prometheus::start(&plain).await;
     for query in queries() {
