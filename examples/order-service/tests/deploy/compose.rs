@@ -183,7 +183,7 @@ fn the_images_are_built_from_this_workspace() {
     cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(workspace());
     let metadata: Value = serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
-    let package = |name: &str| packages.iter().find(|package| package["name"] == name).expect(name);
+    let package = |name: &str| packages.iter().find(|package| package["name"] == name).unwrap();
 
     let dockerfile = text("Dockerfile");
     let version = package("order-service")["rust_version"].as_str().unwrap();

@@ -82,7 +82,7 @@ fn rules() -> Vec<Value> {
 
 /// Returns the expression of an alert.
 pub(crate) fn alert(name: &str) -> String {
-    let rule = rules().into_iter().find(|rule| rule["alert"] == name).expect(name);
+    let rule = rules().into_iter().find(|rule| rule["alert"] == name).unwrap();
     rule["expr"].as_str().unwrap().to_owned()
 }
 

@@ -71,7 +71,7 @@ async fn set_up(plain: &Plain, services: &BTreeMap<&str, &Value>) {
                 let mut waits = setups.iter().filter(|(other, _)| condition(service, other).is_some());
                 !ended.contains(**name) && waits.all(|(other, _)| ended.contains(**other))
             };
-            let (name, service) = setups.iter().find(|setup| is_next(&setup)).expect("no cycle");
+            let (name, service) = setups.iter().find(|setup| is_next(&setup)).unwrap();
             plain.run(name, service).await;
             ended.insert(**name);
         }
