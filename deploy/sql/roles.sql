@@ -3,5 +3,6 @@
 \getenv password OUTBOX_CONNECTOR_PASSWORD
 \ir connector-role.sql
 \ir application-role.sql
+\ir maintainer-role.sql
 \getenv password ORDER_SERVICE_PASSWORD
 \ir order-service-role.sql

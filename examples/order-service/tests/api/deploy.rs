@@ -22,6 +22,12 @@ fn the_applications_role_is_the_one_of_the_library() {
 }
 
 #[test]
+fn the_maintainers_role_is_the_one_of_the_library() {
+    let role = Identifier::new("outbox_maintainer").unwrap();
+    assert_deployed("maintainer-role.sql", &outbox_pg::maintainer_role_sql(&Pipeline::recommended(), &role));
+}
+
+#[test]
 fn the_composed_servers_fit_the_connector() {
     let compose = std::fs::read_to_string(path("docker-compose.yml")).unwrap();
     for (key, value) in ConnectorConfig::recommended(&TableLayout::recommended()).iter() {

@@ -16,11 +16,12 @@ use crate::fixture::http::Http;
 use crate::fixture::{Answer, blocking};
 
 /// The names on the servers that tests must not share, and what the name of a test has in addition.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("outbox_db", ""),
     ("outbox-connector", ""),
     ("outbox_connector", "_connector"),
     ("outbox_application", "_application"),
+    ("outbox_maintainer", "_maintainer"),
     ("order_service_login", "_service"),
 ];
 
