@@ -99,16 +99,20 @@ impl Plain {
             Some((_, path)) => path.display().to_string(),
             None => self.mapped(&argument),
         };
+
         let mut words = list(service, "entrypoint");
         words.extend(list(service, "command"));
         let mut words = words.into_iter();
         let program = words.next().unwrap_or_else(|| panic!("{name} has no command"));
         let mut command = if program == "psql" {
-            Command::new(stack().postgres_programs().join("psql"))
+            // A downloaded PostgreSQL has no psql.
+            let psql = stack().postgres_programs().join("psql");
+            Command::new(if psql.is_file() { psql } else { PathBuf::from("psql") })
         } else {
             assert!(service.get("build").is_some(), "{name} runs {program} of an image of others");
             Command::new(files::program(&program))
         };
+
         // The service has the configuration built in, with the names of the deployment.
         let config = self.directory.join("built-in.json");
         fs::write(&config, self.connector_config().to_json()).unwrap();
