@@ -10,7 +10,7 @@ use serde_json::Value;
 use xtask::FULL_VARIABLE;
 use xtask::stack::{
     Data, Interrupt, PostgresVersion, STACK_VARIABLE, Service, Stack, StackOptions, install_chromium,
-    install_pgbouncer, installed_postgres, lock_file, log_tail, workspace,
+    install_pgbouncer, install_prometheus, installed_postgres, lock_file, log_tail, workspace,
 };
 
 use crate::child::ChildGroup;
@@ -72,6 +72,7 @@ impl TestTask {
         let outcome = Stack::up(&options)
             .and_then(|_| install_pgbouncer(&options))
             .and_then(|()| install_chromium(&options))
+            .and_then(|()| install_prometheus(&options))
             .map_err(Into::into)
             .and_then(|()| test(&options.state_file()));
         // This must not be interrupted by what has interrupted the tests.

@@ -39,7 +39,7 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         return demo(settings).await;
     }
     let Some(url) = &settings.database_url else {
-        let message = "the database is not given: set DATABASE_URL or pass --database-url. `order-service demo` tries the \
+        let message = "database is not given: set DATABASE_URL or pass --database-url. `order-service demo` tries the \
                        service with its own servers";
         Settings::command().error(ErrorKind::MissingRequiredArgument, message).exit();
     };
