@@ -52,6 +52,7 @@
 
 mod brokers;
 mod consumer;
+mod driver;
 mod error;
 mod group;
 mod handler;
@@ -77,10 +78,15 @@ pub use outbox_kafka;
 pub use outbox_pg::{Migrations, Statements};
 
 pub use self::consumer::{Builder, Consumer};
+#[cfg(feature = "sqlx")]
+pub use self::driver::Sqlx;
+pub use self::driver::{Driver, TokioPostgres};
 pub use self::error::Error;
 pub use self::group::{
     Group, Held, HeldFilter, HeldState, Horizon, PartitionStatus, Pause, PauseTarget, Request, RequestOutcome,
 };
+#[cfg(feature = "sqlx")]
+pub use self::handler::sqlx;
 pub use self::handler::{
     BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, OutsideHandler, RawHandler, With,
     savepoint, with,

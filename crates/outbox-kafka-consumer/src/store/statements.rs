@@ -1,10 +1,20 @@
-use deadpool_postgres::tokio_postgres::types::Type;
+use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::Identifier;
 
 /// A statement with the types of its parameters, so that it needs no round trip to be described.
 pub(super) struct Sql {
     pub(super) text: String,
     pub(super) types: Vec<Type>,
+}
+
+impl Sql {
+    /// Returns parameters with their types.
+    pub(super) fn typed<'a>(
+        &self,
+        params: &[&'a (dyn ToSql + Sync)],
+    ) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+        params.iter().copied().zip(self.types.iter().cloned()).collect()
+    }
 }
 
 macro_rules! statements {
