@@ -5,7 +5,7 @@ use crate::{BatchHandler, Handler, RawHandler};
 
 /// The store and the handlers on tokio-postgres.
 impl Builder {
-    /// Where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
+    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
     /// connection while it has work; the leases have one that is not the pool's.
     pub fn store(self, pool: deadpool_postgres::Pool) -> Self {
         self.stored_in(Pool::TokioPostgres(pool))
@@ -41,11 +41,11 @@ impl Builder {
         self.register_otherwise(Registered::raw(handler))
     }
 
-    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session by
-    /// `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
+    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session
+    /// by `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
     ///
-    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It is not
-    /// called for batch handlers and those outside of a transaction.
+    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It
+    /// is not called for batch handlers and those outside of a transaction.
     ///
     /// ```
     /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};

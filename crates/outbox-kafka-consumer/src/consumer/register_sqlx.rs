@@ -6,7 +6,7 @@ use crate::store::Pool;
 
 /// The store and the handlers on sqlx.
 impl Builder<Sqlx> {
-    /// Where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
+    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
     /// connection while it has work; the leases have one that is not the pool's.
     pub fn store(self, pool: ::sqlx::PgPool) -> Self {
         self.stored_in(Pool::Sqlx(pool))
@@ -42,11 +42,11 @@ impl Builder<Sqlx> {
         self.register_otherwise(Registered::sqlx_raw(handler))
     }
 
-    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session by
-    /// `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
+    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session
+    /// by `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
     ///
-    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It is not
-    /// called for batch handlers and those outside of a transaction.
+    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It
+    /// is not called for batch handlers and those outside of a transaction.
     pub fn before_each<M: 'static, H: RawHandler<M>>(self, hook: H) -> Self {
         self.hooked(Registered::sqlx_hook(hook))
     }

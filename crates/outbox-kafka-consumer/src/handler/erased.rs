@@ -72,7 +72,7 @@ pub(crate) struct FailureOf {
 }
 
 impl Failure {
-    /// A handler and the store use different drivers. The types of the builder prevent it.
+    /// Returns the failure of a handler whose driver is not the store's. The types of the builder prevent it.
     pub(super) fn other_driver() -> Self {
         Self::Handler("the handler takes a transaction of another driver than the store has".into())
     }
@@ -125,7 +125,10 @@ struct Raw<H, M> {
 }
 
 /// Reads the payload of an event.
-pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(event: &DecodedEvent, upcasts: &Upcasts) -> Result<E, Failure> {
+pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
+    event: &DecodedEvent,
+    upcasts: &Upcasts,
+) -> Result<E, Failure> {
     match event.schema_version.filter(|version| *version < E::SCHEMA_VERSION) {
         Some(version) => upcasts.read(version, &event.payload),
         None => event.payload.json().map_err(Failure::Payload),

@@ -11,13 +11,13 @@ use crate::store::{Connection, Entry, Fate, NewlyHeld, PgError, Transaction};
 use crate::{Error, Isolation};
 
 impl Lane {
-    /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
-    /// others of a blocked key are parked; the fence; COMMIT.
+    /// Runs one transaction: the events are taken into the inbox, those that are new and whose key is free are handled,
+    /// the others of a blocked key are parked; the fence; COMMIT.
     pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
         self.attempt_after(0, items).await
     }
 
-    /// Makes an [`attempt`](Self::attempt) after so many conflicts.
+    /// Makes an [`attempt`](Self::attempt) after that many conflicts.
     pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
         let _slot = self.shared.slots.acquire().await;
         let _turn = self.turn(conflicts).await;
@@ -68,11 +68,7 @@ impl Lane {
     }
 
     /// Returns whether the keys are still blocked.
-    async fn park_behind(
-        &self,
-        tx: &mut Transaction<'_>,
-        parked: &[&Item],
-    ) -> Result<bool, PgError> {
+    async fn park_behind(&self, tx: &mut Transaction<'_>, parked: &[&Item]) -> Result<bool, PgError> {
         let ids: Vec<_> = parked.iter().filter_map(|item| item.id).collect();
         if ids.is_empty() {
             return Ok(true);
@@ -103,15 +99,15 @@ impl Lane {
         }
     }
 
-    /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings that
-    /// were changed.
+    /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings
+    /// that were changed.
     pub(super) async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Vec<String>, Fault> {
         let restored = self.shared.store.after_handlers(tx).await;
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
 
-    /// What one handler has changed of the session, the handlers after it have met. They run again without it: an event
-    /// whose handler changes settings has a transaction to itself.
+    /// Checks the state that handlers share. What one handler has changed of the session, the handlers after it have
+    /// met. They run again without it: an event whose handler changes settings has a transaction to itself.
     fn check_shared(&self, changed: &[String], events: usize) -> Result<(), Fault> {
         if changed.is_empty() || events == 1 {
             return Ok(());
@@ -130,8 +126,8 @@ impl Lane {
     /// Leaves nothing of a failed attempt in the connection.
     pub(super) async fn clean_up(&self, mut client: Connection, fault: Fault) -> Fault {
         match fault {
-            // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after a store
-            // fault the connection may only seem to be open.
+            // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
+            // a store fault the connection may only seem to be open.
             Fault::Ended | Fault::Store(_) => client.discard(),
             _ if client.is_in_transaction() => client.discard(),
             // A rollback undoes everything else.
@@ -156,17 +152,17 @@ impl Lane {
             // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
             Err(e) if e.is_rejected_commit() => Err(Fault::of_commit(e)),
             // Whether it has is not known: position and inbox are read again before anything else is done.
-            Err(e) => Err(Fault::of_store("tell whether it has committed", e)),
+            Err(e) => Err(Fault::of_store("report whether it has committed", e)),
         }
     }
 }
 
-/// What a handler did that ended its transaction.
+/// The reason why a handler ended its transaction.
 pub(super) const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \
      remove that from the handler. Nothing of the transaction is stored";
 
 impl Fault {
-    /// For what has no event to blame.
+    /// Converts into an error that blames no event.
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Store(e) | Self::Conflict(e) => e,

@@ -15,7 +15,7 @@ use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::store::{Fence, Transaction};
 
-/// What became of events that were tried out.
+/// The outcome of events that were tried out.
 pub(crate) enum TriedOut {
     Handled,
     Ignored,

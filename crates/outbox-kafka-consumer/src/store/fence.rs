@@ -6,8 +6,9 @@ use super::session::{SETTINGS, changed_settings};
 use super::{Fence, PgError, Store, Transaction};
 use crate::{Error, Isolation};
 
-/// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows that
-/// a handler has rolled back. Only [`Store::close_guard`] closes it. It is not computed before: `concat` is not immutable.
+/// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows
+/// that a handler has rolled back. Only [`Store::close_guard`] closes it. It is not computed before: `concat` is not
+/// immutable.
 pub(super) const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
      SELECT concat('a handler must not COMMIT its transaction', NULL)::int";
 pub(super) const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
@@ -25,7 +26,7 @@ pub(crate) struct Progress {
 }
 
 impl Store {
-    /// Returns whether the connection is lost. A driver that does not know it is asked for a statement only if the connection
+    /// Returns whether the connection is lost. If the driver does not know it, a statement is sent only if the connection
     /// `may_be_lost`; otherwise the next statement fails.
     pub(crate) async fn is_lost(&self, tx: &mut Transaction<'_>, may_be_lost: bool) -> bool {
         if let Some(is_closed) = tx.is_closed() {
@@ -43,8 +44,8 @@ impl Store {
         looked.is_err_and(|e| e.is_state(&SqlState::INVALID_CURSOR_NAME))
     }
 
-    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is prepared
-    /// is sent in the order of the calls.
+    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
+    /// prepared is sent in the order of the calls.
     pub(super) async fn prepare_end(&self, tx: &mut Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
         let mut link = self.in_transaction(tx);
         match isolation {
@@ -53,12 +54,12 @@ impl Store {
         }
     }
 
-    /// Runs the last statements of every transaction, in one round trip: they restore the session's settings and close the guard.
-    /// They fail if an error has aborted the transaction, which a COMMIT does not, and if a handler has ended it. Returns the
-    /// settings that handlers had changed; `None` if the partition is under another epoch.
+    /// Runs the last statements of every transaction, in one round trip: they restore the session's settings and close
+    /// the guard. They fail if an error has aborted the transaction, which a COMMIT does not, and if a handler has
+    /// ended it. Returns the settings that handlers had changed; `None` if the partition is under another epoch.
     ///
-    /// At `READ COMMITTED` the fence was checked at the begin, and holds until the end. At a stricter level the epoch was read
-    /// as of a snapshot that may be older than the lock, so the row is locked here.
+    /// At `READ COMMITTED` the fence was checked at the begin, and holds until the end. At a stricter level the epoch
+    /// was read as of a snapshot that may be older than the lock, so the row is locked here.
     pub(crate) async fn close_guard(
         &self,
         tx: &mut Transaction<'_>,
@@ -88,7 +89,8 @@ impl Store {
             (of(|moved| moved.position), progress.iter().map(|moved| moved.end).collect());
 
         let mut client = self.connection().await?;
-        let rows = self.on_client(&mut client).query(&self.statements.advance, &[&ids, &epochs, &positions, &ends]).await;
+        let rows =
+            self.on_client(&mut client).query(&self.statements.advance, &[&ids, &epochs, &positions, &ends]).await;
         let rows = rows.map_err(|e| Error::store("move positions", e))?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }

@@ -13,7 +13,7 @@ type Place = (String, i32);
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) members: Vec<Member>,
-    /// What these, and those that have ended lately, have handlers for.
+    /// The event types that these, and those that have ended lately, have handlers for.
     pub(crate) handles: BTreeSet<String>,
     pub(crate) seats: Vec<Seat>,
 }
@@ -45,7 +45,7 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>().map_err(unread)
     }
 
-    /// A lease for each partition, free at first.
+    /// Adds a lease for each partition, free at first.
     pub(crate) async fn add_seats(&self, client: &mut Connection, places: &BTreeSet<Place>) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let added =
@@ -66,9 +66,7 @@ impl Store {
             Ok(is_alive.then_some(member))
         };
         let handles = |row: &Row| row.try_get::<_, Vec<String>>(2);
-        let seat = |row: &Row| {
-            Ok(Seat { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? })
-        };
+        let seat = |row: &Row| Ok(Seat { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? });
         Ok(Survey {
             members: members
                 .iter()
@@ -95,9 +93,9 @@ impl Store {
         subscribed.map(drop).map_err(|e| Error::store("record the topics that the group reads", e))
     }
 
-    /// Removes what is kept for partitions that no longer exist, of topics with so many partitions. Held events of such a
-    /// partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay, so that
-    /// [`PositionLost`](crate::PositionLost) decides if it is created again.
+    /// Removes what is kept for partitions that no longer exist, of topics with that many partitions. Held events of
+    /// such a partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay,
+    /// so that [`PositionLost`](crate::PositionLost) decides if it is created again.
     pub(crate) async fn forget_partitions(
         &self,
         client: &mut Connection,
@@ -113,7 +111,8 @@ impl Store {
     /// Returns whether a partition existed when the group first looked for its topic.
     pub(crate) async fn is_first_partition(&self, topic: &str, partition: i32) -> Result<bool, Error> {
         let mut client = self.connection().await?;
-        let row = self.on_client(&mut client).query_opt(&self.statements.first_partitions, &[&self.group, &topic]).await;
+        let row =
+            self.on_client(&mut client).query_opt(&self.statements.first_partitions, &[&self.group, &topic]).await;
         let row = row.map_err(|e| Error::store("read the topics that the group reads", e))?;
         let first: Option<i32> = row.map(|row| row.try_get(0)).transpose().map_err(unread)?;
         Ok(first.is_some_and(|first| partition < first))

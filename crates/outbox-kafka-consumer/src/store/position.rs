@@ -52,12 +52,13 @@ impl Store {
     ) -> Result<(), Error> {
         let mut client = self.connection().await?;
         let sql = &self.statements.begin_position;
-        let begun = self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &offset, &topic_id]).await;
+        let begun =
+            self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &offset, &topic_id]).await;
         begun.map(drop).map_err(|e| Error::store("write the first position", e))
     }
 
-    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold the
-    /// partition's lock are waited for a moment, and then ended.
+    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold
+    /// the partition's lock are waited for a moment, and then ended.
     pub(crate) async fn take(
         &self,
         topic: &str,
@@ -124,8 +125,8 @@ impl Store {
         }
     }
 
-    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same and
-    /// are no longer there.
+    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same
+    /// and are no longer there.
     pub(crate) async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
         let mut client = self.connection().await?;
         let sql = &self.statements.start_alone;
@@ -134,10 +135,11 @@ impl Store {
         row.try_get(0).map_err(unread)
     }
 
-    /// The process has outlived what it handled alone.
+    /// Records that the process has outlived what it handled alone.
     pub(crate) async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
         let mut client = self.connection().await?;
-        let done = self.on_client(&mut client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
+        let done =
+            self.on_client(&mut client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
         done.map(drop).map_err(|e| Error::store("record the end of an event", e))
     }
 
@@ -152,10 +154,10 @@ impl Store {
         let mut client = self.connection().await?;
         let sql = &self.statements.set_stopped;
         let set = self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;
-        set.map(drop).map_err(|e| Error::store("record why a partition stands still", e))
+        set.map(drop).map_err(|e| Error::store("record why a partition is stopped", e))
     }
 
-    /// Begins again in a topic that was made anew.
+    /// Begins again in a topic that was created again.
     pub(crate) async fn reset_position(&self, fence: Fence, offset: i64) -> Result<(), Error> {
         let mut client = self.connection().await?;
         let sql = &self.statements.reset_position;
@@ -184,7 +186,7 @@ mod tests {
     }
 
     impl Group {
-        /// Returns a group in a database of its own, for each driver.
+        /// Returns a group in its own database, for each driver.
         async fn of_each_driver() -> Vec<Self> {
             let mut groups = Vec::new();
             for driver in 0..Pool::of_each_driver("postgres://nowhere").len() {
@@ -200,7 +202,10 @@ mod tests {
         async fn of(pool: Pool, schema: &Identifier) -> Self {
             let store = Store::new(pool, schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
             store.begin_position(PLACE.0, PLACE.1, 0, None).await.unwrap();
-            store.add_seats(&mut store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into()).await.unwrap();
+            store
+                .add_seats(&mut store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into())
+                .await
+                .unwrap();
             Self { env: None, store }
         }
 
@@ -210,7 +215,7 @@ mod tests {
             self.store.on_client(&mut client).execute(&sql).await.unwrap();
         }
 
-        /// A member that is alive takes the partition of one that let its lease run out.
+        /// Lets a member that is alive take the partition of one that let its lease run out.
         async fn take(&self, owner: Uuid) -> Fence {
             let mut client = self.store.connection().await.unwrap();
             self.sql("UPDATE {s}.consumer_lease SET expires_at = clock_timestamp()").await;
@@ -273,13 +278,13 @@ mod tests {
             let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
             let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();
             assert_eq!(ended(group.take(a).await, 7, a).await, 0);
-            // The store was away for longer than a lease, but who began is there again.
+            // The store was unreachable for longer than a lease, but who began is there again.
+            // Given back, or opened again by the same process.
             assert_eq!(ended(group.take(b).await, 7, b).await, 0);
             group.sql("UPDATE {s}.consumer_member SET expires_at = clock_timestamp()").await;
             let fence = group.take(c).await;
             assert_eq!(ended(fence, 7, c).await, 2);
             assert_eq!(ended(fence, 8, c).await, 0, "another event");
-            // Given back, or opened anew by the same process.
             group.store.not_alone(fence).await.unwrap();
             assert_eq!(ended(fence, 7, a).await, 0);
         }

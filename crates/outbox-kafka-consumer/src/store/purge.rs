@@ -10,7 +10,7 @@ use crate::Error;
 /// How many rows one transaction deletes at most.
 const BATCH: i64 = 5_000;
 
-/// Where the next purge begins. Before it, the index may only have entries of rows that were deleted.
+/// The beginning of the next purge. Before it, the index may only have entries of rows that were deleted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PurgeFrom(OffsetDateTime);
 
@@ -21,8 +21,9 @@ impl Default for PurgeFrom {
 }
 
 impl Store {
-    /// Forgets handled events that are older than that, the oldest first, in batches, and never above a position. Returns
-    /// how many. The cost is that of what is removed. One consumer of the group does it at a time; the others do nothing.
+    /// Forgets handled events that are older than that, the oldest first, in batches, and never above a position.
+    /// Returns how many. The cost is that of what is removed. One consumer of the group does it at a time; the others
+    /// do nothing.
     pub(crate) async fn purge(&self, older_than: Duration, from: &mut PurgeFrom) -> Result<u64, Error> {
         let (mut purged, mut at, mut kept) = (0, from.0, None);
         loop {
@@ -47,8 +48,8 @@ impl Store {
         Ok(purged)
     }
 
-    /// Removes requests that were carried out so long ago, members that are gone and pauses that have ended, and asks for dead letters that are older
-    /// than `dead_letters` to be discarded.
+    /// Removes requests that were carried out so long ago, members that are gone and pauses that have ended, and asks
+    /// for dead letters that are older than `dead_letters` to be discarded.
     pub(crate) async fn purge_others(&self, requests: Duration, dead_letters: Option<Duration>) -> Result<(), Error> {
         self.purge_by(&self.statements.forget_members, &[&self.group]).await?;
         self.purge_by(&self.statements.forget_pauses, &[&self.group]).await?;
@@ -126,7 +127,13 @@ mod tests {
             )
             .await
             .unwrap();
-        let store = Store::new(Pool::TokioPostgres(pool.clone()), &schema, "g".to_owned(), Duration::from_secs(9), Statements::Cached);
+        let store = Store::new(
+            Pool::TokioPostgres(pool.clone()),
+            &schema,
+            "g".to_owned(),
+            Duration::from_secs(9),
+            Statements::Cached,
+        );
         let mut from = PurgeFrom::default();
 
         // One consumer of the group at a time.
@@ -172,7 +179,13 @@ mod tests {
             )
             .await
             .unwrap();
-        let store = Store::new(Pool::TokioPostgres(pool.clone()), &schema, "g".to_owned(), Duration::from_secs(9), Statements::Cached);
+        let store = Store::new(
+            Pool::TokioPostgres(pool.clone()),
+            &schema,
+            "g".to_owned(),
+            Duration::from_secs(9),
+            Statements::Cached,
+        );
         for _ in 0..2 {
             store.purge_others(DAY * 2 + DAY / 2, Some(DAY * 2 - DAY / 2)).await.unwrap();
         }
@@ -207,7 +220,13 @@ mod tests {
             )
             .await
             .unwrap();
-        let store = Store::new(Pool::TokioPostgres(pool.clone()), &schema, "g".to_owned(), Duration::from_secs(9), Statements::Cached);
+        let store = Store::new(
+            Pool::TokioPostgres(pool.clone()),
+            &schema,
+            "g".to_owned(),
+            Duration::from_secs(9),
+            Statements::Cached,
+        );
         assert_eq!(store.free_heads().await.unwrap(), 2);
         assert_eq!(store.free_heads().await.unwrap(), 0);
         let sql = "SELECT record_offset FROM outbox.consumer_held WHERE next_attempt_at IS NOT NULL ORDER BY 1";

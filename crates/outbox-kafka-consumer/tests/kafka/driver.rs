@@ -56,7 +56,7 @@ impl Pool {
     }
 }
 
-/// What the handlers of these tests need of a transaction.
+/// A transaction, as far as the handlers of these tests need it.
 #[async_trait]
 pub(crate) trait Tx: Send {
     /// Runs statements.
@@ -102,12 +102,14 @@ pub(crate) type Each = Arc<dyn for<'a> Fn(&'a mut dyn Tx, Received<OrderCreated>
 /// A batch handler on either driver.
 pub(crate) type All = Arc<dyn for<'a> Fn(&'a mut dyn Tx, Vec<Received<OrderCreated>>) -> Work<'a> + Send + Sync>;
 
+/// Returns a handler on either driver.
 pub(crate) fn each(
     handle: impl for<'a> Fn(&'a mut dyn Tx, Received<OrderCreated>) -> Work<'a> + Send + Sync + 'static,
 ) -> Each {
     Arc::new(handle)
 }
 
+/// Returns a batch handler on either driver.
 pub(crate) fn all(
     handle: impl for<'a> Fn(&'a mut dyn Tx, Vec<Received<OrderCreated>>) -> Work<'a> + Send + Sync + 'static,
 ) -> All {

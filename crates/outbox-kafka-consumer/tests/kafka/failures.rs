@@ -134,7 +134,11 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
         let bench = Bench::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn mended(is_mended: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
-            if is_mended.load(Ordering::Relaxed) == 0 { never_13(tx, event).await } else { driver::store(tx, event).await }
+            if is_mended.load(Ordering::Relaxed) == 0 {
+                never_13(tx, event).await
+            } else {
+                driver::store(tx, event).await
+            }
         }
         let state: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
         let handler = each(move |tx, event| Box::pin(mended(state, tx, event)));
@@ -160,7 +164,8 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
 async fn a_dead_letter_lets_its_key_go_on_where_the_policy_says_so() {
     let bench = Bench::with_partitions(1).await;
     produce_orders(&bench).await;
-    let (pool, handler) = (Driver::TokioPostgres.pool(bench.url(), 16), each(|tx, event| Box::pin(never_13(tx, event))));
+    let (pool, handler) =
+        (Driver::TokioPostgres.pool(bench.url(), 16), each(|tx, event| Box::pin(never_13(tx, event))));
     let running = Running::start(consumer!(pool, bench, on(handler), on_failure(OnFailure::DeadLetter)));
     let steps = bench.steps(7).await;
     assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![1, 2, 3], vec![0, 1, 2, 3]));
@@ -237,7 +242,7 @@ async fn an_undecodable_record_stops_its_partition_and_no_other() {
     bench.produce_order(1, 2).await;
     assert_eq!(bench.effects(2).await, [1, 2]);
     bench.position(0, 1).await;
-    // Whoever has looked at it may go past it.
+    // An operator who has looked at it may go past it.
     bench.group().move_position(bench.topic(), 0, 2, outbox_kafka_consumer::Horizon::Respect).await.unwrap();
     let error = running.stop().await.unwrap_err();
     assert_eq!(error.position(), Some((bench.topic(), 0, 1)));
@@ -282,7 +287,7 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
         assert!(held.error.contains(reason) && held.kind == "undecodable", "{held:?}");
     }
     running.stop().await.unwrap();
-    // The same again, with a policy that passes over them.
+    // The same again, with a policy that skips them.
     let other = bench.consumer().group("other").undecodable(Misfit::Ignore);
     let other = other.unknown(Misfit::Ignore).newer(Misfit::Ignore).on(store);
     let running = Running::start(other.build().unwrap());

@@ -65,7 +65,8 @@ async fn sum_up(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult
 async fn conflicts_at_a_stricter_level_are_retried_and_park_no_event() {
     for driver in DRIVERS {
         const ORDERS: i64 = 200;
-        for (level, name) in [(Isolation::RepeatableRead, "repeatable read"), (Isolation::Serializable, "serializable")] {
+        for (level, name) in [(Isolation::RepeatableRead, "repeatable read"), (Isolation::Serializable, "serializable")]
+        {
             let bench = Bench::with_partitions(1).await;
             let pool = driver.pool(bench.url(), 16);
             let client = bench.client().await;

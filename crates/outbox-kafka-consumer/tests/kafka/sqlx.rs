@@ -1,4 +1,4 @@
-//! What only sqlx has: its forms of handlers, savepoints, and everything on one pool.
+//! The parts that only sqlx has: its forms of handlers, savepoints, and everything on one pool.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -99,7 +99,7 @@ async fn savepoints_of_a_handler_roll_back_alone_and_one_left_open_fails_the_eve
     }
     let running = Running::start(consumer.on(nested).build().unwrap());
     let dead = bench.held(HeldState::Dead, 1).await;
-    assert!(dead[0].offset == 1 && dead[0].error.contains("left a transaction"), "{dead:?}");
+    assert!(dead[0].offset == 1 && dead[0].error.contains("left a savepoint"), "{dead:?}");
     bench.position(0, 3).await;
     assert_eq!(effects(&pool).await, [1, 2]);
     running.stop().await.unwrap();

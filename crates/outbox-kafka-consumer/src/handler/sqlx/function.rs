@@ -9,7 +9,7 @@ use crate::handler::{Configured, HandlerPolicy, HandlerResult};
 
 /// A function of a transaction. `T` is `&mut Transaction<'_, Postgres>`, for all lifetimes.
 pub trait HandlerFn<T, A>: Send + Sync + 'static {
-    /// What the function returns.
+    /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send;
 
     /// Calls it with an event, or with several.
@@ -30,7 +30,7 @@ where
 
 /// As [`HandlerFn`], with state before the transaction. `S` is `&State`.
 pub trait StatefulFn<S, T, A>: Send + Sync + 'static {
-    /// What the function returns.
+    /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send;
 
     /// Calls it with an event, or with several.

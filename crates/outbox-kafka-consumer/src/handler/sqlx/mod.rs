@@ -39,12 +39,13 @@
 //! ```
 //!
 //! # Savepoints
-//! `tx.begin()` of [`Acquire`](::sqlx::Acquire) begins a transaction within the handler's, which is a savepoint. Commit it
-//! or roll it back before the handler returns.
+//! `tx.begin()` of [`Acquire`](::sqlx::Acquire) begins a transaction within the handler's, which is a savepoint. Commit
+//! it or roll it back before the handler returns.
 //!
 //! # The pool
-//! sqlx answers statements one after the other, so a transaction takes more round trips than on tokio-postgres. The pool
-//! needs a connection for each transaction that runs at a time, and one more; the leases have one that is not the pool's.
+//! sqlx sends a statement after the answer to the one before, so a transaction takes more round trips than on
+//! tokio-postgres. The pool needs a connection for each transaction that runs at a time, and one more; the leases have
+//! one that is not the pool's.
 
 mod erased;
 mod function;
@@ -56,7 +57,7 @@ use serde::de::DeserializeOwned;
 use super::{HandlerPolicy, HandlerResult};
 use crate::Received;
 
-/// What is done with an event of one type, in a transaction of sqlx.
+/// A handler of the events of one type, in a transaction of sqlx.
 ///
 /// Every `async fn(&mut Transaction<'_, Postgres>, Received<E>) -> HandlerResult` is a handler, and so is
 /// [`with`](crate::with)`(state, f)` for an `async fn(&State, &mut Transaction<'_, Postgres>, Received<E>) ->
@@ -83,7 +84,7 @@ pub trait Handler<Marker = ()>: Send + Sync + 'static {
     }
 }
 
-/// Handles many events of one type at once, in a transaction of sqlx.
+/// A handler of many events of one type at once, in a transaction of sqlx.
 ///
 /// Every `async fn(&mut Transaction<'_, Postgres>, Vec<Received<E>>) -> HandlerResult` is one, and so is
 /// [`with`](crate::with)`(state, f)`. What a [`BatchHandler`](crate::BatchHandler) is promised holds here too.
@@ -109,7 +110,7 @@ pub trait BatchHandler<Marker = ()>: Send + Sync + 'static {
     }
 }
 
-/// What is done with an event whose payload the handler reads itself, in a transaction of sqlx.
+/// A handler that reads the payloads of events itself, in a transaction of sqlx.
 ///
 /// Every `async fn(&mut Transaction<'_, Postgres>, Received<()>) -> HandlerResult` is one, and so is
 /// [`with`](crate::with)`(state, f)`. What a [`RawHandler`](crate::RawHandler) is promised holds here too.

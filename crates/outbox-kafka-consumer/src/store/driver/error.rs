@@ -37,8 +37,8 @@ impl PgError {
 
     /// Returns whether PostgreSQL rejected a COMMIT and kept the session, so that nothing was committed.
     ///
-    /// After an error that ends the session the outcome is not known. PgBouncer reports a server that it lost during the
-    /// COMMIT with the state of a protocol violation.
+    /// After an error that ends the session the outcome is not known. PgBouncer reports a server that it lost during
+    /// the COMMIT with the state of a protocol violation.
     pub(crate) fn is_rejected_commit(&self) -> bool {
         if self.is_state(&SqlState::PROTOCOL_VIOLATION) {
             return false;

@@ -15,7 +15,7 @@ pub(super) type Params<'a> = [&'a (dyn ToSql + Sync)];
 
 pub(super) const BEGIN_READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/// Where statements are sent, and how.
+/// A connection or transaction that statements are sent to, and how they are sent.
 pub(crate) struct Link<'a> {
     to: To<'a>,
     sending: Sending,
@@ -101,8 +101,8 @@ impl<'a> Link<'a> {
         })
     }
 
-    /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside of
-    /// a transaction it runs in a separate one at READ COMMITTED.
+    /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside
+    /// of a transaction it runs in a separate one at READ COMMITTED.
     pub(crate) fn query<'s>(
         &'s mut self,
         sql: &'s Sql,
@@ -138,8 +138,8 @@ impl<'a> Link<'a> {
         })
     }
 
-    /// Sends statements of a transaction one after the other: without a pause if the driver can, so that their answers take
-    /// one round trip.
+    /// Sends statements of a transaction one after the other: without a pause if the driver can, so that their answers
+    /// take one round trip.
     pub(crate) fn send_all<'s>(&'s mut self, steps: &'s [Step<'s>]) -> BoxFuture<'s, Answers> {
         Box::pin(async move {
             let tx = match &mut self.to {

@@ -1,7 +1,7 @@
 //! The PostgreSQL drivers under the store: one connection, transaction, row and error type for all of them.
 //!
-//! Every statement of the store is written once. Its parameters are those of tokio-postgres, in PostgreSQL's binary form,
-//! which sqlx sends as well.
+//! Every statement of the store is written once. Its parameters are those of tokio-postgres, in PostgreSQL's binary
+//! form, which sqlx sends as well.
 
 mod connection;
 mod error;

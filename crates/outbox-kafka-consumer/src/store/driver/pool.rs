@@ -15,9 +15,9 @@ pub(crate) enum Pool {
 }
 
 impl Pool {
-    /// Waits for a connection. sqlx tries connections out before it gives them: one whose server is gone without a word is
-    /// given up after `patience`.
-    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tries connections out"))]
+    /// Waits for a connection. sqlx tests connections before it gives them: one whose server does not answer is given
+    /// up after `patience`.
+    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
     pub(crate) fn connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
             Self::TokioPostgres(pool) => {
@@ -31,7 +31,7 @@ impl Pool {
     }
 
     /// Waits for a connection that is not the pool's any more.
-    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tries connections out"))]
+    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
     pub(crate) fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
             Self::TokioPostgres(pool) => Box::pin(async {

@@ -11,15 +11,17 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgTypeInfo, PgValueFormat,
 };
-use sqlx::{Arguments as _, Connection as _, Database, Executor as _, PgConnection, Postgres, Row as _, TransactionManager as _};
+use sqlx::{
+    Arguments as _, Connection as _, Database, Executor as _, PgConnection, Postgres, Row as _, TransactionManager as _,
+};
 
 use super::link::{BEGIN_READ_COMMITTED, Params, Step};
 use super::row::Column;
 use super::{PgError, Row};
 use crate::store::statements::Sql;
 
-/// A connection that goes back to its pool only if nothing is open or unanswered: the pool would wait without a limit for
-/// the answer of a server that is gone without a word.
+/// A connection that goes back to its pool only if nothing is open or unanswered: the pool would wait without a limit
+/// for a server that does not answer.
 pub(super) struct Connection {
     connection: Held,
     is_unsure: bool,
@@ -52,7 +54,7 @@ impl Unsure<'_> {
     }
 }
 
-/// Where statements are sent.
+/// A connection or transaction that statements are sent to.
 pub(super) struct Link<'a> {
     connection: &'a mut PgConnection,
     is_unsure: &'a mut bool,
@@ -132,7 +134,7 @@ impl<'a> Transaction<'a> {
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         // A COMMIT would only release the innermost savepoint.
         if <Postgres as Database>::TransactionManager::get_transaction_depth(&self.tx) != 1 {
-            return Err(sqlx::Error::InvalidArgument("the handler left a transaction of its own open".to_owned()));
+            return Err(sqlx::Error::InvalidArgument("the handler left a savepoint open".to_owned()));
         }
         self.tx.commit().await?;
         *self.is_unsure.flag() = false;
@@ -162,8 +164,8 @@ impl Link<'_> {
         Ok(answer?)
     }
 
-    /// Sends a statement that only reads. If it is parsed each time, that takes two round trips, which a pooler sends to one
-    /// server only within a transaction.
+    /// Sends a statement that only reads. If it is parsed each time, that takes two round trips, which a pooler sends to
+    /// one server only within a transaction.
     pub(super) async fn read_in_time(
         &mut self,
         patience: Duration,
@@ -216,10 +218,7 @@ async fn query(
 
 // Futures of sqlx's own `async fn`s over an `Executor` cannot be shown to be `Send` here (rust-lang issue 110338).
 
-fn execute<'s>(
-    connection: &'s mut PgConnection,
-    text: &'s str,
-) -> BoxFuture<'s, Result<PgQueryResult, sqlx::Error>> {
+fn execute<'s>(connection: &'s mut PgConnection, text: &'s str) -> BoxFuture<'s, Result<PgQueryResult, sqlx::Error>> {
     connection.execute(text)
 }
 
@@ -250,7 +249,7 @@ struct Param<'a> {
 }
 
 impl sqlx::Type<Postgres> for Param<'_> {
-    /// Says nothing: each one has the type that its statement declares, by `produces`.
+    /// Returns no type: each one has the type that its statement declares, by `produces`.
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(Oid(0))
     }
