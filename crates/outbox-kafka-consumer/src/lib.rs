@@ -39,6 +39,8 @@
 //! [`Consumer::run`] ends with an error if the consumer's [tables](Consumer::migrations) are missing, have another
 //! version, or do not grant the role its privileges.
 //!
+//! With the feature `sqlx`, store and handlers are on a pool of sqlx instead: see the module `sqlx`.
+//!
 //! # Delivery
 //! - The handler's statements commit together with the fact that its event was handled. An event that comes twice takes
 //!   effect once, through crashes, take-overs and lost answers.

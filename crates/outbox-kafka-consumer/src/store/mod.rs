@@ -133,11 +133,6 @@ impl Store {
     }
 }
 
-/// Returns whether PostgreSQL gave this state.
-fn is_state(error: &deadpool_postgres::tokio_postgres::Error, state: &SqlState) -> bool {
-    error.code() == Some(state)
-}
-
 fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }

@@ -119,7 +119,7 @@ impl Handler for Shipping {
 }
 
 async fn raw(note: &&'static str, tx: &mut Transaction<'_, Postgres>, event: Received<()>) -> HandlerResult {
-    let insert = sqlx::query("INSERT INTO effect (order_id, note) VALUES ($1, $2)");
+    let insert = sqlx::query("INSERT INTO effect (order_id, step, note) VALUES ($1, 0, $2)");
     insert.bind(event.offset()).bind(*note).execute(&mut **tx).await?;
     Ok(())
 }
@@ -180,4 +180,40 @@ async fn a_trial_delivers_events_to_handlers_on_sqlx() {
     drop(trial);
     drop(connection);
     assert!(effects(&pool).await.is_empty());
+}
+
+/// A number that PostgreSQL quotes.
+const SECRET: i64 = 411_111_111_111_111;
+
+/// Lets PostgreSQL refuse the order, in ways that quote it.
+async fn refused(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
+    let OrderCreated { order_id, step } = event.event();
+    let text = format!("order {order_id}");
+    match step {
+        0 => sqlx::query("INSERT INTO card VALUES ($1), ($1)").bind(order_id).execute(&mut **tx).await?,
+        1 => sqlx::query("SELECT $1::text::integer").bind(text).execute(&mut **tx).await?,
+        _ => sqlx::query("INSERT INTO card VALUES (-$1::bigint)").bind(order_id).execute(&mut **tx).await?,
+    };
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_rows() {
+    let bench = Bench::with_partitions(1).await;
+    let pool = pool(bench.url());
+    pool.execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
+    for step in 0..3 {
+        bench.produce_step(0, SECRET + step, step).await;
+    }
+    let consumer = bench.sqlx_consumer().store(pool).retry(outbox_kafka_consumer::RetryPolicy::never());
+    let running = Running::start(consumer.on(refused).build().unwrap());
+    let mut dead = bench.held(HeldState::Dead, 3).await;
+    dead.sort_by_key(|held| held.offset);
+    for (held, state) in dead.iter().zip(["23505", "22P02", "23514"]) {
+        assert!(held.error.contains(&format!("SQLSTATE {state}")), "{held:?}");
+        assert!(!held.error.contains("41111111111"), "{held:?}");
+        assert_eq!(held.error.matches("error returned from database").count(), 1, "{held:?}");
+    }
+    assert_eq!(dead[1].kind, "data");
+    running.stop().await.unwrap();
 }
