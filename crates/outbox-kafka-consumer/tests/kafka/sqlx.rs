@@ -47,7 +47,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
         };
         let error = consumer().run(std::future::pending()).await.unwrap_err();
         assert!(error.is_setup(), "{error}");
-        let script = consumer().migrations().script();
+        let script = consumer().migrations().apply_script();
         for _ in 0..2 {
             pool.execute(&*script).await.unwrap();
         }

@@ -66,13 +66,24 @@ impl Migrations {
         Ok(MigrationPlan { versions: missing.iter().map(|step| step.version).collect(), statements })
     }
 
+    /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
+    #[must_use]
+    pub fn script(&self) -> MigrationPlan {
+        let steps = self.steps.iter().flat_map(|step| [step.sql.clone(), self.record(step)]);
+        let switched = self.rows_of.iter().filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
+        MigrationPlan {
+            versions: self.steps.iter().map(|step| step.version).collect(),
+            statements: std::iter::once(self.open_sql()).chain(steps).chain(switched).collect(),
+        }
+    }
+
     /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
     ///
-    /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction. It fails with an
-    /// exception if applied steps and these are at odds. If rows of the table [vanish](outbox_core::RowLife), it creates
+    /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction.
+    /// It fails with an exception if applied steps and these are at odds. If rows of the table [vanish](outbox_core::RowLife), it creates
     /// their triggers again, which waits up to 5 s for transactions that write to the table.
     #[must_use]
-    pub fn script(&self) -> String {
+    pub fn apply_script(&self) -> String {
         let mut statements = vec!["SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(), self.open_sql()];
         statements.push(self.refuse_newer());
         statements.extend(self.steps.iter().map(|step| self.apply_if_missing(step)));

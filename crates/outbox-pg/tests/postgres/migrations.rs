@@ -64,19 +64,19 @@ async fn the_script_does_what_apply_does() {
     let first = Migrations::new("it's %", odd(), vec![one.clone()]);
     let both = Migrations::new("it's %", odd(), vec![one, two.clone()]);
     for migrations in [&first, &first, &both, &both] {
-        client.batch_execute(&migrations.script()).await.unwrap();
+        client.batch_execute(&migrations.apply_script()).await.unwrap();
     }
     assert!(both.apply(&mut client).await.unwrap().versions.is_empty());
     let outbox = Migrations::outbox(env.pipeline());
-    client.batch_execute(&outbox.script()).await.unwrap();
+    client.batch_execute(&outbox.apply_script()).await.unwrap();
     let applied = outbox.apply(&mut client).await.unwrap();
     assert_eq!((applied.versions, applied.row_life), (Vec::new(), None));
 
-    let newer = client.batch_execute(&first.script()).await.unwrap_err();
+    let newer = client.batch_execute(&first.apply_script()).await.unwrap_err();
     let changed = Migrations::new("it's %", odd(), vec![step(1, "CREATE TABLE {s}.other ()"), two.clone()]);
-    let changed = client.batch_execute(&changed.script()).await.unwrap_err();
+    let changed = client.batch_execute(&changed.apply_script()).await.unwrap_err();
     let failing = Migrations::new("new", odd(), vec![step(1, "CREATE TABLE {s}.three ()"), step(2, "SELECT 1/0")]);
-    client.batch_execute(&failing.script()).await.unwrap_err();
+    client.batch_execute(&failing.apply_script()).await.unwrap_err();
     let text = |error: &outbox_pg::tokio_postgres::Error| error.as_db_error().unwrap().message().to_owned();
     assert!(text(&newer).contains("newer version of this program"), "{newer:?}");
     assert!(text(&changed).contains("migration it's % 1: it was applied with other SQL"), "{changed:?}");
