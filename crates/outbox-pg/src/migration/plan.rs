@@ -80,8 +80,9 @@ impl Migrations {
     /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
     ///
     /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction.
-    /// It fails with an exception if applied steps and these are at odds. If rows of the table [vanish](outbox_core::RowLife), it creates
-    /// their triggers again, which waits up to 5 s for transactions that write to the table.
+    /// It fails with an exception if applied steps and these are at odds. If rows of the table
+    /// [vanish](outbox_core::RowLife), it creates their triggers again, which waits up to 5 s for transactions that
+    /// write to the table.
     #[must_use]
     pub fn apply_script(&self) -> String {
         let mut statements = vec!["SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(), self.open_sql()];
