@@ -80,7 +80,7 @@ impl<'a> Trial<'a> {
 
     /// Returns the transaction, to prepare and look at what handlers read and write.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "begin has made it")]
+    #[expect(clippy::expect_used, reason = "begin has made it")]
     pub fn transaction(&self) -> &deadpool_postgres::Transaction<'a> {
         self.tx.as_tokio_postgres().expect("a transaction of tokio-postgres")
     }
@@ -98,7 +98,7 @@ impl<'a> Trial<'a, crate::Sqlx> {
     }
 
     /// Returns the transaction, to prepare and look at what handlers read and write.
-    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "begin_sqlx has made it")]
+    #[expect(clippy::expect_used, reason = "begin_sqlx has made it")]
     pub fn sqlx_transaction(&mut self) -> &mut ::sqlx::Transaction<'a, ::sqlx::Postgres> {
         self.tx.as_sqlx().expect("a transaction of sqlx")
     }
