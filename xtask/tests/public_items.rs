@@ -74,7 +74,12 @@ fn items(documentation: &Path) -> BTreeSet<String> {
         let end = ends.iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
         let members = ["method.", "tymethod.", "variant.", "structfield.", "associatedconstant.", "associatedtype."];
         let own = ids(&text[..end]).filter(|id| members.iter().any(|member| id.starts_with(member)));
-        items.extend(own.map(|id| format!("{item} {id}")));
+        // Methods of one name, of a type with different parameters, are numbered.
+        let unnumbered = |id: String| match id.split_once('-') {
+            Some((method, _)) if method.starts_with("method.") => method.to_owned(),
+            _ => id,
+        };
+        items.extend(own.map(|id| format!("{item} {}", unnumbered(id))));
         items.insert(item);
     }
     items

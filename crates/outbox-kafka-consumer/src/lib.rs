@@ -39,6 +39,8 @@
 //! [`Consumer::run`] ends with an error if the consumer's [tables](Consumer::migrations) are missing, have another
 //! version, or do not grant the role its privileges.
 //!
+//! With the feature `sqlx`, store and handlers are on a pool of sqlx instead: see the module `sqlx`.
+//!
 //! # Delivery
 //! - The handler's statements commit together with the fact that its event was handled. An event that comes twice takes
 //!   effect once, through crashes, take-overs and lost answers.
@@ -52,6 +54,7 @@
 
 mod brokers;
 mod consumer;
+mod driver;
 mod error;
 mod group;
 mod handler;
@@ -77,10 +80,15 @@ pub use outbox_kafka;
 pub use outbox_pg::{Migrations, Statements};
 
 pub use self::consumer::{Builder, Consumer};
+#[cfg(feature = "sqlx")]
+pub use self::driver::Sqlx;
+pub use self::driver::{Driver, TokioPostgres};
 pub use self::error::Error;
 pub use self::group::{
     Group, Held, HeldFilter, HeldState, Horizon, PartitionStatus, Pause, PauseTarget, Request, RequestOutcome,
 };
+#[cfg(feature = "sqlx")]
+pub use self::handler::sqlx;
 pub use self::handler::{
     BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, OutsideHandler, RawHandler, With,
     savepoint, with,

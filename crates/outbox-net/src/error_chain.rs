@@ -45,7 +45,13 @@ impl fmt::Display for ErrorChain<'_> {
 fn layer(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     #[cfg(feature = "tokio-postgres")]
     if let Some(error) = error.downcast_ref::<tokio_postgres::error::DbError>() {
-        return server_error(error, f);
+        let place = [("table", error.table()), ("column", error.column()), ("constraint", error.constraint())];
+        return server_error(error.severity(), error.code().code(), error.message(), place, f);
+    }
+
+    #[cfg(feature = "sqlx")]
+    if let Some(written) = sqlx_error(error, f) {
+        return written;
     }
 
     // `io::Error` shows the error inside it, and does not name it as its source.
@@ -67,22 +73,46 @@ fn layer(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Resu
 
 /// Writes an error of PostgreSQL without its DETAIL, which holds rows and keys, and without the value that ends a
 /// message of class 22.
-#[cfg(feature = "tokio-postgres")]
-fn server_error(error: &tokio_postgres::error::DbError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let state = error.code().code();
-    let message = match error.message().split_once(": \"") {
+#[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
+fn server_error(
+    severity: &str,
+    state: &str,
+    message: &str,
+    place: [(&str, Option<&str>); 3],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let message = match message.split_once(": \"") {
         Some((message, _)) if state.starts_with("22") => message,
-        _ => error.message(),
+        _ => message,
     };
-    write!(f, "{}: {message} (SQLSTATE {state}", error.severity())?;
+    write!(f, "{severity}: {message} (SQLSTATE {state}")?;
 
-    for (what, name) in [("table", error.table()), ("column", error.column()), ("constraint", error.constraint())] {
+    for (what, name) in place {
         if let Some(name) = name {
             write!(f, ", {what} {name}")?;
         }
     }
 
     f.write_str(")")
+}
+
+/// Writes an error of sqlx, which repeats its cause's text, without that text; `None` if it is another error.
+#[cfg(feature = "sqlx")]
+fn sqlx_error(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> Option<fmt::Result> {
+    use sqlx::error::DatabaseError;
+    use sqlx::postgres::PgDatabaseError;
+
+    if let Some(error) = error.downcast_ref::<Box<dyn DatabaseError>>() {
+        let error = error.try_downcast_ref::<PgDatabaseError>()?;
+        let place = [("table", error.table()), ("column", error.column()), ("constraint", error.constraint())];
+        let severity = format!("{:?}", error.severity()).to_uppercase();
+        return Some(server_error(&severity, error.code(), error.message(), place, f));
+    }
+
+    let error = error.downcast_ref::<sqlx::Error>()?;
+    let text = error.to_string();
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    Some(f.write_str(cause.and_then(|cause| text.strip_suffix(&cause)).unwrap_or(&text)))
 }
 
 #[cfg(test)]

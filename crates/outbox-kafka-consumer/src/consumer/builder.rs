@@ -1,9 +1,9 @@
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use outbox_core::{DecodedEvent, DecodedPayload, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::Statements;
@@ -11,17 +11,20 @@ use tokio::sync::Semaphore;
 
 use super::Consumer;
 use crate::brokers::Brokers;
-use crate::handler::{Registered, Upcasts};
+use crate::driver::{Driver, TokioPostgres};
+use crate::handler::{Inside, Registered, Upcasts};
 use crate::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
-use crate::store::Store;
-use crate::{BatchHandler, Error, Handler, HandlerError, OutsideHandler, RawHandler, Reader, RetryPolicy};
+use crate::store::{Pool, Store};
+use crate::{Error, HandlerError, OutsideHandler, Reader, RetryPolicy};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
+///
+/// `D` is the driver of the store and of the handlers' transactions.
 #[must_use = "a consumer comes to be by build()"]
-pub struct Builder {
+pub struct Builder<D: Driver = TokioPostgres> {
     brokers: Vec<String>,
     security: Security,
     reader: Reader,
@@ -37,9 +40,10 @@ pub struct Builder {
     otherwise: Vec<Registered>,
     upcasts: Upcasts,
     doubled: Option<&'static str>,
+    driver: PhantomData<fn() -> D>,
 }
 
-impl Builder {
+impl<D: Driver> Builder<D> {
     const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
     pub(super) fn new(brokers: Vec<String>) -> Self {
@@ -80,6 +84,7 @@ impl Builder {
             otherwise: Vec::new(),
             upcasts: Upcasts::default(),
             doubled: None,
+            driver: PhantomData,
         }
     }
 
@@ -107,12 +112,6 @@ impl Builder {
         Self { group: Some(group.into()), ..self }
     }
 
-    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
-    /// connection while it has work; the leases have one that is not the pool's.
-    pub fn store(self, pool: Pool) -> Self {
-        Self { pool: Some(pool), ..self }
-    }
-
     /// Sets the schema of the consumer's tables, see [`migrations`](crate::migrations); `outbox` unless set.
     pub fn schema(self, schema: Identifier) -> Self {
         Self { schema: Some(schema), ..self }
@@ -124,47 +123,10 @@ impl Builder {
         Self { statements, ..self }
     }
 
-    /// Registers a handler for the event type that it takes.
-    ///
-    /// An event type may have several handlers. They are called in the order of their registration, in the event's one
-    /// transaction: if one fails, the effects of all are rolled back, and all are called again. A handler that is added
-    /// later does not get the events that the group has handled.
-    pub fn on<M: 'static, H: Handler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::typed(handler))
-    }
-
-    /// Registers a handler that takes many events of its type at once.
-    pub fn on_batch<M: 'static, H: BatchHandler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::batch(handler))
-    }
-
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(Registered::outside(handler))
-    }
-
-    /// Registers a handler that reads the payload itself, of whatever schema version, from
-    /// [`Received::envelope`](crate::Received::envelope).
-    pub fn on_raw<M: 'static, H: RawHandler<M>>(
-        mut self,
-        aggregate_type: impl Into<String>,
-        event_type: impl Into<String>,
-        handler: H,
-    ) -> Self {
-        self.registrations.push(Registration {
-            aggregate_type: aggregate_type.into(),
-            event_type: event_type.into(),
-            version: None,
-            handler: Registered::raw(handler),
-        });
-        self
-    }
-
-    /// Registers a handler for all events of the other handlers' topics that have no handler of their own.
-    pub fn otherwise<M: 'static, H: RawHandler<M>>(mut self, handler: H) -> Self {
-        self.otherwise.push(Registered::raw(handler));
-        self
     }
 
     /// Sets how the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today.
@@ -360,30 +322,16 @@ impl Builder {
         self
     }
 
-    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session
-    /// by `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
-    ///
-    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It
-    /// is not called for batch handlers and those outside of a transaction.
-    ///
-    /// ```
-    /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
-    /// async fn set_tenant(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
-    ///     let tenant = event.envelope().headers.get("tenant").unwrap_or_default();
-    ///     tx.execute("SELECT set_config('app.tenant', $1, true)", &[&tenant]).await?;
-    ///     Ok(())
-    /// }
-    ///
-    /// # fn example(builder: Builder) -> Builder {
-    /// builder.before_each(set_tenant)
-    /// # }
-    /// ```
-    pub fn before_each<M: 'static, H: RawHandler<M>>(mut self, hook: H) -> Self {
-        self.options.before = Some(Registered::hook(hook));
+    pub(super) fn stored_in(self, pool: Pool) -> Self {
+        Self { pool: Some(pool), ..self }
+    }
+
+    pub(super) fn hooked(mut self, hook: Arc<dyn Inside>) -> Self {
+        self.options.before = Some(hook);
         self
     }
 
-    fn register<E: IncomingEvent>(mut self, handler: Registered) -> Self {
+    pub(super) fn register<E: IncomingEvent>(mut self, handler: Registered) -> Self {
         let () = E::LEGAL;
         self.registrations.push(Registration {
             aggregate_type: E::AGGREGATE_TYPE.to_owned(),
@@ -391,6 +339,16 @@ impl Builder {
             version: Some(E::SCHEMA_VERSION),
             handler,
         });
+        self
+    }
+
+    pub(super) fn register_raw(mut self, aggregate_type: String, event_type: String, handler: Registered) -> Self {
+        self.registrations.push(Registration { aggregate_type, event_type, version: None, handler });
+        self
+    }
+
+    pub(super) fn register_otherwise(mut self, handler: Registered) -> Self {
+        self.otherwise.push(handler);
         self
     }
 
@@ -423,7 +381,7 @@ impl Builder {
             None => Identifier::new("outbox").map_err(|e| Error::build("no schema").caused_by(e))?,
         };
         // One connection is left for what is not a handler's.
-        let slots = self.concurrency.map_or_else(|| pool.status().max_size.saturating_sub(1).max(1), NonZeroUsize::get);
+        let slots = self.concurrency.map_or_else(|| pool.max_size().saturating_sub(1).max(1), NonZeroUsize::get);
         let memory = usize::try_from(self.options.max_memory).unwrap_or(usize::MAX);
         Ok(Consumer {
             shared: Arc::new(Shared {
@@ -446,7 +404,7 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl<D: Driver> fmt::Debug for Builder<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("brokers", &self.brokers)

@@ -1,4 +1,7 @@
 mod builder;
+mod register;
+#[cfg(feature = "sqlx")]
+mod register_sqlx;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +21,13 @@ pub struct Consumer {
 impl Consumer {
     /// Starts a consumer of the cluster behind these brokers (`host:port`).
     pub fn builder(brokers: impl IntoIterator<Item = impl Into<String>>) -> Builder {
+        Builder::new(brokers.into_iter().map(Into::into).collect())
+    }
+
+    /// Starts a consumer whose store is a [`PgPool`](::sqlx::PgPool), and whose [handlers](crate::sqlx) take
+    /// transactions of sqlx.
+    #[cfg(feature = "sqlx")]
+    pub fn sqlx_builder(brokers: impl IntoIterator<Item = impl Into<String>>) -> Builder<crate::Sqlx> {
         Builder::new(brokers.into_iter().map(Into::into).collect())
     }
 

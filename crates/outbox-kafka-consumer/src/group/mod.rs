@@ -6,7 +6,6 @@ mod status;
 use std::fmt;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Identifier, Record};
@@ -18,7 +17,7 @@ pub use self::filter::HeldFilter;
 pub use self::status::{PartitionStatus, Pause, Request, RequestOutcome};
 use crate::Error;
 use crate::brokers::Brokers;
-use crate::store::{Paused, Store};
+use crate::store::{Paused, Pool, Store};
 
 /// The view of an operator on a group: partitions, positions, lag, held events, pauses.
 ///
@@ -146,8 +145,19 @@ pub enum Horizon {
 impl Group {
     /// Creates a handle of the group of that name, in the schema of its tables.
     #[must_use]
-    pub fn new(pool: Pool, schema: &Identifier, group: impl Into<String>) -> Self {
-        let store = Store::new(pool, schema, group.into(), Duration::ZERO, Statements::Unnamed);
+    pub fn new(pool: deadpool_postgres::Pool, schema: &Identifier, group: impl Into<String>) -> Self {
+        Self::of(Pool::TokioPostgres(pool), schema, group.into())
+    }
+
+    /// Creates a handle of the group of that name on a pool of sqlx, in the schema of its tables.
+    #[cfg(feature = "sqlx")]
+    #[must_use]
+    pub fn with_sqlx(pool: ::sqlx::PgPool, schema: &Identifier, group: impl Into<String>) -> Self {
+        Self::of(Pool::Sqlx(pool), schema, group.into())
+    }
+
+    fn of(pool: Pool, schema: &Identifier, group: String) -> Self {
+        let store = Store::new(pool, schema, group, Duration::ZERO, Statements::Unnamed);
         Self { store, brokers: None }
     }
 

@@ -2,7 +2,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deadpool_postgres::Transaction;
 use outbox_core::{DecodedEvent, IncomingEvent};
 use serde::de::DeserializeOwned;
 
@@ -10,6 +9,7 @@ use super::{BatchHandler, Handler, HandlerError, HandlerPolicy, OutsideHandler, 
 use crate::Received;
 use crate::policy::Misfit;
 use crate::received::Place;
+use crate::store::Transaction;
 
 /// A handler of any type, for the registry.
 pub(crate) struct Registered {
@@ -31,7 +31,7 @@ pub(crate) enum Calls {
 pub(crate) trait Inside: Send + Sync {
     async fn handle(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         event: DecodedEvent,
         place: Place,
         upcasts: &Upcasts,
@@ -43,7 +43,7 @@ pub(crate) trait Together: Send + Sync {
     /// Handles the events whose payloads can be read, and the policy leaves out the others.
     async fn handle(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         events: Vec<(DecodedEvent, Place)>,
         upcasts: &Upcasts,
         undecodable: Misfit,
@@ -69,6 +69,19 @@ pub(crate) enum Failure {
 pub(crate) struct FailureOf {
     pub(crate) failure: Failure,
     pub(crate) event: Option<usize>,
+}
+
+impl Failure {
+    /// Returns the failure of a handler whose driver is not the store's. The types of the builder prevent it.
+    pub(super) fn other_driver() -> Self {
+        Self::Handler("the handler takes a transaction of another driver than the store has".into())
+    }
+}
+
+impl From<Failure> for FailureOf {
+    fn from(failure: Failure) -> Self {
+        Self { failure, event: None }
+    }
 }
 
 impl Registered {
@@ -111,23 +124,45 @@ struct Raw<H, M> {
     marker: PhantomData<fn() -> M>,
 }
 
-fn read<E: IncomingEvent + DeserializeOwned + 'static>(event: &DecodedEvent, upcasts: &Upcasts) -> Result<E, Failure> {
+/// Reads the payload of an event.
+pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
+    event: &DecodedEvent,
+    upcasts: &Upcasts,
+) -> Result<E, Failure> {
     match event.schema_version.filter(|version| *version < E::SCHEMA_VERSION) {
         Some(version) => upcasts.read(version, &event.payload),
         None => event.payload.json().map_err(Failure::Payload),
     }
 }
 
+/// Reads the payloads of events for a batch handler; the policy leaves out those that cannot be read.
+pub(super) fn read_all<E: IncomingEvent + DeserializeOwned + 'static>(
+    events: Vec<(DecodedEvent, Place)>,
+    upcasts: &Upcasts,
+    undecodable: Misfit,
+) -> Result<Vec<Received<E>>, FailureOf> {
+    let mut received = Vec::with_capacity(events.len());
+    for (index, (envelope, place)) in events.into_iter().enumerate() {
+        match read::<E>(&envelope, upcasts) {
+            Ok(event) => received.push(Received::new(event, envelope, place)),
+            Err(Failure::Payload(_)) if undecodable == Misfit::Ignore => {}
+            Err(failure) => return Err(FailureOf { failure, event: Some(index) }),
+        }
+    }
+    Ok(received)
+}
+
 #[async_trait]
 impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
     async fn handle(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         envelope: DecodedEvent,
         place: Place,
         upcasts: &Upcasts,
     ) -> Result<(), Failure> {
         let event = read::<H::Event>(&envelope, upcasts)?;
+        let tx = tx.as_tokio_postgres().ok_or_else(Failure::other_driver)?;
         self.handler.handle(tx, Received::new(event, envelope, place)).await.map_err(Failure::Handler)
     }
 }
@@ -136,24 +171,17 @@ impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
 impl<M: 'static, H: BatchHandler<M>> Together for Typed<H, M> {
     async fn handle(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         events: Vec<(DecodedEvent, Place)>,
         upcasts: &Upcasts,
         undecodable: Misfit,
     ) -> Result<(), FailureOf> {
-        let mut received = Vec::with_capacity(events.len());
-        for (index, (envelope, place)) in events.into_iter().enumerate() {
-            match read::<H::Event>(&envelope, upcasts) {
-                Ok(event) => received.push(Received::new(event, envelope, place)),
-                Err(Failure::Payload(_)) if undecodable == Misfit::Ignore => {}
-                Err(failure) => return Err(FailureOf { failure, event: Some(index) }),
-            }
-        }
+        let received = read_all::<H::Event>(events, upcasts, undecodable)?;
         if received.is_empty() {
             return Ok(());
         }
-        let handled = self.handler.handle(tx, received).await;
-        handled.map_err(|e| FailureOf { failure: Failure::Handler(e), event: None })
+        let tx = tx.as_tokio_postgres().ok_or_else(Failure::other_driver)?;
+        Ok(self.handler.handle(tx, received).await.map_err(Failure::Handler)?)
     }
 }
 
@@ -161,11 +189,12 @@ impl<M: 'static, H: BatchHandler<M>> Together for Typed<H, M> {
 impl<M: 'static, H: RawHandler<M>> Inside for Raw<H, M> {
     async fn handle(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         envelope: DecodedEvent,
         place: Place,
         _: &Upcasts,
     ) -> Result<(), Failure> {
+        let tx = tx.as_tokio_postgres().ok_or_else(Failure::other_driver)?;
         self.handler.handle(tx, Received::new((), envelope, place)).await.map_err(Failure::Handler)
     }
 }

@@ -6,6 +6,8 @@ mod outside;
 mod policy;
 mod raw;
 mod savepoint;
+#[cfg(feature = "sqlx")]
+pub mod sqlx;
 mod state;
 mod upcast;
 

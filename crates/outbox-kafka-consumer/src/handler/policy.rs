@@ -75,8 +75,8 @@ impl HandlerPolicy {
 /// A handler with settings, made by [`HandlerPolicy::of`].
 #[derive(Clone, Debug)]
 pub struct Configured<H> {
-    policy: HandlerPolicy,
-    handler: H,
+    pub(super) policy: HandlerPolicy,
+    pub(super) handler: H,
 }
 
 impl<M: 'static, H: Handler<M>> Handler<(HandlerPolicy, M)> for Configured<H> {

@@ -1,9 +1,6 @@
 use std::error::Error as StdError;
 
-use deadpool_postgres::tokio_postgres::{
-    self,
-    error::{Severity, SqlState},
-};
+use deadpool_postgres::tokio_postgres;
 use outbox_net::SqlStateClass;
 
 /// Why an event was not handled, as a [`RetryPolicy`](crate::RetryPolicy) is reported.
@@ -60,18 +57,18 @@ pub(crate) enum SqlFault {
 /// Looks for PostgreSQL's word in an error and all that lies below it.
 pub(crate) fn sql_fault(error: &(dyn StdError + 'static)) -> SqlFault {
     let mut errors = std::iter::successors(Some(error), |&error| error.source());
-    let state = errors.find_map(|error| error.downcast_ref::<tokio_postgres::Error>()?.code());
-    state.map_or(SqlFault::Other, |state| of_state(state.code()))
+    errors.find_map(fault_of).unwrap_or(SqlFault::Other)
 }
 
-/// Returns whether PostgreSQL rejected a COMMIT and kept the session, so that nothing was committed.
-///
-/// After an error that ends the session the outcome is not known. PgBouncer reports a server that it lost during the
-/// COMMIT with the state of a protocol violation.
-pub(crate) fn is_rejected_commit(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|error| {
-        error.parsed_severity() == Some(Severity::Error) && *error.code() != SqlState::PROTOCOL_VIOLATION
-    })
+fn fault_of(error: &(dyn StdError + 'static)) -> Option<SqlFault> {
+    if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
+        return error.code().map(|state| of_state(state.code()));
+    }
+    #[cfg(feature = "sqlx")]
+    if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+        return error.as_database_error()?.code().map(|state| of_state(&state));
+    }
+    None
 }
 
 fn of_state(state: &str) -> SqlFault {

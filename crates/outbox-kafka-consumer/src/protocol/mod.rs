@@ -18,7 +18,7 @@ mod stages;
 pub(crate) use self::batch_size::BatchSize;
 pub(crate) use self::careful::Alone;
 pub use self::failure::FailureKind;
-pub(crate) use self::failure::{SqlFault, is_rejected_commit, sql_fault};
+pub(crate) use self::failure::{SqlFault, sql_fault};
 pub(crate) use self::horizon::{MoveRefused, check_move};
 pub(crate) use self::lanes::lane_of;
 pub(crate) use self::lease::{LeaseClock, Member, Seat, assign};

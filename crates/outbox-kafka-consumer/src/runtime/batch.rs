@@ -2,14 +2,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use deadpool_postgres::{Object, Transaction};
-
 use super::failed::{Aborted, Failed, Fault};
 use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
-use crate::protocol::{FailureKind, is_rejected_commit};
-use crate::store::{Entry, Fate, NewlyHeld};
+use crate::protocol::FailureKind;
+use crate::store::{Connection, Entry, Fate, NewlyHeld, PgError, Transaction};
 use crate::{Error, Isolation};
 
 impl Lane {
@@ -30,13 +28,13 @@ impl Lane {
         }
     }
 
-    async fn attempt_on(&self, client: &mut Object, items: &mut [Item]) -> Result<(), Aborted> {
+    async fn attempt_on(&self, client: &mut Connection, items: &mut [Item]) -> Result<(), Aborted> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let begun = Instant::now();
         let started = store.in_time(client.transaction()).await;
         let mut tx = started.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
-        let taken = store.begin(&tx, self.dealt.fence, &self.dealt.topic, &entries, isolation).await;
+        let taken = store.begin(&mut tx, self.dealt.fence, &self.dealt.topic, &entries, isolation).await;
         let taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
         let mut taken = taken.ok_or_else(|| Fault::Store(Error::fenced()))?;
         let (mut fresh, mut parked, mut duplicates) = (Vec::new(), Vec::new(), 0);
@@ -53,10 +51,10 @@ impl Lane {
         let (handled, parked) = (fresh.len() as u64, parked.iter().filter_map(|&index| items.get(index)));
         let parked: Vec<&Item> = parked.collect();
         if !parked.is_empty() && handled > 0 {
-            let changed = self.after_handlers(&tx).await?;
+            let changed = self.after_handlers(&mut tx).await?;
             self.check_shared(&changed, items.len())?;
         }
-        let is_parked = self.park_behind(&tx, &parked).await;
+        let is_parked = self.park_behind(&mut tx, &parked).await;
         if !is_parked.map_err(|e| Fault::of_store("park events behind their key", e))? {
             return Err(Fault::freed().into());
         }
@@ -70,11 +68,7 @@ impl Lane {
     }
 
     /// Returns whether the keys are still blocked.
-    async fn park_behind(
-        &self,
-        tx: &Transaction<'_>,
-        parked: &[&Item],
-    ) -> Result<bool, deadpool_postgres::tokio_postgres::Error> {
+    async fn park_behind(&self, tx: &mut Transaction<'_>, parked: &[&Item]) -> Result<bool, PgError> {
         let ids: Vec<_> = parked.iter().filter_map(|item| item.id).collect();
         if ids.is_empty() {
             return Ok(true);
@@ -107,7 +101,7 @@ impl Lane {
 
     /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings
     /// that were changed.
-    pub(super) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+    pub(super) async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Vec<String>, Fault> {
         let restored = self.shared.store.after_handlers(tx).await;
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
@@ -130,13 +124,14 @@ impl Lane {
     }
 
     /// Leaves nothing of a failed attempt in the connection.
-    pub(super) async fn clean_up(&self, client: Object, fault: Fault) -> Fault {
+    pub(super) async fn clean_up(&self, mut client: Connection, fault: Fault) -> Fault {
         match fault {
             // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
             // a store fault the connection may only seem to be open.
-            Fault::Ended | Fault::Store(_) => drop(Object::take(client)),
+            Fault::Ended | Fault::Store(_) => client.discard(),
+            _ if client.is_in_transaction() => client.discard(),
             // A rollback undoes everything else.
-            _ => self.shared.store.unlock(&client).await,
+            _ => self.shared.store.unlock(&mut client).await,
         }
         fault
     }
@@ -148,14 +143,14 @@ impl Lane {
         Ok(())
     }
 
-    async fn commit(&self, tx: Transaction<'_>, events: usize, isolation: Isolation) -> Result<(), Fault> {
-        let closed = self.shared.store.close_guard(&tx, self.dealt.fence, isolation).await;
+    async fn commit(&self, mut tx: Transaction<'_>, events: usize, isolation: Isolation) -> Result<(), Fault> {
+        let closed = self.shared.store.close_guard(&mut tx, self.dealt.fence, isolation).await;
         let changed = closed.map_err(|e| Fault::after_handlers("close the guard", e))?;
         self.check_shared(&changed.ok_or_else(|| Fault::Store(Error::fenced()))?, events)?;
         match self.shared.store.in_time(tx.commit()).await {
             Ok(()) => Ok(()),
             // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
-            Err(e) if is_rejected_commit(&e) => Err(Fault::of_commit(e)),
+            Err(e) if e.is_rejected_commit() => Err(Fault::of_commit(e)),
             // Whether it has is not known: position and inbox are read again before anything else is done.
             Err(e) => Err(Fault::of_store("report whether it has committed", e)),
         }

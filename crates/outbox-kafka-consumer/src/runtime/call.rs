@@ -2,7 +2,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Transaction;
 use futures_util::FutureExt as _;
 use outbox_core::{DecodeHints, Decoded, DecodedEvent};
 use outbox_net::ErrorChain;
@@ -18,6 +17,7 @@ use crate::protocol::{FailureKind, Staged, stages};
 use crate::received::Place;
 use crate::route::{Kind, Route};
 use crate::source::Message;
+use crate::store::Transaction;
 
 impl Lane {
     /// Calls the handlers of these events of the batch, within the transaction.
@@ -46,18 +46,18 @@ impl Lane {
         Ok(tx)
     }
 
-    async fn handle_each<'a>(&self, tx: Transaction<'a>, item: &mut Item) -> Result<Transaction<'a>, Fault> {
+    async fn handle_each<'a>(&self, mut tx: Transaction<'a>, item: &mut Item) -> Result<Transaction<'a>, Fault> {
         let Some((event, place, route)) = self.delivered(item)? else { return Ok(tx) };
         let span = self.span(&event, item.offset);
         let begun = Instant::now();
-        let outcome = self.call_in_order(&tx, &route, event, place).instrument(span).await;
+        let outcome = self.call_in_order(&mut tx, &route, event, place).instrument(span).await;
         self.concluded(tx, outcome, begun.elapsed()).await
     }
 
     /// Calls the handlers of one event, in the order of their registration.
     async fn call_in_order(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         route: &Route,
         event: DecodedEvent,
         place: Place,
@@ -70,7 +70,7 @@ impl Lane {
         self.call(tx, last, event, place).await
     }
 
-    async fn call_before(&self, tx: &Transaction<'_>, event: &DecodedEvent, place: &Place) -> Result<(), Fault> {
+    async fn call_before(&self, tx: &mut Transaction<'_>, event: &DecodedEvent, place: &Place) -> Result<(), Fault> {
         let Some(before) = &self.shared.options.before else { return Ok(()) };
         let called = before.handle(tx, event.clone(), place.clone(), &self.shared.upcasts);
         self.guarded(called, &HandlerPolicy::new()).await
@@ -78,7 +78,7 @@ impl Lane {
 
     async fn call(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         handler: &Registered,
         event: DecodedEvent,
         place: Place,
@@ -96,7 +96,7 @@ impl Lane {
     /// Calls each handler of the events' route with all of them, one handler after the other.
     async fn handle_together<'a>(
         &self,
-        tx: Transaction<'a>,
+        mut tx: Transaction<'a>,
         items: &mut [Item],
         members: &[usize],
     ) -> Result<Transaction<'a>, Aborted> {
@@ -121,7 +121,7 @@ impl Lane {
             "messaging.consumer.group.name" = self.shared.store.group,
         );
         let begun = Instant::now();
-        let outcome = self.call_with_all(&tx, &route, events).instrument(span).await;
+        let outcome = self.call_with_all(&mut tx, &route, events).instrument(span).await;
         let (outcome, suspects) = match outcome {
             Ok(()) => (Ok(()), Vec::new()),
             Err((fault, Some(index))) => (Err(fault), members.get(index).copied().into_iter().collect()),
@@ -133,7 +133,7 @@ impl Lane {
 
     async fn call_with_all(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         route: &Route,
         events: Vec<(DecodedEvent, Place)>,
     ) -> Result<(), (Fault, Option<usize>)> {
@@ -146,7 +146,7 @@ impl Lane {
 
     async fn call_with(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         handler: &Registered,
         events: Vec<(DecodedEvent, Place)>,
     ) -> Result<(), (Fault, Option<usize>)> {
@@ -166,7 +166,7 @@ impl Lane {
     /// Calls the handlers together. The error has the place of the event that is its cause, if that is known.
     async fn call_together(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         handler: &Registered,
         events: Vec<(DecodedEvent, Place)>,
     ) -> Result<(), (Fault, Option<usize>)> {
@@ -186,7 +186,7 @@ impl Lane {
     /// Calls the handlers of a route with these events, within or outside of the transaction, as the route has it.
     pub(super) async fn call_all(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         route: &Route,
         events: Vec<(DecodedEvent, Place)>,
     ) -> Result<(), Fault> {
@@ -296,22 +296,24 @@ impl Lane {
     /// Checks the transaction after its handlers: whether it is open, was ended, or has lost its connection.
     async fn concluded<'a>(
         &self,
-        tx: Transaction<'a>,
+        mut tx: Transaction<'a>,
         outcome: Result<(), Fault>,
         took: Duration,
     ) -> Result<Transaction<'a>, Fault> {
+        let store = &self.shared.store;
+        // PostgreSQL ends a session that is idle in its transaction. That is the event's fault.
+        let bound = store.lease / 2;
+        let was_idle = took + Duration::from_millis(500) >= bound;
+
         let fault = match outcome {
-            Ok(()) if !tx.client().is_closed() => return Ok(tx),
+            Ok(()) if !store.is_lost(&mut tx, was_idle).await => return Ok(tx),
             Ok(()) => None,
-            Err(_) if self.shared.store.has_ended(&tx).await => return Err(Fault::Ended),
-            Err(fault) => match self.shared.store.in_time(tx.rollback()).await {
+            Err(_) if store.has_ended(&mut tx).await => return Err(Fault::Ended),
+            Err(fault) => match store.in_time(tx.rollback()).await {
                 Ok(()) => return Err(fault),
                 Err(_) => Some(fault),
             },
         };
-        // PostgreSQL ends a session that is idle in its transaction. That is the event's fault.
-        let bound = self.shared.store.lease / 2;
-        let was_idle = took + Duration::from_millis(500) >= bound;
         Err(Fault::of_lost_connection(fault, was_idle.then_some(bound)))
     }
 

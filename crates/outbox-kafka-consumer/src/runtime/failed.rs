@@ -10,7 +10,7 @@ use crate::handler::{Failure, HandlerPolicy, Wish};
 use crate::policy::{Misfit, OnFailure};
 use crate::protocol::{FailedAttempt, FailureKind, RetryPolicy, SqlFault, sql_fault};
 use crate::route::Route;
-use crate::store::Fate;
+use crate::store::{Fate, PgError};
 use crate::{Error, HandlerError};
 
 /// Why an event was not handled, and what may come next.
@@ -96,26 +96,25 @@ impl Failed {
 
 impl Fault {
     /// Converts PostgreSQL's error outside of a handler.
-    pub(super) fn of_store(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
-        match sql_fault(&error) {
+    pub(super) fn of_store(doing: &str, error: PgError) -> Self {
+        match sql_fault(error.as_source()) {
             SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
             _ => Self::Store(Error::store(doing, error)),
         }
     }
 
     /// Converts PostgreSQL's error in a statement of the consumer after handlers, in their transaction.
-    pub(super) fn after_handlers(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
+    pub(super) fn after_handlers(doing: &str, error: PgError) -> Self {
         let failed = |why: &str| Self::Event(Failed::new(FailureKind::Failed, why));
-        match error.code() {
-            // tokio-postgres would answer Ok to the COMMIT of such a transaction.
-            Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
-                failed("the handler returned Ok although PostgreSQL had refused one of its statements")
-            }
-            Some(&SqlState::INVALID_CURSOR_NAME) => Self::Ended,
-            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
-                failed("the handler made its transaction READ ONLY, so that its event cannot be recorded as handled")
-            }
-            _ => Self::of_store(doing, error),
+        // A COMMIT of such a transaction would be answered as if it had succeeded.
+        if error.is_state(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            failed("the handler returned Ok although PostgreSQL had refused one of its statements")
+        } else if error.is_state(&SqlState::INVALID_CURSOR_NAME) {
+            Self::Ended
+        } else if error.is_state(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+            failed("the handler made its transaction READ ONLY, so that its event cannot be recorded as handled")
+        } else {
+            Self::of_store(doing, error)
         }
     }
 
@@ -186,13 +185,13 @@ impl Fault {
     }
 
     /// Converts PostgreSQL's reason why it did not commit.
-    pub(super) fn of_commit(error: deadpool_postgres::tokio_postgres::Error) -> Self {
-        let kind = match sql_fault(&error) {
+    pub(super) fn of_commit(error: PgError) -> Self {
+        let kind = match sql_fault(error.as_source()) {
             SqlFault::Conflict => return Self::Conflict(Error::store("commit", error)),
             SqlFault::Data => FailureKind::Data,
             SqlFault::Other => FailureKind::Failed,
         };
-        Self::Event(Failed::new(kind, ErrorChain::new(&error).to_string()))
+        Self::Event(Failed::new(kind, ErrorChain::new(error.as_source()).to_string()))
     }
 }
 

@@ -1,4 +1,3 @@
-use deadpool_postgres::Transaction;
 use outbox_core::DecodeHints;
 use outbox_net::ErrorChain;
 
@@ -9,7 +8,7 @@ use super::measure;
 use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::route::Route;
-use crate::store::{Action, Errand, HeldEvent};
+use crate::store::{Action, Connection, Errand, HeldEvent, Transaction};
 use crate::{Error, Isolation};
 
 /// How many held events of one key are handled before the lane continues with others.
@@ -50,10 +49,10 @@ impl Lane {
         let store = &self.shared.store;
         let doing = |e| Error::store("carry out a retry", e);
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        let is_held = store.revive(&tx, held).await.map_err(doing)?;
+        let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+        let is_held = store.revive(&mut tx, held).await.map_err(doing)?;
         let outcome = if is_held { "retried" } else { "not held" };
-        if !store.done(&tx, request, outcome).await.map_err(doing)? {
+        if !store.done(&mut tx, request, outcome).await.map_err(doing)? {
             return Ok(());
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
@@ -63,18 +62,18 @@ impl Lane {
         let store = &self.shared.store;
         let doing = |e| Error::store("carry out a discard", e);
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        if let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?
-            && store.done(&tx, request, "discarded").await.map_err(doing)?
+        let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+        if let Some(event) = store.held(&mut tx, &self.dealt.topic, held).await.map_err(doing)?
+            && store.done(&mut tx, request, "discarded").await.map_err(doing)?
         {
             // Should it come again, it is known, and nothing is done. The inbox forgets it as one that was handled.
             if let Some(id) = event.id {
-                store.set_state(&tx, &[id], "handled").await.map_err(doing)?;
+                store.set_state(&mut tx, &[id], "handled").await.map_err(doing)?;
             }
-            _ = store.release(&tx, held).await.map_err(doing)?;
+            _ = store.release(&mut tx, held).await.map_err(doing)?;
             tracing::warn!(target: "outbox.consumer", held, offset = event.offset, "held event discarded on request");
         } else {
-            store.done(&tx, request, "not held").await.map_err(doing)?;
+            store.done(&mut tx, request, "not held").await.map_err(doing)?;
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
@@ -146,8 +145,9 @@ impl Lane {
         let store = &self.shared.store;
         let doing = |e| Error::store("begin an attempt at a held event", e);
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        let Some(event) = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?.filter(|event| event.is_due)
+        let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+        let Some(event) =
+            store.held(&mut tx, &self.dealt.topic, held).await.map_err(doing)?.filter(|event| event.is_due)
         else {
             return Ok(Attempt::None);
         };
@@ -156,15 +156,15 @@ impl Lane {
             let route = self.shared.route(&self.dealt.topic, &event.message);
             let fate = self.shared.fate(&failed, route.as_deref(), event.attempts, random());
             if fate.next_attempt.is_none() {
-                store.hold_again(&tx, held, &fate).await.map_err(doing)?;
+                store.hold_again(&mut tx, held, &fate).await.map_err(doing)?;
                 if let Some(id) = event.id {
-                    store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
+                    store.set_state(&mut tx, &[id], fate.state).await.map_err(doing)?;
                 }
                 self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
                 return Ok(Attempt::None);
             }
         }
-        store.start_attempt(&tx, held).await.map_err(doing)?;
+        store.start_attempt(&mut tx, held).await.map_err(doing)?;
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         Ok(Attempt::Begun(event))
     }
@@ -187,7 +187,7 @@ impl Lane {
 
     async fn attempt_held_on(
         &self,
-        client: &mut deadpool_postgres::Object,
+        client: &mut Connection,
         held: i64,
         item: &mut Item,
         is_known: bool,
@@ -196,14 +196,14 @@ impl Lane {
         let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
         // Locked until the commit: another partition's owner may have it too, after the number of partitions was
         // raised.
-        let found = store.held(&tx, &self.dealt.topic, held).await;
+        let found = store.held(&mut tx, &self.dealt.topic, held).await;
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);
         }
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
-                let taken = store.take_in(&tx, self.dealt.fence, id, item.offset, "handled").await;
+                let taken = store.take_in(&mut tx, self.dealt.fence, id, item.offset, "handled").await;
                 taken.map_err(|e| Fault::of_store("take an event into the inbox", e))?
             }
             _ => true,
@@ -212,7 +212,7 @@ impl Lane {
             let handled = self.handle(tx, std::slice::from_mut(item), &[0]).await;
             tx = handled.map_err(|aborted| aborted.fault)?;
             // What follows must not be stored by itself, nor as another role.
-            self.after_handlers(&tx).await?;
+            self.after_handlers(&mut tx).await?;
         }
         self.released(tx, held, item.id, isolation).await
     }
@@ -220,7 +220,7 @@ impl Lane {
     /// Records that the event is done: in the inbox, and no longer held.
     async fn released(
         &self,
-        tx: Transaction<'_>,
+        mut tx: Transaction<'_>,
         held: i64,
         id: Option<outbox_core::uuid::Uuid>,
         isolation: Isolation,
@@ -228,9 +228,9 @@ impl Lane {
         let store = &self.shared.store;
         let ended = async {
             if let Some(id) = id {
-                store.set_state(&tx, &[id], "handled").await?;
+                store.set_state(&mut tx, &[id], "handled").await?;
             }
-            store.release(&tx, held).await
+            store.release(&mut tx, held).await
         };
         let released = ended.await.map_err(|e| Fault::after_handlers("release a held event", e))?;
         let next = released.ok_or_else(|| Fault::Store(Error::fenced()))?.next;
@@ -255,11 +255,11 @@ impl Lane {
         let doing = |e| Error::store("keep an event that failed again", e);
         let fate = self.shared.fate(failed, route, attempts, random());
         let mut client = store.connection().await?;
-        let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        let event = store.held(&tx, &self.dealt.topic, held).await.map_err(doing)?;
-        store.hold_again(&tx, held, &fate).await.map_err(doing)?;
+        let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
+        let event = store.held(&mut tx, &self.dealt.topic, held).await.map_err(doing)?;
+        store.hold_again(&mut tx, held, &fate).await.map_err(doing)?;
         if let Some(id) = event.and_then(|event| event.id) {
-            store.set_state(&tx, &[id], fate.state).await.map_err(doing)?;
+            store.set_state(&mut tx, &[id], fate.state).await.map_err(doing)?;
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         self.expect(&fate);
@@ -272,14 +272,10 @@ impl Lane {
     }
 
     /// Begins a transaction with its bounds set.
-    async fn begin<'a>(
-        &self,
-        client: &'a mut deadpool_postgres::Object,
-        isolation: Isolation,
-    ) -> Result<Transaction<'a>, Error> {
+    async fn begin<'a>(&self, client: &'a mut Connection, isolation: Isolation) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
-        let tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
-        match self.shared.store.begin_bounded(&tx, self.dealt.fence, isolation).await.map_err(doing)? {
+        let mut tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
+        match self.shared.store.begin_bounded(&mut tx, self.dealt.fence, isolation).await.map_err(doing)? {
             true => Ok(tx),
             false => Err(Error::fenced()),
         }

@@ -3,7 +3,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::ClientWrapper;
 use outbox_core::uuid::Uuid;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -15,6 +14,7 @@ use super::partition::Partition;
 use super::{Place, Shared, measure};
 use crate::Error;
 use crate::protocol::{LeaseClock, Seat, assign};
+use crate::store::Connection;
 
 /// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
 /// own, so that neither a long handler nor an empty pool can make it late.
@@ -26,7 +26,7 @@ pub(super) struct Keeper {
     found: watch::Receiver<Found>,
     /// The topics whose first number of partitions is in the store.
     subscribed: BTreeSet<String>,
-    client: Option<ClientWrapper>,
+    client: Option<Connection>,
     clock: LeaseClock,
     began: Instant,
     owned: HashMap<Place, Owned>,
@@ -125,7 +125,7 @@ impl Keeper {
         if self.client.as_ref().is_none_or(|client| client.is_closed()) {
             self.client = Some(store.own_connection().await?);
         }
-        let Some(client) = &self.client else { return Ok(()) };
+        let Some(client) = &mut self.client else { return Ok(()) };
         let begun = self.began.elapsed();
         if is_due {
             let still = store.renew(client, self.owner, &self.topics, &self.handles).await?;
@@ -226,7 +226,7 @@ impl Keeper {
     }
 
     async fn give_back(&mut self, place: &Place) {
-        let Some(client) = &self.client else { return };
+        let Some(client) = &mut self.client else { return };
         let store = &self.shared.store;
         let given = timeout(store.lease / 3, store.give_back(client, self.owner, place)).await;
         match given.unwrap_or_else(|e| Err(Error::store("answer in time", e))) {
@@ -256,7 +256,7 @@ impl Keeper {
         for place in left {
             self.give_back(&place).await;
         }
-        if let Some(client) = &self.client {
+        if let Some(client) = &mut self.client {
             let left = timeout(self.shared.store.lease / 3, self.shared.store.leave(client, self.owner)).await;
             if let Ok(Err(e)) = left {
                 tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "still a member until the lease ends");

@@ -219,8 +219,8 @@ impl Lane {
         let fate = self.shared.fate(failed, item.route().map(|route| &**route), 1, random());
         let topic = &*self.dealt.topic;
         let mut client = store.connection().await?;
-        let tx = store.in_time(client.transaction()).await.map_err(doing)?;
-        let begun = store.begin(&tx, self.dealt.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
+        let mut tx = store.in_time(client.transaction()).await.map_err(doing)?;
+        let begun = store.begin(&mut tx, self.dealt.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
         let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
@@ -228,13 +228,13 @@ impl Lane {
             // If the key has been freed meanwhile, the event is the first one of it to fail.
             let key = item.message.key().filter(|_| is_behind);
             let is_behind = match key {
-                Some(key) => store.keep_blocked(&tx, topic, &[key].into()).await.map_err(doing)?,
+                Some(key) => store.keep_blocked(&mut tx, topic, &[key].into()).await.map_err(doing)?,
                 None => false,
             };
             let held = self.newly_held(item, if is_behind { behind() } else { fate });
-            store.hold(&tx, &held).await.map_err(doing)?;
+            store.hold(&mut tx, &held).await.map_err(doing)?;
             if let Some(id) = item.id {
-                store.set_state(&tx, &[id], held.fate.state).await.map_err(doing)?;
+                store.set_state(&mut tx, &[id], held.fate.state).await.map_err(doing)?;
             }
             measure::held(topic, held.fate.state);
             self.expect(&held.fate);

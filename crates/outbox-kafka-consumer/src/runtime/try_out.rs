@@ -2,7 +2,6 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
 use outbox_core::{DecodeHints, OutboxEvent};
 use outbox_net::ErrorChain;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +13,7 @@ use super::item::Todo;
 use super::lane::Lane;
 use crate::protocol::FailureKind;
 use crate::received::Delivery;
-use crate::store::Fence;
+use crate::store::{Fence, Transaction};
 
 /// The outcome of events that were tried out.
 pub(crate) enum TriedOut {
@@ -29,7 +28,7 @@ impl Shared {
     /// Calls the handlers of events of one type in a transaction of the caller's, as a lane does.
     pub(crate) async fn try_out(
         self: &Arc<Self>,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         events: &[(&OutboxEvent, Delivery, i64)],
     ) -> Result<TriedOut, NotTriedOut> {
         let (mut delivered, mut handlers, mut attempt) = (Vec::new(), None, 1);

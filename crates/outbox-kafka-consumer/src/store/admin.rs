@@ -1,12 +1,11 @@
 use deadpool_postgres::tokio_postgres::types::Type;
-use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
 use outbox_core::Record;
 use outbox_core::uuid::Uuid;
 
-use super::Store;
 use super::held::record;
 use super::lease::unread;
 use super::statements::Sql;
+use super::{PgError, Row, Store};
 use crate::Error;
 use crate::group::{Condition, Held, HeldFilter, HeldState, PartitionStatus, Request, RequestOutcome};
 use crate::protocol::{MoveRefused, check_move};
@@ -62,21 +61,21 @@ impl Store {
     }
 
     async fn filtered(&self, doing: &str, text: String, condition: Condition<'_>) -> Result<Vec<Row>, Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let sql = Sql { text, types: condition.types };
-        self.on_client(&client).query(&sql, &condition.values).await.map_err(|e| Error::store(doing, e))
+        self.on_client(&mut client).query(&sql, &condition.values).await.map_err(|e| Error::store(doing, e))
     }
 
     pub(crate) async fn status(&self) -> Result<Vec<PartitionStatus>, Error> {
-        let client = self.connection().await?;
-        let rows = self.on_client(&client).query(&self.statements.status, &[&self.group]).await;
+        let mut client = self.connection().await?;
+        let rows = self.on_client(&mut client).query(&self.statements.status, &[&self.group]).await;
         let rows = rows.map_err(|e| Error::store("read the partitions", e))?;
         rows.iter().map(status).collect::<Result<_, _>>().map_err(unread)
     }
 
     pub(crate) async fn request_of(&self, id: i64) -> Result<Option<Request>, Error> {
-        let client = self.connection().await?;
-        let row = self.on_client(&client).query_opt(&self.statements.request_of, &[&self.group, &id]).await;
+        let mut client = self.connection().await?;
+        let row = self.on_client(&mut client).query_opt(&self.statements.request_of, &[&self.group, &id]).await;
         let row = row.map_err(|e| Error::store("read a request", e))?;
         row.map(|row| request(&row)).transpose().map_err(unread)
     }
@@ -84,8 +83,8 @@ impl Store {
     /// Removes all rows of the group; those of the inbox in batches, as there may be many.
     pub(crate) async fn remove_group(&self) -> Result<(), Error> {
         let failed = |e| Error::store("remove the group", e);
-        let client = self.connection().await?;
-        let link = self.on_client(&client);
+        let mut client = self.connection().await?;
+        let mut link = self.on_client(&mut client);
         let members = link.query(&self.statements.members, &[&self.group]).await.map_err(failed)?;
         if !members.is_empty() {
             return Err(Error::refused("a consumer of the group runs: stop it, or wait until its lease has ended"));
@@ -101,8 +100,8 @@ impl Store {
     }
 
     pub(crate) async fn show(&self, id: i64) -> Result<Option<(Held, Record)>, Error> {
-        let client = self.connection().await?;
-        let row = self.on_client(&client).query_opt(&self.statements.show, &[&self.group, &id]).await;
+        let mut client = self.connection().await?;
+        let row = self.on_client(&mut client).query_opt(&self.statements.show, &[&self.group, &id]).await;
         let row = row.map_err(|e| Error::store("show a held event", e))?;
         row.map(|row| {
             let held = held(&row)?;
@@ -114,8 +113,8 @@ impl Store {
     }
 
     pub(crate) async fn request(&self, id: i64, action: &str) -> Result<i64, Error> {
-        let client = self.connection().await?;
-        let row = self.on_client(&client).query_opt(&self.statements.request, &[&self.group, &id, &action]).await;
+        let mut client = self.connection().await?;
+        let row = self.on_client(&mut client).query_opt(&self.statements.request, &[&self.group, &id, &action]).await;
         let row = row.map_err(|e| Error::store("write a request", e))?;
         let row = row.ok_or_else(|| Error::refused(format!("no event is held under {id} (any more)")))?;
         row.try_get(0).map_err(unread)
@@ -129,8 +128,8 @@ impl Store {
         is_forced: bool,
     ) -> Result<(), Error> {
         let place = format!("the position of topic {topic}, partition {partition}");
-        let client = self.connection().await?;
-        let link = self.on_client(&client);
+        let mut client = self.connection().await?;
+        let mut link = self.on_client(&mut client);
         let failed = |e| Error::store("move a position", e);
         let horizon = link.query_opt(&self.statements.horizon, &[&self.group, &topic, &partition]).await;
         let horizon = horizon.map_err(failed)?.ok_or_else(|| Error::refused(format!("the group has not {place}")))?;

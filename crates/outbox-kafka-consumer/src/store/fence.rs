@@ -1,9 +1,9 @@
-use deadpool_postgres::Transaction;
-use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 
-use super::{Fence, Store, is_state};
+use super::driver::Step;
+use super::session::{SETTINGS, changed_settings};
+use super::{Fence, PgError, Store, Transaction};
 use crate::{Error, Isolation};
 
 /// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows
@@ -26,20 +26,31 @@ pub(crate) struct Progress {
 }
 
 impl Store {
+    /// Returns whether the connection is lost. If the driver does not know it, a statement is sent only if the connection
+    /// `may_be_lost`; otherwise the next statement fails.
+    pub(crate) async fn is_lost(&self, tx: &mut Transaction<'_>, may_be_lost: bool) -> bool {
+        if let Some(is_closed) = tx.is_closed() {
+            return is_closed;
+        }
+        let looked = if may_be_lost { self.in_transaction(tx).execute(FIND_GUARD).await } else { Ok(()) };
+        looked.is_err_and(|e| {
+            !e.is_state(&SqlState::INVALID_CURSOR_NAME) && !e.is_state(&SqlState::IN_FAILED_SQL_TRANSACTION)
+        })
+    }
+
     /// Returns whether the transaction that was begun has ended: a handler has sent COMMIT or ROLLBACK.
-    pub(crate) async fn has_ended(&self, tx: &Transaction<'_>) -> bool {
-        let looked = self.in_time(tx.batch_execute(FIND_GUARD)).await;
-        looked.is_err_and(|e| is_state(&e, &SqlState::INVALID_CURSOR_NAME))
+    pub(crate) async fn has_ended(&self, tx: &mut Transaction<'_>) -> bool {
+        let looked = self.in_transaction(tx).execute(FIND_GUARD).await;
+        looked.is_err_and(|e| e.is_state(&SqlState::INVALID_CURSOR_NAME))
     }
 
     /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
     /// prepared is sent in the order of the calls.
-    pub(super) async fn prepare_end(&self, tx: &Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
-        let link = self.in_transaction(tx);
-        link.prepare(&self.statements.restore).await?;
+    pub(super) async fn prepare_end(&self, tx: &mut Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
+        let mut link = self.in_transaction(tx);
         match isolation {
-            Isolation::ReadCommitted => Ok(()),
-            _ => link.prepare(&self.statements.lock_fence).await,
+            Isolation::ReadCommitted => link.prepare(&[&self.statements.restore]).await,
+            _ => link.prepare(&[&self.statements.restore, &self.statements.lock_fence]).await,
         }
     }
 
@@ -51,27 +62,22 @@ impl Store {
     /// was read as of a snapshot that may be older than the lock, so the row is locked here.
     pub(crate) async fn close_guard(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         fence: Fence,
         isolation: Isolation,
     ) -> Result<Option<Vec<String>>, PgError> {
-        let link = self.in_transaction(tx);
-        let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
-        let is_ours = async {
-            match isolation {
-                Isolation::ReadCommitted => Ok(true),
-                _ => link.query_opt(&self.statements.lock_fence, &owner).await.map(|row| row.is_some()),
-            }
-        };
-        let (changed, is_ours, closed) = tokio::join!(
-            biased;
-            self.restore(tx),
-            is_ours,
-            self.in_time(tx.batch_execute(CLOSE_GUARD))
-        );
+        let (settings, owner): (&[&str], [&(dyn ToSql + Sync); 2]) = (&SETTINGS, [&fence.position, &fence.epoch]);
+        let restored: [&(dyn ToSql + Sync); 1] = [&settings];
+        let (restore, close) = (Step::Query(&self.statements.restore, &restored), Step::Text(CLOSE_GUARD));
+        let lock = Step::Query(&self.statements.lock_fence, &owner);
+        let is_checked = isolation == Isolation::ReadCommitted;
+        let steps: &[Step<'_>] = if is_checked { &[restore, close] } else { &[restore, lock, close] };
+
         // Those behind the first error only say that the transaction is aborted.
-        let (changed, is_ours) = (changed?, is_ours?);
-        closed?;
+        let mut answers = self.in_transaction(tx).send_all(steps).await;
+        let changed = changed_settings(&answers.next()?)?;
+        let is_ours = is_checked || !answers.next()?.is_empty();
+        answers.next()?;
         Ok(is_ours.then_some(changed))
     }
 
@@ -82,8 +88,9 @@ impl Store {
         let (positions, ends): (_, Vec<Option<i64>>) =
             (of(|moved| moved.position), progress.iter().map(|moved| moved.end).collect());
 
-        let client = self.connection().await?;
-        let rows = self.on_client(&client).query(&self.statements.advance, &[&ids, &epochs, &positions, &ends]).await;
+        let mut client = self.connection().await?;
+        let rows =
+            self.on_client(&mut client).query(&self.statements.advance, &[&ids, &epochs, &positions, &ends]).await;
         let rows = rows.map_err(|e| Error::store("move positions", e))?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }

@@ -2,12 +2,10 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
-use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
 use outbox_core::Record;
 use outbox_core::uuid::Uuid;
 
-use super::Store;
+use super::{PgError, Row, Store, Transaction};
 use crate::Error;
 use crate::source::Message;
 
@@ -58,7 +56,7 @@ pub(crate) struct Released {
 
 impl Store {
     /// Holds an event, unless it is held already: at this offset, with the same id, or without an id the same record.
-    pub(crate) async fn hold(&self, tx: &Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
+    pub(crate) async fn hold(&self, tx: &mut Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
         let NewlyHeld { topic, message, partition, offset, id, event_type, fate } = held;
         let (names, values): (Vec<_>, Vec<_>) =
             message.headers().into_iter().map(|(name, value)| (storable(name), value)).unzip();
@@ -89,7 +87,12 @@ impl Store {
     }
 
     /// Reads a held event, and locks it.
-    pub(crate) async fn held(&self, tx: &Transaction<'_>, topic: &str, id: i64) -> Result<Option<HeldEvent>, PgError> {
+    pub(crate) async fn held(
+        &self,
+        tx: &mut Transaction<'_>,
+        topic: &str,
+        id: i64,
+    ) -> Result<Option<HeldEvent>, PgError> {
         let row = self.in_transaction(tx).query_opt(&self.statements.held, &[&id, &self.group]).await?;
         row.map(|row| {
             Ok(HeldEvent {
@@ -106,13 +109,13 @@ impl Store {
     }
 
     /// Counts the attempt before it is made, so that one that ends the process counts too.
-    pub(crate) async fn start_attempt(&self, tx: &Transaction<'_>, id: i64) -> Result<(), PgError> {
+    pub(crate) async fn start_attempt(&self, tx: &mut Transaction<'_>, id: i64) -> Result<(), PgError> {
         let again = super::seconds(self.lease * 2);
         self.in_transaction(tx).query(&self.statements.start_attempt, &[&id, &again]).await.map(drop)
     }
 
-    pub(crate) async fn hold_again(&self, tx: &Transaction<'_>, id: i64, fate: &Fate<'_>) -> Result<(), PgError> {
-        let (link, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
+    pub(crate) async fn hold_again(&self, tx: &mut Transaction<'_>, id: i64, fate: &Fate<'_>) -> Result<(), PgError> {
+        let (mut link, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
         let sql = &self.statements.hold_again;
         let error = storable(fate.error);
         link.query(sql, &[&id, &fate.state, &fate.blocks, &fate.kind, &error, &next]).await?;
@@ -126,20 +129,20 @@ impl Store {
     /// blocked.
     pub(crate) async fn keep_blocked(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         topic: &str,
         keys: &BTreeSet<&[u8]>,
     ) -> Result<bool, PgError> {
         let keys_in_order: Vec<&[u8]> = keys.iter().copied().collect();
-        let (link, sql) = (self.in_transaction(tx), &self.statements.lock_last);
+        let (mut link, sql) = (self.in_transaction(tx), &self.statements.lock_last);
         let locked = link.query(sql, &[&self.group, &topic, &keys_in_order]).await?;
         Ok(locked.len() == keys.len())
     }
 
     /// Releases an event, and the next one of its key has its turn. `None` if another transaction has released the
     /// event: then roll back.
-    pub(crate) async fn release(&self, tx: &Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
-        let link = self.in_transaction(tx);
+    pub(crate) async fn release(&self, tx: &mut Transaction<'_>, id: i64) -> Result<Option<Released>, PgError> {
+        let mut link = self.in_transaction(tx);
         let next = link.query_opt(&self.statements.release_next, &[&id]).await?;
         if link.query_opt(&self.statements.release, &[&id]).await?.is_none() {
             return Ok(None);
@@ -149,7 +152,7 @@ impl Store {
     }
 
     /// Gives a held event its attempts back; at once where it is the first of its key. False if it is held no longer.
-    pub(crate) async fn revive(&self, tx: &Transaction<'_>, id: i64) -> Result<bool, PgError> {
+    pub(crate) async fn revive(&self, tx: &mut Transaction<'_>, id: i64) -> Result<bool, PgError> {
         let Some(row) = self.in_transaction(tx).query_opt(&self.statements.revive, &[&id]).await? else {
             return Ok(false);
         };
@@ -162,8 +165,8 @@ impl Store {
 
     /// Looks at a due event again after a while, because its type is paused.
     pub(crate) async fn postpone(&self, id: i64) -> Result<(), Error> {
-        let client = self.connection().await?;
-        let postponed = self.on_client(&client).query(&self.statements.postpone, &[&id]).await;
+        let mut client = self.connection().await?;
+        let postponed = self.on_client(&mut client).query(&self.statements.postpone, &[&id]).await;
         postponed.map(drop).map_err(|e| Error::store("postpone a held event", e))
     }
 }

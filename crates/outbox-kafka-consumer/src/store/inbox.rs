@@ -1,12 +1,11 @@
 use std::collections::HashSet;
 
-use deadpool_postgres::Transaction;
-use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use outbox_core::bytes::Bytes;
 use outbox_core::uuid::Uuid;
 
-use super::{Fence, Store};
+use super::driver::Step;
+use super::{Fence, PgError, Store, Transaction};
 use crate::{Error, Isolation};
 
 /// An event on its way into the inbox.
@@ -32,7 +31,7 @@ impl Store {
     /// round trip. `None` if the partition is under another epoch: then roll back.
     pub(crate) async fn begin(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         fence: Fence,
         topic: &str,
         entries: &[Entry],
@@ -41,24 +40,24 @@ impl Store {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
         let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
-        let (bounds, link) = (self.bounds(fence, isolation, entries.len()), self.in_transaction(tx));
+        let bounds = self.bounds(fence, isolation, entries.len());
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
         let keys: [&(dyn ToSql + Sync); 3] = [&self.group, &topic, &keys];
-        let (bounded, is_ours, new, blocked) = tokio::join!(
-            biased;
-            self.in_time(tx.batch_execute(&bounds)),
-            link.query_opt(&self.statements.read_fence, &owner),
-            link.query(take_in, &events),
-            link.query(blocked, &keys)
-        );
+        let steps = [
+            Step::Text(&bounds),
+            Step::Query(&self.statements.read_fence, &owner),
+            Step::Query(take_in, &events),
+            Step::Query(blocked, &keys),
+        ];
+        let mut answers = self.in_transaction(tx).send_all(&steps).await;
         // The error of the first one, because it aborts the transaction for the others.
-        bounded?;
-        if is_ours?.is_none() {
+        answers.next()?;
+        if answers.next()?.is_empty() {
             return Ok(None);
         }
-        let (new, blocked) = (new?, blocked?);
+        let (new, blocked) = (answers.next()?, answers.next()?);
         self.prepare_end(tx, isolation).await?;
 
         Ok(Some(Begun {
@@ -70,19 +69,16 @@ impl Store {
     /// Begins as [`begin`](Self::begin) does, without events. False if the partition is under another epoch.
     pub(crate) async fn begin_bounded(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         fence: Fence,
         isolation: Isolation,
     ) -> Result<bool, PgError> {
-        let (bounds, link) = (self.bounds(fence, isolation, 1), self.in_transaction(tx));
+        let bounds = self.bounds(fence, isolation, 1);
         let owner: [&(dyn ToSql + Sync); 2] = [&fence.position, &fence.epoch];
-        let (bounded, is_ours) = tokio::join!(
-            biased;
-            self.in_time(tx.batch_execute(&bounds)),
-            link.query_opt(&self.statements.read_fence, &owner)
-        );
-        bounded?;
-        let is_ours = is_ours?.is_some();
+        let steps = [Step::Text(&bounds), Step::Query(&self.statements.read_fence, &owner)];
+        let mut answers = self.in_transaction(tx).send_all(&steps).await;
+        answers.next()?;
+        let is_ours = !answers.next()?.is_empty();
         self.prepare_end(tx, isolation).await?;
         Ok(is_ours)
     }
@@ -90,25 +86,25 @@ impl Store {
     /// Takes one event in, in this state; false where it is there already.
     pub(crate) async fn take_in(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         fence: Fence,
         id: Uuid,
         offset: i64,
         state: &str,
     ) -> Result<bool, PgError> {
-        let (link, sql) = (self.in_transaction(tx), &self.statements.take_in);
+        let (mut link, sql) = (self.in_transaction(tx), &self.statements.take_in);
         let row = link.query_opt(sql, &[&self.group, &state, &fence.position, &vec![id], &vec![offset]]).await?;
         Ok(row.is_some())
     }
 
-    pub(crate) async fn set_state(&self, tx: &Transaction<'_>, ids: &[Uuid], state: &str) -> Result<(), PgError> {
+    pub(crate) async fn set_state(&self, tx: &mut Transaction<'_>, ids: &[Uuid], state: &str) -> Result<(), PgError> {
         self.in_transaction(tx).query(&self.statements.set_state, &[&self.group, &ids, &state]).await.map(drop)
     }
 
     /// Returns which of these events the group has taken.
     pub(crate) async fn known(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
-        let client = self.connection().await?;
-        let rows = self.on_client(&client).query(&self.statements.known, &[&self.group, &ids]).await;
+        let mut client = self.connection().await?;
+        let rows = self.on_client(&mut client).query(&self.statements.known, &[&self.group, &ids]).await;
         let rows = rows.map_err(|e| Error::store("read the inbox", e))?;
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
@@ -116,8 +112,9 @@ impl Store {
     /// Returns whether a key is blocked.
     pub(crate) async fn is_blocked(&self, topic: &str, key: Option<&[u8]>) -> Result<bool, Error> {
         let Some(key) = key else { return Ok(false) };
-        let client = self.connection().await?;
-        let row = self.on_client(&client).query_opt(&self.statements.blocked, &[&self.group, &topic, &vec![key]]).await;
+        let mut client = self.connection().await?;
+        let row =
+            self.on_client(&mut client).query_opt(&self.statements.blocked, &[&self.group, &topic, &vec![key]]).await;
         row.map(|row| row.is_some()).map_err(|e| Error::store("read the blocked keys", e))
     }
 }

@@ -1,10 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::ClientWrapper;
-use deadpool_postgres::tokio_postgres;
 use outbox_core::uuid::Uuid;
 
-use super::{Store, seconds};
+use super::{Connection, PgError, Row, Store, seconds};
 use crate::Error;
 use crate::protocol::{Member, Seat};
 
@@ -33,12 +31,12 @@ impl Store {
     /// Makes known that this consumer is alive, and renews its leases. Returns those that it still has.
     pub(crate) async fn renew(
         &self,
-        client: &ClientWrapper,
+        client: &mut Connection,
         owner: Uuid,
         topics: &[String],
         handles: &[String],
     ) -> Result<BTreeSet<Place>, Error> {
-        let (link, ttl) = (self.on_client(client), seconds(self.lease));
+        let (mut link, ttl) = (self.on_client(client), seconds(self.lease));
         let renewed = async {
             link.query(&self.statements.be_member, &[&self.group, &owner, &topics, &ttl, &handles]).await?;
             link.query(&self.statements.renew, &[&self.group, &owner, &ttl]).await
@@ -48,29 +46,27 @@ impl Store {
     }
 
     /// Adds a lease for each partition, free at first.
-    pub(crate) async fn add_seats(&self, client: &ClientWrapper, places: &BTreeSet<Place>) -> Result<(), Error> {
+    pub(crate) async fn add_seats(&self, client: &mut Connection, places: &BTreeSet<Place>) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let added =
             self.on_client(client).query(&self.statements.add_seats, &[&self.group, &topics, &partitions]).await;
         added.map(drop).map_err(|e| Error::store("add leases", e))
     }
 
-    pub(crate) async fn survey(&self, client: &ClientWrapper, topics: &[String]) -> Result<Survey, Error> {
-        let link = self.on_client(client);
+    pub(crate) async fn survey(&self, client: &mut Connection, topics: &[String]) -> Result<Survey, Error> {
+        let mut link = self.on_client(client);
         let asked = async {
             let members = link.read(&self.statements.members, &[&self.group]).await?;
-            Ok::<_, tokio_postgres::Error>((members, link.read(&self.statements.seats, &[&self.group, &topics]).await?))
+            Ok::<_, PgError>((members, link.read(&self.statements.seats, &[&self.group, &topics]).await?))
         };
         let (members, seats) = asked.await.map_err(|e| Error::store("read the leases", e))?;
-        let member = |row: &tokio_postgres::Row| {
+        let member = |row: &Row| {
             let (topics, is_alive): (Vec<String>, bool) = (row.try_get(1)?, row.try_get(3)?);
             let member = Member { id: row.try_get(0)?, topics: topics.into_iter().collect() };
             Ok(is_alive.then_some(member))
         };
-        let handles = |row: &tokio_postgres::Row| row.try_get::<_, Vec<String>>(2);
-        let seat = |row: &tokio_postgres::Row| {
-            Ok(Seat { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? })
-        };
+        let handles = |row: &Row| row.try_get::<_, Vec<String>>(2);
+        let seat = |row: &Row| Ok(Seat { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? });
         Ok(Survey {
             members: members
                 .iter()
@@ -90,7 +86,7 @@ impl Store {
     }
 
     /// Records how many partitions these topics have, unless the group has looked for them before.
-    pub(crate) async fn subscribe(&self, client: &ClientWrapper, topics: &BTreeMap<String, i32>) -> Result<(), Error> {
+    pub(crate) async fn subscribe(&self, client: &mut Connection, topics: &BTreeMap<String, i32>) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = topics.iter().map(|(t, n)| (t.as_str(), *n)).unzip();
         let sql = &self.statements.subscribe;
         let subscribed = self.on_client(client).query(sql, &[&self.group, &topics, &partitions]).await;
@@ -102,7 +98,7 @@ impl Store {
     /// so that [`PositionLost`](crate::PositionLost) decides if it is created again.
     pub(crate) async fn forget_partitions(
         &self,
-        client: &ClientWrapper,
+        client: &mut Connection,
         owner: Uuid,
         topics: &BTreeMap<String, i32>,
     ) -> Result<(), Error> {
@@ -114,8 +110,9 @@ impl Store {
 
     /// Returns whether a partition existed when the group first looked for its topic.
     pub(crate) async fn is_first_partition(&self, topic: &str, partition: i32) -> Result<bool, Error> {
-        let client = self.connection().await?;
-        let row = self.on_client(&client).query_opt(&self.statements.first_partitions, &[&self.group, &topic]).await;
+        let mut client = self.connection().await?;
+        let row =
+            self.on_client(&mut client).query_opt(&self.statements.first_partitions, &[&self.group, &topic]).await;
         let row = row.map_err(|e| Error::store("read the topics that the group reads", e))?;
         let first: Option<i32> = row.map(|row| row.try_get(0)).transpose().map_err(unread)?;
         Ok(first.is_some_and(|first| partition < first))
@@ -124,34 +121,34 @@ impl Store {
     /// Takes those of the leases that are free.
     pub(crate) async fn claim(
         &self,
-        client: &ClientWrapper,
+        client: &mut Connection,
         owner: Uuid,
         places: &[Place],
     ) -> Result<Vec<Claimed>, Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let ttl = seconds(self.lease);
-        let claimed = self.on_client(client);
-        let claimed = claimed.query(&self.statements.claim, &[&self.group, &owner, &ttl, &topics, &partitions]).await;
-        let claim = |row: &tokio_postgres::Row| {
+        let mut link = self.on_client(client);
+        let claimed = link.query(&self.statements.claim, &[&self.group, &owner, &ttl, &topics, &partitions]).await;
+        let claim = |row: &Row| {
             Ok(Claimed { topic: row.try_get(0)?, partition: row.try_get(1)?, was_abandoned: row.try_get(2)? })
         };
         let rows = claimed.map_err(|e| Error::store("claim leases", e))?;
         rows.iter().map(claim).collect::<Result<_, _>>().map_err(unread)
     }
 
-    pub(crate) async fn give_back(&self, client: &ClientWrapper, owner: Uuid, place: &Place) -> Result<(), Error> {
+    pub(crate) async fn give_back(&self, client: &mut Connection, owner: Uuid, place: &Place) -> Result<(), Error> {
         let (topic, partition) = place;
-        let given = self.on_client(client);
-        let given = given.query(&self.statements.give_back, &[&self.group, topic, partition, &owner]).await;
+        let mut link = self.on_client(client);
+        let given = link.query(&self.statements.give_back, &[&self.group, topic, partition, &owner]).await;
         given.map(drop).map_err(|e| Error::store("give back a lease", e))
     }
 
-    pub(crate) async fn leave(&self, client: &ClientWrapper, owner: Uuid) -> Result<(), Error> {
+    pub(crate) async fn leave(&self, client: &mut Connection, owner: Uuid) -> Result<(), Error> {
         let left = self.on_client(client).query(&self.statements.leave, &[&self.group, &owner]).await;
         left.map(drop).map_err(|e| Error::store("leave the group", e))
     }
 }
 
-pub(super) fn unread(error: tokio_postgres::Error) -> Error {
+pub(super) fn unread(error: PgError) -> Error {
     Error::store("answer in the expected form: are the tables those of this version?", error)
 }

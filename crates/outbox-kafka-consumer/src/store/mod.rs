@@ -1,11 +1,11 @@
 //! The SQL: everything that the consumer keeps, in tables of the user's schema.
 
 mod admin;
+pub(crate) mod driver;
 mod fence;
 mod held;
 mod inbox;
 mod lease;
-mod link;
 mod operator_sql;
 mod pause;
 #[cfg(test)]
@@ -20,16 +20,14 @@ mod statements;
 
 use std::time::Duration;
 
-use deadpool_postgres::tokio_postgres::Error as PgError;
-use deadpool_postgres::tokio_postgres::error::SqlState;
-use deadpool_postgres::{ClientWrapper, Object, Pool, Transaction};
 use outbox_core::Identifier;
 use outbox_pg::{Migrations, Statements as Sending};
 
+pub(crate) use self::driver::{Connection, PgError, Pool, Transaction};
+use self::driver::{Link, Row};
 pub(crate) use self::fence::Progress;
 pub(crate) use self::held::{Fate, HeldEvent, NewlyHeld};
 pub(crate) use self::inbox::Entry;
-pub(crate) use self::link::Link;
 pub(crate) use self::pause::Paused;
 pub(crate) use self::position::Fence;
 pub(crate) use self::purge::PurgeFrom;
@@ -63,13 +61,13 @@ impl Store {
         migrations(&self.schema)
     }
 
-    pub(crate) async fn connection(&self) -> Result<Object, Error> {
-        self.pool.get().await.map_err(|e| Error::store("give a connection", e))
+    pub(crate) async fn connection(&self) -> Result<Connection, Error> {
+        self.pool.connection(self.patience()).await
     }
 
     /// Returns a connection that is not the pool's any more, so that no handler can keep it waiting.
-    pub(crate) async fn own_connection(&self) -> Result<ClientWrapper, Error> {
-        self.connection().await.map(Object::take)
+    pub(crate) async fn own_connection(&self) -> Result<Connection, Error> {
+        self.pool.own_connection(self.patience()).await
     }
 
     /// Returns how long an answer is waited for: a little longer than PostgreSQL may take for a statement.
@@ -79,19 +77,24 @@ impl Store {
 
     /// Waits for an answer as long as for one to the consumer's own statements.
     pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = Result<T, PgError>>) -> Result<T, PgError> {
-        link::in_time(self.patience(), answer).await
+        driver::in_time(self.patience(), answer).await
     }
 
     /// Closes the pool's connections that nobody uses: after one is lost, the others may only seem to be open.
     pub(crate) fn discard_idle(&self) {
-        self.pool.retain(|_, _| false);
+        self.pool.discard_idle();
     }
 
-    fn on_client<'a>(&'a self, client: &'a ClientWrapper) -> Link<'a> {
-        Link::client(client, self.sending, self.patience())
+    /// Runs statements in a transaction.
+    pub(crate) async fn execute(&self, tx: &mut Transaction<'_>, text: &str) -> Result<(), PgError> {
+        self.in_transaction(tx).execute(text).await
     }
 
-    fn in_transaction<'a>(&'a self, tx: &'a Transaction<'a>) -> Link<'a> {
+    fn on_client<'a>(&self, connection: &'a mut Connection) -> Link<'a> {
+        Link::client(connection, self.sending, self.patience())
+    }
+
+    fn in_transaction<'a>(&self, tx: &'a mut Transaction<'_>) -> Link<'a> {
         Link::transaction(tx, self.sending, self.patience())
     }
 
@@ -128,11 +131,6 @@ impl Store {
             session::record_as("bounded"),
         )
     }
-}
-
-/// Returns whether PostgreSQL gave this state.
-fn is_state(error: &deadpool_postgres::tokio_postgres::Error, state: &SqlState) -> bool {
-    error.code() == Some(state)
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -1,9 +1,7 @@
 use std::time::Duration;
 
-use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
-
 use super::lease::unread;
-use super::{Store, seconds};
+use super::{PgError, Row, Store, seconds};
 use crate::Error;
 use crate::group::{Pause, PauseTarget};
 
@@ -29,25 +27,25 @@ impl Paused {
 impl Store {
     /// Pauses for a time, or until it is resumed. A pause without an end is not shortened.
     pub(crate) async fn pause(&self, what: &Paused, reason: &str, time: Option<Duration>) -> Result<(), Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let (time, reason) = (time.map(seconds), reason.replace('\0', "\u{fffd}"));
         let sql = &self.statements.pause;
         let paused =
-            self.on_client(&client).query(sql, &[&self.group, &what.topic, &what.event_type, &reason, &time]).await;
+            self.on_client(&mut client).query(sql, &[&self.group, &what.topic, &what.event_type, &reason, &time]).await;
         paused.map(drop).map_err(|e| Error::store("write a pause", e))
     }
 
     /// Resumes a paused group; returns `false` if there is no such pause.
     pub(crate) async fn resume(&self, what: &Paused) -> Result<bool, Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let sql = &self.statements.resume;
-        let row = self.on_client(&client).query_opt(sql, &[&self.group, &what.topic, &what.event_type]).await;
+        let row = self.on_client(&mut client).query_opt(sql, &[&self.group, &what.topic, &what.event_type]).await;
         row.map(|row| row.is_some()).map_err(|e| Error::store("end a pause", e))
     }
 
     pub(crate) async fn pauses(&self) -> Result<Vec<Pause>, Error> {
-        let client = self.connection().await?;
-        let rows = self.on_client(&client).query(&self.statements.pauses, &[&self.group]).await;
+        let mut client = self.connection().await?;
+        let rows = self.on_client(&mut client).query(&self.statements.pauses, &[&self.group]).await;
         let rows = rows.map_err(|e| Error::store("read the pauses", e))?;
         rows.iter().map(pause).collect::<Result<_, _>>().map_err(unread)
     }

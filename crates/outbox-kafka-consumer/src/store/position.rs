@@ -1,13 +1,11 @@
 use outbox_net::ErrorChain;
 use std::time::Duration;
 
-use deadpool_postgres::ClientWrapper;
-use deadpool_postgres::tokio_postgres::IsolationLevel;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use outbox_core::uuid::Uuid;
 
 use super::lease::unread;
-use super::{Store, is_state};
+use super::{Connection, Store};
 use crate::Error;
 
 /// Under which epoch an owner works on a partition.
@@ -37,9 +35,9 @@ const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Store {
     pub(crate) async fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>, Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let row =
-            self.on_client(&client).query_opt(&self.statements.position, &[&self.group, &topic, &partition]).await;
+            self.on_client(&mut client).query_opt(&self.statements.position, &[&self.group, &topic, &partition]).await;
         let row = row.map_err(|e| Error::store("read the position", e))?;
         row.map(|row| row.try_get(0).map_err(unread)).transpose()
     }
@@ -52,9 +50,10 @@ impl Store {
         offset: i64,
         topic_id: Option<Uuid>,
     ) -> Result<(), Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let sql = &self.statements.begin_position;
-        let begun = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &offset, &topic_id]).await;
+        let begun =
+            self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &offset, &topic_id]).await;
         begun.map(drop).map_err(|e| Error::store("write the first position", e))
     }
 
@@ -71,25 +70,24 @@ impl Store {
         let failed = |e| Error::store("take the partition over", e);
         let mut client = self.connection().await?;
         if abandoned_window.is_some() {
-            self.end_backends(&client, topic, partition).await;
+            self.end_backends(&mut client, topic, partition).await;
         }
         let window = abandoned_window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         loop {
-            let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
-            let tx = tx.await.map_err(failed)?;
+            let mut tx = client.read_committed_transaction().await.map_err(failed)?;
             let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 7] =
                 [&self.group, &topic, &partition, &abandoned_window.is_some(), &window, &topic_id, &owner];
-            let link = self.in_transaction(&tx);
+            let mut link = self.in_transaction(&mut tx);
             let locked = async {
-                tx.batch_execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await?;
+                link.execute(&format!("SET LOCAL lock_timeout = {}", LOCK_WAIT.as_millis())).await?;
                 link.query(&self.statements.lock_partition, &[&self.group, &topic, &partition]).await?;
                 link.query_opt(&self.statements.take, &params).await
             };
             let row = match locked.await {
                 Ok(row) => row.ok_or_else(|| Error::not_ours(topic, partition))?,
-                Err(e) if is_state(&e, &SqlState::LOCK_NOT_AVAILABLE) => {
+                Err(e) if e.is_state(&SqlState::LOCK_NOT_AVAILABLE) => {
                     tx.rollback().await.map_err(failed)?;
-                    self.end_backends(&client, topic, partition).await;
+                    self.end_backends(&mut client, topic, partition).await;
                     continue;
                 }
                 Err(e) => return Err(failed(e)),
@@ -114,7 +112,7 @@ impl Store {
     }
 
     /// Ends the transactions that hold the partition's lock, if the role may; their own timeouts end them otherwise.
-    async fn end_backends(&self, client: &ClientWrapper, topic: &str, partition: i32) {
+    async fn end_backends(&self, client: &mut Connection, topic: &str, partition: i32) {
         let sql = &self.statements.end_backends;
         match self.on_client(client).query(sql, &[&self.group, &topic, &partition]).await {
             Ok(rows) if rows.is_empty() => {}
@@ -122,7 +120,7 @@ impl Store {
                 tracing::warn!(target: "outbox.consumer", topic, partition, backends = rows.len(), "ended what an earlier owner left open");
             }
             Err(e) => {
-                tracing::debug!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&e), "their timeouts will end them");
+                tracing::debug!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(e.as_source()), "their timeouts will end them");
             }
         }
     }
@@ -130,17 +128,18 @@ impl Store {
     /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same
     /// and are no longer there.
     pub(crate) async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let sql = &self.statements.start_alone;
-        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &starter]).await;
+        let row = self.on_client(&mut client).query_opt(sql, &[&fence.position, &fence.epoch, &offset, &starter]).await;
         let row = row.map_err(|e| Error::store("record the start of an event", e))?.ok_or_else(Error::fenced)?;
         row.try_get(0).map_err(unread)
     }
 
     /// Records that the process has outlived what it handled alone.
     pub(crate) async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
-        let client = self.connection().await?;
-        let done = self.on_client(&client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
+        let mut client = self.connection().await?;
+        let done =
+            self.on_client(&mut client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
         done.map(drop).map_err(|e| Error::store("record the end of an event", e))
     }
 
@@ -152,68 +151,76 @@ impl Store {
         owner: Uuid,
         why: Option<&str>,
     ) -> Result<(), Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let sql = &self.statements.set_stopped;
-        let set = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;
+        let set = self.on_client(&mut client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;
         set.map(drop).map_err(|e| Error::store("record why a partition is stopped", e))
     }
 
     /// Begins again in a topic that was created again.
     pub(crate) async fn reset_position(&self, fence: Fence, offset: i64) -> Result<(), Error> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
         let sql = &self.statements.reset_position;
-        let row = self.on_client(&client).query_opt(sql, &[&fence.position, &fence.epoch, &offset]).await;
+        let row = self.on_client(&mut client).query_opt(sql, &[&fence.position, &fence.epoch, &offset]).await;
         row.map_err(|e| Error::store("begin again", e))?.map(drop).ok_or_else(Error::fenced)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use deadpool_postgres::Pool;
     use outbox_core::Identifier;
     use outbox_pg::Statements;
     use outbox_test_support::TestEnv;
 
     use super::*;
     use crate::Isolation;
-    use crate::store::{Entry, Progress, migrations};
+    use crate::store::{Entry, Pool, Progress, migrations};
 
     const PLACE: (&str, i32) = ("t", 0);
     const LEVEL: Isolation = Isolation::ReadCommitted;
 
     /// A group with one partition, whose lease anybody may take.
     struct Group {
-        _env: Option<TestEnv>,
+        env: Option<TestEnv>,
         store: Store,
     }
 
     impl Group {
-        async fn new() -> Self {
-            let env = TestEnv::builder().database().build().await;
-            let schema = Identifier::new("outbox").unwrap();
-            migrations(&schema).apply(&mut env.client().await).await.unwrap();
-            let group = Self::of(env.pool(), &schema).await;
-            Self { _env: Some(env), ..group }
+        /// Returns a group in its own database, for each driver.
+        async fn of_each_driver() -> Vec<Self> {
+            let mut groups = Vec::new();
+            for driver in 0..Pool::of_each_driver("postgres://nowhere").len() {
+                let env = TestEnv::builder().database().build().await;
+                let schema = Identifier::new("outbox").unwrap();
+                migrations(&schema).apply(&mut env.client().await).await.unwrap();
+                let group = Self::of(Pool::of_each_driver(env.url()).remove(driver), &schema).await;
+                groups.push(Self { env: Some(env), ..group });
+            }
+            groups
         }
 
         async fn of(pool: Pool, schema: &Identifier) -> Self {
             let store = Store::new(pool, schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
             store.begin_position(PLACE.0, PLACE.1, 0, None).await.unwrap();
-            store.add_seats(&store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into()).await.unwrap();
-            Self { _env: None, store }
+            store
+                .add_seats(&mut store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into())
+                .await
+                .unwrap();
+            Self { env: None, store }
         }
 
         async fn sql(&self, sql: &str) {
             let sql = sql.replace("{s}", &self.store.schema.to_string());
-            self.store.connection().await.unwrap().batch_execute(&sql).await.unwrap();
+            let mut client = self.store.connection().await.unwrap();
+            self.store.on_client(&mut client).execute(&sql).await.unwrap();
         }
 
         /// Lets a member that is alive take the partition of one that let its lease run out.
         async fn take(&self, owner: Uuid) -> Fence {
-            let client = self.store.connection().await.unwrap();
+            let mut client = self.store.connection().await.unwrap();
             self.sql("UPDATE {s}.consumer_lease SET expires_at = clock_timestamp()").await;
-            self.store.renew(&client, owner, &[PLACE.0.to_owned()], &[]).await.unwrap();
-            let claimed = self.store.claim(&client, owner, &[(PLACE.0.to_owned(), PLACE.1)]).await.unwrap();
+            self.store.renew(&mut client, owner, &[PLACE.0.to_owned()], &[]).await.unwrap();
+            let claimed = self.store.claim(&mut client, owner, &[(PLACE.0.to_owned(), PLACE.1)]).await.unwrap();
             assert_eq!(claimed.len(), 1);
             self.store.take(PLACE.0, PLACE.1, owner, None, Some(100)).await.unwrap().fence
         }
@@ -221,61 +228,65 @@ mod tests {
 
     #[tokio::test]
     async fn an_owner_that_was_overtaken_cannot_commit() {
-        let group = Group::new().await;
-        let (first, second) = (group.take(Uuid::now_v7()).await, group.take(Uuid::now_v7()).await);
-        let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
-        let mut client = group.store.connection().await.unwrap();
-        let tx = client.transaction().await.unwrap();
-        let begun = group.store.begin(&tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
-        assert!(begun.is_none(), "the fence holds");
-        tx.rollback().await.unwrap();
-        let moved = |fence| [Progress { fence, position: 5, end: Some(7) }];
-        assert!(group.store.advance(&moved(first)).await.unwrap().is_empty());
-        assert_eq!(group.store.advance(&moved(second)).await.unwrap(), [second.position]);
+        for group in Group::of_each_driver().await {
+            let (first, second) = (group.take(Uuid::now_v7()).await, group.take(Uuid::now_v7()).await);
+            let entry = Entry { id: Some(Uuid::now_v7()), offset: 0, key: None };
+            let mut client = group.store.connection().await.unwrap();
+            let mut tx = client.transaction().await.unwrap();
+            let begun = group.store.begin(&mut tx, first, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap();
+            assert!(begun.is_none(), "the fence holds");
+            tx.rollback().await.unwrap();
+            let moved = |fence| [Progress { fence, position: 5, end: Some(7) }];
+            assert!(group.store.advance(&moved(first)).await.unwrap().is_empty());
+            assert_eq!(group.store.advance(&moved(second)).await.unwrap(), [second.position]);
 
-        // One that does not end keeps the lock: the next owner of the partition ends it.
-        let tx = client.transaction().await.unwrap();
-        group.store.begin(&tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
-        let third = group.take(Uuid::now_v7()).await;
-        let error = group.store.close_guard(&tx, second, LEVEL).await.unwrap_err();
-        assert!(error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
-        drop(tx);
-        assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
-        assert!(third.epoch > second.epoch && second.epoch > first.epoch);
+            // One that does not end keeps the lock: the next owner of the partition ends it.
+            let mut tx = client.transaction().await.unwrap();
+            group.store.begin(&mut tx, second, PLACE.0, std::slice::from_ref(&entry), LEVEL).await.unwrap().unwrap();
+            let third = group.take(Uuid::now_v7()).await;
+            let error = group.store.close_guard(&mut tx, second, LEVEL).await.unwrap_err();
+            assert!(!error.is_rejected_commit(), "{error:?}");
+            drop(tx);
+            assert!(group.store.known(&[entry.id.unwrap()]).await.unwrap().is_empty());
+            assert!(third.epoch > second.epoch && second.epoch > first.epoch);
+        }
     }
 
     /// The ids of positions begin with 1 in each schema, so those of two schemas are the same.
     #[tokio::test]
     async fn transactions_of_another_schema_are_not_ended() {
-        let (ours, theirs) = (Group::new().await, Identifier::new("other").unwrap());
-        let pool = ours.store.pool.clone();
-        migrations(&theirs).apply(&mut pool.get().await.unwrap()).await.unwrap();
-        let theirs = Group::of(pool, &theirs).await;
-        let (a, b) = (ours.take(Uuid::now_v7()).await, theirs.take(Uuid::now_v7()).await);
-        assert_eq!(a.position, b.position);
+        for ours in Group::of_each_driver().await {
+            let theirs = Identifier::new("other").unwrap();
+            let (pool, env) = (ours.store.pool.clone(), ours.env.as_ref().unwrap());
+            migrations(&theirs).apply(&mut env.client().await).await.unwrap();
+            let theirs = Group::of(pool, &theirs).await;
+            let (a, b) = (ours.take(Uuid::now_v7()).await, theirs.take(Uuid::now_v7()).await);
+            assert_eq!(a.position, b.position);
 
-        let mut client = theirs.store.connection().await.unwrap();
-        let tx = client.transaction().await.unwrap();
-        assert!(theirs.store.begin_bounded(&tx, b, LEVEL).await.unwrap());
-        ours.take(Uuid::now_v7()).await;
-        theirs.store.close_guard(&tx, b, LEVEL).await.unwrap();
-        tx.commit().await.unwrap();
+            let mut client = theirs.store.connection().await.unwrap();
+            let mut tx = client.transaction().await.unwrap();
+            assert!(theirs.store.begin_bounded(&mut tx, b, LEVEL).await.unwrap());
+            ours.take(Uuid::now_v7()).await;
+            theirs.store.close_guard(&mut tx, b, LEVEL).await.unwrap();
+            tx.commit().await.unwrap();
+        }
     }
 
     #[tokio::test]
     async fn only_processes_that_are_gone_tell_of_poison() {
-        let group = Group::new().await;
-        let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
-        let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();
-        assert_eq!(ended(group.take(a).await, 7, a).await, 0);
-        // The store was unreachable for longer than a lease, but who began is there again.
-        assert_eq!(ended(group.take(b).await, 7, b).await, 0);
-        group.sql("UPDATE {s}.consumer_member SET expires_at = clock_timestamp()").await;
-        let fence = group.take(c).await;
-        assert_eq!(ended(fence, 7, c).await, 2);
-        assert_eq!(ended(fence, 8, c).await, 0, "another event");
-        // Given back, or opened again by the same process.
-        group.store.not_alone(fence).await.unwrap();
-        assert_eq!(ended(fence, 7, a).await, 0);
+        for group in Group::of_each_driver().await {
+            let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+            let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();
+            assert_eq!(ended(group.take(a).await, 7, a).await, 0);
+            // The store was unreachable for longer than a lease, but who began is there again.
+            // Given back, or opened again by the same process.
+            assert_eq!(ended(group.take(b).await, 7, b).await, 0);
+            group.sql("UPDATE {s}.consumer_member SET expires_at = clock_timestamp()").await;
+            let fence = group.take(c).await;
+            assert_eq!(ended(fence, 7, c).await, 2);
+            assert_eq!(ended(fence, 8, c).await, 0, "another event");
+            group.store.not_alone(fence).await.unwrap();
+            assert_eq!(ended(fence, 7, a).await, 0);
+        }
     }
 }

@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use deadpool_postgres::tokio_postgres::IsolationLevel;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use outbox_core::time::OffsetDateTime;
 
 use super::lease::unread;
-use super::{Store, seconds};
+use super::{Row, Store, seconds};
 use crate::Error;
 
 /// How many rows one transaction deletes at most.
@@ -75,14 +74,14 @@ impl Store {
         &self,
         sql: &super::statements::Sql,
         params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Vec<deadpool_postgres::tokio_postgres::Row>>, Error> {
+    ) -> Result<Option<Vec<Row>>, Error> {
         let failed = |e| Error::store("forget what is old", e);
         let mut client = self.connection().await?;
-        let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
-        let tx = tx.await.map_err(failed)?;
-        let link = self.in_transaction(&tx);
+        let mut tx = client.read_committed_transaction().await.map_err(failed)?;
+        let mut link = self.in_transaction(&mut tx);
         let allowed = link.query_opt(&self.statements.may_purge, &[&self.group]).await.map_err(failed)?;
         if !allowed.is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+            tx.rollback().await.map_err(failed)?;
             return Ok(None);
         }
 
@@ -99,7 +98,7 @@ mod tests {
     use outbox_test_support::TestEnv;
 
     use super::*;
-    use crate::store::migrations;
+    use crate::store::{Pool, migrations};
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -128,7 +127,13 @@ mod tests {
             )
             .await
             .unwrap();
-        let store = Store::new(pool.clone(), &schema, "g".to_owned(), Duration::from_secs(9), Statements::Cached);
+        let store = Store::new(
+            Pool::TokioPostgres(pool.clone()),
+            &schema,
+            "g".to_owned(),
+            Duration::from_secs(9),
+            Statements::Cached,
+        );
         let mut from = PurgeFrom::default();
 
         // One consumer of the group at a time.
@@ -174,7 +179,13 @@ mod tests {
             )
             .await
             .unwrap();
-        let store = Store::new(pool.clone(), &schema, "g".to_owned(), Duration::from_secs(9), Statements::Cached);
+        let store = Store::new(
+            Pool::TokioPostgres(pool.clone()),
+            &schema,
+            "g".to_owned(),
+            Duration::from_secs(9),
+            Statements::Cached,
+        );
         for _ in 0..2 {
             store.purge_others(DAY * 2 + DAY / 2, Some(DAY * 2 - DAY / 2)).await.unwrap();
         }
@@ -209,7 +220,13 @@ mod tests {
             )
             .await
             .unwrap();
-        let store = Store::new(pool.clone(), &schema, "g".to_owned(), Duration::from_secs(9), Statements::Cached);
+        let store = Store::new(
+            Pool::TokioPostgres(pool.clone()),
+            &schema,
+            "g".to_owned(),
+            Duration::from_secs(9),
+            Statements::Cached,
+        );
         assert_eq!(store.free_heads().await.unwrap(), 2);
         assert_eq!(store.free_heads().await.unwrap(), 0);
         let sql = "SELECT record_offset FROM outbox.consumer_held WHERE next_attempt_at IS NOT NULL ORDER BY 1";

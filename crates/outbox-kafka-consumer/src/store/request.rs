@@ -1,11 +1,9 @@
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Transaction;
-use deadpool_postgres::tokio_postgres::{Error as PgError, Row};
 use outbox_core::bytes::Bytes;
 
 use super::lease::unread;
-use super::{Fence, Paused, Store};
+use super::{Fence, Paused, PgError, Row, Store, Transaction};
 use crate::Error;
 
 /// Work of a partition that does not come from its topic.
@@ -64,8 +62,8 @@ impl Store {
         let ids: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.position).collect();
         let epochs: Vec<i64> = wanted.iter().map(|wanted| wanted.fence.epoch).collect();
         let takes: Vec<bool> = wanted.iter().map(|wanted| wanted.takes_errands).collect();
-        let client = self.connection().await?;
-        let rows = self.on_client(&client).read(&self.statements.due, &[&self.group, &ids, &epochs, &takes]).await;
+        let mut client = self.connection().await?;
+        let rows = self.on_client(&mut client).read(&self.statements.due, &[&self.group, &ids, &epochs, &takes]).await;
         let rows = rows.map_err(|e| Error::store("read what is due", e))?;
 
         let mut due = Due::default();
@@ -74,7 +72,7 @@ impl Store {
     }
 
     /// Marks a request as carried out; false if it was already.
-    pub(crate) async fn done(&self, tx: &Transaction<'_>, request: i64, outcome: &str) -> Result<bool, PgError> {
+    pub(crate) async fn done(&self, tx: &mut Transaction<'_>, request: i64, outcome: &str) -> Result<bool, PgError> {
         Ok(self.in_transaction(tx).query_opt(&self.statements.done, &[&request, &outcome]).await?.is_some())
     }
 }

@@ -1,18 +1,17 @@
 //! The settings of its database session that a handler may change, and how that is undone before others use the
 //! session.
 
-use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::Type;
-use deadpool_postgres::{ClientWrapper, Transaction};
 
+use super::driver::Step;
 use super::fence::FIND_GUARD;
 use super::statements::Sql;
-use super::{Store, is_state};
+use super::{Connection, PgError, Row, Store, Transaction};
 
 /// The settings that change what later statements do, who runs them or how long they may take. The first one resets the
 /// second one.
-const SETTINGS: [&str; 17] = [
+pub(super) const SETTINGS: [&str; 17] = [
     "session_authorization",
     "role",
     "search_path",
@@ -64,25 +63,26 @@ pub(super) fn restore() -> Sql {
 impl Store {
     /// Undoes what handlers have changed of the session, and returns the names of the settings. `None` if a handler has
     /// ended the transaction with COMMIT or ROLLBACK. In a transaction that an error has aborted it fails.
-    pub(crate) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Option<Vec<String>>, PgError> {
-        let (found, changed) = tokio::join!(self.in_time(tx.batch_execute(FIND_GUARD)), self.restore(tx));
-        match found {
-            Ok(()) => changed.map(Some),
-            Err(e) if is_state(&e, &SqlState::INVALID_CURSOR_NAME) => Ok(None),
+    pub(crate) async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Option<Vec<String>>, PgError> {
+        let settings: &[&str] = &SETTINGS;
+        let steps = [Step::Text(FIND_GUARD), Step::Query(&self.statements.restore, &[&settings])];
+        let mut answers = self.in_transaction(tx).send_all(&steps).await;
+        match answers.next() {
+            Ok(_) => changed_settings(&answers.next()?).map(Some),
+            Err(e) if e.is_state(&SqlState::INVALID_CURSOR_NAME) => Ok(None),
             Err(e) => Err(e),
         }
     }
 
     /// Releases the advisory locks that a failed handler has left: a rollback does not.
-    pub(crate) async fn unlock(&self, client: &ClientWrapper) {
+    pub(crate) async fn unlock(&self, client: &mut Connection) {
         // If it fails, the connection is lost and its locks with it.
-        _ = self.in_time(client.batch_execute(UNLOCK)).await;
+        _ = self.on_client(client).execute(UNLOCK).await;
     }
+}
 
-    pub(super) async fn restore(&self, tx: &Transaction<'_>) -> Result<Vec<String>, PgError> {
-        let settings: &[&str] = &SETTINGS;
-        let rows = self.in_transaction(tx).query(&self.statements.restore, &[&settings]).await?;
-        let names = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
-        Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
-    }
+/// Returns the names of the settings that a statement has restored.
+pub(super) fn changed_settings(restored: &[Row]) -> Result<Vec<String>, PgError> {
+    let names = restored.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }

@@ -1,12 +1,11 @@
 //! Whether the consumer's tables are ready to be used.
 
-use deadpool_postgres::tokio_postgres::Row;
 use deadpool_postgres::tokio_postgres::types::Type;
 
 use super::lease::unread;
 use super::schema::VERSION;
 use super::statements::Sql;
-use super::{Link, Store};
+use super::{Link, PgError, Row, Store};
 use crate::Error;
 
 /// The tables and columns as the newest migration leaves them.
@@ -105,12 +104,12 @@ impl Store {
     /// # Errors
     /// One of these is not so ([`Error::is_setup`]), or the catalogs could not be read.
     pub(crate) async fn check_setup(&self) -> Result<(), Error> {
-        let client = self.connection().await?;
-        let link = self.on_client(&client);
-        let findings = self.inspect(link).await?;
+        let mut client = self.connection().await?;
+        let mut link = self.on_client(&mut client);
+        let findings = self.inspect(&mut link).await?;
         let mut problems = findings.problems(&self.schema.to_string());
         if findings.has_usage {
-            problems.extend(self.version_problem(link).await?);
+            problems.extend(self.version_problem(&mut link).await?);
         }
         if problems.is_empty() {
             return Ok(());
@@ -125,7 +124,7 @@ impl Store {
         )))
     }
 
-    async fn inspect(&self, link: Link<'_>) -> Result<Findings, Error> {
+    async fn inspect(&self, link: &mut Link<'_>) -> Result<Findings, Error> {
         let (tables, columns): (Vec<&str>, Vec<&str>) =
             TABLES.iter().flat_map(|(table, columns)| columns.iter().map(move |column| (*table, *column))).unzip();
         let sql = Sql { text: INSPECT.to_owned(), types: vec![Type::TEXT, Type::TEXT_ARRAY, Type::TEXT_ARRAY] };
@@ -137,7 +136,7 @@ impl Store {
         Ok(findings)
     }
 
-    async fn version_problem(&self, link: Link<'_>) -> Result<Option<String>, Error> {
+    async fn version_problem(&self, link: &mut Link<'_>) -> Result<Option<String>, Error> {
         let failed = |e| Error::store("read the version of the consumer's tables", e);
         let sql = Sql { text: CAN_READ_VERSION.to_owned(), types: vec![Type::TEXT] };
         if link.query_opt(&sql, &[&self.schema.as_str()]).await.map_err(failed)?.is_none() {
@@ -155,7 +154,7 @@ impl Store {
 }
 
 impl Findings {
-    fn add(&mut self, row: &Row) -> Result<(), deadpool_postgres::tokio_postgres::Error> {
+    fn add(&mut self, row: &Row) -> Result<(), PgError> {
         let table: String = row.try_get(0)?;
         let (is_missing, columns, lacking): (bool, Vec<String>, Vec<String>) =
             (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);

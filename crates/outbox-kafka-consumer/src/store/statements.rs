@@ -1,4 +1,4 @@
-use deadpool_postgres::tokio_postgres::types::Type;
+use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::Identifier;
 
 use super::operator_sql::{
@@ -10,6 +10,13 @@ use super::operator_sql::{
 pub(super) struct Sql {
     pub(super) text: String,
     pub(super) types: Vec<Type>,
+}
+
+impl Sql {
+    /// Returns parameters with their types.
+    pub(super) fn typed<'a>(&self, params: &[&'a (dyn ToSql + Sync)]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+        params.iter().copied().zip(self.types.iter().cloned()).collect()
+    }
 }
 
 macro_rules! statements {

@@ -1,14 +1,17 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Transaction};
+use deadpool_postgres::ClientWrapper;
 use outbox_core::OutboxEvent;
 use outbox_core::uuid::Uuid;
 
+use crate::driver::{Driver, TokioPostgres};
 use crate::received::Delivery;
 use crate::runtime::{Shared, TriedOut};
+use crate::store::Transaction;
 use crate::{Consumer, Error, FailureKind};
 
 /// Delivers events to a consumer's handlers in a transaction that is never committed, without Kafka.
@@ -35,13 +38,14 @@ use crate::{Consumer, Error, FailureKind};
 /// # Ok(())
 /// # } // everything is rolled back
 /// ```
-pub struct Trial<'a> {
+pub struct Trial<'a, D: Driver = TokioPostgres> {
     shared: Arc<Shared>,
     tx: Transaction<'a>,
     handled: HashSet<Uuid>,
     /// How many attempts failed, and whether a handler was called.
     before: HashMap<Uuid, Delivery>,
     next_offset: i64,
+    driver: PhantomData<fn() -> D>,
 }
 
 /// The outcome of a delivery.
@@ -71,14 +75,45 @@ impl<'a> Trial<'a> {
     /// The transaction could not be begun.
     pub async fn begin(consumer: &Consumer, client: &'a mut ClientWrapper) -> Result<Self, Error> {
         let tx = client.transaction().await.map_err(|e| Error::store("begin a transaction", e))?;
-        let shared = Arc::clone(consumer.shared());
-        Ok(Self { shared, tx, handled: HashSet::new(), before: HashMap::new(), next_offset: 0 })
+        Ok(Self::of(consumer, Transaction::TokioPostgres(tx)))
     }
 
     /// Returns the transaction, to prepare and look at what handlers read and write.
     #[must_use]
-    pub fn transaction(&self) -> &Transaction<'a> {
-        &self.tx
+    #[expect(clippy::expect_used, reason = "begin has made it")]
+    pub fn transaction(&self) -> &deadpool_postgres::Transaction<'a> {
+        self.tx.as_tokio_postgres().expect("a transaction of tokio-postgres")
+    }
+}
+
+#[cfg(feature = "sqlx")]
+impl<'a> Trial<'a, crate::Sqlx> {
+    /// Begins the transaction for handlers on [sqlx](crate::sqlx). It is rolled back when this is dropped.
+    ///
+    /// # Errors
+    /// The transaction could not be begun.
+    pub async fn begin_sqlx(consumer: &Consumer, connection: &'a mut ::sqlx::PgConnection) -> Result<Self, Error> {
+        let tx = ::sqlx::Connection::begin(connection).await.map_err(|e| Error::store("begin a transaction", e))?;
+        Ok(Self::of(consumer, Transaction::of_sqlx(tx)))
+    }
+
+    /// Returns the transaction, to prepare and look at what handlers read and write.
+    #[expect(clippy::expect_used, reason = "begin_sqlx has made it")]
+    pub fn sqlx_transaction(&mut self) -> &mut ::sqlx::Transaction<'a, ::sqlx::Postgres> {
+        self.tx.as_sqlx().expect("a transaction of sqlx")
+    }
+}
+
+impl<'a, D: Driver> Trial<'a, D> {
+    fn of(consumer: &Consumer, tx: Transaction<'a>) -> Self {
+        Self {
+            shared: Arc::clone(consumer.shared()),
+            tx,
+            handled: HashSet::new(),
+            before: HashMap::new(),
+            next_offset: 0,
+            driver: PhantomData,
+        }
     }
 
     /// Delivers an event. Once it was handled, it is a duplicate. After a failure this is its next attempt.
@@ -123,7 +158,7 @@ impl<'a> Trial<'a> {
         }
 
         self.execute("SAVEPOINT outbox_trial").await?;
-        match self.shared.try_out(&self.tx, &new).await {
+        match self.shared.try_out(&mut self.tx, &new).await {
             Ok(TriedOut::Handled) => self.execute(end).await.map(|()| Delivered::Handled),
             Ok(TriedOut::Ignored) => self.execute("RELEASE SAVEPOINT outbox_trial").await.map(|()| Delivered::Ignored),
             Err((kind, error, retry_in)) => {
@@ -138,15 +173,16 @@ impl<'a> Trial<'a> {
         }
     }
 
-    async fn execute(&self, sql: &str) -> Result<(), DeliveryFailed> {
-        self.tx.batch_execute(sql).await.map_err(|e| {
-            let error = format!("a handler has broken its transaction: {}", outbox_net::ErrorChain::new(&e));
+    async fn execute(&mut self, sql: &str) -> Result<(), DeliveryFailed> {
+        self.shared.store.execute(&mut self.tx, sql).await.map_err(|e| {
+            let chain = outbox_net::ErrorChain::new(e.as_source());
+            let error = format!("a handler has broken its transaction: {chain}");
             DeliveryFailed { kind: FailureKind::Failed, error, retry_in: None }
         })
     }
 }
 
-impl fmt::Debug for Trial<'_> {
+impl<D: Driver> fmt::Debug for Trial<'_, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trial").field("handled", &self.handled.len()).finish_non_exhaustive()
     }

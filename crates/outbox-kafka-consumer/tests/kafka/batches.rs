@@ -9,8 +9,8 @@ use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, Received, RetryPolicy, with};
 
 use crate::bench::{Bench, OrderCreated, Running, produce_to};
+use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
 use crate::faults::shared;
-use crate::positions::store;
 
 pub(crate) const ONE_LANE: NonZeroUsize = NonZeroUsize::new(1).unwrap();
 
@@ -29,68 +29,80 @@ pub(crate) async fn transactions(bench: &Bench) -> i64 {
 
 #[tokio::test]
 async fn only_the_event_that_fails_is_handled_alone() {
-    let bench = Bench::with_partitions(1).await;
-    async fn unlucky(calls: &&'static AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        calls.fetch_add(1, Ordering::Relaxed);
-        if matches!(event.event().order_id, 50 | 120) {
-            return Err(HandlerError::reject("unlucky"));
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn unlucky(calls: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+            calls.fetch_add(1, Ordering::Relaxed);
+            if matches!(event.event().order_id, 50 | 120) {
+                return Err(HandlerError::reject("unlucky"));
+            }
+            driver::store(tx, event).await
         }
-        store(tx, event).await
+        let calls = shared(AtomicU32::new(0));
+        let handler = each(move |tx, event| Box::pin(unlucky(calls, tx, event)));
+        produce_orders(&bench, 0..200).await;
+        let running = Running::start(consumer!(pool, bench, on(handler), lanes(ONE_LANE)));
+        bench.position(0, 200).await;
+        assert_eq!(bench.effects(198).await, (0..200).filter(|order| ![50, 120].contains(order)).collect::<Vec<_>>());
+        assert_eq!(bench.held(HeldState::Dead, 2).await.iter().map(|held| held.offset).collect::<Vec<_>>(), [50, 120]);
+        running.stop().await.unwrap();
+        assert!(transactions(&bench).await <= 10, "{} transactions", transactions(&bench).await);
+        assert!(calls.load(Ordering::Relaxed) < 600, "{calls:?} calls");
     }
-    let calls = shared(AtomicU32::new(0));
-    produce_orders(&bench, 0..200).await;
-    let running = Running::start(bench.consumer().lanes(ONE_LANE).on(with(calls, unlucky)).build().unwrap());
-    bench.position(0, 200).await;
-    assert_eq!(bench.effects(198).await, (0..200).filter(|order| ![50, 120].contains(order)).collect::<Vec<_>>());
-    assert_eq!(bench.held(HeldState::Dead, 2).await.iter().map(|held| held.offset).collect::<Vec<_>>(), [50, 120]);
-    running.stop().await.unwrap();
-    assert!(transactions(&bench).await <= 10, "{} transactions", transactions(&bench).await);
-    assert!(calls.load(Ordering::Relaxed) < 600, "{calls:?} calls");
 }
 
 /// The consumer's own statements for the other events of the batch fail too, which is no loss of the store.
 #[tokio::test]
 async fn an_event_whose_sql_error_is_swallowed_is_found_beside_events_of_blocked_keys() {
-    let bench = Bench::with_partitions(1).await;
-    async fn careless(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        match event.event().order_id {
-            13 => return Err("not today".into()),
-            1 => _ = tx.execute("INSERT INTO no_such_table VALUES (1)", &[]).await,
-            _ => {}
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn careless(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+            match event.event().order_id {
+                13 => return Err("not today".into()),
+                1 => _ = tx.run("INSERT INTO no_such_table VALUES (1)").await,
+                _ => {}
+            }
+            if event.event().order_id == 1 { Ok(()) } else { driver::store(tx, event).await }
         }
-        if event.event().order_id == 1 { Ok(()) } else { store(tx, event).await }
+        let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
+        let handler = each(|tx, event| Box::pin(careless(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler), retry(later), lanes(ONE_LANE)));
+        bench.produce_order(0, 13).await;
+        bench.held(HeldState::Parked, 1).await;
+        produce_orders(&bench, 1..14).await;
+        bench.position(0, 14).await;
+        let mut held = bench.held(HeldState::Parked, 3).await;
+        held.sort_by_key(|held| held.offset);
+        assert_eq!(held.iter().map(|held| held.offset).collect::<Vec<_>>(), [0, 1, 13]);
+        assert!(held[1].error.contains("had refused one of its statements"), "{held:?}");
+        assert_eq!(bench.effects(11).await, (2..13).collect::<Vec<_>>());
+        running.stop().await.unwrap();
     }
-    let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
-    let running = Running::start(bench.consumer().retry(later).lanes(ONE_LANE).on(careless).build().unwrap());
-    bench.produce_order(0, 13).await;
-    bench.held(HeldState::Parked, 1).await;
-    produce_orders(&bench, 1..14).await;
-    bench.position(0, 14).await;
-    let mut held = bench.held(HeldState::Parked, 3).await;
-    held.sort_by_key(|held| held.offset);
-    assert_eq!(held.iter().map(|held| held.offset).collect::<Vec<_>>(), [0, 1, 13]);
-    assert!(held[1].error.contains("had refused one of its statements"), "{held:?}");
-    assert_eq!(bench.effects(11).await, (2..13).collect::<Vec<_>>());
-    running.stop().await.unwrap();
 }
 
 /// PostgreSQL does not name the event whose deferred constraint fails at COMMIT.
 #[tokio::test]
 async fn an_event_that_fails_at_commit_is_found_by_splitting() {
-    let bench = Bench::with_partitions(1).await;
-    let deferred = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-            $$BEGIN RAISE EXCEPTION 'on purpose'; END$$;
-         CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON effect DEFERRABLE INITIALLY DEFERRED
-            FOR EACH ROW WHEN (NEW.order_id = 77) EXECUTE FUNCTION refuse()";
-    bench.client().await.batch_execute(deferred).await.unwrap();
-    produce_orders(&bench, 0..200).await;
-    let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
-    let running = Running::start(bench.consumer().retry(later).lanes(ONE_LANE).on(store).build().unwrap());
-    bench.position(0, 200).await;
-    assert_eq!(bench.held(HeldState::Parked, 1).await[0].offset, 77);
-    assert_eq!(bench.effects(199).await.len(), 199);
-    running.stop().await.unwrap();
-    assert!(transactions(&bench).await <= 20, "{} transactions", transactions(&bench).await);
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        let deferred = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN RAISE EXCEPTION 'on purpose'; END$$;
+             CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON effect DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW WHEN (NEW.order_id = 77) EXECUTE FUNCTION refuse()";
+        bench.client().await.batch_execute(deferred).await.unwrap();
+        produce_orders(&bench, 0..200).await;
+        let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
+        let handler = each(|tx, event| Box::pin(driver::store(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler), retry(later), lanes(ONE_LANE)));
+        bench.position(0, 200).await;
+        assert_eq!(bench.held(HeldState::Parked, 1).await[0].offset, 77);
+        assert_eq!(bench.effects(199).await.len(), 199);
+        running.stop().await.unwrap();
+        assert!(transactions(&bench).await <= 20, "{} transactions", transactions(&bench).await);
+    }
 }
 
 const PRODUCTS: i64 = 1_000;
@@ -145,16 +157,12 @@ async fn workers_that_update_shared_rows_adapt_their_batches_and_never_deadlock(
 }
 
 /// Writes an effect for each event with one statement, and fails with order 13.
-async fn store_all(
-    largest: &&'static AtomicU32,
-    tx: &Transaction<'_>,
-    events: Vec<Received<OrderCreated>>,
-) -> HandlerResult {
+async fn store_all(largest: &AtomicU32, tx: &mut dyn Tx, events: Vec<Received<OrderCreated>>) -> HandlerResult {
     largest.fetch_max(u32::try_from(events.len())?, Ordering::Relaxed);
     let (orders, steps): (Vec<i64>, Vec<i64>) =
         events.iter().map(|event| (event.event().order_id, event.event().step)).unzip();
-    let insert = "INSERT INTO effect (order_id, step) SELECT * FROM unnest($1::bigint[], $2::bigint[])";
-    tx.execute(insert, &[&orders, &steps]).await?;
+    let insert = "INSERT INTO effect (order_id, step) SELECT * FROM unnest";
+    tx.run(&format!("{insert}(ARRAY{orders:?}::bigint[], ARRAY{steps:?}::bigint[])")).await?;
     if orders.contains(&13) {
         return Err(HandlerError::reject("unlucky"));
     }
@@ -163,26 +171,31 @@ async fn store_all(
 
 #[tokio::test]
 async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() {
-    let bench = Bench::with_partitions(1).await;
-    produce_orders(&bench, 0..200).await;
-    // Duplicates are not handed over, nor is what cannot be read.
-    let event = OutboxEvent::of(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
-    bench.produce(0, &event).await;
-    bench.produce(0, &event).await;
-    let unreadable = OutboxEvent::builder("order", "1", "OrderCreated").schema_version(3).json("{}").build().unwrap();
-    bench.produce(0, &unreadable).await;
-    let largest = shared(AtomicU32::new(0));
-    let consumer = bench.consumer().lanes(ONE_LANE).undecodable(Misfit::Reject).on_batch(with(largest, store_all));
-    let running = Running::start(consumer.build().unwrap());
-    bench.position(0, 203).await;
-    let expected: Vec<i64> = (0..200).filter(|order| *order != 13).chain([1_000]).collect();
-    assert_eq!(bench.effects(expected.len()).await, expected);
-    let dead = bench.held(HeldState::Dead, 2).await;
-    let kinds: Vec<_> = dead.iter().map(|held| (held.offset, &*held.kind)).collect();
-    assert_eq!(kinds, [(13, "rejected"), (202, "undecodable")]);
-    running.stop().await.unwrap();
-    assert!(largest.load(Ordering::Relaxed) >= 100, "{largest:?}");
-    assert!(transactions(&bench).await <= 40, "{} transactions", transactions(&bench).await);
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        produce_orders(&bench, 0..200).await;
+        // Duplicates are not handed over, nor is what cannot be read.
+        let event = OutboxEvent::of(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
+        bench.produce(0, &event).await;
+        bench.produce(0, &event).await;
+        let unreadable =
+            OutboxEvent::builder("order", "1", "OrderCreated").schema_version(3).json("{}").build().unwrap();
+        bench.produce(0, &unreadable).await;
+        let largest = shared(AtomicU32::new(0));
+        let handler = all(move |tx, events| Box::pin(store_all(largest, tx, events)));
+        let consumer = consumer!(pool, bench, on_batch(handler), lanes(ONE_LANE), undecodable(Misfit::Reject));
+        let running = Running::start(consumer);
+        bench.position(0, 203).await;
+        let expected: Vec<i64> = (0..200).filter(|order| *order != 13).chain([1_000]).collect();
+        assert_eq!(bench.effects(expected.len()).await, expected);
+        let dead = bench.held(HeldState::Dead, 2).await;
+        let kinds: Vec<_> = dead.iter().map(|held| (held.offset, &*held.kind)).collect();
+        assert_eq!(kinds, [(13, "rejected"), (202, "undecodable")]);
+        running.stop().await.unwrap();
+        assert!(largest.load(Ordering::Relaxed) >= 100, "{largest:?}");
+        assert!(transactions(&bench).await <= 40, "{} transactions", transactions(&bench).await);
+    }
 }
 
 /// Single and batch handlers take turns with the events of the same aggregates.
@@ -206,7 +219,9 @@ async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers
     }
     produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
     let consumer = bench.consumer().on_raw("order", "Single", single);
-    let consumer = consumer.on_batch(with(shared(AtomicU32::new(0)), store_all));
+    let largest = shared(AtomicU32::new(0));
+    let handler = all(move |tx, events| Box::pin(store_all(largest, tx, events)));
+    let consumer = consumer.on_batch(with(handler, driver::tokio_postgres::on_batch));
     let running = Running::start(consumer.build().unwrap());
     let steps = bench.steps(60).await;
     for order in [1, 2, 3] {
@@ -219,24 +234,29 @@ async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers
 /// A held event of a batch handler is tried again alone, and those behind it follow.
 #[tokio::test]
 async fn a_batch_handler_retries_held_events() {
-    let bench = Bench::with_partitions(1).await;
-    async fn flaky(left: &AtomicU32, tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
-        let is_first = |event: &Received<OrderCreated>| event.event().step == 0 && event.attempt() == 1;
-        if events.iter().any(is_first)
-            && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
-        {
-            return Err("not today".into());
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn flaky(left: &AtomicU32, tx: &mut dyn Tx, events: Vec<Received<OrderCreated>>) -> HandlerResult {
+            let is_first = |event: &Received<OrderCreated>| event.event().step == 0 && event.attempt() == 1;
+            if events.iter().any(is_first)
+                && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+            {
+                return Err("not today".into());
+            }
+            for event in events {
+                driver::store(tx, event).await?;
+            }
+            Ok(())
         }
-        for event in events {
-            store(tx, event).await?;
+        for step in 0..5 {
+            bench.produce_step(0, 7, step).await;
         }
-        Ok(())
+        let left = shared(AtomicU32::new(9));
+        let handler = all(move |tx, events| Box::pin(flaky(left, tx, events)));
+        let running = Running::start(consumer!(pool, bench, on_batch(handler)));
+        assert_eq!(bench.steps(5).await, [(7, 0), (7, 1), (7, 2), (7, 3), (7, 4)]);
+        bench.held(HeldState::Parked, 0).await;
+        running.stop().await.unwrap();
     }
-    for step in 0..5 {
-        bench.produce_step(0, 7, step).await;
-    }
-    let running = Running::start(bench.consumer().on_batch(with(AtomicU32::new(9), flaky)).build().unwrap());
-    assert_eq!(bench.steps(5).await, [(7, 0), (7, 1), (7, 2), (7, 3), (7, 4)]);
-    bench.held(HeldState::Parked, 0).await;
-    running.stop().await.unwrap();
 }

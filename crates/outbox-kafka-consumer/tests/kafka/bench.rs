@@ -128,6 +128,16 @@ impl Bench {
             .retry(patient())
     }
 
+    /// Returns a builder as [`consumer`](Self::consumer) does, for handlers on sqlx. It has no store yet.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn sqlx_consumer(&self) -> Builder<outbox_kafka_consumer::Sqlx> {
+        Consumer::sqlx_builder(self.brokers().split(','))
+            .pipeline(self.pipeline().clone())
+            .group("test")
+            .lease(LEASE)
+            .retry(patient())
+    }
+
     /// Produces an event as the EventRouter would.
     pub(crate) async fn produce(&self, partition: i32, event: &OutboxEvent) -> i64 {
         let record = self.pipeline().encode(&self.pipeline().row(event).unwrap()).unwrap();

@@ -3,26 +3,34 @@ use std::time::Duration;
 
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, OnFailure, Received, RetryPolicy, with};
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, OnFailure, Received, RetryPolicy};
 
 use crate::bench::{Bench, OrderCreated, Running};
+use crate::driver::{self, DRIVERS, Driver, Each, Tx, consumer, each};
+use crate::faults::shared;
 use crate::positions::store;
 
 /// Fails order 13 this many times.
-async fn flaky(left: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn flaky(left: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let is_bad = event.event().order_id == 13;
-    store(tx, event).await?;
+    driver::store(tx, event).await?;
     if is_bad && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
         return Err("not today".into());
     }
     Ok(())
 }
 
-async fn never_13(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn never_13(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     match event.event() {
         OrderCreated { order_id: 13, step: 0 } => Err(HandlerError::reject("13 is unlucky")),
-        _ => store(tx, event).await,
+        _ => driver::store(tx, event).await,
     }
+}
+
+/// Returns a handler that fails order 13 this many times.
+fn flaky_times(times: u32) -> Each {
+    let left = shared(AtomicU32::new(times));
+    each(move |tx, event| Box::pin(flaky(left, tx, event)))
 }
 
 fn of(steps: &[(i64, i64)], order: i64) -> Vec<i64> {
@@ -38,14 +46,17 @@ async fn produce_orders(bench: &Bench) {
 
 #[tokio::test]
 async fn an_event_that_fails_is_tried_again_and_its_key_keeps_its_order() {
-    let bench = Bench::with_partitions(1).await;
-    produce_orders(&bench).await;
-    let running = Running::start(bench.consumer().on(with(AtomicU32::new(3), flaky)).build().unwrap());
-    let steps = bench.steps(8).await;
-    assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![0, 1, 2, 3], vec![0, 1, 2, 3]));
-    bench.held(HeldState::Parked, 0).await;
-    bench.position(0, 8).await;
-    running.stop().await.unwrap();
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        produce_orders(&bench).await;
+        let running = Running::start(consumer!(pool, bench, on(flaky_times(3))));
+        let steps = bench.steps(8).await;
+        assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![0, 1, 2, 3], vec![0, 1, 2, 3]));
+        bench.held(HeldState::Parked, 0).await;
+        bench.position(0, 8).await;
+        running.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -54,8 +65,8 @@ async fn attempts_are_counted_over_restarts_and_end() {
     bench.produce_order(0, 13).await;
     let policy = RetryPolicy::exponential(Duration::from_millis(600), Duration::from_millis(600), 3);
     for attempts in [1, 2] {
-        let consumer = bench.consumer().retry(policy.clone()).on(with(AtomicU32::new(9), flaky)).build().unwrap();
-        let running = Running::start(consumer);
+        let pool = DRIVERS[attempts as usize % DRIVERS.len()].pool(bench.url(), 16);
+        let running = Running::start(consumer!(pool, bench, on(flaky_times(9)), retry(policy.clone())));
         outbox_test_support::eventually(format!("{attempts} attempts"), async || {
             let held = bench.held(HeldState::Parked, 1).await;
             if held[0].attempts == attempts && held[0].error == "not today" { Ok(()) } else { Err(held) }
@@ -63,8 +74,8 @@ async fn attempts_are_counted_over_restarts_and_end() {
         .await;
         running.stop().await.unwrap();
     }
-    let consumer = bench.consumer().retry(policy).on(with(AtomicU32::new(9), flaky)).build().unwrap();
-    let running = Running::start(consumer);
+    let pool = Driver::TokioPostgres.pool(bench.url(), 16);
+    let running = Running::start(consumer!(pool, bench, on(flaky_times(9)), retry(policy)));
     assert_eq!(bench.held(HeldState::Dead, 1).await[0].attempts, 3);
     running.stop().await.unwrap();
 }
@@ -72,79 +83,90 @@ async fn attempts_are_counted_over_restarts_and_end() {
 /// PostgreSQL has aborted the transaction, and tokio-postgres would answer Ok to its commit.
 #[tokio::test]
 async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
-    let bench = Bench::with_partitions(1).await;
-    async fn careless(attempts: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        store(tx, event).await?;
-        if attempts.fetch_add(1, Ordering::Relaxed) < 3 {
-            _ = tx.execute("INSERT INTO no_such_table VALUES (1)", &[]).await;
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn careless(attempts: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+            driver::store(tx, event).await?;
+            if attempts.fetch_add(1, Ordering::Relaxed) < 3 {
+                _ = tx.run("INSERT INTO no_such_table VALUES (1)").await;
+            }
+            Ok(())
         }
-        Ok(())
+        bench.produce_order(0, 1).await;
+        let attempts = shared(AtomicU32::new(0));
+        let handler = each(move |tx, event| Box::pin(careless(attempts, tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler)));
+        let held = bench.held(HeldState::Parked, 1).await;
+        assert!(held[0].error.contains("had refused one of its statements"), "{held:?}");
+        assert_eq!(bench.effects(1).await, [1]);
+        running.stop().await.unwrap();
+        assert_eq!(bench.effects(1).await, [1]);
     }
-    bench.produce_order(0, 1).await;
-    let running = Running::start(bench.consumer().on(with(AtomicU32::new(0), careless)).build().unwrap());
-    let held = bench.held(HeldState::Parked, 1).await;
-    assert!(held[0].error.contains("had refused one of its statements"), "{held:?}");
-    assert_eq!(bench.effects(1).await, [1]);
-    running.stop().await.unwrap();
-    assert_eq!(bench.effects(1).await, [1]);
 }
 
 #[tokio::test]
 async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on() {
-    let bench = Bench::with_partitions(1).await;
-    produce_orders(&bench).await;
-    let running = Running::start(bench.consumer().on(never_13).build().unwrap());
-    bench.position(0, 8).await;
-    assert_eq!(bench.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
-    let dead = bench.held(HeldState::Dead, 1).await.remove(0);
-    assert_eq!((dead.offset, dead.attempts, &*dead.kind, &*dead.error), (0, 1, "rejected", "13 is unlucky"));
-    bench.held(HeldState::Parked, 3).await;
-    let (_, record) = bench.group().show(dead.id).await.unwrap().unwrap();
-    assert_eq!(record.value.as_deref(), Some(&b"{\"order_id\":13,\"step\":0}"[..]));
-    assert!(record.header("id").is_some() && record.key.as_deref() == Some(&b"13"[..]));
-    bench.group().discard(dead.id).await.unwrap();
-    assert_eq!(of(&bench.steps(7).await, 13), [1, 2, 3]);
-    assert!(bench.group().discard(dead.id).await.unwrap_err().is_refused());
-    running.stop().await.unwrap();
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        produce_orders(&bench).await;
+        let handler = each(|tx, event| Box::pin(never_13(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler)));
+        bench.position(0, 8).await;
+        assert_eq!(bench.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
+        let dead = bench.held(HeldState::Dead, 1).await.remove(0);
+        assert_eq!((dead.offset, dead.attempts, &*dead.kind, &*dead.error), (0, 1, "rejected", "13 is unlucky"));
+        bench.held(HeldState::Parked, 3).await;
+        let (_, record) = bench.group().show(dead.id).await.unwrap().unwrap();
+        assert_eq!(record.value.as_deref(), Some(&b"{\"order_id\":13,\"step\":0}"[..]));
+        assert!(record.header("id").is_some() && record.key.as_deref() == Some(&b"13"[..]));
+        bench.group().discard(dead.id).await.unwrap();
+        assert_eq!(of(&bench.steps(7).await, 13), [1, 2, 3]);
+        assert!(bench.group().discard(dead.id).await.unwrap_err().is_refused());
+        running.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
-    let bench = Bench::with_partitions(1).await;
-    async fn mended(is_mended: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        if is_mended.load(Ordering::Relaxed) == 0 { never_13(tx, event).await } else { store(tx, event).await }
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn mended(is_mended: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+            if is_mended.load(Ordering::Relaxed) == 0 {
+                never_13(tx, event).await
+            } else {
+                driver::store(tx, event).await
+            }
+        }
+        let state: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+        let handler = each(move |tx, event| Box::pin(mended(state, tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler)));
+        bench.produce_step(0, 13, 0).await;
+        let dead = bench.held(HeldState::Dead, 1).await.remove(0);
+        for step in 1..20 {
+            bench.produce_step(0, 13, step).await;
+        }
+        state.store(1, Ordering::Relaxed);
+        bench.group().retry(dead.id).await.unwrap();
+        for step in 20..60 {
+            bench.produce_step(0, 13, step).await;
+        }
+        assert_eq!(of(&bench.steps(60).await, 13), (0..60).collect::<Vec<_>>());
+        bench.held(HeldState::Parked, 0).await;
+        bench.held(HeldState::Dead, 0).await;
+        running.stop().await.unwrap();
     }
-    let state: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
-    async fn by_reference(
-        state: &&'static AtomicU32,
-        tx: &Transaction<'_>,
-        event: Received<OrderCreated>,
-    ) -> HandlerResult {
-        mended(state, tx, event).await
-    }
-    let running = Running::start(bench.consumer().on(with(state, by_reference)).build().unwrap());
-    bench.produce_step(0, 13, 0).await;
-    let dead = bench.held(HeldState::Dead, 1).await.remove(0);
-    for step in 1..20 {
-        bench.produce_step(0, 13, step).await;
-    }
-    state.store(1, Ordering::Relaxed);
-    bench.group().retry(dead.id).await.unwrap();
-    for step in 20..60 {
-        bench.produce_step(0, 13, step).await;
-    }
-    assert_eq!(of(&bench.steps(60).await, 13), (0..60).collect::<Vec<_>>());
-    bench.held(HeldState::Parked, 0).await;
-    bench.held(HeldState::Dead, 0).await;
-    running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_dead_letter_lets_its_key_go_on_where_the_policy_says_so() {
     let bench = Bench::with_partitions(1).await;
     produce_orders(&bench).await;
-    let consumer = bench.consumer().on_failure(OnFailure::DeadLetter).on(never_13).build().unwrap();
-    let running = Running::start(consumer);
+    let (pool, handler) =
+        (Driver::TokioPostgres.pool(bench.url(), 16), each(|tx, event| Box::pin(never_13(tx, event))));
+    let running = Running::start(consumer!(pool, bench, on(handler), on_failure(OnFailure::DeadLetter)));
     let steps = bench.steps(7).await;
     assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![1, 2, 3], vec![0, 1, 2, 3]));
     bench.held(HeldState::Dead, 1).await;
@@ -168,19 +190,23 @@ async fn a_handler_that_panics_fails_its_event_and_no_other() {
 
 #[tokio::test]
 async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
-    let bench = Bench::with_partitions(1).await;
-    async fn sleepy(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        if event.event().order_id == 13 {
-            tokio::time::sleep(crate::bench::LEASE).await;
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn sleepy(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+            if event.event().order_id == 13 {
+                tokio::time::sleep(crate::bench::LEASE).await;
+            }
+            driver::store(tx, event).await
         }
-        store(tx, event).await
+        bench.produce_order(0, 13).await;
+        bench.produce_order(0, 7).await;
+        let handler = each(|tx, event| Box::pin(sleepy(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
+        assert_eq!(bench.held(HeldState::Dead, 1).await[0].kind, "timed out");
+        assert_eq!(bench.effects(1).await, [7]);
+        running.stop().await.unwrap();
     }
-    bench.produce_order(0, 13).await;
-    bench.produce_order(0, 7).await;
-    let running = Running::start(bench.consumer().retry(RetryPolicy::never()).on(sleepy).build().unwrap());
-    assert_eq!(bench.held(HeldState::Dead, 1).await[0].kind, "timed out");
-    assert_eq!(bench.effects(1).await, [7]);
-    running.stop().await.unwrap();
 }
 
 fn no_uuid(bench: &Bench) -> outbox_core::Record {
@@ -291,20 +317,23 @@ async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_o
 /// The leases have a connection of their own, and no lane waits for a second one while it holds one.
 #[tokio::test]
 async fn one_connection_is_enough_for_everything() {
-    let bench = Bench::with_partitions(2).await;
-    produce_orders(&bench).await;
-    let mut undecodable = no_uuid(&bench);
-    undecodable.key = Some("99".into());
-    bench.produce_record(1, undecodable).await;
-    bench.produce_order(1, 8).await;
-    let consumer = bench.consumer().store(bench.pool_of(1)).undecodable(Misfit::Reject).on(never_13);
-    let running = Running::start(consumer.build().unwrap());
-    assert_eq!(bench.effects(5).await, [7, 7, 7, 7, 8]);
-    let dead = bench.held(HeldState::Dead, 2).await;
-    let rejected = dead.iter().find(|held| held.kind == "rejected").unwrap();
-    bench.group().discard(rejected.id).await.unwrap();
-    assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);
-    running.stop().await.unwrap();
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(2).await;
+        produce_orders(&bench).await;
+        let mut undecodable = no_uuid(&bench);
+        undecodable.key = Some("99".into());
+        bench.produce_record(1, undecodable).await;
+        bench.produce_order(1, 8).await;
+        let pool = driver.pool(bench.url(), 1);
+        let handler = each(|tx, event| Box::pin(never_13(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler), undecodable(Misfit::Reject)));
+        assert_eq!(bench.effects(5).await, [7, 7, 7, 7, 8]);
+        let dead = bench.held(HeldState::Dead, 2).await;
+        let rejected = dead.iter().find(|held| held.kind == "rejected").unwrap();
+        bench.group().discard(rejected.id).await.unwrap();
+        assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);
+        running.stop().await.unwrap();
+    }
 }
 
 fn event(key: &str, json: &str) -> OutboxEvent {

@@ -7,6 +7,7 @@ use outbox_kafka_consumer::deadpool_postgres::{Pool, Transaction};
 use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, RetryPolicy, with};
 
 use crate::bench::{Bench, OrderCreated, Running};
+use crate::driver::{self, DRIVERS, Tx, consumer, each};
 use crate::positions::store;
 
 /// Creates state that a test reads while its handler has it.
@@ -140,39 +141,43 @@ async fn an_error_outside_the_transaction_belongs_to_its_event() {
 
 #[tokio::test]
 async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler_makes_of_it() {
-    let bench = Bench::with_partitions(1).await;
-    async fn hides(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
-            tx.batch_execute(END_SESSION).await.unwrap_err();
-            return Err("the ledger is not available".into());
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn hides(calls: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+            if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+                tx.run(END_SESSION).await.unwrap_err();
+                return Err("the ledger is not available".into());
+            }
+            assert!(event.is_redelivery() && event.attempt() == 1);
+            driver::store(tx, event).await
         }
-        assert!(event.is_redelivery() && event.attempt() == 1);
-        store(tx, event).await
+        bench.produce_order(0, 1).await;
+        let calls = shared(AtomicU32::new(0));
+        let handler = each(move |tx, event| Box::pin(hides(calls, tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
+        assert_eq!(bench.effects(1).await, [1]);
+        bench.held(HeldState::Dead, 0).await;
+        running.stop().await.unwrap();
     }
-    bench.produce_order(0, 1).await;
-    let consumer = bench.consumer().retry(RetryPolicy::never()).on(with(AtomicU32::new(0), hides));
-    let running = Running::start(consumer.build().unwrap());
-    assert_eq!(bench.effects(1).await, [1]);
-    bench.held(HeldState::Dead, 0).await;
-    running.stop().await.unwrap();
 }
 
 /// Ends its transaction by SQL at order 13, and returns no error.
-async fn ends(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn ends(sql: &str, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let is_bad = event.event().order_id == 13;
-    store(tx, event).await?;
+    driver::store(tx, event).await?;
     if is_bad {
-        _ = tx.batch_execute(sql).await;
+        _ = tx.run(sql).await;
     }
     Ok(())
 }
 
 /// Ends its transaction by SQL at order 13, and returns the statement's error, or another one after it.
-async fn ends_and_fails(sql: &&'static str, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn ends_and_fails(sql: &str, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let is_bad = event.event().order_id == 13;
-    store(tx, event).await?;
+    driver::store(tx, event).await?;
     if is_bad {
-        tx.batch_execute(sql).await?;
+        tx.run(sql).await?;
         return Err("not today".into());
     }
     Ok(())
@@ -180,28 +185,34 @@ async fn ends_and_fails(sql: &&'static str, tx: &Transaction<'_>, event: Receive
 
 #[tokio::test]
 async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_nothing() {
-    for (sql, fails) in
-        [("COMMIT", false), ("COMMIT", true), ("ROLLBACK", false), ("ROLLBACK", true), ("COMMIT; BEGIN", false)]
-    {
-        let bench = Bench::with_partitions(1).await;
-        for order in [1, 13, 2] {
-            bench.produce_order(0, order).await;
+    for driver in DRIVERS {
+        for (sql, fails) in
+            [("COMMIT", false), ("COMMIT", true), ("ROLLBACK", false), ("ROLLBACK", true), ("COMMIT; BEGIN", false)]
+        {
+            let bench = Bench::with_partitions(1).await;
+            let pool = driver.pool(bench.url(), 16);
+            for order in [1, 13, 2] {
+                bench.produce_order(0, order).await;
+            }
+            let handler = if fails {
+                each(|tx, event| Box::pin(ends_and_fails(sql, tx, event)))
+            } else {
+                each(|tx, event| Box::pin(ends(sql, tx, event)))
+            };
+            let running = Running::start(consumer!(pool, bench, on(handler)));
+            let why = bench.stopped(0).await;
+            assert!(why.contains("offset 1") && why.contains("ended its transaction"), "{driver:?}, {sql}: {why}");
+            assert_eq!(running.stop().await.unwrap_err().position(), Some((bench.topic(), 0, 1)));
+            bench.held(HeldState::Dead, 0).await;
+            bench.held(HeldState::Parked, 0).await;
+            // The handler is repaired: every event takes effect.
+            let running = Running::start(bench.consumer().on(store).build().unwrap());
+            bench.position(0, 3).await;
+            let mut effects = bench.effects(3).await;
+            effects.dedup();
+            assert_eq!(effects, [1, 2, 13], "{sql}");
+            running.stop().await.unwrap();
         }
-        let consumer = bench.consumer();
-        let consumer = if fails { consumer.on(with(sql, ends_and_fails)) } else { consumer.on(with(sql, ends)) };
-        let running = Running::start(consumer.build().unwrap());
-        let why = bench.stopped(0).await;
-        assert!(why.contains("offset 1") && why.contains("ended its transaction"), "{sql}: {why}");
-        assert_eq!(running.stop().await.unwrap_err().position(), Some((bench.topic(), 0, 1)));
-        bench.held(HeldState::Dead, 0).await;
-        bench.held(HeldState::Parked, 0).await;
-        // The handler is repaired: every event takes effect.
-        let running = Running::start(bench.consumer().on(store).build().unwrap());
-        bench.position(0, 3).await;
-        let mut effects = bench.effects(3).await;
-        effects.dedup();
-        assert_eq!(effects, [1, 2, 13], "{sql}");
-        running.stop().await.unwrap();
     }
 }
 

@@ -1,14 +1,13 @@
 //! Connections to PostgreSQL that are gone without a word, as after the loss of a node or a move of its address.
 
 use outbox_kafka_consumer::HeldState;
-use outbox_test_support::pool;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::bench::{Bench, Running};
-use crate::positions::store;
+use crate::driver::{DRIVERS, consumer, each, store};
 
 /// Forwards connections to PostgreSQL. Those that are open when it is cut carry nothing any more, and stay open.
 struct Proxy {
@@ -65,21 +64,25 @@ async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cuts: watch::R
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_blamed() {
-    let bench = Bench::with_partitions(1).await;
-    let proxy = Proxy::start(bench.url()).await;
-    let running = Running::start(bench.consumer().store(pool(&proxy.url, 8)).on(store).build().unwrap());
-    for round in 0..3 {
-        for order in 0..4 {
-            bench.produce_order(0, 4 * round + order).await;
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let proxy = Proxy::start(bench.url()).await;
+        let pool = driver.pool(&proxy.url, 8);
+        let handler = each(|tx, event| Box::pin(store(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler)));
+        for round in 0..3 {
+            for order in 0..4 {
+                bench.produce_order(0, 4 * round + order).await;
+            }
+            let done = usize::try_from(4 * (round + 1)).unwrap();
+            assert_eq!(bench.effects(done).await.len(), done);
+            bench.position(0, 4 * (round + 1)).await;
+            proxy.cut();
         }
-        let done = usize::try_from(4 * (round + 1)).unwrap();
-        assert_eq!(bench.effects(done).await.len(), done);
-        bench.position(0, 4 * (round + 1)).await;
-        proxy.cut();
+        bench.produce_order(0, 12).await;
+        assert_eq!(bench.effects(13).await, (0..13).collect::<Vec<_>>());
+        bench.held(HeldState::Parked, 0).await;
+        bench.held(HeldState::Dead, 0).await;
+        running.stop().await.unwrap();
     }
-    bench.produce_order(0, 12).await;
-    assert_eq!(bench.effects(13).await, (0..13).collect::<Vec<_>>());
-    bench.held(HeldState::Parked, 0).await;
-    bench.held(HeldState::Dead, 0).await;
-    running.stop().await.unwrap();
 }

@@ -1,92 +1,101 @@
 use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{HandlerResult, Isolation, Received};
 
 use crate::bench::{Bench, OrderCreated, Running, produce_to};
+use crate::driver::{DRIVERS, Tx, consumer, each};
 
-async fn store_with_level(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn store_with_level(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let OrderCreated { order_id, step } = event.event();
-    let sql = "INSERT INTO effect (order_id, step, note) VALUES ($1, $2, current_setting('transaction_isolation'))";
-    tx.execute(sql, &[order_id, step]).await?;
-    Ok(())
+    let insert = "INSERT INTO effect (order_id, step, note) VALUES";
+    tx.run(&format!("{insert} ({order_id}, {step}, current_setting('transaction_isolation'))")).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partition() {
-    const ORDERS: i64 = 50;
-    const STEPS: i64 = 20;
-    for level in ["repeatable read", "serializable"] {
-        let bench = Bench::with_partitions(1).await;
-        let client = bench.client().await;
-        let name = bench.name();
-        client
-            .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"))
-            .await
-            .unwrap();
-        let order = |n| OutboxEvent::of(&OrderCreated { order_id: n % ORDERS, step: n / ORDERS }).build().unwrap();
-        let events: Vec<OutboxEvent> = (0..ORDERS * STEPS).map(order).collect();
-        produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+    for driver in DRIVERS {
+        const ORDERS: i64 = 50;
+        const STEPS: i64 = 20;
+        for level in ["repeatable read", "serializable"] {
+            let bench = Bench::with_partitions(1).await;
+            let pool = driver.pool(bench.url(), 16);
+            let client = bench.client().await;
+            let name = bench.name();
+            client
+                .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"))
+                .await
+                .unwrap();
+            let order = |n| OutboxEvent::of(&OrderCreated { order_id: n % ORDERS, step: n / ORDERS }).build().unwrap();
+            let events: Vec<OutboxEvent> = (0..ORDERS * STEPS).map(order).collect();
+            produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
 
-        // Small batches, so that the workers' transactions overlap.
-        let consumer = bench.consumer().batch(4.try_into().unwrap()).on(store_with_level);
-        let running = Running::start(consumer.build().unwrap());
-        bench.position(0, ORDERS * STEPS).await;
-        running.stop().await.unwrap();
+            // Small batches, so that the workers' transactions overlap.
+            let handler = each(|tx, event| Box::pin(store_with_level(tx, event)));
+            let running = Running::start(consumer!(pool, bench, on(handler), batch(4.try_into().unwrap())));
+            bench.position(0, ORDERS * STEPS).await;
+            running.stop().await.unwrap();
 
-        let sql = "SELECT (SELECT count(*) FROM effect), (SELECT count(DISTINCT (order_id, step)) FROM effect),
-                       (SELECT max(note) FROM effect), (SELECT min(note) FROM effect), (SELECT is_called FROM outbox.consumer_held_id_seq),
-                       (SELECT epoch FROM outbox.consumer_position)";
-        let row = client.query_one(sql, &[]).await.unwrap();
-        let counts: (i64, i64) = (row.get(0), row.get(1));
-        assert_eq!(counts, (ORDERS * STEPS, ORDERS * STEPS), "{level}");
-        let levels: (&str, &str) = (row.get(2), row.get(3));
-        assert_eq!(levels, ("read committed", "read committed"));
-        assert!(!row.get::<_, bool>(4), "an event was parked under {level}");
-        assert_eq!(row.get::<_, i64>(5), 1, "the partition was opened again under {level}");
+            let sql = "SELECT (SELECT count(*) FROM effect), (SELECT count(DISTINCT (order_id, step)) FROM effect),
+                           (SELECT max(note) FROM effect), (SELECT min(note) FROM effect), (SELECT is_called FROM outbox.consumer_held_id_seq),
+                           (SELECT epoch FROM outbox.consumer_position)";
+            let row = client.query_one(sql, &[]).await.unwrap();
+            let counts: (i64, i64) = (row.get(0), row.get(1));
+            assert_eq!(counts, (ORDERS * STEPS, ORDERS * STEPS), "{level}");
+            let levels: (&str, &str) = (row.get(2), row.get(3));
+            assert_eq!(levels, ("read committed", "read committed"));
+            assert!(!row.get::<_, bool>(4), "an event was parked under {level}");
+            assert_eq!(row.get::<_, i64>(5), 1, "the partition was opened again under {level}");
+        }
     }
 }
 
 /// Reads all orders before it adds one: under READ COMMITTED two of them would see the same number.
-async fn number(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-    let sql = "INSERT INTO effect (order_id, step, note)
-               SELECT $1, count(*), current_setting('transaction_isolation') FROM effect";
-    tx.execute(sql, &[&event.event().order_id]).await?;
-    Ok(())
+async fn number(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+    let order = event.event().order_id;
+    let insert = "INSERT INTO effect (order_id, step, note)";
+    tx.run(&format!("{insert} SELECT {order}, count(*), current_setting('transaction_isolation') FROM effect")).await
 }
 
 /// Updates one row that all of them share.
-async fn sum_up(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-    tx.execute("UPDATE total SET events = events + 1", &[]).await?;
+async fn sum_up(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+    tx.run("UPDATE total SET events = events + 1").await?;
     store_with_level(tx, event).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conflicts_at_a_stricter_level_are_retried_and_park_no_event() {
-    const ORDERS: i64 = 200;
-    for (level, name) in [(Isolation::RepeatableRead, "repeatable read"), (Isolation::Serializable, "serializable")] {
-        let bench = Bench::with_partitions(1).await;
-        let client = bench.client().await;
-        client.batch_execute("CREATE TABLE total (events bigint); INSERT INTO total VALUES (0)").await.unwrap();
-        let order = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap();
-        let events: Vec<OutboxEvent> = (0..ORDERS).map(order).collect();
-        produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
+    for driver in DRIVERS {
+        const ORDERS: i64 = 200;
+        for (level, name) in [(Isolation::RepeatableRead, "repeatable read"), (Isolation::Serializable, "serializable")]
+        {
+            let bench = Bench::with_partitions(1).await;
+            let pool = driver.pool(bench.url(), 16);
+            let client = bench.client().await;
+            client.batch_execute("CREATE TABLE total (events bigint); INSERT INTO total VALUES (0)").await.unwrap();
+            let order = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap();
+            let events: Vec<OutboxEvent> = (0..ORDERS).map(order).collect();
+            produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
 
-        let consumer = bench.consumer().batch(4.try_into().unwrap()).isolation(level);
-        let consumer = if level == Isolation::Serializable { consumer.on(number) } else { consumer.on(sum_up) };
-        let running = Running::start(consumer.build().unwrap());
-        bench.position(0, ORDERS).await;
-        running.stop().await.unwrap();
+            let handler = if level == Isolation::Serializable {
+                each(|tx, event| Box::pin(number(tx, event)))
+            } else {
+                each(|tx, event| Box::pin(sum_up(tx, event)))
+            };
+            let consumer = consumer!(pool, bench, on(handler), batch(4.try_into().unwrap()), isolation(level));
+            let running = Running::start(consumer);
+            bench.position(0, ORDERS).await;
+            running.stop().await.unwrap();
 
-        let sql = "SELECT (SELECT count(DISTINCT order_id) FROM effect), (SELECT count(*) FROM effect),
-                       (SELECT count(DISTINCT step) FROM effect), (SELECT events FROM total),
-                       (SELECT string_agg(DISTINCT note, ' ') FROM effect),
-                       (SELECT is_called FROM outbox.consumer_held_id_seq), (SELECT epoch FROM outbox.consumer_position)";
-        let row = client.query_one(sql, &[]).await.unwrap();
-        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (ORDERS, ORDERS), "{name}");
-        // The numbers are those of a serial order, and no update is lost.
-        let counted = if level == Isolation::Serializable { row.get::<_, i64>(2) } else { row.get(3) };
-        assert_eq!((counted, row.get::<_, &str>(4)), (ORDERS, name));
-        assert!(!row.get::<_, bool>(5), "an event was parked at {name}");
-        assert_eq!(row.get::<_, i64>(6), 1, "the partition was opened again at {name}");
+            let sql = "SELECT (SELECT count(DISTINCT order_id) FROM effect), (SELECT count(*) FROM effect),
+                           (SELECT count(DISTINCT step) FROM effect), (SELECT events FROM total),
+                           (SELECT string_agg(DISTINCT note, ' ') FROM effect),
+                           (SELECT is_called FROM outbox.consumer_held_id_seq), (SELECT epoch FROM outbox.consumer_position)";
+            let row = client.query_one(sql, &[]).await.unwrap();
+            assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (ORDERS, ORDERS), "{name}");
+            // The numbers are those of a serial order, and no update is lost.
+            let counted = if level == Isolation::Serializable { row.get::<_, i64>(2) } else { row.get(3) };
+            assert_eq!((counted, row.get::<_, &str>(4)), (ORDERS, name));
+            assert!(!row.get::<_, bool>(5), "an event was parked at {name}");
+            assert_eq!(row.get::<_, i64>(6), 1, "the partition was opened again at {name}");
+        }
     }
 }

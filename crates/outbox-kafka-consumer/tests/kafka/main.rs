@@ -6,6 +6,7 @@ mod bench;
 mod builder;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod chaos;
+mod driver;
 mod failures;
 mod faults;
 mod half_open;
@@ -28,6 +29,8 @@ mod secrecy;
 mod secure;
 mod session;
 mod setup;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod standstill;
 mod take_over;
 mod testing;

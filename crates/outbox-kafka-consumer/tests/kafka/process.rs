@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
-use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{Consumer, HandlerResult, Received, with};
-use outbox_test_support::pool;
+use outbox_kafka_consumer::{Builder, Consumer, HandlerResult, Received};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::bench::{LEASE, OrderCreated, patient};
-use crate::positions::store;
+use crate::driver::{DRIVERS, Driver, Tx, consumer, each, store};
 
 const VARIABLE: &str = "OUTBOX_TEST_CONSUMER";
 
@@ -34,9 +32,13 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn spawn(brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
+        Self::spawn_on(Driver::TokioPostgres, brokers, database, prefix, at_13)
+    }
+
+    pub(crate) fn spawn_on(driver: Driver, brokers: &str, database: &str, prefix: &str, at_13: At13) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["process::runs_only_where_another_test_asks_for_it", "--exact", "--nocapture"])
-            .env(VARIABLE, format!("{brokers}|{database}|{prefix}|{at_13:?}"))
+            .env(VARIABLE, format!("{brokers}|{database}|{prefix}|{at_13:?}|{driver:?}"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -104,19 +106,38 @@ fn stand_still() {
     }
 }
 
-async fn at_13(what: &At13, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn at_13(what: At13, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let is_13 = event.event().order_id == 13;
     store(tx, event).await?;
     match what {
         At13::Abort if is_13 => std::process::abort(),
         At13::Stop if is_13 => {
-            let id: String = tx.query_one("SELECT pg_current_xact_id()::text", &[]).await?.get(0);
+            let id = tx.text("SELECT pg_current_xact_id()::text").await?;
             println!("transaction {id}");
             stand_still();
         }
         _ => {}
     }
     Ok(())
+}
+
+/// The servers of the test that started the process.
+struct Parts<'a> {
+    brokers: &'a str,
+    pipeline: Pipeline,
+}
+
+impl Parts<'_> {
+    fn consumer(&self) -> Builder {
+        let consumer = Consumer::builder([self.brokers]).pipeline(self.pipeline.clone()).group("test");
+        consumer.lease(LEASE).retry(patient())
+    }
+
+    #[cfg(feature = "sqlx")]
+    fn sqlx_consumer(&self) -> Builder<outbox_kafka_consumer::Sqlx> {
+        let consumer = Consumer::sqlx_builder([self.brokers]).pipeline(self.pipeline.clone()).group("test");
+        consumer.lease(LEASE).retry(patient())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,12 +150,18 @@ async fn runs_only_where_another_test_asks_for_it() {
         "Stop" => At13::Stop,
         _ => At13::Nothing,
     };
-    let pool = pool(parts[1], 16);
-    let consumer = Consumer::builder([parts[0]]).pipeline(pipeline(parts[2])).group("test").store(pool).lease(LEASE);
-    let consumer = consumer.batch(std::num::NonZeroUsize::new(32).unwrap());
+    let driver = DRIVERS.iter().find(|driver| format!("{driver:?}") == parts[4]).unwrap();
+    let (pool, handler) = (driver.pool(parts[1], 16), each(move |tx, event| Box::pin(at_13(what, tx, event))));
     // One end is enough of a test that ends it on purpose.
-    let consumer = if what == At13::Abort { consumer.poison_after(1.try_into().unwrap()) } else { consumer };
-    let consumer = consumer.retry(patient()).on(with(what, at_13)).build().unwrap();
+    let poison_after = if what == At13::Abort { 1 } else { 3 };
+    let bench = Parts { brokers: parts[0], pipeline: pipeline(parts[2]) };
+    let consumer = consumer!(
+        pool,
+        bench,
+        on(handler),
+        batch(32.try_into().unwrap()),
+        poison_after(poison_after.try_into().unwrap())
+    );
     // It outlives no test: the process that started it ends it, or its end is seen here.
     let orphaned = async {
         let parent = std::os::unix::process::parent_id();

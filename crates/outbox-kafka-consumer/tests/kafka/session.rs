@@ -1,9 +1,9 @@
 //! Handlers that change their database session.
 
-use outbox_kafka_consumer::deadpool_postgres::{Pool, Transaction};
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, Statements, with};
+use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, Statements};
 
 use crate::bench::{Bench, OrderCreated, Running};
+use crate::driver::{self, DRIVERS, Pool, Tx, consumer, each};
 
 /// The settings that later statements of a session depend on. The timeout for locks is a shorter one in a batch.
 const SESSION: &str = "SELECT format('%s %s', (SELECT string_agg(current_setting(name), ' ') FROM unnest(ARRAY['role',
@@ -28,95 +28,99 @@ const CHANGES: [&str; 12] = [
 ];
 
 /// Stores the order with the session as it found it.
-async fn changes(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+async fn changes(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let order = event.event().order_id;
-    let session: String = tx.query_one(SESSION, &[]).await?.get(0);
-    let sql = "INSERT INTO public.effect (order_id, note) VALUES ($1, $2)";
-    tx.execute(sql, &[&order, &session]).await?;
+    let session = tx.text(SESSION).await?.replace('\'', "''");
+    tx.run(&format!("INSERT INTO public.effect (order_id, note) VALUES ({order}, '{session}')")).await?;
     if let Some(change) = usize::try_from(order - 100).ok().and_then(|n| CHANGES.get(n)) {
-        tx.batch_execute(change).await?;
+        tx.run(change).await?;
     }
     Ok(())
 }
 
-async fn locks(pool: &Pool) -> i64 {
-    let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+async fn locks(pool: &Pool) -> String {
+    let sql = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory'
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    pool.get().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+    pool.text(sql).await
 }
 
 #[tokio::test]
 async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_other_user_of_the_pool() {
-    for statements in [Statements::Cached, Statements::Unnamed] {
-        let bench = Bench::with_partitions(1).await;
-        let pool = bench.pool_of(1);
-        let session = async || -> String { pool.get().await.unwrap().query_one(SESSION, &[]).await.unwrap().get(0) };
-        let before = session().await;
-        let orders = i64::try_from(CHANGES.len()).unwrap();
-        // All of one key, so that they share lane and batches.
-        for step in 0..orders {
-            bench.produce_order_of_key(0, "1", step).await;
-            bench.produce_order_of_key(0, "1", 100 + step).await;
-        }
-        let consumer = bench.consumer().store(pool.clone()).statements(statements).on(changes);
-        let running = Running::start(consumer.build().unwrap());
-        bench.position(0, 2 * orders).await;
-        running.stop().await.unwrap();
+    for driver in DRIVERS {
+        for statements in [Statements::Cached, Statements::Unnamed] {
+            let bench = Bench::with_partitions(1).await;
+            let pool = driver.pool(bench.url(), 1);
+            let before = pool.text(SESSION).await;
+            let orders = i64::try_from(CHANGES.len()).unwrap();
+            // All of one key, so that they share lane and batches.
+            for step in 0..orders {
+                bench.produce_order_of_key(0, "1", step).await;
+                bench.produce_order_of_key(0, "1", 100 + step).await;
+            }
+            let handler = each(|tx, event| Box::pin(changes(tx, event)));
+            let running = Running::start(consumer!(pool, bench, on(handler), statements(statements)));
+            bench.position(0, 2 * orders).await;
+            running.stop().await.unwrap();
 
-        let sql = "SELECT count(*), count(DISTINCT order_id), count(DISTINCT note),
-                       (SELECT is_called FROM outbox.consumer_held_id_seq), (SELECT epoch FROM outbox.consumer_position)
-                   FROM effect";
-        let row = bench.client().await.query_one(sql, &[]).await.unwrap();
-        let found: (i64, i64, i64, bool, i64) = (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
-        assert_eq!(found, (2 * orders, 2 * orders, 1, false, 1), "{statements:?}");
-        assert_eq!(session().await, before);
-        let locks_end: String = pool.get().await.unwrap().query_one("SHOW lock_timeout", &[]).await.unwrap().get(0);
-        assert_eq!(locks_end, "0");
-        assert_eq!(locks(&pool).await, 0);
+            let sql = "SELECT count(*), count(DISTINCT order_id), count(DISTINCT note),
+                           (SELECT is_called FROM outbox.consumer_held_id_seq), (SELECT epoch FROM outbox.consumer_position)
+                       FROM effect";
+            let row = bench.client().await.query_one(sql, &[]).await.unwrap();
+            let found: (i64, i64, i64, bool, i64) = (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
+            assert_eq!(found, (2 * orders, 2 * orders, 1, false, 1), "{driver:?}, {statements:?}");
+            assert_eq!(pool.text(SESSION).await, before);
+            assert_eq!(pool.text("SHOW lock_timeout").await, "0");
+            assert_eq!(locks(&pool).await, "0");
+        }
     }
 }
 
 /// Fails, ends its transaction or both, after it has changed the session.
-async fn gives_up(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-    tx.batch_execute("SELECT pg_advisory_lock(7); SET search_path = pg_catalog").await?;
+async fn gives_up(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+    tx.run("SELECT pg_advisory_lock(7); SET search_path = pg_catalog").await?;
     match event.event().order_id {
         1 => Err(HandlerError::reject("on purpose")),
-        _ => Ok(tx.batch_execute("ROLLBACK; SET search_path = pg_catalog").await?),
+        _ => tx.run("ROLLBACK; SET search_path = pg_catalog").await,
     }
 }
 
 #[tokio::test]
 async fn a_handler_that_fails_leaves_no_lock_and_one_that_ends_its_transaction_no_session() {
-    let bench = Bench::with_partitions(1).await;
-    let pool = bench.pool_of(1);
-    bench.produce_order(0, 1).await;
-    let running = Running::start(bench.consumer().store(pool.clone()).on(gives_up).build().unwrap());
-    bench.held(HeldState::Dead, 1).await;
-    assert_eq!(locks(&pool).await, 0);
-    bench.produce_order(0, 2).await;
-    bench.stopped(0).await;
-    running.stop().await.unwrap_err();
-    let path: String = pool.get().await.unwrap().query_one("SHOW search_path", &[]).await.unwrap().get(0);
-    assert_eq!((&*path, locks(&pool).await), ("\"$user\", public", 0));
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 1);
+        bench.produce_order(0, 1).await;
+        let running = Running::start(consumer!(pool, bench, on(each(|tx, event| Box::pin(gives_up(tx, event))))));
+        bench.held(HeldState::Dead, 1).await;
+        assert_eq!(locks(&pool).await, "0");
+        bench.produce_order(0, 2).await;
+        bench.stopped(0).await;
+        running.stop().await.unwrap_err();
+        let path = pool.text("SHOW search_path").await;
+        assert_eq!((&*path, &*locks(&pool).await), ("\"$user\", public", "0"));
+    }
 }
 
 #[tokio::test]
 async fn a_transaction_that_a_handler_makes_read_only_fails_no_other_event() {
-    let bench = Bench::with_partitions(1).await;
-    async fn read_only(order: &i64, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-        if event.event().order_id == *order {
-            tx.batch_execute("SET TRANSACTION READ ONLY").await?;
-            return Ok(());
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        async fn read_only(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+            if event.event().order_id == 13 {
+                tx.run("SET TRANSACTION READ ONLY").await?;
+                return Ok(());
+            }
+            driver::store(tx, event).await
         }
-        crate::positions::store(tx, event).await
+        for order in [1, 13, 2] {
+            bench.produce_order(0, order).await;
+        }
+        let running = Running::start(consumer!(pool, bench, on(each(|tx, event| Box::pin(read_only(tx, event))))));
+        assert_eq!(bench.effects(2).await, [1, 2]);
+        bench.position(0, 3).await;
+        bench.held(HeldState::Dead, 0).await;
+        bench.held(HeldState::Parked, 0).await;
+        running.stop().await.unwrap();
     }
-    for order in [1, 13, 2] {
-        bench.produce_order(0, order).await;
-    }
-    let running = Running::start(bench.consumer().on(with(13, read_only)).build().unwrap());
-    assert_eq!(bench.effects(2).await, [1, 2]);
-    bench.position(0, 3).await;
-    bench.held(HeldState::Dead, 0).await;
-    bench.held(HeldState::Parked, 0).await;
-    running.stop().await.unwrap();
 }

@@ -56,6 +56,10 @@ pub struct Applied {
 /// Held by the instance that migrates; the number is arbitrary and ours.
 const LOCK: i64 = 0x6f75_7462_6f78;
 
+const NEWER: &str = "it was applied by a newer version of this program: run that one";
+const OTHER_SQL: &str =
+    "it was applied with other SQL: with other names, another layout, or another version of this program";
+
 impl Migrations {
     /// Steps of a component, in the order of their versions, in the schema that holds `schema_migration`. The schema is
     /// created where it is missing.
@@ -153,8 +157,7 @@ impl Migrations {
         for row in rows {
             let (version, theirs): (i32, String) = (row.get(0), row.get(1));
             let Some(step) = self.steps.iter().find(|step| step.version == version) else {
-                let reason = "it was applied by a newer version of this program: run that one";
-                return Err(Error::migration(&self.component, version, reason));
+                return Err(Error::migration(&self.component, version, NEWER));
             };
             let ours: String = client
                 .query_one(&format!("SELECT {}", checksum("$1")), &[&step.sql])
@@ -162,8 +165,7 @@ impl Migrations {
                 .map_err(|e| Error::database(doing(), e))?
                 .get(0);
             if ours != theirs {
-                let reason = "it was applied with other SQL: with other names, another layout, or another version of this program";
-                return Err(Error::migration(&self.component, version, reason));
+                return Err(Error::migration(&self.component, version, OTHER_SQL));
             }
             applied.push(version);
         }

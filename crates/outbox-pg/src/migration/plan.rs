@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio_postgres::Client;
 
 use super::row_life::Triggers;
-use super::{Migration, Migrations, checksum, row_life};
+use super::{Migration, Migrations, NEWER, OTHER_SQL, checksum, row_life};
 use crate::Error;
 use crate::literal::literal;
 
@@ -75,6 +75,59 @@ impl Migrations {
             versions: self.steps.iter().map(|step| step.version).collect(),
             statements: std::iter::once(self.open_sql()).chain(steps).chain(switched).collect(),
         }
+    }
+
+    /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
+    ///
+    /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction.
+    /// It fails with an exception if applied steps and these are at odds. If rows of the table
+    /// [vanish](outbox_core::RowLife), it creates their triggers again, which waits up to 5 s for transactions that
+    /// write to the table.
+    #[must_use]
+    pub fn apply_script(&self) -> String {
+        let mut statements = vec!["SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(), self.open_sql()];
+        statements.push(self.refuse_newer());
+        statements.extend(self.steps.iter().map(|step| self.apply_if_missing(step)));
+        if let Some(layout) = self.rows_of.as_ref().filter(|layout| layout.row_life().vanishes()) {
+            statements.push(format!("SET LOCAL lock_timeout = '5s';\n{}", row_life::switch_sql(layout)));
+        }
+        statements.iter().map(|statement| format!("{};\n", statement.trim_end_matches(';'))).collect()
+    }
+
+    fn refuse_newer(&self) -> String {
+        let versions: Vec<_> = self.steps.iter().map(|step| step.version.to_string()).collect();
+        let body = format!(
+            "BEGIN IF EXISTS (SELECT FROM {}.schema_migration WHERE component = {component}
+                   AND version <> ALL ('{{{}}}'::integer[]))
+             THEN RAISE EXCEPTION 'migrations of %: {NEWER}', {component}; END IF; END",
+            self.schema,
+            versions.join(","),
+            component = literal(&self.component),
+        );
+        format!("DO {}", literal(&body))
+    }
+
+    fn apply_if_missing(&self, step: &Migration) -> String {
+        let body = format!(
+            "DECLARE known text;
+             BEGIN
+                 SELECT checksum INTO known FROM {schema}.schema_migration
+                 WHERE component = {component} AND version = {version};
+                 IF known IS NULL THEN
+                     EXECUTE {sql};
+                     {record};
+                 ELSIF known <> {checksum} THEN
+                     RAISE EXCEPTION 'migration % {version}: {OTHER_SQL}', {component};
+                 END IF;
+             END",
+            schema = self.schema,
+            component = literal(&self.component),
+            version = step.version,
+            sql = literal(&step.sql),
+            record = self.record(step),
+            checksum = checksum(&literal(&step.sql)),
+        );
+        format!("DO {}", literal(&body))
     }
 
     /// Writes the steps as files `V1__name.sql`, … for teams that apply migrations with a tool of their own, and says

@@ -53,6 +53,39 @@ async fn changed_sql_and_unknown_steps_are_refused_and_nothing_is_changed() {
 }
 
 #[tokio::test]
+async fn the_script_does_what_apply_does() {
+    let env = TestEnv::builder().database().build().await;
+    let mut client = env.client().await;
+    // A stricter default must not give it a snapshot from before its lock.
+    client.batch_execute("SET default_transaction_isolation = 'repeatable read'").await.unwrap();
+    let odd = || Identifier::new("Out \"box\" o'r; --").unwrap();
+    let step = |version, sql: &str| Migration::new(version, "it's a step", sql.replace("{s}", &odd().to_string()));
+    let (one, two) = (step(1, "CREATE TABLE {s}.one (); CREATE TABLE {s}.more ()"), step(2, "CREATE TABLE {s}.two ()"));
+    let first = Migrations::new("it's %", odd(), vec![one.clone()]);
+    let both = Migrations::new("it's %", odd(), vec![one, two.clone()]);
+    for migrations in [&first, &first, &both, &both] {
+        client.batch_execute(&migrations.apply_script()).await.unwrap();
+    }
+    assert!(both.apply(&mut client).await.unwrap().versions.is_empty());
+    let outbox = Migrations::outbox(env.pipeline());
+    client.batch_execute(&outbox.apply_script()).await.unwrap();
+    let applied = outbox.apply(&mut client).await.unwrap();
+    assert_eq!((applied.versions, applied.row_life), (Vec::new(), None));
+
+    let newer = client.batch_execute(&first.apply_script()).await.unwrap_err();
+    let changed = Migrations::new("it's %", odd(), vec![step(1, "CREATE TABLE {s}.other ()"), two.clone()]);
+    let changed = client.batch_execute(&changed.apply_script()).await.unwrap_err();
+    let failing = Migrations::new("new", odd(), vec![step(1, "CREATE TABLE {s}.three ()"), step(2, "SELECT 1/0")]);
+    client.batch_execute(&failing.apply_script()).await.unwrap_err();
+    let text = |error: &outbox_pg::tokio_postgres::Error| error.as_db_error().unwrap().message().to_owned();
+    assert!(text(&newer).contains("newer version of this program"), "{newer:?}");
+    assert!(text(&changed).contains("migration it's % 1: it was applied with other SQL"), "{changed:?}");
+    let three = format!("SELECT to_regclass($${}.three$$)::text", odd());
+    let three: Option<String> = client.query_one(&three, &[]).await.unwrap().get(0);
+    assert_eq!(three, None, "a failed run leaves everything as it was");
+}
+
+#[tokio::test]
 async fn odd_names_are_quoted_everywhere() {
     let env = TestEnv::builder().database().build().await;
     let mut client = env.client().await;

@@ -4,6 +4,7 @@ use outbox_testkit::Postgres;
 use xtask::stack::KafkaCluster;
 
 use super::Random;
+use crate::driver::DRIVERS;
 use crate::process::{At13, Process};
 
 /// Everything that may go down.
@@ -17,6 +18,8 @@ pub(super) struct Disasters {
 /// The processes, each of which is started again when it was killed.
 pub(super) struct Consumers {
     processes: Vec<Process>,
+    /// The number of those that were started.
+    started: usize,
     brokers: String,
     database: String,
     prefix: String,
@@ -71,9 +74,10 @@ impl Disasters {
 
 impl Consumers {
     pub(super) fn start(count: usize, brokers: String, database: String, prefix: String) -> Self {
-        let mut consumers = Self { processes: Vec::new(), brokers, database, prefix };
+        let mut consumers = Self { processes: Vec::new(), started: 0, brokers, database, prefix };
         for _ in 0..count {
-            consumers.processes.push(consumers.spawn());
+            let process = consumers.spawn();
+            consumers.processes.push(process);
         }
         consumers
     }
@@ -82,8 +86,11 @@ impl Consumers {
         self.processes.iter().map(Process::log).collect()
     }
 
-    fn spawn(&self) -> Process {
-        Process::spawn(&self.brokers, &self.database, &self.prefix, At13::Nothing)
+    /// Starts a consumer. They take turns with the drivers, so that both work on one group.
+    fn spawn(&mut self) -> Process {
+        let driver = DRIVERS[self.started % DRIVERS.len()];
+        self.started += 1;
+        Process::spawn_on(driver, &self.brokers, &self.database, &self.prefix, At13::Nothing)
     }
 
     async fn kill_one(&mut self, random: &mut Random) {
@@ -91,6 +98,7 @@ impl Consumers {
         let victim = random.below(self.processes.len() as u64) as usize;
         self.processes[victim].kill();
         tokio::time::sleep(Duration::from_millis(random.below(500))).await;
-        self.processes[victim] = self.spawn();
+        let process = self.spawn();
+        self.processes[victim] = process;
     }
 }

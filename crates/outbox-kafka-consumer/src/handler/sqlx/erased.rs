@@ -1,0 +1,92 @@
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use outbox_core::DecodedEvent;
+
+use super::{BatchHandler, Handler, RawHandler};
+use crate::Received;
+use crate::handler::erased::{Failure, FailureOf, Inside, Together, read, read_all};
+use crate::handler::{Calls, Registered, Upcasts};
+use crate::policy::Misfit;
+use crate::received::Place;
+use crate::store::Transaction;
+
+impl Registered {
+    /// Returns what is called before the handlers of each event.
+    pub(crate) fn sqlx_hook<M: 'static, H: RawHandler<M>>(handler: H) -> Arc<dyn Inside> {
+        Arc::new(Raw { handler, marker: PhantomData::<fn() -> M> })
+    }
+
+    pub(crate) fn sqlx_typed<M: 'static, H: Handler<M>>(handler: H) -> Self {
+        let policy = handler.policy();
+        Self { policy, calls: Calls::Each(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> })) }
+    }
+
+    pub(crate) fn sqlx_batch<M: 'static, H: BatchHandler<M>>(handler: H) -> Self {
+        let policy = handler.policy();
+        Self { policy, calls: Calls::Together(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> })) }
+    }
+
+    pub(crate) fn sqlx_raw<M: 'static, H: RawHandler<M>>(handler: H) -> Self {
+        let policy = handler.policy();
+        Self { policy, calls: Calls::Each(Box::new(Raw { handler, marker: PhantomData::<fn() -> M> })) }
+    }
+}
+
+struct Typed<H, M> {
+    handler: H,
+    marker: PhantomData<fn() -> M>,
+}
+
+struct Raw<H, M> {
+    handler: H,
+    marker: PhantomData<fn() -> M>,
+}
+
+#[async_trait]
+impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
+    async fn handle(
+        &self,
+        tx: &mut Transaction<'_>,
+        envelope: DecodedEvent,
+        place: Place,
+        upcasts: &Upcasts,
+    ) -> Result<(), Failure> {
+        let event = read::<H::Event>(&envelope, upcasts)?;
+        let tx = tx.as_sqlx().ok_or_else(Failure::other_driver)?;
+        self.handler.handle(tx, Received::new(event, envelope, place)).await.map_err(Failure::Handler)
+    }
+}
+
+#[async_trait]
+impl<M: 'static, H: BatchHandler<M>> Together for Typed<H, M> {
+    async fn handle(
+        &self,
+        tx: &mut Transaction<'_>,
+        events: Vec<(DecodedEvent, Place)>,
+        upcasts: &Upcasts,
+        undecodable: Misfit,
+    ) -> Result<(), FailureOf> {
+        let received = read_all::<H::Event>(events, upcasts, undecodable)?;
+        if received.is_empty() {
+            return Ok(());
+        }
+        let tx = tx.as_sqlx().ok_or_else(Failure::other_driver)?;
+        Ok(self.handler.handle(tx, received).await.map_err(Failure::Handler)?)
+    }
+}
+
+#[async_trait]
+impl<M: 'static, H: RawHandler<M>> Inside for Raw<H, M> {
+    async fn handle(
+        &self,
+        tx: &mut Transaction<'_>,
+        envelope: DecodedEvent,
+        place: Place,
+        _: &Upcasts,
+    ) -> Result<(), Failure> {
+        let tx = tx.as_sqlx().ok_or_else(Failure::other_driver)?;
+        self.handler.handle(tx, Received::new((), envelope, place)).await.map_err(Failure::Handler)
+    }
+}

@@ -1,0 +1,90 @@
+use deadpool_postgres::{ClientWrapper, Object};
+use futures_util::future::BoxFuture;
+
+use super::{PgError, Transaction};
+
+/// A connection of the pool, or one that was taken out of it.
+pub(crate) struct Connection(pub(super) Inner);
+
+pub(super) enum Inner {
+    Pooled(Object),
+    Own(ClientWrapper),
+    #[cfg(feature = "sqlx")]
+    Sqlx(super::sqlx::Connection),
+}
+
+impl Connection {
+    pub(super) fn pooled(object: Object) -> Self {
+        Self(Inner::Pooled(object))
+    }
+
+    pub(super) fn own(client: ClientWrapper) -> Self {
+        Self(Inner::Own(client))
+    }
+
+    #[cfg(feature = "sqlx")]
+    pub(super) fn sqlx(connection: ::sqlx::pool::PoolConnection<::sqlx::Postgres>) -> Self {
+        Self(Inner::Sqlx(super::sqlx::Connection::pooled(connection)))
+    }
+
+    #[cfg(feature = "sqlx")]
+    pub(super) fn own_sqlx(connection: ::sqlx::PgConnection) -> Self {
+        Self(Inner::Sqlx(super::sqlx::Connection::own(connection)))
+    }
+
+    /// Closes the connection instead of giving it back to the pool.
+    pub(crate) fn discard(self) {
+        match self.0 {
+            Inner::Pooled(object) => drop(Object::take(object)),
+            Inner::Own(client) => drop(client),
+            #[cfg(feature = "sqlx")]
+            Inner::Sqlx(connection) => connection.discard(),
+        }
+    }
+
+    /// Returns whether the driver knows that the connection is lost.
+    pub(crate) fn is_closed(&self) -> bool {
+        match &self.0 {
+            Inner::Pooled(client) => client.is_closed(),
+            Inner::Own(client) => client.is_closed(),
+            #[cfg(feature = "sqlx")]
+            Inner::Sqlx(connection) => connection.is_unsure(),
+        }
+    }
+
+    /// Returns whether a transaction that should have ended is open, as far as the driver knows.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        match &self.0 {
+            Inner::Pooled(_) | Inner::Own(_) => false,
+            #[cfg(feature = "sqlx")]
+            Inner::Sqlx(connection) => connection.is_in_transaction(),
+        }
+    }
+
+    /// Begins a transaction. If it is dropped, it is rolled back.
+    pub(crate) fn transaction(&mut self) -> BoxFuture<'_, Result<Transaction<'_>, PgError>> {
+        let client: &mut ClientWrapper = match &mut self.0 {
+            Inner::Pooled(client) => client,
+            Inner::Own(client) => client,
+            #[cfg(feature = "sqlx")]
+            Inner::Sqlx(connection) => return Box::pin(connection.transaction("BEGIN")),
+        };
+        Box::pin(async { Ok(Transaction::TokioPostgres(client.transaction().await?)) })
+    }
+
+    /// Begins a transaction at READ COMMITTED, whatever the default of the database or the role is.
+    pub(crate) fn read_committed_transaction(&mut self) -> BoxFuture<'_, Result<Transaction<'_>, PgError>> {
+        use deadpool_postgres::tokio_postgres::IsolationLevel::ReadCommitted;
+
+        let client: &mut ClientWrapper = match &mut self.0 {
+            Inner::Pooled(client) => client,
+            Inner::Own(client) => client,
+            #[cfg(feature = "sqlx")]
+            Inner::Sqlx(connection) => return Box::pin(connection.transaction(super::link::BEGIN_READ_COMMITTED)),
+        };
+        Box::pin(async {
+            let begun = client.build_transaction().isolation_level(ReadCommitted).start().await?;
+            Ok(Transaction::TokioPostgres(begun))
+        })
+    }
+}

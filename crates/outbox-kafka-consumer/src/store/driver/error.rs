@@ -1,0 +1,90 @@
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use deadpool_postgres::tokio_postgres;
+use deadpool_postgres::tokio_postgres::error::{Severity, SqlState};
+
+/// An error of a driver, or no answer in time.
+#[derive(Debug)]
+pub(crate) enum PgError {
+    TokioPostgres(tokio_postgres::Error),
+    #[cfg(feature = "sqlx")]
+    Sqlx(::sqlx::Error),
+    NoAnswer(NoAnswer),
+}
+
+/// The error after a statement that PostgreSQL did not answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("PostgreSQL did not answer within {0:?}")]
+pub(crate) struct NoAnswer(Duration);
+
+impl PgError {
+    pub(crate) fn no_answer(within: Duration) -> Self {
+        Self::NoAnswer(NoAnswer(within))
+    }
+
+    /// Returns whether PostgreSQL reported this state.
+    pub(crate) fn is_state(&self, state: &SqlState) -> bool {
+        match self {
+            Self::TokioPostgres(error) => error.code() == Some(state),
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(error) => {
+                error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == state.code())
+            }
+            Self::NoAnswer(_) => false,
+        }
+    }
+
+    /// Returns whether PostgreSQL rejected a COMMIT and kept the session, so that nothing was committed.
+    ///
+    /// After an error that ends the session the outcome is not known. PgBouncer reports a server that it lost during
+    /// the COMMIT with the state of a protocol violation.
+    pub(crate) fn is_rejected_commit(&self) -> bool {
+        if self.is_state(&SqlState::PROTOCOL_VIOLATION) {
+            return false;
+        }
+        match self {
+            Self::TokioPostgres(error) => {
+                error.as_db_error().is_some_and(|error| error.parsed_severity() == Some(Severity::Error))
+            }
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(error) => super::sqlx::is_rejected_commit(error),
+            Self::NoAnswer(_) => false,
+        }
+    }
+
+    /// Returns the error of the driver.
+    pub(crate) fn as_source(&self) -> &(dyn StdError + 'static) {
+        match self {
+            Self::TokioPostgres(error) => error,
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(error) => error,
+            Self::NoAnswer(error) => error,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for PgError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::TokioPostgres(error)
+    }
+}
+
+#[cfg(feature = "sqlx")]
+impl From<::sqlx::Error> for PgError {
+    fn from(error: ::sqlx::Error) -> Self {
+        Self::Sqlx(error)
+    }
+}
+
+/// In a chain of errors stands the driver's error itself.
+impl From<PgError> for Box<dyn StdError + Send + Sync> {
+    fn from(error: PgError) -> Self {
+        match error {
+            PgError::TokioPostgres(error) => error.into(),
+            #[cfg(feature = "sqlx")]
+            PgError::Sqlx(error) => error.into(),
+            PgError::NoAnswer(error) => error.into(),
+        }
+    }
+}

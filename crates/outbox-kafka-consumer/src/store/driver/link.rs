@@ -1,0 +1,251 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::tokio_postgres::Error;
+use deadpool_postgres::tokio_postgres::types::ToSql;
+use futures_util::future::{BoxFuture, join_all};
+use outbox_pg::Statements as Sending;
+
+use super::connection::Inner;
+use super::{Connection, PgError, Row, Transaction};
+use crate::store::statements::Sql;
+
+pub(super) type Params<'a> = [&'a (dyn ToSql + Sync)];
+
+pub(super) const BEGIN_READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// A connection or transaction that statements are sent to, and how they are sent.
+pub(crate) struct Link<'a> {
+    to: To<'a>,
+    sending: Sending,
+    /// How long an answer is waited for.
+    patience: Duration,
+}
+
+enum To<'a> {
+    Client(&'a ClientWrapper),
+    Transaction(&'a deadpool_postgres::Transaction<'a>),
+    #[cfg(feature = "sqlx")]
+    Sqlx(super::sqlx::Link<'a>),
+}
+
+/// One of several statements that are sent together.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// Statements without parameters, whose rows are not needed.
+    Text(&'a str),
+    Query(&'a Sql, &'a Params<'a>),
+}
+
+/// The answers to statements that were sent together, up to the first error.
+pub(crate) struct Answers(VecDeque<Result<Vec<Row>, PgError>>);
+
+impl Answers {
+    /// Returns the answer to the next statement. After an error there is none.
+    pub(crate) fn next(&mut self) -> Result<Vec<Row>, PgError> {
+        self.0.pop_front().unwrap_or_else(|| Ok(Vec::new()))
+    }
+}
+
+impl<'a> Link<'a> {
+    pub(crate) fn client(connection: &'a mut Connection, sending: Sending, patience: Duration) -> Self {
+        let to = match &mut connection.0 {
+            Inner::Pooled(client) => To::Client(client),
+            Inner::Own(client) => To::Client(client),
+            #[cfg(feature = "sqlx")]
+            Inner::Sqlx(connection) => To::Sqlx(connection.link()),
+        };
+        Self { to, sending, patience }
+    }
+
+    pub(crate) fn transaction(tx: &'a mut Transaction<'_>, sending: Sending, patience: Duration) -> Self {
+        let to = match tx {
+            Transaction::TokioPostgres(tx) => To::Transaction(tx),
+            #[cfg(feature = "sqlx")]
+            Transaction::Sqlx(tx) => To::Sqlx(tx.link()),
+        };
+        Self { to, sending, patience }
+    }
+
+    /// Prepares statements on this connection, unless they are or are parsed each time, if the driver sends statements
+    /// before the answers to earlier ones.
+    pub(crate) async fn prepare(&mut self, statements: &[&Sql]) -> Result<(), PgError> {
+        if self.sending != Sending::Cached {
+            return Ok(());
+        }
+        for sql in statements {
+            match &self.to {
+                To::Client(client) => {
+                    in_time(self.patience, client.prepare_typed_cached(&sql.text, &sql.types)).await?;
+                }
+                To::Transaction(tx) => {
+                    in_time(self.patience, tx.prepare_typed_cached(&sql.text, &sql.types)).await?;
+                }
+                #[cfg(feature = "sqlx")]
+                To::Sqlx(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs statements without parameters, whose rows are not needed.
+    pub(crate) fn execute<'s>(&'s mut self, text: &'s str) -> BoxFuture<'s, Result<(), PgError>> {
+        Box::pin(async move {
+            match &mut self.to {
+                To::Client(client) => in_time(self.patience, client.batch_execute(text)).await,
+                To::Transaction(tx) => in_time(self.patience, tx.batch_execute(text)).await,
+                #[cfg(feature = "sqlx")]
+                To::Sqlx(link) => link.in_time(self.patience, Step::Text(text), self.sending).await.map(drop),
+            }
+        })
+    }
+
+    /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside
+    /// of a transaction it runs in a separate one at READ COMMITTED.
+    pub(crate) fn query<'s>(
+        &'s mut self,
+        sql: &'s Sql,
+        params: &'s Params<'s>,
+    ) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
+        Box::pin(async move {
+            match &mut self.to {
+                To::Client(client) => in_time(self.patience, answer_of_client(client, self.sending, sql, params)).await,
+                To::Transaction(tx) => in_time(self.patience, answer(tx, self.sending, sql, params)).await,
+                #[cfg(feature = "sqlx")]
+                To::Sqlx(link) => link.in_time(self.patience, Step::Query(sql, params), self.sending).await,
+            }
+        })
+    }
+
+    pub(crate) async fn query_opt(&mut self, sql: &Sql, params: &Params<'_>) -> Result<Option<Row>, PgError> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Sends a statement that only reads, by itself if the driver can: what its isolation level is makes no difference.
+    pub(crate) fn read<'s>(
+        &'s mut self,
+        sql: &'s Sql,
+        params: &'s Params<'s>,
+    ) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
+        Box::pin(async move {
+            match &mut self.to {
+                To::Client(client) => read(client, self.sending, sql, params).await.map_err(PgError::from),
+                To::Transaction(tx) => in_time(self.patience, answer(tx, self.sending, sql, params)).await,
+                #[cfg(feature = "sqlx")]
+                To::Sqlx(link) => link.read_in_time(self.patience, sql, params, self.sending).await,
+            }
+        })
+    }
+
+    /// Sends statements of a transaction one after the other: without a pause if the driver can, so that their answers
+    /// take one round trip.
+    pub(crate) fn send_all<'s>(&'s mut self, steps: &'s [Step<'s>]) -> BoxFuture<'s, Answers> {
+        Box::pin(async move {
+            let tx = match &mut self.to {
+                To::Transaction(tx) => *tx,
+                _ => return self.send_in_turn(steps).await,
+            };
+            // They are sent in this order, because each is sent when it is first polled.
+            let mut answers = Vec::with_capacity(steps.len());
+            for step in steps {
+                answers.push(in_time(self.patience, answer_step(tx, self.sending, *step)));
+            }
+            Answers(join_all(answers).await.into())
+        })
+    }
+
+    async fn send_in_turn(&mut self, steps: &[Step<'_>]) -> Answers {
+        let mut answers = VecDeque::with_capacity(steps.len());
+        for step in steps {
+            let answer = match step {
+                Step::Text(text) => self.execute(text).await.map(|()| Vec::new()),
+                Step::Query(sql, params) => self.query(sql, params).await,
+            };
+            let is_error = answer.is_err();
+            answers.push_back(answer);
+            if is_error {
+                break;
+            }
+        }
+        Answers(answers)
+    }
+}
+
+/// Waits for PostgreSQL's answer, but not for a server that is gone without a word: nothing else would end such a
+/// connection for many minutes.
+pub(crate) async fn in_time<T, E: Into<PgError>>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, PgError> {
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(PgError::no_answer(patience)),
+    }
+}
+
+async fn answer_step(
+    tx: &deadpool_postgres::Transaction<'_>,
+    sending: Sending,
+    step: Step<'_>,
+) -> Result<Vec<Row>, Error> {
+    match step {
+        Step::Text(text) => tx.batch_execute(text).await.map(|()| Vec::new()),
+        Step::Query(sql, params) => answer(tx, sending, sql, params).await,
+    }
+}
+
+async fn answer(
+    tx: &deadpool_postgres::Transaction<'_>,
+    sending: Sending,
+    sql: &Sql,
+    params: &Params<'_>,
+) -> Result<Vec<Row>, Error> {
+    let rows = if sending == Sending::Cached {
+        let statement = tx.prepare_typed_cached(&sql.text, &sql.types).await?;
+        tx.query(&statement, params).await
+    } else {
+        tx.query_typed(&sql.text, &sql.typed(params)).await
+    };
+    Ok(rows?.into_iter().map(Row::TokioPostgres).collect())
+}
+
+async fn answer_of_client(
+    client: &ClientWrapper,
+    sending: Sending,
+    sql: &Sql,
+    params: &Params<'_>,
+) -> Result<Vec<Row>, Error> {
+    if sending == Sending::Cached {
+        let statement = client.prepare_typed_cached(&sql.text, &sql.types).await?;
+        read_committed(client, client.query(&statement, params)).await
+    } else {
+        read_committed(client, client.query_typed(&sql.text, &sql.typed(params))).await
+    }
+}
+
+async fn read(client: &ClientWrapper, sending: Sending, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
+    let rows = if sending == Sending::Cached {
+        let statement = client.prepare_typed_cached(&sql.text, &sql.types).await?;
+        client.query(&statement, params).await
+    } else {
+        client.query_typed(&sql.text, &sql.typed(params)).await
+    };
+    Ok(rows?.into_iter().map(Row::TokioPostgres).collect())
+}
+
+/// Runs one statement in a transaction at READ COMMITTED, whatever the default of the database or the role is.
+///
+/// All three parts are sent when they are first polled, one after the other, so the answers take one round trip, and a
+/// caller that stops waiting leaves no transaction open. After an error in the statement, COMMIT rolls back.
+async fn read_committed(
+    client: &ClientWrapper,
+    statement: impl Future<Output = Result<Vec<deadpool_postgres::tokio_postgres::Row>, Error>>,
+) -> Result<Vec<Row>, Error> {
+    let begin = client.batch_execute(BEGIN_READ_COMMITTED);
+    let (begun, rows, committed) = tokio::join!(biased; begin, statement, client.batch_execute("COMMIT"));
+    begun?;
+    let rows = rows?;
+    committed?;
+    Ok(rows.into_iter().map(Row::TokioPostgres).collect())
+}

@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use futures_util::future::BoxFuture;
+
+use super::Connection;
+use crate::Error;
+
+/// The pool of the service.
+#[derive(Clone)]
+pub(crate) enum Pool {
+    TokioPostgres(deadpool_postgres::Pool),
+    #[cfg(feature = "sqlx")]
+    Sqlx(::sqlx::PgPool),
+}
+
+impl Pool {
+    /// Waits for a connection. sqlx tests connections before it gives them: one whose server does not answer is given
+    /// up after `patience`.
+    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
+    pub(crate) fn connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
+        match self {
+            Self::TokioPostgres(pool) => {
+                Box::pin(async { pool.get().await.map(Connection::pooled).map_err(no_connection) })
+            }
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(pool) => {
+                Box::pin(async move { acquire(pool, patience).await.map(Connection::sqlx).map_err(no_connection) })
+            }
+        }
+    }
+
+    /// Waits for a connection that is not the pool's any more.
+    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
+    pub(crate) fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
+        match self {
+            Self::TokioPostgres(pool) => Box::pin(async {
+                pool.get().await.map(|object| Connection::own(Object::take(object))).map_err(no_connection)
+            }),
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(pool) => Box::pin(async move {
+                let acquired = acquire(pool, patience).await;
+                acquired.map(|connection| Connection::own_sqlx(connection.detach())).map_err(no_connection)
+            }),
+        }
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(crate) fn discard_idle(&self) {
+        match self {
+            Self::TokioPostgres(pool) => {
+                pool.retain(|_, _| false);
+            }
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(pool) => {
+                for _ in 0..pool.num_idle() {
+                    let Some(connection) = pool.try_acquire() else { break };
+                    drop(connection.detach());
+                }
+            }
+        }
+    }
+
+    /// Returns how many connections it has at most.
+    pub(crate) fn max_size(&self) -> usize {
+        match self {
+            Self::TokioPostgres(pool) => pool.status().max_size,
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(pool) => usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+fn no_connection(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::store("give a connection", error)
+}
+
+/// Waits for a connection as long as the pool's settings say.
+#[cfg(feature = "sqlx")]
+async fn acquire(
+    pool: &::sqlx::PgPool,
+    patience: Duration,
+) -> Result<::sqlx::pool::PoolConnection<::sqlx::Postgres>, ::sqlx::Error> {
+    let (begun, whole) = (tokio::time::Instant::now(), pool.options().get_acquire_timeout());
+    loop {
+        match tokio::time::timeout(patience, pool.acquire()).await {
+            Ok(acquired) => return acquired,
+            Err(_) if begun.elapsed() >= whole => return Err(::sqlx::Error::PoolTimedOut),
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+impl Pool {
+    /// Returns a pool of each driver, to the database at this URL.
+    pub(crate) fn of_each_driver(url: &str) -> Vec<Self> {
+        vec![
+            Self::TokioPostgres(outbox_test_support::pool(url, 16)),
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(::sqlx::PgPool::connect_lazy(url).unwrap()),
+        ]
+    }
+}

@@ -1,0 +1,290 @@
+use std::time::Duration;
+
+use bytes::BytesMut;
+use deadpool_postgres::tokio_postgres::types::{FromSql, IsNull, ToSql, Type, WrongType};
+use futures_util::future::BoxFuture;
+use outbox_pg::Statements as Sending;
+use sqlx::encode::{Encode, IsNull as SqlxIsNull};
+use sqlx::error::BoxDynError;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgTypeInfo, PgValueFormat,
+};
+use sqlx::{
+    Arguments as _, Connection as _, Database, Executor as _, PgConnection, Postgres, Row as _, TransactionManager as _,
+};
+
+use super::link::{BEGIN_READ_COMMITTED, Params, Step};
+use super::row::Column;
+use super::{PgError, Row};
+use crate::store::statements::Sql;
+
+/// A connection that goes back to its pool only if nothing is open or unanswered: the pool would wait without a limit
+/// for a server that does not answer.
+pub(super) struct Connection {
+    connection: Held,
+    is_unsure: bool,
+}
+
+enum Held {
+    Pooled(PoolConnection<Postgres>),
+    Own(PgConnection),
+}
+
+/// A transaction that handlers get.
+pub(crate) struct Transaction<'a> {
+    tx: sqlx::Transaction<'a, Postgres>,
+    is_unsure: Unsure<'a>,
+}
+
+/// Whether something of a connection is open or unanswered.
+enum Unsure<'a> {
+    OfConnection(&'a mut bool),
+    /// The connection is not the store's.
+    Own(bool),
+}
+
+impl Unsure<'_> {
+    fn flag(&mut self) -> &mut bool {
+        match self {
+            Self::OfConnection(flag) => flag,
+            Self::Own(flag) => flag,
+        }
+    }
+}
+
+/// A connection or transaction that statements are sent to.
+pub(super) struct Link<'a> {
+    connection: &'a mut PgConnection,
+    is_unsure: &'a mut bool,
+    is_in_transaction: bool,
+}
+
+impl Held {
+    fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Own(connection) => connection,
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn pooled(connection: PoolConnection<Postgres>) -> Self {
+        Self { connection: Held::Pooled(connection), is_unsure: false }
+    }
+
+    pub(super) fn own(connection: PgConnection) -> Self {
+        Self { connection: Held::Own(connection), is_unsure: false }
+    }
+
+    /// Closes the connection instead of giving it back.
+    pub(super) fn discard(mut self) {
+        self.is_unsure = true;
+    }
+
+    pub(super) fn is_unsure(&self) -> bool {
+        self.is_unsure
+    }
+
+    pub(super) fn is_in_transaction(&self) -> bool {
+        match &self.connection {
+            Held::Pooled(connection) => connection.is_in_transaction(),
+            Held::Own(connection) => connection.is_in_transaction(),
+        }
+    }
+
+    /// Begins a transaction with this statement.
+    pub(super) async fn transaction(&mut self, begin: &'static str) -> Result<super::Transaction<'_>, PgError> {
+        let Self { connection, is_unsure } = self;
+        *is_unsure = true;
+        let tx = connection.connection().begin_with(begin).await?;
+        Ok(super::Transaction::Sqlx(Transaction { tx, is_unsure: Unsure::OfConnection(is_unsure) }))
+    }
+
+    pub(super) fn link(&mut self) -> Link<'_> {
+        let Self { connection, is_unsure } = self;
+        Link { connection: connection.connection(), is_unsure, is_in_transaction: false }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let (Held::Pooled(connection), true) = (&mut self.connection, self.is_unsure) {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(tx: sqlx::Transaction<'a, Postgres>) -> Self {
+        Self { tx, is_unsure: Unsure::Own(true) }
+    }
+
+    /// Returns the transaction as handlers get it.
+    pub(crate) fn of_handlers(&mut self) -> &mut sqlx::Transaction<'a, Postgres> {
+        &mut self.tx
+    }
+
+    pub(super) fn link(&mut self) -> Link<'_> {
+        Link { connection: &mut self.tx, is_unsure: self.is_unsure.flag(), is_in_transaction: true }
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        // A COMMIT would only release the innermost savepoint.
+        if <Postgres as Database>::TransactionManager::get_transaction_depth(&self.tx) != 1 {
+            return Err(sqlx::Error::InvalidArgument("the handler left a savepoint open".to_owned()));
+        }
+        self.tx.commit().await?;
+        *self.is_unsure.flag() = false;
+        Ok(())
+    }
+
+    pub(super) async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        let is_innermost = <Postgres as Database>::TransactionManager::get_transaction_depth(&self.tx) > 1;
+        self.tx.rollback().await?;
+        *self.is_unsure.flag() = is_innermost;
+        Ok(())
+    }
+}
+
+impl Link<'_> {
+    /// Runs one step, and waits for its answer as long as `patience`.
+    pub(super) async fn in_time(
+        &mut self,
+        patience: Duration,
+        step: Step<'_>,
+        sending: Sending,
+    ) -> Result<Vec<Row>, PgError> {
+        *self.is_unsure = true;
+        let answered = tokio::time::timeout(patience, Box::pin(self.run(step, sending))).await;
+        let answer = answered.map_err(|_| PgError::no_answer(patience))?;
+        *self.is_unsure = self.is_in_transaction || self.connection.is_in_transaction();
+        Ok(answer?)
+    }
+
+    /// Sends a statement that only reads. If it is parsed each time, that takes two round trips, which a pooler sends to
+    /// one server only within a transaction.
+    pub(super) async fn read_in_time(
+        &mut self,
+        patience: Duration,
+        sql: &Sql,
+        params: &Params<'_>,
+        sending: Sending,
+    ) -> Result<Vec<Row>, PgError> {
+        if sending != Sending::Cached || self.is_in_transaction {
+            return self.in_time(patience, Step::Query(sql, params), sending).await;
+        }
+        *self.is_unsure = true;
+        let answered = tokio::time::timeout(patience, query(self.connection, sql, params, sending)).await;
+        let answer = answered.map_err(|_| PgError::no_answer(patience))?;
+        *self.is_unsure = false;
+        Ok(answer?)
+    }
+
+    async fn run(&mut self, step: Step<'_>, sending: Sending) -> Result<Vec<Row>, sqlx::Error> {
+        match step {
+            Step::Text(text) => execute(self.connection, text).await.map(|_| Vec::new()),
+            Step::Query(sql, params) if self.is_in_transaction => query(self.connection, sql, params, sending).await,
+            Step::Query(sql, params) => {
+                // Dropped on the way, it is rolled back before the connection is used again.
+                let mut tx = self.connection.begin_with(BEGIN_READ_COMMITTED).await?;
+                match query(&mut tx, sql, params, sending).await {
+                    Ok(rows) => tx.commit().await.map(|()| rows),
+                    Err(e) => {
+                        _ = tx.rollback().await;
+                        Err(e)
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn query(
+    connection: &mut PgConnection,
+    sql: &Sql,
+    params: &Params<'_>,
+    sending: Sending,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let mut arguments = PgArguments::default();
+    for (value, ty) in params.iter().zip(&sql.types) {
+        arguments.add(Param { value: *value, ty }).map_err(sqlx::Error::Encode)?;
+    }
+    let rows = fetch_all(connection, &sql.text, arguments, sending == Sending::Cached).await?;
+    Ok(rows.into_iter().map(Row::Sqlx).collect())
+}
+
+// Futures of sqlx's own `async fn`s over an `Executor` cannot be shown to be `Send` here (rust-lang issue 110338).
+
+fn execute<'s>(connection: &'s mut PgConnection, text: &'s str) -> BoxFuture<'s, Result<PgQueryResult, sqlx::Error>> {
+    connection.execute(text)
+}
+
+fn fetch_all<'s>(
+    connection: &'s mut PgConnection,
+    text: &'s str,
+    arguments: PgArguments,
+    is_cached: bool,
+) -> BoxFuture<'s, Result<Vec<PgRow>, sqlx::Error>> {
+    connection.fetch_all(sqlx::query_with::<Postgres, _>(text, arguments).persistent(is_cached))
+}
+
+/// Returns whether the COMMIT has certainly not happened, and the session is there.
+pub(super) fn is_rejected_commit(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::InvalidArgument(_) => true,
+        error => error
+            .as_database_error()
+            .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+            .is_some_and(|error| matches!(error.severity(), PgSeverity::Error)),
+    }
+}
+
+/// A parameter in PostgreSQL's binary form.
+struct Param<'a> {
+    value: &'a (dyn ToSql + Sync),
+    ty: &'a Type,
+}
+
+impl sqlx::Type<Postgres> for Param<'_> {
+    /// Returns no type: each one has the type that its statement declares, by `produces`.
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, Postgres> for Param<'_> {
+    fn encode_by_ref(&self, out: &mut PgArgumentBuffer) -> Result<SqlxIsNull, BoxDynError> {
+        let mut bytes = BytesMut::new();
+        match self.value.to_sql_checked(self.ty, &mut bytes)? {
+            IsNull::Yes => Ok(SqlxIsNull::Yes),
+            IsNull::No => {
+                out.extend_from_slice(&bytes);
+                Ok(SqlxIsNull::No)
+            }
+        }
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(PgTypeInfo::with_oid(Oid(self.ty.oid())))
+    }
+}
+
+/// Returns a value of a row in PostgreSQL's binary form.
+pub(super) fn value<'a, I: Column, T: FromSql<'a>>(row: &'a PgRow, column: I) -> Result<T, sqlx::Error> {
+    let name = column.to_string();
+    let failed = |source: BoxDynError| sqlx::Error::ColumnDecode { index: name.clone(), source };
+    let raw = row.try_get_raw(column)?;
+    let ty = sqlx::ValueRef::type_info(&raw).oid().and_then(|oid| Type::from_oid(oid.0)).unwrap_or(Type::UNKNOWN);
+    if !T::accepts(&ty) {
+        return Err(failed(Box::new(WrongType::new::<T>(ty))));
+    }
+    let is_null = sqlx::ValueRef::is_null(&raw);
+    if raw.format() != PgValueFormat::Binary {
+        return Err(failed("the value is not in binary form".into()));
+    }
+    let bytes = if is_null { None } else { Some(raw.as_bytes().map_err(&failed)?) };
+    T::from_sql_nullable(&ty, bytes).map_err(failed)
+}

@@ -1,0 +1,219 @@
+//! The parts that only sqlx has: its forms of handlers, savepoints, and everything on one pool.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use outbox_core::{Identifier, OutboxEvent};
+use outbox_kafka_consumer::sqlx::Handler;
+use outbox_kafka_consumer::testing::{Delivered, Trial};
+use outbox_kafka_consumer::{Consumer, Group, HandlerPolicy, HandlerResult, HeldState, Received, Statements, with};
+use outbox_test_support::{TestEnv, eventually};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
+
+use crate::bench::{Bench, LEASE, OrderCreated, Running, produce_to};
+use crate::faults::shared;
+
+async fn store(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
+    let OrderCreated { order_id, step } = event.event();
+    let insert = sqlx::query("INSERT INTO effect (order_id, step) VALUES ($1, $2)");
+    insert.bind(order_id).bind(step).execute(&mut **tx).await?;
+    Ok(())
+}
+
+fn pool(url: &str) -> PgPool {
+    PgPoolOptions::new().max_connections(6).connect_lazy(url).unwrap()
+}
+
+async fn effects(pool: &PgPool) -> Vec<i64> {
+    sqlx::query_scalar("SELECT order_id FROM effect ORDER BY order_id").fetch_all(pool).await.unwrap()
+}
+
+/// Migrations, check, store, handlers and operations of a service that has no other connection.
+#[tokio::test]
+async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_event_once() {
+    for statements in [Statements::Cached, Statements::Unnamed] {
+        let env = TestEnv::builder().database().topic(1).build().await;
+        let pool = pool(env.url());
+        let consumer = || {
+            Consumer::sqlx_builder(env.brokers().split(','))
+                .pipeline(env.pipeline().clone())
+                .group("test")
+                .store(pool.clone())
+                .statements(statements)
+                .lease(LEASE)
+                .on(store)
+                .build()
+                .unwrap()
+        };
+        let error = consumer().run(std::future::pending()).await.unwrap_err();
+        assert!(error.is_setup(), "{error}");
+        let script = consumer().migrations().apply_script();
+        for _ in 0..2 {
+            pool.execute(&*script).await.unwrap();
+        }
+        pool.execute("CREATE TABLE effect (order_id bigint, step bigint, note text)").await.unwrap();
+
+        let event = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap();
+        let events = [event(1), event(2)];
+        // Each event comes as two records, and the second consumer reads all of them again.
+        produce_to(env.brokers(), env.pipeline(), 0, &[events.clone(), events.clone()].concat()).await;
+        let position = "SELECT next_offset FROM outbox.consumer_position";
+        for _ in 0..2 {
+            let running = Running::start(consumer());
+            eventually("the position 4".to_owned(), async || {
+                let found: Option<i64> = sqlx::query_scalar(position).fetch_optional(&pool).await.unwrap();
+                if found == Some(4) { Ok(()) } else { Err(found) }
+            })
+            .await;
+            running.stop().await.unwrap();
+            assert_eq!(effects(&pool).await, [1, 2], "{statements:?}");
+            pool.execute("UPDATE outbox.consumer_position SET next_offset = 0").await.unwrap();
+        }
+
+        let group = Group::with_sqlx(pool.clone(), &Identifier::new("outbox").unwrap(), "test");
+        assert_eq!(group.status().await.unwrap()[0].end, Some(4));
+        assert_eq!(group.count(HeldState::Dead).await.unwrap(), 0);
+    }
+}
+
+/// An inner transaction is a savepoint, and one that is forgotten must not turn the COMMIT into its release.
+#[tokio::test]
+async fn savepoints_of_a_handler_roll_back_alone_and_one_left_open_fails_the_event() {
+    let bench = Bench::with_partitions(1).await;
+    async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
+        let order = event.event().order_id;
+        let mut inner = tx.begin().await?;
+        let failed = sqlx::query("INSERT INTO no_such_table VALUES (1)").execute(&mut *inner).await;
+        failed.unwrap_err();
+        inner.rollback().await?;
+        store(tx, event).await?;
+        if order == 13 {
+            std::mem::forget(tx.begin().await?);
+        }
+        Ok(())
+    }
+    let pool = pool(bench.url());
+    let consumer = bench.sqlx_consumer().store(pool.clone()).retry(outbox_kafka_consumer::RetryPolicy::never());
+    for order in [1, 13, 2] {
+        bench.produce_order(0, order).await;
+    }
+    let running = Running::start(consumer.on(nested).build().unwrap());
+    let dead = bench.held(HeldState::Dead, 1).await;
+    assert!(dead[0].offset == 1 && dead[0].error.contains("left a savepoint"), "{dead:?}");
+    bench.position(0, 3).await;
+    assert_eq!(effects(&pool).await, [1, 2]);
+    running.stop().await.unwrap();
+}
+
+struct Shipping {
+    calls: AtomicU32,
+}
+
+impl Handler for Shipping {
+    type Event = OrderCreated;
+
+    async fn handle(&self, tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        store(tx, event).await
+    }
+}
+
+async fn raw(note: &&'static str, tx: &mut Transaction<'_, Postgres>, event: Received<()>) -> HandlerResult {
+    let insert = sqlx::query("INSERT INTO effect (order_id, step, note) VALUES ($1, 0, $2)");
+    insert.bind(event.offset()).bind(*note).execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn set_tenant(tx: &mut Transaction<'_, Postgres>, _: Received<()>) -> HandlerResult {
+    sqlx::query("SELECT set_config('app.tenant', 'acme', true)").execute(&mut **tx).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_form_of_handler_on_sqlx_gets_its_events() {
+    let bench = Bench::with_partitions(1).await;
+    async fn many(tx: &mut Transaction<'_, Postgres>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
+        for event in events {
+            store(tx, event).await?;
+        }
+        Ok(())
+    }
+    let consumer = bench
+        .sqlx_consumer()
+        .store(pool(bench.url()))
+        .before_each(set_tenant)
+        .on(HandlerPolicy::new().of(Shipping { calls: AtomicU32::new(0) }))
+        .on_batch(many)
+        .on_raw("order", "Raw", with("raw", raw))
+        .otherwise(with("otherwise", raw));
+    let running = Running::start(consumer.build().unwrap());
+    bench.produce_order(0, 7).await;
+    bench.produce(0, &OutboxEvent::builder("order", "7", "Raw").build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::builder("order", "7", "Other").build().unwrap()).await;
+    // The order has two handlers.
+    assert_eq!(bench.effects(4).await, [1, 2, 7, 7]);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trial_delivers_events_to_handlers_on_sqlx() {
+    let bench = Bench::without_topic().await;
+    let pool = pool(bench.url());
+    let seen = shared(AtomicU32::new(0));
+    async fn handle(
+        seen: &&'static AtomicU32,
+        tx: &mut Transaction<'_, Postgres>,
+        event: Received<OrderCreated>,
+    ) -> HandlerResult {
+        store(tx, event).await?;
+        if seen.fetch_add(1, Ordering::Relaxed) == 0 { Err("not today".into()) } else { Ok(()) }
+    }
+    let consumer = bench.sqlx_consumer().store(pool.clone()).on(with(seen, handle)).build().unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    let mut trial = Trial::begin_sqlx(&consumer, &mut connection).await.unwrap();
+    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    trial.deliver(&event).await.unwrap_err();
+    assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Handled);
+    assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Duplicate);
+    let count = sqlx::query("SELECT count(*) FROM effect").fetch_one(&mut **trial.sqlx_transaction()).await.unwrap();
+    assert_eq!(count.get::<i64, _>(0), 1);
+    drop(trial);
+    drop(connection);
+    assert!(effects(&pool).await.is_empty());
+}
+
+/// A number that PostgreSQL quotes.
+const SECRET: i64 = 411_111_111_111_111;
+
+/// Lets PostgreSQL refuse the order, in ways that quote it.
+async fn refused(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
+    let OrderCreated { order_id, step } = event.event();
+    let text = format!("order {order_id}");
+    match step {
+        0 => sqlx::query("INSERT INTO card VALUES ($1), ($1)").bind(order_id).execute(&mut **tx).await?,
+        1 => sqlx::query("SELECT $1::text::integer").bind(text).execute(&mut **tx).await?,
+        _ => sqlx::query("INSERT INTO card VALUES (-$1::bigint)").bind(order_id).execute(&mut **tx).await?,
+    };
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_rows() {
+    let bench = Bench::with_partitions(1).await;
+    let pool = pool(bench.url());
+    pool.execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
+    for step in 0..3 {
+        bench.produce_step(0, SECRET + step, step).await;
+    }
+    let consumer = bench.sqlx_consumer().store(pool).retry(outbox_kafka_consumer::RetryPolicy::never());
+    let running = Running::start(consumer.on(refused).build().unwrap());
+    let mut dead = bench.held(HeldState::Dead, 3).await;
+    dead.sort_by_key(|held| held.offset);
+    for (held, state) in dead.iter().zip(["23505", "22P02", "23514"]) {
+        assert!(held.error.contains(&format!("SQLSTATE {state}")), "{held:?}");
+        assert!(!held.error.contains("41111111111"), "{held:?}");
+        assert_eq!(held.error.matches("error returned from database").count(), 1, "{held:?}");
+    }
+    assert_eq!(dead[1].kind, "data");
+    running.stop().await.unwrap();
+}
