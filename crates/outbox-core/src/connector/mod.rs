@@ -1,6 +1,7 @@
 mod converter;
 mod database_url;
 pub(crate) mod header_converter;
+mod heartbeat;
 mod placement;
 mod recommended;
 mod route;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
 pub(crate) use self::header_converter::HeaderConverter;
+pub use self::heartbeat::HeartbeatRecord;
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};

@@ -7,6 +7,7 @@ mod connect_rest;
 mod context_headers;
 mod error;
 mod finding;
+mod heartbeat;
 mod keys;
 mod names;
 mod placeholders;
@@ -33,6 +34,7 @@ pub use self::check::ConfigurationCheck;
 pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
+pub(crate) use self::heartbeat::Heartbeats;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
@@ -82,6 +84,7 @@ pub struct RelaySettings {
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     on_update: OnUpdate,
+    heartbeats: Option<Heartbeats>,
     included: Included,
     candidates: Candidates,
     named_table: Option<TableName>,
@@ -260,6 +263,10 @@ impl RelaySettings {
 
     pub(crate) fn on_update(&self) -> OnUpdate {
         self.on_update
+    }
+
+    pub(crate) fn heartbeats(&self) -> Option<&Heartbeats> {
+        self.heartbeats.as_ref()
     }
 
     /// Returns the only table that the configuration names, if it names one and has no expression.

@@ -172,7 +172,7 @@ fn keys_are_honoured_or_without_effect_or_refused() {
         ("transforms.outbox.route.by.field", KeyEffect::Honoured),
         ("value.converter.schemas.enable", KeyEffect::Honoured),
         ("topic.creation.default.retention.ms", KeyEffect::Honoured),
-        ("heartbeat.action.query", KeyEffect::WithoutEffect),
+        ("heartbeat.action.query", KeyEffect::Honoured),
         ("snapshot.fetch.size", KeyEffect::WithoutEffect),
         ("value.converter.delegate.converter.type.schemas.enable", KeyEffect::Honoured),
         ("column.mask.with.5.chars", KeyEffect::Honoured),

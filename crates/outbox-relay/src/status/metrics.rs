@@ -9,6 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::heartbeat_part::HeartbeatPart;
 use super::mode::Mode;
 use super::reconnect::Reconnect;
 use crate::progress::Counters;
@@ -33,6 +34,8 @@ pub(super) struct Metrics {
     scans_cut: Counter,
     restarts: Counter,
     ignored: Family<Labels, Counter>,
+    heartbeats: Family<Labels, Counter>,
+    heartbeat_failures: Family<Labels, Counter>,
     reconnects: Family<Labels, Counter>,
     kafka_errors: Family<[(&'static str, String); 2], Counter>,
     confirmed: Gauge,
@@ -67,6 +70,8 @@ impl Metrics {
             scans_cut: Counter::default(),
             restarts: Counter::default(),
             ignored: Family::default(),
+            heartbeats: Family::default(),
+            heartbeat_failures: Family::default(),
             reconnects: Family::default(),
             kafka_errors: Family::default(),
             confirmed: Gauge::default(),
@@ -82,6 +87,10 @@ impl Metrics {
             mode: Family::default(),
         };
         metrics.ignored(Ignored::default());
+        for part in HeartbeatPart::ALL {
+            metrics.heartbeats.get_or_create(&label_of(part));
+            metrics.heartbeat_failures.get_or_create(&label_of(part));
+        }
         for cause in Reconnect::ALL {
             metrics.reconnects_by(cause);
         }
@@ -117,6 +126,10 @@ impl Metrics {
         registry.register("record_bytes", help, self.bytes.clone());
         let help = "Changes that are no events: changes to other tables, and what is no insert";
         registry.register("ignored_changes", help, self.ignored.clone());
+        let help = "Heartbeats by part: records that the broker has acknowledged, and statements that were executed";
+        registry.register("heartbeats", help, self.heartbeats.clone());
+        let help = "Attempts at a heartbeat that failed, by part";
+        registry.register("heartbeat_failures", help, self.heartbeat_failures.clone());
         let help = "New connections to PostgreSQL after the first, and attempts that failed, by cause";
         registry.register("reconnects", help, self.reconnects.clone());
         let help = "Requests to Kafka that failed, for each of their partitions, by request and error code";
@@ -165,6 +178,14 @@ impl Metrics {
         for (kind, count) in kinds {
             self.ignored.get_or_create(&[("kind", kind.to_owned())]).inc_by(count);
         }
+    }
+
+    pub(super) fn heartbeat_succeeded(&self, part: HeartbeatPart) {
+        self.heartbeats.get_or_create(&label_of(part)).inc();
+    }
+
+    pub(super) fn heartbeat_failed(&self, part: HeartbeatPart) {
+        self.heartbeat_failures.get_or_create(&label_of(part)).inc();
     }
 
     pub(super) fn reconnecting(&self, cause: Reconnect) {
@@ -244,6 +265,10 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+fn label_of(part: HeartbeatPart) -> Labels {
+    [("part", part.name().to_owned())]
 }
 
 fn gauge(value: impl TryInto<i64>) -> i64 {

@@ -1,6 +1,7 @@
 //! What a running relay tells of itself: metrics, readiness, liveness.
 
 mod health;
+mod heartbeat_part;
 mod lag;
 mod metrics;
 mod mode;
@@ -20,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use self::health::{Movement, Pulse};
+pub(crate) use self::heartbeat_part::HeartbeatPart;
 pub(crate) use self::lag::Marks;
 use self::metrics::Metrics;
 pub use self::mode::{Mode, Readiness};
@@ -307,6 +309,16 @@ impl RelayStatus {
     /// Counts a request to Kafka that failed.
     pub(crate) fn kafka_failed(&self, error: &outbox_kafka::Error) {
         self.0.metrics.kafka_failed(error);
+    }
+
+    /// Counts a part of a heartbeat that succeeded.
+    pub(crate) fn heartbeat_succeeded(&self, part: HeartbeatPart) {
+        self.0.metrics.heartbeat_succeeded(part);
+    }
+
+    /// Counts an attempt at a part of a heartbeat that failed.
+    pub(crate) fn heartbeat_failed(&self, part: HeartbeatPart) {
+        self.0.metrics.heartbeat_failed(part);
     }
 
     pub(crate) fn started_again(&self) {

@@ -2,6 +2,7 @@
 
 mod after_router;
 mod inserted_header;
+mod of_heartbeat;
 mod predicate;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 use self::after_router::Step;
 pub(crate) use self::after_router::{AfterRouter, Passage};
 use self::inserted_header::InsertedHeader;
+pub(crate) use self::of_heartbeat::OfHeartbeat;
 use self::predicate::{Predicate, Source};
 use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
 use crate::Error;

@@ -1,5 +1,6 @@
 //! What stands in the way of a relay at its servers, without taking the slot or writing a record.
 
+mod heartbeats;
 mod kafka;
 mod postgres;
 
