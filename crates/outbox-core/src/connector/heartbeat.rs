@@ -24,16 +24,16 @@ enum Form {
     Json(Schemas),
 }
 
-/// A struct with one field, which is never null.
-struct OneField {
-    schema: &'static str,
-    field: &'static str,
+/// A struct whose fields are of one type and never null.
+struct Struct<'a> {
+    schema: &'a str,
     kind: &'static str,
+    /// Names and values, as they are in JSON.
+    fields: Vec<(&'a str, String)>,
 }
 
-const KEY: OneField =
-    OneField { schema: "io.debezium.connector.common.ServerNameKey", field: "serverName", kind: "string" };
-const VALUE: OneField = OneField { schema: "io.debezium.connector.common.Heartbeat", field: "ts_ms", kind: "int64" };
+const KEY: &str = "io.debezium.connector.common.ServerNameKey";
+const VALUE: &str = "io.debezium.connector.common.Heartbeat";
 
 /// Debezium writes all heartbeats to this partition.
 const PARTITION: i32 = 0;
@@ -45,12 +45,9 @@ impl HeartbeatRecord {
     /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is
     /// not modelled.
     pub fn of(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
-        let server = config.trimmed("topic.prefix").unwrap_or_default();
         let key = match KeyConverter::of(config)? {
-            KeyConverter::String => KEY.write(Form::Text, server),
-            KeyConverter::Json(schemas) => {
-                KEY.write(Form::Json(schemas), &serde_json::Value::from(server).to_string())
-            }
+            KeyConverter::String => Form::Text,
+            KeyConverter::Json(schemas) => Form::Json(schemas),
         };
         let value = match ValueConverter::of(config, Value::Other)? {
             ValueConverter::String => Form::Text,
@@ -63,11 +60,11 @@ impl HeartbeatRecord {
         };
 
         let transformed = OfHeartbeat::new(config, config.heartbeat_topic())?;
-        Ok(transformed.map(|OfHeartbeat { topic, headers }| Self {
-            topic,
-            key: key.into(),
+        Ok(transformed.map(|heartbeat| Self {
+            key: written_key(config, key, &heartbeat).into(),
             value,
-            headers: headers.into_iter().map(|header| (header.name, Bytes::from(header.value))).collect(),
+            topic: heartbeat.topic,
+            headers: heartbeat.headers.into_iter().map(|header| (header.name, header.value.into())).collect(),
         }))
     }
 
@@ -84,24 +81,48 @@ impl HeartbeatRecord {
         let mut record = Record::new(&*self.topic);
         record.partition = Some(PARTITION);
         record.key = Some(self.key.clone());
-        record.value = Some(VALUE.write(self.value, &milliseconds.to_string()).into());
+        let value = Struct { schema: VALUE, kind: "int64", fields: vec![("ts_ms", milliseconds.to_string())] };
+        record.value = Some(value.write(self.value).into());
         record.headers = self.headers.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         record.timestamp = i64::try_from(milliseconds).ok();
         record
     }
 }
 
-impl OneField {
-    fn write(&self, form: Form, value: &str) -> String {
-        let Self { schema, field, kind } = self;
-        let json = || format!(r#"{{"{field}":{value}}}"#);
+fn written_key(config: &ConnectorConfig, form: Form, heartbeat: &OfHeartbeat) -> String {
+    let quoted = |text: &str| match form {
+        Form::Text => text.to_owned(),
+        Form::Json(_) => self::text(text),
+    };
+    let server = config.trimmed("topic.prefix").unwrap_or_default();
+    let added = heartbeat.key_fields.iter().map(|(name, value)| (name.as_str(), quoted(value)));
+    let fields = std::iter::once(("serverName", quoted(server))).chain(added).collect();
+    let schema = heartbeat.keys_of.as_ref().map(|topic| format!("{topic}.Key"));
+    Struct { schema: schema.as_deref().unwrap_or(KEY), kind: "string", fields }.write(form)
+}
+
+/// Returns a text in JSON.
+fn text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl Struct<'_> {
+    fn write(&self, form: Form) -> String {
+        let Self { schema, kind, fields } = self;
+        let joined = |write: &dyn Fn(&(&str, String)) -> String| fields.iter().map(write).collect::<Vec<_>>().join(",");
+        let json = || format!("{{{}}}", joined(&|(name, value)| format!("{}:{value}", text(name))));
         match form {
-            Form::Text => format!("Struct{{{field}={value}}}"),
+            Form::Text => format!("Struct{{{}}}", joined(&|(name, value)| format!("{name}={value}"))),
             Form::Json(Schemas::Disabled) => json(),
-            Form::Json(Schemas::Enabled) => format!(
-                r#"{{"schema":{{"type":"struct","fields":[{{"type":"{kind}","optional":false,"field":"{field}"}}],"optional":false,"name":"{schema}","version":1}},"payload":{}}}"#,
-                json()
-            ),
+            Form::Json(Schemas::Enabled) => {
+                let described =
+                    joined(&|(name, _)| format!(r#"{{"type":"{kind}","optional":false,"field":{}}}"#, text(name)));
+                format!(
+                    r#"{{"schema":{{"type":"struct","fields":[{described}],"optional":false,"name":{},"version":1}},"payload":{}}}"#,
+                    text(schema),
+                    json()
+                )
+            }
         }
     }
 }

@@ -259,7 +259,9 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
         ("extended.headers.enabled", "yes", "true or false"),
         ("skipped.operations", "c", "none would be published"),
         ("time.precision.mode", "connect", "adaptive"),
+        ("time.precision.mode", "structured", "takes a number only"),
         ("time.precision.mode", "sometimes", "no such mode"),
+        ("heartbeat.interval.ms", "5s", "whole number of milliseconds"),
     ] {
         let shown = refused(key, value);
         assert!(shown.contains(remedy), "{shown}");
@@ -275,6 +277,7 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
         ("errors.tolerance", "all", "--dead-letter-topic"),
         ("exactly.once.support", "required", "without transactions"),
         ("provide.transaction.metadata", "true", "no records of transactions"),
+        ("heartbeat.topics.prefix", "beats", "topic.heartbeat.prefix"),
         ("producer.override.acks", "1", "in-sync replicas"),
         ("admin.override.sasl.mechanism", "PLAIN", "--brokers"),
         ("transforms.outbox.table.fields.additional.error.on.missing", "false", "additional.missing"),

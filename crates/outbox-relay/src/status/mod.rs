@@ -31,6 +31,7 @@ pub(crate) use self::reconnect::Reconnect;
 use self::standby_wait::StandbyWait;
 use crate::progress::Counters;
 use crate::rows::Ignored;
+use outbox_core::DroppedBy;
 use outbox_net::ErrorChain;
 use outbox_wal::{Lsn, SlotLook};
 
@@ -309,6 +310,11 @@ impl RelayStatus {
     /// Counts a request to Kafka that failed.
     pub(crate) fn kafka_failed(&self, error: &outbox_kafka::Error) {
         self.0.metrics.kafka_failed(error);
+    }
+
+    /// Counts a record that a transformation drops.
+    pub(crate) fn dropped(&self, by: DroppedBy) {
+        self.0.metrics.dropped(by);
     }
 
     /// Counts a part of a heartbeat that succeeded.

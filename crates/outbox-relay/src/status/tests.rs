@@ -1,3 +1,5 @@
+use outbox_core::DroppedBy;
+
 use super::*;
 
 const TURN: Turn = Turn {
@@ -72,6 +74,7 @@ fn the_metrics_are_what_was_counted() {
     status.looked(SlotLook { server: Lsn::new(400), restart: Lsn::new(50), waits_for_standby: None });
     status.produced_in(Duration::from_millis(3));
     status.reconnecting(Reconnect::Timeout);
+    status.dropped(DroppedBy::NullValue);
     status.heartbeat_succeeded(HeartbeatPart::Record);
     status.heartbeat_failed(HeartbeatPart::ActionQuery);
     let text = status.prometheus_text();
@@ -89,6 +92,8 @@ fn the_metrics_are_what_was_counted() {
         "outbox_relay_restart_lsn 50",
         "outbox_relay_catch_up_bytes 80",
         "outbox_relay_catch_up_remaining_bytes 30",
+        "outbox_relay_records_dropped_total{kind=\"null_value\"} 1",
+        "outbox_relay_records_dropped_total{kind=\"filter\"} 0",
         "outbox_relay_heartbeats_total{part=\"record\"} 1",
         "outbox_relay_heartbeats_total{part=\"action_query\"} 0",
         "outbox_relay_heartbeat_failures_total{part=\"action_query\"} 1",
@@ -137,6 +142,7 @@ fn the_names_of_the_metrics_are_these() {
         "produce_seconds histogram",
         "reconnects counter",
         "record_bytes counter",
+        "records_dropped counter",
         "restart_lsn gauge",
         "restarts counter",
         "rows_left_out counter",

@@ -2,14 +2,17 @@
 
 mod after_router;
 mod inserted_header;
+mod logical_topic;
 mod of_heartbeat;
 mod predicate;
 
 use std::collections::BTreeSet;
 
 use self::after_router::Step;
+pub use self::after_router::DroppedBy;
 pub(crate) use self::after_router::{AfterRouter, Passage};
 use self::inserted_header::InsertedHeader;
+use self::logical_topic::{LogicalTopic, is_logical_topic_router};
 pub(crate) use self::of_heartbeat::OfHeartbeat;
 use self::predicate::{Predicate, Source};
 use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
@@ -99,6 +102,13 @@ impl<'a> Transforms<'a> {
             Transformation::EventRouter => self.router = Some(name),
             Transformation::Filter => self.is_filtered = true,
             Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic),
+            // The EventRouter makes a key of its own.
+            Transformation::LogicalTopic => {
+                if let Some(topic) = LogicalTopic::of(config, name)?.topic(&source.topic) {
+                    self.after.schemas_of = Some(topic.clone());
+                    source.topic = topic;
+                }
+            }
             Transformation::InsertHeader => {
                 let header = InsertedHeader::of(config, name, HeaderConverter::of(config)?)?;
                 source.headers.push(header.name.clone());
@@ -136,6 +146,16 @@ impl<'a> Transforms<'a> {
             Transformation::ExtractNewRecordState => Step::DropNullValue,
             Transformation::Filter => Step::DropRecord,
             Transformation::RegexRouter => Step::Topic(regex_router(config, name)?),
+            Transformation::LogicalTopic => {
+                LogicalTopic::of(config, name)?;
+                let pattern = config.trimmed(&format!("transforms.{name}.topic.regex")).unwrap_or_default();
+                if !predicate::may_match_topics(pattern, config, router, &self.after) {
+                    return Ok(());
+                }
+                let reason = "after the EventRouter Debezium's task fails at it, because keys of events are no structs: list it \
+                              before the EventRouter, or restrict it to other topics by a predicate";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
             Transformation::InsertHeader => {
                 Step::Insert(InsertedHeader::of(config, name, HeaderConverter::of(config)?)?)
             }
@@ -159,6 +179,7 @@ enum Transformation {
     EventRouter,
     Filter,
     RegexRouter,
+    LogicalTopic,
     InsertHeader,
     DropHeaders,
     SetSchemaMetadata,
@@ -173,6 +194,7 @@ impl Transformation {
         let class = class(config, name);
         match (class, class.strip_prefix(KAFKA)) {
             (EVENT_ROUTER, _) => Self::EventRouter,
+            (class, _) if is_logical_topic_router(class) => Self::LogicalTopic,
             ("io.debezium.transforms.ExtractNewRecordState", _) => Self::ExtractNewRecordState,
             ("io.debezium.transforms.tracing.ActivateTracingSpan", _) => Self::Tracing,
             (_, Some("Filter")) => Self::Filter,
@@ -206,10 +228,16 @@ fn without_router(config: &ConnectorConfig, names: &[&str]) -> Error {
 
 /// Returns the topics of a RegexRouter.
 fn regex_router(config: &ConnectorConfig, name: &str) -> Result<TopicRoute, Error> {
+    regex_router_of(config, name, ("regex", "replacement"))
+}
+
+/// Returns the topics that two options of a transformation describe.
+fn regex_router_of(config: &ConnectorConfig, name: &str, options: (&str, &str)) -> Result<TopicRoute, Error> {
     let key = |option: &str| format!("transforms.{name}.{option}");
-    let (regex, replacement) = (key("regex"), key("replacement"));
+    let (regex, replacement) = (key(options.0), key(options.1));
     let option = |key: &str| {
-        config.trimmed(key).ok_or_else(|| Error::config(key, "", "Kafka Connect rejects a RegexRouter without it"))
+        let missing = || Error::config(key, "", "Kafka Connect rejects the transformation without it");
+        config.trimmed(key).ok_or_else(missing)
     };
     TopicRoute::new((&regex, &replacement), option(&regex)?, option(&replacement)?)
 }
