@@ -113,6 +113,13 @@ impl ConnectorConfig {
     }
 }
 
+/// Of a repeated key, the last value counts.
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ConnectorConfig {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        entries.into_iter().fold(Self { entries: Vec::new() }, |config, (key, value)| config.with(key, value))
+    }
+}
+
 impl fmt::Debug for ConnectorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(key, value)| (key, secret::redacted(key, value)))).finish()

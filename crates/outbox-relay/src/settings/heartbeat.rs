@@ -22,10 +22,9 @@ impl Heartbeats {
     pub(super) fn of(config: &Resolved, findings: &mut Findings) -> Option<Self> {
         let interval = findings.take(interval(config))??;
         let record = HeartbeatRecord::of(&config.for_pipeline()).unwrap_or_else(|error| {
-            for error in error.contradictions() {
-                let reason = error.broken_rule().unwrap_or_default();
-                let reason = format!("the relay writes no heartbeats: {reason}");
-                findings.warn(Finding::new(error.field().unwrap_or_default(), reason));
+            for finding in config.contradictions(&error) {
+                let reason = format!("the relay writes no heartbeats: {}", finding.reason());
+                findings.warn(Finding::new(finding.key(), reason));
             }
             None
         });

@@ -4,6 +4,7 @@ mod builder;
 mod check;
 mod columns;
 mod connect_rest;
+mod connector_file;
 mod context_headers;
 mod error;
 mod finding;
@@ -23,6 +24,7 @@ mod updates;
 mod worker;
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Identifier, Pipeline};
@@ -112,6 +114,18 @@ impl RelaySettings {
     ) -> Result<RelaySettingsBuilder, SettingsError> {
         let config = ConnectorConfig::from_json(json).map_err(SettingsError::form)?;
         Ok(Self::builder(config, brokers))
+    }
+
+    /// Reads a connector's configuration from a file: `.properties` as of Kafka Connect in standalone mode, `.yaml` or `.yml` with
+    /// one `KafkaConnector` of Strimzi, and else JSON.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no configuration in the form that its name's ending says.
+    pub fn from_connector_file(
+        path: impl AsRef<Path>,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<RelaySettingsBuilder, SettingsError> {
+        Ok(Self::builder(connector_file::read(path.as_ref())?, brokers))
     }
 
     /// From a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker tells placeholders as

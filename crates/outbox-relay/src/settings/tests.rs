@@ -432,9 +432,9 @@ fn each_table_may_have_a_router() {
     let expression = both.with("table.include.list", "(outbox|public)\\..*");
     assert_eq!(built(expression.clone().with(key, "(")).unwrap_err().key(), Some(key));
     assert!(built(expression.clone()).is_ok());
-    let logical = "io.debezium.transforms.ByLogicalTableRouter";
-    let first = expression.with("transforms", "logical,outbox,second").with("transforms.logical.type", logical);
-    assert_eq!(built(first).unwrap_err().key(), Some("transforms.logical.type"));
+    let moving = "io.debezium.transforms.partitions.PartitionRouting";
+    let first = expression.with("transforms", "moving,outbox,second").with("transforms.moving.type", moving);
+    assert_eq!(built(first).unwrap_err().key(), Some("transforms.moving.type"));
 }
 
 #[test]

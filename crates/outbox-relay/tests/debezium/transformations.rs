@@ -181,7 +181,8 @@ fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
                 &[("topic.regex", "other\\.(.*)"), ("topic.replacement", "$1")],
             )
     });
-    fixture.compare(&rows());
+    // Debezium gives envelopes of one table the schema's name of the first one, so these are of one topic.
+    fixture.compare(&[&rows()[..2], &rows()[4..]].concat());
 }
 
 #[test]

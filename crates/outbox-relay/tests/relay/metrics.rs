@@ -132,8 +132,8 @@ async fn records_that_a_transformation_drops_are_counted_by_kind() {
         .with("predicates.isOther.type", "org.apache.kafka.connect.transforms.predicates.TopicNameMatches")
         .with("predicates.isOther.pattern", ".*other");
     let relay = fixture.start();
-    let other = outbox_core::OutboxEvent::builder("other", "1", "Made").build().unwrap();
-    fixture.env.enqueue(&[other.clone(), crate::fixture::numbered(1, 0), other]).await;
+    let other = || outbox_core::OutboxEvent::builder("other", "1", "Made").build().unwrap();
+    fixture.env.enqueue(&[other(), crate::fixture::numbered(1, 0), other()]).await;
     fixture.check(&fixture.records(1).await, 1);
     let dropped = |kind: &str| metric(&relay.status, &format!("outbox_relay_records_dropped_total{{kind=\"{kind}\"}}"));
     assert_eq!((dropped("filter"), dropped("null_value")), (2.0, 0.0));
