@@ -90,10 +90,17 @@ async fn a_check_names_each_permission_that_is_missing() {
         let checks = relay.check(std::slice::from_ref(&name)).await;
         checks.into_iter().find(|check| check.name() == format!("topic {name}")).unwrap()
     };
+    let heartbeats = async || {
+        let checks = relay.check(&[]).await;
+        checks.into_iter().find(|check| check.name() == format!("heartbeats in {HEARTBEATS}")).unwrap()
+    };
 
     let missing = reported().await;
     assert!(missing.status() == CheckStatus::Failed && missing.to_string().contains("allow Create"), "{missing}");
+    let missing = heartbeats().await;
+    assert!(missing.status() == CheckStatus::Warning && missing.to_string().contains("allow Create"), "{missing}");
     block_in_place(|| scene.cluster.create_topic(&topic(&name))).unwrap();
+    block_in_place(|| scene.cluster.create_topic(&topic(HEARTBEATS))).unwrap();
     eventually("nothing is missing", async || match reported().await {
         found if found.status() == CheckStatus::Ok => Ok(()),
         found => Err(found),
@@ -113,7 +120,26 @@ async fn a_check_names_each_permission_that_is_missing() {
         .await;
         block_in_place(|| scene.cluster.remove_acl(&denied)).unwrap();
     }
+
+    // Heartbeats need no Read, and a missing permission is no failure.
+    for (operation, status) in [
+        (AclOperation::Read, CheckStatus::Ok),
+        (AclOperation::Write, CheckStatus::Warning),
+        (AclOperation::Describe, CheckStatus::Warning),
+    ] {
+        let denied = Acl::topic(USER, operation, HEARTBEATS).denied();
+        block_in_place(|| scene.cluster.add_acl(&denied)).unwrap();
+        eventually("the heartbeats' permission is seen", async || match heartbeats().await {
+            found if found.status() == status => Ok(()),
+            found => Err(found),
+        })
+        .await;
+        block_in_place(|| scene.cluster.remove_acl(&denied)).unwrap();
+    }
 }
+
+/// The topic of the recommended configuration's heartbeats.
+const HEARTBEATS: &str = "__debezium-heartbeat.outbox";
 
 fn topic(name: &str) -> NewTopic {
     NewTopic::new(name).partitions(6)
