@@ -121,6 +121,13 @@ fn a_logical_topic_router_is_refused_where_its_task_fails() {
         assert_eq!(error.field(), Some(&*format!("transforms.logical.{field}")), "{error}");
     }
 
+    let timescale = |options: &[(&str, &str)]| {
+        let class = "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb";
+        pipeline(with(recommended(), "chunks", class, options).with("transforms", "chunks,outbox"))
+    };
+    assert!(timescale(&[]).is_ok());
+    assert!(timescale(&[("schema.list", "a, outbox")]).is_err());
+
     // Predicates see the new topic.
     let config = predicate(logical("outbox\\.outbox\\.(.*)", &[]), "isAll", "all").with("transforms", "logical,outbox");
     let config = config.with(router("predicate"), "isAll");

@@ -1,4 +1,5 @@
-//! The transformations of a connector (`transforms`, `predicates`), as Kafka Connect applies them to the rows of a table.
+//! The transformations of a connector (`transforms`, `predicates`), as Kafka Connect applies them to the rows of a
+//! table.
 
 mod after_router;
 mod inserted_header;
@@ -19,7 +20,7 @@ use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, T
 use crate::Error;
 use crate::pipeline::Found;
 
-/// What the transformations of a connector make of the rows of a table.
+/// The result of a connector's transformations for the rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowDisposition {
@@ -119,7 +120,11 @@ impl<'a> Transforms<'a> {
                 source.headers.retain(|header| !dropped.contains(header));
                 self.after.leading.retain(|header| !dropped.contains(&header.name));
             }
-            Transformation::Tracing => {}
+            Transformation::TimescaleDb if holds_chunks(config, name, &source.schema) => {
+                let reason = "it gives rows of hypertables other topics and headers, which is not modelled";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
+            Transformation::Tracing | Transformation::TimescaleDb => {}
             Transformation::SetSchemaMetadata | Transformation::ExtractNewRecordState | Transformation::Other => {
                 let reason = "it changes rows before the EventRouter sees them, which is not modelled: restrict it to \
                               other tables by a predicate";
@@ -160,7 +165,8 @@ impl<'a> Transforms<'a> {
                 Step::Insert(InsertedHeader::of(config, name, HeaderConverter::of(config)?)?)
             }
             Transformation::DropHeaders => Step::DropHeaders(dropped_headers(config, name, &predicate)?),
-            Transformation::Tracing => return Ok(()),
+            // Records of the EventRouter are no change events.
+            Transformation::Tracing | Transformation::TimescaleDb => return Ok(()),
             Transformation::SetSchemaMetadata if is_unseen(config, router, name) => return Ok(()),
             Transformation::SetSchemaMetadata | Transformation::Other => {
                 let reason = "it may change the records of events, which is not modelled: restrict it to other topics by a \
@@ -186,6 +192,8 @@ enum Transformation {
     ExtractNewRecordState,
     /// It does something only if OpenTelemetry is on the class path of Kafka Connect.
     Tracing,
+    /// It changes the rows of chunks of hypertables only.
+    TimescaleDb,
     Other,
 }
 
@@ -197,6 +205,7 @@ impl Transformation {
             (class, _) if is_logical_topic_router(class) => Self::LogicalTopic,
             ("io.debezium.transforms.ExtractNewRecordState", _) => Self::ExtractNewRecordState,
             ("io.debezium.transforms.tracing.ActivateTracingSpan", _) => Self::Tracing,
+            ("io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb", _) => Self::TimescaleDb,
             (_, Some("Filter")) => Self::Filter,
             (_, Some("RegexRouter")) => Self::RegexRouter,
             (_, Some("InsertHeader")) => Self::InsertHeader,
@@ -223,6 +232,15 @@ fn without_router(config: &ConnectorConfig, names: &[&str]) -> Error {
             Error::config(format!("transforms.{name}.type"), class(config, name), format!("it is {EVENT_ROUTER}"))
         }
         _ => Error::config("transforms", names.join(","), "an outbox pipeline has an EventRouter"),
+    }
+}
+
+/// Returns whether a TimescaleDb takes the tables of a schema for chunks of hypertables.
+fn holds_chunks(config: &ConnectorConfig, name: &str, schema: &str) -> bool {
+    let key = format!("transforms.{name}.schema.list");
+    match config.trimmed(&key) {
+        Some(list) if !list.is_empty() => listed(config, &key).contains(&schema),
+        _ => schema == "_timescaledb_internal",
     }
 }
 
@@ -311,7 +329,8 @@ fn keeps_tombstones(config: &ConnectorConfig, name: &str) -> bool {
     mode.eq_ignore_ascii_case("rewrite-with-tombstone")
 }
 
-/// Returns whether a SetSchemaMetadata changes nothing of a record: it takes structs only, and its schema is not written.
+/// Returns whether a SetSchemaMetadata changes nothing of a record: it takes structs only, and its schema is not
+/// written.
 fn is_unseen(config: &ConnectorConfig, router: &str, name: &str) -> bool {
     let expands = config.boolean(&format!("transforms.{router}.table.expand.json.payload"), false).unwrap_or(false);
     let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));

@@ -41,7 +41,10 @@ impl OfHeartbeat {
                     heartbeat.headers.retain(|header| !dropped.contains(&header.name.as_str()));
                 }
                 // They leave alone what is no change event.
-                Transformation::EventRouter | Transformation::ExtractNewRecordState | Transformation::Tracing => {}
+                Transformation::EventRouter
+                | Transformation::ExtractNewRecordState
+                | Transformation::Tracing
+                | Transformation::TimescaleDb => {}
                 Transformation::SetSchemaMetadata if !has_schemas(config, name) => {}
                 Transformation::SetSchemaMetadata | Transformation::Other => {
                     let reason = "it may change heartbeats in a way that is not modelled: restrict it to other topics by a \

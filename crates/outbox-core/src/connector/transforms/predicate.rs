@@ -30,6 +30,7 @@ enum Records {
 /// A row's record before an EventRouter has seen it.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
+    pub(super) schema: String,
     pub(super) topic: String,
     pub(super) headers: Vec<String>,
 }
@@ -44,7 +45,7 @@ impl Source {
             true => names.map(|name| format!("{CONTEXT}{name}")).to_vec(),
             false => Vec::new(),
         };
-        Self { topic, headers }
+        Self { schema: schema.to_owned(), topic, headers }
     }
 }
 
