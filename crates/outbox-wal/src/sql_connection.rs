@@ -24,7 +24,7 @@ impl SqlConnection {
         Ok(Self { session })
     }
 
-    /// Executes statements, separated by semicolons, and discards their rows.
+    /// Runs statements, separated by semicolons, and discards their rows.
     ///
     /// # Errors
     /// A statement fails, or the connection is lost. Do not use the connection after an error: a transaction may be open.

@@ -5,7 +5,7 @@ use outbox_core::HeartbeatRecord;
 use super::finding::{Finding, Findings};
 use super::resolved::Resolved;
 
-/// What the relay does at each heartbeat (`heartbeat.*`). It has no `Debug`, because the statement may hold a secret.
+/// The work of the relay at each heartbeat (`heartbeat.*`). It has no `Debug`, because the statement may hold a secret.
 #[derive(Clone)]
 pub(crate) struct Heartbeats {
     interval: Duration,

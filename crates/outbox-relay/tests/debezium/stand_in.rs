@@ -33,7 +33,7 @@ pub(crate) fn dead_letters(connector: &str) -> String {
     format!("{PREFIX}{connector}-dead")
 }
 
-/// Returns the configuration of the relay beside a connector: another slot, and other topics.
+/// Returns the configuration of the relay next to a connector: another slot, and other topics.
 pub(crate) fn beside(config: &ConnectorConfig) -> ConnectorConfig {
     let heartbeats = match config.get("topic.heartbeat.name") {
         Some(name) => ("topic.heartbeat.name", name),

@@ -174,7 +174,6 @@ fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
                     ("key.field.replacement", "$2"),
                 ],
             )
-            .before("timescale", "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb", &[])
             .option("predicate", "isLogical")
             .and(
                 "elsewhere",

@@ -7,7 +7,7 @@ use crate::fixture::Fixture;
 
 const ACTION: &str = "heartbeat.action.query";
 
-/// A fixture whose relays have a heartbeat every 100 ms.
+/// Returns a fixture whose relays have a heartbeat every 100 ms.
 async fn beating(action: &str) -> Fixture {
     let mut fixture = Fixture::new(1).await;
     let name = fixture.name().to_owned();

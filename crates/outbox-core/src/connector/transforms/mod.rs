@@ -103,7 +103,7 @@ impl<'a> Transforms<'a> {
             Transformation::EventRouter => self.router = Some(name),
             Transformation::Filter => self.is_filtered = true,
             Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic),
-            // The EventRouter makes a key of its own.
+            // The EventRouter makes another key.
             Transformation::LogicalTopic => {
                 if let Some(topic) = LogicalTopic::of(config, name)?.topic(&source.topic) {
                     self.after.schemas_of = Some(topic.clone());

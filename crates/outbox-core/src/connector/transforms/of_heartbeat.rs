@@ -4,7 +4,7 @@ use super::{LogicalTopic, Transformation, class, listed, regex_router};
 use crate::Error;
 use crate::connector::{ConnectorConfig, HeaderConverter, KeyConverter, Schemas, Value, ValueConverter};
 
-/// What the transformations of a connector make of its heartbeats.
+/// The heartbeats of a connector after its transformations.
 pub(crate) struct OfHeartbeat {
     pub(crate) topic: String,
     pub(crate) headers: Vec<InsertedHeader>,

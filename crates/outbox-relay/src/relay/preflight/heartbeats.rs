@@ -4,7 +4,7 @@ use outbox_net::ErrorChain;
 use super::ServerCheck;
 use crate::relay::{Relay, session};
 
-/// What follows from everything that is wrong here.
+/// The consequence of everything that is wrong here.
 const CONSEQUENCE: &str = "no heartbeats are written; events are not affected";
 
 /// Checks the topic of the heartbeats, if the configuration has heartbeats.

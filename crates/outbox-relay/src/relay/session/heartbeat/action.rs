@@ -20,7 +20,7 @@ impl Beat for Action {
 
     const PART: HeartbeatPart = HeartbeatPart::ActionQuery;
 
-    /// Executes the statement. If the connection was lost since the last heartbeat, it connects again.
+    /// Runs the statement. If the connection was lost since the last heartbeat, it connects again.
     async fn beat(&mut self) -> Result<(), Error> {
         if let Some(mut kept) = self.connection.take() {
             match kept.execute(&self.query).await {

@@ -16,7 +16,7 @@ pub(super) struct Pulse {
     is_failing: bool,
 }
 
-/// What is done at each heartbeat.
+/// One of the things that are done at each heartbeat.
 pub(super) trait Beat {
     type Error: StdError + Send + 'static;
 

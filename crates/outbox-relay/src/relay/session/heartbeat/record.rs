@@ -11,7 +11,7 @@ use outbox_kafka::{BatchBuilder, Cluster, Compression, Error, Produced, Producer
 
 /// Writes the records of heartbeats.
 ///
-/// Each stands for itself: a batch without an answer is not sent again, and the next attempt has the time of its own. So they need
+/// Each stands for itself: a batch without an answer is not sent again, and the next attempt has another time. So they need
 /// no producer id, and no privilege but to write.
 pub(super) struct RecordWriter {
     record: HeartbeatRecord,
