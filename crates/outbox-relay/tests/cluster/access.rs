@@ -90,9 +90,10 @@ async fn a_check_names_each_permission_that_is_missing() {
         let checks = relay.check(std::slice::from_ref(&name)).await;
         checks.into_iter().find(|check| check.name() == format!("topic {name}")).unwrap()
     };
+    let beats = format!("__debezium-heartbeat.{}", scene.env.name());
     let heartbeats = async || {
         let checks = relay.check(&[]).await;
-        checks.into_iter().find(|check| check.name() == format!("heartbeats in {HEARTBEATS}")).unwrap()
+        checks.into_iter().find(|check| check.name() == format!("heartbeats in {beats}")).unwrap()
     };
 
     let missing = reported().await;
@@ -100,7 +101,7 @@ async fn a_check_names_each_permission_that_is_missing() {
     let missing = heartbeats().await;
     assert!(missing.status() == CheckStatus::Warning && missing.to_string().contains("allow Create"), "{missing}");
     block_in_place(|| scene.cluster.create_topic(&topic(&name))).unwrap();
-    block_in_place(|| scene.cluster.create_topic(&topic(HEARTBEATS))).unwrap();
+    block_in_place(|| scene.cluster.create_topic(&topic(&beats))).unwrap();
     eventually("nothing is missing", async || match reported().await {
         found if found.status() == CheckStatus::Ok => Ok(()),
         found => Err(found),
@@ -127,7 +128,7 @@ async fn a_check_names_each_permission_that_is_missing() {
         (AclOperation::Write, CheckStatus::Warning),
         (AclOperation::Describe, CheckStatus::Warning),
     ] {
-        let denied = Acl::topic(USER, operation, HEARTBEATS).denied();
+        let denied = Acl::topic(USER, operation, &beats).denied();
         block_in_place(|| scene.cluster.add_acl(&denied)).unwrap();
         eventually("the heartbeats' permission is seen", async || match heartbeats().await {
             found if found.status() == status => Ok(()),
@@ -137,9 +138,6 @@ async fn a_check_names_each_permission_that_is_missing() {
         block_in_place(|| scene.cluster.remove_acl(&denied)).unwrap();
     }
 }
-
-/// The topic of the recommended configuration's heartbeats.
-const HEARTBEATS: &str = "__debezium-heartbeat.outbox";
 
 fn topic(name: &str) -> NewTopic {
     NewTopic::new(name).partitions(6)

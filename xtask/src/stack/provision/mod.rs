@@ -1,20 +1,24 @@
 //! Finds the servers' programs on this machine, or gets them.
 
+mod chromium;
 mod debian;
 mod java;
 mod maven;
 mod pgbouncer;
 mod postgres;
+mod prometheus;
 mod task;
 
 use std::path::{Path, PathBuf};
 
+pub use self::chromium::{chromium, install_chromium};
 use self::debian::Debian;
 pub(crate) use self::maven::once;
 pub use self::pgbouncer::install_pgbouncer;
 pub(crate) use self::pgbouncer::pgbouncer;
 pub use self::postgres::installed_postgres;
 pub(crate) use self::postgres::major_version;
+pub use self::prometheus::install_prometheus;
 pub(crate) use self::task::Task;
 use super::account::Account;
 use super::error::StackError;

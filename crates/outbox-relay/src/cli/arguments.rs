@@ -1,0 +1,147 @@
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use outbox_kafka::Properties;
+
+use super::logging::LogFormat;
+use super::servers::Servers;
+use crate::row_position::RowPosition;
+use crate::settings::{RelaySettings, RelaySettingsBuilder};
+
+/// The source of the configuration, and how it is read.
+#[derive(Args)]
+pub(super) struct Reading {
+    /// Take the converters and producer options that the connector does not set from this file, the properties of the
+    /// Kafka Connect worker
+    #[arg(long, env = "WORKER_CONFIG_FILE", value_name = "FILE")]
+    worker_config: Option<PathBuf>,
+
+    /// Reject keys that neither Kafka Connect nor Debezium knows, in place of a warning
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Reading {
+    /// Reads the configuration of a file, or of a connector of a running Kafka Connect.
+    pub(super) async fn settings(
+        &self,
+        connector: &str,
+        brokers: &[String],
+    ) -> Result<RelaySettingsBuilder, Box<dyn Error>> {
+        let mut builder = if connector.contains("://") {
+            RelaySettings::from_connect(connector, brokers).await?
+        } else {
+            RelaySettings::from_connector_file(connector, brokers)?
+        };
+        if let Some(file) = &self.worker_config {
+            let text = std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+            builder = builder.worker_config(&Properties::parse(&text));
+        }
+        Ok(if self.strict { builder.strict() } else { builder })
+    }
+}
+
+/// The arguments of a command that runs a relay.
+#[derive(Args)]
+pub struct RunArguments {
+    /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
+    ///
+    /// A file is JSON, .properties of standalone Kafka Connect, or .yaml with a KafkaConnector of Strimzi. ${env:NAME}, ${file:/path:key} and ${dir:/path:file} in it are resolved here.
+    #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE|URL", required = true)]
+    connector: Option<String>,
+
+    #[command(flatten)]
+    reading: Reading,
+
+    #[command(flatten)]
+    pub(super) servers: Servers,
+
+    /// Serve /metrics (Prometheus), /ready and /live over HTTP on this address, such as 127.0.0.1:9404
+    #[arg(long, env = "OUTBOX_RELAY_LISTEN", value_name = "IP:PORT")]
+    pub(super) listen: Option<SocketAddr>,
+
+    /// Create the publication for the outbox table and the replication slot, in this order, if they are missing at the
+    /// start
+    ///
+    /// The publication needs a role that owns the table and has CREATE on the database, and the slot one with
+    /// REPLICATION.
+    #[arg(long, env = "OUTBOX_RELAY_CREATE", help_heading = "PostgreSQL")]
+    create: bool,
+
+    /// The form of the log, which goes to standard error; RUST_LOG chooses what is logged
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT", help_heading = "Operation")]
+    pub(super) log_format: LogFormat,
+
+    /// Leave out the row at this position, as the error and the header outbox.position show it; may be repeated
+    #[arg(long, value_name = "POSITION", help_heading = "Records")]
+    skip: Vec<RowPosition>,
+
+    /// At a start, read at most this many records of other writers at the end of a partition to find unconfirmed rows
+    #[arg(long, value_name = "RECORDS", default_value_t = 100_000, help_heading = "Records")]
+    scan_limit: u64,
+
+    /// Read a backlog in steps of this much WAL, in MiB: after each one PostgreSQL can remove what is confirmed
+    #[arg(long, value_name = "MIB", default_value = "1024", help_heading = "Operation")]
+    catch_up_step: NonZeroU32,
+
+    /// Look for new partitions of topics this often, in seconds [default: the connector's
+    /// producer.override.metadata.max.age.ms, else 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Operation")]
+    topic_interval: Option<Duration>,
+
+    /// Rows that wait this long without one being acknowledged make the relay not ready, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Operation")]
+    stalled_after: Duration,
+}
+
+impl RunArguments {
+    pub(super) async fn settings(self) -> Result<RelaySettings, Box<dyn Error>> {
+        let connector = self.connector.as_deref().ok_or("--connector is missing")?;
+        let mut builder = self.servers.settings(&self.reading, connector).await?;
+        if self.create {
+            builder = builder.create_missing();
+        }
+        if let Some(interval) = self.topic_interval {
+            builder = builder.look_at_topics_every(interval);
+        }
+        builder = builder.catch_up_step(u64::from(self.catch_up_step.get()) << 20);
+        Ok(builder.skip(self.skip).scan_limit(self.scan_limit).stalled_after(self.stalled_after).build()?)
+    }
+}
+
+/// Command lines may hold secrets.
+impl fmt::Debug for RunArguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunArguments").finish_non_exhaustive()
+    }
+}
+
+/// Parses a time in seconds, such as `0.5`.
+///
+/// # Errors
+/// The text is no number, or it is not more than 0.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err("it is more than 0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_more_than_zero() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["0", "-1", "a minute", "inf", "NaN"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+use std::error::Error;
+
+use super::arguments::RunArguments;
+use super::ended::{Ended, with_causes};
+use super::logging;
+use super::otlp::Otlp;
+use crate::relay::Relay;
+
+/// Runs a relay until SIGTERM or SIGINT drains it, and logs to standard error.
+pub async fn run(arguments: RunArguments) -> Ended {
+    let otlp = match Otlp::start() {
+        Ok(otlp) => otlp,
+        Err(error) => {
+            eprintln!("traces and metrics cannot be exported: {}", with_causes(&*error));
+            return Ended::Failed;
+        }
+    };
+    logging::start(arguments.log_format, otlp.as_ref().map(Otlp::spans));
+
+    let ended = match relay(arguments, otlp.as_ref()).await {
+        Ok(()) => Ended::Success,
+        Err(error) => {
+            tracing::error!(target: "outbox.relay", "stopped: {}", with_causes(&*error));
+            Ended::Failed
+        }
+    };
+    otlp.iter().for_each(Otlp::shut_down);
+    ended
+}
+
+async fn relay(arguments: RunArguments, otlp: Option<&Otlp>) -> Result<(), Box<dyn Error>> {
+    let listen = arguments.listen;
+    let security = arguments.servers.kafka_security()?;
+    let settings = arguments.settings().await?;
+    for warning in settings.warnings() {
+        tracing::warn!(target: "outbox.relay", "connector configuration: {warning}");
+    }
+    let mut relay = Relay::new(settings)?;
+    if let Some(security) = security {
+        relay = relay.kafka_security(security);
+    }
+    if let Some(address) = listen {
+        let served = relay.status().serve(address).await;
+        let (address, _) = served.map_err(|e| format!("--listen: {address} cannot be listened on: {e}"))?;
+        tracing::info!(target: "outbox.relay", %address, "serving /metrics, /ready and /live");
+    }
+
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let status = relay.status();
+    let exported = async {
+        match otlp {
+            Some(otlp) => otlp.export_metrics(status).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = relay.run(stop) => Ok(ended?),
+        () = exported => Ok(()),
+    }
+}
