@@ -24,8 +24,8 @@ pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
 pub use self::table_list::IncludedTables;
-pub use self::transforms::{DroppedBy, RowDisposition};
 pub(crate) use self::transforms::{AfterRouter, Passage, Transforms};
+pub use self::transforms::{DroppedBy, RowDisposition};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 
 use crate::Error;

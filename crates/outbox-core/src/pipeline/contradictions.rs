@@ -176,14 +176,16 @@ pub(super) fn in_forms(
         let reason = "with time.precision.mode=connect the form of such a key is not modelled";
         return Err(Error::config(router.key_of("table.field.event.key"), &*router.key, reason));
     }
-    let is_number = |mode| !matches!(mode, TimePrecision::Connect | TimePrecision::IsoString | TimePrecision::Structured);
+    let is_number =
+        |mode| !matches!(mode, TimePrecision::Connect | TimePrecision::IsoString | TimePrecision::Structured);
     if router.timestamp.is_some() && !is_number(forms.time) {
         let reason = "with table.field.event.timestamp Debezium's task fails at each row: the router takes a number only; \
                       set it to adaptive";
         return Err(Error::config("time.precision.mode", format!("{:?}", forms.time), reason));
     }
     let is_struct = |column: &&Column| is_time(column) || column.ty() == ColumnType::Timestamptz;
-    let structured = || layout.columns().iter().find(|column| is_struct(column) && router.names(column.name().as_str()));
+    let structured =
+        || layout.columns().iter().find(|column| is_struct(column) && router.names(column.name().as_str()));
     if forms.time == TimePrecision::Structured
         && let Some(column) = structured()
     {

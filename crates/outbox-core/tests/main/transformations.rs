@@ -1,7 +1,9 @@
 //! Other transformations next to the EventRouter, and several routers.
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{ColumnValue, ConnectorConfig, DroppedBy, Error, HeartbeatRecord, Pipeline, RowDisposition, TableLayout};
+use outbox_core::{
+    ColumnValue, ConnectorConfig, DroppedBy, Error, HeartbeatRecord, Pipeline, RowDisposition, TableLayout,
+};
 
 use crate::common::{JSON, decoded, order, recommended, router};
 

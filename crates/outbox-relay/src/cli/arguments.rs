@@ -51,7 +51,8 @@ impl Reading {
 pub struct RunArguments {
     /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
     ///
-    /// A file is JSON, .properties of standalone Kafka Connect, or .yaml with a KafkaConnector of Strimzi. ${env:NAME}, ${file:/path:key} and ${dir:/path:file} in it are resolved here.
+    /// A file is JSON, .properties of standalone Kafka Connect, or .yaml with a KafkaConnector of Strimzi.
+    /// ${env:NAME}, ${file:/path:key} and ${dir:/path:file} in it are resolved here.
     #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE|URL", required = true)]
     connector: Option<String>,
 

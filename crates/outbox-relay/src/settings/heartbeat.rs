@@ -52,9 +52,9 @@ fn interval(config: &Resolved) -> Result<Option<Duration>, Finding> {
     let Some(text) = config.get(INTERVAL) else { return Ok(None) };
     match text.parse::<u32>() {
         Ok(0) => Ok(None),
-        Ok(milliseconds) if i32::try_from(milliseconds).is_ok() => {
-            Ok(Some(Duration::from_millis(milliseconds.into())))
+        Ok(milliseconds) if i32::try_from(milliseconds).is_ok() => Ok(Some(Duration::from_millis(milliseconds.into()))),
+        _ => {
+            Err(Finding::new(INTERVAL, "Debezium rejects this value: it is a whole number of milliseconds, 0 for none"))
         }
-        _ => Err(Finding::new(INTERVAL, "Debezium rejects this value: it is a whole number of milliseconds, 0 for none")),
     }
 }

@@ -40,8 +40,7 @@ pub(crate) struct Outcome {
 impl Reader {
     pub(crate) fn new(name: String, pipeline: Pipeline) -> Self {
         let config = serde_json::to_value(pipeline.config()).unwrap();
-        let topics =
-            Mutex::new(BTreeSet::from([stand_in::dead_letters(&name)]));
+        let topics = Mutex::new(BTreeSet::from([stand_in::dead_letters(&name)]));
         // Where an expression decides, the relay's topics have no names of their own.
         let is_relayed = pipeline.config().get(&router("route.topic.regex")).is_none();
         Self { name, pipeline, config, topics, relay: Mutex::new(None), is_relayed }
@@ -257,7 +256,8 @@ fn shown_heartbeat(found: &Logged) -> String {
     let Record { topic, key, value, headers, timestamp, .. } = &found.record;
     let text = |bytes: Option<&Bytes>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
     let value = text(value.as_ref()).unwrap();
-    let time: String = value.chars().rev().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let time: String =
+        value.chars().rev().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     let time: String = time.chars().rev().collect();
     let age = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis().abs_diff(time.parse().unwrap());
     let is_near = timestamp.is_some_and(|timestamp| timestamp.abs_diff(time.parse().unwrap()) < 60_000);

@@ -66,7 +66,8 @@ async fn heartbeats_are_written_and_their_statement_moves_an_idle_slot() {
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()
         AND pid <> pg_backend_pid() AND query LIKE 'INSERT INTO beats%'";
     client.execute(sql, &[]).await.unwrap();
-    until(&relay.status, "heartbeats", "action_query", heartbeats(&relay.status, "heartbeats", "action_query") + 3).await;
+    until(&relay.status, "heartbeats", "action_query", heartbeats(&relay.status, "heartbeats", "action_query") + 3)
+        .await;
     relay.stop().await;
 }
 

@@ -36,9 +36,7 @@ impl LogicalTopic {
         let route = regex_router_of(config, name, ("topic.regex", "topic.replacement"))?;
         let identifier = match (text("key.field.regex"), text("key.field.replacement")) {
             (None, _) => None,
-            (Some(_), Some(_)) => {
-                Some(regex_router_of(config, name, ("key.field.regex", "key.field.replacement"))?)
-            }
+            (Some(_), Some(_)) => Some(regex_router_of(config, name, ("key.field.regex", "key.field.replacement"))?),
             (Some(_), None) => {
                 let reason = "Debezium rejects key.field.regex without it";
                 return Err(Error::config(key("key.field.replacement"), "", reason));

@@ -9,8 +9,8 @@ mod predicate;
 
 use std::collections::BTreeSet;
 
-use self::after_router::Step;
 pub use self::after_router::DroppedBy;
+use self::after_router::Step;
 pub(crate) use self::after_router::{AfterRouter, Passage};
 use self::inserted_header::InsertedHeader;
 use self::logical_topic::{LogicalTopic, is_logical_topic_router};

@@ -14,10 +14,12 @@ use super::SettingsError;
 /// `.yml` as a `KafkaConnector` of Strimzi, and JSON for any other.
 pub(super) fn read(path: &Path) -> Result<ConnectorConfig, SettingsError> {
     let at = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|e| SettingsError::file(at(), "it cannot be read").caused_by(e))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| SettingsError::file(at(), "it cannot be read").caused_by(e))?;
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("properties") => Ok(Properties::parse(&text).iter().collect()),
         Some("yaml" | "yml") => strimzi::connector(&text).map_err(|reason| SettingsError::file(at(), reason)),
-        _ => ConnectorConfig::from_json(&text).map_err(|e| SettingsError::file(at(), "it has no configuration").caused_by(e)),
+        _ => ConnectorConfig::from_json(&text)
+            .map_err(|e| SettingsError::file(at(), "it has no configuration").caused_by(e)),
     }
 }

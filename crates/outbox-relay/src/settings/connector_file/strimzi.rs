@@ -26,7 +26,8 @@ pub(super) fn connector(text: &str) -> Result<ConnectorConfig, String> {
     let of_resource: Vec<_> = of_resource.into_iter().filter_map(|(key, node)| Some((key, node?.text()?))).collect();
     let mut entries = of_resource.clone();
     for (key, value) in config {
-        let value = value.text().ok_or_else(|| format!("spec.config.{key} is neither text nor a number nor a boolean"))?;
+        let value =
+            value.text().ok_or_else(|| format!("spec.config.{key} is neither text nor a number nor a boolean"))?;
         if !of_resource.iter().any(|(known, _)| known == key) {
             entries.push((key, value));
         }

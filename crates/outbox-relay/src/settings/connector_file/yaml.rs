@@ -3,7 +3,10 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 /// A value of a YAML document.
 #[derive(Debug)]
 pub(super) enum Node {
-    Scalar { text: String, is_plain: bool },
+    Scalar {
+        text: String,
+        is_plain: bool,
+    },
     Mapping(Vec<(String, Self)>),
     /// A list, whose items no resource of a connector needs.
     Sequence,
@@ -71,7 +74,9 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, String> {
                 Some(Open::Sequence) => Node::Sequence,
                 None => continue,
             },
-            Event::Alias(_) => return Err(format!("line {} has an alias, which is not resolved here", span.start.line())),
+            Event::Alias(_) => {
+                return Err(format!("line {} has an alias, which is not resolved here", span.start.line()));
+            }
             _ => continue,
         };
 
