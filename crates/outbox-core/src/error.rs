@@ -2,6 +2,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::string::FromUtf8Error;
 
+use crate::DroppedBy;
 use crate::json_fault::JsonFault;
 
 /// A failure in this crate, or in an implementation of [`Outbox`](crate::Outbox).
@@ -30,7 +31,7 @@ enum Kind {
     #[error("the row cannot be encoded: column {column:?}: {reason}")]
     Encode { column: String, reason: String },
     #[error("a transformation of the connector drops the record")]
-    Filtered,
+    Filtered(DroppedBy),
     #[error("the outbox could not store the event ({fault})")]
     Store { fault: StoreFault },
 }
@@ -96,8 +97,8 @@ impl Error {
         Self::new(Kind::Encode { column: column.into(), reason: reason.into() })
     }
 
-    pub(crate) fn filtered() -> Self {
-        Self::new(Kind::Filtered)
+    pub(crate) fn dropped(by: DroppedBy) -> Self {
+        Self::new(Kind::Filtered(by))
     }
 
     /// Adds other contradictions of the same configuration.
@@ -144,7 +145,16 @@ impl Error {
     /// Returns whether a transformation after the EventRouter drops the record, as the configuration wants.
     #[must_use]
     pub fn is_filtered(&self) -> bool {
-        matches!(self.0.kind, Kind::Filtered)
+        self.dropped_by().is_some()
+    }
+
+    /// Returns why a transformation drops the record, if one does.
+    #[must_use]
+    pub fn dropped_by(&self) -> Option<DroppedBy> {
+        match self.0.kind {
+            Kind::Filtered(by) => Some(by),
+            _ => None,
+        }
     }
 
     /// Returns whether the whole transaction may succeed when it is run again.
@@ -176,7 +186,7 @@ impl Error {
             Kind::Config { key, .. } => Some(key),
             Kind::Layout { column, .. } | Kind::Encode { column, .. } => Some(column),
             Kind::Decode { part, .. } => Some(part),
-            Kind::Filtered | Kind::Store { .. } => None,
+            Kind::Filtered(_) | Kind::Store { .. } => None,
         }
     }
 
@@ -198,7 +208,7 @@ impl Error {
             | Kind::Layout { reason, .. }
             | Kind::Decode { reason, .. }
             | Kind::Encode { reason, .. } => Some(reason),
-            Kind::Filtered | Kind::Store { .. } => None,
+            Kind::Filtered(_) | Kind::Store { .. } => None,
         }
     }
 }

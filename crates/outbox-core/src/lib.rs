@@ -66,7 +66,7 @@ pub use bytes;
 pub use time;
 pub use uuid;
 
-pub use self::connector::{ConnectorConfig, IncludedTables, RowDisposition};
+pub use self::connector::{ConnectorConfig, DroppedBy, HeartbeatRecord, IncludedTables, RowDisposition};
 pub use self::domain_event::{DomainEvent, IncomingEvent};
 pub use self::error::{Error, StoreFault};
 pub use self::event::{

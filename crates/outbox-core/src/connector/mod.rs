@@ -1,6 +1,7 @@
 mod converter;
 mod database_url;
 pub(crate) mod header_converter;
+mod heartbeat;
 mod placement;
 mod recommended;
 mod route;
@@ -18,12 +19,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
 pub(crate) use self::header_converter::HeaderConverter;
+pub use self::heartbeat::HeartbeatRecord;
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
 pub use self::table_list::IncludedTables;
-pub use self::transforms::RowDisposition;
 pub(crate) use self::transforms::{AfterRouter, Passage, Transforms};
+pub use self::transforms::{DroppedBy, RowDisposition};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 
 use crate::Error;
@@ -109,6 +111,13 @@ impl ConnectorConfig {
             Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
             Some(value) => Err(Error::config(key, value, "it is either true or false")),
         }
+    }
+}
+
+/// Of a repeated key, the last value counts.
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ConnectorConfig {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        entries.into_iter().fold(Self { entries: Vec::new() }, |config, (key, value)| config.with(key, value))
     }
 }
 

@@ -44,10 +44,13 @@ impl TopicRoute {
             return [prefix, value, suffix].concat();
         }
         // The RegexRouter asks matches(), then replaceFirst(), which may find a shorter match.
-        match self.first.captures(value) {
-            Some(captures) if self.whole.is_match(value) => self.replace_first(value, &captures),
-            _ => value.to_owned(),
-        }
+        self.matched(value).unwrap_or_else(|| value.to_owned())
+    }
+
+    /// Returns the topic for a value, if the expression matches the whole value.
+    pub(crate) fn matched(&self, value: &str) -> Option<String> {
+        let captures = self.first.captures(value).filter(|_| self.whole.is_match(value))?;
+        Some(self.replace_first(value, &captures))
     }
 
     /// Returns the routed value of a topic, where the topic reports it.

@@ -19,6 +19,8 @@ pub(crate) enum TimePrecision {
     IsoString,
     Microseconds,
     Nanoseconds,
+    /// Structs, which no converter writes in a form that is modelled.
+    Structured,
     /// No mode of Debezium: the numbers that the JsonConverter makes of the values of `connect`.
     Milliseconds,
 }
@@ -55,6 +57,7 @@ impl ValueForms {
                     ("isostring", TimePrecision::IsoString),
                     ("microseconds", TimePrecision::Microseconds),
                     ("nanoseconds", TimePrecision::Nanoseconds),
+                    ("structured", TimePrecision::Structured),
                 ],
             )?,
             binary: mode(

@@ -176,10 +176,24 @@ pub(super) fn in_forms(
         let reason = "with time.precision.mode=connect the form of such a key is not modelled";
         return Err(Error::config(router.key_of("table.field.event.key"), &*router.key, reason));
     }
-    if router.timestamp.is_some() && matches!(forms.time, TimePrecision::Connect | TimePrecision::IsoString) {
+    let is_number =
+        |mode| !matches!(mode, TimePrecision::Connect | TimePrecision::IsoString | TimePrecision::Structured);
+    if router.timestamp.is_some() && !is_number(forms.time) {
         let reason = "with table.field.event.timestamp Debezium's task fails at each row: the router takes a number only; \
                       set it to adaptive";
         return Err(Error::config("time.precision.mode", format!("{:?}", forms.time), reason));
+    }
+    let is_struct = |column: &&Column| is_time(column) || column.ty() == ColumnType::Timestamptz;
+    let structured =
+        || layout.columns().iter().find(|column| is_struct(column) && router.names(column.name().as_str()));
+    if forms.time == TimePrecision::Structured
+        && let Some(column) = structured()
+    {
+        let reason = format!(
+            "with it, the column {} is a struct in Debezium, whose form as a header, key or part of a value is not modelled",
+            column.name()
+        );
+        return Err(Error::config("time.precision.mode", "structured", reason));
     }
     let is_enum = |name: &str| layout.column(name).is_some_and(|column| column.ty() == ColumnType::Enum);
     let is_decimal =

@@ -126,10 +126,8 @@ impl Pipeline {
     }
 
     fn other_than_event(&self, topic: &str, has_value: bool) -> NotAnEvent {
-        let heartbeats = self.config().trimmed("topic.heartbeat.prefix").unwrap_or("__debezium-heartbeat");
         let is_of = |suffix: &str| topic.strip_prefix(self.topic_prefix()) == Some(suffix);
-        let heartbeat_of = topic.strip_prefix(heartbeats).and_then(|rest| rest.strip_prefix('.'));
-        if heartbeat_of == Some(self.topic_prefix()) {
+        if topic == self.config().heartbeat_topic() {
             NotAnEvent::Heartbeat
         } else if is_of(".transaction") {
             NotAnEvent::TransactionMetadata

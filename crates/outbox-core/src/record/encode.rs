@@ -86,8 +86,8 @@ impl Pipeline {
             headers,
             timestamp: self.timestamp(row)?,
         };
-        if self.after_router().apply(&mut record, self.has_null_value(row)) == Passage::Dropped {
-            return Err(Error::filtered());
+        if let Passage::Dropped(by) = self.after_router().apply(&mut record, self.has_null_value(row)) {
+            return Err(Error::dropped(by));
         }
         record.topic = Self::legal_topic(record.topic)?;
         Ok(record)

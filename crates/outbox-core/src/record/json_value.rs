@@ -43,7 +43,10 @@ impl Pipeline {
             _ => None,
         });
         let (table, namespace) = (self.layout().table().as_str(), self.layout().schema().as_str());
-        let name = format!("{}.{namespace}.{table}.{route}.Value", self.topic_prefix());
+        let name = match self.after_router().schemas_of() {
+            Some(topic) => format!("{topic}.{route}.Value"),
+            None => format!("{}.{namespace}.{table}.{route}.Value", self.topic_prefix()),
+        };
         let schema = Schema::Struct { name: Some(name), version, optional: false, fields };
         Ok(wrapped(envelope, Some(&schema), schemas))
     }

@@ -34,7 +34,8 @@ impl Temporal {
         use ColumnType::{Date, TimeMillis, TimestampMillis};
         use TimePrecision as P;
         ty.is_time().then_some(match (precision, ty) {
-            (P::Connect, _) => Self::Connect,
+            // With `structured` no such column is used: see `contradictions::in_forms`.
+            (P::Connect | P::Structured, _) => Self::Connect,
             (P::IsoString, _) => Self::Iso,
             (_, Date) => Self::Days,
             (P::Milliseconds, _) => Self::Millis,

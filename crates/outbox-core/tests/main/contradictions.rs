@@ -40,6 +40,7 @@ fn a_connector_that_is_no_outbox_connector_is_refused() {
         ("topic.prefix", " ", "Debezium refuses a connector without it"),
         ("binary.handling.mode", "octal", "no such mode"),
         ("time.precision.mode", "connect", "takes a number only"),
+        ("time.precision.mode", "structured", "takes a number only"),
         ("header.converter", BYTE_ARRAY, "is no bytes"),
         ("header.converter", "io.confluent.connect.avro.AvroConverter", "not modelled"),
         ("column.exclude.list", "outbox.outbox_message.payload", "not modelled"),

@@ -30,7 +30,8 @@ fn json(layout: &TableLayout, schemas: bool) -> ConnectorConfig {
 fn records_of_the_connector_itself_are_no_events() {
     let usual = Pipeline::recommended();
     let renamed = recommended().with("topic.prefix", "shop").with("topic.heartbeat.prefix", "beats");
-    let renamed = Pipeline::new(renamed, TableLayout::recommended()).unwrap();
+    let named = renamed.clone().with("topic.heartbeat.name", "beats");
+    let [renamed, named] = [renamed, named].map(|config| Pipeline::new(config, TableLayout::recommended()).unwrap());
     for (pipeline, topic, value, kind) in [
         (&usual, "__debezium-heartbeat.outbox", Some("{}"), NotAnEvent::Heartbeat),
         (&usual, "outbox.transaction", Some("Struct{}"), NotAnEvent::TransactionMetadata),
@@ -40,6 +41,8 @@ fn records_of_the_connector_itself_are_no_events() {
         (&usual, "__debezium-heartbeat.other", Some("{}"), NotAnEvent::NoEventId),
         (&usual, "outbox.messages", Some("{}"), NotAnEvent::NoEventId),
         (&renamed, "beats.shop", Some("{}"), NotAnEvent::Heartbeat),
+        (&named, "beats", Some("{}"), NotAnEvent::Heartbeat),
+        (&named, "beats.shop", Some("{}"), NotAnEvent::NoEventId),
         (&renamed, "shop.transaction", Some("{}"), NotAnEvent::TransactionMetadata),
         (&renamed, "shop.message", None, NotAnEvent::LogicalMessage),
     ] {

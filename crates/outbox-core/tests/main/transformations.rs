@@ -1,7 +1,9 @@
 //! Other transformations next to the EventRouter, and several routers.
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{ColumnValue, ConnectorConfig, Error, Pipeline, RowDisposition, TableLayout};
+use outbox_core::{
+    ColumnValue, ConnectorConfig, DroppedBy, Error, HeartbeatRecord, Pipeline, RowDisposition, TableLayout,
+};
 
 use crate::common::{JSON, decoded, order, recommended, router};
 
@@ -70,7 +72,9 @@ fn a_filter_drops_a_table_or_single_records() {
         let event = outbox_core::OutboxEvent::builder(kind, "1", "Made").build().unwrap();
         pipeline.encode(&pipeline.row(&event).unwrap())
     };
-    assert!(encoded("order").unwrap_err().is_filtered());
+    let dropped = encoded("order").unwrap_err();
+    assert!(dropped.is_filtered());
+    assert_eq!(dropped.dropped_by(), Some(DroppedBy::Filter));
     assert_eq!(encoded("invoice").unwrap().topic, "outbox.events.invoice");
 }
 
@@ -97,6 +101,55 @@ fn what_cannot_be_followed_is_refused_unless_a_predicate_excludes_it() {
     let unwrap = "io.debezium.transforms.ExtractNewRecordState";
     let first = with(recommended(), "unwrap", unwrap, &[]).with("transforms", "unwrap,outbox");
     assert_eq!(pipeline(first).unwrap_err().field(), Some("transforms.unwrap.type"));
+}
+
+#[test]
+fn a_logical_topic_router_is_refused_where_its_task_fails() {
+    let logical = |pattern, more: &[(&str, &str)]| {
+        let options = [&[("topic.regex", pattern), ("topic.replacement", "all")], more].concat();
+        with(recommended(), "logical", "io.debezium.transforms.ByLogicalTableRouter", &options)
+    };
+    assert!(pipeline(logical("outbox\\.outbox\\.part_\\d", &[])).is_ok());
+    assert_eq!(pipeline(logical(".*", &[])).unwrap_err().field(), Some("transforms.logical.type"));
+    for (option, value, field) in [
+        ("key.field.regex", "(.*)", "key.field.replacement"),
+        ("topic.replacement", "$1", "topic.replacement"),
+        ("topic.regex", "(", "topic.regex"),
+        ("key.enforce.uniqueness", "yes", "key.enforce.uniqueness"),
+        ("schema.name.adjustment.mode", "avro", "schema.name.adjustment.mode"),
+    ] {
+        let config = logical("x\\..*", &[(option, value)]);
+        let error = pipeline(config.with("transforms", "logical,outbox")).unwrap_err();
+        assert_eq!(error.field(), Some(&*format!("transforms.logical.{field}")), "{error}");
+    }
+
+    let timescale = |options: &[(&str, &str)]| {
+        let class = "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb";
+        pipeline(with(recommended(), "chunks", class, options).with("transforms", "chunks,outbox"))
+    };
+    assert!(timescale(&[]).is_ok());
+    assert!(timescale(&[("schema.list", "a, outbox")]).is_err());
+
+    // Predicates see the new topic.
+    let config = predicate(logical("outbox\\.outbox\\.(.*)", &[]), "isAll", "all").with("transforms", "logical,outbox");
+    let config = config.with(router("predicate"), "isAll");
+    assert_eq!(config.router_of("outbox", "outbox_message"), Some("outbox"));
+    assert_eq!(config.router_of("public", "outbox_message"), None);
+}
+
+#[test]
+fn a_filter_drops_heartbeats_and_what_cannot_be_followed_is_an_error() {
+    let of = |class: &str| {
+        let pattern = "__debezium-heartbeat\\.outbox";
+        let config = with(recommended(), "t", &format!("{KAFKA}{class}"), &[("predicate", "isBeat")]);
+        HeartbeatRecord::of(&predicate(config, "isBeat", pattern))
+    };
+    assert!(of("Filter").unwrap().is_none());
+    assert_eq!(of("HoistField$Value").unwrap_err().field(), Some("transforms.t.type"));
+    // The StringConverter writes no schemas.
+    assert_eq!(of("SetSchemaMetadata$Value").unwrap().unwrap().topic(), "__debezium-heartbeat.outbox");
+    let bytes = recommended().with("value.converter", "org.apache.kafka.connect.converters.ByteArrayConverter");
+    assert_eq!(HeartbeatRecord::of(&bytes).unwrap_err().field(), Some("value.converter"));
 }
 
 #[test]

@@ -36,9 +36,7 @@ impl Reading {
         let mut builder = if connector.contains("://") {
             RelaySettings::from_connect(connector, brokers).await?
         } else {
-            let json = std::fs::read_to_string(connector)
-                .map_err(|e| format!("the connector's configuration {connector} cannot be read: {e}"))?;
-            RelaySettings::from_connector_json(&json, brokers)?
+            RelaySettings::from_connector_file(connector, brokers)?
         };
         if let Some(file) = &self.worker_config {
             let text = std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
@@ -53,6 +51,7 @@ impl Reading {
 pub struct RunArguments {
     /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
     ///
+    /// A file is JSON, .properties of standalone Kafka Connect, or .yaml with a KafkaConnector of Strimzi.
     /// ${env:NAME}, ${file:/path:key} and ${dir:/path:file} in it are resolved here.
     #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE|URL", required = true)]
     connector: Option<String>,

@@ -17,6 +17,8 @@ use crate::settings::{ConfigurationCheck, Finding};
 #[derive(Args)]
 pub struct CheckArguments {
     /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
+    ///
+    /// A file is JSON, .properties of standalone Kafka Connect, or .yaml with a KafkaConnector of Strimzi.
     #[arg(value_name = "FILE|URL")]
     connector: String,
 

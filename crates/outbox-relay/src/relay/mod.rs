@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use self::gaps::Gaps;
 pub use self::preflight::{CheckStatus, ServerCheck};
-use self::session::{Shared, SkipList};
+use self::session::{Heartbeats, Shared, SkipList};
 use self::sessions::Sessions;
 use crate::error::Error;
 use crate::settings::{CompressionType, RelaySettings};
@@ -94,8 +94,15 @@ impl Relay {
         let cluster = Arc::new(Cluster::new(settings));
         let gaps = Arc::new(Gaps::new(compression(self.settings.compression())));
         let skips = SkipList::new(self.settings.skip());
-        let shared =
-            Shared { settings: &self.settings, status: &self.status, cluster: &cluster, gaps: &gaps, skips: &skips };
+        let heartbeats = Heartbeats::new(&self.settings);
+        let shared = Shared {
+            settings: &self.settings,
+            status: &self.status,
+            cluster: &cluster,
+            gaps: &gaps,
+            skips: &skips,
+            heartbeats: &heartbeats,
+        };
 
         let ended = Box::pin(Sessions::new(shared, &self.options).run(stop)).await;
         skips.report_rest();

@@ -8,6 +8,7 @@ use outbox_wal::Timeouts;
 use super::check::ConfigurationCheck;
 use super::context_headers::ContextHeaders;
 use super::finding::{Finding, Findings};
+use super::heartbeat::Heartbeats;
 use super::keys::{Keys, UnknownKeys};
 use super::placeholders::{Process, Surroundings};
 use super::postgres::PostgresSettings;
@@ -196,6 +197,7 @@ impl RelaySettingsBuilder {
         let topic_interval = findings.take(self.topic_interval.map_or_else(|| metadata_max_age(config), Ok));
         let context_headers = findings.take(ContextHeaders::of(config));
         let on_update = findings.take(OnUpdate::of(config));
+        let heartbeats = Heartbeats::of(config, findings);
         Some(RelaySettings {
             brokers: self.brokers,
             postgres: postgres?,
@@ -214,6 +216,7 @@ impl RelaySettingsBuilder {
             postgres_timeouts: self.postgres_timeouts,
             context_headers: context_headers?,
             on_update: on_update?,
+            heartbeats,
             included: included?,
             candidates: config.candidates(),
             named_table: <[_; 1]>::try_from(named).ok().map(|[table]| table),

@@ -75,6 +75,7 @@ impl Outline<'_> {
             ("headers", self.of_routers(|router| router.headers())),
             ("timestamp", self.of_routers(|router| router.timestamp())),
             ("missing topics", self.missing_topics()),
+            ("heartbeats", self.heartbeats()),
         ];
         let keys = Keys::in_config(self.config);
         let idle = self.config.iter().map(|(key, _)| key);
@@ -114,6 +115,17 @@ impl Outline<'_> {
             text.push_str(if schemas.eq_ignore_ascii_case("false") { " without schemas" } else { " with schemas" });
         }
         text
+    }
+
+    fn heartbeats(&self) -> String {
+        let Some(heartbeats) = self.settings.heartbeats() else { return "none".to_owned() };
+        let record = heartbeats.record().map(|record| format!("a record to {}", record.topic()));
+        let query = heartbeats.action_query().map(|_| "heartbeat.action.query".to_owned());
+        let parts: Vec<_> = record.into_iter().chain(query).collect();
+        if parts.is_empty() {
+            return "none".to_owned();
+        }
+        format!("{} every {:?}", parts.join(", and "), heartbeats.interval())
     }
 
     fn missing_topics(&self) -> String {

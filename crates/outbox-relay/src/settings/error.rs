@@ -19,6 +19,8 @@ enum Kind {
     Unresolved { key: String, placeholder: String, reason: String },
     #[error("the connector's configuration cannot be read")]
     Form,
+    #[error("the connector's configuration {path}: {reason}")]
+    File { path: String, reason: String },
     #[error("{at}: {what}")]
     Connect { at: String, what: String },
 }
@@ -49,6 +51,10 @@ impl SettingsError {
         Self::new(Kind::Form).caused_by(source)
     }
 
+    pub(super) fn file(path: String, reason: impl Into<String>) -> Self {
+        Self::new(Kind::File { path, reason: reason.into() })
+    }
+
     pub(super) fn connect(at: impl Into<String>, what: impl Into<String>) -> Self {
         Self::new(Kind::Connect { at: at.into(), what: what.into() })
     }
@@ -68,7 +74,7 @@ impl SettingsError {
         match &self.0.kind {
             Kind::Rejected { findings, .. } => findings.first().map(Finding::key),
             Kind::Unresolved { key, .. } => Some(key),
-            Kind::Connect { .. } | Kind::Form => None,
+            Kind::Connect { .. } | Kind::File { .. } | Kind::Form => None,
         }
     }
 

@@ -4,9 +4,11 @@ mod builder;
 mod check;
 mod columns;
 mod connect_rest;
+mod connector_file;
 mod context_headers;
 mod error;
 mod finding;
+mod heartbeat;
 mod keys;
 mod names;
 mod placeholders;
@@ -22,6 +24,7 @@ mod updates;
 mod worker;
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Identifier, Pipeline};
@@ -33,6 +36,7 @@ pub use self::check::ConfigurationCheck;
 pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
+pub(crate) use self::heartbeat::Heartbeats;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeyEffect;
@@ -82,6 +86,7 @@ pub struct RelaySettings {
     postgres_timeouts: Timeouts,
     context_headers: Option<ContextHeaders>,
     on_update: OnUpdate,
+    heartbeats: Option<Heartbeats>,
     included: Included,
     candidates: Candidates,
     named_table: Option<TableName>,
@@ -110,6 +115,18 @@ impl RelaySettings {
     ) -> Result<RelaySettingsBuilder, SettingsError> {
         let config = ConnectorConfig::from_json(json).map_err(SettingsError::form)?;
         Ok(Self::builder(config, brokers))
+    }
+
+    /// Creates a builder from a connector's file: `.properties` as of Kafka Connect in standalone mode, `.yaml` or `.yml` with
+    /// one `KafkaConnector` of Strimzi, and else JSON.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no configuration in the form that its name's ending says.
+    pub fn from_connector_file(
+        path: impl AsRef<Path>,
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<RelaySettingsBuilder, SettingsError> {
+        Ok(Self::builder(connector_file::read(path.as_ref())?, brokers))
     }
 
     /// Creates a builder from a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker
@@ -262,6 +279,10 @@ impl RelaySettings {
 
     pub(crate) fn on_update(&self) -> OnUpdate {
         self.on_update
+    }
+
+    pub(crate) fn heartbeats(&self) -> Option<&Heartbeats> {
+        self.heartbeats.as_ref()
     }
 
     /// Returns the only table that the configuration names, if it names one and has no expression.

@@ -220,7 +220,7 @@ impl Resolved {
     }
 }
 
-/// Failed rows stop the relay or go to the dead letters, and there are no heartbeats.
+/// Failed rows stop the relay or go to the dead letters, and heartbeats that cannot be written are a warning.
 const OWN_WAY: [&str; 3] = ["errors.tolerance", "event.processing.failure.handling.mode", "heartbeat.interval.ms"];
 
 impl fmt::Debug for Resolved {

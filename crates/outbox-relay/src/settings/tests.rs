@@ -172,7 +172,7 @@ fn keys_are_honoured_or_without_effect_or_refused() {
         ("transforms.outbox.route.by.field", KeyEffect::Honoured),
         ("value.converter.schemas.enable", KeyEffect::Honoured),
         ("topic.creation.default.retention.ms", KeyEffect::Honoured),
-        ("heartbeat.action.query", KeyEffect::WithoutEffect),
+        ("heartbeat.action.query", KeyEffect::Honoured),
         ("snapshot.fetch.size", KeyEffect::WithoutEffect),
         ("value.converter.delegate.converter.type.schemas.enable", KeyEffect::Honoured),
         ("column.mask.with.5.chars", KeyEffect::Honoured),
@@ -259,7 +259,9 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
         ("extended.headers.enabled", "yes", "true or false"),
         ("skipped.operations", "c", "none would be published"),
         ("time.precision.mode", "connect", "adaptive"),
+        ("time.precision.mode", "structured", "takes a number only"),
         ("time.precision.mode", "sometimes", "no such mode"),
+        ("heartbeat.interval.ms", "5s", "whole number of milliseconds"),
     ] {
         let shown = refused(key, value);
         assert!(shown.contains(remedy), "{shown}");
@@ -275,6 +277,7 @@ fn what_debezium_would_do_otherwise_is_a_warning() {
         ("errors.tolerance", "all", "--dead-letter-topic"),
         ("exactly.once.support", "required", "without transactions"),
         ("provide.transaction.metadata", "true", "no records of transactions"),
+        ("heartbeat.topics.prefix", "beats", "topic.heartbeat.prefix"),
         ("producer.override.acks", "1", "in-sync replicas"),
         ("admin.override.sasl.mechanism", "PLAIN", "--brokers"),
         ("transforms.outbox.table.fields.additional.error.on.missing", "false", "additional.missing"),
@@ -429,9 +432,9 @@ fn each_table_may_have_a_router() {
     let expression = both.with("table.include.list", "(outbox|public)\\..*");
     assert_eq!(built(expression.clone().with(key, "(")).unwrap_err().key(), Some(key));
     assert!(built(expression.clone()).is_ok());
-    let logical = "io.debezium.transforms.ByLogicalTableRouter";
-    let first = expression.with("transforms", "logical,outbox,second").with("transforms.logical.type", logical);
-    assert_eq!(built(first).unwrap_err().key(), Some("transforms.logical.type"));
+    let moving = "io.debezium.transforms.partitions.PartitionRouting";
+    let first = expression.with("transforms", "moving,outbox,second").with("transforms.moving.type", moving);
+    assert_eq!(built(first).unwrap_err().key(), Some("transforms.moving.type"));
 }
 
 #[test]

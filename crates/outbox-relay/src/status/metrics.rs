@@ -9,10 +9,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::heartbeat_part::HeartbeatPart;
 use super::mode::Mode;
 use super::reconnect::Reconnect;
 use crate::progress::Counters;
 use crate::rows::Ignored;
+use outbox_core::DroppedBy;
 use outbox_wal::{Lsn, SlotLook};
 
 type Labels = [(&'static str, String); 1];
@@ -33,6 +35,9 @@ pub(super) struct Metrics {
     scans_cut: Counter,
     restarts: Counter,
     ignored: Family<Labels, Counter>,
+    records_dropped: Family<Labels, Counter>,
+    heartbeats: Family<Labels, Counter>,
+    heartbeat_failures: Family<Labels, Counter>,
     reconnects: Family<Labels, Counter>,
     kafka_errors: Family<[(&'static str, String); 2], Counter>,
     confirmed: Gauge,
@@ -67,6 +72,9 @@ impl Metrics {
             scans_cut: Counter::default(),
             restarts: Counter::default(),
             ignored: Family::default(),
+            records_dropped: Family::default(),
+            heartbeats: Family::default(),
+            heartbeat_failures: Family::default(),
             reconnects: Family::default(),
             kafka_errors: Family::default(),
             confirmed: Gauge::default(),
@@ -82,6 +90,13 @@ impl Metrics {
             mode: Family::default(),
         };
         metrics.ignored(Ignored::default());
+        for part in HeartbeatPart::ALL {
+            metrics.heartbeats.get_or_create(&label_of(part)).inc_by(0);
+            metrics.heartbeat_failures.get_or_create(&label_of(part)).inc_by(0);
+        }
+        for by in [DroppedBy::Filter, DroppedBy::NullValue] {
+            metrics.dropped_by(by).inc_by(0);
+        }
         for cause in Reconnect::ALL {
             metrics.reconnects_by(cause);
         }
@@ -117,6 +132,12 @@ impl Metrics {
         registry.register("record_bytes", help, self.bytes.clone());
         let help = "Changes that are no events: changes to other tables, and what is no insert";
         registry.register("ignored_changes", help, self.ignored.clone());
+        let help = "Records of events that a transformation of the connector drops, by kind";
+        registry.register("records_dropped", help, self.records_dropped.clone());
+        let help = "Heartbeats by part: records that the broker has acknowledged, and statements that were executed";
+        registry.register("heartbeats", help, self.heartbeats.clone());
+        let help = "Attempts at a heartbeat that failed, by part";
+        registry.register("heartbeat_failures", help, self.heartbeat_failures.clone());
         let help = "New connections to PostgreSQL after the first, and attempts that failed, by cause";
         registry.register("reconnects", help, self.reconnects.clone());
         let help = "Requests to Kafka that failed, for each of their partitions, by request and error code";
@@ -165,6 +186,27 @@ impl Metrics {
         for (kind, count) in kinds {
             self.ignored.get_or_create(&[("kind", kind.to_owned())]).inc_by(count);
         }
+    }
+
+    pub(super) fn dropped(&self, by: DroppedBy) {
+        self.dropped_by(by).inc();
+    }
+
+    fn dropped_by(&self, by: DroppedBy) -> Counter {
+        let kind = match by {
+            DroppedBy::NullValue => "null_value",
+            // There is no other kind.
+            _ => "filter",
+        };
+        self.records_dropped.get_or_create(&[("kind", kind.to_owned())]).clone()
+    }
+
+    pub(super) fn heartbeat_succeeded(&self, part: HeartbeatPart) {
+        self.heartbeats.get_or_create(&label_of(part)).inc();
+    }
+
+    pub(super) fn heartbeat_failed(&self, part: HeartbeatPart) {
+        self.heartbeat_failures.get_or_create(&label_of(part)).inc();
     }
 
     pub(super) fn reconnecting(&self, cause: Reconnect) {
@@ -244,6 +286,10 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+fn label_of(part: HeartbeatPart) -> Labels {
+    [("part", part.name().to_owned())]
 }
 
 fn gauge(value: impl TryInto<i64>) -> i64 {

@@ -1,6 +1,7 @@
 //! The status of a running relay: metrics, readiness, liveness.
 
 mod health;
+mod heartbeat_part;
 mod lag;
 mod metrics;
 mod mode;
@@ -20,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use self::health::{Movement, Pulse};
+pub(crate) use self::heartbeat_part::HeartbeatPart;
 pub(crate) use self::lag::Marks;
 use self::metrics::Metrics;
 pub use self::mode::{Mode, Readiness};
@@ -29,6 +31,7 @@ pub(crate) use self::reconnect::Reconnect;
 use self::standby_wait::StandbyWait;
 use crate::progress::Counters;
 use crate::rows::Ignored;
+use outbox_core::DroppedBy;
 use outbox_net::ErrorChain;
 use outbox_wal::{Lsn, SlotLook};
 
@@ -307,6 +310,21 @@ impl RelayStatus {
     /// Counts a request to Kafka that failed.
     pub(crate) fn kafka_failed(&self, error: &outbox_kafka::Error) {
         self.0.metrics.kafka_failed(error);
+    }
+
+    /// Counts a record that a transformation drops.
+    pub(crate) fn dropped(&self, by: DroppedBy) {
+        self.0.metrics.dropped(by);
+    }
+
+    /// Counts a part of a heartbeat that succeeded.
+    pub(crate) fn heartbeat_succeeded(&self, part: HeartbeatPart) {
+        self.0.metrics.heartbeat_succeeded(part);
+    }
+
+    /// Counts an attempt at a part of a heartbeat that failed.
+    pub(crate) fn heartbeat_failed(&self, part: HeartbeatPart) {
+        self.0.metrics.heartbeat_failed(part);
     }
 
     pub(crate) fn started_again(&self) {

@@ -1,3 +1,5 @@
+use outbox_core::DroppedBy;
+
 use super::*;
 
 const TURN: Turn = Turn {
@@ -72,6 +74,9 @@ fn the_metrics_are_what_was_counted() {
     status.looked(SlotLook { server: Lsn::new(400), restart: Lsn::new(50), waits_for_standby: None });
     status.produced_in(Duration::from_millis(3));
     status.reconnecting(Reconnect::Timeout);
+    status.dropped(DroppedBy::NullValue);
+    status.heartbeat_succeeded(HeartbeatPart::Record);
+    status.heartbeat_failed(HeartbeatPart::ActionQuery);
     let text = status.prometheus_text();
     for line in [
         "outbox_relay_rows_read_total 10",
@@ -87,6 +92,11 @@ fn the_metrics_are_what_was_counted() {
         "outbox_relay_restart_lsn 50",
         "outbox_relay_catch_up_bytes 80",
         "outbox_relay_catch_up_remaining_bytes 30",
+        "outbox_relay_records_dropped_total{kind=\"null_value\"} 1",
+        "outbox_relay_records_dropped_total{kind=\"filter\"} 0",
+        "outbox_relay_heartbeats_total{part=\"record\"} 1",
+        "outbox_relay_heartbeats_total{part=\"action_query\"} 0",
+        "outbox_relay_heartbeat_failures_total{part=\"action_query\"} 1",
         "outbox_relay_reconnects_total{cause=\"timeout\"} 1",
         "outbox_relay_reconnects_total{cause=\"standby\"} 0",
         concat!("outbox_relay_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
@@ -121,6 +131,8 @@ fn the_names_of_the_metrics_are_these() {
         "dead_letters counter",
         "duplicates_accepted counter",
         "events counter",
+        "heartbeat_failures counter",
+        "heartbeats counter",
         "ignored_changes counter",
         "kafka_errors counter",
         "lag_bytes gauge",
@@ -130,6 +142,7 @@ fn the_names_of_the_metrics_are_these() {
         "produce_seconds histogram",
         "reconnects counter",
         "record_bytes counter",
+        "records_dropped counter",
         "restart_lsn gauge",
         "restarts counter",
         "rows_left_out counter",

@@ -90,10 +90,18 @@ async fn a_check_names_each_permission_that_is_missing() {
         let checks = relay.check(std::slice::from_ref(&name)).await;
         checks.into_iter().find(|check| check.name() == format!("topic {name}")).unwrap()
     };
+    let beats = format!("__debezium-heartbeat.{}", scene.env.name());
+    let heartbeats = async || {
+        let checks = relay.check(&[]).await;
+        checks.into_iter().find(|check| check.name() == format!("heartbeats in {beats}")).unwrap()
+    };
 
     let missing = reported().await;
     assert!(missing.status() == CheckStatus::Failed && missing.to_string().contains("allow Create"), "{missing}");
+    let missing = heartbeats().await;
+    assert!(missing.status() == CheckStatus::Warning && missing.to_string().contains("allow Create"), "{missing}");
     block_in_place(|| scene.cluster.create_topic(&topic(&name))).unwrap();
+    block_in_place(|| scene.cluster.create_topic(&topic(&beats))).unwrap();
     eventually("nothing is missing", async || match reported().await {
         found if found.status() == CheckStatus::Ok => Ok(()),
         found => Err(found),
@@ -108,6 +116,22 @@ async fn a_check_names_each_permission_that_is_missing() {
         block_in_place(|| scene.cluster.add_acl(&denied)).unwrap();
         eventually(remedy, async || match reported().await {
             found if found.status() == CheckStatus::Failed && found.to_string().contains(remedy) => Ok(()),
+            found => Err(found),
+        })
+        .await;
+        block_in_place(|| scene.cluster.remove_acl(&denied)).unwrap();
+    }
+
+    // Heartbeats need no Read, and a missing permission is no failure.
+    for (operation, status) in [
+        (AclOperation::Read, CheckStatus::Ok),
+        (AclOperation::Write, CheckStatus::Warning),
+        (AclOperation::Describe, CheckStatus::Warning),
+    ] {
+        let denied = Acl::topic(USER, operation, &beats).denied();
+        block_in_place(|| scene.cluster.add_acl(&denied)).unwrap();
+        eventually("the heartbeats' permission is seen", async || match heartbeats().await {
+            found if found.status() == status => Ok(()),
             found => Err(found),
         })
         .await;

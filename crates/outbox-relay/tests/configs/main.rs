@@ -92,11 +92,13 @@ fn file(name: &str) -> String {
 fn the_command_s_exit_code_says_whether_a_file_is_accepted() {
     let (accepted, rejected) =
         (file("files/19-near-recommended-expanded.json"), file("files/17-logical-message-outbox-no-table.json"));
-    let (no_json, missing) = (file("worker.properties"), file("missing.json"));
+    let (no_json, missing) = (file("expected.md"), file("missing.yaml"));
+    let no_connector = file("worker.properties");
     for (arguments, code) in [
         (vec![&*accepted], 0),
         (vec![&*accepted, "--strict"], 0),
         (vec![&*rejected], 1),
+        (vec![&*no_connector], 1),
         (vec![&*no_json], 2),
         (vec![&*missing], 2),
         (vec![], 2),
@@ -117,4 +119,15 @@ fn the_command_reports_as_json_and_completes_by_the_worker() {
     let completed = report(&[&without_converters, "--worker-config", &worker, "--output", "json"]);
     assert_eq!(completed["accepted"], true, "{completed:#}");
     assert_eq!(completed["outline"]["value"], "payload, JsonConverter with schemas");
+}
+
+#[test]
+fn a_connector_is_reported_alike_in_each_form_of_file() {
+    let [json, properties, yaml] = ["json", "properties", "yaml"].map(|form| {
+        let report = report(&[&file(&format!("forms/shop.{form}")), "--output", "json"]);
+        let rejected: Vec<_> = report["rejected"].as_array().unwrap().iter().map(|finding| &finding["key"]).collect();
+        assert_eq!(rejected, ["lsn.flush.mode", "value.converter"], "{form}: {report:#}");
+        report
+    });
+    assert_eq!((&json, &json), (&properties, &yaml));
 }

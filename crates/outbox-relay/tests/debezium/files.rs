@@ -33,7 +33,7 @@ struct Case {
     rows: &'static [&'static str],
 }
 
-const CASES: [Case; 21] = [
+const CASES: [Case; 22] = [
     Case {
         file: "03-bytea-base64-string",
         table: "public.outbox_event",
@@ -219,6 +219,14 @@ const CASES: [Case; 21] = [
                   payload jsonb NOT NULL, attempt integer",
         topic: "shop.order",
         rows: &["'order', 'k1', 'Made', '{\"a\": 1}', 3", "'order', 'k2', 'Made', '{\"a\": 2}', NULL"],
+    },
+    Case {
+        file: "61-months-as-one-logical-table",
+        table: "public.outbox_2026_01 public.outbox_2026_02",
+        columns: "id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL, type text NOT NULL,
+                  payload jsonb, tenant text, created_at timestamptz NOT NULL DEFAULT now()",
+        topic: "outbox.event.order",
+        rows: &["'order', 'k1', 'Made', '{\"a\": 1}', 't'", "'order', 'k1', 'Paid', NULL, NULL", "'order', 'k2', 'Made', '{}', 'u'"],
     },
 ];
 

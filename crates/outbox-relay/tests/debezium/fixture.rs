@@ -159,6 +159,14 @@ impl Fixture {
         self.readers[0].heartbeats(&self.stack)
     }
 
+    /// Compares the heartbeats of each connector with the relay's.
+    pub(crate) fn compare_heartbeats(mut self, inserts: &[String]) {
+        self.insert(inserts);
+        let differences: Vec<_> =
+            self.readers.iter().filter_map(|reader| reader.heartbeat_difference(&self.stack)).collect();
+        assert!(differences.is_empty(), "{differences:#?}");
+    }
+
     /// Returns what the first connector and its pipeline made of each row.
     pub(crate) fn outcomes(mut self, inserts: &[String]) -> Vec<Outcome> {
         self.insert(inserts);

@@ -19,6 +19,7 @@ mod defaults;
 mod documents;
 mod expansion;
 mod files;
+mod heartbeats;
 mod keys;
 mod lives;
 mod payloads;

@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use outbox_core::{ColumnValue, ConnectorConfig, Error, Pipeline, Record, Row};
+use outbox_core::bytes::Bytes;
+use outbox_core::{ColumnValue, ConnectorConfig, Error, HeartbeatRecord, Pipeline, Record, Row};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use xtask::stack::Stack;
@@ -39,8 +40,7 @@ pub(crate) struct Outcome {
 impl Reader {
     pub(crate) fn new(name: String, pipeline: Pipeline) -> Self {
         let config = serde_json::to_value(pipeline.config()).unwrap();
-        let topics =
-            Mutex::new(BTreeSet::from([format!("__debezium-heartbeat.{name}"), stand_in::dead_letters(&name)]));
+        let topics = Mutex::new(BTreeSet::from([stand_in::dead_letters(&name)]));
         // Where an expression decides, the relay's topics have no names of their own.
         let is_relayed = pipeline.config().get(&router("route.topic.regex")).is_none();
         Self { name, pipeline, config, topics, relay: Mutex::new(None), is_relayed }
@@ -66,6 +66,7 @@ impl Reader {
 
     /// Returns when the connector reads its slot: rows inserted from then on become records.
     pub(crate) fn start(&self, stack: &Stack, database: &str) {
+        self.topics.lock().unwrap().extend(self.heartbeat_topics());
         let connect = stack.connect_rest();
         connect.put_config(&self.name, &self.config).unwrap();
         connect.wait_running(&self.name, PATIENCE).unwrap();
@@ -195,8 +196,34 @@ impl Reader {
 
     pub(crate) fn heartbeats(&self, stack: &Stack) -> usize {
         let mut broker = Broker::connect(&stack.kafka_bootstrap());
-        let topic = format!("__debezium-heartbeat.{}", self.name);
+        let [topic, _] = self.heartbeat_topics();
         (0..PARTITIONS).map(|partition| broker.fetch(&topic, partition, 0).len()).sum()
+    }
+
+    /// Returns the topics of the connector's heartbeats and of the relay's.
+    fn heartbeat_topics(&self) -> [String; 2] {
+        let config = ConnectorConfig::from_json(&self.config.to_string()).unwrap();
+        [config.clone(), stand_in::beside(&config)].map(|config| {
+            let record = HeartbeatRecord::of(&config).ok().flatten();
+            record.map_or_else(|| format!("none-of-{}", self.name), |record| record.topic().to_owned())
+        })
+    }
+
+    /// Compares the first heartbeats of the connector and of the relay: their places, and all but their times.
+    pub(crate) fn heartbeat_difference(&self, stack: &Stack) -> Option<Difference> {
+        let mut broker = Broker::connect(&stack.kafka_bootstrap());
+        let deadline = Instant::now() + PATIENCE;
+        let [debezium, relayed] = self.heartbeat_topics().map(|topic| {
+            loop {
+                let found = (0..PARTITIONS).flat_map(|partition| broker.fetch(&topic, partition, 0)).next();
+                if let Some(found) = found {
+                    return shown_heartbeat(&found);
+                }
+                assert!(Instant::now() < deadline, "there are no heartbeats in {topic}");
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        (debezium != relayed).then(|| Difference::new(&self.name, "heartbeat", "the relay's", &debezium, &relayed))
     }
 
     pub(crate) fn failure(&self, stack: &Stack) -> String {
@@ -222,6 +249,23 @@ impl Reader {
             eprintln!("the connector {} stays behind: {error:?}", self.name);
         }
     }
+}
+
+/// Returns a heartbeat with a word in place of its time, and without the prefix of the relay's topics.
+fn shown_heartbeat(found: &Logged) -> String {
+    let Record { topic, key, value, headers, timestamp, .. } = &found.record;
+    let text = |bytes: Option<&Bytes>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    let value = text(value.as_ref()).unwrap();
+    let time: String =
+        value.chars().rev().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let time: String = time.chars().rev().collect();
+    let age = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis().abs_diff(time.parse().unwrap());
+    let is_near = timestamp.is_some_and(|timestamp| timestamp.abs_diff(time.parse().unwrap()) < 60_000);
+    assert!(age < 300_000 && is_near, "{found:?}");
+    let key = text(key.as_ref());
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name, text(value.as_ref()))).collect();
+    let value = value.replace(&time, "time");
+    format!("{topic} {} {key:?} {value} {headers:?}", found.partition).replace(stand_in::PREFIX, "")
 }
 
 fn topics(expected: &[(String, Result<Record, Error>)]) -> BTreeSet<String> {

@@ -33,9 +33,20 @@ pub(crate) fn dead_letters(connector: &str) -> String {
     format!("{PREFIX}{connector}-dead")
 }
 
+/// Returns the configuration of the relay next to a connector: another slot, and other topics.
+pub(crate) fn beside(config: &ConnectorConfig) -> ConnectorConfig {
+    let heartbeats = match config.get("topic.heartbeat.name") {
+        Some(name) => ("topic.heartbeat.name", name),
+        None => ("topic.heartbeat.prefix", config.get("topic.heartbeat.prefix").unwrap_or("__debezium-heartbeat")),
+    };
+    routed_to(PREFIX, config)
+        .with("slot.name", slot(config.get("slot.name").unwrap()))
+        .with(heartbeats.0, format!("{PREFIX}{}", heartbeats.1))
+}
+
 impl StandIn {
     pub(crate) fn start(config: &ConnectorConfig, brokers: String) -> Self {
-        let config = routed_to(PREFIX, config).with("slot.name", slot(config.get("slot.name").unwrap()));
+        let config = beside(config);
         let dead = dead_letters(config.get("topic.prefix").unwrap());
         let settings =
             RelaySettings::builder(config, [brokers]).poison(PoisonPolicy::DeadLetter(dead)).build().unwrap();

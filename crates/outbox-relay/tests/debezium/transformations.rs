@@ -5,6 +5,7 @@ use outbox_core::{Column, ColumnType, ConnectorConfig, Nullability, TableLayout}
 use crate::configuration::{JSON, PLACEMENT, STRING, With as _, identifier, layout};
 use crate::fixture::{COLUMNS, Fixture, event, id};
 
+/// The classes of Kafka Connect.
 const KAFKA: &str = "org.apache.kafka.connect.transforms.";
 
 fn table(name: &str) -> (TableLayout, String) {
@@ -64,7 +65,7 @@ fn headers_are_written_as_json() {
     fixture.compare(&rows());
 }
 
-trait Transformed: Sized {
+pub(crate) trait Transformed: Sized {
     fn and(self, name: &str, class: &str, options: &[(&str, &str)]) -> Self;
     fn before(self, name: &str, class: &str, options: &[(&str, &str)]) -> Self;
     fn predicate(self, name: &str, class: &str, option: &str, value: &str) -> Self;
@@ -148,4 +149,55 @@ fn transformations_next_to_the_router_apply() {
             .and("meta", "SetSchemaMetadata$Value", &[("schema.name", "com.example.Event")])
     });
     fixture.compare(&rows());
+}
+
+/// With a predicate that only holds for the new topic. Columns of dates and times are in the table, and no record has them.
+#[test]
+fn logical_topics_of_tables_name_the_schemas_of_envelopes() {
+    let (layout, sql) = table("logical_1");
+    let mut fixture = Fixture::new(layout, &sql);
+    fixture.reader("logical", |config| {
+        config
+            .json_keys("true")
+            .json_values("true")
+            .with("time.precision.mode", "structured")
+            .with(PLACEMENT, "event_type:envelope:type,n:header")
+            .predicate("isLogical", "TopicNameMatches", "pattern", ".*\\.logical")
+            .before(
+                "by_table",
+                "io.debezium.transforms.ByLogicalTableRouter",
+                &[
+                    ("topic.regex", "(.*)\\.logical_\\d+"),
+                    ("topic.replacement", "$1.logical"),
+                    ("key.field.name", "of"),
+                    ("key.field.regex", "(.*)\\.(.*)"),
+                    ("key.field.replacement", "$2"),
+                ],
+            )
+            .option("predicate", "isLogical")
+            .and(
+                "elsewhere",
+                "io.debezium.transforms.ToLogicalTopicRouter",
+                &[("topic.regex", "other\\.(.*)"), ("topic.replacement", "$1")],
+            )
+    });
+    // Debezium gives envelopes of one table the schema's name of the first one, so these are of one topic.
+    fixture.compare(&[&rows()[..2], &rows()[4..]].concat());
+}
+
+#[test]
+fn a_logical_topic_after_the_router_stops_debezium() {
+    let (layout, sql) = table("late");
+    let mut fixture = Fixture::new(layout, &sql);
+    fixture.reader("late", |config| config.with(PLACEMENT, "event_type:header"));
+    for (key, value) in [
+        ("transforms.late.type", "io.debezium.transforms.ByLogicalTableRouter"),
+        ("transforms.late.topic.regex", "(.*)"),
+        ("transforms.late.topic.replacement", "$1"),
+        ("transforms", "outbox,late"),
+    ] {
+        fixture.for_connector_only(key, value);
+    }
+    let trace = fixture.failure(&rows());
+    assert!(trace.contains("Only Struct objects supported"), "{trace}");
 }

@@ -22,7 +22,7 @@ impl Deref for Connector {
 
 impl Connector {
     pub(crate) fn of(fixture: &Fixture) -> Self {
-        let config = fixture.config.clone().with("heartbeat.interval.ms", "0");
+        let config = fixture.config.clone();
         Self(outbox_test_support::Connector::new(fixture.name(), config))
     }
 

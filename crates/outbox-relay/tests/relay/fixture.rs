@@ -87,7 +87,8 @@ impl Fixture {
     pub(crate) async fn at(builder: TestEnvBuilder, partitions: i32) -> Self {
         let env = builder.slot().partitions(partitions).build().await;
         Self {
-            config: env.config().clone(),
+            // Heartbeats have tests of their own.
+            config: env.config().clone().with("heartbeat.interval.ms", "0"),
             outbox: env.outbox(),
             brokers: env.brokers().to_owned(),
             topic: env.topic().to_owned(),

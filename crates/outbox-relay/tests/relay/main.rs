@@ -22,6 +22,7 @@ mod failover;
 mod frozen;
 mod handover;
 mod health;
+mod heartbeats;
 mod imitations;
 mod live;
 mod lost_slot;

@@ -118,3 +118,24 @@ async fn what_the_scan_leaves_out_is_written_again_and_counted() {
     assert_eq!(fixture.records(650).await.len(), 650);
     relay.stop().await;
 }
+
+#[tokio::test]
+async fn records_that_a_transformation_drops_are_counted_by_kind() {
+    let mut fixture = Fixture::new(1).await;
+    fixture.config = fixture
+        .config
+        .clone()
+        .with("transforms", "outbox,drop")
+        .with("transforms.drop.type", "org.apache.kafka.connect.transforms.Filter")
+        .with("transforms.drop.predicate", "isOther")
+        .with("predicates", "isOther")
+        .with("predicates.isOther.type", "org.apache.kafka.connect.transforms.predicates.TopicNameMatches")
+        .with("predicates.isOther.pattern", ".*other");
+    let relay = fixture.start();
+    let other = || outbox_core::OutboxEvent::builder("other", "1", "Made").build().unwrap();
+    fixture.env.enqueue(&[other(), crate::fixture::numbered(1, 0), other()]).await;
+    fixture.check(&fixture.records(1).await, 1);
+    let dropped = |kind: &str| metric(&relay.status, &format!("outbox_relay_records_dropped_total{{kind=\"{kind}\"}}"));
+    assert_eq!((dropped("filter"), dropped("null_value")), (2.0, 0.0));
+    relay.stop().await;
+}

@@ -47,6 +47,13 @@ async fn nothing_fails_where_a_relay_can_run_and_the_command_says_so() {
     fixture.reports("slot", Good, &["is held by PID"]).await;
     relay.stop().await;
 
+    let mut beating = fixture.config.clone().with("heartbeat.interval.ms", "5000");
+    beating = beating.with("topic.heartbeat.name", format!("{}-beats", fixture.name()));
+    let settings = RelaySettings::builder(beating, [&*fixture.brokers]).build().unwrap();
+    let checks = Relay::new(settings).unwrap().check(&[]).await;
+    let name = format!("heartbeats in {}-beats", fixture.name());
+    assert_reports(&checks, &name, Good, &["missing", "the relay creates it"]);
+
     let file = std::env::temp_dir().join(format!("{}-check.json", fixture.name()));
     let run = async |config: String, more: &[&str]| {
         std::fs::write(&file, config).unwrap();

@@ -10,6 +10,8 @@ use crate::connector::TopicRoute;
 pub(crate) struct AfterRouter {
     /// Headers that were inserted before the router added its own.
     pub(super) leading: Vec<InsertedHeader>,
+    /// The topic that names the schemas of rows, if a transformation has changed it.
+    pub(super) schemas_of: Option<String>,
     steps: Vec<(Predicate, Step)>,
     /// The connector's own headers, which a pipeline does not write.
     context: Vec<String>,
@@ -25,11 +27,22 @@ pub(super) enum Step {
     DropRecord,
 }
 
+/// Why a transformation drops a record; see [`Error::dropped_by`](crate::Error::dropped_by).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DroppedBy {
+    /// A `Filter` drops it.
+    Filter,
+    /// It has no value: a tombstone, or an event with a NULL payload. Another EventRouter and `ExtractNewRecordState` drop such
+    /// records.
+    NullValue,
+}
+
 /// Whether a record passes all transformations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
     Passed,
-    Dropped,
+    Dropped(DroppedBy),
 }
 
 impl AfterRouter {
@@ -54,6 +67,11 @@ impl AfterRouter {
         &self.leading
     }
 
+    /// Returns the topic that names the schemas of rows, if it is another one than Debezium's.
+    pub(crate) fn schemas_of(&self) -> Option<&str> {
+        self.schemas_of.as_deref()
+    }
+
     /// Applies the transformations to a record. `is_null` says whether its value was null before it was converted.
     pub(crate) fn apply<'a>(&'a self, record: &mut RecordRef<'a>, is_null: bool) -> Passage {
         for (predicate, step) in &self.steps {
@@ -71,7 +89,8 @@ impl AfterRouter {
                     record.headers.retain(|(header, _)| names.iter().all(|name| name != header))
                 }
                 Step::DropNullValue if !is_null => {}
-                Step::DropNullValue | Step::DropRecord => return Passage::Dropped,
+                Step::DropNullValue => return Passage::Dropped(DroppedBy::NullValue),
+                Step::DropRecord => return Passage::Dropped(DroppedBy::Filter),
             }
         }
         Passage::Passed

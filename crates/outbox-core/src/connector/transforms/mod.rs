@@ -3,13 +3,18 @@
 
 mod after_router;
 mod inserted_header;
+mod logical_topic;
+mod of_heartbeat;
 mod predicate;
 
 use std::collections::BTreeSet;
 
+pub use self::after_router::DroppedBy;
 use self::after_router::Step;
 pub(crate) use self::after_router::{AfterRouter, Passage};
 use self::inserted_header::InsertedHeader;
+use self::logical_topic::{LogicalTopic, is_logical_topic_router};
+pub(crate) use self::of_heartbeat::OfHeartbeat;
 use self::predicate::{Predicate, Source};
 use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, TopicRoute};
 use crate::Error;
@@ -98,6 +103,13 @@ impl<'a> Transforms<'a> {
             Transformation::EventRouter => self.router = Some(name),
             Transformation::Filter => self.is_filtered = true,
             Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic),
+            // The EventRouter makes another key.
+            Transformation::LogicalTopic => {
+                if let Some(topic) = LogicalTopic::of(config, name)?.topic(&source.topic) {
+                    self.after.schemas_of = Some(topic.clone());
+                    source.topic = topic;
+                }
+            }
             Transformation::InsertHeader => {
                 let header = InsertedHeader::of(config, name, HeaderConverter::of(config)?)?;
                 source.headers.push(header.name.clone());
@@ -108,7 +120,11 @@ impl<'a> Transforms<'a> {
                 source.headers.retain(|header| !dropped.contains(header));
                 self.after.leading.retain(|header| !dropped.contains(&header.name));
             }
-            Transformation::Tracing => {}
+            Transformation::TimescaleDb if holds_chunks(config, name, &source.schema) => {
+                let reason = "it gives rows of hypertables other topics and headers, which is not modelled";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
+            Transformation::Tracing | Transformation::TimescaleDb => {}
             Transformation::SetSchemaMetadata | Transformation::ExtractNewRecordState | Transformation::Other => {
                 let reason = "it changes rows before the EventRouter sees them, which is not modelled: restrict it to \
                               other tables by a predicate";
@@ -135,11 +151,22 @@ impl<'a> Transforms<'a> {
             Transformation::ExtractNewRecordState => Step::DropNullValue,
             Transformation::Filter => Step::DropRecord,
             Transformation::RegexRouter => Step::Topic(regex_router(config, name)?),
+            Transformation::LogicalTopic => {
+                LogicalTopic::of(config, name)?;
+                let pattern = config.trimmed(&format!("transforms.{name}.topic.regex")).unwrap_or_default();
+                if !predicate::may_match_topics(pattern, config, router, &self.after) {
+                    return Ok(());
+                }
+                let reason = "after the EventRouter Debezium's task fails at it, because keys of events are no structs: list it \
+                              before the EventRouter, or restrict it to other topics by a predicate";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
             Transformation::InsertHeader => {
                 Step::Insert(InsertedHeader::of(config, name, HeaderConverter::of(config)?)?)
             }
             Transformation::DropHeaders => Step::DropHeaders(dropped_headers(config, name, &predicate)?),
-            Transformation::Tracing => return Ok(()),
+            // Records of the EventRouter are no change events.
+            Transformation::Tracing | Transformation::TimescaleDb => return Ok(()),
             Transformation::SetSchemaMetadata if is_unseen(config, router, name) => return Ok(()),
             Transformation::SetSchemaMetadata | Transformation::Other => {
                 let reason = "it may change the records of events, which is not modelled: restrict it to other topics by a \
@@ -158,12 +185,15 @@ enum Transformation {
     EventRouter,
     Filter,
     RegexRouter,
+    LogicalTopic,
     InsertHeader,
     DropHeaders,
     SetSchemaMetadata,
     ExtractNewRecordState,
     /// It does something only if OpenTelemetry is on the class path of Kafka Connect.
     Tracing,
+    /// It changes the rows of chunks of hypertables only.
+    TimescaleDb,
     Other,
 }
 
@@ -172,8 +202,10 @@ impl Transformation {
         let class = class(config, name);
         match (class, class.strip_prefix(KAFKA)) {
             (EVENT_ROUTER, _) => Self::EventRouter,
+            (class, _) if is_logical_topic_router(class) => Self::LogicalTopic,
             ("io.debezium.transforms.ExtractNewRecordState", _) => Self::ExtractNewRecordState,
             ("io.debezium.transforms.tracing.ActivateTracingSpan", _) => Self::Tracing,
+            ("io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb", _) => Self::TimescaleDb,
             (_, Some("Filter")) => Self::Filter,
             (_, Some("RegexRouter")) => Self::RegexRouter,
             (_, Some("InsertHeader")) => Self::InsertHeader,
@@ -203,12 +235,27 @@ fn without_router(config: &ConnectorConfig, names: &[&str]) -> Error {
     }
 }
 
+/// Returns whether a TimescaleDb takes the tables of a schema for chunks of hypertables.
+fn holds_chunks(config: &ConnectorConfig, name: &str, schema: &str) -> bool {
+    let key = format!("transforms.{name}.schema.list");
+    match config.trimmed(&key) {
+        Some(list) if !list.is_empty() => listed(config, &key).contains(&schema),
+        _ => schema == "_timescaledb_internal",
+    }
+}
+
 /// Returns the topics of a RegexRouter.
 fn regex_router(config: &ConnectorConfig, name: &str) -> Result<TopicRoute, Error> {
+    regex_router_of(config, name, ("regex", "replacement"))
+}
+
+/// Returns the topics that two options of a transformation describe.
+fn regex_router_of(config: &ConnectorConfig, name: &str, options: (&str, &str)) -> Result<TopicRoute, Error> {
     let key = |option: &str| format!("transforms.{name}.{option}");
-    let (regex, replacement) = (key("regex"), key("replacement"));
+    let (regex, replacement) = (key(options.0), key(options.1));
     let option = |key: &str| {
-        config.trimmed(key).ok_or_else(|| Error::config(key, "", "Kafka Connect rejects a RegexRouter without it"))
+        let missing = || Error::config(key, "", "Kafka Connect rejects the transformation without it");
+        config.trimmed(key).ok_or_else(missing)
     };
     TopicRoute::new((&regex, &replacement), option(&regex)?, option(&replacement)?)
 }

@@ -30,6 +30,7 @@ enum Records {
 /// A row's record before an EventRouter has seen it.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
+    pub(super) schema: String,
     pub(super) topic: String,
     pub(super) headers: Vec<String>,
 }
@@ -44,7 +45,7 @@ impl Source {
             true => names.map(|name| format!("{CONTEXT}{name}")).to_vec(),
             false => Vec::new(),
         };
-        Self { topic, headers }
+        Self { schema: schema.to_owned(), topic, headers }
     }
 }
 
@@ -121,12 +122,7 @@ impl Predicate {
         let Some(Condition { records, is_negated }) = &self.0 else { return true };
         match records {
             Records::OfTopics { .. } if *is_negated => true,
-            Records::OfTopics { pattern, .. } => {
-                let beginnings = (literal_beginning(pattern), topic_beginning(config, router));
-                !after.keeps_topics()
-                    || beginnings.0.starts_with(&beginnings.1)
-                    || beginnings.1.starts_with(&beginnings.0)
-            }
+            Records::OfTopics { pattern, .. } => may_match_topics(pattern, config, router, after),
             Records::WithHeader(_) if after.has_other_headers() => true,
             Records::WithHeader(name) => {
                 let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));
@@ -137,6 +133,12 @@ impl Predicate {
             Records::WithoutValue => true,
         }
     }
+}
+
+/// Returns whether a regular expression may match a topic of the router's records, as far as the configuration says.
+pub(super) fn may_match_topics(pattern: &str, config: &ConnectorConfig, router: &str, after: &AfterRouter) -> bool {
+    let beginnings = (literal_beginning(pattern), topic_beginning(config, router));
+    !after.keeps_topics() || beginnings.0.starts_with(&beginnings.1) || beginnings.1.starts_with(&beginnings.0)
 }
 
 /// Returns the text with which everything begins that a regular expression matches.

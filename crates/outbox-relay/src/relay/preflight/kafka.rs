@@ -5,7 +5,7 @@ use outbox_kafka::{Cluster, Settings, TopicRights};
 use outbox_net::ErrorChain;
 use outbox_wal::RowSample;
 
-use super::{CheckStatus, ServerCheck};
+use super::{CheckStatus, ServerCheck, heartbeats};
 use crate::relay::{Relay, session};
 use crate::settings::PoisonPolicy;
 
@@ -32,6 +32,7 @@ pub(super) async fn check(relay: &Relay, topics: &[String], sample: &RowSample) 
     for name in topics {
         checks.extend(topic(relay, &cluster, &name, sample.longest).await);
     }
+    checks.extend(heartbeats::check(relay, &cluster).await);
     checks
 }
 

@@ -1,5 +1,6 @@
 //! The obstacles for a relay at its servers, without taking the slot or writing a record.
 
+mod heartbeats;
 mod kafka;
 mod postgres;
 

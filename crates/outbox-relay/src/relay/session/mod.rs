@@ -7,7 +7,7 @@
 //!   carries out the commands that come back.
 //! - A [`BrokerSender`](broker_sender::BrokerSender) for each broker sends batches.
 //! - [`Confirmation`](confirmation::Confirmation) checks the catalogs before it passes positions on to the reader.
-//! - [`Monitor`](monitor::Monitor) does periodic work.
+//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] does what the configuration wants at an interval.
 //!
 //! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is
 //! shared.
@@ -21,6 +21,7 @@ mod encoded;
 mod ended;
 mod executor;
 mod feed;
+mod heartbeat;
 mod inbox;
 mod log_reader;
 mod monitor;
@@ -45,6 +46,7 @@ use tracing::Instrument as _;
 
 use self::confirmation::Verdict;
 use self::executor::Executor;
+use self::inbox::Task;
 use self::pace::Pace;
 use self::planner::Planner;
 use self::reader::{Run, RunEnd, WalReader};
@@ -58,6 +60,7 @@ use outbox_net::ErrorChain;
 pub(super) use self::confirmation::CheckedCatalog;
 pub(super) use self::ended::Ended;
 pub(super) use self::feed::ChangeFeed;
+pub(super) use self::heartbeat::Heartbeats;
 pub(super) use self::requests::{backoff, new_topic};
 pub(super) use self::skips::SkipList;
 pub(super) use self::start::Shared;
@@ -68,13 +71,14 @@ pub(super) struct Session {
     planner: Planner,
     executor: Executor,
     /// Records a turn at least this often, so that the loop is seen to live.
-    heartbeat: Interval,
+    turn: Interval,
     /// Whether more changes follow at once.
     is_behind: bool,
     /// When commands were carried out last.
     acted: Instant,
     turns: Turns,
     status: RelayStatus,
+    _heartbeats: Vec<Task>,
     span: tracing::Span,
 }
 
@@ -143,7 +147,7 @@ impl Session {
             let ended = tokio::select! {
                 biased;
                 () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
-                _ = self.heartbeat.tick() => None,
+                _ = self.turn.tick() => None,
                 report = self.executor.next() => self.take(report)?,
                 run = run => match run {
                     Ok(run) => self.read(run)?,
@@ -223,7 +227,7 @@ impl Session {
             let ended = tokio::select! {
                 biased;
                 () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
-                _ = self.heartbeat.tick() => None,
+                _ = self.turn.tick() => None,
                 report = next => match report {
                     Some(report) => self.take(report)?,
                     None => Some(Ended::Drained),

@@ -62,7 +62,10 @@ impl Router {
                 self.wait_for_topic(topic, Waiting { turn, named, record });
                 Ok(())
             }
-            EncodedRow::Filtered => progress.leave_out(position),
+            EncodedRow::Dropped(by) => {
+                self.status.dropped(by);
+                progress.leave_out(position)
+            }
             EncodedRow::Unwritable { event, error } => {
                 self.dead_letters.keep(position, row, error);
                 progress.unwritable(position, event)

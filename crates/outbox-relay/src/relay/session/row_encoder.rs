@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{EventField, Pipeline, Record, event_identity};
+use outbox_core::{DroppedBy, EventField, Pipeline, Record, event_identity};
 
 use super::encoded::Encoded;
 use super::topics::{Destination, IllegalDestination, Topics};
@@ -39,8 +39,8 @@ pub(super) enum EncodedRow {
         named: Option<i32>,
         record: Encoded,
     },
-    /// A `Filter` of the connector drops it.
-    Filtered,
+    /// A transformation of the connector drops it.
+    Dropped(DroppedBy),
     Unwritable {
         event: Uuid,
         error: Error,
@@ -83,8 +83,10 @@ impl RowEncoder {
                 }
                 record
             }
-            Err(e) if e.is_filtered() => return EncodedRow::Filtered,
             Err(e) => {
+                if let Some(by) = e.dropped_by() {
+                    return EncodedRow::Dropped(by);
+                }
                 let error = self.poison(position, Some(event), "it has no record").caused_by(e);
                 return EncodedRow::Unwritable { event, error };
             }

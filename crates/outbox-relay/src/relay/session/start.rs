@@ -9,6 +9,7 @@ use super::confirmation::{CheckedCatalog, Confirmation};
 use super::dead_letter::DeadLetters;
 use super::executor::Executor;
 use super::feed::ChangeFeed;
+use super::heartbeat::Heartbeats;
 use super::inbox::Inbox;
 use super::log_reader::LogReader;
 use super::monitor::Monitor;
@@ -34,6 +35,7 @@ pub(in crate::relay) struct Shared<'a> {
     pub(in crate::relay) cluster: &'a Arc<Cluster>,
     pub(in crate::relay) gaps: &'a Arc<Gaps>,
     pub(in crate::relay) skips: &'a SkipList,
+    pub(in crate::relay) heartbeats: &'a Heartbeats,
     pub(in crate::relay) status: &'a RelayStatus,
 }
 
@@ -51,7 +53,7 @@ impl Shared<'_> {
         window: Window,
         streamed_before: Option<Lsn>,
     ) -> Session {
-        let Self { settings, cluster, gaps, skips, status } = *self;
+        let Self { settings, cluster, gaps, skips, heartbeats, status } = *self;
         let (options, source) = (catalog.options.clone(), catalog.source.clone());
         let span = tracing::info_span!(target: "outbox.relay", "session", slot = source.slot());
         let _entered = span.clone().entered();
@@ -86,12 +88,13 @@ impl Shared<'_> {
             requests.reach_cluster(Arc::clone(gaps));
         }
 
-        let mut heartbeat = interval(BEAT);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turn = interval(BEAT);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let turns = Turns::new(status.clone(), window, feed.mode(), settings.on_update());
         let confirmation = Confirmation::start(catalog, window.confirmed, status.clone(), &inbox);
         let reader = WalReader::start(feed, confirmation.subscribe());
         let interval = settings.topic_interval();
+        let heartbeats = heartbeats.start(settings, cluster, &options, status, &inbox);
         let monitor = Monitor::start(Arc::clone(cluster), interval, (options, source), status.clone(), &inbox);
         let sender = BatchSender::new(Arc::clone(cluster), status.clone(), Arc::clone(gaps), batch.bytes, inbox);
         let executor = Executor::new(sender, requests, confirmation, monitor, reports, status.clone());
@@ -99,11 +102,12 @@ impl Shared<'_> {
             reader,
             planner,
             executor,
-            heartbeat,
+            turn,
             is_behind: false,
             acted: Instant::now(),
             turns,
             status: status.clone(),
+            _heartbeats: heartbeats,
             span,
         }
     }

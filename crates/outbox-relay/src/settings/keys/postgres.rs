@@ -75,16 +75,22 @@ pub(super) const RULES: &[Rule] = &[
     ),
     only("topic.delimiter", ".", &["."], NO_OTHER_SCHEMA),
     without_effect("topic.cache.size"),
-    without_effect("topic.heartbeat.prefix"),
+    honoured("topic.heartbeat.prefix"),
+    honoured("topic.heartbeat.name"),
     without_effect("topic.transaction"),
     without_effect("sourceinfo.struct.maker"),
     // Records that are no events.
     honoured("extended.headers.enabled"),
     noted("provide.transaction.metadata", "false", &["false"], "the relay writes no records of transactions"),
     without_effect("transaction.metadata.factory"),
-    without_effect("heartbeat.interval.ms"),
-    without_effect("heartbeat.topics.prefix"),
-    without_effect("heartbeat.action.query"),
+    honoured("heartbeat.interval.ms"),
+    honoured("heartbeat.action.query"),
+    noted(
+        "heartbeat.topics.prefix",
+        "",
+        &["", "__debezium-heartbeat"],
+        "Debezium ignores it since 2.0, and so does the relay: topic.heartbeat.prefix has taken its place",
+    ),
     // Snapshots and signals.
     noted(
         "snapshot.mode",

@@ -1,0 +1,40 @@
+use std::fmt;
+
+use super::error::Error;
+use super::options::ConnectOptions;
+use super::server_error::Doing;
+use super::session::{Purpose, Session};
+
+/// A connection that executes statements of others, such as those of a configuration.
+pub struct SqlConnection {
+    session: Session,
+}
+
+impl SqlConnection {
+    /// Connects. The server cancels a statement shortly before this client would give up waiting for it, so that no statement
+    /// continues behind a lost connection.
+    ///
+    /// # Errors
+    /// No server accepts the connection or the login.
+    pub async fn open(options: &ConnectOptions) -> Result<Self, Error> {
+        let mut session = Session::open(options, Purpose::Sql).await?;
+        let limit = options.timeouts.statement.mul_f32(0.8).as_millis();
+        let sql = format!("SELECT pg_catalog.set_config('statement_timeout', '{limit}', false)");
+        session.query(&sql, Doing::Query).await?;
+        Ok(Self { session })
+    }
+
+    /// Runs statements, separated by semicolons, and discards their rows.
+    ///
+    /// # Errors
+    /// A statement fails, or the connection is lost. Do not use the connection after an error: a transaction may be open.
+    pub async fn execute(&mut self, sql: &str) -> Result<(), Error> {
+        self.session.query(sql, Doing::Query).await.map(|_| ())
+    }
+}
+
+impl fmt::Debug for SqlConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlConnection").finish_non_exhaustive()
+    }
+}
