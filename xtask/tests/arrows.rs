@@ -8,7 +8,7 @@ use serde_json::Value;
 use xtask::stack::workspace;
 
 /// The crates that each crate may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     (
         "outbox-cli",
         &[
@@ -21,7 +21,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "outbox-wal",
         ],
     ),
-    ("outbox-core", &["outbox-net"]),
+    ("outbox-core", &["outbox-derive", "outbox-net"]),
+    ("outbox-derive", &[]),
     ("outbox-pg", &["outbox-core", "outbox-net"]),
     ("outbox-kafka-consumer", &["outbox-core", "outbox-kafka", "outbox-net", "outbox-pg"]),
     ("outbox-net", &[]),

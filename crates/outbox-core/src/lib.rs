@@ -1,6 +1,7 @@
 //! Events, the enqueue API and the one model of a Debezium outbox pipeline. No I/O happens here.
 //!
-//! - [`OutboxEvent`] is what a producer says; [`DomainEvent`] is its typed form, shared with the consumer.
+//! - [`OutboxEvent`] is what a producer says; [`DomainEvent`](trait@DomainEvent) is its typed form, shared with the
+//!   consumer: `#[derive(DomainEvent)]` on a struct, or on an enum of an aggregate's events (feature `derive`, on by default).
 //! - [`Outbox`] is where a service puts events, within its own transaction. `outbox-pg` implements it on PostgreSQL;
 //!   [`RecordingOutbox`] is for tests.
 //! - [`Pipeline`] is a connector's configuration ([`ConnectorConfig`]) and the table that it reads ([`TableLayout`]),
@@ -22,22 +23,24 @@ mod repeated;
 mod store_failure;
 
 pub use bytes;
+#[cfg(feature = "derive")]
+pub use outbox_derive::{DomainEvent, IncomingEvent};
 pub use time;
 pub use uuid;
 
 pub use self::connector::{ConnectorConfig, IncludedTables, RowDisposition};
-pub use self::domain_event::{DomainEvent, IncomingEvent};
+pub use self::domain_event::{DomainEvent, EventKind, IncomingEvent};
 pub use self::error::{Error, StoreFault};
 pub use self::event::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventBuilder, EventId, EventType, Headers,
-    JsonText, OutboxEvent, Payload, Traceparent,
+    JsonText, OutboxEvent, Payload, RecordKey, Traceparent, Tracestate,
 };
 pub use self::insert::InsertSql;
 pub use self::layout::{
     Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
 };
 pub use self::outbox::Outbox;
-pub use self::pipeline::{Loss, Pipeline};
+pub use self::pipeline::{Loss, Pipeline, PipelineBuilder};
 pub use self::record::{
     DecodeHints, Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
     Utf8Bytes, event_identity,

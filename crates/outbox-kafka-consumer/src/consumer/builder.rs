@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use outbox_core::{DecodedEvent, DecodedPayload, Identifier, IncomingEvent, Pipeline};
+use outbox_core::{DecodedEvent, DecodedPayload, EventKind, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::Statements;
 use tokio::sync::Semaphore;
@@ -36,7 +36,8 @@ pub struct Builder {
     registrations: Vec<Registration>,
     otherwise: Vec<Registered>,
     upcasts: Upcasts,
-    doubled: Option<&'static str>,
+    /// Why an upcast cannot be used.
+    refused: Option<String>,
 }
 
 impl Builder {
@@ -79,7 +80,7 @@ impl Builder {
             registrations: Vec::new(),
             otherwise: Vec::new(),
             upcasts: Upcasts::default(),
-            doubled: None,
+            refused: None,
         }
     }
 
@@ -124,24 +125,24 @@ impl Builder {
         Self { statements, ..self }
     }
 
-    /// Registers a handler for the event type that it takes.
+    /// Registers a handler for the event type that it takes, or for each event type of an enum of events.
     ///
     /// An event type may have several handlers. They are called in the order of their registration, in the event's one
     /// transaction: if one fails, the effects of all are rolled back, and all are called again. A handler that is added
     /// later does not get the events that the group has handled.
     pub fn on<M: 'static, H: Handler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::typed(handler))
+        self.register::<H::Event>(&Registered::typed(handler))
     }
 
-    /// Registers a handler that takes many events of its type at once.
+    /// Registers a handler that takes many events of its type at once; of an enum of events, those of one event type.
     pub fn on_batch<M: 'static, H: BatchHandler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::batch(handler))
+        self.register::<H::Event>(&Registered::batch(handler))
     }
 
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its event
     /// type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::outside(handler))
+        self.register::<H::Event>(&Registered::outside(handler))
     }
 
     /// Registers a handler that reads the payload itself, of whatever schema version, from
@@ -195,10 +196,56 @@ impl Builder {
         mut self,
         upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
     ) -> Self {
-        if !self.upcasts.add(upcast) {
-            self.doubled = Some(E::EVENT_TYPE);
+        const { assert!(E::KINDS.len() == 1, "for an enum of events, call upcast_of with the event type") }
+        if let Some(kind) = E::KINDS.first() {
+            self.add_upcast(*kind, upcast);
         }
         self
+    }
+
+    /// Adds an [`upcast`](Self::upcast) for one event type of an enum of events.
+    ///
+    /// ```
+    /// # use outbox_core::{DecodedPayload, IncomingEvent};
+    /// # use outbox_kafka_consumer::{Builder, HandlerError};
+    /// #[derive(IncomingEvent, serde::Deserialize)]
+    /// #[event(aggregate_type = "order")]
+    /// enum OrderEvent {
+    ///     #[event(version = 2)]
+    ///     Paid { cents: i64 },
+    ///     Cancelled {},
+    /// }
+    ///
+    /// # #[derive(serde::Deserialize)]
+    /// # struct PaidInEuros { euros: i64 }
+    /// fn paid(_version: u32, payload: &DecodedPayload) -> Result<OrderEvent, HandlerError> {
+    ///     Ok(OrderEvent::Paid { cents: payload.json::<PaidInEuros>()?.euros * 100 })
+    /// }
+    ///
+    /// # fn example(builder: Builder) -> Builder {
+    /// builder.upcast_of("Paid", paid)
+    /// # }
+    /// ```
+    pub fn upcast_of<E: IncomingEvent + 'static>(
+        mut self,
+        event_type: &str,
+        upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
+    ) -> Self {
+        match E::KINDS.iter().find(|kind| kind.event_type() == event_type) {
+            Some(kind) => self.add_upcast(*kind, upcast),
+            None => self.refused = Some(format!("{event_type} is no event type of {}", E::EVENT_TYPE)),
+        }
+        self
+    }
+
+    fn add_upcast<E: IncomingEvent + 'static>(
+        &mut self,
+        kind: EventKind,
+        upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
+    ) {
+        if !self.upcasts.add(kind, upcast) {
+            self.refused = Some(format!("two upcasts are registered for {}", kind.event_type()));
+        }
     }
 
     /// When an event that failed is tried again, and how often.
@@ -379,14 +426,14 @@ impl Builder {
         self
     }
 
-    fn register<E: IncomingEvent>(mut self, handler: Registered) -> Self {
+    fn register<E: IncomingEvent>(mut self, handler: &Registered) -> Self {
         let () = E::LEGAL;
-        self.registrations.push(Registration {
+        self.registrations.extend(E::KINDS.iter().map(|kind| Registration {
             aggregate_type: E::AGGREGATE_TYPE.to_owned(),
-            event_type: E::EVENT_TYPE.to_owned(),
-            version: Some(E::SCHEMA_VERSION),
-            handler,
-        });
+            event_type: kind.event_type().to_owned(),
+            version: Some(kind.schema_version()),
+            handler: handler.clone(),
+        }));
         self
     }
 
@@ -408,8 +455,8 @@ impl Builder {
         if self.otherwise.len() > 1 {
             return Err(Error::build("two handlers are registered for all other events"));
         }
-        if let Some(event) = self.doubled {
-            return Err(Error::build(format!("two upcasts are registered for {event}")));
+        if let Some(reason) = self.refused {
+            return Err(Error::build(reason));
         }
         let pipeline = required(self.pipeline, "pipeline")?;
         let group = required(self.group.filter(|group| !group.is_empty()), "group")?;
