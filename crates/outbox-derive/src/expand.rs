@@ -60,12 +60,7 @@ impl Role {
     }
 }
 
-fn of_struct(
-    role: Role,
-    ident: &Ident,
-    fields: &Fields,
-    options: &Options,
-) -> syn::Result<(TokenStream, TokenStream)> {
+fn of_struct(role: Role, ident: &Ident, fields: &Fields, options: &Options) -> syn::Result<(TokenStream, TokenStream)> {
     let event_type = event_type(options, ident);
     let version = options.version.unwrap_or(1);
     let constants = quote! {
@@ -113,7 +108,9 @@ fn of_enum(
                 return Err(Error::new(fields.span(), reason));
             }
             // The event is a type of its own, which knows its event type, version and aggregate id.
-            Fields::Unnamed(fields) if options.event_type.is_none() && options.version.is_none() && marked.is_none() => {
+            Fields::Unnamed(fields)
+                if options.event_type.is_none() && options.version.is_none() && marked.is_none() =>
+            {
                 fields.unnamed.first().map(|field| &field.ty)
             }
             _ => None,
@@ -192,7 +189,8 @@ fn marked(fields: &Fields) -> syn::Result<Option<Marked<'_>>> {
 }
 
 fn two_ids(at: &Type) -> Error {
-    let reason = "two sources of the aggregate id: for an id of several fields, write `aggregate_id = function` on the type";
+    let reason =
+        "two sources of the aggregate id: for an id of several fields, write `aggregate_id = function` on the type";
     Error::new(at.span(), reason)
 }
 
@@ -253,7 +251,10 @@ mod tests {
             ("union A { a: u8 }", "a struct or an enum of events"),
             ("#[event(aggregate_type = \"a\")] enum A {}", "at least one variant"),
             ("#[event(aggregate_type = \"a\", version = 2)] enum A { B }", "so write it on the variant"),
-            ("#[event(aggregate_type = \"a\")] enum A { #[event(aggregate_type = \"b\")] B }", "so write it on the enum"),
+            (
+                "#[event(aggregate_type = \"a\")] enum A { #[event(aggregate_type = \"b\")] B }",
+                "so write it on the enum",
+            ),
             ("#[event(aggregate_type = \"a\")] enum A { B { b: u8 } }", "`B` has no aggregate id"),
             ("#[event(aggregate_type = \"a\")] enum A { B(u8, u8) }", "give the fields names"),
             (
@@ -273,7 +274,9 @@ mod tests {
 
     #[test]
     fn an_event_that_is_only_consumed_needs_no_aggregate_id() {
-        for item in ["#[event(aggregate_type = \"a\")] struct A;", "#[event(aggregate_type = \"a\")] enum A { B, C(D) }"] {
+        for item in
+            ["#[event(aggregate_type = \"a\")] struct A;", "#[event(aggregate_type = \"a\")] enum A { B, C(D) }"]
+        {
             let input = syn::parse_str(item).unwrap();
             let code = event(Role::Incoming, &input).unwrap().to_string();
             assert!(code.contains("IncomingEvent for A") && !code.contains("fn "), "{code}");

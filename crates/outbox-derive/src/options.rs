@@ -61,7 +61,9 @@ impl Options {
         let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         if !place.takes(&name) {
             let hint = match (place, name.as_str()) {
-                (Place::Enum, "event_type" | "version") => ": each variant is an event type, so write it on the variant",
+                (Place::Enum, "event_type" | "version") => {
+                    ": each variant is an event type, so write it on the variant"
+                }
                 (Place::Variant, "aggregate_type") => ": all variants are of one aggregate, so write it on the enum",
                 _ => "",
             };

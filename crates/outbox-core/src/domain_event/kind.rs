@@ -34,7 +34,10 @@ impl EventKind {
     /// `E` is of another aggregate type, or is an enum of events.
     #[must_use]
     pub const fn of_event<E: IncomingEvent>(position: u32, aggregate_type: &str) -> Self {
-        assert!(same(E::AGGREGATE_TYPE, aggregate_type), "the variant's event is of another aggregate type than the enum");
+        assert!(
+            same(E::AGGREGATE_TYPE, aggregate_type),
+            "the variant's event is of another aggregate type than the enum"
+        );
         assert!(E::KINDS.len() == 1, "the variant holds an enum of events: only one event belongs in it");
         Self::of_variant(position, E::EVENT_TYPE, E::SCHEMA_VERSION)
     }

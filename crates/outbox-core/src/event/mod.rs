@@ -175,6 +175,9 @@ impl OutboxEvent {
         let texts = [self.aggregate_type.as_str(), self.aggregate_id.as_str(), self.event_type.as_str()];
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 6);
         let own = self.columns.iter().map(|(_, value)| value.stored_size());
-        COLUMNS + own.sum::<usize>() + self.payload.len() + texts.iter().map(|text| text.len()).chain(headers).sum::<usize>()
+        COLUMNS
+            + own.sum::<usize>()
+            + self.payload.len()
+            + texts.iter().map(|text| text.len()).chain(headers).sum::<usize>()
     }
 }

@@ -26,7 +26,8 @@ impl FromStr for Tracestate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let members = text.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty());
+        let members =
+            text.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty());
         let is_member = |member: &str| member.split_once('=').is_some_and(|(key, _)| is_key(key));
         let is_printable = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
 
@@ -70,7 +71,9 @@ mod tests {
     #[test]
     fn the_forms_of_the_specification() {
         let many = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>();
-        for good in ["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "a=1, b=2 ,,\tc=", "fw529a3039@dt=x y!", &many.join(",")] {
+        for good in
+            ["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "a=1, b=2 ,,\tc=", "fw529a3039@dt=x y!", &many.join(",")]
+        {
             assert_eq!(good.parse::<Tracestate>().unwrap().as_str(), good);
         }
         let more = many.join(",") + ",k32=v";

@@ -123,7 +123,10 @@ impl Row {
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         let lost = "the table layout has no column for it, so it would be lost";
         for field in SET_BY_CALLERS {
-            if layout.column_of(field).is_none() && field.is_set_in(event) && !layout.has_columns_for_headers(field, event) {
+            if layout.column_of(field).is_none()
+                && field.is_set_in(event)
+                && !layout.has_columns_for_headers(field, event)
+            {
                 return Err(Error::rule(field.name(), "(set)", lost));
             }
         }
@@ -274,9 +277,7 @@ impl Column {
         match field {
             EventField::Id => Ok(ColumnValue::Uuid(event.id().as_uuid())),
             EventField::AggregateType => self.text(event.aggregate_type().as_str()),
-            EventField::Key => {
-                self.text(event.key().map_or(event.aggregate_id().as_str(), |key| key.as_str()))
-            }
+            EventField::Key => self.text(event.key().map_or(event.aggregate_id().as_str(), |key| key.as_str())),
             EventField::AggregateId if self.ty == ColumnType::Uuid => {
                 let id = event.aggregate_id().as_str();
                 let uuid = Uuid::parse_str(id)

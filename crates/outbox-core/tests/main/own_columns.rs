@@ -3,8 +3,8 @@
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{
-    Column, ColumnType, ColumnValue, ConnectorConfig, EventBuilder, EventField, Identifier, Nullability, Pipeline, Record,
-    TableLayout,
+    Column, ColumnType, ColumnValue, ConnectorConfig, EventBuilder, EventField, Identifier, Nullability, Pipeline,
+    Record, TableLayout,
 };
 
 use crate::common::{decoded, order};
@@ -20,7 +20,8 @@ fn own(column: &str, ty: ColumnType) -> Column {
 }
 
 fn pipeline(columns: impl IntoIterator<Item = Column>) -> Pipeline {
-    let layout = columns.into_iter().fold(TableLayout::recommended(), |layout, column| layout.with_column(column).unwrap());
+    let layout =
+        columns.into_iter().fold(TableLayout::recommended(), |layout, column| layout.with_column(column).unwrap());
     Pipeline::new(ConnectorConfig::recommended(&layout), layout).unwrap()
 }
 
@@ -47,7 +48,10 @@ fn own_columns_are_filled_by_the_event_and_placed_as_headers() {
     let sent = record(&pipeline, order().column("tenant", i64::MAX));
     assert_eq!(sent.header("tenant").unwrap(), i64::MAX.to_string().as_bytes());
     assert_eq!(sent.header("x-region").unwrap(), "eu");
-    assert!(sent.header("note").is_none() && sent.header("flag").is_none(), "only those with a header are in the record");
+    assert!(
+        sent.header("note").is_none() && sent.header("flag").is_none(),
+        "only those with a header are in the record"
+    );
     assert_eq!(decoded(&pipeline, sent).extra.get("x-region").unwrap(), "eu");
     let sent = record(&pipeline, order().column("tenant", 1_i64).column("region", "us").column("note", "n"));
     assert_eq!(sent.header("x-region").unwrap(), "us");

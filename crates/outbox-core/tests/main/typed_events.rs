@@ -119,7 +119,8 @@ fn events_are_read_back_by_their_event_type() {
 
 #[test]
 fn a_payload_of_another_form_is_an_error_without_its_text() {
-    for payload in ["{\"orderId\":\"hunter2\"}", "null", "[]", "{\"orderId\":1} {}", "{\"Cancelled\":{\"orderId\":1}}"] {
+    for payload in ["{\"orderId\":\"hunter2\"}", "null", "[]", "{\"orderId\":1} {}", "{\"Cancelled\":{\"orderId\":1}}"]
+    {
         let mut decoded = published(&OutboxEvent::of(&orders()[1]).build().unwrap());
         decoded.payload = outbox_core::DecodedPayload::Text(payload.into());
         let error = decoded.read::<OrderEvent>().unwrap_err();

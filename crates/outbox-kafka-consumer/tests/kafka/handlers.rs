@@ -103,7 +103,11 @@ async fn every_form_of_handler_gets_its_events() {
 enum OrderEvent {
     Paid(Paid),
     #[event(version = 2)]
-    Cancelled { #[event(aggregate_id)] order_id: i64, by: String },
+    Cancelled {
+        #[event(aggregate_id)]
+        order_id: i64,
+        by: String,
+    },
 }
 
 async fn matched(tx: &Transaction<'_>, event: Received<OrderEvent>) -> HandlerResult {

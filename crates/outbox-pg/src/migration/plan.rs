@@ -3,9 +3,9 @@ use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use outbox_core::Pipeline;
 use tokio_postgres::Client;
 
-use super::row_life::Triggers;
 use super::{Migration, Migrations, checksum, row_life};
 use crate::Error;
 use crate::literal::literal;
@@ -15,13 +15,28 @@ use crate::literal::literal;
 pub struct MigrationPlan {
     versions: Vec<i32>,
     statements: Vec<String>,
+    by_hand: Vec<String>,
+    newer: Option<i32>,
 }
 
 impl MigrationPlan {
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to do, also [by hand](Self::by_hand).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.statements.is_empty()
+        self.statements.is_empty() && self.by_hand.is_empty()
+    }
+
+    /// Returns the newest version that a newer program has applied. This one changes nothing then.
+    #[must_use]
+    pub fn newer(&self) -> Option<i32> {
+        self.newer
+    }
+
+    /// Returns the ALTERs that make the table what its layout says, and that [`Migrations::apply`] does not run: they read or
+    /// rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
+    #[must_use]
+    pub fn by_hand(&self) -> &[String] {
+        &self.by_hand
     }
 
     /// The versions that are missing in the database.
@@ -33,12 +48,21 @@ impl MigrationPlan {
 
 impl fmt::Display for MigrationPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(version) = self.newer {
+            return writeln!(f, "-- A newer program has applied version {version}: this one changes nothing.");
+        }
         if self.is_empty() {
             return f.write_str("-- There is nothing to do.\n");
         }
-        f.write_str("BEGIN;\n")?;
-        self.statements.iter().try_for_each(|statement| writeln!(f, "{};", statement.trim_end_matches(';')))?;
-        f.write_str("COMMIT;\n")
+        if !self.statements.is_empty() {
+            f.write_str("BEGIN;\n")?;
+            self.statements.iter().try_for_each(|statement| writeln!(f, "{};", statement.trim_end_matches(';')))?;
+            f.write_str("COMMIT;\n")?;
+        }
+        if !self.by_hand.is_empty() {
+            f.write_str("-- To be run by hand, because writers wait for it meanwhile, or rows may be in the way:\n")?;
+        }
+        self.by_hand.iter().try_for_each(|statement| writeln!(f, "-- {statement};"))
     }
 }
 
@@ -53,17 +77,20 @@ impl Migrations {
         let is_open: bool =
             client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.map_err(unread)?.get(0);
         let applied = if is_open { self.applied(client).await? } else { Vec::new() };
-        let missing: Vec<_> = self.steps.iter().filter(|step| !applied.contains(&step.version)).collect();
-        let mut statements: Vec<_> = missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]).collect();
+        let pending = self.pending(client, &applied).await?;
+        let mut statements: Vec<_> =
+            pending.missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]).collect();
         if !statements.is_empty() {
             statements.insert(0, self.open_sql());
         }
-        if let Some(layout) = &self.rows_of
-            && row_life::triggers_of(client, layout).await? != Triggers::AsWanted
+        statements.extend(pending.drift.additions);
+        if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
+            && pending.has_other_triggers
         {
             statements.push(row_life::switch_sql(layout));
         }
-        Ok(MigrationPlan { versions: missing.iter().map(|step| step.version).collect(), statements })
+        let versions = pending.missing.iter().map(|step| step.version).collect();
+        Ok(MigrationPlan { versions, statements, by_hand: pending.drift.by_hand, newer: pending.newer })
     }
 
     /// Writes the steps as files `V1__name.sql`, … for teams that apply migrations with a tool of their own, and says
@@ -77,7 +104,7 @@ impl Migrations {
         if let Some(first) = files.first_mut() {
             first.2 = format!("{};\n{}", self.create_schema(), first.2);
         }
-        if let Some(layout) = &self.rows_of
+        if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
             && layout.row_life().vanishes()
         {
             let version = files.last().map_or(1, |(version, ..)| version + 1);
@@ -88,7 +115,8 @@ impl Migrations {
 
     fn write(&self, directory: &Path, version: i32, name: &str, sql: &str) -> Result<PathBuf, Error> {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let path = directory.join(format!("V{version}__{}_{name}.sql", self.component));
+        let component = self.component.replace(|c: char| !(c.is_ascii_alphanumeric() || c == '-'), "_");
+        let path = directory.join(format!("V{version}__{component}_{name}.sql"));
         let text = format!("{};\n", sql.trim_end_matches(';'));
         let failed = |e| Error::file(path.display().to_string(), e);
         let mut file =
@@ -111,7 +139,7 @@ impl Migrations {
             literal(&self.component),
             step.version,
             literal(&step.name),
-            checksum(&literal(&step.sql)),
+            checksum(&literal(step.identity())),
         )
     }
 }
