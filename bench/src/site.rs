@@ -23,7 +23,7 @@ pub(crate) struct Site {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     OneTransaction,
-    /// Transactions of so many rows.
+    /// Transactions of that many rows.
     Transactions(u64),
 }
 
@@ -63,12 +63,12 @@ impl Site {
         Ok(Self { env, table, topic })
     }
 
-    /// The name of the database, the slot and the connector.
+    /// Returns the name of the database, the slot and the connector.
     pub(crate) fn name(&self) -> &str {
         self.env.name()
     }
 
-    /// The superuser's connection to the database.
+    /// Returns the superuser's connection to the database.
     pub(crate) fn url(&self) -> &str {
         self.env.url()
     }
@@ -77,7 +77,7 @@ impl Site {
         &self.table
     }
 
-    /// The addresses of the brokers.
+    /// Returns the addresses of the brokers.
     pub(crate) fn brokers(&self) -> &str {
         self.env.brokers()
     }
@@ -109,7 +109,7 @@ impl Site {
         Ok(())
     }
 
-    /// The mean size of a row in the table.
+    /// Returns the mean size of a row in the table.
     pub(crate) async fn bytes_per_row(&self) -> Outcome<Option<f64>> {
         let sql = format!(
             "SELECT avg(pg_column_size(row))::float8 FROM (SELECT row FROM {} AS row LIMIT 10000) AS sample",

@@ -107,7 +107,7 @@ fn of_enum(
                 let reason = "an event's payload is an object: give the fields names, or put them into one struct";
                 return Err(Error::new(fields.span(), reason));
             }
-            // The event is a type of its own, which knows its event type, version and aggregate id.
+            // The event is another type, which knows its event type, version and aggregate id.
             Fields::Unnamed(fields)
                 if options.event_type.is_none() && options.version.is_none() && marked.is_none() =>
             {

@@ -1,5 +1,47 @@
-//! The derive macros of `outbox-core`, which re-exports them and documents them at its traits `DomainEvent` and
-//! `IncomingEvent`.
+//! The derive macros of `outbox-core`, which re-exports them: depend on that crate, and not on this one.
+//!
+//! ```
+//! use outbox_core::{DomainEvent, OutboxEvent};
+//!
+//! #[derive(DomainEvent, serde::Serialize, serde::Deserialize)]
+//! #[event(aggregate_type = "order", version = 2)]
+//! struct OrderCreated {
+//!     #[event(aggregate_id)]
+//!     order_id: u64,
+//!     quantity: u32,
+//! }
+//!
+//! #[derive(DomainEvent, serde::Serialize, serde::Deserialize)]
+//! #[event(aggregate_type = "order")]
+//! enum OrderEvent {
+//!     Created(OrderCreated),
+//!     #[event(event_type = "OrderCancelled")]
+//!     Cancelled {
+//!         #[event(aggregate_id)]
+//!         order_id: u64,
+//!     },
+//! }
+//!
+//! let event = OutboxEvent::of(&OrderEvent::Cancelled { order_id: 7 }).build()?;
+//! assert_eq!(event.event_type().as_str(), "OrderCancelled");
+//! # Ok::<(), outbox_core::Error>(())
+//! ```
+//!
+//! # Enums
+//!
+//! Each variant of an enum is an event type. Its payload is what the variant holds, without a tag, because the record's
+//! event type selects the variant. A variant that holds a typed event is that event: its event type, version and
+//! aggregate id are those of the type that it holds, which must be of the same aggregate type.
+//!
+//! # Errors
+//!
+//! What an option lacks, or contradicts, is a compile error at the option, with the remedy. serde's options for tags,
+//! and those that skip a variant, are rejected. An aggregate id of a type without `Display` is an error at the field.
+//!
+//! # Crates of other names
+//!
+//! The macros name the crate `::outbox_core`. If it has another name, such as that of a re-export, write
+//! `#[event(crate = path::to::outbox_core)]`.
 
 mod expand;
 mod options;
@@ -10,7 +52,7 @@ use syn::{DeriveInput, parse_macro_input};
 
 use self::expand::Role;
 
-/// Implements the trait `DomainEvent` for a struct, or for an enum with one event type per variant.
+/// Derives the trait `DomainEvent` for a struct, or for an enum with one event type per variant.
 ///
 /// | option | where | meaning |
 /// |---|---|---|
@@ -27,7 +69,7 @@ pub fn domain_event(input: TokenStream) -> TokenStream {
     derive(Role::Domain, &parse_macro_input!(input as DeriveInput))
 }
 
-/// Implements the trait `IncomingEvent`, for a service that only consumes the event: the options are those of
+/// Derives the trait `IncomingEvent`, for a service that only consumes the event: the options are those of
 /// `DomainEvent`, and an aggregate id is not needed.
 #[proc_macro_derive(IncomingEvent, attributes(event))]
 pub fn incoming_event(input: TokenStream) -> TokenStream {

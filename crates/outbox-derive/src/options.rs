@@ -1,7 +1,7 @@
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, LitInt, LitStr, Path, Token};
 
-/// What one `#[event(…)]` attribute may say, by the item that it is on.
+/// The item that an `#[event(…)]` attribute is on, which decides on its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Struct,
@@ -20,7 +20,7 @@ pub(crate) struct Options {
     pub(crate) outbox_core: Option<Path>,
 }
 
-/// Where the aggregate id comes from.
+/// The source of the aggregate id.
 pub(crate) enum AggregateId {
     /// From the field that has the option.
     Field,

@@ -1,6 +1,7 @@
 use syn::{Attribute, Token};
 
-/// Options of serde on an enum that put the variant's name elsewhere, or leave it out. An event's variant is its event type.
+/// Options of serde on an enum that put the variant's name elsewhere, or leave it out. An event's variant is its event
+/// type.
 const ON_ENUMS: [&str; 3] = ["tag", "content", "untagged"];
 
 /// Options of serde on a variant after which its payload cannot be written or read.

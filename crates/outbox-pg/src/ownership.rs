@@ -1,5 +1,6 @@
-//! Who may act as the owner of an outbox table. Its triggers run with the owner's privileges, and the tables beside it are
-//! written by the owner, so a role that creates one of them first, or a trigger on one, could run statements as the owner.
+//! Who may act as the owner of an outbox table. Its triggers run with the owner's privileges, and the tables next to it
+//! are written by the owner, so a role that creates one of them first, or a trigger on one, could run statements as the
+//! owner.
 
 use outbox_core::TableLayout;
 use tokio_postgres::GenericClient;
@@ -17,9 +18,9 @@ const TRUSTED: &str = "SELECT oid FROM pg_roles WHERE rolsuper
 pub(crate) async fn problems(client: &impl GenericClient, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let sql = format!(
         "WITH trusted AS ({TRUSTED} UNION SELECT oid FROM pg_roles WHERE rolname = current_user AND to_regclass($2) IS NULL),
-             beside AS (SELECT oid, relowner FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = ANY ($3))
+             companion AS (SELECT oid, relowner FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = ANY ($3))
          SELECT format('the table %s', oid::regclass), pg_get_userbyid(relowner)::text
-         FROM beside WHERE relowner NOT IN (SELECT oid FROM trusted)
+         FROM companion WHERE relowner NOT IN (SELECT oid FROM trusted)
          UNION ALL
          SELECT format('the function %s', oid::regprocedure), pg_get_userbyid(proowner)::text
          FROM pg_proc WHERE pronamespace = to_regnamespace($1) AND proname = ANY ($4) AND pronargs = 0
@@ -27,7 +28,7 @@ pub(crate) async fn problems(client: &impl GenericClient, layout: &TableLayout) 
          UNION ALL
          SELECT format('the trigger %I on %s', tgname, tgrelid::regclass), pg_get_userbyid(proowner)::text
          FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
-         WHERE NOT tgisinternal AND (tgrelid = to_regclass($2) OR tgrelid IN (SELECT oid FROM beside))
+         WHERE NOT tgisinternal AND (tgrelid = to_regclass($2) OR tgrelid IN (SELECT oid FROM companion))
              AND proowner NOT IN (SELECT oid FROM trusted)"
     );
     let names = |suffixes: &[&str]| suffixes.iter().map(|suffix| companion_name(layout, suffix)).collect::<Vec<_>>();

@@ -13,9 +13,9 @@ use crate::{Error, Maintained, Maintenance, PipeHealth, PipeMonitor, Thresholds}
 /// The background task of a service with an outbox: it runs [`Maintenance`], which keeps the table bounded, and
 /// [`PipeMonitor`], which reports what keeps events from being published.
 ///
-/// Run it in every instance: a lease lets one of them work at a time. It needs a pool of sessions of PostgreSQL (not through
-/// PgBouncer in transaction mode), of which it uses one connection at a time, with the privileges of the role of
-/// [`maintainer_role_sql`](crate::maintainer_role_sql) and `pg_monitor`.
+/// Run it in every instance: a lease lets one of them work at a time. It needs a pool of sessions of PostgreSQL (not
+/// through PgBouncer in transaction mode), of which it uses one connection at a time, with the privileges of the role
+/// of [`maintainer_role_sql`](crate::maintainer_role_sql) and `pg_monitor`.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct OutboxWorker {
     task: JoinHandle<()>,
 }
 
-/// What an [`OutboxWorker`] is to do; made by [`OutboxWorker::builder`].
+/// The settings of an [`OutboxWorker`]; made by [`OutboxWorker::builder`].
 #[must_use = "nothing runs before spawn()"]
 pub struct WorkerBuilder {
     pool: Pool,
@@ -51,22 +51,23 @@ pub struct WorkerBuilder {
     on_error: Box<dyn Fn(&Error) + Send + Sync>,
 }
 
-/// The latest that an [`OutboxWorker`] has found.
+/// The latest findings of an [`OutboxWorker`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WorkerStatus {
-    /// What the last check found, if there was one.
+    /// The signs that the last check found, if there was one.
     pub health: Option<Arc<PipeHealth>>,
-    /// What the last run of maintenance did, if there was one.
+    /// The outcome of the last run of maintenance, if there was one.
     pub maintained: Option<Arc<Maintained>>,
-    /// Why the last check or run of maintenance failed, unless it succeeded.
+    /// The error of the last check or run of maintenance, unless it succeeded.
     pub failure: Option<Arc<Error>>,
 }
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl OutboxWorker {
-    /// Starts a worker that keeps rows for a week, runs maintenance every 5 minutes, and checks the pipeline every 30 s.
+    /// Starts a worker that keeps rows for a week, runs maintenance every 5 minutes, and checks the pipeline every 30
+    /// s.
     pub fn builder(pool: Pool, pipeline: Pipeline) -> WorkerBuilder {
         WorkerBuilder {
             maintenance: Maintenance::new(pipeline.clone(), WEEK),
@@ -100,7 +101,8 @@ impl OutboxWorker {
 }
 
 impl WorkerBuilder {
-    /// Sets how long rows, or ids, are kept at least; a week unless set. It replaces [`maintenance`](Self::maintenance).
+    /// Sets how long rows, or ids, are kept at least; a week unless set. It replaces
+    /// [`maintenance`](Self::maintenance).
     pub fn retention(self, retention: Duration) -> Self {
         let maintenance = Maintenance::new(self.pipeline.clone(), retention);
         Self { maintenance, ..self }

@@ -18,7 +18,7 @@ pub enum ConnectorError {
     Pipeline(#[source] Error),
 }
 
-/// The pipeline of the connector's configuration in the file, or of the one that is deployed with this service.
+/// Returns the pipeline of the connector's configuration in the file, or of the one that is deployed with this service.
 ///
 /// # Errors
 /// There is no such file, or it does not describe a pipeline that keeps every event.

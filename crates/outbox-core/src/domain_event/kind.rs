@@ -20,15 +20,15 @@ impl EventKind {
         Self { event_type, schema_version, variant: None }
     }
 
-    /// Returns the kind of a variant of an enum of events, by its position among those that serde knows. The payload is what
-    /// the variant holds, without its name.
+    /// Returns the kind of a variant of an enum of events, by its position among those that serde knows. The payload is
+    /// what the variant holds, without its name.
     #[must_use]
     pub const fn of_variant(position: u32, event_type: &'static str, schema_version: u32) -> Self {
         Self { event_type, schema_version, variant: Some(position) }
     }
 
-    /// Returns the kind of a variant that holds nothing but an event of the same aggregate type. Another aggregate type does
-    /// not compile if it is evaluated in a constant.
+    /// Returns the kind of a variant that holds nothing but an event of the same aggregate type. Another aggregate type
+    /// does not compile if it is evaluated in a constant.
     ///
     /// # Panics
     /// `E` is of another aggregate type, or is an enum of events.
@@ -91,8 +91,8 @@ pub(super) const fn same(one: &str, other: &str) -> bool {
 }
 
 impl DecodedEvent {
-    /// Returns which of a typed event's kinds this is: the one of the same event type. A type that is a single event is taken
-    /// for it if the record carries no event type.
+    /// Returns which of a typed event's kinds this is: the one of the same event type. A type that is a single event is
+    /// taken for it if the record carries no event type.
     #[must_use]
     pub fn kind_in<E: IncomingEvent>(&self) -> Option<EventKind> {
         match (&self.event_type, E::KINDS) {

@@ -29,8 +29,8 @@ use crate::event::names::{short_text, topic_legal};
 /// ```
 ///
 /// # Enums
-/// An enum unites the events of an aggregate. Each variant is an event type: by its own name, by `event_type`, or by the
-/// typed event that it holds. Producers publish any of them, and one handler can `match` on all.
+/// An enum unites the events of an aggregate. Each variant is an event type: by its own name, by `event_type`, or by
+/// the typed event that it holds. Producers publish any of them, and one handler can `match` on all.
 ///
 /// ```
 /// # use outbox_core::{DomainEvent, OutboxEvent, Payload};
@@ -62,8 +62,8 @@ use crate::event::names::{short_text, topic_legal};
 /// # Ok::<(), outbox_core::Error>(())
 /// ```
 ///
-/// The payload is what the variant holds, without a tag. So a consumer may read it as a struct, and a struct can become a
-/// variant later. The event type selects the variant, and serde's options for tags are rejected.
+/// The payload is what the variant holds, without a tag. So a consumer may read it as a struct, and a struct can become
+/// a variant later. The event type selects the variant, and serde's options for tags are rejected.
 ///
 /// # Without the macro
 /// ```
@@ -127,7 +127,7 @@ use crate::event::names::{short_text, topic_legal};
 /// let event = OutboxEvent::of(&OrderEvent::Renamed(Renamed { customer: 1 }));
 /// ```
 ///
-/// Anything that uses an event whose constants break a rule:
+/// Code that uses an event whose constants break a rule:
 ///
 /// ```compile_fail,E0080
 /// # use outbox_core::{DomainEvent, OutboxEvent};
@@ -174,8 +174,8 @@ pub trait DomainEvent {
     /// The [`AggregateType`](crate::AggregateType); the topic is made of it.
     const AGGREGATE_TYPE: &'static str;
 
-    /// The [`EventType`](crate::EventType), unique within the aggregate type. For an enum of events it is only the name of
-    /// the enum, and [`KINDS`](Self::KINDS) has the event types.
+    /// The [`EventType`](crate::EventType), unique within the aggregate type. For an enum of events it is only the name
+    /// of the enum, and [`KINDS`](Self::KINDS) has the event types.
     const EVENT_TYPE: &'static str;
 
     /// The version of the payload's schema that this type reads and writes, from 1. For an enum of events,
@@ -200,8 +200,8 @@ pub trait DomainEvent {
 
 /// A typed event as a consumer needs it: which events a handler takes.
 ///
-/// Every [`DomainEvent`] is one. Derive or implement this trait alone if the service only consumes the event. The options
-/// are those of `DomainEvent`, also for enums.
+/// Every [`DomainEvent`] is one. Derive or implement this trait alone if the service only consumes the event. The
+/// options are those of `DomainEvent`, also for enums.
 ///
 /// ```
 /// use outbox_core::IncomingEvent;

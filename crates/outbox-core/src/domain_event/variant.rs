@@ -5,8 +5,8 @@ use serde::ser::{
     Error as _, Impossible, Serialize, SerializeMap as _, SerializeStruct, SerializeStructVariant, Serializer,
 };
 
-/// Writes what the variant of an enum holds, without the variant's name. A variant without fields is an empty object, so
-/// that it can get fields later.
+/// Writes what the variant of an enum holds, without the variant's name. A variant without fields is an empty object,
+/// so that it can get fields later.
 pub(super) struct VariantContent<S>(pub(super) S);
 
 /// The fields of a variant, as those of a struct.
@@ -29,7 +29,7 @@ impl<S: SerializeStruct> SerializeStructVariant for Fields<S> {
     }
 }
 
-/// Passes on what a `Serialize` of its own writes in place of a variant.
+/// Passes on the value that an implementation of `Serialize` writes in place of a variant.
 macro_rules! pass_on {
     ($($method:ident($($value:ident: $ty:ty),*) -> $result:ty;)*) => {
         $(fn $method(self, $($value: $ty),*) -> Result<$result, S::Error> {

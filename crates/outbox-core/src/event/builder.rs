@@ -77,8 +77,9 @@ impl EventBuilder {
         Self { content_type: Some(content_type.into()), ..self }
     }
 
-    /// Adds a header. The headers travel as one JSON object in one record header, which [`DecodedEvent::headers`] reads; those
-    /// with a column of their own ([`Column::of_header`](crate::Column::of_header)) are real headers of the record.
+    /// Adds a header. The headers travel as one JSON object in one record header, which [`DecodedEvent::headers`]
+    /// reads; those with a column of their own ([`Column::of_header`](crate::Column::of_header)) are real headers of
+    /// the record.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -94,8 +95,8 @@ impl EventBuilder {
         Self { tracestate: Some(tracestate.into()), ..self }
     }
 
-    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::EventField::Key); the aggregate id unless
-    /// set. Kafka keeps the order of events with the same key: give all events of an aggregate the same one.
+    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::EventField::Key); the aggregate id
+    /// unless set. Kafka keeps the order of events with the same key: give all events of an aggregate the same one.
     pub fn key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
@@ -116,8 +117,8 @@ impl EventBuilder {
         Self { causation_id: Some(id.into()), ..self }
     }
 
-    /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or its
-    /// id where it has none, the correlation id, and its trace goes on. What was set before stays.
+    /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or
+    /// its id where it has none, the correlation id, and its trace continues. What was set before stays.
     ///
     /// In a consumer's handler it is one line:
     /// ```
@@ -129,7 +130,7 @@ impl EventBuilder {
     pub fn caused_by(self, cause: &DecodedEvent) -> Self {
         let id = || cause.id_text.clone().map_or_else(|| cause.id.to_string(), String::from);
         let trace = || cause.traceparent.as_ref().map(ToString::to_string);
-        // It says something of its own trace only.
+        // The state belongs to the trace of the cause.
         let state = || cause.tracestate.as_ref().map(ToString::to_string);
         let tracestate = if self.traceparent.is_none() { self.tracestate.or_else(state) } else { self.tracestate };
         Self {
@@ -145,7 +146,8 @@ impl EventBuilder {
     }
 
     /// Says that the event belongs to the current span of `tracing`, as `tracing-opentelemetry` knows it: its
-    /// `traceparent` and `tracestate` are that span's. Where there is no span, or no OpenTelemetry layer, nothing changes.
+    /// `traceparent` and `tracestate` are that span's. Where there is no span, or no OpenTelemetry layer, nothing
+    /// changes.
     #[cfg(feature = "tracing-opentelemetry")]
     pub fn in_current_span(self) -> Self {
         match super::current_span::trace_context() {

@@ -6,8 +6,8 @@ use serde::ser::Error as _;
 
 use crate::Error;
 
-/// The event's own headers: name → text. On the wire they travel as one JSON object in one record header, apart from those
-/// that have a [column](crate::Column::of_header) each.
+/// The event's own headers: name → text. On the wire they travel as one JSON object in one record header, apart from
+/// those that have a [column](crate::Column::of_header) each.
 ///
 /// At most 64; a name has 1 to 255 bytes, a value up to 8,192, neither has a NUL. `Debug` shows names only.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -43,18 +43,18 @@ impl Headers {
         Ok(())
     }
 
-    /// The value of a header.
+    /// Returns the value of a header.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All headers, by name.
+    /// Returns all headers, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -153,7 +153,7 @@ impl ColumnType {
         !matches!(self, Self::Bytea | Self::Numeric | Self::Array(_) | Self::Other(_))
     }
 
-    /// The type's name in SQL.
+    /// Returns the type's name in SQL.
     #[must_use]
     pub fn sql(self) -> String {
         match self {
@@ -206,7 +206,7 @@ pub struct Column {
     header: Option<Box<str>>,
 }
 
-/// What enqueue writes to a column that holds no part of the event.
+/// The value that enqueue writes to a column that holds no part of the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     /// Nothing: the column is left out.
@@ -220,19 +220,19 @@ enum Source {
 }
 
 impl Column {
-    /// A column that holds a part of the event.
+    /// Creates a column that holds a part of the event.
     #[must_use]
     pub fn of(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
         Self { field: Some(field), ..Self::foreign(name, ty, nullability) }
     }
 
-    /// A column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
+    /// Creates a column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
     #[must_use]
     pub fn foreign(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
         Self { name, ty, nullability, field: None, default: None, source: Source::Nothing, header: None }
     }
 
-    /// A text column that holds the same in every row: enqueue writes it, and it is the column's DEFAULT.
+    /// Creates a text column that holds the same in every row: enqueue writes it, and it is the column's DEFAULT.
     #[must_use]
     pub fn constant(name: Identifier, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -243,11 +243,11 @@ impl Column {
         }
     }
 
-    /// A column of the service's own, which events fill by [`EventBuilder::column`](crate::EventBuilder::column): for row-level
-    /// security, for a partition of the topic, or as a [header](Self::header).
+    /// Returns a column of the service's own, which events fill by [`EventBuilder::column`](crate::EventBuilder::column): for
+    /// row-level security, for a partition of the topic, or as a [header](Self::header).
     ///
-    /// If an event has no value for it, enqueue writes the [fallback](Self::fallback) or NULL, or refuses the event if the
-    /// column is NOT NULL.
+    /// If an event has no value for it, enqueue writes the [fallback](Self::fallback) or NULL, or refuses the event if
+    /// the column is NOT NULL.
     ///
     /// ```
     /// use outbox_core::{Column, ColumnType, ConnectorConfig, Identifier, Nullability, OutboxEvent, Pipeline, TableLayout};
@@ -273,8 +273,8 @@ impl Column {
         Self { default: ColumnDefault::of(&value), source: Source::Own(Some(value)), ..self }
     }
 
-    /// A text column for one of the event's headers, which becomes a header of the record by itself. The others stay in the JSON
-    /// object of [`EventField::Headers`]. Empty text stands for an event without the header.
+    /// Returns a text column for one of the event's headers, which becomes a header of the record by itself. The others stay in
+    /// the JSON object of [`EventField::Headers`]. Empty text stands for an event without the header.
     ///
     /// ```
     /// use outbox_core::{Column, ConnectorConfig, Identifier, OutboxEvent, Pipeline, TableLayout};
@@ -309,7 +309,7 @@ impl Column {
         Self { header: Some(name.into().into_boxed_str()), ..self }
     }
 
-    /// Gives the column's DEFAULT, as the catalogue tells it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
+    /// Gives the column's DEFAULT, as the catalogue reports it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
     ///
     /// It is part of the records: Debezium puts it into the column's schema, and where a row has NULL it writes the
     /// default instead.
@@ -319,31 +319,31 @@ impl Column {
         self
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &Identifier {
         &self.name
     }
 
-    /// Its type.
+    /// Returns its type.
     #[must_use]
     pub fn ty(&self) -> ColumnType {
         self.ty
     }
 
-    /// Whether it may be NULL.
+    /// Returns whether it may be NULL.
     #[must_use]
     pub fn nullability(&self) -> Nullability {
         self.nullability
     }
 
-    /// The part of the event that it holds, if any.
+    /// Returns the part of the event that it holds, if any.
     #[must_use]
     pub fn field(&self) -> Option<EventField> {
         self.field
     }
 
-    /// What it holds in every row, if that is known.
+    /// Returns what it holds in every row, if that is known.
     #[must_use]
     pub fn constant_text(&self) -> Option<&str> {
         match &self.source {
@@ -376,7 +376,7 @@ impl Column {
         }
     }
 
-    /// Whether enqueue writes it.
+    /// Returns whether enqueue writes it.
     #[must_use]
     pub fn is_filled(&self) -> bool {
         self.field.is_some() || self.source != Source::Nothing
@@ -386,7 +386,7 @@ impl Column {
         self.header.as_deref()
     }
 
-    /// What Debezium takes for the column's default, where it takes any.
+    /// Returns what Debezium takes for the column's default, where it takes any.
     pub(crate) fn default(&self) -> Option<&ColumnValue> {
         self.default.as_ref().map(ColumnDefault::value)
     }

@@ -11,7 +11,8 @@ use crate::{Error, OutboxEvent, Payload};
 pub enum ColumnValue {
     /// SQL NULL
     Null,
-    /// `text`, `varchar`, the text of `json` and `jsonb`, and PostgreSQL's text form of every type that has no variant here
+    /// `text`, `varchar`, the text of `json` and `jsonb`, and PostgreSQL's text form of every type that has no variant
+    /// here
     Text(String),
     /// `bytea`
     Bytes(Bytes),
@@ -86,7 +87,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A row of the layout's columns, in their order.
+    /// Creates a row of the layout's columns, in their order.
     ///
     /// # Errors
     /// A value is missing or too many, is not of its column's type, or is NULL where that is not allowed.
@@ -103,7 +104,7 @@ impl Row {
         Ok(Self { values })
     }
 
-    /// The values, in the order of the layout's columns.
+    /// Returns the values, in the order of the layout's columns.
     #[must_use]
     pub fn values(&self) -> &[ColumnValue] {
         &self.values
@@ -119,7 +120,7 @@ impl Row {
         }
     }
 
-    /// What enqueue stores for an event. Columns that enqueue leaves out are NULL here.
+    /// Returns what enqueue stores for an event. Columns that enqueue leaves out are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         let lost = "the table layout has no column for it, so it would be lost";
         for field in SET_BY_CALLERS {

@@ -42,9 +42,9 @@ impl PipelineBuilder {
         Self { service: None, layout, payload: None, topics: None, options: Vec::new() }
     }
 
-    /// Derives the names from the name of the service, 1 to 40 characters of `a-z 0-9 _ -` with a letter first. For `billing`
-    /// these are the slot `billing_outbox_slot`, the publication `billing_outbox_publication`, the `topic.prefix` `billing`, by
-    /// which heartbeat topics are named, and the topics `billing.events.{aggregate_type}`.
+    /// Derives the names from the name of the service, 1 to 40 characters of `a-z 0-9 _ -` with a letter first. For
+    /// `billing` these are the slot `billing_outbox_slot`, the publication `billing_outbox_publication`, the
+    /// `topic.prefix` `billing`, by which heartbeat topics are named, and the topics `billing.events.{aggregate_type}`.
     ///
     /// Slots are unique on a server, and topics in a Kafka cluster: give each service a name.
     pub fn service(self, name: impl Into<String>) -> Self {
@@ -81,7 +81,8 @@ impl PipelineBuilder {
         self.option("publication.name", name)
     }
 
-    /// Sets the `topic.prefix`, which names the connector's own topics, such as those of heartbeats; `outbox` unless set.
+    /// Sets the `topic.prefix`, which names the connector's own topics, such as those of heartbeats; `outbox` unless
+    /// set.
     pub fn topic_prefix(self, prefix: impl Into<String>) -> Self {
         self.option("topic.prefix", prefix)
     }
@@ -145,8 +146,8 @@ impl Pipeline {
         PipelineBuilder::new()
     }
 
-    /// Returns the recommended pipeline with names of the service's own, as [`PipelineBuilder::service`] says. The service
-    /// that consumes the events builds the same.
+    /// Returns the recommended pipeline with names of the service's own, as [`PipelineBuilder::service`] says. The
+    /// service that consumes the events builds the same.
     ///
     /// ```
     /// use outbox_core::{AggregateType, Pipeline};

@@ -13,18 +13,18 @@ use crate::{Error, EventField, Headers, Traceparent, Tracestate};
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {
-    /// The event's id, as [`event_identity`](crate::event_identity) has it: producers other than ours may use any version of
-    /// UUID, and ids that are none.
+    /// The event's id, as [`event_identity`](crate::event_identity) has it: producers other than ours may use any
+    /// version of UUID, and ids that are none.
     pub id: Uuid,
     /// The id as the record has it, if it is no UUID.
     pub id_text: Option<ShortText>,
-    /// What kind of thing it is about.
+    /// The type of its aggregate.
     pub aggregate_type: Option<ShortText>,
     /// Which one it is about.
     pub aggregate_id: Option<ShortText>,
-    /// What happened.
+    /// The type of the event.
     pub event_type: Option<ShortText>,
-    /// What the event says.
+    /// The payload.
     pub payload: DecodedPayload,
     /// When it happened: milliseconds where the record's timestamp carries it, microseconds from a header.
     pub created_at: Option<OffsetDateTime>,
@@ -34,13 +34,13 @@ pub struct DecodedEvent {
     pub content_type: Option<ShortText>,
     /// The trace that it belongs to; one that is malformed counts as none, as W3C has it.
     pub traceparent: Option<Traceparent>,
-    /// What the systems of its trace have added; one that is malformed counts as none.
+    /// The state that the systems of its trace have added; one that is malformed counts as none.
     pub tracestate: Option<Tracestate>,
     /// The record's key, if that is another than the aggregate id ([`EventField::Key`]).
     pub key: Option<ShortText>,
     /// The business transaction that it belongs to.
     pub correlation_id: Option<ShortText>,
-    /// What caused it.
+    /// The id of the event or command that caused it.
     pub causation_id: Option<ShortText>,
     /// The event's own headers.
     pub headers: Headers,
@@ -61,7 +61,7 @@ impl DecodedEvent {
         self.set_other(field, text)
     }
 
-    /// Where a part is kept that is a short text.
+    /// Returns where a part is kept that is a short text.
     #[inline]
     pub(super) fn slot(&mut self, field: EventField) -> Option<&mut Option<ShortText>> {
         Some(match field {
@@ -89,8 +89,8 @@ impl DecodedEvent {
                 let added = self.headers.add_json(text);
                 added.map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
-            // What is there already stays. The id is the record's own header, the payload its value, and the instant is read
-            // with its column's type.
+            // What is there already stays. The id is the record's own header, the payload its value, and the instant is
+            // read with its column's type.
             _ => {}
         }
         Ok(())
@@ -138,7 +138,7 @@ impl DecodedPayload {
         if text.is_empty() { Self::Empty } else { Self::Text(text) }
     }
 
-    /// The payload as bytes.
+    /// Returns the payload as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -148,7 +148,7 @@ impl DecodedPayload {
         }
     }
 
-    /// The payload as text, where it is text.
+    /// Returns the payload as text, where it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -179,7 +179,7 @@ impl fmt::Debug for DecodedPayload {
     }
 }
 
-/// What a record of a pipeline turns out to be.
+/// The result of decoding a record of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decoded<R = Record> {

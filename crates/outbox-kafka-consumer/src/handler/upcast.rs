@@ -23,7 +23,7 @@ impl Upcasts {
         self.0.insert((TypeId::of::<E>(), kind.event_type()), Box::new(upcast)).is_none()
     }
 
-    /// Without an upcast, the old payload is read as it is.
+    /// Reads the event. Without an upcast, the old payload is read as it is.
     pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
         &self,
         version: u32,

@@ -17,8 +17,8 @@ CREATE TABLE IF NOT EXISTS {detached} (
 )";
 
 impl Migrations {
-    /// The two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are detached and
-    /// not yet dropped.
+    /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are
+    /// detached and not yet dropped.
     #[must_use]
     pub fn maintenance(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();

@@ -17,7 +17,7 @@ use self::row_life::Triggers;
 use crate::literal::literal;
 use crate::{Error, ownership};
 
-/// One step of a schema. It is never changed after it was applied somewhere: a later change is a step of its own.
+/// One step of a schema. It is never changed after it was applied somewhere: a later change is another step.
 #[derive(Clone, Debug)]
 pub struct Migration {
     version: i32,
@@ -28,8 +28,8 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// A step with its place in the order, from 1, a name for people, and its SQL: any number of statements that can
-    /// run in a transaction.
+    /// Creates a step with its place in the order, from 1, a name for people, and its SQL: any number of statements
+    /// that can run in a transaction.
     pub fn new(version: i32, name: impl Into<String>, sql: impl Into<String>) -> Self {
         Self { version, name: name.into(), sql: sql.into(), template: None }
     }
@@ -51,8 +51,8 @@ impl Migration {
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
 ///
 /// They run in one transaction, one instance at a time, however many start at once. A step whose SQL is not what was
-/// applied is refused, and so is a database that has steps which this program does not know, unless they are those of an
-/// [`outbox`](Self::outbox). Nothing is dropped or renamed; [`uninstall_sql`] is the script for that.
+/// applied is refused, and so is a database that has steps which this program does not know, unless they are those of
+/// an [`outbox`](Self::outbox). Nothing is dropped or renamed; [`uninstall_sql`] is the script for that.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     component: String,
@@ -65,7 +65,7 @@ pub struct Migrations {
     outbox: Option<Pipeline>,
 }
 
-/// What becomes of a database that has steps of a newer program.
+/// The treatment of a database that has steps of a newer program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Newer {
     /// It is refused.
@@ -74,21 +74,23 @@ enum Newer {
     LeaveAlone,
 }
 
-/// What [`Migrations::apply`] did.
+/// The outcome of [`Migrations::apply`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
     /// The versions that were applied now; none where the schema was up to date.
     pub versions: Vec<i32>,
-    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes them.
+    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes
+    /// them.
     pub row_life: Option<RowLife>,
-    /// The statements that were run besides, because the table lacked a column of the layout, or the publication was missing.
+    /// The statements that were run besides, because the table lacked a column of the layout, or the publication was
+    /// missing.
     pub statements: Vec<String>,
     /// The newest version that a newer program has applied. Nothing was changed then.
     pub newer: Option<i32>,
 }
 
-/// What the database has and lacks.
+/// The differences between the database and the steps.
 struct Pending<'a> {
     missing: Vec<&'a Migration>,
     drift: Drift,
@@ -213,7 +215,8 @@ impl Migrations {
         )
     }
 
-    /// `CREATE SCHEMA IF NOT EXISTS` wants the right to create schemas even where there is nothing to create.
+    /// Returns the SQL that creates the schema if it is missing. `CREATE SCHEMA IF NOT EXISTS` wants the right to
+    /// create schemas even where there is nothing to create.
     fn create_schema(&self) -> String {
         let body = format!(
             "BEGIN IF to_regnamespace({}) IS NULL THEN CREATE SCHEMA {}; END IF; END",
@@ -223,7 +226,8 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to create.
+    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to
+    /// create.
     fn create_table(&self) -> String {
         let body = format!(
             "BEGIN IF to_regclass({name}) IS NULL THEN CREATE TABLE {table} (

@@ -3,13 +3,13 @@ use outbox_core::{Pipeline, TableLayout};
 use super::{Migrations, Newer, shipped};
 
 impl Migrations {
-    /// The outbox table of a pipeline, and the publication that the connector reads.
+    /// Creates the outbox table of a pipeline, and the publication that the connector reads.
     ///
-    /// - The steps are numbered, and their SQL is fixed at their release. A program from before a step continues to work beside
-    ///   newer ones: its [`apply`](Self::apply) then changes nothing.
-    /// - A column of the layout that the table lacks is added, if it may be NULL or has a DEFAULT. Other differences, such as
-    ///   types, are left alone: [`plan`](Self::plan) prints the ALTERs for them, and [`Readiness`](crate::Readiness) reports
-    ///   them.
+    /// - The steps are numbered, and their SQL is fixed at their release. A program from before a step continues to
+    ///   work next to newer ones: its [`apply`](Self::apply) then changes nothing.
+    /// - A column of the layout that the table lacks is added, if it may be NULL or has a DEFAULT. Other differences,
+    ///   such as types, are left alone: [`plan`](Self::plan) prints the ALTERs for them, and
+    ///   [`Readiness`](crate::Readiness) reports them.
     /// - A publication that is missing is created. One that exists is left as it is.
     /// - The triggers of the layout's [`RowLife`](outbox_core::RowLife) are made, replaced or removed.
     /// - Several tables may be in one schema, and several pipelines, with a slot and a publication each, on one table.

@@ -32,14 +32,14 @@ impl MigrationPlan {
         self.newer
     }
 
-    /// Returns the ALTERs that make the table what its layout says, and that [`Migrations::apply`] does not run: they read or
-    /// rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
+    /// Returns the ALTERs that make the table what its layout says, and that [`Migrations::apply`] does not run: they
+    /// read or rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
     #[must_use]
     pub fn by_hand(&self) -> &[String] {
         &self.by_hand
     }
 
-    /// The versions that are missing in the database.
+    /// Returns the versions that are missing in the database.
     #[must_use]
     pub fn versions(&self) -> &[i32] {
         &self.versions
@@ -67,7 +67,7 @@ impl fmt::Display for MigrationPlan {
 }
 
 impl Migrations {
-    /// What [`apply`](Self::apply) would run on this database. It changes nothing, and needs only to read.
+    /// Returns what [`apply`](Self::apply) would run on this database. It changes nothing, and needs only to read.
     ///
     /// # Errors
     /// As [`apply`](Self::apply): also that the database is newer than this program.

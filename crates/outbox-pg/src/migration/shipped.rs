@@ -1,5 +1,5 @@
-//! The SQL of the steps that were shipped. A step is never changed after a release: a later change is a step of its own.
-//! Tests compare the files that are exported with those of each release.
+//! The SQL of the steps that were shipped. A step is never changed after a release: a later change is a step of its
+//! own. Tests compare the files that are exported with those of each release.
 
 use outbox_core::{Column, EventField, Nullability, Pipeline, RowLife, TableLayout};
 
@@ -42,7 +42,8 @@ const CREATE_PUBLICATION: &str = "BEGIN IF NOT EXISTS (SELECT FROM pg_publicatio
             CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish = 'insert', publish_via_partition_root = true);
         END IF; END";
 
-/// A column that the recommended table got after its first release. Programs from before it leave it out of their INSERTs.
+/// A column that the recommended table got after its first release. Programs from before it leave it out of their
+/// INSERTs.
 const ADD_TRACESTATE: &str = r#"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "tracestate" text NOT NULL DEFAULT ''"#;
 
 /// Returns the steps of an outbox.

@@ -5,12 +5,12 @@ use crate::companion::{companion, companion_name};
 use crate::literal::literal;
 
 /// Returns the SQL that removes a pipeline's slot, publication, table and everything that
-/// [`Migrations::outbox`](super::Migrations::outbox) and [`Migrations::maintenance`](super::Migrations::maintenance) made for
-/// it. Run it with `psql -v ON_ERROR_STOP=1 -f`, as the table's owner with the attribute REPLICATION or as a superuser, after
-/// the connector is deleted: a slot in use is an error. It can be run again.
+/// [`Migrations::outbox`](super::Migrations::outbox) and [`Migrations::maintenance`](super::Migrations::maintenance)
+/// made for it. Run it with `psql -v ON_ERROR_STOP=1 -f`, as the table's owner with the attribute REPLICATION or as a
+/// superuser, after the connector is deleted: a slot in use is an error. It can be run again.
 ///
-/// Events that no reader has published are lost with the table. Roles, and other tables of the schema, stay. The schema is
-/// dropped if nothing else is in it.
+/// Events that no reader has published are lost with the table. Roles, and other tables of the schema, stay. The schema
+/// is dropped if nothing else is in it.
 #[must_use]
 pub fn uninstall_sql(pipeline: &Pipeline) -> String {
     let layout = pipeline.layout();

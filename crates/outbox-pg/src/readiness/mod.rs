@@ -19,8 +19,8 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot. It changes
-    /// nothing.
+    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot. It
+    /// changes nothing.
     ///
     /// # Errors
     /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).
@@ -53,13 +53,13 @@ impl Readiness {
         Ok(Self { problems })
     }
 
-    /// What is missing or wrong, each with its remedy; empty where all is well.
+    /// Returns what is missing or wrong, each with its remedy; empty where all is well.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// Ok where all is well.
+    /// Returns `Ok` if all is well.
     ///
     /// # Errors
     /// [`Error::is_not_ready`] with every problem and its remedy.

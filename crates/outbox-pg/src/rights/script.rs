@@ -64,9 +64,10 @@ impl Platform {
     }
 }
 
-/// The SQL of the role that the connector logs in with, for `psql -f`: `REPLICATION`, `USAGE` on the schema and `SELECT` on the
-/// table, and nothing else. It can be run again. `psql` asks for the password and sends only its hash, so that the password is
-/// in no command line and in no log. Where nobody can answer, `-v password=…` takes a password, or better its SCRAM verifier.
+/// Returns the SQL of the role that the connector logs in with, for `psql -f`: `REPLICATION`, `USAGE` on the schema and
+/// `SELECT` on the table, and nothing else. It can be run again. `psql` asks for the password and sends only its hash,
+/// so that the password is in no command line and in no log. Where nobody can answer, `-v password=…` takes a password,
+/// or better its SCRAM verifier.
 ///
 /// `REPLICATION` holds for the whole server: who has the password can read every database's WAL through a slot. Let
 /// `pg_hba.conf` admit the role from the connector's host only.
@@ -97,8 +98,8 @@ pub fn connector_role_sql_on(pipeline: &Pipeline, role: &Identifier, platform: P
     )
 }
 
-/// The SQL of the role that services enqueue with: `USAGE` on the schema and `INSERT` on the table, and nothing else. It
-/// can be run again, by any client. The role cannot log in: grant it to those that do.
+/// Returns the SQL of the role that services enqueue with: `USAGE` on the schema and `INSERT` on the table, and nothing
+/// else. It can be run again, by any client. The role cannot log in: grant it to those that do.
 ///
 /// INSERT is enough for all that [`PgOutbox`](crate::PgOutbox) does. Without SELECT, PostgreSQL denies `RETURNING`, and
 /// `ON CONFLICT` with a target.
@@ -117,10 +118,10 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     )
 }
 
-/// The SQL of the role that [`Maintenance`](crate::Maintenance) runs as: it owns the table, its partitions, and what stands
-/// beside it, so it is also the role as which vanishing rows are deleted. It can be run again, by any client, after
-/// [`Migrations`](crate::Migrations) are applied, and whenever they were applied as another role. The role cannot log in:
-/// grant it to those that do.
+/// Returns the SQL of the role that [`Maintenance`](crate::Maintenance) runs as: it owns the table, its partitions, and
+/// what stands next to it, so it is also the role as which vanishing rows are deleted. It can be run again, by any
+/// client, after [`Migrations`](crate::Migrations) are applied, and whenever they were applied as another role. The
+/// role cannot log in: grant it to those that do.
 #[must_use]
 pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     let layout = pipeline.layout();
@@ -153,8 +154,8 @@ pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     )
 }
 
-/// Lets the present role hand over what it owns, for which it has to be a member. From PostgreSQL 16 on, who has created a role
-/// is a member that may not use it.
+/// Lets the present role hand over what it owns, for which it has to be a member. From PostgreSQL 16 on, who has
+/// created a role is a member that may not use it.
 fn join(role: &Identifier) -> String {
     let name = literal(role.as_str());
     format!(

@@ -162,8 +162,8 @@ async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
     assert!(matches!(rights.problems().last(), Some(RightsProblem::RoleMissing { .. })));
 }
 
-/// On managed servers nobody is a superuser. The connector's role is made with the statements for Amazon RDS, of which the
-/// server gets the role that lets others replicate.
+/// On managed servers nobody is a superuser. The connector's role is made with the statements for Amazon RDS, of which
+/// the server gets the role that lets others replicate.
 #[tokio::test]
 async fn the_scripts_work_without_superuser_and_the_check_understands_managed_servers() {
     for builder in crate::own_server::versions() {

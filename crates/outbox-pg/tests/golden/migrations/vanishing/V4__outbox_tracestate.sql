@@ -1,1 +1,0 @@
-ALTER TABLE "outbox"."outbox_message" ADD COLUMN IF NOT EXISTS "tracestate" text NOT NULL DEFAULT '';
