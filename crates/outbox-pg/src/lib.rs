@@ -77,7 +77,7 @@ pub use self::idempotent::IdempotentOutbox;
 pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
 pub use self::migration::{Applied, Migration, MigrationPlan, Migrations, uninstall_sql};
 pub use self::readiness::{Problem, Readiness};
-pub use self::republish::{ReplayProgress, Republish};
+pub use self::republish::{Replay, ReplayProgress, Republish};
 pub use self::rights::{
     Platform, Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, connector_role_sql_on,
     maintainer_role_sql,

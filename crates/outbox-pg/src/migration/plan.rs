@@ -93,6 +93,20 @@ impl Migrations {
         Ok(MigrationPlan { versions, statements, by_hand: pending.drift.by_hand, newer: pending.newer })
     }
 
+    /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
+    #[must_use]
+    pub fn script(&self) -> MigrationPlan {
+        let steps = self.steps.iter().flat_map(|step| [step.sql.clone(), self.record(step)]);
+        let layout = self.outbox.as_ref().map(Pipeline::layout);
+        let switched = layout.filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
+        MigrationPlan {
+            versions: self.steps.iter().map(|step| step.version).collect(),
+            statements: std::iter::once(self.open_sql()).chain(steps).chain(switched).collect(),
+            by_hand: Vec::new(),
+            newer: None,
+        }
+    }
+
     /// Writes the steps as files `V1__name.sql`, … for teams that apply migrations with a tool of their own, and says
     /// which. Such a tool keeps its own record: `schema_migration` is not in the files.
     ///
