@@ -9,8 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "outbox-core",
+    "outbox-derive",
     "outbox-net",
     "outbox-pg",
     "outbox-kafka",

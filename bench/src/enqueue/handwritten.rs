@@ -8,8 +8,8 @@ use crate::rows;
 
 /// The columns and values of enqueue, as one would write them who needs no outbox.
 pub(super) const INSERT: &str = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, \
-     created_at, schema_version, content_type, traceparent, correlation_id, causation_id, headers) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+     created_at, schema_version, content_type, traceparent, correlation_id, causation_id, headers, tracestate) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 pub(super) async fn insert(tx: &Transaction<'_>, statement: &Statement, n: u64, payload: &str) -> Result<u64, Error> {
     let now = OffsetDateTime::now_utc();
@@ -29,6 +29,7 @@ pub(super) async fn insert(tx: &Transaction<'_>, statement: &Statement, n: u64, 
             &"",
             &"",
             &Json("{}"),
+            &"",
         ],
     )
     .await

@@ -75,7 +75,7 @@ impl MigrateCommand {
                 let migrations = component.migrations(model)?;
                 let applied = migrations.apply(&mut database.connect(limit).await?).await.map_err(failed)?;
                 let row_life = applied.row_life.map(|life| format!("{life:?}"));
-                output.print(&Applied { versions: applied.versions, row_life })?;
+                output.print(&Applied { versions: applied.versions, row_life, statements: applied.statements })?;
                 Ok(Exit::Success)
             }
             Self::Export { directory, component } => {
@@ -117,17 +117,20 @@ impl Report for Planned {
 struct Applied {
     versions: Vec<i32>,
     row_life: Option<String>,
+    statements: Vec<String>,
 }
 
 impl Report for Applied {
     fn parts(&self) -> Vec<Part> {
         let versions: Vec<_> = self.versions.iter().map(ToString::to_string).collect();
         let line = match (versions.is_empty(), &self.row_life) {
-            (true, None) => "nothing to do".to_owned(),
+            (true, None) if self.statements.is_empty() => "nothing to do".to_owned(),
+            (true, None) => "brought the table and the publication up to date".to_owned(),
             (true, Some(life)) => format!("rows have another life: {life}"),
             (false, _) => format!("applied versions {}", versions.join(", ")),
         };
-        vec![Part::Line(line)]
+        let statements = self.statements.iter().map(|statement| format!("ran {statement}"));
+        std::iter::once(line).chain(statements).map(Part::Line).collect()
     }
 }
 

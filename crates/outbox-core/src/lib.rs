@@ -1,27 +1,21 @@
 //! Events, the enqueue API and the one model of a Debezium outbox pipeline. No I/O happens here.
 //!
-//! - [`OutboxEvent`] is an event as a producer builds it; [`DomainEvent`] is its typed form, shared with the consumer.
-//! - [`Outbox`] is where a service puts events, within its own transaction. `outbox-pg` and `outbox-sqlx` implement it on
-//!   PostgreSQL; [`RecordingOutbox`] is for tests.
+//! - [`OutboxEvent`] is an event as a producer builds it; [`DomainEvent`](trait@DomainEvent) is its typed form, shared
+//!   with the consumer: `#[derive(DomainEvent)]` on a struct, or on an enum of an aggregate's events.
+//! - [`Outbox`] is where a service puts events, within its own transaction. `outbox-pg` and `outbox-sqlx` implement it
+//!   on PostgreSQL; [`RecordingOutbox`] is for tests.
 //! - [`Pipeline`] is a connector's configuration ([`ConnectorConfig`]) and the table that it reads ([`TableLayout`]),
 //!   free of contradictions. It encodes a row as Debezium's EventRouter does and decodes every form of record.
 //!
 //! ```
 //! use outbox_core::{Decoded, DomainEvent, OutboxEvent, Pipeline};
 //!
-//! #[derive(serde::Serialize)]
+//! #[derive(DomainEvent, serde::Serialize)]
+//! #[event(aggregate_type = "order")]
 //! struct OrderCreated {
+//!     #[event(aggregate_id)]
 //!     order_id: i64,
 //!     quantity: i32,
-//! }
-//!
-//! impl DomainEvent for OrderCreated {
-//!     const AGGREGATE_TYPE: &'static str = "order";
-//!     const EVENT_TYPE: &'static str = "OrderCreated";
-//!
-//!     fn aggregate_id(&self) -> String {
-//!         self.order_id.to_string()
-//!     }
 //! }
 //!
 //! let pipeline = Pipeline::recommended();
@@ -45,7 +39,9 @@
 //!
 //! # Features
 //!
-//! - `tracing-opentelemetry`: takes the traceparent of an event from the current span, and continues a trace in a handler.
+//! - `derive`, on by default: the macros `DomainEvent` and `IncomingEvent`.
+//! - `tracing-opentelemetry`: takes the traceparent of an event from the current span, and continues a trace in a
+//!   handler.
 
 mod connector;
 mod domain_event;
@@ -63,22 +59,24 @@ mod repeated;
 mod store_failure;
 
 pub use bytes;
+#[cfg(feature = "derive")]
+pub use outbox_derive::{DomainEvent, IncomingEvent};
 pub use time;
 pub use uuid;
 
 pub use self::connector::{ConnectorConfig, DroppedBy, HeartbeatRecord, IncludedTables, RowDisposition};
-pub use self::domain_event::{DomainEvent, IncomingEvent};
+pub use self::domain_event::{DomainEvent, EventKind, IncomingEvent};
 pub use self::error::{Error, StoreFault};
 pub use self::event::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventBuilder, EventId, EventType, Headers,
-    JsonText, OutboxEvent, Payload, Traceparent,
+    JsonText, OutboxEvent, Payload, RecordKey, Traceparent, Tracestate,
 };
 pub use self::insert::InsertSql;
 pub use self::layout::{
     Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
 };
 pub use self::outbox::Outbox;
-pub use self::pipeline::{Loss, Pipeline};
+pub use self::pipeline::{Loss, Pipeline, PipelineBuilder};
 pub use self::record::{
     DecodeHints, Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
     Utf8Bytes, event_identity,

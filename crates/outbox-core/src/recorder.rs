@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{DomainEvent, Error, Outbox, OutboxEvent, Payload, Pipeline};
+use crate::{DomainEvent, Error, EventKind, Outbox, OutboxEvent, Payload, Pipeline};
 
 /// An outbox in memory, for the tests of services: it keeps what was enqueued, under the rules of a pipeline.
 ///
@@ -86,7 +86,7 @@ impl RecordingOutbox {
     #[must_use]
     pub fn enqueued<E: DomainEvent + DeserializeOwned>(&self) -> Vec<E> {
         let read = |event: &OutboxEvent| match event.payload() {
-            Payload::Json(text) => serde_json::from_str(text.as_str()).ok(),
+            Payload::Json(text) => kind_in::<E>(event)?.read(text.as_str().as_bytes()).ok(),
             _ => None,
         };
         let events: Option<Vec<E>> = self.lock().iter().filter(|event| is_of::<E>(event)).map(read).collect();
@@ -115,8 +115,13 @@ impl RecordingOutbox {
 }
 
 fn is_of<E: DomainEvent>(event: &OutboxEvent) -> bool {
+    kind_in::<E>(event).is_some()
+}
+
+fn kind_in<E: DomainEvent>(event: &OutboxEvent) -> Option<EventKind> {
     let () = E::LEGAL;
-    (event.aggregate_type().as_str(), event.event_type().as_str()) == (E::AGGREGATE_TYPE, E::EVENT_TYPE)
+    let kinds = if event.aggregate_type().as_str() == E::AGGREGATE_TYPE { E::KINDS } else { &[] };
+    kinds.iter().find(|kind| kind.event_type() == event.event_type().as_str()).copied()
 }
 
 fn name_of<E: DomainEvent>() -> String {

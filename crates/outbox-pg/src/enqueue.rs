@@ -229,7 +229,7 @@ mod tests {
         // legal.
         assert_eq!(row.count_total, 8);
         let row = outbox.row(&event).unwrap();
-        let params = measure(|| assert_eq!(outbox.insert.params(&row).collect::<Vec<_>>().len(), 12));
+        let params = measure(|| assert_eq!(outbox.insert.params(&row).collect::<Vec<_>>().len(), 13));
         assert_eq!(params.count_total, 1);
         let mut out = bytes::BytesMut::with_capacity(1_024);
         let params: Vec<_> = outbox.insert.params(&row).collect();

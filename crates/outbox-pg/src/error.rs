@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use deadpool_postgres::PoolError;
 use outbox_core::StoreFault;
 use tokio_postgres::error::SqlState;
 
@@ -26,6 +27,8 @@ enum Kind {
     File(String),
     #[error("another instance has taken the maintainer's lease, as this one was too slow: run it again")]
     LeaseLost,
+    #[error("the pool gave no connection to PostgreSQL")]
+    Pool,
     #[error("{0}")]
     Configuration(String),
     #[error("the outbox is not ready: {}", list(.0))]
@@ -52,6 +55,10 @@ impl Error {
 
     pub(crate) fn file(path: String, source: std::io::Error) -> Self {
         Self(Box::new(Inner { kind: Kind::File(path), source: Some(Box::new(source)) }))
+    }
+
+    pub(crate) fn pool(source: PoolError) -> Self {
+        Self(Box::new(Inner { kind: Kind::Pool, source: Some(Box::new(source)) }))
     }
 
     pub(crate) fn lease_lost() -> Self {
@@ -88,7 +95,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let is_transient = |error| fault_of(error) == StoreFault::Transient;
-        matches!(self.0.kind, Kind::LeaseLost) || self.postgres().is_some_and(is_transient)
+        matches!(self.0.kind, Kind::LeaseLost | Kind::Pool) || self.postgres().is_some_and(is_transient)
     }
 
     /// Returns the SQLSTATE, where PostgreSQL gave one.

@@ -1,18 +1,16 @@
 //! Which slots a pipeline has had, and what each has confirmed: the table `<table>_slots`. PostgreSQL forgets a slot
 //! that is dropped, and a slot that is created again looks like one that has confirmed everything.
 
-use outbox_core::{Pipeline, TableLayout};
+use outbox_core::Pipeline;
 use tokio_postgres::{Client, Row};
 
 use crate::Error;
 use crate::companion::companion;
 use crate::readiness::Problem;
 
-/// Returns the statements that create the tables of the slots and of replays. Transaction ids mean nothing in another
-/// cluster, so each row names its own.
-pub(crate) fn tables_sql(layout: &TableLayout) -> String {
-    format!(
-        "CREATE TABLE IF NOT EXISTS {slots} (
+/// The statements that create the tables of the slots and of replays. Transaction ids mean nothing in another cluster,
+/// so each row names its own.
+pub(crate) const TABLES: &str = "CREATE TABLE IF NOT EXISTS {slots} (
     slot text NOT NULL,
     incarnation integer NOT NULL,
     cluster text NOT NULL DEFAULT (pg_control_system()).system_identifier::text,
@@ -33,11 +31,7 @@ CREATE TABLE IF NOT EXISTS {replays} (
     events bigint NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz
-)",
-        slots = companion(layout, "_slots"),
-        replays = companion(layout, "_replays"),
-    )
-}
+)";
 
 const THIS_CLUSTER: &str = "cluster = (pg_control_system()).system_identifier::text";
 

@@ -23,21 +23,24 @@
 //! - [`RetriedTransaction`] runs a transaction again where PostgreSQL asks for it, and reports what was committed.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Republish`] publishes rows of a kept table again, such as those that a lost slot has left out.
+//! - [`OutboxWorker`] runs maintenance and monitoring in the background of a service.
 //! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
 //! - [`Readiness`] reports what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it
 //!   runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
-//!   right too many, and [`Rights`] checks them.
+//!   right too many, [`connector_role_sql_on`] has it for managed servers, and [`Rights`] checks them.
+//!   [`uninstall_sql`] removes an outbox.
 //!
 //! # Delivery
 //!
-//! `Ok` from `enqueue` means that the event is part of the transaction. It is published if, and only if, the transaction
-//! commits. `enqueue` accepts a transaction of tokio-postgres or deadpool-postgres; a connection does not compile.
+//! `Ok` from `enqueue` means that the event is part of the transaction. It is published if, and only if, the
+//! transaction commits. `enqueue` accepts a transaction of tokio-postgres or deadpool-postgres; a connection does not
+//! compile.
 //!
 //! # Errors
 //!
-//! `enqueue` returns an error of `outbox-core`: [`Error::is_not_ready`] and the other predicates of [`Error`] belong to the
-//! functions for operation. Each error says what to do.
+//! `enqueue` returns an error of `outbox-core`: [`Error::is_not_ready`] and the other predicates of [`Error`] belong to
+//! the functions for operation. Each error says what to do.
 
 mod companion;
 mod enqueue;
@@ -49,6 +52,7 @@ mod idempotent;
 mod literal;
 mod maintenance;
 mod migration;
+mod ownership;
 mod param;
 mod readiness;
 mod republish;
@@ -57,6 +61,7 @@ mod slot;
 mod statement;
 mod store_failure;
 mod transaction;
+mod worker;
 
 pub use deadpool_postgres;
 pub use outbox_core;
@@ -70,10 +75,14 @@ pub use self::health::{Measure, PipeHealth, PipeMonitor, Sign, Thresholds, Verdi
 pub use self::horizon::Horizon;
 pub use self::idempotent::IdempotentOutbox;
 pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
-pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
+pub use self::migration::{Applied, Migration, MigrationPlan, Migrations, uninstall_sql};
 pub use self::readiness::{Problem, Readiness};
 pub use self::republish::{Replay, ReplayProgress, Republish};
-pub use self::rights::{Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, maintainer_role_sql};
+pub use self::rights::{
+    Platform, Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, connector_role_sql_on,
+    maintainer_role_sql,
+};
 pub use self::slot::{SlotCreation, SlotOptions, create_slot};
 pub use self::store_failure::StoreFailure;
 pub use self::transaction::{Attempt, RetriedTransaction, TransactionError, Work};
+pub use self::worker::{OutboxWorker, WorkerBuilder, WorkerStatus};

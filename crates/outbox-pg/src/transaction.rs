@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 use std::marker::PhantomData;
@@ -47,6 +48,46 @@ pub struct Attempt<'e, 'r> {
 /// 110338).
 pub type Work<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
+impl Attempt<'_, '_> {
+    /// Runs statements within a savepoint: if they fail, only they are rolled back, and the transaction continues.
+    ///
+    /// The inner result is that of `statements`. The outer one is an error if PostgreSQL rejects the savepoint itself;
+    /// return it from the closure. Savepoints may be nested.
+    ///
+    /// ```no_run
+    /// # use outbox_pg::{RetriedTransaction, TransactionError, tokio_postgres::{Client, Error}};
+    /// # async fn example(client: &mut Client) -> Result<(), TransactionError<Error>> {
+    /// RetriedTransaction::default().run(client, |tx| Box::pin(async move {
+    ///     let reserved = tx.savepoint(tx.execute("INSERT INTO reservation (order_id) VALUES (7)", &[])).await?;
+    ///     if reserved.is_err() {
+    ///         tx.execute("INSERT INTO waiting_list (order_id) VALUES (7)", &[]).await?;
+    ///     }
+    ///     Ok(())
+    /// })).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The savepoint could not be set, released or rolled back to.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves the transaction within the savepoint. Return an error from the closure then.
+    pub async fn savepoint<T, E>(
+        &self,
+        statements: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, tokio_postgres::Error> {
+        self.tx.batch_execute("SAVEPOINT outbox_savepoint").await?;
+        let outcome = statements.await;
+
+        let end = match outcome {
+            Ok(_) => "RELEASE SAVEPOINT outbox_savepoint",
+            Err(_) => "ROLLBACK TO SAVEPOINT outbox_savepoint; RELEASE SAVEPOINT outbox_savepoint",
+        };
+        self.tx.batch_execute(end).await?;
+        Ok(outcome)
+    }
+}
+
 impl<'r> Deref for Attempt<'_, 'r> {
     type Target = Transaction<'r>;
 
@@ -83,8 +124,8 @@ pub enum TransactionError<E> {
     Begin(#[source] tokio_postgres::Error),
     /// The closure answered Ok, though one of its statements had failed.
     #[error(
-        "the transaction is rolled back: a statement in it had failed, which its work skipped. Return that error, or \
-         put the statement under a savepoint"
+        "the transaction is rolled back: a statement in it had failed, which its work ignored. Return that error, or \
+         put the statement under Attempt::savepoint"
     )]
     Aborted(#[source] tokio_postgres::Error),
     /// The connection broke before the COMMIT.
@@ -134,17 +175,38 @@ impl RetriedTransaction {
         self.run_while(client, &mut work, |error| asks_for_retry(error)).await
     }
 
-    /// Runs the closure as [`run`](Self::run) does, for errors that are no [`std::error::Error`] and hold one:
-    /// `anyhow::Error`, `eyre::Report`, `Box<dyn Error + Send + Sync>`.
+    /// Runs as [`run`](Self::run) does, for an error type that other errors convert to, such as `anyhow::Error`, `eyre::Report`
+    /// and `Box<dyn Error + Send + Sync>`. An error of the closure is returned as it is; any other is a
+    /// [`TransactionError`] that was converted, to be found by a downcast.
+    ///
+    /// ```no_run
+    /// # use outbox_pg::{RetriedTransaction, tokio_postgres::Client};
+    /// async fn reserve(client: &mut Client) -> anyhow::Result<u64> {
+    ///     let transaction = RetriedTransaction::default();
+    ///     transaction.run_dyn(client, |tx| Box::pin(async move {
+    ///         let reserved = tx.execute("UPDATE stock SET free = free - 1 WHERE free > 0", &[]).await?;
+    ///         anyhow::ensure!(reserved > 0, "nothing is in stock");
+    ///         Ok(reserved)
+    ///     })).await
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub async fn run_dyn<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, TransactionError<E>>
+    pub async fn run_dyn<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, E>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
-        E: AsRef<dyn StdError + Send + Sync>,
+        E: AsRef<dyn StdError + Send + Sync> + From<TransactionError<Infallible>>,
     {
-        self.run_while(client, &mut work, |error| asks_for_retry(error.as_ref())).await
+        let run = self.run_while(client, &mut work, |error| asks_for_retry(error.as_ref()));
+        run.await.map_err(|error| match error {
+            TransactionError::Work(error) => error,
+            TransactionError::Begin(error) => TransactionError::Begin(error).into(),
+            TransactionError::Aborted(error) => TransactionError::Aborted(error).into(),
+            TransactionError::Lost(error) => TransactionError::Lost(error).into(),
+            TransactionError::Commit(error) => TransactionError::Commit(error).into(),
+            TransactionError::CommitUnknown(error) => TransactionError::CommitUnknown(error).into(),
+        })
     }
 
     async fn run_while<'e, T, E, F>(

@@ -3,10 +3,12 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// An order was placed. Producer and consumer share this type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DomainEvent, Serialize, Deserialize)]
+#[event(aggregate_type = "order")]
 #[non_exhaustive]
 pub struct OrderCreated {
     /// The order.
+    #[event(aggregate_id)]
     pub order_id: i64,
     /// Who ordered.
     pub customer_id: i64,
@@ -17,13 +19,4 @@ pub struct OrderCreated {
     /// When it was stored, in RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-}
-
-impl DomainEvent for OrderCreated {
-    const AGGREGATE_TYPE: &'static str = "order";
-    const EVENT_TYPE: &'static str = "OrderCreated";
-
-    fn aggregate_id(&self) -> String {
-        self.order_id.to_string()
-    }
 }

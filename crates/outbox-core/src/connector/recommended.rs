@@ -15,8 +15,10 @@ impl ConnectorConfig {
         let table =
             format!("{}.{}", regex_lite::escape(layout.schema().as_str()), regex_lite::escape(layout.table().as_str()));
         // The router takes no timestamptz for the event's timestamp, so it travels as a header.
+        let key = layout.column_of(EventField::Key).map_or(EventField::AggregateId, |_| EventField::Key);
         let alias_of = |column: &Column| match column.field()? {
-            EventField::Id | EventField::AggregateId | EventField::Payload => None,
+            EventField::Id | EventField::Payload => None,
+            field if field == key => None,
             EventField::CreatedAt if column.ty() != ColumnType::Timestamptz => None,
             field => Some(field.name()),
         };
@@ -61,7 +63,7 @@ impl ConnectorConfig {
             .with("transforms.outbox.route.by.field", column(EventField::AggregateType))
             .with("transforms.outbox.route.topic.replacement", "outbox.events.${routedByValue}")
             .with("transforms.outbox.table.field.event.id", column(EventField::Id))
-            .with("transforms.outbox.table.field.event.key", column(EventField::AggregateId))
+            .with("transforms.outbox.table.field.event.key", column(key))
             .with("transforms.outbox.table.field.event.payload", column(EventField::Payload));
         let config = match layout.column_of(EventField::CreatedAt) {
             Some(at) if at.ty() != ColumnType::Timestamptz => {

@@ -2,9 +2,9 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 
 use super::{
     AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventId, EventType, Headers, OutboxEvent,
-    Payload, Traceparent,
+    OwnColumns, Payload, RecordKey, Traceparent, Tracestate,
 };
-use crate::{DecodedEvent, Error};
+use crate::{ColumnValue, DecodedEvent, Error};
 
 /// Collects the parts of an [`OutboxEvent`]; [`build`](Self::build) checks them all.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub struct EventBuilder {
     traceparent: Option<String>,
     correlation_id: Option<String>,
     causation_id: Option<String>,
+    tracestate: Option<String>,
+    key: Option<String>,
+    columns: OwnColumns,
     created_at: Option<OffsetDateTime>,
 }
 
@@ -38,6 +41,9 @@ impl EventBuilder {
             traceparent: None,
             correlation_id: None,
             causation_id: None,
+            tracestate: None,
+            key: None,
+            columns: OwnColumns::default(),
             created_at: None,
         }
     }
@@ -71,7 +77,9 @@ impl EventBuilder {
         Self { content_type: Some(content_type.into()), ..self }
     }
 
-    /// Adds a header.
+    /// Adds a header. The headers travel as one JSON object in one record header, which [`DecodedEvent::headers`]
+    /// reads; those with a column of their own ([`Column::of_header`](crate::Column::of_header)) are real headers of
+    /// the record.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -80,6 +88,23 @@ impl EventBuilder {
     /// Sets the W3C `traceparent`.
     pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
         Self { traceparent: Some(traceparent.into()), ..self }
+    }
+
+    /// Sets the W3C `tracestate`, which belongs to the [`traceparent`](Self::traceparent).
+    pub fn tracestate(self, tracestate: impl Into<String>) -> Self {
+        Self { tracestate: Some(tracestate.into()), ..self }
+    }
+
+    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::EventField::Key); the aggregate id
+    /// unless set. Kafka keeps the order of events with the same key: give all events of an aggregate the same one.
+    pub fn key(self, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), ..self }
+    }
+
+    /// Sets the value of one of the service's own columns, [`Column::own`](crate::Column::own).
+    pub fn column(mut self, name: impl Into<String>, value: impl Into<ColumnValue>) -> Self {
+        self.columns.0.insert(name.into(), value.into());
+        self
     }
 
     /// Sets the correlation id.
@@ -105,7 +130,11 @@ impl EventBuilder {
     pub fn caused_by(self, cause: &DecodedEvent) -> Self {
         let id = || cause.id_text.clone().map_or_else(|| cause.id.to_string(), String::from);
         let trace = || cause.traceparent.as_ref().map(ToString::to_string);
+        // The state belongs to the trace of the cause.
+        let state = || cause.tracestate.as_ref().map(ToString::to_string);
+        let tracestate = if self.traceparent.is_none() { self.tracestate.or_else(state) } else { self.tracestate };
         Self {
+            tracestate,
             causation_id: self.causation_id.or_else(|| Some(id())),
             correlation_id: self
                 .correlation_id
@@ -117,11 +146,12 @@ impl EventBuilder {
     }
 
     /// Says that the event belongs to the current span of `tracing`, as `tracing-opentelemetry` knows it: its
-    /// `traceparent` is that span. Where there is no span, or no OpenTelemetry layer, nothing changes.
+    /// `traceparent` and `tracestate` are that span's. Where there is no span, or no OpenTelemetry layer, nothing
+    /// changes.
     #[cfg(feature = "tracing-opentelemetry")]
     pub fn in_current_span(self) -> Self {
-        match super::current_span::traceparent() {
-            Some(traceparent) => self.traceparent(traceparent),
+        match super::current_span::trace_context() {
+            Some((traceparent, tracestate)) => Self { tracestate, ..self.traceparent(traceparent) },
             None => self,
         }
     }
@@ -156,6 +186,9 @@ impl EventBuilder {
             traceparent: self.traceparent.as_deref().map(str::parse::<Traceparent>).transpose()?,
             correlation_id: self.correlation_id.map(CorrelationId::new).transpose()?,
             causation_id: self.causation_id.map(CausationId::new).transpose()?,
+            tracestate: self.tracestate.as_deref().map(str::parse::<Tracestate>).transpose()?,
+            key: self.key.map(RecordKey::new).transpose()?,
+            columns: self.columns,
             created_at: in_microseconds(self.created_at.unwrap_or_else(OffsetDateTime::now_utc))?,
         })
     }
@@ -204,6 +237,8 @@ mod tests {
             (builder().traceparent("x"), "traceparent"),
             (builder().correlation_id("x".repeat(256)), "correlation_id"),
             (builder().causation_id(""), "causation_id"),
+            (builder().tracestate("x"), "tracestate"),
+            (builder().key(""), "key"),
             (builder().created_at(datetime!(1969-12-31 23:59:59 UTC)), "created_at"),
         ];
         for (builder, field) in cases {

@@ -1,9 +1,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serializer as _;
+use serde::ser::Error as _;
+
 use crate::Error;
 
-/// The event's own headers: name → text. On the wire they travel as one JSON object in one record header.
+/// The event's own headers: name → text. On the wire they travel as one JSON object in one record header, apart from
+/// those that have a [column](crate::Column::of_header) each.
 ///
 /// At most 64; a name has 1 to 255 bytes, a value up to 8,192, neither has a NUL. `Debug` shows names only.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -56,14 +60,31 @@ impl Headers {
         self.0.is_empty()
     }
 
-    pub(crate) fn to_json(&self) -> Result<String, Error> {
-        serde_json::to_string(&self.0)
+    /// Writes the headers as a JSON object, without those that the predicate leaves out.
+    pub(crate) fn to_json(&self, is_left_out: impl Fn(&str, &str) -> bool) -> Result<String, Error> {
+        let mut json = Vec::with_capacity(64);
+        let mut serializer = serde_json::Serializer::new(&mut json);
+        let written = serializer.collect_map(self.iter().filter(|(name, value)| !is_left_out(name, value)));
+        written
+            .and_then(|()| String::from_utf8(json).map_err(serde_json::Error::custom))
             .map_err(|e| Error::rule("headers", "", "they cannot be written as JSON").caused_by(e))
     }
 
     /// Reads what some producer wrote; the limits above bind our own producers only.
-    pub(crate) fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text).map(Self)
+    /// A header that is there already stays.
+    pub(crate) fn add_json(&mut self, text: &str) -> Result<(), serde_json::Error> {
+        let read: BTreeMap<String, String> = serde_json::from_str(text)?;
+        if self.0.is_empty() {
+            self.0 = read;
+        } else {
+            read.into_iter().for_each(|(name, value)| self.add(&name, &value));
+        }
+        Ok(())
+    }
+
+    /// Adds a header that some producer wrote, unless there is one of this name.
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
+        self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
 }
 

@@ -5,9 +5,11 @@ mod finite;
 mod headers;
 mod id;
 pub(crate) mod names;
+mod own_columns;
 mod payload;
 mod readable;
 mod traceparent;
+mod tracestate;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -15,11 +17,13 @@ use time::OffsetDateTime;
 pub use self::builder::EventBuilder;
 pub use self::headers::Headers;
 pub use self::id::EventId;
-pub use self::names::{AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventType};
+pub use self::names::{AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventType, RecordKey};
+pub(crate) use self::own_columns::OwnColumns;
 pub use self::payload::{JsonText, Payload};
 pub use self::traceparent::Traceparent;
+pub use self::tracestate::Tracestate;
 
-use crate::DomainEvent;
+use crate::{ColumnValue, DomainEvent};
 
 /// An event as a producer hands it to the outbox. It exists only if it keeps every rule that holds in all pipelines.
 ///
@@ -46,6 +50,9 @@ pub struct OutboxEvent {
     traceparent: Option<Traceparent>,
     correlation_id: Option<CorrelationId>,
     causation_id: Option<CausationId>,
+    tracestate: Option<Tracestate>,
+    key: Option<RecordKey>,
+    columns: OwnColumns,
     created_at: OffsetDateTime,
 }
 
@@ -62,9 +69,10 @@ impl OutboxEvent {
     /// Starts an event from a typed one, with the JSON that serde writes for it as payload.
     pub fn of<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
         let () = E::LEGAL;
-        Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), E::EVENT_TYPE)
-            .schema_version(E::SCHEMA_VERSION)
-            .payload_result(Payload::serialize(event))
+        let kind = event.kind();
+        Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), kind.event_type())
+            .schema_version(kind.schema_version())
+            .payload_result(kind.payload_of(event))
     }
 
     /// Returns the id, made by [`EventBuilder::build`] unless it was given.
@@ -122,6 +130,27 @@ impl OutboxEvent {
         self.traceparent.as_ref()
     }
 
+    /// Returns what the systems of the trace have added to it.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&Tracestate> {
+        self.tracestate.as_ref()
+    }
+
+    /// Returns the record's key that was set; the aggregate id otherwise becomes the key.
+    #[must_use]
+    pub fn key(&self) -> Option<&RecordKey> {
+        self.key.as_ref()
+    }
+
+    /// Returns the values of the service's own columns, by name.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &ColumnValue)> {
+        self.columns.iter()
+    }
+
+    pub(crate) fn own_column(&self, name: &str) -> Option<&ColumnValue> {
+        self.columns.get(name)
+    }
+
     /// Returns the business transaction that it belongs to.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&CorrelationId> {
@@ -145,6 +174,10 @@ impl OutboxEvent {
         const COLUMNS: usize = 256;
         let texts = [self.aggregate_type.as_str(), self.aggregate_id.as_str(), self.event_type.as_str()];
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 6);
-        COLUMNS + self.payload.len() + texts.iter().map(|text| text.len()).chain(headers).sum::<usize>()
+        let own = self.columns.iter().map(|(_, value)| value.stored_size());
+        COLUMNS
+            + own.sum::<usize>()
+            + self.payload.len()
+            + texts.iter().map(|text| text.len()).chain(headers).sum::<usize>()
     }
 }

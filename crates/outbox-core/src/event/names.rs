@@ -88,6 +88,13 @@ name!(
     "causation_id",
     short_text
 );
+name!(
+    /// The key of an event's record, where it is another than the aggregate id, such as the id of a tenant. Events of
+    /// one key keep their order. 1 to 255 bytes without control characters.
+    RecordKey,
+    "key",
+    short_text
+);
 
 /// Kafka's limit for the name of a topic, in characters.
 pub(crate) const TOPIC_MAX: usize = 249;

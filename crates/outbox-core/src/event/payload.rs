@@ -34,8 +34,18 @@ impl Payload {
     /// # Errors
     /// The value cannot be written as JSON, or a number in it is NaN or infinite, which JSON does not have.
     pub fn serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        Self::serialize_as(value, serde_json::to_vec)
+    }
+
+    /// Writes a value in another form of JSON, under the rules of [`serialize`](Self::serialize).
+    pub(crate) fn serialize_as<T: Serialize + ?Sized>(
+        value: &T,
+        write: impl FnOnce(&T) -> Result<Vec<u8>, serde_json::Error>,
+    ) -> Result<Self, Error> {
         let refuse = |rule| Error::rule("payload", std::any::type_name::<T>(), rule);
-        let text = serde_json::to_string(value).map_err(|e| refuse("it cannot be written as JSON").caused_by(e))?;
+        let unwritten = |e| refuse("it cannot be written as JSON").caused_by(e);
+        let json = write(value).map_err(|e| unwritten(Box::<dyn std::error::Error + Send + Sync>::from(e)))?;
+        let text = String::from_utf8(json).map_err(|e| unwritten(e.into()))?;
 
         // serde_json writes such a number as null.
         if text.contains("null") && !is_finite(value) {

@@ -29,6 +29,10 @@ pub enum EventField {
     CausationId,
     /// [`OutboxEvent::headers`](crate::OutboxEvent::headers), as one JSON object
     Headers,
+    /// [`OutboxEvent::tracestate`](crate::OutboxEvent::tracestate)
+    Tracestate,
+    /// [`OutboxEvent::key`](crate::OutboxEvent::key), or the aggregate id
+    Key,
 }
 
 impl EventField {
@@ -46,6 +50,8 @@ impl EventField {
             Self::CorrelationId => "correlation_id",
             Self::CausationId => "causation_id",
             Self::Headers => "headers",
+            Self::Tracestate => "tracestate",
+            Self::Key => "record_key",
         }
     }
 
@@ -53,7 +59,7 @@ impl EventField {
     #[must_use]
     pub fn fits(self, ty: ColumnType) -> bool {
         match self {
-            Self::Id | Self::AggregateId => ty.is_scalar(),
+            Self::Id | Self::AggregateId | Self::Key => ty.is_scalar(),
             _ => self.is_written_to(ty),
         }
     }
@@ -196,21 +202,34 @@ pub struct Column {
     pub(super) nullability: Nullability,
     pub(super) field: Option<EventField>,
     pub(super) default: Option<ColumnDefault>,
-    constant: Option<Box<str>>,
+    source: Source,
     header: Option<Box<str>>,
+}
+
+/// The value that enqueue writes to a column that holds no part of the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    /// Nothing: the column is left out.
+    Nothing,
+    /// The same text in every row.
+    Constant(Box<str>),
+    /// The value that the event gives by the column's name, or else the fallback.
+    Own(Option<ColumnValue>),
+    /// The event's header of this name.
+    Header(Box<str>),
 }
 
 impl Column {
     /// Creates a column that holds a part of the event.
     #[must_use]
     pub fn of(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
-        Self { name, ty, nullability, field: Some(field), default: None, constant: None, header: None }
+        Self { field: Some(field), ..Self::foreign(name, ty, nullability) }
     }
 
     /// Creates a column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
     #[must_use]
     pub fn foreign(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
-        Self { name, ty, nullability, field: None, default: None, constant: None, header: None }
+        Self { name, ty, nullability, field: None, default: None, source: Source::Nothing, header: None }
     }
 
     /// Creates a text column that holds the same in every row: enqueue writes it, and it is the column's DEFAULT.
@@ -219,7 +238,62 @@ impl Column {
         let text = text.into();
         Self {
             default: Some(ColumnDefault::text(&text)),
-            constant: Some(text.into_boxed_str()),
+            source: Source::Constant(text.into_boxed_str()),
+            ..Self::foreign(name, ColumnType::Text, Nullability::NotNull)
+        }
+    }
+
+    /// Returns a column of the service's own, which events fill by [`EventBuilder::column`](crate::EventBuilder::column): for
+    /// row-level security, for a partition of the topic, or as a [header](Self::header).
+    ///
+    /// If an event has no value for it, enqueue writes the [fallback](Self::fallback) or NULL, or refuses the event if
+    /// the column is NOT NULL.
+    ///
+    /// ```
+    /// use outbox_core::{Column, ColumnType, ConnectorConfig, Identifier, Nullability, OutboxEvent, Pipeline, TableLayout};
+    ///
+    /// let tenant = Column::own(Identifier::new("tenant_id")?, ColumnType::Bigint, Nullability::NotNull);
+    /// let layout = TableLayout::recommended().with_column(tenant.header("tenant"))?;
+    /// let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout)?;
+    ///
+    /// let event = OutboxEvent::builder("order", "42", "OrderCreated").column("tenant_id", 7_i64).build()?;
+    /// let record = pipeline.encode(&pipeline.row(&event)?)?;
+    /// assert_eq!(record.header("tenant").unwrap(), "7");
+    /// # Ok::<(), outbox_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn own(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
+        Self { source: Source::Own(None), ..Self::foreign(name, ty, nullability) }
+    }
+
+    /// Sets the value of an [own](Self::own) column for events that have none. It is the column's DEFAULT, too.
+    #[must_use]
+    pub fn fallback(self, value: impl Into<ColumnValue>) -> Self {
+        let value = value.into();
+        Self { default: ColumnDefault::of(&value), source: Source::Own(Some(value)), ..self }
+    }
+
+    /// Returns a text column for one of the event's headers, which becomes a header of the record by itself. The others stay in
+    /// the JSON object of [`EventField::Headers`]. Empty text stands for an event without the header.
+    ///
+    /// ```
+    /// use outbox_core::{Column, ConnectorConfig, Identifier, OutboxEvent, Pipeline, TableLayout};
+    ///
+    /// let layout = TableLayout::recommended().with_column(Column::of_header(Identifier::new("tenant")?, "x-tenant"))?;
+    /// let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout)?;
+    ///
+    /// let event = OutboxEvent::builder("order", "42", "OrderCreated").header("x-tenant", "acme").build()?;
+    /// let record = pipeline.encode(&pipeline.row(&event)?)?;
+    /// assert_eq!(record.header("x-tenant").unwrap(), "acme");
+    /// # Ok::<(), outbox_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of_header(name: Identifier, header: impl Into<String>) -> Self {
+        let header = header.into().into_boxed_str();
+        Self {
+            default: Some(ColumnDefault::text("")),
+            source: Source::Header(header.clone()),
+            header: Some(header),
             ..Self::foreign(name, ColumnType::Text, Nullability::NotNull)
         }
     }
@@ -272,13 +346,40 @@ impl Column {
     /// Returns what it holds in every row, if that is known.
     #[must_use]
     pub fn constant_text(&self) -> Option<&str> {
-        self.constant.as_deref()
+        match &self.source {
+            Source::Constant(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the event's header that it holds, if any.
+    #[must_use]
+    pub fn event_header(&self) -> Option<&str> {
+        match &self.source {
+            Source::Header(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Returns whether events fill it by its name, as [`own`](Self::own) columns.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own(_))
+    }
+
+    /// Returns what an own column holds for events that have no value for it.
+    #[must_use]
+    pub fn fallback_value(&self) -> Option<&ColumnValue> {
+        match &self.source {
+            Source::Own(value) => value.as_ref(),
+            _ => None,
+        }
     }
 
     /// Returns whether enqueue writes it.
     #[must_use]
     pub fn is_filled(&self) -> bool {
-        self.field.is_some() || self.constant.is_some()
+        self.field.is_some() || self.source != Source::Nothing
     }
 
     pub(crate) fn header_name(&self) -> Option<&str> {

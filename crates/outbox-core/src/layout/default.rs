@@ -8,6 +8,11 @@ use super::{ColumnType, ColumnValue, text_form};
 pub(super) struct ColumnDefault(ColumnValue);
 
 impl ColumnDefault {
+    /// Returns the default that a value is, unless it is NULL.
+    pub(super) fn of(value: &ColumnValue) -> Option<Self> {
+        (!value.is_null()).then(|| Self(value.clone()))
+    }
+
     pub(super) fn text(text: &str) -> Self {
         Self(ColumnValue::Text(text.to_owned()))
     }

@@ -86,6 +86,14 @@ impl TableLayout {
             if before.iter().any(|other| other.name == column.name) {
                 return refuse("the name is there twice".into());
             }
+            if let Err(reason) = column.check_source() {
+                return refuse(reason);
+            }
+            if let Some(header) = column.event_header()
+                && before.iter().any(|other| other.event_header() == Some(header))
+            {
+                return refuse(format!("another column holds the header {header} already"));
+            }
             let Some(field) = column.field else { continue };
             if before.iter().any(|other| other.field == Some(field)) {
                 return refuse(format!("another column holds {} already", field.name()));
@@ -127,6 +135,7 @@ impl TableLayout {
                 of(F::CorrelationId, Text).default_expression(empty),
                 of(F::CausationId, Text).default_expression(empty),
                 of(F::Headers, Json).default_expression("'{}'::json"),
+                of(F::Tracestate, Text).default_expression(empty),
             ],
             row_life: RowLife::Keep,
         }
@@ -156,6 +165,20 @@ impl TableLayout {
     #[must_use]
     pub fn named(self, schema: Identifier, table: Identifier) -> Self {
         Self { schema, table, ..self }
+    }
+
+    /// Adds a column at the end, such as [`Column::own`] or [`Column::of_header`].
+    ///
+    /// # Errors
+    /// The table has a column of this name or for the same part of an event, or the type cannot hold it.
+    pub fn with_column(mut self, column: Column) -> Result<Self, Error> {
+        if let Some(field) = column.field.filter(|field| !field.is_written_to(column.ty)) {
+            let reason = format!("{} cannot be held by {}", field.name(), column.ty.sql());
+            return Err(Error::layout(column.name.as_str(), reason));
+        }
+        self.columns.push(column);
+        let row_life = self.row_life;
+        Self::existing(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
     }
 
     /// Returns the same table with another life of its rows.
@@ -240,6 +263,11 @@ impl TableLayout {
 
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name.as_str() == name)
+    }
+
+    /// Returns whether a header of the event has a column.
+    pub(crate) fn has_header_column(&self, header: &str) -> bool {
+        self.columns.iter().any(|column| column.event_header() == Some(header))
     }
 
     pub(crate) fn column_of(&self, field: EventField) -> Option<&Column> {

@@ -26,6 +26,60 @@ pub enum ColumnValue {
     Instant(OffsetDateTime),
 }
 
+impl ColumnValue {
+    /// Estimates how many bytes it takes in a statement.
+    pub(crate) fn stored_size(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            _ => 16,
+        }
+    }
+}
+
+impl From<&str> for ColumnValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for ColumnValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Uuid> for ColumnValue {
+    fn from(uuid: Uuid) -> Self {
+        Self::Uuid(uuid)
+    }
+}
+
+impl From<i32> for ColumnValue {
+    fn from(number: i32) -> Self {
+        Self::Integer(number)
+    }
+}
+
+/// For a column of type `bigint`.
+impl From<i64> for ColumnValue {
+    fn from(number: i64) -> Self {
+        Self::Text(number.to_string())
+    }
+}
+
+impl From<bool> for ColumnValue {
+    fn from(value: bool) -> Self {
+        Self::Boolean(value)
+    }
+}
+
+impl From<OffsetDateTime> for ColumnValue {
+    fn from(at: OffsetDateTime) -> Self {
+        Self::Instant(at.to_offset(time::UtcOffset::UTC))
+    }
+}
+
 /// A row of the outbox table: a value for each column of its layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -68,25 +122,33 @@ impl Row {
 
     /// Returns what enqueue stores for an event. Columns that enqueue leaves out are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
+        let lost = "the table layout has no column for it, so it would be lost";
         for field in SET_BY_CALLERS {
-            if field.is_set_in(event) && layout.column_of(field).is_none() {
-                return Err(Error::rule(
-                    field.name(),
-                    "(set)",
-                    "the table layout has no column for it, so it would be lost",
-                ));
+            if layout.column_of(field).is_none()
+                && field.is_set_in(event)
+                && !layout.has_columns_for_headers(field, event)
+            {
+                return Err(Error::rule(field.name(), "(set)", lost));
             }
         }
+        let is_own = |name: &str| layout.column(name).is_some_and(Column::is_own);
+        if let Some((name, _)) = event.columns().find(|(name, _)| !is_own(name)) {
+            return Err(Error::rule(name, "(set)", "the table layout has no own column of this name (Column::own)"));
+        }
+
         let mut values = Vec::with_capacity(layout.columns.len());
         for column in &layout.columns {
-            values.push(column.value_of(event)?);
+            values.push(match column.field {
+                Some(field) => column.value_of(field, layout, event)?,
+                None => column.value_of_source(event)?,
+            });
         }
         Ok(Self { values })
     }
 }
 
 /// The parts of an event that callers set; id, payload and time are always there.
-const SET_BY_CALLERS: [EventField; 9] = [
+const SET_BY_CALLERS: [EventField; 10] = [
     EventField::AggregateType,
     EventField::AggregateId,
     EventField::EventType,
@@ -96,6 +158,7 @@ const SET_BY_CALLERS: [EventField; 9] = [
     EventField::Traceparent,
     EventField::CorrelationId,
     EventField::CausationId,
+    EventField::Key,
 ];
 
 impl EventField {
@@ -109,12 +172,47 @@ impl EventField {
             Self::Traceparent => event.traceparent().is_some(),
             Self::CorrelationId => event.correlation_id().is_some(),
             Self::CausationId => event.causation_id().is_some(),
-            Self::Id | Self::Payload | Self::CreatedAt => false,
+            Self::Key => event.key().is_some(),
+            // As W3C has it, a trace's state may be dropped on the way.
+            Self::Id | Self::Payload | Self::CreatedAt | Self::Tracestate => false,
         }
     }
 }
 
+impl TableLayout {
+    /// Returns whether the field is the headers, and each of them has a column.
+    fn has_columns_for_headers(&self, field: EventField, event: &OutboxEvent) -> bool {
+        let has_column = |(name, value): (&str, &str)| !value.is_empty() && self.has_header_column(name);
+        field == EventField::Headers && event.headers().iter().all(has_column)
+    }
+}
+
 impl Column {
+    /// Checks that enqueue can write what a column is filled with.
+    ///
+    /// # Errors
+    /// The reason why it cannot.
+    pub(super) fn check_source(&self) -> Result<(), String> {
+        use ColumnType as T;
+        let is_writable = self.ty.is_text() && self.ty != T::Enum
+            || self.ty.is_json()
+            || self.ty.is_instant()
+            || matches!(self.ty, T::Uuid | T::Bytea | T::Smallint | T::Integer | T::Bigint | T::Boolean);
+        if self.is_own() && !is_writable {
+            return Err(format!("enqueue does not write columns of type {}", self.ty.sql()));
+        }
+        if self.fallback_value().is_some_and(|value| !self.holds(value)) {
+            return Err(format!("{} cannot hold its fallback", self.ty.sql()));
+        }
+        // `column:placement:alias,…` has no escapes.
+        match self.event_header() {
+            Some(name) if name.is_empty() || name.trim() != name || name.contains([',', ':']) || name == "id" => {
+                Err("a record's header is placed by a name without comma and colon, and not \"id\"".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn holds(&self, value: &ColumnValue) -> bool {
         match value {
             ColumnValue::Null => self.nullability == Nullability::Nullable,
@@ -132,10 +230,47 @@ impl Column {
         }
     }
 
-    fn value_of(&self, event: &OutboxEvent) -> Result<ColumnValue, Error> {
-        let Some(field) = self.field else {
-            return Ok(self.constant_text().map_or(ColumnValue::Null, |text| ColumnValue::Text(text.to_owned())));
-        };
+    /// Returns the value of a column that holds no part of the event.
+    fn value_of_source(&self, event: &OutboxEvent) -> Result<ColumnValue, Error> {
+        if let Some(text) = self.constant_text() {
+            return Ok(ColumnValue::Text(text.to_owned()));
+        }
+        if let Some(name) = self.event_header() {
+            return Ok(ColumnValue::Text(event.headers().get(name).unwrap_or_default().to_owned()));
+        }
+        if !self.is_own() {
+            return Ok(ColumnValue::Null);
+        }
+
+        // A value of a service's own stays out of messages.
+        let refuse = |rule: String| Err(Error::rule(self.name.as_str(), "(own column)", rule));
+        let value = event.own_column(self.name.as_str()).or(self.fallback_value()).unwrap_or(&ColumnValue::Null);
+        match value {
+            ColumnValue::Null if self.nullability == Nullability::NotNull => {
+                refuse("its column is NOT NULL: set it by EventBuilder::column".into())
+            }
+            value if !self.holds(value) => refuse(format!("its column is of type {}", self.ty.sql())),
+            ColumnValue::Text(text) if text.contains('\0') => refuse("PostgreSQL stores no NUL in text".into()),
+            ColumnValue::Text(text) if self.ty.is_json() => {
+                if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+                    return refuse("its column holds JSON".into());
+                }
+                self.refuse_if_jsonb(self.name.as_str(), text)?;
+                Ok(value.clone())
+            }
+            value => Ok(value.clone()),
+        }
+    }
+
+    /// Returns the JSON of the headers that have no column.
+    fn headers(&self, layout: &TableLayout, event: &OutboxEvent) -> Result<ColumnValue, Error> {
+        let json = event.headers().to_json(|name, value| !value.is_empty() && layout.has_header_column(name))?;
+        self.refuse_if_jsonb("headers", &json)?;
+        self.expect_room(&json)?;
+        Ok(ColumnValue::Text(json))
+    }
+
+    fn value_of(&self, field: EventField, layout: &TableLayout, event: &OutboxEvent) -> Result<ColumnValue, Error> {
         if !field.is_written_to(self.ty) {
             let rule = format!("its column is of type {}, which this library reads only", self.ty.sql());
             return Err(Error::rule(field.name(), "(set)", rule));
@@ -143,6 +278,7 @@ impl Column {
         match field {
             EventField::Id => Ok(ColumnValue::Uuid(event.id().as_uuid())),
             EventField::AggregateType => self.text(event.aggregate_type().as_str()),
+            EventField::Key => self.text(event.key().map_or(event.aggregate_id().as_str(), |key| key.as_str())),
             EventField::AggregateId if self.ty == ColumnType::Uuid => {
                 let id = event.aggregate_id().as_str();
                 let uuid = Uuid::parse_str(id)
@@ -171,12 +307,8 @@ impl Column {
             EventField::Traceparent => self.optional_text(event.traceparent().map(|t| t.as_str())),
             EventField::CorrelationId => self.optional_text(event.correlation_id().map(|id| id.as_str())),
             EventField::CausationId => self.optional_text(event.causation_id().map(|id| id.as_str())),
-            EventField::Headers => {
-                let json = event.headers().to_json()?;
-                self.refuse_if_jsonb("headers", &json)?;
-                self.expect_room(&json)?;
-                Ok(ColumnValue::Text(json))
-            }
+            EventField::Tracestate => self.optional_text(event.tracestate().map(|state| state.as_str())),
+            EventField::Headers => self.headers(layout, event),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The types and values of columns as PostgreSQL's protocol has them.
 
+use std::str::FromStr;
+
 use bytes::BufMut;
 
 use super::{ColumnType, ColumnValue};
@@ -131,6 +133,9 @@ impl ColumnValue {
     pub fn write_binary(&self, ty: ColumnType, out: &mut impl BufMut) -> Result<(), Error> {
         match self {
             Self::Null => {}
+            // Of these types, the binary form is not the text.
+            Self::Text(text) if ty == ColumnType::Bigint => out.put_i64(number(text)?),
+            Self::Text(text) if ty == ColumnType::Smallint => out.put_i16(number(text)?),
             Self::Text(text) => {
                 if ty == ColumnType::Jsonb {
                     out.put_u8(JSONB_VERSION);
@@ -155,4 +160,8 @@ impl ColumnValue {
         }
         Ok(())
     }
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::rule("number", text, "it is no whole number in the range of its column"))
 }

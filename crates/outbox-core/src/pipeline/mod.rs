@@ -1,3 +1,4 @@
+mod builder;
 mod contradictions;
 mod found;
 mod placed_headers;
@@ -17,6 +18,7 @@ use crate::{
     AggregateType, ColumnType, ConnectorConfig, Error, EventField, Identifier, OutboxEvent, RecordRef, Row, TableLayout,
 };
 
+pub use self::builder::PipelineBuilder;
 pub(crate) use self::found::Found;
 pub(crate) use self::placed_headers::HeaderOrder;
 pub(crate) use self::plan::{Plan, Target};
@@ -55,6 +57,8 @@ struct Inner {
     record_limit: usize,
     /// Parts of an event that have a column, and are in no record.
     uncarried: Vec<EventField>,
+    /// Headers of an event that have a column, and are in no record.
+    uncarried_headers: Vec<Box<str>>,
 }
 
 /// A loss that a pipeline has by its configuration, and that has to be accepted by name.
@@ -143,10 +147,13 @@ impl Pipeline {
             plan,
             record_limit,
             uncarried: Vec::new(),
+            uncarried_headers: Vec::new(),
         };
         if !losses.contains(&Loss::UncarriedParts) {
             let fields = inner.layout.columns().iter().filter_map(crate::Column::field);
             inner.uncarried = fields.filter(|field| !inner.carries(*field)).collect();
+            let headers = inner.layout.columns().iter().filter_map(crate::Column::event_header);
+            inner.uncarried_headers = headers.filter(|name| !inner.carries_header(name)).map(Box::from).collect();
         }
         Ok(Self(Arc::new(inner)))
     }
@@ -281,13 +288,13 @@ impl Pipeline {
     }
 
     fn refuse_uncarried(&self, event: &OutboxEvent) -> Result<(), Error> {
-        match self.0.uncarried.iter().find(|field| field.is_set_in(event)) {
-            Some(field) => Err(Error::rule(
-                field.name(),
-                "(set)",
-                "the connector's configuration puts its column into no record, so it would be lost: add it to \
-                 table.fields.additional.placement, or accept Loss::UncarriedParts",
-            )),
+        let rule = "the connector's configuration puts its column into no record, so it would be lost: add it to \
+                    table.fields.additional.placement, or accept Loss::UncarriedParts";
+        if let Some(field) = self.0.uncarried.iter().find(|field| field.is_set_in(event)) {
+            return Err(Error::rule(field.name(), "(set)", rule));
+        }
+        match self.0.uncarried_headers.iter().find(|name| event.headers().get(name).is_some()) {
+            Some(name) => Err(Error::rule("headers", name, rule)),
             None => Ok(()),
         }
     }
@@ -353,6 +360,10 @@ impl Pipeline {
 impl Inner {
     fn tells_route(&self) -> bool {
         self.router.route.tells_value() && self.after.keeps_topics()
+    }
+
+    fn carries_header(&self, name: &str) -> bool {
+        self.plan.headers.iter().chain(&self.plan.envelope).any(|target| target.header.as_deref() == Some(name))
     }
 
     fn carries(&self, field: EventField) -> bool {

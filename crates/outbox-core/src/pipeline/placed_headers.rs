@@ -139,7 +139,7 @@ mod tests {
     fn headers(names: &[&str]) -> PlacedHeaders {
         let mut headers = PlacedHeaders::default();
         for (index, name) in names.iter().enumerate() {
-            headers.push(Target { alias: (*name).to_owned(), index, ty: ColumnType::Text, field: None });
+            headers.push(Target { alias: (*name).to_owned(), index, ty: ColumnType::Text, field: None, header: None });
         }
         headers
     }

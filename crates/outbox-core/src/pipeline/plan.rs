@@ -24,6 +24,15 @@ pub(crate) struct Target {
     pub(crate) index: usize,
     pub(crate) ty: ColumnType,
     pub(crate) field: Option<EventField>,
+    /// The event's header that the column holds, if any.
+    pub(crate) header: Option<Box<str>>,
+}
+
+impl Target {
+    /// Returns whether the column holds a part of the event, or one of its headers.
+    pub(crate) fn is_of_event(&self) -> bool {
+        self.field.is_some() || self.header.is_some()
+    }
 }
 
 impl Plan {
@@ -64,7 +73,13 @@ impl Plan {
             };
         };
         let (_, column) = columns.named(option, &placed.column)?;
-        let target = Target { alias: placed.alias.clone(), index, ty: column.ty(), field: column.field() };
+        let target = Target {
+            alias: placed.alias.clone(),
+            index,
+            ty: column.ty(),
+            field: column.field(),
+            header: column.event_header().map(Box::from),
+        };
         match placed.placement {
             Placement::Header if columns.is_refused_for_null(column) => {
                 let reason = "the column is nullable: NULL becomes a header with a null value, \

@@ -97,7 +97,7 @@ impl Pipeline {
                 id.get_or_insert(value);
             } else if others.is_ok()
                 && let (Some(target), Some(value)) = (lookup.first(name), value)
-                && !(value.is_empty() && target.field.is_some())
+                && !(value.is_empty() && target.is_of_event())
             {
                 let last = target.field.and_then(|field| hints.last(field));
                 others = event.read_header(target, value, self.forms(), last);
@@ -181,7 +181,7 @@ impl Pipeline {
         event.payload = self.json_payload(payload)?;
         for target in &self.plan().envelope {
             let Some(value) = fields.get(target.alias.as_str()) else { continue };
-            if target.field.is_none() {
+            if !target.is_of_event() {
                 event.extra.entry(target.alias.clone()).or_insert_with(|| value.get().to_owned());
             } else if let Some(text) = scalar_text(&target.alias, value)? {
                 event.place(target, &text, self.forms())?;
@@ -259,6 +259,12 @@ impl DecodedEvent {
                 Ok(())
             }
             Some(field) => self.set(field, text),
+            // Empty text stands for no header.
+            None if target.header.is_some() => {
+                let name = target.header.as_deref().filter(|_| !text.is_empty());
+                name.into_iter().for_each(|name| self.headers.add(name, text));
+                Ok(())
+            }
             None => {
                 self.extra.entry(target.alias.clone()).or_insert_with(|| text.to_owned());
                 Ok(())

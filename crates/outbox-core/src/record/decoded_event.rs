@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Record, ShortText, Utf8Bytes};
-use crate::{Error, EventField, Headers, Traceparent};
+use crate::{Error, EventField, Headers, Traceparent, Tracestate};
 
 /// An event as a record carries it. What the pipeline's configuration does not carry is `None`, and so is empty text.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub struct DecodedEvent {
     pub content_type: Option<ShortText>,
     /// The trace that it belongs to; one that is malformed counts as none, as W3C has it.
     pub traceparent: Option<Traceparent>,
+    /// The state that the systems of its trace have added; one that is malformed counts as none.
+    pub tracestate: Option<Tracestate>,
+    /// The record's key, if that is another than the aggregate id ([`EventField::Key`]).
+    pub key: Option<ShortText>,
     /// The business transaction that it belongs to.
     pub correlation_id: Option<ShortText>,
     /// The id of the event or command that caused it.
@@ -67,6 +71,7 @@ impl DecodedEvent {
             EventField::ContentType => &mut self.content_type,
             EventField::CorrelationId => &mut self.correlation_id,
             EventField::CausationId => &mut self.causation_id,
+            EventField::Key => &mut self.key,
             _ => return None,
         })
     }
@@ -79,9 +84,10 @@ impl DecodedEvent {
                 self.schema_version.get_or_insert(version);
             }
             EventField::Traceparent if self.traceparent.is_none() => self.traceparent = text.parse().ok(),
-            EventField::Headers if self.headers.is_empty() && text != "{}" => {
-                self.headers = Headers::from_json(text)
-                    .map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
+            EventField::Tracestate if self.tracestate.is_none() => self.tracestate = text.parse().ok(),
+            EventField::Headers if text != "{}" => {
+                let added = self.headers.add_json(text);
+                added.map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
             // What is there already stays. The id is the record's own header, the payload its value, and the instant is
             // read with its column's type.
@@ -104,6 +110,8 @@ impl fmt::Debug for DecodedEvent {
             .field("schema_version", &self.schema_version)
             .field("content_type", &self.content_type)
             .field("traceparent", &self.traceparent)
+            .field("tracestate", &self.tracestate)
+            .field("key", &self.key)
             .field("correlation_id", &self.correlation_id)
             .field("causation_id", &self.causation_id)
             .field("headers", &self.headers)

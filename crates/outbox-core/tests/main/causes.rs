@@ -17,12 +17,15 @@ fn handled(event: &OutboxEvent) -> outbox_core::DecodedEvent {
 
 #[test]
 fn an_event_goes_on_with_the_conversation_and_the_trace_of_its_cause() {
-    let first = order().traceparent(TRACE).build().unwrap();
+    let first = order().traceparent(TRACE).tracestate("vendor=a1,other=b").build().unwrap();
     let second = billed().caused_by(&handled(&first)).build().unwrap();
     let id = |event: &OutboxEvent| event.id().to_string();
     assert_eq!(second.causation_id().unwrap().as_str(), id(&first));
     assert_eq!(second.correlation_id().unwrap().as_str(), id(&first), "the first event begins the conversation");
     assert_eq!(second.traceparent().unwrap().as_str(), TRACE);
+    assert_eq!(second.tracestate(), first.tracestate());
+    let own_trace = billed().traceparent(TRACE).caused_by(&handled(&first)).build().unwrap();
+    assert_eq!(own_trace.tracestate(), None, "the state belongs to the other trace");
 
     let third = billed().caused_by(&handled(&second)).build().unwrap();
     assert_eq!(third.causation_id().unwrap().as_str(), id(&second));

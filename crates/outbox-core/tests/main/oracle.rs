@@ -137,6 +137,9 @@ impl Case {
         prop_assert_eq!(event.content_type.clone().map(String::from), self.told(F::ContentType));
         prop_assert_eq!(event.correlation_id.clone().map(String::from), self.told(F::CorrelationId));
         prop_assert_eq!(event.causation_id.clone().map(String::from), self.told(F::CausationId));
+        prop_assert_eq!(event.key.clone().map(String::from), self.told(F::Key));
+        let tracestate = self.told(F::Tracestate).filter(|text| text.parse::<outbox_core::Tracestate>().is_ok());
+        prop_assert_eq!(event.tracestate.as_ref().map(|text| text.as_str()), tracestate.as_deref());
         prop_assert_eq!(event.schema_version.map(|version| version.to_string()), self.told(F::SchemaVersion));
         // Of the generated texts the well-formed ones alone have three hyphens at these places.
         let is_well_formed = |text: &String| {

@@ -75,8 +75,10 @@ fn own_layout() -> impl Strategy<Value = TableLayout> {
         (F::CorrelationId, text().boxed()),
         (F::CausationId, text().boxed()),
         (F::Headers, select(vec![ColumnType::Text, ColumnType::Json, ColumnType::Jsonb]).boxed()),
+        (F::Tracestate, text().boxed()),
+        (F::Key, text().boxed()),
     ];
-    let optional = subsequence(optional, 0..=7).prop_flat_map(|fields| {
+    let optional = subsequence(optional, 0..=9).prop_flat_map(|fields| {
         fields.into_iter().map(|(field, ty)| (Just(Some(field)), ty, nullability())).collect::<Vec<_>>()
     });
     let foreign = prop::collection::vec((Just(None), select(TYPES.to_vec()), nullability()), 0..5);

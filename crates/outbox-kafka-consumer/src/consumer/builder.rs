@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use outbox_core::{DecodedEvent, DecodedPayload, Identifier, IncomingEvent, Pipeline};
+use outbox_core::{DecodedEvent, DecodedPayload, EventKind, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::Statements;
 use tokio::sync::Semaphore;
@@ -39,7 +39,8 @@ pub struct Builder<D: Driver = TokioPostgres> {
     registrations: Vec<Registration>,
     otherwise: Vec<Registered>,
     upcasts: Upcasts,
-    doubled: Option<&'static str>,
+    /// Why an upcast cannot be used.
+    refused: Option<String>,
     driver: PhantomData<fn() -> D>,
 }
 
@@ -83,7 +84,7 @@ impl<D: Driver> Builder<D> {
             registrations: Vec::new(),
             otherwise: Vec::new(),
             upcasts: Upcasts::default(),
-            doubled: None,
+            refused: None,
             driver: PhantomData,
         }
     }
@@ -126,7 +127,7 @@ impl<D: Driver> Builder<D> {
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::outside(handler))
+        self.register::<H::Event>(&Registered::outside(handler))
     }
 
     /// Sets how the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today.
@@ -157,10 +158,34 @@ impl<D: Driver> Builder<D> {
         mut self,
         upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
     ) -> Self {
-        if !self.upcasts.add(upcast) {
-            self.doubled = Some(E::EVENT_TYPE);
+        const { assert!(E::KINDS.len() == 1, "for an enum of events, call upcast_of with the event type") }
+        if let Some(kind) = E::KINDS.first() {
+            self.add_upcast(*kind, upcast);
         }
         self
+    }
+
+    /// Adds an [`upcast`](Self::upcast) for one event type of an enum of events.
+    pub fn upcast_of<E: IncomingEvent + 'static>(
+        mut self,
+        event_type: &str,
+        upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
+    ) -> Self {
+        match E::KINDS.iter().find(|kind| kind.event_type() == event_type) {
+            Some(kind) => self.add_upcast(*kind, upcast),
+            None => self.refused = Some(format!("{event_type} is no event type of {}", E::EVENT_TYPE)),
+        }
+        self
+    }
+
+    fn add_upcast<E: IncomingEvent + 'static>(
+        &mut self,
+        kind: EventKind,
+        upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
+    ) {
+        if !self.upcasts.add(kind, upcast) {
+            self.refused = Some(format!("two upcasts are registered for {}", kind.event_type()));
+        }
     }
 
     /// Sets when an event that failed is tried again, and how often.
@@ -331,14 +356,14 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    pub(super) fn register<E: IncomingEvent>(mut self, handler: Registered) -> Self {
+    pub(super) fn register<E: IncomingEvent>(mut self, handler: &Registered) -> Self {
         let () = E::LEGAL;
-        self.registrations.push(Registration {
+        self.registrations.extend(E::KINDS.iter().map(|kind| Registration {
             aggregate_type: E::AGGREGATE_TYPE.to_owned(),
-            event_type: E::EVENT_TYPE.to_owned(),
-            version: Some(E::SCHEMA_VERSION),
-            handler,
-        });
+            event_type: kind.event_type().to_owned(),
+            version: Some(kind.schema_version()),
+            handler: handler.clone(),
+        }));
         self
     }
 
@@ -370,8 +395,8 @@ impl<D: Driver> Builder<D> {
         if self.otherwise.len() > 1 {
             return Err(Error::build("two handlers are registered for all other events"));
         }
-        if let Some(event) = self.doubled {
-            return Err(Error::build(format!("two upcasts are registered for {event}")));
+        if let Some(reason) = self.refused {
+            return Err(Error::build(reason));
         }
         let pipeline = required(self.pipeline, "pipeline")?;
         let group = required(self.group.filter(|group| !group.is_empty()), "group")?;

@@ -12,18 +12,18 @@ impl Builder<Sqlx> {
         self.stored_in(Pool::Sqlx(pool))
     }
 
-    /// Registers a handler for the event type that it takes.
+    /// Registers a handler for the event type that it takes, or for each event type of an enum of events.
     ///
     /// An event type may have several handlers. They are called in the order of their registration, in the event's one
     /// transaction: if one fails, the effects of all are rolled back, and all are called again. A handler that is added
     /// later does not get the events that the group has handled.
     pub fn on<M: 'static, H: Handler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::sqlx_typed(handler))
+        self.register::<H::Event>(&Registered::sqlx_typed(handler))
     }
 
-    /// Registers a handler that takes many events of its type at once.
+    /// Registers a handler that takes many events of its type at once; of an enum of events, those of one event type.
     pub fn on_batch<M: 'static, H: BatchHandler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(Registered::sqlx_batch(handler))
+        self.register::<H::Event>(&Registered::sqlx_batch(handler))
     }
 
     /// Registers a handler that reads the payload itself, of whatever schema version, from

@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use outbox_core::{DecodedEvent, IncomingEvent};
+use outbox_core::{DecodedEvent, EventKind, IncomingEvent};
 use serde::de::DeserializeOwned;
 
 use super::{BatchHandler, Handler, HandlerError, HandlerPolicy, OutsideHandler, RawHandler, Upcasts};
@@ -11,20 +11,22 @@ use crate::policy::Misfit;
 use crate::received::Place;
 use crate::store::Transaction;
 
-/// A handler of any type, for the registry.
+/// A handler of any type, for the registry. A handler of an enum of events is registered for each event type.
+#[derive(Clone)]
 pub(crate) struct Registered {
     pub(crate) calls: Calls,
     pub(crate) policy: HandlerPolicy,
 }
 
 /// How a handler is called.
+#[derive(Clone)]
 pub(crate) enum Calls {
     /// With one event, within its transaction.
-    Each(Box<dyn Inside>),
+    Each(Arc<dyn Inside>),
     /// With several events, within their transaction.
-    Together(Box<dyn Together>),
+    Together(Arc<dyn Together>),
     /// With one event, outside of any transaction.
-    Outside(Box<dyn Outside>),
+    Outside(Arc<dyn Outside>),
 }
 
 #[async_trait]
@@ -91,20 +93,20 @@ impl Registered {
     }
 
     pub(crate) fn typed<M: 'static, H: Handler<M>>(handler: H) -> Self {
-        Self { policy: handler.policy(), calls: Calls::Each(Box::new(Typed::new(handler))) }
+        Self { policy: handler.policy(), calls: Calls::Each(Arc::new(Typed::new(handler))) }
     }
 
     pub(crate) fn batch<M: 'static, H: BatchHandler<M>>(handler: H) -> Self {
-        Self { policy: handler.policy(), calls: Calls::Together(Box::new(Typed::new(handler))) }
+        Self { policy: handler.policy(), calls: Calls::Together(Arc::new(Typed::new(handler))) }
     }
 
     pub(crate) fn raw<M: 'static, H: RawHandler<M>>(handler: H) -> Self {
         let policy = handler.policy();
-        Self { policy, calls: Calls::Each(Box::new(Raw { handler, marker: PhantomData::<fn() -> M> })) }
+        Self { policy, calls: Calls::Each(Arc::new(Raw { handler, marker: PhantomData::<fn() -> M> })) }
     }
 
     pub(crate) fn outside<M: 'static, H: OutsideHandler<M>>(handler: H) -> Self {
-        Self { policy: handler.policy(), calls: Calls::Outside(Box::new(Typed::new(handler))) }
+        Self { policy: handler.policy(), calls: Calls::Outside(Arc::new(Typed::new(handler))) }
     }
 }
 
@@ -129,9 +131,10 @@ pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
     event: &DecodedEvent,
     upcasts: &Upcasts,
 ) -> Result<E, Failure> {
-    match event.schema_version.filter(|version| *version < E::SCHEMA_VERSION) {
-        Some(version) => upcasts.read(version, &event.payload),
-        None => event.payload.json().map_err(Failure::Payload),
+    let newest = event.kind_in::<E>().map(EventKind::schema_version);
+    match event.schema_version.filter(|version| newest.is_some_and(|newest| *version < newest)) {
+        Some(version) => upcasts.read(version, event),
+        None => event.read().map_err(Failure::Payload),
     }
 }
 

@@ -72,6 +72,34 @@ use crate::Received;
 /// # }
 /// ```
 ///
+/// # All events of an aggregate
+/// The event may be an enum of events: the handler is then called for each of its event types.
+/// ```
+/// # use outbox_core::IncomingEvent;
+/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
+/// #[derive(IncomingEvent, serde::Deserialize)]
+/// #[event(aggregate_type = "order")]
+/// enum OrderEvent {
+///     #[event(event_type = "OrderCreated")]
+///     Created { order_id: i64, quantity: i32 },
+///     #[event(event_type = "OrderCancelled")]
+///     Cancelled { order_id: i64 },
+/// }
+///
+/// async fn stock(tx: &Transaction<'_>, event: Received<OrderEvent>) -> HandlerResult {
+///     let (order, reserved) = match event.event() {
+///         OrderEvent::Created { order_id, quantity } => (order_id, *quantity),
+///         OrderEvent::Cancelled { order_id } => (order_id, 0),
+///     };
+///     tx.execute("UPDATE stock SET reserved = $2 WHERE order_id = $1", &[order, &reserved]).await?;
+///     Ok(())
+/// }
+///
+/// # fn example(builder: Builder) -> Builder {
+/// builder.on(stock)
+/// # }
+/// ```
+///
 /// # What does not compile
 /// A handler has to be `Send`:
 /// ```compile_fail

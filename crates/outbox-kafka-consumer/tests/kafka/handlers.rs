@@ -1,4 +1,4 @@
-use outbox_core::{DomainEvent, OutboxEvent};
+use outbox_core::{DecodedPayload, DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{Handler, HandlerError, HandlerResult, Received, with};
 
@@ -96,6 +96,52 @@ async fn every_form_of_handler_gets_its_events() {
     notes.sort_unstable();
     assert_eq!(notes, ["boxed", "object", "plain", "raw with state", "stateful", "{\"e\":1e300}"]);
     running.stop().await.unwrap();
+}
+
+#[derive(serde::Serialize, serde::Deserialize, DomainEvent)]
+#[event(aggregate_type = "order")]
+enum OrderEvent {
+    Paid(Paid),
+    #[event(version = 2)]
+    Cancelled {
+        #[event(aggregate_id)]
+        order_id: i64,
+        by: String,
+    },
+}
+
+async fn matched(tx: &Transaction<'_>, event: Received<OrderEvent>) -> HandlerResult {
+    match event.event() {
+        OrderEvent::Paid(Paid { order_id }) => store(tx, *order_id, "paid").await,
+        OrderEvent::Cancelled { order_id, by } => store(tx, *order_id, by).await,
+    }
+}
+
+fn cancelled_by_nobody(version: u32, payload: &DecodedPayload) -> Result<OrderEvent, HandlerError> {
+    let Paid { order_id } = payload.json()?;
+    Ok(OrderEvent::Cancelled { order_id, by: format!("version {version}") })
+}
+
+#[tokio::test]
+async fn a_handler_matches_on_an_enum_of_events() {
+    let bench = Bench::with_partitions(1).await;
+    let consumer = bench.consumer().on(matched).on(boxed).upcast_of("Cancelled", cancelled_by_nobody).build().unwrap();
+    let running = Running::start(consumer);
+    let cancelled = OrderEvent::Cancelled { order_id: 2, by: "customer".into() };
+    bench.produce(0, &OutboxEvent::of(&OrderEvent::Paid(Paid { order_id: 1 })).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::of(&cancelled).build().unwrap()).await;
+    let old = OutboxEvent::builder("order", "3", "Cancelled").json("{\"order_id\":3}").build().unwrap();
+    bench.produce(0, &old).await;
+    bench.produce(0, &OutboxEvent::of(&Closed { order_id: 4 }).build().unwrap()).await;
+
+    assert_eq!(bench.effects(4).await, [1, 2, 3, 4]);
+    let rows = bench.client().await.query("SELECT note FROM effect ORDER BY order_id", &[]).await.unwrap();
+    let notes: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(notes, ["paid", "customer", "version 1", "boxed"]);
+    running.stop().await.unwrap();
+
+    let refused = bench.consumer().on(matched).upcast_of("Other", cancelled_by_nobody).build().unwrap_err();
+    assert!(refused.is_build() && refused.to_string().contains("Other is no event type of OrderEvent"), "{refused}");
 }
 
 #[tokio::test]

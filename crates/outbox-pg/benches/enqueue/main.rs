@@ -17,8 +17,8 @@ use tokio::runtime::{Builder, Runtime};
 const PAYLOAD: &str = r#"{"n":7,"customer":"c4ca4238a0b923820dcc509a6f75849b","items":[{"sku":"c81e728d9d4c","quantity":2,"price":"19.90"}],"note":"leave it at the door with the green frame"}"#;
 
 const INSERT: &str = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type, payload, \
-     created_at, schema_version, content_type, traceparent, correlation_id, causation_id, headers) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+     created_at, schema_version, content_type, traceparent, correlation_id, causation_id, headers, tracestate) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 fn build() -> OutboxEvent {
     OutboxEvent::builder("order", "agg-7", "OrderPlaced").json(PAYLOAD).build().unwrap()
@@ -36,7 +36,7 @@ fn connect(runtime: &Runtime, rows: usize) -> Client {
 /// same work for the client.
 async fn handwritten(tx: &Transaction<'_>, event: &OutboxEvent) -> u64 {
     let at = PrimitiveDateTime::new(event.created_at().date(), event.created_at().time());
-    let params: [(&(dyn ToSql + Sync), Type); 12] = [
+    let params: [(&(dyn ToSql + Sync), Type); 13] = [
         (&event.id().as_uuid(), Type::UUID),
         (&event.aggregate_type().as_str(), Type::TEXT),
         (&event.aggregate_id().as_str(), Type::TEXT),
@@ -49,6 +49,7 @@ async fn handwritten(tx: &Transaction<'_>, event: &OutboxEvent) -> u64 {
         (&"", Type::TEXT),
         (&"", Type::TEXT),
         (&"{}", Type::TEXT),
+        (&"", Type::TEXT),
     ];
     tx.execute_typed(INSERT, &params).await.unwrap()
 }

@@ -1,7 +1,20 @@
 use outbox_core::Pipeline;
 
-use super::{Migration, Migrations};
+use super::outbox::component;
+use super::shipped::fill;
+use super::{Migration, Migrations, Newer};
 use crate::companion::companion;
+
+const TABLES: &str = "CREATE TABLE IF NOT EXISTS {lease} (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    holder text NOT NULL,
+    until timestamptz NOT NULL
+);
+CREATE TABLE IF NOT EXISTS {detached} (
+    partition text PRIMARY KEY,
+    wal_position pg_lsn,
+    detached_at timestamptz
+)";
 
 impl Migrations {
     /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are
@@ -9,21 +22,12 @@ impl Migrations {
     #[must_use]
     pub fn maintenance(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
-        let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {} (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    holder text NOT NULL,
-    until timestamptz NOT NULL
-);
-CREATE TABLE IF NOT EXISTS {} (
-    partition text PRIMARY KEY,
-    wal_position pg_lsn,
-    detached_at timestamptz
-)",
-            companion(layout, "_lease"),
-            companion(layout, "_detached"),
-        );
-        let steps = vec![Migration::new(1, "lease and detached partitions", sql)];
-        Self::new("outbox-maintenance", layout.schema().clone(), steps)
+        let (lease, detached) = (companion(layout, "_lease"), companion(layout, "_detached"));
+        let sql = fill(TABLES, &[("{lease}", &lease), ("{detached}", &detached)]);
+        let steps = vec![Migration::new(1, "lease and detached partitions", sql).known_by(TABLES)];
+        Self {
+            newer: Newer::LeaveAlone,
+            ..Self::new(component("outbox-maintenance", layout), layout.schema().clone(), steps)
+        }
     }
 }

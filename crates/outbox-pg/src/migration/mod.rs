@@ -1,49 +1,81 @@
+mod columns;
 mod maintenance;
 mod outbox;
 mod plan;
 pub(crate) mod row_life;
+mod shipped;
+mod uninstall;
 
-use outbox_core::{Identifier, RowLife, TableLayout};
+use outbox_core::{Identifier, Pipeline, RowLife};
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 pub use self::plan::MigrationPlan;
+pub use self::uninstall::uninstall_sql;
 
+use self::columns::Drift;
 use self::row_life::Triggers;
-use crate::Error;
 use crate::literal::literal;
+use crate::{Error, ownership};
 
-/// One step of a schema. It is never changed once it was applied somewhere: what comes later is its own step.
+/// One step of a schema. It is never changed after it was applied somewhere: a later change is another step.
 #[derive(Clone, Debug)]
 pub struct Migration {
     version: i32,
     name: String,
     sql: String,
+    /// The SQL before names were filled in, which has the checksum; the SQL itself otherwise.
+    template: Option<&'static str>,
 }
 
 impl Migration {
     /// Creates a step with its place in the order, from 1, a name for people, and its SQL: any number of statements
     /// that can run in a transaction.
     pub fn new(version: i32, name: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { version, name: name.into(), sql: sql.into() }
+        Self { version, name: name.into(), sql: sql.into(), template: None }
+    }
+
+    fn of_template(version: i32, name: &str, template: &'static str, values: &[(&str, &str)]) -> Self {
+        Self::new(version, name, shipped::fill(template, values)).known_by(template)
+    }
+
+    /// Records the step by its template, so that other names are no other step.
+    fn known_by(self, template: &'static str) -> Self {
+        Self { template: Some(template), ..self }
+    }
+
+    fn identity(&self) -> &str {
+        self.template.unwrap_or(&self.sql)
     }
 }
 
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
 ///
 /// They run in one transaction, one instance at a time, however many start at once. A step whose SQL is not what was
-/// applied is refused, and so is a database that has steps which this program does not know. Nothing is dropped,
-/// renamed or created again.
+/// applied is refused, and so is a database that has steps which this program does not know, unless they are those of
+/// an [`outbox`](Self::outbox). Nothing is dropped or renamed; [`uninstall_sql`] is the script for that.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     component: String,
     schema: Identifier,
     steps: Vec<Migration>,
-    /// The table whose triggers are kept as its rows' life says.
-    rows_of: Option<TableLayout>,
+    /// The newest version that this program knows.
+    latest: i32,
+    newer: Newer,
+    /// The pipeline whose table, publication and triggers are compared with the catalogs.
+    outbox: Option<Pipeline>,
+}
+
+/// The treatment of a database that has steps of a newer program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newer {
+    /// It is refused.
+    Refuse,
+    /// Nothing is changed, and this program continues to work: the shipped steps only add.
+    LeaveAlone,
 }
 
 /// The outcome of [`Migrations::apply`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
     /// The versions that were applied now; none where the schema was up to date.
@@ -51,6 +83,25 @@ pub struct Applied {
     /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes
     /// them.
     pub row_life: Option<RowLife>,
+    /// The statements that were run besides, because the table lacked a column of the layout, or the publication was
+    /// missing.
+    pub statements: Vec<String>,
+    /// The newest version that a newer program has applied. Nothing was changed then.
+    pub newer: Option<i32>,
+}
+
+/// The differences between the database and the steps.
+struct Pending<'a> {
+    missing: Vec<&'a Migration>,
+    drift: Drift,
+    has_other_triggers: bool,
+    newer: Option<i32>,
+}
+
+impl Pending<'_> {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.drift.additions.is_empty() && !self.has_other_triggers
+    }
 }
 
 /// Held by the instance that migrates; the number is arbitrary and ours.
@@ -64,38 +115,86 @@ impl Migrations {
     /// Steps of a component, in the order of their versions, in the schema that holds `schema_migration`. The schema is
     /// created where it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
-        Self { component: component.into(), schema, steps, rows_of: None }
+        let latest = steps.iter().map(|step| step.version).max().unwrap_or_default();
+        Self { component: component.into(), schema, steps, latest, newer: Newer::Refuse, outbox: None }
     }
 
     /// Applies what is missing.
     ///
     /// # Errors
-    /// PostgreSQL refused a step, which leaves everything as it was; or applied steps and these are at odds,
-    /// [`Error::is_migration_conflict`].
+    /// PostgreSQL refused a step, which leaves everything as it was; applied steps and these are at odds,
+    /// [`Error::is_migration_conflict`]; or what is there belongs to somebody else, [`Error::is_not_ready`].
     pub async fn apply(&self, client: &mut Client) -> Result<Applied, Error> {
         let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
         // With a stricter default the snapshot would be older than the lock.
         let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
         let tx = tx.map_err(|e| Error::database(doing("begin a transaction"), e))?;
         self.open(&tx).await.map_err(|e| Error::database(doing("open schema_migration"), e))?;
-        let applied = self.applied(&tx).await?;
-        let mut versions = Vec::new();
-        for step in &self.steps {
-            if applied.contains(&step.version) {
-                continue;
+
+        let pending = self.pending(&tx, &self.applied(&tx).await?).await?;
+        let mut applied = Applied { newer: pending.newer, ..Applied::default() };
+        if !pending.is_empty() {
+            self.expect_owner(&tx).await?;
+            for step in &pending.missing {
+                let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
+                tx.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
+                tx.batch_execute(&self.record(step)).await.map_err(|e| Error::database(doing("record a step"), e))?;
+                applied.versions.push(step.version);
             }
-            let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
-            tx.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
-            tx.batch_execute(&self.record(step)).await.map_err(|e| Error::database(doing("record a step"), e))?;
-            versions.push(step.version);
+            // A step may have done a part of it.
+            applied.statements = self.drift(&tx).await?.additions;
+            for statement in &applied.statements {
+                let sql = format!("SET LOCAL lock_timeout = '5s'; {statement}");
+                let name = || format!("run {statement}");
+                tx.batch_execute(&sql).await.map_err(|e| Error::database(name(), e))?;
+            }
+            applied.row_life = self.switch_life(&tx).await?;
         }
-        let row_life = self.switch_life(&tx).await?;
         tx.commit().await.map_err(|e| Error::database(doing("commit"), e))?;
-        Ok(Applied { versions, row_life })
+        Ok(applied)
+    }
+
+    /// Compares the database with the steps and the pipeline, apart from those that were applied.
+    async fn pending(&self, client: &impl GenericClient, applied: &[i32]) -> Result<Pending<'_>, Error> {
+        let newer = applied.iter().copied().max().filter(|version| *version > self.latest);
+        if newer.is_some() {
+            // What a newer program has made is not to be made as this one would.
+            return Ok(Pending { missing: Vec::new(), drift: Drift::default(), has_other_triggers: false, newer });
+        }
+        let missing: Vec<_> = self.steps.iter().filter(|step| !applied.contains(&step.version)).collect();
+        let mut drift = self.drift(client).await?;
+        drift.additions.retain(|addition| !missing.iter().any(|step| step.sql.contains(addition.as_str())));
+        let has_other_triggers = match &self.outbox {
+            Some(pipeline) => row_life::triggers_of(client, pipeline.layout()).await? != Triggers::AsWanted,
+            None => false,
+        };
+        Ok(Pending { missing, drift, has_other_triggers, newer })
+    }
+
+    /// Compares the table and the publication with the pipeline.
+    async fn drift(&self, client: &impl GenericClient) -> Result<Drift, Error> {
+        let Some(pipeline) = &self.outbox else { return Ok(Drift::default()) };
+        let mut drift = columns::drift(client, pipeline.layout()).await?;
+        let sql = "SELECT to_regclass($1) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $2)";
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
+            [&pipeline.layout().qualified_name(), &pipeline.publication().as_str()];
+        let row = client.query_one(sql, &params).await;
+        if row.map_err(|e| Error::database("look for the publication", e))?.get(0) {
+            drift.additions.push(shipped::create_publication(pipeline));
+        }
+        Ok(drift)
+    }
+
+    async fn expect_owner(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+        let Some(pipeline) = &self.outbox else { return Ok(()) };
+        match ownership::problems_of_migration(tx, pipeline.layout()).await? {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Error::not_ready(problems)),
+        }
     }
 
     async fn switch_life(&self, tx: &Transaction<'_>) -> Result<Option<RowLife>, Error> {
-        let Some(layout) = &self.rows_of else { return Ok(None) };
+        let Some(layout) = self.outbox.as_ref().map(Pipeline::layout) else { return Ok(None) };
         if row_life::triggers_of(tx, layout).await? == Triggers::AsWanted {
             return Ok(None);
         }
@@ -157,10 +256,14 @@ impl Migrations {
         for row in rows {
             let (version, theirs): (i32, String) = (row.get(0), row.get(1));
             let Some(step) = self.steps.iter().find(|step| step.version == version) else {
-                return Err(Error::migration(&self.component, version, NEWER));
+                if self.newer == Newer::Refuse {
+                    return Err(Error::migration(&self.component, version, NEWER));
+                }
+                applied.push(version);
+                continue;
             };
             let ours: String = client
-                .query_one(&format!("SELECT {}", checksum("$1")), &[&step.sql])
+                .query_one(&format!("SELECT {}", checksum("$1")), &[&step.identity()])
                 .await
                 .map_err(|e| Error::database(doing(), e))?
                 .get(0);

@@ -1,73 +1,35 @@
-use outbox_core::{Column, EventField, Nullability, Pipeline, RowLife, TableLayout};
+use outbox_core::{Pipeline, TableLayout};
 
-use super::row_life::id;
-use super::{Migration, Migrations};
-use crate::history;
-use crate::literal::literal;
+use super::{Migrations, Newer, shipped};
 
 impl Migrations {
     /// Creates the outbox table of a pipeline, and the publication that the connector reads.
     ///
-    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) reports whether it fits.
-    /// Only the triggers that let rows vanish are made, or removed, as the layout's [`RowLife`](outbox_core::RowLife)
-    /// says.
+    /// - The steps are numbered, and their SQL is fixed at their release. A program from before a step continues to
+    ///   work next to newer ones: its [`apply`](Self::apply) then changes nothing.
+    /// - A column of the layout that the table lacks is added, if it may be NULL or has a DEFAULT. Other differences,
+    ///   such as types, are left alone: [`plan`](Self::plan) prints the ALTERs for them, and
+    ///   [`Readiness`](crate::Readiness) reports them.
+    /// - A publication that is missing is created. One that exists is left as it is.
+    /// - The triggers of the layout's [`RowLife`](outbox_core::RowLife) are made, replaced or removed.
+    /// - Several tables may be in one schema, and several pipelines, with a slot and a publication each, on one table.
+    /// - Nothing is changed if a table or function of this library belongs to a role other than the table's owner.
     #[must_use]
     pub fn outbox(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
-        let steps = vec![
-            Migration::new(1, "outbox table", create_table(layout)),
-            Migration::new(2, "publication", create_publication(pipeline)),
-            Migration::new(3, "slots and replays", history::tables_sql(layout)),
-        ];
-        Self { rows_of: Some(layout.clone()), ..Self::new("outbox", layout.schema().clone(), steps) }
+        Self {
+            latest: shipped::LATEST,
+            newer: Newer::LeaveAlone,
+            outbox: Some(pipeline.clone()),
+            ..Self::new(component("outbox", layout), layout.schema().clone(), shipped::outbox(pipeline))
+        }
     }
 }
 
-fn create_table(layout: &TableLayout) -> String {
-    let columns: Vec<_> = layout.columns().iter().map(column).collect();
-    let partitions = match layout.row_life() {
-        RowLife::KeepInPartitions => format!(" PARTITION BY RANGE ({})", id(layout)),
-        _ => String::new(),
-    };
-    let (table, columns) = (layout.qualified_name(), columns.join(",\n    "));
-    format!("CREATE TABLE IF NOT EXISTS {table} (\n    {columns}\n){partitions}")
-}
-
-fn column(column: &Column) -> String {
-    let null = match column.nullability() {
-        Nullability::NotNull => " NOT NULL",
-        Nullability::Nullable => "",
-    };
-    let rest = match (column.field(), column.nullability()) {
-        (Some(EventField::Id), _) => " PRIMARY KEY",
-        (Some(EventField::CreatedAt), _) if column.ty() == outbox_core::ColumnType::Timestamptz => {
-            " DEFAULT clock_timestamp()"
-        }
-        (Some(EventField::CreatedAt), _) => " DEFAULT timezone('utc', clock_timestamp())",
-        (Some(EventField::SchemaVersion), _) => " DEFAULT 1",
-        (Some(EventField::Headers), Nullability::NotNull) => " DEFAULT '{}'",
-        (
-            Some(
-                EventField::ContentType | EventField::Traceparent | EventField::CorrelationId | EventField::CausationId,
-            ),
-            Nullability::NotNull,
-        ) => " DEFAULT ''",
-        _ => "",
-    };
-    let constant = column.constant_text().map(|text| format!(" DEFAULT {}", literal(text))).unwrap_or_default();
-    format!("{} {}{null}{rest}{constant}", column.name(), column.ty().sql())
-}
-
-/// Returns the SQL of the publication. An INSERT is all that the connector reads, and a partitioned table counts as
-/// one.
-fn create_publication(pipeline: &Pipeline) -> String {
-    let body = format!(
-        "BEGIN IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {}) THEN
-            CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert', publish_via_partition_root = true);
-        END IF; END",
-        literal(pipeline.publication().as_str()),
-        pipeline.publication(),
-        pipeline.layout().qualified_name(),
-    );
-    format!("DO {}", literal(&body))
+/// Returns the name under which the steps of a table are recorded. The recommended table has that of the first release.
+pub(super) fn component(name: &str, layout: &TableLayout) -> String {
+    match layout.table().as_str() {
+        "outbox_message" => name.to_owned(),
+        table => format!("{name}:{table}"),
+    }
 }

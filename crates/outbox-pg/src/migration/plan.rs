@@ -3,10 +3,10 @@ use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use outbox_core::Pipeline;
 use tokio_postgres::Client;
 
-use super::row_life::Triggers;
-use super::{Migration, Migrations, NEWER, OTHER_SQL, checksum, row_life};
+use super::{Migration, Migrations, NEWER, Newer, OTHER_SQL, checksum, row_life};
 use crate::Error;
 use crate::literal::literal;
 
@@ -15,13 +15,28 @@ use crate::literal::literal;
 pub struct MigrationPlan {
     versions: Vec<i32>,
     statements: Vec<String>,
+    by_hand: Vec<String>,
+    newer: Option<i32>,
 }
 
 impl MigrationPlan {
-    /// Returns whether there is nothing to do.
+    /// Returns whether there is nothing to do, also [by hand](Self::by_hand).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.statements.is_empty()
+        self.statements.is_empty() && self.by_hand.is_empty()
+    }
+
+    /// Returns the newest version that a newer program has applied. This one changes nothing then.
+    #[must_use]
+    pub fn newer(&self) -> Option<i32> {
+        self.newer
+    }
+
+    /// Returns the ALTERs that make the table what its layout says, and that [`Migrations::apply`] does not run: they
+    /// read or rewrite all rows while writers wait, or fail because of rows. The script has them as comments.
+    #[must_use]
+    pub fn by_hand(&self) -> &[String] {
+        &self.by_hand
     }
 
     /// Returns the versions that are missing in the database.
@@ -33,12 +48,21 @@ impl MigrationPlan {
 
 impl fmt::Display for MigrationPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(version) = self.newer {
+            return writeln!(f, "-- A newer program has applied version {version}: this one changes nothing.");
+        }
         if self.is_empty() {
             return f.write_str("-- There is nothing to do.\n");
         }
-        f.write_str("BEGIN;\n")?;
-        self.statements.iter().try_for_each(|statement| writeln!(f, "{};", statement.trim_end_matches(';')))?;
-        f.write_str("COMMIT;\n")
+        if !self.statements.is_empty() {
+            f.write_str("BEGIN;\n")?;
+            self.statements.iter().try_for_each(|statement| writeln!(f, "{};", statement.trim_end_matches(';')))?;
+            f.write_str("COMMIT;\n")?;
+        }
+        if !self.by_hand.is_empty() {
+            f.write_str("-- To be run by hand, because writers wait for it meanwhile, or rows may be in the way:\n")?;
+        }
+        self.by_hand.iter().try_for_each(|statement| writeln!(f, "-- {statement};"))
     }
 }
 
@@ -53,43 +77,60 @@ impl Migrations {
         let is_open: bool =
             client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.map_err(unread)?.get(0);
         let applied = if is_open { self.applied(client).await? } else { Vec::new() };
-        let missing: Vec<_> = self.steps.iter().filter(|step| !applied.contains(&step.version)).collect();
-        let mut statements: Vec<_> = missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]).collect();
+        let pending = self.pending(client, &applied).await?;
+        let mut statements: Vec<_> =
+            pending.missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]).collect();
         if !statements.is_empty() {
             statements.insert(0, self.open_sql());
         }
-        if let Some(layout) = &self.rows_of
-            && row_life::triggers_of(client, layout).await? != Triggers::AsWanted
+        statements.extend(pending.drift.additions);
+        if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
+            && pending.has_other_triggers
         {
             statements.push(row_life::switch_sql(layout));
         }
-        Ok(MigrationPlan { versions: missing.iter().map(|step| step.version).collect(), statements })
+        let versions = pending.missing.iter().map(|step| step.version).collect();
+        Ok(MigrationPlan { versions, statements, by_hand: pending.drift.by_hand, newer: pending.newer })
     }
 
     /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
     #[must_use]
     pub fn script(&self) -> MigrationPlan {
         let steps = self.steps.iter().flat_map(|step| [step.sql.clone(), self.record(step)]);
-        let switched = self.rows_of.iter().filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
+        let layout = self.outbox.as_ref().map(Pipeline::layout);
+        let switched = layout.filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
         MigrationPlan {
             versions: self.steps.iter().map(|step| step.version).collect(),
             statements: std::iter::once(self.open_sql()).chain(steps).chain(switched).collect(),
+            by_hand: Vec::new(),
+            newer: None,
         }
     }
 
     /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
     ///
     /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction.
-    /// It fails with an exception if applied steps and these are at odds. If rows of the table
+    /// It fails with an exception if applied steps and these are at odds. It does not compare the table's columns. If rows of the table
     /// [vanish](outbox_core::RowLife), it creates their triggers again, which waits up to 5 s for transactions that
     /// write to the table.
     #[must_use]
     pub fn apply_script(&self) -> String {
         let mut statements = vec!["SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(), self.open_sql()];
-        statements.push(self.refuse_newer());
+        if self.newer == Newer::Refuse {
+            statements.push(self.refuse_newer());
+        }
         statements.extend(self.steps.iter().map(|step| self.apply_if_missing(step)));
-        if let Some(layout) = self.rows_of.as_ref().filter(|layout| layout.row_life().vanishes()) {
-            statements.push(format!("SET LOCAL lock_timeout = '5s';\n{}", row_life::switch_sql(layout)));
+        let layout = self.outbox.as_ref().map(Pipeline::layout);
+        if let Some(layout) = layout.filter(|layout| layout.row_life().vanishes()) {
+            let body = format!(
+                "BEGIN IF NOT EXISTS (SELECT FROM {}.schema_migration WHERE component = {} AND version > {})
+                 THEN EXECUTE {}; END IF; END",
+                self.schema,
+                literal(&self.component),
+                self.latest,
+                literal(&row_life::switch_sql(layout)),
+            );
+            statements.push(format!("SET LOCAL lock_timeout = '5s';\nDO {}", literal(&body)));
         }
         statements.iter().map(|statement| format!("{};\n", statement.trim_end_matches(';'))).collect()
     }
@@ -125,7 +166,7 @@ impl Migrations {
             version = step.version,
             sql = literal(&step.sql),
             record = self.record(step),
-            checksum = checksum(&literal(&step.sql)),
+            checksum = checksum(&literal(step.identity())),
         );
         format!("DO {}", literal(&body))
     }
@@ -141,7 +182,7 @@ impl Migrations {
         if let Some(first) = files.first_mut() {
             first.2 = format!("{};\n{}", self.create_schema(), first.2);
         }
-        if let Some(layout) = &self.rows_of
+        if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
             && layout.row_life().vanishes()
         {
             let version = files.last().map_or(1, |(version, ..)| version + 1);
@@ -152,7 +193,8 @@ impl Migrations {
 
     fn write(&self, directory: &Path, version: i32, name: &str, sql: &str) -> Result<PathBuf, Error> {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let path = directory.join(format!("V{version}__{}_{name}.sql", self.component));
+        let component = self.component.replace(|c: char| !(c.is_ascii_alphanumeric() || c == '-'), "_");
+        let path = directory.join(format!("V{version}__{component}_{name}.sql"));
         let text = format!("{};\n", sql.trim_end_matches(';'));
         let failed = |e| Error::file(path.display().to_string(), e);
         let mut file =
@@ -175,7 +217,7 @@ impl Migrations {
             literal(&self.component),
             step.version,
             literal(&step.name),
-            checksum(&literal(&step.sql)),
+            checksum(&literal(step.identity())),
         )
     }
 }

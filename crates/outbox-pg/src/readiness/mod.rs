@@ -8,8 +8,9 @@ use tokio_postgres::Client;
 
 pub use self::problem::Problem;
 pub(crate) use self::publication::publication_problem;
+pub(crate) use self::table::{FoundColumn, columns_of};
 
-use crate::Error;
+use crate::{Error, ownership};
 
 /// Whether the database can carry a pipeline's events, seen before the first one is written.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ impl Readiness {
         }
         problems.extend(of_columns);
         problems.extend(table::life_problem(client, pipeline).await?);
+        problems.extend(ownership::problems(client, pipeline.layout()).await?);
         problems.extend(publication_problem(client, pipeline).await?);
         problems.extend(slot_problem(client, pipeline).await?);
         Ok(Self { problems })

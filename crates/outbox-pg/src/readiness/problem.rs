@@ -82,6 +82,17 @@ pub enum Problem {
         /// The column of the event's id, quoted.
         column: String,
     },
+    /// Something of this library belongs to a role that could use it to act as the table's owner.
+    #[error(
+        "{object} belongs to {owner}, who is not the owner of the outbox table, and it would run, or be trusted, with the owner's \
+         privileges: drop it, or give it to the table's owner"
+    )]
+    ForeignOwner {
+        /// The table, function or trigger, quoted.
+        object: String,
+        /// The role.
+        owner: String,
+    },
     /// This role may not enqueue.
     #[error(
         "the role {role:?} may not INSERT into {table}: run the script of application_role_sql, and grant its role"

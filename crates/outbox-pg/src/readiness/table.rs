@@ -1,5 +1,5 @@
 use outbox_core::{Column, ColumnType, Nullability, Pipeline, RowLife, TableLayout};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient, Row};
 
 use super::Problem;
 use crate::Error;
@@ -35,21 +35,10 @@ pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result
 /// Returns how the table differs from its layout.
 pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let table = layout.qualified_name();
-    let sql = "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull
-               FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
-    let rows =
-        client.query(sql, &[&table]).await.map_err(|e| Error::database(format!("read the columns of {table}"), e))?;
-    if rows.is_empty() {
+    let found = columns_of(client, layout).await?;
+    if found.is_empty() {
         return Ok(vec![Problem::TableMissing { table }]);
     }
-    let found: Vec<Found> = rows
-        .iter()
-        .map(|row| Found {
-            name: row.get(0),
-            ty: row.get(1),
-            null: if row.get(2) { Nullability::NotNull } else { Nullability::Nullable },
-        })
-        .collect();
     let problem = |column: &Column, reason: String| Problem::Column {
         table: table.clone(),
         column: column.name().clone(),
@@ -65,23 +54,43 @@ pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Ve
         .collect())
 }
 
-struct Found {
-    name: String,
+/// A column as the catalogs have it.
+pub(crate) struct FoundColumn {
+    pub(crate) name: String,
     ty: String,
-    null: Nullability,
+    pub(crate) nullability: Nullability,
 }
 
-impl Found {
+/// Returns the columns of a table; none if it is missing.
+pub(crate) async fn columns_of(client: &impl GenericClient, layout: &TableLayout) -> Result<Vec<FoundColumn>, Error> {
+    let table = layout.qualified_name();
+    let sql = "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull
+               FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+    let rows = client.query(sql, &[&table]).await;
+    let rows = rows.map_err(|e| Error::database(format!("read the columns of {table}"), e))?;
+    let found = |row: &Row| FoundColumn {
+        name: row.get(0),
+        ty: row.get(1),
+        nullability: if row.get(2) { Nullability::NotNull } else { Nullability::Nullable },
+    };
+    Ok(rows.iter().map(found).collect())
+}
+
+impl FoundColumn {
+    /// Returns whether its type is the layout's.
+    pub(crate) fn is_of(&self, ty: ColumnType) -> bool {
+        type_names(ty).contains(&self.ty)
+    }
+
     fn difference(&self, column: &Column) -> Option<String> {
-        let wanted = type_names(column.ty());
-        if !wanted.contains(&self.ty) {
+        if !self.is_of(column.ty()) {
             return Some(format!(
                 "it is {}, and the layout says {type_}: run ALTER TABLE … TYPE {type_}, or say so in the layout",
                 self.ty,
                 type_ = column.ty().sql()
             ));
         }
-        match (column.nullability(), self.null) {
+        match (column.nullability(), self.nullability) {
             (Nullability::NotNull, Nullability::Nullable) => {
                 Some("it is nullable, and the layout says NOT NULL: run ALTER TABLE … SET NOT NULL".into())
             }

@@ -4,7 +4,9 @@ mod script;
 use outbox_core::{Identifier, Pipeline};
 use tokio_postgres::Client;
 
-pub use self::script::{application_role_sql, connector_role_sql, maintainer_role_sql};
+pub use self::script::{
+    Platform, application_role_sql, connector_role_sql, connector_role_sql_on, maintainer_role_sql,
+};
 
 use crate::Error;
 

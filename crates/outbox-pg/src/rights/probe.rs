@@ -110,7 +110,16 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
     let layout = pipeline.layout();
     let (table, name) = (layout.qualified_name(), literal(&layout.qualified_name()));
     let mut probes = vec![
-        Probe::attribute("rolreplication", "REPLICATION", true),
+        // On Amazon RDS, it is the membership that lets a role replicate.
+        Probe::other(
+            "SELECT rolreplication OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication' \
+                 AND pg_has_role(role, oid, 'MEMBER')) FROM pg_roles WHERE rolname = role"
+                .to_owned(),
+            true,
+            "REPLICATION",
+            "the server".to_owned(),
+            "run the script of connector_role_sql, or of connector_role_sql_on where the server is managed",
+        ),
         Probe::attribute("rolcanlogin", "LOGIN", true),
         Probe::attribute("rolsuper", "SUPERUSER", false),
         Probe::attribute("rolbypassrls", "BYPASSRLS", false),
@@ -122,6 +131,8 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
                 "EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
                  WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname NOT IN ('pg_catalog', 'information_schema')
                      AND nspname NOT LIKE 'pg\\_%' AND pg_class.oid <> to_regclass({name})
+                     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
+                         AND objid = pg_class.oid AND deptype = 'e')
                      AND has_schema_privilege(role, pg_namespace.oid, 'USAGE')
                      AND has_any_column_privilege(role, pg_class.oid, 'SELECT'))"
             ),

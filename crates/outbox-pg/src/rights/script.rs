@@ -3,25 +3,95 @@ use outbox_core::{Identifier, Pipeline};
 use crate::companion::{companion, companion_name};
 use crate::literal::literal;
 
-/// Returns the SQL of the role that the connector logs in with, for `psql -v password=… -f`: `REPLICATION`, `USAGE` on
-/// the schema and `SELECT` on the table, and nothing else. It can be run again.
+/// Who operates the PostgreSQL server, and with that how a role gets the right to replicate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Platform {
+    /// Yourself, with a superuser, or from PostgreSQL 16 on a role with CREATEROLE and REPLICATION.
+    #[default]
+    SelfManaged,
+    /// Amazon RDS and Aurora: by membership in `rds_replication`.
+    AmazonRds,
+    /// Google Cloud SQL and AlloyDB: by the attribute, which members of `cloudsqlsuperuser` may give.
+    CloudSql,
+    /// Azure Database for PostgreSQL, flexible server: by the attribute, which the administrator may give.
+    Azure,
+    /// Neon: roles that are created by its console, CLI or API can replicate, and others cannot.
+    Neon,
+    /// Supabase: by the attribute, which the role `postgres` may give.
+    Supabase,
+}
+
+impl Platform {
+    /// Returns what to do before the script is run.
+    fn notes(self) -> &'static str {
+        match self {
+            Self::SelfManaged => {
+                "Run it as a superuser, or from PostgreSQL 16 on as a role with CREATEROLE and REPLICATION."
+            }
+            Self::AmazonRds => {
+                "Set rds.logical_replication = 1 in the parameter group, restart, and run it as the master user."
+            }
+            Self::CloudSql => {
+                "Set the flag cloudsql.logical_decoding = on, and run it as a member of cloudsqlsuperuser."
+            }
+            Self::Azure => "Set the server parameter wal_level = logical, restart, and run it as the administrator.",
+            Self::Neon => {
+                "Enable logical replication in the project's settings, and create the role by the console, the CLI or the API, \
+                 which gives it REPLICATION and a password. It can then read all tables: neon_superuser may."
+            }
+            Self::Supabase => "Run it as the role postgres. Connect to the database directly, not through the pooler.",
+        }
+    }
+
+    /// Returns the statements that let a role log in and replicate.
+    fn login(self, role: &Identifier) -> String {
+        let create = literal(&format!("CREATE ROLE {role}"));
+        let create = format!(
+            "SELECT {create}\nWHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) \\gexec\n",
+            literal(role.as_str())
+        );
+        let password = format!(
+            "\\if :{{?password}}\nALTER ROLE {role} PASSWORD :'password';\n\\else\n\\password {role}\n\\endif\n"
+        );
+        match self {
+            Self::Neon => String::new(),
+            Self::AmazonRds => {
+                format!("{create}ALTER ROLE {role} LOGIN;\n{password}GRANT rds_replication TO {role};\n")
+            }
+            _ => format!("{create}ALTER ROLE {role} LOGIN REPLICATION;\n{password}"),
+        }
+    }
+}
+
+/// Returns the SQL of the role that the connector logs in with, for `psql -f`: `REPLICATION`, `USAGE` on the schema and
+/// `SELECT` on the table, and nothing else. It can be run again. `psql` asks for the password and sends only its hash,
+/// so that the password is in no command line and in no log. Where nobody can answer, `-v password=…` takes a password,
+/// or better its SCRAM verifier.
 ///
 /// `REPLICATION` holds for the whole server: who has the password can read every database's WAL through a slot. Let
 /// `pg_hba.conf` admit the role from the connector's host only.
+///
+/// It is the script for a server of your own; [`connector_role_sql_on`] has those for managed ones.
 #[must_use]
 pub fn connector_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
+    connector_role_sql_on(pipeline, role, Platform::SelfManaged)
+}
+
+/// Returns the script of [`connector_role_sql`] for a managed server, where nobody is a superuser.
+#[must_use]
+pub fn connector_role_sql_on(pipeline: &Pipeline, role: &Identifier, platform: Platform) -> String {
     let layout = pipeline.layout();
     format!(
         "-- The role that the connector logs in with, and all that it may do.\n\
-         -- psql -v ON_ERROR_STOP=1 -v password=… -d DATABASE -f connector-role.sql\n\
-         SELECT {create}\n\
-         WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) \\gexec\n\
-         ALTER ROLE {role} LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD :'password';\n\
+         -- psql -v ON_ERROR_STOP=1 -d DATABASE -f connector-role.sql\n\
+         -- {notes}\n\
+         {login}\
          SELECT format('GRANT CONNECT ON DATABASE %I TO {escaped}', current_database()) \\gexec\n\
          GRANT USAGE ON SCHEMA {schema} TO {role};\n\
          GRANT SELECT ON TABLE {table} TO {role};\n",
-        create = literal(&format!("CREATE ROLE {role}")),
-        name = literal(role.as_str()),
+        notes = platform.notes(),
+        login = platform.login(role),
         escaped = role.to_string().replace('\'', "''").replace('%', "%%"),
         schema = layout.schema(),
         table = layout.qualified_name(),
@@ -74,11 +144,23 @@ pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     format!(
         "-- The role that owns the outbox table and keeps it bounded. GRANT {role} TO the maintainer's login.\n\
          {create};\n\
+         DO {join};\n\
          GRANT USAGE, CREATE ON SCHEMA {schema} TO {role};\n\
          DO {tables};\n",
         create = create_role(role),
+        join = literal(&join(role)),
         schema = layout.schema(),
         tables = literal(&tables),
+    )
+}
+
+/// Lets the present role hand over what it owns, for which it has to be a member. From PostgreSQL 16 on, who has
+/// created a role is a member that may not use it.
+fn join(role: &Identifier) -> String {
+    let name = literal(role.as_str());
+    format!(
+        "BEGIN IF NOT pg_has_role({name}, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) \
+         THEN EXECUTE format('GRANT %I TO %I', {name}, current_user); END IF; END"
     )
 }
 

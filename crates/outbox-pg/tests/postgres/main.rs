@@ -4,6 +4,7 @@
 mod bad_input;
 mod cloud_events;
 mod enqueue;
+mod evolution;
 mod full_disk;
 mod generic_service;
 mod health;
@@ -22,3 +23,4 @@ mod standby;
 mod transaction;
 mod values;
 mod versions;
+mod worker;

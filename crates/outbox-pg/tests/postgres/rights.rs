@@ -2,8 +2,8 @@ use outbox_core::{Identifier, OutboxEvent, RowLife, StoreFault, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::{
-    Horizon, Maintained, Maintenance, Migrations, Repeated, Rights, RightsProblem, Roles, application_role_sql,
-    connector_role_sql, maintainer_role_sql,
+    Horizon, Maintained, Maintenance, Migrations, Platform, Repeated, Rights, RightsProblem, Roles,
+    application_role_sql, connector_role_sql, connector_role_sql_on, maintainer_role_sql,
 };
 
 use outbox_test_support::TestEnv;
@@ -160,4 +160,62 @@ async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
     let unknown = Roles::new(application.clone(), connector.clone(), nobody);
     let rights = Rights::check(&client, outbox.env.pipeline(), &unknown).await.unwrap();
     assert!(matches!(rights.problems().last(), Some(RightsProblem::RoleMissing { .. })));
+}
+
+/// On managed servers nobody is a superuser. The connector's role is made with the statements for Amazon RDS, of which
+/// the server gets the role that lets others replicate.
+#[tokio::test]
+async fn the_scripts_work_without_superuser_and_the_check_understands_managed_servers() {
+    for builder in crate::own_server::versions() {
+        let server = builder.start().await.unwrap();
+        let env = TestEnv::builder().postgres(server.url()).database().build().await;
+        let (admin, pipeline) = (env.client().await, env.pipeline().clone());
+        let database = env.name();
+        let create = format!(
+            "CREATE ROLE operator LOGIN CREATEROLE; CREATE ROLE rds_replication; GRANT CREATE ON DATABASE {database} TO operator;
+             GRANT rds_replication TO operator WITH ADMIN OPTION; ALTER ROLE operator REPLICATION;
+             CREATE TABLE public.of_extension (n int); GRANT SELECT ON public.of_extension TO PUBLIC;
+             ALTER EXTENSION plpgsql ADD TABLE public.of_extension"
+        );
+        admin.batch_execute(&create).await.unwrap();
+        let mut operator = env.client().await;
+        operator.batch_execute("SET SESSION AUTHORIZATION operator").await.unwrap();
+
+        Migrations::outbox(&pipeline).apply(&mut operator).await.unwrap();
+        Migrations::maintenance(&pipeline).apply(&mut operator).await.unwrap();
+        outbox_pg::create_slot(&operator, &pipeline).await.unwrap();
+        let role = |name: &str| Identifier::new(name).unwrap();
+        let roles = Roles::new(role("app"), role("connector"), role("maintainer"));
+        let connector = connector_role_sql_on(&pipeline, &roles.connector, Platform::AmazonRds);
+        assert!(!connector.contains("REPLICATION") && connector.contains("\\password"), "{connector}");
+        let statements: Vec<_> = connector
+            .lines()
+            .filter(|line| line.starts_with("GRANT") || line.starts_with("ALTER ROLE") && !line.contains("PASSWORD"))
+            .collect();
+        for _ in 0..2 {
+            operator.batch_execute(&application_role_sql(&pipeline, &roles.application)).await.unwrap();
+            operator.batch_execute(&maintainer_role_sql(&pipeline, &roles.maintainer)).await.unwrap();
+        }
+        operator.batch_execute("CREATE ROLE connector").await.unwrap();
+        operator.batch_execute(&statements.join("\n")).await.unwrap();
+        assert_eq!(Rights::check(&admin, &pipeline, &roles).await.unwrap().problems(), []);
+
+        operator.batch_execute("REVOKE rds_replication FROM connector").await.unwrap();
+        let problems = Rights::check(&admin, &pipeline, &roles).await.unwrap();
+        let [problem] = problems.problems() else { panic!("{problems:?}") };
+        assert!(
+            problem.to_string().contains("lacks REPLICATION") && problem.to_string().contains("connector_role_sql_on")
+        );
+    }
+}
+
+#[test]
+fn each_platform_has_its_script() {
+    let pipeline = outbox_core::Pipeline::recommended();
+    let script = |platform| connector_role_sql_on(&pipeline, &Identifier::new("connector").unwrap(), platform);
+    for platform in [Platform::SelfManaged, Platform::CloudSql, Platform::Azure, Platform::Supabase] {
+        assert!(script(platform).contains("ALTER ROLE \"connector\" LOGIN REPLICATION;"), "{platform:?}");
+    }
+    assert!(script(Platform::AmazonRds).contains("GRANT rds_replication TO \"connector\";"));
+    assert!(!script(Platform::Neon).contains("ALTER ROLE"), "its role is made by the console");
 }

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -155,9 +156,7 @@ async fn a_connection_lost_before_the_commit_is_a_rollback_for_certain() {
 }
 
 #[tokio::test]
-async fn an_error_that_is_boxed_is_looked_through_for_a_conflict() {
-    type Boxed = Box<dyn std::error::Error + Send + Sync>;
-
+async fn an_error_that_others_convert_to_is_looked_through_for_a_conflict_and_returned() {
     let (env, outbox, mut client) = counters().await;
     let (outbox, runs) = (&outbox, &AtomicU32::new(0));
     let transaction = quick();
@@ -167,23 +166,57 @@ async fn an_error_that_is_boxed_is_looked_through_for_a_conflict() {
             if runs.fetch_add(1, Ordering::Relaxed) < 2 {
                 tx.batch_execute("DO $$BEGIN RAISE serialization_failure; END$$").await.map_err(Failure::from)?;
             }
-            Ok::<_, Boxed>(())
+            anyhow::Ok(())
         })
     });
     run.await.unwrap();
     assert_eq!((runs.load(Ordering::Relaxed), env.rows().await), (3, 1));
+
+    let run = transaction.run_dyn(&mut client, |_| Box::pin(async { Err::<(), _>(anyhow::anyhow!("out of stock")) }));
+    assert_eq!(run.await.unwrap_err().to_string(), "out of stock");
+    let run = transaction.run_dyn(&mut client, |tx| {
+        Box::pin(async move {
+            let _ = tx.batch_execute("SELECT 1/0").await;
+            anyhow::Ok(())
+        })
+    });
+    let error = run.await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(TransactionError::<Infallible>::Aborted(_))), "{error:?}");
+
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+    let run = transaction.run_dyn(&mut client, |_| Box::pin(async { Ok::<_, Boxed>(7) }));
+    assert_eq!(run.await.unwrap(), 7);
 }
 
-#[derive(serde::Serialize)]
+#[tokio::test]
+async fn a_savepoint_rolls_back_what_failed_and_the_transaction_continues() {
+    let (env, outbox, mut client) = counters().await;
+    let (transaction, outbox, twice) = (quick(), &outbox, &event());
+    let run = transaction.run(&mut client, |tx| {
+        Box::pin(async move {
+            outbox.enqueue(&tx, twice).await?;
+            let again = tx.savepoint(outbox.enqueue(&tx, twice)).await?;
+            assert!(again.is_err());
+
+            let nested = tx.savepoint(async {
+                tx.execute("UPDATE counter SET n = 5 WHERE id = 1", &[]).await?;
+                let inner = tx.savepoint(tx.execute("UPDATE counter SET n = 1/0 WHERE id = 2", &[])).await?;
+                assert!(inner.is_err());
+                Ok::<_, outbox_pg::tokio_postgres::Error>(())
+            });
+            nested.await??;
+            Ok::<_, Failure>(())
+        })
+    });
+    run.await.unwrap();
+    assert_eq!(env.rows().await, 1);
+    let n: Vec<i32> = client.query_one("SELECT array_agg(n ORDER BY id) FROM counter", &[]).await.unwrap().get(0);
+    assert_eq!(n, [5, 0]);
+}
+
+#[derive(serde::Serialize, outbox_core::DomainEvent)]
+#[event(aggregate_type = "order")]
 struct Placed {
+    #[event(aggregate_id)]
     order: u32,
-}
-
-impl outbox_core::DomainEvent for Placed {
-    const AGGREGATE_TYPE: &'static str = "order";
-    const EVENT_TYPE: &'static str = "Placed";
-
-    fn aggregate_id(&self) -> String {
-        self.order.to_string()
-    }
 }

@@ -19,7 +19,8 @@ fn the_recommended_table() {
         "traceparent" text NOT NULL DEFAULT '',
         "correlation_id" text NOT NULL DEFAULT '',
         "causation_id" text NOT NULL DEFAULT '',
-        "headers" json NOT NULL DEFAULT '{}'"#;
+        "headers" json NOT NULL DEFAULT '{}',
+        "tracestate" text NOT NULL DEFAULT ''"#;
     let mut fixture = Fixture::new(TableLayout::recommended(), sql);
     assert_eq!(fixture.layout_with_defaults(), TableLayout::recommended());
     let envelope: Vec<_> = TableLayout::recommended()

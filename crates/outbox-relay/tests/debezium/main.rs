@@ -22,6 +22,7 @@ mod files;
 mod heartbeats;
 mod keys;
 mod lives;
+mod own_columns;
 mod payloads;
 mod placements;
 mod routes;

@@ -130,7 +130,7 @@ async fn a_row_whose_values_cannot_be_read_is_dead_lettered_with_all_that_it_say
     assert!(letters[0].headers["outbox.dead-letter.reason"].contains("created_at"), "{:?}", letters[0].headers);
     let row: serde_json::Value = serde_json::from_str(&letters[0].value).unwrap();
     assert_eq!((&row["created_at"], &row["payload"]), (&"infinity".into(), &"{\"a\" : 1}".into()));
-    assert!(row["schema_version"] == "1" && row.as_object().unwrap().len() == 12, "{row}");
+    assert!(row["schema_version"] == "1" && row.as_object().unwrap().len() == 13, "{row}");
     fixture.confirmed().await;
     assert!(relay.status.prometheus_text().contains("outbox_relay_dead_letters_total 1\n"));
     relay.stop().await;

@@ -20,17 +20,17 @@ impl Registered {
 
     pub(crate) fn sqlx_typed<M: 'static, H: Handler<M>>(handler: H) -> Self {
         let policy = handler.policy();
-        Self { policy, calls: Calls::Each(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> })) }
+        Self { policy, calls: Calls::Each(Arc::new(Typed { handler, marker: PhantomData::<fn() -> M> })) }
     }
 
     pub(crate) fn sqlx_batch<M: 'static, H: BatchHandler<M>>(handler: H) -> Self {
         let policy = handler.policy();
-        Self { policy, calls: Calls::Together(Box::new(Typed { handler, marker: PhantomData::<fn() -> M> })) }
+        Self { policy, calls: Calls::Together(Arc::new(Typed { handler, marker: PhantomData::<fn() -> M> })) }
     }
 
     pub(crate) fn sqlx_raw<M: 'static, H: RawHandler<M>>(handler: H) -> Self {
         let policy = handler.policy();
-        Self { policy, calls: Calls::Each(Box::new(Raw { handler, marker: PhantomData::<fn() -> M> })) }
+        Self { policy, calls: Calls::Each(Arc::new(Raw { handler, marker: PhantomData::<fn() -> M> })) }
     }
 }
 

@@ -148,7 +148,8 @@ async fn a_table_that_is_altered_on_the_way() {
             payload json, created_at timestamp(6) NOT NULL DEFAULT now(),
             schema_version integer NOT NULL DEFAULT 1, content_type text NOT NULL DEFAULT 'application/json',
             traceparent text NOT NULL DEFAULT '', correlation_id text NOT NULL DEFAULT '',
-            causation_id text NOT NULL DEFAULT '', headers json NOT NULL DEFAULT '{}');",
+            causation_id text NOT NULL DEFAULT '', headers json NOT NULL DEFAULT '{}',
+            tracestate text NOT NULL DEFAULT '');",
     )
     .await;
     let two = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)

@@ -81,7 +81,7 @@ fn commit(commit: u64) -> Vec<u8> {
 }
 
 /// Returns a row of [`TableLayout::recommended`], about 260 bytes in PostgreSQL.
-fn recommended_row() -> [TupleData<'static>; 12] {
+fn recommended_row() -> [TupleData<'static>; 13] {
     let payload = br#"{"orderId":"0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6c","customer":"c-1042","status":"confirmed","total":{"amount":"129.90","currency":"EUR"},"lines":3,"note":"leave at the door please"}"#;
     [
         &b"0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6d"[..],
@@ -96,6 +96,7 @@ fn recommended_row() -> [TupleData<'static>; 12] {
         b"",
         b"",
         b"{}",
+        b"",
     ]
     .map(TupleData::Text)
 }

@@ -272,7 +272,7 @@ fn messages_out_of_place() {
 proptest! {
     #[test]
     fn any_value_is_read_or_refused_with_its_row(
-        column in 0_usize..12, text in proptest::collection::vec(any::<u8>(), 0..30)
+        column in 0_usize..13, text in proptest::collection::vec(any::<u8>(), 0..30)
     ) {
         let layout = TableLayout::recommended();
         let mut row = recommended_row();

@@ -1,0 +1,196 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use outbox_core::Pipeline;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{Error, Maintained, Maintenance, PipeHealth, PipeMonitor, Thresholds};
+
+/// The background task of a service with an outbox: it runs [`Maintenance`], which keeps the table bounded, and
+/// [`PipeMonitor`], which reports what keeps events from being published.
+///
+/// Run it in every instance: a lease lets one of them work at a time. It needs a pool of sessions of PostgreSQL (not
+/// through PgBouncer in transaction mode), of which it uses one connection at a time, with the privileges of the role
+/// of [`maintainer_role_sql`](crate::maintainer_role_sql) and `pg_monitor`.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use outbox_core::Pipeline;
+/// # use outbox_pg::{OutboxWorker, deadpool_postgres::Pool};
+/// # async fn example(pool: Pool, pipeline: Pipeline) -> Result<(), outbox_pg::Error> {
+/// const DAYS: Duration = Duration::from_secs(24 * 60 * 60);
+///
+/// let worker = OutboxWorker::builder(pool, pipeline).retention(7 * DAYS).spawn();
+/// // … the service runs, and serves `worker.status()` as its health …
+/// worker.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A dropped worker stops at the end of what it is doing.
+#[derive(Debug)]
+pub struct OutboxWorker {
+    stop: watch::Sender<()>,
+    status: watch::Receiver<WorkerStatus>,
+    task: JoinHandle<()>,
+}
+
+/// The settings of an [`OutboxWorker`]; made by [`OutboxWorker::builder`].
+#[must_use = "nothing runs before spawn()"]
+pub struct WorkerBuilder {
+    pool: Pool,
+    pipeline: Pipeline,
+    maintenance: Maintenance,
+    thresholds: Thresholds,
+    maintain_every: Duration,
+    check_every: Duration,
+    on_error: Box<dyn Fn(&Error) + Send + Sync>,
+}
+
+/// The latest findings of an [`OutboxWorker`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// The signs that the last check found, if there was one.
+    pub health: Option<Arc<PipeHealth>>,
+    /// The outcome of the last run of maintenance, if there was one.
+    pub maintained: Option<Arc<Maintained>>,
+    /// The error of the last check or run of maintenance, unless it succeeded.
+    pub failure: Option<Arc<Error>>,
+}
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl OutboxWorker {
+    /// Starts a worker that keeps rows for a week, runs maintenance every 5 minutes, and checks the pipeline every 30
+    /// s.
+    pub fn builder(pool: Pool, pipeline: Pipeline) -> WorkerBuilder {
+        WorkerBuilder {
+            maintenance: Maintenance::new(pipeline.clone(), WEEK),
+            pool,
+            pipeline,
+            thresholds: Thresholds::default(),
+            maintain_every: Duration::from_secs(300),
+            check_every: Duration::from_secs(30),
+            on_error: Box::new(|_| {}),
+        }
+    }
+
+    /// Returns what it has found last.
+    #[must_use]
+    pub fn status(&self) -> WorkerStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Returns a receiver that sees each change of the status.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<WorkerStatus> {
+        self.status.clone()
+    }
+
+    /// Stops it, and waits for the end of what it is doing: at most some statements, of which each has a timeout.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // It ends by a panic of the service's function only, which is the service's to see.
+        _ = self.task.await;
+    }
+}
+
+impl WorkerBuilder {
+    /// Sets how long rows, or ids, are kept at least; a week unless set. It replaces
+    /// [`maintenance`](Self::maintenance).
+    pub fn retention(self, retention: Duration) -> Self {
+        let maintenance = Maintenance::new(self.pipeline.clone(), retention);
+        Self { maintenance, ..self }
+    }
+
+    /// Sets the maintenance with all of its settings.
+    pub fn maintenance(self, maintenance: Maintenance) -> Self {
+        Self { maintenance, ..self }
+    }
+
+    /// Sets what counts as a problem.
+    pub fn thresholds(self, thresholds: Thresholds) -> Self {
+        Self { thresholds, ..self }
+    }
+
+    /// Sets the time between two runs of maintenance; 5 minutes unless set.
+    pub fn maintain_every(self, interval: Duration) -> Self {
+        Self { maintain_every: interval, ..self }
+    }
+
+    /// Sets the time between two checks; 30 s unless set.
+    pub fn check_every(self, interval: Duration) -> Self {
+        Self { check_every: interval, ..self }
+    }
+
+    /// Sets a function to call with each error, such as for the log. The worker continues after any.
+    pub fn on_error(self, report: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        Self { on_error: Box::new(report), ..self }
+    }
+
+    /// Starts the task, on the runtime of the caller.
+    pub fn spawn(self) -> OutboxWorker {
+        let (stop, stopped) = watch::channel(());
+        let (publish, status) = watch::channel(WorkerStatus::default());
+        OutboxWorker { stop, status, task: tokio::spawn(self.run(publish, stopped)) }
+    }
+
+    async fn run(self, publish: watch::Sender<WorkerStatus>, mut stopped: watch::Receiver<()>) {
+        let mut monitor = PipeMonitor::new(self.pipeline.clone(), self.thresholds.clone());
+        let (mut next_run, mut next_check) = (Instant::now(), Instant::now());
+
+        loop {
+            if next_run <= Instant::now() {
+                let done = self.maintain().await.map(|maintained| {
+                    publish.send_modify(|status| status.maintained = Some(Arc::new(maintained)));
+                });
+                self.report(&publish, done);
+                next_run = Instant::now() + self.maintain_every;
+            }
+            if next_check <= Instant::now() {
+                let done = self.check(&mut monitor).await.map(|health| {
+                    publish.send_modify(|status| status.health = Some(Arc::new(health)));
+                });
+                self.report(&publish, done);
+                next_check = Instant::now() + self.check_every;
+            }
+            if timeout_at(next_run.min(next_check), stopped.changed()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn maintain(&self) -> Result<Maintained, Error> {
+        let client = self.pool.get().await.map_err(Error::pool)?;
+        self.maintenance.run(&client).await
+    }
+
+    async fn check(&self, monitor: &mut PipeMonitor) -> Result<PipeHealth, Error> {
+        let client = self.pool.get().await.map_err(Error::pool)?;
+        monitor.check(&client).await
+    }
+
+    fn report(&self, publish: &watch::Sender<WorkerStatus>, done: Result<(), Error>) {
+        let failure = done.err().map(Arc::new);
+        if let Some(error) = &failure {
+            (self.on_error)(error);
+        }
+        publish.send_modify(|status| status.failure = failure);
+    }
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("maintenance", &self.maintenance)
+            .field("thresholds", &self.thresholds)
+            .field("maintain_every", &self.maintain_every)
+            .field("check_every", &self.check_every)
+            .finish_non_exhaustive()
+    }
+}

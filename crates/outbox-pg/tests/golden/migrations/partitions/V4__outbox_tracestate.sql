@@ -1,0 +1,1 @@
+ALTER TABLE "outbox"."outbox_message" ADD COLUMN IF NOT EXISTS "tracestate" text NOT NULL DEFAULT '';
