@@ -14,6 +14,7 @@ mod insert;
 mod json;
 mod json_fault;
 mod layout;
+mod message_content;
 mod outbox;
 mod pipeline;
 mod record;
@@ -25,7 +26,7 @@ pub use bytes;
 pub use time;
 pub use uuid;
 
-pub use self::connector::{ConnectorConfig, IncludedTables, RowDisposition};
+pub use self::connector::{ConnectorConfig, IncludedMessages, IncludedTables, RowDisposition};
 pub use self::domain_event::{DomainEvent, IncomingEvent};
 pub use self::error::{Error, StoreFault};
 pub use self::event::{
@@ -36,6 +37,7 @@ pub use self::insert::InsertSql;
 pub use self::layout::{
     Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
 };
+pub use self::message_content::{MessageContent, MessageReader};
 pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline};
 pub use self::record::{

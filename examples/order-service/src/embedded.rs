@@ -21,7 +21,7 @@ pub async fn serve_embedded(settings: &Settings, stop: CancellationToken) -> Out
     let broker = Broker::builder().default_partitions(3).start().await?;
     let postgres = Postgres::start().await?;
     let database = postgres.database().await?;
-    let deployed = pipeline(settings.connector.as_deref())?;
+    let deployed = pipeline(settings.connector.as_deref(), settings.outbox)?;
     let config = deployed.config().clone().with_database_url(database.url())?;
     let pipeline = Pipeline::new(config.clone(), deployed.layout().clone())?;
     let relayed = RelaySettings::builder(config, [broker.address()]).build()?;

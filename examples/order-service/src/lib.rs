@@ -43,7 +43,7 @@ pub use self::embedded::serve_embedded;
 pub use self::events::OrderCreated;
 pub use self::logging::start as start_logging;
 pub use self::serve::serve;
-pub use self::settings::{LogFormat, Mode, Secret, Settings, Task};
+pub use self::settings::{LogFormat, Mode, OutboxForm, Secret, Settings, Task};
 pub use self::setup::{Done, setup};
 pub use self::shutdown::on_signal;
 pub use self::startup::{Problems, StartupError, check};

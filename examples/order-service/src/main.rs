@@ -35,7 +35,7 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         Settings::command().error(ErrorKind::MissingRequiredArgument, message).exit();
     };
     let database = Database::new(url.reveal())?;
-    let pipeline = order_service::pipeline(settings.connector.as_deref())?;
+    let pipeline = order_service::pipeline(settings.connector.as_deref(), settings.outbox)?;
     let pool = database.pool()?;
     let mut client = database.connect(&pool).await?;
     if let Some(Task::Setup) = settings.task {

@@ -1,6 +1,7 @@
 mod converter;
 mod database_url;
 pub(crate) mod header_converter;
+mod message_prefixes;
 mod placement;
 mod recommended;
 mod route;
@@ -21,9 +22,10 @@ pub(crate) use self::header_converter::HeaderConverter;
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
+pub use self::message_prefixes::IncludedMessages;
 pub use self::table_list::IncludedTables;
 pub use self::transforms::RowDisposition;
-pub(crate) use self::transforms::{AfterRouter, Passage, Transforms};
+pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, Transforms};
 pub(crate) use self::value_forms::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 
 use crate::Error;

@@ -2,6 +2,7 @@ mod cloud_events;
 mod column;
 mod default;
 mod identifier;
+mod message;
 mod of_router;
 mod row;
 mod text_form;
@@ -31,6 +32,10 @@ pub enum RowLife {
     Vanish,
     /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is known.
     VanishKeepingIds,
+    /// There is no table: the event is a logical decoding message (`pg_logical_emit_message`) in the WAL, as Debezium's
+    /// `DecodeLogicalDecodingMessageContent` reads it. Enqueue needs no privilege, and nothing is stored that has to be
+    /// removed. In return, events can be neither queried nor replayed, and enqueue is not idempotent.
+    Message,
 }
 
 impl RowLife {
@@ -38,6 +43,18 @@ impl RowLife {
     #[must_use]
     pub fn vanishes(self) -> bool {
         matches!(self, Self::Vanish | Self::VanishKeepingIds)
+    }
+
+    /// Returns whether events are rows of a table.
+    #[must_use]
+    pub fn has_table(self) -> bool {
+        self != Self::Message
+    }
+
+    /// Returns whether committed events can be read from a table.
+    #[must_use]
+    pub fn keeps_rows(self) -> bool {
+        self.has_table() && !self.vanishes()
     }
 }
 
@@ -157,10 +174,15 @@ impl TableLayout {
         Self { schema, table, ..self }
     }
 
-    /// The same table with another life of its rows.
+    /// The same table with another life of its rows. In [`RowLife::Message`], the columns become members of a JSON object:
+    /// JSON, times and texts of limited length are then texts, and nothing has a default.
     #[must_use]
     pub fn with_row_life(self, row_life: RowLife) -> Self {
-        Self { row_life, ..self }
+        let columns = match row_life {
+            RowLife::Message => self.columns.into_iter().map(Column::as_member).collect(),
+            _ => self.columns,
+        };
+        Self { row_life, columns, ..self }
     }
 
     /// The same table with another type of payload column.
@@ -225,10 +247,13 @@ impl TableLayout {
         self.row_life
     }
 
-    /// `"schema"."table"`, for SQL.
+    /// `"schema"."table"`, for SQL; the prefix of the messages if there is no table.
     #[must_use]
     pub fn qualified_name(&self) -> String {
-        format!("{}.{}", self.schema, self.table)
+        match self.message_prefix() {
+            Some(prefix) => prefix,
+            None => format!("{}.{}", self.schema, self.table),
+        }
     }
 
     /// The column of that name.

@@ -5,10 +5,14 @@ use crate::companion::companion;
 
 impl Migrations {
     /// The two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are detached and
-    /// not yet dropped.
+    /// not yet dropped. Without a table ([`RowLife::Message`](outbox_core::RowLife::Message)) there is nothing to create.
     #[must_use]
     pub fn maintenance(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
+        if !layout.row_life().has_table() {
+            let none = Self::new("outbox-maintenance", layout.schema().clone(), Vec::new());
+            return Self { publication: Some(pipeline.publication().clone()), ..none };
+        }
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS {} (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),

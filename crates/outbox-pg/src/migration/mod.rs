@@ -40,6 +40,8 @@ pub struct Migrations {
     steps: Vec<Migration>,
     /// The table whose triggers are kept as its rows' life says.
     rows_of: Option<TableLayout>,
+    /// The publication that is all that the steps create. It shows by itself whether they were applied.
+    publication: Option<Identifier>,
 }
 
 /// What [`Migrations::apply`] did.
@@ -59,7 +61,7 @@ impl Migrations {
     /// Steps of a component, in the order of their versions, in the schema that holds `schema_migration`. The schema is
     /// created where it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
-        Self { component: component.into(), schema, steps, rows_of: None }
+        Self { component: component.into(), schema, steps, rows_of: None, publication: None }
     }
 
     /// Applies what is missing.
@@ -69,6 +71,9 @@ impl Migrations {
     /// [`Error::is_migration_conflict`].
     pub async fn apply(&self, client: &mut Client) -> Result<Applied, Error> {
         let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
+        if self.publication.is_some() {
+            return self.apply_unrecorded(client).await;
+        }
         // With a stricter default the snapshot would be older than the lock.
         let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
         let tx = tx.map_err(|e| Error::database(doing("begin a transaction"), e))?;
@@ -87,6 +92,24 @@ impl Migrations {
         let row_life = self.switch_life(&tx).await?;
         tx.commit().await.map_err(|e| Error::database(doing("commit"), e))?;
         Ok(Applied { versions, row_life })
+    }
+
+    async fn apply_unrecorded(&self, client: &Client) -> Result<Applied, Error> {
+        let mut versions = Vec::new();
+        for step in self.unapplied(client).await? {
+            let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
+            client.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
+            versions.push(step.version);
+        }
+        Ok(Applied { versions, row_life: None })
+    }
+
+    /// Returns the steps that are not recorded and not applied.
+    async fn unapplied(&self, client: &Client) -> Result<&[Migration], Error> {
+        let Some(publication) = &self.publication else { return Ok(&[]) };
+        let row = client.query_opt("SELECT FROM pg_publication WHERE pubname = $1", &[&publication.as_str()]).await;
+        let row = row.map_err(|e| Error::database(format!("look for the publication {publication}"), e))?;
+        Ok(if row.is_some() { &[] } else { &self.steps })
     }
 
     async fn switch_life(&self, tx: &Transaction<'_>) -> Result<Option<RowLife>, Error> {

@@ -1,4 +1,4 @@
-use outbox_core::{Column, EventField, Nullability, Pipeline, RowLife, TableLayout};
+use outbox_core::{Column, EventField, Identifier, Nullability, Pipeline, RowLife, TableLayout};
 
 use super::row_life::id;
 use super::{Migration, Migrations};
@@ -10,9 +10,17 @@ impl Migrations {
     ///
     /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) tells whether it fits. Only
     /// the triggers that let rows vanish are made, or removed, as the layout's [`RowLife`](outbox_core::RowLife) says.
+    ///
+    /// Without a table ([`RowLife::Message`]) there is the publication only. It is not recorded, and no schema is created.
     #[must_use]
     pub fn outbox(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
+        if !layout.row_life().has_table() {
+            let publication = pipeline.publication();
+            let step = Migration::new(1, "publication", create_empty_publication(publication));
+            let migrations = Self::new("outbox", layout.schema().clone(), vec![step]);
+            return Self { publication: Some(publication.clone()), ..migrations };
+        }
         let steps = vec![
             Migration::new(1, "outbox table", create_table(layout)),
             Migration::new(2, "publication", create_publication(pipeline)),
@@ -55,6 +63,17 @@ fn column(column: &Column) -> String {
     };
     let constant = column.constant_text().map(|text| format!(" DEFAULT {}", literal(text))).unwrap_or_default();
     format!("{} {}{null}{rest}{constant}", column.name(), column.ty().sql())
+}
+
+/// Returns the statement for the publication that pgoutput demands by name. Messages are sent whatever it contains.
+fn create_empty_publication(publication: &Identifier) -> String {
+    let body = format!(
+        "BEGIN IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {}) THEN
+            CREATE PUBLICATION {publication} WITH (publish = 'insert');
+        END IF; END",
+        literal(publication.as_str()),
+    );
+    format!("DO {}", literal(&body))
 }
 
 /// An INSERT is all that the connector reads, and a partitioned table counts as one.

@@ -48,6 +48,11 @@ impl Migrations {
     /// # Errors
     /// As [`apply`](Self::apply): also that the database is newer than this program.
     pub async fn plan(&self, client: &Client) -> Result<MigrationPlan, Error> {
+        if self.publication.is_some() {
+            let steps = self.unapplied(client).await?;
+            let versions = steps.iter().map(|step| step.version).collect();
+            return Ok(MigrationPlan { versions, statements: steps.iter().map(|step| step.sql.clone()).collect() });
+        }
         let unread = |e| Error::database(format!("read the migrations of {}", self.component), e);
         let table = format!("{}.schema_migration", self.schema);
         let is_open: bool =
@@ -74,7 +79,7 @@ impl Migrations {
     pub fn export(&self, directory: &Path) -> Result<Vec<PathBuf>, Error> {
         let mut files: Vec<_> =
             self.steps.iter().map(|step| (step.version, step.name.as_str(), step.sql.clone())).collect();
-        if let Some(first) = files.first_mut() {
+        if let Some(first) = files.first_mut().filter(|_| self.publication.is_none()) {
             first.2 = format!("{};\n{}", self.create_schema(), first.2);
         }
         if let Some(layout) = &self.rows_of

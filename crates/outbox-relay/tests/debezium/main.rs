@@ -21,6 +21,7 @@ mod expansion;
 mod files;
 mod keys;
 mod lives;
+mod messages;
 mod payloads;
 mod placements;
 mod routes;
