@@ -44,7 +44,8 @@ pub(crate) fn emit_number(prefix: &str) -> String {
 }
 
 /// The table of [`BUSINESS`].
-pub(crate) const BUSINESS_TABLE: &str = "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = 50);
+pub(crate) const BUSINESS_TABLE: &str =
+    "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = 50);
     INSERT INTO account SELECT n, 0 FROM generate_series(0, 9999) n";
 
 /// What a transaction of a service does besides, for `number`.

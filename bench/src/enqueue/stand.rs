@@ -89,8 +89,7 @@ impl Stand {
         } else {
             "(SELECT 0::bigint AS n WHERE false)".to_owned()
         };
-        let stored =
-            format!("SELECT count(*), count(DISTINCT n), coalesce(sum(n), 0)::bigint FROM {rows} AS stored");
+        let stored = format!("SELECT count(*), count(DISTINCT n), coalesce(sum(n), 0)::bigint FROM {rows} AS stored");
         let stored = client.query_one(&stored, &[]).await?;
         let accounts = client.query_one("SELECT sum(orders)::bigint FROM account", &[]).await?;
         // Its commit has the server write what was committed before it with synchronous_commit off.

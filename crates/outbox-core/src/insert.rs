@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_message_is_one_text_with_its_prefix() {
-        let layout = TableLayout::messages().named(Identifier::new("it's").unwrap(), Identifier::new("Outbox").unwrap());
+        let layout =
+            TableLayout::messages().named(Identifier::new("it's").unwrap(), Identifier::new("Outbox").unwrap());
         let insert = InsertSql::into_table(&layout);
         assert_eq!(insert.one, "SELECT pg_catalog.pg_logical_emit_message(true, 'it''s.Outbox', $1)");
         assert_eq!(insert.columns().collect::<Vec<_>>(), [ColumnType::Text]);

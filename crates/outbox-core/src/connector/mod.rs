@@ -19,10 +19,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::converter::{KeyConverter, Schemas, Value, ValueConverter};
 pub(crate) use self::header_converter::HeaderConverter;
+pub use self::message_prefixes::IncludedMessages;
 pub(crate) use self::placement::{Placed, Placement};
 pub(crate) use self::route::TopicRoute;
 pub(crate) use self::router::{EmptyArrays, EmptyPayload, Expansion, MissingColumn, NullMembers, RouterConfig};
-pub use self::message_prefixes::IncludedMessages;
 pub use self::table_list::IncludedTables;
 pub use self::transforms::RowDisposition;
 pub(crate) use self::transforms::{AfterRouter, DecodedMessages, Passage, RowSource, Transforms};

@@ -53,9 +53,8 @@ impl TableLayout {
         };
         let (schema, table) = (Identifier::known(READ.0), Identifier::known(READ.1));
         // A payload may be a number.
-        let fits = |field: EventField, ty: ColumnType| {
-            field.fits(ty) || (field == EventField::Payload && ty.is_scalar())
-        };
+        let fits =
+            |field: EventField, ty: ColumnType| field.fits(ty) || (field == EventField::Payload && ty.is_scalar());
         let columns = Self::of_options(config, &router, content.columns(), fits);
         let layout = Self::holding(&[EventField::Id, EventField::Payload], fits, schema, table, columns)?;
         Ok(Self { row_life: RowLife::Message, ..layout })

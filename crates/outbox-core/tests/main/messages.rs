@@ -4,8 +4,8 @@ use std::path::Path;
 
 use outbox_core::bytes::Bytes;
 use outbox_core::{
-    ColumnType, ColumnValue, ConnectorConfig, EventField, InsertSql, Loss, MessageReader, OutboxEvent, Pipeline, Record,
-    Row, RowDisposition, TableLayout,
+    ColumnType, ColumnValue, ConnectorConfig, EventField, InsertSql, Loss, MessageReader, OutboxEvent, Pipeline,
+    Record, Row, RowDisposition, TableLayout,
 };
 use proptest::prelude::*;
 use serde::Deserialize;

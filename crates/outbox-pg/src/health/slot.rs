@@ -89,7 +89,8 @@ fn keep_size(setting: String, life: RowLife) -> Sign {
     let is_unlimited = setting == "-1";
     let sign = |verdict| Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict);
     if !life.keeps_rows() {
-        let remedy = "no table keeps the events, so a slot that passes this limit loses them: set it to -1, and watch the disk";
+        let remedy =
+            "no table keeps the events, so a slot that passes this limit loses them: set it to -1, and watch the disk";
         return sign(Verdict::good_if(is_unlimited, Verdict::Warning))
             .threshold(Measure::Text("-1".into()))
             .remedy(remedy);

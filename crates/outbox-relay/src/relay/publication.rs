@@ -56,7 +56,9 @@ pub(super) fn problem(published: &Published, scope: &Scope) -> Option<String> {
 fn without_publication(published: &Published, scope: &Scope) -> Option<String> {
     let publication = scope.pipeline.publication();
     (!published.has_publication).then(|| {
-        format!("the publication {publication} does not exist: run CREATE PUBLICATION {publication}, which needs no table")
+        format!(
+            "the publication {publication} does not exist: run CREATE PUBLICATION {publication}, which needs no table"
+        )
     })
 }
 

@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use outbox_core::{ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, Row, TableLayout};
+use outbox_core::{
+    ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, Row, TableLayout,
+};
 
 use super::error::DecodeError;
 use super::raw::RawRow;

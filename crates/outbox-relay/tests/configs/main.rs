@@ -90,8 +90,10 @@ fn file(name: &str) -> String {
 
 #[test]
 fn the_command_s_exit_code_says_whether_a_file_is_accepted() {
-    let (accepted, rejected) =
-        (file("files/19-near-recommended-expanded.json"), file("files/43-cloudevents-converter-misplaced-options.json"));
+    let (accepted, rejected) = (
+        file("files/19-near-recommended-expanded.json"),
+        file("files/43-cloudevents-converter-misplaced-options.json"),
+    );
     let (no_json, missing) = (file("worker.properties"), file("missing.json"));
     for (arguments, code) in [
         (vec![&*accepted], 0),

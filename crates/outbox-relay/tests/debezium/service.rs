@@ -48,10 +48,7 @@ impl Service {
         Self::start_with(TableLayout::recommended().with_row_life(life), |config| config)
     }
 
-    pub(crate) fn start_with(
-        layout: TableLayout,
-        change: impl FnOnce(ConnectorConfig) -> ConnectorConfig,
-    ) -> Self {
+    pub(crate) fn start_with(layout: TableLayout, change: impl FnOnce(ConnectorConfig) -> ConnectorConfig) -> Self {
         let mut fixture = Fixture::without_table(layout);
         fixture.reader("life", change);
         let pipeline = fixture.pipeline().clone();

@@ -52,7 +52,11 @@ async fn messages_are_records_once_and_in_order_whatever_becomes_of_the_relay() 
 async fn a_message_that_cannot_be_read_is_poison_that_is_named_skipped_or_dead_lettered() {
     let mut fixture = messages(1).await;
     fixture.enqueue_each(1, 0..3).await;
-    emit(&fixture, "true, 'outbox.outbox_message', '{\"id\":\"00000000-0000-4000-8000-000000000001\",\"x\":[1,\"a\"]}'").await;
+    emit(
+        &fixture,
+        "true, 'outbox.outbox_message', '{\"id\":\"00000000-0000-4000-8000-000000000001\",\"x\":[1,\"a\"]}'",
+    )
+    .await;
     fixture.enqueue_each(1, 3..6).await;
     let error = fixture.start().outcome().await.unwrap_err();
     assert!(error.is_poison(), "{error:?}");

@@ -28,13 +28,22 @@ fn agent() -> ureq::Agent {
 
 #[test]
 fn an_order_is_at_the_consumer_within_seconds_of_the_start() {
+    order_arrives("table");
+}
+
+#[test]
+fn without_a_table_an_order_is_at_the_consumer_too() {
+    order_arrives("message");
+}
+
+fn order_arrives(outbox: &str) {
     let port = xtask::stack::free_port().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_order-service"));
-    for name in ["DATABASE_URL", "KAFKA_BROKERS", "CONNECTOR_CONFIG", "MODE", "RUST_LOG"] {
+    for name in ["DATABASE_URL", "KAFKA_BROKERS", "CONNECTOR_CONFIG", "OUTBOX", "MODE", "RUST_LOG"] {
         command.env_remove(name);
     }
     let started = Instant::now();
-    let child = command.env("LISTEN", format!("127.0.0.1:{port}")).stdin(Stdio::null()).spawn().unwrap();
+    let child = command.args(["--outbox", outbox]).env("LISTEN", format!("127.0.0.1:{port}")).stdin(Stdio::null()).spawn().unwrap();
     let mut service = Service(child);
     let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
     let deadline = started + Duration::from_secs(120);

@@ -2,7 +2,8 @@ use super::{ConnectorConfig, Error, Found, Placement, RouterConfig, RowSource, T
 use crate::ColumnType;
 use crate::connector::NullMembers;
 
-pub(in crate::connector) const CLASS: &str = "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent";
+pub(in crate::connector) const CLASS: &str =
+    "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent";
 
 /// How `DecodeLogicalDecodingMessageContent` makes the JSON content of messages into rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
