@@ -20,14 +20,14 @@ const WIDTH: f64 = 760.0;
 const LABELS: f64 = 220.0;
 const FIGURES: f64 = 110.0;
 const LINE: f64 = 24.0;
-/// Beyond this the smallest bar of a linear scale could not be told from nothing.
+/// Beyond this the smallest bar of a linear scale could not be distinguished from nothing.
 const LINEAR: f64 = 40.0;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-weight:600}.head{font-size:16px;font-weight:600}\
     .bar{fill:#2f6fb3}.ground{fill:#ffffff}\
     @media(prefers-color-scheme:dark){text{fill:#e6edf3}.bar{fill:#6cb0f5}.ground{fill:#0d1117}}";
 
-/// A whole picture.
+/// Returns a whole picture.
 pub(crate) fn svg(head: &str, charts: &[Chart]) -> String {
     let lines: usize = charts.iter().map(|chart| chart.bars.len() + 2).sum();
     let height = LINE * (lines as f64 + 2.0);
@@ -80,7 +80,7 @@ impl Scale {
         }
     }
 
-    /// How much of the whole width a value has.
+    /// Returns how much of the whole width a value has.
     fn part(self, value: f64) -> f64 {
         let part = match self {
             Self::Linear { most } => value / most,
@@ -90,7 +90,7 @@ impl Scale {
     }
 }
 
-/// Three digits that matter, and blanks between thousands.
+/// Formats a number with three digits that matter, and blanks between thousands.
 fn figure(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.1}");
@@ -119,7 +119,7 @@ mod tests {
         Chart { title: "Times < 1 & more".to_owned(), unit: "rows/s", bars }
     }
 
-    /// Each tag is closed in turn, each attribute is quoted, and nothing else has a meaning in XML.
+    /// Checks that each tag is closed in turn, each attribute is quoted, and nothing else has a meaning in XML.
     fn assert_well_formed(svg: &str) {
         let mut open = Vec::new();
         let mut rest = svg;

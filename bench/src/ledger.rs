@@ -1,4 +1,4 @@
-//! What was found in a topic, held against what was written.
+//! The records found in a topic, compared with those written.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,7 +29,7 @@ pub(crate) struct Count {
     pub(crate) first: Option<u64>,
 }
 
-/// What is wrong with the records of a topic.
+/// The faults of the records of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Verdict {
     pub(crate) lost: Count,
@@ -66,7 +66,7 @@ impl Ledger {
         Some(number)
     }
 
-    /// How many different numbers were found.
+    /// Returns how many different numbers were found.
     pub(crate) fn distinct(&self) -> u64 {
         self.distinct
     }
@@ -99,7 +99,7 @@ impl Count {
 }
 
 impl Verdict {
-    /// Everything once and in order.
+    /// Returns whether everything once and in order.
     pub(crate) fn is_clean(&self) -> bool {
         *self == Self::default()
     }
@@ -108,7 +108,7 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        for (count, what) in [(self.lost, "lost"), (self.doubled, "doubled"), (self.swapped, "out of order")] {
+        for (count, what) in [(self.lost, "lost"), (self.doubled, "duplicated"), (self.swapped, "out of order")] {
             if let Some(first) = count.first {
                 write!(f, "{between}{} {what}, the first with number {first}", count.count)?;
                 between = "; ";

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::site::Site;
 use crate::{Outcome, rows};
 
-/// So many rows a second, each a transaction of its own.
+/// That many rows a second, each its own transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
     pub(crate) rows_per_second: u32,
@@ -19,7 +19,7 @@ pub(crate) struct Rate {
 /// When each number was known to be committed.
 pub(crate) type Commits = Vec<(u64, Instant)>;
 
-/// Writers at work. A writer that falls behind goes on without a pause until it has caught up.
+/// Writers at work. A writer that falls behind continues without a pause until it has caught up.
 #[derive(Debug)]
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
@@ -60,7 +60,7 @@ impl Load {
         Ok(Self { stop, issued, writers })
     }
 
-    /// What was begun so far is below this.
+    /// Returns a bound: the numbers begun so far are below it.
     pub(crate) fn issued(&self) -> u64 {
         self.issued.load(Ordering::Relaxed)
     }

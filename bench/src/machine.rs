@@ -9,7 +9,7 @@ use xtask::stack::Stack;
 
 use crate::Outcome;
 
-/// What figures depend on and do not tell.
+/// The conditions that figures depend on and do not show.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) cores: Option<usize>,

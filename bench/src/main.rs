@@ -1,4 +1,4 @@
-//! Measures the workspace's programs beside what they can take the place of; `cargo xtask bench` runs it.
+//! Measures the workspace's programs next to what they can take the place of; `cargo xtask bench` runs it.
 
 mod chart;
 mod consumer;
@@ -32,14 +32,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Subject {
-    /// The relay beside Debezium on Kafka Connect, on the servers that OUTBOX_STACK names
+    /// The relay next to Debezium on Kafka Connect, on the servers that OUTBOX_STACK names
     Relay(relay::Options),
     /// The consumer: how fast it decodes, fetches and applies events
     Consumer(consumer::Options),
     /// A consumer whose memory is measured
     #[command(hide = true)]
     IdleConsumer(consumer::idle::Options),
-    /// What enqueue adds to a transaction, beside an INSERT written by hand
+    /// The cost that enqueue adds to a transaction, next to an INSERT written by hand
     Enqueue(enqueue::Options),
 }
 
@@ -78,7 +78,7 @@ async fn measure(subject: Subject) -> Outcome<()> {
     }
 }
 
-/// How a run tells of its progress.
+/// Reports the progress of a run.
 fn report(line: &str) {
     eprintln!("bench: {line}");
 }

@@ -1,4 +1,4 @@
-//! What a process has used, as Linux tells it; nothing on other systems.
+//! The resources that a process has used, as Linux reports them; nothing on other systems.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ pub(crate) struct CpuSeconds {
 }
 
 impl CpuSeconds {
-    /// Used so far, with all of these brokers.
+    /// Returns what these brokers and the process have used so far.
     pub(crate) fn now(stack: &Stack, brokers: &[u32], engine: Option<u32>) -> Outcome<Self> {
         let postgres = stack.pid(Service::Postgres)?;
         let children = postgres.map(children).unwrap_or_default();
@@ -37,7 +37,7 @@ impl CpuSeconds {
         Some(self.engine? + self.postgres? + self.kafka?)
     }
 
-    /// Used since then. An engine that did not run then has used all of it since.
+    /// Returns what was used since `start`. An engine that did not run at that time has used all of it since.
     pub(crate) fn since(self, before: Self) -> Self {
         let difference = |now: Option<f64>, before: Option<f64>| Some(now? - before.unwrap_or(0.0));
         Self {
@@ -48,17 +48,17 @@ impl CpuSeconds {
     }
 }
 
-/// The most memory that was ever resident, in MiB.
+/// Returns the most memory that was ever resident, in MiB.
 pub(crate) fn peak_resident_mb(pid: u32) -> Option<f64> {
     memory(pid, "VmHWM:")
 }
 
-/// The memory that is resident now, in MiB.
+/// Returns the memory that is resident now, in MiB.
 pub(crate) fn resident_mb(pid: u32) -> Option<f64> {
     memory(pid, "VmRSS:")
 }
 
-/// The seconds of processor time that a process has used.
+/// Returns the seconds of processor time that a process has used.
 pub(crate) fn used_seconds(pid: u32) -> Option<f64> {
     Stat::read(pid).map(|stat| stat.own)
 }

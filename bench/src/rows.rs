@@ -3,15 +3,15 @@
 /// The number of aggregates that the rows belong to in turn: enough that each of 300 partitions has one.
 pub(crate) const AGGREGATES: u64 = 2_000;
 
-/// The last part of the topic's name, by which the router tells topics apart.
+/// The last part of the topic's name, by which the router distinguishes topics.
 pub(crate) const AGGREGATE_TYPE: &str = "order";
 
-/// The key of a number's record.
+/// Returns the key of a number's record.
 pub(crate) fn key(number: u64) -> String {
     format!("agg-{}", number % AGGREGATES)
 }
 
-/// The number in a record's value.
+/// Returns the number in a record's value.
 pub(crate) fn number(value: &[u8]) -> Option<u64> {
     let digits = value.strip_prefix(br#"{"n":"#)?.split(|byte| !byte.is_ascii_digit()).next()?;
     std::str::from_utf8(digits).ok()?.parse().ok()

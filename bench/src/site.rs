@@ -24,7 +24,7 @@ pub(crate) struct Site {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     OneTransaction,
-    /// Transactions of so many rows.
+    /// Transactions of that many rows.
     Transactions(u64),
 }
 
@@ -77,12 +77,12 @@ impl Site {
         Ok(Self { env, table, has_table: true, topic })
     }
 
-    /// The name of the database, the slot and the connector.
+    /// Returns the name of the database, the slot and the connector.
     pub(crate) fn name(&self) -> &str {
         self.env.name()
     }
 
-    /// The superuser's connection to the database.
+    /// Returns the superuser's connection to the database.
     pub(crate) fn url(&self) -> &str {
         self.env.url()
     }
@@ -91,7 +91,7 @@ impl Site {
         &self.table
     }
 
-    /// The addresses of the brokers.
+    /// Returns the addresses of the brokers.
     pub(crate) fn brokers(&self) -> &str {
         self.env.brokers()
     }
@@ -123,7 +123,7 @@ impl Site {
         Ok(())
     }
 
-    /// The mean size of a row in the table.
+    /// Returns the mean size of a row in the table.
     pub(crate) async fn bytes_per_row(&self) -> Outcome<Option<f64>> {
         if !self.has_table {
             return Ok(None);

@@ -17,7 +17,7 @@ pub(crate) struct Tail {
     readers: JoinSet<Outcome<()>>,
 }
 
-/// What a [`Tail`] has read.
+/// The records that a [`Tail`] has read.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) ledger: Ledger,
@@ -65,7 +65,7 @@ impl Tail {
         Ok(())
     }
 
-    /// What was read until now.
+    /// Returns what was read until now.
     pub(crate) fn finish(self) -> Received {
         std::mem::take(&mut *lock(&self.received))
     }

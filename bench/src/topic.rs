@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::ledger::Ledger;
 use crate::{Outcome, rows};
 
-/// The client has no deadline of its own.
+/// The client itself has no deadline.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A topic of one run's own.
@@ -39,13 +39,13 @@ impl Topic {
         self.partitions
     }
 
-    /// How many records are in it.
+    /// Returns how many records are in it.
     pub(crate) async fn end(&self) -> Outcome<u64> {
         let ends = try_join_all((0..self.ends.len()).map(|partition| self.end_of(partition))).await?;
         Ok(ends.into_iter().sum())
     }
 
-    /// How many records are in a partition.
+    /// Returns how many records are in a partition.
     pub(crate) async fn end_of(&self, partition: usize) -> Outcome<u64> {
         let partition = self.ends.get(partition).ok_or("the topic has no such partition")?;
         let end = within("ask for a topic's end", partition.get_offset(OffsetAt::Latest)).await?;
@@ -102,7 +102,7 @@ impl Topic {
         Ok(ledger)
     }
 
-    /// Connections of their own to all partitions: a request that waits would hold up the others.
+    /// Opens a connection to each partition: a request that waits would hold up the others.
     pub(crate) async fn partition_clients(&self) -> Outcome<Vec<PartitionClient>> {
         let mut partitions = Vec::new();
         for partition in 0..self.partitions {

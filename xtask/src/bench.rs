@@ -15,7 +15,7 @@ const TOGETHER: [&str; 3] = ["--release", "--package=outbox-relay", "--package=o
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchTask {
-    /// The relay beside Debezium on Kafka Connect
+    /// The relay next to Debezium on Kafka Connect
     Relay(Measurement),
     /// The consumer: decoding, fetching, effects
     Consumer(Measurement),
@@ -25,7 +25,7 @@ pub(crate) enum BenchTask {
 
 #[derive(Debug, Args)]
 pub(crate) struct Measurement {
-    /// What to pass on to `outbox-bench`, after `--`; `-- --help` lists it
+    /// The arguments for `outbox-bench`, after `--`; `-- --help` lists it
     #[arg(last = true, value_name = "ARGUMENTS OF OUTBOX-BENCH")]
     arguments: Vec<OsString>,
 }
@@ -54,7 +54,7 @@ impl BenchTask {
 }
 
 impl Measurement {
-    /// Whether nothing is to be measured.
+    /// Returns whether nothing is to be measured.
     fn only_asks(&self) -> bool {
         self.arguments.iter().any(|argument| argument == "--help" || argument == "-h")
     }

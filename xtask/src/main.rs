@@ -69,7 +69,7 @@ fn run(arguments: Arguments) -> Outcome {
     }
 }
 
-/// How the tasks tell of their progress.
+/// Reports the progress of the tasks.
 fn report(line: &str) {
     eprintln!("xtask: {line}");
 }

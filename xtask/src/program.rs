@@ -10,7 +10,7 @@ use xtask::stack::workspace;
 
 use crate::report;
 
-/// Builds the program of a package, with these arguments to cargo, and tells where it is.
+/// Builds the program of a package, with these arguments to cargo, and reports where it is.
 pub(crate) fn build(package: &str, arguments: &[&str]) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
     report(&format!("building {package}"));
     let output = Command::new(cargo())
@@ -26,7 +26,7 @@ pub(crate) fn build(package: &str, arguments: &[&str]) -> Result<PathBuf, Box<dy
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .find_map(|line| program(package, line))
-        .ok_or_else(|| format!("cargo did not tell where the program of {package} is").into())
+        .ok_or_else(|| format!("cargo did not report where the program of {package} is").into())
 }
 
 /// Returns the cargo that runs this program.
@@ -34,7 +34,7 @@ pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
-/// The program that a line of cargo's messages names, if it is the package's.
+/// Returns the program that a line of cargo's messages names, if it is the package's.
 fn program(package: &str, message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_ours = message.pointer("/target/name")?.as_str()? == package;

@@ -11,7 +11,7 @@ use crate::{Outcome, report};
 pub(crate) enum StackTask {
     /// Start what does not run, and wait until all of it answers
     Up(UpTask),
-    /// Tell how each server is doing; fails if one of them is not answering
+    /// Report how each server is doing; fails if one of them is not answering
     Status,
     /// Stop the servers
     Down {
@@ -26,16 +26,16 @@ pub(crate) struct UpTask {
     /// How many Kafka brokers to start
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     brokers: u8,
-    /// Where PostgreSQL should listen [default: 15432]
+    /// The port of PostgreSQL [default: 15432]
     #[arg(long, value_name = "PORT")]
     postgres_port: Option<u16>,
-    /// Where Kafka should listen [default: 19092]
+    /// The port of Kafka [default: 19092]
     #[arg(long, value_name = "PORT")]
     kafka_port: Option<u16>,
-    /// Where Kafka's controller should listen [default: 19093]
+    /// The port of Kafka's controller [default: 19093]
     #[arg(long, value_name = "PORT")]
     controller_port: Option<u16>,
-    /// Where Kafka Connect's REST API should listen [default: 18083]
+    /// The port of Kafka Connect's REST API [default: 18083]
     #[arg(long, value_name = "PORT")]
     connect_port: Option<u16>,
 }

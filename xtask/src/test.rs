@@ -24,7 +24,7 @@ pub(crate) struct TestTask {
     /// Run the tests on this version of PostgreSQL, from 14 to 18, which is downloaded
     #[arg(long, value_name = "VERSION")]
     postgres: Option<PostgresVersion>,
-    /// What to pass on to `cargo test`, after `--`; without a package among it, all are tested
+    /// The arguments for `cargo test`, after `--`; without a package among it, all are tested
     #[arg(last = true, value_name = "ARGUMENTS OF CARGO TEST")]
     arguments: Vec<OsString>,
 }
@@ -185,7 +185,7 @@ impl TestTask {
         self.own_arguments().any(|argument| argument == "--doc")
     }
 
-    /// Cargo's arguments, without those of the test programs.
+    /// Returns cargo's arguments, without those of the test programs.
     fn own_arguments(&self) -> impl Iterator<Item = &str> {
         self.arguments.iter().map_while(|argument| (argument != "--").then(|| argument.to_str().unwrap_or_default()))
     }
@@ -230,7 +230,7 @@ fn long_suites_of(metadata: &Value) -> Vec<LongSuite> {
     suites
 }
 
-/// What fails far from its cause has mostly failed there.
+/// Shows the end of Connect's log. What fails far from its cause has mostly failed there.
 fn show_connect_log(options: &StackOptions) {
     let log = options.logs().join("connect.log");
     if log.exists() {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use xtask::stack::workspace;
 
 /// The crates that each crate may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "outbox-cli",
         &[
@@ -35,6 +35,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
         "order-service",
         &["outbox-core", "outbox-net", "outbox-pg", "outbox-kafka-consumer", "outbox-relay", "outbox-testkit"],
     ),
+    ("quickstart", &["outbox-core", "outbox-kafka-consumer", "outbox-pg", "outbox-relay", "outbox-testkit"]),
+    ("shop", &["outbox-core", "outbox-kafka-consumer", "outbox-pg", "outbox-relay", "outbox-sqlx", "outbox-testkit"]),
     (
         "outbox-bench",
         &[
@@ -53,7 +55,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 /// The crates that the tests of every crate may depend on, too.
 const FOR_TESTS: [&str; 3] = ["outbox-test-support", "outbox-testkit", "xtask"];
 
-/// What rustls can use, and other implementations of TLS that bring cryptography of their own.
+/// The providers that rustls can use, and other implementations of TLS that bring cryptography of their own.
 const OTHER_PROVIDERS: [&str; 16] = [
     "aws-lc-fips-sys",
     "aws-lc-rs",
@@ -100,6 +102,40 @@ fn dependencies_point_one_way() {
             assert!(!packages.contains_key(to) || is_allowed, "{name} must not depend on {to}");
         }
     }
+}
+
+#[test]
+fn published_crates_have_what_a_reader_of_the_registry_needs() {
+    let metadata = cargo(&["metadata", "--format-version=1", "--no-deps", "--offline"]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    for package in metadata["packages"].as_array().unwrap().iter().filter(|package| package["publish"].is_null()) {
+        let name = package["name"].as_str().unwrap();
+        let is_filled = |key: &str| package[key].as_str().is_some_and(|text| !text.is_empty());
+        for key in ["description", "license", "readme", "repository", "rust_version"] {
+            assert!(is_filled(key), "{name} has no {key} in Cargo.toml");
+        }
+        for key in ["categories", "keywords"] {
+            let count = package[key].as_array().map_or(0, Vec::len);
+            assert!((1..=5).contains(&count), "{name} has {count} {key}");
+        }
+
+        let directory = workspace().join("crates").join(name);
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+            assert!(directory.join(file).exists(), "{name} has no {file}");
+        }
+        assert!(documentation_lines(&directory.join("src/lib.rs")) >= 40, "{name}: its page has fewer than 40 lines");
+    }
+}
+
+/// Returns the number of lines that a crate's page has, by its own text or its README; many for a program.
+fn documentation_lines(library: &std::path::Path) -> usize {
+    let Ok(text) = std::fs::read_to_string(library) else { return usize::MAX };
+    let own = text.lines().take_while(|line| line.starts_with("//!")).count();
+    if !text.starts_with("#![doc = include_str!(\"../README.md\")]") {
+        return own;
+    }
+    let readme = library.with_file_name("../README.md");
+    std::fs::read_to_string(readme).map_or(0, |readme| readme.lines().count())
 }
 
 /// A service that brings its own servers has neither broker nor downloader in its tree.

@@ -1,4 +1,4 @@
-//! What takes minutes: a Kafka cluster under many failures.
+//! A Kafka cluster under many failures, for minutes.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use xtask::stack::{NewTopic, Stack};

@@ -1,6 +1,7 @@
 //! Nothing becomes public by accident: each crate's public items are in its file `public-items.txt`.
 //!
-//! `UPDATE_PUBLIC_ITEMS=1 cargo test -p xtask --test public_items` writes the files anew; the change is then part of the review.
+//! `UPDATE_PUBLIC_ITEMS=1 cargo test -p xtask --test public_items` writes the files again; the change is then part of
+//! the review.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::collections::BTreeSet;
@@ -41,7 +42,7 @@ fn the_public_items_of_each_crate_are_those_of_its_file() {
     }
 }
 
-/// What rustdoc makes of a crate. Its JSON would be nicer, and is not stable.
+/// Returns what rustdoc makes of a crate. Its JSON would be nicer, and is not stable.
 fn documentation(name: &str) -> PathBuf {
     // If only this package was built, the dependencies of the others may have to be fetched first.
     cargo(&["doc", "--no-deps", "--all-features", "--locked", "--package", name]);
@@ -57,7 +58,7 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// `struct.Error`, `struct.Error method.source`, `reexport.uuid`, sorted.
+/// Returns lines such as `struct.Error`, `struct.Error method.source`, `reexport.uuid`, sorted.
 fn items(documentation: &Path) -> BTreeSet<String> {
     let read = |page: &str| {
         fs::read_to_string(documentation.join(page))

@@ -33,7 +33,7 @@ fn bearer(lifetime: Duration) -> SaslConfig {
     SaslConfig::Oauthbearer(OauthBearerCredentials { callback, authz_id: None, bearer_kvs: Vec::new() })
 }
 
-/// The topics that the user may know of.
+/// Returns the topics that the user may know of.
 async fn topics(cluster: &KafkaCluster, login: SaslConfig) -> rskafka::client::error::Result<Vec<String>> {
     let backoff = BackoffConfig { deadline: Some(Duration::from_secs(3)), ..BackoffConfig::default() };
     let client = ClientBuilder::new(vec![cluster.address(1, LOGIN).unwrap()]);

@@ -22,7 +22,7 @@ const PRIMERS: u64 = 10;
 const WARM_UP: u32 = 2;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Times from the return of COMMIT in the writer until a listener is told of the effect's commit.
+/// Times from the return of COMMIT in the writer until a listener learns of the effect's commit.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Arrival {
     pub(super) p50_ms: Option<f64>,
@@ -67,7 +67,7 @@ pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival>
     Ok(Arrival { p50_ms: of(50.0), p99_ms: of(99.0), max_ms: of(100.0), rows: times.len() })
 }
 
-/// Each effect's number, and when its commit was told, for as long as the client is kept.
+/// Returns each effect's number, and when its commit was reported, for as long as the client is kept.
 async fn listen(site: &Site) -> Outcome<(Client, mpsc::UnboundedReceiver<(u64, Instant)>)> {
     let (client, mut connection) = tokio_postgres::connect(site.url(), NoTls).await?;
     let (sender, told) = mpsc::unbounded_channel();

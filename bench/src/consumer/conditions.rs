@@ -23,17 +23,18 @@ const FULL: &str = "bench-full";
 
 pub(super) async fn compare(stand: &Stand, rounds: u32, inbox_rows: u64) -> Outcome<Conditions> {
     let (mut normal, mut full_inbox, mut old_snapshot) = (Vec::new(), Vec::new(), Vec::new());
+    stand.fill_inbox(FULL, inbox_rows).await?;
     for round in 0..rounds {
         stand.reset().await?;
         normal.push(rate(stand, format!("bench-normal-{round}")).await?);
         stand.reset().await?;
         old_snapshot.push(rate_with_old_snapshot(stand, format!("bench-snapshot-{round}")).await?);
-    }
-    stand.reset().await?;
-    stand.fill_inbox(FULL, inbox_rows).await?;
-    for _ in 0..rounds {
+        stand.reset().await?;
+        stand.enlarge_inbox().await?;
+        let measured = rate(stand, FULL.to_owned()).await;
+        stand.empty_inbox().await?;
+        full_inbox.push(measured?);
         stand.forget(FULL).await?;
-        full_inbox.push(rate(stand, FULL.to_owned()).await?);
     }
 
     let fraction = |rates: &[f64]| Some(median(rates)? / median(&normal)?);
@@ -52,8 +53,8 @@ async fn rate(stand: &Stand, group: String) -> Outcome<f64> {
     }
 }
 
-/// Measures the rate beside an old snapshot, which is held while the positions move as often as in 30 minutes, and while
-/// the effects are measured.
+/// Measures the rate next to an old snapshot, which is held while the positions move as often as in 30 minutes, and
+/// while the effects are measured.
 async fn rate_with_old_snapshot(stand: &Stand, group: String) -> Outcome<f64> {
     let (holder, mover) = (stand.env.client().await, stand.env.client().await);
     let positions = format!(

@@ -58,7 +58,7 @@ pub(super) fn rates(rounds: u32) -> Outcome<Rates> {
     Ok(Rates { plain, typed, native })
 }
 
-/// A batch of what one fetch brings, as a producer sends it.
+/// Returns a batch of what one fetch brings, as a producer sends it.
 fn batch(pipeline: &Pipeline) -> Outcome<Bytes> {
     let mut builder = BatchBuilder::new(Compression::None, 1 << 20);
     for n in 0..FETCH as u64 {
@@ -83,13 +83,13 @@ fn native_rate(pipeline: &Pipeline, topic: &str, batch: &Bytes) -> Outcome<f64> 
     Ok((COUNT.div_ceil(FETCH) * FETCH) as f64 / spent.as_secs_f64())
 }
 
-/// What one fetch brings.
+/// The records of one fetch.
 const FETCH: usize = 2_000;
 
 fn rate(pipeline: &Pipeline, topic: &str, records: &[Record], take: fn(Decoded<()>) -> Outcome<()>) -> Outcome<f64> {
     let (mut spent, mut hints) = (Duration::ZERO, DecodeHints::default());
     for _ in 0..COUNT.div_ceil(FETCH) {
-        // Each as rskafka makes it: every name and value in memory of its own.
+        // Each as rskafka makes it: every name and value in its own memory.
         let fetched: Vec<Record> = records.iter().cycle().take(FETCH).cloned().collect();
         let begun = Instant::now();
         for record in fetched {

@@ -88,7 +88,7 @@ async fn consumed(stand: &Stand, group: String, register: impl FnOnce(Builder) -
     consumed_now(stand, group, register).await
 }
 
-/// From the first effect that is seen to the last.
+/// Measures the rate from the first effect that is seen to the last.
 pub(super) async fn consumed_now(
     stand: &Stand,
     group: String,

@@ -16,6 +16,8 @@ pub(super) struct Stand {
 }
 
 const BATCH: usize = 1_000;
+const LARGE: &str = "large_inbox";
+const SMALL: &str = "small_inbox";
 
 impl Stand {
     pub(super) async fn create(partitions: i32, events: u64) -> Outcome<Self> {
@@ -30,7 +32,7 @@ impl Stand {
         Ok(stand)
     }
 
-    /// An aggregate is in one partition only.
+    /// Fills the topic. An aggregate is in one partition only.
     async fn fill(&self, partition: &PartitionClient, number: u64, of: u64) -> Outcome<()> {
         let numbers: Vec<u64> = (0..self.events).filter(|n| n % rows::AGGREGATES % of == number).collect();
         for batch in numbers.chunks(BATCH) {
@@ -41,7 +43,7 @@ impl Stand {
         Ok(())
     }
 
-    /// The effects' table, empty, and nothing known of any event.
+    /// Resets the effects' table: empty, and nothing known of any event.
     pub(super) async fn reset(&self) -> Outcome<()> {
         let client = self.env.client().await;
         let sql = format!(
@@ -60,23 +62,45 @@ impl Stand {
         Ok(client.batch_execute(&sql).await?)
     }
 
-    /// Adds handled events of a group to the inbox, as of partitions that are not read.
+    /// Makes a second inbox with handled events of a group, as of partitions that are not read.
     pub(super) async fn fill_inbox(&self, group: &str, rows: u64) -> Outcome<()> {
+        let client = self.env.client().await;
         let sql = format!(
-            "INSERT INTO outbox.consumer_inbox
+            "CREATE TABLE outbox.{LARGE} (LIKE outbox.consumer_inbox INCLUDING ALL);
+             INSERT INTO outbox.{LARGE}
              SELECT '{group}', gen_random_uuid(), 'handled', 0, n, now() - make_interval(secs => n / 1000)
-             FROM generate_series(1, {rows}) AS n;
-             ANALYZE outbox.consumer_inbox; CHECKPOINT"
+             FROM generate_series(1, {rows}) AS n"
         );
-        Ok(self.env.client().await.batch_execute(&sql).await?)
+        client.batch_execute(&sql).await?;
+        Ok(client.batch_execute(&format!("VACUUM ANALYZE outbox.{LARGE}")).await?)
     }
 
-    /// Lets a group begin again, without its effects. What [`fill_inbox`](Self::fill_inbox) added stays.
-    pub(super) async fn forget(&self, group: &str) -> Outcome<()> {
+    /// Puts the inbox of [`fill_inbox`](Self::fill_inbox) in the place of the empty one.
+    pub(super) async fn enlarge_inbox(&self) -> Outcome<()> {
         let sql = format!(
-            "TRUNCATE arrival; DELETE FROM outbox.consumer_position WHERE consumer_group = '{group}';
-             DELETE FROM outbox.consumer_inbox WHERE consumer_group = '{group}' AND position_id <> 0; CHECKPOINT"
+            "ALTER TABLE outbox.consumer_inbox RENAME TO {SMALL};
+             ALTER TABLE outbox.{LARGE} RENAME TO consumer_inbox"
         );
+        let client = self.env.client().await;
+        client.batch_execute(&sql).await?;
+        Ok(client.batch_execute("CHECKPOINT").await?)
+    }
+
+    /// Puts the empty inbox back, and removes from the large one what was added since.
+    pub(super) async fn empty_inbox(&self) -> Outcome<()> {
+        let sql = format!(
+            "ALTER TABLE outbox.consumer_inbox RENAME TO {LARGE};
+             ALTER TABLE outbox.{SMALL} RENAME TO consumer_inbox;
+             DELETE FROM outbox.{LARGE} WHERE position_id <> 0"
+        );
+        let client = self.env.client().await;
+        client.batch_execute(&sql).await?;
+        Ok(client.batch_execute(&format!("VACUUM outbox.{LARGE}")).await?)
+    }
+
+    /// Lets a group begin again at the first event.
+    pub(super) async fn forget(&self, group: &str) -> Outcome<()> {
+        let sql = format!("DELETE FROM outbox.consumer_position WHERE consumer_group = '{group}'");
         Ok(self.env.client().await.batch_execute(&sql).await?)
     }
 
@@ -87,7 +111,7 @@ impl Stand {
         Ok(self.env.client().await.query_one(sql, &[]).await?.try_get(0)?)
     }
 
-    /// How many effects there are, and how many were out of order.
+    /// Returns how many effects there are, and how many were out of order.
     pub(super) async fn effects(&self, pool: &Pool) -> Outcome<(u64, u64)> {
         let sql = "SELECT (sum(events) + (SELECT sum(events) FROM stock) + (SELECT count(*) FROM arrival))::bigint,
                           sum(disorder)::bigint FROM ledger";
@@ -96,7 +120,7 @@ impl Stand {
     }
 }
 
-/// One event's effect, which tells whether an earlier one of its aggregate came later.
+/// One event's effect, which reports whether an earlier one of its aggregate came later.
 pub(super) const EFFECT: &str =
     "UPDATE ledger SET events = events + 1, disorder = disorder + (last >= $2)::int, last = $2 WHERE aggregate = $1";
 
@@ -119,7 +143,7 @@ pub(super) const SHARED_EFFECT: &str =
 
 const SHARED_ROWS: u64 = 1_000;
 
-/// The record of a number, as the EventRouter writes it.
+/// Returns the record of a number, as the EventRouter writes it.
 pub(super) fn record(pipeline: &Pipeline, n: u64) -> Outcome<Record> {
     let payload = format!(
         r#"{{"n":{n},"customer":"c4ca4238a0b923820dcc509a6f75849b","items":[{{"sku":"c81e728d9d4c","quantity":2,"price":"19.90"}}],"note":"leave it at the door with the green frame"}}"#

@@ -43,7 +43,8 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Fetch> {
     Ok(Fetch { fraction, native_fraction, raw, decoded, native })
 }
 
-/// The whole topic by one of the consumer's readers. Each partition's records are checked to be all there, in order.
+/// Reads the whole topic by one of the consumer's readers. Each partition's records are checked to be all there, in
+/// order.
 async fn decoded_rate(stand: &Stand, reader: Reader) -> Outcome<f64> {
     let topic = stand.topic.name();
     let source = measured::Source::new(vec![stand.env.brokers().to_owned()], reader);
@@ -65,7 +66,8 @@ fn is_event(decoded: Decoded<()>) -> bool {
     matches!(black_box(decoded), Decoded::Event(_))
 }
 
-/// The whole topic by rskafka alone. As in the consumer, a task fetches while another takes what was fetched before.
+/// Reads the whole topic by rskafka alone. As in the consumer, a task fetches while another takes what was fetched
+/// before.
 async fn raw_rate(stand: &Stand) -> Outcome<f64> {
     let partitions = stand.topic.partition_clients().await?;
     let begun = Instant::now();

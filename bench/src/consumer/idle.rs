@@ -32,14 +32,14 @@ struct Measured {
     processor: f64,
 }
 
-/// What the measured process is started with.
+/// The options of the measured process.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     #[arg(long)]
     brokers: String,
     #[arg(long)]
     database: String,
-    /// What the topic's name begins with
+    /// The beginning of the topic's name
     #[arg(long)]
     prefix: String,
     #[arg(long)]

@@ -21,7 +21,7 @@ use crate::process::peak_resident_mb;
 use crate::relay::Setting;
 use crate::{Outcome, report};
 
-/// What to measure, and how much of it.
+/// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// How many events are applied
@@ -48,24 +48,24 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
 
-    /// Where the results go
+    /// The file or directory for the results
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = workspace().join("target/bench"))]
     output: PathBuf,
 
-    /// The relay's program; the one beside this program if it is not given
+    /// The relay's program; the one next to this program if it is not given
     #[arg(long, value_name = "FILE")]
     relay: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Events applied exactly once, beside a transaction for each
+    /// Events applied exactly once, next to a transaction for each
     Effects,
     /// The same if events of all aggregates change 1,000 rows
     Shared,
     /// From commit to effect, through the relay
     Latency,
-    /// A topic fetched and decoded, beside fetching alone
+    /// A topic fetched and decoded, next to fetching alone
     Fetch,
     /// Records decoded
     Decode,
@@ -86,6 +86,13 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let runs = options.output.join("runs");
     std::fs::create_dir_all(&runs)
         .map_err(|error| format!("cannot create {}: {error}; choose another --output", runs.display()))?;
+    let relay = match &options.relay {
+        Some(relay) => relay.clone(),
+        None => std::env::current_exe()?.with_file_name("outbox-relay"),
+    };
+    if options.has(Part::Latency) && !relay.is_file() {
+        return Err(format!("{} does not exist; build it, or give --relay", relay.display()).into());
+    }
     let stack = Stack::connect()?;
     let machine = Machine::of(&stack).await?;
     let (mut effects, mut shared, mut conditions, mut arrival) = (None, None, None, None);
@@ -96,11 +103,11 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         stand = Some(Stand::create(options.partitions, options.events).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Effects)) {
-        report(&format!("effects of {} events, beside a transaction for each", options.events));
+        report(&format!("effects of {} events, next to a transaction for each", options.events));
         effects = Some(effects::compare(stand, options.rounds).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Shared)) {
-        report("effects on shared rows, beside a transaction for each event");
+        report("effects on shared rows, next to a transaction for each event");
         shared = Some(effects::compare_shared(stand, options.rounds).await?);
     }
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Conditions)) {
@@ -113,16 +120,12 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     }
     if options.has(Part::Latency) {
         report("from commit to effect, through the relay");
-        let relay = match &options.relay {
-            Some(relay) => relay.clone(),
-            None => std::env::current_exe()?.with_file_name("outbox-relay"),
-        };
         let setting = Setting::new(stack, relay, runs, options.partitions);
         arrival = Some(arrival::measure(&setting, options.seconds).await?);
     }
     let rss = peak_resident_mb(std::process::id());
     if let Some(stand) = stand.as_ref().filter(|_| options.has(Part::Fetch)) {
-        report("fetching and decoding, beside fetching alone");
+        report("fetching and decoding, next to fetching alone");
         fetch = Some(fetch::compare(stand, options.rounds).await?);
     }
     drop(stand);

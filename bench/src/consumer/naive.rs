@@ -14,8 +14,8 @@ use crate::topic::within;
 /// So long it is let run: it is slow, and steady.
 const TIME: Duration = Duration::from_secs(5);
 
-/// What one writes at first: for each partition a loop with a transaction for each event, which looks whether the event
-/// is new, has the effect, and moves the position.
+/// Measures what one writes at first: for each partition a loop with a transaction for each event, which looks whether
+/// the event is new, has the effect, and moves the position.
 pub(super) async fn rate(stand: &Stand, effect: &'static str) -> Outcome<f64> {
     let partitions = stand.topic.partition_clients().await?;
     let pool = stand.env.pool_of(partitions.len());

@@ -55,7 +55,7 @@ pub(super) async fn compare(stands: &Stands, turns: u32, commit: SynchronousComm
     Ok(batch)
 }
 
-/// How many times as long as the other's turn each turn took; the median of that.
+/// Returns how many times as long as the other's turn each turn took; the median of that.
 pub(super) fn ratio(own: &[f64], other: &[f64]) -> Option<f64> {
     let ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| own / other).collect();
     median(&ratios)

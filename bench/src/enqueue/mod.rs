@@ -1,4 +1,4 @@
-//! What enqueue adds to a transaction, beside an INSERT written by hand.
+//! The cost that enqueue adds to a transaction, next to an INSERT written by hand.
 
 mod batch;
 mod handwritten;
@@ -20,7 +20,7 @@ use self::stand::Stand;
 use crate::machine::Machine;
 use crate::{Outcome, report};
 
-/// What to measure, and how much of it.
+/// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// How many turns each way to write has; the median of their ratios counts
@@ -35,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(20..=1_000))]
     batches: u32,
 
-    /// Where the results go
+    /// The file or directory for the results
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = workspace().join("target/bench"))]
     output: PathBuf,
 }
@@ -86,7 +86,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     Ok(())
 }
 
-/// What was measured with one setting of `synchronous_commit`.
+/// The measurements with one setting of `synchronous_commit`.
 #[derive(Debug, Serialize)]
 struct Measured {
     synchronous_commit: SynchronousCommit,

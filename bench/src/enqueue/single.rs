@@ -15,7 +15,7 @@ pub(super) struct Single {
     pub(super) handwritten_again: Turns,
     pub(super) cached: Turns,
     pub(super) uncached: Turns,
-    /// Cached, once more beside the other lives of a row.
+    /// Cached, once more next to the other lives of a row.
     pub(super) keep: Turns,
     pub(super) in_partitions: Turns,
     pub(super) vanish: Turns,
@@ -124,13 +124,13 @@ impl Turns {
         self.p99_ms = percentile(&self.each_ms, 99.0).unwrap_or_default();
     }
 
-    /// How many times as long as the other's turn each turn took; the median of that.
+    /// Returns how many times as long as the other's turn each turn took; the median of that.
     pub(super) fn ratio_to(&self, other: &Self) -> Option<f64> {
         let ratios: Vec<f64> = self.turns_ms.iter().zip(&other.turns_ms).map(|(own, other)| own / other).collect();
         median(&ratios)
     }
 
-    /// How much longer than the other's the median transaction of each turn took; the median of that.
+    /// Returns how much longer than the other's the median transaction of each turn took; the median of that.
     pub(super) fn added_to(&self, other: &Self) -> Option<f64> {
         let added: Vec<f64> = self.medians_ms.iter().zip(&other.medians_ms).map(|(own, other)| own - other).collect();
         median(&added)

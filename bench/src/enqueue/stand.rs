@@ -37,7 +37,7 @@ impl Stand {
             Maintenance::new(stand.pipeline().clone(), DAY).run(&client).await?;
         }
         create_slot(&client, stand.pipeline()).await?;
-        // Room for each row's new version beside the old one, as a table that is updated much would have it.
+        // Room for each row's new version next to the old one, as a table that is updated much would have it.
         let accounts = format!(
             "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
              INSERT INTO account (id) SELECT generate_series(0, {ACCOUNTS} - 1); VACUUM ANALYZE account"
@@ -52,7 +52,7 @@ impl Stand {
         self.env.pipeline()
     }
 
-    /// A connection with a cache of statements.
+    /// Returns a connection with a cache of statements.
     pub(super) async fn session(&self, commit: SynchronousCommit) -> Outcome<Object> {
         let session = self.env.pool_of(1).get().await?;
         session.batch_execute(&format!("SET synchronous_commit = {commit}")).await?;
@@ -68,8 +68,8 @@ impl Stand {
         Ok(())
     }
 
-    /// An error unless exactly these events are in the WAL, each once, and in the table where rows stay; and unless
-    /// the accounts tell of as many transactions. Then forgets them.
+    /// Checks that exactly these events are in the WAL, each once, and in the table where rows stay; and unless the
+    /// accounts report as many transactions. Then forgets them.
     pub(super) async fn check(&self, written: Written) -> Outcome<()> {
         let client = self.env.client().await;
         let (table, name) = (self.pipeline().layout().qualified_name(), self.env.name());

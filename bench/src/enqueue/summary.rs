@@ -5,7 +5,7 @@ use super::serializable::Serializable;
 use super::{Measured, Options};
 use crate::machine::Machine;
 
-/// The figures with `synchronous_commit` on, those with it off beside them, and what they are made of.
+/// Returns the figures with `synchronous_commit` on, those with it off next to them, and what they are made of.
 pub(super) fn of(
     machine: &Machine,
     options: &Options,

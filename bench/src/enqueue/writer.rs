@@ -37,7 +37,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// One that numbers its events from `first` on.
+    /// Creates one that numbers its events from `first` on.
     pub(super) async fn new(stand: &Stand, session: Object, isolation: IsolationLevel, first: u64) -> Outcome<Self> {
         Ok(Self {
             outbox: PgOutbox::new(stand.pipeline().clone()),
@@ -50,13 +50,13 @@ impl Writer {
         })
     }
 
-    /// What it has committed.
+    /// Returns what it has committed.
     pub(super) fn written(&self) -> Written {
         self.written
     }
 
-    /// Runs a transaction with so many events, and tells the seconds from before BEGIN until after COMMIT. The text of
-    /// the payloads is there before.
+    /// Runs a transaction with that many events, and reports the seconds from before BEGIN until after COMMIT. The text
+    /// of the payloads is there before.
     pub(super) async fn transaction(&mut self, way: Way, events: u64) -> Outcome<f64> {
         let numbers = self.next..self.next + events;
         self.next += events.max(1);

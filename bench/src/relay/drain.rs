@@ -34,7 +34,7 @@ pub(crate) struct Drain {
     pub(crate) bytes_per_row: Option<f64>,
 }
 
-/// What is measured beside a drain.
+/// The measurement next to a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beside {
     Nothing,

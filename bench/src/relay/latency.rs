@@ -11,7 +11,7 @@ use crate::site::{Shape, Site};
 use crate::tail::Tail;
 use crate::{Outcome, report};
 
-/// Rows that tell that the engine is at work.
+/// Rows that report that the engine is at work.
 const PRIMERS: u64 = 10;
 const START: Duration = Duration::from_secs(120);
 /// How long rows may be on their way after the last one was written.
@@ -23,7 +23,7 @@ const WARM_UP: u32 = 2;
 pub(crate) struct Latency {
     pub(crate) engine: Kind,
     pub(crate) wanted_rows_per_second: u32,
-    /// What the writers reached.
+    /// The rate that the writers reached.
     pub(crate) rows_per_second: f64,
     pub(crate) rows: u64,
     pub(crate) p50_ms: f64,

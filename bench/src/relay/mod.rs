@@ -26,7 +26,7 @@ use crate::machine::Machine;
 use crate::site::{Shape, Site};
 use crate::{Outcome, chart, report};
 
-/// What all runs have in common.
+/// The parts that all runs share.
 #[derive(Debug)]
 pub(crate) struct Setting {
     pub(crate) stack: Stack,
@@ -51,7 +51,7 @@ impl Setting {
         }
     }
 
-    /// The processes of the brokers.
+    /// Returns the processes of the brokers.
     fn brokers(&self) -> Outcome<Vec<u32>> {
         let Some(cluster) = &self.cluster else {
             return Ok(self.stack.pid(Service::Kafka)?.into_iter().collect());
@@ -59,7 +59,7 @@ impl Setting {
         cluster.brokers().filter_map(|broker| cluster.pid(broker).transpose()).map(|pid| Ok(pid?)).collect()
     }
 
-    /// The process of the worker that Debezium runs in.
+    /// Returns the process of the worker that Debezium runs in.
     fn worker(&self) -> Outcome<Option<u32>> {
         Ok(self.stack.pid(Service::Connect)?)
     }
@@ -111,7 +111,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let summary = summary::of(&results);
     let (json, svg) = (options.output.join("relay.json"), options.output.join("relay.svg"));
     std::fs::write(&json, format!("{summary:#}\n"))?;
-    std::fs::write(&svg, chart::svg("The relay beside Debezium", &summary::charts(&results)))?;
+    std::fs::write(&svg, chart::svg("The relay next to Debezium", &summary::charts(&results)))?;
     println!("{}", summary::table(&results));
     report(&format!("the results are in {} and {}", json.display(), svg.display()));
     results.outcome()

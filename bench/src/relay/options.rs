@@ -5,7 +5,7 @@ use xtask::stack::workspace;
 
 use crate::Outcome;
 
-/// What to measure, and how much of it.
+/// The parts to measure, and their sizes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// How many rows a backlog has
@@ -40,11 +40,11 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) ten_million: bool,
 
-    /// Where the results go
+    /// The file or directory for the results
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = workspace().join("target/bench"))]
     pub(crate) output: PathBuf,
 
-    /// The relay's program; the one beside this program if it is not given
+    /// The relay's program; the one next to this program if it is not given
     #[arg(long, value_name = "FILE")]
     relay: Option<PathBuf>,
 }

@@ -13,7 +13,8 @@ pub(super) const MANY: i32 = 300;
 
 /// Drains of one partition and of many in turn, each time on the same three brokers with three replicas.
 ///
-/// Each topic gets two backlogs: with the first one the brokers create the segments and indexes of its partitions, and with the second one they append to what is there.
+/// Each topic gets two backlogs: with the first one the brokers create the segments and indexes of its partitions, and
+/// with the second one they append to what is there.
 pub(super) async fn run(setting: &Setting, options: &Options, results: &mut Results) -> Outcome<()> {
     report("starting three brokers");
     let cluster = block_in_place(|| start(setting))?;

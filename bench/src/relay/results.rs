@@ -99,7 +99,7 @@ impl Results {
         self.restarts.push(restart);
     }
 
-    /// An error if a run has no figure.
+    /// Returns an error if a run has no figure.
     pub(crate) fn outcome(&self) -> Outcome<()> {
         if self.failed.is_empty() {
             return Ok(());

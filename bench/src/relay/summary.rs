@@ -14,7 +14,7 @@ use crate::load::Rate;
 use crate::percentile::median;
 use crate::site::Shape;
 
-/// The figures that all of it comes down to, and `raw`, all that was measured. What was not measured is null.
+/// Returns the figures that all of it comes down to, and `raw`, all that was measured. What was not measured is null.
 pub(crate) fn of(results: &Results) -> Value {
     let small = Shape::Transactions(1);
     let (relay, debezium) = (latency(results, Kind::Relay, CALM), latency(results, Kind::Debezium, CALM));
@@ -43,7 +43,7 @@ pub(crate) fn of(results: &Results) -> Value {
     })
 }
 
-/// For people.
+/// Formats the results as a table for people.
 pub(crate) fn table(results: &Results) -> String {
     let mut text = String::new();
     let mut line = |what: &str, value: Option<f64>, digits: usize, unit: &str| {
@@ -86,7 +86,7 @@ pub(crate) fn table(results: &Results) -> String {
     text
 }
 
-/// The bars of the picture.
+/// Returns the bars of the picture.
 pub(crate) fn charts(results: &Results) -> Vec<Chart> {
     let mut charts = Vec::new();
     let mut chart = |title: String, unit: &'static str, bars: Vec<(String, Option<f64>)>| {
@@ -142,7 +142,7 @@ fn limit_fraction(results: &Results, shape: Shape) -> Option<f64> {
     ratio(throughput(results, Kind::Relay, shape), limit(results, shape))
 }
 
-/// Debezium's CPU seconds over the relay's, of engine, PostgreSQL and broker together.
+/// Returns Debezium's CPU seconds over the relay's, of engine, PostgreSQL and broker together.
 fn cpu_ratio(results: &Results, shape: Shape) -> Option<f64> {
     ratio(cpu_seconds(results, Kind::Debezium, shape), cpu_seconds(results, Kind::Relay, shape))
 }

@@ -49,7 +49,8 @@ pub(crate) struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     Doctor(Box<Doctor>),
-    /// Connectors of Kafka Connect: list, status, apply, validate, diff, pause, resume, stop, restart, delete, offsets, supervise
+    /// Connectors of Kafka Connect: list, status, apply, validate, diff, pause, resume, stop, restart, delete, offsets,
+    /// supervise
     Connector {
         #[command(flatten)]
         connect: ConnectOptions,
@@ -103,10 +104,11 @@ enum Command {
         #[command(subcommand)]
         command: MigrateCommand,
     },
-    /// Prints the SQL of the roles: that of the services, that of the connector or the relay, and that of the maintenance
+    /// Prints the SQL of the roles: that of the services, that of the connector or the relay, and that of the
+    /// maintenance
     ///
-    /// Each role has what it needs, and nothing else. The SQL can be run again. The connector's role is for psql, which sets
-    /// its password.
+    /// Each role has what it needs, and nothing else. The SQL can be run again. The connector's role is for psql, which
+    /// sets its password.
     Roles {
         #[command(flatten)]
         model: ModelOptions,

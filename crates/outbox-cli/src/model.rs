@@ -17,7 +17,7 @@ pub(crate) struct ModelOptions {
     #[arg(long, env = "OUTBOX_TABLE", value_name = "SCHEMA.TABLE", global = true, value_parser = table_name)]
     table: Option<(Identifier, Identifier)>,
 
-    /// What becomes of a row after its transaction
+    /// The life of a row after its transaction
     #[arg(long, env = "OUTBOX_ROW_LIFE", value_enum, value_name = "LIFE", default_value = "keep", global = true)]
     row_life: Life,
 }

@@ -7,7 +7,7 @@ use crate::exit::Failure;
 
 /// The places where a password may come from. None of them is the command line.
 pub(crate) struct PasswordPlaces<'a> {
-    /// What the password is for, as the prompt shows it.
+    /// The purpose of the password, as the prompt shows it.
     pub(crate) whose: &'a str,
     pub(crate) file: Option<&'a Path>,
     pub(crate) command: Option<&'a str>,

@@ -28,7 +28,7 @@ use crate::event::names::{short_text, topic_legal};
 /// # Ok::<(), outbox_core::Error>(())
 /// ```
 ///
-/// What uses an event whose constants break a rule does not build:
+/// Code that uses an event whose constants break a rule does not build:
 ///
 /// ```compile_fail,E0080
 /// # use outbox_core::{DomainEvent, OutboxEvent};
@@ -85,7 +85,7 @@ pub trait DomainEvent {
     #[doc(hidden)]
     const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::EVENT_TYPE, Self::SCHEMA_VERSION);
 
-    /// The [`AggregateId`](crate::AggregateId): which aggregate the event belongs to.
+    /// Returns the [`AggregateId`](crate::AggregateId): which aggregate the event belongs to.
     fn aggregate_id(&self) -> String;
 }
 

@@ -4,9 +4,9 @@ use std::string::FromUtf8Error;
 
 use crate::json_fault::JsonFault;
 
-/// What went wrong in this crate, or in an implementation of [`Outbox`](crate::Outbox).
+/// A failure in this crate, or in an implementation of [`Outbox`](crate::Outbox).
 ///
-/// One opaque type: ask it with the predicates. `Display` tells of this layer only, with the field, the value
+/// One opaque type: ask it with the predicates. `Display` reports this layer only, with the field, the value
 /// and the rule; [`source`](StdError::source) holds what lies below.
 pub struct Error(Box<Inner>);
 
@@ -35,7 +35,7 @@ enum Kind {
     Store { fault: StoreFault },
 }
 
-/// What a failed store means for the caller; see [`Error::store`].
+/// The meaning of a failed store for the caller; see [`Error::store`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreFault {
@@ -43,7 +43,7 @@ pub enum StoreFault {
     Transient,
     /// An earlier statement has already aborted the transaction; this one was not looked at.
     TransactionAborted,
-    /// The event is in the outbox already, and the caller asked for an error. The transaction goes on.
+    /// The event is in the outbox already, and the caller asked for an error. The transaction continues.
     AlreadyEnqueued,
     /// Trying again changes nothing: a missing table, a missing right, a value that the table refuses.
     Permanent,
@@ -65,12 +65,13 @@ impl Error {
         Self(Box::new(Inner { kind, source: None, others: Vec::new() }))
     }
 
-    /// For implementations of [`Outbox`](crate::Outbox): the store refused or failed.
+    /// Creates the error of a store that refused or failed, for implementations of [`Outbox`](crate::Outbox).
     pub fn store(fault: StoreFault, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(Box::new(Inner { kind: Kind::Store { fault }, source: Some(source.into()), others: Vec::new() }))
     }
 
-    /// For implementations of [`Outbox`](crate::Outbox): the store has no place for the event, and nothing was sent.
+    /// Creates the error of a store that has no place for the event and to which nothing was sent, for implementations
+    /// of [`Outbox`](crate::Outbox).
     pub fn refused(field: &str, value: &str, rule: impl Into<String>) -> Self {
         Self::rule(field, value, rule)
     }
@@ -110,14 +111,14 @@ impl Error {
         self
     }
 
-    /// Whether an event (or one of its parts) broke a rule; [`field`](Self::field), [`value`](Self::value) and
+    /// Returns whether an event (or one of its parts) broke a rule; [`field`](Self::field), [`value`](Self::value) and
     /// [`broken_rule`](Self::broken_rule) then say which. Nothing was written.
     #[must_use]
     pub fn is_invalid_event(&self) -> bool {
         matches!(self.0.kind, Kind::Rule { .. })
     }
 
-    /// Whether connector configuration and table layout contradict each other or themselves.
+    /// Returns whether connector configuration and table layout contradict each other or themselves.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(self.0.kind, Kind::Config { .. } | Kind::Layout { .. })
@@ -128,13 +129,13 @@ impl Error {
         std::iter::once(self).chain(&self.0.others)
     }
 
-    /// Whether a record is not what the pipeline writes.
+    /// Returns whether a record is not what the pipeline writes.
     #[must_use]
     pub fn is_undecodable(&self) -> bool {
         matches!(self.0.kind, Kind::Decode { .. })
     }
 
-    /// Whether a row cannot become a record; the real connector's task would fail at it.
+    /// Returns whether a row cannot become a record; the real connector's task would fail at it.
     #[must_use]
     pub fn is_unencodable(&self) -> bool {
         matches!(self.0.kind, Kind::Encode { .. })
@@ -146,19 +147,19 @@ impl Error {
         matches!(self.0.kind, Kind::Filtered)
     }
 
-    /// Whether the whole transaction may succeed when it is run again.
+    /// Returns whether the whole transaction may succeed when it is run again.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.store_fault() == Some(StoreFault::Transient)
     }
 
-    /// Whether the event is in the outbox already, where the caller asked for an error.
+    /// Returns whether the event is in the outbox already, where the caller asked for an error.
     #[must_use]
     pub fn is_already_enqueued(&self) -> bool {
         self.store_fault() == Some(StoreFault::AlreadyEnqueued)
     }
 
-    /// What a failed store means, where the store failed.
+    /// Returns what a failed store means, if the store failed.
     #[must_use]
     pub fn store_fault(&self) -> Option<StoreFault> {
         match self.0.kind {
@@ -167,7 +168,7 @@ impl Error {
         }
     }
 
-    /// The event field, configuration key, column or part of a record that it is about.
+    /// Returns the event field, configuration key, column or part of a record that it is about.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match &self.0.kind {
@@ -179,7 +180,7 @@ impl Error {
         }
     }
 
-    /// The offending value, shortened to 80 characters. Never a payload or a header's value.
+    /// Returns the offending value, shortened to 80 characters. Never a payload or a header's value.
     #[must_use]
     pub fn value(&self) -> Option<&str> {
         match &self.0.kind {
@@ -188,7 +189,7 @@ impl Error {
         }
     }
 
-    /// The rule that was broken, or the reason of a contradiction.
+    /// Returns the rule that was broken, or the reason of a contradiction.
     #[must_use]
     pub fn broken_rule(&self) -> Option<&str> {
         match &self.0.kind {
@@ -202,7 +203,7 @@ impl Error {
     }
 }
 
-/// A payload may be what cannot be read, and is in no error.
+/// Returns the error without values. A payload may be what cannot be read, and is in no error.
 fn without_values(source: Box<dyn StdError + Send + Sync>) -> Box<dyn StdError + Send + Sync> {
     let source = match source.downcast::<serde_json::Error>() {
         Ok(json) => return Box::new(JsonFault::of(&json)),

@@ -17,11 +17,11 @@ pub struct InsertSql {
     columns: Vec<(usize, ColumnType)>,
 }
 
-/// What one INSERT of many carries at most, far from the protocol's limit of 1 GiB for a message.
+/// The most bytes of one INSERT of many events, far from the protocol's limit of 1 GiB for a message.
 const BATCH_BYTES: usize = 8 << 20;
 
 impl InsertSql {
-    /// The INSERTs into a table.
+    /// Creates the INSERTs into a table.
     #[must_use]
     pub fn into_table(layout: &TableLayout) -> Self {
         if let Some(prefix) = layout.message_prefix() {
@@ -77,48 +77,48 @@ impl InsertSql {
         }
     }
 
-    /// Of one event.
+    /// Returns the INSERT of one event.
     #[must_use]
     pub fn one(&self) -> &str {
         &self.one
     }
 
-    /// Of events in their order.
+    /// Returns the INSERT of events in their order.
     #[must_use]
     pub fn many(&self) -> &str {
         &self.many
     }
 
-    /// Of one event, unless it is there.
+    /// Returns the INSERT of one event that does nothing if the event exists.
     #[must_use]
     pub fn one_if_new(&self) -> &str {
         &self.one_if_new
     }
 
-    /// Of events in their order, without those that are there.
+    /// Returns the INSERT of events in their order that skips those that exist.
     #[must_use]
     pub fn many_if_new(&self) -> &str {
         &self.many_if_new
     }
 
-    /// Returns the query whether the table knows an event by its id: by a unique index, which `ON CONFLICT` needs, or by
-    /// the table of kept ids. It reads the catalogs only, and needs no privilege.
+    /// Returns the query whether the table knows an event by its id: by a unique index, which `ON CONFLICT` needs, or
+    /// by the table of kept ids. It reads the catalogs only, and needs no privilege.
     #[must_use]
     pub fn has_unique_id(&self) -> &str {
         &self.has_unique_id
     }
 
-    /// The types of the columns that an event fills, in the order of the statements' parameters.
+    /// Returns the types of the columns that an event fills, in the order of the statements' parameters.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = ColumnType> {
         self.columns.iter().map(|(_, ty)| *ty)
     }
 
-    /// The values of these columns in a row that [`sent`](Self::sent) returns.
+    /// Returns the values of these columns in a row that [`sent`](Self::sent) returns.
     pub fn values<'a>(&'a self, row: &'a Row) -> impl ExactSizeIterator<Item = &'a ColumnValue> {
         self.columns.iter().map(|(index, _)| row.get(*index))
     }
 
-    /// How many events go into each of the INSERTs that carry them: 8 MiB, or one event.
+    /// Returns how many events go into each of the INSERTs that carry them: 8 MiB, or one event.
     #[must_use]
     pub fn batch_lengths(events: &[OutboxEvent]) -> Vec<usize> {
         let mut lengths = Vec::new();

@@ -1,6 +1,6 @@
-//! What has to be known of JSON text beyond its validity. Each function takes text that is valid JSON.
+//! The properties of JSON text beyond its validity. Each function takes text that is valid JSON.
 
-/// How deep arrays and objects are nested.
+/// Returns how deep arrays and objects are nested.
 pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let mut bytes = text.bytes();
@@ -28,9 +28,9 @@ fn skip_string(bytes: &mut std::str::Bytes<'_>) {
     }
 }
 
-/// The longest number that a `jsonb` column is given, in characters as PostgreSQL prints it. PostgreSQL stores `1e131071` in a
-/// few bytes and prints 131,072: some thousands of them are more than logical decoding can hold, so that no reader passes them.
-/// Jackson reads no longer number either.
+/// The longest number that a `jsonb` column is given, in characters as PostgreSQL prints it. PostgreSQL stores
+/// `1e131071` in a few bytes and prints 131,072: some thousands of them are more than logical decoding can hold, so
+/// that no reader passes them. Jackson reads no longer number either.
 const LONGEST_NUMBER: usize = 1_000;
 
 /// Returns why a `jsonb` column must not get the text that a `json` column takes, and where in the text the reason is
@@ -88,8 +88,8 @@ fn string_refusal(mut rest: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-/// Returns the text that PostgreSQL prints of a `jsonb` value, but for the order of members and for names that are there
-/// twice, which it prints once; `None` if it is longer than the limit.
+/// Returns the text that PostgreSQL prints of a `jsonb` value, but for the order of members and for names that are
+/// there twice, which it prints once; `None` if it is longer than the limit.
 pub(crate) fn printed_by_jsonb(text: &str, limit: usize) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -149,8 +149,9 @@ struct Numeric<'a> {
 }
 
 impl<'a> Numeric<'a> {
-    /// PostgreSQL, "Arbitrary Precision Numbers": up to 131,072 digits before the point and 16,383 after it, where zeros
-    /// at the end count, and those in front do not. `None` beyond that.
+    /// Parses a number within PostgreSQL's limits. PostgreSQL, "Arbitrary Precision Numbers": up to 131,072 digits
+    /// before the point and 16,383 after it, where zeros at the end count, and those in front do not. `None` beyond
+    /// that.
     fn parse(text: &'a str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().unwrap_or(i32::MAX)),

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What serde says of JSON that cannot be read, without the values that it quotes: they may be a payload's.
+/// The error of serde for JSON that cannot be read, without the values that it quotes: they may be a payload's.
 #[derive(Debug)]
 pub(crate) struct JsonFault {
     what: String,
@@ -21,7 +21,7 @@ impl JsonFault {
     }
 }
 
-/// What the type asks for is the program's own text; what was found instead is not.
+/// Creates an error of a type. What the type asks for is the program's own text; what was found instead is not.
 fn of_type(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     if message.starts_with("missing field `") || message.starts_with("duplicate field `") {

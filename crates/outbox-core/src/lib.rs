@@ -1,10 +1,51 @@
 //! Events, the enqueue API and the one model of a Debezium outbox pipeline. No I/O happens here.
 //!
-//! - [`OutboxEvent`] is what a producer says; [`DomainEvent`] is its typed form, shared with the consumer.
-//! - [`Outbox`] is where a service puts events, within its own transaction. `outbox-pg` implements it on PostgreSQL;
-//!   [`RecordingOutbox`] is for tests.
+//! - [`OutboxEvent`] is an event as a producer builds it; [`DomainEvent`] is its typed form, shared with the consumer.
+//! - [`Outbox`] is where a service puts events, within its own transaction. `outbox-pg` and `outbox-sqlx` implement it on
+//!   PostgreSQL; [`RecordingOutbox`] is for tests.
 //! - [`Pipeline`] is a connector's configuration ([`ConnectorConfig`]) and the table that it reads ([`TableLayout`]),
 //!   free of contradictions. It encodes a row as Debezium's EventRouter does and decodes every form of record.
+//!
+//! ```
+//! use outbox_core::{Decoded, DomainEvent, OutboxEvent, Pipeline};
+//!
+//! #[derive(serde::Serialize)]
+//! struct OrderCreated {
+//!     order_id: i64,
+//!     quantity: i32,
+//! }
+//!
+//! impl DomainEvent for OrderCreated {
+//!     const AGGREGATE_TYPE: &'static str = "order";
+//!     const EVENT_TYPE: &'static str = "OrderCreated";
+//!
+//!     fn aggregate_id(&self) -> String {
+//!         self.order_id.to_string()
+//!     }
+//! }
+//!
+//! let pipeline = Pipeline::recommended();
+//! let event = OutboxEvent::of(&OrderCreated { order_id: 42, quantity: 2 }).build()?;
+//!
+//! let row = pipeline.row(&event)?; // what `enqueue` stores
+//! let record = pipeline.encode(&row)?; // what Debezium and the relay write
+//! assert_eq!(record.topic, "outbox.events.order");
+//! assert_eq!(record.key.as_deref(), Some(&b"42"[..]));
+//!
+//! let Decoded::Event(found) = pipeline.decode(record)? else { panic!("the record is an event") };
+//! assert_eq!(found.id, event.id().as_uuid());
+//! # Ok::<(), outbox_core::Error>(())
+//! ```
+//!
+//! # Errors
+//!
+//! [`Error`] is one opaque type. [`Error::is_invalid_event`] means that an event breaks a rule: nothing was sent.
+//! [`Error::is_configuration`] means that configuration and table contradict each other, and [`Error::contradictions`]
+//! lists all contradictions. If the store failed, the source is a [`StoreFailure`].
+//!
+//! # Features
+//!
+//! - `tracing-opentelemetry`: takes the traceparent of an event from the current span, and continues a trace in a handler.
 
 mod connector;
 mod domain_event;

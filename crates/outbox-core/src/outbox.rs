@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::{DomainEvent, Error, EventId, OutboxEvent};
 
-/// Where a service puts its events, within its own transaction `Tx`.
+/// The place where a service puts its events, within its own transaction `Tx`.
 ///
 /// `Tx` is the driver's transaction handle, such as `&tokio_postgres::Transaction<'_>`, so that a bare connection
 /// does not compile. A service that is generic over it:
@@ -40,8 +40,8 @@ pub trait Outbox<Tx> {
     /// The event breaks a rule of the pipeline, or the store failed; see [Delivery](#delivery).
     fn enqueue(&self, tx: Tx, event: &OutboxEvent) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Adds a typed event to the transaction, and returns its id: [`OutboxEvent::of`], [`build`](crate::EventBuilder::build)
-    /// and [`enqueue`](Self::enqueue) in one call.
+    /// Adds a typed event to the transaction, and returns its id: [`OutboxEvent::of`],
+    /// [`build`](crate::EventBuilder::build) and [`enqueue`](Self::enqueue) in one call.
     ///
     /// ```
     /// # use outbox_core::{DomainEvent, Error, EventId, Outbox};

@@ -15,13 +15,13 @@ pub struct RecordingOutbox {
 }
 
 impl RecordingOutbox {
-    /// An empty recorder that refuses what the pipeline refuses.
+    /// Creates an empty recorder that refuses what the pipeline refuses.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self { pipeline, events: Arc::default() }
     }
 
-    /// What was enqueued so far, in order.
+    /// Returns what was enqueued so far, in order.
     #[must_use]
     pub fn events(&self) -> Vec<OutboxEvent> {
         self.lock().clone()
@@ -30,7 +30,7 @@ impl RecordingOutbox {
     /// Asserts that this event was enqueued: its type, its aggregate and its payload.
     ///
     /// # Panics
-    /// It was not. The message tells which events were, without their payloads.
+    /// It was not. The message reports which events were, without their payloads.
     #[track_caller]
     pub fn assert_enqueued<E: DomainEvent + Serialize>(&self, expected: &E) {
         let expected = OutboxEvent::of(expected).build();
@@ -61,7 +61,7 @@ impl RecordingOutbox {
     /// ```
     ///
     /// # Panics
-    /// There is none. The message tells which events were enqueued, without their payloads.
+    /// There is none. The message reports which events were enqueued, without their payloads.
     #[track_caller]
     pub fn assert_enqueued_where<E: DomainEvent + DeserializeOwned>(&self, is_meant: impl Fn(&E) -> bool) {
         let is_there = self.enqueued::<E>().iter().any(is_meant);
@@ -71,14 +71,14 @@ impl RecordingOutbox {
     /// Asserts that no event of this type was enqueued.
     ///
     /// # Panics
-    /// One was. The message tells which events were enqueued, without their payloads.
+    /// One was. The message reports which events were enqueued, without their payloads.
     #[track_caller]
     pub fn assert_not_enqueued<E: DomainEvent>(&self) {
         let is_there = self.lock().iter().any(is_of::<E>);
         assert!(!is_there, "{} was enqueued; enqueued were: [{}]", name_of::<E>(), self.all_said());
     }
 
-    /// The events of this type that were enqueued, in order, read back from their payloads.
+    /// Returns the events of this type that were enqueued, in order, read back from their payloads.
     ///
     /// # Panics
     /// A payload is not the JSON of an `E`: what was enqueued under its name was something else.
@@ -98,7 +98,7 @@ impl RecordingOutbox {
     /// Asserts that nothing was enqueued.
     ///
     /// # Panics
-    /// Something was. The message tells what, without payloads.
+    /// Something was. The message reports what, without payloads.
     #[track_caller]
     pub fn assert_nothing_enqueued(&self) {
         let is_empty = self.lock().is_empty();

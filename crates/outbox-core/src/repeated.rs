@@ -1,17 +1,17 @@
 use crate::{Error, EventField, RowLife, StoreFault, TableLayout};
 
-/// What an idempotent outbox makes of an event that is there already.
+/// The answer of an idempotent outbox to an event that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repeated {
     /// [`Enqueued::AlreadyEnqueued`], and nothing else happens.
     #[default]
     Accept,
-    /// An error of [`Error::is_already_enqueued`]. The transaction goes on.
+    /// An error of [`Error::is_already_enqueued`]. The transaction continues.
     Refuse,
 }
 
-/// What an idempotent enqueue did.
+/// The outcome of an idempotent enqueue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Enqueued {
@@ -22,7 +22,8 @@ pub enum Enqueued {
 }
 
 impl Repeated {
-    /// For implementations of [`Outbox`](crate::Outbox): what the number of added rows says of one event.
+    /// Converts the number of added rows into the outcome for one event, for implementations of
+    /// [`Outbox`](crate::Outbox).
     ///
     /// # Errors
     /// It was there, and that is refused.
@@ -33,7 +34,8 @@ impl Repeated {
         }
     }
 
-    /// For implementations of [`Outbox`](crate::Outbox): how many of the events were added.
+    /// Converts the number of added rows into the number of new events, for implementations of
+    /// [`Outbox`](crate::Outbox).
     ///
     /// # Errors
     /// Some were there, and that is refused.
@@ -48,7 +50,7 @@ impl Repeated {
 }
 
 impl TableLayout {
-    /// Whether an event that is enqueued again can be known.
+    /// Checks that an event that is enqueued again can be recognised.
     ///
     /// # Errors
     /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`] and [`RowLife::Message`] no id is kept to know an
@@ -68,8 +70,8 @@ impl TableLayout {
         Err(Error::layout("id", reason))
     }
 
-    /// For implementations of [`Outbox`](crate::Outbox): what the answer of
-    /// [`InsertSql::has_unique_id`](crate::InsertSql::has_unique_id) means for an idempotent enqueue.
+    /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::InsertSql::has_unique_id), that an idempotent
+    /// enqueue is possible, for implementations of [`Outbox`](crate::Outbox).
     ///
     /// # Errors
     /// [`is_configuration`](Error::is_configuration): no index keeps the id unique. Nothing was sent.

@@ -13,10 +13,10 @@ pub enum StoreFailure<E: StdError + 'static> {
     #[error("the outbox table does not exist in this database: apply Migrations::outbox, and check the layout's names")]
     TableMissing(#[source] E),
     /// A column is not there.
-    #[error("a column of the layout does not exist in the table: Readiness::check tells which")]
+    #[error("a column of the layout does not exist in the table: Readiness::check reports which")]
     ColumnMissing(#[source] E),
     /// A column is of another type than the layout says.
-    #[error("a column is of another type than the layout says: Readiness::check tells which")]
+    #[error("a column is of another type than the layout says: Readiness::check reports which")]
     OtherType(#[source] E),
     /// The role may not INSERT.
     #[error("this role may not write the outbox: run the script of application_role_sql, and grant its role")]
@@ -45,8 +45,8 @@ pub enum StoreFailure<E: StdError + 'static> {
 }
 
 impl<E: StdError + Send + Sync + 'static> StoreFailure<E> {
-    /// For implementations of [`Outbox`](crate::Outbox): the error of enqueue that PostgreSQL's answer makes. `constraint`
-    /// is the one that the answer names.
+    /// Creates the error of `enqueue` from PostgreSQL's answer, for implementations of [`Outbox`](crate::Outbox).
+    /// `constraint` is the one that the answer names.
     pub fn error(sqlstate: &str, constraint: Option<&str>, source: E) -> Error {
         let failure = match sqlstate {
             "42P01" | "3F000" => Self::TableMissing,
@@ -64,14 +64,15 @@ impl<E: StdError + Send + Sync + 'static> StoreFailure<E> {
         Error::store(StoreFault::of_sqlstate(sqlstate), failure(source))
     }
 
-    /// For implementations of [`Outbox`](crate::Outbox): as [`error`](Self::error), where PostgreSQL has not answered.
+    /// Creates the same error as [`error`](Self::error) if PostgreSQL has not answered, for implementations of
+    /// [`Outbox`](crate::Outbox).
     pub fn unanswered(fault: StoreFault, source: E) -> Error {
         Error::store(fault, Self::Other(source))
     }
 }
 
 impl StoreFault {
-    /// What an error of this SQLSTATE means for its transaction (PostgreSQL, appendix "Error Codes").
+    /// Returns what an error of this SQLSTATE means for its transaction (PostgreSQL, appendix "Error Codes").
     #[must_use]
     pub fn of_sqlstate(sqlstate: &str) -> Self {
         match SqlStateClass::of(sqlstate) {

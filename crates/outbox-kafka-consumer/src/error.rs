@@ -3,7 +3,7 @@ use std::fmt;
 
 /// Why a consumer cannot be built, has stopped, or cannot do what was asked of it.
 ///
-/// `Display` tells of this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
+/// `Display` reports this layer only, with topic, partition and offset; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -43,12 +43,12 @@ impl Error {
         Self::new(Kind::Build(what.into()))
     }
 
-    /// `doing` completes the sentence "Kafka failed to …".
+    /// Creates an error of Kafka; `doing` completes the sentence "Kafka failed to …".
     pub(crate) fn kafka(doing: impl Into<String>) -> Self {
         Self::new(Kind::Kafka(doing.into()))
     }
 
-    /// `doing` completes the sentence "the store failed to …".
+    /// Creates an error of the store; `doing` completes the sentence "the store failed to …".
     pub(crate) fn store(doing: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Store(doing.into())).caused_by(source)
     }
@@ -62,12 +62,12 @@ impl Error {
         Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason: reason.into(), earliest: None })
     }
 
-    /// The topic does not hold the offset; it begins at `earliest`.
+    /// Creates the error of a topic that does not hold the offset; it begins at `earliest`.
     pub(crate) fn lost(topic: &str, partition: i32, offset: i64, earliest: i64, reason: String) -> Self {
         Self::new(Kind::Record { topic: topic.to_owned(), partition, offset, reason, earliest: Some(earliest) })
     }
 
-    /// Where the topic begins, if this is about a position that it does not hold.
+    /// Returns where the topic begins, if this is about a position that it does not hold.
     pub(crate) fn lost_position(&self) -> Option<i64> {
         match self.0.kind {
             Kind::Record { earliest, .. } => earliest,
@@ -79,7 +79,7 @@ impl Error {
         Self::new(Kind::Fenced)
     }
 
-    /// `what` is missing or wrong, with its remedy.
+    /// Creates an error of the set-up: `what` is missing or wrong, with its remedy.
     pub(crate) fn setup(what: impl Into<String>) -> Self {
         Self::new(Kind::Setup(what.into()))
     }
@@ -97,39 +97,39 @@ impl Error {
         self
     }
 
-    /// Whether the consumer could not be built.
+    /// Returns whether the consumer could not be built.
     #[must_use]
     pub fn is_build(&self) -> bool {
         matches!(self.0.kind, Kind::Build(_))
     }
 
-    /// Returns whether the consumer's tables are missing, have another version, or do not grant the role its privileges.
-    /// `Display` contains the remedy.
+    /// Returns whether the consumer's tables are missing, have another version, or do not grant the role its
+    /// privileges. `Display` contains the remedy.
     #[must_use]
     pub fn is_setup(&self) -> bool {
         matches!(self.0.kind, Kind::Setup(_))
     }
 
-    /// Whether it is about one record (or the position of it) that nobody can get past without a decision.
+    /// Returns whether it is about one record (or the position of it) that nobody can get past without a decision.
     #[must_use]
     pub fn is_record(&self) -> bool {
         matches!(self.0.kind, Kind::Record { .. })
     }
 
-    /// Whether what was asked of a [`Group`](crate::Group) was refused.
+    /// Returns whether what was asked of a [`Group`](crate::Group) was refused.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(self.0.kind, Kind::Refused(_))
     }
 
-    /// Whether trying again may succeed.
+    /// Returns whether trying again may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.0.kind, Kind::Kafka(_) | Kind::Store(_) | Kind::Fenced)
     }
 
-    /// Returns whether Kafka rejected the consumer's credentials, certificate or privileges, or the consumer rejected the
-    /// broker's certificate. The consumer retries, so a corrected password, token or ACL needs no restart.
+    /// Returns whether Kafka rejected the consumer's credentials, certificate or privileges, or the consumer rejected
+    /// the broker's certificate. The consumer retries, so a corrected password, token or ACL needs no restart.
     #[must_use]
     pub fn is_security(&self) -> bool {
         std::iter::successors(self.source(), |&cause| cause.source()).any(is_security)
@@ -143,7 +143,7 @@ impl Error {
         matches!(self.0.kind, Kind::Store(_))
     }
 
-    /// Topic, partition and offset, where it is about a record.
+    /// Returns topic, partition and offset, if the error is about a record.
     #[must_use]
     pub fn position(&self) -> Option<(&str, i32, i64)> {
         match &self.0.kind {

@@ -36,19 +36,19 @@
 //! # }
 //! ```
 //!
-//! [`Consumer::run`] ends with an error if the consumer's [tables](Consumer::migrations) are missing, have another version,
-//! or do not grant the role its privileges.
+//! [`Consumer::run`] ends with an error if the consumer's [tables](Consumer::migrations) are missing, have another
+//! version, or do not grant the role its privileges.
 //!
 //! # Delivery
 //! - The handler's statements commit together with the fact that its event was handled. An event that comes twice takes
 //!   effect once, through crashes, take-overs and lost answers.
 //! - The events of an aggregate are handled one after the other. Several aggregates' events share a transaction, and
 //!   several transactions run at a time.
-//! - An event that fails is tried again as the [`RetryPolicy`] says, and becomes a dead letter in the end. Meanwhile the
-//!   later events of its key wait, and others go on. [`Group`] shows what is held.
-//! - A record that cannot be read at all stops its partition, loudly, unless a [`Misfit`] policy says otherwise.
+//! - An event that fails is tried again as the [`RetryPolicy`] says, and becomes a dead letter in the end. Meanwhile
+//!   the later events of its key wait, and others continue. [`Group`] shows what is held.
+//! - A record that cannot be read at all stops its partition and is reported, unless a [`Misfit`] policy says otherwise.
 //!
-//! `docs/consumer.md` in the repository says how, and what to do when something stands still.
+//! The page `docs/consumer.md` of the repository says how, and what to do when something is stopped.
 
 mod brokers;
 mod consumer;
@@ -90,8 +90,3 @@ pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;
 pub use self::store::migrations;
-
-/// The README's examples compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -1,16 +1,16 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// What becomes of an event whose attempts are used up.
+/// The treatment of an event whose attempts are used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
     /// It becomes a dead letter, and the later events of its key wait behind it, in order, until it is retried or
-    /// discarded. Other keys go on.
+    /// discarded. Other keys continue.
     #[default]
     Block,
-    /// It becomes a dead letter, and the later events of its key go on without it: they may rest on an effect that is
-    /// not there, and a retry of it comes out of order.
+    /// It becomes a dead letter, and the later events of its key continue without it: they may rest on an effect that
+    /// is not there, and a retry of it comes out of order.
     DeadLetter,
 }
 
@@ -39,39 +39,39 @@ impl Isolation {
     }
 }
 
-/// What is done with a record that no handler can take.
+/// The policy for a record that no handler can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misfit {
-    /// It is passed over.
+    /// It is skipped.
     Ignore,
     /// It becomes a dead letter, as an event that failed.
     Reject,
-    /// It is parked and its key waits, in order, until a consumer of the group can take it. It is tried again after 1 s at
-    /// first and after 32 s at most, without an end.
+    /// It is parked and its key waits, in order, until a consumer of the group can take it. It is tried again after 1 s
+    /// at first and after 32 s at most, without an end.
     Hold,
-    /// Its partition stands still, with an error that says which record it is. Others go on.
+    /// Its partition is stopped, with an error that says which record it is. Others continue.
     Stop,
 }
 
-/// Where a group begins in a partition that it has never read.
+/// The position at which a group begins in a partition that it has never read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
     /// At the first record that is there.
     #[default]
     Earliest,
-    /// Behind the last record, if the partition existed when the group first looked for its topic. The group begins at the
-    /// first record of a topic or partition that appeared later.
+    /// Behind the last record, if the partition existed when the group first looked for its topic. The group begins at
+    /// the first record of a topic or partition that appeared later.
     Latest,
 }
 
-/// What is done where the topic does not hold the group's position any more: retention has removed what is there, or
-/// the topic was deleted and made anew.
+/// The policy if the topic does not hold the group's position any more: retention has removed what is there, or the
+/// topic was deleted and created again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PositionLost {
-    /// The partition stands still, with an error: going on would skip events without a word.
+    /// The partition is stopped, with an error: going on would skip events without a word.
     #[default]
     Stop,
     /// The group begins again at the first record that is there, with a warning. What it has handled before stays
@@ -79,12 +79,13 @@ pub enum PositionLost {
     Earliest,
 }
 
-/// Pauses an event type when its events fail one after the other, because something that the handler depends on is down.
+/// Pauses an event type when its events fail one after the other, because something that the handler depends on is
+/// down.
 ///
-/// Without it, every event that fails is parked, so that a long outage parks all events. With it, the event at which the
-/// breaker opens and those after it wait unread, and no attempt is counted. After the pause the handler is called again:
-/// if it fails, the next pause begins. Only errors without a [hint](crate::HandlerError::reject) and timeouts count, and
-/// only the first attempt of each event; a success sets the count to 0.
+/// Without it, every event that fails is parked, so that a long outage parks all events. With it, the event at which
+/// the breaker opens and those after it wait unread, and no attempt is counted. After the pause the handler is called
+/// again: if it fails, the next pause begins. Only errors without a [hint](crate::HandlerError::reject) and timeouts
+/// count, and only the first attempt of each event; a success sets the count to 0.
 ///
 /// ```
 /// use std::{num::NonZeroU32, time::Duration};
@@ -99,7 +100,7 @@ pub struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Creates a breaker that opens after so many failures in a row, for this pause.
+    /// Creates a breaker that opens after that many failures in a row, for this pause.
     #[must_use]
     pub fn new(failures: NonZeroU32, pause: Duration) -> Self {
         Self { failures, pause }

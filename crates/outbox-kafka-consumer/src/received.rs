@@ -1,6 +1,6 @@
 use outbox_core::DecodedEvent;
 
-/// An event as a handler gets it: the payload read as `E`, all that the record told, and where it was.
+/// An event as a handler gets it: the payload read as `E`, all that the record reported, and where it was.
 ///
 /// A raw handler gets a `Received<()>` and reads the payload from [`envelope`](Self::envelope). A clone of the record's
 /// topic is shared, so this is cheap to pass on.
@@ -11,7 +11,7 @@ pub struct Received<E> {
     place: Place,
 }
 
-/// Where a record is.
+/// The place of a record.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) topic: std::sync::Arc<str>,
@@ -36,37 +36,37 @@ impl<E> Received<E> {
         Self { event, envelope, place }
     }
 
-    /// The payload.
+    /// Returns the payload.
     #[must_use]
     pub fn event(&self) -> &E {
         &self.event
     }
 
-    /// The payload, given away.
+    /// Returns the payload, given away.
     #[must_use]
     pub fn into_event(self) -> E {
         self.event
     }
 
-    /// What the record told beside and with the payload: the event's id, type, headers, trace, time.
+    /// Returns what the record reported next to and with the payload: the event's id, type, headers, trace, time.
     #[must_use]
     pub fn envelope(&self) -> &DecodedEvent {
         &self.envelope
     }
 
-    /// The topic.
+    /// Returns the topic.
     #[must_use]
     pub fn topic(&self) -> &str {
         &self.place.topic
     }
 
-    /// The partition.
+    /// Returns the partition.
     #[must_use]
     pub fn partition(&self) -> i32 {
         self.place.partition
     }
 
-    /// The offset.
+    /// Returns the offset.
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.place.offset
@@ -74,8 +74,8 @@ impl<E> Received<E> {
 
     /// Returns the number of this attempt, from 1, as the [`RetryPolicy`](crate::RetryPolicy) counts it.
     ///
-    /// A repetition after a conflict, or because another event of the batch failed, is part of the same attempt. The count
-    /// begins again if an operator retries a dead letter.
+    /// A repetition after a conflict, or because another event of the batch failed, is part of the same attempt. The
+    /// count begins again if an operator retries a dead letter.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.place.delivery.attempt
@@ -83,9 +83,9 @@ impl<E> Received<E> {
 
     /// Returns whether a handler may have been called with this event before.
     ///
-    /// Earlier effects in the database were rolled back, but effects elsewhere may have happened. After a lost connection, or
-    /// if another process was killed, this is `true` for all events that may have been begun. It is `false` for the same event in another record,
-    /// which no handler gets once the event took effect.
+    /// Earlier effects in the database were rolled back, but effects elsewhere may have happened. After a lost
+    /// connection, or if another process was killed, this is `true` for all events that may have been begun. It is
+    /// `false` for the same event in another record, which no handler gets once the event took effect.
     #[must_use]
     pub fn is_redelivery(&self) -> bool {
         self.place.delivery.is_redelivery

@@ -31,7 +31,7 @@ pub(crate) struct Registration {
     pub(crate) handler: Registered,
 }
 
-/// What the registry has for an event.
+/// The entry of the registry for an event.
 pub(crate) enum Found<'a> {
     Route(&'a Arc<Route>),
     /// Handlers that read versions up to this one only.
@@ -44,7 +44,7 @@ pub(crate) enum Found<'a> {
 /// In place of an event type: a handler for all that have none.
 pub(crate) const ALL_OTHERS: &str = "*";
 
-/// Returns how the group's members tell each other that they have a handler for an event type of a topic.
+/// Returns how the group's members report each other that they have a handler for an event type of a topic.
 pub(crate) fn handled(topic: &str, event_type: &str) -> String {
     format!("{topic}/{event_type}")
 }
@@ -68,7 +68,7 @@ impl Registry {
         }
         if !pipeline.carries(EventField::EventType) {
             let remedy = "add event_type:header to transforms.outbox.table.fields.additional.placement";
-            return Err(Error::build(format!("the pipeline's records do not tell the type of an event: {remedy}")));
+            return Err(Error::build(format!("the pipeline's records do not carry the type of an event: {remedy}")));
         }
         let mut entries: Vec<Entry> = Vec::new();
         for Registration { aggregate_type, event_type, version, handler } in registrations {

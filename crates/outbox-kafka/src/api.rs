@@ -45,7 +45,7 @@ macro_rules! apis {
 
 apis! {
     ApiVersions: ApiVersionsRequest -> ApiVersionsResponse, 0..=3;
-    // From 4 on the broker can be told not to create what is asked about.
+    // From 4 on the broker can be instructed not to create what is asked about.
     Metadata: MetadataRequest -> MetadataResponse, 4..=13, throttle_time_ms;
     // From 4 on partitions and replication can be left to the broker.
     CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7, throttle_time_ms;
@@ -64,10 +64,10 @@ apis! {
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where the correlation id is in a frame: after length, API and version.
+/// The place of the correlation id in a frame: after length, API and version.
 const CORRELATION: std::ops::Range<usize> = 8..12;
 
-/// A whole frame, but for the correlation id.
+/// Returns a whole frame, but for the correlation id.
 pub(super) fn encode<A: Api>(request: &A, version: i16, client: &StrBytes, room: usize) -> Result<BytesMut, Error> {
     let failed = |cause: Cause| Error::new(Kind::Encode).because(cause).by(A::NAME);
     let header = RequestHeader::default()
@@ -91,12 +91,12 @@ pub(super) fn correlate(frame: &mut BytesMut, correlation: i32) {
     }
 }
 
-/// The correlation id of an answer, which is where the answer begins.
+/// Returns the correlation id of an answer, which is where the answer begins.
 pub(super) fn correlation_of(mut answer: &[u8]) -> Option<i32> {
     answer.try_get_i32().ok()
 }
 
-/// An answer's contents. What follows them is let be: a broker may know more.
+/// Returns an answer's contents. What follows them is let be: a broker may know more.
 pub(super) fn decode<A: Api>(mut answer: Bytes, version: i16) -> Result<A::Response, Error> {
     let header = ResponseHeader::decode(&mut answer, A::Response::header_version(version));
     header

@@ -36,7 +36,7 @@ struct Known {
     controller: Option<i32>,
     topics: HashMap<Box<str>, Arc<Topic>>,
     connections: HashMap<Arc<str>, Slot>,
-    /// What each broker can do, as of its last connection.
+    /// The capabilities of each broker, as of its last connection.
     capabilities: HashMap<Arc<str>, Arc<Capabilities>>,
     /// Topics that callers wait for. The next metadata request asks about all of them.
     wanted: BTreeSet<Box<str>>,

@@ -81,7 +81,7 @@ impl CompressionChoice {
     }
 }
 
-/// The strength of a compression. Those of the same rank replace each other by gzip, never by one another.
+/// Returns the strength of a compression. Those of the same rank replace each other by gzip, never by one another.
 const fn rank(compression: Compression) -> u8 {
     match compression {
         Compression::None => 0,

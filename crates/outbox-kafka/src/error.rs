@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     #[error("the connection was closed")]
     Closed,
     #[error(
-        "the broker closed the connection at the first request: if this goes on, the port demands TLS or a login \
+        "the broker closed the connection at the first request: if this continues, the port demands TLS or a login \
          (security.protocol)"
     )]
     ClosedEarly,
@@ -60,7 +60,7 @@ pub(crate) enum Kind {
     #[error("{0}")]
     Tls(TlsFault),
     #[error(
-        "the broker closed the connection during the TLS handshake: if this goes on, the port is one without TLS, or the \
+        "the broker closed the connection during the TLS handshake: if this continues, the port is one without TLS, or the \
          broker rejects the client's certificate"
     )]
     TlsClosed,
@@ -136,7 +136,7 @@ impl Error {
         &self.0.kind
     }
 
-    /// The broker's error code, if it answered with one.
+    /// Returns the broker's error code, if it answered with one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self.0.kind {
             Kind::Code(code, _) => Some(code),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use kafka_protocol::error::ResponseError;
 
-/// What a broker answers with in place of a result. The names are those of Kafka's documentation.
+/// The code that a broker answers instead of a result. The names are those of Kafka's documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub i16);
 
@@ -108,12 +108,13 @@ impl ErrorCode {
     /// `INCONSISTENT_TOPIC_ID`, code 103.
     pub const INCONSISTENT_TOPIC_ID: Self = Self(103);
 
-    /// `None` for the code that says that all went well.
+    /// Converts a code of the protocol; `None` for the code of success.
     pub const fn of(code: i16) -> Option<Self> {
         if code == 0 { None } else { Some(Self(code)) }
     }
 
-    /// Some other broker leads by now, or none does, or a topic is not known everywhere yet: metadata is out of date.
+    /// Returns whether metadata is out of date: another broker leads by now, or none does, or a topic is not known
+    /// everywhere yet.
     pub const fn is_stale_metadata(self) -> bool {
         matches!(
             self,

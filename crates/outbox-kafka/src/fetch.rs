@@ -37,8 +37,8 @@ impl Cluster {
         Ok(aborted.filter(|first| *first <= offset).min())
     }
 
-    /// Batches from the one that holds an offset on, of about `room` bytes together, the last one perhaps cut off.
-    /// Those of open and of aborted transactions are among them.
+    /// Fetches batches from the one that holds an offset on, of about `room` bytes together, the last one perhaps cut
+    /// off. Those of open and of aborted transactions are among them.
     pub(super) async fn fetch(&self, topic: &Topic, partition: i32, offset: i64, room: i32) -> Result<Bytes, Error> {
         let fetched = self.fetched(topic, partition, offset, room, Isolation::ReadUncommitted).await?;
         Ok(fetched.records.unwrap_or_default())

@@ -3,8 +3,8 @@
 //! It offers the parts of Kafka's protocol that such a program needs, and leaves the rest out: there are no members of
 //! consumer groups and no background batching.
 //!
-//! - [`Cluster`] finds brokers, topics and leaders, keeps one connection to each broker, creates topics, looks up offsets
-//!   and gives out producer ids.
+//! - [`Cluster`] finds brokers, topics and leaders, keeps one connection to each broker, creates topics, looks up
+//!   offsets and gives out producer ids.
 //! - [`BatchBuilder`] encodes records into a batch of an idempotent producer; [`Cluster`] sends the batches of many
 //!   partitions in one request for each broker, and [`Produced`] says what became of each.
 //! - [`Fetcher`] reads partitions, over one connection for each broker: only records of committed transactions, every
@@ -13,8 +13,8 @@
 //! - [`Security`] holds TLS and the login: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER. It understands the
 //!   properties of Kafka's own clients, and reads its secrets again for each new connection.
 //!
-//! A request that changes nothing is tried again within [`Settings::request_timeout`] after a transient error. A produce
-//! request is sent once: the caller decides, because only it knows whether the order allows another attempt.
+//! A request that changes nothing is tried again within [`Settings::request_timeout`] after a transient error. A
+//! produce request is sent once: the caller decides, because only it knows whether the order allows another attempt.
 //!
 //! ```no_run
 //! use outbox_kafka::{Cluster, OffsetAt, Settings};
@@ -28,6 +28,17 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Errors
+//!
+//! [`Error::is_transient`] means that the same request may succeed later, [`Error::is_security`] that a login, a
+//! certificate or a permission was rejected, and [`Error::is_unsupported`] that the broker lacks the request.
+//! [`Error::api`], [`Error::code`] and the text name the request, the code and the broker.
+//!
+//! # Cancellation
+//!
+//! Dropping a future gives up its answer, not its request: the broker may have carried it out. A connection stays usable
+//! for other requests.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

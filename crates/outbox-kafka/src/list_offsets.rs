@@ -10,7 +10,7 @@ use super::{Cluster, ErrorCode, Topic};
 /// Which offset of a partition to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetAt {
-    /// Where the log begins by now.
+    /// The present beginning of the log.
     Earliest,
     /// One after the last record that all in-sync replicas have, transactions that are still open included.
     Latest,

@@ -15,7 +15,7 @@ use super::{Cluster, Produced, Topic};
 /// The first version that names topics by their ids.
 const BY_TOPIC_ID: i16 = 13;
 
-/// A batch, and where it goes. It goes nowhere when the topic was made anew since it was described.
+/// A batch, and where it goes. It goes nowhere when the topic was created again since it was described.
 #[derive(Clone, Debug)]
 pub struct ToProduce {
     /// The topic, as last described.
@@ -32,7 +32,7 @@ impl ToProduce {
     }
 }
 
-/// What goes to one broker at once, each batch with its place among those that were given.
+/// The batches that go to one broker at once, each batch with its place among those that were given.
 #[derive(Debug)]
 struct Request<'a> {
     connection: Connection,

@@ -5,27 +5,27 @@ use super::api::Api;
 use super::error::{Error, Kind};
 use super::{ErrorCode, Topic};
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Debug)]
 pub enum Produced {
     /// It is in the log once, at this offset. A broker that had it already answers in the very same way, and it
     /// looks at the sequences alone: that these records are there is only sure where the same sequences of a producer
     /// always stand for the same records.
     ///
-    /// Kafka tells the two apart, though its protocol does not promise it: of a batch that it appends to a topic that
-    /// keeps the producer's timestamps it tells no time, of one that it had already the newest of its timestamps.
+    /// Kafka distinguishes the two, though its protocol does not promise it: of a batch that it appends to a topic that
+    /// keeps the producer's timestamps it reports no time, of one that it had already the newest of its timestamps.
     Appended {
         /// The offset of the batch's first record.
         base_offset: i64,
         /// The broker's `LogAppendTime`, in milliseconds since 1970.
         time: Option<i64>,
     },
-    /// It was in the log already, too long ago for the broker to tell where. Kafka 4.3 was never seen to answer so.
+    /// It was in the log already, too long ago for the broker to report where. Kafka 4.3 was never seen to answer so.
     Duplicate,
     /// It does not follow what the partition has of this producer; nothing was appended. It may be a part of what is
     /// there: the log must be read. Brokers before Kafka 2.5 say the same of a producer that they have forgotten.
     OutOfOrderSequence,
-    /// The producer's id goes on with a larger epoch elsewhere; nothing was appended.
+    /// The producer's id continues with a larger epoch elsewhere; nothing was appended.
     InvalidEpoch,
     /// Nothing was appended, because of the records themselves: the same records are rejected again.
     Rejected {
@@ -36,7 +36,7 @@ pub enum Produced {
     },
     /// This attempt appended nothing, as it was not sent at all or the broker says so. An earlier one may have.
     Retriable(Error),
-    /// It may or may not have been appended, or may yet be. Only the same batch again can tell, or the log.
+    /// It may or may not have been appended, or may yet be. Only the same batch again can know, or the log.
     Unknown(Error),
 }
 
@@ -45,7 +45,7 @@ pub enum Produced {
 pub struct RejectedRecord {
     /// Its place in the batch, from 0.
     pub index: u32,
-    /// What the broker says of it, if it says anything.
+    /// The broker's message, if there is one.
     pub message: Option<Box<str>>,
 }
 
@@ -60,7 +60,7 @@ enum Meaning {
 }
 
 impl Meaning {
-    /// The one place that says what a broker's code means for a batch.
+    /// Decides what a broker's code means for a batch.
     fn of(code: ErrorCode, base_offset: i64) -> Self {
         match code {
             ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Self::Duplicate,
@@ -72,7 +72,7 @@ impl Meaning {
             | ErrorCode::INVALID_TIMESTAMP
             | ErrorCode::INVALID_RECORD => Self::Rejected,
             // A leader that steps down while it waits for its followers says the same of a batch that it has
-            // appended, which may live on with the next leader. It then tells the offset.
+            // appended, which may live on with the next leader. It then reports the offset.
             _ if base_offset >= 0 => Self::Unknown,
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
             | ErrorCode::LEADER_NOT_AVAILABLE
@@ -125,7 +125,7 @@ impl Produced {
         }
     }
 
-    /// The batch never left.
+    /// Creates the outcome of a batch that was never sent.
     pub(super) fn not_sent(error: Error) -> Self {
         let rejected = match error.kind() {
             Kind::Code(code, _) => Meaning::of(*code, -1) == Meaning::Rejected,
@@ -135,7 +135,7 @@ impl Produced {
         if rejected { Self::Rejected { error, records: Vec::new() } } else { Self::Retriable(error) }
     }
 
-    /// Another broker may lead the partition by now.
+    /// Returns whether another broker may lead the partition by now.
     pub(super) fn is_stale_metadata(&self) -> bool {
         match self {
             Self::Retriable(error) | Self::Unknown(error) => error.code().is_none_or(ErrorCode::is_stale_metadata),

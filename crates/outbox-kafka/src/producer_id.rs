@@ -7,7 +7,7 @@ use super::retries::Retries;
 use super::{Cluster, ErrorCode};
 
 impl Cluster {
-    /// A producer that nobody was before, at its first sequence.
+    /// Returns a producer that nobody was before, at its first sequence.
     pub async fn init_producer_id(&self) -> Result<Producer, Error> {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)

@@ -18,7 +18,7 @@ impl Retries {
         Self { backoff: Backoff::new(FIRST, LONGEST), deadline: Instant::now() + time }
     }
 
-    /// Waits; false if it is too late for another attempt.
+    /// Waits, and returns `false` if it is too late for another attempt.
     pub(super) async fn pause(&mut self) -> bool {
         let delay = self.backoff.delay();
         if Instant::now() + delay >= self.deadline {

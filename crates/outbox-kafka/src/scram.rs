@@ -53,7 +53,7 @@ pub(super) struct Scram<'a> {
     first_bare: String,
 }
 
-/// What the broker must answer at the end, if it knows the password too.
+/// The proof that the broker must answer at the end, if it knows the password too.
 pub(super) struct ServerProof(Hash, Vec<u8>, String);
 
 impl<'a> Scram<'a> {
@@ -72,7 +72,7 @@ impl<'a> Scram<'a> {
         format!("n,,{}", self.first_bare)
     }
 
-    /// The last message, for the broker's first one.
+    /// Returns the last message, for the broker's first one.
     pub(super) fn last(&self, server_first: &[u8]) -> Result<(String, ServerProof), &'static str> {
         let server_first = std::str::from_utf8(server_first).map_err(|_| "the broker's challenge is not text")?;
         let (mut nonce, mut salt, mut iterations) = (None, None, None);

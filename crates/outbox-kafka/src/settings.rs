@@ -17,7 +17,7 @@ pub struct Settings {
     pub retry_timeout: Duration,
     /// A larger answer ends its connection.
     pub max_answer: usize,
-    /// What goes into one produce request; a larger batch goes alone.
+    /// The most bytes of one produce request; a larger batch goes alone.
     pub max_request: usize,
     /// TLS and login.
     pub security: Security,

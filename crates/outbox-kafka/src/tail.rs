@@ -3,15 +3,16 @@ use std::ops::{ControlFlow, Range};
 use super::record_batch::{BatchHeader, Batches, Malformed, RecordView};
 use super::{Cluster, Error, ErrorCode, OffsetAt, Topic};
 
-/// What is asked for at first; a larger batch makes it more.
+/// The bytes that are requested at first; a larger batch makes it more.
 const ROOM: i32 = 1024 * 1024;
 /// How often the broker may have nothing where there should be something.
 const MAX_EMPTY: u32 = 3;
 
-/// Where the tail of a log begins.
+/// The beginning of the tail of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailStart {
-    /// So many offsets before the end. Where compaction or markers of transactions took offsets, that is fewer records.
+    /// That many offsets before the end. Where compaction or markers of transactions took offsets, that is fewer
+    /// records.
     Last(u64),
     /// At this offset.
     Offset(i64),
@@ -27,14 +28,14 @@ pub enum Entry<'a> {
     Record(&'a BatchHeader, RecordView<'a>),
 }
 
-/// What was read of a partition.
+/// The part of a partition that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
-    /// Where the log began.
+    /// The beginning of the log.
     pub log_start: i64,
-    /// Where the tail began: later than was asked for where the log, or the limit, begins later.
+    /// The beginning of the tail: later than was asked for where the log, or the limit, begins later.
     pub start: i64,
-    /// Where the log ended when the reading began, and the reading with it.
+    /// The end of the log when the reading began, and the reading with it.
     pub end: i64,
     /// The first offset that was not read: the end, but for a visitor that stopped, or a log that was cut back.
     pub next: i64,

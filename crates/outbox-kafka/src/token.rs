@@ -60,7 +60,8 @@ impl Token {
     }
 }
 
-/// The claim `exp` of a JSON Web Token (RFC 7519), in seconds since 1970. The signature is for the broker to check.
+/// Returns the claim `exp` of a JSON Web Token (RFC 7519), in seconds since 1970. The signature is for the broker to
+/// check.
 fn expiry_of_jwt(text: &str) -> Option<SystemTime> {
     let claims = text.split('.').nth(1)?;
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?).ok()?;

@@ -3,7 +3,7 @@ use std::fmt;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use uuid::Uuid;
 
-/// A topic as the cluster described it at some time. Its id is another one after the topic was made anew.
+/// A topic as the cluster described it at some time. Its id is another one after the topic was created again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Topic {
     name: Box<str>,
@@ -29,7 +29,7 @@ impl Topic {
         &self.name
     }
 
-    /// All zeros where the brokers are older than topics' ids (Kafka 2.8).
+    /// Returns the topic's id, all zeros if the brokers are older than topics' ids (Kafka 2.8).
     pub const fn id(&self) -> Uuid {
         self.id
     }
@@ -52,8 +52,8 @@ impl Topic {
     }
 }
 
-/// Returns whether Kafka accepts a topic of this name: 1 to 249 characters of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, but
-/// not `.` or `..`.
+/// Returns whether Kafka accepts a topic of this name: 1 to 249 characters of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`,
+/// but not `.` or `..`.
 pub fn is_legal_topic_name(name: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=249).contains(&name.len()) && !matches!(name, "." | "..") && name.bytes().all(is_legal)

@@ -8,7 +8,7 @@ use super::cluster::topic_name;
 use super::error::{Error, Kind};
 use super::{Cluster, ErrorCode};
 
-/// What the client may do with a topic.
+/// The permissions of the client for a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicRights {
     /// The number of partitions.
@@ -46,7 +46,8 @@ impl TopicRights {
 }
 
 impl Cluster {
-    /// Asks what the client may do with a topic; `None` if there is none of that name. Brokers answer this from Kafka 2.3 on.
+    /// Asks what the client may do with a topic; `None` if there is none of that name. Brokers answer this from Kafka
+    /// 2.3 on.
     ///
     /// # Errors
     /// No broker answers, or the client may not describe the topic.

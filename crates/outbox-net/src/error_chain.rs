@@ -3,9 +3,9 @@ use std::fmt;
 
 /// An error with its causes on one line, separated by `: `, for logs and for reasons that are stored.
 ///
-/// It leaves out what servers and parsers quote of rows and payloads: the DETAIL of an error of PostgreSQL and the value
-/// at the end of a message about data (with the feature `tokio-postgres`), and the value that `serde_json` quotes. It keeps
-/// what the other errors say themselves.
+/// It leaves out what servers and parsers quote of rows and payloads: the DETAIL of an error of PostgreSQL and the
+/// value at the end of a message about data (with the feature `tokio-postgres`), and the value that `serde_json`
+/// quotes. It keeps what the other errors say themselves.
 ///
 /// ```
 /// use outbox_net::ErrorChain;
@@ -65,8 +65,8 @@ fn layer(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Resu
     write!(f, "{error}")
 }
 
-/// Writes an error of PostgreSQL without its DETAIL, which holds rows and keys, and without the value that ends a message
-/// of class 22.
+/// Writes an error of PostgreSQL without its DETAIL, which holds rows and keys, and without the value that ends a
+/// message of class 22.
 #[cfg(feature = "tokio-postgres")]
 fn server_error(error: &tokio_postgres::error::DbError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let state = error.code().code();

@@ -1,11 +1,11 @@
 use outbox_core::{Identifier, TableLayout};
 
-/// The name of what stands beside the outbox table, quoted, within PostgreSQL's limit of 63 bytes.
+/// Returns the name of what stands next to the outbox table, quoted, within PostgreSQL's limit of 63 bytes.
 pub(crate) fn companion(layout: &TableLayout, suffix: &str) -> String {
     format!("{}.{}", layout.schema(), quoted(&companion_name(layout, suffix)))
 }
 
-/// As [`companion`], without schema and quotes.
+/// Returns the name as [`companion`] does, without schema and quotes.
 pub(crate) fn companion_name(layout: &TableLayout, suffix: &str) -> String {
     let mut name = layout.table().as_str().to_owned();
     while name.len() + suffix.len() > 63 {

@@ -37,19 +37,19 @@ use crate::store_failure::stored;
 /// ```
 /// # use outbox_core::{Error, OutboxEvent, Pipeline};
 /// # use outbox_pg::{PgOutbox, deadpool_postgres, tokio_postgres};
-/// # async fn example(driver: tokio_postgres::Transaction<'_>, pooled: deadpool_postgres::Transaction<'_>, event: OutboxEvent) -> Result<(), Error> {
-/// let outbox = PgOutbox::new(Pipeline::recommended());
-/// outbox.enqueue(&driver, &event).await?;
-/// outbox.enqueue(&pooled, &event).await?;
+/// # async fn example(driver: tokio_postgres::Transaction<'_>, pooled: deadpool_postgres::Transaction<'_>, event:
+/// OutboxEvent) -> Result<(), Error> { let outbox = PgOutbox::new(Pipeline::recommended()); outbox.enqueue(&driver,
+/// &event).await?; outbox.enqueue(&pooled, &event).await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # After an error
 /// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
-/// goes on, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error PostgreSQL has aborted the transaction; no ROLLBACK is sent here, since the transaction is
-/// the caller's. Mind that tokio-postgres' `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then
-/// rolls back: return the error instead of committing.
+/// continues, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error
+/// PostgreSQL has aborted the transaction; no ROLLBACK is sent here, since the transaction is the caller's. Mind that
+/// tokio-postgres' `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then rolls back: return the
+/// error instead of committing.
 #[derive(Clone, Debug)]
 pub struct PgOutbox {
     pipeline: Pipeline,
@@ -70,7 +70,7 @@ pub enum Statements {
 }
 
 impl PgOutbox {
-    /// The outbox of a pipeline.
+    /// Creates the outbox of a pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl PgOutbox {
         Self { horizon: Some(horizon), ..self }
     }
 
-    /// The pipeline.
+    /// Returns the pipeline.
     #[must_use]
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
@@ -108,7 +108,7 @@ impl PgOutbox {
         expect_added(self.insert_one(tx, self.insert.sql.one(), event).await?, 1)
     }
 
-    /// As [`enqueue`](Self::enqueue), with the statement kept in deadpool's cache for the connection.
+    /// Enqueues as [`enqueue`](Self::enqueue) does, with the statement kept in deadpool's cache for the connection.
     ///
     /// # Errors
     /// See [After an error](#after-an-error).
@@ -181,7 +181,8 @@ impl PgOutbox {
     }
 }
 
-/// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
+/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
+/// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     Repeated::Refuse.of_many(added, events).map(drop)
 }
@@ -224,7 +225,8 @@ mod tests {
         let outbox = PgOutbox::new(Pipeline::recommended());
         let event = OutboxEvent::builder("order", "42", "OrderPlaced").json(r#"{"n":1}"#).build().unwrap();
         let row = measure(|| drop(outbox.row(&event).unwrap()));
-        // The row; aggregate type and id, event type, payload, content type and headers; the topic, to see that it is legal.
+        // The row; aggregate type and id, event type, payload, content type and headers; the topic, to see that it is
+        // legal.
         assert_eq!(row.count_total, 8);
         let row = outbox.row(&event).unwrap();
         let params = measure(|| assert_eq!(outbox.insert.params(&row).collect::<Vec<_>>().len(), 12));

@@ -6,9 +6,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::Problem;
 
-/// What went wrong with the outbox's table, publication or slot.
+/// A failure of the outbox's table, publication or slot.
 ///
-/// `Display` tells of this layer only; [`source`](StdError::source) holds what PostgreSQL said.
+/// `Display` reports this layer only; [`source`](StdError::source) holds what PostgreSQL said.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -41,7 +41,7 @@ impl Error {
         Self(Box::new(Inner { kind, source: None }))
     }
 
-    /// `doing` completes the sentence "PostgreSQL failed to …".
+    /// Creates an error of PostgreSQL; `doing` completes the sentence "PostgreSQL failed to …".
     pub(crate) fn database(doing: impl Into<String>, source: tokio_postgres::Error) -> Self {
         Self(Box::new(Inner { kind: Kind::Database(doing.into()), source: Some(Box::new(source)) }))
     }
@@ -66,32 +66,32 @@ impl Error {
         Self::new(Kind::NotReady(problems))
     }
 
-    /// Whether the table, the publication or the slot is missing or not as the pipeline needs it.
+    /// Returns whether the table, the publication or the slot is missing or not as the pipeline needs it.
     #[must_use]
     pub fn is_not_ready(&self) -> bool {
         matches!(self.0.kind, Kind::NotReady(_))
     }
 
-    /// Whether what was asked for cannot be had with this pipeline.
+    /// Returns whether what was asked for cannot be had with this pipeline.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(self.0.kind, Kind::Configuration(_))
     }
 
-    /// Whether applied migrations and those of this library are at odds.
+    /// Returns whether applied migrations and those of this library are at odds.
     #[must_use]
     pub fn is_migration_conflict(&self) -> bool {
         matches!(self.0.kind, Kind::Migration { .. })
     }
 
-    /// Whether trying again may succeed: a lost connection, a deadlock, a server that is starting or stopping.
+    /// Returns whether trying again may succeed: a lost connection, a deadlock, a server that is starting or stopping.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let is_transient = |error| fault_of(error) == StoreFault::Transient;
         matches!(self.0.kind, Kind::LeaseLost) || self.postgres().is_some_and(is_transient)
     }
 
-    /// The SQLSTATE, where PostgreSQL gave one.
+    /// Returns the SQLSTATE, where PostgreSQL gave one.
     #[must_use]
     pub fn code(&self) -> Option<&SqlState> {
         self.postgres().and_then(tokio_postgres::Error::code)
@@ -102,7 +102,7 @@ impl Error {
     }
 }
 
-/// What a failed statement means for its transaction.
+/// Returns what a failed statement means for its transaction.
 pub(crate) fn fault_of(error: &tokio_postgres::Error) -> StoreFault {
     let Some(code) = error.code() else {
         // Without a SQLSTATE it is the connection, or a value that the driver could not write.

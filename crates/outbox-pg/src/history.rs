@@ -1,5 +1,5 @@
-//! Which slots a pipeline has had, and what each has confirmed: the table `<table>_slots`. PostgreSQL forgets a slot that is
-//! dropped, and a slot that is created again looks like one that has confirmed everything.
+//! Which slots a pipeline has had, and what each has confirmed: the table `<table>_slots`. PostgreSQL forgets a slot
+//! that is dropped, and a slot that is created again looks like one that has confirmed everything.
 
 use outbox_core::{Pipeline, TableLayout};
 use tokio_postgres::{Client, Row};
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS {replays} (
 
 const THIS_CLUSTER: &str = "cluster = (pg_control_system()).system_identifier::text";
 
-/// What is known of the latest slot of the pipeline's name.
+/// The history of the latest slot of the pipeline's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Latest {
     /// There was none.
@@ -143,8 +143,8 @@ impl<'a> History<'a> {
         Ok(Some(Confirmed { before: self.confirmed().await?, gaps: self.gaps().await? }))
     }
 
-    /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in the
-    /// WAL. Once the slot has confirmed that position, they are confirmed.
+    /// Notes what is confirmed. All transactions before a snapshot's oldest have ended, and so have their commits in
+    /// the WAL. Once the slot has confirmed that position, they are confirmed.
     async fn sample(&self) -> Result<(), Error> {
         let confirmed = "confirmed_xid = sampled_xid, sampled_xid = NULL, sampled_position = NULL";
         let is_passed = "ended_at IS NULL AND sampled_position <= (
@@ -217,7 +217,7 @@ impl<'a> History<'a> {
     }
 }
 
-/// What the present slot has confirmed.
+/// The position that the present slot has confirmed.
 #[derive(Debug)]
 pub(crate) struct Confirmed {
     /// The transaction up to which everything is confirmed.

@@ -39,14 +39,14 @@ impl Horizon {
         Ok(())
     }
 
-    /// From when, inclusive. The same as [`to`](Self::to) where there is no partition for the present.
+    /// Returns the beginning, inclusive. It is the same as [`to`](Self::to) if there is no partition for the present.
     #[must_use]
     pub fn from(&self) -> OffsetDateTime {
         let [from, _] = &*self.0;
         instant(from.load(Ordering::Relaxed))
     }
 
-    /// Until when, exclusive.
+    /// Returns the end, exclusive.
     #[must_use]
     pub fn to(&self) -> OffsetDateTime {
         let [_, to] = &*self.0;
@@ -66,7 +66,7 @@ impl Horizon {
     }
 }
 
-/// The partitions around the present that follow each other without a gap.
+/// Returns the partitions around the present that follow each other without a gap.
 pub(crate) async fn range(client: &Client, pipeline: &Pipeline) -> Result<[u64; 2], Error> {
     let now = now_millis(client).await?;
     let mut found = [0, 0];

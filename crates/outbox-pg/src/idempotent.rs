@@ -21,10 +21,11 @@ pub struct IdempotentOutbox {
 }
 
 impl PgOutbox {
-    /// The same outbox, which knows events that it has already.
+    /// Returns the same outbox, which knows events that it has already.
     ///
     /// # Errors
-    /// [`is_configuration`](crate::Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id is kept to know an event by.
+    /// [`is_configuration`](crate::Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id
+    /// is kept to know an event by.
     pub fn idempotent(self, repeated: Repeated) -> Result<IdempotentOutbox, crate::Error> {
         if let Err(error) = self.pipeline().layout().remembers_ids() {
             return Err(crate::Error::configuration(error.broken_rule().unwrap_or_default()));
@@ -34,10 +35,10 @@ impl PgOutbox {
 }
 
 impl IdempotentOutbox {
-    /// Adds one event to the transaction, in one round trip, unless it is there already. The first time, another round trip
-    /// checks that the table has a unique index on the id.
+    /// Adds one event to the transaction, in one round trip, unless it is there already. The first time, another round
+    /// trip checks that the table has a unique index on the id.
     ///
-    /// Where another transaction has enqueued the same id and not ended, this waits for its end.
+    /// If another transaction has enqueued the same id and not ended, this waits for its end.
     ///
     /// # Errors
     /// See [`PgOutbox`].

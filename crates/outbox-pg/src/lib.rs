@@ -20,13 +20,24 @@
 //! ```
 //!
 //! - [`PgOutbox`] puts events into the caller's transaction, [`IdempotentOutbox`] at most once.
-//! - [`RetriedTransaction`] runs a transaction again where PostgreSQL asks for it, and tells what was committed.
+//! - [`RetriedTransaction`] runs a transaction again where PostgreSQL asks for it, and reports what was committed.
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Republish`] publishes rows of a kept table again, such as those that a lost slot has left out.
 //! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
-//! - [`Readiness`] tells what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it runs.
-//! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no right too
-//!   many, and [`Rights`] checks them.
+//! - [`Readiness`] reports what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it
+//!   runs.
+//! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
+//!   right too many, and [`Rights`] checks them.
+//!
+//! # Delivery
+//!
+//! `Ok` from `enqueue` means that the event is part of the transaction. It is published if, and only if, the transaction
+//! commits. `enqueue` accepts a transaction of tokio-postgres or deadpool-postgres; a connection does not compile.
+//!
+//! # Errors
+//!
+//! `enqueue` returns an error of `outbox-core`: [`Error::is_not_ready`] and the other predicates of [`Error`] belong to the
+//! functions for operation. Each error says what to do.
 
 mod companion;
 mod enqueue;

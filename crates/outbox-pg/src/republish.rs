@@ -15,12 +15,14 @@ use crate::readiness::{Problem, slot_problem};
 
 /// Publishes rows of a kept table again, next to live traffic, through the same slot, connector or relay.
 ///
-/// Each event keeps its id, so that a consumer with an inbox applies it once. If the table has a column for headers, the
-/// event's own header [`HEADER`](Self::HEADER) names the replay. A batch is one transaction that deletes its rows and inserts
-/// them again, in the order of their ids, which is that of each aggregate as long as the hosts' clocks agree. Events that are
-/// enqueued meanwhile are published in between: an old event of an aggregate may follow a newer one.
+/// Each event keeps its id, so that a consumer with an inbox applies it once. If the table has a column for headers,
+/// the event's own header [`HEADER`](Self::HEADER) names the replay. A batch is one transaction that deletes its rows
+/// and inserts them again, in the order of their ids, which is that of each aggregate as long as the hosts' clocks
+/// agree. Events that are enqueued meanwhile are published in between: an old event of an aggregate may follow a newer
+/// one.
 ///
-/// The role owns the table. [`Migrations::outbox`](crate::Migrations::outbox) creates `<table>_replays`, where the progress is.
+/// The role owns the table. [`Migrations::outbox`](crate::Migrations::outbox) creates `<table>_replays`, where the
+/// progress is.
 ///
 /// ```no_run
 /// # use outbox_core::Pipeline;
@@ -85,9 +87,9 @@ impl Republish {
         }
     }
 
-    /// Publishes the rows that no slot has published, as far as is known: those committed between what a slot had confirmed
-    /// and the creation of the next one, and those that were in the table before the first slot. Some may have been
-    /// published.
+    /// Publishes the rows that no slot has published, as far as is known: those committed between what a slot had
+    /// confirmed and the creation of the next one, and those that were in the table before the first slot. Some may
+    /// have been published.
     #[must_use]
     pub fn missed(pipeline: Pipeline) -> Self {
         Self { rows: Rows::Missed, ..Self::rows(pipeline) }
@@ -149,8 +151,8 @@ impl Republish {
 
     /// Publishes all chosen rows again.
     ///
-    /// The name identifies the replay: run it again after an error, and it continues. A replay that is finished does nothing.
-    /// Rows that are committed after the first run of a name are not part of it.
+    /// The name identifies the replay: run it again after an error, and it continues. A replay that is finished does
+    /// nothing. Rows that are committed after the first run of a name are not part of it.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -246,7 +248,8 @@ impl Republish {
         format!("{:?} {:?}..{:?} {:?} {:?}", self.rows, self.from, self.to, self.equal, self.ids)
     }
 
-    /// Rows of the replay itself are newer than its first run, so they are not chosen again.
+    /// Returns the SQL of a replay. Rows of the replay itself are newer than its first run, so they are not chosen
+    /// again.
     async fn sql(&self, tx: &Transaction<'_>, condition: &str, replay: &Replay) -> Result<String, Error> {
         let layout = self.pipeline.layout();
         let (table, id, batch) = (layout.qualified_name(), id(layout), self.batch);

@@ -14,7 +14,7 @@ use crate::readiness::{Problem, publication_problem, slot_problem};
 const CREATION: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// What [`create_slot`] found or did.
+/// The outcome of [`create_slot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlotCreation {
@@ -22,16 +22,16 @@ pub enum SlotCreation {
     Created,
     /// The slot was there, and fits.
     Exists,
-    /// The slot was there once, and is created again: [`Republish::missed`](crate::Republish::missed) publishes what was
-    /// committed between.
+    /// The slot was there once, and is created again: [`Republish::missed`](crate::Republish::missed) publishes what
+    /// was committed between.
     Recreated,
 }
 
 /// Creates the logical replication slot that the connector of a pipeline reads, if it is missing.
 ///
-/// It comes after the publication and before the first event: an event that commits before the slot exists is published by
-/// [`Republish::missed`](crate::Republish::missed) only. From then on PostgreSQL keeps all WAL that the connector has not
-/// confirmed, so create it when the connector is about to run. The role needs `REPLICATION` and the tables of
+/// It comes after the publication and before the first event: an event that commits before the slot exists is published
+/// by [`Republish::missed`](crate::Republish::missed) only. From then on PostgreSQL keeps all WAL that the connector
+/// has not confirmed, so create it when the connector is about to run. The role needs `REPLICATION` and the tables of
 /// [`Migrations::outbox`](crate::Migrations::outbox), and the server `wal_level = logical`.
 ///
 /// Without a table (`RowLife::Message`) nothing records the slots, so one that was there and is gone is created again. What was
@@ -62,7 +62,8 @@ pub struct SlotOptions {
 }
 
 impl Default for SlotOptions {
-    /// Returns options without re-creation, failover and two-phase commit, and a wait of 60 seconds for open transactions.
+    /// Returns options without re-creation, failover and two-phase commit, and a wait of 60 seconds for open
+    /// transactions.
     fn default() -> Self {
         Self { is_recreated: false, failover: false, two_phase: false, patience: Duration::from_secs(60) }
     }
@@ -97,10 +98,10 @@ impl SlotOptions {
     /// Creates the slot if it is missing.
     ///
     /// # Errors
-    /// [`Error::is_not_ready`]: the publication is missing; a slot of that name is of another database, of another plugin, or
-    /// lost; a slot was there and is gone, with the number of events since, unless [`recreate`](Self::recreate) asks for it; or
-    /// a transaction was open for too long, with its process. [`Error::is_configuration`]: PostgreSQL before 17 has no
-    /// failover. Or PostgreSQL refused.
+    /// [`Error::is_not_ready`]: the publication is missing; a slot of that name is of another database, of another
+    /// plugin, or lost; a slot was there and is gone, with the number of events since, unless
+    /// [`recreate`](Self::recreate) asks for it; or a transaction was open for too long, with its process.
+    /// [`Error::is_configuration`]: PostgreSQL before 17 has no failover. Or PostgreSQL refused.
     pub async fn create(&self, client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         if let Some(problem) = publication_problem(client, pipeline).await? {
             return Err(Error::not_ready(vec![problem]));
@@ -175,7 +176,7 @@ impl SlotOptions {
         }
     }
 
-    /// Two statements in one message are one transaction, so the session keeps its own timeout.
+    /// Returns the SQL. Two statements in one message are one transaction, so the session keeps its own timeout.
     async fn sql(&self, client: &Client, name: &str) -> Result<String, Error> {
         let mut options = String::new();
         if self.two_phase {
@@ -227,7 +228,7 @@ async fn oldest_writer(client: &Client) -> Result<Option<i32>, Error> {
     Ok(row.map(|row| row.get(0)))
 }
 
-/// A slot that another session is creating has no plugin yet.
+/// Checks the slot again. A slot that another session is creating has no plugin yet.
 async fn problem_once_created(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let deadline = Instant::now() + CREATION;
     loop {

@@ -24,7 +24,7 @@ impl Insert {
         self.sql.values(row).zip(self.sql.columns()).map(|(value, ty)| Param { value, ty })
     }
 
-    /// An array of each column's values.
+    /// Returns an array of each column's values.
     pub(crate) fn arrays<'a>(&'a self, rows: &'a [Row]) -> Vec<Vec<Param<'a>>> {
         let mut arrays: Vec<_> = self.types.iter().map(|_| Vec::with_capacity(rows.len())).collect();
         for row in rows {

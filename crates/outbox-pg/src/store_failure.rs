@@ -11,7 +11,7 @@ use crate::error::fault_of;
 /// ```
 pub type StoreFailure = outbox_core::StoreFailure<tokio_postgres::Error>;
 
-/// The error of enqueue that it is.
+/// Converts a driver error into the error that `enqueue` returns.
 pub(crate) fn stored(error: tokio_postgres::Error) -> outbox_core::Error {
     let Some(answer) = error.as_db_error() else { return StoreFailure::unanswered(fault_of(&error), error) };
     let (code, constraint) = (answer.code().code().to_owned(), answer.constraint().map(str::to_owned));

@@ -15,17 +15,17 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 /// ```no_run
 /// # use outbox_core::OutboxEvent;
 /// # use outbox_pg::{PgOutbox, RetriedTransaction, TransactionError, tokio_postgres::Client};
-/// # async fn example(client: &mut Client, outbox: PgOutbox, event: OutboxEvent) -> Result<(), TransactionError<outbox_core::Error>> {
-/// let (outbox, event) = (&outbox, &event);
+/// # async fn example(client: &mut Client, outbox: PgOutbox, event: OutboxEvent) -> Result<(),
+/// TransactionError<outbox_core::Error>> { let (outbox, event) = (&outbox, &event);
 /// RetriedTransaction::default().run(client, |tx| Box::pin(async move { outbox.enqueue(&tx, event).await })).await
 /// # }
 /// ```
 ///
-/// - Each attempt is a transaction of its own, begun when the one before is rolled back: what it enqueued is gone with it.
+/// - Each attempt is its own transaction, begun when the one before is rolled back: what it enqueued is gone with it.
 ///   What the closure does besides, such as a request to another service, is not.
-/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` answers `Ok` for an aborted transaction too; here
-///   one more round trip before it tells.
-/// - A connection that breaks during the COMMIT leaves open whether it happened. That is an error of its own,
+/// - `Ok` says that PostgreSQL has committed. tokio-postgres' `commit()` answers `Ok` for an aborted transaction too;
+///   here one more round trip before it reports.
+/// - A connection that breaks during the COMMIT leaves open whether it happened. That is its own error,
 ///   [`TransactionError::CommitUnknown`], and nothing is run again.
 /// - A dropped future rolls back, unless the COMMIT is on its way.
 #[derive(Clone, Debug)]
@@ -43,7 +43,8 @@ pub struct Attempt<'e, 'r> {
     captured: PhantomData<&'r &'e ()>,
 }
 
-/// What the closure does with it. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue 110338).
+/// The future of the closure. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue
+/// 110338).
 pub type Work<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
 impl<'r> Deref for Attempt<'_, 'r> {
@@ -63,7 +64,7 @@ impl fmt::Debug for Attempt<'_, '_> {
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Default for RetriedTransaction {
-    /// 6 attempts, pauses from 20 ms on, the session's isolation level.
+    /// Returns the defaults: 6 attempts, pauses from 20 ms on, the session's isolation level.
     fn default() -> Self {
         Self { attempts: 6, pause: Duration::from_millis(20), isolation: None }
     }
@@ -82,7 +83,7 @@ pub enum TransactionError<E> {
     Begin(#[source] tokio_postgres::Error),
     /// The closure answered Ok, though one of its statements had failed.
     #[error(
-        "the transaction is rolled back: a statement in it had failed, which its work passed over. Return that error, or \
+        "the transaction is rolled back: a statement in it had failed, which its work skipped. Return that error, or \
          put the statement under a savepoint"
     )]
     Aborted(#[source] tokio_postgres::Error),
@@ -100,19 +101,20 @@ pub enum TransactionError<E> {
 }
 
 impl RetriedTransaction {
-    /// How often the closure is run at most, at least once.
+    /// Sets how often the closure is run at most, at least once.
     #[must_use]
     pub fn attempts(self, attempts: u32) -> Self {
         Self { attempts: attempts.max(1), ..self }
     }
 
-    /// The pause before the second attempt. Each is twice as long as the one before, up to 2 s, less up to a half by chance.
+    /// Sets the pause before the second attempt. Each is twice as long as the one before, up to 2 s, less up to a half
+    /// by chance.
     #[must_use]
     pub fn pause(self, pause: Duration) -> Self {
         Self { pause, ..self }
     }
 
-    /// The isolation level, where it is not to be the session's.
+    /// Sets the isolation level, if it is not to be the session's.
     #[must_use]
     pub fn isolation_level(self, level: IsolationLevel) -> Self {
         Self { isolation: Some(level), ..self }
@@ -132,8 +134,8 @@ impl RetriedTransaction {
         self.run_while(client, &mut work, |error| asks_for_retry(error)).await
     }
 
-    /// As [`run`](Self::run), for errors that are no [`std::error::Error`] and hold one: `anyhow::Error`, `eyre::Report`,
-    /// `Box<dyn Error + Send + Sync>`.
+    /// Runs the closure as [`run`](Self::run) does, for errors that are no [`std::error::Error`] and hold one:
+    /// `anyhow::Error`, `eyre::Report`, `Box<dyn Error + Send + Sync>`.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -211,7 +213,8 @@ fn less_by_chance(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - f64::from(u16::try_from(chance).unwrap_or_default()) / 2_000.0)
 }
 
-/// Whether PostgreSQL said no, so that it certainly did not commit. A server that is being shut down may have, before.
+/// Returns whether PostgreSQL said no, so that it certainly did not commit. A server that is being shut down may have,
+/// before.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         Some(code) => match SqlStateClass::of(code.code()) {

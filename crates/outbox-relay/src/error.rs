@@ -8,7 +8,7 @@ use crate::row_position::RowPosition;
 
 /// The reason why the relay has stopped. Errors that may pass are not among these: the relay tries again.
 ///
-/// `Display` tells of this layer only; [`source`](StdError::source) holds the rest.
+/// `Display` reports this layer only; [`source`](StdError::source) holds the rest.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -63,7 +63,7 @@ impl Error {
         Self::new(Kind::Wal).caused_by(source)
     }
 
-    /// A publication or a slot that does not exist, with the command that creates it as the source.
+    /// Creates a publication or a slot that does not exist, with the command that creates it as the source.
     pub(crate) fn missing(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Kind::Missing(what)).caused_by(source)
     }
@@ -72,7 +72,7 @@ impl Error {
         Self::new(Kind::Unpublished(problem))
     }
 
-    /// `doing` completes the sentence "Kafka failed to …".
+    /// Creates an error of Kafka; `doing` completes the sentence "Kafka failed to …".
     pub(crate) fn kafka(doing: impl Into<String>, source: outbox_kafka::Error) -> Self {
         Self::new(Kind::Kafka(doing.into())).caused_by(source)
     }
@@ -81,7 +81,7 @@ impl Error {
         Self::new(Kind::Poison { at, event, reason: reason.into() })
     }
 
-    /// A transaction has a change at which the relay stops by configuration.
+    /// Creates the error of a change at which the relay stops by configuration.
     pub(crate) fn forbidden(commit: Lsn) -> Self {
         Self::new(Kind::Forbidden { commit })
     }
@@ -91,7 +91,7 @@ impl Error {
         self
     }
 
-    /// Whether a row of the outbox can never become a record; [`row`](Self::row) says which.
+    /// Returns whether a row of the outbox can never become a record; [`row`](Self::row) says which.
     #[must_use]
     pub fn is_poison(&self) -> bool {
         matches!(self.0.kind, Kind::Poison { .. })
@@ -102,7 +102,8 @@ impl Error {
         matches!(self.0.kind, Kind::Poison { .. } | Kind::Forbidden { .. })
     }
 
-    /// The commit of the row's transaction, its place among the transaction's inserts into the outbox, and its event.
+    /// Returns the commit of the row's transaction, its place among the transaction's inserts into the outbox, and its
+    /// event.
     #[must_use]
     pub fn row(&self) -> Option<(Lsn, u32, Option<Uuid>)> {
         match &self.0.kind {

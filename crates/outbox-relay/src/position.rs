@@ -2,8 +2,8 @@ use std::fmt::Write as _;
 
 use crate::Lsn;
 
-/// Where a row is in the WAL: its transaction's commit, and its place among the inserts into the outbox table in that
-/// transaction, from 0. The LSN of the row itself would not do: COPY and multi-row inserts share one.
+/// The place of a row in the WAL: its transaction's commit, and its place among the inserts into the outbox table in
+/// that transaction, from 0. The LSN of the row itself would not do: COPY and multi-row inserts share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Position {
     pub(crate) commit: Lsn,
@@ -22,7 +22,7 @@ impl Origin {
         Self(format!("{system}/{timeline}/{slot}/").into())
     }
 
-    /// The header's text: `system/timeline/slot/commit/index`, with the commit as PostgreSQL writes it.
+    /// Returns the header's text: `system/timeline/slot/commit/index`, with the commit as PostgreSQL writes it.
     pub(crate) fn header(&self, position: Position) -> String {
         // Longer than any: 17 for the commit, 10 for the index.
         let mut text = String::with_capacity(self.0.len() + 28);
@@ -48,7 +48,7 @@ impl Origin {
     }
 }
 
-/// Where a record is in the order of a slot.
+/// The place of a record in the order of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placed {
     /// At this position of the origin.

@@ -5,8 +5,8 @@ use crate::position::{Origin, Position};
 
 /// The position of a row of the outbox in the WAL of one slot.
 ///
-/// Errors and the header `outbox.position` show it as `SYSTEM/TIMELINE/SLOT/COMMIT/INDEX`: the system identifier, the timeline,
-/// the slot, the LSN of the transaction's commit, and the row's place among the rows of its transaction.
+/// Errors and the header `outbox.position` show it as `SYSTEM/TIMELINE/SLOT/COMMIT/INDEX`: the system identifier, the
+/// timeline, the slot, the LSN of the transaction's commit, and the row's place among the rows of its transaction.
 ///
 /// ```
 /// use outbox_relay::RowPosition;

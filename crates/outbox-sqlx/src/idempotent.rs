@@ -21,11 +21,11 @@ pub struct IdempotentOutbox {
 }
 
 impl SqlxOutbox {
-    /// The same outbox, which knows events that it has already.
+    /// Returns the same outbox, which knows events that it has already.
     ///
     /// # Errors
-    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id is kept to
-    /// know an event by.
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id is
+    /// kept to know an event by.
     pub fn idempotent(self, repeated: Repeated) -> Result<IdempotentOutbox, Error> {
         self.pipeline().layout().remembers_ids()?;
         Ok(IdempotentOutbox { outbox: self, repeated, is_unique: Arc::default() })
@@ -35,7 +35,7 @@ impl SqlxOutbox {
 impl IdempotentOutbox {
     /// Adds one event to the transaction, unless it is there already.
     ///
-    /// Where another transaction has enqueued the same id and not ended, this waits for its end.
+    /// If another transaction has enqueued the same id and not ended, this waits for its end.
     ///
     /// # Errors
     /// See [`SqlxOutbox`].

@@ -24,9 +24,9 @@ use crate::store::stored;
 ///
 /// # After an error
 /// An error of [`is_invalid_event`](Error::is_invalid_event) was found before anything was sent, and the transaction
-/// goes on, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error PostgreSQL
-/// has aborted the transaction. Mind that sqlx's `commit()` answers `Ok` for an aborted transaction, which PostgreSQL then
-/// rolls back: return the error instead of committing.
+/// continues, as it does after one of [`is_already_enqueued`](Error::is_already_enqueued). After any other error
+/// PostgreSQL has aborted the transaction. Mind that sqlx's `commit()` answers `Ok` for an aborted transaction, which
+/// PostgreSQL then rolls back: return the error instead of committing.
 #[derive(Clone, Debug)]
 pub struct SqlxOutbox {
     pipeline: Pipeline,
@@ -38,7 +38,8 @@ pub struct SqlxOutbox {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Statements {
-    /// Prepared once for each connection and kept in sqlx's statement cache: one round trip, and one more the first time.
+    /// Prepared once for each connection and kept in sqlx's statement cache: one round trip, and one more the first
+    /// time.
     #[default]
     Cached,
     /// Prepared each time without a name, in two round trips. For PgBouncer in transaction mode.
@@ -46,7 +47,7 @@ pub enum Statements {
 }
 
 impl SqlxOutbox {
-    /// The outbox of a pipeline.
+    /// Creates the outbox of a pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
         Self { insert: InsertSql::into_table(pipeline.layout()), pipeline, statements: Statements::default() }
@@ -58,7 +59,7 @@ impl SqlxOutbox {
         Self { statements, ..self }
     }
 
-    /// The pipeline.
+    /// Returns the pipeline.
     #[must_use]
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
@@ -133,7 +134,8 @@ impl SqlxOutbox {
     }
 }
 
-/// A trigger of the table may leave out a row, as that of kept ids does: no event is lost in silence.
+/// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
+/// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     Repeated::Refuse.of_many(added, events).map(drop)
 }

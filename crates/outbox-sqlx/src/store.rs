@@ -11,7 +11,7 @@ use outbox_core::StoreFault;
 /// ```
 pub type StoreFailure = outbox_core::StoreFailure<sqlx::Error>;
 
-/// The error of enqueue that it is.
+/// Converts a driver error into the error that `enqueue` returns.
 pub(crate) fn stored(error: sqlx::Error) -> outbox_core::Error {
     let answer = error.as_database_error();
     if let Some((code, answer)) = answer.and_then(|answer| Some((answer.code()?.into_owned(), answer))) {

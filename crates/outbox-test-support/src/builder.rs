@@ -89,7 +89,8 @@ impl TestEnvBuilder {
         self
     }
 
-    /// Sets the number of partitions of the topics that the connector or the relay creates. The default is the broker's.
+    /// Sets the number of partitions of the topics that the connector or the relay creates. The default is the
+    /// broker's.
     pub fn partitions(self, partitions: i32) -> Self {
         self.configure(move |config| {
             config

@@ -20,7 +20,7 @@ pub struct Connector {
 impl Connector {
     /// Names the connector; [`create`](Self::create) and [`start`](Self::start) create it.
     ///
-    /// Kafka Connect keeps a connector's offsets for ever, so no two connectors may have the same name.
+    /// Kafka Connect keeps a connector's offsets indefinitely, so no two connectors may have the same name.
     #[must_use]
     pub fn new(name: &str, config: ConnectorConfig) -> Self {
         Self { rest: stack().connect_rest(), name: name.to_owned(), config }

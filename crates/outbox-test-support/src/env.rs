@@ -57,7 +57,7 @@ impl TestEnv {
         self.kafka = Some(kafka);
     }
 
-    /// The topic stays empty if the configuration routes by another column than the aggregate type.
+    /// Sets the pipeline. The topic stays empty if the configuration routes by another column than the aggregate type.
     pub(crate) fn set_pipeline(&mut self, pipeline: Pipeline) {
         self.topic = pipeline.topic(&AGGREGATE_TYPE.parse().unwrap()).unwrap_or_default();
         self.pipeline = pipeline;
@@ -148,7 +148,7 @@ impl TestEnv {
         tx.commit().await.unwrap();
     }
 
-    /// Commits each event in a transaction of its own.
+    /// Commits each event in its own transaction.
     pub async fn enqueue_each(&self, events: &[OutboxEvent]) {
         let (mut client, outbox) = (self.client().await, self.outbox());
         for event in events {

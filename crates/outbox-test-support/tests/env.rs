@@ -1,4 +1,4 @@
-//! What a test environment sets up, and what is left of it.
+//! The parts that a test environment sets up, and their removal.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use outbox_core::{OutboxEvent, Record};

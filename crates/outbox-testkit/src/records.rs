@@ -6,7 +6,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Error, OutboxEvent, Pipeline, Record};
 
-/// Makes the records that a consumer finds in Kafka, of events that were enqueued nowhere. Clones go on where it is.
+/// Makes the records that a consumer finds in Kafka, of events that were enqueued nowhere. Clones continue where it is.
 ///
 /// ```
 /// use outbox_core::{Decoded, OutboxEvent, Pipeline};
@@ -32,21 +32,21 @@ enum Writer {
 }
 
 impl PublishedRecords {
-    /// As Debezium writes them.
+    /// Writes records as Debezium does.
     #[must_use]
     pub fn by_debezium(pipeline: Pipeline) -> Self {
         Self { pipeline, writer: Writer::Debezium { run: Uuid::now_v7() } }
     }
 
-    /// As the relay writes them: with the header `outbox.position`, here of a transaction for each record.
+    /// Writes records as the relay does: with the header `outbox.position`, here of a transaction for each record.
     #[must_use]
     pub fn by_relay(pipeline: Pipeline) -> Self {
         // A new cluster's WAL begins at 0/1000000.
         Self { pipeline, writer: Writer::Relay { commit: Arc::new(AtomicU64::new(0x0100_0000)) } }
     }
 
-    /// The record of an event. Its partition is the partitioner's choice, unless the pipeline takes it from a column; its
-    /// timestamp is the present, unless the pipeline takes it from a column.
+    /// Creates the record of an event. Its partition is the partitioner's choice, unless the pipeline takes it from a
+    /// column; its timestamp is the present, unless the pipeline takes it from a column.
     ///
     /// # Errors
     /// What enqueue would refuse, or Debezium stop at.
@@ -69,7 +69,7 @@ impl PublishedRecords {
         Ok(record)
     }
 
-    /// What a connector says of itself, unless `extended.headers.enabled` is false.
+    /// Returns what a connector says of itself, unless `extended.headers.enabled` is false.
     fn connector_headers(&self, run: Uuid) -> Vec<(String, Option<Bytes>)> {
         let config = self.pipeline.config();
         let is_off = |value: &str| value.trim().eq_ignore_ascii_case("false");

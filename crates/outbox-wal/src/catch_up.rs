@@ -48,7 +48,7 @@ impl CatchUp {
         Ok(Self { pipe, until })
     }
 
-    /// The next message of pgoutput; none when all was read. Nothing is lost when the future is dropped.
+    /// Returns the next message of pgoutput; none when all was read. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let Some(body) = self.pipe.next().await? else { return Ok(None) };
@@ -58,7 +58,7 @@ impl CatchUp {
         }
     }
 
-    /// The next message, if it is here already.
+    /// Returns the next message, if it is here already.
     pub fn buffered(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(body) = self.pipe.buffered() {
             if let Some(data) = data(body)? {
@@ -80,7 +80,7 @@ impl fmt::Debug for CatchUp {
     }
 }
 
-/// The message within a row of `COPY … (FORMAT binary)`, which the header precedes and an empty row ends.
+/// Returns the message within a row of `COPY … (FORMAT binary)`, which the header precedes and an empty row ends.
 fn data(mut row: Bytes) -> Result<Option<Bytes>, Error> {
     const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
     const END: &[u8] = &[0xff, 0xff];

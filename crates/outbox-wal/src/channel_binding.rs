@@ -1,8 +1,8 @@
 use postgres_protocol::authentication::sasl::ChannelBinding;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
-/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): who stands between
-/// has another one. None where the certificate's signature names no hash.
+/// Binds a login to the TLS connection by the server's certificate (RFC 5929, `tls-server-end-point`): who stands
+/// between has another one. None where the certificate's signature names no hash.
 pub(super) fn of_certificate(der: &[u8]) -> Option<ChannelBinding> {
     let hash = digest(hash(der)?, der);
     Some(ChannelBinding::tls_server_end_point(hash.as_ref().to_vec()))
@@ -11,7 +11,7 @@ pub(super) fn of_certificate(der: &[u8]) -> Option<ChannelBinding> {
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
 
-/// The hash of the certificate's signature; SHA-256 in the place of the broken ones.
+/// Returns the hash of the certificate's signature; SHA-256 in the place of the broken ones.
 fn hash(der: &[u8]) -> Option<&'static Algorithm> {
     let (certificate, _) = element(der, SEQUENCE)?;
     let (_, after_body) = element(certificate, SEQUENCE)?;
@@ -29,7 +29,7 @@ fn hash(der: &[u8]) -> Option<&'static Algorithm> {
 const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 
-/// The contents of a DER element of this kind, and what follows it.
+/// Returns the contents of a DER element of this kind, and what follows it.
 fn element(der: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk()?;
     if found != kind {

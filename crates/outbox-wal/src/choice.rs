@@ -9,8 +9,8 @@ impl ConnectOptions {
     /// Returns these options with one of their servers: the first one that accepts the login and has the demanded role.
     /// Each address of a name counts as a server.
     ///
-    /// It connects only if there are several. Each has an equal share of the time for connecting. Use the result for all
-    /// connections that concern the same slot, because two servers may be primaries during a failover.
+    /// It connects only if there are several. Each has an equal share of the time for connecting. Use the result for
+    /// all connections that concern the same slot, because two servers may be primaries during a failover.
     ///
     /// # Errors
     /// No server fits. The error names each with the reason. It is transient if a failure of one is.

@@ -26,13 +26,13 @@ pub(super) struct Report {
 const MOST_MESSAGES: u64 = 128_000;
 /// With rows of unknown size: ten of these megabytes hold no server up.
 const FIRST_MESSAGES: u64 = 2_000;
-/// How much faster the next chunk may be taken than the last one told.
+/// How much faster the next chunk may be taken than the last one reported.
 const GROWTH: u64 = 8;
-/// What the server keeps of a chunk.
+/// The most bytes that the server keeps of a chunk.
 const MOST_BYTES: u64 = 128 * MIB;
 /// The WAL of the first chunk, which shows what the slot has.
 const FIRST_WAL: u64 = 8 * MIB;
-/// The WAL of a later chunk: so much of it may be gone through in vain before a large transaction is noticed.
+/// The WAL of a later chunk: so much of it may be gone through without success before a large transaction is noticed.
 const LEAST_WAL: u64 = 64 * MIB;
 /// WAL for each message above which the stream does as well, or better where it is one large transaction.
 const SPARSE: u64 = 8 * 1024;
@@ -41,7 +41,7 @@ const SLOWEST: u64 = 32 * MIB;
 const PATIENCE: Duration = Duration::from_secs(20);
 const MIB: u64 = 1024 * 1024;
 
-/// The next chunk.
+/// Reads the next chunk.
 ///
 /// Each call goes through all WAL from the slot's restart position, which stays behind while an old transaction is
 /// open: chunks grow with that distance, so that the way there costs less than what is fetched.
@@ -65,13 +65,13 @@ pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
     }
 }
 
-/// Whether a call that went from `before` to `after` found so little that the rest is better streamed.
+/// Returns whether a call that went from `before` to `after` found so little that the rest is better streamed.
 pub(super) fn has_few_ends(before: SlotState, after: SlotState, read: Report) -> bool {
     let gone = after.confirmed.as_u64().saturating_sub(before.confirmed.as_u64());
     gone >= FIRST_WAL / 2 && read.messages.saturating_mul(SPARSE) < gone
 }
 
-/// Messages that lie in as much WAL as has to be gone through again before the first of them.
+/// Returns how many messages lie in as much WAL as must be read again before the first of them.
 fn worth_the_way(distance: u64, last: Report) -> u64 {
     let messages = u128::from(distance) * u128::from(last.messages) / u128::from(last.wal.max(1));
     u64::try_from(messages).unwrap_or(u64::MAX)

@@ -29,7 +29,7 @@ enum Other {
     Unavailable,
 }
 
-/// What follows a chunk.
+/// The step after a chunk.
 enum Next {
     Unknown,
     Decoding(Box<Decoding>),
@@ -47,7 +47,7 @@ impl Copies {
             }
             let name = current.copy.name.clone();
             let handed_over = current.hand_over(&self.pipe, &self.source);
-            // The first chunk tells of a large transaction, for which a second one would be decoded in vain.
+            // The first chunk reports a large transaction, for which a second one would be decoded without success.
             let (read, following) = match last {
                 None => (handed_over.await?, Next::Unknown),
                 Some(_) => {

@@ -13,7 +13,7 @@ pub struct Creation<'a> {
     has_failover: bool,
 }
 
-/// What a [`Creation`] has created.
+/// The result of a [`Creation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Created {
     /// Whether the publication is new.
@@ -37,11 +37,12 @@ impl<'a> Creation<'a> {
         Self { has_failover: true, ..self }
     }
 
-    /// Creates the publication if it is missing, and then the slot. A slot that is older than its publication would hold
-    /// WAL that cannot be read through it.
+    /// Creates the publication if it is missing, and then the slot. A slot that is older than its publication would
+    /// hold WAL that cannot be read through it.
     ///
-    /// Creates nothing if there is no table, unless messages are read, or if one is missing. The slot is ready once the transactions that run have ended. If that takes
-    /// longer than the timeout of a statement, the server continues to create it.
+    /// Creates nothing if there is no table, unless messages are read, or if one is missing. The slot is ready once the
+    /// transactions that run have ended. If that takes longer than the timeout of a statement, the server continues to
+    /// create it.
     pub async fn create_missing(&self, options: &ConnectOptions) -> Result<Created, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         let mut created = Created { publication: false, slot: false };

@@ -27,7 +27,7 @@ pub(super) struct SlotCopy {
 }
 
 impl SlotCopy {
-    /// Copies `slot`, which may itself be a copy, on a connection of its own.
+    /// Copies `slot`, which may itself be a copy, on its own connection.
     pub(super) async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
@@ -40,7 +40,7 @@ impl SlotCopy {
         Ok(Self { session, name, pid })
     }
 
-    /// A new copy in place of this one.
+    /// Puts a new copy in place of this one.
     pub(super) async fn renew(mut self, slot: &str) -> Result<Self, Error> {
         let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(&self.name));
         self.session.query(&drop, Doing::Query).await?;
@@ -86,13 +86,13 @@ async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, Er
 /// A chunk that the server decodes, or has decoded and hands over. The copy has moved once its first row is here.
 pub(super) struct Decoding {
     pub(super) copy: SlotCopy,
-    /// Where the copy was before.
+    /// The position of the copy before.
     pub(super) slot: SlotState,
     chunk: Chunk,
     first: Option<Piece>,
 }
 
-/// What a server gives of a chunk.
+/// The piece of a chunk that a server gives.
 enum Piece {
     /// Rows, as they came.
     Rows(Bytes),
@@ -157,7 +157,8 @@ impl Decoding {
     }
 }
 
-/// Nothing is lost when the future is dropped, but for an error of a server that does not say that it goes on.
+/// Reads the next piece. Nothing is lost when the future is dropped, but for an error of a server that does not say
+/// that it continues.
 async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
     let mut error = None;
     loop {

@@ -163,8 +163,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the [catch-up](crate::CatchUp) cannot read the backlog, or is slower than the stream, which reads the
-    /// same from [`StartAt::Confirmed`](crate::StartAt::Confirmed).
+    /// Returns whether the [catch-up](crate::CatchUp) cannot read the backlog, or is slower than the stream, which
+    /// reads the same from [`StartAt::Confirmed`](crate::StartAt::Confirmed).
     pub fn needs_stream(&self) -> bool {
         matches!(self.0.kind, Kind::NoCopy { .. } | Kind::TransactionTooLarge { .. } | Kind::FewEnds { .. })
     }
@@ -200,8 +200,8 @@ impl Error {
         Self::lost(io::Error::new(io::ErrorKind::UnexpectedEof, "PostgreSQL closed the connection"))
     }
 
-    /// Converts an error of a connection, which may be one of TLS: by TLS 1.3 the server rejects a certificate after the
-    /// handshake.
+    /// Converts an error of a connection, which may be one of TLS: by TLS 1.3 the server rejects a certificate after
+    /// the handshake.
     pub(crate) fn lost_or_tls(source: io::Error) -> Self {
         match TlsFault::find(&source) {
             Some(fault) => Self::new(Kind::Tls(fault)).because(source),

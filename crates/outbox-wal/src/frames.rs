@@ -5,8 +5,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::error::Error;
 
-/// What is allocated at once. What was read keeps all of it until it is dropped, so it is filled before the next one:
-/// a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
+/// The bytes that are allocated at once. A part of it keeps all of it until it is dropped, so it is filled before the
+/// next one: a server that sends 8 KiB at a time would otherwise hold eight times what was counted.
 const BUFFER: usize = 64 * 1024;
 /// As much as may have come during a nap.
 const BUFFER_AFTER_NAP: usize = 512 * 1024;
@@ -23,7 +23,7 @@ pub(super) struct Frame {
     pub(super) body: Bytes,
 }
 
-/// What was received and not yet taken.
+/// The bytes that were received and not yet taken.
 #[derive(Debug, Default)]
 pub(super) struct Received(BytesMut);
 
@@ -40,7 +40,7 @@ impl Received {
         }
     }
 
-    /// As [`fill`](Self::fill), after a while in which more may come.
+    /// Reads as [`fill`](Self::fill) does, after a while in which more may come.
     pub(super) async fn fill_after(
         &mut self,
         nap: Option<Duration>,
@@ -99,7 +99,7 @@ pub(super) fn take_body(run: &mut Bytes) -> Option<Bytes> {
     Some(body)
 }
 
-/// The bodies of a run's messages.
+/// Returns the bodies of a run's messages.
 pub(super) fn bodies(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (_, length) = head(run).ok().flatten()?;
@@ -109,7 +109,7 @@ pub(super) fn bodies(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Tag and whole length of the message in front.
+/// Returns tag and whole length of the first message.
 fn head(bytes: &[u8]) -> Result<Option<(u8, usize)>, Error> {
     let Some(([tag, length @ ..], _)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);

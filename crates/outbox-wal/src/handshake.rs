@@ -25,7 +25,7 @@ const PARAMETERS: [(&str, &str); 10] = [
     ("idle_in_transaction_session_timeout", "0"),
 ];
 
-/// The startup and the proof of the password, up to the server's word that it is ready.
+/// Runs the startup and the proof of the password, until the server reports that it is ready.
 pub(super) async fn run(session: &mut Session, options: &ConnectOptions, purpose: Purpose) -> Result<(), Error> {
     let mut out = BytesMut::new();
     let mut parameters = vec![

@@ -10,8 +10,8 @@ pub async fn is_held(options: &ConnectOptions, source: &Source) -> Result<bool, 
     of_own_walsender(options, source, "true").await.map(|found| found.is_some())
 }
 
-/// Ends a walsender of this application's name that still holds the slot, such as that of a connection that hangs. Returns
-/// whether there was one. The application's name has to be the caller's own.
+/// Ends a walsender of this application's name that still holds the slot, such as that of a connection that hangs.
+/// Returns whether there was one. The application's name has to be the caller's own.
 pub async fn end_own_walsender(options: &ConnectOptions, source: &Source) -> Result<bool, Error> {
     // The server answers before the statement's timeout.
     let wait = (options.timeouts.statement / 2).as_millis();

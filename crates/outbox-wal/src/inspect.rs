@@ -7,7 +7,7 @@ use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{identifier, literal};
 
-/// What a reader of a slot finds at a server before it takes the slot.
+/// The state that a reader of a slot finds at a server before it takes the slot.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The server's version, in words.
@@ -49,7 +49,8 @@ pub async fn check_replication(options: &ConnectOptions) -> Result<(), Error> {
     session.query("IDENTIFY_SYSTEM", Doing::Identify).await.map(|_| ())
 }
 
-/// Checks that a slot can be read: it exists, is not lost, and has no two-phase commit. It may be held by another process.
+/// Checks that a slot can be read: it exists, is not lost, and has no two-phase commit. It may be held by another
+/// process.
 pub async fn check_slot(options: &ConnectOptions, source: &Source) -> Result<SlotState, Error> {
     SlotState::read(&mut Session::open(options, Purpose::Sql).await?, source.slot()).await
 }

@@ -1,13 +1,13 @@
 //! A client of PostgreSQL's walsender: it reads a logical replication slot of the plugin pgoutput.
 //!
-//! [`open`] takes a slot and returns its [`WalStream`]. While the stream exists, no other process can read the slot. Each
-//! [`WalMessage::Data`] holds one message of pgoutput, which [`Message::decode`] decodes without copying.
-//! [`WalStream::confirm`] says up to which [`Lsn`] the changes are safe elsewhere: PostgreSQL then removes their WAL, and
-//! never sends them again. The stream answers keepalives by itself, also while nobody takes its messages, and its memory is
-//! bounded.
+//! [`open`] takes a slot and returns its [`WalStream`]. While the stream exists, no other process can read the slot.
+//! Each [`WalMessage::Data`] holds one message of pgoutput, which [`Message::decode`] decodes without copying.
+//! [`WalStream::confirm`] says up to which [`Lsn`] the changes are safe elsewhere: PostgreSQL then removes their WAL,
+//! and never sends them again. The stream answers keepalives by itself, also while nobody takes its messages, and its
+//! memory is bounded.
 //!
-//! [`CatchUp`] reads a long backlog of small transactions faster than a stream does, from temporary copies of the slot, while
-//! the stream keeps other readers out.
+//! [`CatchUp`] reads a long backlog of small transactions faster than a stream does, from temporary copies of the slot,
+//! while the stream keeps other readers out.
 //!
 //! ```no_run
 //! use outbox_wal::{ConnectOptions, Message, Source, StartAt, WalMessage};
@@ -30,8 +30,14 @@
 //! # }
 //! ```
 //!
-//! The crate has a client of its own, on the codec and SCRAM of `postgres-protocol`, because a reader of a slot needs memory
+//! The crate has its own client, on the codec and SCRAM of `postgres-protocol`, because a reader of a slot needs memory
 //! bounded by bytes, a status to the server while a large message arrives, and errors by SQLSTATE.
+//!
+//! # Errors
+//!
+//! [`Error`] distinguishes by predicates what a caller does next: wait for the holder of the slot
+//! ([`Error::is_slot_active`], [`Error::slot_holder`]), connect again ([`Error::is_connection_lost`], [`Error::is_transient`]), or give up.
+//! [`Error::is_slot_missing`] and [`Error::is_standby`] name states that an operator has to change.
 #![allow(
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,

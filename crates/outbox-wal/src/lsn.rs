@@ -6,13 +6,13 @@ use std::str::FromStr;
 pub struct Lsn(u64);
 
 impl Lsn {
-    /// Of the number that the replication protocol carries.
+    /// Creates an LSN from the number that the replication protocol carries.
     #[must_use]
     pub const fn new(lsn: u64) -> Self {
         Self(lsn)
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
         self.0

@@ -22,7 +22,7 @@ pub struct ConnectOptions {
     pub(super) timeouts: Timeouts,
 }
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) host: Host,
@@ -79,7 +79,7 @@ impl fmt::Display for Server {
 }
 
 impl ConnectOptions {
-    /// A host that begins with a slash is the directory of a Unix socket, as in libpq.
+    /// Creates the options. A host that begins with a slash is the directory of a Unix socket, as in libpq.
     pub fn new(host: &str, port: u16, user: &str, database: &str) -> Self {
         Self {
             servers: vec![Server::new(host, port)],

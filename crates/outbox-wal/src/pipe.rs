@@ -8,13 +8,13 @@ use tokio::task::JoinHandle;
 use super::error::Error;
 use super::frames;
 
-/// What may lie between a socket and its consumer, in bytes; one longer message may lie there alone.
+/// The most bytes between a socket and its consumer; one longer message may lie there alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget(u32);
 
 impl Budget {
     pub(super) const STREAM: Self = Self(1024 * 1024);
-    /// PostgreSQL decodes nothing more before it has handed over what it has decoded: with room for that it goes on
+    /// PostgreSQL decodes nothing more before it has handed over what it has decoded: with room for that it continues
     /// while the consumer works.
     pub(super) const CHUNK: Self = Self(6 * 1024 * 1024);
 }
@@ -42,7 +42,7 @@ struct Run {
 pub(super) struct Permit(OwnedSemaphorePermit);
 
 impl PipeSender {
-    /// A pipe; the task is to be given to [`PipeReceiver::run`].
+    /// Creates a pipe; the task is to be given to [`PipeReceiver::run`].
     pub(super) fn new(whole: Budget) -> (Self, PipeReceiver) {
         let (sender, runs) = mpsc::unbounded_channel();
         let budget = Arc::new(Semaphore::new(usize::try_from(whole.0).unwrap_or(Semaphore::MAX_PERMITS)));
@@ -60,7 +60,7 @@ impl PipeSender {
         self.runs.send(Run { messages, _share: permit.0 }).is_ok()
     }
 
-    /// The consumer is gone.
+    /// Returns the error of a consumer that is gone.
     pub(super) async fn closed(&self) {
         self.runs.closed().await;
     }
@@ -71,7 +71,7 @@ impl PipeReceiver {
         Self { task: Some(task), ..self }
     }
 
-    /// The body of the next message; none at the end. Nothing is lost when the future is dropped.
+    /// Returns the body of the next message; none at the end. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(body) = self.buffered() {
@@ -84,7 +84,7 @@ impl PipeReceiver {
         }
     }
 
-    /// The body of the next message, if it is here already.
+    /// Returns the body of the next message, if it is here already.
     pub(super) fn buffered(&mut self) -> Option<Bytes> {
         loop {
             if let Some(body) = self.current.as_mut().and_then(|run| frames::take_body(&mut run.messages)) {
@@ -95,7 +95,7 @@ impl PipeReceiver {
         }
     }
 
-    /// Lets the task end, and tells how it ended.
+    /// Lets the task end, and reports how it ended.
     pub(super) async fn close(mut self) -> Result<(), Error> {
         self.runs.close();
         self.current = None;

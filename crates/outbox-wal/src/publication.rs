@@ -57,7 +57,7 @@ pub struct PublishedTable {
     pub may_be_newer_than_slot: bool,
 }
 
-/// What one look at the catalogs has shown.
+/// The result of one look at the catalogs.
 struct Seen {
     version: PublicationVersion,
     /// The transactions that have deleted or replaced a row of the version: they are running, have ended just now, or
@@ -96,8 +96,8 @@ impl PublicationCatalog {
     /// Returns the version that holds for every transaction whose commit was received before this call; none if a
     /// transaction that changes it has not ended yet.
     ///
-    /// A commit is in the WAL, and is decoded, before other transactions see its effects. So the version that can be seen
-    /// proves nothing while such a transaction runs.
+    /// A commit is in the WAL, and is decoded, before other transactions see its effects. So the version that can be
+    /// seen proves nothing while such a transaction runs.
     pub async fn settled_version(&mut self) -> Result<Option<PublicationVersion>, Error> {
         let seen = self.look().await?;
         if seen.changers.is_empty() {
@@ -230,8 +230,8 @@ impl PublicationCatalog {
         Ok(Seen { version: PublicationVersion(versions.join(",")), changers: changers.join(",") })
     }
 
-    /// Returns a FROM clause of one row for each table, in their order by `number`: the publication `p`, the table `c`, and
-    /// its membership `r`, as far as they exist.
+    /// Returns a FROM clause of one row for each table, in their order by `number`: the publication `p`, the table `c`,
+    /// and its membership `r`, as far as they exist.
     fn origin(&self, tables: &[TableName]) -> String {
         let rows = tables.iter().enumerate().map(|(number, TableName { schema, table })| {
             format!("({number}, {}, {})", literal(schema), literal(table))

@@ -31,19 +31,19 @@ const NAP: Duration = Duration::from_millis(1);
 /// How long the server may take to let go of the slot.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The task between a walsender and its consumer: it reads while there is room, and tells the walsender what is
+/// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
 /// confirmed whether there is room or not.
 pub(super) struct Pump {
     pub(super) session: Session,
     pub(super) pipe: PipeSender,
     pub(super) confirmed: watch::Receiver<Lsn>,
-    /// The end of the server's WAL, as it was told last.
+    /// The end of the server's WAL, as it was reported last.
     pub(super) server: Arc<AtomicU64>,
     pub(super) source: Source,
     pub(super) options: ConnectOptions,
     /// How often a status goes out at least.
     pub(super) interval: Duration,
-    /// What was read of the transaction that is being sent.
+    /// The bytes that were read of the transaction that is being sent.
     pub(super) unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
     pub(super) pings: u32,
@@ -159,8 +159,9 @@ impl Pump {
         Ok(confirmed)
     }
 
-    /// Returns whether the walsender has ended, which a reader without room does not see, or the server is shutting down:
-    /// it would wait until this reader has confirmed everything, which never happens if the broker is unreachable.
+    /// Returns whether the walsender has ended, which a reader without room does not see, or the server is shutting
+    /// down: it would wait until this reader has confirmed everything, which never happens if the broker is
+    /// unreachable.
     async fn has_server_ended(&self) -> bool {
         match timeout(self.interval, held::is_held(&self.options, &self.source)).await {
             Ok(Ok(is_held)) => !is_held,
@@ -175,7 +176,7 @@ impl Pump {
         matches!(timeout(limit, held::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
-    /// Tells what was confirmed last, and waits until the server has let go of the slot.
+    /// Reports what was confirmed last, and waits until the server has let go of the slot.
     async fn farewell(mut self) -> Result<(), Error> {
         let ended = async {
             self.tell(false).await?;
@@ -194,14 +195,16 @@ impl Pump {
     }
 }
 
-/// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a warning,
-/// and skips the rows that it would have published. Or else, returns a warning that the walsender waits for a standby.
+/// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a
+/// warning, and skips the rows that it would have published. Or else, returns a warning that the walsender waits for a
+/// standby.
 pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<Option<ServerError>, Error> {
     let Doing::ReadChanges { publication, .. } = changes else { return Ok(None) };
     let error = ServerError::parse(body);
     match error.code.as_str() {
-        // undefined_object as in the error of earlier versions, object_not_in_prerequisite_state as 18 has it. As an error,
-        // the latter is about the slot. As a warning of the walsender itself, it is about a standby that is waited for.
+        // undefined_object as in the error of earlier versions, object_not_in_prerequisite_state as 18 has it. As an
+        // error, the latter is about the slot. As a warning of the walsender itself, it is about a standby that is
+        // waited for.
         "42704" | "55000" if error.may_be_of_plugin() => {
             Err(Error::new(Kind::PublicationMissing { publication: publication.into() }).because(error))
         }

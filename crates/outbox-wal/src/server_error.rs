@@ -17,7 +17,7 @@ pub(super) struct ServerError {
     file: Option<String>,
 }
 
-/// What was asked for: the same SQLSTATE means different things.
+/// The operation: the same SQLSTATE means different things.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doing<'a> {
     Connect,
@@ -48,7 +48,7 @@ impl ServerError {
         error
     }
 
-    /// By SQLSTATE only: the words depend on the server's language.
+    /// Converts the server's answer by SQLSTATE only: the words depend on the server's language.
     pub(super) fn while_doing(self, doing: Doing<'_>) -> Error {
         let kind = match (self.code.as_str(), doing) {
             ("55006", Doing::TakeSlot { slot }) => Kind::SlotActive { slot: slot.into(), pid: self.number() },
@@ -67,8 +67,8 @@ impl ServerError {
             ("42501", Doing::CreateSlot { slot }) => Kind::NoNewSlot { slot: slot.into() },
             ("55000", Doing::CreateSlot { .. }) => Kind::WalLevel,
             ("42501", _) => Kind::NotPermitted,
-            // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the command
-            // of the walsender to a session that takes SQL only.
+            // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the
+            // command of the walsender to a session that takes SQL only.
             ("08P01", Doing::Connect) | ("42601", Doing::Identify) => Kind::Pooler,
             ("53300", Doing::Connect) => Kind::NoConnection,
             (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => Kind::Authentication,
@@ -77,13 +77,14 @@ impl ServerError {
         Error::new(kind).because(self)
     }
 
-    /// Out of resources, shutting down or starting, cancelled, a conflict (PostgreSQL, appendix "Error Codes").
+    /// Returns whether trying again may help: out of resources, shutting down or starting, cancelled, a conflict
+    /// (PostgreSQL, appendix "Error Codes").
     pub(super) fn is_transient(&self) -> bool {
         // 55000 of a copy: its source changed meanwhile.
         SqlStateClass::of(&self.code).is_transient() || self.code == "55000"
     }
 
-    /// The server is shutting down, or starting.
+    /// Returns whether the server is shutting down, or starting.
     pub(super) fn is_not_accepting(&self) -> bool {
         self.code == "57P03"
     }
@@ -93,7 +94,7 @@ impl ServerError {
         self.file.as_deref().is_none_or(|file| file.ends_with("pgoutput.c"))
     }
 
-    /// The PID in "replication slot … is active for PID …".
+    /// Returns the PID in "replication slot … is active for PID …".
     fn number(&self) -> Option<u32> {
         self.message.rsplit(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse().ok()
     }

@@ -18,7 +18,7 @@ pub(super) struct Session {
     pub(super) timeouts: Timeouts,
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Replication,
@@ -26,7 +26,8 @@ pub(super) enum Purpose {
 }
 
 /// Lifts the limits of the role or the database that end a session which reads for long. The parameters of the startup
-/// lift those that every version has. These two are newer (14 and 17), and a server rejects a parameter that it does not know.
+/// lift those that every version has. These two are newer (14 and 17), and a server rejects a parameter that it does
+/// not know.
 const NO_LIMITS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
     WHERE name IN ('idle_session_timeout', 'transaction_timeout') AND setting <> '0'";
 

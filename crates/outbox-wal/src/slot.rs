@@ -44,19 +44,20 @@ impl Source {
     }
 }
 
-/// Where a slot is.
+/// The position of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotState {
     /// Decoding begins here, each time.
     pub restart: Lsn,
-    /// What commits before this is never told again.
+    /// The position below which no commit is sent again.
     pub confirmed: Lsn,
     /// Whether standbys keep a copy of the slot. Only the slot's own walsender waits for `synchronized_standby_slots`.
     pub is_failover: bool,
 }
 
 impl SlotState {
-    /// Returns how much WAL is decoded again each time before anything is sent. While an old transaction is open, it grows.
+    /// Returns how much WAL is decoded again each time before anything is sent. While an old transaction is open, it
+    /// grows.
     pub(super) fn distance(self) -> u64 {
         self.confirmed.as_u64().saturating_sub(self.restart.as_u64())
     }
@@ -114,7 +115,7 @@ pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<()
     }
 }
 
-/// The end of the WAL that may be read.
+/// Returns the end of the WAL that may be read.
 pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                ELSE pg_catalog.pg_current_wal_flush_lsn() END";
@@ -122,7 +123,7 @@ pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     Ok(lsn.ok_or_else(|| Error::protocol("the end of the WAL"))?.parse()?)
 }
 
-/// A publication that is missing now will be missed at the first row.
+/// Checks that the publication exists. A publication that is missing now will be missed at the first row.
 pub(super) async fn require_publication(session: &mut Session, publication: &str) -> Result<(), Error> {
     match has_publication(session, publication).await? {
         true => Ok(()),

@@ -46,7 +46,7 @@ impl Socket {
         }
     }
 
-    /// What a login can be bound to; none without TLS.
+    /// Returns what a login can be bound to; none without TLS.
     pub(super) fn channel_binding(&self) -> Option<ChannelBinding> {
         let Self::Tls(stream) = self else { return None };
         let certificates = stream.get_ref().1.peer_certificates()?;

@@ -1,9 +1,9 @@
-/// Text as a literal (PostgreSQL, "String Constants", with `standard_conforming_strings` on).
+/// Returns text as a literal (PostgreSQL, "String Constants", with `standard_conforming_strings` on).
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The value of pgoutput's option `publication_names`: a list of identifiers, in a literal.
+/// Returns the value of pgoutput's option `publication_names`: a list of identifiers, in a literal.
 pub(super) fn publication_names(publication: &str) -> String {
     literal(&identifier(publication))
 }

@@ -7,20 +7,20 @@ use super::slot::{self, SlotState, Source};
 use super::stream::WalStream;
 use crate::Lsn;
 
-/// Where the stream begins.
+/// The beginning of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {
     /// At the end of the WAL; what the slot holds before it is for [`CatchUp`].
     ///
     /// A slot that standbys keep is streamed from its confirmed position: nothing else waits for them.
     Now,
-    /// As `Now`, but not more than so many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do not move
-    /// while the stream waits behind its start; to take the slot again moves them.
+    /// As `Now`, but not more than that many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do
+    /// not move while the stream waits behind its start; to take the slot again moves them.
     ///
-    /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from its
-    /// confirmed position: every chunk of a catch-up would decode all of that WAL again.
+    /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from
+    /// its confirmed position: every chunk of a catch-up would decode all of that WAL again.
     Ahead(u64),
-    /// Where the slot is confirmed: the stream tells all.
+    /// The confirmed position of the slot: the stream sends everything.
     Confirmed,
 }
 
@@ -40,7 +40,7 @@ pub struct Opened {
     pub system: SystemId,
     /// The stream that holds the slot.
     pub stream: WalStream,
-    /// Where the stream begins: what commits from here on comes by it.
+    /// The beginning of the stream: commits from here on come by it.
     pub start: Lsn,
     /// Whether the slot holds more than what is before `start`.
     pub has_more: bool,

@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::error::Error;
 use crate::Lsn;
 
-/// What the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
+/// The head of what the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Head {
     /// The plugin's message follows.
@@ -20,7 +20,7 @@ pub(super) enum Head {
 }
 
 impl Head {
-    /// The end of the server's WAL.
+    /// Returns the end of the server's WAL.
     pub(super) fn end(self) -> Lsn {
         match self {
             Self::Data { end, .. } | Self::Keepalive { end, .. } => end,
@@ -44,13 +44,13 @@ pub(super) fn head(body: &[u8]) -> Result<Head, Error> {
     head.ok_or_else(|| Error::protocol("a message of the walsender"))
 }
 
-/// A standby status update. Nothing confirmed yet is 0, which leaves the slot where it is.
+/// Returns a standby status update. Nothing confirmed yet is 0, which leaves the slot where it is.
 pub(super) fn update(confirmed: Lsn, asks_for_reply: bool) -> BytesMut {
     let mut out = BytesMut::with_capacity(39);
     out.put_u8(b'd');
     out.put_u32(38);
     out.put_u8(b'r');
-    // Written, flushed, applied: one and the same, so that the server tells of what lies between in keepalives.
+    // Written, flushed, applied: one and the same, so that the server reports what lies between in keepalives.
     for _ in 0..3 {
         out.put_u64(confirmed.as_u64());
     }
@@ -59,7 +59,7 @@ pub(super) fn update(confirmed: Lsn, asks_for_reply: bool) -> BytesMut {
     out
 }
 
-/// Microseconds since 2000.
+/// Returns microseconds since 2000.
 fn now() -> i64 {
     const EPOCH: u128 = 946_684_800_000_000;
     let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(EPOCH, |elapsed| elapsed.as_micros());

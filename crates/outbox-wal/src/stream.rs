@@ -42,7 +42,7 @@ pub enum WalMessage {
 /// An open walsender: it holds the slot until it is closed or dropped.
 ///
 /// A task reads the socket, no more than a bounded number of bytes ahead of the consumer, and keeps the walsender
-/// from giving up however long the consumer takes. Dropping tells the server what was confirmed last, in the
+/// from giving up however long the consumer takes. Dropping reports to the server what was confirmed last, in the
 /// background; [`close`](Self::close) waits for it.
 pub struct WalStream {
     pipe: PipeReceiver,
@@ -99,7 +99,8 @@ impl WalStream {
         Ok(Self { pipe, confirmed, server, floor: Lsn::default() })
     }
 
-    /// What the slot is confirmed at already. PostgreSQL before 17 would take a lower position and go back to it.
+    /// Returns what the slot is confirmed at already. PostgreSQL before 17 would take a lower position and go back to
+    /// it.
     pub(super) fn floor(self, floor: Lsn) -> Self {
         Self { floor, ..self }
     }
@@ -115,13 +116,13 @@ impl WalStream {
         self.pipe.end().await.err().unwrap_or_else(Error::hung_up)
     }
 
-    /// The next message, if it is here already: at the end of these a batch is best sent.
+    /// Returns the next message, if it is here already: at the end of these a batch is best sent.
     pub fn buffered(&mut self) -> Result<Option<WalMessage>, Error> {
         self.pipe.buffered().as_ref().map(message).transpose()
     }
 
-    /// Everything before this position is taken care of: PostgreSQL may forget it. A transaction leaves the slot only
-    /// at its commit's end. Never goes back.
+    /// Confirms that everything before this position is taken care of: PostgreSQL may forget it. A transaction leaves
+    /// the slot only at its commit's end. Never goes back.
     pub fn confirm(&self, lsn: Lsn) {
         let floor = self.floor;
         self.confirmed.send_if_modified(|confirmed| {
@@ -133,12 +134,12 @@ impl WalStream {
         });
     }
 
-    /// The end of the server's WAL, as it was told last.
+    /// Returns the end of the server's WAL, as it was reported last.
     pub fn server(&self) -> Lsn {
         Lsn::new(self.server.load(Ordering::Relaxed))
     }
 
-    /// Tells the server what was confirmed last, and waits until it has let go of the slot.
+    /// Reports to the server what was confirmed last, and waits until it has let go of the slot.
     pub async fn close(self) -> Result<(), Error> {
         self.pipe.close().await
     }
@@ -179,9 +180,9 @@ async fn sender_timeout(session: &mut Session) -> Result<Duration, Error> {
     }
 }
 
-/// What the server may keep of a large transaction in memory before it writes it to files and reads it again: with
-/// PostgreSQL's own 64 MB that is two fifths of the time that it needs. What was set for the user or the database
-/// stands, and so does more.
+/// Raises the memory that the server may use for a large transaction before it writes it to files and reads it again:
+/// with PostgreSQL's own 64 MB that is two fifths of the time that it needs. What was set for the user or the database
+/// stays, and so does more.
 async fn raise_decoding_memory(session: &mut Session) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.set_config(name, '256MB', false) FROM pg_catalog.pg_settings
                WHERE name = 'logical_decoding_work_mem' AND setting::pg_catalog.int8 < 262144

@@ -6,7 +6,7 @@ use super::server_error::Doing;
 use super::session::Session;
 use super::sql::literal;
 
-/// A column as the catalogue tells it.
+/// A column as the catalogue reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogueColumn {
     /// The column's name.
@@ -26,8 +26,8 @@ pub struct CatalogueColumn {
 pub struct CustomTypes(HashMap<u32, (u32, i32)>);
 
 impl CustomTypes {
-    /// Returns the built-in type, and its modifier, that a column's type has the values of: a domain's base, `anyenum` for an
-    /// enum, `text` for `citext`. Any other type is returned as it is.
+    /// Returns the built-in type, and its modifier, that a column's type has the values of: a domain's base, `anyenum`
+    /// for an enum, `text` for `citext`. Any other type is returned as it is.
     #[must_use]
     pub fn base(&self, ty: u32, modifier: i32) -> (u32, i32) {
         match self.0.get(&ty) {

@@ -5,8 +5,8 @@ use super::options::ConnectOptions;
 use super::session::{Purpose, Session};
 use super::slot::{self, Source};
 
-/// A connection that watches who holds a slot. Watching costs the server one small query each time and writes nothing to its
-/// log, unlike an attempt to take the slot.
+/// A connection that watches who holds a slot. Watching costs the server one small query each time and writes nothing
+/// to its log, unlike an attempt to take the slot.
 pub struct SlotWatch {
     session: Session,
     slot: Box<str>,

@@ -21,7 +21,7 @@ use crate::{orders, pipe, received};
 /// How long a request may take, from its head to the head of its answer.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// What the routes share.
+/// The state that the routes share.
 #[derive(Clone, Debug)]
 pub struct AppState {
     pub(crate) pool: Pool,
@@ -38,7 +38,8 @@ impl AppState {
     }
 }
 
-/// The service's routes. Every answer other than success is a problem document, but that of a pipe that is unwell.
+/// Returns the service's routes. Every answer other than success is a problem document, but that of a pipe that is
+/// unwell.
 pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/health", get(health))
@@ -52,7 +53,7 @@ pub fn app(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// For a supervisor: the process lives, whatever its database does.
+/// Answers a supervisor: the process lives, whatever its database does.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
@@ -62,10 +63,10 @@ async fn unknown_path() -> Problem {
 }
 
 async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method; Allow tells which it takes")
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method; Allow lists those that it takes")
 }
 
-/// A database that stands still would hold requests for ever.
+/// Bounds the time of a request. A stopped database would hold requests indefinitely.
 async fn in_time(request: Request, next: Next) -> Response {
     timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|e| Problem::uncertain(e).into_response())
 }

@@ -7,7 +7,7 @@ use tokio_postgres::{Config, NoTls};
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where the database is.
+/// The address of the database.
 #[derive(Clone, Debug)]
 pub struct Database(Config);
 
@@ -15,7 +15,7 @@ pub struct Database(Config);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {
-    /// The setting is no connection string. Its text is not told: there may be a password in it.
+    /// The setting is no connection string. Its text is not reported: there may be a password in it.
     #[error(
         "DATABASE_URL (--database-url) is not the address of a PostgreSQL database; \
          its form is postgres://USER:PASSWORD@HOST:PORT/DATABASE"
@@ -31,7 +31,7 @@ pub enum DatabaseError {
         server: String,
         /// The name of the database.
         database: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -56,7 +56,7 @@ impl Database {
         Ok(Self(config))
     }
 
-    /// A pool of connections; none is opened yet.
+    /// Returns a pool of connections; none is opened yet.
     ///
     /// # Errors
     /// [`DatabaseError::Pool`]
@@ -72,7 +72,7 @@ impl Database {
             .map_err(DatabaseError::Pool)
     }
 
-    /// A connection of the pool, with an error that tells where it was to lead.
+    /// Returns a connection of the pool, with an error that reports where it was to lead.
     ///
     /// # Errors
     /// [`DatabaseError::Connect`]
@@ -94,7 +94,7 @@ impl Database {
     }
 }
 
-/// The pool's error tells of its cause in its own text and as its source.
+/// Returns the cause below the pool's error, which reports its cause in its own text and as its source.
 pub(crate) fn below(error: PoolError) -> Box<dyn Error + Send + Sync> {
     match error {
         PoolError::Backend(error) => Box::new(error),

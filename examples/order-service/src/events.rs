@@ -10,7 +10,7 @@ pub struct OrderCreated {
     pub order_id: i64,
     /// Who ordered.
     pub customer_id: i64,
-    /// What was ordered.
+    /// The product that was ordered.
     pub product_id: i64,
     /// How many of it.
     pub quantity: i32,

@@ -8,10 +8,10 @@ use tokio::time::timeout;
 
 use crate::problem::Problem;
 
-/// What a request may hold.
+/// The most bytes of a request.
 const LIMIT: usize = 64 << 10;
-/// What is read and thrown away of one that holds more: a connection that is closed with data unread is reset, and
-/// the client would see that in place of the answer.
+/// The bytes that are read and dropped of a larger one: a connection that is closed with data unread is reset, and the
+/// client would see that in place of the answer.
 const DRAINED: usize = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -1,5 +1,5 @@
-//! A small service with a transactional outbox: orders over HTTP, their events to Kafka, and a consumer of them. Run with
-//! all that it needs started beside it:
+//! A small service with a transactional outbox: orders over HTTP, their events to Kafka, and a consumer of them. Run
+//! with all that it needs started next to it:
 //!
 //! ```text
 //! cargo run -p order-service
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! To read first: `orders/store.rs`, where an order and its event are stored, and `received.rs`, where the event comes
-//! back; then `pipe.rs`, which tells how the way between them is.
+//! back; then `pipe.rs`, which reports how the way between them is.
 
 mod app;
 mod connector;

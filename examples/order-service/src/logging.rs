@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::LogFormat;
 
-/// The drivers tell of every connection and notice as `info`.
+/// The drivers report every connection and notice as `info`.
 const USUAL: &str = "info,rskafka=warn,tokio_postgres=warn";
 
 /// Logs to standard error from now on, as `RUST_LOG` says.

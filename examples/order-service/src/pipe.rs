@@ -19,12 +19,12 @@ type Gauges = Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How the way of the events to Kafka is, for those who run the service.
+/// Reports how the way of the events to Kafka is, for those who run the service.
 pub(crate) fn routes() -> Router<AppState> {
     Router::new().route("/health/pipe", get(health)).route("/metrics", get(metrics))
 }
 
-/// 503 where events do not move, or soon will not, or may be lost. A service that still takes orders must not be
+/// Answers 503 if events do not move, or soon will not, or may be lost. A service that still takes orders must not be
 /// restarted for that: `/health` is for its supervisor.
 async fn health(State(state): State<AppState>) -> Result<Response, Problem> {
     let health = look(&state).await?;
@@ -36,7 +36,7 @@ async fn health(State(state): State<AppState>) -> Result<Response, Problem> {
     Ok((status, Json(json!({ "verdict": name(health.verdict()), "signs": signs }))).into_response())
 }
 
-/// For Prometheus: the value of each sign that is a number, and the verdict of each.
+/// Returns for Prometheus the value of each sign that is a number, and the verdict of each.
 async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
     let health = look(&state).await?;
     let (values, verdicts) = (Gauges::default(), Gauges::default());
@@ -57,7 +57,7 @@ async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }
 
-/// One look at a time: those who wait for it hold no connection.
+/// Takes one look at a time: those who wait for it hold no connection.
 async fn look(state: &AppState) -> Result<PipeHealth, Problem> {
     let mut monitor = state.monitor.lock().await;
     let client = state.pool.get().await?;
@@ -75,7 +75,7 @@ fn sign(sign: &Sign) -> Value {
     })
 }
 
-/// Bytes and seconds are numbers.
+/// Converts a value; bytes and seconds are numbers.
 fn value(measure: &Measure) -> Value {
     match measure {
         Measure::Unknown => Value::Null,

@@ -20,7 +20,7 @@ pub(crate) struct Problem {
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// What is wrong with one part of the request.
+/// The fault of one part of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FieldError {
     pub(crate) field: String,
@@ -47,30 +47,30 @@ impl Problem {
         Self { status, detail: detail.into(), errors: Vec::new(), cause: None }
     }
 
-    /// A problem of fields, each of which is named.
+    /// Creates a problem of fields, each of which is named.
     pub(crate) fn of_fields(status: StatusCode, errors: Vec<FieldError>) -> Self {
         let detail: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
         Self { errors, ..Self::new(status, detail.join("; ")) }
     }
 
-    /// A problem of one field.
+    /// Creates a problem of one field.
     pub(crate) fn of_field(status: StatusCode, field: &str, detail: impl Into<String>) -> Self {
         Self::of_fields(status, vec![FieldError::new(field, detail)])
     }
 
-    /// The store cannot be used just now.
+    /// Creates the problem of a store that cannot be used just now.
     pub(crate) fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the service cannot reach its store at the moment: try again later";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// The request was given up when its outcome was not known.
+    /// Creates the problem of a request that was given up when its outcome was not known.
     pub(crate) fn uncertain(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the store did not answer in time; what this request was to store may be stored or not";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// A fault of this service.
+    /// Creates the problem of a fault of this service.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the service has failed at this request; it is in its log";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }

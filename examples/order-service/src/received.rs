@@ -27,7 +27,7 @@ struct ReceivedEvent {
     latency_ms: Option<i64>,
 }
 
-/// The consumer's handler: keeps the event, in the transaction that also marks it as handled.
+/// Keeps the event, in the transaction that also marks it as handled.
 pub(crate) async fn record(tx: &deadpool_postgres::Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
     // Within a group each event comes once. A group of another name (CONSUMER_GROUP) reads all of them again.
     let sql = "INSERT INTO order_service.received_event

@@ -15,7 +15,7 @@ use crate::settings::Settings;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// How long requests and handlers that run at shutdown may go on. The consumer gives its handlers as long.
+/// How long requests and handlers that run at shutdown may continue. The consumer gives its handlers as long.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs the parts that the mode names, until the token is cancelled.

@@ -20,7 +20,7 @@ use outbox_kafka_consumer::outbox_kafka::{Error as KafkaError, Security};
 #[command(name = "order-service", version, after_long_help = EXAMPLES)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What to do; without it, serve
+    /// The task; without it, serve
     #[command(subcommand)]
     pub task: Option<Task>,
 
@@ -59,7 +59,7 @@ pub struct Settings {
     #[arg(long, env = "KAFKA_CONFIG", value_name = "FILE")]
     pub kafka_config: Option<PathBuf>,
 
-    /// Where to listen for HTTP
+    /// The address to listen on for HTTP
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
@@ -82,7 +82,7 @@ Examples:
   curl 127.0.0.1:8000/received";
 
 impl Settings {
-    /// Whether nothing says where PostgreSQL and Kafka are.
+    /// Returns whether nothing says where PostgreSQL and Kafka are.
     #[must_use]
     pub fn names_no_server(&self) -> bool {
         self.task.is_none() && self.database_url.is_none() && self.kafka_brokers.is_none()
@@ -158,7 +158,7 @@ pub enum LogFormat {
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself.
+    /// Returns the text itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

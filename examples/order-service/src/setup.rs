@@ -5,7 +5,7 @@ use outbox_core::{Identifier, Pipeline};
 use outbox_pg::{Applied, Migration, Migrations, SlotCreation, create_slot};
 use tokio_postgres::Client;
 
-/// What [`setup`] did. `Display` tells it, a line for each step.
+/// The result of [`setup`]. `Display` reports it, a line for each step.
 #[derive(Debug)]
 pub struct Done {
     applied: Vec<(&'static str, Applied)>,

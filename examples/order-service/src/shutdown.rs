@@ -2,7 +2,7 @@ use std::io;
 
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or Ctrl-C.
+/// Returns a token that is cancelled by the first SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// The signals cannot be caught.
@@ -19,7 +19,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     }))
 }
 
-/// A token that is cancelled by the first Ctrl-C.
+/// Returns a token that is cancelled by the first Ctrl-C.
 ///
 /// # Errors
 /// None here.

@@ -19,7 +19,7 @@ pub enum StartupError {
     NotReady(Problems),
 }
 
-/// What is missing or does not fit, each with its remedy.
+/// The parts that are missing or do not fit, each with its remedy.
 #[derive(Debug)]
 pub struct Problems(Vec<String>);
 

@@ -68,7 +68,7 @@ fn show_one_order(
         if committed.elapsed() > ARRIVAL {
             return Err(format!(
                 "the event of order {id} was not received within {} s; look at {} and at \
-                 Kafka Connect's log beside it",
+                 Kafka Connect's log next to it",
                 ARRIVAL.as_secs(),
                 service.log().display()
             )
@@ -103,7 +103,7 @@ fn find_event<'a>(received: &'a Value, order: &str) -> Option<&'a Value> {
         .find(|event| event.get("aggregate_id").is_some_and(|aggregate| text(aggregate) == order))
 }
 
-/// A string without its quotes, anything else as JSON.
+/// Returns a string without its quotes, anything else as JSON.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

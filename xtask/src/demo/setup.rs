@@ -1,4 +1,4 @@
-//! What must exist before the example can run.
+//! The parts that must exist before the example can run.
 
 use std::error::Error;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::report;
 pub(crate) const PACKAGE: &str = "order-service";
 pub(crate) const CONNECTOR: &str = "outbox-connector";
 pub(crate) const DATABASE: &str = "outbox_db";
-/// What Kafka Connect's environment holds as the connector's password.
+/// The connector's password in Kafka Connect's environment.
 const CONNECTOR_PASSWORD: &str = "outbox_connector";
 const START: Duration = Duration::from_secs(60);
 

@@ -17,7 +17,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// None if the current user will do.
+    /// Returns the account of another user, none if the current user will do.
     pub(crate) fn for_postgres() -> Result<Option<Self>, StackError> {
         if !is_root() {
             return Ok(None);
@@ -40,7 +40,7 @@ impl Account {
         chown(path, Some(self.uid), Some(self.gid)).map_err(StackError::file("change the owner of", path))
     }
 
-    /// Whether the user may pass through every directory on the way to `path`.
+    /// Returns whether the user may pass through every directory on the way to `path`.
     pub(crate) fn can_reach(&self, path: &Path) -> bool {
         path.ancestors().filter_map(|directory| fs::metadata(directory).ok()).all(|directory| {
             let needed = if directory.uid() == self.uid {

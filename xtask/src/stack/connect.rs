@@ -55,7 +55,7 @@ pub(crate) fn prepare(options: &StackOptions, ports: &Ports, programs: &Programs
     })
 }
 
-/// Whether the worker takes part in its group and has found Debezium.
+/// Returns whether the worker takes part in its group and has found Debezium.
 pub(crate) fn probe(port: u16) -> Probed {
     let http = JsonHttp::new(format!("http://127.0.0.1:{port}"), Duration::from_secs(5));
     let health = http.get("/health")?;

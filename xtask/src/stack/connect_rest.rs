@@ -6,12 +6,12 @@ use super::error::StackError;
 use super::http::{Answer, JsonHttp};
 
 const POLL: Duration = Duration::from_millis(100);
-/// How long a worker may answer 409 because it is sharing out its work anew.
+/// How long a worker may answer 409 because it is sharing out its work again.
 const REBALANCE: Duration = Duration::from_secs(30);
 
 /// A small client for Kafka Connect's REST API.
 ///
-/// The worker notes what it is asked to do and does it a little later: [`status`](Self::status) may tell the former
+/// The worker notes what it is asked to do and does it a little later: [`status`](Self::status) may report the former
 /// state for a moment.
 #[derive(Debug, Clone)]
 pub struct ConnectRest {
@@ -20,7 +20,7 @@ pub struct ConnectRest {
 }
 
 impl ConnectRest {
-    /// For the worker at `url`, such as `http://127.0.0.1:18083`.
+    /// Creates a client for the worker at `url`, such as `http://127.0.0.1:18083`.
     pub fn new(url: impl Into<String>) -> Self {
         let url = url.into();
         Self { http: JsonHttp::new(url.clone(), Duration::from_secs(90)), url }
@@ -38,13 +38,13 @@ impl ConnectRest {
         self.accepted("create", name, || self.http.post("/connectors", &connector)).map(drop)
     }
 
-    /// The states of the connector and of its tasks, as the worker tells them.
+    /// Returns the states of the connector and of its tasks, as the worker reports them.
     pub fn status(&self, name: &str) -> Result<Value, StackError> {
         let path = format!("/connectors/{name}/status");
         self.accepted("look at", name, || self.http.get(&path))
     }
 
-    /// What the worker answers to a GET, such as `/` for its version.
+    /// Returns what the worker answers to a GET, such as `/` for its version.
     pub fn get(&self, path: &str) -> Result<Value, StackError> {
         self.accepted("get", path, || self.http.get(path))
     }
@@ -53,7 +53,7 @@ impl ConnectRest {
     ///
     /// A failed connector or task is an error at once, which holds its stack trace. If an
     /// earlier configuration under this name had failed, its state may still be seen: delete
-    /// such a connector before it is configured anew.
+    /// such a connector before it is configured again.
     pub fn wait_running(&self, name: &str, timeout: Duration) -> Result<(), StackError> {
         let deadline = Instant::now() + timeout;
         let path = format!("/connectors/{name}/status");
@@ -64,7 +64,7 @@ impl ConnectRest {
                 let status = answer.into_body("look at", name, &self.url)?;
                 if let Some(trace) = failure(&status) {
                     return Err(StackError::new(format!(
-                        "connector {name} failed; mend its configuration or what it connects \
+                        "connector {name} failed; repair its configuration or what it connects \
                          to. Its trace:\n{trace}"
                     )));
                 }
@@ -75,7 +75,7 @@ impl ConnectRest {
             if Instant::now() >= deadline {
                 return Err(StackError::new(format!(
                     "connector {name} did not run within {} s; GET {}{path} and the worker's \
-                     log tell why",
+                     log says why",
                     timeout.as_secs(),
                     self.url
                 )));
@@ -94,8 +94,8 @@ impl ConnectRest {
         answer.into_body("delete", name, &self.url).map(drop)
     }
 
-    /// What the connector class says about a configuration, without using it. The configuration
-    /// needs a `name` for this.
+    /// Returns what the connector class says about a configuration, without using it. The configuration needs a `name`
+    /// for this.
     pub fn validate(&self, class: &str, config: &Value) -> Result<Value, StackError> {
         let path = format!("/connector-plugins/{class}/config/validate");
         self.accepted("validate a configuration for", class, || self.http.put(&path, config))
@@ -113,7 +113,7 @@ impl ConnectRest {
         self.accepted("pause", name, || self.http.put_empty(&path)).map(drop)
     }
 
-    /// Goes on after [`stop`](Self::stop) or [`pause`](Self::pause).
+    /// Continues after [`stop`](Self::stop) or [`pause`](Self::pause).
     pub fn resume(&self, name: &str) -> Result<(), StackError> {
         let path = format!("/connectors/{name}/resume");
         self.accepted("resume", name, || self.http.put_empty(&path)).map(drop)
@@ -192,7 +192,7 @@ fn is_running(status: &Value) -> bool {
     parts(status).count() > 1 && parts(status).all(|part| state(part) == Some("RUNNING"))
 }
 
-/// The connector and each of its tasks.
+/// Returns the connector and each of its tasks.
 fn parts(status: &Value) -> impl Iterator<Item = &Value> {
     let tasks = status.get("tasks").and_then(Value::as_array);
     status.get("connector").into_iter().chain(tasks.into_iter().flatten())

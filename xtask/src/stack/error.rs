@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
-/// What went wrong with the servers or on the way to them.
+/// A failure of the servers or on the way to them.
 ///
 /// `Display` says what happened, where, and what to do about it; the cause below, if there is
 /// one, is its [`source`](Error::source).
@@ -20,7 +20,7 @@ impl StackError {
         Self { message: message.into(), source: Some(source.into()) }
     }
 
-    /// For `map_err` on file operations: `action` is a verb phrase such as "create".
+    /// Creates a function for `map_err` on file operations: `action` is a verb phrase such as "create".
     pub(crate) fn file<'a>(action: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |error| Self::caused(format!("cannot {action} {}", path.display()), error)
     }

@@ -33,7 +33,7 @@ pub(crate) struct GuardedProcess {
 }
 
 impl GuardedProcess {
-    /// A server that does not run yet; errors call it `name`.
+    /// Creates a server that does not run yet; errors call it `name`.
     pub(crate) fn new(name: impl Into<String>, launch: Launch) -> Self {
         Self { name: name.into(), launch, watchdog: Mutex::default(), is_frozen: AtomicBool::new(false) }
     }

@@ -8,17 +8,17 @@ use super::error::StackError;
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// An interrupt that is raised when `flag` becomes true, for example by a signal.
+    /// Creates an interrupt that is raised when `flag` becomes true, for example by a signal.
     pub fn new(flag: Arc<AtomicBool>) -> Self {
         Self(flag)
     }
 
-    /// Whether to give up.
+    /// Returns whether to give up.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// An error once it is raised.
+    /// Returns an error once it is raised.
     pub fn check(&self) -> Result<(), StackError> {
         if self.is_raised() {
             return Err(StackError::new("interrupted"));

@@ -66,7 +66,7 @@ pub(crate) fn probe(port: u16) -> Probed {
     Err(io::Error::other("the broker has not joined its cluster yet").into())
 }
 
-/// What every JVM here gets: its heap, its classes, and a log that tells times.
+/// Returns what every JVM here gets: its heap, its classes, and a log that reports times.
 pub(crate) fn jvm_args(programs: &Programs, heap: &str) -> Vec<String> {
     let logging = "-Dorg.slf4j.simpleLogger";
     vec![

@@ -59,7 +59,7 @@ pub(crate) fn await_ready(
     pending.wait(|| probe(state, service))
 }
 
-/// Whether a server answers now.
+/// Returns whether a server answers now.
 pub(crate) fn probe(state: &State, service: Service) -> Probed {
     let port = state.port(service);
     match service {
@@ -106,12 +106,12 @@ pub(crate) fn kill(state: &State, service: Service) -> Result<(), StackError> {
     Err(StackError::new(format!("{service}, process {}, has not ended {} s after SIGKILL", process.pid, END.as_secs())))
 }
 
-/// Lets a server and its children stand still.
+/// Lets a server and its children pause.
 pub(crate) fn pause(state: &State, service: Service) -> Result<(), StackError> {
     signal_family(running(state, service)?, Signal::STOP)
 }
 
-/// Lets a server that stands still go on.
+/// Lets a server that is stopped continue.
 pub(crate) fn resume(state: &State, service: Service) -> Result<(), StackError> {
     signal_family(running(state, service)?, Signal::CONT)
 }

@@ -3,12 +3,12 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::Path;
 
-/// How long the file is now: where the lines of the next run begin.
+/// Returns how long the file is now: where the lines of the next run begin.
 pub(crate) fn end(log: &Path) -> u64 {
     fs::metadata(log).map_or(0, |log| log.len())
 }
 
-/// The last lines of a log that were written after `from`, each indented.
+/// Returns the last lines of a log that were written after `from`, each indented.
 pub fn tail(log: &Path, from: u64, lines: usize) -> String {
     let mut last = VecDeque::new();
     if let Ok(mut file) = File::open(log)

@@ -71,7 +71,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The stack that the variable `OUTBOX_STACK` names, else the workspace's development stack.
+    /// Connects to the stack that the variable `OUTBOX_STACK` names, else the workspace's development stack.
     ///
     /// It is not checked whether its servers answer: a test may have stopped one on purpose.
     pub fn connect() -> Result<Self, StackError> {
@@ -103,57 +103,57 @@ impl Stack {
         up::down(options, data)
     }
 
-    /// The superuser's connection to the database `postgres`.
+    /// Returns the superuser's connection to the database `postgres`.
     pub fn postgres_url(&self) -> String {
         self.database_url("postgres")
     }
 
-    /// The superuser's connection to a database.
+    /// Returns the superuser's connection to a database.
     pub fn database_url(&self, database: &str) -> String {
         postgres::url(self.postgres_port(), database)
     }
 
-    /// The address that PostgreSQL listens on.
+    /// Returns the address that PostgreSQL listens on.
     pub fn postgres_host(&self) -> &'static str {
         "127.0.0.1"
     }
 
-    /// The port that PostgreSQL listens on.
+    /// Returns the port that PostgreSQL listens on.
     pub fn postgres_port(&self) -> u16 {
         self.state.ports.postgres
     }
 
-    /// The directory of PostgreSQL's programs; a downloaded PostgreSQL has no `psql` there.
+    /// Returns the directory of PostgreSQL's programs; a downloaded PostgreSQL has no `psql` there.
     pub fn postgres_programs(&self) -> &Path {
         &self.state.postgres_programs
     }
 
-    /// The addresses of all Kafka brokers, for `bootstrap.servers`.
+    /// Returns the addresses of all Kafka brokers, for `bootstrap.servers`.
     pub fn kafka_bootstrap(&self) -> String {
         self.state.kafka_bootstrap()
     }
 
-    /// The base of Kafka Connect's REST API.
+    /// Returns the base of Kafka Connect's REST API.
     pub fn connect_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.state.ports.connect)
     }
 
-    /// A client for Kafka Connect's REST API.
+    /// Returns a client for Kafka Connect's REST API.
     pub fn connect_rest(&self) -> ConnectRest {
         ConnectRest::new(self.connect_url())
     }
 
-    /// Each server's condition now.
+    /// Returns each server's condition now.
     pub fn status(&self) -> Result<Vec<ServiceStatus>, StackError> {
         Ok(status::of(&self.current()?))
     }
 
-    /// The file that a server logs to.
+    /// Returns the file that a server logs to.
     pub fn log(&self, service: Service) -> Result<PathBuf, StackError> {
         Ok(self.state.service(service)?.launch.log.clone())
     }
 
-    /// A server's process, if it runs.
+    /// Returns a server's process, if it runs.
     pub fn pid(&self, service: Service) -> Result<Option<u32>, StackError> {
         Ok(self.current()?.running(service).map(|process| process.pid))
     }
@@ -180,12 +180,12 @@ impl Stack {
         lifecycle::await_ready(&state, service, &started, START, &Interrupt::default())
     }
 
-    /// Lets a server stand still: it keeps its connections and answers nothing.
+    /// Lets a server pause: it keeps its connections and answers nothing.
     pub fn pause(&self, service: Service) -> Result<(), StackError> {
         lifecycle::pause(&self.current()?, service)
     }
 
-    /// Lets a paused server go on.
+    /// Lets a paused server continue.
     pub fn resume(&self, service: Service) -> Result<(), StackError> {
         lifecycle::resume(&self.current()?, service)
     }

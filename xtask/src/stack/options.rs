@@ -7,7 +7,7 @@ use super::ports::Ports;
 use super::postgres_version::PostgresVersion;
 use super::service::Service;
 
-/// Where a stack lives and what it should look like.
+/// The place of a stack, and its settings.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
     pub(crate) paths: Paths,
@@ -19,7 +19,7 @@ pub struct StackOptions {
     pub(crate) report: fn(&str),
 }
 
-/// What becomes of a stack's data and logs when it is brought down.
+/// The treatment of a stack's data and logs when it is brought down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Data {
@@ -30,7 +30,7 @@ pub enum Data {
 }
 
 impl StackOptions {
-    /// The stack for development: in `target/stack`, on fixed ports.
+    /// Creates the stack for development: in `target/stack`, on fixed ports.
     pub fn development() -> Self {
         Self::at(
             "stack",
@@ -38,12 +38,12 @@ impl StackOptions {
         )
     }
 
-    /// A stack of its own for one test run: in `target/stack-test`, on whatever ports are free.
+    /// Creates its own stack for one test run: in `target/stack-test`, on whatever ports are free.
     pub fn test() -> Self {
         Self::at("stack-test", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
-    /// A stack of its own for one measurement: in `target/stack-bench`, on whatever ports are free.
+    /// Creates its own stack for one measurement: in `target/stack-bench`, on whatever ports are free.
     pub fn bench() -> Self {
         Self::at("stack-bench", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
@@ -60,7 +60,7 @@ impl StackOptions {
         }
     }
 
-    /// Where PostgreSQL should listen; 0 takes any free port, here and below.
+    /// Sets where PostgreSQL should listen; 0 takes any free port, here and below.
     pub fn postgres_port(mut self, port: u16) -> Self {
         self.ports.postgres = port;
         self
@@ -72,19 +72,19 @@ impl StackOptions {
         self
     }
 
-    /// Where Kafka should listen.
+    /// Sets where Kafka should listen.
     pub fn kafka_port(mut self, port: u16) -> Self {
         self.ports.kafka = port;
         self
     }
 
-    /// Where Kafka's controller should listen.
+    /// Sets where Kafka's controller should listen.
     pub fn controller_port(mut self, port: u16) -> Self {
         self.ports.controller = port;
         self
     }
 
-    /// Where Kafka Connect's REST API should listen.
+    /// Sets where Kafka Connect's REST API should listen.
     pub fn connect_port(mut self, port: u16) -> Self {
         self.ports.connect = port;
         self
@@ -113,35 +113,35 @@ impl StackOptions {
         Service::ALL.into_iter().filter(move |service| service.broker().is_none_or(|number| number <= brokers))
     }
 
-    /// How long one server may take until it answers.
+    /// Sets how long one server may take until it answers.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What ends the waiting early.
+    /// Sets what ends the waiting early.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
         self
     }
 
-    /// What to do with each line about the progress; nothing by default.
+    /// Sets what to do with each line about the progress; nothing by default.
     pub fn report(mut self, report: fn(&str)) -> Self {
         self.report = report;
         self
     }
 
-    /// The state file, which is what `OUTBOX_STACK` names.
+    /// Returns the state file, which is what `OUTBOX_STACK` names.
     pub fn state_file(&self) -> PathBuf {
         self.paths.state()
     }
 
-    /// The directory of the servers' logs.
+    /// Returns the directory of the servers' logs.
     pub fn logs(&self) -> PathBuf {
         self.paths.logs()
     }
 
-    /// The directory that holds all that belongs to this stack alone.
+    /// Returns the directory that holds all that belongs to this stack alone.
     pub fn directory(&self) -> PathBuf {
         self.paths.root().to_path_buf()
     }

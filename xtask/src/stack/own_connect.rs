@@ -14,8 +14,8 @@ use super::{Stack, connect, properties};
 /// A distributed Kafka Connect worker with Debezium that belongs to one test.
 ///
 /// It supports source connectors that write each record exactly once (`exactly.once.source.support=enabled`). Its
-/// process ends with this value, and also if the test's process is killed. Its connectors find the stack's PostgreSQL in
-/// the variables of the environment that the stack's own worker has.
+/// process ends with this value, and also if the test's process is killed. Its connectors find the stack's PostgreSQL
+/// in the variables of the environment that the stack's own worker has.
 #[derive(Debug)]
 pub struct OwnConnect {
     // Dropped in this order: the process ends before its port and its files are given up.

@@ -71,7 +71,7 @@ fn settings(url: &str, port: u16, connections: usize) -> Result<String, StackErr
         ("listen_addr", "127.0.0.1".to_owned()),
         ("listen_port", port.to_string()),
         ("unix_socket_dir", String::new()),
-        // Whoever asks is let in as the user of the line above.
+        // A client is let in as the user of the line above.
         ("auth_type", "any".to_owned()),
         ("pool_mode", "transaction".to_owned()),
         ("default_pool_size", connections.to_string()),

@@ -9,7 +9,7 @@ use super::error::StackError;
 use super::process::ProcessIdentity;
 use super::service::Service;
 
-/// Where a stack keeps its files.
+/// The places of a stack's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paths {
     name: String,
@@ -37,12 +37,12 @@ impl Paths {
         self.logs().join(format!("{}.log", service.key()))
     }
 
-    /// The directory of one server's configuration and data.
+    /// Returns the directory of one server's configuration and data.
     pub(crate) fn home(&self, service: Service) -> PathBuf {
         self.root().join(service.key())
     }
 
-    /// What was downloaded, shared by all stacks of the workspace.
+    /// Returns what was downloaded, shared by all stacks of the workspace.
     pub(crate) fn dist(&self) -> PathBuf {
         self.target.join("stack/dist")
     }
@@ -104,7 +104,7 @@ impl Paths {
         self.temporary().join(inside)
     }
 
-    /// In the system's temporary directory, by a name of the workspace's own.
+    /// Returns a directory in the system's temporary directory, by a name of the workspace's own.
     fn temporary(&self) -> PathBuf {
         // FNV-1a: the name must be the same in every run and with every compiler.
         let hash = self.target.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -155,7 +155,7 @@ fn creator(name: &OsStr, prefix: &str) -> Option<u32> {
     pid.parse().ok()
 }
 
-/// The directory of the workspace's `Cargo.toml`.
+/// Returns the directory of the workspace's `Cargo.toml`.
 pub fn workspace() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package).to_path_buf()
@@ -174,7 +174,7 @@ fn open_to_all(directory: &Path) -> Result<(), StackError> {
         .map_err(StackError::file("change the mode of", directory))
 }
 
-/// In a directory that all may write to, someone else may have been there first.
+/// Rejects a directory of another user. In a directory that all may write to, someone else may have been there first.
 fn refuse_a_strangers(directory: &Path) -> Result<(), StackError> {
     let found = fs::symlink_metadata(directory).map_err(StackError::file("look at", directory))?;
     if found.is_dir() && found.uid() == effective_user() {

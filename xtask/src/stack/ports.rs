@@ -8,7 +8,7 @@ use super::error::StackError;
 /// while could otherwise lose its port to a client: even to one that tries to reach it.
 const ANY: std::ops::Range<u16> = 20_000..32_000;
 
-/// Where the servers listen, all on 127.0.0.1.
+/// The ports of the servers, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ports {
     pub(crate) postgres: u16,
@@ -32,7 +32,7 @@ impl Ports {
                 None => any_free()?,
             };
             let chosen =
-                listener.local_addr().map_err(|error| StackError::caused("cannot tell a port's number", error))?.port();
+                listener.local_addr().map_err(|error| StackError::caused("cannot read a port's number", error))?.port();
             if port != 0 && chosen != port {
                 report(&format!("port {port} for {name} is taken: using {chosen} instead"));
             }
@@ -51,17 +51,17 @@ impl Ports {
     }
 }
 
-/// Whether a server could listen on the port now.
+/// Returns whether a server could listen on the port now.
 pub(crate) fn is_free(port: u16) -> bool {
     listen(port).is_some()
 }
 
-/// A port from 20000 to 31999 that nobody listens on.
+/// Returns a port from 20000 to 31999 that nobody listens on.
 pub fn free_port() -> Result<u16, StackError> {
     any_free()?
         .local_addr()
         .map(|address| address.port())
-        .map_err(|error| StackError::caused("cannot tell a port's number", error))
+        .map_err(|error| StackError::caused("cannot read a port's number", error))
 }
 
 /// A TCP port that [`free_port`] gives to nobody else as long as this value lives, also while its server does not run.

@@ -88,7 +88,7 @@ pub(crate) fn create_database(port: u16) -> Result<(), StackError> {
     }
 }
 
-/// The superuser's connection to a database.
+/// Returns the superuser's connection to a database.
 pub(crate) fn url(port: u16, database: &str) -> String {
     format!("postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{port}/{database}")
 }

@@ -20,8 +20,7 @@ pub(crate) struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// The process that has this pid now; none if there is none or it is only waiting to be
-    /// reaped.
+    /// Returns the process that has this pid now; none if there is none or it is only waiting to be reaped.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let started = if Path::new("/proc/self/stat").exists() {
             let stat = ProcStat::read(pid).filter(|stat| !stat.zombie)?;
@@ -38,8 +37,7 @@ impl ProcessIdentity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Whether nothing is left of it: an ended process that its parent has not noticed yet still
-    /// has its pid.
+    /// Returns whether nothing is left of it: an ended process that its parent has not noticed yet still has its pid.
     pub(crate) fn is_gone(&self) -> bool {
         !self.is_alive() && ProcStat::read(self.pid).is_none_or(|stat| !stat.zombie)
     }
@@ -65,7 +63,7 @@ impl ProcessIdentity {
         !pids_of_children(self.pid).is_empty()
     }
 
-    /// The processes that this one has started and that still run.
+    /// Returns the processes that this one has started and that still run.
     pub(crate) fn children(&self) -> Vec<Self> {
         pids_of_children(self.pid).into_iter().filter_map(Self::of).collect()
     }
@@ -123,7 +121,7 @@ impl Launch {
     }
 }
 
-/// The variables that every server gets.
+/// Returns the variables that every server gets.
 pub(crate) fn base_environment() -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for name in ["PATH", "HOME", "TMPDIR"] {

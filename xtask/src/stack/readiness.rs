@@ -12,7 +12,7 @@ use super::service::Service;
 const POLL: Duration = Duration::from_millis(100);
 const LOG_LINES: usize = 30;
 
-/// What a probe found: the server answers, or why it does not yet.
+/// The result of a probe: the server answers, or the reason why it does not yet.
 pub(crate) type Probed = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// A server that was started and does not answer yet.

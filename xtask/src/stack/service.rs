@@ -36,7 +36,7 @@ impl Service {
         }
     }
 
-    /// The name in file names and in the state file.
+    /// Returns the name in file names and in the state file.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",

@@ -16,7 +16,7 @@ pub(crate) enum SqlError {
 
 /// Runs statements in a session of their own, each by itself, the first that fails being the last.
 ///
-/// On a thread of its own, for two reasons: the blocking client cannot run within an async test, and it would wait for
+/// On its own thread, for two reasons: the blocking client cannot run within an async test, and it would wait for
 /// a paused server without end.
 pub(crate) fn run(url: &str, statements: Vec<String>, patience: Duration) -> Result<(), SqlError> {
     let url = url.to_owned();

@@ -11,7 +11,7 @@ use super::ports::Ports;
 use super::process::{Launch, ProcessIdentity};
 use super::service::Service;
 
-/// What is known about the servers that were started.
+/// The state of the servers that were started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) ports: Ports,
@@ -28,7 +28,7 @@ pub(crate) struct ServiceState {
 }
 
 impl State {
-    /// The process that is ours and runs.
+    /// Returns the process that is ours and runs.
     pub(crate) fn running(&self, service: Service) -> Option<&ProcessIdentity> {
         self.services.get(&service)?.process.as_ref().filter(|process| process.is_alive())
     }
@@ -56,7 +56,7 @@ impl State {
     }
 }
 
-/// The file that holds the [`State`]; processes that change it take turns by a lock beside it.
+/// The file that holds the [`State`]; processes that change it take turns by a lock next to it.
 #[derive(Debug, Clone)]
 pub(crate) struct StateFile {
     path: PathBuf,

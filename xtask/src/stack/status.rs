@@ -15,9 +15,9 @@ pub struct ServiceStatus {
     pub condition: Condition,
     /// Its process, if it runs.
     pub pid: Option<u32>,
-    /// Where it listens on 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub port: u16,
-    /// Where it logs to.
+    /// The file that it logs to.
     pub log: PathBuf,
 }
 

@@ -28,12 +28,12 @@ impl Stack {
 }
 
 impl TestDatabase {
-    /// Its name, which is unique on the server and legal in the name of a slot, a role and a topic.
+    /// Returns its name, which is unique on the server and legal in the name of a slot, a role and a topic.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The superuser's connection to it.
+    /// Returns the superuser's connection to it.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -103,7 +103,8 @@ fn prepare(options: &StackOptions, known: Option<State>) -> Result<State, StackE
     Ok(State { ports, postgres_programs: programs.postgres, services })
 }
 
-/// Topics of an earlier run may have all of their replicas on brokers that would now be missing.
+/// Rejects fewer brokers than an earlier run had. Topics of an earlier run may have all of their replicas on brokers
+/// that would now be missing.
 fn refuse_fewer_brokers(options: &StackOptions) -> Result<(), StackError> {
     let wanted: Vec<_> = options.services().collect();
     match Service::ALL.iter().rev().find(|service| !wanted.contains(service) && options.paths.home(**service).exists())
@@ -117,7 +118,7 @@ fn refuse_fewer_brokers(options: &StackOptions) -> Result<(), StackError> {
     }
 }
 
-/// A stack that partly runs keeps its ports, for its parts know each other by them.
+/// Chooses the ports. A stack that partly runs keeps its ports, because its parts know each other by them.
 fn choose_ports(options: &StackOptions, known: Option<&State>) -> Result<Ports, StackError> {
     let Some(state) = known else {
         return Ports::choose(options.wanted_ports(options.ports), options.report);

@@ -35,7 +35,7 @@ impl Debezium {
         }
     }
 
-    /// The whole worker: that is what a crash takes with it.
+    /// Kills the whole worker: that is what a crash takes with it.
     pub(crate) fn crash(&self) -> Outcome<Instant> {
         self.stack.kill(Service::Connect)?;
         let told = Instant::now();

@@ -1,4 +1,4 @@
-//! What is measured: the relay's process, or a connector on the worker.
+//! The engine that is measured: the relay's process, or a connector on the worker.
 
 mod debezium;
 mod native;
@@ -42,7 +42,7 @@ impl Engine {
         })
     }
 
-    /// An error if it has failed.
+    /// Returns an error if it has failed.
     pub(crate) fn check(&mut self) -> Outcome<()> {
         match self {
             Self::Relay(relay) => relay.check(),
@@ -50,7 +50,7 @@ impl Engine {
         }
     }
 
-    /// An outcome that was waited for; where it is an error, the engine's own comes first.
+    /// Returns an outcome that was waited for; where it is an error, the engine's own comes first.
     pub(crate) fn judged<T>(&mut self, outcome: Outcome<T>) -> Outcome<T> {
         if outcome.is_err() {
             self.check()?;
@@ -58,7 +58,7 @@ impl Engine {
         outcome
     }
 
-    /// Its process.
+    /// Returns the process ID.
     pub(crate) fn pid(&self) -> Outcome<Option<u32>> {
         match self {
             Self::Relay(relay) => Ok(Some(relay.pid())),
@@ -74,7 +74,7 @@ impl Engine {
         })
     }
 
-    /// In the orderly way.
+    /// Stops the engine in an orderly way.
     pub(crate) fn stop(self) -> Outcome<()> {
         block_in_place(|| match self {
             Self::Relay(relay) => relay.stop(),

@@ -3,7 +3,7 @@ use hyper::http::uri::Scheme;
 
 use crate::exit::Failure;
 
-/// Where Connect's workers listen unless they are configured otherwise.
+/// The port of Connect's workers, unless they are configured otherwise.
 const PORT: u16 = 8083;
 
 /// The base of a worker's REST API.

@@ -30,7 +30,7 @@ pub(super) struct Http {
     limit: Duration,
 }
 
-/// What a worker answered.
+/// The answer of a worker.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) text: Bytes,

@@ -53,7 +53,8 @@ impl Rest {
         Ok(states)
     }
 
-    /// Returns the state of a connector, or `None` if there is none yet: a worker creates it a moment after the connector.
+    /// Returns the state of a connector, or `None` if there is none yet: a worker creates it a moment after the
+    /// connector.
     pub(crate) async fn status(&self, name: &str) -> Result<Option<ConnectorState>, Failure> {
         let answer = self.patiently(&Method::GET, &format!("{}/status", path(name)), None).await?;
         if answer.status == StatusCode::NOT_FOUND {
@@ -145,8 +146,8 @@ impl Rest {
         self.wait_steady(name, limit, wanted, |state| is_reached(state).then_some(Duration::ZERO)).await
     }
 
-    /// Waits until a connector runs, or has failed, and does so for a few seconds: a worker shows the former state for a
-    /// moment, and a task that cannot read its slot runs at first.
+    /// Waits until a connector runs, or has failed, and does so for a few seconds: a worker shows the former state for
+    /// a moment, and a task that cannot read its slot runs at first.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).

@@ -1,7 +1,7 @@
 /// Returns the line of a Java stack trace that says what is wrong: the innermost cause that has a message.
 ///
-/// The outer ones are those of Connect's loop ("An exception occurred in the change event producer. This connector will be
-/// stopped."). The package of the exception's class is left out.
+/// The outer ones are those of Connect's loop ("An exception occurred in the change event producer. This connector will
+/// be stopped."). The package of the exception's class is left out.
 pub(super) fn first_meaningful_line(trace: &str) -> Option<String> {
     let causes = trace.lines().filter(|line| !line.starts_with(char::is_whitespace));
     let causes = causes.map(|line| line.strip_prefix("Caused by: ").unwrap_or(line).trim());

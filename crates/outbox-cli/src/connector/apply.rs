@@ -65,7 +65,7 @@ impl Apply {
     }
 }
 
-/// What Kafka Connect finds wrong with a configuration.
+/// The faults that Kafka Connect finds in a configuration.
 #[derive(Serialize)]
 pub(super) struct Validation {
     connector: String,

@@ -70,11 +70,11 @@ impl Delete {
     }
 }
 
-/// What a deleted connector leaves behind.
+/// The parts that a deleted connector leaves behind.
 #[derive(Serialize)]
 struct Remains {
     connector: String,
-    /// What was removed along with it.
+    /// The parts that were removed with it.
     removed: Vec<String>,
     slot: Option<String>,
     publication: Option<String>,

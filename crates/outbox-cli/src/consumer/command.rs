@@ -12,7 +12,7 @@ use crate::model::identifier;
 use crate::output::{Output, Part, Report};
 use crate::postgres::DatabaseOptions;
 
-/// Where the consumer's tables are.
+/// The place of the consumer's tables.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StoreOptions {
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub(crate) enum ConsumerCommand {
     },
 }
 
-/// What is paused or resumed: the group, unless an option names a part of it.
+/// The part that is paused or resumed: the group, unless an option names a part of it.
 #[derive(Args)]
 pub(crate) struct Target {
     /// Only this topic

@@ -20,9 +20,9 @@ const EXAMPLES: &str = "Examples:
 
 /// Checks everything between the outbox table and the consumers, and says what to do
 ///
-/// It checks the database, the table against its model, publication, slot, privileges, the connector's configuration, Kafka
-/// Connect or the relay, Kafka and its topics, clocks, and consumer groups. It changes nothing. A part without an address or a
-/// name is skipped.
+/// It checks the database, the table against its model, publication, slot, privileges, the connector's configuration,
+/// Kafka Connect or the relay, Kafka and its topics, clocks, and consumer groups. It changes nothing. A part without an
+/// address or a name is skipped.
 ///
 /// Exit code: 1 if a check has failed, or with --strict if there is a warning.
 #[derive(Args)]

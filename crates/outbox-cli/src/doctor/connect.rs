@@ -8,7 +8,7 @@ use crate::connect::{ConnectOptions, ConnectorState, Rest};
 use crate::exit::Failure;
 use crate::model::read_config;
 
-/// What was found at Kafka Connect.
+/// The findings at Kafka Connect.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) config: Option<ConnectorConfig>,

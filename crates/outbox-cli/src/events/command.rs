@@ -27,8 +27,8 @@ pub(crate) enum EventsCommand {
     },
     /// Compares the rows of the table with the records of their topics
     ///
-    /// It reports events without a record, events with several records, and events whose record comes before that of an older
-    /// event of the same aggregate. Exit code: 1 if an event is missing or out of order; duplicates are legal.
+    /// It reports events without a record, events with several records, and events whose record comes before that of an
+    /// older event of the same aggregate. Exit code: 1 if an event is missing or out of order; duplicates are legal.
     Verify {
         /// Compare the rows of this time up to now
         #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = crate::command_line::seconds)]

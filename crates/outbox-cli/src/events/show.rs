@@ -30,7 +30,7 @@ struct ShownRecord {
     timestamp: String,
 }
 
-/// What a consumer group did with the event.
+/// The state of the event in a consumer group.
 #[derive(Serialize)]
 struct GroupState {
     group: String,

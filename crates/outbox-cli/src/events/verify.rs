@@ -38,7 +38,7 @@ struct Event {
     records: usize,
 }
 
-/// Where the records of a row are.
+/// The places of the records of a row.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     records: usize,

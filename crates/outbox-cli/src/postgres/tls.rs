@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Rustl
 pub(crate) struct Encrypted<S>(Box<tokio_rustls::client::TlsStream<S>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
-    /// SCRAM works without it.
+    /// Returns no binding: SCRAM works without it.
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }

@@ -24,7 +24,7 @@ pub(crate) enum Consent {
     LoseEvents,
 }
 
-/// What was done with a slot.
+/// The change that was made to a slot.
 #[derive(Debug, Serialize)]
 pub(crate) struct Changed {
     slot: String,

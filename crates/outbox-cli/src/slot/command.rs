@@ -37,8 +37,8 @@ pub(crate) enum SlotCommand {
     },
     /// Creates the slot that the connector or the relay reads; one that exists and fits is left as it is
     ///
-    /// An event that commits before the slot exists is never published. From then on PostgreSQL keeps the WAL that nobody
-    /// has confirmed: start the reader soon.
+    /// An event that commits before the slot exists is never published. From then on PostgreSQL keeps the WAL that
+    /// nobody has confirmed: start the reader soon.
     Create {
         /// The slot
         #[arg(value_parser = identifier)]
@@ -48,7 +48,7 @@ pub(crate) enum SlotCommand {
         publication: Identifier,
         /// Create a slot again that was there before, and replace one that is invalidated
         ///
-        /// What was committed between stays unpublished until it is published again from the table.
+        /// Events that were committed in between stay unpublished until it is published again from the table.
         #[arg(long)]
         recreate: bool,
         /// Keep the slot on standbys that synchronize slots (PostgreSQL 17 and later)

@@ -6,7 +6,7 @@ use outbox_test_support::TestEnv;
 use serde_json::Value;
 use tokio::process::Command;
 
-/// What the program printed, and how it ended.
+/// The output of the program, and its exit.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,

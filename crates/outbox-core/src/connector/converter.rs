@@ -52,7 +52,7 @@ impl ValueConverter {
     }
 }
 
-/// What a value is before it is converted.
+/// The form of a value before it is converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Bytes,

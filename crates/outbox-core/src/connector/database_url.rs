@@ -8,11 +8,11 @@ const TLS_PARAMETERS: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"
 const URL: &str = "database.*";
 
 impl ConnectorConfig {
-    /// Sets `database.hostname`, `database.port`, `database.user`, `database.password` and `database.dbname` to those of
-    /// a PostgreSQL connection URL (PostgreSQL manual, "Connection URIs").
+    /// Sets `database.hostname`, `database.port`, `database.user`, `database.password` and `database.dbname` to those
+    /// of a PostgreSQL connection URL (PostgreSQL manual, "Connection URIs").
     ///
-    /// The port is 5432 and the database is named like the user unless the URL says otherwise. The parameters `sslmode`,
-    /// `sslrootcert`, `sslcert` and `sslkey` set the key of that name. The user's name, the password and the
+    /// The port is 5432 and the database is named like the user unless the URL says otherwise. The parameters
+    /// `sslmode`, `sslrootcert`, `sslcert` and `sslkey` set the key of that name. The user's name, the password and the
     /// parameters' values are percent-decoded. A URL without a password leaves `database.password` as it is.
     ///
     /// ```
@@ -30,8 +30,8 @@ impl ConnectorConfig {
     /// ```
     ///
     /// # Errors
-    /// Fails if the text is not a URL of PostgreSQL, names no host, no user or several hosts, or has a parameter that no
-    /// key of the connector corresponds to. The error does not quote the URL, because it may hold a password.
+    /// Fails if the text is not a URL of PostgreSQL, names no host, no user or several hosts, or has a parameter that
+    /// no key of the connector corresponds to. The error does not quote the URL, because it may hold a password.
     pub fn with_database_url(self, url: &str) -> Result<Self, Error> {
         let error = |reason: &str| Error::config(URL, "", reason);
         let rest = url

@@ -55,7 +55,7 @@ impl ConnectorConfig {
         }
     }
 
-    /// The JSON object, a key on each line, in the order of the keys.
+    /// Returns the JSON object, a key on each line, in the order of the keys.
     #[must_use]
     pub fn to_json(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
@@ -63,18 +63,19 @@ impl ConnectorConfig {
         format!("{{\n{}\n}}\n", lines.join(",\n"))
     }
 
-    /// The value of a key, as written.
+    /// Returns the value of a key, as written.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.iter().find_map(|(name, value)| (name == key).then_some(value))
     }
 
-    /// All keys and values, in their order.
+    /// Returns all keys and values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Returns the value of a key as logs and terminals may show it: secrets are replaced, unless they are placeholders.
+    /// Returns the value of a key as logs and terminals may show it: secrets are replaced, unless they are
+    /// placeholders.
     #[must_use]
     pub fn redacted(&self, key: &str) -> Option<&str> {
         self.get(key).map(|value| secret::redacted(key, value))
@@ -98,7 +99,7 @@ impl ConnectorConfig {
         self
     }
 
-    /// The value, trimmed as Connect's parser does.
+    /// Returns the value, trimmed as Connect's parser does.
     pub(crate) fn trimmed(&self, key: &str) -> Option<&str> {
         self.get(key).map(str::trim)
     }

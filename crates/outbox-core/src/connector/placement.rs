@@ -1,7 +1,7 @@
 use super::ConnectorConfig;
 use crate::Error;
 
-/// Where `table.fields.additional.placement` puts a column.
+/// The place that `table.fields.additional.placement` gives a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
     Header,

@@ -3,9 +3,9 @@ use super::transforms::DECODE_CLASS;
 use crate::{Column, ColumnType, EventField, RowLife, TableLayout};
 
 impl ConnectorConfig {
-    /// The configuration that we recommend for a table: every payload verbatim, every part of an event carried, no
-    /// snapshot, nothing created in silence, a heartbeat that moves the slot while the outbox is quiet, and batches that
-    /// are compressed, which brokers and networks are glad of.
+    /// Creates the configuration that we recommend for a table: every payload verbatim, every part of an event carried,
+    /// no snapshot, nothing created in silence, a heartbeat that moves the slot while the outbox is quiet, and batches
+    /// that are compressed, which brokers and networks are helped by.
     ///
     /// Host, port, user, password and name of the database are placeholders for Connect's
     /// `EnvVarConfigProvider` (`config.providers=env`). Slot, publication and `topic.prefix` are called `outbox`.
@@ -146,7 +146,8 @@ impl ConnectorConfig {
         self.with("transforms.decode.type", DECODE_CLASS).with("transforms.decode.fields.null.include", "true")
     }
 
-    /// Heartbeats are no bytes: without a delegate for them the first one would stop the task.
+    /// Sets the delegate that heartbeats need. Heartbeats are no bytes: without a delegate for them the first one would
+    /// stop the task.
     fn with_bytes_for_values(self) -> Self {
         self.with("value.converter", "io.debezium.converters.BinaryDataConverter")
             .with("value.converter.delegate.converter.type", "org.apache.kafka.connect.json.JsonConverter")

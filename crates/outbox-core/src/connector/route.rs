@@ -8,7 +8,7 @@ pub(crate) struct TopicRoute {
     whole: Regex,
     first: Regex,
     template: Vec<Part>,
-    /// Prefix and suffix around the routed value, where the topic tells it again.
+    /// Prefix and suffix around the routed value, where the topic reports it again.
     affixes: Option<(String, String)>,
 }
 
@@ -34,7 +34,8 @@ impl TopicRoute {
         Ok(Self { whole, first, template, affixes })
     }
 
-    /// The topic for a routed value. Where the expression does not match the whole value, that is the value itself.
+    /// Returns the topic for a routed value. Where the expression does not match the whole value, that is the value
+    /// itself.
     pub(crate) fn topic(&self, value: &str) -> String {
         // The usual route, without the regular expression; its dot stops at the end of a line.
         if let Some((prefix, suffix)) = &self.affixes
@@ -49,13 +50,13 @@ impl TopicRoute {
         }
     }
 
-    /// The routed value of a topic, where the topic tells it.
+    /// Returns the routed value of a topic, where the topic reports it.
     pub(crate) fn routed_value<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let (prefix, suffix) = self.affixes.as_ref()?;
         topic.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())
     }
 
-    /// Whether a topic tells the routed value again.
+    /// Returns whether a topic reports the routed value again.
     pub(crate) fn tells_value(&self) -> bool {
         self.affixes.is_some()
     }
@@ -75,7 +76,7 @@ impl TopicRoute {
     }
 }
 
-/// The syntax of `java.util.regex.Matcher.appendReplacement`.
+/// Parses the syntax of `java.util.regex.Matcher.appendReplacement`.
 fn template(replacement: &str, regex: &Regex) -> Result<Vec<Part>, &'static str> {
     let groups = regex.captures_len();
     let mut parts = vec![];

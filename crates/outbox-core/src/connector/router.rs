@@ -108,7 +108,7 @@ impl RouterConfig {
         })
     }
 
-    /// The full key of an option, for messages.
+    /// Returns the full key of an option, for messages.
     pub(crate) fn key_of(&self, option: &str) -> String {
         format!("{}{option}", self.prefix)
     }

@@ -5,9 +5,9 @@ use crate::Error;
 
 const TABLES: &str = "table.include.list";
 
-/// The tables that a connector's configuration includes (`table.include.list`, `table.exclude.list`, `schema.include.list`,
-/// `schema.exclude.list`), as Debezium reads these lists: regular expressions for the whole `schema.table`, without regard to
-/// case, separated by commas. A comma within an expression has a backslash before it.
+/// The tables that a connector's configuration includes (`table.include.list`, `table.exclude.list`,
+/// `schema.include.list`, `schema.exclude.list`), as Debezium reads these lists: regular expressions for the whole
+/// `schema.table`, without regard to case, separated by commas. A comma within an expression has a backslash before it.
 #[derive(Clone, Debug)]
 pub struct IncludedTables {
     schemas: List,
@@ -76,8 +76,8 @@ impl ConnectorConfig {
         IncludedTables::of(self)
     }
 
-    /// Returns whether the list of a key has an expression for a whole name, read as [`IncludedTables`] reads its lists; none
-    /// if there is no list.
+    /// Returns whether the list of a key has an expression for a whole name, read as [`IncludedTables`] reads its
+    /// lists; none if there is no list.
     ///
     /// # Errors
     /// Fails if an expression of the list cannot be used here.
@@ -101,7 +101,8 @@ fn regexes(config: &ConnectorConfig, key: &str) -> Result<Option<Vec<Regex>>, Er
     patterns(list).into_iter().map(regex).collect::<Result<_, _>>().map(Some)
 }
 
-/// Debezium's `RegExSplitter`: a backslash escapes whatever follows it, and is removed before a comma.
+/// Splits a list as Debezium's `RegExSplitter` does: a backslash escapes whatever follows it, and is removed before a
+/// comma.
 fn patterns(list: &str) -> Vec<String> {
     let mut patterns = vec![String::new()];
     let mut chars = list.chars();

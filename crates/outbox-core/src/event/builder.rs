@@ -92,8 +92,8 @@ impl EventBuilder {
         Self { causation_id: Some(id.into()), ..self }
     }
 
-    /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or its
-    /// id where it has none, the correlation id, and its trace goes on. What was set before stays.
+    /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or
+    /// its id where it has none, the correlation id, and its trace continues. What was set before stays.
     ///
     /// In a consumer's handler it is one line:
     /// ```

@@ -7,19 +7,20 @@ use super::Traceparent;
 use crate::DecodedEvent;
 
 impl DecodedEvent {
-    /// Makes a span of `tracing` a child of the trace that the event belongs to, as `tracing-opentelemetry` knows it, before
-    /// the span is entered. Where the event tells no trace, nothing changes.
+    /// Makes a span of `tracing` a child of the trace that the event belongs to, as `tracing-opentelemetry` knows it,
+    /// before the span is entered. Where the event reports no trace, nothing changes.
     ///
-    /// A consumer's handlers go on with the traces of their events by `on_span(|span, event| event.continue_trace(span))`.
+    /// A consumer's handlers continue with the traces of their events by `on_span(|span, event|
+    /// event.continue_trace(span))`.
     pub fn continue_trace(&self, span: &Span) {
         if let Some(parent) = self.traceparent.as_ref().and_then(span_context) {
-            // Refused where no layer keeps the span, or it has begun: it then is in a trace of its own.
+            // Refused where no layer keeps the span, or it has begun: it then is in its own trace.
             _ = span.set_parent(Context::new().with_remote_span_context(parent));
         }
     }
 }
 
-/// The current span as W3C's Trace Context writes it, if there is one that OpenTelemetry knows.
+/// Returns the current span as W3C's Trace Context writes it, if there is one that OpenTelemetry knows.
 pub(super) fn traceparent() -> Option<String> {
     let context = Span::current().context();
     let span = context.span().span_context().clone();

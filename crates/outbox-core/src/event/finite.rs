@@ -6,8 +6,8 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// Returns whether every floating-point number of a value is finite: serde_json writes the others as `null`, which a consumer
-/// cannot read back as a number.
+/// Returns whether every floating-point number of a value is finite: serde_json writes the others as `null`, which a
+/// consumer cannot read back as a number.
 pub(super) fn is_finite<T: Serialize + ?Sized>(value: &T) -> bool {
     value.serialize(Finite).is_ok()
 }

@@ -11,14 +11,14 @@ use crate::Error;
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// A new id of this instant. Ids of one process are strictly increasing.
+    /// Creates a new id of this instant. Ids of one process are strictly increasing.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "two defaults would not be equal")]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// The UUID.
+    /// Returns the UUID.
     #[must_use]
     pub fn as_uuid(self) -> Uuid {
         self.0

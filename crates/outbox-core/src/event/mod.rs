@@ -67,74 +67,74 @@ impl OutboxEvent {
             .payload_result(Payload::serialize(event))
     }
 
-    /// The id, made by [`EventBuilder::build`] unless it was given.
+    /// Returns the id, made by [`EventBuilder::build`] unless it was given.
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
     }
 
-    /// What kind of thing it is about.
+    /// Returns the type of the aggregate that it is about.
     #[must_use]
     pub fn aggregate_type(&self) -> &AggregateType {
         &self.aggregate_type
     }
 
-    /// Which one it is about.
+    /// Returns the id of the aggregate that it is about.
     #[must_use]
     pub fn aggregate_id(&self) -> &AggregateId {
         &self.aggregate_id
     }
 
-    /// What happened.
+    /// Returns the type of the event.
     #[must_use]
     pub fn event_type(&self) -> &EventType {
         &self.event_type
     }
 
-    /// What the event says.
+    /// Returns the payload.
     #[must_use]
     pub fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// The version of the payload's schema, from 1.
+    /// Returns the version of the payload's schema, from 1.
     #[must_use]
     pub fn schema_version(&self) -> u32 {
         self.schema_version
     }
 
-    /// The media type that was set. Where none was, the table gets `application/json` for JSON and
+    /// Returns the media type that was set. Where none was, the table gets `application/json` for JSON and
     /// `application/octet-stream` for bytes, if it has a column for it.
     #[must_use]
     pub fn content_type(&self) -> Option<&ContentType> {
         self.content_type.as_ref()
     }
 
-    /// The headers.
+    /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The trace that it belongs to.
+    /// Returns the trace that it belongs to.
     #[must_use]
     pub fn traceparent(&self) -> Option<&Traceparent> {
         self.traceparent.as_ref()
     }
 
-    /// The business transaction that it belongs to.
+    /// Returns the business transaction that it belongs to.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&CorrelationId> {
         self.correlation_id.as_ref()
     }
 
-    /// What caused it.
+    /// Returns what caused it.
     #[must_use]
     pub fn causation_id(&self) -> Option<&CausationId> {
         self.causation_id.as_ref()
     }
 
-    /// When it happened: UTC, in whole microseconds. Kafka carries milliseconds.
+    /// Returns when it happened: UTC, in whole microseconds. Kafka carries milliseconds.
     #[must_use]
     pub fn created_at(&self) -> OffsetDateTime {
         self.created_at

@@ -21,7 +21,7 @@ macro_rules! name {
                 }
             }
 
-            /// The text.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -65,7 +65,7 @@ name!(
     short_text
 );
 name!(
-    /// What happened, such as `OrderCreated`. 1 to 255 bytes without control characters.
+    /// The type of an event, such as `OrderCreated`. 1 to 255 bytes without control characters.
     EventType,
     "event_type",
     short_text

@@ -8,7 +8,7 @@ use super::finite::is_finite;
 use super::readable::Readable;
 use crate::Error;
 
-/// What an event says, as it is stored: never a parsed tree, so that nothing is rewritten on the way.
+/// The payload of an event, as it is stored: never a parsed tree, so that nothing is rewritten on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {
@@ -21,7 +21,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// JSON text, kept as it was written.
+    /// Creates a payload from jSON text, kept as it was written.
     ///
     /// # Errors
     /// As [`JsonText::new`].
@@ -29,7 +29,7 @@ impl Payload {
         JsonText::new(text).map(Self::Json)
     }
 
-    /// The JSON text that serde writes for a value.
+    /// Creates the JSON text that serde writes for a value.
     ///
     /// # Errors
     /// The value cannot be written as JSON, or a number in it is NaN or infinite, which JSON does not have.
@@ -44,12 +44,12 @@ impl Payload {
         Self::json(text)
     }
 
-    /// Bytes as they are.
+    /// Creates a payload from bytes as they are.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self::Bytes(bytes.into())
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -59,7 +59,7 @@ impl Payload {
         }
     }
 
-    /// Whether there is no byte in it.
+    /// Returns whether it has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -71,15 +71,15 @@ impl Payload {
 pub struct JsonText(Box<str>);
 
 impl JsonText {
-    /// How deep arrays and objects may be nested: serde_json, by which typed handlers read payloads, goes no deeper, and the
-    /// parsers of PostgreSQL and Debezium do.
+    /// How deep arrays and objects may be nested: serde_json, by which typed handlers read payloads, goes no deeper,
+    /// and the parsers of PostgreSQL and Debezium do.
     pub const MAX_DEPTH: usize = 127;
 
     /// Checks that the text is one JSON value that consumers can read, and keeps it as it is.
     ///
     /// # Errors
-    /// The text is not JSON, is nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), holds a number that is out of the range of
-    /// `f64`, or half of a surrogate pair (`\ud800`). The error names the place, and not the text.
+    /// The text is not JSON, is nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), holds a number that is out of the
+    /// range of `f64`, or half of a surrogate pair (`\ud800`). The error names the place, and not the text.
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         match serde_json::from_str::<Readable>(&text) {
@@ -88,7 +88,7 @@ impl JsonText {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

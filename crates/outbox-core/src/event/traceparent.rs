@@ -8,7 +8,7 @@ use crate::Error;
 pub struct Traceparent(Box<str>);
 
 impl Traceparent {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,10 +2,11 @@ use super::{Column, ColumnType, EventField as F, Identifier, Nullability, RowLif
 use crate::Error;
 
 impl TableLayout {
-    /// A table whose records are CloudEvents 1.0 in Kafka's binary mode, as the recommended configuration places its
-    /// columns: `ce_id`, `ce_source`, `ce_specversion`, `ce_type`, `ce_subject` (the aggregate id), `ce_time`,
-    /// `content-type`, and the extensions `ce_aggregatetype` and `ce_schemaversion`. An attribute is never empty there, so
-    /// that what an event may not have stays in the headers `traceparent`, `correlation_id`, `causation_id` and `headers`.
+    /// Creates a table whose records are CloudEvents 1.0 in Kafka's binary mode, as the recommended configuration
+    /// places its columns: `ce_id`, `ce_source`, `ce_specversion`, `ce_type`, `ce_subject` (the aggregate id),
+    /// `ce_time`, `content-type`, and the extensions `ce_aggregatetype` and `ce_schemaversion`. An attribute is never
+    /// empty there, so that what an event may not have stays in the headers `traceparent`, `correlation_id`,
+    /// `causation_id` and `headers`.
     ///
     /// `source` is the URI reference of the producer, such as `/shop/orders`; with it an event's id is unique.
     ///
@@ -22,7 +23,7 @@ impl TableLayout {
             return Err(Error::rule("source", &source, rule));
         }
         let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
-        // As the catalogue tells what outbox-pg's migration says.
+        // As the catalogue reports what outbox-pg's migration says.
         let empty = "''::text";
         Ok(Self {
             schema: Identifier::known("outbox"),

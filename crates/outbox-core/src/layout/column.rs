@@ -147,7 +147,7 @@ impl ColumnType {
         !matches!(self, Self::Bytea | Self::Numeric | Self::Array(_) | Self::Other(_))
     }
 
-    /// The type's name in SQL.
+    /// Returns the type's name in SQL.
     #[must_use]
     pub fn sql(self) -> String {
         match self {
@@ -201,19 +201,19 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column that holds a part of the event.
+    /// Creates a column that holds a part of the event.
     #[must_use]
     pub fn of(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
         Self { name, ty, nullability, field: Some(field), default: None, constant: None, header: None }
     }
 
-    /// A column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
+    /// Creates a column that is none of the event's: enqueue leaves it out, so it needs a default or is nullable.
     #[must_use]
     pub fn foreign(name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
         Self { name, ty, nullability, field: None, default: None, constant: None, header: None }
     }
 
-    /// A text column that holds the same in every row: enqueue writes it, and it is the column's DEFAULT.
+    /// Creates a text column that holds the same in every row: enqueue writes it, and it is the column's DEFAULT.
     #[must_use]
     pub fn constant(name: Identifier, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -235,7 +235,7 @@ impl Column {
         Self { header: Some(name.into().into_boxed_str()), ..self }
     }
 
-    /// Gives the column's DEFAULT, as the catalogue tells it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
+    /// Gives the column's DEFAULT, as the catalogue reports it (`pg_get_expr(adbin, adrelid)` of `pg_attrdef`).
     ///
     /// It is part of the records: Debezium puts it into the column's schema, and where a row has NULL it writes the
     /// default instead.
@@ -245,37 +245,37 @@ impl Column {
         self
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &Identifier {
         &self.name
     }
 
-    /// Its type.
+    /// Returns its type.
     #[must_use]
     pub fn ty(&self) -> ColumnType {
         self.ty
     }
 
-    /// Whether it may be NULL.
+    /// Returns whether it may be NULL.
     #[must_use]
     pub fn nullability(&self) -> Nullability {
         self.nullability
     }
 
-    /// The part of the event that it holds, if any.
+    /// Returns the part of the event that it holds, if any.
     #[must_use]
     pub fn field(&self) -> Option<EventField> {
         self.field
     }
 
-    /// What it holds in every row, if that is known.
+    /// Returns what it holds in every row, if that is known.
     #[must_use]
     pub fn constant_text(&self) -> Option<&str> {
         self.constant.as_deref()
     }
 
-    /// Whether enqueue writes it.
+    /// Returns whether enqueue writes it.
     #[must_use]
     pub fn is_filled(&self) -> bool {
         self.field.is_some() || self.constant.is_some()
@@ -285,7 +285,7 @@ impl Column {
         self.header.as_deref()
     }
 
-    /// What Debezium takes for the column's default, where it takes any.
+    /// Returns what Debezium takes for the column's default, where it takes any.
     pub(crate) fn default(&self) -> Option<&ColumnValue> {
         self.default.as_ref().map(ColumnDefault::value)
     }

@@ -67,7 +67,7 @@ fn placeholder(ty: ColumnType) -> &'static str {
     }
 }
 
-/// `name(…)`, also in a parenthesis, or one of SQL's words for the current time.
+/// Returns whether the expression is `name(…)`, also in a parenthesis, or one of SQL's words for the current time.
 fn is_generated(expression: &str) -> bool {
     let current = ["current_timestamp", "current_time", "current_date", "localtime", "localtimestamp"];
     let inner = expression.strip_prefix('(').unwrap_or(expression);
@@ -85,7 +85,7 @@ fn at_scale(number: &str, scale: u16) -> Option<String> {
     Some(format!("{number}{point}{}", "0".repeat(missing)))
 }
 
-/// The first quoted text, or the whole expression where nothing is quoted.
+/// Returns the first quoted text, or the whole expression where nothing is quoted.
 fn literal(expression: &str) -> Option<String> {
     let Some((_, quoted)) = expression.split_once('\'') else {
         return (!expression.starts_with("NULL::")).then(|| expression.to_owned());
@@ -104,7 +104,7 @@ fn literal(expression: &str) -> Option<String> {
     None
 }
 
-/// A date, or a timestamp as PostgreSQL prints it in the ISO style: `2026-01-02 03:04:05.678901+00`.
+/// Returns a date, or a timestamp as PostgreSQL prints it in the ISO style: `2026-01-02 03:04:05.678901+00`.
 fn instant(text: &str) -> Option<OffsetDateTime> {
     let (date, clock) = text.split_once(' ').unwrap_or((text, "00:00:00"));
     let (clock, offset) = match clock.rfind(['+', '-']) {

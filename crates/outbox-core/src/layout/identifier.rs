@@ -28,7 +28,7 @@ impl Identifier {
         Self(name.into())
     }
 
-    /// The name as it is, not quoted.
+    /// Returns the name as it is, not quoted.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

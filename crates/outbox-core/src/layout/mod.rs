@@ -17,7 +17,7 @@ pub(crate) use self::text_form::{array_elements, epoch_day, micros_of_day};
 use self::default::ColumnDefault;
 use crate::Error;
 
-/// What becomes of a row after its transaction.
+/// The life of a row after its transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowLife {
@@ -30,7 +30,8 @@ pub enum RowLife {
     /// It is deleted in its own transaction: the event is in the WAL, and the table stays empty. A lost slot is then a
     /// loss of events, since there is no table to publish them from.
     Vanish,
-    /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is known.
+    /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is
+    /// known.
     VanishKeepingIds,
     /// There is no table: the event is a logical decoding message (`pg_logical_emit_message`) in the WAL, as Debezium's
     /// `DecodeLogicalDecodingMessageContent` reads it. Enqueue needs no privilege, and nothing is stored that has to be
@@ -39,7 +40,7 @@ pub enum RowLife {
 }
 
 impl RowLife {
-    /// Whether the row is deleted in its own transaction.
+    /// Returns whether the row is deleted in its own transaction.
     #[must_use]
     pub fn vanishes(self) -> bool {
         matches!(self, Self::Vanish | Self::VanishKeepingIds)
@@ -68,7 +69,7 @@ pub struct TableLayout {
 }
 
 impl TableLayout {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     ///
     /// # Errors
     /// Columns for id, aggregate type, aggregate id, event type and payload are missing, a column or a field is
@@ -79,9 +80,9 @@ impl TableLayout {
         Self::holding(&required, EventField::is_written_to, schema, table, columns)
     }
 
-    /// A table that others write, and that this library only reads: it needs columns for the id and the payload, and one
-    /// column may serve several options of the router. The ids of event and aggregate may be of any type that becomes one
-    /// text, such as `bigint`.
+    /// Creates a table that others write, and that this library only reads: it needs columns for the id and the
+    /// payload, and one column may serve several options of the router. The ids of event and aggregate may be of any
+    /// type that becomes one text, such as `bigint`.
     ///
     /// # Errors
     /// As [`new`](Self::new), but for the parts that may be missing.
@@ -118,14 +119,14 @@ impl TableLayout {
         Ok(Self { schema, table, columns, row_life: RowLife::Keep })
     }
 
-    /// The table that outbox-pg creates: `outbox.outbox_message` with a `json` payload.
+    /// Creates the table that outbox-pg creates: `outbox.outbox_message` with a `json` payload.
     #[must_use]
     pub fn recommended() -> Self {
         use ColumnType::{Integer, Json, Text, TimestampMicros, Uuid};
         use EventField as F;
         let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         let nullable = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::Nullable);
-        // As the catalogue tells what outbox-pg's migration says.
+        // As the catalogue reports what outbox-pg's migration says.
         let (empty, now) = ("''::text", "timezone('utc'::text, clock_timestamp())");
         Self {
             schema: Identifier::known("outbox"),
@@ -148,7 +149,7 @@ impl TableLayout {
         }
     }
 
-    /// Debezium's classic table: `id`, `aggregatetype`, `aggregateid`, `type`, `payload`, in the given schema.
+    /// Creates Debezium's classic table: `id`, `aggregatetype`, `aggregateid`, `type`, `payload`, in the given schema.
     #[must_use]
     pub fn classic(schema: Identifier, table: Identifier) -> Self {
         use EventField as F;
@@ -168,13 +169,13 @@ impl TableLayout {
         }
     }
 
-    /// The same columns in another schema and table.
+    /// Returns the same columns in another schema and table.
     #[must_use]
     pub fn named(self, schema: Identifier, table: Identifier) -> Self {
         Self { schema, table, ..self }
     }
 
-    /// The same table with another life of its rows. In [`RowLife::Message`], the columns become members of a JSON object:
+    /// Returns the same table with another life of its rows. In [`RowLife::Message`], the columns become members of a JSON object:
     /// JSON, times and texts of limited length are then texts, and nothing has a default.
     #[must_use]
     pub fn with_row_life(self, row_life: RowLife) -> Self {
@@ -185,7 +186,7 @@ impl TableLayout {
         Self { row_life, columns, ..self }
     }
 
-    /// The same table with another type of payload column.
+    /// Returns the same table with another type of payload column.
     ///
     /// # Errors
     /// The type cannot hold a payload.
@@ -200,7 +201,7 @@ impl TableLayout {
         Self::existing(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
     }
 
-    /// The same table with a column's DEFAULT; see [`Column::default_expression`].
+    /// Returns the same table with a column's DEFAULT; see [`Column::default_expression`].
     ///
     /// # Errors
     /// There is no such column.
@@ -212,8 +213,8 @@ impl TableLayout {
         Ok(self)
     }
 
-    /// The same table with a column as the catalogue tells it: whether it may be NULL, and its DEFAULT as
-    /// [`Column::default_expression`] takes it. A column that the table does not have is passed over.
+    /// Returns the same table with a column as the catalogue reports it: whether it may be NULL, and its DEFAULT as
+    /// [`Column::default_expression`] takes it. A column that the table does not have is skipped.
     #[must_use]
     pub fn told(mut self, column: &str, nullability: Nullability, default: Option<&str>) -> Self {
         if let Some(found) = self.columns.iter_mut().find(|other| other.name.as_str() == column) {
@@ -223,31 +224,31 @@ impl TableLayout {
         self
     }
 
-    /// The schema's name.
+    /// Returns the schema's name.
     #[must_use]
     pub fn schema(&self) -> &Identifier {
         &self.schema
     }
 
-    /// The table's name.
+    /// Returns the table's name.
     #[must_use]
     pub fn table(&self) -> &Identifier {
         &self.table
     }
 
-    /// The columns, in order.
+    /// Returns the columns, in order.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The life of a row.
+    /// Returns the life of a row.
     #[must_use]
     pub fn row_life(&self) -> RowLife {
         self.row_life
     }
 
-    /// `"schema"."table"`, for SQL; the prefix of the messages if there is no table.
+    /// Returns `"schema"."table"`, for SQL; the prefix of the messages if there is no table.
     #[must_use]
     pub fn qualified_name(&self) -> String {
         match self.message_prefix() {
@@ -256,7 +257,7 @@ impl TableLayout {
         }
     }
 
-    /// The column of that name.
+    /// Returns the column of that name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.as_str() == name)

@@ -4,8 +4,8 @@ use crate::pipeline::Found;
 use crate::{ConnectorConfig, Error};
 
 impl TableLayout {
-    /// A table that others write, with those of its columns that the EventRouter's options name. The event's type is in the
-    /// column that `table.field.event.type` names, else in `type` or `event_type`.
+    /// Creates a table that others write, with those of its columns that the EventRouter's options name. The event's
+    /// type is in the column that `table.field.event.type` names, else in `type` or `event_type`.
     ///
     /// # Errors
     /// The options contradict each other, or as in [`existing`](Self::existing).

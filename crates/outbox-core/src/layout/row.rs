@@ -12,7 +12,8 @@ use crate::{Error, OutboxEvent, Payload};
 pub enum ColumnValue {
     /// SQL NULL
     Null,
-    /// `text`, `varchar`, the text of `json` and `jsonb`, and PostgreSQL's text form of every type that has no variant here
+    /// `text`, `varchar`, the text of `json` and `jsonb`, and PostgreSQL's text form of every type that has no variant
+    /// here
     Text(String),
     /// `bytea`
     Bytes(Bytes),
@@ -33,7 +34,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A row of the layout's columns, in their order.
+    /// Creates a row of the layout's columns, in their order.
     ///
     /// # Errors
     /// A value is missing or too many, is not of its column's type, or is NULL where that is not allowed.
@@ -50,12 +51,12 @@ impl Row {
         Ok(Self { values })
     }
 
-    /// A row of one text, which is what a driver sends for an event without a table.
+    /// Creates a row of one text, which is what a driver sends for an event without a table.
     pub(crate) fn of_content(content: String) -> Self {
         Self { values: vec![ColumnValue::Text(content)] }
     }
 
-    /// The values, in the order of the layout's columns.
+    /// Returns the values, in the order of the layout's columns.
     #[must_use]
     pub fn values(&self) -> &[ColumnValue] {
         &self.values
@@ -71,7 +72,7 @@ impl Row {
         }
     }
 
-    /// What enqueue stores for an event. Columns that enqueue leaves out are NULL here.
+    /// Returns what enqueue stores for an event. Columns that enqueue leaves out are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         for field in SET_BY_CALLERS {
             if field.is_set_in(event) && layout.column_of(field).is_none() {

@@ -23,7 +23,8 @@ pub(super) fn is_of(ty: ColumnType, text: &str) -> bool {
     }
 }
 
-/// Digits with a sign and a fraction, if any: `numeric` has no exponent, and its NaN and infinities are in no record.
+/// Returns whether the text is digits with a sign and a fraction, if any: `numeric` has no exponent, and its NaN and
+/// infinities are in no record.
 fn is_decimal(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));

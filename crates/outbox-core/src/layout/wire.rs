@@ -24,8 +24,8 @@ impl ColumnType {
         self.oids().array
     }
 
-    /// Returns the type of a column by the type's OID and modifier (`atttypmod`). Each enum has another OID: give that of
-    /// `anyenum`.
+    /// Returns the type of a column by the type's OID and modifier (`atttypmod`). Each enum has another OID: give that
+    /// of `anyenum`.
     #[must_use]
     pub fn from_oid(oid: u32, modifier: i32) -> Self {
         // PostgreSQL's own limit of a length, and the precision of a time, if none is given.

@@ -95,7 +95,8 @@ pub(super) fn in_headers(
     }
 }
 
-/// A heartbeat is a struct, and stops the task at a converter that takes bytes only.
+/// Rejects heartbeats that the converter cannot write. A heartbeat is a struct, and stops the task at a converter that
+/// takes bytes only.
 pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
     let beats = config.trimmed("heartbeat.interval.ms").unwrap_or("0");
     let converter = config.trimmed("value.converter").unwrap_or_default();
@@ -169,7 +170,7 @@ pub(super) fn in_messages(
     }
 }
 
-/// Configurations that lose payloads, or stop at the first one.
+/// Rejects configurations that lose payloads, or stop at the first one.
 pub(super) fn in_payload(
     router: &RouterConfig,
     converter: ValueConverter,

@@ -67,12 +67,12 @@ pub enum Loss {
     /// `table.expand.json.payload`: null members and empty arrays vanish, numbers are rewritten, and some payloads
     /// stop the connector's task for good (integers beyond 64 bits, arrays at the top, objects of unlike members).
     JsonExpansion,
-    /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has no
-    /// order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.
+    /// Columns that may be NULL as key, as header or to route by, as Debezium takes them: an event with a null key has
+    /// no order, some clients cannot read a header with a null value, and a row that is routed by NULL has no record.
     NullableColumns,
-    /// Parts of an event that the table has columns for and that no record holds, as with Debezium's shortest configuration,
-    /// which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an event that has such a
-    /// part.
+    /// Parts of an event that the table has columns for and that no record holds, as with Debezium's shortest
+    /// configuration, which carries neither the event type nor headers. Unless this is accepted, enqueue refuses an
+    /// event that has such a part.
     UncarriedParts,
 }
 
@@ -90,7 +90,7 @@ impl Pipeline {
         Self::accepting(&[], config, layout)
     }
 
-    /// As [`new`](Self::new), for configurations whose losses are known and wanted.
+    /// Creates the same pipeline as [`new`](Self::new), for configurations whose losses are known and wanted.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -158,7 +158,7 @@ impl Pipeline {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The pipeline of a connector's JSON and the table that outbox-pg creates.
+    /// Creates the pipeline of a connector's JSON and the table that outbox-pg creates.
     ///
     /// # Errors
     /// As [`new`](Self::new) and [`ConnectorConfig::from_json`].
@@ -166,7 +166,7 @@ impl Pipeline {
         Self::new(ConnectorConfig::from_json(json)?, TableLayout::recommended())
     }
 
-    /// [`ConnectorConfig::recommended`] with [`TableLayout::recommended`].
+    /// Creates the pipeline of [`ConnectorConfig::recommended`] with [`TableLayout::recommended`].
     #[must_use]
     pub fn recommended() -> Self {
         let layout = TableLayout::recommended();
@@ -174,12 +174,12 @@ impl Pipeline {
         Self::new(ConnectorConfig::recommended(&layout), layout).expect("the recommended parts agree")
     }
 
-    /// Sets the largest record that enqueue takes, in bytes as Kafka's producer counts them: key, value, headers and what
-    /// surrounds them.
+    /// Sets the largest record that enqueue takes, in bytes as Kafka's producer counts them: key, value, headers and
+    /// what surrounds them.
     ///
     /// Without it, it is the configuration's `producer.override.max.request.size`, or
-    /// [`DEFAULT_RECORD_LIMIT`](Self::DEFAULT_RECORD_LIMIT). Set it if the Connect worker sets `producer.max.request.size`, or if
-    /// the topics' `max.message.bytes` is less.
+    /// [`DEFAULT_RECORD_LIMIT`](Self::DEFAULT_RECORD_LIMIT). Set it if the Connect worker sets
+    /// `producer.max.request.size`, or if the topics' `max.message.bytes` is less.
     #[must_use]
     pub fn with_record_limit(self, bytes: usize) -> Self {
         let mut inner = Arc::unwrap_or_clone(self.0);
@@ -193,31 +193,31 @@ impl Pipeline {
         self.0.record_limit
     }
 
-    /// The connector's configuration.
+    /// Returns the connector's configuration.
     #[must_use]
     pub fn config(&self) -> &ConnectorConfig {
         &self.0.config
     }
 
-    /// The outbox table.
+    /// Returns the outbox table.
     #[must_use]
     pub fn layout(&self) -> &TableLayout {
         &self.0.layout
     }
 
-    /// The replication slot that the connector reads (`slot.name`).
+    /// Returns the replication slot that the connector reads (`slot.name`).
     #[must_use]
     pub fn slot(&self) -> &Identifier {
         &self.0.slot
     }
 
-    /// The publication that the connector reads (`publication.name`).
+    /// Returns the publication that the connector reads (`publication.name`).
     #[must_use]
     pub fn publication(&self) -> &Identifier {
         &self.0.publication
     }
 
-    /// The topic of an aggregate type, for pipelines that route by it.
+    /// Returns the topic of an aggregate type, for pipelines that route by it.
     ///
     /// # Errors
     /// The pipeline routes by another column, or the whole name is no legal name of a topic.
@@ -230,7 +230,7 @@ impl Pipeline {
         self.topic_of_route(aggregate_type.as_str())
     }
 
-    /// Whether a record tells this part of an event.
+    /// Returns whether a record reports this part of an event.
     #[must_use]
     pub fn carries(&self, field: EventField) -> bool {
         self.0.carries(field)
@@ -262,20 +262,20 @@ impl Pipeline {
         }
     }
 
-    /// Returns the id of a row's event, as [`event_identity`](crate::event_identity) of its header `id` without a topic; none
-    /// if it is NULL.
+    /// Returns the id of a row's event, as [`event_identity`](crate::event_identity) of its header `id` without a
+    /// topic; none if it is NULL.
     #[must_use]
     pub fn event_id(&self, row: &Row) -> Option<Uuid> {
         let ty = self.0.layout.columns().get(self.0.plan.id)?.ty();
         crate::record::identity_of(self.emitted(row, self.0.plan.id), ty, self.0.forms)
     }
 
-    /// The row that enqueue stores for an event.
+    /// Returns the row that enqueue stores for an event.
     ///
     /// # Errors
     /// The event breaks a rule of this pipeline: the limit of the encoded record, the payload's kind, the length of the
-    /// topic's name, what a `jsonb` column or the expansion of JSON refuses, a part that the table has no column for or that
-    /// no record carries, an event from the future.
+    /// topic's name, what a `jsonb` column or the expansion of JSON refuses, a part that the table has no column for or
+    /// that no record carries, an event from the future.
     pub fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
         self.refuse_uncarried(event)?;
         self.refuse_future(event)?;
@@ -299,8 +299,9 @@ impl Pipeline {
         }
     }
 
-    /// Kafka refuses a record whose timestamp is more than an hour ahead (`message.timestamp.after.max.ms`), and the
-    /// connector's task would stop at it, again at every start. Clocks may differ by the other half.
+    /// Rejects an event that is too far in the future. Kafka refuses a record whose timestamp is more than an hour
+    /// ahead (`message.timestamp.after.max.ms`), and the connector's task would stop at it, again at every start.
+    /// Clocks may differ by the other half.
     fn refuse_future(&self, event: &OutboxEvent) -> Result<(), Error> {
         const AHEAD: time::Duration = time::Duration::minutes(30);
         let at = event.created_at();
@@ -326,7 +327,7 @@ impl Pipeline {
         &self.0.plan
     }
 
-    /// A column's value as Connect's `Struct.get` gives it: the schema's default in the place of NULL.
+    /// Returns a column's value as Connect's `Struct.get` gives it: the schema's default in the place of NULL.
     pub(crate) fn emitted<'a>(&'a self, row: &'a crate::Row, index: usize) -> &'a crate::ColumnValue {
         match row.get(index) {
             crate::ColumnValue::Null => self.0.layout.columns().get(index).and_then(crate::Column::default),

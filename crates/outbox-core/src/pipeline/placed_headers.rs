@@ -66,7 +66,7 @@ pub(crate) struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// The column of a header, unless it was met before.
+    /// Returns the column of a header, unless it was met before.
     #[inline]
     pub(crate) fn first(&mut self, name: &[u8]) -> Option<&'a Target> {
         let headers = self.headers;
@@ -113,7 +113,7 @@ struct Met {
 }
 
 impl Met {
-    /// False where the number was there already.
+    /// Records the number, and returns `false` if it was there already.
     #[inline]
     fn enter(&mut self, number: usize) -> bool {
         if number >= 64 {

@@ -3,7 +3,7 @@ use super::{Found, Loss};
 use crate::connector::{MissingColumn, Placed, Placement, RouterConfig};
 use crate::{Column, ColumnType, Error, EventField, Nullability, TableLayout};
 
-/// The router's columns, found in the layout: positions in a row, and what each place of a record tells.
+/// The router's columns, found in the layout: positions in a row, and what each place of a record reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) id: usize,
@@ -72,7 +72,8 @@ impl Plan {
                 return columns.refuse(option, &placed.column, reason);
             }
             Placement::Header if self.has_other_header(&target) => {
-                let reason = "another column is the header of this name already, and no consumer could tell them apart";
+                let reason =
+                    "another column is the header of this name already, and no consumer could distinguish them";
                 return columns.refuse(option, &placed.alias, reason);
             }
             Placement::Header => self.headers.push(target),

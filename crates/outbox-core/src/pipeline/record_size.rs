@@ -7,11 +7,12 @@ use crate::{ColumnType, ColumnValue, ConnectorConfig, Error, EventField, RecordR
 /// The producer's option that limits a record.
 const KEY: &str = "producer.override.max.request.size";
 
-/// What Kafka's producer counts for a batch of one record besides key, value and headers
+/// The bytes that Kafka's producer counts for a batch of one record besides key, value and headers
 /// (`AbstractRecords.estimateSizeInBytesUpperBound`).
 const BATCH_AND_RECORD: usize = 61 + 21;
 
-/// The headers that are added on the way: the relay's position, Debezium's `__debezium.context.*`, the mark of a replay.
+/// The headers that are added on the way: the relay's position, Debezium's `__debezium.context.*`, the mark of a
+/// replay.
 const ADDED_HEADERS: usize = 1_024;
 
 /// The longest number of a `jsonb` column by its shortest text: `1e999`.
@@ -20,7 +21,7 @@ const JSONB_GROWTH: usize = 201;
 /// A control character as the JsonConverter writes it: `\u0001`.
 const JSON_GROWTH: usize = 6;
 
-/// What a column takes in the schema that the JsonConverter writes, apart from its name.
+/// The bytes that a column takes in the schema that the JsonConverter writes, apart from its name.
 const SCHEMA: usize = 512;
 
 /// How much of a payload is expanded by [`Pipeline::encode`], whatever the limit of a record is.
@@ -75,7 +76,8 @@ impl Pipeline {
         )
     }
 
-    /// Returns the size that the row's record has at most, by the lengths of the columns alone; `None` if the payload decides.
+    /// Returns the size that the row's record has at most, by the lengths of the columns alone; `None` if the payload
+    /// decides.
     fn size_bound(&self, row: &Row) -> Option<usize> {
         let is_text = matches!(row.get(self.plan().payload), ColumnValue::Text(_));
         let is_nested = self.layout().columns().get(self.plan().payload).map(crate::Column::ty)

@@ -13,7 +13,7 @@ use crate::connector::{BinaryForm, DecimalForm, TimePrecision, ValueForms};
 use crate::layout::{array_elements, epoch_day, micros_of_day};
 use crate::{ColumnType, ColumnValue};
 
-/// As Connect's SimpleHeaderConverter writes it, and the StringConverter a key.
+/// Returns the column as Connect's SimpleHeaderConverter writes it, and the StringConverter a key.
 pub(super) fn text(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Cow<'_, str>> {
     Some(match value {
         ColumnValue::Null => return None,
@@ -29,7 +29,7 @@ pub(super) fn text(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Op
     })
 }
 
-/// As [`text`], in bytes.
+/// Returns the same as [`text`], in bytes.
 pub(super) fn text_bytes(value: &ColumnValue, ty: ColumnType, forms: ValueForms) -> Option<Cow<'_, [u8]>> {
     text(value, ty, forms).map(|text| match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
@@ -37,7 +37,7 @@ pub(super) fn text_bytes(value: &ColumnValue, ty: ColumnType, forms: ValueForms)
     })
 }
 
-/// As the JsonConverter writes it.
+/// Appends the column as the JsonConverter writes it.
 pub(super) fn push_column(out: &mut String, value: &ColumnValue, ty: ColumnType, forms: ValueForms) {
     // The logical types of Connect have texts in headers only.
     let forms = match forms.time {
@@ -61,7 +61,8 @@ fn is_bare(text: &str, ty: ColumnType, forms: ValueForms) -> bool {
     }
 }
 
-/// Writes a value that the row keeps as text. A row's values are of their types, so that what cannot be read here is not there.
+/// Writes a value that the row keeps as text. A row's values are of their types, so that what cannot be read here is
+/// not there.
 fn kept_as_text(text: &str, ty: ColumnType, forms: ValueForms) -> Cow<'_, str> {
     let temporal = || Temporal::of(ty, forms.time);
     let written = match ty {
@@ -112,7 +113,7 @@ fn decimal(plain: &str, ty: ColumnType, form: DecimalForm) -> Option<String> {
     }
 }
 
-/// `["a","b\"c",null]`, as Connect's `Values` writes a list.
+/// Writes `["a","b\"c",null]`, as Connect's `Values` writes a list.
 fn array(elements: &[Option<String>], ty: ColumnType, forms: ValueForms) -> String {
     let is_text = matches!(ty, ColumnType::Text | ColumnType::Uuid)
         || (matches!(ty, ColumnType::Decimal(_)) && forms.decimal == DecimalForm::Text)
@@ -129,7 +130,8 @@ fn array(elements: &[Option<String>], ty: ColumnType, forms: ValueForms) -> Stri
     format!("[{}]", elements.iter().map(element).collect::<Vec<_>>().join(","))
 }
 
-/// `io.debezium.data.VariableScaleDecimal`, a struct of the scale and the unscaled number, without zeros at the end.
+/// Writes `io.debezium.data.VariableScaleDecimal`, a struct of the scale and the unscaled number, without zeros at the
+/// end.
 fn variable_scale(plain: &str) -> String {
     let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
     let fraction = fraction.trim_end_matches('0');

@@ -26,7 +26,7 @@ impl Schema {
         Self::Scalar { kind, optional: true, name: None, default: None }
     }
 
-    /// The schema that Debezium gives to a column.
+    /// Creates the schema that Debezium gives to a column.
     pub(super) fn of_column(column: &Column, forms: ValueForms) -> Self {
         let (kind, name) = match column.ty() {
             ColumnType::Uuid => ("string", Some("io.debezium.data.Uuid")),

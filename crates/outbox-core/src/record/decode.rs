@@ -16,7 +16,7 @@ use crate::pipeline::Target;
 use crate::{Column, ColumnType, Error, EventField, Pipeline};
 
 impl Pipeline {
-    /// Reads a record of this pipeline. What form it has is told by the pipeline, never guessed from its bytes.
+    /// Reads a record of this pipeline. What form it has is reported by the pipeline, never guessed from its bytes.
     ///
     /// A record with an `id` header is an event, also one without a value (`route.tombstone.on.empty.payload`).
     ///
@@ -29,8 +29,8 @@ impl Pipeline {
         })
     }
 
-    /// As [`decode`](Self::decode), for a record that is kept elsewhere, in a client library's own form. Of the record
-    /// only what the event tells is copied.
+    /// Decodes as [`decode`](Self::decode) does, for a record that is kept elsewhere, in a client library's own form.
+    /// Of the record only what the event reports is copied.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -46,7 +46,7 @@ impl Pipeline {
         })
     }
 
-    /// `None` where there is no header `id`.
+    /// Reads the event; `None` if there is no header `id`.
     fn event<'a>(
         &self,
         parts: RecordParts<'a, impl Iterator<Item = (impl AsRef<[u8]>, Option<&'a [u8]>)>>,
@@ -83,8 +83,8 @@ impl Pipeline {
         Ok(Some(event))
     }
 
-    /// Takes the first header of each name, unless it is null. The id, which is wherever the names' order has it, decides
-    /// whether the others count at all.
+    /// Takes the first header of each name, unless it is null. The id, which is wherever the names' order has it,
+    /// decides whether the others count at all.
     fn read_headers<'a>(
         &self,
         event: &mut DecodedEvent,
@@ -205,7 +205,8 @@ impl Pipeline {
         }
     }
 
-    /// The payload within JSON: a string holds the column's text (or base64 of its bytes), anything else was expanded.
+    /// Returns the payload within JSON: a string holds the column's text (or base64 of its bytes), anything else was
+    /// expanded.
     fn json_payload(&self, payload: &RawValue) -> Result<DecodedPayload, Error> {
         let json = payload.get();
         if json == "null" {
@@ -287,7 +288,7 @@ fn unwrapped_headers<'a, N: AsRef<[u8]>>(
     headers.map(|(name, value)| (name, value.and_then(unwrapped))).collect()
 }
 
-/// The JsonConverter's value, out of `{"schema":…,"payload":…}` where schemas are enabled.
+/// Returns the JsonConverter's value, out of `{"schema":…,"payload":…}` where schemas are enabled.
 fn unwrapped<'a>(part: &str, json: &'a str, schemas: Schemas) -> Result<&'a RawValue, Error> {
     #[derive(Deserialize)]
     struct WithSchema<'a> {
@@ -304,7 +305,7 @@ fn unwrapped<'a>(part: &str, json: &'a str, schemas: Schemas) -> Result<&'a RawV
     }
 }
 
-/// The text of a JSON string, number or boolean; `None` for null.
+/// Returns the text of a JSON string, number or boolean; `None` for null.
 fn scalar_text<'a>(part: &str, value: &'a RawValue) -> Result<Option<Cow<'a, str>>, Error> {
     let json = value.get();
     match json.as_bytes().first() {

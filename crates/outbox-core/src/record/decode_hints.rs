@@ -2,7 +2,7 @@ use super::ShortText;
 use crate::EventField;
 use crate::pipeline::HeaderOrder;
 
-/// What the last record of a partition was like: the types of its event, and the order of its headers. The next
+/// The properties of the last record of a partition: the types of its event, and the order of its headers. The next
 /// record is mostly like it, and a comparison is faster than to read it. Any records may be decoded with any hints.
 ///
 /// ```

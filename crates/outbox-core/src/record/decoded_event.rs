@@ -13,18 +13,18 @@ use crate::{Error, EventField, Headers, Traceparent};
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodedEvent {
-    /// The event's id, as [`event_identity`](crate::event_identity) has it: producers other than ours may use any version of
-    /// UUID, and ids that are none.
+    /// The event's id, as [`event_identity`](crate::event_identity) has it: producers other than ours may use any
+    /// version of UUID, and ids that are none.
     pub id: Uuid,
     /// The id as the record has it, if it is no UUID.
     pub id_text: Option<ShortText>,
-    /// What kind of thing it is about.
+    /// The type of its aggregate.
     pub aggregate_type: Option<ShortText>,
     /// Which one it is about.
     pub aggregate_id: Option<ShortText>,
-    /// What happened.
+    /// The type of the event.
     pub event_type: Option<ShortText>,
-    /// What the event says.
+    /// The payload.
     pub payload: DecodedPayload,
     /// When it happened: milliseconds where the record's timestamp carries it, microseconds from a header.
     pub created_at: Option<OffsetDateTime>,
@@ -36,7 +36,7 @@ pub struct DecodedEvent {
     pub traceparent: Option<Traceparent>,
     /// The business transaction that it belongs to.
     pub correlation_id: Option<ShortText>,
-    /// What caused it.
+    /// The id of the event or command that caused it.
     pub causation_id: Option<ShortText>,
     /// The event's own headers.
     pub headers: Headers,
@@ -57,7 +57,7 @@ impl DecodedEvent {
         self.set_other(field, text)
     }
 
-    /// Where a part is kept that is a short text.
+    /// Returns where a part is kept that is a short text.
     #[inline]
     pub(super) fn slot(&mut self, field: EventField) -> Option<&mut Option<ShortText>> {
         Some(match field {
@@ -83,8 +83,8 @@ impl DecodedEvent {
                 self.headers = Headers::from_json(text)
                     .map_err(|e| undecodable("it is not a JSON object of texts").caused_by(e))?;
             }
-            // What is there already stays. The id is the record's own header, the payload its value, and the instant is read
-            // with its column's type.
+            // What is there already stays. The id is the record's own header, the payload its value, and the instant is
+            // read with its column's type.
             _ => {}
         }
         Ok(())
@@ -130,7 +130,7 @@ impl DecodedPayload {
         if text.is_empty() { Self::Empty } else { Self::Text(text) }
     }
 
-    /// The payload as bytes.
+    /// Returns the payload as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -140,7 +140,7 @@ impl DecodedPayload {
         }
     }
 
-    /// The payload as text, where it is text.
+    /// Returns the payload as text, where it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -171,7 +171,7 @@ impl fmt::Debug for DecodedPayload {
     }
 }
 
-/// What a record of a pipeline turns out to be.
+/// The result of decoding a record of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decoded<R = Record> {

@@ -18,7 +18,7 @@ pub enum Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
-    /// The record, and where Debezium would make none, why.
+    /// Returns the record, and where Debezium would make none, why.
     #[must_use]
     pub fn into_parts(self) -> (RecordRef<'a>, Option<Error>) {
         match self {
@@ -29,7 +29,7 @@ impl<'a> Encoded<'a> {
 }
 
 impl Pipeline {
-    /// The record that Debezium's EventRouter makes of an inserted row.
+    /// Returns the record that Debezium's EventRouter makes of an inserted row.
     ///
     /// The headers `__debezium.context.*` (`extended.headers.enabled`) are the connector's own and are left out. What
     /// depends on the connector's machine or on what it has seen before is given as for the first row on a recent
@@ -48,9 +48,9 @@ impl Pipeline {
         self.record(row, Unexpandable::Fails)
     }
 
-    /// As [`encode`](Self::encode), but a payload that Debezium could not expand is written as it was stored: in the
-    /// place of the expanded one where the record has no schema, as text where it has one. The record borrows what it
-    /// can from the row.
+    /// Encodes as [`encode`](Self::encode) does, but a payload that Debezium could not expand is written as it was
+    /// stored: instead of the expanded one if the record has no schema, as text if it has one. The record borrows what
+    /// it can from the row.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.
@@ -111,7 +111,7 @@ impl Pipeline {
         wrapped(json, self.schema_of(index, value).as_ref(), schemas)
     }
 
-    /// Milliseconds, cut off towards zero. The router asks for the column in a way that knows no default.
+    /// Returns milliseconds, cut off towards zero. The router asks for the column in a way that knows no default.
     fn timestamp(&self, row: &Row) -> Result<Option<i64>, Error> {
         let at = self.plan().timestamp.map(|index| row.get(index));
         let Some(ColumnValue::Instant(at)) = at else { return Ok(None) };

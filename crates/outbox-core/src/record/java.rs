@@ -1,5 +1,5 @@
-/// A double as Java's `Double.toString` writes it since JDK 19: as few digits as name it but two at least, and of
-/// those the nearest; between two that are equally near, the even one.
+/// Returns a double as Java's `Double.toString` writes it since JDK 19: as few digits as name it but two at least, and
+/// of those the nearest; between two that are equally near, the even one.
 pub(super) fn double_to_string(value: f64) -> String {
     to_string(value, &format!("{value:e}"))
 }
@@ -9,7 +9,7 @@ pub(super) fn float_to_string(value: f32) -> String {
     to_string(f64::from(value), &format!("{value:e}"))
 }
 
-/// `shortest` has as few digits as name the value.
+/// Writes a floating-point number as Java does. `shortest` has as few digits as name the value.
 fn to_string(value: f64, shortest: &str) -> String {
     if value.is_nan() {
         return "NaN".into();
@@ -31,7 +31,7 @@ fn to_string(value: f64, shortest: &str) -> String {
     if is_plain { text } else { format!("{text}E{exponent}") }
 }
 
-/// Java's `BigDecimal.toString` of a number that is written without an exponent.
+/// Writes what Java's `BigDecimal.toString` of a number that is written without an exponent.
 pub(super) fn decimal_to_string(plain: &str) -> String {
     let (sign, digits) = plain.strip_prefix('-').map_or(("", plain), |digits| ("-", digits));
     let scale = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
@@ -50,7 +50,8 @@ pub(super) fn decimal_to_string(plain: &str) -> String {
     format!("{sign}{first}{point}{rest}E-{zeros}")
 }
 
-/// Java's `BigInteger.toByteArray` of decimal digits with or without a minus: two's complement, big-endian, as short as possible.
+/// Returns what Java's `BigInteger.toByteArray` of decimal digits with or without a minus: two's complement,
+/// big-endian, as short as possible.
 pub(super) fn big_integer_bytes(number: &str) -> Vec<u8> {
     let (is_negative, digits) = number.strip_prefix('-').map_or((false, number), |digits| (true, digits));
     // Little-endian, and with a byte for the sign.
@@ -81,7 +82,7 @@ pub(super) fn big_integer_bytes(number: &str) -> Vec<u8> {
     bytes
 }
 
-/// `d.ddd` times ten to the exponent, written out.
+/// Writes `d.ddd` times ten to the exponent, written out.
 fn plain(mantissa: &str, exponent: i32) -> String {
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let digits: String = mantissa.chars().filter(|c| *c != '.').collect();

@@ -8,7 +8,7 @@ use crate::connector::Schemas;
 use crate::pipeline::Target;
 use crate::{ColumnType, ColumnValue, Error, Pipeline, Row};
 
-/// What becomes of a payload at which Debezium's expansion fails the task.
+/// The treatment of a payload at which Debezium's expansion fails the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unexpandable {
     Fails,

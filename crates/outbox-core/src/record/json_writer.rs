@@ -6,7 +6,7 @@ pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// As [`push_string`], for a string of Java's: half of a surrogate pair is escaped too.
+/// Appends a string as [`push_string`] does, for a string of Java's: half of a surrogate pair is escaped too.
 pub(super) fn push_units(out: &mut String, units: &[u16]) {
     out.push('"');
     for c in char::decode_utf16(units.iter().copied()) {

@@ -50,13 +50,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of a topic, with nothing in it.
+    /// Creates a record of a topic, with nothing in it.
     #[must_use]
     pub fn new(topic: impl Into<String>) -> Self {
         Self { topic: topic.into(), ..Self::default() }
     }
 
-    /// The same record, borrowed.
+    /// Returns the same record, borrowed.
     #[must_use]
     pub fn borrowed(&self) -> RecordRef<'_> {
         RecordRef {
@@ -73,7 +73,7 @@ impl Record {
         }
     }
 
-    /// The value of the first header of that name, unless it is null.
+    /// Returns the value of the first header of that name, unless it is null.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&Bytes> {
         self.headers.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_ref())

@@ -31,17 +31,17 @@ pub struct RecordParts<'a, H> {
     pub key: Option<&'a [u8]>,
     /// The value; null where there is none. A payload shares its memory.
     pub value: Option<Bytes>,
-    /// An iterator over the headers' names, as text or as bytes, and values, in any order; of two with one name the first
-    /// counts.
+    /// An iterator over the headers' names, as text or as bytes, and values, in any order; of two with one name the
+    /// first counts.
     pub headers: H,
     /// Milliseconds since 1970.
     pub timestamp: Option<i64>,
-    /// What the record before was like.
+    /// The properties of the record before.
     pub hints: Option<&'a mut DecodeHints>,
 }
 
 impl<'a, H> RecordParts<'a, H> {
-    /// A record without key, value and timestamp.
+    /// Creates a record without key, value and timestamp.
     #[must_use]
     pub fn new(topic: &'a str, headers: H) -> Self {
         Self { topic, key: None, value: None, headers, timestamp: None, hints: None }
@@ -60,7 +60,7 @@ impl<H> fmt::Debug for RecordParts<'_, H> {
 }
 
 impl Record {
-    /// The same record, lent.
+    /// Returns the same record, lent.
     pub(super) fn parts(&self) -> RecordParts<'_, impl Iterator<Item = (&str, Option<&[u8]>)>> {
         RecordParts {
             topic: &self.topic,

@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use smol_str::SmolStr;
 
-/// A text of a decoded event that is short as a rule: a type, an id. Up to 23 bytes are kept without memory of their own,
-/// and clones of longer ones share it. Otherwise it is used as a `&str`.
+/// A text of a decoded event that is short as a rule: a type, an id. Up to 23 bytes are kept without memory of their
+/// own, and clones of longer ones share it. Otherwise it is used as a `&str`.
 ///
 /// ```
 /// use outbox_core::ShortText;
@@ -18,7 +18,7 @@ use smol_str::SmolStr;
 pub struct ShortText(SmolStr);
 
 impl ShortText {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -99,7 +99,7 @@ impl Temporal {
     }
 }
 
-/// `2026-01-02Z`, `03:04:05.678Z` or `2026-01-02T03:04:05.678Z`, with as many digits as needed.
+/// Writes `2026-01-02Z`, `03:04:05.678Z` or `2026-01-02T03:04:05.678Z`, with as many digits as needed.
 fn iso(moment: Moment, micros: i64) -> String {
     let fraction = match micros.rem_euclid(1_000_000) {
         0 => String::new(),
@@ -113,8 +113,8 @@ fn iso(moment: Moment, micros: i64) -> String {
     }
 }
 
-/// Writes an instant as Connect's `Values` writes a `java.util.Date`, of which it does not know the type: what lies before
-/// the second day is a time, and a midnight is a date.
+/// Writes an instant as Connect's `Values` writes a `java.util.Date`, of which it does not know the type: what lies
+/// before the second day is a time, and a midnight is a date.
 fn connect(micros: i64) -> String {
     let (date, time) = (date(micros), clock(micros));
     let millis = micros.rem_euclid(1_000_000) / 1_000;

@@ -1,4 +1,4 @@
-//! What an event says of where it comes from.
+//! The origin that an event carries.
 
 use outbox_core::{EventBuilder, OutboxEvent, Pipeline};
 

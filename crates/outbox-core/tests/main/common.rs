@@ -1,4 +1,4 @@
-//! What several of these tests need.
+//! The parts that several of these tests need.
 
 use outbox_core::bytes::Bytes;
 use outbox_core::{
@@ -28,7 +28,7 @@ pub(crate) fn foreign(name: &str, ty: ColumnType) -> Column {
     Column::foreign(identifier(name), ty, Nullability::NotNull)
 }
 
-/// The five parts that every layout has, and more columns behind them.
+/// Returns the five parts that every layout has, and more columns behind them.
 pub(crate) fn layout(payload: ColumnType, more: Vec<Column>) -> TableLayout {
     let mut columns = vec![
         not_null(EventField::Id, "id", ColumnType::Uuid),
@@ -41,12 +41,12 @@ pub(crate) fn layout(payload: ColumnType, more: Vec<Column>) -> TableLayout {
     TableLayout::new(identifier("outbox"), identifier("outbox_message"), columns).unwrap()
 }
 
-/// The full key of an option of the EventRouter.
+/// Returns the full key of an option of the EventRouter.
 pub(crate) fn router(option: &str) -> String {
     format!("transforms.outbox.{option}")
 }
 
-/// The recommended configuration of the recommended table.
+/// Returns the recommended configuration of the recommended table.
 pub(crate) fn recommended() -> ConnectorConfig {
     ConnectorConfig::recommended(&TableLayout::recommended())
 }

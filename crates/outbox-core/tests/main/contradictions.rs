@@ -1,4 +1,4 @@
-//! What a pipeline refuses to be, each with the key and the reason.
+//! The pipelines that are rejected, each with the key and the reason.
 
 use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Loss, Nullability, Pipeline, TableLayout};
 
@@ -16,7 +16,7 @@ fn refused(config: ConnectorConfig, layout: TableLayout, key: &str, reason: &str
     assert!(error.to_string().contains(key) && error.to_string().contains(reason), "{error}");
 }
 
-/// Values of one key that the recommended pipeline does not take.
+/// Checks values of one key that the recommended pipeline rejects.
 fn refused_values(cases: &[(&str, &str, &str)]) {
     for (key, value, reason) in cases {
         refused(recommended().with(*key, *value), TableLayout::recommended(), key, reason);
@@ -317,7 +317,7 @@ fn placements_that_debezium_would_fail_at_are_refused() {
 
 #[test]
 fn headers_of_one_name_are_refused() {
-    // A consumer cannot tell which is which, least of all with the event's id.
+    // A consumer cannot know which is which, least of all with the event's id.
     let key = router("table.fields.additional.placement");
     for value in ["event_type:header:x,aggregate_type:header:x", "event_type:header:id"] {
         refused(recommended().with(&key, value), TableLayout::recommended(), &key, "header of this name already");

@@ -1,4 +1,4 @@
-//! What a producer says is what a consumer reads, by the recommended pipeline.
+//! A consumer reads what a producer has written, by the recommended pipeline.
 
 use outbox_core::time::{Duration, OffsetDateTime};
 use outbox_core::uuid::Uuid;

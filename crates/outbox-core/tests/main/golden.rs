@@ -45,7 +45,7 @@ impl GoldenRecord {
     }
 }
 
-/// Text, or `hex:…` where it was not UTF-8.
+/// Returns text, or `hex:…` where it was not UTF-8.
 fn bytes(text: &str) -> Bytes {
     let Some(hex) = text.strip_prefix("hex:") else { return Bytes::copy_from_slice(text.as_bytes()) };
     hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
@@ -110,7 +110,7 @@ fn foreign_columns() -> [Column; 5] {
     ]
 }
 
-/// The payloads that the column held: PostgreSQL rewrites those of a jsonb column.
+/// Returns the payloads that the column held: PostgreSQL rewrites those of a jsonb column.
 fn payloads(column: &str) -> Vec<ColumnValue> {
     let texts_of = |file| {
         let records = read(file).records.into_iter();

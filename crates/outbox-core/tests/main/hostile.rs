@@ -12,7 +12,7 @@ use crate::texts;
 const ENVELOPE: &str = "headers:envelope,created_at:envelope,schema_version:envelope,event_type:header,headers:header,\
                         created_at:header:at";
 
-/// A pipeline for every way of reading a record.
+/// Returns a pipeline for every way of reading a record.
 fn pipelines() -> Vec<Pipeline> {
     let all = [
         (STRING, ColumnType::Json, "", false),
@@ -123,7 +123,7 @@ proptest! {
     }
 }
 
-/// Whether a record's parts are decoded as the record is, also with its headers in the order of their names.
+/// Checks that a record's parts are decoded as the record is, also with its headers in the order of their names.
 pub(crate) fn same_when_lent(pipeline: &Pipeline, record: &Record) -> Result<(), TestCaseError> {
     let given = match pipeline.decode(record.clone()) {
         Ok(Decoded::NotAnEvent(kind, back)) => {
@@ -142,7 +142,7 @@ pub(crate) fn same_when_lent(pipeline: &Pipeline, record: &Record) -> Result<(),
         (parts.key, parts.value, parts.timestamp) = (record.key.as_deref(), record.value.clone(), record.timestamp);
         let lent = pipeline.decode_parts(parts).map_err(|error| error.to_string());
         match (&lent, &given) {
-            // Of several faults the first is told.
+            // Of several faults the first is reported.
             (Err(_), Err(_)) => {}
             _ => prop_assert_eq!(&lent, &given),
         }

@@ -1,4 +1,4 @@
-//! What a pipeline carries of a row, said a second time and in another way than the crate does.
+//! The parts of a row that a pipeline carries, said a second time and in another way than the crate does.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::common::JSON;
 use crate::strategies::{Case, Place};
 
-/// A column's value as text; `None` is NULL.
+/// Returns a column's value as text; `None` is NULL.
 fn wire(value: &ColumnValue, ty: ColumnType) -> Option<String> {
     Some(match value {
         ColumnValue::Text(text) => text.clone(),
@@ -58,7 +58,7 @@ impl Case {
         &self.row[self.position(EventField::Payload).unwrap()]
     }
 
-    /// A null value on the wire leaves no envelope.
+    /// Returns whether a deletion leaves a tombstone: a null value on the wire leaves no envelope.
     fn is_tombstoned(&self) -> bool {
         let is_empty = match self.payload() {
             ColumnValue::Null => true,
@@ -88,7 +88,7 @@ impl Case {
         }
     }
 
-    /// The text of a part, where any place of the record tells it.
+    /// Returns the text of a part, where any place of the record reports it.
     fn told(&self, field: EventField) -> Option<String> {
         let index = self.position(field)?;
         let by_topic = index == self.spec.route_by && self.spec.affixes.is_some();
@@ -182,7 +182,7 @@ impl Case {
             ColumnValue::Null => prop_assert!(*payload == DecodedPayload::Empty),
             ColumnValue::Bytes(bytes) => prop_assert!(*payload == DecodedPayload::Bytes(bytes.clone())),
             ColumnValue::Text(text) if text.is_empty() => prop_assert!(*payload == DecodedPayload::Empty),
-            // What an expansion keeps of a document is a property of its own.
+            // What an expansion keeps of a document is its own property.
             ColumnValue::Text(text) if self.spec.expansion.is_some() && text.starts_with(['{', '[']) => {
                 prop_assert!(payload.as_text().is_some());
             }
@@ -193,7 +193,8 @@ impl Case {
     }
 }
 
-/// A document less what an expansion may leave out or add: null members, and empty arrays where those are not kept.
+/// Returns a document less what an expansion may leave out or add: null members, and empty arrays where those are not
+/// kept.
 pub(crate) fn substance(value: Value, keeps_empty_arrays: bool) -> Value {
     match value {
         Value::Object(members) => {

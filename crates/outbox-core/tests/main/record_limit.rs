@@ -1,4 +1,4 @@
-//! What enqueue takes becomes a record that Kafka's producer takes, and that a typed consumer reads.
+//! An event that enqueue accepts becomes a record that Kafka's producer takes, and that a typed consumer reads.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::common::{BINARY_DATA, JSON, STRING, decoded, order, recommended, router};
 use crate::texts;
 
-/// `AbstractRecords.estimateSizeInBytesUpperBound` of Kafka's producer, without the bytes that lengths take.
+/// Computes `AbstractRecords.estimateSizeInBytesUpperBound` of Kafka's producer, without the bytes that lengths take.
 fn size(record: &Record) -> usize {
     let length = |part: &Option<outbox_core::bytes::Bytes>| part.as_ref().map_or(0, |bytes| bytes.len());
     let headers = record.headers.iter().map(|(name, value)| name.len() + length(value)).sum::<usize>();

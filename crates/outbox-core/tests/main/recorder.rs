@@ -28,7 +28,7 @@ impl<O> Orders<O> {
     }
 }
 
-/// A handler as a framework spawns it: it has to be `Send` for any outbox and any transaction.
+/// Spawns a handler as a framework spawns it: it has to be `Send` for any outbox and any transaction.
 fn spawn<Tx, O>(service: Orders<O>, tx: Tx, id: &'static str) -> tokio::task::JoinHandle<Result<(), Error>>
 where
     Tx: Send + 'static,

@@ -16,7 +16,7 @@ fn value(record: &Record) -> &str {
     std::str::from_utf8(record.value.as_ref().unwrap()).unwrap()
 }
 
-/// A row with a payload that others may have written.
+/// Returns a row with a payload that others may have written.
 fn row(pipeline: &Pipeline, payload: &str) -> Row {
     let row = pipeline.row(&order().json("{}").build().unwrap()).unwrap();
     let is_payload = |index: usize| pipeline.layout().columns()[index].field() == Some(EventField::Payload);

@@ -1,4 +1,4 @@
-//! What a row says is read from its record, whatever the table and the connector look like.
+//! The values of a row are read from its record, whatever the table and the connector look like.
 
 use std::cell::Cell;
 

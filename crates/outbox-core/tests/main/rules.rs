@@ -1,4 +1,4 @@
-//! What enqueue refuses, before anything is written.
+//! The events that enqueue rejects, before anything is written.
 
 use outbox_core::{
     ColumnType, ColumnValue, ConnectorConfig, Error, EventBuilder, EventField, Loss, Payload, Pipeline, TableLayout,
@@ -15,7 +15,7 @@ fn with_payload(ty: ColumnType) -> Pipeline {
     pipeline(layout(ty, vec![]))
 }
 
-/// The error names what broke a rule, the value, and the rule.
+/// Checks that the error names what broke a rule, the value, and the rule.
 #[track_caller]
 fn refused(pipeline: &Pipeline, event: EventBuilder, field: &str, value: &str, rule: &str) -> Error {
     let error = pipeline.row(&event.build().unwrap()).expect_err(rule);

@@ -16,7 +16,7 @@ pub(crate) enum Place {
     Partition,
 }
 
-/// What a configuration says, by positions of columns.
+/// A configuration, by positions of columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
     pub(crate) key: usize,
@@ -112,7 +112,7 @@ fn any_layout() -> impl Strategy<Value = TableLayout> {
     prop_oneof![1 => named, 3 => own_layout()]
 }
 
-/// A column that is fit for something, nearly always.
+/// Returns a column that is fit for something, nearly always.
 fn pick(fit: &[usize], all: usize, index: Index, is_wild: bool) -> Option<usize> {
     if is_wild { Some(index.index(all)) } else { (!fit.is_empty()).then(|| fit[index.index(fit.len())]) }
 }

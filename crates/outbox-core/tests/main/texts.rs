@@ -4,7 +4,7 @@ use outbox_core::JsonText;
 use outbox_core::time::{Duration, OffsetDateTime};
 use proptest::prelude::*;
 
-/// Any text that PostgreSQL stores: all of Unicode but NUL.
+/// Returns any text that PostgreSQL stores: all of Unicode but NUL.
 pub(crate) fn text() -> impl Strategy<Value = String> {
     let c = prop_oneof![
         4 => any::<char>(),
@@ -21,7 +21,7 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Text as ids and names have it: not empty, without control characters.
+/// Returns text as ids and names have it: not empty, without control characters.
 pub(crate) fn name() -> impl Strategy<Value = String> {
     text().prop_map(|text| {
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
@@ -29,7 +29,7 @@ pub(crate) fn name() -> impl Strategy<Value = String> {
     })
 }
 
-/// Text that is legal in the name of a topic.
+/// Returns text that is legal in the name of a topic.
 pub(crate) fn topic_part() -> impl Strategy<Value = String> {
     "[A-Za-z0-9_.-]{1,30}"
 }
@@ -38,7 +38,7 @@ pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// One JSON value that an event may have.
+/// Returns one JSON value that an event may have.
 pub(crate) fn readable_json() -> impl Strategy<Value = String> {
     json().prop_filter("consumers cannot read it", |json| JsonText::new(json.as_str()).is_ok())
 }
@@ -61,7 +61,8 @@ fn json_scalar() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One JSON value as somebody may write it: with nested nulls, empty containers, big numbers, keys twice, spaces.
+/// Returns one JSON value as somebody may write it: with nested nulls, empty containers, big numbers, keys twice,
+/// spaces.
 pub(crate) fn json() -> impl Strategy<Value = String> {
     let nested = json_scalar().prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
@@ -106,7 +107,7 @@ pub(crate) fn plain_document() -> impl Strategy<Value = String> {
     object(prop_oneof![3 => value.clone(), 1 => object(value)].boxed())
 }
 
-/// The JSON object that the column of an event's headers holds.
+/// Returns the JSON object that the column of an event's headers holds.
 pub(crate) fn headers_json() -> impl Strategy<Value = String> {
     prop::collection::btree_map(text(), text(), 0..4).prop_map(|headers| serde_json::to_string(&headers).unwrap())
 }
@@ -115,13 +116,13 @@ pub(crate) fn traceparent() -> impl Strategy<Value = String> {
     "0[0-9a-e]-[1-9a-f][0-9a-f]{31}-[0-9a-f]{15}[1-9a-f]-[0-9a-f]{2}"
 }
 
-/// From 1970 to now, in whole microseconds.
+/// Returns instants from 1970 to now, in whole microseconds.
 pub(crate) fn past() -> impl Strategy<Value = OffsetDateTime> {
     let now = i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap();
     (0..=now).prop_map(|micros| OffsetDateTime::UNIX_EPOCH + Duration::microseconds(micros))
 }
 
-/// From 1970 to 9999, in whole microseconds.
+/// Returns instants from 1970 to 9999, in whole microseconds.
 pub(crate) fn instant() -> impl Strategy<Value = OffsetDateTime> {
     prop_oneof![1 => Just(0), 1 => Just(253_402_300_799_999_999), 8 => 0..=253_402_300_799_999_999_i64]
         .prop_map(|micros| OffsetDateTime::UNIX_EPOCH + Duration::microseconds(micros))

@@ -83,15 +83,15 @@ impl Builder {
         }
     }
 
-    /// The pipeline whose records are read. Required.
+    /// Sets the pipeline whose records are read. Required.
     pub fn pipeline(self, pipeline: Pipeline) -> Self {
         Self { pipeline: Some(pipeline), ..self }
     }
 
     /// Sets TLS and the login for all connections to Kafka; neither by default.
     ///
-    /// [`Security::from_properties_file`] takes a Kafka client's properties file. Passwords, tokens and certificates are
-    /// read again for each new connection. If a broker rejects them, the consumer logs it and retries.
+    /// [`Security::from_properties_file`] takes a Kafka client's properties file. Passwords, tokens and certificates
+    /// are read again for each new connection. If a broker rejects them, the consumer logs it and retries.
     pub fn security(self, security: Security) -> Self {
         Self { security, ..self }
     }
@@ -101,24 +101,24 @@ impl Builder {
         Self { reader, ..self }
     }
 
-    /// The name under which positions are kept: consumers of one group share the work, groups do not know each other.
-    /// Required.
+    /// Sets the name under which positions are kept: consumers of one group share the work, groups do not know each
+    /// other. Required.
     pub fn group(self, group: impl Into<String>) -> Self {
         Self { group: Some(group.into()), ..self }
     }
 
-    /// Where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
+    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
     /// connection while it has work; the leases have one that is not the pool's.
     pub fn store(self, pool: Pool) -> Self {
         Self { pool: Some(pool), ..self }
     }
 
-    /// The schema of the consumer's tables, see [`migrations`](crate::migrations); `outbox` unless set.
+    /// Sets the schema of the consumer's tables, see [`migrations`](crate::migrations); `outbox` unless set.
     pub fn schema(self, schema: Identifier) -> Self {
         Self { schema: Some(schema), ..self }
     }
 
-    /// How the consumer's own statements are sent: [`Cached`](Statements::Cached) unless set;
+    /// Sets how the consumer's own statements are sent: [`Cached`](Statements::Cached) unless set;
     /// [`Unnamed`](Statements::Unnamed) works through PgBouncer in transaction mode.
     pub fn statements(self, statements: Statements) -> Self {
         Self { statements, ..self }
@@ -138,8 +138,8 @@ impl Builder {
         self.register::<H::Event>(Registered::batch(handler))
     }
 
-    /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its event
-    /// type; use another group for others.
+    /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
+    /// event type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(Registered::outside(handler))
     }
@@ -167,8 +167,8 @@ impl Builder {
         self
     }
 
-    /// How the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today. Without it,
-    /// an older payload is read as if it were of today.
+    /// Sets how the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today.
+    /// Without it, an older payload is read as if it were of today.
     ///
     /// ```
     /// # use outbox_core::{DecodedPayload, IncomingEvent};
@@ -201,51 +201,51 @@ impl Builder {
         self
     }
 
-    /// When an event that failed is tried again, and how often.
+    /// Sets when an event that failed is tried again, and how often.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.options.retry = policy;
         self
     }
 
-    /// What becomes of an event whose attempts are used up: it blocks its key, unless set.
+    /// Sets what becomes of an event whose attempts are used up: it blocks its key, unless set.
     pub fn on_failure(mut self, then: OnFailure) -> Self {
         self.options.on_failure = then;
         self
     }
 
-    /// What is done with a record that is not of this pipeline, and with a payload that is not its handler's event: the
-    /// partition stops, unless set.
+    /// Sets what is done with a record that is not of this pipeline, and with a payload that is not its handler's
+    /// event: the partition stops, unless set.
     pub fn undecodable(mut self, then: Misfit) -> Self {
         self.options.undecodable = then;
         self
     }
 
-    /// Sets what is done with an event that has no handler; [`Misfit::Ignore`] by default, because most consumers handle a
-    /// part of a topic's events.
+    /// Sets what is done with an event that has no handler; [`Misfit::Ignore`] by default, because most consumers
+    /// handle a part of a topic's events.
     ///
-    /// An event is only ignored if no consumer of the group has a handler for it. Otherwise it is [held](Misfit::Hold), so
-    /// that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count too.
-    /// An ignored event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
+    /// An event is only ignored if no consumer of the group has a handler for it. Otherwise it is [held](Misfit::Hold),
+    /// so that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count
+    /// too. An ignored event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
     pub fn unknown(mut self, then: Misfit) -> Self {
         self.options.unknown = then;
         self
     }
 
-    /// Sets what is done with an event whose schema version is newer than its handler's; [`Misfit::Hold`] by default, so
-    /// that it waits for the newer version of the program. With [`Misfit::Ignore`] it is counted by
+    /// Sets what is done with an event whose schema version is newer than its handler's; [`Misfit::Hold`] by default,
+    /// so that it waits for the newer version of the program. With [`Misfit::Ignore`] it is counted by
     /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
     pub fn newer(mut self, then: Misfit) -> Self {
         self.options.newer = then;
         self
     }
 
-    /// Where the group begins in a partition that it has never read: at the earliest record, unless set.
+    /// Sets where the group begins in a partition that it has never read: at the earliest record, unless set.
     pub fn start(mut self, start: Start) -> Self {
         self.options.start = start;
         self
     }
 
-    /// What is done where the topic does not hold the group's position any more: the partition stops, unless set.
+    /// Sets what is done where the topic does not hold the group's position any more: the partition stops, unless set.
     pub fn position_lost(mut self, then: PositionLost) -> Self {
         self.options.position_lost = then;
         self
@@ -254,36 +254,37 @@ impl Builder {
     /// Sets the isolation level of the handlers' transactions; [`Isolation::ReadCommitted`] by default, whatever the
     /// default of the database or the role.
     ///
-    /// At a stricter level transactions fail because of others that run at the same time. A handler is then called again, up
-    /// to 20 times within some seconds, before this counts as a failure of its event. The fewer [lanes](Self::lanes) and
-    /// the smaller the [batches](Self::batch), the fewer conflicts there are.
+    /// At a stricter level transactions fail because of others that run at the same time. A handler is then called
+    /// again, up to 20 times within some seconds, before this counts as a failure of its event. The fewer
+    /// [lanes](Self::lanes) and the smaller the [batches](Self::batch), the fewer conflicts there are.
     pub fn isolation(mut self, level: Isolation) -> Self {
         self.options.isolation = level;
         self
     }
 
-    /// How long a partition stays with a consumer that does not renew its lease; 15 s unless set, 1 s at least. It bounds
-    /// how long a partition stands still after its consumer has died. A statement of a handler, or a pause between two,
-    /// may take nearly half of it.
+    /// Sets how long a partition stays with a consumer that does not renew its lease; 15 s unless set, 1 s at least. It
+    /// bounds how long a partition is stopped after its consumer has died. A statement of a handler, or a pause
+    /// between two, may take nearly half of it.
     pub fn lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
 
-    /// In how many lanes the events of a partition are applied at a time, an aggregate's always in the same; 4 unless set.
+    /// Sets the number of lanes in which the events of a partition are applied at a time, an aggregate's always in the
+    /// same; 4 unless set.
     pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
         self.options.lanes = lanes;
         self
     }
 
-    /// Sets how many transactions and calls of handlers run at a time in this process, for all partitions; by default one
-    /// less than the [pool](Self::store) has connections. Each uses one connection at most.
+    /// Sets how many transactions and calls of handlers run at a time in this process, for all partitions; by default
+    /// one less than the [pool](Self::store) has connections. Each uses one connection at most.
     pub fn concurrency(self, concurrency: NonZeroUsize) -> Self {
         Self { concurrency: Some(concurrency), ..self }
     }
 
     /// Sets how many bytes of records this process holds that were fetched and are not handled yet, for all partitions;
-    /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one fetch
-    /// at a time. What a client library holds while it fetches is not counted.
+    /// 256 MiB by default. A partition that gets nothing of it for a second, because paused topics hold it, reads one
+    /// fetch at a time. What a client library holds while it fetches is not counted.
     pub fn max_memory(mut self, bytes: u32) -> Self {
         self.options.max_memory = bytes.max(1);
         self
@@ -295,35 +296,36 @@ impl Builder {
         self
     }
 
-    /// Leaves out the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer group
-    /// of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer itself never reads them.
+    /// Leaves out the Kafka consumer group. By default positions are committed every 5 s as those of a Kafka consumer
+    /// group of the same name, which `kafka-consumer-groups`, KEDA and lag exporters read. The consumer itself never
+    /// reads them.
     pub fn without_kafka_group(mut self) -> Self {
         self.options.kafka_group = false;
         self
     }
 
-    /// Sets how many events share a transaction at most, if so many are waiting; 256 by default. After a conflict with another
-    /// transaction it is half as many, and slowly more again. [`HandlerPolicy::max_batch_size`](crate::HandlerPolicy::max_batch_size)
-    /// limits it for one handler.
+    /// Sets how many events share a transaction at most, if that many are waiting; 256 by default. After a conflict
+    /// with another transaction it is half as many, and slowly more again.
+    /// [`HandlerPolicy::max_batch_size`](crate::HandlerPolicy::max_batch_size) limits it for one handler.
     pub fn batch(mut self, events: NonZeroUsize) -> Self {
         self.options.batch = events;
         self
     }
 
-    /// How long the handlers that run at shutdown may go on; 10 s unless set.
+    /// Sets how long the handlers that run at shutdown may continue; 10 s unless set.
     pub fn drain(mut self, patience: Duration) -> Self {
         self.options.drain = patience;
         self
     }
 
-    /// How long a handler may take; 60 s unless set.
+    /// Sets how long a handler may take; 60 s unless set.
     pub fn handler_timeout(mut self, patience: Duration) -> Self {
         self.options.handler_timeout = patience;
         self
     }
 
-    /// Sets how many times in a row the process must end while it handles one event alone before that event becomes a dead
-    /// letter; 3 by default. It cannot be 0, because then every event after a crash would be one:
+    /// Sets how many times in a row the process must end while it handles one event alone before that event becomes a
+    /// dead letter; 3 by default. It cannot be 0, because then every event after a crash would be one:
     ///
     /// ```compile_fail,E0308
     /// # fn example(builder: outbox_kafka_consumer::Builder) {
@@ -335,32 +337,34 @@ impl Builder {
         self
     }
 
-    /// How long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in the
-    /// topics (`retention.ms`, 7 days unless set there).
+    /// Sets how long the inbox remembers a handled event; 8 days unless set. It has to be longer than records stay in
+    /// the topics (`retention.ms`, 7 days unless set there).
     pub fn inbox_retention(mut self, retention: Duration) -> Self {
         self.options.inbox_retention = retention;
         self
     }
 
-    /// Sets how long a dead letter is kept after its last failure; without limit by default. Then it is discarded, as by
-    /// [`Group::discard`](crate::Group::discard): its effect never happens, and the later events of its key are handled.
+    /// Sets how long a dead letter is kept after its last failure; without limit by default. Then it is discarded, as
+    /// by [`Group::discard`](crate::Group::discard): its effect never happens, and the later events of its key are
+    /// handled.
     pub fn dead_letter_retention(mut self, retention: Duration) -> Self {
         self.options.dead_letter_retention = Some(retention);
         self
     }
 
-    /// Is called with the span of each event before its handler, to make it a child of the event's trace, say:
-    /// `on_span(|span, event| event.continue_trace(span))`, with the feature `tracing-opentelemetry` of `outbox-core`.
+    /// Sets a function that is called with the span of each event before its handler, to make it a child of the event's
+    /// trace, for example: `on_span(|span, event| event.continue_trace(span))`, with the feature
+    /// `tracing-opentelemetry` of `outbox-core`.
     pub fn on_span(mut self, hook: impl Fn(&tracing::Span, &DecodedEvent) + Send + Sync + 'static) -> Self {
         self.options.span = Some(Arc::new(hook));
         self
     }
 
-    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session by
-    /// `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
+    /// Sets a function to call before the handlers of each event, in their transaction: for the settings of the session
+    /// by `SET LOCAL`, such as the tenant of row-level security, or to write an audit trail.
     ///
-    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It is not
-    /// called for batch handlers and those outside of a transaction.
+    /// If it fails, the event fails. Its settings last until the end of the transaction, which other events share. It
+    /// is not called for batch handlers and those outside of a transaction.
     ///
     /// ```
     /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};

@@ -23,8 +23,8 @@ impl Consumer {
 
     /// Returns the migrations of this consumer's tables, in the [schema](Builder::schema) that it uses.
     ///
-    /// Apply them at deployment, before [`run`](Self::run), as a role that may create tables. If there is no consumer at
-    /// that point, the function [`migrations`](crate::migrations) returns the same.
+    /// Apply them at deployment, before [`run`](Self::run), as a role that may create tables. If there is no consumer
+    /// at that point, the function [`migrations`](crate::migrations) returns the same.
     ///
     /// ```no_run
     /// # use outbox_kafka_consumer::{Consumer, deadpool_postgres::Pool};
@@ -45,13 +45,13 @@ impl Consumer {
     /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded time](Builder::drain) and
     /// gives its leases back.
     ///
-    /// A broker or a database that is away, a topic that does not exist yet and an event that fails do not end it. A
-    /// partition that stands still at a record that nobody can get past is told about at once by a log line at level
-    /// `ERROR`, the gauge `outbox_consumer_stopped` and the column `stopped_because`; others go on.
+    /// A broker or a database that is unreachable, a topic that does not exist yet and an event that fails do not end
+    /// it. A partition that is stopped at a record that nobody can get past is reported about at once by a log line at
+    /// level `ERROR`, the gauge `outbox_consumer_stopped` and the column `stopped_because`; others continue.
     ///
     /// # Errors
-    /// - At the start, as soon as the database answers: the [tables](Self::migrations) are missing, have another version,
-    ///   or the role lacks a privilege ([`Error::is_setup`]).
+    /// - At the start, as soon as the database answers: the [tables](Self::migrations) are missing, have another
+    ///   version, or the role lacks a privilege ([`Error::is_setup`]).
     /// - At the end: a partition is paused ([`Error::is_record`]).
     ///
     /// # Cancellation

@@ -1,4 +1,4 @@
-//! What operators see of a group, and do with it.
+//! The operations of a group.
 
 mod filter;
 mod status;
@@ -22,8 +22,8 @@ use crate::store::{Paused, Store};
 
 /// The view of an operator on a group: partitions, positions, lag, held events, pauses.
 ///
-/// It needs no consumer that runs. The consumer that has a partition's lease carries out retries and discards, and obeys
-/// pauses, within about a second.
+/// It needs no consumer that runs. The consumer that has a partition's lease carries out retries and discards, and
+/// obeys pauses, within about a second.
 ///
 /// ```no_run
 /// # use outbox_core::Identifier;
@@ -42,7 +42,7 @@ pub struct Group {
     brokers: Option<Brokers>,
 }
 
-/// What is paused or resumed.
+/// The part of a group that is paused or resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PauseTarget {
@@ -104,11 +104,11 @@ impl HeldState {
 pub struct Held {
     /// The number to [retry](Group::retry), [discard](Group::discard) or [show](Group::show) it by.
     pub id: i64,
-    /// Where its record is.
+    /// The topic of its record.
     pub topic: String,
-    /// Where its record is.
+    /// The partition of its record.
     pub partition: i32,
-    /// Where its record is.
+    /// The offset of its record.
     pub offset: i64,
     /// The event's id, if the record could be decoded.
     pub event_id: Option<Uuid>,
@@ -120,7 +120,7 @@ pub struct Held {
     pub state: HeldState,
     /// How many attempts there were.
     pub attempts: u32,
-    /// What kind of failure the last one was.
+    /// The kind of the last failure.
     pub kind: String,
     /// The error of the last attempt, with all that lies below it.
     pub error: String,
@@ -193,7 +193,7 @@ impl Group {
         self.store.count(&filter.into()).await
     }
 
-    /// A held event with its record as it was received; `None` where it is held no longer.
+    /// Returns a held event with its record as it was received; `None` where it is held no longer.
     ///
     /// # Errors
     /// The store could not be read.
@@ -202,8 +202,8 @@ impl Group {
     }
 
     /// Asks for a held event to be handled again, with all its attempts; a parked one at once. With
-    /// [`OnFailure::Block`](crate::OnFailure::Block) the later events of its key follow it in order. Returns the number of
-    /// the [request](Self::request).
+    /// [`OnFailure::Block`](crate::OnFailure::Block) the later events of its key follow it in order. Returns the number
+    /// of the [request](Self::request).
     ///
     /// # Errors
     /// It is held no longer ([`Error::is_refused`]), or the store could not be written.
@@ -211,7 +211,8 @@ impl Group {
         self.store.request(id, "retry").await
     }
 
-    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key are handled.
+    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key are
+    /// handled.
     ///
     /// # Errors
     /// As [`retry`](Self::retry).
@@ -219,8 +220,8 @@ impl Group {
         self.store.request(id, "discard").await
     }
 
-    /// Asks for all held events of a filter to be handled again, as [`retry`](Self::retry) does, except those that something
-    /// was asked for already. Returns how many there are.
+    /// Asks for all held events of a filter to be handled again, as [`retry`](Self::retry) does, except those that
+    /// something was asked for already. Returns how many there are.
     ///
     /// # Errors
     /// The store could not be written.
@@ -228,8 +229,8 @@ impl Group {
         self.store.request_all(&filter.into(), "retry").await
     }
 
-    /// Asks for all held events of a filter to be given up for good, as [`discard`](Self::discard) does, except those that
-    /// something was asked for already. Returns how many there are.
+    /// Asks for all held events of a filter to be given up for good, as [`discard`](Self::discard) does, except those
+    /// that something was asked for already. Returns how many there are.
     ///
     /// # Errors
     /// The store could not be written.
@@ -245,8 +246,8 @@ impl Group {
         self.store.request_of(id).await
     }
 
-    /// Pauses the group, a topic or an event type until it is [resumed](Self::resume), in all processes and over restarts.
-    /// Transactions that run are finished. Retries and discards wait as well.
+    /// Pauses the group, a topic or an event type until it is [resumed](Self::resume), in all processes and over
+    /// restarts. Transactions that run are finished. Retries and discards wait as well.
     ///
     /// # Errors
     /// The store could not be written.
@@ -270,8 +271,8 @@ impl Group {
         self.store.pauses().await
     }
 
-    /// Removes everything that the group has in the store: positions, inbox, held events, pauses. A consumer of this name
-    /// is a new group then. The inbox is removed in batches; after an error, call it again.
+    /// Removes everything that the group has in the store: positions, inbox, held events, pauses. A consumer of this
+    /// name is a new group then. The inbox is removed in batches; after an error, call it again.
     ///
     /// # Errors
     /// A consumer of the group runs ([`Error::is_refused`]), or the store could not be written.

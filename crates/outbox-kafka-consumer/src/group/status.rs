@@ -15,7 +15,8 @@ pub struct PartitionStatus {
     pub owner: Option<Uuid>,
     /// The next offset to read. It follows what is handled within about a second.
     pub position: i64,
-    /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it last.
+    /// One after the last record: from Kafka after [`Group::kafka`](super::Group::kafka), or else as a consumer saw it
+    /// last.
     pub end: Option<i64>,
     /// How many events are parked.
     pub parked: u64,
@@ -41,7 +42,7 @@ impl PartitionStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pause {
-    /// What is paused.
+    /// The part that is paused.
     pub target: PauseTarget,
     /// The reason that was given.
     pub reason: String,
@@ -63,11 +64,11 @@ pub struct Request {
     pub action: String,
     /// When it was asked for.
     pub requested_at: OffsetDateTime,
-    /// What the owner of the partition did, and when; `None` as long as it has not.
+    /// The action of the partition's owner, and its time; `None` as long as it has not.
     pub outcome: Option<(RequestOutcome, OffsetDateTime)>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestOutcome {

@@ -13,15 +13,17 @@ use crate::Received;
 ///
 /// # Delivery
 /// Everything that a [`Handler`](super::Handler) is promised holds for each event. In addition:
-/// - The events are new to the inbox, have one transaction, and are in the order of their topic. Those of one aggregate are
-///   in their order. Several of them may be of one aggregate: aggregate them before an `UPDATE … FROM`, which changes
-///   each row once.
-/// - If it fails, everything is rolled back, and the events are handed over again in smaller parts until the one that fails
-///   is alone. Only that one follows its policy, and only then does
-///   [`HandlerError::retry_after`](super::HandlerError::retry_after) or [`reject`](super::HandlerError::reject) take effect.
+/// - The events are new to the inbox, have one transaction, and are in the order of their topic. Those of one aggregate
+///   are in their order. Several of them may be of one aggregate: aggregate them before an `UPDATE … FROM`, which
+///   changes each row once.
+/// - If it fails, everything is rolled back, and the events are handed over again in smaller parts until the one that
+///   fails is alone. Only that one follows its policy, and only then does
+///   [`HandlerError::retry_after`](super::HandlerError::retry_after) or [`reject`](super::HandlerError::reject) take
+///   effect.
 /// - A batch is as large as the events that are waiting, up to [`Builder::batch`](crate::Builder::batch) and
 ///   [`HandlerPolicy::max_batch_size`].
-/// - Lock shared rows in one order first, such as that of their keys, so that two calls never wait for each other in a circle.
+/// - Lock shared rows in one order first, such as that of their keys, so that two calls never wait for each other in a
+///   circle.
 ///
 /// ```
 /// # use outbox_core::IncomingEvent;

@@ -2,16 +2,17 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-/// What a handler returns.
+/// The result of a handler.
 pub type HandlerResult = Result<(), HandlerError>;
 
 /// Why a handler failed. `?` makes it of any error, and `into()` of text.
 ///
-/// The [`RetryPolicy`](crate::RetryPolicy) then decides what comes next. A PostgreSQL error in the chain of sources adds
-/// this: after a serialization failure, a deadlock or a lock that is not available the handler is called again at once, and
-/// data that cannot be (SQLSTATE class 22) is [`FailureKind::Data`](crate::FailureKind::Data). An error never ends the partition, whatever server it is
-/// of: whether the connection to the store is lost is asked of that connection. [`retry`](Self::retry),
-/// [`retry_after`](Self::retry_after) and [`reject`](Self::reject) take precedence over all of this.
+/// The [`RetryPolicy`](crate::RetryPolicy) then decides what comes next. A PostgreSQL error in the chain of sources
+/// adds this: after a serialization failure, a deadlock or a lock that is not available the handler is called again at
+/// once, and data that cannot be (SQLSTATE class 22) is [`FailureKind::Data`](crate::FailureKind::Data). An error never
+/// ends the partition, whatever server it is of: whether the connection to the store is lost is asked of that
+/// connection. [`retry`](Self::retry), [`retry_after`](Self::retry_after) and [`reject`](Self::reject) take precedence
+/// over all of this.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -33,10 +34,10 @@ pub struct HandlerError {
     wish: Wish,
 }
 
-/// What the handler wants to come next.
+/// The next step that the handler requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// Whatever the error says.
+    /// No request: the error decides.
     Unsaid,
     Retry,
     RetryAfter(Duration),
@@ -50,17 +51,18 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
 }
 
 impl HandlerError {
-    /// Another attempt may succeed, whatever the error looks like. The policy says when, and when it is enough.
+    /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when, and when it
+    /// is enough.
     pub fn retry(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: why.into(), wish: Wish::Retry }
     }
 
-    /// As [`retry`](Self::retry), not before this delay.
+    /// Requests another attempt as [`retry`](Self::retry) does, not before this delay.
     pub fn retry_after(delay: Duration, why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: why.into(), wish: Wish::RetryAfter(delay) }
     }
 
-    /// No attempt can succeed: the event becomes a dead letter at once.
+    /// Rejects the event: no attempt can succeed. The event becomes a dead letter at once.
     pub fn reject(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: why.into(), wish: Wish::Reject }
     }

@@ -7,7 +7,7 @@ use crate::Received;
 
 /// A function whose future borrows the transaction. Naming the future is what lets it be boxed as `Send`.
 pub trait HandlerFn<'a, A>: Send + Sync + 'static {
-    /// What the function returns.
+    /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;
 
     /// Calls it with an event, or with several.

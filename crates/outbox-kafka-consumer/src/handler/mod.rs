@@ -26,20 +26,20 @@ pub(crate) use self::upcast::Upcasts;
 
 use crate::Received;
 
-/// What is done with an event of one type.
+/// A handler of the events of one type.
 ///
 /// Every `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` is a handler, and so is [`with`]`(state, f)` for an
 /// `async fn(&State, &Transaction<'_>, Received<E>) -> HandlerResult`. Implement it for a type of your own where that
 /// is clearer. `Marker` only keeps these apart: leave it out.
 ///
 /// # Delivery
-/// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned `Ok`.
-///   So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself:
-///   a COMMIT fails, and either pauses the partition at the event. Settings such as role and `search_path` have their
+/// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned
+///   `Ok`. So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself: a
+///   COMMIT fails, and either pauses the partition at the event. Settings such as role and `search_path` have their
 ///   former values again for the next event, also after `SET`. Set them back yourself to keep sharing transactions.
-/// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done. A
-///   statement waits at most 100 ms for a lock while several events share it. After a conflict, or if an event fails, the
-///   events are handed over again in smaller transactions.
+/// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done.
+///   A statement waits at most 100 ms for a lock while several events share it. After a conflict, or if an event fails,
+///   the events are handed over again in smaller transactions.
 /// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
 ///   attempt are not in the database. What a handler does outside of the transaction is repeated.
 /// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.
@@ -47,7 +47,7 @@ use crate::Received;
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
 ///
 /// # Another event in the same transaction
-/// A handler may enqueue events of its own; they are published if, and only if, its effect commits:
+/// A handler may enqueue events; they are published if, and only if, its effect commits:
 /// ```
 /// # use outbox_core::{IncomingEvent, OutboxEvent};
 /// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction, with};

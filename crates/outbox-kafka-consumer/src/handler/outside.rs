@@ -5,7 +5,7 @@ use super::state::With;
 use super::{HandlerPolicy, HandlerResult};
 use crate::Received;
 
-/// What is done with an event outside of PostgreSQL: a mail, a call of another service.
+/// A handler with effects outside of PostgreSQL: a mail, a call of another service.
 ///
 /// Every `async fn(Received<E>) -> HandlerResult` is one, and so is [`with`](super::with)`(state, f)` for an
 /// `async fn(&State, Received<E>) -> HandlerResult`.
@@ -47,7 +47,7 @@ where
 
 /// A function of state and event whose future borrows the state.
 pub trait OutsideFn<'a, S, E>: Send + Sync + 'static {
-    /// What the function returns.
+    /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;
 
     /// Calls it.

@@ -5,8 +5,7 @@ use super::state::{StatefulFn, With};
 use super::{HandlerPolicy, HandlerResult};
 use crate::Received;
 
-/// What is done with an event whose payload the handler reads itself, from
-/// [`Received::envelope`](crate::Received::envelope).
+/// A handler that reads the payload of an event itself, from [`Received::envelope`](crate::Received::envelope).
 ///
 /// Every `async fn(&Transaction<'_>, Received<()>) -> HandlerResult` is one, and so is
 /// [`with`](super::with)`(state, f)`. What a [`Handler`](super::Handler) is promised holds here too.

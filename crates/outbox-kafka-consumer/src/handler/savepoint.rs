@@ -1,10 +1,11 @@
 use deadpool_postgres::Transaction;
 use deadpool_postgres::tokio_postgres::Error;
 
-/// Runs statements of a handler within a savepoint: if they fail, only they are rolled back, and the transaction continues.
+/// Runs statements of a handler within a savepoint: if they fail, only they are rolled back, and the transaction
+/// continues.
 ///
-/// The inner result is that of `statements`. The outer one is an error if PostgreSQL rejects the savepoint itself; return
-/// it from the handler. Savepoints may be nested.
+/// The inner result is that of `statements`. The outer one is an error if PostgreSQL rejects the savepoint itself;
+/// return it from the handler. Savepoints may be nested.
 ///
 /// ```
 /// # use outbox_core::IncomingEvent;

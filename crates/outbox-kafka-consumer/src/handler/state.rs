@@ -42,7 +42,7 @@ pub fn with<S, F>(state: S, function: F) -> With<S, F> {
 
 /// As [`HandlerFn`](super::HandlerFn), with state before the transaction.
 pub trait StatefulFn<'a, S, A>: Send + Sync + 'static {
-    /// What the function returns.
+    /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;
 
     /// Calls it with an event, or with several.

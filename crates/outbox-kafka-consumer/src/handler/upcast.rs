@@ -13,7 +13,7 @@ pub(crate) struct Upcasts(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 type Upcast<E> = Box<dyn Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync>;
 
 impl Upcasts {
-    /// False where the type has one already.
+    /// Adds an upcast; returns `false` if the type has one already.
     pub(crate) fn add<E: 'static>(
         &mut self,
         upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
@@ -22,7 +22,7 @@ impl Upcasts {
         self.0.insert(TypeId::of::<E>(), Box::new(upcast)).is_none()
     }
 
-    /// Without an upcast, the old payload is read as it is.
+    /// Reads the event. Without an upcast, the old payload is read as it is.
     pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
         &self,
         version: u32,

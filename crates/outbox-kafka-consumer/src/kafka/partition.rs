@@ -183,7 +183,7 @@ enum Emptiness {
     End,
     /// Compaction has left batches without records, and what was asked for ends within them: ask for more.
     TooSmall,
-    /// Compaction has left nothing here. rskafka would ask for the same offset for ever.
+    /// Compaction has left nothing here. rskafka would ask for the same offset indefinitely.
     Hollow,
 }
 
@@ -201,7 +201,7 @@ impl Emptiness {
 const UNREADABLE: &str = "this record, or another one of its batch, is one that rskafka cannot read (a transaction's \
                           record or marker, or a header with a null value). Reader::Auto and Reader::Native read it";
 
-/// rskafka does not export the error's type, only its text.
+/// Returns whether a batch was malformed. rskafka does not export the error's type, only its text.
 fn is_malformed(error: &KafkaError) -> bool {
     matches!(error, KafkaError::Request(_)) && error.to_string().contains("Malformed data")
 }

@@ -1,4 +1,4 @@
-//! What brokers are asked, and over how many connections.
+//! The requests to brokers, and the number of connections.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,7 +89,8 @@ async fn discovery_connects_no_client_of_rskafka_and_partitions_share_connection
 
     let readers = futures_util::future::join_all((0..20).map(|partition| cluster.open(TOPIC, partition))).await;
     let readers: Vec<_> = readers.into_iter().map(Result::unwrap).collect();
-    // One of the consumer's own, one of the client that all partitions share, and one that rskafka has for each partition.
+    // One of the consumer's own, one of the client that all partitions share, and one that rskafka has for each
+    // partition.
     assert_eq!(connections_to(&broker.address()), 22);
     assert_eq!(logged.count("Establishing new connection"), 21);
     drop(readers);

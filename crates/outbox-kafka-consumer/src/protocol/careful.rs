@@ -1,4 +1,4 @@
-/// What is done with an event whose start alone was recorded.
+/// The treatment of an event that was started and not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alone {
     Handle,
@@ -7,7 +7,8 @@ pub(crate) enum Alone {
 }
 
 impl Alone {
-    /// `ended` is how many processes in a row ended with it alone in flight; `limit` how many are one event's fault.
+    /// Creates the state: `ended` is how many processes in a row ended with it alone in flight; `limit` how many are
+    /// one event's fault.
     pub(crate) fn of(ended: i64, limit: u32) -> Self {
         if ended >= i64::from(limit) { Self::Poison } else { Self::Handle }
     }

@@ -6,7 +6,7 @@ use deadpool_postgres::tokio_postgres::{
 };
 use outbox_net::SqlStateClass;
 
-/// Why an event was not handled, as a [`RetryPolicy`](crate::RetryPolicy) is told.
+/// Why an event was not handled, as a [`RetryPolicy`](crate::RetryPolicy) is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -24,8 +24,8 @@ pub enum FailureKind {
     Crashed,
     /// The record or its payload cannot be decoded, or its type is unknown, and the policy rejects such.
     Undecodable,
-    /// No handler can take the event yet, and the policy [holds](crate::Misfit::Hold) it. No [`RetryPolicy`](crate::RetryPolicy)
-    /// is asked.
+    /// No handler can take the event yet, and the policy [holds](crate::Misfit::Hold) it. No
+    /// [`RetryPolicy`](crate::RetryPolicy) is asked.
     Unhandled,
 }
 
@@ -44,9 +44,9 @@ impl FailureKind {
     }
 }
 
-/// What the SQLSTATE of an error means for the event whose handler returned it.
+/// The meaning of an error's SQLSTATE for the event whose handler returned it.
 ///
-/// It does not tell which server the error is of: whether the store's connection is lost is asked of that connection.
+/// It does not report which server the error is of: whether the store's connection is lost is asked of that connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqlFault {
     /// Lost against another transaction, or waited too long for its lock: to be tried again at once.

@@ -8,7 +8,7 @@ pub(crate) enum MoveRefused {
     Negative,
 }
 
-/// Whether a position may be moved there, when the inbox has forgotten what lies below `horizon`.
+/// Checks whether a position may be moved to an offset if the inbox has forgotten what lies below `horizon`.
 pub(crate) fn check_move(to: i64, horizon: i64) -> Result<(), MoveRefused> {
     match to {
         _ if to < 0 => Err(MoveRefused::Negative),

@@ -18,8 +18,8 @@ pub(crate) struct Seat {
     pub(crate) owner: Option<Uuid>,
 }
 
-/// Who is to have which partition, in fair shares: every member of the same view comes to the same answer. Owners keep
-/// what they have, unless another would have two fewer.
+/// Assigns partitions in fair shares: every member of the same view comes to the same answer. Owners keep what they
+/// have, unless another would have two fewer.
 pub(crate) fn assign(seats: &[Seat], members: &[Member]) -> BTreeMap<(String, i32), Uuid> {
     let mut seats: Vec<&Seat> = seats.iter().collect();
     seats.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
@@ -71,7 +71,7 @@ impl LeaseClock {
         Self { ttl, renewed: now }
     }
 
-    /// A renewal that was begun at `begun` has succeeded.
+    /// Records that a renewal that was begun at `begun` has succeeded.
     pub(crate) fn renewed(&mut self, begun: Duration) {
         self.renewed = self.renewed.max(begun);
     }
@@ -80,7 +80,8 @@ impl LeaseClock {
         now.saturating_sub(self.renewed) >= self.ttl / 3
     }
 
-    /// Another may have taken it: a tenth is left for clocks that run at different speeds.
+    /// Returns whether the lease may be another's. Another may have taken it: a tenth is left for clocks that run at
+    /// different speeds.
     pub(crate) fn is_lost(&self, now: Duration) -> bool {
         now.saturating_sub(self.renewed) >= self.ttl - self.ttl / 10
     }

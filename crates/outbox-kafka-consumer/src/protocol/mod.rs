@@ -1,5 +1,5 @@
-//! What the runtime decides, as functions of values: no clock, no randomness, no I/O. The model checker of the tests
-//! walks these very functions.
+//! The decisions of the runtime, as functions of values: no clock, no randomness, no I/O. The model checker of the
+//! tests walks these very functions.
 
 mod batch_size;
 mod careful;

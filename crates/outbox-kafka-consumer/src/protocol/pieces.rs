@@ -27,8 +27,9 @@ impl Pieces {
         self.0.push_front(piece);
     }
 
-    /// Puts a part of several events back, split so that the one that failed is alone in the end: at once if it is known,
-    /// otherwise in the middle of those that may be it, counted within the part and in order; of all if there are none.
+    /// Puts a part of several events back, split so that the one that failed is alone in the end: at once if it is
+    /// known, otherwise in the middle of those that may be it, counted within the part and in order; of all if there
+    /// are none.
     pub(crate) fn split(&mut self, piece: Range<usize>, suspects: &[usize]) {
         let last = piece.len().saturating_sub(1);
         let middle = |of: usize| of.clamp(1.min(last), last);

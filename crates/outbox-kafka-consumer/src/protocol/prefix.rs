@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 
 /// Which offsets of a partition are done, and how far the position may move: over a gapless prefix only.
 ///
-/// An offset is done when its transaction is known to have committed, or when there was nothing to do for it. Lanes finish
-/// out of order. The position in the store follows later: inbox and epoch keep effects exact, so a position that is too
-/// low only means that known events are read again.
+/// An offset is done when its transaction is known to have committed, or when there was nothing to do for it. Lanes
+/// finish out of order. The position in the store follows later: inbox and epoch keep effects exact, so a position that
+/// is too low only means that known events are read again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Prefix {
     /// The position as it is in the store, as far as is known.
     stored: i64,
-    /// Behind the last offset that was dealt or passed over.
+    /// Behind the last offset that was dealt or skipped.
     seen: i64,
     /// Dealt, and not known to be done.
     open: BTreeSet<i64>,
@@ -20,13 +20,13 @@ impl Prefix {
         Self { stored, seen: stored, open: BTreeSet::new() }
     }
 
-    /// An offset goes to a lane.
+    /// Assigns an offset to a lane.
     pub(crate) fn deal(&mut self, offset: i64) {
         self.open.insert(offset);
         self.pass(offset);
     }
 
-    /// There is nothing to do at this offset.
+    /// Records that there is nothing to do at this offset.
     pub(crate) fn pass(&mut self, offset: i64) {
         self.seen = self.seen.max(offset.saturating_add(1));
     }
@@ -53,7 +53,7 @@ impl Prefix {
         self.stored = self.stored.max(position);
     }
 
-    /// Whether nothing is in flight.
+    /// Returns whether nothing is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
@@ -93,7 +93,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order lanes finish in: below the position everything is done, and in the end it is behind everything.
+        /// In any order in which lanes finish, below the position everything is done, and in the end it is behind
+        /// everything.
         #[test]
         fn below_the_position_everything_is_done(
             dealt in prop::collection::btree_set(0_i64..60, 0..40),

@@ -58,13 +58,13 @@ impl RetryPolicy {
         })
     }
 
-    /// A policy of one's own: the delay after the `attempt`-th attempt (from 1), or `None` to give up.
+    /// Creates a policy of one's own: the delay after the `attempt`-th attempt (from 1), or `None` to give up.
     #[must_use]
     pub fn new(policy: impl Fn(u32, FailureKind) -> Option<Duration> + Send + Sync + 'static) -> Self {
         Self::by_failure(move |failed| policy(failed.attempt, failed.kind))
     }
 
-    /// As [`new`](Self::new), with the handler's error.
+    /// Creates a policy as [`new`](Self::new) does, with the handler's error.
     ///
     /// ```
     /// # use std::{io, time::Duration};
@@ -87,14 +87,14 @@ impl RetryPolicy {
         (self.0)(failed)
     }
 
-    /// No second attempt.
+    /// Creates a policy without a second attempt.
     #[must_use]
     pub fn never() -> Self {
         Self::new(|_, _| None)
     }
 
-    /// The delay as it is stored: shortened by up to a half, so that what failed together does not come back together.
-    /// `random` is from 0 to 1.
+    /// Returns the delay as it is stored: shortened by up to a half, so that what failed together does not come back
+    /// together. `random` is from 0 to 1.
     pub(crate) fn jittered(delay: Duration, random: f64) -> Duration {
         delay.mul_f64(1. - random.clamp(0., 1.) / 2.)
     }

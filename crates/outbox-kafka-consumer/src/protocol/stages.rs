@@ -3,7 +3,7 @@ use std::collections::HashMap;
 /// Events of one transaction that are handled by one call, or one after the other.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stage {
-    /// What handles them in one call; `None` if they are handled one after the other.
+    /// The handler that takes them in one call; `None` if they are handled one after the other.
     pub(crate) together: Option<usize>,
     /// Their places in the batch, in order.
     pub(crate) members: Vec<usize>,

@@ -13,13 +13,13 @@ use crate::store::{Entry, Fate, NewlyHeld};
 use crate::{Error, Isolation};
 
 impl Lane {
-    /// One transaction: the events are taken into the inbox, those that are new and whose key is free are handled, the
-    /// others of a blocked key are parked; the fence; COMMIT.
+    /// Runs one transaction: the events are taken into the inbox, those that are new and whose key is free are handled,
+    /// the others of a blocked key are parked; the fence; COMMIT.
     pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
         self.attempt_after(0, items).await
     }
 
-    /// Makes an [`attempt`](Self::attempt) after so many conflicts.
+    /// Makes an [`attempt`](Self::attempt) after that many conflicts.
     pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
         let _slot = self.shared.slots.acquire().await;
         let _turn = self.turn(conflicts).await;
@@ -105,15 +105,15 @@ impl Lane {
         }
     }
 
-    /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings that
-    /// were changed.
+    /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings
+    /// that were changed.
     pub(super) async fn after_handlers(&self, tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
         let restored = self.shared.store.after_handlers(tx).await;
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
 
-    /// What one handler has changed of the session, the handlers after it have met. They run again without it: an event
-    /// whose handler changes settings has a transaction to itself.
+    /// Checks the state that handlers share. What one handler has changed of the session, the handlers after it have
+    /// met. They run again without it: an event whose handler changes settings has a transaction to itself.
     fn check_shared(&self, changed: &[String], events: usize) -> Result<(), Fault> {
         if changed.is_empty() || events == 1 {
             return Ok(());
@@ -132,8 +132,8 @@ impl Lane {
     /// Leaves nothing of a failed attempt in the connection.
     pub(super) async fn clean_up(&self, client: Object, fault: Fault) -> Fault {
         match fault {
-            // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after a store
-            // fault the connection may only seem to be open.
+            // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
+            // a store fault the connection may only seem to be open.
             Fault::Ended | Fault::Store(_) => drop(Object::take(client)),
             // A rollback undoes everything else.
             _ => self.shared.store.unlock(&client).await,
@@ -157,17 +157,17 @@ impl Lane {
             // PostgreSQL has not committed, because of a deferred constraint or a foreign server, for example.
             Err(e) if is_rejected_commit(&e) => Err(Fault::of_commit(e)),
             // Whether it has is not known: position and inbox are read again before anything else is done.
-            Err(e) => Err(Fault::of_store("tell whether it has committed", e)),
+            Err(e) => Err(Fault::of_store("report whether it has committed", e)),
         }
     }
 }
 
-/// What a handler did that ended its transaction.
+/// The reason why a handler ended its transaction.
 pub(super) const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \
      remove that from the handler. Nothing of the transaction is stored";
 
 impl Fault {
-    /// For what has no event to blame.
+    /// Converts into an error that blames no event.
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Store(e) | Self::Conflict(e) => e,

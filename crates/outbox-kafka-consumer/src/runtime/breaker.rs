@@ -24,8 +24,8 @@ impl Shared {
         }
     }
 
-    /// Counts an event that failed for the first time. After so many in a row its type is paused: true then, and the event
-    /// is to be handled again after the pause instead of being parked.
+    /// Counts an event that failed for the first time. After that many in a row its type is paused: true then, and the
+    /// event is to be handled again after the pause instead of being parked.
     pub(super) async fn breaks(&self, topic: &str, event_type: &str, failed: &Failed) -> Result<bool, Error> {
         let Some(breaker) = self.options.circuit_breaker.filter(|_| failed.may_be_a_dependency()) else {
             return Ok(false);

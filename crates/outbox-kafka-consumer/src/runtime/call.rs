@@ -22,9 +22,9 @@ use crate::source::Message;
 impl Lane {
     /// Calls the handlers of these events of the batch, within the transaction.
     ///
-    /// If a handler fails, the transaction is rolled back, and the answer to that shows whether the connection to the store is
-    /// lost: the handler's error may be another server's. An event of a handler outside of the transaction must have been
-    /// handled before.
+    /// If a handler fails, the transaction is rolled back, and the answer to that shows whether the connection to the
+    /// store is lost: the handler's error may be another server's. An event of a handler outside of the transaction
+    /// must have been handled before.
     pub(super) async fn handle<'a>(
         &self,
         mut tx: Transaction<'a>,
@@ -163,7 +163,7 @@ impl Lane {
         Ok(())
     }
 
-    /// The error has the place of the event that is its cause, if that is known.
+    /// Calls the handlers together. The error has the place of the event that is its cause, if that is known.
     async fn call_together(
         &self,
         tx: &Transaction<'_>,
@@ -220,8 +220,8 @@ impl Lane {
         self.handle_outside(item).await
     }
 
-    /// Calls a handler outside of any transaction. After a success the event is [`Todo::Called`]; it is no longer called
-    /// if the transaction that records this fails.
+    /// Calls a handler outside of any transaction. After a success the event is [`Todo::Called`]; it is no longer
+    /// called if the transaction that records this fails.
     pub(super) async fn handle_outside(&self, item: &mut Item) -> Result<(), Fault> {
         if !item.is_outside() {
             return Ok(());

@@ -45,7 +45,7 @@ impl Shared {
     }
 }
 
-/// What exists, as far as the answers have shown.
+/// The topics and partitions that exist, as far as the answers have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) places: BTreeSet<Place>,
@@ -90,7 +90,8 @@ impl Discovery {
         }
     }
 
-    /// Learns from an answer; returns the error of a topic that it cannot describe. The partitions of such a topic stay.
+    /// Learns from an answer; returns the error of a topic that it cannot describe. The partitions of such a topic
+    /// stay.
     fn learn(&mut self, mut answer: BTreeMap<String, Result<BTreeSet<i32>, Error>>) -> Option<Error> {
         let mut failed = None;
         for topic in &self.topics {

@@ -14,7 +14,7 @@ use crate::protocol::{Alone, Prefix, lane_of};
 use crate::source::Message;
 use crate::store::{Errand, Fence, Progress};
 
-/// What the lanes of a partition share.
+/// The state that the lanes of a partition share.
 pub(super) struct Dealt {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
@@ -70,7 +70,7 @@ impl Dealt {
         self.stored_end.store(progress.end.unwrap_or(-1), Ordering::Relaxed);
     }
 
-    /// Returns whether the lanes have carried out what they had to do beside the topic's records.
+    /// Returns whether the lanes have carried out what they had to do next to the topic's records.
     pub(super) fn has_room_for_errands(&self) -> bool {
         self.errands.load(Ordering::Relaxed) == 0
     }
@@ -104,7 +104,8 @@ pub(super) struct Dispatch {
     pub(super) called_until: i64,
     /// Below this offset events are handled one at a time.
     pub(super) careful_until: i64,
-    /// How many offsets are handled with care after the first event that the inbox does not know; `None` behind that one.
+    /// How many offsets are handled with care after the first event that the inbox does not know; `None` behind that
+    /// one.
     pub(super) care: Option<i64>,
     /// Who handles them: gone when it is no longer a member of the group.
     pub(super) starter: Uuid,
@@ -118,18 +119,18 @@ pub(super) const BUDGET: usize = 8 << 20;
 /// How many records may be in flight for each event of a batch.
 const BATCHES_AHEAD: usize = 2;
 
-/// How many records may be in flight: what a successor is careful with.
+/// Returns how many records may be in flight: what a successor is careful with.
 pub(super) fn window(lanes: NonZeroUsize, batch: NonZeroUsize) -> usize {
     lanes.get() * batch.get() * (BATCHES_AHEAD + 1)
 }
 
-/// How many a lane's queue takes.
+/// Returns how many a lane's queue takes.
 pub(super) fn queue(batch: NonZeroUsize) -> usize {
     batch.get() * BATCHES_AHEAD
 }
 
 impl Dispatch {
-    /// Whether there is something to deal.
+    /// Returns whether there is something to deal.
     pub(super) fn has_work(&self) -> bool {
         self.next.is_some() || !self.records.is_empty()
     }
@@ -156,14 +157,14 @@ impl Dispatch {
         next.or(unsorted).unwrap_or(self.read_to).max(self.called_until)
     }
 
-    /// Whether the next event is to be dealt alone.
+    /// Returns whether the next event is to be dealt alone.
     pub(super) fn is_next_alone(&self) -> bool {
         self.next.as_ref().is_some_and(|item| item.offset < self.careful_until)
     }
 
     /// Deals what there is room for, one record at least. To be called again while there [is work](Self::has_work).
     /// Dropping it on the way loses nothing; where the next one is alone, its start may be recorded, and the partition
-    /// is to be opened anew.
+    /// is to be opened again.
     pub(super) async fn deal_next(&mut self) -> Result<(), Error> {
         if self.is_next_alone() { self.deal_alone().await } else { self.deal().await }
     }
@@ -208,7 +209,7 @@ impl Dispatch {
         Ok(true)
     }
 
-    /// One event at a time, its start recorded first: should it end the process, its successor knows.
+    /// Handles one event at a time, and records its start first: should it end the process, its successor knows.
     async fn deal_alone(&mut self) -> Result<(), Error> {
         while !self.dealt.is_idle() {
             self.dealt.progress.notified().await;
@@ -237,8 +238,8 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Skips events that the inbox knows. The position in the store is moved now and then only, so that a successor finds
-    /// many of them; those that were in flight come after the first ones, and the care extends to them.
+    /// Skips events that the inbox knows. The position in the store is moved now and then only, so that a successor
+    /// finds many of them; those that were in flight come after the first ones, and the care extends to them.
     async fn skip_known(&mut self) -> Result<(), Error> {
         let mut known = HashSet::new();
         let mut asked_until = i64::MIN;
@@ -278,7 +279,7 @@ impl Dispatch {
         (id.into_iter().chain(ahead.filter_map(|(_, message)| of(message, &mut hints))).collect(), until)
     }
 
-    /// What is due and what was asked for goes to the lanes of its keys; what finds no room comes up again.
+    /// Gives what is due and what was asked for to the lanes of its keys; what finds no room comes up again.
     pub(super) fn deal_errands(&self, errands: Vec<Errand>) {
         for errand in errands {
             let lane = lane_of(errand.key.as_deref(), errand.offset, self.lanes.len());
@@ -289,7 +290,7 @@ impl Dispatch {
         }
     }
 
-    /// Whether held events may be tried now: not while one event is to be alone.
+    /// Returns whether held events may be tried now: not while one event is to be alone.
     pub(super) fn takes_errands(&self) -> bool {
         self.dealt.has_room_for_errands() && (!self.is_careful() || !self.has_work() && self.dealt.is_idle())
     }
@@ -298,7 +299,7 @@ impl Dispatch {
         self.dealt.prefix().done() < self.careful_until
     }
 
-    /// A record's share of the budget: its bytes, and never so little that more than the window are in flight.
+    /// Returns a record's share of the budget: its bytes, and never so little that more than the window are in flight.
     fn cost(&self, item: &Item) -> u32 {
         let options = &self.shared.options;
         let least = BUDGET / window(options.lanes, options.batch).max(1);

@@ -19,7 +19,7 @@ pub(super) struct Failed {
     pub(super) kind: FailureKind,
     pub(super) error: String,
     wish: Wish,
-    /// What the handler returned.
+    /// The error that the handler returned.
     source: Option<Box<dyn StdError + Send + Sync>>,
     /// The settings of the handler that failed, if it is known.
     policy: Option<HandlerPolicy>,
@@ -32,7 +32,7 @@ pub(super) enum Fault {
     Event(Failed),
     /// It lost against another transaction.
     Conflict(Error),
-    /// The store is away, the lease is lost, or the outcome of the commit is not known.
+    /// The store is unreachable, the lease is lost, or the outcome of the commit is not known.
     Store(Error),
     /// The payload of one of its events cannot be read, and the policy stops there.
     Stop(outbox_core::Error),
@@ -59,7 +59,7 @@ impl Failed {
         Self { kind, error: error.into(), wish: Wish::Unsaid, source: None, policy: None }
     }
 
-    /// Parked until a consumer comes that can take it.
+    /// Parks the event until a consumer comes that can take it.
     fn until_handled(&self, attempts: i32) -> Fate<'_> {
         let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(MOST_DOUBLINGS);
         Fate {
@@ -72,12 +72,13 @@ impl Failed {
         }
     }
 
-    /// What ended the process each time gets no other attempt.
+    /// Returns the outcome of an event that ended the process each time gets no other attempt.
     pub(super) fn poison(error: &str) -> Self {
         Self { wish: Wish::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
 
-    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not end.
+    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not
+    /// end.
     fn is_final(&self) -> bool {
         self.wish != Wish::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
     }
@@ -94,7 +95,7 @@ impl Failed {
 }
 
 impl Fault {
-    /// PostgreSQL's error outside of a handler.
+    /// Converts PostgreSQL's error outside of a handler.
     pub(super) fn of_store(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
         match sql_fault(&error) {
             SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
@@ -102,7 +103,7 @@ impl Fault {
         }
     }
 
-    /// PostgreSQL's error in a statement of the consumer behind handlers, in their transaction.
+    /// Converts PostgreSQL's error in a statement of the consumer after handlers, in their transaction.
     pub(super) fn after_handlers(doing: &str, error: deadpool_postgres::tokio_postgres::Error) -> Self {
         let failed = |why: &str| Self::Event(Failed::new(FailureKind::Failed, why));
         match error.code() {
@@ -118,7 +119,8 @@ impl Fault {
         }
     }
 
-    /// The key of an event was blocked when its handler outside of the transaction was to be called, and no longer is.
+    /// Creates the outcome of an event whose key was blocked when its handler outside of the transaction was to be
+    /// called, and no longer is.
     pub(super) fn not_called() -> Self {
         Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
     }
@@ -128,7 +130,7 @@ impl Fault {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
-    /// What a handler returned; `None` where the policy passes over it.
+    /// Returns what a handler returned; `None` where the policy skips it.
     pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
         match (failure, undecodable) {
             (Failure::Payload(_), Misfit::Ignore) => None,
@@ -143,8 +145,8 @@ impl Fault {
         }
     }
 
-    /// The handler's own word comes first. Its error may be of any server, so that only a conflict and data that cannot
-    /// be are read from it, never the loss of the store.
+    /// Classifies an error. The handler's own word comes first. Its error may be of any server, so that only a conflict
+    /// and data that cannot be are read from it, never the loss of the store.
     fn of_error(error: HandlerError) -> Self {
         let (wish, text) = (error.wish(), ErrorChain::new(error.as_source()).to_string());
         let kind = match (wish, sql_fault(error.as_source())) {
@@ -166,8 +168,8 @@ impl Fault {
         self
     }
 
-    /// The connection to the store is lost after a handler, which returned `fault` or `Ok`. `idle_bound` is set if it took
-    /// so long that PostgreSQL ended the session.
+    /// Creates the outcome of a connection to the store that is lost after a handler, which returned `fault` or `Ok`.
+    /// `idle_bound` is set if it took so long that PostgreSQL ended the session.
     pub(super) fn of_lost_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
         let error = match (fault, idle_bound) {
             (Some(Self::Event(failed)), _) if failed.is_final() => return Self::Event(failed),
@@ -183,7 +185,7 @@ impl Fault {
         Self::Store(Error::store(format!("answer a handler: {error}"), "the connection ended"))
     }
 
-    /// PostgreSQL's reason why it did not commit.
+    /// Converts PostgreSQL's reason why it did not commit.
     pub(super) fn of_commit(error: deadpool_postgres::tokio_postgres::Error) -> Self {
         let kind = match sql_fault(&error) {
             SqlFault::Conflict => return Self::Conflict(Error::store("commit", error)),
@@ -195,8 +197,8 @@ impl Fault {
 }
 
 impl Shared {
-    /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else of
-    /// its `route`.
+    /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else
+    /// of its `route`.
     pub(super) fn fate<'a>(&self, failed: &'a Failed, route: Option<&Route>, attempts: i32, random: f64) -> Fate<'a> {
         if failed.kind == FailureKind::Unhandled {
             return failed.until_handled(attempts);

@@ -13,8 +13,8 @@ use crate::source::{Chosen, PartitionReader as _, RecordSource as _};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new reader
-/// takes up at the next offset.
+/// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new
+/// reader takes up at the next offset.
 pub(super) struct Feed {
     pub(super) shared: Arc<Shared>,
     pub(super) topic: Arc<str>,

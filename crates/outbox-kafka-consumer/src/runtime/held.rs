@@ -12,7 +12,7 @@ use crate::route::Route;
 use crate::store::{Action, Errand, HeldEvent};
 use crate::{Error, Isolation};
 
-/// How many held events of one key are handled before the lane goes on with others.
+/// How many held events of one key are handled before the lane continues with others.
 const IN_A_ROW: usize = 100;
 
 /// An attempt at a held event.
@@ -23,7 +23,8 @@ enum Attempt {
 }
 
 impl Lane {
-    /// What is due, and what was asked for. It is the lane of the event's key, so nothing else of that key is going on.
+    /// Runs what is due, and what was asked for. It runs in the lane of the event's key, so nothing else of that key is
+    /// under way.
     pub(super) async fn run_errand(&self, errand: &Errand) -> Result<(), Error> {
         let _slot = self.shared.slots.acquire().await;
         let mut next = Some(errand.held);
@@ -78,7 +79,7 @@ impl Lane {
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)
     }
 
-    /// Another attempt at a held event. Returns the next one of its key, whose turn it is after a success.
+    /// Makes another attempt at a held event. Returns the next one of its key, whose turn it is after a success.
     async fn retry(&self, held: i64) -> Result<Option<i64>, Error> {
         let Attempt::Begun(event) = self.begin_attempt(held).await? else { return Ok(None) };
         let attempts = event.attempts.saturating_add(1);
@@ -91,7 +92,7 @@ impl Lane {
         );
         let mut item = match sorted {
             Ok(Some(item)) => item,
-            // Its policy says now that it is passed over.
+            // Its policy says now that it is skipped.
             Ok(None) => return self.pass_over(held, event.id).await,
             Err(e) => {
                 let failed = Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string());
@@ -140,7 +141,7 @@ impl Lane {
         }
     }
 
-    /// The attempt is counted before it is made, so that one that ends the process is counted as well.
+    /// Counts the attempt before it is made, so that one that ends the process is counted as well.
     async fn begin_attempt(&self, held: i64) -> Result<Attempt, Error> {
         let store = &self.shared.store;
         let doing = |e| Error::store("begin an attempt at a held event", e);
@@ -193,7 +194,8 @@ impl Lane {
     ) -> Result<Option<i64>, Fault> {
         let (store, isolation) = (&self.shared.store, self.shared.options.isolation);
         let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
-        // Locked until the commit: another partition's owner may have it too, after the number of partitions was raised.
+        // Locked until the commit: another partition's owner may have it too, after the number of partitions was
+        // raised.
         let found = store.held(&tx, &self.dealt.topic, held).await;
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);
@@ -215,7 +217,7 @@ impl Lane {
         self.released(tx, held, item.id, isolation).await
     }
 
-    /// The event is done: in the inbox, and no longer held.
+    /// Records that the event is done: in the inbox, and no longer held.
     async fn released(
         &self,
         tx: Transaction<'_>,
@@ -269,7 +271,7 @@ impl Lane {
         Ok(None)
     }
 
-    /// A transaction with its bounds set.
+    /// Begins a transaction with its bounds set.
     async fn begin<'a>(
         &self,
         client: &'a mut deadpool_postgres::Object,

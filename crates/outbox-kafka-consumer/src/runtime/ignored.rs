@@ -6,11 +6,12 @@ use outbox_core::DecodedEvent;
 use super::measure;
 use crate::registry::{ALL_OTHERS, Found, handled};
 
-/// The kinds of events that the policy passes over: each of them is told of once, and every event is counted.
+/// The kinds of events that the policy skips: each of them learns of once, and every event is counted.
 #[derive(Debug, Default)]
 pub(crate) struct Ignored {
     told: Mutex<BTreeSet<Kind>>,
-    /// The events that consumers of the group have handlers for, as in [`Registry::handles`](crate::registry::Registry::handles).
+    /// The events that consumers of the group have handlers for, as in
+    /// [`Registry::handles`](crate::registry::Registry::handles).
     by_group: Mutex<BTreeSet<String>>,
 }
 
@@ -22,7 +23,7 @@ struct Kind {
     version: Option<u32>,
 }
 
-/// So many kinds are kept in mind: types come from outside.
+/// That many kinds are kept in mind: types come from outside.
 const MOST: usize = 1_000;
 
 impl Ignored {

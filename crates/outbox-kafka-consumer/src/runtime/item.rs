@@ -18,7 +18,7 @@ use crate::store::{Entry, Errand};
 const FOREIGN: &str = "the record is not of this pipeline";
 const NO_ID: &str = "it has no header `id`, as records of the outbox have";
 
-/// What a lane is given to do.
+/// The work of a lane.
 pub(super) enum Work {
     Event(Item),
     Errand(Errand),
@@ -38,7 +38,7 @@ pub(super) struct Item {
 }
 
 pub(super) enum Todo {
-    /// The event is taken out when the handler gets it, and decoded again where that was in vain.
+    /// The event is taken out when the handler gets it, and decoded again where that was without success.
     Handle { event: Option<Box<DecodedEvent>>, route: Arc<Route> },
     /// The handler outside of the transaction has returned: only that is to be recorded.
     Called { route: Arc<Route> },
@@ -80,7 +80,7 @@ impl Item {
 }
 
 impl Shared {
-    /// What is to be done with a record; `None` for nothing.
+    /// Decides what is to be done with a record; `None` for nothing.
     ///
     /// # Errors
     /// The policy says that the partition stops here.

@@ -34,12 +34,12 @@ pub(super) async fn pause_after(conflicts: u32) {
     tokio::time::sleep(longest.mul_f64(0.5 + random() / 2.)).await;
 }
 
-/// After so many conflicts an event runs while no other transaction of its partition does.
+/// After that many conflicts an event runs while no other transaction of its partition does.
 const APART_AFTER: u32 = 3;
 /// How long it waits for the others.
 const APART_WAIT: Duration = Duration::from_secs(1);
 
-/// What a transaction holds while it runs.
+/// The permits that a transaction holds while it runs.
 pub(super) enum Turn<'a> {
     Shared {
         _guard: RwLockReadGuard<'a, ()>,
@@ -52,7 +52,7 @@ pub(super) enum Turn<'a> {
 }
 
 impl Lane {
-    /// Waits until an event may run that has lost so many conflicts.
+    /// Waits until an event may run that has lost that many conflicts.
     pub(super) async fn turn(&self, conflicts: u32) -> Turn<'_> {
         let turns = &self.dealt.turns;
         if conflicts < APART_AFTER {
@@ -62,7 +62,7 @@ impl Lane {
         apart.map_or(Turn::Unordered, |guard| Turn::Apart { _guard: guard })
     }
 
-    /// Works until there is no more to come, until it is told to stop, or until an error that is not one event's.
+    /// Works until there is no more to come, until it is instructed to stop, or until an error that is not one event's.
     pub(super) async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
         let most = self.shared.options.batch.get();
         let (mut taken, mut size) = (Vec::with_capacity(most), BatchSize::new(most));
@@ -106,8 +106,8 @@ impl Lane {
         }
     }
 
-    /// Applies a batch in one transaction if it can. If an event fails, the batch is split until that event is alone. After
-    /// a conflict it is applied in smaller ones.
+    /// Applies a batch in one transaction if it can. If an event fails, the batch is split until that event is alone.
+    /// After a conflict it is applied in smaller ones.
     async fn apply(&self, batch: &mut [Item], size: &mut BatchSize) -> Result<(), Error> {
         let (topic, mut pieces) = (&*self.dealt.topic, Pieces::of(batch.len()));
         while let Some(piece) =
@@ -168,7 +168,7 @@ impl Lane {
         self.attempt_after(conflicts, std::slice::from_mut(item)).await.map_err(|aborted| aborted.fault)
     }
 
-    /// Sees to an event whose transaction came to nothing.
+    /// Handles an event whose transaction came to nothing.
     async fn settle(&self, item: &mut Item, mut fault: Fault) -> Result<(), Error> {
         let mut conflicts = 0;
         loop {
@@ -205,12 +205,12 @@ impl Lane {
         }
     }
 
-    /// The handler of this event cannot be called again before it is repaired.
+    /// Records that the handler of this event cannot be called again before it is repaired.
     pub(super) fn ended(&self, offset: i64) -> Error {
         Error::record(&self.dealt.topic, self.dealt.partition, offset, ENDED)
     }
 
-    /// Keeps an event that failed, as its policy says, and lets the lane go on. Behind a blocked key it has to wait
+    /// Keeps an event that failed, as its policy says, and lets the lane continue. Behind a blocked key it has to wait
     /// anyway.
     async fn park(&self, item: &Item, failed: &Failed) -> Result<(), Error> {
         let Shared { store, slots, .. } = &*self.shared;
@@ -261,7 +261,7 @@ fn fitting(items: Option<&[Item]>, most: usize) -> usize {
     fitting
 }
 
-/// An event that waits behind another one of its key.
+/// Returns an event that waits behind another one of its key.
 pub(super) fn behind() -> Fate<'static> {
     Fate {
         state: "parked",
@@ -273,7 +273,7 @@ pub(super) fn behind() -> Fate<'static> {
     }
 }
 
-/// From 0 to 1, good enough to spread delays.
+/// Returns a number from 0 to 1, good enough to spread delays.
 pub(super) fn random() -> f64 {
     use std::hash::{BuildHasher as _, RandomState};
     let bits = RandomState::new().hash_one(0_u8);

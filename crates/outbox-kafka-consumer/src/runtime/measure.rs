@@ -1,4 +1,4 @@
-//! What is measured, by the `metrics` facade: nothing unless the program installs a recorder.
+//! The metrics of the consumer, by the `metrics` facade: nothing unless the program installs a recorder.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) 
     histogram!("outbox_consumer_batch_seconds", "topic" => topic()).record(took.as_secs_f64());
 }
 
-/// `reason` is `failed` or `conflict`.
+/// Counts a split batch; `reason` is `failed` or `conflict`.
 pub(super) fn split(topic: &str, reason: &'static str) {
     counter!("outbox_consumer_batches_split_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }
@@ -34,12 +34,12 @@ pub(super) fn retried(topic: &str) {
     counter!("outbox_consumer_retries_total", "topic" => topic.to_owned()).increment(1);
 }
 
-/// `state` is `parked` or `dead`.
+/// Counts held events; `state` is `parked` or `dead`.
 pub(super) fn held(topic: &str, state: &'static str) {
     counter!("outbox_consumer_held_total", "topic" => topic.to_owned(), "state" => state).increment(1);
 }
 
-/// `reason` is `unknown`, `newer` or `undecodable`.
+/// Counts ignored records; `reason` is `unknown`, `newer` or `undecodable`.
 pub(super) fn ignored(topic: &str, reason: &'static str) {
     counter!("outbox_consumer_ignored_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }
@@ -50,7 +50,7 @@ pub(super) fn lag(topic: &str, partition: i32, records: i64) {
         .set(records as f64);
 }
 
-/// Whether a partition stands still at a record that nobody can get past.
+/// Records whether a partition is stopped at a record that needs a decision.
 pub(super) fn stopped(topic: &str, partition: i32, is_stopped: bool) {
     let (topic, partition) = (topic.to_owned(), partition.to_string());
     gauge!("outbox_consumer_stopped", "topic" => topic, "partition" => partition).set(f64::from(u8::from(is_stopped)));
@@ -81,7 +81,7 @@ pub(super) fn breaker(topic: &str) {
     counter!("outbox_consumer_circuit_breaks_total", "topic" => topic.to_owned()).increment(1);
 }
 
-/// `change` is `claimed`, `given back` or `lost`.
+/// Counts a change of a lease; `change` is `claimed`, `given back` or `lost`.
 pub(super) fn lease(change: &'static str) {
     counter!("outbox_consumer_lease_changes_total", "change" => change).increment(1);
 }

@@ -32,7 +32,8 @@ impl Shared {
         }
     }
 
-    /// Writes moved positions to Kafka. Nothing depends on it: what fails is logged when it changes, and repeated later.
+    /// Writes moved positions to Kafka. Nothing depends on it: what fails is logged when it changes, and repeated
+    /// later.
     async fn mirror_moved(&self, failing: &mut Option<String>) {
         let moved = self.upkeep.take_moved();
         if moved.is_empty() {

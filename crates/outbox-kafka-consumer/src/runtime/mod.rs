@@ -49,10 +49,10 @@ use crate::{Error, RetryPolicy};
 /// Topic and partition.
 pub(crate) type Place = (String, i32);
 
-/// What the user sees to in the span of an event: its parent, say.
+/// The user's function for the span of an event, for example to set its parent.
 pub(crate) type SpanHook = Arc<dyn Fn(&tracing::Span, &DecodedEvent) + Send + Sync>;
 
-/// What all parts share.
+/// The state that all parts share.
 pub(crate) struct Shared {
     pub(crate) cluster: Choice,
     pub(crate) pipeline: Pipeline,
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) upcasts: Upcasts,
     pub(crate) store: Store,
     pub(crate) options: Options,
-    /// The partitions that stand still, and why.
+    /// The partitions that stop, and why.
     pub(crate) stopped: Mutex<BTreeMap<Place, Error>>,
     /// Why Kafka rejects this client, if it does.
     pub(crate) rejected: Mutex<Option<Error>>,
@@ -74,7 +74,7 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<Semaphore>,
 }
 
-/// What the builder's user decides.
+/// The settings of the builder.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) retry: RetryPolicy,

@@ -39,9 +39,9 @@ pub(super) struct Partition {
 
 /// How often offsets without work are counted as done, and the lag is measured.
 const TICK: Duration = Duration::from_millis(250);
-/// After so many losses of connections an event may be their cause: it is looked for as one that ends the process is.
+/// After that many losses of connections an event may be their cause: it is looked for as one that ends the process is.
 const LOSSES: u32 = 5;
-/// How long a partition stands still at a record that nobody can get past, before it is looked at again.
+/// How long a partition is stopped at a record that nobody can get past, before it is looked at again.
 const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
@@ -58,8 +58,8 @@ impl Partition {
         }
     }
 
-    /// Works until it is told to stop. What waiting mends is waited for, and what it does not, is looked at again now
-    /// and then: somebody may have mended it.
+    /// Works until it is instructed to stop. What waiting repairs is waited for, and what it does not, is looked at
+    /// again now and then: somebody may have repaired it.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         loop {
@@ -76,7 +76,7 @@ impl Partition {
                 }
                 retry_in
             } else {
-                tracing::error!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), "the partition stands still");
+                tracing::error!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), "partition stopped");
                 self.stand_still(error).await;
                 STOPPED
             };
@@ -194,7 +194,7 @@ impl Partition {
         drop(reader);
         drop(dispatch.lanes);
         if ended.is_ok() {
-            // The handlers that run may finish; whoever is impatient drops this future.
+            // The handlers that run may finish; an impatient caller drops this future.
             while let Some(lane) = lanes.join_next().await {
                 joined(lane)?;
             }
@@ -345,18 +345,19 @@ impl Partition {
         Err(error)
     }
 
-    /// The topic does not hold the position.
+    /// Handles a topic that does not hold the position.
     fn lost(&self, offset: i64, earliest: i64, end: i64) -> Error {
-        let why = if offset < earliest { "retention has removed it" } else { "it was made anew, or has lost records" };
+        let why =
+            if offset < earliest { "retention has removed it" } else { "it was created again, or has lost records" };
         let reason =
             format!("this is where the group reads next, but the topic holds {earliest} to before {end}: {why}");
         Error::lost(&self.topic, self.partition, offset, earliest, reason)
     }
 
-    /// The topic may hold the position, but what was at it is gone.
+    /// Handles a topic that was created again: it may hold the position, but what was at it is gone.
     fn made_anew(&self, offset: i64, earliest: i64) -> Error {
         let reason = format!(
-            "this is where the group read next before the topic was deleted and made anew (its id is another one); what \
+            "this is where the group read next before the topic was deleted and created again (its id is another one); what \
              is in it begins at {earliest}: move the group's position there, or let `position_lost` do so"
         );
         Error::lost(&self.topic, self.partition, offset, earliest, reason)

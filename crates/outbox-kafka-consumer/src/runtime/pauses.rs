@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use crate::store::Paused;
 
-/// What is paused, as of the last poll. Before the first one everything is, so that a start obeys a pause.
+/// The pauses as of the last poll. Before the first one everything is, so that a start obeys a pause.
 pub(crate) struct Pauses {
     paused: watch::Sender<Vec<Paused>>,
     are_known: AtomicBool,

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::Error;
 use crate::source::{Fetched, Message, PartitionReader};
 
-/// What the reader hands on.
+/// The output of the reader.
 pub(crate) enum Chunk {
     Records {
         records: Vec<(i64, Message)>,
@@ -35,8 +35,8 @@ pub(crate) struct Memory {
     total: u32,
 }
 
-/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it continues with one
-/// chunk, so that no partition starves.
+/// How long a partition waits for memory that others may hold for long, as a paused topic does. Then it continues with
+/// one chunk, so that no partition starves.
 const STARVING: Duration = Duration::from_secs(1);
 
 impl Memory {

@@ -16,7 +16,7 @@ use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::store::Fence;
 
-/// What became of events that were tried out.
+/// The outcome of events that were tried out.
 pub(crate) enum TriedOut {
     Handled,
     Ignored,

@@ -1,5 +1,5 @@
-//! What a process does for all its partitions at once: positions are moved, due events and requests are found, pauses are
-//! learned. Its cost does not grow with partitions that have nothing to do.
+//! The work that a process does for all its partitions at once: positions are moved, due events and requests are found,
+//! pauses are learned. Its cost does not grow with partitions that have nothing to do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ const PURGE: Duration = Duration::from_secs(60);
 /// Every how many purges the heads of blocked keys are looked at.
 const HEADS: u32 = 10;
 
-/// What a partition learns.
+/// The news for a partition.
 #[derive(Debug)]
 pub(super) enum News {
     Errands(Vec<Errand>),

@@ -1,4 +1,4 @@
-//! What every source of records has to do.
+//! The behaviour that every source of records must have.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn produce(broker: &Broker, values: std::ops::Range<i64>, compression: Com
     partition.produce(values.map(record).collect(), compression).await.unwrap();
 }
 
-/// What is there from an offset on, by however many fetches.
+/// Reads what is there from an offset on, by however many fetches.
 async fn read(reader: &mut impl PartitionReader, mut offset: i64, until: i64) -> Vec<(i64, Message)> {
     let mut all = Vec::new();
     while offset < until {

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use outbox_core::{DecodeHints, Decoded, Error, Pipeline, Record, RecordParts};
 
-/// A record of a partition, in the memory that the reader has allocated for it: there are many of them, and each copy is
-/// felt. `Debug` shows sizes only.
+/// A record of a partition, in the memory that the reader has allocated for it: there are many of them, and each copy
+/// is felt. `Debug` shows sizes only.
 pub(crate) enum Message {
     /// As the native reader returns it.
     Native(outbox_kafka::Record),
@@ -112,7 +112,7 @@ impl Message {
         }
     }
 
-    /// The bytes of key, value and headers.
+    /// Returns the bytes of key, value and headers.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Native(record) => record.size(),

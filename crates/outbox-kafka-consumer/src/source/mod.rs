@@ -1,4 +1,4 @@
-//! Where records come from. The trait is private. rskafka and the native reader are behind it, and the conformance suite
+//! The source of records. The trait is private. rskafka and the native reader are behind it, and the conformance suite
 //! says what they have to do.
 
 mod choice;
@@ -25,32 +25,33 @@ pub(crate) trait RecordSource: Send + Sync + 'static {
         topics: &BTreeSet<String>,
     ) -> impl Future<Output = Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error>> + Send;
 
-    /// Opens a partition at its current leader. A topic or partition that does not exist is an error, and is not created.
+    /// Opens a partition at its current leader. A topic or partition that does not exist is an error, and is not
+    /// created.
     fn open(&self, topic: &str, partition: i32) -> impl Future<Output = Result<Self::Reader, Error>> + Send;
 }
 
-/// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be used
-/// again.
+/// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be
+/// used again.
 pub(crate) trait PartitionReader: Send + 'static {
-    /// What tells the topic from a later one of the same name, where it can be had.
+    /// Returns what distinguishes the topic from a later one of the same name, where it can be had.
     fn topic_id(&self) -> Option<Uuid>;
 
-    /// The first offset that is there.
+    /// Returns the first offset that is there.
     fn earliest(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// Behind the last record that can be read.
+    /// Returns the offset after the last record that can be read.
     fn end(&mut self) -> impl Future<Output = Result<i64, Error>> + Send;
 
-    /// What is at an offset and behind it: each record once, in order, none before the offset; waits a moment where there
-    /// is nothing new.
+    /// Fetches what is at an offset and after it: each record once, in order, none before the offset; waits a moment
+    /// where there is nothing new.
     fn fetch(&mut self, offset: i64) -> impl Future<Output = Result<Fetched, Error>> + Send;
 }
 
-/// What a fetch brought.
+/// The result of a fetch.
 #[derive(Debug)]
 pub(crate) enum Fetched {
-    /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There are
-    /// none if nothing is new. The end is behind the last one there is.
+    /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There
+    /// are none if nothing is new. The end is behind the last one there is.
     Records { records: Vec<(i64, Message)>, next: i64, end: i64 },
     /// The offset is not in the partition (any more, or yet), which reaches from the first to before the second.
     OutOfRange { earliest: i64, end: i64 },

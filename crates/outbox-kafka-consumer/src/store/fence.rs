@@ -6,8 +6,9 @@ use deadpool_postgres::tokio_postgres::types::ToSql;
 use super::{Fence, Store, is_state};
 use crate::{Error, Isolation};
 
-/// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows that
-/// a handler has rolled back. Only [`Store::close_guard`] closes it. It is not computed before: `concat` is not immutable.
+/// Opens a cursor that a COMMIT tries to keep, which fails and rolls back: a handler cannot commit. Its absence shows
+/// that a handler has rolled back. Only [`Store::close_guard`] closes it. It is not computed before: `concat` is not
+/// immutable.
 pub(super) const GUARD: &str = "DECLARE outbox_guard NO SCROLL CURSOR WITH HOLD FOR \
      SELECT concat('a handler must not COMMIT its transaction', NULL)::int";
 pub(super) const FIND_GUARD: &str = "MOVE 0 IN outbox_guard";
@@ -31,8 +32,8 @@ impl Store {
         looked.is_err_and(|e| is_state(&e, &SqlState::INVALID_CURSOR_NAME))
     }
 
-    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is prepared
-    /// is sent in the order of the calls.
+    /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is
+    /// prepared is sent in the order of the calls.
     pub(super) async fn prepare_end(&self, tx: &Transaction<'_>, isolation: Isolation) -> Result<(), PgError> {
         let link = self.in_transaction(tx);
         link.prepare(&self.statements.restore).await?;
@@ -42,12 +43,12 @@ impl Store {
         }
     }
 
-    /// Runs the last statements of every transaction, in one round trip: they restore the session's settings and close the guard.
-    /// They fail if an error has aborted the transaction, which a COMMIT does not, and if a handler has ended it. Returns the
-    /// settings that handlers had changed; `None` if the partition is under another epoch.
+    /// Runs the last statements of every transaction, in one round trip: they restore the session's settings and close
+    /// the guard. They fail if an error has aborted the transaction, which a COMMIT does not, and if a handler has
+    /// ended it. Returns the settings that handlers had changed; `None` if the partition is under another epoch.
     ///
-    /// At `READ COMMITTED` the fence was checked at the begin, and holds until the end. At a stricter level the epoch was read
-    /// as of a snapshot that may be older than the lock, so the row is locked here.
+    /// At `READ COMMITTED` the fence was checked at the begin, and holds until the end. At a stricter level the epoch
+    /// was read as of a snapshot that may be older than the lock, so the row is locked here.
     pub(crate) async fn close_guard(
         &self,
         tx: &Transaction<'_>,

@@ -23,7 +23,7 @@ pub(crate) struct NewlyHeld<'a> {
     pub(crate) fate: Fate<'a>,
 }
 
-/// What becomes of an event that was not handled.
+/// The treatment of an event that was not handled.
 #[derive(Clone, Debug)]
 pub(crate) struct Fate<'a> {
     pub(crate) state: &'static str,
@@ -168,13 +168,13 @@ impl Store {
     }
 }
 
-/// PostgreSQL's text has no NUL, and what comes from outside may have one.
+/// Replaces what PostgreSQL cannot store. PostgreSQL's text has no NUL, and what comes from outside may have one.
 fn storable<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
     let text = text.into();
     if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text }
 }
 
-/// The record as it was received.
+/// Returns the record as it was received.
 pub(super) fn record(row: &Row, topic: &str) -> Result<Record, PgError> {
     let mut record = Record::new(topic);
     let bytes = |name: &str| row.try_get::<_, Option<Vec<u8>>>(name).map(|bytes| bytes.map(Into::into));

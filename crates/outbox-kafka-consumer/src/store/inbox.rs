@@ -18,7 +18,7 @@ pub(crate) struct Entry {
     pub(crate) key: Option<Bytes>,
 }
 
-/// What a transaction found as it began.
+/// The state that a transaction found at its begin.
 #[derive(Debug, Default)]
 pub(crate) struct Begun {
     /// The events that nobody had taken. They are now, if this transaction commits.
@@ -28,8 +28,8 @@ pub(crate) struct Begun {
 }
 
 impl Store {
-    /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one round
-    /// trip. `None` if the partition is under another epoch: then roll back.
+    /// Bounds the transaction, checks the fence, takes the events in as handled and looks for blocked keys, in one
+    /// round trip. `None` if the partition is under another epoch: then roll back.
     pub(crate) async fn begin(
         &self,
         tx: &Transaction<'_>,
@@ -113,7 +113,7 @@ impl Store {
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(super::lease::unread)
     }
 
-    /// Whether a key is blocked.
+    /// Returns whether a key is blocked.
     pub(crate) async fn is_blocked(&self, topic: &str, key: Option<&[u8]>) -> Result<bool, Error> {
         let Some(key) = key else { return Ok(false) };
         let client = self.connection().await?;

@@ -15,7 +15,7 @@ type Place = (String, i32);
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) members: Vec<Member>,
-    /// What these, and those that have ended lately, have handlers for.
+    /// The event types that these, and those that have ended lately, have handlers for.
     pub(crate) handles: BTreeSet<String>,
     pub(crate) seats: Vec<Seat>,
 }
@@ -47,7 +47,7 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>().map_err(unread)
     }
 
-    /// A lease for each partition, free at first.
+    /// Adds a lease for each partition, free at first.
     pub(crate) async fn add_seats(&self, client: &ClientWrapper, places: &BTreeSet<Place>) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let added =
@@ -97,9 +97,9 @@ impl Store {
         subscribed.map(drop).map_err(|e| Error::store("record the topics that the group reads", e))
     }
 
-    /// Removes what is kept for partitions that no longer exist, of topics with so many partitions. Held events of such a
-    /// partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay, so that
-    /// [`PositionLost`](crate::PositionLost) decides if it is created again.
+    /// Removes what is kept for partitions that no longer exist, of topics with that many partitions. Held events of
+    /// such a partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay,
+    /// so that [`PositionLost`](crate::PositionLost) decides if it is created again.
     pub(crate) async fn forget_partitions(
         &self,
         client: &ClientWrapper,

@@ -7,7 +7,7 @@ use outbox_pg::Statements as Sending;
 
 use super::statements::Sql;
 
-/// Where a statement is sent, and how.
+/// The connection of a statement, and how it is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Link<'a> {
     to: To<'a>,
@@ -47,8 +47,8 @@ impl<'a> Link<'a> {
         in_time(self.patience, prepared).await
     }
 
-    /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside of
-    /// a transaction it runs in a separate one at READ COMMITTED, without another round trip.
+    /// Sends a statement: prepared once for each connection, or parsed each time, which works through a pooler. Outside
+    /// of a transaction it runs in a separate one at READ COMMITTED, without another round trip.
     pub(super) async fn query(&self, sql: &Sql, params: &Params<'_>) -> Result<Vec<Row>, Error> {
         in_time(self.patience, self.answer(sql, params)).await
     }

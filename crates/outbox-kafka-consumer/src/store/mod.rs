@@ -6,6 +6,7 @@ mod held;
 mod inbox;
 mod lease;
 mod link;
+mod operator_sql;
 mod pause;
 #[cfg(test)]
 mod plans;
@@ -66,7 +67,7 @@ impl Store {
         self.pool.get().await.map_err(|e| Error::store("give a connection", e))
     }
 
-    /// A connection that is not the pool's any more, so that no handler can keep it waiting.
+    /// Returns a connection that is not the pool's any more, so that no handler can keep it waiting.
     pub(crate) async fn own_connection(&self) -> Result<ClientWrapper, Error> {
         self.connection().await.map(Object::take)
     }
@@ -96,17 +97,18 @@ impl Store {
 
     /// Returns what every transaction begins with, before its first query: settings, guard and the partition's lock.
     ///
-    /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of the
-    /// way when its lease has ended. The name shows operators whose backends they are.
+    /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of
+    /// the way when its lease has ended. The name shows operators whose backends they are.
     ///
     /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
-    /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that. The
-    /// epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role is, that
-    /// one sees what was committed while this one waited. What handlers change of the settings is restored at the end.
+    /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that.
+    /// The epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role
+    /// is, that one sees what was committed while this one waited. What handlers change of the settings is restored at
+    /// the end.
     ///
-    /// Returns the statements that bound a transaction. Those of a batch wait for other locks for 100 ms. Two batches that
-    /// wait for each other then end before PostgreSQL looks for a deadlock, which it does after 1 s, and their events are
-    /// handled in smaller ones.
+    /// Returns the statements that bound a transaction. Those of a batch wait for other locks for 100 ms. Two batches
+    /// that wait for each other then end before PostgreSQL looks for a deadlock, which it does after 1 s, and their
+    /// events are handled in smaller ones.
     fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
         let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
         let each =
@@ -128,7 +130,7 @@ impl Store {
     }
 }
 
-/// Whether PostgreSQL gave this state.
+/// Returns whether PostgreSQL gave this state.
 fn is_state(error: &deadpool_postgres::tokio_postgres::Error, state: &SqlState) -> bool {
     error.code() == Some(state)
 }

@@ -7,7 +7,7 @@ use super::{Store, seconds};
 use crate::Error;
 use crate::group::{Pause, PauseTarget};
 
-/// What is paused: everything of the group, a topic, or the events of a type. An empty text stands for all.
+/// The paused part: everything of the group, a topic, or the events of a type. An empty text stands for all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Paused {
     pub(crate) topic: String,
@@ -37,7 +37,7 @@ impl Store {
         paused.map(drop).map_err(|e| Error::store("write a pause", e))
     }
 
-    /// False if there is no such pause.
+    /// Resumes a paused group; returns `false` if there is no such pause.
     pub(crate) async fn resume(&self, what: &Paused) -> Result<bool, Error> {
         let client = self.connection().await?;
         let sql = &self.statements.resume;

@@ -7,8 +7,8 @@ use outbox_test_support::TestEnv;
 use super::migrations;
 use super::statements::{Sql, Statements};
 
-/// Two groups in two topics with 200,000 known events, 60,000 held ones and 20,000 requests; half of the held events wait
-/// behind another one, a tenth are dead letters.
+/// Two groups in two topics with 200,000 known events, 60,000 held ones and 20,000 requests; half of the held events
+/// wait behind another one, a tenth are dead letters.
 const FILL: &str = "
     INSERT INTO outbox.consumer_position (consumer_group, topic, partition, next_offset)
     SELECT CASE n % 2 WHEN 0 THEN 'g' ELSE 'h' END, 't' || n % 4, n, 100000 FROM generate_series(1, 200) AS n;

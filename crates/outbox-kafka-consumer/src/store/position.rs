@@ -58,8 +58,8 @@ impl Store {
         begun.map(drop).map_err(|e| Error::store("write the first position", e))
     }
 
-    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold the
-    /// partition's lock are waited for a moment, and then ended.
+    /// Takes a partition under a new epoch: from then on nothing of an earlier owner can commit. Transactions that hold
+    /// the partition's lock are waited for a moment, and then ended.
     pub(crate) async fn take(
         &self,
         topic: &str,
@@ -127,8 +127,8 @@ impl Store {
         }
     }
 
-    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same and
-    /// are no longer there.
+    /// Records who is about to handle an event alone. Returns how many before it, one after the other, began the same
+    /// and are no longer there.
     pub(crate) async fn start_alone(&self, fence: Fence, offset: i64, starter: Uuid) -> Result<i64, Error> {
         let client = self.connection().await?;
         let sql = &self.statements.start_alone;
@@ -137,7 +137,7 @@ impl Store {
         row.try_get(0).map_err(unread)
     }
 
-    /// The process has outlived what it handled alone.
+    /// Records that the process has outlived what it handled alone.
     pub(crate) async fn not_alone(&self, fence: Fence) -> Result<(), Error> {
         let client = self.connection().await?;
         let done = self.on_client(&client).query(&self.statements.not_alone, &[&fence.position, &fence.epoch]).await;
@@ -155,10 +155,10 @@ impl Store {
         let client = self.connection().await?;
         let sql = &self.statements.set_stopped;
         let set = self.on_client(&client).query(sql, &[&self.group, &topic, &partition, &why, &owner]).await;
-        set.map(drop).map_err(|e| Error::store("record why a partition stands still", e))
+        set.map(drop).map_err(|e| Error::store("record why a partition is stopped", e))
     }
 
-    /// Begins again in a topic that was made anew.
+    /// Begins again in a topic that was created again.
     pub(crate) async fn reset_position(&self, fence: Fence, offset: i64) -> Result<(), Error> {
         let client = self.connection().await?;
         let sql = &self.statements.reset_position;
@@ -208,7 +208,7 @@ mod tests {
             self.store.connection().await.unwrap().batch_execute(&sql).await.unwrap();
         }
 
-        /// A member that is alive takes the partition of one that let its lease run out.
+        /// Lets a member that is alive take the partition of one that let its lease run out.
         async fn take(&self, owner: Uuid) -> Fence {
             let client = self.store.connection().await.unwrap();
             self.sql("UPDATE {s}.consumer_lease SET expires_at = clock_timestamp()").await;
@@ -268,13 +268,13 @@ mod tests {
         let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
         let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();
         assert_eq!(ended(group.take(a).await, 7, a).await, 0);
-        // The store was away for longer than a lease, but who began is there again.
+        // The store was unreachable for longer than a lease, but who began is there again.
         assert_eq!(ended(group.take(b).await, 7, b).await, 0);
         group.sql("UPDATE {s}.consumer_member SET expires_at = clock_timestamp()").await;
         let fence = group.take(c).await;
         assert_eq!(ended(fence, 7, c).await, 2);
         assert_eq!(ended(fence, 8, c).await, 0, "another event");
-        // Given back, or opened anew by the same process.
+        // Given back, or opened again by the same process.
         group.store.not_alone(fence).await.unwrap();
         assert_eq!(ended(fence, 7, a).await, 0);
     }

@@ -11,7 +11,7 @@ use crate::Error;
 /// How many rows one transaction deletes at most.
 const BATCH: i64 = 5_000;
 
-/// Where the next purge begins. Before it, the index may only have entries of rows that were deleted.
+/// The beginning of the next purge. Before it, the index may only have entries of rows that were deleted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PurgeFrom(OffsetDateTime);
 
@@ -22,8 +22,9 @@ impl Default for PurgeFrom {
 }
 
 impl Store {
-    /// Forgets handled events that are older than that, the oldest first, in batches, and never above a position. Returns
-    /// how many. The cost is that of what is removed. One consumer of the group does it at a time; the others do nothing.
+    /// Forgets handled events that are older than that, the oldest first, in batches, and never above a position.
+    /// Returns how many. The cost is that of what is removed. One consumer of the group does it at a time; the others
+    /// do nothing.
     pub(crate) async fn purge(&self, older_than: Duration, from: &mut PurgeFrom) -> Result<u64, Error> {
         let (mut purged, mut at, mut kept) = (0, from.0, None);
         loop {
@@ -48,8 +49,8 @@ impl Store {
         Ok(purged)
     }
 
-    /// Removes requests that were carried out so long ago, members that are gone and pauses that have ended, and asks for dead letters that are older
-    /// than `dead_letters` to be discarded.
+    /// Removes requests that were carried out so long ago, members that are gone and pauses that have ended, and asks
+    /// for dead letters that are older than `dead_letters` to be discarded.
     pub(crate) async fn purge_others(&self, requests: Duration, dead_letters: Option<Duration>) -> Result<(), Error> {
         self.purge_by(&self.statements.forget_members, &[&self.group]).await?;
         self.purge_by(&self.statements.forget_pauses, &[&self.group]).await?;

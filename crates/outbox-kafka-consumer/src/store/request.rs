@@ -34,7 +34,7 @@ impl Errand {
 pub(crate) enum Action {
     /// The time for another attempt has come.
     Due,
-    /// Asked for by the request of this number: attempts anew.
+    /// Asked for by the request of this number: attempts again.
     Retry(i64),
     /// Asked for by the request of this number: to be forgotten.
     Discard(i64),
@@ -48,7 +48,7 @@ pub(crate) struct Wanted {
     pub(crate) takes_errands: bool,
 }
 
-/// What there is to do for the partitions of a process.
+/// The work that is due for the partitions of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     /// By the id of the position.

@@ -4,8 +4,8 @@ use outbox_pg::{Migration, Migrations};
 /// The version of the tables that this program needs: that of the last migration.
 pub(super) const VERSION: i32 = 6;
 
-/// The tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group has its
-/// rows in them.
+/// Returns the tables of a consumer, in the schema that [`Builder::schema`](crate::Builder::schema) names. Every group
+/// has its rows in them.
 ///
 /// | table | a row for each |
 /// |---|---|

@@ -1,4 +1,5 @@
-//! What a handler may change of its database session, and how that is undone before others use the session.
+//! The settings of its database session that a handler may change, and how that is undone before others use the
+//! session.
 
 use deadpool_postgres::tokio_postgres::Error as PgError;
 use deadpool_postgres::tokio_postgres::error::SqlState;
@@ -45,9 +46,9 @@ pub(super) fn record_as(name: &str) -> String {
 
 /// Returns the statement that undoes what handlers have changed and returns the names of those settings.
 ///
-/// SET and SET LOCAL look the same until the transaction ends. Therefore a changed setting gets the value that the session
-/// had before the transaction, and within the transaction the value that the consumer had set. Advisory locks of the
-/// session are released; those of the transaction stay.
+/// SET and SET LOCAL look the same until the transaction ends. Therefore a changed setting gets the value that the
+/// session had before the transaction, and within the transaction the value that the consumer had set. Advisory locks
+/// of the session are released; those of the transaction stay.
 pub(super) fn restore() -> Sql {
     let text = "
         SELECT '' AS name, pg_advisory_unlock_all()::text

@@ -86,7 +86,7 @@ const CAN_READ_VERSION: &str = "
     SELECT true FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = relnamespace
     WHERE nspname = $1 AND relname = 'schema_migration' AND has_table_privilege(pg_class.oid, 'SELECT')";
 
-/// What the catalogs say about the tables.
+/// The tables as the catalogs describe them.
 #[derive(Default)]
 struct Findings {
     database: String,
@@ -99,8 +99,8 @@ struct Findings {
 }
 
 impl Store {
-    /// Checks that all tables and columns exist, that the role has its privileges on them, and that they have the version
-    /// of this program.
+    /// Checks that all tables and columns exist, that the role has its privileges on them, and that they have the
+    /// version of this program.
     ///
     /// # Errors
     /// One of these is not so ([`Error::is_setup`]), or the catalogs could not be read.

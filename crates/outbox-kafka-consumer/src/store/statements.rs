@@ -1,6 +1,11 @@
 use deadpool_postgres::tokio_postgres::types::Type;
 use outbox_core::Identifier;
 
+use super::operator_sql::{
+    EXPIRE_DEAD, FORGET, FORGET_MEMBERS, FORGET_PAUSES, FORGET_REQUESTS, MAY_PURGE, PAUSE, PAUSES, REMOVE_EVENTS,
+    REMOVE_GROUP, REQUEST_OF, RESUME, STATUS,
+};
+
 /// A statement with the types of its parameters, so that it needs no round trip to be described.
 pub(super) struct Sql {
     pub(super) text: String,
@@ -443,125 +448,25 @@ impl Statements {
                  FROM {s}.consumer_held WHERE consumer_group = $1 AND id = $2",
                 &[Type::TEXT, Type::INT8],
             ),
-            pause: sql(
-                "INSERT INTO {s}.consumer_pause AS known (consumer_group, topic, event_type, reason, until)
-                 VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
-                 ON CONFLICT (consumer_group, topic, event_type)
-                 DO UPDATE SET reason = excluded.reason, paused_at = excluded.paused_at, until = excluded.until
-                 WHERE excluded.until IS NULL OR known.until IS NOT NULL",
-                &[Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::FLOAT8],
-            ),
-            resume: sql(
-                "DELETE FROM {s}.consumer_pause WHERE consumer_group = $1 AND topic = $2 AND event_type = $3 RETURNING true",
-                &[Type::TEXT, Type::TEXT, Type::TEXT],
-            ),
-            pauses: sql(
-                "SELECT topic, event_type, reason, paused_at, until FROM {s}.consumer_pause
-                 WHERE consumer_group = $1 AND (until IS NULL OR until > statement_timestamp())
-                 ORDER BY topic, event_type",
-                &[Type::TEXT],
-            ),
-            forget_pauses: sql(
-                "DELETE FROM {s}.consumer_pause WHERE consumer_group = $1 AND until < statement_timestamp() RETURNING topic",
-                &[Type::TEXT],
-            ),
-            status: sql(
-                "SELECT topic, partition, next_offset, end_offset, stopped_because, updated_at,
-                        (SELECT owner FROM {s}.consumer_lease AS lease
-                         WHERE lease.consumer_group = $1 AND lease.topic = position.topic
-                           AND lease.partition = position.partition AND expires_at > statement_timestamp()) AS owner,
-                        (SELECT count(*) FROM {s}.consumer_held AS held
-                         WHERE held.consumer_group = $1 AND held.topic = position.topic
-                           AND held.partition = position.partition AND state = 'parked') AS parked,
-                        (SELECT count(*) FROM {s}.consumer_held AS held
-                         WHERE held.consumer_group = $1 AND held.topic = position.topic
-                           AND held.partition = position.partition AND state = 'dead') AS dead,
-                        EXISTS (SELECT FROM {s}.consumer_pause AS pause
-                                WHERE pause.consumer_group = $1 AND pause.topic IN ('', position.topic)
-                                  AND event_type = '' AND (until IS NULL OR until > statement_timestamp())) AS paused
-                 FROM {s}.consumer_position AS position WHERE consumer_group = $1 ORDER BY topic, partition",
-                &[Type::TEXT],
-            ),
-            request_of: sql(
-                "SELECT id, held_id, action, requested_at, done_at, outcome FROM {s}.consumer_request
-                 WHERE consumer_group = $1 AND id = $2",
-                &[Type::TEXT, Type::INT8],
-            ),
-            remove_group: sql(
-                "WITH held AS (DELETE FROM {s}.consumer_held WHERE consumer_group = $1),
-                      request AS (DELETE FROM {s}.consumer_request WHERE consumer_group = $1),
-                      pause AS (DELETE FROM {s}.consumer_pause WHERE consumer_group = $1),
-                      lease AS (DELETE FROM {s}.consumer_lease WHERE consumer_group = $1),
-                      member AS (DELETE FROM {s}.consumer_member WHERE consumer_group = $1)
-                 DELETE FROM {s}.consumer_position WHERE consumer_group = $1",
-                &[Type::TEXT],
-            ),
-            // In the order of the key: what was deleted before is not read again.
-            remove_events: sql(
-                "WITH batch AS MATERIALIZED (
-                     SELECT ctid, event_id FROM {s}.consumer_inbox WHERE consumer_group = $1 AND event_id > $2
-                     ORDER BY event_id LIMIT 5000),
-                 gone AS (DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM batch)))
-                 SELECT event_id FROM batch ORDER BY event_id DESC LIMIT 1",
-                &[Type::TEXT, Type::UUID],
-            ),
-            may_purge: sql(
-                "SELECT pg_try_advisory_xact_lock(hashtextextended({purge} || '/' || $1, 0))",
-                &[Type::TEXT],
-            ),
-            // A batch of the oldest events, by the index. The horizon rises with it, so that no position is moved to what is
-            // forgotten; what is not below the position stays, because it may be read again.
-            forget: sql(
-                "WITH aged AS MATERIALIZED (
-                     SELECT ctid, position_id, record_offset, handled_at FROM {s}.consumer_inbox
-                     WHERE consumer_group = $1 AND state = 'handled' AND handled_at >= $2
-                       AND handled_at < statement_timestamp() - make_interval(secs => $3)
-                     ORDER BY handled_at LIMIT $4),
-                 raised AS (
-                     UPDATE {s}.consumer_position AS position
-                     SET horizon = greatest(horizon, least(reach.below, next_offset))
-                     FROM (SELECT position_id, max(record_offset) + 1 AS below FROM aged GROUP BY position_id) AS reach
-                     WHERE position.id = reach.position_id
-                     RETURNING position.id, least(position.next_offset, position.horizon) AS below),
-                 judged AS MATERIALIZED (
-                     SELECT aged.ctid, handled_at, coalesce(record_offset < below, NOT EXISTS (
-                                SELECT FROM {s}.consumer_position AS position WHERE position.id = position_id)) AS goes
-                     FROM aged LEFT JOIN raised ON raised.id = position_id),
-                 gone AS (
-                     DELETE FROM {s}.consumer_inbox WHERE ctid = ANY (ARRAY (SELECT ctid FROM judged WHERE goes))
-                     RETURNING 1)
-                 SELECT (SELECT count(*) FROM gone), count(*), max(handled_at), min(handled_at) FILTER (WHERE NOT goes)
-                 FROM judged",
-                &[Type::TEXT, Type::TIMESTAMPTZ, Type::FLOAT8, Type::INT8],
-            ),
-            forget_requests: sql(
-                "DELETE FROM {s}.consumer_request WHERE id = ANY (ARRAY (
-                     SELECT id FROM {s}.consumer_request
-                     WHERE consumer_group = $1 AND done_at < statement_timestamp() - make_interval(secs => $2)
-                     ORDER BY done_at LIMIT $3)) RETURNING id",
-                &[Type::TEXT, Type::FLOAT8, Type::INT8],
-            ),
-            forget_members: sql(
-                "DELETE FROM {s}.consumer_member
-                 WHERE consumer_group = $1 AND expires_at < statement_timestamp() - interval '1 hour' RETURNING owner",
-                &[Type::TEXT],
-            ),
-            // By request, so that the owner of the partition does it in the order of the key.
-            expire_dead: sql(
-                "INSERT INTO {s}.consumer_request (consumer_group, topic, partition, held_id, action)
-                 SELECT consumer_group, topic, partition, id, 'discard' FROM {s}.consumer_held AS held
-                 WHERE consumer_group = $1 AND state = 'dead'
-                   AND last_failed_at < statement_timestamp() - make_interval(secs => $2)
-                   AND NOT EXISTS (SELECT FROM {s}.consumer_request AS request
-                                   WHERE request.held_id = held.id AND request.done_at IS NULL)
-                 ORDER BY last_failed_at LIMIT $3 RETURNING id",
-                &[Type::TEXT, Type::FLOAT8, Type::INT8],
-            ),
+            pause: sql(PAUSE, &[Type::TEXT, Type::TEXT, Type::TEXT, Type::TEXT, Type::FLOAT8]),
+            resume: sql(RESUME, &[Type::TEXT, Type::TEXT, Type::TEXT]),
+            pauses: sql(PAUSES, &[Type::TEXT]),
+            forget_pauses: sql(FORGET_PAUSES, &[Type::TEXT]),
+            status: sql(STATUS, &[Type::TEXT]),
+            request_of: sql(REQUEST_OF, &[Type::TEXT, Type::INT8]),
+            remove_group: sql(REMOVE_GROUP, &[Type::TEXT]),
+            remove_events: sql(REMOVE_EVENTS, &[Type::TEXT, Type::UUID]),
+            may_purge: sql(MAY_PURGE, &[Type::TEXT]),
+            forget: sql(FORGET, &[Type::TEXT, Type::TIMESTAMPTZ, Type::FLOAT8, Type::INT8]),
+            forget_requests: sql(FORGET_REQUESTS, &[Type::TEXT, Type::FLOAT8, Type::INT8]),
+            forget_members: sql(FORGET_MEMBERS, &[Type::TEXT]),
+            expire_dead: sql(EXPIRE_DEAD, &[Type::TEXT, Type::FLOAT8, Type::INT8]),
         }
     }
 }
 
-/// Names the locks of the partitions in a schema. With the id of its position, it is hashed to the key of an advisory lock.
+/// Names the locks of the partitions in a schema. With the id of its position, it is hashed to the key of an advisory
+/// lock.
 pub(super) fn fence_name(schema: &Identifier) -> String {
     format!("{schema}.consumer_position")
 }

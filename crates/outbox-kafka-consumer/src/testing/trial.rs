@@ -13,8 +13,8 @@ use crate::{Consumer, Error, FailureKind};
 
 /// Delivers events to a consumer's handlers in a transaction that is never committed, without Kafka.
 ///
-/// Each event is encoded as the producer's pipeline does and goes through the consumer's registry, hook, upcasts, settings
-/// and decoding. The consumer's tables are not needed.
+/// Each event is encoded as the producer's pipeline does and goes through the consumer's registry, hook, upcasts,
+/// settings and decoding. The consumer's tables are not needed.
 ///
 /// ```no_run
 /// # use outbox_core::OutboxEvent;
@@ -44,7 +44,7 @@ pub struct Trial<'a> {
     next_offset: i64,
 }
 
-/// What became of an event.
+/// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivered {
@@ -101,8 +101,8 @@ impl<'a> Trial<'a> {
         Ok(delivered)
     }
 
-    /// Delivers an event and rolls its effects back, as if the process ended before the commit. The next delivery of the
-    /// event is a [redelivery](crate::Received::is_redelivery).
+    /// Delivers an event and rolls its effects back, as if the process ended before the commit. The next delivery of
+    /// the event is a [redelivery](crate::Received::is_redelivery).
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver).
@@ -159,7 +159,8 @@ impl DeliveryFailed {
         self.kind
     }
 
-    /// Returns the delay before the next attempt, without its random part, or `None` if the event becomes a dead letter.
+    /// Returns the delay before the next attempt, without its random part, or `None` if the event becomes a dead
+    /// letter.
     #[must_use]
     pub fn retry_in(&self) -> Option<Duration> {
         self.retry_in

@@ -36,7 +36,8 @@ impl Watch {
         Self { shared: Arc::clone(consumer.shared()) }
     }
 
-    /// Waits until the group's positions are at the ends of its topics and no parked event has another attempt before it.
+    /// Waits until the group's positions are at the ends of its topics and no parked event has another attempt before
+    /// it.
     ///
     /// Dead letters, and events parked behind one, are not waited for. Records that are produced meanwhile are. Use a
     /// timeout: a consumer that does not run, or a paused partition, never gets there.

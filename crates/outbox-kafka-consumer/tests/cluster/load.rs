@@ -27,7 +27,7 @@ pub(crate) struct Load {
     writers: Vec<JoinHandle<i64>>,
 }
 
-/// What a load wrote: each aggregate of a partition has this many events.
+/// The events that a load wrote: each aggregate of a partition has this many events.
 pub(crate) struct Written {
     pub(crate) topic: String,
     pub(crate) rounds: Vec<i64>,

@@ -1,4 +1,4 @@
-//! What a batch costs if one of its events fails, or if it waits for another one.
+//! The cost of a batch if one of its events fails, or if it waits for another one.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -95,7 +95,7 @@ async fn an_event_that_fails_at_commit_is_found_by_splitting() {
 
 const PRODUCTS: i64 = 1_000;
 
-/// Spread over the products, so that every batch has them in another order.
+/// Returns the product of an order, so that every batch has them in another order.
 fn product(event: &Received<OrderCreated>) -> i64 {
     event.event().order_id * 7_919 % PRODUCTS
 }
@@ -106,7 +106,7 @@ async fn reserve(tx: &Transaction<'_>, event: Received<OrderCreated>) -> Handler
     Ok(())
 }
 
-/// As on the page of `BatchHandler`.
+/// Reserves all, as on the page of `BatchHandler`.
 async fn reserve_all(tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
     let (products, quantities): (Vec<i64>, Vec<i64>) = events.iter().map(|event| (product(event), 1)).unzip();
     let lock = "SELECT FROM stock WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE";

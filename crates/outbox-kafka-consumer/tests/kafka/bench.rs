@@ -33,7 +33,7 @@ impl DomainEvent for OrderCreated {
     }
 }
 
-/// Quick attempts, five of them.
+/// Returns a policy of quick attempts, five of them.
 pub(crate) fn patient() -> RetryPolicy {
     RetryPolicy::exponential(Duration::from_millis(50), Duration::from_millis(200), 5)
 }
@@ -153,14 +153,14 @@ impl Bench {
         self.0.produce(partition, record).await
     }
 
-    /// The orders that took effect, sorted, as soon as there are so many effects.
+    /// Returns the orders that took effect, sorted, as soon as there are that many effects.
     pub(crate) async fn effects(&self, count: usize) -> Vec<i64> {
         let mut orders: Vec<i64> = self.steps(count).await.into_iter().map(|(order, _)| order).collect();
         orders.sort_unstable();
         orders
     }
 
-    /// The orders and steps that took effect, in the order in which they did, as soon as there are so many.
+    /// Returns the orders and steps that took effect, in the order in which they did, as soon as there are that many.
     pub(crate) async fn steps(&self, count: usize) -> Vec<(i64, i64)> {
         let client = self.client().await;
         eventually(format!("{count} effects"), async || {
@@ -171,7 +171,7 @@ impl Bench {
         .await
     }
 
-    /// The held events of a state, as soon as there are so many.
+    /// Returns the held events of a state, as soon as there are that many.
     pub(crate) async fn held(&self, state: HeldState, count: usize) -> Vec<Held> {
         let group = self.group();
         eventually(format!("{count} held events"), async || {
@@ -191,7 +191,7 @@ impl Bench {
         Group::new(self.pool(), &Identifier::new("outbox").unwrap(), "test")
     }
 
-    /// Waits until the store says why a partition stands still.
+    /// Waits until the store says why a partition is stopped.
     pub(crate) async fn stopped(&self, partition: i32) -> String {
         let client = self.client().await;
         let sql = "SELECT stopped_because FROM outbox.consumer_position

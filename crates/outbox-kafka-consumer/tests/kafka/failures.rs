@@ -216,7 +216,7 @@ async fn an_undecodable_record_stops_its_partition_and_no_other() {
     bench.produce_order(1, 2).await;
     assert_eq!(bench.effects(2).await, [1, 2]);
     bench.position(0, 1).await;
-    // Whoever has looked at it may go past it.
+    // An operator who has looked at it may go past it.
     bench.group().move_position(bench.topic(), 0, 2, outbox_kafka_consumer::Horizon::Respect).await.unwrap();
     let error = running.stop().await.unwrap_err();
     assert_eq!(error.position(), Some((bench.topic(), 0, 1)));
@@ -261,7 +261,7 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
         assert!(held.error.contains(reason) && held.kind == "undecodable", "{held:?}");
     }
     running.stop().await.unwrap();
-    // The same again, with a policy that passes over them.
+    // The same again, with a policy that skips them.
     let other = bench.consumer().group("other").undecodable(Misfit::Ignore);
     let other = other.unknown(Misfit::Ignore).newer(Misfit::Ignore).on(store);
     let running = Running::start(other.build().unwrap());

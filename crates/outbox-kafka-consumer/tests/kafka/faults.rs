@@ -9,7 +9,7 @@ use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, Re
 use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 
-/// State that a test reads while its handler has it.
+/// Creates state that a test reads while its handler has it.
 pub(crate) fn shared<T>(state: T) -> &'static T {
     Box::leak(Box::new(state))
 }
@@ -44,7 +44,7 @@ async fn a_handler_outside_the_transaction_that_loses_a_conflict_is_called_again
 const END_SESSION: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
 const LATER: Duration = Duration::from_secs(3600);
 
-/// Three attempts, quickly.
+/// Returns a policy of three attempts, quickly.
 fn three() -> RetryPolicy {
     RetryPolicy::new(|attempt, _| (attempt < 3).then_some(Duration::from_millis(10)))
 }

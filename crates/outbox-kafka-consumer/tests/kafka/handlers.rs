@@ -60,7 +60,7 @@ impl Handler for Object {
     }
 }
 
-/// A function that returns a boxed future, as a closure without captures has to.
+/// Returns a function that returns a boxed future, as a closure without captures has to.
 fn boxed<'a>(
     tx: &'a Transaction<'a>,
     event: Received<Closed>,

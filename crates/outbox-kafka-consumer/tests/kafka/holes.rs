@@ -13,7 +13,7 @@ use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, routed, topic_name};
 
-/// One partition, which is compacted as soon as the cleaner looks at it.
+/// Creates a topic of one partition, which is compacted as soon as the cleaner looks at it.
 async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
     let configs = [("cleanup.policy", "compact,delete"), ("segment.ms", "1000"), ("min.cleanable.dirty.ratio", "0.01")];
     let config = |(name, value)| {
@@ -35,7 +35,7 @@ fn event(bench: &Bench, order_id: i64, step: i64, timestamp: i64) -> outbox_core
     record
 }
 
-/// As an idempotent producer writes it: of its last batch the cleaner leaves the empty frame.
+/// Writes records as an idempotent producer does: of its last batch the cleaner leaves the empty frame.
 async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbox_core::Record>) {
     // A broker that has just started has none to give for a while.
     let producer = eventually("a producer id".to_owned(), async || {
@@ -77,7 +77,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
         bench.produce_record(0, event(&bench, order, step, at(minute))).await;
     }
     let partition = bench.kafka().partition_client(bench.topic(), 0, UnknownTopicHandling::Retry).await.unwrap();
-    // A fetch ends with its segment, and the last record has one of its own.
+    // A fetch ends with its segment, and the last record has its own segment.
     eventually("compacted".to_owned(), async || {
         let (records, _) = partition.fetch_records(0, 1..1 << 20, 100).await.unwrap();
         let offsets: Vec<i64> = records.iter().map(|record| record.offset).collect();
@@ -96,7 +96,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
     bench.position(0, 11).await;
     assert_eq!(bench.effects(6).await, [1, 1, 2, 2, 3, 4]);
     running.stop().await.unwrap();
-    // A group that has not read what is gone begins at what is there, and one that stands before it is told.
+    // A group that has not read what is gone begins at what is there, and one that stands before it is reported.
     let other = Running::start(bench.consumer().group("other").on(store).build().unwrap());
     assert_eq!(bench.effects(8).await, [1, 1, 2, 2, 2, 3, 4, 4]);
     other.stop().await.unwrap();

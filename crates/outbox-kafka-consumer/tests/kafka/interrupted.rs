@@ -78,7 +78,7 @@ async fn handlers_run_on_while_kafka_fails_and_reading_continues_in_the_same_ses
     running.stop().await.unwrap();
 }
 
-/// As the consumer deals the orders to its four lanes.
+/// Returns the lane of an order, as the consumer deals the orders to its four lanes.
 fn lane(order: i64) -> u64 {
     use std::hash::{DefaultHasher, Hasher as _};
     let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! What bounds a process, whatever the number of its partitions.
+//! The bounds of a process, whatever the number of its partitions.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};

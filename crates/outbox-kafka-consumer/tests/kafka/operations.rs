@@ -1,4 +1,4 @@
-//! What operators do with a group.
+//! The operations of a group.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -34,7 +34,7 @@ async fn call(gateway: &&'static Gateway, tx: &Transaction<'_>, event: Received<
     store(tx, event).await
 }
 
-/// Long enough that nothing becomes due during a test.
+/// Returns a policy whose delays are long enough that nothing becomes due during a test.
 fn late() -> RetryPolicy {
     RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)))
 }
@@ -80,8 +80,8 @@ async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
         assert_eq!((&pauses[0].target, &*pauses[0].reason, pauses[0].until), (&target, "maintenance", None));
         let is_all = !matches!(target, PauseTarget::EventType { .. });
         assert_eq!(group.status().await.unwrap()[0].is_paused, is_all);
-        // The consumer learns of it by a poll, of which nothing is to be seen. Then it sees that an event has come, and does
-        // not handle it.
+        // The consumer learns of it by a poll, of which nothing is to be seen. Then it sees that an event has come, and
+        // does not handle it.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         bench.produce_order(0, order).await;
         sees_end(&group, order + 1).await;

@@ -10,7 +10,7 @@ use xtask::stack::OwnPgBouncer;
 
 use crate::bench::{Bench, OrderCreated, Running};
 
-/// What an order is answered with, in the transaction of its effect. Nothing is prepared.
+/// Stores what an order is answered with, in the transaction of its effect. Nothing is prepared.
 async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
     let OrderCreated { order_id, step } = event.event();
     let sql = "INSERT INTO effect (order_id, step) VALUES ($1, $2)";

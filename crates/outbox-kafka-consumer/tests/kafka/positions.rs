@@ -115,7 +115,7 @@ async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() 
             bench.produce_order(0, order).await;
         }
         let running = consume(PositionLost::Stop);
-        assert!(bench.stopped(0).await.contains("made anew"));
+        assert!(bench.stopped(0).await.contains("created again"));
         let error = running.stop().await.unwrap_err();
         assert_eq!(error.position().map(|(_, partition, _)| partition), Some(0), "{error}");
         if lost == PositionLost::Stop {

@@ -1,4 +1,4 @@
-//! A consumer in a process of its own, which may be killed, stopped and may end itself.
+//! A consumer in its own process, which may be killed, stopped and may end itself.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -16,13 +16,13 @@ use crate::positions::store;
 
 const VARIABLE: &str = "OUTBOX_TEST_CONSUMER";
 
-/// What the process does at order 13.
+/// The behaviour of the process at order 13.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum At13 {
     Nothing,
     /// Ends itself, after the effect and before the commit.
     Abort,
-    /// Stands still there, once.
+    /// Pauses there, once.
     Stop,
 }
 
@@ -72,7 +72,7 @@ impl Process {
         kill_process(pid, Signal::CONT).unwrap();
     }
 
-    /// Whether it was stopped by a signal.
+    /// Returns whether it was stopped by a signal.
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
@@ -92,7 +92,8 @@ pub(crate) fn pipeline(prefix: &str) -> Pipeline {
     Pipeline::new(config, layout).unwrap()
 }
 
-/// The signal may reach this thread at once, or another one first: it is over when time has gone by unseen.
+/// Waits until the process is stopped. The signal may reach this thread at once, or another one first: it is over when
+/// time has gone by unseen.
 fn stand_still() {
     let (step, gap) = (Duration::from_millis(5), Duration::from_secs(1));
     let mut before = Instant::now();

@@ -28,7 +28,7 @@ impl io::Write for Log {
     }
 }
 
-/// What no other test has.
+/// A number that no other test has.
 const SECRET: i64 = 411_111_111_111_111;
 
 /// Lets PostgreSQL refuse the order, in ways that quote it.
@@ -81,7 +81,7 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let told =
         so_far.lines().filter(|line| line.contains(bench.topic()) && line.contains("newer than their handler's"));
     assert_eq!(told.count(), 1, "of the first event of a kind");
-    // Where the partition stops, the reason is told in three places.
+    // Where the partition stops, the reason is reported in three places.
     let stopping = Running::start(bench.consumer().group("stopping").on(stops).build().unwrap());
     let why = bench.stopped(0).await;
     let error = stopping.stop().await.unwrap_err();

@@ -5,13 +5,13 @@ use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, St
 
 use crate::bench::{Bench, OrderCreated, Running};
 
-/// What later statements of a session depend on. The timeout for locks is a shorter one in a batch.
+/// The settings that later statements of a session depend on. The timeout for locks is a shorter one in a batch.
 const SESSION: &str = "SELECT format('%s %s', (SELECT string_agg(current_setting(name), ' ') FROM unnest(ARRAY['role',
         'session_authorization', 'search_path', 'session_replication_role', 'statement_timeout',
         'default_transaction_isolation', 'default_transaction_read_only', 'TimeZone', 'application_name']) AS name),
     (SELECT string_agg(channel, ' ') FROM pg_listening_channels() AS channel))";
 
-/// What the handler of an order sends after its effect, by the order's number from 100 on.
+/// The statement that the handler of an order sends after its effect, by the order's number from 100 on.
 const CHANGES: [&str; 12] = [
     "SET search_path = pg_catalog",
     "SET LOCAL search_path = pg_catalog",

@@ -1,4 +1,4 @@
-//! Servers that stand still for longer than anything waits for them.
+//! Servers that stop for longer than anything waits for them.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::positions::store;
 
 /// Longer than the ten seconds that an answer is waited for, and than the lease.
 const STANDSTILL: Duration = Duration::from_secs(30);
-/// How soon work goes on.
+/// How soon work continues.
 const SOON: Duration = Duration::from_secs(2);
 
 async fn produce(broker: &Broker, bench: &Bench, orders: std::ops::Range<i64>) {
@@ -48,7 +48,7 @@ async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
     running.stop().await.unwrap();
 }
 
-/// The server's processes: the postmaster and its children.
+/// Returns the server's processes: the postmaster and its children.
 fn family(backend: i32) -> Vec<Pid> {
     let parent = |pid: i32| -> Option<i32> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -1,4 +1,4 @@
-//! What rskafka cannot read, written to a real Kafka.
+//! Records that rskafka cannot read, written to a real Kafka.
 
 use bytes::Bytes;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
@@ -16,7 +16,8 @@ use crate::bench::{Bench, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, record, routed, topic_name};
 
-/// Order 1 is before what cannot be read and order 2 in the other partition.
+/// Checks that the consumer stops at the record and continues after a decision. Order 1 is before what cannot be read
+/// and order 2 in the other partition.
 async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
     bench.produce_order(1, 2).await;
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
@@ -37,7 +38,7 @@ async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
 async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
     let bench = Bench::with_partitions(2).await;
     bench.produce_order(0, 1).await;
-    // Whoever reads is there already: what rskafka is handed together with such a record it cannot read either.
+    // The reader is there already: what rskafka is handed together with such a record it cannot read either.
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     bench.position(0, 1).await;
     running.stop().await.unwrap();
@@ -120,7 +121,7 @@ struct Transaction {
 }
 
 impl Transaction {
-    /// In partition 0.
+    /// Begins in partition 0.
     async fn begin(bench: &Bench) -> Self {
         let mut wire = Wire::connect(bench.brokers()).await;
         let id = TransactionalId(StrBytes::from_string(bench.name().to_owned()));

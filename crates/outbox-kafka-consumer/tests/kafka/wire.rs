@@ -69,7 +69,7 @@ pub(crate) fn record(header: Option<Bytes>) -> Record {
     }
 }
 
-/// A record as the EventRouter would write it.
+/// Returns a record as the EventRouter would write it.
 pub(crate) fn routed(sent: outbox_core::Record) -> Record {
     Record {
         timestamp: sent.timestamp.unwrap(),

@@ -35,7 +35,7 @@ async fn asked(broker: &mut DuplexStream) -> i32 {
     i32::from_be_bytes(request[4..8].try_into().unwrap())
 }
 
-/// Answers with an error code, to tell answers apart.
+/// Answers with an error code, to distinguish answers.
 async fn answer(broker: &mut DuplexStream, correlation: i32, code: i16) {
     broker.write_i32(10).await.unwrap();
     broker.write_i32(correlation).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_silent_address_and_a_closed_one_are_told_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let error = Connection::connect(&address, &settings()).await.unwrap_err();
-    // The negotiation's own request gives up first, or the whole does: both tell the broker.
+    // The negotiation's own request gives up first, or the whole does: both report the broker.
     assert!(matches!(error.kind(), Kind::Timeout(_) | Kind::ConnectTimeout(_)), "{error}");
     assert!(error.to_string().contains(&address), "{error}");
 

@@ -38,7 +38,7 @@ pub struct Unreadable {
     pub(super) cause: Malformed,
 }
 
-/// What a broker sent of a partition.
+/// The answer of a broker for a partition.
 pub(super) struct Answer {
     /// The offset that was fetched.
     pub(super) offset: i64,
@@ -110,7 +110,7 @@ impl Decoder {
         Self { batches, aborted: AbortedTransactions::new(aborted), end, next: offset, current: None, limits }
     }
 
-    /// The first offset that is not delivered yet: after the last decoded batch, if it was decoded as a whole.
+    /// Returns the first offset that is not delivered yet: after the last decoded batch, if it was decoded as a whole.
     pub(super) fn next(&self) -> i64 {
         self.next
     }
@@ -268,7 +268,7 @@ impl Records {
     }
 }
 
-/// Where a batch begins and ends, by its unchecked header.
+/// The beginning and end of a batch, by its unchecked header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) first: i64,
@@ -279,7 +279,7 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Of the first batch of these; `None` if its length is cut off.
+    /// Reads the header of the first of these batches; `None` if its length is cut off.
     pub(super) fn of(batches: &[u8]) -> Option<Self> {
         let mut prefix = batches.get(..PREFIX)?;
         let first = prefix.get_i64();

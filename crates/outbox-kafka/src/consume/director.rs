@@ -15,7 +15,7 @@ use crate::{Cluster, ErrorCode, Topic};
 
 /// How long a broker waits for records while a partition has no room: it must be able to join soon.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
-/// What a partition whose stream waits may fetch when the budget is used up.
+/// The bytes that a partition whose stream waits may fetch when the budget is used up.
 const LEAST: usize = 64 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -213,7 +213,7 @@ impl Director {
         due
     }
 
-    /// A request for those of a broker's partitions that have room, if there are any.
+    /// Returns a request for those of a broker's partitions that have room, if there are any.
     fn request(&self, mut partitions: Vec<(u64, &Assigned)>) -> Option<Request> {
         partitions.sort_unstable_by_key(|(id, assigned)| (assigned.served, *id));
         let left = self.budget.left();

@@ -14,8 +14,8 @@ use crate::{Cluster, Topic};
 /// How much a [`Fetcher`] fetches, and how long brokers wait for records.
 #[derive(Clone, Debug)]
 pub struct FetchLimits {
-    /// The bytes of all partitions together, from a broker's answer until the last record in it is dropped. A request to
-    /// each broker and one batch of each partition may exceed it. 64 MiB by default.
+    /// The bytes of all partitions together, from a broker's answer until the last record in it is dropped. A request
+    /// to each broker and one batch of each partition may exceed it. 64 MiB by default.
     pub budget: usize,
     /// The bytes of one request. A broker sends at least one batch. 8 MiB by default.
     pub request: usize,
@@ -37,7 +37,7 @@ impl Default for FetchLimits {
 #[derive(Clone)]
 pub struct Fetcher(Arc<Shared>);
 
-/// What the streams, the fetcher and its task share.
+/// The state that the streams, the fetcher and its task share.
 pub(super) struct Shared {
     pub(super) cluster: Arc<Cluster>,
     pub(super) limits: FetchLimits,
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     task: OnceLock<AbortHandle>,
 }
 
-/// What the fetching task is waiting for.
+/// The work that the fetching task waits for.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     opened: Mutex<Vec<Assigned>>,

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use super::decoder::{Answer, Extent};
 use crate::Error;
 
-/// What the fetching task and the stream of one partition share.
+/// The state that the fetching task and the stream of one partition share.
 #[derive(Debug)]
 pub(super) struct Inbox {
     state: Mutex<State>,
@@ -43,7 +43,7 @@ pub(super) struct Failed {
     pub(super) is_passing: bool,
 }
 
-/// What came of an answer.
+/// The outcome of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivered {
     Records,
@@ -115,12 +115,12 @@ impl Inbox {
 }
 
 impl State {
-    /// The offset to fetch, if there is room for less than so many bytes.
+    /// Returns the offset to fetch, if there is room for less than that many bytes.
     pub(super) fn wanted(&self, room: usize) -> Option<i64> {
         (!self.is_halted && self.buffered < room).then_some(self.next)
     }
 
-    /// Whether it waits for its stream to take records.
+    /// Returns whether it waits for its stream to take records.
     pub(super) fn is_full(&self, room: usize) -> bool {
         !self.is_halted && self.buffered >= room
     }

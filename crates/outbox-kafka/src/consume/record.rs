@@ -16,11 +16,11 @@ pub struct Record {
     bytes: Bytes,
     key: Option<Place>,
     value: Option<Place>,
-    /// Where the headers begin.
+    /// The beginning of the headers.
     headers: u32,
 }
 
-/// Where a field is in the bytes of its record.
+/// The place of a field in the bytes of its record.
 #[derive(Clone, Copy)]
 struct Place {
     start: u32,

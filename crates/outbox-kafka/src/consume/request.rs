@@ -46,7 +46,7 @@ pub(super) struct Request {
     pub(super) max_wait: Duration,
 }
 
-/// What came of one partition.
+/// The outcome for one partition.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Answered(super::decoder::Answer),
@@ -56,7 +56,7 @@ pub(super) enum Outcome {
     Missing,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) connection: Connection,

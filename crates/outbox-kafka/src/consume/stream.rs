@@ -28,7 +28,7 @@ pub struct PartitionStream {
     is_quiet: bool,
 }
 
-/// What a partition has at an offset.
+/// The content of a partition at an offset.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fetched {
@@ -66,10 +66,11 @@ impl PartitionStream {
         self.shared.queue.changed.notify_one();
     }
 
-    /// Waits for records. If there are none it returns an empty answer, the first time as soon as the broker has answered.
+    /// Waits for records. If there are none it returns an empty answer, the first time as soon as the broker has
+    /// answered.
     ///
-    /// A broker that is lost, a leader that moves, and other temporary failures are retried. A call that is dropped loses
-    /// nothing.
+    /// A broker that is lost, a leader that moves, and other temporary failures are retried. A call that is dropped
+    /// loses nothing.
     ///
     /// # Errors
     /// The partition could not be fetched for the cluster's request timeout, or retrying does not help. The stream can

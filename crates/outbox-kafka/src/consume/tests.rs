@@ -30,7 +30,7 @@ fn fields() -> impl Strategy<Value = Fields> {
     (field(), field(), vec(("[a-c]{0,2}", field()), 0..5))
 }
 
-/// A batch at an offset, of a codec.
+/// Returns a batch at an offset, of a codec.
 fn batch(offset: i64, codec: Compression, records: &[Fields]) -> Vec<u8> {
     let mut builder = BatchBuilder::new(codec, 1000);
     for (at, (key, value, headers)) in (1_000..).zip(records) {
@@ -57,7 +57,7 @@ fn decoder(offset: i64, batches: impl Into<Bytes>, end: i64, aborted: Vec<Aborte
     Decoder::new(Answer { offset, batches: batches.into(), aborted, end }, limits)
 }
 
-/// All records, by pieces of a size, and why it ended if not at the end; and the next offset.
+/// Returns all records, by pieces of a size, and why it ended if not at the end; and the next offset.
 fn all(mut decoder: Decoder, piece: usize) -> (Vec<Record>, Option<Unreadable>, i64) {
     let mut records = Vec::new();
     loop {
@@ -125,7 +125,8 @@ proptest! {
     }
 }
 
-/// Reads a batch written out by hand from the protocol's documentation: one record with the key `k`, the value `v` and the header `h` with a null value.
+/// Reads a batch written out by hand from the protocol's documentation: one record with the key `k`, the value `v` and
+/// the header `h` with a null value.
 #[test]
 fn golden_bytes_are_read() {
     let mut golden: Vec<u8> = vec![

@@ -57,7 +57,7 @@ pub(super) fn length(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// The size of a field that may be null, with its length before it.
+/// Returns the size of a field that may be null, with its length before it.
 fn sized(field: Option<&[u8]>) -> usize {
     field.map_or(1, |bytes| varint::size(length(bytes.len())) + bytes.len())
 }

@@ -18,7 +18,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// For batches of about `capacity` bytes before compression.
+    /// Creates a builder for batches of about `capacity` bytes before compression.
     pub fn new(compression: Compression, capacity: usize) -> Self {
         Self { compression, capacity, buffer: BytesMut::new(), count: 0, first_timestamp: 0, max_timestamp: 0 }
     }
@@ -28,13 +28,13 @@ impl BatchBuilder {
         self.compression = compression;
     }
 
-    /// The records in the batch so far.
+    /// Returns the records in the batch so far.
     #[cfg(test)]
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// The bytes of the batch so far, without compression.
+    /// Returns the bytes of the batch so far, without compression.
     #[cfg(test)]
     pub fn size(&self) -> usize {
         self.buffer.len().max(HEADER_SIZE)

@@ -21,7 +21,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The number in a batch's attributes.
+    /// Returns the number in a batch's attributes.
     pub(super) const fn id(self) -> i16 {
         match self {
             Self::None => 0,

@@ -4,7 +4,7 @@ use super::{Compression, HEADER_SIZE, Malformed, Producer};
 
 const COMPRESSION_UNKNOWN: Malformed = Malformed("the compression is not known");
 
-/// What a batch says of itself before its records.
+/// The header of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
     /// The first record's offset.
@@ -36,7 +36,8 @@ pub struct BatchHeader {
 }
 
 impl BatchHeader {
-    /// Of a whole batch with the magic number 2; the second part are the records as they were written.
+    /// Parses the header of a whole batch with the magic number 2; the second part are the records as they were
+    /// written.
     pub(crate) fn parse(batch: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (mut fields, records) = batch.split_at_checked(HEADER_SIZE).ok_or(Malformed("a batch is too short"))?;
         let base_offset = fields.get_i64();
@@ -75,7 +76,7 @@ impl BatchHeader {
         Ok((header, records))
     }
 
-    /// Of a message of before Kafka 0.11.
+    /// Parses the header of a message of before Kafka 0.11.
     pub(super) fn legacy(offset: i64) -> Result<Self, Malformed> {
         if !(0..i64::MAX).contains(&offset) {
             return Err(Malformed("an offset is out of range"));

@@ -41,7 +41,7 @@ impl Producer {
     /// No producer: the broker does not look for what it has already.
     pub const NONE: Self = Self { id: -1, epoch: -1, sequence: -1 };
 
-    /// The same producer after so many records more. Sequences go on from 2147483647 to 0.
+    /// Returns the same producer after that many records more. Sequences continue from 2147483647 to 0.
     pub fn after(self, records: u32) -> Self {
         let sequence = (i64::from(self.sequence) + i64::from(records)) & i64::from(i32::MAX);
         Self { sequence: i32::try_from(sequence).unwrap_or_default(), ..self }

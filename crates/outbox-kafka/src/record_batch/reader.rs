@@ -5,7 +5,7 @@ use bytes::Buf;
 
 use super::{BatchHeader, Compression, Malformed, RecordView, varint};
 
-/// More than any broker takes in one record, unless it was told to: no length beyond it is believed.
+/// More than any broker takes in one record, unless it was instructed to: no length beyond it is believed.
 const MAX_RECORD: u64 = 256 * 1024 * 1024;
 
 /// The whole batches in what a broker sent. A part of one at the end is normal, and left out.
@@ -53,13 +53,13 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// The size in the log.
+    /// Returns the size in the log.
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         super::HEADER_SIZE + self.records.len()
     }
 
-    /// The users' records; a batch that ends a transaction has none.
+    /// Returns the users' records; a batch that ends a transaction has none.
     pub(crate) fn records(&self) -> Result<Records<'a>, Malformed> {
         let source = match self.header.compression {
             Compression::None => Source::Plain(self.records),
@@ -87,7 +87,7 @@ enum Source<'a> {
 }
 
 impl Records<'_> {
-    /// The next record; after an error there is none.
+    /// Returns the next record; after an error there is none.
     pub(crate) fn next(&mut self) -> Result<Option<RecordView<'_>>, Malformed> {
         let Some(left) = self.left.checked_sub(1) else {
             return Ok(None);

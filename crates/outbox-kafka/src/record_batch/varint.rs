@@ -12,7 +12,7 @@ const fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
-/// The bytes that a value takes.
+/// Returns the bytes that a value takes.
 pub(super) const fn size(value: i64) -> usize {
     // Seven bits a byte, and one byte for zero.
     let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;

@@ -19,7 +19,7 @@ pub struct RecordView<'a> {
 }
 
 impl<'a> RecordView<'a> {
-    /// Of a record's bytes after its length.
+    /// Parses a record's bytes after its length.
     pub(crate) fn parse(batch: &BatchHeader, mut body: &'a [u8]) -> Result<Self, Malformed> {
         body = body.get(1..).ok_or(Malformed("a record is empty"))?;
         let timestamp_delta = varint::take(&mut body)?;
@@ -48,7 +48,7 @@ impl<'a> RecordView<'a> {
         })
     }
 
-    /// The headers in their order. Names may come twice, and values may be null.
+    /// Returns the headers in their order. Names may come twice, and values may be null.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         headers_in(self.headers)
     }
@@ -64,13 +64,13 @@ impl<'a> RecordView<'a> {
         Places { key: place(self.key, behind_key), value: place(self.value, behind_value), headers }
     }
 
-    /// The value of the first header of that name, unless it is null.
+    /// Returns the value of the first header of that name, unless it is null.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|(key, _)| *key == name.as_bytes()).and_then(|(_, value)| value)
     }
 }
 
-/// Where the fields of a record are in its bytes. The headers end with it.
+/// The places of the fields of a record in its bytes. The headers end with it.
 pub(crate) struct Places {
     pub(crate) key: Option<Range<usize>>,
     pub(crate) value: Option<Range<usize>>,
@@ -82,7 +82,7 @@ pub(crate) fn headers_in<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = (&'a [u
     std::iter::from_fn(move || if rest.is_empty() { None } else { take_header(&mut rest).ok() })
 }
 
-/// Checks that there are so many headers, and nothing behind them.
+/// Checks that there are that many headers, and nothing behind them.
 #[inline]
 fn check_headers(count: i64, headers: &[u8]) -> Result<(), Malformed> {
     let mut at = 0_usize;

@@ -1,4 +1,4 @@
-//! What a real broker does with an idempotent producer, and with one that goes on for another.
+//! The behaviour of a real broker towards an idempotent producer, and with one that continues for another.
 
 use super::*;
 

@@ -74,7 +74,7 @@ impl Scene {
         result.unwrap();
     }
 
-    /// The same topic by connections of its own, as another process has them.
+    /// Returns the same topic by its own connections, as another process has them.
     fn elsewhere(&self) -> Self {
         Self { cluster: Arc::new(cluster()), topic: Arc::clone(&self.topic) }
     }
@@ -83,7 +83,7 @@ impl Scene {
         self.cluster.produce(ToProduce { topic: Arc::clone(&self.topic), partition: 0, batch }).await
     }
 
-    /// What is in partition 0, as far as the newest offsets go.
+    /// Returns what is in partition 0, as far as the newest offsets go.
     async fn tail(&self, from: TailStart, limit: u64) -> (Tail, Vec<BatchHeader>, Vec<Read>) {
         let (mut batches, mut records) = (Vec::new(), Vec::new());
         let tail = self
@@ -136,7 +136,7 @@ fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// A batch of one record for each value.
+/// Returns a batch of one record for each value.
 fn batch<T: AsRef<[u8]>>(producer: Producer, values: &[T]) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None, 1000);
     for value in values {

@@ -1,4 +1,4 @@
-//! What is produced is read back: contents, headers, timestamps, order.
+//! Produced records are read back: contents, headers, timestamps, order.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is not appended, and what is told about it.
+//! Batches that are not appended, and the errors about them.
 
 use super::*;
 

@@ -12,7 +12,7 @@ impl Api for DeleteRecordsRequest {
     type Response = DeleteRecordsResponse;
 }
 
-/// Ten batches of ten records, with their offsets for values, and enough with them to need several answers.
+/// Writes ten batches of ten records, with their offsets for values, large enough to need several answers.
 async fn fill(scene: &Scene) {
     for number in 0..10 {
         let mut builder = BatchBuilder::new(Compression::None, 1000);

@@ -78,7 +78,7 @@ impl SecureKafka {
         Client::new(&self.cluster.address(1, listener).unwrap(), security)
     }
 
-    /// TLS that trusts the cluster's authority.
+    /// Returns TLS that trusts the cluster's authority.
     pub(crate) fn tls(&self) -> Tls {
         Tls::new().roots(self.authority.roots())
     }

@@ -12,8 +12,8 @@ use crate::Error;
 
 /// Certificates or a private key in PEM: a text, or a file that is read again for each new connection.
 ///
-/// A file may also hold one certificate or one key in DER, such as a PKCS#8 key with the suffix `.pk8`. `Debug` does not
-/// show a text.
+/// A file may also hold one certificate or one key in DER, such as a PKCS#8 key with the suffix `.pk8`. `Debug` does
+/// not show a text.
 #[derive(Clone)]
 pub struct Pem(Kind);
 

@@ -35,7 +35,7 @@ impl fmt::Debug for Properties {
     }
 }
 
-/// Lines without comments, joined where one ends in an odd number of backslashes.
+/// Returns lines without comments, joined where one ends in an odd number of backslashes.
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open: Option<String> = None;
@@ -61,7 +61,7 @@ fn logical_lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// The key goes up to the first `=`, `:` or white space that no backslash escapes.
+/// Splits a line: the key goes up to the first `=`, `:` or white space that no backslash escapes.
 fn entry(line: &str) -> (String, String) {
     let mut is_escaped = false;
     let end = line.find(|c: char| {

@@ -1,4 +1,4 @@
-//! What enqueue costs the client alone, without a server: time by criterion, and allocations.
+//! The cost of enqueue for the client alone, without a server: time by criterion, and allocations.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod peer;
@@ -32,8 +32,8 @@ fn connect(runtime: &Runtime, rows: usize) -> Client {
     client
 }
 
-/// The same round trip as one would write it, with the same columns and values. JSON goes as text, which is the same
-/// work for the client.
+/// Runs the same round trip as one would write it, with the same columns and values. JSON goes as text, which is the
+/// same work for the client.
 async fn handwritten(tx: &Transaction<'_>, event: &OutboxEvent) -> u64 {
     let at = PrimitiveDateTime::new(event.created_at().date(), event.created_at().time());
     let params: [(&(dyn ToSql + Sync), Type); 12] = [
@@ -83,7 +83,7 @@ fn enqueue(criterion: &mut Criterion) {
     }
 }
 
-/// Allocations and their bytes, by the mean of many calls: a channel or a buffer grows now and then.
+/// Counts allocations and their bytes, by the mean of many calls: a channel or a buffer grows now and then.
 fn allocated(case: &dyn Fn()) -> (f64, f64) {
     const CALLS: u32 = 320;
     case();

@@ -2,8 +2,8 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// The server's side of a connection that agrees to everything: what is measured is the client, and nothing of this is
-/// allocated for each message.
+/// Runs the server's side of a connection that agrees to everything: what is measured is the client, and nothing of
+/// this is allocated for each message.
 pub(crate) async fn agree(mut client: DuplexStream, rows: usize) -> io::Result<()> {
     let mut body = Vec::new();
     let length = client.read_u32().await?;

@@ -16,8 +16,8 @@ use crate::{Error, Readiness};
 
 /// Watches a pipeline's database: the slot, the WAL that it holds back, the publication, the table.
 ///
-/// The role needs `pg_monitor`, and SELECT on the table to tell the age of a row. Check every half minute or so: how old
-/// what is unconfirmed is, is told from what earlier checks saw.
+/// The role needs `pg_monitor`, and SELECT on the table to report the age of a row. Check every half minute or so: how
+/// old what is unconfirmed is, is reported from what earlier checks saw.
 #[derive(Debug)]
 pub struct PipeMonitor {
     pipeline: Pipeline,
@@ -26,7 +26,7 @@ pub struct PipeMonitor {
 }
 
 impl PipeMonitor {
-    /// A monitor that has seen nothing yet.
+    /// Creates a monitor that has seen nothing yet.
     #[must_use]
     pub fn new(pipeline: Pipeline, thresholds: Thresholds) -> Self {
         Self { pipeline, thresholds, samples: Samples::default() }
@@ -53,20 +53,21 @@ impl PipeMonitor {
     }
 }
 
-/// What a check found, as data for metrics and for people.
+/// The result of a check, as data for metrics and for people.
 #[derive(Clone, Debug)]
 pub struct PipeHealth {
     signs: Vec<Sign>,
 }
 
 impl PipeHealth {
-    /// All signs, the good ones too. A sign of the name `readiness` is there for each [`Problem`](crate::Problem).
+    /// Returns all signs, the good ones too. A sign of the name `readiness` is there for each
+    /// [`Problem`](crate::Problem).
     #[must_use]
     pub fn signs(&self) -> &[Sign] {
         &self.signs
     }
 
-    /// The sign of a name.
+    /// Returns the sign of a name.
     #[must_use]
     pub fn sign(&self, name: &str) -> Option<&Sign> {
         self.signs.iter().find(|sign| sign.name == name)
@@ -77,7 +78,7 @@ impl PipeHealth {
         self.signs.iter().filter(|sign| sign.advice.is_some())
     }
 
-    /// The worst verdict. Advice does not count.
+    /// Returns the worst verdict. Advice does not count.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.signs.iter().map(|sign| sign.verdict).max().unwrap_or(Verdict::Good)

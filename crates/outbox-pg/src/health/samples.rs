@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
-/// Where the WAL was at which time, as earlier checks saw it. PostgreSQL does not tell when a position was written.
+/// The end of the WAL at different times, as earlier checks saw it. PostgreSQL does not report when a position was
+/// written.
 #[derive(Debug, Default)]
 pub(super) struct Samples(VecDeque<Sample>);
 
@@ -16,7 +17,7 @@ impl Samples {
     /// Remembers a position, and returns what is known of the time up to which everything is confirmed.
     pub(super) fn look(&mut self, confirmed: u64, written: u64, now: u64) -> Known {
         if self.0.len() == CAPACITY {
-            // A slot that stands still: thinned out, the oldest stays, and so the age is right.
+            // A slot that is stopped: thinned out, the oldest stays, and so the age is right.
             let mut index = 0;
             self.0.retain(|_| {
                 index += 1;
@@ -35,12 +36,12 @@ impl Samples {
     }
 }
 
-/// What is known of the time up to which everything is confirmed.
+/// The knowledge about the time up to which everything is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// What was written at this time is confirmed, and nothing later is known to be.
+    /// The writes up to this time are confirmed, and nothing later is known to be.
     ConfirmedAt(u64),
-    /// What the first check saw, at this time, is not confirmed yet.
+    /// The position that the first check saw, at this time, is not confirmed yet.
     UnconfirmedSince(u64),
     /// This is the first check, and the slot has not confirmed what it saw.
     Nothing,

@@ -7,15 +7,15 @@ use std::time::Duration;
 pub struct Sign {
     /// Its name, fit for a metric: `wal_held_back`.
     pub name: &'static str,
-    /// What was found.
+    /// The value that was found.
     pub value: Measure,
     /// A number from where on it is no more good, or what it is where it is good. A position has none.
     pub threshold: Option<Measure>,
-    /// What that means.
+    /// The meaning of the value.
     pub verdict: Verdict,
-    /// What to do, where it is not good.
+    /// The remedy, if the verdict is not good.
     pub remedy: Option<String>,
-    /// What to consider, although nothing is wrong.
+    /// A suggestion, although nothing is wrong.
     pub advice: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Sign {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Measure {
-    /// It could not be told, or not yet.
+    /// It could not be reported, or not yet.
     Unknown,
     /// Yes or no.
     Bool(bool),
@@ -61,7 +61,7 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// As the value of a gauge: bytes, seconds, 0 or 1. Text and what is unknown have none.
+    /// Returns the sign as the value of a gauge: bytes, seconds, 0 or 1. Text and what is unknown have none.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes needs no more than 53 bits")]
     pub fn gauge(&self) -> Option<f64> {
@@ -86,7 +86,7 @@ impl fmt::Display for Measure {
     }
 }
 
-/// What a sign means.
+/// The meaning of a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Verdict {

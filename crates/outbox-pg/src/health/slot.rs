@@ -84,7 +84,8 @@ pub(super) async fn signs(
     Ok(Some(Slot { confirmed: position(4), written: position(5) }))
 }
 
-/// Without a limit a stopped reader fills the disk; with one, the slot may be lost, and with it events that no table keeps.
+/// Reports the limit of the WAL that a slot holds back. Without a limit a stopped reader fills the disk; with one, the
+/// slot may be lost, and with it events that no table keeps.
 fn keep_size(setting: String, life: RowLife) -> Sign {
     let is_unlimited = setting == "-1";
     let sign = |verdict| Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict);
@@ -98,7 +99,7 @@ fn keep_size(setting: String, life: RowLife) -> Sign {
     let sign = sign(Verdict::Good).threshold(Measure::Text("any".into()));
     if is_unlimited {
         return sign.advice(
-            "a reader that stands still lets the WAL fill the disk: consider a limit. What a lost slot leaves out is kept in the \
+            "a stopped reader lets the WAL fill the disk: consider a limit. What a lost slot leaves out is kept in the \
              table, and Republish::missed publishes it",
         );
     }

@@ -11,8 +11,8 @@ use crate::horizon;
 use crate::maintenance::{first_id, time_of};
 use crate::migration::row_life::id;
 
-/// How long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to be confirmed.
-/// Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
+/// Returns how long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to
+/// be confirmed. Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
 pub(super) async fn oldest_unconfirmed(
     client: &Client,
     pipeline: &Pipeline,
@@ -74,8 +74,8 @@ pub(super) async fn signs(
     Ok(())
 }
 
-/// What it holds, and whether it was there, with this table, at all that the slot has still to read: a reader fails at WAL
-/// from before its publication.
+/// Checks what the publication holds, and whether it was there, with this table, at all that the slot has still to
+/// read: a reader fails at WAL from before its publication.
 async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
     let sql = "SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
@@ -113,17 +113,17 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
     }
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
         let verdict = Verdict::good_if(!is_newer, Verdict::Warning);
-        // The slot's oldest transaction is a lower bound: beside long transactions it says so of an older publication too,
-        // until the slot moves on.
+        // The slot's oldest transaction is a lower bound: next to long transactions it says so of an older publication
+        // too, until the slot moves on.
         signs.push(Sign::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).threshold(Measure::Bool(true)).remedy(
             "the publication may have been made or changed after WAL that the slot has still to read: if a reader says that it \
-             does not exist, drop the slot and create it anew; else this passes as the slot moves on",
+             does not exist, drop the slot and create it again; else this passes as the slot moves on",
         ));
     }
     Ok(signs)
 }
 
-/// A published DELETE fails without one, and a full one is written to the WAL at each.
+/// Checks the replica identity. A published DELETE fails without one, and a full one is written to the WAL at each.
 async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option<Sign>, Error> {
     let table = pipeline.layout().qualified_name();
     let sql = "SELECT CASE relreplident WHEN 'd' THEN 'default' WHEN 'n' THEN 'nothing' WHEN 'f' THEN 'full' ELSE 'index' END,

@@ -14,7 +14,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const GIB: u64 = 1 << 30;
 
 impl Default for Thresholds {
-    /// WAL held back 1 and 10 GiB; unconfirmed for 1 and 10 minutes; partitions for less than 3 days and 1 day.
+    /// Returns the defaults: WAL held back 1 and 10 GiB; unconfirmed for 1 and 10 minutes; partitions for less than 3
+    /// days and 1 day.
     fn default() -> Self {
         Self {
             wal_held_back: [GIB, 10 * GIB],
@@ -25,13 +26,13 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// WAL that the slot holds back, in bytes, of more than this.
+    /// Sets the bytes of WAL that the slot may hold back before a warning and before an alarm.
     #[must_use]
     pub fn wal_held_back(self, warning: u64, critical: u64) -> Self {
         Self { wal_held_back: [warning, critical], ..self }
     }
 
-    /// A row that is unconfirmed for longer than this.
+    /// Sets the age above which an unconfirmed row is reported: longer than this.
     #[must_use]
     pub fn unconfirmed(self, warning: Duration, critical: Duration) -> Self {
         Self { unconfirmed: [warning, critical], ..self }

@@ -58,8 +58,8 @@ impl Maintenance {
         Ok(waiting)
     }
 
-    /// Each batch is a transaction, and begins where the last one ended, so that it reads no dead rows. Ids of another
-    /// version, which others may have written, do not tell their time.
+    /// Deletes rows in batches. Each batch is a transaction, and begins where the last one ended, so that it reads no
+    /// dead rows. Ids of another version, which others may have written, do not report their time.
     async fn delete_from(
         &self,
         client: &Client,

@@ -112,7 +112,8 @@ impl Maintenance {
         }
     }
 
-    /// PostgreSQL does not know which publication a slot is read with, so all of this database have to be past it.
+    /// Returns what the slots have still to read. PostgreSQL does not know which publication a slot is read with, so
+    /// all of this database have to be past it.
     async fn unconfirmed(&self, client: &Client, partition: &str) -> Result<Option<Waiting>, Error> {
         let sql = format!(
             "SELECT slot_name::text, (wal_position - coalesce(confirmed_flush_lsn, '0/0'))::int8

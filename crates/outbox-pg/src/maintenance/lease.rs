@@ -35,7 +35,7 @@ impl Lease {
         Ok(Err(Maintained::HeldByOther { holder: row.map(|row| row.get(0)).unwrap_or_default() }))
     }
 
-    /// Before each step.
+    /// Renews the lease, before each step.
     pub(super) async fn renew(&self, client: &Client) -> Result<(), Error> {
         if self.extend(client).await? { Ok(()) } else { Err(Error::lease_lost()) }
     }

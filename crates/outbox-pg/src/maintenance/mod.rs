@@ -21,7 +21,7 @@ use crate::readiness::Problem;
 
 /// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
 ///
-/// Run it every few minutes, from any number of instances, as the table's owner and on a session of its own (not through
+/// Run it every few minutes, from any number of instances, as the table's owner and on its own session (not through
 /// PgBouncer in transaction mode): a lease row lets one of them work at a time. Every lock is waited for at most
 /// [`lock_timeout`](Self::lock_timeout); what was not got is reported, and tried again by the next run.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Maintenance {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Maintenance {
-    /// For rows, or ids, that are kept at least that long.
+    /// Creates maintenance for rows, or ids, that are kept at least that long.
     #[must_use]
     pub fn new(pipeline: Pipeline, retention: Duration) -> Self {
         Self {
@@ -54,32 +54,32 @@ impl Maintenance {
         }
     }
 
-    /// The time that a new partition spans: a day unless told otherwise, at least a minute.
+    /// Sets the time that a new partition spans: a day unless set otherwise, at least a minute.
     #[must_use]
     pub fn partition(self, span: Duration) -> Self {
         Self { partition: span.max(Duration::from_secs(60)), ..self }
     }
 
-    /// How far ahead there are partitions: 7 days unless told otherwise. No run may be missing for that long.
+    /// Sets how far ahead there are partitions: 7 days unless set otherwise. No run may be missing for that long.
     #[must_use]
     pub fn ahead(self, ahead: Duration) -> Self {
         Self { ahead, ..self }
     }
 
-    /// How far back the first partition reaches, for events whose ids are older than the table: a day unless told
-    /// otherwise.
+    /// Sets how far back the first partition reaches, for events whose ids are older than the table: a day unless it
+    /// was set otherwise.
     #[must_use]
     pub fn behind(self, behind: Duration) -> Self {
         Self { behind, ..self }
     }
 
-    /// How long a lock is waited for, with writers queueing behind: 2 s unless told otherwise.
+    /// Sets how long a lock is waited for, with writers queueing behind: 2 s unless set otherwise.
     #[must_use]
     pub fn lock_timeout(self, timeout: Duration) -> Self {
         Self { lock_timeout: timeout.max(Duration::from_millis(1)), ..self }
     }
 
-    /// How many rows one DELETE removes: 5,000 unless told otherwise.
+    /// Sets how many rows one DELETE removes: 5,000 unless set otherwise.
     #[must_use]
     pub fn batch(self, rows: u32) -> Self {
         Self { batch: rows.max(1), ..self }
@@ -87,8 +87,8 @@ impl Maintenance {
 
     /// Does what is due, unless another instance is at it. Without a table (`RowLife::Message`) there is nothing to do.
     ///
-    /// It may be run again after any error, and after it was dropped halfway: the next run goes on where this one ended,
-    /// at the latest when its lease is over, after 5 minutes.
+    /// It may be run again after any error, and after it was dropped halfway: the next run continues where this one
+    /// ended, at the latest when its lease is over, after 5 minutes.
     ///
     /// # Errors
     /// `Migrations::maintenance` is not applied, the table is not there or not partitioned though its layout says so
@@ -163,8 +163,8 @@ impl Maintenance {
         Ok(true)
     }
 
-    /// Lets rows be removed that no slot has published: those that were committed before the present slot was created, and that
-    /// were not published again by [`Republish::missed`](crate::Republish::missed).
+    /// Lets rows be removed that no slot has published: those that were committed before the present slot was created,
+    /// and that were not published again by [`Republish::missed`](crate::Republish::missed).
     ///
     /// # Errors
     /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.
@@ -200,7 +200,8 @@ impl Maintenance {
         Err(Error::not_ready(vec![problem]))
     }
 
-    /// CREATE LIKE, CHECK and ATTACH, so that the table of all is locked against no reader and no writer.
+    /// Creates a partition by CREATE LIKE, CHECK and ATTACH, so that the table of all is locked against no reader and
+    /// no writer.
     async fn create(
         &self,
         client: &Client,
@@ -244,10 +245,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The server's clock, in milliseconds since 1970.
+/// Returns the server's clock, in milliseconds since 1970.
 pub(crate) async fn now_millis(client: &Client) -> Result<u64, Error> {
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-    let now: i64 = client.query_one(sql, &[]).await.map_err(|e| Error::database("tell the time", e))?.get(0);
+    let now: i64 = client.query_one(sql, &[]).await.map_err(|e| Error::database("report the time", e))?.get(0);
     Ok(u64::try_from(now).unwrap_or_default())
 }
 
@@ -263,7 +264,7 @@ async fn has_row(client: &Client, table: &str, condition: &str) -> Result<bool, 
     Ok(client.query_one(&sql, &[]).await.map_err(failed)?.get(0))
 }
 
-/// Whether a lock was not got in time.
+/// Returns whether a lock was not got in time.
 fn is_busy(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(code) if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
 }

@@ -15,7 +15,7 @@ pub(crate) struct Partition {
     pub(crate) is_pending: bool,
 }
 
-/// What a table is.
+/// The form of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TableForm {
     Plain,
@@ -29,7 +29,7 @@ pub(crate) async fn table_form(client: &Client, layout: &TableLayout) -> Result<
     Ok(row.map(|row| if row.get(0) { TableForm::Partitioned } else { TableForm::Plain }))
 }
 
-/// The partitions of a table, by their time. Ones with other bounds than ids are left out.
+/// Returns the partitions of a table, by their time. Ones with other bounds than ids are left out.
 pub(crate) async fn partitions(client: &Client, layout: &TableLayout) -> Result<Vec<Partition>, Error> {
     let table = layout.qualified_name();
     let sql = "SELECT child.relname::text, pg_get_expr(child.relpartbound, child.oid), inhdetachpending
@@ -47,23 +47,23 @@ pub(crate) async fn partitions(client: &Client, layout: &TableLayout) -> Result<
     Ok(partitions)
 }
 
-/// Of `FOR VALUES FROM ('…') TO ('…')`.
+/// Reads the bounds from `FOR VALUES FROM ('…') TO ('…')`.
 fn bounds(expression: &str) -> Option<(u64, u64)> {
     let mut quoted = expression.split('\'').skip(1).step_by(2).map(|text| text.parse().ok().map(time_of));
     Some((quoted.next()??, quoted.next()??))
 }
 
-/// The time in an id.
+/// Returns the time in an id.
 pub(crate) fn time_of(id: Uuid) -> u64 {
     (id.as_u128() >> 80) as u64
 }
 
-/// The lowest id of a time.
+/// Returns the lowest id of a time.
 pub(crate) fn first_id(millis: u64) -> Uuid {
     Uuid::from_u128(u128::from(millis) << 80)
 }
 
-/// `_p20261123_060000`, after where a partition begins.
+/// Returns the suffix `_p20261123_060000`, after the beginning of the partition.
 pub(super) fn suffix(from: u64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(i64::try_from(from / 1000).unwrap_or_default());
     let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -1,6 +1,6 @@
 use outbox_core::Identifier;
 
-/// What a run of [`Maintenance`](crate::Maintenance) came to.
+/// The outcome of a run of [`Maintenance`](crate::Maintenance).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Maintained {
@@ -13,7 +13,7 @@ pub enum Maintained {
     },
 }
 
-/// What was done, and what has to wait.
+/// The work that was done, and the work that must wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
@@ -31,12 +31,12 @@ pub struct MaintenanceReport {
     pub waiting: Vec<Waiting>,
 }
 
-/// What has to wait, and for what.
+/// Work that must wait, and its reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Waiting {
     /// A lock was not got in time.
-    #[error("{table} is in use by a long transaction: the next run tries again (pg_stat_activity tells which it is)")]
+    #[error("{table} is in use by a long transaction: the next run tries again (pg_stat_activity shows which it is)")]
     Lock {
         /// The table, quoted.
         table: String,

@@ -4,7 +4,7 @@ use super::{Migration, Migrations};
 use crate::companion::companion;
 
 impl Migrations {
-    /// The two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are detached and
+    /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are detached and
     /// not yet dropped. Without a table ([`RowLife::Message`](outbox_core::RowLife::Message)) there is nothing to create.
     #[must_use]
     pub fn maintenance(pipeline: &Pipeline) -> Self {

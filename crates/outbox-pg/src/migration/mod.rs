@@ -12,7 +12,7 @@ use self::row_life::Triggers;
 use crate::Error;
 use crate::literal::literal;
 
-/// One step of a schema. It is never changed once it was applied somewhere: what comes later is a step of its own.
+/// One step of a schema. It is never changed once it was applied somewhere: what comes later is its own step.
 #[derive(Clone, Debug)]
 pub struct Migration {
     version: i32,
@@ -21,8 +21,8 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// A step with its place in the order, from 1, a name for people, and its SQL: any number of statements that can
-    /// run in a transaction.
+    /// Creates a step with its place in the order, from 1, a name for people, and its SQL: any number of statements
+    /// that can run in a transaction.
     pub fn new(version: i32, name: impl Into<String>, sql: impl Into<String>) -> Self {
         Self { version, name: name.into(), sql: sql.into() }
     }
@@ -32,7 +32,7 @@ impl Migration {
 ///
 /// They run in one transaction, one instance at a time, however many start at once. A step whose SQL is not what was
 /// applied is refused, and so is a database that has steps which this program does not know. Nothing is dropped,
-/// renamed or made anew.
+/// renamed or created again.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     component: String,
@@ -44,13 +44,14 @@ pub struct Migrations {
     publication: Option<Identifier>,
 }
 
-/// What [`Migrations::apply`] did.
+/// The outcome of [`Migrations::apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
     /// The versions that were applied now; none where the schema was up to date.
     pub versions: Vec<i32>,
-    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes them.
+    /// The life that rows have from now on, where the table had another, or its triggers were not as this version makes
+    /// them.
     pub row_life: Option<RowLife>,
 }
 
@@ -138,7 +139,8 @@ impl Migrations {
         )
     }
 
-    /// `CREATE SCHEMA IF NOT EXISTS` wants the right to create schemas even where there is nothing to create.
+    /// Returns the SQL that creates the schema if it is missing. `CREATE SCHEMA IF NOT EXISTS` wants the right to
+    /// create schemas even where there is nothing to create.
     fn create_schema(&self) -> String {
         let body = format!(
             "BEGIN IF to_regnamespace({}) IS NULL THEN CREATE SCHEMA {}; END IF; END",
@@ -148,7 +150,8 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to create.
+    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to
+    /// create.
     fn create_table(&self) -> String {
         let body = format!(
             "BEGIN IF to_regclass({name}) IS NULL THEN CREATE TABLE {table} (

@@ -6,9 +6,9 @@ use crate::history;
 use crate::literal::literal;
 
 impl Migrations {
-    /// The outbox table of a pipeline, and the publication that the connector reads.
+    /// Creates the outbox table of a pipeline, and the publication that the connector reads.
     ///
-    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) tells whether it fits. Only
+    /// A table or a publication that exists is left as it is: [`Readiness`](crate::Readiness) reports whether it fits. Only
     /// the triggers that let rows vanish are made, or removed, as the layout's [`RowLife`](outbox_core::RowLife) says.
     ///
     /// Without a table ([`RowLife::Message`]) there is the publication only. It is not recorded, and no schema is created.
@@ -76,7 +76,8 @@ fn create_empty_publication(publication: &Identifier) -> String {
     format!("DO {}", literal(&body))
 }
 
-/// An INSERT is all that the connector reads, and a partitioned table counts as one.
+/// Returns the SQL of the publication. An INSERT is all that the connector reads, and a partitioned table counts as
+/// one.
 fn create_publication(pipeline: &Pipeline) -> String {
     let body = format!(
         "BEGIN IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {}) THEN

@@ -18,13 +18,13 @@ pub struct MigrationPlan {
 }
 
 impl MigrationPlan {
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.statements.is_empty()
     }
 
-    /// The versions that are missing in the database.
+    /// Returns the versions that are missing in the database.
     #[must_use]
     pub fn versions(&self) -> &[i32] {
         &self.versions
@@ -43,7 +43,7 @@ impl fmt::Display for MigrationPlan {
 }
 
 impl Migrations {
-    /// What [`apply`](Self::apply) would run on this database. It changes nothing, and needs only to read.
+    /// Returns what [`apply`](Self::apply) would run on this database. It changes nothing, and needs only to read.
     ///
     /// # Errors
     /// As [`apply`](Self::apply): also that the database is newer than this program.

@@ -21,8 +21,8 @@ pub(crate) enum Triggers {
     Others,
 }
 
-/// Compares names, times, functions and owners: a trigger that somebody replaced, or an older version of this library made, is
-/// another one.
+/// Compares names, times, functions and owners: a trigger that somebody replaced, or an older version of this library
+/// made, is another one.
 pub(crate) async fn triggers_of(client: &impl GenericClient, layout: &TableLayout) -> Result<Triggers, Error> {
     let table = layout.qualified_name();
     let sql = format!(
@@ -86,8 +86,8 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
 
 const SEARCH_PATH: &str = "search_path = pg_catalog, pg_temp";
 
-/// What makes the triggers of a table those of its life. The table's owner runs it, and the application needs no right
-/// but INSERT.
+/// Returns what makes the triggers of a table those of its life. The table's owner runs it, and the application needs
+/// no right but INSERT.
 pub(crate) fn switch_sql(layout: &TableLayout) -> String {
     let table = layout.qualified_name();
     let mut sql = format!(
@@ -108,8 +108,8 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
     sql
 }
 
-/// By the row's place, which reads no index: under SERIALIZABLE, independent transactions that share the index's pages
-/// would fail each other. The id is for a table that has partitions, where a place is not unique.
+/// Deletes the row by its place, which reads no index: under SERIALIZABLE, independent transactions that share the
+/// index's pages would fail each other. The id is for a table that has partitions, where a place is not unique.
 fn vanish_body(layout: &TableLayout) -> String {
     let (table, id) = (layout.qualified_name(), id(layout));
     format!("BEGIN DELETE FROM {table} WHERE ctid = NEW.ctid AND {id} = NEW.{id}; RETURN NULL; END")
@@ -150,7 +150,7 @@ fn remember_sql(layout: &TableLayout) -> String {
     )
 }
 
-/// The column that holds the event's id.
+/// Returns the column that holds the event's id.
 pub(crate) fn id(layout: &TableLayout) -> String {
     let column = layout.columns().iter().find(|column| column.field() == Some(EventField::Id));
     column.map(|column| column.name()).map_or_else(|| "id".to_owned(), Identifier::to_string)

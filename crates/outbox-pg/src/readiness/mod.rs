@@ -61,13 +61,13 @@ impl Readiness {
         Ok(problems)
     }
 
-    /// What is missing or wrong, each with its remedy; empty where all is well.
+    /// Returns what is missing or wrong, each with its remedy; empty where all is well.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// Ok where all is well.
+    /// Returns `Ok` if all is well.
     ///
     /// # Errors
     /// [`Error::is_not_ready`] with every problem and its remedy.

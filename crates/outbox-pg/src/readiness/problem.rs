@@ -99,7 +99,7 @@ pub enum Problem {
         table: String,
         /// The column, quoted.
         column: Identifier,
-        /// What is wrong, and what to do.
+        /// The fault and the remedy.
         reason: String,
     },
     /// The publication is not there.
@@ -179,7 +179,8 @@ pub enum Problem {
     SlotGone {
         /// Its name.
         slot: Identifier,
-        /// How many rows were committed since the last event that is known to be confirmed; none is known where rows vanish.
+        /// How many rows were committed since the last event that is known to be confirmed; none is known where rows
+        /// vanish.
         rows: Option<u64>,
     },
     /// The slot could not be created, because a transaction stays open.

@@ -7,7 +7,7 @@ use crate::horizon;
 use crate::maintenance::{TableForm, table_form};
 use crate::migration::row_life::{self, Triggers};
 
-/// Whether the table's form and triggers are those of its rows' life.
+/// Returns whether the table's form and triggers are those of its rows' life.
 pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
     let layout = pipeline.layout();
     let (table, life) = (layout.qualified_name(), layout.row_life());
@@ -32,7 +32,7 @@ pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result
     Ok((to == 0).then_some(Problem::NoPartition { table }))
 }
 
-/// How the table differs from its layout.
+/// Returns how the table differs from its layout.
 pub(super) async fn problems(client: &Client, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
     let table = layout.qualified_name();
     let sql = "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull
@@ -93,7 +93,7 @@ impl Found {
     }
 }
 
-/// The names that `format_type` has for a type.
+/// Returns the names that `format_type` has for a type.
 fn type_names(ty: ColumnType) -> Vec<String> {
     match ty {
         ColumnType::Varchar(n) => vec![format!("character varying({n})")],

@@ -21,7 +21,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Three roles.
+    /// Creates the three roles.
     #[must_use]
     pub fn new(application: Identifier, connector: Identifier, maintainer: Identifier) -> Self {
         Self { application, connector, maintainer }
@@ -51,9 +51,9 @@ pub enum RightsProblem {
         role: Identifier,
         /// The right, as PostgreSQL names it.
         right: String,
-        /// What it is a right on.
+        /// The object of the privilege.
         object: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
     /// It can do more than its work.
@@ -63,9 +63,9 @@ pub enum RightsProblem {
         role: Identifier,
         /// The right, as PostgreSQL names it.
         right: String,
-        /// What it is a right on.
+        /// The object of the privilege.
         object: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
 }
@@ -99,7 +99,7 @@ impl Rights {
         Ok(Self { problems })
     }
 
-    /// What is wrong, each with its remedy; empty where all is well.
+    /// Returns what is wrong, each with its remedy; empty where all is well.
     #[must_use]
     pub fn problems(&self) -> &[RightsProblem] {
         &self.problems

@@ -72,7 +72,8 @@ impl Probe {
     }
 }
 
-/// Only INSERT. Rows vanish by the owner's trigger, so that not even the id has to be read.
+/// Returns the probes of the application's role: only INSERT. Rows vanish by the owner's trigger, so that not even the
+/// id has to be read.
 pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
     let table = layout.qualified_name();
     let of_role = [
@@ -118,7 +119,7 @@ pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
     probes
 }
 
-/// Only SELECT, and of this table only.
+/// Returns the probes of the connector's role: only SELECT, and of this table only.
 pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
     let layout = pipeline.layout();
     let (table, name) = (layout.qualified_name(), literal(&layout.qualified_name()));
@@ -146,7 +147,7 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
             false,
             "SELECT",
             "other tables".to_owned(),
-            "revoke it; information_schema.role_table_grants tells which",
+            "revoke it; information_schema.role_table_grants shows which",
         ),
         Probe::other(
             format!(
@@ -164,7 +165,7 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
     probes
 }
 
-/// The owner, and no more.
+/// Returns the owner, and no more.
 pub(super) fn maintainer(layout: &TableLayout) -> Vec<Probe> {
     if !layout.row_life().has_table() {
         return Vec::new();

@@ -3,8 +3,8 @@ use outbox_core::{Identifier, Pipeline};
 use crate::companion::{companion, companion_name};
 use crate::literal::literal;
 
-/// The SQL of the role that the connector logs in with, for `psql -v password=… -f`: `REPLICATION`, `USAGE` on the schema
-/// and `SELECT` on the table, and nothing else. It can be run again.
+/// Returns the SQL of the role that the connector logs in with, for `psql -v password=… -f`: `REPLICATION`, `USAGE` on
+/// the schema and `SELECT` on the table, and nothing else. It can be run again.
 ///
 /// `REPLICATION` holds for the whole server: who has the password can read every database's WAL through a slot. Let
 /// `pg_hba.conf` admit the role from the connector's host only.
@@ -34,8 +34,8 @@ pub fn connector_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     )
 }
 
-/// The SQL of the role that services enqueue with: `USAGE` on the schema and `INSERT` on the table, and nothing else. It
-/// can be run again, by any client. The role cannot log in: grant it to those that do.
+/// Returns the SQL of the role that services enqueue with: `USAGE` on the schema and `INSERT` on the table, and nothing
+/// else. It can be run again, by any client. The role cannot log in: grant it to those that do.
 ///
 /// INSERT is enough for all that [`PgOutbox`](crate::PgOutbox) does. Without SELECT, PostgreSQL denies `RETURNING`, and
 /// `ON CONFLICT` with a target.
@@ -58,10 +58,10 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     )
 }
 
-/// The SQL of the role that [`Maintenance`](crate::Maintenance) runs as: it owns the table, its partitions, and what stands
-/// beside it, so it is also the role as which vanishing rows are deleted. It can be run again, by any client, after
-/// [`Migrations`](crate::Migrations) are applied, and whenever they were applied as another role. The role cannot log in:
-/// grant it to those that do.
+/// Returns the SQL of the role that [`Maintenance`](crate::Maintenance) runs as: it owns the table, its partitions, and
+/// what stands next to it, so it is also the role as which vanishing rows are deleted. It can be run again, by any
+/// client, after [`Migrations`](crate::Migrations) are applied, and whenever they were applied as another role. The
+/// role cannot log in: grant it to those that do.
 #[must_use]
 pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     let layout = pipeline.layout();

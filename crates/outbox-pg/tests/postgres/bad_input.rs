@@ -13,7 +13,7 @@ pub(crate) fn event() -> OutboxEvent {
     OutboxEvent::builder("order", "1", "Line").build().unwrap()
 }
 
-/// What enqueue says of a table or a session that was spoilt.
+/// Returns what enqueue says of a table or a session that was spoilt.
 async fn refusal(server: &Postgres, layout: TableLayout, spoil: &str) -> Error {
     let env = TestEnv::builder().postgres(server.url()).layout(layout).outbox().build().await;
     let mut client = env.client().await;
@@ -21,7 +21,7 @@ async fn refusal(server: &Postgres, layout: TableLayout, spoil: &str) -> Error {
     refused(&mut client, &env.outbox()).await
 }
 
-/// What enqueue says, singly and in a batch, where the transaction can then only be rolled back.
+/// Returns what enqueue says, singly and in a batch, where the transaction can then only be rolled back.
 pub(crate) async fn refused(client: &mut Client, outbox: &PgOutbox) -> Error {
     let tx = client.transaction().await.unwrap();
     let batch = outbox.enqueue_all(&tx, &[event(), event()]).await.unwrap_err();

@@ -17,7 +17,7 @@ async fn the_table_of_cloud_events_is_made_checked_and_written() {
     outbox.enqueue(&tx, &event()).await.unwrap();
     outbox.enqueue_all(&tx, &[event(), event()]).await.unwrap();
     tx.commit().await.unwrap();
-    // Whoever writes by hand needs to know neither.
+    // A user who writes by hand needs to know neither.
     let by_hand = "INSERT INTO outbox.outbox_message (id, event_type, aggregate_type, aggregate_id, payload)
                    VALUES (gen_random_uuid(), 'OrderCreated', 'order', '1', '{}')";
     client.execute(by_hand, &[]).await.unwrap();

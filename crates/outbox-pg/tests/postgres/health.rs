@@ -58,8 +58,8 @@ async fn a_pipe_that_is_well_is_said_to_be_so_sign_by_sign() {
     }
 }
 
-/// Confirms the slot, and looks, until what is unconfirmed is younger. Others write WAL, too: it may take some turns until
-/// what an earlier check saw is confirmed.
+/// Confirms the slot, and looks, until what is unconfirmed is younger. Others write WAL, too: it may take some turns
+/// until what an earlier check saw is confirmed.
 async fn confirmed_below(age: Duration, client: &Client, pipeline: &Pipeline, monitor: &mut PipeMonitor) {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {

@@ -82,7 +82,7 @@ async fn without_logical_wal_the_service_is_told_so() {
     }
 }
 
-/// A segment of WAL with an event in it, and a checkpoint, at which slots are given up.
+/// Writes a segment of WAL with an event in it, and a checkpoint, at which slots are given up.
 async fn write_wal(client: &mut Client, pipeline: &Pipeline) {
     let tx = client.transaction().await.unwrap();
     let event = OutboxEvent::builder("order", "1", "Line").build().unwrap();

@@ -32,7 +32,7 @@ async fn run(maintenance: &Maintenance, client: &Client) -> MaintenanceReport {
     }
 }
 
-/// An event whose id says that it is that old.
+/// Returns an event whose id says that it is that old.
 fn aged(age: Duration) -> OutboxEvent {
     let id = EventId::new().as_uuid().as_u128() - (age.as_millis() << 80);
     let id = EventId::try_from(Uuid::from_u128(id)).unwrap();
@@ -49,8 +49,8 @@ async fn confirm(client: &Client, slot: &str) {
     client.execute("SELECT pg_replication_slot_advance($1, pg_current_wal_insert_lsn())", &[&slot]).await.unwrap();
 }
 
-/// The INSERTs that the slot's reader would be sent, each of which is of the table itself. Partitions are described to it
-/// too, but no row is of one.
+/// Returns the INSERTs that the slot's reader would be sent, each of which is of the table itself. Partitions are
+/// described to it too, but no row is of one.
 async fn published(client: &Client, pipeline: &Pipeline) -> Vec<Vec<u8>> {
     let sql = "SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', \
                'publication_names', 'outbox')";
@@ -192,7 +192,7 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
     run(&maintenance, &client).await;
 }
 
-/// A run that stands still in the middle of its work.
+/// A run that is stopped in the middle of its work.
 #[tokio::test]
 async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_its_lease_stops() {
     let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;

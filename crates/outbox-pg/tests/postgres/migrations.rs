@@ -167,7 +167,7 @@ async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
-/// Quarkus' own columns are foreign to the layout, and its INSERTs go on beside ours.
+/// Quarkus' own columns are foreign to the layout, and its INSERTs continue next to ours.
 #[tokio::test]
 async fn a_classic_table_of_quarkus_is_used_as_it_is() {
     let env = TestEnv::builder().database().build().await;

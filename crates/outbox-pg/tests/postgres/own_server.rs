@@ -1,4 +1,4 @@
-//! What is done to servers of a test's own.
+//! Changes to servers that one test starts.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -9,7 +9,7 @@ use outbox_pg::tokio_postgres::Config;
 use outbox_test_support::connect;
 use outbox_testkit::{Postgres, PostgresBuilder};
 
-/// A server of the installed version, and one of the newest.
+/// Returns a server of the installed version, and one of the newest.
 pub(crate) fn versions() -> [PostgresBuilder; 2] {
     [Postgres::builder(), Postgres::builder().downloaded()]
 }
@@ -19,7 +19,7 @@ pub(crate) async fn data_directory(server: &Postgres) -> PathBuf {
     client.query_one("SHOW data_directory", &[]).await.unwrap().get::<_, String>(0).into()
 }
 
-/// A hot standby that streams from a server: a copy of its files, which go with the server's own.
+/// Returns a hot standby that streams from a server: a copy of its files, which go with the server's own.
 pub(crate) async fn standby_of(server: &Postgres, builder: PostgresBuilder) -> Postgres {
     let source = data_directory(server).await;
     let data = source.with_file_name("standby");
@@ -47,7 +47,7 @@ pub(crate) async fn standby_of(server: &Postgres, builder: PostgresBuilder) -> P
         .unwrap()
 }
 
-/// A file of the same owner as its directory.
+/// Writes a file with the same owner as its directory.
 pub(crate) fn write_as(directory: &Path, name: &str, content: &str) -> PathBuf {
     let (path, owner) = (directory.join(name), fs::metadata(directory).unwrap());
     fs::write(&path, content).unwrap();

@@ -1,4 +1,4 @@
-//! What enqueue accepts becomes a record within the limit, as PostgreSQL prints it.
+//! An event that enqueue accepts becomes a record within the limit, as PostgreSQL prints it.
 
 use outbox_core::{ColumnType, ColumnValue, OutboxEvent, Row, TableLayout};
 

@@ -11,7 +11,7 @@ fn event(aggregate: &str, ty: &str) -> OutboxEvent {
     OutboxEvent::builder("order", aggregate, ty).json(r#"{"n": 1}"#).header("tenant", "acme").build().unwrap()
 }
 
-/// The ids of the events that the slot's reader is sent from now on, in their order; they are confirmed.
+/// Returns the ids of the events that the slot's reader is sent from now on, in their order; they are confirmed.
 async fn published(client: &Client, pipeline: &Pipeline) -> Vec<String> {
     let sql = "SELECT data FROM pg_logical_slot_get_binary_changes($1, NULL, NULL, 'proto_version', '1', \
                'publication_names', 'outbox')";

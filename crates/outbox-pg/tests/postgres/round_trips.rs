@@ -16,7 +16,7 @@ use outbox_test_support::TestEnv;
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    /// The way, and what leads over it.
+    /// Opens the way, and what leads over it.
     async fn to(env: &TestEnv) -> (Self, Config) {
         let direct = env.url().parse::<Config>().unwrap();
         let ([Host::Tcp(host), ..], [port, ..]) = (direct.get_hosts(), direct.get_ports()) else {
@@ -42,7 +42,7 @@ impl Counted {
         (Self(asked), config)
     }
 
-    /// How often the client has asked since the last time.
+    /// Returns how often the client has asked since the last time.
     fn taken(&self) -> usize {
         self.0.swap(0, Ordering::SeqCst)
     }

@@ -13,7 +13,7 @@ fn living(life: RowLife) -> TableLayout {
     TableLayout::recommended().with_row_life(life)
 }
 
-/// The types of the events that the slot of this database has in its WAL, by their prefix.
+/// Returns the types of the events that the slot of this database has in its WAL, by their prefix.
 async fn in_wal(client: &Client, env: &TestEnv, prefix: &str) -> Vec<String> {
     let sql = format!(
         r"SELECT substring(data FROM '({prefix}\w*)') FROM pg_logical_slot_peek_changes($1, NULL, NULL)

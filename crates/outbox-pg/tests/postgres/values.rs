@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
 use outbox_test_support::TestEnv;
 
-/// What every part of an event becomes in the table, compared by PostgreSQL's own text of it.
+/// The value of each part of an event in the table, compared by PostgreSQL's own text of it.
 #[tokio::test]
 async fn parts_are_stored_as_they_are() {
     let env = TestEnv::builder().outbox().build().await;

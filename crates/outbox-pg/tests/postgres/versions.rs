@@ -40,7 +40,7 @@ async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
 
         let health = PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
         assert_ne!(health.verdict(), Verdict::Critical, "{health:?}");
-        // No other transaction is open on this server, so that the slot's oldest one tells exactly.
+        // No other transaction is open on this server, so that the slot's oldest one reports exactly.
         assert_eq!(health.sign("publication_older_than_slot").unwrap().verdict, Verdict::Good, "{health:?}");
 
         client

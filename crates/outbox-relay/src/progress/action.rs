@@ -5,7 +5,7 @@ use super::row::{PartitionId, Poison, Row};
 use crate::Lsn;
 use crate::position::Position;
 
-/// What the driver shall do next. Each is given once, and stays open until its outcome is reported; whatever fails on
+/// The next action of the driver. Each is given once, and stays open until its outcome is reported; whatever fails on
 /// the way (except a produce) the driver tries again by itself.
 #[derive(Debug)]
 pub(crate) enum Action<R> {
@@ -23,7 +23,7 @@ pub(crate) enum Action<R> {
     Poison(Poison<R>),
 }
 
-/// Where a read of a partition starts.
+/// The start of a read of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadFrom {
     /// As far before the end as a [`Scan`](super::Scan) goes.
@@ -48,7 +48,7 @@ pub(crate) struct Seen {
     pub(crate) content: Content,
 }
 
-/// What a record says of the row it was made of.
+/// The part of a record that identifies its row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Content {
     /// It has a position of this relay's origin.
@@ -88,7 +88,7 @@ pub(crate) enum Arrival {
     NowOrBefore,
 }
 
-/// What is known of a batch after a request.
+/// The outcome of a batch after a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// Error 0.

@@ -2,7 +2,7 @@ use super::log::OwnProducer;
 use super::producer::Producer;
 use super::row::PartitionId;
 
-/// A question to the driver that several partitions wait for. Whoever comes after it was put waits for the next one:
+/// A question to the driver that several partitions wait for. A partition that comes after it was put waits for the next one:
 /// an answer says nothing of what was read later.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -15,7 +15,7 @@ impl Asked {
         self.waiting.push(partition);
     }
 
-    /// Whether the question is to be put now.
+    /// Returns whether the question is to be asked now.
     pub(super) fn ask(&mut self) -> bool {
         let ask = self.asked.is_empty() && !self.waiting.is_empty();
         if ask {

@@ -3,7 +3,7 @@ use super::transactions::Transactions;
 use crate::Lsn;
 use crate::position::Position;
 
-/// What has become of the rows, over all partitions.
+/// The state of the rows, over all partitions.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) transactions: Transactions,
@@ -36,7 +36,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// What came after `before`.
+    /// Returns the difference to `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             read: self.read - before.read,
@@ -91,7 +91,7 @@ impl Ledger {
         self.stop.is_none_or(|stop| position < stop)
     }
 
-    /// The position to confirm, once per change.
+    /// Returns the position to confirm, once per change.
     pub(super) fn announce(&mut self) -> Option<Lsn> {
         let confirmable = self.transactions.confirmable();
         (confirmable > self.announced).then(|| {

@@ -49,7 +49,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// A transaction with this commit LSN begins.
+    /// Begins a transaction with this commit LSN.
     pub(crate) fn begin(&mut self, commit: Lsn) -> Result<(), OutOfTurn> {
         let is_later = self.last_begin.is_none_or(|last| commit > last) && commit >= self.last_end;
         if !is_later || self.ledger.transactions.open_commit().is_some() {
@@ -60,7 +60,7 @@ impl<R> Progress<R> {
         Ok(())
     }
 
-    /// A row of the open transaction, with its record and the partition that it maps to now.
+    /// Adds a row of the open transaction, with its record and the partition that it maps to now.
     pub(crate) fn row(
         &mut self,
         position: Position,
@@ -74,7 +74,7 @@ impl<R> Progress<R> {
         Ok(())
     }
 
-    /// A row of the open transaction for which there is no legal record or topic.
+    /// Adds a row of the open transaction for which there is no legal record or topic.
     pub(crate) fn unwritable(&mut self, position: Position, event: Uuid) -> Result<(), OutOfTurn> {
         let owner = self.take_turn(position)?;
         self.ledger.counters.poison += 1;
@@ -82,21 +82,22 @@ impl<R> Progress<R> {
         Ok(())
     }
 
-    /// A row of the open transaction that is not to be written.
+    /// Skips a row of the open transaction that is not to be written.
     pub(crate) fn leave_out(&mut self, position: Position) -> Result<(), OutOfTurn> {
         let owner = self.take_turn(position)?;
         self.ledger.transactions.resolve(owner);
         Ok(())
     }
 
-    /// A row of the open transaction whose topic is not known yet. Rows of one topic must be placed in their order.
+    /// Adds a row of the open transaction whose topic is not known yet. Rows of one topic must be placed in their
+    /// order.
     pub(crate) fn wait(&mut self, position: Position, event: Uuid, bytes: usize) -> Result<Unplaced, OutOfTurn> {
         let owner = self.take_turn(position)?;
         self.ledger.hold(bytes);
         Ok(Unplaced { position, event, bytes, owner })
     }
 
-    /// A poison row waits until the topic for dead letters is known.
+    /// Lets a poison row wait until the topic for dead letters is known.
     pub(crate) fn wait_as_dead_letter(&mut self, poison: Poison<R>, bytes: usize) -> Unplaced {
         let Poison { position, event, refused, owner } = poison;
         drop(refused);
@@ -104,7 +105,7 @@ impl<R> Progress<R> {
         Unplaced { position, event, bytes, owner }
     }
 
-    /// The partition of a waiting row is known.
+    /// Records the partition of a waiting row.
     #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
     pub(crate) fn place(&mut self, waiting: Unplaced, partition: PartitionId, record: R) {
         let Unplaced { position, event, bytes, owner } = waiting;
@@ -112,7 +113,7 @@ impl<R> Progress<R> {
         self.push(partition, Row { position, event, record, bytes, owner });
     }
 
-    /// There is no legal topic or partition for a waiting row.
+    /// Records that there is no legal topic or partition for a waiting row.
     #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
     pub(crate) fn refuse(&mut self, waiting: Unplaced) {
         let Unplaced { position, event, bytes, owner } = waiting;
@@ -121,14 +122,14 @@ impl<R> Progress<R> {
         self.poison.push_back(Poison { position, event, refused: None, owner });
     }
 
-    /// A waiting row is not written, because the writing ends before it.
+    /// Abandons a waiting row, because the writing ends before it.
     #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
     pub(crate) fn abandon(&mut self, waiting: Unplaced) {
         self.ledger.release(waiting.bytes);
     }
 
-    /// Ends the writing before this row. Batches in flight are sent until their outcome is known. Of other rows only those
-    /// before it are written, and the slot stays before its transaction.
+    /// Ends the writing before this row. Batches in flight are sent until their outcome is known. Of other rows only
+    /// those before it are written, and the slot stays before its transaction.
     pub(crate) fn stop_at(&mut self, position: Position) {
         self.ledger.stop_at(position);
         for log in &mut self.logs {
@@ -136,7 +137,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// The open transaction ends; `end` is the position after its commit.
+    /// Commits the open transaction; `end` is the position after its commit.
     pub(crate) fn commit(&mut self, end: Lsn) -> Result<(), OutOfTurn> {
         if self.ledger.transactions.open_commit().is_none() || end < self.last_end {
             return Err(OutOfTurn { last: self.last_end, got: end });
@@ -146,7 +147,7 @@ impl<R> Progress<R> {
         Ok(())
     }
 
-    /// A keepalive: the server has sent everything before `at`.
+    /// Takes a keepalive: the server has sent everything before `at`.
     pub(crate) fn idle(&mut self, at: Lsn) {
         self.ledger.transactions.idle(at);
     }
@@ -185,20 +186,20 @@ impl<R> Progress<R> {
         None
     }
 
-    /// The batch that [`Action::Produce`] is about.
+    /// Returns the batch that [`Action::Produce`] is about.
     pub(crate) fn batch(&self, partition: PartitionId) -> Option<Batch<'_, R>> {
         let flight = self.logs.get(partition.index())?.flight()?;
         Some(Batch { producer: flight.at.producer, base_sequence: flight.at.next, rows: &flight.rows })
     }
 
-    /// A record that [`Action::Read`] came across, in the log's order.
+    /// Takes a record that [`Action::Read`] came across, in the log's order.
     pub(crate) fn seen(&mut self, partition: PartitionId, seen: Seen) {
         if let Some(log) = self.logs.get_mut(partition.index()) {
             log.seen(seen);
         }
     }
 
-    /// [`Action::Read`] has come to the end of the log.
+    /// Records that [`Action::Read`] has come to the end of the log.
     pub(crate) fn tail_read(&mut self, partition: PartitionId, tail: Tail) {
         if let Some(log) = self.logs.get_mut(partition.index()) {
             log.tail_read(tail, &mut self.ledger);
@@ -206,7 +207,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// The slot was still held when [`Action::ProveHeld`] was carried out.
+    /// Records that the slot was still held when [`Action::ProveHeld`] was carried out.
     pub(crate) fn held(&mut self) {
         for partition in self.hold.answered() {
             if let Some(log) = self.logs.get_mut(partition.index()) {
@@ -216,7 +217,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// The broker's answer to [`Action::NewProducer`].
+    /// Takes the broker's answer to [`Action::NewProducer`].
     pub(crate) fn producer(&mut self, producer: Producer) {
         self.producers.add(producer);
         for partition in self.producers.asked.answered() {
@@ -227,7 +228,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// The outcome of [`Action::Produce`].
+    /// Takes the outcome of [`Action::Produce`].
     pub(crate) fn produced(&mut self, partition: PartitionId, outcome: Outcome) {
         let Some(log) = self.logs.get_mut(partition.index()) else { return };
         for row in log.produced(outcome, &mut self.ledger) {
@@ -237,7 +238,7 @@ impl<R> Progress<R> {
         self.go_on(partition);
     }
 
-    /// A poison row goes to another topic, as a record for that one.
+    /// Sends a poison row to another topic, as a record for that one.
     pub(crate) fn dead_letter(&mut self, poison: Poison<R>, partition: PartitionId, record: R, bytes: usize) {
         let Poison { position, event, refused, owner } = poison;
         drop(refused);
@@ -249,33 +250,33 @@ impl<R> Progress<R> {
         self.ledger.transactions.open_commit().is_some()
     }
 
-    /// The slot may be confirmed up to here.
+    /// Returns the position that the slot may be confirmed up to here.
     pub(crate) fn confirmable(&self) -> Lsn {
         self.ledger.transactions.confirmable()
     }
 
-    /// What these rows hold in memory. Above a bound the driver reads no more of the WAL.
+    /// Returns what these rows hold in memory. Above a bound the driver reads no more of the WAL.
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.ledger.bytes
     }
 
-    /// What of that is not in flight.
+    /// Returns what of that is not in flight.
     pub(crate) fn waiting_bytes(&self) -> usize {
         let in_flight = self.logs.iter().filter_map(Log::flight).map(|flight| flight.bytes);
         self.ledger.bytes.saturating_sub(in_flight.sum())
     }
 
-    /// How many partitions have rows that are queued or in flight.
+    /// Returns how many partitions have rows that are queued or in flight.
     pub(crate) fn busy_partitions(&self) -> usize {
         self.logs.iter().filter(|log| log.bytes() > 0).count()
     }
 
-    /// What the rows of one partition hold in memory.
+    /// Returns what the rows of one partition hold in memory.
     pub(crate) fn held_bytes(&self, partition: PartitionId) -> usize {
         self.logs.get(partition.index()).map_or(0, Log::bytes)
     }
 
-    /// How many rows wait for their topic, are queued, or are in flight.
+    /// Returns how many rows wait for their topic, are queued, or are in flight.
     pub(crate) fn buffered_rows(&self) -> usize {
         self.ledger.rows
     }
@@ -306,7 +307,7 @@ impl<R> Progress<R> {
         }
     }
 
-    /// After an outcome: the batch in flight has its next duty, or the next batch may be made.
+    /// Continues after an outcome: the batch in flight has its next duty, or the next batch may be made.
     fn go_on(&mut self, partition: PartitionId) {
         match self.logs.get(partition.index()) {
             Some(log) if log.is_due() => self.due.push_back(partition),

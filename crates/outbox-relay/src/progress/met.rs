@@ -22,7 +22,7 @@ impl Met {
         self.unplaced.insert(event);
     }
 
-    /// Whether the row's own record was met: same position and same event, never a later position.
+    /// Returns whether the row's own record was met: same position and same event, never a later position.
     pub(super) fn take(&mut self, position: Position, event: Uuid) -> bool {
         self.own.remove(&(position, event)) || self.unplaced.contains(&event)
     }
@@ -35,14 +35,15 @@ impl Met {
         self.own.is_empty() && self.unplaced.is_empty()
     }
 
-    /// Rows of transactions before this one do not come again.
+    /// Forgets rows of transactions before this one, which do not come again.
     pub(super) fn forget_before(&mut self, commit: Lsn) {
         while self.own.first().is_some_and(|(position, _)| position.commit < commit) {
             self.own.pop_first();
         }
     }
 
-    /// No row comes any more that a predecessor without positions could have written.
+    /// Forgets records without positions: no row comes any more that a predecessor without positions could have
+    /// written.
     pub(super) fn forget_unplaced(&mut self) {
         self.unplaced = HashSet::new();
     }

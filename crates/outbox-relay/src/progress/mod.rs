@@ -1,9 +1,9 @@
-//! What was read, sent, acknowledged, confirmed and skipped: the relay's one state machine, without I/O.
+//! The rows that were read, sent, acknowledged, confirmed and skipped: the relay's one state machine, without I/O.
 //!
 //! A [`Progress`] is one hold of the slot. The driver feeds it the WAL ([`Progress::begin`], [`Progress::row`],
-//! [`Progress::commit`], [`Progress::idle`]), carries out [`Progress::next_action`] until there is none, and reports the
-//! outcomes. When the slot was out of its hands, or the WAL comes out of turn, it drops the `Progress` and starts anew
-//! with another. It reads no more of the WAL while [`Progress::buffered_bytes`] is above its bound.
+//! [`Progress::commit`], [`Progress::idle`]), carries out [`Progress::next_action`] until there is none, and reports
+//! the outcomes. When the slot was out of its hands, or the WAL comes out of turn, it drops the `Progress` and starts
+//! again with another. It reads no more of the WAL while [`Progress::buffered_bytes`] is above its bound.
 //!
 //! # Rules
 //!
@@ -18,28 +18,28 @@
 //!   with. An appended batch takes the numbers of the one that a dead predecessor may have left on its way: whatever comes
 //!   second is refused or taken for a repetition. The same holds against a predecessor that is still alive, as long as rows
 //!   of the window are written.
-//! - So error 0 is a proof only under a producer id that nobody else can know. Under an inherited one, and after a batch
-//!   was taken apart of which an attempt may still be on its way, the log is read after each answer, and only the rows
-//!   that are there are acknowledged. After a refused sequence, a fenced epoch or no answer it is read as well.
-//! - A broker that tells a batch which it appends from one that it had already spares these reads: there error 0 is a
+//! - So error 0 is a proof only under a producer id that nobody else can know. Under an inherited one, and after a
+//!   batch was taken apart of which an attempt may still be on its way, the log is read after each answer, and only the
+//!   rows that are there are acknowledged. After a refused sequence, a fenced epoch or no answer it is read as well.
+//! - A broker that reports a batch which it appends from one that it had already spares these reads: there error 0 is a
 //!   proof if it says that the batch was appended with this request, right behind what is known of the log. Whether
-//!   the broker tells is tried once for each partition, with a batch that the log has shown to be there.
+//!   the broker reports is tried once for each partition, with a batch that the log has shown to be there.
 //! - An id found in the log is inherited only if the slot is held after the log was read. Otherwise it may be a
 //!   successor's, who takes error 0 for a proof: its rows would be lost to ours.
 //! - Rows after the window go under an id given to this process, and need no tail.
-//! - One batch is in flight per partition. It is sent again unchanged until its outcome is known, or until the log shows
-//!   its numbers taken by other rows, so that it can never be appended.
-//! - A row that the broker refuses is handed to the driver, and the rest of its batch goes on. The slot does not pass it
-//!   before it is dead-lettered.
-//! - If the driver stops at a row ([`Progress::stop_at`]), all rows before it are written, and none behind it that is not in
-//!   flight. The slot stays before its transaction.
+//! - One batch is in flight per partition. It is sent again unchanged until its outcome is known, or until the log
+//!   shows its numbers taken by other rows, so that it can never be appended.
+//! - A row that the broker refuses is handed to the driver, and the rest of its batch continues. The slot does not pass
+//!   it before it is dead-lettered.
+//! - If the driver stops at a row ([`Progress::stop_at`]), all rows before it are written, and none behind it that is
+//!   not in flight. The slot stays before its transaction.
 //! - A row that the driver leaves out ([`Progress::leave_out`]) counts as written.
 //!
 //! # Windows
 //!
 //! No schedule loses an event. A partition holds each event once and in the order of the WAL, except:
 //!
-//! - A batch is appended late under an id that the log does not tell: the first one that a dead process sent to the
+//! - A batch is appended late under an id that the log does not report: the first one that a dead process sent to the
 //!   partition under its own id, or retention had removed all its earlier ones.
 //! - The broker has lost the producer's state: record timestamps older than `producer.id.expiration.ms` at a broker's
 //!   restart, a producer idle for longer than that, a partition emptied. Needs a late append as well.
@@ -49,7 +49,7 @@
 //! - Retention, compaction or a re-created topic removes records of unconfirmed rows: they are written again, after
 //!   later ones.
 //! - Debezium's records are appended after the tail was read.
-//! - A process that has lost its slot, does not know it, and maps rows otherwise or opens a partition of its own.
+//! - A process that has lost its slot, does not know it, and maps rows otherwise or opens its own partition.
 //! - Dead letters: in the order of their refusals, and repeated when a late batch meets another split.
 
 mod action;

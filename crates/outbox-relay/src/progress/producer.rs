@@ -26,7 +26,8 @@ impl Cursor {
     }
 }
 
-/// Sequence numbers wrap to 0 after `i32::MAX`, and the broker expects just that.
+/// Returns the sequence number after more records. Sequence numbers wrap to 0 after `i32::MAX`, and the broker expects
+/// just that.
 fn advanced(sequence: i32, by: usize) -> i32 {
     let by = i32::try_from(by).unwrap_or(i32::MAX);
     sequence.wrapping_add(by) & i32::MAX

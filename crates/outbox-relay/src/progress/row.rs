@@ -39,7 +39,7 @@ pub(crate) struct Unplaced {
 pub(crate) struct Poison<R> {
     pub(crate) position: Position,
     pub(crate) event: Uuid,
-    /// Where it was refused, and the record; none when the row had no legal topic.
+    /// The partition that refused it, and the record; none when the row had no legal topic.
     pub(crate) refused: Option<(PartitionId, R)>,
     pub(super) owner: Owner,
 }

@@ -4,11 +4,12 @@ use super::action::{Seen, Tail};
 use super::window::Window;
 use crate::Lsn;
 
-/// The plan of reading the end of a log: backwards in growing steps, each of them forwards, and not further than needed.
+/// The plan of reading the end of a log: backwards in growing steps, each of them forwards, and not further than
+/// needed.
 ///
-/// A record of this slot from before the window shows that all of the window's records are after it, because one partition
-/// is written in the order of the WAL. So the first step that holds one is the last. Records of the slot do not count
-/// against the limit: there are no more of them than rows that are not confirmed.
+/// A record of this slot from before the window shows that all of the window's records are after it, because one
+/// partition is written in the order of the WAL. So the first step that holds one is the last. Records of the slot do
+/// not count against the limit: there are no more of them than rows that are not confirmed.
 #[derive(Debug)]
 pub(crate) struct Scan {
     confirmed: Lsn,

@@ -32,7 +32,7 @@ impl Transactions {
         self.pending.push_back(Pending { commit, end: None, unresolved: 0 });
     }
 
-    /// The transaction that is being received gets one more row.
+    /// Adds one more row to the transaction that is being received.
     pub(super) fn add(&mut self) -> Option<Owner> {
         let last = self.pending.back_mut().filter(|pending| pending.end.is_none())?;
         last.unresolved += 1;
@@ -56,14 +56,14 @@ impl Transactions {
         }
     }
 
-    /// Everything before `at` was received. Says nothing within a transaction.
+    /// Records that everything before `at` was received. Does nothing within a transaction.
     pub(super) fn idle(&mut self, at: Lsn) {
         if self.open_commit().is_none() {
             self.reached(at);
         }
     }
 
-    /// The commit LSN of the transaction that is being received.
+    /// Returns the commit LSN of the transaction that is being received.
     pub(super) fn open_commit(&self) -> Option<Lsn> {
         self.pending.back().filter(|pending| pending.end.is_none()).map(|pending| pending.commit)
     }
@@ -72,13 +72,14 @@ impl Transactions {
         self.confirmable
     }
 
-    /// No row is unresolved whose transaction committed before this.
+    /// Returns the commit before which everything is resolved: no row is unresolved whose transaction committed before
+    /// this.
     pub(super) fn oldest_commit(&self) -> Option<Lsn> {
         self.pending.front().map(|pending| pending.commit)
     }
 
-    /// With nothing of its own to wait for, `lsn` is reached as soon as what was received before is resolved. That no
-    /// entry is made keeps the list as short as the rows that are held.
+    /// Records that `lsn` was reached. If no entry waits, `lsn` is reached as soon as what was
+    /// received before is resolved. That no entry is made keeps the list as short as the rows that are held.
     fn reached(&mut self, lsn: Lsn) {
         match self.pending.back_mut() {
             Some(before) => before.end = before.end.max(Some(lsn)),

@@ -9,8 +9,8 @@ use crate::rows::{OutboxTable, OutboxTables};
 use crate::settings::RelaySettings;
 use outbox_net::ErrorChain;
 
-/// Reads the tables that the router sees as the catalogs have them: types, defaults and whether columns may be NULL are part of
-/// Debezium's records.
+/// Reads the tables that the router sees as the catalogs have them: types, defaults and whether columns may be NULL are
+/// part of Debezium's records.
 pub(super) async fn tables(
     catalog: &mut PublicationCatalog,
     published: &Published,

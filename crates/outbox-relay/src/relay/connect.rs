@@ -3,8 +3,8 @@ use outbox_core::uuid::Uuid;
 use crate::settings::{PostgresSettings, SslMode};
 use outbox_wal::{ConnectOptions, Pem, Tls, TlsMode};
 
-/// Returns how to connect to the database of the settings. The application's name is unique: by it the relay recognises its own
-/// walsender.
+/// Returns how to connect to the database of the settings. The application's name is unique: by it the relay recognises
+/// its own walsender.
 pub(super) fn options(postgres: &PostgresSettings) -> ConnectOptions {
     let mode = match postgres.ssl() {
         SslMode::Disable => TlsMode::Disable,

@@ -1,4 +1,4 @@
-//! What the brokers lack, reported once each, and the compression that they accept.
+//! The features that the brokers lack, reported once each, and the compression that they accept.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};

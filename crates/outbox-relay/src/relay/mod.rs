@@ -70,14 +70,15 @@ impl Relay {
         self.status.clone()
     }
 
-    /// Relays until `stop` is done; then it reads to the end of a transaction that has begun, waits up to ten seconds for
-    /// what was sent, confirms it and gives back the slot.
+    /// Relays until `stop` is done; then it reads to the end of a transaction that has begun, waits up to ten seconds
+    /// for what was sent, confirms it and gives back the slot.
     ///
-    /// It waits for a database or a broker that is unreachable, and for a slot that another process holds. After a broker
-    /// has answered once, errors of Kafka are tried again, and [`RelayStatus::readiness`] shows them.
+    /// It waits for a database or a broker that is unreachable, and for a slot that another process holds. After a
+    /// broker has answered once, errors of Kafka are tried again, and [`RelayStatus::readiness`] shows them.
     ///
     /// # Errors
-    /// - A slot or publication is missing, and the settings do not create it; or it is lost, or PostgreSQL denies a right.
+    /// - A slot or publication is missing, and the settings do not create it; or it is lost, or PostgreSQL denies a
+    ///   right.
     /// - Before any broker has answered: the brokers reject the settings (an address, TLS, the login).
     /// - No broker has a version of a request that the relay needs.
     /// - The outbox table was updated, and the configuration says that this is fatal.

@@ -17,8 +17,8 @@ pub(super) struct Opener<'a> {
     options: &'a ConnectOptions,
     /// The publication as the last check found it.
     published: Option<Published>,
-    /// Tables that appeared while the slot was read. If the catalogs do not have them any more, their rows are read as the
-    /// WAL describes them.
+    /// Tables that appeared while the slot was read. If the catalogs do not have them any more, their rows are read as
+    /// the WAL describes them.
     new_tables: HashSet<u32>,
 }
 

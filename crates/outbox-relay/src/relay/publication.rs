@@ -4,8 +4,8 @@ use super::scope::Scope;
 use crate::error::Error;
 use crate::tables::Candidates;
 
-/// Checks at the start that no row of the tables can be lost. While at least one table is published as it must be, the problem
-/// with another one does not end the relay.
+/// Checks at the start that no row of the tables can be lost. While at least one table is published as it must be, the
+/// problem with another one does not end the relay.
 pub(super) fn check(published: &Published, scope: &Scope) -> Result<Option<String>, Error> {
     match problem(published, scope) {
         Some(problem) if !published.has_publication && has_source(published, scope) => {

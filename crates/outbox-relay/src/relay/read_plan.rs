@@ -34,23 +34,24 @@ impl ReadPlan {
         Begin { at, streamed_before: if self.has_returned { self.backlog } else { Lsn::default() } }
     }
 
-    /// The copies are slower than the stream, or cannot read what comes next, in a hold that has found WAL up to `end`.
+    /// Chooses the stream for a hold that has found WAL up to `end`: the copies are slower, or cannot read what comes
+    /// next.
     pub(super) fn stream(&mut self, end: Lsn) {
         self.is_streamed = true;
         self.backlog = self.backlog.max(end);
     }
 
-    /// There are no copies: the next hold streams everything.
+    /// Chooses the stream for everything in the next hold: there are no copies.
     pub(super) fn stream_all(&mut self) {
         *self = Self { is_streamed: true, has_returned: true, backlog: Lsn::new(u64::MAX), ..*self };
     }
 
-    /// Small transactions are streamed that the copies read faster.
+    /// Chooses the copies for small transactions, which they read faster.
     pub(super) fn copy(&mut self) {
         (self.is_streamed, self.has_returned) = (false, true);
     }
 
-    /// A hold has ended, with everything before `confirmed` confirmed.
+    /// Records the end of a hold, with everything before `confirmed` confirmed.
     pub(super) fn ended(&mut self, confirmed: Lsn) {
         if confirmed >= self.backlog || self.backlog == Lsn::new(u64::MAX) {
             *self = Self::new(self.step);

@@ -22,7 +22,7 @@ pub(super) struct Sessions<'a> {
     is_standby: bool,
 }
 
-/// What comes after a session, or after an attempt to take the slot.
+/// The step after a session, or after an attempt to take the slot.
 enum Next {
     Stop,
     Session(Duration),

@@ -32,8 +32,8 @@ impl OutboxTables {
         self.over(&table.name, &table.columns, columns)
     }
 
-    /// Returns the pipeline over a table as it was when its rows were written: the names and types are those of then, the rest
-    /// is as the catalogs have it now, as in Debezium.
+    /// Returns the pipeline over a table as it was when its rows were written: the names and types are those of then,
+    /// the rest is as the catalogs have it now, as in Debezium.
     pub(super) fn as_described(
         &self,
         name: &TableName,

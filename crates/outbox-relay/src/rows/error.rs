@@ -43,7 +43,7 @@ pub(crate) enum DecodeError {
     Row { at: Position, source: outbox_core::Error, raw: RawRow },
 }
 
-/// What is wrong with a value.
+/// The fault of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum BadValue {
@@ -58,7 +58,7 @@ pub(crate) enum BadValue {
 }
 
 impl DecodeError {
-    /// The row that it is about; reading can go on after that row.
+    /// Returns the row that it is about; reading can continue after that row.
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
             Self::Table { at, .. } | Self::Message { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => {
@@ -80,7 +80,7 @@ impl DecodeError {
         }
     }
 
-    /// The text of that row, which is no part of what the error says.
+    /// Returns the text of that row, which is no part of what the error says.
     pub(crate) fn take_raw(&mut self) -> RawRow {
         match self {
             Self::Table { raw, .. } | Self::Message { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => {

@@ -46,7 +46,7 @@ impl Digits<'_> {
         Time::from_hms_micro(hour, minute, second, micros).map_err(|_| BadValue::OutOfRange)
     }
 
-    /// Seconds east of Greenwich: `+02`, `-03:30`, `+00:53:28`, or nothing.
+    /// Reads the seconds east of Greenwich: `+02`, `-03:30`, `+00:53:28`, or nothing.
     fn offset(&mut self) -> Result<i64, BadValue> {
         let sign = match self.0.first() {
             None => return Ok(0),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use outbox_wal::{Tuple, TupleData};
 
-/// A row as it came: each column's text. `Debug` tells no value.
+/// A row as it came: each column's text. `Debug` reports no value.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct RawRow(Vec<(Box<str>, Option<Box<str>>)>);
 
@@ -30,12 +30,12 @@ impl RawRow {
         })
     }
 
-    /// The text of a column; none if it is NULL or not there.
+    /// Returns the text of a column; none if it is NULL or not there.
     pub(crate) fn get(&self, column: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| **name == *column).and_then(|(_, text)| text.as_deref())
     }
 
-    /// An object of texts, in the table's order of columns.
+    /// Returns an object of texts, in the table's order of columns.
     pub(crate) fn to_json(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let members = self.0.iter().map(|(name, text)| {

@@ -14,7 +14,7 @@ use crate::position::Position;
 use crate::settings::OnUpdate;
 use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
 
-/// What the WAL has of the outbox tables.
+/// An entry of the WAL about the outbox tables.
 #[derive(Clone, Debug)]
 pub(crate) enum WalEvent {
     /// A transaction begins. It may be without a row of a table.
@@ -80,7 +80,7 @@ enum Table {
     Other,
 }
 
-/// Where the columns of a described table go in a row.
+/// The places of the columns of a described table in a row.
 #[derive(Debug)]
 struct Binding {
     pipeline: Pipeline,
@@ -110,7 +110,7 @@ impl RowReader {
         }
     }
 
-    /// Forgets a session that broke off: the next one tells its tables, and its transactions from their begin.
+    /// Forgets a session that broke off: the next one reports its tables, and its transactions from their begin.
     pub(crate) fn reset(&mut self) {
         self.tables.clear();
         self.pending.clear();
@@ -127,14 +127,16 @@ impl RowReader {
         std::mem::take(&mut self.ignored)
     }
 
-    /// Whether a transaction has begun and not ended: a keepalive's LSN then tells nothing of what was received.
+    /// Returns whether a transaction has begun and not ended: a keepalive's LSN then reports nothing of what was
+    /// received.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.transaction.is_some()
     }
 
     /// Takes the next message.
     ///
-    /// After an error with a [`row`](DecodeError::row) the reader goes on with the row after it, which keeps its index.
+    /// After an error with a [`row`](DecodeError::row) the reader continues with the row after it, which keeps its
+    /// index.
     pub(crate) fn read(&mut self, message: &[u8]) -> Result<Option<WalEvent>, DecodeError> {
         let decoded =
             Message::decode(message).map_err(|source| DecodeError::Malformed { after: self.last_commit, source })?;
@@ -199,7 +201,7 @@ impl RowReader {
     fn insert(&mut self, relation: u32, new: Tuple<'_>) -> Result<Option<WalEvent>, DecodeError> {
         self.routed(relation)?;
         let (names, binding) = match self.tables.get(&relation) {
-            None => return Err(self.out_of_place("a row of a table that was not told")),
+            None => return Err(self.out_of_place("a row of a table that was not described")),
             Some(Table::New) => return Err(DecodeError::NewTable { oid: relation }),
             Some(Table::Other | Table::NotRouted(_)) => {
                 self.ignored.other_tables += 1;
@@ -217,7 +219,7 @@ impl RowReader {
             raw: RawRow::new(names, new),
         })?;
         if binding.targets.len() != usize::from(new.columns) {
-            return Err(self.out_of_place("a row of other columns than its table was told with"));
+            return Err(self.out_of_place("a row of other columns than its table was described with"));
         }
         let row = TableRow { row: row(names, binding, new, at)?, pipeline: binding.pipeline.clone() };
         Ok(Some(WalEvent::Row { index: at.index, row }))
@@ -276,7 +278,7 @@ impl RowReader {
     ) -> Result<Option<WalEvent>, DecodeError> {
         for relation in relations {
             match self.tables.get(relation) {
-                None => return Err(self.out_of_place("a change of a table that was not told")),
+                None => return Err(self.out_of_place("a change of a table that was not described")),
                 Some(Table::Other | Table::NotRouted(_)) => self.ignored.other_tables += 1,
                 Some(Table::Outbox { .. } | Table::New) => *count(&mut self.ignored) += 1,
             }
@@ -321,7 +323,7 @@ fn row(names: &[Box<str>], binding: &Binding, new: Tuple<'_>, at: Position) -> R
     Row::new(layout, values).map_err(|source| DecodeError::Row { at, source, raw: RawRow::new(names, new) })
 }
 
-/// Of microseconds since 2000.
+/// Converts microseconds since 2000.
 fn instant(micros: i64) -> SystemTime {
     const EPOCH: Duration = Duration::from_secs(946_684_800);
     let (epoch, distance) = (UNIX_EPOCH + EPOCH, Duration::from_micros(micros.unsigned_abs()));

@@ -20,7 +20,7 @@ use super::{RelaySettings, SettingsError, columns, names, worker};
 use crate::row_position::RowPosition;
 use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
 
-/// What the relay is told beside the connector's configuration; see [`RelaySettings::builder`].
+/// The settings of the relay next to the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]
 #[must_use]
 pub struct RelaySettingsBuilder {
@@ -56,8 +56,8 @@ impl RelaySettingsBuilder {
         }
     }
 
-    /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector names
-    /// none, and `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`.
+    /// Completes the configuration by that of the Connect worker, as Connect does: the converters, where the connector
+    /// names none, and `producer.compression.type`, `producer.max.request.size` and `producer.metadata.max.age.ms`.
     pub fn worker_config(self, properties: &Properties) -> Self {
         Self { config: worker::completed(self.config, properties), ..self }
     }
@@ -67,43 +67,43 @@ impl RelaySettingsBuilder {
         Self { unknown_keys: UnknownKeys::Rejected, ..self }
     }
 
-    /// What is done with a row that can never become a record.
+    /// Sets what is done with a row that can never become a record.
     pub fn poison(self, poison: PoisonPolicy) -> Self {
         Self { poison, ..self }
     }
 
-    /// Leaves out these rows, which are confirmed without being written. The relay logs each of them, and each position that
-    /// no row has.
+    /// Leaves out these rows, which are confirmed without being written. The relay logs each of them, and each position
+    /// that no row has.
     pub fn skip(self, rows: impl IntoIterator<Item = RowPosition>) -> Self {
         Self { skip: rows.into_iter().collect(), ..self }
     }
 
-    /// Sets how many records of other writers are read at the end of a partition while records of unconfirmed rows are looked
-    /// for; 100,000 by default. Rows whose records lie before these are written again.
+    /// Sets how many records of other writers are read at the end of a partition while records of unconfirmed rows are
+    /// looked for; 100,000 by default. Rows whose records lie before these are written again.
     pub fn scan_limit(self, records: u64) -> Self {
         Self { scan_limit: records, ..self }
     }
 
-    /// How often topics are looked at: one may have been made anew, or have other partitions. If it is not said, it is
-    /// `producer.override.metadata.max.age.ms`, or else 30 seconds.
+    /// Sets how often topics are looked at: one may have been created again, or have other partitions. If it is not
+    /// said, it is `producer.override.metadata.max.age.ms`, or else 30 seconds.
     pub fn look_at_topics_every(self, interval: Duration) -> Self {
         Self { topic_interval: Some(interval), ..self }
     }
 
-    /// How long rows may wait without one being acknowledged before the relay is not ready; 30 seconds if it is not
-    /// said.
+    /// Sets how long rows may wait without one being acknowledged before the relay is not ready; 30 seconds if it is
+    /// not said.
     pub fn stalled_after(self, time: Duration) -> Self {
         Self { stalled_after: time, ..self }
     }
 
-    /// Creates the publication and the replication slot at the start if they are missing. By default the relay ends with an
-    /// error that has the commands.
+    /// Creates the publication and the replication slot at the start if they are missing. By default the relay ends
+    /// with an error that has the commands.
     pub fn create_missing(self) -> Self {
         Self { creates_missing: true, ..self }
     }
 
-    /// Sets how much WAL a catch-up reads, in bytes, before it takes the slot again; 1 GiB by default. Only then PostgreSQL
-    /// removes WAL that is confirmed. Should be below `max_slot_wal_keep_size`.
+    /// Sets how much WAL a catch-up reads, in bytes, before it takes the slot again; 1 GiB by default. Only then
+    /// PostgreSQL removes WAL that is confirmed. Should be below `max_slot_wal_keep_size`.
     pub fn catch_up_step(self, bytes: u64) -> Self {
         Self { catch_up_step: bytes, ..self }
     }
@@ -119,12 +119,12 @@ impl RelaySettingsBuilder {
         Self { postgres_timeouts: timeouts, ..self }
     }
 
-    /// Resolves placeholders from the environment and from files, and checks everything that needs no server. The columns of the
-    /// tables are assumed to suit; the relay reads and checks them when it takes the slot.
+    /// Resolves placeholders from the environment and from files, and checks everything that needs no server. The
+    /// columns of the tables are assumed to suit; the relay reads and checks them when it takes the slot.
     ///
     /// # Errors
-    /// A placeholder stands for nothing, or the relay cannot do what a key says, or keys contradict each other. The error has
-    /// all of these ([`SettingsError::findings`]).
+    /// A placeholder stands for nothing, or the relay cannot do what a key says, or keys contradict each other. The
+    /// error has all of these ([`SettingsError::findings`]).
     pub fn build(self) -> Result<RelaySettings, SettingsError> {
         self.build_in(&Process)
     }
@@ -144,8 +144,8 @@ impl RelaySettingsBuilder {
         }
     }
 
-    /// Checks the configuration without any server, also without brokers. The columns of the tables are assumed to suit. A
-    /// placeholder that stands for nothing here is a warning.
+    /// Checks the configuration without any server, also without brokers. The columns of the tables are assumed to
+    /// suit. A placeholder that stands for nothing here is a warning.
     #[must_use]
     pub fn check(self) -> ConfigurationCheck {
         self.check_in(&Process)
@@ -259,7 +259,7 @@ fn without_list(config: &Resolved) -> Finding {
     }
 }
 
-/// Debezium rejects a configuration with both.
+/// Checks that no include list stands next to its exclude list. Debezium rejects a configuration with both.
 fn lists_exclude_each_other(config: &Resolved) -> Result<(), Finding> {
     for what in ["table", "schema", "column"] {
         let (included, excluded) = (format!("{what}.include.list"), format!("{what}.exclude.list"));

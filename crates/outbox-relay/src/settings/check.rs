@@ -3,7 +3,7 @@ use super::keys::Keys;
 use super::resolved::Resolved;
 use super::{KeyEffect, RelaySettings};
 
-/// What the relay makes of a connector's configuration; see
+/// The result of checking a connector's configuration; see
 /// [`RelaySettingsBuilder::check`](super::RelaySettingsBuilder::check).
 #[derive(Clone, Debug)]
 pub struct ConfigurationCheck {

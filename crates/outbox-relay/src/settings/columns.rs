@@ -3,8 +3,8 @@ use super::finding::Findings;
 use super::resolved::Resolved;
 use outbox_wal::TableName;
 
-/// Checks that the lists of columns leave those of a table alone that records are made of. Until the table is known, the lists
-/// need only be usable.
+/// Checks that the lists of columns leave those of a table alone that records are made of. Until the table is known,
+/// the lists need only be usable.
 pub(super) fn check(config: &Resolved, router: &str, table: Option<&TableName>, findings: &mut Findings) {
     let lists = config.iter().map(|(key, _)| key).filter(|key| key.starts_with("column."));
     for key in lists {

@@ -15,13 +15,13 @@ use super::SettingsError;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A configuration is far smaller.
 const LARGEST: usize = 4 << 20;
-/// Where Connect's workers listen unless told otherwise.
+/// The port of Connect's workers, unless set otherwise.
 const PORT: u16 = 8083;
 
 /// A connector at a Kafka Connect worker, as `http://HOST:8083/connectors/NAME`.
 pub(super) struct ConnectorUrl {
     authority: Authority,
-    /// What stands before the name.
+    /// The part before the name.
     connectors: String,
     name: String,
 }
@@ -56,7 +56,7 @@ impl ConnectorUrl {
         Ok(Self { authority: authority.clone(), connectors: connectors.to_owned(), name: name.to_owned() })
     }
 
-    /// The configuration as the worker tells it: with placeholders as they were written.
+    /// Returns the configuration as the worker reports it: with placeholders as they were written.
     pub(super) async fn configuration(&self) -> Result<String, SettingsError> {
         let (status, body) = self.get(&format!("{}/{}/config", self.connectors, self.name)).await?;
         match status {
@@ -74,7 +74,7 @@ impl ConnectorUrl {
 
     async fn others(&self) -> String {
         let Ok((StatusCode::OK, body)) = self.get(&self.connectors).await else {
-            return "which ones there are it does not tell".to_owned();
+            return "it does not report which ones there are".to_owned();
         };
         match serde_json::from_str::<Vec<String>>(&body) {
             Ok(names) if names.is_empty() => "it has none".to_owned(),

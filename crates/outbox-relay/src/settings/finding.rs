@@ -58,7 +58,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was found in a configuration so far.
+/// The findings about a configuration so far.
 #[derive(Debug)]
 pub(super) struct Findings {
     written: ConnectorConfig,

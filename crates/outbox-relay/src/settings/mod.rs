@@ -1,4 +1,4 @@
-//! What the relay is told: a connector's configuration, as Kafka Connect takes it, and what goes beside it.
+//! The settings of the relay: a connector's configuration, as Kafka Connect takes it, and the relay's own options.
 
 mod builder;
 mod check;
@@ -46,7 +46,7 @@ use self::keys::Keys;
 use self::resolved::Resolved;
 use crate::tables::{Candidates, Included};
 
-/// What a relay does, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
+/// The settings of a relay, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///
 /// ```
 /// use outbox_core::{ConnectorConfig, TableLayout};
@@ -91,7 +91,7 @@ pub struct RelaySettings {
 }
 
 impl RelaySettings {
-    /// From a connector's configuration and the brokers.
+    /// Creates a builder from a connector's configuration and the brokers.
     pub fn builder(
         config: ConnectorConfig,
         brokers: impl IntoIterator<Item = impl Into<String>>,
@@ -99,7 +99,8 @@ impl RelaySettings {
         RelaySettingsBuilder::new(config, brokers.into_iter().map(Into::into).collect())
     }
 
-    /// From the connector's JSON: a file of deploy/, or what Connect answers to `GET /connectors/NAME/config`.
+    /// Creates a builder from the connector's JSON: a file of deploy/, or the answer of Connect to `GET
+    /// /connectors/NAME/config`.
     ///
     /// # Errors
     /// It is not the JSON object that Connect takes, in either form ([`ConnectorConfig::from_json`]).
@@ -111,8 +112,8 @@ impl RelaySettings {
         Ok(Self::builder(config, brokers))
     }
 
-    /// From a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker tells placeholders as
-    /// they were written: they are resolved here.
+    /// Creates a builder from a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker
+    /// returns placeholders as they were written: they are resolved here.
     ///
     /// # Errors
     /// The worker does not answer, or has no such connector.
@@ -124,67 +125,68 @@ impl RelaySettings {
         Self::from_connector_json(&json, brokers)
     }
 
-    /// What a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
+    /// Returns what a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
     /// nothing where the key is unknown. Of a key that is honoured, some values may still be refused.
     #[must_use]
     pub fn effect_of_key(key: &str, router: &str) -> Option<KeyEffect> {
         Keys::of(router).effect(key)
     }
 
-    /// Returns configuration and table as one, over a table with assumed columns: the tables are read when the slot is taken.
+    /// Returns configuration and table as one, over a table with assumed columns: the tables are read when the slot is
+    /// taken.
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
-    /// The replication slot.
+    /// Returns the replication slot.
     #[must_use]
     pub fn slot(&self) -> &Identifier {
         self.pipeline.slot()
     }
 
-    /// The publication.
+    /// Returns the publication.
     #[must_use]
     pub fn publication(&self) -> &Identifier {
         self.pipeline.publication()
     }
 
-    /// How to reach the database.
+    /// Returns how to reach the database.
     #[must_use]
     pub fn postgres(&self) -> &PostgresSettings {
         &self.postgres
     }
 
-    /// The security of the connections to Kafka by the connector's `producer.override.*`, if it has such keys.
+    /// Returns the security of the connections to Kafka by the connector's `producer.override.*`, if it has such keys.
     #[must_use]
     pub fn kafka_security(&self) -> Option<&Security> {
         self.kafka_security.as_ref()
     }
 
-    /// Brokers of the cluster, as `host:port`.
+    /// Returns brokers of the cluster, as `host:port`.
     #[must_use]
     pub fn brokers(&self) -> &[String] {
         &self.brokers
     }
 
-    /// What missing topics are created with; the broker's defaults count where there is nothing.
+    /// Returns what missing topics are created with; the broker's defaults count where there is nothing.
     #[must_use]
     pub fn topic_creation(&self) -> Option<&TopicCreation> {
         self.topic_creation.as_ref()
     }
 
-    /// How batches are compressed.
+    /// Returns how batches are compressed.
     #[must_use]
     pub fn compression(&self) -> CompressionType {
         self.compression
     }
 
-    /// The largest request of the connector's producer, in bytes.
+    /// Returns the largest request of the connector's producer, in bytes.
     #[must_use]
     pub fn max_request_size(&self) -> usize {
         self.max_request_size
     }
 
-    /// What is done with a row that can never become a record.
+    /// Returns what is done with a row that can never become a record.
     #[must_use]
     pub fn poison(&self) -> &PoisonPolicy {
         &self.poison
@@ -196,20 +198,20 @@ impl RelaySettings {
         &self.skip
     }
 
-    /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows are
-    /// looked for.
+    /// Returns how many records of other writers are read at the end of a partition while records of unconfirmed rows
+    /// are looked for.
     #[must_use]
     pub fn scan_limit(&self) -> u64 {
         self.scan_limit
     }
 
-    /// How often topics are looked at: one may have been made anew, or have other partitions.
+    /// Sets how often topics are looked at: one may have been created again, or have other partitions.
     #[must_use]
     pub fn topic_interval(&self) -> Duration {
         self.topic_interval
     }
 
-    /// How long rows may wait without one being acknowledged before the relay is not ready.
+    /// Returns how long rows may wait without one being acknowledged before the relay is not ready.
     #[must_use]
     pub fn stalled_after(&self) -> Duration {
         self.stalled_after

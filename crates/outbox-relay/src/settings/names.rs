@@ -4,8 +4,8 @@ use super::finding::Findings;
 use super::resolved::Resolved;
 use outbox_wal::TableName;
 
-/// Checks the options that replace what Avro does not allow in names: the relay replaces nothing, so there must be nothing to
-/// replace. The table may be unknown.
+/// Checks the options that replace what Avro does not allow in names: the relay replaces nothing, so there must be
+/// nothing to replace. The table may be unknown.
 pub(super) fn check(config: &Resolved, router: &str, table: Option<&TableName>, findings: &mut Findings) {
     let prefix = config.get("topic.prefix").unwrap_or_default();
     let schema: Vec<String> = table.iter().map(|table| format!("{prefix}.{table}")).collect();

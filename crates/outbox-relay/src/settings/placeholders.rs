@@ -6,7 +6,7 @@ use outbox_net::Properties;
 
 use super::SettingsError;
 
-/// Where placeholders find what they stand for.
+/// The source of the values of placeholders.
 pub(super) trait Surroundings {
     fn variable(&self, name: &str) -> Option<String>;
     fn file(&self, path: &Path) -> std::io::Result<String>;
@@ -26,8 +26,8 @@ impl Surroundings for Process {
     }
 }
 
-/// The value with its placeholders resolved; what was put in is not looked at again. `${routedByValue}` has no colon
-/// and is no placeholder.
+/// Returns the value with its placeholders resolved; what was put in is not looked at again. `${routedByValue}` has no
+/// colon and is no placeholder.
 pub(super) fn resolve(key: &str, written: &str, surroundings: &impl Surroundings) -> Result<String, SettingsError> {
     let mut value = String::with_capacity(written.len());
     let mut rest = written;

@@ -28,7 +28,7 @@ pub enum SslMode {
     Disable,
     /// Encrypted where the server can.
     Prefer,
-    /// Encrypted, whoever the server is.
+    /// Encrypted, without verification of the server.
     Require,
     /// Encrypted, and the server's certificate comes from a trusted authority.
     VerifyCa,
@@ -94,37 +94,38 @@ impl PostgresSettings {
         self.role
     }
 
-    /// The role.
+    /// Returns the role.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The source of the role's password, if there is one. It is read for each connection.
+    /// Returns the source of the role's password, if there is one. It is read for each connection.
     #[must_use]
     pub fn password(&self) -> Option<&SecretSource> {
         self.password.as_ref()
     }
 
-    /// The database.
+    /// Returns the database.
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
     }
 
-    /// Whether the connection is encrypted, and how far the server is trusted.
+    /// Returns whether the connection is encrypted, and how far the server is trusted.
     #[must_use]
     pub fn ssl(&self) -> SslMode {
         self.ssl
     }
 
-    /// The file of the trusted authorities' certificates, in PEM. Without it the system's authorities are trusted.
+    /// Returns the file of the trusted authorities' certificates, in PEM. Without it the system's authorities are
+    /// trusted.
     #[must_use]
     pub fn root_certificate(&self) -> Option<&Path> {
         self.root_certificate.as_deref()
     }
 
-    /// What the relay shows of itself.
+    /// Returns what the relay shows of itself.
     #[must_use]
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.client_certificate.as_ref()
@@ -183,7 +184,8 @@ fn path(config: &Resolved, key: &str) -> Option<PathBuf> {
     config.get(key).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Returns the file of the trusted authorities: the named one, or else that of PostgreSQL's own clients, if there is one.
+/// Returns the file of the trusted authorities: the named one, or else that of PostgreSQL's own clients, if there is
+/// one.
 fn root_certificate(
     config: &Resolved,
     ssl: SslMode,

@@ -35,25 +35,25 @@ impl CompressionType {
     }
 }
 
-/// The largest batch in bytes, uncompressed (`producer.override.max.request.size`).
+/// Returns the largest batch in bytes, uncompressed (`producer.override.max.request.size`).
 pub(super) fn max_request_size(config: &Resolved) -> Result<usize, Finding> {
     // The default of Kafka's producer.
     number(config, "producer.override.max.request.size", 1_048_576)
 }
 
-/// How old what is known of a topic may be (`producer.override.metadata.max.age.ms`).
+/// Returns how old what is known of a topic may be (`producer.override.metadata.max.age.ms`).
 pub(super) fn metadata_max_age(config: &Resolved) -> Result<Duration, Finding> {
     // Kafka's default of five minutes leaves raised partition counts unseen for as long.
     number(config, "producer.override.metadata.max.age.ms", 30_000).map(Duration::from_millis)
 }
 
-/// What is done with a row that can never become a record in Kafka.
+/// The policy for a row that can never become a record in Kafka.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PoisonPolicy {
     /// The relay stops, with an error that names the row and the remedy.
     #[default]
     Stop,
-    /// The row goes to this topic, and the relay goes on.
+    /// The row goes to this topic, and the relay continues.
     DeadLetter(String),
 }

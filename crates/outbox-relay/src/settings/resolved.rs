@@ -46,7 +46,7 @@ impl Resolved {
         &self.written
     }
 
-    /// The value, trimmed as Connect's parser does.
+    /// Returns the value, trimmed as Connect's parser does.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(str::trim)
     }
@@ -105,12 +105,12 @@ impl Resolved {
         Self { written: self.written.clone().with(key, value), values: self.values.clone().with(key, value) }
     }
 
-    /// All keys and values.
+    /// Returns all keys and values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(key, value)| (key, value.trim()))
     }
 
-    /// The source of a secret, whose placeholders are resolved again each time; none without a value.
+    /// Returns the source of a secret, whose placeholders are resolved again each time; none without a value.
     pub(super) fn source(
         &self,
         key: &str,
@@ -127,8 +127,8 @@ impl Resolved {
         }))
     }
 
-    /// The security of the connections to Kafka by `producer.override.*`, whose placeholders are resolved again for each
-    /// connection; none without such keys.
+    /// Returns the security of the connections to Kafka by `producer.override.*`, whose placeholders are resolved again
+    /// for each connection; none without such keys.
     pub(super) fn kafka_security(
         &self,
         surroundings: &(impl Surroundings + Clone + Send + Sync + 'static),
@@ -157,8 +157,8 @@ impl Resolved {
         })
     }
 
-    /// Returns the configuration for the pipeline, which needs nothing of how to reach the database, without the keys in
-    /// whose place the relay has its own way: they would be contradictions in a connector.
+    /// Returns the configuration for the pipeline, which needs nothing of how to reach the database, without the keys
+    /// in whose place the relay has its own way: they would be contradictions in a connector.
     pub(super) fn for_pipeline(&self) -> ConnectorConfig {
         let keeps_placeholder = |key: &str| key.starts_with("database.") || key.starts_with("producer.override.");
         let error_on_missing = self.routers().into_iter();

@@ -2,7 +2,7 @@ use super::Finding;
 use super::finding::Findings;
 use super::resolved::Resolved;
 
-/// What a key of a connector's configuration means to the relay.
+/// The meaning of a key of a connector's configuration for the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyEffect {
@@ -14,7 +14,7 @@ pub enum KeyEffect {
     Refused,
 }
 
-/// What the table says of one key, or of all that a `*` at its end stands for.
+/// The rule of one key, or of all that a `*` at its end stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
     pub(super) key: &'static str,
@@ -56,7 +56,7 @@ pub(super) const fn refused(key: &'static str, reason: &'static str) -> Rule {
     rule(key, KeyEffect::Refused, Values::Never { reason })
 }
 
-/// With other values than these, it is refused.
+/// Accepts only these values: with other values than these, it is refused.
 pub(super) const fn only(
     key: &'static str,
     default: &'static str,
@@ -66,7 +66,7 @@ pub(super) const fn only(
     rule(key, KeyEffect::Honoured, Values::Only { default, values, reason })
 }
 
-/// With other values than these, the relay differs from Debezium and warns.
+/// Accepts other values with a warning: with other values than these, the relay differs from Debezium and warns.
 pub(super) const fn noted(
     key: &'static str,
     default: &'static str,
@@ -92,7 +92,7 @@ impl Rule {
         Self { effect: KeyEffect::Honoured, ..self }
     }
 
-    /// How well the rule's key fits: the length of what they share, if it fits at all.
+    /// Returns how well the rule's key fits: the length of what they share, if it fits at all.
     pub(super) fn fits(&self, key: &str) -> Option<usize> {
         match self.key.strip_suffix('*') {
             Some(prefix) => key.starts_with(prefix).then_some(prefix.len()),
@@ -130,7 +130,7 @@ impl Rule {
         }
     }
 
-    /// Whether an absent key is looked at as well.
+    /// Returns whether an absent key is looked at as well.
     pub(super) fn has_default(&self) -> bool {
         matches!(self.values, Values::Only { .. } | Values::Noted { .. }) && !self.key.ends_with('*')
     }

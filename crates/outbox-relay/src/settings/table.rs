@@ -22,8 +22,8 @@ pub(super) fn named(config: &Resolved) -> Vec<TableName> {
 }
 
 impl Assumed {
-    /// Assumes columns of the types that suit the routers' options: for each table that the configuration names, or else for each
-    /// router.
+    /// Assumes columns of the types that suit the routers' options: for each table that the configuration names, or
+    /// else for each router.
     pub(super) fn all(config: &Resolved, named: &[TableName]) -> Vec<Self> {
         let is_routed = |table: &&TableName| matches!(config.disposition(table), Ok(RowDisposition::Routed) | Err(_));
         let messages = Self::of_messages(config);

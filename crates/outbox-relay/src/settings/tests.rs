@@ -92,7 +92,7 @@ fn no_secret_is_shown() {
     }
 }
 
-/// Each key of the table, with a part in the place of a `*`; and security properties, as a connector has them.
+/// Returns each key of the table, with a part in the place of a `*`; and security properties, as a connector has them.
 fn every_key() -> Vec<String> {
     let mut keys: Vec<String> = Keys::of("outbox").all().map(|key| key.replace('*', "a.b")).collect();
     let properties = [

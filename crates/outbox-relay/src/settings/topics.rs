@@ -13,7 +13,8 @@ const GROUPS: &str = "topic.creation.groups";
 /// The options of a group that are not settings of its topics.
 const OPTIONS: [&str; 4] = ["partitions", "replication.factor", "include", "exclude"];
 
-/// What topics that are missing are created with (`topic.creation.default.*`, and the groups of `topic.creation.groups`).
+/// The settings of topics that are missing and created (`topic.creation.default.*`, and the groups of
+/// `topic.creation.groups`).
 #[derive(Clone)]
 pub struct TopicCreation {
     partitions: i32,
@@ -31,7 +32,7 @@ struct Group {
 }
 
 impl TopicCreation {
-    /// None where the configuration says nothing: the broker's defaults count then.
+    /// Reads the settings; none if the configuration says nothing: the broker's defaults count then.
     pub(super) fn of(config: &Resolved, findings: &mut Findings) -> Option<Option<Self>> {
         let is_default = |key: &str| key.starts_with("topic.creation.default.");
         let names: Vec<&str> = names(config).collect();
@@ -77,19 +78,19 @@ impl TopicCreation {
         group.map_or(self, |group| &group.creation)
     }
 
-    /// The number of partitions; -1 is the broker's default, as in Kafka's protocol.
+    /// Returns the number of partitions; -1 is the broker's default, as in Kafka's protocol.
     #[must_use]
     pub fn partitions(&self) -> i32 {
         self.partitions
     }
 
-    /// The number of replicas; -1 is the broker's default, as in Kafka's protocol.
+    /// Returns the number of replicas; -1 is the broker's default, as in Kafka's protocol.
     #[must_use]
     pub fn replication_factor(&self) -> i16 {
         self.replication_factor
     }
 
-    /// The topic's own settings, such as `cleanup.policy`.
+    /// Returns the topic's own settings, such as `cleanup.policy`.
     #[must_use]
     pub fn configs(&self) -> &BTreeMap<String, String> {
         &self.configs

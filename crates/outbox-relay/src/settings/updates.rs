@@ -1,7 +1,7 @@
 use super::Finding;
 use super::resolved::Resolved;
 
-/// What the relay does at an UPDATE of an outbox table (`table.op.invalid.behavior`).
+/// The reaction of the relay to an UPDATE of an outbox table (`table.op.invalid.behavior`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum OnUpdate {
     /// Ignores it: the connector skips updates before the router sees them (`skipped.operations`).

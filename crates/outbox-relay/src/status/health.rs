@@ -35,7 +35,7 @@ pub(super) struct Movement {
 }
 
 impl Movement {
-    /// `done` is how much was done since the last look.
+    /// Records progress; `done` is how much was done since the last look.
     pub(super) fn observe(&mut self, now: Instant, has_work: bool, done: u64) {
         self.since = match self.since {
             _ if !has_work => None,

@@ -23,7 +23,7 @@ impl Marks {
         }
     }
 
-    /// When the oldest transaction was committed that begins at or after this position.
+    /// Returns when the oldest transaction was committed that begins at or after this position.
     pub(crate) fn oldest(&mut self, confirmed: Lsn) -> Option<SystemTime> {
         while self.0.front().is_some_and(|mark| mark.last < confirmed) {
             self.0.pop_front();

@@ -1,4 +1,4 @@
-//! What a running relay tells of itself: metrics, readiness, liveness.
+//! The status of a running relay: metrics, readiness, liveness.
 
 mod health;
 mod lag;
@@ -37,7 +37,7 @@ pub(crate) const BEAT: Duration = Duration::from_millis(500);
 /// After this silence the loop is taken for dead.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What a relay tells of itself while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
+/// The status of a relay while it runs; from [`Relay::status`](crate::Relay::status). Clones are the same.
 #[derive(Clone)]
 pub struct RelayStatus(Arc<Shared>);
 
@@ -62,14 +62,14 @@ struct State {
     server: Lsn,
 }
 
-/// What one turn of the loop has come to.
+/// The result of one turn of the loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     pub(crate) mode: Mode,
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
     pub(crate) confirmed: Lsn,
-    /// The end of the WAL, as the server told last.
+    /// The end of the WAL, as the server reported last.
     pub(crate) server: Lsn,
     /// When the oldest transaction was committed that is not confirmed.
     pub(crate) oldest: Option<SystemTime>,
@@ -97,19 +97,19 @@ impl RelayStatus {
         }))
     }
 
-    /// What the relay is doing.
+    /// Returns what the relay is doing.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.lock().mode
     }
 
-    /// Whether it holds the slot and moves: what is there to be written is being acknowledged.
+    /// Returns whether it holds the slot and moves: what is there to be written is being acknowledged.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.readiness_at(Instant::now())
     }
 
-    /// How long the relay's loop has been silent, if that is too long: it hangs, or has ended.
+    /// Returns how long the relay's loop has been silent, if that is too long: it hangs, or has ended.
     ///
     /// # Errors
     /// The time since the loop showed itself last.
@@ -117,7 +117,7 @@ impl RelayStatus {
         self.liveness_at(Instant::now())
     }
 
-    /// The metrics as Prometheus scrapes them, in the OpenMetrics text format.
+    /// Returns the metrics as Prometheus scrapes them, in the OpenMetrics text format.
     #[must_use]
     pub fn prometheus_text(&self) -> String {
         let (mode, oldest, behind) = {
@@ -173,7 +173,7 @@ impl RelayStatus {
         }
     }
 
-    /// The loop is there.
+    /// Records that the loop is alive.
     pub(crate) fn beat(&self) {
         self.0.pulse.beat(Instant::now());
     }
@@ -194,7 +194,7 @@ impl RelayStatus {
         (state.mode, state.reason) = (mode, reason);
     }
 
-    /// The end of a turn of the loop; `new` is what was counted since the one before.
+    /// Records the end of a turn of the loop; `new` is what was counted since the one before.
     pub(crate) fn turned(&self, turn: Turn, new: Counters) {
         let now = Instant::now();
         self.0.pulse.beat(now);
@@ -212,7 +212,7 @@ impl RelayStatus {
         }
     }
 
-    /// Something fails and is tried again: not ready, with the error as the reason.
+    /// Records that something fails and is tried again: not ready, with the error as the reason.
     pub(crate) fn failing(&self, work: Work, error: &outbox_kafka::Error) {
         self.kafka_failed(error);
         let is_new = self.lock().problems.add(work, error.clone(), Instant::now());
@@ -223,7 +223,7 @@ impl RelayStatus {
         }
     }
 
-    /// It succeeds again.
+    /// Records that it succeeds again.
     pub(crate) fn recovered(&self, work: &Work) {
         let ended = self.lock().problems.remove(work);
         if let Some(error) = ended {
@@ -232,7 +232,7 @@ impl RelayStatus {
         }
     }
 
-    /// Nothing is under way any more that could fail.
+    /// Clears all failures: nothing is under way any more that could fail.
     pub(crate) fn clear_failures(&self) {
         let mut state = self.lock();
         state.problems.clear();
@@ -240,7 +240,7 @@ impl RelayStatus {
         state.standby_wait = StandbyWait::default();
     }
 
-    /// Positions are confirmed again.
+    /// Records that positions are confirmed again.
     pub(crate) fn confirming(&self) {
         if self.lock().not_confirming.take().is_some() {
             tracing::info!(target: "outbox.relay", "positions are confirmed again");
@@ -269,7 +269,7 @@ impl RelayStatus {
         state.standby_wait.observe(look.waits_for_standby, Instant::now());
     }
 
-    /// Events that the broker has acknowledged.
+    /// Counts events that the broker has acknowledged.
     pub(crate) fn wrote(&self, topic: &str, events: u64, bytes: u64) {
         self.0.metrics.wrote(topic, events, bytes);
     }
@@ -290,7 +290,7 @@ impl RelayStatus {
         self.0.metrics.dead_lettered();
     }
 
-    /// A row was left out as requested.
+    /// Counts a row that was left out as requested.
     pub(crate) fn left_out(&self) {
         self.0.metrics.left_out();
     }

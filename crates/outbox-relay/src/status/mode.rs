@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a relay is doing.
+/// The activity of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
@@ -12,7 +12,7 @@ pub enum Mode {
     CatchUp,
     /// It holds the slot, and reads what is written.
     Live,
-    /// It was told to stop, and waits for what was sent.
+    /// It was instructed to stop, and waits for what was sent.
     Draining,
     /// It has ended.
     Stopped,
@@ -53,7 +53,7 @@ pub enum Readiness {
 }
 
 impl Readiness {
-    /// Whether it holds the slot and moves.
+    /// Returns whether it holds the slot and moves.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         *self == Self::Ready

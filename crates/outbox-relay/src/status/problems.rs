@@ -23,7 +23,7 @@ pub(crate) enum Work {
     ReadAccess(Box<str>),
 }
 
-/// What fails at present, and is tried again.
+/// The operations that fail at present, and are tried again.
 #[derive(Debug, Default)]
 pub(super) struct Problems(BTreeMap<Work, Problem>);
 

@@ -73,7 +73,7 @@ fn answer<B>(status: &RelayStatus, request: &Request<B>) -> Response<Full<Bytes>
     response
 }
 
-/// With `standby=ok`, a relay that would take over is ready as well.
+/// Answers whether the relay is ready. With `standby=ok`, a relay that would take over is ready as well.
 fn ready(readiness: &Readiness, query: Option<&str>) -> (StatusCode, HeaderValue, String) {
     let code = match (query, readiness) {
         (None | Some("" | "standby=ok"), Readiness::Ready) | (Some("standby=ok"), Readiness::Standby(_)) => {

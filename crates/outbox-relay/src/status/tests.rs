@@ -142,7 +142,7 @@ fn the_names_of_the_metrics_are_these() {
     ];
     assert_eq!(found, expected);
 
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/relay.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
     let page = std::fs::read_to_string(page).unwrap();
     for metric in expected {
         let (name, kind) = metric.split_once(' ').unwrap();
@@ -152,6 +152,6 @@ fn the_names_of_the_metrics_are_these() {
             _ => "",
         };
         let documented = ["`", "{"].iter().any(|end| page.contains(&format!("`{name}{suffix}{end}")));
-        assert!(documented, "{name}{suffix} is not in docs/relay.md");
+        assert!(documented, "{name}{suffix} is not in docs/reference/metrics.md");
     }
 }

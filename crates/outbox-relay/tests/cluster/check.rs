@@ -35,7 +35,7 @@ pub(crate) async fn all(scene: &Scene) {
     eprintln!("{events} events are once and in order");
 }
 
-/// Partition and number of each record of each aggregate, by partition and offset.
+/// Reads partition and number of each record of each aggregate, by partition and offset.
 async fn read(cluster: &Cluster, name: &str) -> Option<BTreeMap<String, Vec<(i32, i64)>>> {
     let topic = cluster.refreshed(name).await.unwrap()?;
     let mut found: BTreeMap<String, Vec<(i32, i64)>> = BTreeMap::new();

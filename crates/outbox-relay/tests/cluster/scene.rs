@@ -149,7 +149,7 @@ impl Observed {
         .await;
     }
 
-    /// How many events the brokers have acknowledged.
+    /// Returns how many events the brokers have acknowledged.
     pub(crate) fn acknowledged(&self) -> u64 {
         let metrics = self.status.prometheus_text();
         let lines = metrics.lines().filter(|line| line.starts_with("outbox_relay_events_total{"));

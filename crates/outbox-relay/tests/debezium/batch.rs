@@ -12,7 +12,7 @@ pub(crate) struct Logged {
     pub(crate) record: Record,
 }
 
-/// The records of the whole batches; a batch that is cut off at the end is left out.
+/// Returns the records of the whole batches; a batch that is cut off at the end is left out.
 pub(crate) fn records(topic: &str, partition: i32, mut log: Bytes) -> Vec<Logged> {
     let mut records = vec![];
     while log.len() >= 12 {

@@ -20,7 +20,7 @@ impl Broker {
         Self { stream: TcpStream::connect(address).unwrap() }
     }
 
-    /// What lies in a partition from an offset on; nothing while the topic is not there.
+    /// Fetches what lies in a partition from an offset on; nothing while the topic is not there.
     pub(crate) fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> Vec<Logged> {
         let mut body = BytesMut::new();
         body.put_i32(-1); // a consumer

@@ -4,7 +4,7 @@ use outbox_core::TableLayout;
 
 use crate::fixture::{Fixture, id};
 
-/// What outbox-pg creates.
+/// The table that outbox-pg creates.
 #[test]
 fn the_table_of_cloud_events() {
     let layout = TableLayout::cloud_events("/shop/it's").unwrap();

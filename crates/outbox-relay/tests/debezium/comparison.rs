@@ -11,7 +11,7 @@ use crate::stand_in::PREFIX;
 /// How the names of the connector's own headers begin.
 const CONTEXT: &str = "__debezium.context.";
 
-/// Where Debezium's record and the pipeline's are not the same.
+/// A difference between Debezium's record and the pipeline's.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) reader: String,
@@ -81,8 +81,8 @@ pub(crate) fn compare(reader: &str, id: &str, expected: Result<&Record, &Error>,
     differences
 }
 
-/// The relay's record of an event, beside Debezium's. Its position comes on top; without a timestamp's column both take
-/// their clocks, and a record without a key goes where each wants.
+/// Compares the relay's record of an event with Debezium's. Its position comes on top; without a timestamp's column
+/// both take their clocks, and a record without a key goes where each wants.
 pub(crate) fn compare_relayed(
     reader: &str,
     id: &str,
@@ -122,7 +122,7 @@ fn text(value: Option<&Bytes>) -> Option<String> {
     value.map(|bytes| bytes.escape_ascii().to_string())
 }
 
-/// Kafka's murmur2 of the key.
+/// Returns the partition by Kafka's murmur2 of the key.
 pub(crate) fn partition_of(key: &[u8]) -> i32 {
     const M: u32 = 0x5bd1_e995;
     let mut hash = 0x9747_b28c ^ u32::try_from(key.len()).unwrap();

@@ -20,7 +20,7 @@ pub(crate) fn nullable(field: EventField, name: &str, ty: ColumnType) -> Column 
     Column::of(field, identifier(name), ty, Nullability::Nullable)
 }
 
-/// The five parts that every layout has, and more columns behind them.
+/// Returns the five parts that every layout has, and more columns behind them.
 pub(crate) fn layout(table: &str, payload: ColumnType, more: Vec<Column>) -> TableLayout {
     let mut columns = vec![
         not_null(EventField::Id, "id", ColumnType::Uuid),
@@ -33,12 +33,12 @@ pub(crate) fn layout(table: &str, payload: ColumnType, more: Vec<Column>) -> Tab
     TableLayout::new(identifier("public"), identifier(table), columns).unwrap()
 }
 
-/// The full key of an option of the EventRouter.
+/// Returns the full key of an option of the EventRouter.
 pub(crate) fn router(option: &str) -> String {
     format!("transforms.outbox.{option}")
 }
 
-/// What a test changes in the recommended configuration.
+/// The change that a test makes to the recommended configuration.
 pub(crate) trait With: Sized {
     fn json_values(self, schemas: &str) -> Self;
     fn json_keys(self, schemas: &str) -> Self;

@@ -5,7 +5,7 @@ use outbox_core::{Column, ColumnType, Nullability, TableLayout};
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
 use crate::fixture::{COLUMNS, Fixture, event, id};
 
-/// What outbox-pg creates.
+/// The table that outbox-pg creates.
 #[test]
 fn the_recommended_table() {
     let sql = r#""id" uuid NOT NULL PRIMARY KEY,

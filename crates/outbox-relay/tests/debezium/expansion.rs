@@ -1,5 +1,5 @@
 //! `table.expand.json.payload`. The connector tolerates errors here, so that it drops the rows at which it would fail,
-//! and goes on: they are those that the pipeline cannot encode.
+//! and continues: they are those that the pipeline cannot encode.
 
 use outbox_core::bytes::Bytes;
 use outbox_core::{ColumnType, ConnectorConfig, Record};

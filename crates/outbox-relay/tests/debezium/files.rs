@@ -1,5 +1,5 @@
-//! Configurations of connectors as they are in use (`tests/configs/files`), on tables that suit them: the records of the
-//! real Debezium and of the relay.
+//! Configurations of connectors as they are in use (`tests/configs/files`), on tables that suit them: the records of
+//! the real Debezium and of the relay.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,8 +23,8 @@ use crate::stand_in::{PREFIX, routed_to};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A file, the tables that its lists name and the topics of the rows, separated by spaces, and the values of each row behind its
-/// id. The tables take turns.
+/// A file, the tables that its lists name and the topics of the rows, separated by spaces, and the values of each row
+/// behind its id. The tables take turns.
 struct Case {
     file: &'static str,
     table: &'static str,

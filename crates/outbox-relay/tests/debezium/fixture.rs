@@ -11,7 +11,7 @@ use crate::comparison::Difference;
 use crate::reader::{Outcome, Reader};
 use crate::rows;
 
-/// A table in a database of its own, and the connectors that read it.
+/// A table in its own database, and the connectors that read it.
 pub(crate) struct Fixture {
     stack: Stack,
     env: TestEnv,
@@ -22,7 +22,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// `columns` is the body of CREATE TABLE.
+    /// Creates a fixture; `columns` is the body of CREATE TABLE.
     pub(crate) fn new(layout: TableLayout, columns: &str) -> Self {
         let mut fixture = Self::without_table(layout);
         let table = fixture.layout.qualified_name();
@@ -35,7 +35,7 @@ impl Fixture {
         fixture
     }
 
-    /// The table and the publication are made elsewhere, before [`start`](Self::start).
+    /// Creates a fixture whose table and publication are made elsewhere, before [`start`](Self::start).
     pub(crate) fn without_table(layout: TableLayout) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let env = runtime.block_on(TestEnv::builder().database().build());
@@ -52,7 +52,7 @@ impl Fixture {
         self.reader_named(name, |config, _| change(config));
     }
 
-    /// As [`reader`](Self::reader), where the change wants the connector's name.
+    /// Adds a reader as [`reader`](Self::reader) does, if the change needs the connector's name.
     pub(crate) fn reader_named(&mut self, name: &str, change: impl FnOnce(ConnectorConfig, &str) -> ConnectorConfig) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // The connector's offsets outlive it, so no later one may have its name.
@@ -71,7 +71,7 @@ impl Fixture {
         self.readers.push(Reader::new(name, pipeline));
     }
 
-    /// A key that the connector alone has: the pipeline would refuse it.
+    /// Sets a key that the connector alone has: the pipeline would refuse it.
     pub(crate) fn for_connector_only(&mut self, key: &str, value: &str) {
         let reader = self.readers.last_mut().unwrap();
         reader.set(key, value);
@@ -82,12 +82,12 @@ impl Fixture {
         self.pause = pause;
     }
 
-    /// The first connector's.
+    /// Returns the pipeline of the first connector.
     pub(crate) fn pipeline(&self) -> &Pipeline {
         self.readers[0].pipeline()
     }
 
-    /// The layout with the defaults that the catalogue tells.
+    /// Returns the layout with the defaults that the catalogue reports.
     pub(crate) fn layout_with_defaults(&mut self) -> TableLayout {
         let sql = "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
                    JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = $1::text::regclass";
@@ -97,7 +97,7 @@ impl Fixture {
             .fold(self.layout.clone(), |layout, row| layout.default_expression(row.get(0), row.get(1)).unwrap())
     }
 
-    /// To be called before readers are added.
+    /// Reads the defaults of the table. To be called before readers are added.
     pub(crate) fn read_defaults(&mut self) {
         self.layout = self.layout_with_defaults();
     }
@@ -110,7 +110,8 @@ impl Fixture {
         self.differences_of(&rows)
     }
 
-    /// As [`differences`](Self::differences), of rows that were stored since [`start`](Self::start), in this order.
+    /// Returns the differences as [`differences`](Self::differences) does, of rows that were stored since
+    /// [`start`](Self::start), in this order.
     pub(crate) fn differences_of(&self, rows: &[Row]) -> Vec<Difference> {
         assert!(!rows.is_empty());
         let (readers, stack) = (&self.readers, &self.stack);
@@ -143,7 +144,7 @@ impl Fixture {
         }
     }
 
-    /// As [`differences`](Self::differences), where there are none.
+    /// Checks that [`differences`](Self::differences) finds none.
     pub(crate) fn compare(mut self, inserts: &[String]) {
         let differences = self.differences(inserts);
         assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
@@ -151,21 +152,21 @@ impl Fixture {
 }
 
 impl Fixture {
-    /// How many heartbeats the first connector wrote while its records were compared.
+    /// Returns how many heartbeats the first connector wrote while its records were compared.
     pub(crate) fn heartbeats_after_comparing(mut self, inserts: &[String]) -> usize {
         let differences = self.differences(inserts);
         assert!(differences.is_empty(), "{} differences: {differences:#?}", differences.len());
         self.readers[0].heartbeats(&self.stack)
     }
 
-    /// What the first connector and its pipeline made of each row.
+    /// Returns what the first connector and its pipeline made of each row.
     pub(crate) fn outcomes(mut self, inserts: &[String]) -> Vec<Outcome> {
         self.insert(inserts);
         let rows = rows::of(&mut self.client, &self.layout);
         self.readers[0].outcomes(&self.stack, &rows)
     }
 
-    /// The trace of the first connector's task, which fails at one of these rows.
+    /// Returns the trace of the first connector's task, which fails at one of these rows.
     pub(crate) fn failure(mut self, inserts: &[String]) -> String {
         self.insert(inserts);
         self.readers[0].failure(&self.stack)
@@ -182,7 +183,7 @@ impl Drop for Fixture {
     }
 }
 
-/// The id of the row of that number.
+/// Returns the id of the row of that number.
 pub(crate) fn id(index: usize) -> String {
     format!("00000000-0000-4000-8000-{index:012}")
 }
@@ -191,7 +192,7 @@ pub(crate) fn id(index: usize) -> String {
 pub(crate) const COLUMNS: &str =
     "id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL";
 
-/// The row of that number; `rest` are the values behind those of [`COLUMNS`].
+/// Returns the row of that number; `rest` are the values behind those of [`COLUMNS`].
 pub(crate) fn event(index: usize, rest: &str) -> String {
     format!("VALUES ('{}', 'order', 'key-{index}', 'OrderCreated', {rest})", id(index))
 }

@@ -73,7 +73,7 @@ fn text_payloads() {
     fixture.compare(&events(&payloads));
 }
 
-/// Texts with a length, and a key of another type than text.
+/// Compares texts with a length, and a key of another type than text.
 fn varchar_payloads_with_keys(ty: ColumnType, sql: &str, keys: [&str; 2]) {
     let key = Column::foreign(identifier("k"), ty, Nullability::NotNull);
     let layout = layout("of_varchar", ColumnType::Varchar(5), vec![key]);

@@ -34,7 +34,7 @@ const VALUES: [&str; 6] = [
      '0044-03-15 12:00:00.5 BC', '0044-03-15 12:00:00.5+00 BC'",
 ];
 
-/// Every type twice: never NULL, and nullable under the name `n_…`.
+/// Returns every type twice: never NULL, and nullable under the name `n_…`.
 fn table(name: &str) -> (TableLayout, String) {
     let mut columns = vec![Column::foreign(identifier("p"), ColumnType::Integer, Nullability::Nullable)];
     let mut sql = format!("{COLUMNS}, payload json, p integer");

@@ -15,16 +15,16 @@ use crate::configuration::router;
 use crate::stand_in::{self, StandIn};
 
 const PATIENCE: Duration = Duration::from_secs(90);
-/// What has not come so long after the last row's record will not come.
+/// A record that has not come this long after the last row's record will not come.
 const SETTLED: Duration = Duration::from_secs(3);
 pub(crate) const PARTITIONS: i32 = 3;
 
-/// One connector, and the pipeline that tells what it should write.
+/// One connector, and the pipeline that reports what it should write.
 pub(crate) struct Reader {
     name: String,
     pipeline: Pipeline,
     config: Value,
-    /// What it has written to.
+    /// The topics that it has written to.
     topics: Mutex<BTreeSet<String>>,
     relay: Mutex<Option<StandIn>>,
     is_relayed: bool,
@@ -54,7 +54,7 @@ impl Reader {
         &self.pipeline
     }
 
-    /// For what the connector alone takes.
+    /// Leaves the relay out, for what the connector alone takes.
     pub(crate) fn without_relay(&mut self) {
         self.is_relayed = false;
     }
@@ -85,7 +85,7 @@ impl Reader {
         }
     }
 
-    /// What became of each row.
+    /// Returns what became of each row.
     pub(crate) fn outcomes(&self, stack: &Stack, rows: &[Row]) -> Vec<Outcome> {
         let expected = self.expected(rows);
         let mut logged = self.read(stack, &expected, "");
@@ -136,7 +136,7 @@ impl Reader {
         strange.map(|(id, found)| Difference::new(&self.name, id, "event", &found, &"none")).collect()
     }
 
-    /// The records of each event. Where one is missing, the last event's record has been there for a while.
+    /// Reads the records of each event. If one is missing, the last event's record has been there for a while.
     fn read(
         &self,
         stack: &Stack,
@@ -175,7 +175,7 @@ impl Reader {
         }
     }
 
-    /// Events of one partition lie there in the order of their rows.
+    /// Checks that the events of one partition lie there in the order of their rows.
     fn order(
         &self,
         expected: &[(String, Result<Record, Error>)],
@@ -238,7 +238,7 @@ pub(crate) fn text_of(header: &[u8]) -> String {
     }
 }
 
-/// The first column is the id.
+/// Returns the event's id, which is the first column.
 fn event_id(row: &Row) -> String {
     match &row.values()[0] {
         ColumnValue::Uuid(id) => id.to_string(),

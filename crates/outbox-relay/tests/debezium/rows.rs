@@ -1,11 +1,11 @@
-//! The rows of a table as PostgreSQL's text output tells them, which is what the WAL's tuples hold too.
+//! The rows of a table as PostgreSQL's text output reports them, which is what the WAL's tuples hold too.
 
 use outbox_core::bytes::Bytes;
 use outbox_core::time::{Date, Duration, Month, OffsetDateTime, UtcOffset};
 use outbox_core::{ColumnType, ColumnValue, Row, TableLayout};
 use postgres::{Client, SimpleQueryMessage};
 
-/// All rows of the layout's table, in the order of their ids.
+/// Returns all rows of the layout's table, in the order of their ids.
 pub(crate) fn of(client: &mut Client, layout: &TableLayout) -> Vec<Row> {
     let columns: Vec<_> = layout.columns().iter().map(|column| column.name().to_string()).collect();
     let sql = format!("SELECT {} FROM {} ORDER BY id", columns.join(", "), layout.qualified_name());
@@ -40,7 +40,7 @@ fn hex(text: &str) -> Bytes {
     text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-/// `2026-01-02 03:04:05.678901 BC`
+/// Reads `2026-01-02 03:04:05.678901 BC`
 fn instant(text: &str) -> OffsetDateTime {
     let (text, is_before_christ) = text.strip_suffix(" BC").map_or((text, false), |text| (text, true));
     let (date, clock) = text.split_once(' ').unwrap();

@@ -1,4 +1,4 @@
-//! What stores events, as a service does.
+//! A service that stores events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::fixture::Fixture;
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Events of so many ages, which lie in the order of enqueue, of few aggregates and two topics.
+/// Creates events of different ages, which lie in the order of enqueue, of few aggregates and two topics.
 pub(crate) fn events(ages: impl IntoIterator<Item = Duration>) -> Vec<OutboxEvent> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let event = |age: Duration| {
@@ -66,7 +66,7 @@ impl Service {
         self.runtime.block_on(connect(self.fixture.database_url()))
     }
 
-    /// Each by itself, in one transaction.
+    /// Stores each event by itself, in one transaction.
     pub(crate) fn store(&mut self, events: &[OutboxEvent]) {
         self.runtime.block_on(async {
             let tx = self.client.transaction().await.unwrap();
@@ -78,7 +78,7 @@ impl Service {
         self.stored.extend_from_slice(events);
     }
 
-    /// Several batches in one transaction.
+    /// Stores several batches in one transaction.
     pub(crate) fn store_in_batches(&mut self, batches: &[Vec<OutboxEvent>]) {
         self.runtime.block_on(async {
             let tx = self.client.transaction().await.unwrap();
@@ -114,7 +114,7 @@ impl Service {
         }
     }
 
-    /// What was stored, beside the records of both engines.
+    /// Compares what was stored with the records of both engines.
     pub(crate) fn compare(&self) {
         let rows: Vec<_> = self.stored.iter().map(|event| self.pipeline.row(event).unwrap()).collect();
         let differences = self.fixture.differences_of(&rows);
@@ -150,7 +150,7 @@ impl Load {
         Self { written, ends, task }
     }
 
-    /// Waits until so many more are committed.
+    /// Waits until that many more are committed.
     pub(crate) fn writes(&self, more: usize) {
         let (until, deadline) = (self.written.load(Ordering::Relaxed) + more, Instant::now() + PATIENCE);
         while self.written.load(Ordering::Relaxed) < until {

@@ -1,4 +1,4 @@
-//! The relay beside a connector: the same configuration, with a slot and topics of its own.
+//! The relay next to a connector: the same configuration, with its own slot and topics.
 
 use std::thread::JoinHandle;
 
@@ -6,7 +6,7 @@ use outbox_core::ConnectorConfig;
 use outbox_relay::{Error, PoisonPolicy, Relay, RelaySettings};
 use tokio::sync::oneshot;
 
-/// What the relay's topics are called before the connector's names.
+/// The prefix of the relay's topics before the connector's names.
 pub(crate) const PREFIX: &str = "relayed-";
 
 pub(crate) struct StandIn {
@@ -23,12 +23,12 @@ pub(crate) fn routed_to(prefix: &str, config: &ConnectorConfig) -> ConnectorConf
     })
 }
 
-/// The slot of the relay beside a connector.
+/// Returns the slot of the relay next to a connector.
 pub(crate) fn slot(connectors: &str) -> String {
     format!("{connectors}_relay")
 }
 
-/// Where rows go that have no record.
+/// Returns where rows go that have no record.
 pub(crate) fn dead_letters(connector: &str) -> String {
     format!("{PREFIX}{connector}-dead")
 }

@@ -8,7 +8,7 @@ use crate::fixture::{COLUMNS, Fixture, event};
 
 const FATAL: &str = "table.op.invalid.behavior";
 
-/// A table whose updates and deletes are published.
+/// Returns a table whose updates and deletes are published.
 fn fixture() -> Fixture {
     let layout: TableLayout = layout("updated", ColumnType::Json, vec![]);
     let fixture = Fixture::new(layout, &format!("{COLUMNS}, payload json"));

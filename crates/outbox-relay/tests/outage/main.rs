@@ -49,7 +49,7 @@ async fn restarts_of_kafka_under_load_lose_and_double_nothing() {
     relay.stop().await;
 }
 
-/// What Debezium wrote and had not confirmed is recognised by the ids of its events.
+/// Events that Debezium wrote and had not confirmed are recognised by the ids of its events.
 #[tokio::test]
 async fn the_relay_takes_over_from_a_debezium_that_was_killed_under_load_and_doubles_nothing() {
     let _turn = SERVERS.lock().await;

@@ -74,7 +74,7 @@ async fn postgresql_shuts_down_while_more_waits_for_an_absent_broker_than_the_re
     postgresql_shuts_down_without_a_broker(10..100, 250_000).await;
 }
 
-/// PostgreSQL's shutdown waits until every walsender's reader has confirmed everything.
+/// Checks that PostgreSQL's shutdown waits until every walsender's reader has confirmed everything.
 async fn postgresql_shuts_down_without_a_broker(waiting: std::ops::Range<i64>, bytes: i32) {
     let postgres = Postgres::start().await.unwrap();
     let broker = Broker::start().await.unwrap();

@@ -22,7 +22,8 @@ impl Fixture {
         }
     }
 
-    /// Every event of the table once, and in order for each aggregate. Once the slot is confirmed nothing comes later.
+    /// Checks that every event of the table arrived once, and in order for each aggregate. Nothing comes after the slot
+    /// is confirmed.
     pub(crate) async fn all_arrived_once_and_in_order(&self) {
         let expected = self.written().await;
         self.as_many_records_as(expected.len(), Instant::now() + Duration::from_secs(120)).await;
@@ -38,7 +39,7 @@ impl Fixture {
         }
     }
 
-    /// The partitions of each event's records, from the first to the last.
+    /// Returns the partitions of each event's records, from the first to the last.
     pub(crate) async fn places(&self) -> BTreeMap<i64, Vec<i32>> {
         let mut places = BTreeMap::<i64, Vec<i32>>::new();
         for record in self.read(&self.topic).await {
@@ -47,7 +48,7 @@ impl Fixture {
         places
     }
 
-    /// The numbers of all events.
+    /// Returns the numbers of all events.
     pub(crate) async fn written(&self) -> BTreeSet<i64> {
         let rows = self.client().await.query("SELECT payload::text::bigint FROM outbox.outbox_message", &[]).await;
         rows.unwrap().iter().map(|row| row.get(0)).collect()

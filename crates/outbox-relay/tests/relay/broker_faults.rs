@@ -33,8 +33,8 @@ pub(crate) async fn becomes_ready(relay: &Running) {
     }
 }
 
-/// Checks that a lasting error is the reason for not being ready, that the relay recovers after it, and that no row becomes
-/// a dead letter.
+/// Checks that a lasting error is the reason for not being ready, that the relay recovers after it, and that no row
+/// becomes a dead letter.
 async fn lasting(api: Api, error: ResponseError, code: &str) {
     let broker = Broker::start().await.unwrap();
     let fixture = fixture(&broker).await;
@@ -118,7 +118,7 @@ async fn a_storage_error_of_a_fetch_is_tried_again() {
     relay.stop().await;
 }
 
-/// One request carries the batches of many partitions, and each has an answer of its own.
+/// One request carries the batches of many partitions, and each has its own answer.
 #[tokio::test]
 async fn a_partition_that_fails_does_not_stop_those_of_the_same_request() {
     let broker = Broker::start().await.unwrap();

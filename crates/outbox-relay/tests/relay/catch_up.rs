@@ -35,7 +35,7 @@ async fn write_one_by_one(fixture: &Fixture, numbers: Range<i64>) {
     }
 }
 
-/// A transaction with a transaction id that stays open: what the slot decodes begins before it.
+/// Returns a transaction with a transaction id that stays open: what the slot decodes begins before it.
 async fn old_transaction(fixture: &Fixture) -> Client {
     let client = fixture.client().await;
     client.batch_execute("BEGIN; SELECT txid_current()").await.unwrap();
@@ -68,7 +68,7 @@ async fn a_catch_up_lets_postgresql_remove_wal_and_old_versions_of_the_catalogs(
     relay.stop().await;
 }
 
-/// Where a step ends, the slot moves over what other tables have written.
+/// At the end of a step, the slot moves over what other tables have written.
 #[tokio::test]
 async fn a_backlog_of_other_tables_wal_is_passed_step_by_step() {
     let (_postgres, fixture) = alone(1).await;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::fixture::Fixture;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a topic's ends have to stand still until Debezium's producer has surely sent all it had.
+/// How long a topic's ends have to stop until Debezium's producer has surely sent all it had.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The real Debezium on a fixture's slot. It is removed with the value.
@@ -32,7 +32,7 @@ impl Connector {
         fixture.slot_becomes("active").await;
     }
 
-    /// The procedure of the docs: stop, no task, slot inactive, ends that stand still.
+    /// Follows the procedure of the docs: stop, no task, slot inactive, ends that stop.
     pub(crate) async fn gives_back(&self, fixture: &Fixture) {
         self.ask(|connect, name| connect.stop(name)).await;
         let deadline = Instant::now() + PATIENCE;

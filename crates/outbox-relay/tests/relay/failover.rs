@@ -221,7 +221,7 @@ async fn standby_of(primary: &Postgres, port: u16, database: &str) -> Postgres {
         .unwrap()
 }
 
-/// A file of the same owner as its directory.
+/// Writes a file with the same owner as its directory.
 fn write_as(directory: &Path, name: &str, content: &str) -> PathBuf {
     let (path, owner) = (directory.join(name), fs::metadata(directory).unwrap());
     fs::write(&path, content).unwrap();

@@ -17,7 +17,7 @@ pub(crate) struct Fixture {
     pub(crate) outbox: PgOutbox,
     pub(crate) brokers: String,
     pub(crate) topic: String,
-    /// Where poison rows go; without it the relay stops at one.
+    /// The topic for poison rows; without it the relay stops at one.
     pub(crate) dead_letters: Option<String>,
 }
 
@@ -37,19 +37,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// In the orderly way.
+    /// Stops the relay in an orderly way.
     pub(crate) async fn stop(self) {
         _ = self.stop.send(());
         self.ended.await.unwrap().unwrap();
     }
 
-    /// As a crash: everything it has is gone at once.
+    /// Kills the relay, as a crash does: everything it has is gone at once.
     pub(crate) async fn kill(self) {
         self.ended.abort();
         _ = self.ended.await;
     }
 
-    /// For one that stops by itself.
+    /// Waits for the outcome of a relay that stops by itself.
     pub(crate) async fn outcome(self) -> Result<(), Error> {
         tokio::time::timeout(Duration::from_secs(120), self.ended).await.unwrap().unwrap()
     }
@@ -79,7 +79,7 @@ impl Found {
 }
 
 impl Fixture {
-    /// On the servers that all tests share.
+    /// Creates a fixture on the servers that all tests share.
     pub(crate) async fn new(partitions: i32) -> Self {
         Self::at(TestEnv::builder().kafka(), partitions).await
     }
@@ -128,7 +128,7 @@ impl Fixture {
         self.env.create_topic(name, 1).await;
     }
 
-    /// Events of an aggregate, numbered, each in a transaction of its own.
+    /// Enqueues numbered events of an aggregate, each in its own transaction.
     pub(crate) async fn enqueue_each(&self, aggregates: i64, numbers: std::ops::Range<i64>) {
         let mut client = self.client().await;
         for number in numbers {
@@ -138,7 +138,7 @@ impl Fixture {
         }
     }
 
-    /// All in one transaction.
+    /// Enqueues events in one transaction.
     pub(crate) async fn enqueue_at_once(&self, aggregates: i64, numbers: std::ops::Range<i64>) {
         let mut client = self.client().await;
         let events: Vec<_> = numbers.map(|number| numbered(aggregates, number)).collect();
@@ -149,12 +149,12 @@ impl Fixture {
         tx.commit().await.unwrap();
     }
 
-    /// Numbered events with so many bytes beside each number, in one transaction.
+    /// Enqueues numbered events with this many bytes next to each number, in one transaction.
     pub(crate) async fn enqueue_fat_at_once(&self, numbers: std::ops::Range<i64>, bytes: i32) {
         fat(&self.client().await, numbers, bytes).await;
     }
 
-    /// The same, each in a transaction of its own.
+    /// Enqueues the same events, each in its own transaction.
     pub(crate) async fn enqueue_fat(&self, numbers: std::ops::Range<i64>, bytes: i32) {
         let client = self.client().await;
         for number in numbers {
@@ -162,7 +162,7 @@ impl Fixture {
         }
     }
 
-    /// The records of the topic, as soon as there are so many.
+    /// Returns the records of the topic, as soon as there are that many.
     pub(crate) async fn records(&self, count: usize) -> Vec<Found> {
         self.records_of(&self.topic, count).await
     }
@@ -175,7 +175,7 @@ impl Fixture {
         self.env.read(topic).await.iter().map(Found::of).collect()
     }
 
-    /// Every number once, and in order for each aggregate.
+    /// Checks that every number arrived once, and in order for each aggregate.
     pub(crate) fn check(&self, records: &[Found], count: i64) {
         self.check_against(records, &(0..count).collect());
     }

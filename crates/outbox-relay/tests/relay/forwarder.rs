@@ -36,7 +36,7 @@ impl Forwarder {
         self.port
     }
 
-    /// From here on it leads elsewhere; what is connected is cut off.
+    /// Leads new connections elsewhere, and closes those that are open.
     pub(crate) fn leads_to(&self, target: SocketAddr) {
         self.target.send_replace(target);
     }

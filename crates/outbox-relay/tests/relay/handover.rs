@@ -2,7 +2,7 @@ use crate::connector::Connector;
 use crate::fixture::Fixture;
 use crate::load::Load;
 
-/// What lets Debezium go on where the relay has left the slot, and not where it was itself.
+/// The way in which Debezium continues where the relay has left the slot, and not where it was itself.
 #[derive(Clone, Copy, PartialEq)]
 enum WayBack {
     TrustSlot,

@@ -25,7 +25,7 @@ async fn until(status: &RelayStatus, wanted: impl Fn(&Readiness) -> bool) -> Rea
     }
 }
 
-/// The status line and what follows the headers.
+/// Returns the status line and what follows the headers.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n").as_bytes()).await.unwrap();

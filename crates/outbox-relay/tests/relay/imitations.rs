@@ -24,7 +24,7 @@ async fn imitated(imitation: Imitation, compression: &str) -> (Broker, Fixture) 
     (broker, fixture)
 }
 
-/// Rows before the first start, an orderly restart, crashes under load, and a backlog in one transaction.
+/// Checks rows before the first start, an orderly restart, crashes under load, and a backlog in one transaction.
 async fn keeps_its_promises(fixture: &Fixture) {
     fixture.enqueue_each(7, 0..20).await;
     let relay = fixture.start();
@@ -45,7 +45,7 @@ async fn keeps_its_promises(fixture: &Fixture) {
     arrives(fixture, 5_000).await;
 }
 
-/// Everything comes to the topic once and in order, and nothing to that for dead letters.
+/// Checks that everything comes to the topic once and in order, and nothing to that for dead letters.
 async fn arrives(fixture: &Fixture, count: i64) {
     let relay = fixture.start();
     let records = fixture.records(usize::try_from(count).unwrap()).await;
@@ -56,7 +56,7 @@ async fn arrives(fixture: &Fixture, count: i64) {
     relay.stop().await;
 }
 
-/// The relay dies after the broker has appended rows, and before PostgreSQL knows.
+/// Kills the relay after the broker has appended rows, and before PostgreSQL knows.
 async fn finds_unconfirmed_rows(broker: &Broker, fixture: &Fixture) {
     fixture.enqueue_each(7, 5_000..5_020).await;
     let relay = fixture.start();
@@ -71,7 +71,7 @@ async fn finds_unconfirmed_rows(broker: &Broker, fixture: &Fixture) {
     arrives(fixture, 5_100).await;
 }
 
-/// All of it; returns what was logged.
+/// Runs all of it; returns what was logged.
 async fn runs_on(imitation: Imitation, compression: &str) -> String {
     let heard = Heard::listen();
     let (broker, fixture) = imitated(imitation, compression).await;
@@ -80,7 +80,7 @@ async fn runs_on(imitation: Imitation, compression: &str) -> String {
     heard.text()
 }
 
-/// Warnings that name what is missing, one for each start of the relay.
+/// Returns warnings that name what is missing, one for each start of the relay.
 fn missing(text: &str) -> Vec<&str> {
     let lines = text.lines().filter(|line| line.contains(" WARN ") && line.contains("broker lacks a feature"));
     let mut missing: Vec<_> =
@@ -90,7 +90,7 @@ fn missing(text: &str) -> Vec<&str> {
     missing
 }
 
-/// The compression that is used in place of the configured one.
+/// Returns the compression that is used in place of the configured one.
 fn fallback(text: &str) -> Option<&str> {
     let line = text.lines().find(|line| line.contains(" WARN ") && line.contains("another one is used"))?;
     line.split_once(" used=")?.1.split(' ').next()

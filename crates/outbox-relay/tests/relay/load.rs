@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::fixture::{Fixture, numbered};
 
-/// Writes numbered events without a pause, in transactions of one to four, until it is told to end. Where PostgreSQL is
-/// away it goes on when that is back; a number whose transaction may have failed is not used again.
+/// Writes numbered events without a pause, in transactions of one to four, until it is instructed to end. Where
+/// PostgreSQL is unreachable it continues when that is back; a number whose transaction may have failed is not used again.
 pub(crate) struct Load {
     end: watch::Sender<()>,
     written: Arc<AtomicI64>,
@@ -37,12 +37,12 @@ impl Load {
         Self { end, written, writer }
     }
 
-    /// How many events are written for certain.
+    /// Returns how many events are written for certain.
     pub(crate) fn written(&self) -> i64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more events are written.
+    /// Waits until that many more events are written.
     pub(crate) async fn writes(&self, more: i64) {
         let (goal, deadline) = (self.written() + more, Instant::now() + PATIENCE);
         while self.written() < goal {

@@ -4,12 +4,12 @@ use crate::fixture::Fixture;
 use crate::program::Program;
 
 const MIB: u64 = 1_024;
-/// Of it, 4 MiB are the code of the feature `otlp`, which the program of a test run has. Another 8 MiB are rows that are read
-/// only if a broker acknowledges a partition's rows later than after a second, as on a busy machine.
+/// Of it, 4 MiB are the code of the feature `otlp`, which the program of a test run has. Another 8 MiB are rows that
+/// are read only if a broker acknowledges a partition's rows later than after a second, as on a busy machine.
 const BOUND: u64 = 48 * MIB;
 
-/// Fewer than the million that it is for, as an unoptimised build takes its time; with three times as many the memory is
-/// the same.
+/// Fewer than the million that it is for, as an unoptimised build takes its time; with three times as many the memory
+/// is the same.
 #[tokio::test]
 async fn a_transaction_of_100_000_rows_is_relayed_in_bounded_memory() {
     relayed_in_bounded_memory(0..100_000, 100).await;
@@ -20,7 +20,7 @@ async fn rows_of_almost_a_megabyte_are_relayed_in_bounded_memory() {
     relayed_in_bounded_memory(0..100, 900_000).await;
 }
 
-/// All in one transaction: once from a backlog, and once from the stream.
+/// Relays rows of one transaction: once from a backlog, and once from the stream.
 async fn relayed_in_bounded_memory(numbers: Range<i64>, bytes: i32) {
     let fixture = Fixture::new(2).await;
     let half = numbers.start + (numbers.end - numbers.start) / 2;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::fixture::Fixture;
 
-/// The value of a metric, by its whole name.
+/// Returns the value of a metric, by its whole name.
 fn metric(status: &RelayStatus, name: &str) -> f64 {
     let text = status.prometheus_text();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 use crate::fixture::Fixture;
 use crate::load::Load;
 
-/// What is unconfirmed when a relay sees the new partitions may be in its old and its new partition, and nowhere twice.
+/// An event that is unconfirmed when a relay sees the new partitions may be in its old and its new partition, and
+/// nowhere twice.
 #[tokio::test]
 async fn partitions_that_are_added_under_load_lose_nothing() {
     let fixture = Fixture::new(2).await;

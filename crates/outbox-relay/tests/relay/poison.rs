@@ -13,7 +13,7 @@ fn large(bytes: usize) -> OutboxEvent {
     OutboxEvent::builder("order", "agg-0", "Large").json(format!("\"{}\"", "x".repeat(bytes))).build().unwrap()
 }
 
-/// The topic takes 4 KiB at most, so that a row is larger than it may be.
+/// Starts a fixture whose topic takes 4 KiB at most, so that a row is larger than it may be.
 async fn bench_with_small_topic() -> Fixture {
     let mut fixture = Fixture::new(1).await;
     // The broker looks at what is sent, which is compressed otherwise.
@@ -40,7 +40,8 @@ async fn enqueue_infinity(fixture: &Fixture) {
     fixture.client().await.batch_execute(INFINITY).await.unwrap();
 }
 
-/// Good rows, and then a transaction with a poison row after good ones and before more of them; all in one backlog.
+/// Writes good rows, and then a transaction with a poison row after good ones and before more of them; all in one
+/// backlog.
 async fn poison_among_good_rows(fixture: &Fixture) {
     fixture.enqueue_each(3, 0..20).await;
     let mut client = fixture.client().await;
@@ -53,7 +54,7 @@ async fn poison_among_good_rows(fixture: &Fixture) {
     fixture.enqueue_each(3, 30..40).await;
 }
 
-/// The transactions' commits in the slot's order, which nobody must hold.
+/// Returns the transactions' commits in the slot's order, which nobody must hold.
 async fn unconfirmed_commits(fixture: &Fixture) -> i64 {
     let sql = "SELECT count(*) FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1',
                    'publication_names', $2) WHERE get_byte(data, 0) = ascii('C')";

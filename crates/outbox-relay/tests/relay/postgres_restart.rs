@@ -24,7 +24,7 @@ async fn restarts_of_postgresql_under_load_lose_and_double_nothing() {
     relay.stop().await;
 }
 
-/// What is confirmed is on disk only with the next checkpoint.
+/// A confirmed position is on disk only with the next checkpoint.
 #[tokio::test]
 async fn a_slot_that_a_crash_has_put_back_doubles_nothing() {
     let postgres = Postgres::start().await.unwrap();

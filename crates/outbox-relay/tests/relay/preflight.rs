@@ -1,4 +1,4 @@
-//! What `check` reports of the servers.
+//! The report of `check` about the servers.
 
 use outbox_relay::{CheckStatus, Relay, RelaySettings, ServerCheck};
 use outbox_test_support::{TestEnv, eventually};

@@ -48,20 +48,20 @@ impl Program {
         fs::read_to_string(self.files.join("log")).unwrap()
     }
 
-    /// The most memory that it has had, in KiB.
+    /// Returns the most memory that it has had, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
-    /// By SIGKILL.
+    /// Kills the program by SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// In the orderly way.
+    /// Stops the program in an orderly way.
     pub(crate) async fn stop(mut self) -> ExitStatus {
         let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();

@@ -53,7 +53,7 @@ async fn a_crash_within_a_transaction_of_very_many_rows_doubles_nothing() {
     assert!(relay.stop().await.success());
 }
 
-/// Whoever reads the slot next begins where it has ended, without a record of the same rows.
+/// The next reader of the slot begins where it has ended, without a record of the same rows.
 #[tokio::test]
 async fn a_relay_that_is_told_to_stop_ends_between_transactions() {
     let fixture = Fixture::new(2).await;

@@ -8,8 +8,8 @@ use outbox_testkit::Postgres;
 
 use crate::fixture::Fixture;
 
-/// The rows come to a new cluster as a dump has them, after its slot was created: the WAL holds all of them again, under
-/// another system identifier.
+/// The rows come to a new cluster as a dump has them, after its slot was created: the WAL holds all of them again,
+/// under another system identifier.
 #[tokio::test]
 async fn a_dump_that_is_restored_in_another_cluster_repeats_no_event() {
     let source = Fixture::new(2).await;

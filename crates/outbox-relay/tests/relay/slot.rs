@@ -3,13 +3,13 @@ use std::collections::BTreeSet;
 use crate::fixture::Fixture;
 
 impl Fixture {
-    /// The process that holds the slot.
+    /// Returns the process that holds the slot.
     pub(crate) async fn walsender(&self) -> Option<i32> {
         let sql = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1";
         self.client().await.query_one(sql, &[&self.name()]).await.unwrap().get(0)
     }
 
-    /// How many events have a record already and are still to be read through the slot, which nobody must hold.
+    /// Returns how many events have a record already and are still to be read through the slot, which nobody must hold.
     pub(crate) async fn unconfirmed_records(&self) -> usize {
         // The id is the first column of an insert: I, table, N, columns, t, length, text.
         let sql = "SELECT convert_from(substring(data FROM 14 FOR 36), 'UTF8')

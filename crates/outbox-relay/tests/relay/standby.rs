@@ -47,7 +47,7 @@ async fn a_relay_that_stands_by_needs_one_connection_and_writes_no_error_to_the_
     second.stop().await;
 }
 
-/// The errors in the server's log.
+/// Returns the errors in the server's log.
 async fn errors(fixture: &Fixture) -> Vec<String> {
     let directory: String = fixture.client().await.query_one("SHOW data_directory", &[]).await.unwrap().get(0);
     let log = std::fs::read_to_string(Path::new(&directory).with_file_name("server.log")).unwrap();

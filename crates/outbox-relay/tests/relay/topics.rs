@@ -42,7 +42,7 @@ async fn raise(brokers: &str, topic: &str, count: i32) {
     assert!(!answer.has_remaining() && answer_to.results[0].error_code == 0, "{answer_to:?}");
 }
 
-/// No batch fails when partitions are added, so nothing but a look tells.
+/// No batch fails when partitions are added, so nothing but a look reports.
 #[tokio::test]
 async fn added_partitions_are_used_without_a_restart() {
     let fixture = Fixture::new(1).await;
@@ -62,7 +62,7 @@ async fn added_partitions_are_used_without_a_restart() {
     let records = fixture.records(480).await;
     let mut numbers: Vec<i64> = records.iter().map(|record| record.value.parse().unwrap()).collect();
     numbers.sort_unstable();
-    assert!(numbers.into_iter().eq(0..480), "lost or doubled");
+    assert!(numbers.into_iter().eq(0..480), "lost or duplicated");
     let used: std::collections::BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
     assert_eq!(used.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     relay.stop().await;

@@ -24,7 +24,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// For a common name, which is also the only host that it is good for.
+    /// Signs a certificate for a common name, which is also the only host that it is good for.
     pub(crate) fn sign(&self, name: &str) -> Signed {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);

@@ -14,7 +14,7 @@ use crate::secure_postgres::{Running, SecurePostgres, chain};
 const USER: &str = "relay";
 const PASSWORD: &str = "hunter2-of-kafka";
 
-/// A broker with a listener for each way, all with a certificate of the authority for `localhost`.
+/// Returns a broker with a listener for each way, all with a certificate of the authority for `localhost`.
 fn kafka(authority: &Authority) -> KafkaCluster {
     let Signed { certificate, key } = authority.sign("localhost");
     let kafka = Stack::connect().unwrap().kafka_cluster().unwrap().brokers(1);

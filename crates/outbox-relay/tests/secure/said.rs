@@ -25,7 +25,7 @@ impl Said {
         Self { text, _guard: tracing::subscriber::set_default(lines) }
     }
 
-    /// Also what a value says of itself.
+    /// Notes a value and its `Debug` text.
     pub(crate) fn note(&self, value: &dyn std::fmt::Debug) {
         _ = writeln!(self.text.clone(), "{value:?} {value:#?}");
     }

@@ -33,7 +33,7 @@ pub(crate) struct Running {
 }
 
 impl SecurePostgres {
-    /// Its certificate is for `localhost` only.
+    /// Starts a PostgreSQL with TLS. Its certificate is for `localhost` only.
     pub(crate) async fn start() -> Self {
         let postgres = Postgres::start().await.unwrap();
         let database = postgres.database().await.unwrap();
@@ -120,7 +120,7 @@ impl SecurePostgres {
         tx.commit().await.unwrap();
     }
 
-    /// How many of the relay's connections are encrypted, and how many are not.
+    /// Returns how many of the relay's connections are encrypted, and how many are not.
     pub(crate) async fn encrypted(&self) -> (i64, i64) {
         let sql = "SELECT count(*) FILTER (WHERE s.ssl), count(*) FILTER (WHERE NOT s.ssl)
                    FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) WHERE a.usename IN ('relay', 'certified')";
@@ -140,7 +140,7 @@ impl Running {
         Self { status, stop, ended: tokio::spawn(relay.run(async { _ = stopped.await })) }
     }
 
-    /// Waits until the broker has acknowledged so many events.
+    /// Waits until the broker has acknowledged that many events.
     pub(crate) async fn written(&self, events: u64) {
         let deadline = Instant::now() + Duration::from_secs(120);
         let line = format!("outbox_relay_events_total{{topic=\"outbox.events.order\"}} {events}\n");
@@ -160,7 +160,7 @@ impl Running {
     }
 }
 
-/// An error with all that lies below it.
+/// Returns an error with all that lies below it.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let below = error.source().map(chain).unwrap_or_default();
     format!("{error}\n{below}")

@@ -12,7 +12,7 @@ fn failure(error: &Error) -> &StoreFailure {
     error.source().unwrap().downcast_ref().unwrap()
 }
 
-/// What enqueue says, singly and in a batch, of a table or a session that was spoilt.
+/// Returns what enqueue says, singly and in a batch, of a table or a session that was spoilt.
 async fn refusal(layout: TableLayout, spoil: &str) -> Error {
     let env = TestEnv::builder().layout(layout).outbox().build().await;
     let pool = pool(&env).await;

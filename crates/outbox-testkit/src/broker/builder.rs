@@ -23,7 +23,7 @@ impl BrokerBuilder {
         Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), settings: Settings::default() }
     }
 
-    /// The address to listen on; 127.0.0.1 and a free port if it is not said.
+    /// Sets the address to listen on; 127.0.0.1 and a free port if it is not said.
     ///
     /// Metadata names this address to clients, so that an unspecified one (0.0.0.0) is named as 127.0.0.1.
     pub fn listen(mut self, address: SocketAddr) -> Self {
@@ -37,13 +37,13 @@ impl BrokerBuilder {
         self
     }
 
-    /// The largest record batch in bytes (`message.max.bytes`): 1,048,588 if it is not said.
+    /// Sets the largest record batch in bytes (`message.max.bytes`): 1,048,588 if it is not said.
     pub fn max_message_bytes(mut self, bytes: i32) -> Self {
         self.settings.max_message_bytes = bytes;
         self
     }
 
-    /// Topics are only made by CreateTopics (`auto.create.topics.enable=false`).
+    /// Lets only CreateTopics make topics (`auto.create.topics.enable=false`).
     pub fn without_auto_creation(mut self) -> Self {
         self.settings.auto_creation = AutoCreation::Never;
         self

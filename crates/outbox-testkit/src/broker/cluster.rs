@@ -39,7 +39,7 @@ impl Cluster {
         self.topics.values_mut()
     }
 
-    /// A topic with its name.
+    /// Returns a topic with its name.
     pub(super) fn topic(&self, topic: TopicRef<'_>) -> Result<(&str, &Topic), ResponseError> {
         let found = match topic {
             TopicRef::Name(name) => self.topics.get_key_value(name).ok_or(ResponseError::UnknownTopicOrPartition),
@@ -67,7 +67,7 @@ impl Cluster {
         self.log_mut(&name, partition)?.append(batch, LEADER_EPOCH)
     }
 
-    /// Whether a topic could be made.
+    /// Checks whether a topic could be created.
     pub(super) fn check_topic(&self, name: &str, partitions: i32) -> Result<usize, Refusal> {
         if self.topics.contains_key(name) {
             return Err(Refusal::new(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
@@ -123,7 +123,7 @@ impl Cluster {
         }
     }
 
-    /// A producer id that was given to nobody.
+    /// Returns a producer id that was given to nobody.
     pub(super) fn next_producer_id(&mut self) -> i64 {
         next(&mut self.producer_ids)
     }

@@ -9,7 +9,7 @@ use super::api;
 use super::shared::Shared;
 use super::wire::{Malformed, frame};
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// It is answered with this frame.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// A committed offset, with what the client noted beside it.
+/// A committed offset, with what the client noted next to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Committed {
     pub(super) offset: i64,
@@ -22,7 +22,7 @@ impl Groups {
         offsets.entry(topic.to_owned()).or_default().insert(partition, committed);
     }
 
-    /// The offsets of a group, if it ever committed one.
+    /// Returns the offsets of a group, if it ever committed one.
     pub(super) fn offsets(&self, group: &str) -> Option<&Offsets> {
         self.0.get(group)
     }

@@ -32,10 +32,11 @@ use super::transaction::Transaction;
 ///
 /// # What it serves
 /// ApiVersions, Metadata, CreateTopics, DeleteTopics, InitProducerId, Produce, Fetch, ListOffsets, DeleteRecords,
-/// DescribeProducers, FindCoordinator, OffsetCommit, OffsetFetch, AddPartitionsToTxn and EndTxn, in the versions that Kafka 4 and the codec share.
-/// Record batches (format 2, all codecs) are kept as they were received. A waiting fetch is answered as soon as there
-/// are records. An idempotent producer's sequences are checked as Kafka checks them. Transactions end with markers;
-/// readers of committed records get the last stable offset and the aborted transactions. Errors are those of Kafka.
+/// DescribeProducers, FindCoordinator, OffsetCommit, OffsetFetch, AddPartitionsToTxn and EndTxn, in the versions that
+/// Kafka 4 and the codec share. Record batches (format 2, all codecs) are kept as they were received. A waiting fetch
+/// is answered as soon as there are records. An idempotent producer's sequences are checked as Kafka checks them.
+/// Transactions end with markers; readers of committed records get the last stable offset and the aborted transactions.
+/// Errors are those of Kafka.
 ///
 /// # What it does not do
 /// Group membership, transaction timeouts, retention, compaction except on [demand](Self::compact), quotas, ACLs, TLS
@@ -63,7 +64,7 @@ impl Broker {
         Self::builder().start().await
     }
 
-    /// A broker with other settings than the defaults.
+    /// Creates a builder of a broker with other settings than the defaults.
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::new()
     }
@@ -77,13 +78,13 @@ impl Broker {
         Self { address, shared, running: Some(running), server }
     }
 
-    /// Where it listens, as `host:port` for `bootstrap.servers`.
+    /// Returns where it listens, as `host:port` for `bootstrap.servers`.
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// The faults to happen on demand.
+    /// Returns the faults to happen on demand.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.shared.faults

@@ -19,13 +19,13 @@ pub(super) const NODE_ID: i32 = 1;
 /// The epoch of its leadership, which never changes.
 pub(super) const LEADER_EPOCH: i32 = 0;
 
-/// The present, in ms since 1970.
+/// Returns the present, in ms since 1970.
 pub(super) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What clients are told of the node.
+/// The properties of the node that clients get.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) host: String,
@@ -59,7 +59,7 @@ pub(super) struct Settings {
 }
 
 impl Default for Settings {
-    /// The defaults of Apache Kafka.
+    /// Creates the defaults of Apache Kafka.
     fn default() -> Self {
         Self {
             default_partitions: 1,
@@ -90,12 +90,12 @@ impl Shared {
         look(&self.cluster.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the state; [`announce`](Self::announce) tells those who wait for it.
+    /// Changes the state; [`announce`](Self::announce) reports those who wait for it.
     pub(super) fn write<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
         change(&mut self.cluster.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The error that an injected fault answers for a part of a request.
+    /// Returns the error that an injected fault answers for a part of a request.
     pub(super) fn refusal(&self, api: Api, place: Place<'_>) -> Result<(), ResponseError> {
         let Some((Effect::Refuse(error), rule)) = self.faults.strike(api, place) else {
             return Ok(());
@@ -149,7 +149,7 @@ impl Shared {
         self.changed.send_replace(());
     }
 
-    /// Sees every announcement from now on.
+    /// Subscribes to every announcement from now on.
     pub(super) fn announcements(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

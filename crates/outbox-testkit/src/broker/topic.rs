@@ -59,7 +59,7 @@ impl Topic {
         Self { id: Uuid::now_v7(), config, partitions: (0..partitions).map(|_| Log::default()).collect() }
     }
 
-    /// The numbers of its partitions.
+    /// Returns the numbers of its partitions.
     pub(super) fn partitions(&self) -> std::ops::Range<i32> {
         0..i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
     }
@@ -129,7 +129,7 @@ impl TopicConfig {
         Ok(())
     }
 
-    /// What it demands of a batch that is sent now.
+    /// Returns what it demands of a batch that is sent now.
     pub(super) fn rules(&self, imitation: &Imitation) -> Rules {
         let now = now_ms();
         let timestamps = match self.timestamps {
@@ -151,8 +151,8 @@ fn invalid_config(name: &str) -> Refusal {
     Refusal::new(ResponseError::InvalidConfig, format!("{name} is not known, or not with this value"))
 }
 
-/// A legal name: 1 to 249 of the characters `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`; and one that does not
-/// collide with another topic, for metrics do not tell `.` from `_`.
+/// Checks that a name is legal: 1 to 249 of the characters `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`; and that it
+/// does not collide with another topic, because metrics do not distinguish `.` from `_`.
 pub(super) fn check_name(name: &str, others: &BTreeMap<String, Topic>) -> Result<(), Refusal> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.bytes().all(legal) {

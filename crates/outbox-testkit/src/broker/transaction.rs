@@ -6,7 +6,7 @@ use super::log::{Outcome, Producing, RecordBatch, TRANSACTIONAL};
 use super::shared::{Shared, now_ms};
 use super::transactions::Partitions;
 
-/// A transaction whose records a test appends without a client. It has a producer id of its own.
+/// A transaction whose records a test appends without a client. It has its own producer id.
 ///
 /// Dropping it leaves the transaction open, as a producer that ended does: readers of committed records wait at its
 /// first record (the last stable offset).

@@ -15,7 +15,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// None if the current user will do.
+    /// Returns the account of another user, none if the current user will do.
     pub(super) fn for_postgres() -> Result<Option<Self>, PostgresError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -39,7 +39,7 @@ impl Account {
         chown(path, Some(self.uid), Some(self.gid)).map_err(PostgresError::file("change the owner of", path))
     }
 
-    /// Whether the user may pass through every directory on the way to `path`, and through `path` itself.
+    /// Returns whether the user may pass through every directory on the way to `path`, and through `path` itself.
     pub(super) fn can_reach(&self, path: &Path) -> bool {
         path.ancestors().filter_map(|directory| fs::metadata(directory).ok()).all(|directory| {
             let needed = if directory.uid() == self.uid {
@@ -65,7 +65,7 @@ impl Account {
     }
 }
 
-/// Whether PostgreSQL, run as `account` or as the current user, may pass through `path`.
+/// Returns whether PostgreSQL, run as `account` or as the current user, may pass through `path`.
 pub(super) fn is_reachable(path: &Path, account: Option<&Account>) -> bool {
     account.is_none_or(|account| account.can_reach(path))
 }

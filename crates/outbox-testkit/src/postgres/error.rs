@@ -10,7 +10,7 @@ pub(super) type Source = Box<dyn StdError + Send + Sync>;
 
 /// Why there is no server or no database.
 ///
-/// `Display` tells of this layer only; [`source`](StdError::source) holds what was behind it.
+/// `Display` reports this layer only; [`source`](StdError::source) holds what was behind it.
 pub struct PostgresError(Box<Inner>);
 
 struct Inner {
@@ -69,17 +69,17 @@ impl PostgresError {
         Self(Box::new(Inner { kind, source: Some(source.into()) }))
     }
 
-    /// `doing` completes the sentence "cannot … the path".
+    /// Creates an error of a file; `doing` completes the sentence "cannot … the path".
     pub(super) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::caused(Kind::File { doing, path: path.to_owned() }, error)
     }
 
-    /// `doing` completes the sentence "PostgreSQL failed to …".
+    /// Creates an error of PostgreSQL; `doing` completes the sentence "PostgreSQL failed to …".
     pub(super) fn database(doing: &'static str) -> impl FnOnce(Source) -> Self {
         move |error| Self::caused(Kind::Database(doing), error)
     }
 
-    /// Whether there is no PostgreSQL on this machine and none could be downloaded.
+    /// Returns whether there is no PostgreSQL on this machine and none could be downloaded.
     #[must_use]
     pub fn is_not_installed(&self) -> bool {
         match self.0.kind {

@@ -74,7 +74,7 @@ impl Drop for Home {
     }
 }
 
-/// The system's temporary directory, unless that is one which `account` may not pass through.
+/// Returns the system's temporary directory, unless that is one which `account` may not pass through.
 fn parent(account: Option<&Account>) -> Result<PathBuf, PostgresError> {
     let own = std::env::temp_dir();
     [own.as_path(), Path::new("/tmp"), Path::new("/var/tmp")]

@@ -17,8 +17,8 @@ const USUAL: [&str; 8] = [
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
-/// The installed programs: those in `PATH` are the user's choice, then those that `pg_config` tells of, then the newest
-/// in the usual places.
+/// Returns the installed programs: those in `PATH` are the user's choice, then those that `pg_config` reports, then
+/// the newest in the usual places.
 pub(super) fn find(account: Option<&Account>) -> Option<Programs> {
     let usable = |directory: PathBuf| Programs::at(&directory, account).ok();
     let chosen = in_path("postgres").and_then(|program| usable(program.parent()?.to_path_buf()));
@@ -39,7 +39,7 @@ fn in_path(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// The existing directories that a pattern with at most one `*` stands for.
+/// Returns the existing directories that a pattern with at most one `*` stands for.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else {
         return vec![PathBuf::from(pattern)];

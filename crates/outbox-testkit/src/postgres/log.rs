@@ -5,12 +5,13 @@ use std::path::Path;
 const LINES: usize = 20;
 const BYTES: u64 = 16 * 1024;
 
-/// How much there is in a log; 0 if there is none.
+/// Returns the length of a log; 0 if there is none.
 pub(super) fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// The last lines of what a log got after `start`; for messages, so that a log that cannot be read is an empty one.
+/// Returns the last lines of what a log got after `start`; for messages, so that a log that cannot be read is an empty
+/// one.
 pub(super) fn tail(path: &Path, start: u64) -> String {
     let start = start.max(length(path).saturating_sub(BYTES));
     let mut bytes = Vec::new();

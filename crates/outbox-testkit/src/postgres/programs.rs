@@ -18,7 +18,7 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Those that the environment names, else installed ones, else downloaded ones.
+    /// Finds the programs that the environment names, else installed ones, else downloaded ones.
     pub(super) async fn find(downloaded: bool, account: Option<&Account>) -> Result<Self, PostgresError> {
         if let Some(directory) = std::env::var_os(DIRECTORY) {
             return Self::named(Path::new(&directory), account);
@@ -38,9 +38,9 @@ impl Programs {
         return Err(PostgresError::new(Kind::NotInstalled));
     }
 
-    /// What is in a directory, if PostgreSQL can be run from there.
+    /// Returns what is in a directory, if PostgreSQL can be run from there.
     pub(super) fn at(directory: &Path, account: Option<&Account>) -> Result<Self, String> {
-        // PostgreSQL looks for its libraries beside the program that a link leads to.
+        // PostgreSQL looks for its libraries next to the program that a link leads to.
         let postgres = directory.join("postgres").canonicalize().map_err(|_| "there is no `postgres`".to_owned())?;
         let directory = postgres.parent().unwrap_or(directory).to_path_buf();
         if !directory.join("initdb").is_file() {

@@ -7,7 +7,7 @@ use super::error::PostgresError;
 
 const SOURCE: &str = "/dev/urandom";
 
-/// As many random bytes as `N`, in lower-case hexadecimal digits.
+/// Returns `N` random bytes in lower-case hexadecimal digits.
 pub(super) fn hex<const N: usize>() -> Result<String, PostgresError> {
     let mut bytes = [0_u8; N];
     File::open(SOURCE)

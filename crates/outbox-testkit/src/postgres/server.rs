@@ -64,15 +64,16 @@ impl Postgres {
         Self::builder().start().await
     }
 
-    /// The one server that all tests of this process share, started by the first of them. It ends with the process.
+    /// Returns the one server that all tests of this process share, started by the first of them. It ends with the
+    /// process.
     ///
-    /// Where each test is a process of its own, as with cargo-nextest, each has its own server.
+    /// If each test is its own process, as with cargo-nextest, each has its own server.
     pub async fn shared() -> Result<Self, PostgresError> {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
         SHARED.get_or_try_init(Self::start).await.cloned()
     }
 
-    /// A server with settings of its own.
+    /// Creates a builder of a server with its own settings.
     #[must_use]
     pub fn builder() -> PostgresBuilder {
         PostgresBuilder::new()
@@ -83,13 +84,13 @@ impl Postgres {
         Database::create(Arc::clone(&self.0)).await
     }
 
-    /// The superuser's connection to the database `postgres`, for what concerns the whole server.
+    /// Returns the superuser's connection to the database `postgres`, for what concerns the whole server.
     #[must_use]
     pub fn url(&self) -> String {
         self.0.url(SUPERUSER)
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.0.port).into()
@@ -136,7 +137,7 @@ impl Server {
         format!("postgresql://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.cluster.password.0, self.port)
     }
 
-    /// The superuser's connection to the database `postgres`.
+    /// Returns the superuser's connection to the database `postgres`.
     pub(super) fn config(&self) -> Config {
         config(&self.cluster, self.port)
     }

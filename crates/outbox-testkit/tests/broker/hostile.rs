@@ -20,7 +20,7 @@ async fn read_frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// A new connection is served.
+/// Checks that a new connection is served.
 async fn assert_serves(address: &str) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&framed(API_VERSIONS)).await.unwrap();
@@ -38,7 +38,7 @@ async fn throw(address: &str, bytes: &[u8]) {
     let _ = tokio::time::timeout(Duration::from_secs(120), stream.read_to_end(&mut answer)).await.expect("an end");
 }
 
-/// The body of a request to a served API, in a served or nearly served version.
+/// Returns the body of a request to a served API, in a served or nearly served version.
 fn request() -> impl Strategy<Value = Vec<u8>> {
     let keys = prop::sample::select(vec![0_i16, 1, 2, 3, 8, 9, 10, 18, 19, 20, 21, 22, 61]);
     let small = prop_oneof![Just(0_u8), Just(1), Just(2), Just(3), Just(0x7f), Just(0xff), any::<u8>()];

@@ -22,7 +22,7 @@ async fn start(imitation: Imitation) -> (Broker, Client) {
     (broker, client)
 }
 
-/// One record of a producer.
+/// Returns one record of a producer.
 fn batch(producer_id: i64, size: usize) -> Bytes {
     let record = Record {
         transactional: false,
@@ -45,7 +45,7 @@ fn batch(producer_id: i64, size: usize) -> Bytes {
     out.freeze()
 }
 
-/// One record in a codec, by its number. Snappy and LZ4 are only in the attributes: the payload stays as it is.
+/// Returns one record in a codec, by its number. Snappy and LZ4 are only in the attributes: the payload stays as it is.
 fn compressed(codec: u8) -> Bytes {
     let plain = batch(-1, 100);
     let (header, payload) = plain.split_at(61);

@@ -61,7 +61,7 @@ impl Client {
         Ok(response)
     }
 
-    /// The next frame, or why there is none.
+    /// Returns the next frame, or why there is none.
     pub(crate) async fn receive_raw(&mut self) -> io::Result<Bytes> {
         let read = async {
             let length = self.stream.read_i32().await?;

@@ -133,7 +133,7 @@ pub(crate) async fn long_poll(target: Arc<Target>) {
     assert_eq!(answer.responses[0].partitions[0].high_watermark, 3);
 }
 
-/// A request behind a waiting one on the same connection is answered after it.
+/// Checks that a request behind a waiting one on the same connection is answered after it.
 pub(crate) async fn order_of_requests(target: Arc<Target>) {
     let topic = target.topic(1).await;
     let mut client = target.client().await;

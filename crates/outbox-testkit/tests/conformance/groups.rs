@@ -27,7 +27,8 @@ fn offset(offset: i64) -> OffsetCommitRequestPartition {
     OffsetCommitRequestPartition::default().with_committed_offset(offset).with_committed_metadata(Some(text("noted")))
 }
 
-/// The error code. A cluster that has just made the topic of its offsets asks for another try (14, 15, 16).
+/// Commits an offset, and returns the error code. A cluster that has just made the topic of its offsets asks for
+/// another try (14, 15, 16).
 async fn committed_as(client: &mut Client, version: i16, request: OffsetCommitRequest) -> i16 {
     for _ in 0..200 {
         let answer = client.call(version, request.clone()).await;
@@ -40,7 +41,7 @@ async fn committed_as(client: &mut Client, version: i16, request: OffsetCommitRe
     panic!("no coordinator");
 }
 
-/// A coordinator that is there.
+/// Returns a coordinator that is there.
 async fn coordinated(client: &mut Client, group: &GroupId) {
     for _ in 0..200 {
         let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![group.0.clone()]);

@@ -8,7 +8,7 @@ use super::client::{Client, topic_name};
 use super::records::{batch, fetch, produce, send};
 use super::target::Target;
 
-/// A producer id that nobody has. A cluster that has given none yet may ask for another try (14).
+/// Returns a producer id that nobody has. A cluster that has given none yet may ask for another try (14).
 async fn producer_id(client: &mut Client) -> i64 {
     for _ in 0..100 {
         let answer = client.call(5, InitProducerIdRequest::default().with_transactional_id(None)).await;

@@ -10,7 +10,7 @@ use super::target::{Target, Topic};
 
 const TIME: i64 = 1_700_000_000_000;
 
-/// Error code, timestamp, offset and leader epoch.
+/// Returns error code, timestamp, offset and leader epoch.
 async fn list(client: &mut Client, version: i16, name: &str, wanted: ListOffsetsPartition) -> (i16, i64, i64, i32) {
     let topic = ListOffsetsTopic::default().with_name(topic_name(name)).with_partitions(vec![wanted]);
     let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
@@ -72,7 +72,7 @@ pub(crate) async fn by_timestamp(target: Arc<Target>) {
     assert_eq!(list(&mut client, 10, &topic.name, at(0)).await, (0, TIME + 101, 4, 0));
 }
 
-/// Error code and low watermark.
+/// Returns error code and low watermark.
 async fn delete(client: &mut Client, topic: &Topic, partition: i32, offset: i64) -> (i16, i64) {
     let wanted = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset);
     let topic = DeleteRecordsTopic::default().with_name(topic_name(&topic.name)).with_partitions(vec![wanted]);

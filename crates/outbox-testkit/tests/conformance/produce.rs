@@ -42,7 +42,7 @@ pub(crate) async fn acks(target: Arc<Target>) {
     client.assert_closed().await;
 }
 
-/// A batch with bytes overwritten and the CRC put right.
+/// Returns a batch with bytes overwritten and the CRC put right.
 fn changed(sent: &Bytes, at: usize, bytes: &[u8]) -> Bytes {
     let mut changed = BytesMut::from(&sent[..]);
     changed[at..at + bytes.len()].copy_from_slice(bytes);

@@ -93,7 +93,7 @@ pub(crate) async fn produce(client: &mut Client, topic: &Topic, records: Bytes) 
     answer.responses[0].partition_responses[0].clone()
 }
 
-/// Error code and base offset.
+/// Returns error code and base offset.
 pub(crate) async fn send(client: &mut Client, topic: &Topic, batch: Batch) -> (i16, i64) {
     let answer = produce(client, topic, batch.encode()).await;
     (answer.error_code, answer.base_offset)
@@ -143,7 +143,7 @@ pub(crate) struct Described {
     pub(crate) control: Option<i16>,
 }
 
-/// The present, in ms since 1970.
+/// Returns the present, in ms since 1970.
 pub(crate) fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
@@ -152,7 +152,7 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().unwrap()
 }
 
-/// The whole batches of stored bytes.
+/// Returns the whole batches of stored bytes.
 fn split(mut stored: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while stored.len() > 12 {
@@ -187,7 +187,7 @@ pub(crate) fn batches(stored: &[u8]) -> Vec<Described> {
     described.collect()
 }
 
-/// The offsets and keys of the records of each batch, which are uncompressed and have a key.
+/// Returns the offsets and keys of the records of each batch, which are uncompressed and have a key.
 pub(crate) fn records_of(stored: &[u8]) -> Vec<Vec<(i64, Vec<u8>)>> {
     let of_batch = |batch: &[u8]| {
         let (mut rest, mut found) = (&batch[61..], Vec::new());
@@ -233,7 +233,7 @@ fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     out.extend_from_slice(bytes.unwrap_or_default());
 }
 
-/// One record with the timestamp of its batch.
+/// Returns one record with the timestamp of its batch.
 pub(crate) fn record_bytes(
     offset_delta: i64,
     key: Option<&[u8]>,
@@ -254,7 +254,7 @@ pub(crate) fn record_bytes(
     record
 }
 
-/// A batch with the header of another, and these records.
+/// Returns a batch with the header of another, and these records.
 pub(crate) fn with_payload(sent: &Bytes, payload: &[u8]) -> Bytes {
     let mut batch = [&sent[..61], payload].concat();
     let length = i32::try_from(batch.len() - 12).unwrap();

@@ -55,7 +55,7 @@ pub(crate) async fn any_headers(target: Arc<Target>) {
     assert_eq!(stored[16..], sent[16..], "as received");
 }
 
-/// A batch of records with these keys, and `value` as their values.
+/// Returns a batch of records with these keys, and `value` as their values.
 fn keyed(keys: &str) -> Bytes {
     let payload: Vec<_> = (0..)
         .zip(keys.bytes())
@@ -65,7 +65,7 @@ fn keyed(keys: &str) -> Bytes {
     with_payload(&batch(count).encode(), &payload)
 }
 
-/// Base offset, last offset, and offsets and keys of the records, for each batch.
+/// Returns base offset, last offset, and offsets and keys of the records, for each batch.
 async fn kept(client: &mut Client, topic: &Topic) -> Vec<(i64, i64, String)> {
     let (mut next, mut kept) = (0, Vec::new());
     loop {
@@ -129,7 +129,7 @@ pub(crate) async fn compacted(target: Arc<Target>) {
     assert_eq!(kept(&mut client, &topic).await, expected, "a batch ends behind its last record");
 }
 
-/// A batch with another time for all its records.
+/// Returns a batch with another time for all its records.
 fn with_time(sent: &Bytes, time: i64) -> Bytes {
     let mut changed = sent.to_vec();
     changed[27..35].copy_from_slice(&time.to_be_bytes());

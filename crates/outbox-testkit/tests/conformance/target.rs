@@ -54,7 +54,7 @@ impl Target {
         Client::connect(&self.address).await
     }
 
-    /// A name that is deleted at the end.
+    /// Returns a name that is deleted at the end.
     pub(crate) fn fresh_name(&self) -> String {
         let name = format!("conformance-{}", Uuid::now_v7().simple());
         self.topics.lock().unwrap().push(name.clone());

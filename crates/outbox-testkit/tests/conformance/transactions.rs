@@ -45,7 +45,7 @@ impl Producer {
             .with_v3_and_below_topics(vec![topic])
     }
 
-    /// The error code of each partition. The transaction before may not have ended everywhere yet (51).
+    /// Returns the error code of each partition. The transaction before may not have ended everywhere yet (51).
     async fn add(&mut self, topic: &str, partitions: Vec<i32>) -> Vec<i16> {
         for _ in 0..600 {
             let answer = self.client.call(3, self.adding(topic, partitions.clone())).await;
@@ -59,7 +59,7 @@ impl Producer {
         panic!("the transaction before does not end");
     }
 
-    /// Error code and base offset.
+    /// Returns error code and base offset.
     async fn send(&mut self, topic: &Topic, partition: i32, count: i32, sequence: i32) -> (i16, i64) {
         self.send_in(PRODUCE_ADDED, topic, partition, count, sequence).await
     }
@@ -101,7 +101,7 @@ async fn coordinated(client: &mut Client, id: &TransactionalId) {
     panic!("no coordinator");
 }
 
-/// Producer id and epoch. Kafka asks for another try while it loads (14 to 16), or aborts a transaction (51).
+/// Returns producer id and epoch. Kafka asks for another try while it loads (14 to 16), or aborts a transaction (51).
 async fn init(client: &mut Client, id: &TransactionalId) -> (i64, i16) {
     for _ in 0..600 {
         let request = InitProducerIdRequest::default().with_transactional_id(Some(id.clone()));
@@ -242,7 +242,7 @@ pub(crate) async fn interleaved(target: Arc<Target>) {
     assert_eq!(described_start(&mut reader, &topic, second.producer_id).await, -1);
 }
 
-/// The first offset of the open transaction of a producer on partition 0.
+/// Returns the first offset of the open transaction of a producer on partition 0.
 async fn described_start(client: &mut Client, topic: &Topic, producer_id: i64) -> i64 {
     let asked = TopicRequest::default().with_name(topic_name(&topic.name)).with_partition_indexes(vec![0]);
     let answer = client.call(0, DescribeProducersRequest::default().with_topics(vec![asked])).await;

@@ -15,7 +15,7 @@ pub(crate) async fn too_new_api_versions(target: Arc<Target>) {
     assert_eq!(answer.api_keys.len(), 1);
     assert_eq!(answer.api_keys[0].api_key, 18);
     assert!(frame.is_empty());
-    // The connection goes on.
+    // The connection continues.
     assert_eq!(client.call(0, ApiVersionsRequest::default()).await.error_code, 0);
 }
 
@@ -34,7 +34,7 @@ async fn ranges(target: &Target) -> BTreeMap<i16, (i16, i16)> {
     answer.api_keys.iter().map(|range| (range.api_key, (range.min_version, range.max_version))).collect()
 }
 
-/// What the double serves, the target serves too.
+/// Checks that the target serves what the test broker serves.
 pub(crate) async fn served_by_kafka(target: Arc<Target>) {
     let theirs = ranges(&target).await;
     for (key, (oldest, newest)) in ranges(&Target::double().await).await {

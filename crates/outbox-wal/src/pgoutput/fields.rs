@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// Text up to a NUL.
+    /// Returns text up to a NUL.
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         let end = self.0.iter().position(|byte| *byte == 0).ok_or(Malformed)?;
         let (text, rest) = self.0.split_at_checked(end).ok_or(Malformed)?;

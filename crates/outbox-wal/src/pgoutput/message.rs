@@ -84,7 +84,7 @@ pub enum Message<'a> {
     },
 }
 
-/// What a change tells of the row before it.
+/// The row before a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Old<'a> {
     /// The columns of the replica identity.
@@ -93,7 +93,7 @@ pub enum Old<'a> {
     Row(Tuple<'a>),
 }
 
-/// A table, told before its first change in a session and again whenever it changes.
+/// A table, reported before its first change in a session and again whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relation<'a> {
     /// The table's OID.

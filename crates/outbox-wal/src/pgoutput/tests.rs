@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::{Message, Old, Relation, RelationColumn, Tuple, TupleData};
 use crate::Lsn;
 
-/// What a message is made of, owned.
+/// The parts of a message, owned.
 #[derive(Clone, Debug)]
 struct Parts {
     kind: u8,

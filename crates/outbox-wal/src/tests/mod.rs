@@ -83,7 +83,7 @@ impl Fixture {
         open(&self.options, &self.source, at).await
     }
 
-    /// The slot's confirmed position.
+    /// Returns the slot's confirmed position.
     async fn confirmed(&self) -> Lsn {
         let sql = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1";
         let row = self.client.query_one(sql, &[&self.source.slot()]).await.unwrap();
@@ -108,7 +108,7 @@ fn reader() -> RowReader {
     RowReader::default()
 }
 
-/// What is read up to the commit that completes this many rows.
+/// Returns what is read up to the commit that completes this many rows.
 async fn stream_rows(stream: &mut WalStream, reader: &mut RowReader, rows: usize) -> Vec<WalEvent> {
     let (mut events, mut seen) = (Vec::new(), 0);
     while seen < rows || !matches!(events.last(), Some(WalEvent::Commit { .. })) {
@@ -131,7 +131,7 @@ async fn caught_up(mut catch_up: CatchUp, reader: &mut RowReader) -> Vec<WalEven
     events
 }
 
-/// The aggregates' ids of the rows, in order.
+/// Returns the aggregates' ids of the rows, in order.
 fn numbers(events: &[WalEvent]) -> Vec<u32> {
     let number = |event: &WalEvent| match event {
         WalEvent::Row { texts, .. } => texts[2].as_ref()?.parse().ok(),

@@ -134,7 +134,7 @@ async fn a_transaction_that_the_server_cannot_keep_is_for_the_stream() {
     opened.stream.close().await.unwrap();
 }
 
-/// It is noticed early: a little of its WAL is gone through in vain, not all of it.
+/// It is noticed early: a little of its WAL is gone through without success, not all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_transaction_is_for_the_stream() {
     let fixture = Fixture::new().await;

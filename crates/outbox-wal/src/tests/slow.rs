@@ -3,7 +3,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// A role whose walsenders give up after two seconds of silence.
+/// Returns a role whose walsenders give up after two seconds of silence.
 async fn impatient(fixture: &Fixture) -> ConnectOptions {
     let options = fixture.role("REPLICATION").await;
     fixture.set("wal_sender_timeout = '2s'").await;

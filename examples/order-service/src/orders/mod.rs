@@ -65,7 +65,7 @@ fn order_id(text: &str) -> Option<i64> {
     text.parse().ok().filter(|id| digits && *id > 0)
 }
 
-/// The caller's trace. One that is malformed counts as none, as W3C Trace Context has it.
+/// Returns the caller's trace. One that is malformed counts as none, as W3C Trace Context has it.
 fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
     let mut values = headers.get_all("traceparent").iter();
     match (values.next(), values.next()) {

@@ -41,8 +41,8 @@ pub(super) async fn insert(
     Ok(order)
 }
 
-/// A connection that ends before the answer to COMMIT came, by itself or by an operator (class 57), leaves it unknown
-/// whether the transaction was committed.
+/// Converts a failed COMMIT into a problem. A connection that ends before the answer to COMMIT came, by itself or by an
+/// operator (class 57), leaves it unknown whether the transaction was committed.
 fn not_committed(error: tokio_postgres::Error) -> Problem {
     match error.code() {
         Some(state) if !state.code().starts_with("57") => error.into(),

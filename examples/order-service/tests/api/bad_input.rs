@@ -140,7 +140,7 @@ fn assert_problem(answer: &Answer, status: u16, fields: &[&str], what: &str) {
     assert_eq!(answer.problem_fields(), fields, "{what}: {answer:?}");
 }
 
-/// The rows of orders and of the outbox.
+/// Returns the rows of orders and of the outbox.
 async fn written(env: &TestEnv) -> (i64, i64) {
     (env.count("order_service.orders").await, env.count("outbox.outbox_message").await)
 }

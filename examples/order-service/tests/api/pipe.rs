@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::fixture::{Service, drop_slot, set_up};
 
-/// All that is told of a pipe that keeps its rows, in the order in which it is looked at.
+/// All that learns of a pipe that keeps its rows, in the order in which it is looked at.
 const SIGNS: [&str; 11] = [
     "wal_level",
     "max_slot_wal_keep_size",

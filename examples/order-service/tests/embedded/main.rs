@@ -1,4 +1,4 @@
-//! The service with nothing installed beside it: one command, one order, one event.
+//! The service with nothing installed next to it: one command, one order, one event.
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 

@@ -14,7 +14,7 @@ pub(crate) async fn while_away<T>(stack: &Stack, server: Server, act: impl Async
     between(stack, move |stack| stack.stop(server), act, move |stack| stack.start(server)).await
 }
 
-/// Does something while a server stands still, and lets it go on whatever becomes of that.
+/// Does something while a server is stopped, and lets it continue whatever becomes of that.
 pub(crate) async fn while_paused<T>(stack: &Stack, server: Server, act: impl AsyncFnOnce() -> T) -> T {
     between(stack, move |stack| stack.pause(server), act, move |stack| stack.resume(server)).await
 }

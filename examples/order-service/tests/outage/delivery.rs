@@ -8,7 +8,7 @@ use xtask::stack::Service as Server;
 use crate::away::{SERVERS, while_away};
 use crate::fixture::{Service, connected};
 
-/// An order has one event, so the order of an aggregate's events is shown by some that are enqueued beside them.
+/// An order has one event, so the order of an aggregate's events is shown by some that are enqueued next to them.
 const AGGREGATES: std::ops::Range<u32> = 900_001..900_006;
 const STEPS: u32 = 8;
 
@@ -50,7 +50,7 @@ async fn orders_arrive_after_the_absence_of(server: Server) {
     }
 }
 
-/// One event for each aggregate, whose quantity counts the events.
+/// Enqueues one event for each aggregate, whose quantity counts the events.
 async fn enqueue_step(env: &TestEnv, step: u32) {
     let events: Vec<_> = AGGREGATES
         .map(|id| {
@@ -67,7 +67,7 @@ async fn enqueue_step(env: &TestEnv, step: u32) {
     env.enqueue_each(&events).await;
 }
 
-/// The counts of an aggregate's events as they were handled, which is also how they are in their one partition.
+/// Returns the counts of an aggregate's events as they were handled, which is also how they are in their one partition.
 fn steps_in_order(received: &[Value], aggregate: u32) -> Vec<u32> {
     let aggregate = aggregate.to_string();
     let of_it = |event: &&Value| event["aggregate_id"].as_str() == Some(&*aggregate);

@@ -1,5 +1,5 @@
-//! The service while a server that it needs is away. These tests stop servers, so they are a program of their own, and
-//! take turns.
+//! The service while a server that it needs is unreachable. These tests stop servers, so they are a program of their
+//! own, and take turns.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
 #[path = "../fixture/mod.rs"]

@@ -14,7 +14,7 @@ use crate::fixture::{Service, connected, program};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// All that an event tells, in whatever form it is at hand.
+/// All that an event reports, in whatever form it is at hand.
 #[derive(Debug, PartialEq)]
 struct Told {
     id: Uuid,
@@ -135,7 +135,7 @@ async fn a_transaction_that_was_rolled_back_leaves_no_row_and_no_record() {
     assert_eq!(env.count("order_service.orders").await, 2);
 }
 
-/// A consumer of its own group, beside the service.
+/// Starts its own consumer group, next to the service.
 fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> UnboundedReceiver<DecodedEvent> {
     let (sender, receiver) = unbounded_channel();
     let pool = order_service::Database::new(env.url()).unwrap().pool().unwrap();
@@ -153,7 +153,7 @@ fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> Unbound
     receiver
 }
 
-/// The rows of the outbox, in the order of their ids.
+/// Returns the rows of the outbox, in the order of their ids.
 async fn enqueued(env: &TestEnv) -> Vec<Told> {
     let sql = "SELECT id, aggregate_type, aggregate_id, event_type, coalesce(payload::text, ''),
                       floor(extract(epoch FROM created_at) * 1000)::bigint, schema_version, content_type,

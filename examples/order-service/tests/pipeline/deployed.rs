@@ -73,7 +73,7 @@ async fn run(stack: &Stack, name: &str) {
     assert_eq!(received["topic"], "outbox.events.order");
 }
 
-/// What Kafka Connect has to say against each key.
+/// Returns what Kafka Connect has to say against each key.
 fn errors(report: &Value) -> Vec<String> {
     let keys = report["configs"].as_array().unwrap().iter().map(|config| &config["value"]);
     keys.filter(|value| !value["errors"].as_array().unwrap().is_empty()).map(ToString::to_string).collect()

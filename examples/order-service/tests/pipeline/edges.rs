@@ -74,7 +74,7 @@ fn payloads() -> Vec<String> {
     payloads
 }
 
-/// The first, a middle and the last character of each of the 17 planes, as far as they are characters.
+/// Returns the first, a middle and the last character of each of the 17 planes, as far as they are characters.
 fn every_plane() -> String {
     let characters = (0..=0x10_u32).flat_map(|plane| {
         [0x21, 0x1234, 0x8000, 0xf000, 0xfffd, 0xfffe, 0xffff].map(|place| char::from_u32(plane << 16 | place))

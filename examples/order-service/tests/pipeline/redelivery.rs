@@ -31,7 +31,7 @@ async fn a_record_that_nobody_can_decode_stops_its_partition_and_the_service_tel
     let topic = record.topic.clone();
     let mut service = Service::start(&env, "all").await;
     env.produce(0, record).await;
-    let entry = eventually("the partition stops", async || service.entry("the partition stands still")).await;
+    let entry = eventually("the partition stops", async || service.entry("partition stopped")).await;
     let error = entry["error"].as_str().unwrap();
     assert!(error.contains(&format!("topic {topic}, partition 0, offset 0")), "{error}");
     service.terminate();

@@ -70,7 +70,7 @@ async fn the_connectors_role_has_the_flags_that_it_needs_and_no_other() {
     assert_eq!((row.get(0), row.get(1), row.get(2)), (false, false, false));
 }
 
-/// Every right of the role on a table, sequence or column that is not the server's own.
+/// Returns every right of the role on a table, sequence or column that is not the server's own.
 async fn rights(env: &TestEnv) -> Vec<String> {
     let sql = "SELECT n.nspname || '.' || c.relname || ' ' || r.name
                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,

@@ -23,7 +23,7 @@ pub struct Acl {
     permission: i8,
 }
 
-/// What a user may do (`AclOperation`).
+/// An operation that a user may do (`AclOperation`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AclOperation {

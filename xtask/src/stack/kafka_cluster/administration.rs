@@ -43,7 +43,7 @@ impl KafkaCluster {
         sent.map_err(|error| StackError::caused(format!("broker {broker} does not answer"), error))
     }
 
-    /// The brokers that run and are not frozen.
+    /// Returns the brokers that run and are not frozen.
     pub(super) fn active(&self) -> impl Iterator<Item = &Node> {
         self.brokers.values().filter(|node| node.process().is_running() && !node.process().is_frozen())
     }

@@ -12,7 +12,7 @@ use super::KafkaCluster;
 use super::node::{CONTROLLER, INTERNAL, Node, Role, Shared};
 use super::security::{ListenerSecurity, User};
 
-/// What a cluster is to be like.
+/// The settings of a cluster.
 pub struct KafkaClusterBuilder {
     launch: Launch,
     brokers: u8,
@@ -30,8 +30,8 @@ const CONTROLLER_ID: i32 = 1000;
 impl Stack {
     /// Returns a builder of a Kafka cluster for one test, which runs the programs of this stack.
     ///
-    /// Without further calls it has three brokers with a listener `PLAINTEXT` each. Topics have three replicas, of which
-    /// two must be in sync.
+    /// Without further calls it has three brokers with a listener `PLAINTEXT` each. Topics have three replicas, of
+    /// which two must be in sync.
     pub fn kafka_cluster(&self) -> Result<KafkaClusterBuilder, StackError> {
         Ok(KafkaClusterBuilder {
             launch: self.state.service(Service::Kafka)?.launch.clone(),
@@ -54,7 +54,7 @@ impl KafkaClusterBuilder {
         self
     }
 
-    /// Adds a listener, with a port of its own on each broker. Names are in capital letters.
+    /// Adds a listener, with its own port on each broker. Names are in capital letters.
     #[must_use]
     pub fn listener(mut self, name: impl Into<String>, security: ListenerSecurity) -> Self {
         self.listeners.push((name.into(), security));
@@ -83,7 +83,8 @@ impl KafkaClusterBuilder {
         self
     }
 
-    /// Makes brokers ask for an ACL for each request (`StandardAuthorizer`). Who uses the listener `PLAINTEXT` may do all.
+    /// Makes brokers ask for an ACL for each request (`StandardAuthorizer`). Who uses the listener `PLAINTEXT` may do
+    /// all.
     #[must_use]
     pub fn authorizer(self) -> Self {
         self.property("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")
@@ -96,7 +97,8 @@ impl KafkaClusterBuilder {
         self.property("connections.max.reauth.ms", limit.as_millis().to_string())
     }
 
-    /// Replaces the options of each node's JVM. The default is a quick start: a heap of 320 MB, and the quick compiler only.
+    /// Replaces the options of each node's JVM. The default is a quick start: a heap of 320 MB, and the quick compiler
+    /// only.
     #[must_use]
     pub fn jvm_options<'a>(mut self, options: impl IntoIterator<Item = &'a str>) -> Self {
         self.jvm_options = options.into_iter().map(str::to_owned).collect();
@@ -195,7 +197,7 @@ impl KafkaClusterBuilder {
 }
 
 impl std::fmt::Debug for KafkaClusterBuilder {
-    /// Without properties and users, which hold passwords.
+    /// Formats the builder without properties and users, which hold passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { brokers, listeners, .. } = self;
         f.debug_struct("KafkaClusterBuilder")

@@ -23,10 +23,9 @@ use super::paths::OwnDirectory;
 
 /// A Kafka cluster that belongs to one test.
 ///
-/// Its processes end with this value, and also if the test's process is killed; its files are removed then or by the next
-/// cluster. Meanwhile each broker can be killed, stopped, frozen and started again. All methods take `&self`, so that a
-/// second thread can do it.
-/// Brokers are numbered from 1.
+/// Its processes end with this value, and also if the test's process is killed; its files are removed then or by the
+/// next cluster. Meanwhile each broker can be killed, stopped, frozen and started again. All methods take `&self`, so
+/// that a second thread can do it. Brokers are numbered from 1.
 ///
 /// A cluster of one broker is a single process. With more brokers, the controller is one more process, which the
 /// methods for brokers never touch. If the brokers were the quorum, the death of one broker would often be the death of

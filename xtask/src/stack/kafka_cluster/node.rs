@@ -21,7 +21,7 @@ pub(super) struct Node {
     listeners: BTreeMap<String, ReservedPort>,
 }
 
-/// What a process of a cluster is.
+/// The role of a process of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Broker,
@@ -29,7 +29,7 @@ pub(super) enum Role {
     Both,
 }
 
-/// What all nodes of a cluster have in common.
+/// The settings that all nodes of a cluster share.
 pub(super) struct Shared<'a> {
     pub(super) launch: &'a Launch,
     pub(super) home: &'a Path,
@@ -91,7 +91,7 @@ impl Node {
         self.listeners.get(listener).map(ReservedPort::number)
     }
 
-    /// A listener's address, by a name that certificates can have.
+    /// Returns a listener's address, by a name that certificates can have.
     pub(super) fn address(&self, listener: &str) -> Option<String> {
         self.port(listener).map(|port| format!("localhost:{port}"))
     }
@@ -121,7 +121,7 @@ fn format(shared: &Shared<'_>, home: &Path, config: &PathBuf) -> Result<(), Stac
     Err(StackError::new(format!("cannot format Kafka's storage ({}): {errors}", output.status)))
 }
 
-/// 16 bytes in URL-safe base64, which must differ between the nodes of a cluster.
+/// Returns 16 bytes in URL-safe base64, which must differ between the nodes of a cluster.
 fn directory_id(id: i32) -> String {
     format!("b3V0Ym94LWRpcmVj{id:0>5}Q")
 }

@@ -42,7 +42,7 @@ impl ListenerSecurity {
         }
     }
 
-    /// The lines of `server.properties` for a listener of this kind.
+    /// Returns the lines of `server.properties` for a listener of this kind.
     pub(super) fn properties(self, listener: &str, users: &[User]) -> Vec<(String, String)> {
         let listener = format!("listener.name.{}", listener.to_lowercase());
         match self {

@@ -22,7 +22,7 @@ pub struct NewTopic {
     configs: Vec<(String, String)>,
 }
 
-/// Where a partition is, as one broker knows it.
+/// The state of a partition, as one broker knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionState {
     leader: Option<i32>,
@@ -180,8 +180,8 @@ impl KafkaCluster {
         })
     }
 
-    /// Moves a partition to these brokers, of which the first is to lead if the leader must move. Waits until the others
-    /// have no replica of it.
+    /// Moves a partition to these brokers, of which the first is to lead if the leader must move. Waits until the
+    /// others have no replica of it.
     pub fn reassign(&self, topic: &str, partition: i32, brokers: &[i32]) -> Result<(), StackError> {
         let action = format!("reassign partition {partition} of topic {topic} to {brokers:?}");
         let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(REQUEST_MILLIS).with_topics(vec![

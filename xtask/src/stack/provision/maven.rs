@@ -24,7 +24,7 @@ struct Artifact {
     version: &'static str,
 }
 
-/// The directory of the jars of Kafka and Kafka Connect.
+/// Returns the directory of the jars of Kafka and Kafka Connect.
 pub(crate) fn kafka(task: &Task<'_>, debian: Option<&Debian>, dist: &Path, java: &Java) -> Result<PathBuf, StackError> {
     let artifact = |group, name, version| Artifact { group, name, version };
     let artifacts = [
@@ -44,7 +44,7 @@ pub(crate) fn kafka(task: &Task<'_>, debian: Option<&Debian>, dist: &Path, java:
     Ok(directory)
 }
 
-/// The plugin directory that holds Debezium's connector.
+/// Returns the plugin directory that holds Debezium's connector.
 pub(crate) fn debezium(
     task: &Task<'_>,
     debian: Option<&Debian>,

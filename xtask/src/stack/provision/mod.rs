@@ -53,7 +53,7 @@ impl Programs {
     }
 }
 
-/// A program of the directories in `PATH`.
+/// Returns a program of the directories in `PATH`.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|program| is_program(program))

@@ -5,10 +5,10 @@ use super::{Task, is_program, on_path};
 use crate::stack::error::StackError;
 use crate::stack::options::StackOptions;
 
-/// Where Debian has it, which is not in everybody's `PATH`.
+/// The path on Debian, which is not in everybody's `PATH`.
 const INSTALLED: &str = "/usr/sbin/pgbouncer";
 
-/// PgBouncer's program, where it is installed.
+/// Returns PgBouncer's program, where it is installed.
 pub(crate) fn pgbouncer() -> Option<PathBuf> {
     on_path("pgbouncer").or_else(|| Some(Path::new(INSTALLED)).filter(|path| is_program(path)).map(Path::to_owned))
 }

@@ -25,8 +25,8 @@ const INSTALLED: [&str; 7] = [
     "/Library/PostgreSQL/*/bin",
 ];
 
-/// Returns the directory of PostgreSQL's programs: of the version that is asked for, which is downloaded, or else of the
-/// newest one that is installed or can be.
+/// Returns the directory of PostgreSQL's programs: of the version that is asked for, which is downloaded, or else of
+/// the newest one that is installed or can be.
 pub(crate) fn find_or_get(
     task: &Task<'_>,
     debian: Option<&Debian>,
@@ -57,7 +57,7 @@ pub(crate) fn find_or_get(
     Ok(directory.join("bin"))
 }
 
-/// The major version of the PostgreSQL in a directory, if it is one.
+/// Returns the major version of the PostgreSQL in a directory, if it is one.
 pub(crate) fn major_version(programs: &Path) -> Option<u32> {
     if !programs.join("initdb").is_file() {
         return None;
@@ -90,7 +90,7 @@ fn told_by_pg_config() -> Option<PathBuf> {
     Some(PathBuf::from(directory.trim()))
 }
 
-/// The existing directories that a pattern with at most one `*` stands for.
+/// Returns the existing directories that a pattern with at most one `*` stands for.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else {
         return vec![PathBuf::from(pattern)];

@@ -5,7 +5,7 @@ use super::predicate::{Predicate, Source};
 use crate::RecordRef;
 use crate::connector::TopicRoute;
 
-/// What other transformations do to the records that the EventRouter makes of a table's rows.
+/// The effects of other transformations on the records that the EventRouter makes of a table's rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AfterRouter {
     /// Headers that were inserted before the router added its own.
@@ -15,7 +15,7 @@ pub(crate) struct AfterRouter {
     context: Vec<String>,
 }
 
-/// What one transformation does to a record that its predicate holds for.
+/// The effect of one transformation on a record that its predicate holds for.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Topic(TopicRoute),

@@ -1,4 +1,5 @@
-//! The transformations of a connector (`transforms`, `predicates`), as Kafka Connect applies them to the rows of a table.
+//! The transformations of a connector (`transforms`, `predicates`), as Kafka Connect applies them to the rows of a
+//! table.
 
 mod after_router;
 mod decode_message;
@@ -17,7 +18,7 @@ use super::{ConnectorConfig, HeaderConverter, Placed, Placement, RouterConfig, T
 use crate::Error;
 use crate::pipeline::Found;
 
-/// What the transformations of a connector make of the rows of a table.
+/// The result of a connector's transformations for the rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowDisposition {
@@ -305,7 +306,8 @@ fn keeps_tombstones(config: &ConnectorConfig, name: &str) -> bool {
     mode.eq_ignore_ascii_case("rewrite-with-tombstone")
 }
 
-/// Returns whether a SetSchemaMetadata changes nothing of a record: it takes structs only, and its schema is not written.
+/// Returns whether a SetSchemaMetadata changes nothing of a record: it takes structs only, and its schema is not
+/// written.
 fn is_unseen(config: &ConnectorConfig, router: &str, name: &str) -> bool {
     let expands = config.boolean(&format!("transforms.{router}.table.expand.json.payload"), false).unwrap_or(false);
     let placed = Placed::list(config, &format!("transforms.{router}.table.fields.additional.placement"));

@@ -14,8 +14,8 @@ pub(super) enum Unfit {
     TooLarge,
 }
 
-/// What a schema is inferred by: the options, and how many bytes it may still take. Each nested struct is named by its whole
-/// path, so a small document can have a schema of any size.
+/// The rules by which a schema is inferred: the options, and how many bytes it may still take. Each nested struct is
+/// named by its whole path, so a small document can have a schema of any size.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) options: Expansion,
@@ -29,7 +29,7 @@ impl Rules<'_> {
     }
 }
 
-/// The schema of a document; `None` where the router sees none (null, an empty array).
+/// Returns the schema of a document; `None` where the router sees none (null, an empty array).
 ///
 /// It and what it calls lie on the stack once for every level of nesting, so each of them does little.
 pub(super) fn schema(key: Option<&str>, node: &Node, rules: Rules<'_>) -> Result<Option<Schema>, Unfit> {

@@ -14,7 +14,7 @@ use super::connect_schema::Schema;
 use crate::connector::{EmptyArrays, Expansion, NullMembers};
 use crate::json;
 
-/// What becomes of a payload.
+/// The result of expanding a payload.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     /// It is written as JSON by this schema.
@@ -30,8 +30,8 @@ pub(super) enum Outcome {
 /// How deep Jackson reads.
 const MAX_DEPTH: usize = 1_000;
 
-/// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of all, so
-/// that a small document can become one of any size.
+/// Expands a payload into JSON of at most `limit` bytes. Objects of unlike members in one array each get the members of
+/// all, so that a small document can become one of any size.
 pub(super) fn expand(text: &str, payload_column: &str, options: Expansion, limit: usize) -> Outcome {
     let first = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>().next();
     if !text.starts_with(['{', '[']) || !matches!(first, Some(Ok(_))) || json::depth(text) > MAX_DEPTH {
@@ -84,7 +84,7 @@ pub(super) fn nested(json: &str, name: &str, nulls: NullMembers, limit: usize) -
     }
 }
 
-/// The document that a text starts with: Jackson reads no further.
+/// Returns the document that a text starts with: Jackson reads no further.
 pub(super) fn document(text: &str) -> &str {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     match stream.next() {

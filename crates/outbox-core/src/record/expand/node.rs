@@ -19,7 +19,7 @@ impl Node {
         Parser { rest: text }.value()
     }
 
-    /// Which of JSON's types it is.
+    /// Returns which of JSON's types it is.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "NULL",
@@ -123,7 +123,7 @@ fn position(members: &[(String, Node)], places: &mut HashMap<String, usize>, nam
     places.get(name).copied()
 }
 
-/// The UTF-16 of a JSON string, in its quotes.
+/// Returns the UTF-16 of a JSON string, in its quotes.
 fn units(quoted: &str) -> Vec<u16> {
     let mut units = Vec::new();
     let mut rest = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();

@@ -2,7 +2,7 @@ use super::store::{Store, key_of};
 use super::{LANES, LOG, Planted, World};
 use crate::protocol::{Prefix, lane_of};
 
-/// What an owner has in memory.
+/// The memory of an owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Session {
     epoch: u8,
@@ -50,20 +50,20 @@ impl Session {
         session
     }
 
-    /// The fence: the epoch as it is when the transaction begins, or when the position moves.
+    /// Checks the fence: the epoch as it is when the transaction begins, or when the position moves.
     fn is_owner(&self, store: &Store, planted: Planted) -> bool {
         self.epoch == store.epoch || planted == Planted::NoEpochCheck
     }
 }
 
 impl Tx {
-    /// The handler of its first event fails. In a batch of several, they are done one by one then.
+    /// Fails the handler of its first event. In a batch of several, they are done one by one then.
     pub(super) fn fail(&mut self) -> bool {
         let Work::Batch(offsets) = &mut self.work else { return false };
         let Some(event) = self.effects.first().copied() else { return false };
         offsets.truncate(offsets.iter().position(|o| LOG[*o as usize].0 == event).unwrap_or(0) + 1);
         (self.taken, self.effects, self.parked) = (vec![event], Vec::new(), vec![event]);
-        // What was before it in the batch had no effect, and is passed over again.
+        // What was before it in the batch had no effect, and is skipped again.
         true
     }
 }
@@ -113,7 +113,7 @@ impl World {
         true
     }
 
-    /// Fenced off: all its transactions are rolled back, and the partition is opened again, if it still may be.
+    /// Rolls back all transactions of a fenced consumer, and returns whether it may open the partition again.
     fn reopens(&mut self, c: usize) -> bool {
         self.sessions[c] = None;
         true
@@ -134,7 +134,7 @@ impl World {
         true
     }
 
-    /// The position follows what is done, now and then.
+    /// Moves the position after what is done, now and then.
     pub(super) fn advance(&mut self, c: usize, planted: Planted) -> bool {
         let (store, Some(session)) = (&mut self.store, &mut self.sessions[c]) else { return false };
         let Some(position) = session.prefix.to_store() else { return false };

@@ -17,7 +17,7 @@ const LANES: usize = 2;
 /// How many things go wrong at most.
 const FAULTS: u8 = 3;
 
-/// What is left out, to see that it is missed.
+/// The rule that is left out, to see that its absence is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Planted {
     Nothing,
@@ -41,7 +41,7 @@ struct World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Expire,
-    /// Takes the lease, or opens the partition anew, under a new epoch.
+    /// Takes the lease, or opens the partition again, under a new epoch.
     Open(usize),
     Begin(usize, usize),
     Retry(usize, usize),
@@ -52,7 +52,7 @@ enum Step {
     CommitUnknown(usize, usize),
     /// The position is moved in the store.
     Advance(usize),
-    /// Only with the planted bug: the inbox row, in a transaction of its own.
+    /// Only with the planted bug: the inbox row, in its own transaction.
     Remember(usize, usize),
     Crash(usize),
     CommitLate(usize),
@@ -97,7 +97,7 @@ impl Model for Consumers {
 }
 
 impl World {
-    /// False where the step cannot be taken.
+    /// Takes a step; returns `false` if it cannot be taken.
     fn take(&mut self, step: Step, planted: Planted) -> bool {
         match step {
             Step::Expire => {
@@ -170,7 +170,8 @@ impl World {
         lanes.filter_map(|lane| lane.tx.as_ref()).chain(&self.orphans)
     }
 
-    /// A successor waits for the lock that open transactions share, and ends those that keep it.
+    /// Ends open transactions. A successor waits for the lock that open transactions share, and ends those that keep
+    /// it.
     fn end_transactions(&mut self) {
         self.orphans.clear();
         for session in &mut self.sessions {

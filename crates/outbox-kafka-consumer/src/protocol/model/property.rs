@@ -3,8 +3,8 @@ use stateright::Property;
 use super::store::key_of;
 use super::{Consumers, LOG, World};
 
-/// What must never be seen.
-pub(super) const NEVER: [&str; 3] = ["no effect is doubled", "no effect is out of order", "no event is lost"];
+/// The states that must never be seen.
+pub(super) const NEVER: [&str; 3] = ["no effect is duplicated", "no effect is out of order", "no event is lost"];
 
 pub(super) fn all() -> Vec<Property<Consumers>> {
     vec![

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::LOG;
 use super::consumer::{Tx, Work};
 
-/// What is committed.
+/// The committed state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Store {
     pub(super) lease: Option<usize>,
@@ -26,7 +26,7 @@ impl Store {
         self.held.iter().any(|event| key_of(*event) == key)
     }
 
-    /// A transaction commits, with all that is in it.
+    /// Commits a transaction, with all that is in it.
     pub(super) fn apply(&mut self, tx: &Tx) {
         self.inbox.extend(&tx.taken);
         self.effects.extend(&tx.effects);

@@ -29,8 +29,8 @@ enum Disaster {
 }
 
 impl Disasters {
-    /// PostgreSQL goes down twice and Kafka once, at random, and consumers do so all the while; for as long as it takes,
-    /// and until there is nothing left to interrupt.
+    /// Stops PostgreSQL twice and Kafka once, at random, and consumers all the while, until there is nothing left to
+    /// interrupt.
     pub(super) async fn happen(&mut self, random: &mut Random, is_over: impl Fn() -> bool) {
         let mut to_come = vec![Disaster::Postgres; 2];
         to_come.insert(random.below(3) as usize, Disaster::Kafka);

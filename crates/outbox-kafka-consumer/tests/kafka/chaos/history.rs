@@ -6,7 +6,7 @@ use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::Client;
 use super::{PARTITIONS, Random};
 use crate::bench::OrderCreated;
 
-/// What is to happen: each order's steps, once each and in order.
+/// The plan: each order's steps, once each and in order.
 pub(super) struct Orders {
     steps: BTreeMap<u64, i64>,
     pub(super) events: i64,

@@ -1,5 +1,5 @@
-//! Consumers are killed, PostgreSQL crashes, Kafka is restarted, records come twice; and then the database is asked what
-//! happened.
+//! Consumers are killed, PostgreSQL crashes, Kafka is restarted, records come twice; and then the database is asked
+//! what happened.
 
 mod disasters;
 mod history;
@@ -17,7 +17,8 @@ use self::history::Orders;
 use crate::bench::{Bench, produce_to, set_up};
 use outbox_test_support::{connect, eventually};
 
-/// What every run of the tests does; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same again.
+/// The size of every run of the tests; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same
+/// again.
 const EVENTS: u64 = 3_000;
 const AGGREGATES: u64 = 60;
 const PARTITIONS: u64 = 4;
@@ -25,7 +26,7 @@ const PARTITIONS: u64 = 4;
 const SLICES: usize = 100;
 /// How long a producer waits before it begins a part again.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Nothing for so long, and it goes on no more.
+/// Nothing for so long, and it continues no more.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
 pub(crate) struct Random(u64);

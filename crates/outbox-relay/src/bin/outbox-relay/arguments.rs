@@ -33,11 +33,11 @@ pub(crate) enum Command {
     Check(Check),
 }
 
-/// Where the configuration comes from, and how it is taken.
+/// The source of the configuration, and how it is read.
 #[derive(Args)]
 pub(crate) struct Reading {
-    /// Take the converters and producer options that the connector does not set from this file, the properties of the Kafka
-    /// Connect worker
+    /// Take the converters and producer options that the connector does not set from this file, the properties of the
+    /// Kafka Connect worker
     #[arg(long, env = "WORKER_CONFIG_FILE", value_name = "FILE")]
     worker_config: Option<PathBuf>,
 
@@ -86,9 +86,11 @@ pub(crate) struct Arguments {
     #[arg(long, env = "OUTBOX_RELAY_LISTEN", value_name = "IP:PORT")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Create the publication for the outbox table and the replication slot, in this order, if they are missing at the start
+    /// Create the publication for the outbox table and the replication slot, in this order, if they are missing at the
+    /// start
     ///
-    /// The publication needs a role that owns the table and has CREATE on the database, and the slot one with REPLICATION.
+    /// The publication needs a role that owns the table and has CREATE on the database, and the slot one with
+    /// REPLICATION.
     #[arg(long, env = "OUTBOX_RELAY_CREATE", help_heading = "PostgreSQL")]
     create: bool,
 

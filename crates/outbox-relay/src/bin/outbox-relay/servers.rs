@@ -15,7 +15,7 @@ pub(crate) struct Servers {
     #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', value_name = "BROKERS")]
     brokers: Vec<String>,
 
-    /// Write rows that can never become a record to this topic, and go on; without it the relay stops at the first
+    /// Write rows that can never become a record to this topic, and continue; without it the relay stops at the first
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC", help_heading = "Records")]
     dead_letter_topic: Option<String>,
 
@@ -27,7 +27,8 @@ pub(crate) struct Servers {
 
     /// Take the security of the connections to Kafka from this properties file of a Kafka client
     ///
-    /// It is read again for each new connection. Without any option of this kind the connector's producer.override.* count.
+    /// It is read again for each new connection. Without any option of this kind the connector's producer.override.*
+    /// count.
     #[arg(
         long,
         env = "KAFKA_CONFIG_FILE",
@@ -65,7 +66,8 @@ pub(crate) struct Servers {
     )]
     kafka_key: Option<PathBuf>,
 
-    /// Log in to Kafka as this user, by SASL; without a file or a command the password is in the variable KAFKA_PASSWORD
+    /// Log in to Kafka as this user, by SASL; without a file or a command the password is in the variable
+    /// KAFKA_PASSWORD
     #[arg(long, env = "KAFKA_USER", value_name = "NAME", help_heading = "Kafka's security")]
     kafka_user: Option<String>,
 

@@ -30,11 +30,11 @@ pub(crate) struct Log<R> {
     repetitions: Repetitions,
     /// How many times in a row the batch's numbers turned out to be taken, and none of its rows was there.
     refusals: u32,
-    /// At most so many rows in the next batch, while the one that the broker does not take is looked for.
+    /// At most that many rows in the next batch, while the one that the broker does not take is looked for.
     take: usize,
 }
 
-/// What was read from the log.
+/// The knowledge that was read from the log.
 #[derive(Debug, Default)]
 struct Knowledge {
     tail_is_read: bool,
@@ -75,7 +75,7 @@ enum Writer {
     Own(Cursor),
 }
 
-/// Whether the broker tells a batch that it had already from one that it appends.
+/// Whether the broker reports a batch that it had already from one that it appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repetitions {
     Untried,
@@ -83,7 +83,7 @@ enum Repetitions {
     NotTold,
 }
 
-/// What a partition waits for.
+/// The need of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Nothing,
@@ -99,7 +99,7 @@ pub(crate) struct OwnProducer {
     pub(crate) generation: u64,
 }
 
-/// What the driver shall do with one partition.
+/// The next task of the driver for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Read(ReadFrom),
@@ -124,7 +124,7 @@ impl<R> Log<R> {
         }
     }
 
-    /// The row goes to the queue unless it is proven to be in the log.
+    /// Queues the row unless it is proven to be in the log.
     pub(crate) fn push(&mut self, row: Row<R>, window: &Window, ledger: &mut Ledger) {
         if !window.holds(row.position) && !self.knowledge.past_window {
             self.knowledge.past_window = true;
@@ -144,7 +144,7 @@ impl<R> Log<R> {
         }
     }
 
-    /// What the rows of this partition hold in memory.
+    /// Returns what the rows of this partition hold in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.queued.saturating_add(self.flight.as_ref().map_or(0, |flight| flight.bytes))
     }
@@ -189,7 +189,8 @@ impl<R> Log<R> {
         }
     }
 
-    /// The slot was held after the tail had been read, so what was found there is no successor's.
+    /// Forgets what a successor could have written: the slot was held after the tail had been read, so what was found
+    /// there is no successor's.
     pub(crate) fn inherit(&mut self) {
         if let Writer::Found(cursor) = self.writer {
             self.writer = Writer::Inherited(cursor);

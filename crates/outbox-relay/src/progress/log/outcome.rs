@@ -5,7 +5,7 @@ use crate::progress::ledger::Ledger;
 use crate::progress::row::Row;
 
 impl<R> Log<R> {
-    /// The outcome of a request. Returns the rows that the broker does not take.
+    /// Takes the outcome of a request. Returns the rows that the broker does not take.
     pub(crate) fn produced(&mut self, outcome: Outcome, ledger: &mut Ledger) -> Vec<Row<R>> {
         let Some(flight) = self.flight.as_mut().filter(|_| self.step == Step::Asked(Duty::Produce)) else {
             debug_assert!(false, "an outcome of a batch that was not asked for");
@@ -43,7 +43,7 @@ impl<R> Log<R> {
         Vec::new()
     }
 
-    /// How the broker answers to a batch that it has.
+    /// Answers to a batch that the broker has, as the broker does.
     fn tried(&mut self, outcome: &Outcome, ledger: &mut Ledger) {
         ledger.counters.repeats_as_new += u64::from(matches!(outcome, Outcome::Appended { arrival: Arrival::Now, .. }));
         self.repetitions = match outcome {
@@ -54,7 +54,7 @@ impl<R> Log<R> {
         self.arrive(ledger);
     }
 
-    /// The whole batch is in the log.
+    /// Records that the whole batch is in the log.
     fn arrive(&mut self, ledger: &mut Ledger) {
         let Some(flight) = self.flight.take() else { return };
         self.move_to(flight.at.past(flight.rows.len()));

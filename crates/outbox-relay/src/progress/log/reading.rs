@@ -9,7 +9,7 @@ use crate::progress::ledger::Ledger;
 use crate::progress::producer::Cursor;
 
 impl<R> Log<R> {
-    /// A record of the read under way.
+    /// Takes a record of the read under way.
     pub(crate) fn seen(&mut self, seen: Seen) {
         if let (Some((producer, last)), Some(writer)) = (seen.written_by, self.cursor())
             && producer == writer.producer
@@ -38,7 +38,7 @@ impl<R> Log<R> {
         }
     }
 
-    /// The read is complete: what was met counts, for the batch in flight and for the queue.
+    /// Completes the read: what was met counts, for the batch in flight and for the queue.
     pub(crate) fn tail_read(&mut self, tail: Tail, ledger: &mut Ledger) {
         if self.step != Step::Asked(Duty::Read) {
             debug_assert!(false, "a read that was not asked for");
@@ -103,7 +103,7 @@ impl<R> Log<R> {
         self.requeue(missing, ledger);
         self.move_to(next);
         self.check_next = !is_whole || next != expected;
-        // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id goes on.
+        // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id continues.
         if flight.verdict == Verdict::InvalidEpoch || self.refusals > 1 {
             self.writer = Writer::None;
             self.refusals = 0;

@@ -99,7 +99,8 @@ impl Broker {
         }
     }
 
-    /// Of each producer only the last batch is remembered, and nothing of those with old timestamps.
+    /// Restarts the broker. Of each producer only the last batch is remembered, and nothing of those with old
+    /// timestamps.
     pub(super) fn restart(&mut self) {
         for log in self.topics.iter_mut().flatten() {
             let before = log.writers.len();
@@ -148,7 +149,7 @@ impl PartitionLog {
         self.records.drain(..count).filter_map(|stored| stored.event()).collect()
     }
 
-    /// Somebody raises the epochs of this log's producers.
+    /// Raises the epochs of this log's producers, as another process may.
     pub(super) fn fence(&mut self) {
         for state in self.writers.values_mut() {
             state.epoch += 1;
@@ -202,7 +203,7 @@ impl PartitionLog {
 }
 
 impl Stored {
-    /// Whether a relay wrote it.
+    /// Returns whether a relay wrote it.
     pub(super) fn is_own(&self) -> bool {
         matches!(self.content, StoredContent::Own(..))
     }

@@ -2,7 +2,7 @@
 
 use super::world::World;
 
-/// One event in the log and acknowledged, and more of them in a request that its dead sender left behind.
+/// Leaves one event in the log and acknowledged, and more of them in a request that its dead sender left behind.
 fn left_behind(more: usize) -> World {
     let mut world = World::new(1);
     world.commit_rows(&[(0, 0)]);
@@ -159,7 +159,8 @@ fn a_crash_within_a_transaction_that_is_longer_than_the_scans_limit() {
     assert_eq!(world.broker.topics[0][0].excused, None);
 }
 
-/// What the standby has is known by its events; on its timeline the positions of the others are given again.
+/// The records of the standby's rows are known by their events; on its timeline the positions of the others are given
+/// again.
 #[test]
 fn a_failover_within_a_transaction_that_is_longer_than_the_scans_limit() {
     let mut world = World::new(1);

@@ -4,7 +4,7 @@ use super::broker::{DEAD_LETTERS, PartitionLog};
 use super::process::Process;
 use super::world::World;
 
-/// What may not be at the end of any schedule.
+/// The faults that no schedule may end with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Lost {
@@ -69,7 +69,7 @@ pub(super) fn judge(world: &World) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What may not be when a process has stopped at a poison row.
+/// Checks what must hold when a process has stopped at a poison row.
 pub(super) fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> {
     let (Some((stop, _)), postgres) = (process.stopping, &world.postgres) else { return Ok(()) };
     if process.timeline != postgres.timeline {
@@ -91,7 +91,7 @@ pub(super) fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> 
     }
 }
 
-/// The events of each topic's records.
+/// Returns the events of each topic's records.
 fn present(world: &World) -> Vec<BTreeSet<usize>> {
     let events = |logs: &Vec<PartitionLog>| {
         logs.iter().flat_map(|log| &log.records).filter_map(|stored| stored.event()).collect()

@@ -41,7 +41,7 @@ fn nothing_is_lost_and_each_event_is_once_and_in_order_outside_the_named_windows
     assert!(windows["none"] > windows.values().sum::<u32>() / 2, "most partitions shall be judged strictly");
 }
 
-/// Of each partition, which window was opened.
+/// Returns which window was opened, for each partition.
 fn run(seed: u64) -> Vec<&'static str> {
     let (world, result) = schedule::run(seed, Mutation::None, false);
     if let Err(fault) = result {

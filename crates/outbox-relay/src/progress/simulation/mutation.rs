@@ -2,7 +2,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mutation {
     None,
-    /// Whatever is not after the last position in the log counts as met.
+    /// Every row that is not after the last position in the log counts as met.
     SkipUpToLastPosition,
     ConfirmCommitInsteadOfEnd,
     ConfirmOnReceipt,
@@ -13,7 +13,7 @@ pub(super) enum Mutation {
     NewProducerAfterTakeOver,
     /// A producer id is inherited without a look at the slot.
     NoProofOfHold,
-    /// The broker tells at first that it had a batch, and later no more.
+    /// The broker reports at first that it had a batch, and later no more.
     HideRepetitions,
     /// The scan's limit counts the slot's own records as well.
     LimitForOwn,

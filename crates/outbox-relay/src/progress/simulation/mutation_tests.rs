@@ -3,7 +3,7 @@ use super::mutation::Mutation;
 use super::schedule;
 use super::world::{Flying, World};
 
-/// The first seed that shows the broken rule, and how.
+/// Finds the first seed that shows the broken rule, and how.
 fn found(mutation: Mutation, within: u64, is_it: impl Fn(&Fault) -> bool) {
     for seed in 0..within {
         if let (_, Err(fault)) = schedule::run(seed, mutation, false)

@@ -8,7 +8,7 @@ pub(super) struct Postgres {
     pub(super) flushed: u64,
     pub(super) timeline: u32,
     pub(super) confirmed: Lsn,
-    /// What the slot goes back to when the server crashes.
+    /// The position that the slot goes back to when the server crashes.
     pub(super) durable: Lsn,
     /// The process whose walsender holds the slot.
     pub(super) holder: Option<u32>,
@@ -59,7 +59,7 @@ impl Postgres {
         self.transactions.push(Transaction { commit, end: Lsn::new(self.flushed), rows });
     }
 
-    /// WAL of other tables.
+    /// Writes WAL of other tables.
     pub(super) fn write_other(&mut self) {
         self.flushed += 50;
     }
@@ -80,7 +80,7 @@ impl Postgres {
         self.holder = None;
     }
 
-    /// A standby is promoted that has this many transactions. Returns the events that it does not have; the positions of
+    /// Promotes a standby that has this many transactions. Returns the events that it does not have; the positions of
     /// their rows are given again.
     pub(super) fn fail_over(&mut self, kept: usize) -> Vec<usize> {
         self.crash();
@@ -91,12 +91,12 @@ impl Postgres {
         lost.into_iter().flat_map(|transaction| transaction.rows).map(|wire| wire.event).collect()
     }
 
-    /// How many transactions a standby has at least: it has those that are confirmed for good.
+    /// Returns how many transactions a standby has at least: it has those that are confirmed for good.
     pub(super) fn least_kept(&self) -> usize {
         self.transactions.partition_point(|transaction| transaction.end <= self.durable)
     }
 
-    /// Where a stream from the confirmed position starts.
+    /// Returns where a stream from the confirmed position starts.
     pub(super) fn first_unconfirmed(&self) -> usize {
         self.transactions.partition_point(|transaction| transaction.commit < self.confirmed)
     }

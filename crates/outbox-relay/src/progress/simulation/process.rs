@@ -148,13 +148,13 @@ impl Process {
         }
     }
 
-    /// Whether all is done that it has to do before it ends at a poison row.
+    /// Returns whether everything is done that the process has to do before it ends at a poison row.
     pub(super) fn has_stopped(&self, mutation: Mutation) -> bool {
         let is_written = self.open.is_empty() && self.progress.buffered_rows() == 0;
         self.stopping.is_some() && (is_written || mutation == Mutation::StopAtOnce)
     }
 
-    /// A topic is known: its rows go to their partitions.
+    /// Learns a topic: its rows go to their partitions.
     pub(super) fn learn(&mut self, topic: usize) {
         for (waiting, wire) in self.waiting[topic].take().into_iter().flatten() {
             let partition = self.partition(&wire);
@@ -166,7 +166,7 @@ impl Process {
         partition_id(wire.topic, wire.key % self.counts[wire.topic])
     }
 
-    /// What the state machine asks for, of which produces and confirmations are the caller's.
+    /// Returns what the state machine asks for, of which produces and confirmations are the caller's.
     pub(super) fn poll(&mut self) -> Vec<Asked> {
         let mut asked = Vec::new();
         while let Some(action) = self.progress.next_action(|_| true) {

@@ -138,7 +138,7 @@ fn commit(world: &mut World, random: &mut Random, weather: &Weather) {
     world.postgres.commit(rows);
 }
 
-/// Debezium has written some of what the slot still has to send, and was stopped.
+/// Starts after Debezium, which has written some of what the slot still has to send, and was stopped.
 fn start_after_debezium(world: &mut World, random: &mut Random, weather: &Weather) {
     for _ in 0..1 + random.below(6) {
         commit(world, random, weather);
@@ -151,8 +151,8 @@ fn start_after_debezium(world: &mut World, random: &mut Random, weather: &Weathe
     }
 }
 
-/// Nothing more goes wrong: who has lost the slot notices it, one process is left and comes to the end of the WAL, and
-/// what is still on its way arrives or does not.
+/// Settles the world. Nothing more goes wrong: who has lost the slot notices it, one process is left and comes to the
+/// end of the WAL, and what is still on its way arrives or does not.
 fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
     let lost = |world: &World| world.processes.iter().position(|process| Some(process.number) != world.postgres.holder);
     while let Some(index) = lost(world) {

@@ -1,7 +1,7 @@
 use super::postgres::Wire;
 use super::world::World;
 
-/// What the tests of single schedules are written with.
+/// The steps of the tests of single schedules.
 impl World {
     /// Commits one transaction with rows of these topics and keys.
     pub(super) fn commit_rows(&mut self, rows: &[(usize, usize)]) {
@@ -15,21 +15,22 @@ impl World {
         self.postgres.commit(rows.iter().map(wire).collect());
     }
 
-    /// A transaction of one row with a property.
+    /// Commits a transaction of one row with a property.
     pub(super) fn commit_row(&mut self, topic: usize, change: impl FnOnce(&mut Wire)) {
         let mut wire = Wire { event: 0, topic, key: 0, is_old: false, is_poison: false };
         change(&mut wire);
         self.postgres.commit(vec![wire]);
     }
 
-    /// The driver does everything that does not wait for a broker's answer to a batch.
+    /// Carries out everything that does not wait for a broker's answer to a batch.
     pub(super) fn carry_out_all(&mut self, index: usize) {
         while index < self.processes.len() && !self.processes[index].open.is_empty() {
             self.carry_out(index, 0);
         }
     }
 
-    /// Reads the WAL, as far as there is room, and does everything except that requests arrive. Returns whether it read.
+    /// Reads the WAL, as far as there is room, and does everything except that requests arrive. Returns whether it
+    /// read.
     pub(super) fn send(&mut self, index: usize) -> bool {
         let mut has_read = false;
         while self.read_wal(index) {
@@ -51,13 +52,13 @@ impl World {
         }
     }
 
-    /// The process dies, and another takes over.
+    /// Ends the process and lets another take over.
     pub(super) fn take_over(&mut self) {
         self.end(0);
         self.acquire();
     }
 
-    /// PostgreSQL crashes, and the slot goes back to where it was at the last checkpoint.
+    /// Crashes PostgreSQL: the slot goes back to where it was at the last checkpoint.
     pub(super) fn slot_goes_back(&mut self) {
         self.postgres.crash();
         self.take_over();

@@ -22,14 +22,14 @@ pub(super) struct World {
     /// Whether a process stops at a poison row, which the next one leaves out.
     pub(super) stops: bool,
     pub(super) left_out: HashSet<usize>,
-    /// What a process has left undone when it stopped.
+    /// The work that a process has left undone when it stopped.
     pub(super) fault: Option<Fault>,
     pub(super) scan_limit: usize,
     pub(super) batch_rows: usize,
     pub(super) max_buffered: usize,
     pub(super) topics: Topics,
     pub(super) mutation: Mutation,
-    /// What happened, where a failure is to be explained.
+    /// The events of a schedule, to explain a failure.
     pub(super) story: Option<Vec<String>>,
     take_overs: u32,
 }
@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    /// A relay acquires the slot, if it is free.
+    /// Acquires the slot for a relay, if it is free.
     pub(super) fn acquire(&mut self) {
         if self.postgres.holder.is_none() {
             self.take_overs += 1;
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    /// The slot is out of the holder's hands; the holder does not know it yet.
+    /// Takes the slot away from its holder, which does not know it yet.
     pub(super) fn lose_slot(&mut self) {
         let received = self.postgres.transactions.len();
         for process in &mut self.processes {
@@ -94,7 +94,7 @@ impl World {
         self.tell(|| "the slot is lost".to_owned());
     }
 
-    /// A standby is promoted that has this many transactions; who has read more does not know it.
+    /// Promotes a standby that has this many transactions; who has read more does not know it.
     pub(super) fn fail_over(&mut self, kept: usize) {
         self.lose_slot();
         for process in &mut self.processes {
@@ -104,7 +104,7 @@ impl World {
         self.tell(|| format!("a standby with {kept} transactions is promoted"));
     }
 
-    /// The process ends, or drops its state because it has noticed that the slot was lost.
+    /// Ends the process, or drops its state because it has noticed that the slot was lost.
     pub(super) fn end(&mut self, index: usize) {
         let process = self.processes.remove(index);
         self.tell(|| format!("process {} ends", process.number));
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// Processes that are done with what is before their poison rows end; from then on these rows are left out.
+    /// Ends the processes that are done with what is before their poison rows; from then on these rows are left out.
     pub(super) fn end_stopped(&mut self) {
         while let Some(index) = self.processes.iter().position(|process| process.has_stopped(self.mutation)) {
             let found = judge_stop(self, &self.processes[index]).err();
@@ -197,7 +197,7 @@ impl World {
         self.poll(index);
     }
 
-    /// The request reaches the broker. Its answer may get lost.
+    /// Delivers the request to the broker. Its answer may get lost.
     pub(super) fn arrive(&mut self, flying: usize, is_answered: bool) {
         let Flying { request, is_awaited } = self.network.swap_remove(flying);
         let answer = self.broker.produce(&request);
@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    /// The sender gives up on the request, which may still arrive.
+    /// Gives the request up at the sender; it may still arrive.
     pub(super) fn time_out(&mut self, flying: usize) {
         if std::mem::take(&mut self.network[flying].is_awaited) {
             let request = self.network[flying].request.clone();
@@ -255,7 +255,7 @@ impl World {
         process.open.push(Open::Answer { partition, outcome });
     }
 
-    /// Retention cuts the head of a partition.
+    /// Removes the head of a partition, as retention does.
     pub(super) fn cut(&mut self, topic: usize, partition: usize, count: usize) {
         let log = &mut self.broker.topics[topic][partition];
         let count = count.min(log.records.len());
@@ -273,7 +273,7 @@ impl World {
         self.removed.extend(self.broker.recreate(topic));
     }
 
-    /// Debezium's record of an event.
+    /// Writes Debezium's record of an event.
     pub(super) fn write_as_debezium(&mut self, wire: &Wire) {
         let topic = &mut self.broker.topics[wire.topic];
         let partition = wire.key % topic.len();

@@ -9,7 +9,7 @@ use super::{CheckStatus, ServerCheck};
 use crate::relay::{Relay, session};
 use crate::settings::PoisonPolicy;
 
-/// What a record has besides its row's text: names and headers.
+/// The bytes of a record besides its row's text: names and headers.
 const OVERHEAD: u64 = 1_024;
 
 pub(super) async fn check(relay: &Relay, topics: &[String], sample: &RowSample) -> Vec<ServerCheck> {

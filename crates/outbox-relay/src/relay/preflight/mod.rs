@@ -1,4 +1,4 @@
-//! What stands in the way of a relay at its servers, without taking the slot or writing a record.
+//! The obstacles for a relay at its servers, without taking the slot or writing a record.
 
 mod kafka;
 mod postgres;
@@ -102,8 +102,8 @@ impl fmt::Display for ServerCheck {
 }
 
 impl Relay {
-    /// Checks PostgreSQL and Kafka: connections, privileges, publication, slot, topics and ACLs, sizes, clocks. It neither
-    /// takes the slot nor writes a record, and a relay that runs meanwhile is not disturbed.
+    /// Checks PostgreSQL and Kafka: connections, privileges, publication, slot, topics and ACLs, sizes, clocks. It
+    /// neither takes the slot nor writes a record, and a relay that runs meanwhile is not disturbed.
     ///
     /// It checks the given topics, the topic for dead letters, and those of the rows that are in the outbox table.
     pub async fn check(&self, topics: &[String]) -> Vec<ServerCheck> {

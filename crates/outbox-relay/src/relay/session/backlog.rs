@@ -15,7 +15,8 @@ pub(super) struct Backlog {
 /// The transactions of one sample.
 const SAMPLE: u32 = 10_000;
 const SMALL: u32 = 5;
-/// An older transaction is part of a backlog, unless the clocks of two machines are far apart. A wrong guess costs a little time.
+/// An older transaction is part of a backlog, unless the clocks of two machines are far apart. A wrong guess costs a
+/// little time.
 const OLD: Duration = Duration::from_secs(20);
 
 impl Backlog {

@@ -17,7 +17,8 @@ use crate::status::{RelayStatus, Work};
 use outbox_kafka::{BatchBuilder, Cluster, CompressionChoice, Gap, ToProduce, Topic};
 use outbox_net::{Backoff, ErrorChain};
 
-/// Encodes batches, hands those of one broker to its sender as one request, and knows which partitions wait for an answer.
+/// Encodes batches, hands those of one broker to its sender as one request, and knows which partitions wait for an
+/// answer.
 pub(super) struct BatchSender {
     cluster: Arc<Cluster>,
     status: RelayStatus,
@@ -32,7 +33,7 @@ pub(super) struct BatchSender {
     unacknowledged: HashMap<PartitionId, Instant>,
 }
 
-/// What follows from the answers to a request.
+/// The consequences of the answers to a request.
 pub(super) struct Answered {
     /// The outcome of each batch, with the reason if the broker refused rows of it.
     pub(super) outcomes: Vec<(PartitionId, Outcome, Option<outbox_kafka::Error>)>,
@@ -51,7 +52,7 @@ pub(super) struct Retry {
 const STALLED: Duration = Duration::from_secs(1);
 
 impl BatchSender {
-    /// Creates a sender of batches of at most so many bytes.
+    /// Creates a sender of batches of at most that many bytes.
     pub(super) fn new(cluster: Arc<Cluster>, status: RelayStatus, gaps: Arc<Gaps>, bytes: usize, inbox: Inbox) -> Self {
         let configured = gaps.compression();
         Self {

@@ -22,7 +22,7 @@ pub(super) struct Confirmation {
     _task: Task,
 }
 
-/// What follows from checks for the session.
+/// The consequence of checks for the session.
 pub(super) enum Verdict {
     /// Nothing more can be confirmed at present.
     Settled,
@@ -111,7 +111,7 @@ struct Checks {
     failing_since: Option<Instant>,
 }
 
-/// What a check of the catalogs has shown.
+/// The result of a check of the catalogs.
 enum Checked {
     Unchanged,
     /// A transaction that changes the version has not ended.
@@ -119,8 +119,8 @@ enum Checked {
     Changed(Box<Published>),
 }
 
-/// The pause between two checks while there is something to confirm: what a restart has to look for in Kafka is what was
-/// written in this time.
+/// The pause between two checks while there is something to confirm: what a restart has to look for in Kafka is what
+/// was written in this time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The pause if checks fail.
 const FAILING_PAUSE: Duration = Duration::from_secs(1);

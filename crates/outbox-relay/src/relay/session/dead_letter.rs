@@ -38,13 +38,13 @@ impl DeadLetters {
         self.unwritable.insert(position, (record, error));
     }
 
-    /// As [`keep`](Self::keep), of a row that has a record.
+    /// Keeps, as [`keep`](Self::keep) does, a row that has a record.
     pub(super) fn keep_record(&mut self, position: Position, record: Encoded, error: Error) {
         let record = self.topic.as_ref().map(|topic| record.into_record(topic));
         self.unwritable.insert(position, (record, error));
     }
 
-    /// As [`keep`](Self::keep), of a row that cannot be read: its columns' texts as one JSON object.
+    /// Keeps, as [`keep`](Self::keep) does, a row that cannot be read: its columns' texts as one JSON object.
     pub(super) fn keep_raw(&mut self, pipeline: &Pipeline, position: Position, row: &RawRow, error: Error) {
         let record = self.topic.as_ref().map(|topic| raw_record_of(topic, pipeline, row));
         self.unwritable.insert(position, (record, error));

@@ -26,7 +26,7 @@ pub(super) struct LogReader {
     permits: HashMap<Option<i32>, Arc<Semaphore>>,
 }
 
-/// What reads of logs have in common.
+/// The parts that reads of logs share.
 #[derive(Clone)]
 struct Scope {
     cluster: Arc<Cluster>,

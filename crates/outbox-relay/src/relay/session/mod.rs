@@ -3,13 +3,14 @@
 //! Its tasks are joined by channels:
 //!
 //! - The [`WalReader`] reads the WAL, and sends runs of changes.
-//! - The session's own loop gives them to the [`Planner`], which decides without a clock or I/O. The [`Executor`] carries out the
-//!   commands that come back.
+//! - The session's own loop gives them to the [`Planner`], which decides without a clock or I/O. The [`Executor`]
+//!   carries out the commands that come back.
 //! - A [`BrokerSender`](broker_sender::BrokerSender) for each broker sends batches.
 //! - [`Confirmation`](confirmation::Confirmation) checks the catalogs before it passes positions on to the reader.
 //! - [`Monitor`](monitor::Monitor) does periodic work.
 //!
-//! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is shared.
+//! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is
+//! shared.
 
 mod backlog;
 mod batch_sender;

@@ -36,7 +36,7 @@ pub(super) struct Planner {
     status: RelayStatus,
 }
 
-/// What the session does next.
+/// The next step of the session.
 pub(super) enum Command {
     FindTopic(Box<str>),
     Confirm(Lsn),
@@ -100,7 +100,8 @@ impl Planner {
         in_turn.err().map(|out_of_turn| Ended::Restart(FeedError::OutOfTurn(out_of_turn)))
     }
 
-    /// Takes the changes up to the end of the open transaction, and drops those after it. Fails if they are out of turn.
+    /// Takes the changes up to the end of the open transaction, and drops those after it. Fails if they are out of
+    /// turn.
     pub(super) fn finish_transaction(&mut self, changes: Vec<Change>) -> Result<(), Ended> {
         for change in changes {
             match self.change(change) {
@@ -222,8 +223,8 @@ impl Planner {
         self.grown = Some(topic);
     }
 
-    /// Returns a topic that has more partitions, between two transactions. With nothing in flight, no row is then looked for
-    /// in another partition.
+    /// Returns a topic that has more partitions, between two transactions. With nothing in flight, no row is then
+    /// looked for in another partition.
     pub(super) fn take_grown(&mut self) -> Option<Box<str>> {
         let is_in_transaction = self.is_in_transaction();
         self.grown.take_if(|_| !is_in_transaction)

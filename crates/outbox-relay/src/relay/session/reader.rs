@@ -34,7 +34,7 @@ pub(super) struct Run {
     pub(super) read_at: SystemTime,
 }
 
-/// What follows a run.
+/// The step after a run.
 pub(super) enum RunEnd {
     /// More changes follow at once, so rows may wait for them.
     Behind,
@@ -44,8 +44,8 @@ pub(super) enum RunEnd {
     Last(Option<FeedError>),
 }
 
-/// The size of a run. Several runs may make one batch, so a small one costs little, and it stays in memory twice: as WAL and as
-/// rows.
+/// The size of a run. Several runs may make one batch, so a small one costs little, and it stays in memory twice: as
+/// WAL and as rows.
 const RUN_BYTES: usize = 128 * 1024;
 const RUN_MESSAGES: usize = 1_024;
 
@@ -75,7 +75,8 @@ impl WalReader {
         }
     }
 
-    /// Waits until the stream has broken off, also while nobody takes its runs. Nothing is lost when the future is dropped.
+    /// Waits until the stream has broken off, also while nobody takes its runs. Nothing is lost when the future is
+    /// dropped.
     pub(super) async fn lost(&mut self) -> FeedError {
         if let Some(task) = &mut self.task {
             let ended = task.await;

@@ -5,7 +5,7 @@ use super::confirmation::Verdict;
 use crate::progress::{Outcome, PartitionId, Producer, Seen, Tail};
 use outbox_kafka::{Compression, Topic};
 
-/// What a task or a request of a session reports.
+/// The report of a task or a request of a session.
 pub(super) enum Report {
     /// A produce request to a broker has ended, with or without an answer.
     Produced {
@@ -31,7 +31,8 @@ pub(super) enum Report {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// The records that a read of a log has found, in the log's order. An iterator, so that their memory is freed one by one.
+/// The records that a read of a log has found, in the log's order. An iterator, so that their memory is freed one by
+/// one.
 pub(super) type SeenRecords = Box<dyn Iterator<Item = Seen> + Send>;
 
 /// The outcome of one batch.

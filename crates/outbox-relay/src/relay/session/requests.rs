@@ -63,8 +63,8 @@ impl Requests {
         pending().await
     }
 
-    /// Waits for any broker, so that wrong settings, or a broker without a request that the relay needs, end the relay at
-    /// once and not with the first row. Reports what the broker lacks.
+    /// Waits for any broker, so that wrong settings, or a broker without a request that the relay needs, end the relay
+    /// at once and not with the first row. Reports what the broker lacks.
     pub(super) fn reach_cluster(&mut self, gaps: Arc<Gaps>) {
         self.push(reach(Arc::clone(&self.cluster), self.status.clone(), gaps));
     }

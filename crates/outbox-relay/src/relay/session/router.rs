@@ -15,8 +15,8 @@ use outbox_kafka::Topic;
 
 /// Decides which partition each row goes to, and what happens to rows that have none.
 ///
-/// Rows wait here for topics that are not known yet. A row that can never be written goes to the topic for dead letters, or
-/// ends the writing.
+/// Rows wait here for topics that are not known yet. A row that can never be written goes to the topic for dead
+/// letters, or ends the writing.
 pub(super) struct Router {
     encoder: RowEncoder,
     topics: Topics,

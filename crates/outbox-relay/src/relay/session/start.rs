@@ -27,7 +27,7 @@ use crate::settings::RelaySettings;
 use crate::status::{BEAT, RelayStatus};
 use outbox_kafka::Cluster;
 
-/// What outlives a session.
+/// The state that outlives a session.
 #[derive(Clone, Copy)]
 pub(in crate::relay) struct Shared<'a> {
     pub(in crate::relay) settings: &'a RelaySettings,
@@ -41,7 +41,8 @@ pub(in crate::relay) struct Shared<'a> {
 const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
 
 impl Shared<'_> {
-    /// Starts a session of a slot that was taken. Transactions before `streamed_before` are streamed if it streams a backlog.
+    /// Starts a session of a slot that was taken. Transactions before `streamed_before` are streamed if it streams a
+    /// backlog.
     pub(in crate::relay) fn start_session(
         &self,
         feed: ChangeFeed,

@@ -33,7 +33,7 @@ pub(super) struct Waiting {
     pub(super) record: Encoded,
 }
 
-/// Where a record belongs.
+/// The destination of a record.
 pub(super) enum Destination {
     Partition(PartitionId),
     /// The topic is not known yet.

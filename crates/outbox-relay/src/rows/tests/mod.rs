@@ -81,7 +81,7 @@ fn commit(commit: u64) -> Vec<u8> {
     Message::Commit { commit: Lsn::new(commit), end: Lsn::new(commit + 48), micros: 1 }.encode()
 }
 
-/// A row of [`TableLayout::recommended`], about 260 bytes in PostgreSQL.
+/// Returns a row of [`TableLayout::recommended`], about 260 bytes in PostgreSQL.
 fn recommended_row() -> [TupleData<'static>; 12] {
     let payload = br#"{"orderId":"0190a7c1-6a52-7b0e-9c55-3d2f1e8a4b6c","customer":"c-1042","status":"confirmed","total":{"amount":"129.90","currency":"EUR"},"lines":3,"note":"leave at the door please"}"#;
     [

@@ -16,10 +16,10 @@ struct Family {
     rules: &'static [Rule],
 }
 
-/// The table for a configuration, in which the EventRouter has a name of its own.
+/// The table for a configuration, in which the EventRouter has its own name.
 pub(super) struct Keys(Vec<Family>);
 
-/// What is done with keys that are in no table.
+/// The policy for keys that are in no table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum UnknownKeys {
     #[default]
@@ -67,7 +67,7 @@ impl Keys {
         self.0.iter().flat_map(|family| family.rules.iter().map(|rule| format!("{}{}", family.prefix, rule.key)))
     }
 
-    /// What the table says of a key, if it is in it.
+    /// Returns what the table says of a key, if it is in it.
     pub(super) fn effect(&self, key: &str) -> Option<KeyEffect> {
         self.rule(key).map(|rule| rule.effect)
     }
@@ -101,7 +101,7 @@ impl Keys {
         }
     }
 
-    /// The rule that fits best.
+    /// Returns the rule that fits best.
     fn rule(&self, key: &str) -> Option<&'static Rule> {
         let fitting = self.0.iter().flat_map(|family| {
             let rest = key.strip_prefix(&family.prefix);

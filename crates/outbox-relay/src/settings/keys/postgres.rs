@@ -46,7 +46,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("unavailable.value.placeholder"),
     without_effect("include.unknown.datatypes"),
     without_effect("schema.refresh.mode").among(&["columns_diff", "columns_diff_exclude_unchanged_toast"]),
-    // How values are told.
+    // How values are reported.
     honoured("binary.handling.mode"),
     honoured("time.precision.mode"),
     honoured("decimal.handling.mode"),

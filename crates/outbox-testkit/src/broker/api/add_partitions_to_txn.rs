@@ -12,7 +12,7 @@ use crate::broker::shared::Shared;
 use crate::broker::transactions::Partitions;
 use crate::broker::wire::Api;
 
-/// The versions up to 3, which clients send; newer ones are between brokers.
+/// Answers a request. Clients send the versions up to 3, which clients send; newer ones are between brokers.
 pub(super) fn respond(shared: &Shared, request: &AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
     let topics = &request.v3_and_below_topics;
     let partitions: Partitions = topics

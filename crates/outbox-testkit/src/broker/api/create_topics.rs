@@ -41,7 +41,7 @@ pub(super) fn respond(shared: &Shared, request: CreateTopicsRequest, version: i1
     CreateTopicsResponse::default().with_topics(topics.into_iter().map(answer).collect())
 }
 
-/// The new topic's id and its number of partitions.
+/// Creates a topic, and returns its id and its number of partitions.
 fn create(shared: &Shared, topic: &CreatableTopic, validate_only: bool) -> Result<(Uuid, i32), Refusal> {
     shared.refusal(Api::CreateTopics, Place::Topic(&topic.name))?;
     let partitions = partitions(topic, shared.settings.default_partitions)?;

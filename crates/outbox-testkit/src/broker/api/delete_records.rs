@@ -26,7 +26,7 @@ pub(super) fn respond(shared: &Shared, request: DeleteRecordsRequest) -> DeleteR
     DeleteRecordsResponse::default().with_topics(topics)
 }
 
-/// The first offset that can be read now.
+/// Deletes records, and returns the first offset that can be read now.
 fn delete(shared: &Shared, topic: &str, partition: i32, offset: i64) -> Result<i64, ResponseError> {
     shared.refusal(Api::DeleteRecords, Place::Partition(topic, partition))?;
     shared.write(|cluster| {

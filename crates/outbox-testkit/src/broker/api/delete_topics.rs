@@ -10,7 +10,7 @@ use crate::broker::faults::Place;
 use crate::broker::shared::Shared;
 use crate::broker::wire::Api;
 
-/// Versions up to 5 name the topics, newer ones have the name or the id of each.
+/// Answers a request. Versions up to 5 name the topics, newer ones have the name or the id of each.
 pub(super) fn respond(shared: &Shared, request: DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
     let named = request.topic_names.into_iter().map(|name| delete_named(shared, name));
     let states = request.topics.into_iter().map(|state| delete(shared, state));

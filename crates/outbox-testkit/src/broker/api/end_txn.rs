@@ -5,7 +5,7 @@ use crate::broker::log::Outcome;
 use crate::broker::shared::{Shared, now_ms};
 use crate::broker::wire::Api;
 
-/// The versions up to 4, after which the producer keeps its epoch.
+/// Answers a request in the versions up to 4, after which the producer keeps its epoch.
 pub(super) fn respond(shared: &Shared, request: &EndTxnRequest) -> EndTxnResponse {
     let outcome = if request.committed { Outcome::Commit } else { Outcome::Abort };
     let producer = (request.producer_id.0, request.producer_epoch);

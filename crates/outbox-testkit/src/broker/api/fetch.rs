@@ -18,10 +18,10 @@ use crate::broker::wire::{Api, Malformed};
 
 /// Answers as soon as there are `min_bytes`, an error, or `max_wait_ms` have passed.
 ///
-/// There are no fetch sessions: session id 0 tells a client so.
+/// There are no fetch sessions: session id 0 reports a client so.
 pub(super) async fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) -> Result<Answer, Malformed> {
     let fetch: FetchRequest = request.decode()?;
-    // Epochs 0 and -1 are of full requests; others go on with a session.
+    // Epochs 0 and -1 are of full requests; others continue with a session.
     if !matches!(fetch.session_epoch, -1 | 0) {
         let error = ResponseError::FetchSessionIdNotFound;
         return Ok(Answer::Reply(request.reply(&FetchResponse::default().with_error_code(error.code()))?));

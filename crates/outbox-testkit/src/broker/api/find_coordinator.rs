@@ -11,7 +11,7 @@ use crate::broker::wire::Api;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-/// Versions up to 3 ask for one key, newer ones for several.
+/// Answers a request. Versions up to 3 ask for one key, newer ones for several.
 pub(super) fn respond(shared: &Shared, request: FindCoordinatorRequest, version: i16) -> FindCoordinatorResponse {
     if version >= 4 {
         let keys = request.coordinator_keys.into_iter();

@@ -5,7 +5,8 @@ use crate::broker::faults::Place;
 use crate::broker::shared::{Shared, now_ms};
 use crate::broker::wire::Api;
 
-/// Without a transactional id, each call gives a new producer id with epoch 0, whatever id the client had.
+/// Answers a request. Without a transactional id, each call gives a new producer id with epoch 0, whatever id the
+/// client had.
 ///
 /// With one, each call gives the next epoch, and aborts the transaction that the epoch before has left open.
 pub(super) fn respond(shared: &Shared, request: &InitProducerIdRequest) -> InitProducerIdResponse {

@@ -32,7 +32,7 @@ pub(super) fn respond(shared: &Shared, request: ListOffsetsRequest, version: i16
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
-/// `epoch` is the leader epoch of what is found, -1 in the versions without one.
+/// Creates an answer; `epoch` is the leader epoch of what is found, -1 in the versions without one.
 fn one(
     shared: &Shared,
     topic: &str,
@@ -58,7 +58,7 @@ fn one(
     }
 }
 
-/// Timestamp (-1 where the offset is not looked for by one) and offset.
+/// Finds the timestamp (-1 if the offset is not looked for by one) and the offset.
 fn find(log: &Log, timestamp: i64, isolation: Isolation) -> Result<Option<(i64, i64)>, ResponseError> {
     Ok(match timestamp {
         LATEST => Some((-1, isolation.end(log))),

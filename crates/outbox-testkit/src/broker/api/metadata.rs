@@ -13,7 +13,7 @@ use crate::broker::shared::{AutoCreation, LEADER_EPOCH, NODE_ID, Shared};
 use crate::broker::topic::{Topic, TopicConfig};
 use crate::broker::wire::Api;
 
-/// All topics are asked for by null, in version 0 by an empty list.
+/// Answers a request. All topics are asked for by null, in version 0 by an empty list.
 pub(super) fn respond(shared: &Shared, request: &MetadataRequest, version: i16) -> MetadataResponse {
     let mut topics = match &request.topics {
         Some(topics) if version > 0 || !topics.is_empty() => {
@@ -76,7 +76,8 @@ fn one(shared: &Shared, asked: &MetadataRequestTopic, creation: AutoCreation) ->
         .with_topic_id(asked.topic_id)
 }
 
-/// The error that the one who asks gets: Kafka makes a topic after it has said that there is none.
+/// Creates a missing topic, and returns the error that the caller gets: Kafka makes a topic after it has said that
+/// there is none.
 fn create(shared: &Shared, name: &str, creation: AutoCreation) -> ResponseError {
     let (config, partitions) = (TopicConfig::new(&shared.settings), shared.settings.default_partitions);
     let made = shared.write(|cluster| match creation {

@@ -123,7 +123,7 @@ fn topic_name(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
-/// A topic that older versions of a request name, and newer ones identify by its id.
+/// Returns a topic that older versions of a request name, and newer ones identify by its id.
 fn topic_ref(name: &TopicName, id: Uuid) -> TopicRef<'_> {
     if id.is_nil() { TopicRef::Name(name.as_str()) } else { TopicRef::Id(id) }
 }
@@ -140,7 +140,7 @@ impl Isolation {
         if level == 1 { Self::Committed } else { Self::Uncommitted }
     }
 
-    /// The end of what a reader gets.
+    /// Returns the end of what a reader gets.
     fn end(self, log: &Log) -> i64 {
         match self {
             Self::Uncommitted => log.end(),

@@ -9,7 +9,7 @@ use crate::broker::groups::Committed;
 use crate::broker::shared::Shared;
 use crate::broker::wire::Api;
 
-/// Bytes of what a client may note beside an offset (`offset.metadata.max.bytes`).
+/// Bytes of what a client may note next to an offset (`offset.metadata.max.bytes`).
 const MAX_METADATA: usize = 4096;
 
 /// Takes the commits of clients that assign partitions to themselves: those have no member id and generation -1.

@@ -10,7 +10,8 @@ use crate::broker::groups::{Committed, Offsets};
 use crate::broker::shared::Shared;
 use crate::broker::wire::Api;
 
-/// Versions up to 7 ask for one group, newer ones for several; null topics ask for all that have an offset.
+/// Answers a request. Versions up to 7 ask for one group, newer ones for several; null topics ask for all that have an
+/// offset.
 pub(super) fn respond(shared: &Shared, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
     if version < 8 {
         let wanted = request.topics.map(|topics| {
@@ -56,12 +57,12 @@ fn find(shared: &Shared, group: &str, wanted: Option<Vec<(String, Vec<i32>)>>) -
     })
 }
 
-/// What is answered for a partition without an offset.
+/// Returns what is answered for a partition without an offset.
 fn nothing() -> Committed {
     Committed { offset: -1, leader_epoch: -1, metadata: String::new() }
 }
 
-/// The error code and the offset of a partition, after the injected faults.
+/// Returns the error code and the offset of a partition, after the injected faults.
 fn answered(shared: &Shared, topic: &str, index: i32, committed: Committed) -> (i16, Committed) {
     match shared.refusal(Api::OffsetFetch, Place::Partition(topic, index)) {
         Ok(()) => (0, committed),

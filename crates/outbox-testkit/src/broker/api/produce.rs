@@ -44,7 +44,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, throttle_ms: i32) 
     Ok(Answer::Reply(request.reply(&response)?))
 }
 
-/// What the request as a whole comes to.
+/// The outcome of the request as a whole.
 struct Outcome {
     connection: Connection,
     refused: usize,
@@ -110,7 +110,8 @@ fn partition(
     }
 }
 
-/// Kafka answers the largest timestamp of a repeated batch in the place of the time of the append.
+/// Returns the time that the answer carries. Kafka answers the largest timestamp of a repeated batch in the place of
+/// the time of the append.
 fn answered_time(shared: &Shared, time: AppendTime) -> i64 {
     match time {
         AppendTime::Unstored => -1,
@@ -125,7 +126,7 @@ struct Done {
     log_start_offset: i64,
 }
 
-/// What is answered where the connection is closed anyway.
+/// The answer if the connection is closed anyway.
 const UNANSWERED: Done = Done { base_offset: -1, time: AppendTime::Unstored, log_start_offset: -1 };
 
 fn append(

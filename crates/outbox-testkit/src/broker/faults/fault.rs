@@ -23,7 +23,7 @@ pub struct Fault {
     pub(super) times: Times,
 }
 
-/// What happens.
+/// The effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) enum Effect {
     CloseBeforeAppend,
@@ -76,17 +76,17 @@ impl Fault {
         Self { effect, apis: apis.into(), site: Site::Everywhere, times: Times::Left(1) }
     }
 
-    /// The connection is closed when a batch comes, and the batch is not appended.
+    /// Closes the connection when a batch comes; the batch is not appended.
     pub fn close_before_append() -> Self {
         Self::new(Effect::CloseBeforeAppend, [Api::Produce])
     }
 
-    /// The batch is appended, and the connection closed instead of an answer.
+    /// Appends the batch, and closes the connection instead of an answer.
     pub fn close_after_append() -> Self {
         Self::new(Effect::CloseAfterAppend, [Api::Produce])
     }
 
-    /// The connection is closed when a batch comes, and the batch is appended at [`Injected::release`].
+    /// Closes the connection when a batch comes, and appends the batch at [`Injected::release`].
     ///
     /// So it goes when a broker hangs longer than the client waits, or a packet does in the network.
     ///
@@ -95,35 +95,35 @@ impl Fault {
         Self::new(Effect::AppendAfterClose, [Api::Produce])
     }
 
-    /// Produce, Fetch and ListOffsets are answered with NOT_LEADER_OR_FOLLOWER. Metadata goes on to name this node.
+    /// Answers Produce, Fetch and ListOffsets with NOT_LEADER_OR_FOLLOWER. Metadata continues to name this node.
     pub fn not_leader() -> Self {
         let apis = [Api::Produce, Api::Fetch, Api::ListOffsets];
         Self::new(Effect::Refuse(ResponseError::NotLeaderOrFollower), apis)
     }
 
-    /// Produce and Fetch are answered with this `throttle_time_ms`, and the connection is not read for so long.
+    /// Answers Produce and Fetch with this `throttle_time_ms`, and does not read the connection for that time.
     ///
     /// The request itself succeeds, as with Kafka.
     pub fn throttle(time: Duration) -> Self {
         Self::new(Effect::OnRequest(RequestEffect::Throttle(time)), [Api::Produce, Api::Fetch])
     }
 
-    /// Produce is answered with an error, and nothing is appended.
+    /// Answers Produce with an error, and appends nothing.
     pub fn reject(error: ResponseError) -> Self {
         Self::error(Api::Produce, error)
     }
 
-    /// Fetch is answered with an error.
+    /// Answers Fetch with an error.
     pub fn reject_fetch(error: ResponseError) -> Self {
         Self::error(Api::Fetch, error)
     }
 
-    /// Produce is answered with KAFKA_STORAGE_ERROR until this is lifted: the disk takes nothing more.
+    /// Answers Produce with KAFKA_STORAGE_ERROR until this is lifted, as a full disk does.
     pub fn disk_full() -> Self {
         Self::reject(ResponseError::KafkaStorageError).until_lifted()
     }
 
-    /// The API is answered with an error for each partition that it happens to, and has no effect there.
+    /// Answers the API with an error for each partition that it happens to, and has no effect there.
     ///
     /// Metadata is answered with the error of a topic, unless the fault is [`on`](Self::on) one partition.
     /// CreateTopics and DeleteTopics are answered with the error of a topic. InitProducerId, FindCoordinator,
@@ -132,52 +132,53 @@ impl Fault {
         Self::new(Effect::Refuse(error), [api])
     }
 
-    /// The connection is closed when a request for the API comes, and the request has no effect.
+    /// Closes the connection when a request for the API comes, and the request has no effect.
     pub fn close_before(api: Api) -> Self {
         Self::new(Effect::OnRequest(RequestEffect::CloseBefore), [api])
     }
 
-    /// A request for the API has its effect, and the connection is closed instead of an answer.
+    /// Closes the connection after a request for the API has had its effect, instead of an answer.
     pub fn close_after(api: Api) -> Self {
         Self::new(Effect::OnRequest(RequestEffect::CloseAfter), [api])
     }
 
-    /// A request for the API has its effect at once, and its answer comes after this time.
+    /// Delays the answer to a request for the API by this time; its effect comes at once.
     pub fn delay(api: Api, time: Duration) -> Self {
         Self::new(Effect::OnRequest(RequestEffect::Delay(time)), [api])
     }
 
-    /// A request for the API has its effect, and neither it nor a later one on its connection is answered.
+    /// Leaves a request for the API without an answer after its effect: neither it nor a later one on its connection is
+    /// answered.
     pub fn no_answer(api: Api) -> Self {
         Self::new(Effect::OnRequest(RequestEffect::NoAnswer), [api])
     }
 
-    /// The API is answered with this `throttle_time_ms`, and the connection is not read for that time.
+    /// Answers the API with this `throttle_time_ms`, and does not read the connection for that time.
     ///
     /// The request itself succeeds. [`throttle`](Self::throttle) does the same to Produce and Fetch.
     pub fn throttle_api(api: Api, time: Duration) -> Self {
         Self::new(Effect::OnRequest(RequestEffect::Throttle(time)), [api])
     }
 
-    /// It happens to one partition.
+    /// Limits the fault to one partition.
     pub fn on(mut self, topic: impl Into<String>, partition: i32) -> Self {
         self.site = Site::Partition(topic.into(), partition);
         self
     }
 
-    /// It happens to all partitions of a topic, to each as if it were the only one.
+    /// Limits the fault to the partitions of a topic; it happens to each as if it were the only one.
     pub fn on_topic(mut self, topic: impl Into<String>) -> Self {
         self.site = Site::Topic(topic.into());
         self
     }
 
-    /// It happens this number of times. Faults of partitions count once for each partition of a request.
+    /// Limits the fault to this number of times. Faults of partitions count once for each partition of a request.
     pub fn times(mut self, times: usize) -> Self {
         self.times = Times::Left(times);
         self
     }
 
-    /// It happens every time until it is lifted.
+    /// Repeats the fault until it is lifted.
     pub fn until_lifted(mut self) -> Self {
         self.times = Times::UntilLifted;
         self

@@ -21,19 +21,19 @@ impl Injected {
         self.0.lift();
     }
 
-    /// How often it has happened.
+    /// Returns how often the fault has happened.
     #[must_use]
     pub fn struck(&self) -> usize {
         *self.0.struck.borrow()
     }
 
-    /// Returns once it has happened at least so many times. It may be dropped and called again.
+    /// Returns once it has happened at least that many times. It may be dropped and called again.
     pub async fn until_struck(&self, times: usize) {
         // The sender lives in `self`: waiting cannot fail.
         let _ = self.0.struck.subscribe().wait_for(|struck| *struck >= times).await;
     }
 
-    /// How many batches are held for a late append.
+    /// Returns how many batches are held for a late append.
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.with_held(|held| held.len())
@@ -48,7 +48,7 @@ impl Injected {
     }
 }
 
-/// What connections and [`Injected`] share.
+/// The state that connections and [`Injected`] share.
 #[derive(Debug)]
 pub(in crate::broker) struct Rule {
     fault: Fault,

@@ -35,7 +35,7 @@ impl Faults {
 
     /// Lets a fault happen to the next requests that it is for, until it is used up or lifted.
     ///
-    /// Where several are for one partition, the one that was injected first happens.
+    /// If several are for one partition, the one that was injected first happens.
     pub fn inject(&self, fault: Fault) -> Injected {
         let rule = Arc::new(Rule::new(fault));
         self.with_rules(|rules| rules.push(Arc::clone(&rule)));
@@ -48,14 +48,14 @@ impl Faults {
         self.thaw();
     }
 
-    /// Lets the broker stand still as one that is paused: it accepts connections and requests, and answers nothing.
+    /// Lets the broker pause as one that is paused: it accepts connections and requests, and answers nothing.
     ///
-    /// What it was sent it handles once it is [thawed](Self::thaw), even if the client has gone by then.
+    /// It handles the requests that it got after it is [thawed](Self::thaw), even if the client has gone by then.
     pub fn freeze(&self) {
         self.frozen.send_replace(Pace::Frozen);
     }
 
-    /// Lets a frozen broker go on.
+    /// Lets a frozen broker continue.
     pub fn thaw(&self) {
         self.frozen.send_replace(Pace::Moving);
     }
@@ -66,7 +66,7 @@ impl Faults {
         let _ = self.frozen.subscribe().wait_for(|pace| *pace == Pace::Moving).await;
     }
 
-    /// The fault that happens to one partition of a request; it is used up by once.
+    /// Takes the fault that happens to one partition of a request; it is used up by once.
     pub(super) fn strike(&self, api: Api, place: Place<'_>) -> Option<(Effect, Arc<Rule>)> {
         self.with_rules(|rules| {
             rules.retain(|rule| rule.is_left());
@@ -81,7 +81,7 @@ impl Faults {
         self.with_rules(|rules| rules.iter().any(|rule| rule.is_left() && rule.is_on_request(api)))
     }
 
-    /// The fault that happens to a whole request, which has these parts; it is used up by once.
+    /// Takes the fault that happens to a whole request, which has these parts; it is used up by once.
     pub(super) fn strike_request(&self, api: Api, places: &[Place<'_>]) -> Option<(RequestEffect, Arc<Rule>)> {
         self.with_rules(|rules| {
             let fits = |rule: &Arc<Rule>| places.iter().any(|place| rule.fits(api, *place)) && rule.strike();

@@ -75,7 +75,7 @@ enum TopicIds {
     Nil,
 }
 
-/// What the answer to a repeated batch of an idempotent producer says of its time.
+/// The time in the answer to a repeated batch of an idempotent producer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Repeats {
     #[default]
@@ -176,7 +176,7 @@ impl Imitation {
         self
     }
 
-    /// The versions that are left of those that the broker serves.
+    /// Returns the versions that are left of those that the broker serves.
     pub(super) fn left_of(&self, api: Api, oldest: i16, newest: i16) -> Option<(i16, i16)> {
         let (from, to) = match self.versions.get(&api) {
             None => return Some((oldest, newest)),
@@ -198,7 +198,7 @@ impl Imitation {
         self.topic_ids == TopicIds::Assigned
     }
 
-    /// The `log_append_time_ms` of the answer to a repeated batch.
+    /// Returns the `log_append_time_ms` of the answer to a repeated batch.
     pub(super) fn repeat_timestamp(&self, timestamp: i64) -> i64 {
         match self.repeats {
             Repeats::Timestamp => timestamp,
@@ -206,7 +206,7 @@ impl Imitation {
         }
     }
 
-    /// The error to answer in place of another.
+    /// Returns the error to answer in place of another.
     pub(super) fn answered(&self, error: ResponseError) -> ResponseError {
         let of_request = matches!(
             error,

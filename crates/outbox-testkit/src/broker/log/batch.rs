@@ -28,7 +28,7 @@ const LOG_APPEND_TIME: i16 = 1 << 3;
 pub(in crate::broker) const TRANSACTIONAL: i16 = 1 << 4;
 pub(super) const CONTROL: i16 = 1 << 5;
 
-/// What a topic demands of a batch.
+/// The demands of a topic on a batch.
 #[derive(Debug, Clone)]
 pub(in crate::broker) struct Rules {
     /// Bytes of the whole batch.
@@ -140,18 +140,18 @@ impl Batch {
         }
     }
 
-    /// The number of offsets that the batch takes.
+    /// Returns the number of offsets that the batch takes.
     pub(in crate::broker) fn taken(&self) -> i32 {
         self.last_offset_delta.saturating_add(1)
     }
 
-    /// The id and the epoch of the producer, if the batch is part of a transaction.
+    /// Returns the id and the epoch of the producer, if the batch is part of a transaction.
     pub(in crate::broker) fn transaction(&self) -> Option<(i64, i16)> {
         let is_data = self.attributes & (TRANSACTIONAL | CONTROL) == TRANSACTIONAL;
         is_data.then_some((self.producer_id, self.producer_epoch))
     }
 
-    /// The time of the append, if the topic stores that.
+    /// Returns the time of the append, if the topic stores that.
     pub(super) fn append_time(&self) -> Option<i64> {
         (self.attributes & LOG_APPEND_TIME != 0).then_some(self.max_timestamp)
     }
@@ -161,12 +161,12 @@ impl Batch {
         self.producer_id >= 0 && self.base_sequence >= 0
     }
 
-    /// The sequence of the last record. Sequences go from `i32::MAX` on to 0.
+    /// Returns the sequence of the last record. Sequences go from `i32::MAX` on to 0.
     pub(super) fn last_sequence(&self) -> i32 {
         self.base_sequence.wrapping_add(self.last_offset_delta) & i32::MAX
     }
 
-    /// Its bytes with the place in the log, which the CRC does not cover.
+    /// Returns its bytes with the place in the log, which the CRC does not cover.
     pub(super) fn placed_at(mut self, base_offset: i64, leader_epoch: i32) -> Bytes {
         self.put(0, &base_offset.to_be_bytes());
         self.put(12, &leader_epoch.to_be_bytes());
@@ -185,7 +185,8 @@ impl Batch {
     }
 }
 
-/// The first record of a stored batch at or after a timestamp and at or after an offset: its timestamp and offset.
+/// Returns the first record of a stored batch at or after a timestamp and at or after an offset: its timestamp and
+/// offset.
 pub(super) fn first_at(stored: &Bytes, timestamp: i64, start: i64) -> Option<(i64, i64)> {
     let header = Header::read(stored)?;
     let payload = decompress(header.codec()?, stored.get(HEADER..)?).ok()?;
@@ -195,7 +196,8 @@ pub(super) fn first_at(stored: &Bytes, timestamp: i64, start: i64) -> Option<(i6
         .find(|(at, offset)| *at >= timestamp && *offset >= start)
 }
 
-/// A stored batch without the records that a closure refuses; `None` if it keeps them all, or if they cannot be read.
+/// Returns a stored batch without the records that a closure refuses; `None` if it keeps them all, or if they cannot be
+/// read.
 ///
 /// The offsets of the header stay (KAFKA-4586): the batch may begin and end with offsets that have no record.
 pub(super) fn filtered(stored: &Bytes, mut keeps: impl FnMut(i64, Option<&[u8]>) -> bool) -> Option<(Bytes, i32)> {
@@ -226,7 +228,7 @@ pub(super) fn filtered(stored: &Bytes, mut keeps: impl FnMut(i64, Option<&[u8]>)
     Some((batch.bytes.into(), count))
 }
 
-/// The offsets and keys of the records of a stored batch, up to the first that cannot be read.
+/// Returns the offsets and keys of the records of a stored batch, up to the first that cannot be read.
 pub(super) fn records_of(stored: &Bytes) -> Vec<(i64, Option<Vec<u8>>)> {
     let records = || {
         let header = Header::read(stored)?;
@@ -320,7 +322,7 @@ impl Header {
         })
     }
 
-    /// The codec, `None` inside if there is none; `None` outside if its number is unknown.
+    /// Returns the codec, `None` inside if there is none; `None` outside if its number is unknown.
     fn codec(&self) -> Option<Option<Codec>> {
         Codec::from_number(self.attributes & CODEC).ok()
     }
@@ -362,7 +364,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A batch as a client sends it: records without key, headers and value, timestamps 1000, 1001 and so on.
+    /// Returns a batch as a client sends it: records without key, headers and value, timestamps 1000, 1001 and so on.
     pub(in crate::broker::log) fn encoded(count: i32, producer: (i64, i16, i32)) -> Vec<u8> {
         let mut body = Vec::new();
         body.extend(0_i16.to_be_bytes());

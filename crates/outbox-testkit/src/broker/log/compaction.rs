@@ -74,7 +74,7 @@ mod tests {
         Producing { producer_id, epoch: 0, sequence, attributes }
     }
 
-    /// The base offset, the offset behind it, and the offsets and keys of the records of each batch.
+    /// Returns the base offset, the offset behind it, and the offsets and keys of the records of each batch.
     fn described(log: &Log) -> Vec<(i64, i64, String)> {
         let described = log.batches.iter().map(|stored| {
             let records = records_of(&stored.bytes).into_iter();

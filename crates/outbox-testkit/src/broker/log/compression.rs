@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 
-/// What a batch may hold in bytes; Kafka has no bound here.
+/// The most bytes of a batch; Kafka has no bound here.
 const LIMIT: usize = 128 * 1024 * 1024;
 
 /// A codec of record batches (`compression.type`).
@@ -32,7 +32,7 @@ pub(super) struct UnknownCodec;
 impl Codec {
     pub(in crate::broker) const ALL: [Self; 4] = [Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
 
-    /// The number in a batch's attributes.
+    /// Returns the number in a batch's attributes.
     pub(super) const fn number(self) -> i16 {
         match self {
             Self::Gzip => 1,
@@ -42,7 +42,7 @@ impl Codec {
         }
     }
 
-    /// The codec of a number in a batch's attributes; `None` for 0, which is no compression.
+    /// Creates the codec of a number in a batch's attributes; `None` for 0, which is no compression.
     pub(super) fn from_number(number: i16) -> Result<Option<Self>, UnknownCodec> {
         match number {
             0 => Ok(None),

@@ -27,7 +27,7 @@ pub(super) struct Stored {
     pub(super) bytes: Bytes,
 }
 
-/// Where a batch is.
+/// The place of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) struct Appended {
     pub(in crate::broker) base_offset: i64,
@@ -57,29 +57,30 @@ pub(in crate::broker) enum Minimum {
 pub(in crate::broker) struct Slice(pub(in crate::broker) Bytes);
 
 impl Log {
-    /// The first offset that can be read.
+    /// Returns the first offset that can be read.
     pub(in crate::broker) fn start(&self) -> i64 {
         self.start
     }
 
-    /// The first offset that a reader of committed records does not get: of the oldest open transaction, or the end.
+    /// Returns the first offset that a reader of committed records does not get: of the oldest open transaction, or the
+    /// end.
     pub(in crate::broker) fn last_stable(&self) -> i64 {
         self.transactions.first_open().unwrap_or(self.end)
     }
 
-    /// The aborted transactions that a reader from an offset on may come across.
+    /// Returns the aborted transactions that a reader from an offset on may come across.
     ///
     /// Kafka answers them up to the next entry of the offset index, or to the end of the segment: here to the end.
     pub(in crate::broker) fn aborted_from(&self, offset: i64) -> impl Iterator<Item = &Aborted> {
         self.transactions.aborted_from(offset)
     }
 
-    /// The first offset of the open transaction of a producer.
+    /// Returns the first offset of the open transaction of a producer.
     pub(in crate::broker) fn open_since(&self, producer_id: i64) -> Option<i64> {
         self.transactions.open_since(producer_id)
     }
 
-    /// The offset that the next record gets: with replicas that lag behind nowhere, the high watermark too.
+    /// Returns the offset that the next record gets: with replicas that lag behind nowhere, the high watermark too.
     pub(in crate::broker) fn end(&self) -> i64 {
         self.end
     }
@@ -124,7 +125,7 @@ impl Log {
         self.batches.push_back(Stored { base_offset, next_offset: self.end, producer_id, max_timestamp, bytes });
     }
 
-    /// The bytes from the batch with an offset on: whole batches, and as much of the next as `max_bytes` leaves.
+    /// Reads the bytes from the batch with an offset on: whole batches, and as much of the next as `max_bytes` leaves.
     ///
     /// Nothing at or behind `until`, which is the end of the log or its last stable offset, is read.
     pub(in crate::broker) fn read(
@@ -163,13 +164,13 @@ impl Log {
         self.batches.range(batches).map(|stored| stored.bytes.len()).sum()
     }
 
-    /// The first record at or after a timestamp (ms since 1970): its timestamp and offset.
+    /// Returns the first record at or after a timestamp (ms since 1970): its timestamp and offset.
     pub(in crate::broker) fn first_at(&self, timestamp: i64) -> Option<(i64, i64)> {
         let stored = self.batches.iter().find(|stored| stored.max_timestamp >= timestamp)?;
         first_at(&stored.bytes, timestamp, self.start)
     }
 
-    /// The first record of the largest timestamp: its timestamp and offset.
+    /// Returns the first record of the largest timestamp: its timestamp and offset.
     pub(in crate::broker) fn newest(&self) -> Option<(i64, i64)> {
         self.first_at(self.batches.iter().map(|stored| stored.max_timestamp).max()?)
     }
@@ -186,7 +187,7 @@ impl Log {
         Ok(())
     }
 
-    /// The producers by their ids.
+    /// Returns the producers by their ids.
     pub(in crate::broker) fn producers(&self) -> impl Iterator<Item = (i64, &Producer)> {
         self.producers.iter()
     }

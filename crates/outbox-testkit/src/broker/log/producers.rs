@@ -1,4 +1,4 @@
-//! What a partition knows of idempotent producers, and the checks of their sequences.
+//! The state of idempotent producers in a partition, and the checks of their sequences.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,7 +32,7 @@ impl Producer {
     }
 }
 
-/// What the sequence of a batch says.
+/// The meaning of the sequence of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is new, and is to be appended.

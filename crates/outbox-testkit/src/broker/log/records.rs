@@ -6,7 +6,7 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MalformedRecord;
 
-/// What the broker looks at in a record.
+/// The parts of a record that the broker looks at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found<'a> {
     pub(super) timestamp_delta: i64,
@@ -16,7 +16,7 @@ pub(super) struct Found<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// The records until the end, or until the first malformed one.
+/// Reads the records until the end, or until the first malformed one.
 pub(super) fn walk(payload: &[u8]) -> impl Iterator<Item = Result<Found<'_>, MalformedRecord>> {
     let mut rest = payload;
     std::iter::from_fn(move || {
@@ -49,7 +49,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<Found<'a>> {
     record.is_empty().then_some(Found { timestamp_delta, offset_delta, key, bytes })
 }
 
-/// The bytes after their length; `None` inside for null.
+/// Returns the bytes after their length; `None` inside for null.
 fn nullable<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = varint(rest)?;
     if length < 0 {

@@ -59,12 +59,12 @@ impl Request {
         T::decode(&mut self.body.clone(), self.version).map_err(|_cause| Malformed::Codec)
     }
 
-    /// The frame of an answer in the request's version.
+    /// Returns the frame of an answer in the request's version.
     pub(in crate::broker) fn reply<T: Encodable>(&self, response: &T) -> Result<Bytes, Malformed> {
         self.reply_in(response, self.version)
     }
 
-    /// The frame of an answer in another version than the request's.
+    /// Returns the frame of an answer in another version than the request's.
     pub(in crate::broker) fn reply_in<T: Encodable>(&self, response: &T, version: i16) -> Result<Bytes, Malformed> {
         let header = ResponseHeader::default().with_correlation_id(self.correlation_id);
         let header_version = self.api.key().response_header_version(version);

@@ -20,7 +20,7 @@ impl Schema {
         SERVED.iter().find(|schema| schema.api.key() as i16 == key)
     }
 
-    /// The oldest and the newest version that are served; `None` if the imitated broker lacks the API.
+    /// Returns the oldest and the newest version that are served; `None` if the imitated broker lacks the API.
     pub(in crate::broker) fn versions(&self, imitation: &Imitation) -> Option<(i16, i16)> {
         imitation.left_of(self.api, self.oldest, self.newest)
     }
@@ -165,7 +165,7 @@ mod tests {
         TopicName(text())
     }
 
-    /// The request that a closure makes for each version is walked to its last byte, and no shorter one is.
+    /// Checks that the request that a closure makes for each version is walked to its last byte, and no shorter one is.
     fn agrees<T: Encodable>(api: Api, request: impl Fn(i16) -> T) {
         let schema = Schema::of(api.key() as i16).unwrap();
         for version in schema.oldest..=schema.newest {

@@ -20,13 +20,13 @@ pub(in crate::broker) struct Field {
 /// How a field is encoded.
 #[derive(Debug)]
 pub(in crate::broker) enum Kind {
-    /// So many bytes.
+    /// That many bytes.
     Fixed(usize),
     /// A string: i16 length, -1 for null; in flexible versions an unsigned varint of length + 1, 0 for null.
     Text,
     /// Bytes: i32 length, -1 for null; in flexible versions as a string.
     Bytes,
-    /// An array (i32 count, -1 for null; in flexible versions as a string) of elements of so many bytes.
+    /// An array (i32 count, -1 for null; in flexible versions as a string) of elements of that many bytes.
     Scalars(usize),
     /// An array of strings.
     Texts,
@@ -77,7 +77,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Bytes that were not walked yet.
+    /// Returns the number of bytes that were not walked yet.
     #[cfg(test)]
     pub(in crate::broker) fn remaining(&self) -> usize {
         self.rest.len()
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
         Ok(count)
     }
 
-    /// A length, 0 for null; of so many bytes in the classic encoding.
+    /// Returns a length, 0 for null; of that many bytes in the classic encoding.
     fn length(&mut self, width: usize) -> Result<usize, Malformed> {
         match self.encoding {
             Encoding::Flexible => Ok((self.varint()? as usize).saturating_sub(1)),
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// An unsigned varint: seven bits a byte, least significant first, the eighth says that more follow.
+    /// Returns an unsigned varint: seven bits a byte, least significant first, the eighth says that more follow.
     fn varint(&mut self) -> Result<u32, Malformed> {
         let mut value = 0;
         for shift in (0..32).step_by(7) {

@@ -1,0 +1,55 @@
+//! The book's table of contents.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::markdown::Page;
+use super::none;
+use super::workspace::{files, root};
+
+#[test]
+fn the_table_of_contents_lists_every_page() {
+    let pages = files("md").into_iter().filter(|file| file.path.starts_with("docs"));
+    let pages: BTreeSet<_> = pages.map(|file| file.path.strip_prefix("docs").unwrap().to_owned()).collect();
+    let summary = std::fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    let links = Page::new(&summary).links();
+
+    let listed: BTreeSet<_> = links.iter().map(|(_, link)| Path::new(link).to_owned()).collect();
+    assert_eq!(listed.len(), links.len(), "SUMMARY.md lists a page twice");
+    let missing = pages.iter().filter(|page| !listed.contains(*page) && *page != Path::new("SUMMARY.md"));
+    none(&missing.map(|page| format!("docs/SUMMARY.md does not list {}", page.display())).collect::<Vec<_>>());
+}
+
+/// A block of code after a comment with a path is that file, word for word.
+#[test]
+fn code_blocks_with_a_path_are_the_file() {
+    let (mut faults, mut blocks) = (Vec::new(), 0);
+    for file in files("md") {
+        let lines: Vec<_> = file.text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let path = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
+            let Some(path) = path.filter(|path| root().join(path).is_file()) else { continue };
+            let block = lines.iter().skip(index + 2).take_while(|line| !line.starts_with("```"));
+            let block: String = block.flat_map(|line| [line, "\n"]).collect();
+            blocks += 1;
+            if std::fs::read_to_string(root().join(path)).unwrap() != block {
+                faults.push(file.fault(index + 1, &format!("the block differs from {path}")));
+            }
+        }
+    }
+    none(&faults);
+    assert!(blocks > 0, "no block of code names its file");
+}
+
+/// The reference names each method of the consumer's builder, and no other.
+#[test]
+fn the_settings_of_the_consumer_are_documented() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let items = read("crates/outbox-kafka-consumer/public-items.txt");
+    let methods: BTreeSet<_> = items.lines().filter_map(|line| line.strip_prefix("struct.Builder method.")).collect();
+
+    let page = read("docs/reference/consumer-settings.md");
+    let named = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let named: BTreeSet<_> = named.chain(["build"]).collect();
+    assert_eq!(named, methods);
+}
