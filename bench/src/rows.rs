@@ -48,11 +48,11 @@ pub(crate) const BUSINESS_TABLE: &str =
     "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = 50);
     INSERT INTO account SELECT n, 0 FROM generate_series(0, 9999) n";
 
-/// What a transaction of a service does besides, for `number`.
+/// The other statement of a service's transaction, for `number`.
 pub(crate) const BUSINESS: &str = "UPDATE account SET orders = orders + 1 WHERE id = number % 10000";
 
-/// `bench_payload(n)`, some 180 bytes, and `bench_fill(first, past, rows_per_transaction)`, which runs statements for each
-/// `number`.
+/// Returns the SQL of `bench_payload(n)`, some 180 bytes, and of `bench_fill(first, past, rows_per_transaction)`, which
+/// runs statements for each `number`.
 pub(crate) fn functions(statements: &str) -> String {
     format!(
         r#"CREATE FUNCTION bench_payload(n bigint) RETURNS json LANGUAGE sql AS $$

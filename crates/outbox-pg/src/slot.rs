@@ -143,7 +143,7 @@ impl SlotOptions {
         })
     }
 
-    /// Creates the slot of an outbox without a table, where nothing tells whether there was one before.
+    /// Creates the slot of an outbox without a table, where nothing shows whether there was one before.
     async fn create_without_history(&self, client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         match problem_once_created(client, pipeline).await? {
             None => Ok(SlotCreation::Exists),

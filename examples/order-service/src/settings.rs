@@ -37,7 +37,7 @@ pub struct Settings {
     #[arg(long, env = "CONNECTOR_CONFIG", global = true, value_name = "FILE")]
     pub connector: Option<PathBuf>,
 
-    /// Where events are put in the transaction: into a table, or as messages into PostgreSQL's log alone
+    /// The form of the outbox: a table, or messages in PostgreSQL's log alone
     ///
     /// The connector's configuration must read the one that is chosen. The one that this program was built with reads the
     /// table; for messages, the recommended one is used unless CONNECTOR_CONFIG names another.
@@ -108,7 +108,7 @@ pub enum Task {
     Setup,
 }
 
-/// Where events are put.
+/// The form of the outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum OutboxForm {

@@ -11,7 +11,7 @@ use crate::{ConnectorConfig, Error, MessageContent};
 const READ: (&str, &str) = ("logical decoding", "message");
 
 impl TableLayout {
-    /// An outbox without a table ([`RowLife::Message`]) with the parts of the [`recommended`](Self::recommended) table.
+    /// Returns an outbox without a table ([`RowLife::Message`]) with the parts of the [`recommended`](Self::recommended) table.
     ///
     /// Its messages have the prefix `outbox.outbox_message`; [`named`](Self::named) changes it.
     #[must_use]
@@ -39,8 +39,8 @@ impl TableLayout {
         }
     }
 
-    /// The members of a message that others emit, of those that the EventRouter's options name. Types and absent members are
-    /// those of this message, as `DecodeLogicalDecodingMessageContent` infers them.
+    /// Creates the layout of a message that others emit: those of its members that the EventRouter's options name. Types and
+    /// absent members are those of this message, as `DecodeLogicalDecodingMessageContent` infers them.
     ///
     /// # Errors
     /// As [`of_router`](Self::of_router).

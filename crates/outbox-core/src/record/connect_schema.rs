@@ -57,7 +57,7 @@ impl Schema {
         Self::Scalar { kind, optional: column.nullability() == Nullability::Nullable, name, default }
     }
 
-    /// The schema that is inferred for a member of a message.
+    /// Returns the schema that is inferred for a member of a message.
     pub(super) fn of_member(ty: ColumnType, value: &ColumnValue) -> Self {
         match (ty, value) {
             (_, ColumnValue::Null) => Self::BYTES,

@@ -43,7 +43,7 @@ impl GoldenRecord {
     }
 }
 
-/// What a reader of messages makes of a content.
+/// Returns the record that a reader of messages makes of a content.
 fn read(config: &ConnectorConfig, content: &str) -> Result<Record, outbox_core::Error> {
     let mut content = MessageReader::of(config)?.unwrap().read(content.as_bytes())?;
     let layout = TableLayout::of_message(config, &content)?;

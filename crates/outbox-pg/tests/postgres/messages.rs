@@ -20,7 +20,7 @@ fn line(number: usize) -> OutboxEvent {
     event.build().unwrap()
 }
 
-/// The types of the events whose messages are in the WAL, as a slot of another plugin sees it.
+/// Returns the types of the events whose messages are in the WAL, as a slot of another plugin sees it.
 async fn in_wal(client: &Client, slot: &str) -> Vec<String> {
     let sql = r"SELECT substring(data FROM '(Line\d+)') FROM pg_logical_slot_get_changes($1, NULL, NULL)
                 WHERE data LIKE 'message: transactional: 1 prefix: outbox.outbox_message, %'";

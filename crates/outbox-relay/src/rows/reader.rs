@@ -59,7 +59,7 @@ pub(crate) struct RowReader {
     tables: HashMap<u32, Table>,
     /// Messages that are events, if the configuration includes any.
     messages: Option<Messages>,
-    /// What follows a message that has brought more than one event.
+    /// The events that a message has brought after its first one.
     pending: VecDeque<Result<WalEvent, DecodeError>>,
     transaction: Option<Position>,
     last_commit: Lsn,

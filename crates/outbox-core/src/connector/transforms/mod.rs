@@ -30,7 +30,7 @@ pub enum RowDisposition {
     NotRouted,
 }
 
-/// What the connector reads.
+/// The source of the rows that the transformations see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowSource<'a> {
     /// The rows of a table, by its schema and name.
