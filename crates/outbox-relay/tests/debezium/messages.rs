@@ -25,7 +25,9 @@ fn nested_payloads_and_schemas_are_written_as_debezium_writes_them() {
         let placement = "event_type:envelope,schema_version:envelope,created_at:header,headers:header";
         config.option("table.fields.additional.placement", placement)
     });
-    service.store(&events([Duration::ZERO; 5]));
+    // For another topic, Debezium repeats the name of the first one in the envelope's schema.
+    let of_one_topic = events([Duration::ZERO; 8]).into_iter().filter(|event| event.aggregate_type().as_str() == "order");
+    service.store(&of_one_topic.collect::<Vec<_>>());
     service.compare();
 }
 

@@ -4,7 +4,7 @@ use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
 use outbox_pg::PgOutbox;
 use outbox_pg::tokio_postgres::Client;
 use outbox_relay::RelaySettingsBuilder;
-use outbox_test_support::TestEnv;
+use outbox_test_support::{TestEnv, eventually};
 use tokio::task::JoinSet;
 
 use crate::fixture::{Fixture, numbered};
@@ -116,7 +116,11 @@ async fn the_relay_creates_a_publication_without_tables_and_the_slot() {
     assert!(error.to_string().contains("publication"), "{error}");
     fixture.config = fixture.config.with("publication.name", "of_the_relay");
     let relay = fixture.start_with(RelaySettingsBuilder::create_missing);
-    fixture.slot_becomes("active").await;
+    let slot = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active";
+    eventually("the slot is created and held", async || {
+        client.query_opt(slot, &[&fixture.name()]).await.unwrap().is_some()
+    })
+    .await;
     fixture.enqueue_each(1, 0..3).await;
     fixture.check(&fixture.records(3).await, 3);
     relay.stop().await;
