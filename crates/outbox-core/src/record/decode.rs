@@ -219,9 +219,10 @@ impl Pipeline {
                 false => Ok(DecodedPayload::text(text.into_owned().into())),
             };
         }
-        match self.router().expansion {
-            Some(_) => Ok(DecodedPayload::text(json.into())),
-            None => {
+        let is_nested = self.messages().is_some() && self.payload_type() == ColumnType::Json;
+        match is_nested || self.router().expansion.is_some() {
+            true => Ok(DecodedPayload::text(json.into())),
+            false => {
                 Err(Error::decode("payload", "it is not a JSON string, and this pipeline does not expand payloads"))
             }
         }
