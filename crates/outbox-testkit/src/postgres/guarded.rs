@@ -11,10 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::account::Account;
 use super::error::PostgresError;
 use super::home::Home;
-use super::programs::clean_environment;
+use super::programs::{SHELL, clean_environment};
 
 const WATCHDOG: &str = include_str!("watchdog.sh");
-const SHELL: &str = "/bin/sh";
 
 /// PostgreSQL itself gives its processes 5 s before it kills them.
 const PATIENCE: Duration = Duration::from_secs(8);

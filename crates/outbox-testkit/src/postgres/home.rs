@@ -1,15 +1,23 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use super::account::{Account, is_reachable};
 use super::error::{Kind, PostgresError};
+use super::programs::{SHELL, clean_environment};
 use super::random;
 
-/// A temporary directory that goes with the value.
+const KEEPER: &str = include_str!("home.sh");
+
+/// A temporary directory that goes with the value, and with this process if that is killed.
 #[derive(Debug)]
-pub(super) struct Home(PathBuf);
+pub(super) struct Home {
+    path: PathBuf,
+    keeper: Child,
+}
 
 impl Home {
     /// Makes one that nobody but its owner, `account` or the current user, can look into.
@@ -18,7 +26,7 @@ impl Home {
         File::create_new(home.log()).map_err(PostgresError::file("create", &home.log()))?;
         if let Some(account) = account {
             account.own(&home.log())?;
-            account.own(&home.0)?;
+            account.own(&home.path)?;
         }
         Ok(home)
     }
@@ -26,20 +34,22 @@ impl Home {
     /// Makes one for the current user in a certain place.
     pub(super) fn create_in(parent: &Path) -> Result<Self, PostgresError> {
         let path = parent.join(format!("outbox-testkit-{}", random::hex::<8>()?));
-        DirBuilder::new().mode(0o700).create(&path).map_err(PostgresError::file("create", &path))?;
-        Ok(Self(path))
+        // Before the directory: a process that is killed between the two would leave it.
+        let home = Self { keeper: keep(&path)?, path };
+        DirBuilder::new().mode(0o700).create(&home.path).map_err(PostgresError::file("create", &home.path))?;
+        Ok(home)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.0.join("data")
+        self.path.join("data")
     }
 
     pub(super) fn log(&self) -> PathBuf {
-        self.0.join("server.log")
+        self.path.join("server.log")
     }
 
     /// Writes a file that only its owner can read.
@@ -49,7 +59,7 @@ impl Home {
         secret: &str,
         account: Option<&Account>,
     ) -> Result<PathBuf, PostgresError> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -66,12 +76,26 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0)
+        if let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.0.display(), %error, "a temporary directory of PostgreSQL stays behind");
+            tracing::warn!(path = %self.path.display(), %error, "a temporary directory of PostgreSQL stays behind");
         }
+        if let Some(mut lifeline) = self.keeper.stdin.take() {
+            let _ = lifeline.write_all(b"gone\n");
+        }
+        let _ = self.keeper.wait();
     }
+}
+
+/// Starts the process that removes the directory if this one is killed.
+fn keep(path: &Path) -> Result<Child, PostgresError> {
+    let mut command = Command::new(SHELL);
+    command.args(["-c", KEEPER, "outbox-testkit-directory"]).arg(path);
+    clean_environment(&mut command);
+    // Not in the terminal's group: Ctrl-C must not end it before this process.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map_err(PostgresError::file("run", Path::new(SHELL)))
 }
 
 /// Returns the system's temporary directory, unless that is one which `account` may not pass through.

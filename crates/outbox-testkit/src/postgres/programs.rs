@@ -5,6 +5,7 @@ use super::account::Account;
 use super::error::{Kind, PostgresError};
 use super::installed;
 
+pub(super) const SHELL: &str = "/bin/sh";
 /// The oldest version that decodes and copies slots as the outbox needs it.
 pub(super) const OLDEST: u32 = 14;
 /// The environment variable that names the directory of `initdb` and `postgres`.
