@@ -7,6 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::connector::NullMembers;
 use crate::{Column, ColumnType, ColumnValue, ConnectorConfig, Error, Identifier, Nullability};
 
 /// The members of a logical decoding message's JSON object that the EventRouter's options name, in their order. `Debug` shows
@@ -37,8 +38,8 @@ impl MessageReader {
     /// # Errors
     /// The transformations cannot be followed.
     pub fn of(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
-        let Some((names, keeps_null)) = config.message_members()? else { return Ok(None) };
-        Ok(Some(Self { names, keeps_null }))
+        let Some((names, nulls)) = config.message_members()? else { return Ok(None) };
+        Ok(Some(Self { names, keeps_null: nulls == NullMembers::OptionalBytes }))
     }
 
     /// Returns a content with all members that the EventRouter's options name, each of the type that suits them.

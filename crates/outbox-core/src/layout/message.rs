@@ -125,7 +125,7 @@ fn push_escaped(content: &mut String, text: &str, is_escaped: impl Fn(u8) -> boo
 
 impl Column {
     /// Converts a column of a table into a member of a message.
-    pub(super) fn as_member(mut self) -> Self {
+    pub(super) fn into_member(mut self) -> Self {
         self.ty = match self.ty {
             ColumnType::Json | ColumnType::Jsonb | ColumnType::Varchar(_) | ColumnType::Enum => ColumnType::Text,
             ty if ty.is_instant() => ColumnType::Text,

@@ -180,7 +180,7 @@ impl TableLayout {
     #[must_use]
     pub fn with_row_life(self, row_life: RowLife) -> Self {
         let columns = match row_life {
-            RowLife::Message => self.columns.into_iter().map(Column::as_member).collect(),
+            RowLife::Message => self.columns.into_iter().map(Column::into_member).collect(),
             _ => self.columns,
         };
         Self { row_life, columns, ..self }

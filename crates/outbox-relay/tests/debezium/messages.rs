@@ -26,7 +26,8 @@ fn nested_payloads_and_schemas_are_written_as_debezium_writes_them() {
         config.option("table.fields.additional.placement", placement)
     });
     // For another topic, Debezium repeats the name of the first one in the envelope's schema.
-    let of_one_topic = events([Duration::ZERO; 8]).into_iter().filter(|event| event.aggregate_type().as_str() == "order");
+    let of_one_topic =
+        events([Duration::ZERO; 8]).into_iter().filter(|event| event.aggregate_type().as_str() == "order");
     service.store(&of_one_topic.collect::<Vec<_>>());
     service.compare();
 }

@@ -43,7 +43,12 @@ fn order_arrives(outbox: &str) {
         command.env_remove(name);
     }
     let started = Instant::now();
-    let child = command.args(["--outbox", outbox]).env("LISTEN", format!("127.0.0.1:{port}")).stdin(Stdio::null()).spawn().unwrap();
+    let child = command
+        .args(["--outbox", outbox])
+        .env("LISTEN", format!("127.0.0.1:{port}"))
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut service = Service(child);
     let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
     let deadline = started + Duration::from_secs(120);

@@ -12,6 +12,9 @@ pub(crate) struct DecodedMessages {
     pub(crate) nulls: NullMembers,
 }
 
+/// Members of messages, with the types that suit the options.
+pub(crate) type Members = Vec<(Box<str>, ColumnType)>;
+
 impl DecodedMessages {
     pub(super) fn of(config: &ConnectorConfig, name: &str) -> Result<Self, Error> {
         let includes_null = config.boolean(&format!("transforms.{name}.fields.null.include"), false)?;
@@ -25,9 +28,9 @@ impl DecodedMessages {
 }
 
 impl ConnectorConfig {
-    /// Returns the members of messages that the options of the EventRouter name, and whether null is kept; none if no
+    /// Returns the members of messages that the options of the EventRouter name, and what becomes of null; none if no
     /// EventRouter sees messages.
-    pub(crate) fn message_members(&self) -> Result<Option<(Vec<(Box<str>, ColumnType)>, bool)>, Error> {
+    pub(crate) fn message_members(&self) -> Result<Option<(Members, NullMembers)>, Error> {
         let mut found = Found::default();
         let Transforms { router, decoded, .. } = Transforms::of(self, RowSource::Messages, &mut found);
         found.into_result()?;
@@ -35,9 +38,8 @@ impl ConnectorConfig {
         let mut found = Found::default();
         let router = RouterConfig::of(self, router, &mut found);
         found.into_result()?;
-        let keeps_null = decoded.nulls == NullMembers::OptionalBytes;
         let members = router.map(|router| {
-            let mut members: Vec<(Box<str>, ColumnType)> = Vec::new();
+            let mut members = Members::new();
             for name in router.columns() {
                 let is_partition =
                     router.placed.iter().any(|p| p.column == name && p.placement == Placement::Partition);
@@ -49,7 +51,7 @@ impl ConnectorConfig {
             }
             members
         });
-        Ok(members.map(|members| (members, keeps_null)))
+        Ok(members.map(|members| (members, decoded.nulls)))
     }
 
     /// Returns whether the configuration decodes logical decoding messages, so that an EventRouter can see them.
