@@ -127,6 +127,34 @@ fn published_crates_have_what_a_reader_of_the_registry_needs() {
     }
 }
 
+/// A newcomer finds in CONTRIBUTING.md which servers each suite needs.
+#[test]
+fn contributing_lists_every_suite() {
+    let metadata = cargo(&["metadata", "--format-version=1", "--no-deps", "--offline"]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let mut suites = BTreeSet::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let targets = package["targets"].as_array().unwrap().iter().filter(|target| target["kind"][0] == "test");
+        let suite = |target: &Value| format!("{} --test {}", package["name"], target["name"]).replace('"', "");
+        suites.extend(targets.map(suite));
+    }
+
+    let contributing = std::fs::read_to_string(workspace().join("CONTRIBUTING.md")).unwrap();
+    let mut listed = BTreeSet::new();
+    for row in contributing.lines().filter(|line| line.starts_with("| `") && line.contains(" --test ")) {
+        let cell = row.split('|').nth(1).unwrap();
+        let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+        let package = names[0].split(' ').next().unwrap();
+        listed.extend(
+            names
+                .iter()
+                .filter(|name| !name.starts_with("--full"))
+                .map(|name| if name.starts_with("--") { format!("{package} {name}") } else { (*name).to_owned() }),
+        );
+    }
+    assert_eq!(listed, suites);
+}
+
 /// Returns the number of lines that a crate's page has, by its own text or its README; many for a program.
 fn documentation_lines(library: &std::path::Path) -> usize {
     let Ok(text) = std::fs::read_to_string(library) else { return usize::MAX };

@@ -1,13 +1,16 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
+use outbox_relay::cli::seconds;
 
 use crate::connect::ConnectOptions;
 use crate::connector::ConnectorCommand;
 use crate::consumer::{ConsumerCommand, DeadLettersCommand, StoreOptions};
 use crate::doctor::Doctor;
 use crate::events::EventsCommand;
+use crate::examples;
 use crate::exit::{Exit, Failure};
 use crate::generate::{ConfigCommand, Roles};
 use crate::kafka::KafkaOptions;
@@ -15,31 +18,47 @@ use crate::migrate::MigrateCommand;
 use crate::model::ModelOptions;
 use crate::output::{Output, write};
 use crate::postgres::DatabaseOptions;
+use crate::relay::RelayCommand;
+use crate::replay::ReplayCommand;
 use crate::slot::SlotCommand;
 
-const EXIT_CODES: &str = "Exit codes:
+const EXIT_CODES_AND_EXAMPLES: &str = "Exit codes:
   0  everything is as it should be, or done
-  1  something is wrong: a failed task, a difference, a failed check
+  1  something is wrong: a failed task, a difference, a failed check, a relay that stopped
   2  the command line or a file cannot be used
   3  refused: events would be lost, or there was no confirmation
   4  a server cannot be reached, or rejected a request
   5  the named object does not exist
 
-Passwords are never options: they come from variables (DATABASE_URL, PGPASSWORD, CONNECT_PASSWORD), files, commands, or a
-prompt.";
+Passwords are never options: they come from variables (DATABASE_URL, PGPASSWORD, CONNECT_PASSWORD), files, commands, or a \
+prompt.
+
+Examples:
+  outbox doctor --connector outbox-connector --brokers kafka:9092 --group stock
+  outbox roles --application shop_app --connector shop_cdc --maintainer shop_maintenance";
+
+/// The heading of the options that all commands have.
+const GENERAL: &str = "General options";
 
 /// Finds out why events of an outbox do not arrive, and fixes it
 ///
 /// Commands only read unless their help says otherwise. Those that could lose events count and list them, and refuse.
 #[derive(Parser)]
-#[command(name = "outbox", version, after_help = EXIT_CODES)]
+#[command(name = "outbox", version, after_help = EXIT_CODES_AND_EXAMPLES)]
 pub(crate) struct CommandLine {
     /// The form of what is printed
-    #[arg(long, short, value_enum, value_name = "FORM", default_value = "table", global = true)]
+    #[arg(long, short, value_enum, value_name = "FORM", default_value = "table", global = true, help_heading = GENERAL)]
     output: Output,
 
     /// How long a server may take for an answer, and a connector for a change of its state
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, global = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "60",
+        value_parser = seconds,
+        global = true,
+        help_heading = GENERAL
+    )]
     timeout: Duration,
 
     #[command(subcommand)]
@@ -84,7 +103,7 @@ enum Command {
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
-    /// Single events, and whether all of them arrived: show, verify
+    /// Single events, and whether all of them arrived: show, tail, verify
     Events {
         #[command(flatten)]
         store: StoreOptions,
@@ -95,6 +114,15 @@ enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
+    /// Publishes rows of a kept table again, such as those that a lost slot left out: run, list
+    Replay {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        #[command(flatten)]
+        model: ModelOptions,
+        #[command(subcommand)]
+        command: ReplayCommand,
+    },
     /// Tables and publication: plan, apply, export
     Migrate {
         #[command(flatten)]
@@ -103,6 +131,11 @@ enum Command {
         model: ModelOptions,
         #[command(subcommand)]
         command: MigrateCommand,
+    },
+    /// The relay, which replaces Debezium: check, run
+    Relay {
+        #[command(subcommand)]
+        command: RelayCommand,
     },
     /// Prints the SQL of the roles: that of the services, that of the connector or the relay, and that of the
     /// maintenance
@@ -128,10 +161,19 @@ enum Command {
         shell: Shell,
     },
     /// Prints the manual page, such as: outbox man > outbox.1
-    Man,
+    Man {
+        /// Write the pages of all commands into this directory instead
+        directory: Option<PathBuf>,
+    },
 }
 
 impl CommandLine {
+    /// Reads the command line of the process. A mistake in it, or a question for help, ends the process.
+    pub(crate) fn read() -> Self {
+        let matches = examples::on_each_command(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let Self { output, timeout, command } = self;
         match command {
@@ -145,7 +187,11 @@ impl CommandLine {
             Command::Events { store, kafka, model, command } => {
                 command.run(&store, &kafka, &model, output, timeout).await
             }
+            Command::Replay { database, model, command } => {
+                Box::pin(command.run(&database, &model, output, timeout)).await
+            }
             Command::Migrate { database, model, command } => command.run(&database, &model, output, timeout).await,
+            Command::Relay { command } => Ok(Box::pin(command.run(output)).await),
             Command::Roles { model, roles } => roles.run(&model),
             Command::Config { model, command } => command.run(&model),
             Command::Completions { shell } => {
@@ -154,7 +200,15 @@ impl CommandLine {
                 write(&String::from_utf8_lossy(&script))?;
                 Ok(Exit::Success)
             }
-            Command::Man => {
+            Command::Man { directory: Some(directory) } => {
+                let written = clap_mangen::generate_to(examples::on_each_command(Self::command()), &directory);
+                written.map_err(|e| {
+                    let message = format!("the manual pages cannot be written to {}", directory.display());
+                    Failure::usage(message).caused_by(&e)
+                })?;
+                Ok(Exit::Success)
+            }
+            Command::Man { directory: None } => {
                 let mut page = Vec::new();
                 let rendered = clap_mangen::Man::new(Self::command()).render(&mut page);
                 rendered.map_err(|e| Failure::usage("the manual page cannot be written").caused_by(&e))?;
@@ -165,15 +219,6 @@ impl CommandLine {
     }
 }
 
-/// Parses a time in seconds.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("it is more than 0".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,5 +226,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example_and_is_in_the_document() {
+        let document = include_str!("../../../docs/cli.md");
+        let mut waiting = vec![("outbox".to_owned(), examples::on_each_command(CommandLine::command()))];
+        while let Some((path, command)) = waiting.pop() {
+            let inner: Vec<_> = command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned().collect();
+            if inner.is_empty() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let name = path.trim_start_matches("outbox ");
+                let has_example = help.lines().any(|line| format!("{} ", line.trim()).starts_with(&format!("{path} ")));
+                assert!(has_example || ["completions", "man"].contains(&name), "there is no example of {path}");
+                assert!(document.contains(&format!("`{name}`")), "docs/cli.md does not have `{name}`");
+            }
+            waiting.extend(inner.into_iter().map(|inner| (format!("{path} {}", inner.get_name()), inner)));
+        }
     }
 }

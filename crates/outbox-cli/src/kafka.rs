@@ -52,4 +52,9 @@ impl KafkaOptions {
         settings.security = self.security()?.unwrap_or_default();
         Ok(Some(Cluster::new(settings)))
     }
+
+    /// Returns a client, which connects when it is used.
+    pub(crate) fn required_cluster(&self, limit: Duration) -> Result<Cluster, Failure> {
+        self.cluster(limit)?.ok_or_else(|| Failure::usage("no brokers are named: give --brokers HOST:PORT"))
+    }
 }

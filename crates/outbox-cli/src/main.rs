@@ -7,6 +7,7 @@ mod connector;
 mod consumer;
 mod doctor;
 mod events;
+mod examples;
 mod exit;
 mod generate;
 mod kafka;
@@ -15,17 +16,17 @@ mod model;
 mod output;
 mod password;
 mod postgres;
+mod relay;
+mod replay;
 mod slot;
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use self::command_line::CommandLine;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match Box::pin(CommandLine::parse().run()).await {
+    match Box::pin(CommandLine::read().run()).await {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("error: {failure}");

@@ -1,4 +1,5 @@
 use std::io::{ErrorKind, Write as _};
+use std::ops::ControlFlow;
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -11,7 +12,7 @@ use crate::exit::Failure;
 pub(crate) enum Output {
     /// Tables and sentences for people
     Table,
-    /// One JSON document, whose members only ever become more
+    /// One JSON document; new versions may add members
     Json,
 }
 
@@ -44,26 +45,31 @@ impl Output {
         write(&text)
     }
 
-    /// Prints one report of many: as JSON, each is on a separate line.
-    pub(crate) fn print_line(self, report: &impl Report) -> Result<(), Failure> {
-        match self {
-            Self::Table => self.print(report),
+    /// Prints one report of many, and returns whether anybody reads on: as JSON, each is on a separate line.
+    pub(crate) fn print_line(self, report: &impl Report) -> Result<ControlFlow<()>, Failure> {
+        let line = match self {
+            Self::Table => report.parts().iter().map(Part::render).collect::<String>(),
             Self::Json => {
                 let json = serde_json::to_string(report);
-                write(&(json.map_err(|e| Failure::usage("the result cannot be written as JSON").caused_by(&e))? + "\n"))
+                json.map_err(|e| Failure::usage("the result cannot be written as JSON").caused_by(&e))? + "\n"
             }
-        }
+        };
+        written(&line)
     }
 }
 
 /// Writes text to standard output. A reader that has seen enough, such as `head`, is no error.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
+    written(text).map(|_| ())
+}
+
+/// Writes text to standard output, and returns whether anybody reads on.
+fn written(text: &str) -> Result<ControlFlow<()>, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::usage("standard output cannot be written").caused_by(&error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(Failure::usage("standard output cannot be written").caused_by(&error)),
     }
 }
 

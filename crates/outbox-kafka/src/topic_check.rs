@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{DescribeConfigsRequest, MetadataRequest};
@@ -76,16 +78,30 @@ impl Cluster {
     /// # Errors
     /// No broker answers, or the client may not describe the topic's configuration.
     pub async fn max_message_bytes(&self, name: &str) -> Result<Option<u64>, Error> {
+        let configs = self.topic_configs(name, &["max.message.bytes"]).await?;
+        Ok(configs.values().next().and_then(|value| value.parse().ok()))
+    }
+
+    /// Returns the values of a topic's configuration that are asked for, as far as the broker knows the keys.
+    ///
+    /// # Errors
+    /// No broker answers, or the client may not describe the topic's configuration.
+    pub async fn topic_configs(&self, name: &str, keys: &[&str]) -> Result<BTreeMap<String, String>, Error> {
+        let keys = keys.iter().map(|&key| StrBytes::from_string(key.to_owned())).collect();
         let resource = DescribeConfigsResource::default()
             .with_resource_type(TOPIC)
             .with_resource_name(StrBytes::from_string(name.to_owned()))
-            .with_configuration_keys(Some(vec![StrBytes::from_static_str("max.message.bytes")]));
+            .with_configuration_keys(Some(keys));
         let answer = self.any(&DescribeConfigsRequest::default().with_resources(vec![resource])).await?;
         let here = |e: Error| e.by(DescribeConfigsRequest::NAME).of_topic(name);
         let result = answer.results.first().ok_or_else(|| here(Error::new(Kind::Malformed)))?;
-        match ErrorCode::of(result.error_code) {
-            Some(code) => Err(here(Error::code_of(code, result.error_message.as_deref()))),
-            None => Ok(result.configs.iter().find_map(|config| config.value.as_ref()?.parse().ok())),
+        if let Some(code) = ErrorCode::of(result.error_code) {
+            return Err(here(Error::code_of(code, result.error_message.as_deref())));
         }
+        let known = result.configs.iter().filter_map(|config| {
+            let value = config.value.as_ref()?;
+            Some((config.name.to_string(), value.to_string()))
+        });
+        Ok(known.collect())
     }
 }

@@ -72,7 +72,7 @@ pub use self::idempotent::IdempotentOutbox;
 pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
 pub use self::migration::{Applied, Migration, MigrationPlan, Migrations};
 pub use self::readiness::{Problem, Readiness};
-pub use self::republish::{ReplayProgress, Republish};
+pub use self::republish::{Replay, ReplayProgress, Republish};
 pub use self::rights::{Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, maintainer_role_sql};
 pub use self::slot::{SlotCreation, SlotOptions, create_slot};
 pub use self::store_failure::StoreFailure;

@@ -4,7 +4,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{EventField, EventId, Pipeline};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::Error;
 use crate::companion::{companion, quoted};
@@ -63,6 +63,20 @@ pub struct ReplayProgress {
     pub last_id: Option<EventId>,
     /// Whether there is none left.
     pub is_finished: bool,
+}
+
+/// A replay that was begun, as [`Republish::list`] finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replay {
+    /// The name, which continues it.
+    pub name: String,
+    /// How far it is.
+    pub progress: ReplayProgress,
+    /// When its first batch was begun.
+    pub started_at: OffsetDateTime,
+    /// When its last batch was committed.
+    pub finished_at: Option<OffsetDateTime>,
 }
 
 /// The longest name of a replay: the record of an event has room for it.
@@ -166,6 +180,55 @@ impl Republish {
         }
     }
 
+    /// Returns how many events the replay of this name has still to publish, and publishes none.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub async fn remaining(&self, client: &Client, name: &str) -> Result<u64, Error> {
+        let condition = self.condition(client, name).await?;
+        let table = companion(self.pipeline.layout(), "_replays");
+        let doing = |e| Error::database(format!("count the rows that the replay {name:?} has still to publish"), e);
+        let sql = format!(
+            "SELECT selection, before_xid::xid::text, last_id, finished_at IS NOT NULL FROM {table} WHERE name = $1
+             UNION ALL
+             SELECT NULL, pg_snapshot_xmax(pg_current_snapshot())::xid::text, NULL, false ORDER BY 1 NULLS LAST LIMIT 1"
+        );
+        let row = client.query_one(&sql, &[&name]).await.map_err(doing)?;
+        self.check_selection(name, row.get(0))?;
+        if row.get(3) {
+            return Ok(0);
+        }
+
+        let started = Started { before: row.get(1), last_id: row.get(2) };
+        let start = self.start(&started);
+        // `$2` is the name, where rows are published.
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE {} AND $2::text IS NOT NULL",
+            self.pipeline.layout().qualified_name(),
+            self.conditions(&condition, &started)
+        );
+        let row = client.query_one(&sql, &self.params(&start, &name)).await.map_err(doing)?;
+        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+    }
+
+    /// Returns the replays of the pipeline's table, the latest first.
+    ///
+    /// # Errors
+    /// [`Error::is_not_ready`]: the table of replays is missing. Or PostgreSQL refused.
+    pub async fn list(client: &Client, pipeline: &Pipeline) -> Result<Vec<Replay>, Error> {
+        let table = existing_table(client, pipeline).await?;
+        let sql = format!(
+            "SELECT name, events, last_id, started_at, finished_at FROM {table} ORDER BY started_at DESC, name"
+        );
+        let rows = client.query(&sql, &[]).await.map_err(|e| Error::database(format!("read {table}"), e))?;
+        let replay = |row: &Row| {
+            let finished_at: Option<OffsetDateTime> = row.get(4);
+            let progress = progress(row.get(1), row.get(2), finished_at.is_some());
+            Replay { name: row.get(0), progress, started_at: row.get(3), finished_at }
+        };
+        Ok(rows.iter().map(replay).collect())
+    }
+
     /// Publishes one batch again, and returns how far the replay is.
     ///
     /// # Errors
@@ -173,6 +236,27 @@ impl Republish {
     /// replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL refused, and
     /// nothing of this batch is published.
     pub async fn step(&self, client: &mut Client, name: &str) -> Result<ReplayProgress, Error> {
+        let condition = self.condition(client, name).await?;
+        let doing =
+            |e| Error::database(format!("publish rows of {} again", self.pipeline.layout().qualified_name()), e);
+        let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
+        let tx = tx.map_err(doing)?;
+        let started = match self.register(&tx, name).await? {
+            Registered::Finished(progress) => return Ok(progress),
+            Registered::Running(started) => started,
+        };
+        let sql = self.sql(&tx, &condition, &started).await?;
+        let start = self.start(&started);
+        let row = tx.query_one(&sql, &self.params(&start, &name)).await.map_err(doing)?;
+
+        let (events, last): (i64, Option<Uuid>) = (row.get(0), row.get(1));
+        let progress = self.record(&tx, name, events, last).await.map_err(doing)?;
+        tx.commit().await.map_err(doing)?;
+        Ok(progress)
+    }
+
+    /// Checks the replay and the slot, and returns the condition of the rows that it may publish.
+    async fn condition(&self, client: &Client, name: &str) -> Result<String, Error> {
         if !self.pipeline.layout().row_life().keeps_rows() {
             return Err(Error::configuration("no table keeps the events, so there is none to publish again"));
         }
@@ -185,42 +269,20 @@ impl Republish {
             return Err(Error::not_ready(vec![problem]));
         }
         let history = History::open(client, &self.pipeline).await?;
-        let condition = match self.rows {
+        existing_table(client, &self.pipeline).await?;
+        Ok(match self.rows {
             Rows::All => "true".to_owned(),
             Rows::Missed => {
                 history.observe().await?;
                 in_gaps(&history.gaps().await?)
             }
-        };
-
-        let doing =
-            |e| Error::database(format!("publish rows of {} again", self.pipeline.layout().qualified_name()), e);
-        let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
-        let tx = tx.map_err(doing)?;
-        let replay = match self.register(&tx, name).await? {
-            Registered::Finished(progress) => return Ok(progress),
-            Registered::Running(replay) => replay,
-        };
-        let sql = self.sql(&tx, &condition, &replay).await?;
-        let start = self.from.map_or(Uuid::nil(), first_id).max(replay.last_id.unwrap_or_default());
-        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&start, &name];
-        params.extend(self.equal.iter().map(|(_, value)| value as &(dyn ToSql + Sync)));
-        let row = tx.query_one(&sql, &params).await.map_err(doing)?;
-
-        let (events, last): (i64, Option<Uuid>) = (row.get(0), row.get(1));
-        let progress = self.record(&tx, name, events, last).await.map_err(doing)?;
-        tx.commit().await.map_err(doing)?;
-        Ok(progress)
+        })
     }
 
     /// Locks the row of the replay: two programs that run the same replay take turns.
     async fn register(&self, tx: &Transaction<'_>, name: &str) -> Result<Registered, Error> {
         let table = companion(self.pipeline.layout(), "_replays");
         let failed = |e| Error::database(format!("read or write {table}"), e);
-        let row = tx.query_one("SELECT to_regclass($1) IS NULL", &[&table]).await.map_err(failed)?;
-        if row.get(0) {
-            return Err(Error::not_ready(vec![Problem::HistoryMissing { table }]));
-        }
         let insert = format!(
             "INSERT INTO {table} (name, selection, before_xid)
              VALUES ($1, $2, pg_snapshot_xmax(pg_current_snapshot())) ON CONFLICT DO NOTHING"
@@ -232,14 +294,12 @@ impl Republish {
              WHERE name = $1 FOR UPDATE"
         );
         let row = tx.query_one(&sql, &[&name]).await.map_err(failed)?;
-        if row.get::<_, &str>(0) != selection {
-            return Err(Error::configuration(format!("the replay {name:?} is one of other rows: choose another name")));
-        }
+        self.check_selection(name, row.get(0))?;
         let (last_id, events) = (row.get(2), row.get(3));
         Ok(if row.get(4) {
             Registered::Finished(progress(events, last_id, true))
         } else {
-            Registered::Running(Replay { before: row.get(1), last_id })
+            Registered::Running(Started { before: row.get(1), last_id })
         })
     }
 
@@ -248,9 +308,48 @@ impl Republish {
         format!("{:?} {:?}..{:?} {:?} {:?}", self.rows, self.from, self.to, self.equal, self.ids)
     }
 
-    /// Returns the SQL of a replay. Rows of the replay itself are newer than its first run, so they are not chosen
-    /// again.
-    async fn sql(&self, tx: &Transaction<'_>, condition: &str, replay: &Replay) -> Result<String, Error> {
+    fn check_selection(&self, name: &str, selection: Option<&str>) -> Result<(), Error> {
+        match selection {
+            Some(selection) if selection != self.selection() => {
+                Err(Error::configuration(format!("the replay {name:?} is one of other rows: choose another name")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the id from which on rows are chosen.
+    fn start(&self, started: &Started) -> Uuid {
+        self.from.map_or(Uuid::nil(), first_id).max(started.last_id.unwrap_or_default())
+    }
+
+    /// Returns the parameters of the statements: the first id, the replay's name, the values of the filters.
+    fn params<'a>(&'a self, start: &'a Uuid, name: &'a &'a str) -> Vec<&'a (dyn ToSql + Sync)> {
+        let values = self.equal.iter().map(|(_, value)| value as &(dyn ToSql + Sync));
+        [start as &(dyn ToSql + Sync), name].into_iter().chain(values).collect()
+    }
+
+    /// Returns the condition of the rows that are still to be published. Rows of the replay itself are newer than its first
+    /// run, so they are not chosen again.
+    fn conditions(&self, condition: &str, started: &Started) -> String {
+        let layout = self.pipeline.layout();
+        let id = id(layout);
+        let mut conditions = vec![format!("{id} >= $1"), format!("age(xmin) > age('{}'::xid)", started.before)];
+        conditions.push(condition.to_owned());
+        conditions.extend(self.to.map(|to| format!("{id} < '{}'", first_id(to))));
+        if !self.ids.is_empty() {
+            let ids: Vec<_> = self.ids.iter().map(|id| format!("'{id}'")).collect();
+            conditions.push(format!("{id} IN ({})", ids.join(", ")));
+        }
+        for (index, (field, _)) in self.equal.iter().enumerate() {
+            let column = layout.columns().iter().find(|column| column.field() == Some(*field));
+            let column = column.map_or_else(|| "NULL".to_owned(), |column| column.name().to_string());
+            conditions.push(format!("{column}::text = ${}", index + 3));
+        }
+        conditions.join(" AND ")
+    }
+
+    /// Returns the statement that publishes one batch.
+    async fn sql(&self, tx: &Transaction<'_>, condition: &str, started: &Started) -> Result<String, Error> {
         let layout = self.pipeline.layout();
         let (table, id, batch) = (layout.qualified_name(), id(layout), self.batch);
         let columns = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -273,18 +372,6 @@ impl Republish {
             })
             .collect();
 
-        let mut conditions = vec![format!("{id} >= $1"), format!("age(xmin) > age('{}'::xid)", replay.before)];
-        conditions.push(condition.to_owned());
-        conditions.extend(self.to.map(|to| format!("{id} < '{}'", first_id(to))));
-        if !self.ids.is_empty() {
-            let ids: Vec<_> = self.ids.iter().map(|id| format!("'{id}'")).collect();
-            conditions.push(format!("{id} IN ({})", ids.join(", ")));
-        }
-        for (index, (field, _)) in self.equal.iter().enumerate() {
-            let column = layout.columns().iter().find(|column| column.field() == Some(*field));
-            let column = column.map_or_else(|| "NULL".to_owned(), |column| column.name().to_string());
-            conditions.push(format!("{column}::text = ${}", index + 3));
-        }
         // `$2` is the name, also where no column holds it.
         Ok(format!(
             "WITH due AS MATERIALIZED (
@@ -294,7 +381,7 @@ impl Republish {
                  INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE
                  SELECT {values} FROM gone ORDER BY {id} RETURNING {id} AS back_id)
              SELECT count(*), (array_agg(back_id ORDER BY back_id DESC))[1] FROM back WHERE $2::text IS NOT NULL",
-            conditions = conditions.join(" AND "),
+            conditions = self.conditions(condition, started),
             names = names.join(", "),
             values = values.join(", "),
         ))
@@ -320,14 +407,25 @@ impl Republish {
 }
 
 enum Registered {
-    Running(Replay),
+    Running(Started),
     Finished(ReplayProgress),
 }
 
-struct Replay {
+/// A replay that is not finished.
+struct Started {
     /// Rows of transactions from this one on are newer than the replay.
     before: String,
     last_id: Option<Uuid>,
+}
+
+/// Returns the name of the table of replays.
+async fn existing_table(client: &Client, pipeline: &Pipeline) -> Result<String, Error> {
+    let table = companion(pipeline.layout(), "_replays");
+    let row = client.query_one("SELECT to_regclass($1) IS NULL", &[&table]).await;
+    if row.map_err(|e| Error::database(format!("look for {table}"), e))?.get(0) {
+        return Err(Error::not_ready(vec![Problem::HistoryMissing { table }]));
+    }
+    Ok(table)
 }
 
 fn progress(events: i64, last_id: Option<Uuid>, is_finished: bool) -> ReplayProgress {

@@ -43,6 +43,8 @@
 //!
 //! - `otlp`: sends traces and metrics of the program to an OpenTelemetry collector.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod error;
 mod position;
 mod progress;

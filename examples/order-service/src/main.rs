@@ -31,7 +31,7 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         return order_service::serve_embedded(settings, order_service::on_signal()?).await;
     }
     let Some(url) = &settings.database_url else {
-        let message = "the database is not given: set DATABASE_URL or pass --database-url";
+        let message = "database is not given: set DATABASE_URL or pass --database-url";
         Settings::command().error(ErrorKind::MissingRequiredArgument, message).exit();
     };
     let database = Database::new(url.reveal())?;

@@ -65,6 +65,20 @@ pub(crate) fn literals(source: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// Returns the messages of `tracing`'s macros: the last text in each.
+pub(crate) fn log_messages(source: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (at, _) in source.match_indices("tracing::") {
+        let (before, rest) = source.split_at(at);
+        let is_log =
+            ["error!(", "warn!(", "info!(", "debug!(", "trace!("].iter().any(|level| rest[9..].starts_with(level));
+        let arguments = rest.split(");").next().filter(|_| is_log).unwrap_or_default().replace("\\\n", " ");
+        let text = arguments.rsplit('"').nth(1).unwrap_or_default();
+        found.extend((!text.is_empty()).then(|| (before.lines().count().max(1), text.to_owned())));
+    }
+    found
+}
+
 /// Splits a line into its code and the text of its comment.
 fn split(line: &str) -> (&str, Option<&str>) {
     let comment = line.match_indices("//").map(|(at, _)| at).find(|at| {
@@ -94,4 +108,7 @@ fn comments_literals_and_functions_are_found() {
     assert_eq!(functions, [(1, "Returns it.")]);
     assert_eq!(comment_lines(source).nth(1), Some((4, " why")));
     assert_eq!(literals(source), [(4, "an // error".to_owned())]);
+    let log = "fn f() {\n    tracing::warn!(target: \"x\", error = %e, \"lease \\\n lost\");\n}\n";
+    assert_eq!(log_messages(log).len(), 1);
+    assert!(log_messages(log)[0].1.starts_with("lease"));
 }

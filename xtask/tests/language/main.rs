@@ -10,7 +10,7 @@ mod workspace;
 
 use std::fmt::Write as _;
 
-use self::comments::{comment_lines, documentation_blocks, documented_functions, literals};
+use self::comments::{comment_lines, documentation_blocks, documented_functions, literals, log_messages};
 use self::markdown::Page;
 use self::workspace::{SourceFile, files};
 
@@ -18,6 +18,11 @@ use self::workspace::{SourceFile, files};
 const VERBS: &str = include_str!("verbs.txt");
 /// Phrases that are not used, each with what to write in its place.
 const BANNED: &str = include_str!("banned.txt");
+
+/// Names that a log message may begin with.
+const PROPER_NAMES: [&str; 3] = ["Debezium", "Kafka", "PostgreSQL"];
+/// Words that a clause in place of a noun begins with.
+const CLAUSES: [&str; 4] = ["What", "Whatever", "Where", "Whoever"];
 
 const MAX_FILE_LINES: usize = 499;
 const MAX_MARKDOWN_WIDTH: usize = 100;
@@ -43,7 +48,7 @@ fn documentation_begins_with_no_clause_in_place_of_a_noun() {
     for file in files("rs") {
         for documentation in documentation_blocks(&file.text) {
             let first = documentation.text.split_whitespace().next().unwrap_or_default();
-            if ["What", "Whatever", "Where", "Whoever"].contains(&first) {
+            if CLAUSES.contains(&first) {
                 faults.push(file.fault(documentation.line, &format!("begins with {first}: {:?}", documentation.text)));
             }
         }
@@ -78,6 +83,22 @@ fn banned_phrases_are_not_used() {
 }
 
 #[test]
+fn log_messages_begin_with_their_subject() {
+    let mut faults = Vec::new();
+    for file in files("rs").iter().filter(|file| file.is_source()) {
+        for (line, message) in log_messages(&file.text) {
+            let first = message.split(' ').next().unwrap_or_default();
+            let is_word = first.chars().nth(1).is_some_and(char::is_lowercase);
+            let is_sentence = is_word && first.starts_with(char::is_uppercase) && !PROPER_NAMES.contains(&first);
+            if is_sentence || ["a", "an", "it", "the", "there", "this"].contains(&first) || message.ends_with('.') {
+                faults.push(file.fault(line, &message));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
 fn markdown_is_wrapped() {
     let mut faults = Vec::new();
     for file in files("md").into_iter().filter(SourceFile::is_wrapped) {
@@ -100,6 +121,24 @@ fn sentences_of_the_documentation_are_short() {
                 let words = sentence.split_whitespace().count();
                 if words > MAX_SENTENCE_WORDS {
                     faults.push(file.fault(paragraph.line, &format!("{words} words: {sentence}")));
+                }
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn sentences_begin_with_no_clause_in_place_of_a_noun() {
+    let mut faults = Vec::new();
+    for file in files("md").into_iter().filter(SourceFile::is_wrapped) {
+        for paragraph in Page::new(&file.text).paragraphs() {
+            let text = paragraph.text.trim_start_matches(['-', ' ', '*']);
+            let is_prose = !text.starts_with(['|', '#']);
+            for sentence in prose::sentences(text).iter().filter(|sentence| is_prose && !sentence.ends_with(['?', '*']))
+            {
+                if CLAUSES.contains(&sentence.split(' ').next().unwrap_or_default()) {
+                    faults.push(file.fault(paragraph.line, sentence));
                 }
             }
         }

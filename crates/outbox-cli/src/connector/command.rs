@@ -18,10 +18,17 @@ use crate::postgres::DatabaseOptions;
 const EXAMPLES: &str = "Examples:
   outbox connector list
   outbox connector status outbox-connector
+  outbox connector validate outbox-connector deploy/outbox-connector.json
   outbox connector diff outbox-connector deploy/outbox-connector.json
+  outbox connector apply outbox-connector deploy/outbox-connector.json --dry-run
   outbox connector apply outbox-connector deploy/outbox-connector.json
+  outbox connector pause outbox-connector
+  outbox connector resume outbox-connector
+  outbox connector stop outbox-connector
   outbox connector restart outbox-connector --only-failed
-  outbox connector delete outbox-connector --delete-offsets";
+  outbox connector offsets outbox-connector
+  outbox connector delete outbox-connector --delete-offsets
+  outbox connector supervise outbox-connector --output json";
 
 #[derive(Subcommand)]
 #[command(after_help = EXAMPLES)]

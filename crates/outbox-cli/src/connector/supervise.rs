@@ -16,13 +16,13 @@ pub(crate) struct Supervise {
     /// The connectors; without a name, all of them
     names: Vec<String>,
     /// Look at the connectors this often
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = crate::command_line::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = outbox_relay::cli::seconds)]
     interval: Duration,
     /// The pause before the first restart; each following one is twice as long
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = crate::command_line::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = outbox_relay::cli::seconds)]
     first_pause: Duration,
     /// The longest pause between restarts
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = crate::command_line::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = outbox_relay::cli::seconds)]
     longest_pause: Duration,
 }
 
@@ -84,7 +84,8 @@ impl Supervise {
         let name = state.name().to_owned();
         let step = |event, pause: Option<Duration>, error: Option<&str>| {
             let (pause_seconds, error) = (pause.map(|pause| pause.as_secs_f64()), error.map(str::to_owned));
-            output.print_line(&Step { connector: name.clone(), event, pause_seconds, error })
+            // It restarts tasks also if nobody reads what it prints.
+            output.print_line(&Step { connector: name.clone(), event, pause_seconds, error }).map(|_| ())
         };
         if !state.is_failed() {
             let Some(known) = failing.get_mut(&name) else { return Ok(()) };

@@ -24,6 +24,8 @@ pub(crate) struct StoreOptions {
 
 const EXAMPLES: &str = "Examples:
   outbox consumer status stock --brokers kafka:9092
+  outbox consumer pause stock --topic outbox.events.order --reason 'the price service is down'
+  outbox consumer resume stock --topic outbox.events.order
   outbox consumer move stock outbox.events.order 0 --to 4711";
 
 #[derive(Subcommand)]

@@ -6,4 +6,4 @@ mod partitions;
 
 pub(crate) use self::command::{ConsumerCommand, StoreOptions};
 pub(crate) use self::dead_letters::DeadLettersCommand;
-pub(crate) use self::partitions::Partitions;
+pub(crate) use self::partitions::{Partition, Partitions};

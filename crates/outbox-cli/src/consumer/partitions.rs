@@ -36,6 +36,10 @@ impl Partitions {
         Ok(Self { group: name.to_owned(), partitions: status.into_iter().map(Partition::of).collect() })
     }
 
+    pub(crate) fn into_partitions(self) -> Vec<Partition> {
+        self.partitions
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.partitions.is_empty()
     }
@@ -56,6 +60,11 @@ impl Partitions {
         })
     }
 
+    /// Returns the records that are not read, if the ends of all partitions are known.
+    pub(crate) fn lag(&self) -> Option<u64> {
+        self.partitions.iter().map(|one| one.lag).sum()
+    }
+
     pub(crate) fn unread(&self) -> usize {
         self.partitions.iter().filter(|one| !one.read).count()
     }
@@ -74,6 +83,19 @@ impl Partitions {
 }
 
 impl Partition {
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Returns the next offset to read.
+    pub(crate) fn position(&self) -> i64 {
+        self.position
+    }
+
     fn of(status: PartitionStatus) -> Self {
         Self {
             lag: status.lag(),

@@ -3,9 +3,10 @@ use std::time::Duration;
 use clap::Args;
 use outbox_core::Identifier;
 use outbox_kafka_consumer::Group;
+use outbox_kafka_consumer::outbox_kafka::Cluster;
 
 use super::check::{Check, Checks, Status};
-use super::{connect, connector, consumer, database, relay};
+use super::{connect, connector, consumer, database, relay, topics};
 use crate::connect::ConnectOptions;
 use crate::exit::{Exit, Failure};
 use crate::kafka::KafkaOptions;
@@ -28,15 +29,6 @@ const EXAMPLES: &str = "Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
-    #[command(flatten)]
-    database: DatabaseOptions,
-    #[command(flatten)]
-    connect: ConnectOptions,
-    #[command(flatten)]
-    kafka: KafkaOptions,
-    #[command(flatten)]
-    model: ModelOptions,
-
     /// Check this connector of Kafka Connect; without --connector-config its configuration is the model
     #[arg(long, value_name = "NAME")]
     connector: Option<String>,
@@ -55,7 +47,7 @@ pub(crate) struct Doctor {
     /// Check the privileges of the role as which services enqueue
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     application_role: Option<Identifier>,
-    /// Check the privileges of the role as which the connector or the relay reads
+    /// Check the privileges of the role as which the connector or the relay reads [default: database.user of the connector]
     #[arg(long, value_name = "ROLE", value_parser = identifier)]
     connector_role: Option<Identifier>,
     /// Check the privileges of the role that keeps the table bounded
@@ -64,6 +56,15 @@ pub(crate) struct Doctor {
     /// Exit with 1 if there is a warning
     #[arg(long)]
     strict: bool,
+
+    #[command(flatten)]
+    database: DatabaseOptions,
+    #[command(flatten)]
+    connect: ConnectOptions,
+    #[command(flatten)]
+    kafka: KafkaOptions,
+    #[command(flatten)]
+    model: ModelOptions,
 }
 
 impl Doctor {
@@ -79,6 +80,8 @@ impl Doctor {
         };
         let pipeline = connector::check(&self.model, &config, &mut checks);
 
+        let cluster = self.reachable_cluster(limit).await;
+        let mut groups = Vec::new();
         match self.database.connect(limit).await {
             Err(failure) => {
                 checks.add(
@@ -87,26 +90,47 @@ impl Doctor {
                 );
             }
             Ok(client) => {
-                let roles = [&self.application_role, &self.connector_role, &self.maintainer_role].map(Option::clone);
+                let connector_role = self.connector_role.clone().or_else(|| connector::role(&config));
+                let roles = [self.application_role.clone(), connector_role, self.maintainer_role.clone()];
                 if let Some(pipeline) = &pipeline {
                     database::check(&client, pipeline, roles, &mut checks).await;
                 }
                 for name in &self.groups {
-                    let pool = self.database.pool(limit).await?;
-                    let group = Group::new(pool, &self.consumer_schema, name.as_str());
+                    let group = self.group(name, cluster.is_some(), limit).await?;
                     checks.extend(consumer::check(&group, name).await);
+                    groups.push((name.clone(), group));
                 }
             }
         }
         checks.extend(of_connect.checks);
         if let Some(url) = &self.relay {
-            checks.add(relay::ready(url, limit).await);
+            checks.extend(relay::check(url, limit).await);
         }
-        checks.extend(connector::servers(&config, &self.database, &self.kafka, &self.topics).await);
+        let servers = connector::servers(&config, &self.database, &self.kafka, &self.topics).await;
+        let topics = connector::topics(&servers, &self.topics);
+        checks.extend(servers);
+        if let Some(cluster) = cluster {
+            checks.extend(topics::check(&cluster, &topics, &groups).await);
+        }
 
         output.print(&checks)?;
         let worst = checks.worst();
         let is_wrong = worst == Status::Failed || (self.strict && worst == Status::Warning);
         Ok(if is_wrong { Exit::Finding } else { Exit::Success })
+    }
+
+    /// Returns a client for Kafka. Brokers that do not answer are reported by the checks of the servers.
+    async fn reachable_cluster(&self, limit: Duration) -> Option<Cluster> {
+        let cluster = self.kafka.cluster(limit).ok().flatten()?;
+        cluster.probe().await.ok().map(|()| cluster)
+    }
+
+    /// Returns a consumer group, which asks Kafka for the ends of its partitions if Kafka can be reached.
+    async fn group(&self, name: &str, asks_kafka: bool, limit: Duration) -> Result<Group, Failure> {
+        let group = Group::new(self.database.pool(limit).await?, &self.consumer_schema, name);
+        Ok(match self.kafka.brokers()? {
+            Some(brokers) if asks_kafka => group.kafka(brokers, self.kafka.security()?.unwrap_or_default()),
+            _ => group,
+        })
     }
 }

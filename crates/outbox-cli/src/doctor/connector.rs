@@ -1,4 +1,4 @@
-use outbox_core::{ConnectorConfig, Pipeline};
+use outbox_core::{ConnectorConfig, Identifier, Pipeline};
 use outbox_net::ErrorChain;
 use outbox_relay::{CheckStatus, Relay, RelaySettings, ServerCheck};
 
@@ -14,6 +14,7 @@ pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut
     match Pipeline::new(config.clone(), model.layout()) {
         Ok(pipeline) => {
             checks.add(Check::ok(NAME, "it fits the table, and loses nothing"));
+            checks.extend([heartbeats(config), slot(config), snapshot(config)]);
             Some(pipeline)
         }
         Err(error) => {
@@ -26,6 +27,62 @@ pub(super) fn check(model: &ModelOptions, config: &ConnectorConfig, checks: &mut
             None
         }
     }
+}
+
+/// Checks that the slot moves while only other tables are written.
+fn heartbeats(config: &ConnectorConfig) -> Check {
+    let name = "connector heartbeats";
+    let millis = config.get("heartbeat.interval.ms").and_then(|value| value.trim().parse::<u64>().ok());
+    if millis.is_none_or(|millis| millis == 0) {
+        let found = "heartbeat.interval.ms is 0: while the outbox is quiet, the WAL of other tables is kept";
+        return Check::warning(name, found).remedy("set heartbeat.interval.ms and heartbeat.action.query");
+    }
+    if config.get("heartbeat.action.query").is_none_or(|query| query.trim().is_empty()) {
+        let found = "there is no heartbeat.action.query: with other databases on the server, the WAL is kept";
+        return Check::warning(name, found)
+            .remedy("set heartbeat.action.query, as outbox config generate connector has it");
+    }
+    Check::ok(name, "the slot moves while the outbox is quiet")
+}
+
+/// Checks that a stopped connector keeps its slot.
+fn slot(config: &ConnectorConfig) -> Check {
+    let name = "connector slot";
+    match config.get("slot.drop.on.stop").is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
+        true => Check::failed(name, "slot.drop.on.stop is true: each stop loses the events until the next start")
+            .remedy("set slot.drop.on.stop=false"),
+        false => Check::ok(name, "a stopped connector keeps its slot"),
+    }
+}
+
+/// Checks that a connector without offsets begins at its slot, and not with all rows.
+fn snapshot(config: &ConnectorConfig) -> Check {
+    let name = "connector snapshot";
+    let mode = config.get("snapshot.mode").map_or("initial", str::trim);
+    let remedy = "set snapshot.mode=no_data; outbox replay run publishes rows again";
+    match mode.to_ascii_lowercase().as_str() {
+        "no_data" | "never" => Check::ok(name, "a connector without offsets begins at its slot"),
+        "initial_only" => {
+            let found = "snapshot.mode is initial_only: after the rows of the first start, no event is published";
+            Check::failed(name, found).remedy(remedy)
+        }
+        _ => {
+            let found = format!("snapshot.mode is {mode}: without its offsets, the connector publishes all rows again");
+            Check::warning(name, found).remedy(remedy)
+        }
+    }
+}
+
+/// Returns the role that the connector logs in as, unless a placeholder stands for it.
+pub(super) fn role(config: &ConnectorConfig) -> Option<Identifier> {
+    let user = config.get("database.user").filter(|user| !user.contains("${"))?;
+    Identifier::new(user).ok()
+}
+
+/// Returns the topics that the relay's checks have found in the table, and those that are named.
+pub(super) fn topics(checks: &[Check], named: &[String]) -> Vec<String> {
+    let found = checks.iter().filter_map(|check| check.name.strip_prefix("topic ")).map(str::to_owned);
+    found.chain(named.iter().cloned()).collect()
 }
 
 /// Checks PostgreSQL and Kafka as the relay does before it starts: topics, sizes, ACLs, clocks.
@@ -55,7 +112,7 @@ pub(super) async fn servers(
         Err(reason) => {
             let check =
                 Check::skipped("kafka", format!("the relay, whose checks these are, cannot be set up: {reason}"));
-            vec![check.remedy("outbox-relay check FILE lists everything that the relay rejects")]
+            vec![check.remedy("outbox relay check FILE lists everything that the relay rejects")]
         }
     }
 }
@@ -67,7 +124,13 @@ fn of_server(check: &ServerCheck) -> Check {
         CheckStatus::Skipped => Status::Skipped,
         _ => Status::Failed,
     };
-    let found = Check::new(check.name().to_lowercase(), status, check.detail());
+    // The names of topics keep their case.
+    let name = match check.name() {
+        "Kafka" => "kafka",
+        "PostgreSQL" => "postgresql",
+        name => name,
+    };
+    let found = Check::new(name, status, check.detail());
     match check.remedy() {
         Some(remedy) => found.remedy(remedy),
         None => found,

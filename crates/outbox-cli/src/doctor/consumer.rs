@@ -36,7 +36,9 @@ pub(super) async fn check(group: &Group, group_name: &str) -> Vec<Check> {
         checks.push(Check::warning(name.clone(), found).remedy(format!("outbox dead-letters list {group_name}")));
     }
     if checks.is_empty() {
-        checks.push(Check::ok(name, format!("{} partitions are read, {parked} events wait", partitions.len())));
+        let lag = partitions.lag().map(|lag| format!(", lag {lag}")).unwrap_or_default();
+        let found = format!("{} partitions are read{lag}, {parked} events wait for another attempt", partitions.len());
+        checks.push(Check::ok(name, found));
     }
     checks
 }

@@ -55,7 +55,7 @@ fn of_problem(problem: &Problem, pipeline: &Pipeline) -> Check {
         Problem::HistoryMissing { .. } => ("slot", Some("outbox migrate apply".to_owned())),
         Problem::SlotMissing { .. } => ("slot", Some(format!("outbox slot create {slot}"))),
         Problem::SlotLost { .. } | Problem::SlotGone { .. } => {
-            ("slot", Some(format!("outbox slot create {slot} --recreate, then publish what was missed again")))
+            ("slot", Some(format!("outbox slot create {slot} --recreate, then outbox replay run NAME --missed")))
         }
         Problem::SlotOfOtherDatabase { .. } | Problem::SlotOfOtherPlugin { .. } | Problem::SlotBlocked { .. } => {
             ("slot", None)

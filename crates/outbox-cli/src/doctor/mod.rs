@@ -7,5 +7,6 @@ mod connector;
 mod consumer;
 mod database;
 mod relay;
+mod topics;
 
 pub(crate) use self::command::Doctor;

@@ -1,9 +1,13 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use outbox_core::Pipeline;
 use outbox_core::uuid::Uuid;
+use outbox_kafka_consumer::outbox_kafka::Cluster;
+use tokio_postgres::Client;
 
 use super::show::Shown;
+use super::tail::Tail;
 use super::verify::Verified;
 use crate::consumer::StoreOptions;
 use crate::exit::{Exit, Failure};
@@ -13,6 +17,8 @@ use crate::output::Output;
 
 const EXAMPLES: &str = "Examples:
   outbox events show 0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c --brokers kafka:9092
+  outbox events tail --brokers kafka:9092 --aggregate-type order --last 10
+  outbox events tail --source table --aggregate-id 7 --output json
   outbox events verify --brokers kafka:9092 --last 3600";
 
 #[derive(Subcommand)]
@@ -25,16 +31,22 @@ pub(crate) enum EventsCommand {
         /// The event's id
         id: Uuid,
     },
+    /// Shows events as they arrive in their topics, or as they are committed to the table, until SIGINT
+    ///
+    /// Records are read like a consumer reads them: those of committed transactions, in the order of each partition, without
+    /// a consumer group. Topics and partitions that are created later are not read. Rows are decoded from the WAL by a
+    /// temporary slot, which needs REPLICATION; so rows that vanish are shown as well.
+    Tail(Box<Tail>),
     /// Compares the rows of the table with the records of their topics
     ///
     /// It reports events without a record, events with several records, and events whose record comes before that of an
     /// older event of the same aggregate. Exit code: 1 if an event is missing or out of order; duplicates are legal.
     Verify {
         /// Compare the rows of this time up to now
-        #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = crate::command_line::seconds)]
+        #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = outbox_relay::cli::seconds)]
         last: Duration,
         /// Leave out the rows of this time, which may be on their way
-        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = crate::command_line::seconds)]
+        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = outbox_relay::cli::seconds)]
         settled: Duration,
         /// List at most this many events of each kind
         #[arg(long, value_name = "EVENTS", default_value_t = 20)]
@@ -51,21 +63,41 @@ impl EventsCommand {
         output: Output,
         limit: Duration,
     ) -> Result<Exit, Failure> {
-        let pipeline = model.pipeline()?;
-        let cluster = kafka.cluster(limit)?;
-        let cluster = cluster.ok_or_else(|| Failure::usage("no brokers are named: give --brokers HOST:PORT"))?;
-        let client = store.database.connect(limit).await?;
         match self {
+            Self::Tail(tail) => Box::pin(tail.run(store, kafka, model, output, limit)).await,
             Self::Show { id } => {
+                let Servers { pipeline, cluster, client } = Servers::connect(store, kafka, model, limit).await?;
                 let shown = Shown::find(&client, &cluster, &pipeline, &store.consumer_schema, id).await?;
                 output.print(&shown)?;
                 Ok(if shown.is_published() { Exit::Success } else { Exit::Finding })
             }
             Self::Verify { last, settled, list } => {
+                let Servers { pipeline, cluster, client } = Servers::connect(store, kafka, model, limit).await?;
                 let verified = Verified::compare(&client, &cluster, &pipeline, last, settled, list).await?;
                 output.print(&verified)?;
                 Ok(if verified.is_good() { Exit::Success } else { Exit::Finding })
             }
         }
+    }
+}
+
+/// Both servers, and the model of what they hold.
+struct Servers {
+    pipeline: Pipeline,
+    cluster: Cluster,
+    client: Client,
+}
+
+impl Servers {
+    async fn connect(
+        store: &StoreOptions,
+        kafka: &KafkaOptions,
+        model: &ModelOptions,
+        limit: Duration,
+    ) -> Result<Self, Failure> {
+        let pipeline = model.pipeline()?;
+        let cluster = kafka.required_cluster(limit)?;
+        let client = store.database.connect(limit).await?;
+        Ok(Self { pipeline, cluster, client })
     }
 }

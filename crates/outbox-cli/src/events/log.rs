@@ -6,13 +6,18 @@ use outbox_kafka_consumer::outbox_kafka::{Cluster, Entry, TailStart};
 
 use crate::exit::Failure;
 
+/// The header that the relay writes, with the row's position in the WAL.
+const WAL_POSITION: &[u8] = b"outbox.position";
+
 /// The place of an event's record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) partition: i32,
     pub(super) offset: i64,
     /// In milliseconds since 1970.
     pub(super) timestamp: i64,
+    /// The row's position in the WAL, if the relay wrote the record.
+    pub(super) wal_position: Option<String>,
 }
 
 /// Shows the events of a topic to a visitor, by partition and offset. A topic that does not exist has none.
@@ -29,7 +34,10 @@ pub(super) async fn read(
                 && let Some((_, Some(id))) = record.headers().find(|(header, _)| *header == b"id")
                 && let Some(id) = event_identity(name, id)
             {
-                visitor(id, Place { partition, offset: record.offset, timestamp: record.timestamp });
+                let position =
+                    record.headers().find(|(header, _)| *header == WAL_POSITION).and_then(|(_, value)| value);
+                let wal_position = position.map(|value| String::from_utf8_lossy(value).into_owned());
+                visitor(id, Place { partition, offset: record.offset, timestamp: record.timestamp, wal_position });
             }
             ControlFlow::Continue(())
         };

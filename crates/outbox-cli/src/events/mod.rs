@@ -4,6 +4,7 @@ mod command;
 mod log;
 mod rows;
 mod show;
+mod tail;
 mod verify;
 
 pub(crate) use self::command::EventsCommand;

@@ -59,7 +59,8 @@ fn select(pipeline: &Pipeline) -> Result<String, Failure> {
     ))
 }
 
-fn column(pipeline: &Pipeline, field: EventField) -> Result<String, Failure> {
+/// Returns the column of a part of an event.
+pub(super) fn column(pipeline: &Pipeline, field: EventField) -> Result<String, Failure> {
     let found = pipeline.layout().columns().iter().find(|column| column.field() == Some(field));
     let found =
         found.ok_or_else(|| Failure::usage("the table lacks a column for id, aggregate or type of an event"))?;
@@ -89,6 +90,6 @@ fn of(pipeline: &Pipeline, row: &Row) -> Result<OutboxRow, Failure> {
     Ok(OutboxRow { id: identity, aggregate_type, aggregate_id, event_type, created_at, topic })
 }
 
-fn unread(error: &tokio_postgres::Error) -> Failure {
+pub(super) fn unread(error: &tokio_postgres::Error) -> Failure {
     Failure::server("the outbox table cannot be read").caused_by(error)
 }

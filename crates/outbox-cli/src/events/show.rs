@@ -28,6 +28,7 @@ struct ShownRecord {
     partition: i32,
     offset: i64,
     timestamp: String,
+    wal_position: Option<String>,
 }
 
 /// The state of the event in a consumer group.
@@ -56,7 +57,8 @@ impl Shown {
             if found == id {
                 let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(place.timestamp) * 1_000_000);
                 let timestamp = at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
-                records.push(ShownRecord { partition: place.partition, offset: place.offset, timestamp });
+                let log::Place { partition, offset, wal_position, .. } = place;
+                records.push(ShownRecord { partition, offset, timestamp, wal_position });
             }
         };
         log::read(cluster, &row.topic, visit).await?;
@@ -111,7 +113,8 @@ impl Report for Shown {
         let mut rows =
             vec![vec!["table".to_owned(), self.created_at.clone(), "written".to_owned(), self.event_type.clone()]];
         rows.extend(self.records.iter().map(|record| {
-            let place = format!("partition {}, offset {}", record.partition, record.offset);
+            let wal = record.wal_position.as_ref().map(|wal| format!(", WAL position {wal}")).unwrap_or_default();
+            let place = format!("partition {}, offset {}{wal}", record.partition, record.offset);
             vec![format!("topic {}", self.topic), record.timestamp.clone(), "published".to_owned(), place]
         }));
         if self.records.is_empty() {

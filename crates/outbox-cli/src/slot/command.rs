@@ -18,6 +18,8 @@ use crate::postgres::DatabaseOptions;
 const EXAMPLES: &str = "Examples:
   outbox slot list
   outbox slot show outbox
+  outbox slot create outbox
+  outbox slot create outbox --recreate    replaces a slot that is invalidated or was dropped
   outbox slot drop outbox                 counts the events that would be lost, and refuses if there are any
   outbox slot advance outbox --to 0/1A2B3C8 --lose-events";
 
@@ -48,7 +50,8 @@ pub(crate) enum SlotCommand {
         publication: Identifier,
         /// Create a slot again that was there before, and replace one that is invalidated
         ///
-        /// Events that were committed in between stay unpublished until it is published again from the table.
+        /// Events that were committed in between stay unpublished until outbox replay run NAME --missed
+        /// publishes them.
         #[arg(long)]
         recreate: bool,
         /// Keep the slot on standbys that synchronize slots (PostgreSQL 17 and later)
@@ -226,7 +229,7 @@ impl Report for Shown {
         parts.extend(self.unpublished.iter().flat_map(Unpublished::parts));
         if slot.is_lost() {
             let remedy = "the slot is invalidated: PostgreSQL has removed WAL that it had still to send. Drop it, create it \
-                          again with --recreate, and publish the events in between from the table";
+                          again with --recreate, and publish the events in between by outbox replay run NAME --missed";
             parts.push(Part::Line(remedy.to_owned()));
         }
         parts

@@ -117,9 +117,7 @@ impl Reading<'_> {
         if self.range.before.is_some_and(|before| commit >= before) {
             return;
         }
-        let since_1970 = Duration::seconds(EPOCH).saturating_add(Duration::microseconds(micros));
-        let committed_at = OffsetDateTime::UNIX_EPOCH.checked_add(since_1970).and_then(|at| at.format(&Rfc3339).ok());
-        let committed_at = committed_at.unwrap_or_default();
+        let committed_at = commit_time(micros);
         self.found.count += 1;
         self.found.oldest_committed_at.get_or_insert_with(|| committed_at.clone());
         if self.found.first.len() < self.range.listed {
@@ -129,6 +127,13 @@ impl Reading<'_> {
             self.found.first.push(event);
         }
     }
+}
+
+/// Returns the time of a commit, which pgoutput has in microseconds since 2000.
+pub(crate) fn commit_time(micros: i64) -> String {
+    let since_1970 = Duration::seconds(EPOCH).saturating_add(Duration::microseconds(micros));
+    let at = OffsetDateTime::UNIX_EPOCH.checked_add(since_1970).and_then(|at| at.format(&Rfc3339).ok());
+    at.unwrap_or_default()
 }
 
 impl UnpublishedEvent {

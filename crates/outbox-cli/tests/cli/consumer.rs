@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use crate::fixture::{Ran, run_at};
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Placed {
-    order: i32,
+pub(crate) struct Placed {
+    pub(crate) order: i32,
 }
 
 impl DomainEvent for Placed {
@@ -88,11 +88,11 @@ impl Stock {
         run_at(&self.env, arguments).await
     }
 
-    async fn repair(&self) {
+    pub(crate) async fn repair(&self) {
         self.env.client().await.batch_execute("CREATE TABLE effect (order_id integer)").await.unwrap();
     }
 
-    async fn effects(&self, count: i64) {
+    pub(crate) async fn effects(&self, count: i64) {
         eventually(format!("{count} effects"), async || self.env.count("effect").await == count).await;
     }
 }

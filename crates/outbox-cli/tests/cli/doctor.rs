@@ -5,7 +5,7 @@ use crate::consumer::Stock;
 use crate::fixture::{TempFile, order, run, run_at};
 
 /// Runs the doctor, and returns the failed checks and warnings, as `check: found -> remedy`.
-async fn findings(env: &TestEnv, arguments: &[&str], code: i32) -> (Vec<String>, Vec<String>) {
+pub(crate) async fn findings(env: &TestEnv, arguments: &[&str], code: i32) -> (Vec<String>, Vec<String>) {
     let ran = run_at(env, &[&["doctor", "--output", "json"], arguments].concat()).await;
     let found = ran.json(code);
     let of = |status: &str| {
@@ -19,7 +19,7 @@ async fn findings(env: &TestEnv, arguments: &[&str], code: i32) -> (Vec<String>,
 }
 
 /// Checks that one thing has failed with a text.
-async fn fails(env: &TestEnv, arguments: &[&str], text: &str) {
+pub(crate) async fn fails(env: &TestEnv, arguments: &[&str], text: &str) {
     let (failed, _) = findings(env, arguments, 1).await;
     assert!(failed.iter().any(|one| one.contains(text)), "{text} is not among {failed:#?}");
 }

@@ -49,6 +49,12 @@ async fn completions_and_the_manual_page_are_printed() {
     }
     let page = run(&["man"], &[]).await;
     assert!(page.text(0).contains(".TH outbox 1") && page.stdout.contains("Exit codes"), "{page:?}");
+    let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("outbox-manual");
+    std::fs::create_dir_all(&directory).unwrap();
+    run(&["man", directory.to_str().unwrap()], &[]).await.text(0);
+    let page = std::fs::read_to_string(directory.join("outbox-replay-run.1")).unwrap();
+    assert!(page.contains("\\-\\-missed"), "{page}");
+    std::fs::remove_dir_all(directory).unwrap();
     let help = run(&["slot", "drop", "--help"], &[]).await;
     assert!(help.text(0).contains("exit code 3"), "{help:?}");
 }

@@ -1,6 +1,7 @@
 use outbox_test_support::{TestEnv, eventually};
 
-use crate::fixture::{order, run, run_at};
+use crate::doctor::fails;
+use crate::fixture::{TempFile, order, run, run_at};
 
 #[tokio::test]
 async fn list_and_show_report_lag_and_the_events_that_wait() {
@@ -142,6 +143,8 @@ async fn an_invalidated_slot_is_reported_and_can_be_dropped() {
     })
     .await;
 
+    let file = TempFile::config(&env, "-lost", env.config());
+    fails(&env, &["--connector-config", file.path()], "--recreate").await;
     let shown = run_at(&env, &["slot", "show", env.name()]).await;
     assert!(shown.text(1).contains("invalidated"), "{shown:?}");
     assert_eq!(run_at(&env, &["slot", "advance", env.name(), "--lose-events"]).await.code, 3);

@@ -122,7 +122,7 @@ impl Lane {
         if !self.dealt.has_changed_settings.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, settings,
-                "a handler changes settings of its session: its events run one by one, unless it sets them back"
+                "handler changes settings of its session: its events run one by one, unless it sets them back"
             );
         }
         let error = format!("a handler of the batch changed {settings}");

@@ -72,7 +72,7 @@ impl Lane {
                 store.set_state(&tx, &[id], "handled").await.map_err(doing)?;
             }
             _ = store.release(&tx, held).await.map_err(doing)?;
-            tracing::warn!(target: "outbox.consumer", held, offset = event.offset, "a held event was discarded on request");
+            tracing::warn!(target: "outbox.consumer", held, offset = event.offset, "held event discarded on request");
         } else {
             store.done(&tx, request, "not held").await.map_err(doing)?;
         }
@@ -266,7 +266,7 @@ impl Lane {
         measure::held(&self.dealt.topic, fate.state);
         tracing::warn!(
             target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, held, attempts,
-            kind = fate.kind, error = fate.error, retry_in = ?fate.next_attempt, "a held event is {}", fate.state
+            kind = fate.kind, error = fate.error, retry_in = ?fate.next_attempt, "held event is {}", fate.state
         );
         Ok(None)
     }

@@ -105,13 +105,13 @@ impl Keeper {
         let worked = timeout(patience, self.keep(is_first || self.clock.is_due(begun))).await;
         let worked = worked.unwrap_or_else(|e| Err(Error::store("answer in time", e)));
         if let Err(e) = worked {
-            tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "the leases are not renewed");
+            tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "leases not renewed");
             self.client = None;
             self.shared.store.discard_idle();
         }
         if self.clock.is_lost(self.began.elapsed()) {
             for (place, owned) in self.owned.drain() {
-                tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "the lease ran out: letting go");
+                tracing::warn!(target: "outbox.consumer", topic = place.0, partition = place.1, "lease expired: releasing the partition");
                 measure::lease("lost");
                 owned.abort.abort();
                 self.shared.forget_stopped(&place);
@@ -219,7 +219,7 @@ impl Keeper {
         }
         self.owned.remove(&place);
         if let Err(e) = ended {
-            tracing::error!(target: "outbox.consumer", topic = place.0, partition = place.1, error = %e, "a partition's task ended");
+            tracing::error!(target: "outbox.consumer", topic = place.0, partition = place.1, error = %e, "task of a partition ended");
         }
         self.give_back(&place).await;
         Some(place)
@@ -232,7 +232,7 @@ impl Keeper {
         match given.unwrap_or_else(|e| Err(Error::store("answer in time", e))) {
             Ok(()) => measure::lease("given back"),
             Err(e) => {
-                tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "a lease is not given back, and runs out");
+                tracing::warn!(target: "outbox.consumer", error = %ErrorChain::new(&e), "lease not given back: it expires");
             }
         }
     }

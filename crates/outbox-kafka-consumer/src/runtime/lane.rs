@@ -241,7 +241,7 @@ impl Lane {
             tracing::warn!(
                 target: "outbox.consumer", topic, partition = self.dealt.partition, offset = item.offset,
                 id = item.id.map(tracing::field::display), kind = held.fate.kind, error = held.fate.error,
-                retry_in = ?held.fate.next_attempt, "an event is {}", held.fate.state
+                retry_in = ?held.fate.next_attempt, "event is {}", held.fate.state
             );
         }
         self.finish(tx, &[item.offset], Isolation::ReadCommitted).await.map_err(Fault::into_error)

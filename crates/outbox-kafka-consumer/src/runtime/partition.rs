@@ -92,7 +92,7 @@ impl Partition {
         let text = ErrorChain::new(&error).to_string().replace('\0', "\u{fffd}");
         let noted = self.shared.store.set_stopped(&self.topic, self.partition, self.owner, Some(&text)).await;
         if let Err(e) = noted {
-            tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "it is not noted in the store");
+            tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "reason of the stopped partition not stored");
         }
         self.stopped().insert((self.topic.to_string(), self.partition), error);
     }
@@ -232,7 +232,7 @@ impl Partition {
         }
         measure::stopped(&self.topic, self.partition, false);
         if let Err(e) = self.shared.store.set_stopped(&self.topic, self.partition, self.owner, None).await {
-            tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "it is not noted in the store");
+            tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "reason of the stopped partition not stored");
         }
     }
 }

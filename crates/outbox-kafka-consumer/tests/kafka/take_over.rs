@@ -80,7 +80,7 @@ async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effec
     assert_eq!(status.get::<_, &str>(0), "aborted");
     eventually("the failure of the first".to_owned(), async || {
         let log = stopped.log();
-        if log.contains("the lease ran out") || log.contains("another consumer") { Ok(()) } else { Err(log) }
+        if log.contains("lease expired") || log.contains("another consumer") { Ok(()) } else { Err(log) }
     })
     .await;
     bench.produce_order(0, 3).await;

@@ -71,6 +71,21 @@ impl Migrations {
         Ok(MigrationPlan { versions: missing.iter().map(|step| step.version).collect(), statements })
     }
 
+    /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
+    #[must_use]
+    pub fn script(&self) -> MigrationPlan {
+        if self.publication.is_some() {
+            let versions = self.steps.iter().map(|step| step.version).collect();
+            return MigrationPlan { versions, statements: self.steps.iter().map(|step| step.sql.clone()).collect() };
+        }
+        let steps = self.steps.iter().flat_map(|step| [step.sql.clone(), self.record(step)]);
+        let switched = self.rows_of.iter().filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
+        MigrationPlan {
+            versions: self.steps.iter().map(|step| step.version).collect(),
+            statements: std::iter::once(self.open_sql()).chain(steps).chain(switched).collect(),
+        }
+    }
+
     /// Writes the steps as files `V1__name.sql`, … for teams that apply migrations with a tool of their own, and says
     /// which. Such a tool keeps its own record: `schema_migration` is not in the files.
     ///

@@ -39,6 +39,7 @@ async fn there_is_nothing_to_create_but_the_publication_and_the_slot() {
     let migrations = Migrations::outbox(&pipeline);
     let plan = migrations.plan(&client).await.unwrap();
     assert_eq!(plan.versions(), [1]);
+    assert_eq!(plan, migrations.script());
     client.batch_execute(&plan.to_string()).await.unwrap();
     assert!(migrations.plan(&client).await.unwrap().is_empty());
     assert!(migrations.apply(&mut client).await.unwrap().versions.is_empty());

@@ -44,11 +44,18 @@ async fn what_a_slot_has_missed_is_published_once_in_order_and_marked() {
     env.enqueue_each(&live).await;
 
     let replay = Republish::missed(pipeline.clone()).batch(7);
+    assert_eq!(replay.remaining(&client, "lost").await.unwrap(), 25);
+    assert_eq!(Republish::list(&client, &pipeline).await.unwrap(), []);
     let first = replay.step(&mut client, "lost").await.unwrap();
     assert_eq!((first.events, first.is_finished), (7, false), "{first:?}");
+    assert_eq!(replay.remaining(&client, "lost").await.unwrap(), 18);
+    let listed = Republish::list(&client, &pipeline).await.unwrap();
+    assert_eq!((listed[0].name.as_str(), listed[0].progress, listed[0].finished_at), ("lost", first, None));
     let all = replay.run(&mut client, "lost").await.unwrap();
     assert!(all.events >= 20 && all.is_finished, "{all:?}");
     assert_eq!(replay.run(&mut client, "lost").await.unwrap(), all, "a finished replay does nothing");
+    assert_eq!(replay.remaining(&client, "lost").await.unwrap(), 0);
+    assert!(Republish::list(&client, &pipeline).await.unwrap()[0].finished_at.is_some());
 
     let sent = published(&client, &pipeline).await;
     assert_eq!(sent[..1], ids(&live));

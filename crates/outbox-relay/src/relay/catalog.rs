@@ -50,7 +50,7 @@ pub(super) fn warn_of_unfit(tables: &OutboxTables) {
     for (table, error) in unfit(tables) {
         tracing::warn!(
             target: "outbox.relay", %table, error = %ErrorChain::new(&error),
-            "the outbox table does not suit the configuration: new rows cannot be written"
+            "outbox table does not suit the configuration: new rows cannot be written"
         );
     }
 }

@@ -100,17 +100,17 @@ impl<'a> Sessions<'a> {
                 RESTART
             }
             Ended::TopicChanged(topic) => {
-                tracing::warn!(target: "outbox.relay", topic = &*topic, "the topic has changed: starting again");
+                tracing::warn!(target: "outbox.relay", topic = &*topic, "topic changed: starting again");
                 RESTART
             }
             Ended::Republished => RESTART,
             Ended::NewTable(oid) => {
-                tracing::info!(target: "outbox.relay", oid, "a new table is included: reading the catalogs");
+                tracing::info!(target: "outbox.relay", oid, "new table included: reading the catalogs");
                 self.opener.add_new_table(oid);
                 RESTART
             }
             Ended::ToStream => {
-                tracing::info!(target: "outbox.relay", "a large transaction lies ahead: streaming it");
+                tracing::info!(target: "outbox.relay", "large transaction ahead: streaming it");
                 self.plan.stream(window.end);
                 Duration::ZERO
             }
@@ -120,7 +120,7 @@ impl<'a> Sessions<'a> {
                 Duration::ZERO
             }
             Ended::NextStep if confirmed <= window.confirmed => {
-                tracing::info!(target: "outbox.relay", %confirmed, "a step of the catch-up was not confirmed: streaming");
+                tracing::info!(target: "outbox.relay", %confirmed, "catch-up step not confirmed: streaming");
                 self.plan.stream(window.end);
                 RESTART
             }
@@ -129,7 +129,7 @@ impl<'a> Sessions<'a> {
                 Duration::ZERO
             }
             Ended::Lost => {
-                tracing::warn!(target: "outbox.relay", "the slot was lost: starting again");
+                tracing::warn!(target: "outbox.relay", "slot lost: starting again");
                 RESTART
             }
         })
@@ -146,7 +146,7 @@ impl<'a> Sessions<'a> {
             return Ok(Next::Standby(error.slot_holder()));
         }
         if error.needs_stream() {
-            tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "the backlog is streamed");
+            tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&error), "backlog is streamed");
             self.plan.stream_all();
             return Ok(Next::Session(Duration::ZERO));
         }

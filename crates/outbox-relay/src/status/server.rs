@@ -37,7 +37,7 @@ async fn serve(status: RelayStatus, listener: TcpListener) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(target: "outbox.relay", %error, "a connection for metrics cannot be taken");
+                tracing::warn!(target: "outbox.relay", %error, "connection for metrics cannot be accepted");
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
             }

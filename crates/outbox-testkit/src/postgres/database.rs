@@ -52,7 +52,7 @@ impl Drop for Database {
             return;
         }
         if let Err(error) = admin::run_blocking(&self.server.config(), &removal(&self.name), PATIENCE) {
-            tracing::warn!(database = self.name, error, "a test's database stays until its server ends");
+            tracing::warn!(database = self.name, error, "database stays until its server ends");
         }
     }
 }

@@ -79,7 +79,7 @@ impl Drop for Home {
         if let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.path.display(), %error, "a temporary directory of PostgreSQL stays behind");
+            tracing::warn!(path = %self.path.display(), %error, "temporary directory of PostgreSQL remains");
         }
         if let Some(mut lifeline) = self.keeper.stdin.take() {
             let _ = lifeline.write_all(b"gone\n");

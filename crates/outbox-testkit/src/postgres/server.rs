@@ -124,7 +124,7 @@ impl Server {
             match launch(&cluster, &settings, port).await {
                 Ok(postmaster) => {
                     let (version, programs) = (cluster.programs.version, cluster.programs.directory.display());
-                    tracing::info!(port, version, %programs, "a throw-away PostgreSQL listens on 127.0.0.1");
+                    tracing::info!(port, version, %programs, "throw-away PostgreSQL listens on 127.0.0.1");
                     return Ok(Self { postmaster: Arc::new(Mutex::new(postmaster)), cluster, settings, port });
                 }
                 Err(error) if is_port_taken(&error) && attempts < PORTS => attempts += 1,

@@ -5,6 +5,7 @@ mod java;
 mod maven;
 mod pgbouncer;
 mod postgres;
+mod prometheus;
 mod task;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub use self::pgbouncer::install_pgbouncer;
 pub(crate) use self::pgbouncer::pgbouncer;
 pub use self::postgres::installed_postgres;
 pub(crate) use self::postgres::major_version;
+pub use self::prometheus::install_prometheus;
 pub(crate) use self::task::Task;
 use super::account::Account;
 use super::error::StackError;

@@ -72,7 +72,7 @@ impl DeadLetters {
         };
         tracing::error!(
             target: "outbox.relay", event = %poison.event, commit = %poison.position.commit, index = poison.position.index,
-            topic = &*record.topic, error = %ErrorChain::new(&error), "a row that can never be written is dead-lettered"
+            topic = &*record.topic, error = %ErrorChain::new(&error), "row dead-lettered"
         );
         record.headers.push((REASON.into(), Some(Bytes::from(ErrorChain::new(&error).to_string()))));
         if let Some(refused_by) = refused_by {

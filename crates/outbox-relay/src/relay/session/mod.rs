@@ -100,7 +100,7 @@ impl Session {
         }
         tracing::info!(
             target: "outbox.relay", counters = ?self.planner.counters(), confirmable = %self.planner.confirmable(),
-            confirmed = %self.executor.confirmed(), "the session of the slot ends"
+            confirmed = %self.executor.confirmed(), "session of the slot ends"
         );
         self.turns.log_rest();
 

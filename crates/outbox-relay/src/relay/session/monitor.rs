@@ -91,7 +91,7 @@ async fn look_at_slot(options: ConnectOptions, source: Source, status: RelayStat
         match outbox_wal::look(&options, &source).await {
             Ok(look) => status.looked(look),
             Err(error) => {
-                tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(&error), "the slot cannot be seen");
+                tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(&error), "slot cannot be read");
             }
         }
         sleep(SLOT).await;

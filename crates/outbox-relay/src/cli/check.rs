@@ -1,17 +1,21 @@
 use std::error::Error;
+use std::fmt;
 use std::io::Write as _;
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use outbox_relay::{CheckStatus, ConfigurationCheck, Finding, Relay, ServerCheck};
 use serde_json::{Value, json};
+use tracing_subscriber::layer::Identity;
 
-use crate::arguments::Reading;
-use crate::servers::Servers;
+use super::arguments::Reading;
+use super::ended::{Ended, with_causes};
+use super::logging::{self, LogFormat};
+use super::servers::Servers;
+use crate::relay::{CheckStatus, Relay, ServerCheck};
+use crate::settings::{ConfigurationCheck, Finding};
 
-/// The arguments of `outbox-relay check`.
+/// The arguments of a command that checks a connector's configuration, and the servers.
 #[derive(Args)]
-pub(crate) struct Check {
+pub struct CheckArguments {
     /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
     #[arg(value_name = "FILE|URL")]
     connector: String,
@@ -31,34 +35,44 @@ pub(crate) struct Check {
 
     #[command(flatten)]
     servers: Servers,
-
-    /// The form of the report
-    #[arg(long, value_enum, value_name = "FORM", default_value = "text")]
-    output: Output,
 }
 
+/// The form of the report of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
+#[non_exhaustive]
+pub enum ReportForm {
+    /// Lines for people.
     Text,
+    /// One JSON document.
     Json,
 }
 
-impl Check {
-    /// Prints the report. The exit code says whether the relay accepts the configuration, and could run at the servers.
-    pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+/// Prints what the relay makes of a configuration, and with `--connect` of its servers.
+///
+/// The result says whether the relay accepts the configuration, and could run at the servers.
+pub async fn check(arguments: CheckArguments, form: ReportForm) -> Ended {
+    logging::start(LogFormat::Text, None::<Identity>);
+    arguments.run(form).await.unwrap_or_else(|error| {
+        eprintln!("{}", with_causes(&*error));
+        Ended::Unusable
+    })
+}
+
+impl CheckArguments {
+    async fn run(self, form: ReportForm) -> Result<Ended, Box<dyn Error>> {
         let check = self.reading.settings(&self.connector, &[]).await?.check();
         let servers = match self.connect && check.is_accepted() {
             true => Some(self.check_servers().await?),
             false => None,
         };
-        let report = match self.output {
-            Output::Text => text(&check, servers.as_deref()),
-            Output::Json => format!("{:#}\n", json(&check, servers.as_deref())),
+        let report = match form {
+            ReportForm::Text => text(&check, servers.as_deref()),
+            ReportForm::Json => format!("{:#}\n", json(&check, servers.as_deref())),
         };
         std::io::stdout().write_all(report.as_bytes())?;
 
         let has_failed = servers.iter().flatten().any(|check| check.status() == CheckStatus::Failed);
-        Ok(if check.is_accepted() && !has_failed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if check.is_accepted() && !has_failed { Ended::Success } else { Ended::Failed })
     }
 
     async fn check_servers(&self) -> Result<Vec<ServerCheck>, Box<dyn Error>> {
@@ -69,6 +83,13 @@ impl Check {
             None => relay,
         };
         Ok(relay.check(&self.topics).await)
+    }
+}
+
+/// Command lines may hold secrets.
+impl fmt::Debug for CheckArguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckArguments").finish_non_exhaustive()
     }
 }
 

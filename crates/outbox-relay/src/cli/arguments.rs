@@ -5,37 +5,17 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser};
-use outbox_relay::{Properties, RelaySettings, RelaySettingsBuilder, RowPosition};
+use clap::Args;
+use outbox_kafka::Properties;
 
-use crate::check::Check;
-use crate::logging::LogFormat;
-use crate::servers::Servers;
-
-/// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
-///
-/// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the slot
-/// as long as it runs: a second relay waits and takes over. SIGTERM drains it.
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub(crate) struct CommandLine {
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-    #[command(flatten)]
-    pub(crate) relay: Arguments,
-}
-
-#[derive(clap::Subcommand)]
-pub(crate) enum Command {
-    /// Reports what the relay makes of a connector's configuration, and with --connect of its servers
-    ///
-    /// Exit code: 0 if the relay accepts it and no check of a server fails, 1 if not, 2 if it cannot be read.
-    Check(Check),
-}
+use super::logging::LogFormat;
+use super::servers::Servers;
+use crate::row_position::RowPosition;
+use crate::settings::{RelaySettings, RelaySettingsBuilder};
 
 /// The source of the configuration, and how it is read.
 #[derive(Args)]
-pub(crate) struct Reading {
+pub(super) struct Reading {
     /// Take the converters and producer options that the connector does not set from this file, the properties of the
     /// Kafka Connect worker
     #[arg(long, env = "WORKER_CONFIG_FILE", value_name = "FILE")]
@@ -48,7 +28,7 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Reads the configuration of a file, or of a connector of a running Kafka Connect.
-    pub(crate) async fn settings(
+    pub(super) async fn settings(
         &self,
         connector: &str,
         brokers: &[String],
@@ -68,8 +48,9 @@ impl Reading {
     }
 }
 
+/// The arguments of a command that runs a relay.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub struct RunArguments {
     /// The connector's configuration: a file, or http://HOST:8083/connectors/NAME to ask a running Kafka Connect
     ///
     /// ${env:NAME}, ${file:/path:key} and ${dir:/path:file} in it are resolved here.
@@ -80,11 +61,11 @@ pub(crate) struct Arguments {
     reading: Reading,
 
     #[command(flatten)]
-    pub(crate) servers: Servers,
+    pub(super) servers: Servers,
 
     /// Serve /metrics (Prometheus), /ready and /live over HTTP on this address, such as 127.0.0.1:9404
     #[arg(long, env = "OUTBOX_RELAY_LISTEN", value_name = "IP:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
+    pub(super) listen: Option<SocketAddr>,
 
     /// Create the publication for the outbox table and the replication slot, in this order, if they are missing at the
     /// start
@@ -96,7 +77,7 @@ pub(crate) struct Arguments {
 
     /// The form of the log, which goes to standard error; RUST_LOG chooses what is logged
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT", help_heading = "Operation")]
-    pub(crate) log_format: LogFormat,
+    pub(super) log_format: LogFormat,
 
     /// Leave out the row at this position, as the error and the header outbox.position show it; may be repeated
     #[arg(long, value_name = "POSITION", help_heading = "Records")]
@@ -120,8 +101,8 @@ pub(crate) struct Arguments {
     stalled_after: Duration,
 }
 
-impl Arguments {
-    pub(crate) async fn settings(self) -> Result<RelaySettings, Box<dyn Error>> {
+impl RunArguments {
+    pub(super) async fn settings(self) -> Result<RelaySettings, Box<dyn Error>> {
         let connector = self.connector.as_deref().ok_or("--connector is missing")?;
         let mut builder = self.servers.settings(&self.reading, connector).await?;
         if self.create {
@@ -136,13 +117,17 @@ impl Arguments {
 }
 
 /// Command lines may hold secrets.
-impl fmt::Debug for Arguments {
+impl fmt::Debug for RunArguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arguments").finish_non_exhaustive()
+        f.debug_struct("RunArguments").finish_non_exhaustive()
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Parses a time in seconds, such as `0.5`.
+///
+/// # Errors
+/// The text is no number, or it is not more than 0.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is no number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if !time.is_zero() => Ok(time),
@@ -152,25 +137,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn a_check_needs_a_file_only() {
-        let parse = |line: &[&str]| CommandLine::try_parse_from(line);
-        let checked = parse(&["relay", "check", "c.json", "--output", "json"]).unwrap();
-        assert!(checked.command.is_some());
-        assert!(parse(&["relay", "check"]).is_err());
-        assert!(parse(&["relay"]).is_err());
-        assert!(parse(&["relay", "check", "c.json", "--topic", "t"]).is_err());
-        let relay = parse(&["relay", "--connector", "c.json"]).unwrap().relay;
-        assert_eq!(relay.stalled_after, Duration::from_secs(30));
-        assert!(parse(&["relay", "--connector", "c.json", "--stalled-after", "0"]).is_err());
+    fn times_are_more_than_zero() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["0", "-1", "a minute", "inf", "NaN"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
     }
 }

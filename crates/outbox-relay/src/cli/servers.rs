@@ -2,15 +2,14 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use outbox_relay::{
-    KafkaSecurity, Pem, PoisonPolicy, Properties, RelaySettingsBuilder, Sasl, SecretSource, Tls, TokenSource,
-};
+use outbox_kafka::{Pem, Properties, Sasl, SecretSource, Security as KafkaSecurity, Tls, TokenSource};
 
-use crate::arguments::Reading;
+use super::arguments::Reading;
+use crate::settings::{PoisonPolicy, RelaySettingsBuilder};
 
 /// How the servers are reached, and what of them is used.
 #[derive(Args)]
-pub(crate) struct Servers {
+pub(super) struct Servers {
     /// Kafka's brokers, as HOST:PORT, separated by commas [default: bootstrap.servers of --kafka-config]
     #[arg(long, env = "KAFKA_BROKERS", value_delimiter = ',', value_name = "BROKERS")]
     brokers: Vec<String>,
@@ -136,7 +135,7 @@ enum SaslMechanism {
 
 impl Servers {
     /// Reads the configuration, with the brokers and what the options say of the servers.
-    pub(crate) async fn settings(
+    pub(super) async fn settings(
         &self,
         reading: &Reading,
         connector: &str,
@@ -169,7 +168,7 @@ impl Servers {
     }
 
     /// Returns the security of the connections to Kafka, if an option sets it.
-    pub(crate) fn kafka_security(&self) -> Result<Option<KafkaSecurity>, Box<dyn Error>> {
+    pub(super) fn kafka_security(&self) -> Result<Option<KafkaSecurity>, Box<dyn Error>> {
         if let Some(file) = &self.kafka_config {
             return Ok(Some(KafkaSecurity::from_properties_file(file)?));
         }
@@ -244,7 +243,13 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::arguments::CommandLine;
+    use crate::cli::RunArguments;
+
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        relay: RunArguments,
+    }
 
     #[test]
     fn a_certificate_and_its_key_go_together() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
+use crate::status::RelayStatus;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::trace::TracerProvider as _;
@@ -11,7 +12,6 @@ use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use outbox_relay::RelayStatus;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{Layer, Registry};
 
@@ -20,14 +20,14 @@ const LOOK: Duration = Duration::from_secs(5);
 const NAME: &str = "outbox-relay";
 
 /// The exporters, which send until they are shut down.
-pub(crate) struct Otlp {
+pub(super) struct Otlp {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
 }
 
 impl Otlp {
     /// Starts the exporters, if the environment names a collector. It is reached by HTTP without TLS.
-    pub(crate) fn start() -> Result<Option<Self>, Box<dyn Error>> {
+    pub(super) fn start() -> Result<Option<Self>, Box<dyn Error>> {
         if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_none() {
             return Ok(None);
         }
@@ -48,14 +48,14 @@ impl Otlp {
     }
 
     /// Returns the layer that records the relay's spans: its holds of the slot, and its batches.
-    pub(crate) fn spans(&self) -> impl Layer<Registry> + Send + Sync + use<> {
+    pub(super) fn spans(&self) -> impl Layer<Registry> + Send + Sync + use<> {
         let is_own = filter_fn(|metadata| metadata.is_span() && metadata.target() == "outbox.relay");
         let is_own = is_own.with_max_level_hint(LevelFilter::DEBUG);
         tracing_opentelemetry::layer().with_tracer(self.traces.tracer(NAME)).with_filter(is_own)
     }
 
     /// Exports the metrics of a relay until the future is dropped.
-    pub(crate) async fn export_metrics(&self, status: RelayStatus) {
+    pub(super) async fn export_metrics(&self, status: RelayStatus) {
         let (meter, mut known) = (self.metrics.meter(NAME), BTreeSet::new());
         loop {
             // A metric with labels has no values before the first one is counted.
@@ -69,7 +69,7 @@ impl Otlp {
     }
 
     /// Sends the rest.
-    pub(crate) fn shut_down(&self) {
+    pub(super) fn shut_down(&self) {
         let ended = [self.traces.shutdown(), self.metrics.shutdown()];
         for error in ended.into_iter().filter_map(Result::err) {
             tracing::warn!(target: "outbox.relay", %error, "traces or metrics were not sent to the end");

@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
+pub(super) enum LogFormat {
     #[default]
     Text,
     /// One JSON object a line
@@ -15,7 +15,7 @@ pub(crate) enum LogFormat {
 }
 
 /// Logs to standard error what `RUST_LOG` says, by default from the level `info` on. Another layer sees all spans.
-pub(crate) fn start(format: LogFormat, spans: impl Layer<Registry> + Send + Sync) {
+pub(super) fn start(format: LogFormat, spans: impl Layer<Registry> + Send + Sync) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let log = match format {

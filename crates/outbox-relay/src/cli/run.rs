@@ -1,62 +1,34 @@
-//! `outbox-relay`: reads an outbox's slot and writes its events to Kafka, in Debezium's place.
-
-mod arguments;
-mod check;
-mod logging;
-#[cfg_attr(not(feature = "otlp"), path = "no_otlp.rs")]
-mod otlp;
-mod servers;
-
 use std::error::Error;
-use std::process::ExitCode;
 
-use clap::Parser as _;
-use outbox_relay::Relay;
+use super::arguments::RunArguments;
+use super::ended::{Ended, with_causes};
+use super::logging;
+use super::otlp::Otlp;
+use crate::relay::Relay;
 
-use self::arguments::{Arguments, Command, CommandLine};
-use self::otlp::Otlp;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let line = CommandLine::parse();
+/// Runs a relay until SIGTERM or SIGINT drains it, and logs to standard error.
+pub async fn run(arguments: RunArguments) -> Ended {
     let otlp = match Otlp::start() {
         Ok(otlp) => otlp,
         Err(error) => {
             eprintln!("traces and metrics cannot be exported: {}", with_causes(&*error));
-            return ExitCode::FAILURE;
+            return Ended::Failed;
         }
     };
-    logging::start(line.relay.log_format, otlp.as_ref().map(Otlp::spans));
+    logging::start(arguments.log_format, otlp.as_ref().map(Otlp::spans));
 
-    let code = match line.command {
-        Some(Command::Check(check)) => check.run().await.unwrap_or_else(|error| {
-            eprintln!("{}", with_causes(&*error));
-            ExitCode::from(2)
-        }),
-        None => match run(line.relay, otlp.as_ref()).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!(target: "outbox.relay", "stopped: {}", with_causes(&*error));
-                ExitCode::FAILURE
-            }
-        },
+    let ended = match relay(arguments, otlp.as_ref()).await {
+        Ok(()) => Ended::Success,
+        Err(error) => {
+            tracing::error!(target: "outbox.relay", "stopped: {}", with_causes(&*error));
+            Ended::Failed
+        }
     };
     otlp.iter().for_each(Otlp::shut_down);
-    code
+    ended
 }
 
-/// Returns an error with its causes.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!("\n  because: {cause}"));
-        source = cause.source();
-    }
-    text
-}
-
-async fn run(arguments: Arguments, otlp: Option<&Otlp>) -> Result<(), Box<dyn Error>> {
+async fn relay(arguments: RunArguments, otlp: Option<&Otlp>) -> Result<(), Box<dyn Error>> {
     let listen = arguments.listen;
     let security = arguments.servers.kafka_security()?;
     let settings = arguments.settings().await?;
@@ -72,6 +44,7 @@ async fn run(arguments: Arguments, otlp: Option<&Otlp>) -> Result<(), Box<dyn Er
         let (address, _) = served.map_err(|e| format!("--listen: {address} cannot be listened on: {e}"))?;
         tracing::info!(target: "outbox.relay", %address, "serving /metrics, /ready and /live");
     }
+
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let stop = async move {
         tokio::select! {

@@ -1,0 +1,140 @@
+use clap::Args;
+use outbox_core::uuid::Uuid;
+use serde::Serialize;
+
+use crate::output::{Part, Report};
+
+/// An event as it arrived. A part that its record or row does not have is missing.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct TailedEvent {
+    pub(super) id: Option<String>,
+    pub(super) aggregate_type: Option<String>,
+    pub(super) aggregate_id: Option<String>,
+    pub(super) event_type: Option<String>,
+    /// When the record was written, or the transaction of the row was committed.
+    pub(super) at: String,
+    #[serde(flatten)]
+    pub(super) place: Place,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) payload: Option<String>,
+    /// The reason why it is no event of the outbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// The place where an event was found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Place {
+    Record {
+        topic: String,
+        partition: i32,
+        offset: i64,
+    },
+    /// A row that was committed while the table was read.
+    Change {
+        commit_lsn: String,
+    },
+    /// A row that was in the table before.
+    Row {
+        table: String,
+    },
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Row { table: String::new() }
+    }
+}
+
+/// Which events are shown: those that fit all options.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub(super) struct Filter {
+    /// Only events of this aggregate type; may be repeated
+    #[arg(long = "aggregate-type", value_name = "TYPE")]
+    pub(super) aggregate_types: Vec<String>,
+    /// Only events of aggregates with this id
+    #[arg(long, value_name = "ID")]
+    aggregate_id: Option<String>,
+    /// Only events of this type
+    #[arg(long, value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Only the event with this id
+    #[arg(long, value_name = "ID")]
+    id: Option<Uuid>,
+}
+
+impl Filter {
+    /// Returns whether an event is shown. A record that is no event of the outbox fits only if nothing is filtered.
+    pub(super) fn fits(&self, event: &TailedEvent) -> bool {
+        let fits = |wanted: Option<&str>, found: Option<&String>| {
+            wanted.is_none_or(|wanted| found.is_some_and(|found| found == wanted))
+        };
+        let types = &self.aggregate_types;
+        (types.is_empty() || event.aggregate_type.as_ref().is_some_and(|found| types.contains(found)))
+            && fits(self.aggregate_id.as_deref(), event.aggregate_id.as_ref())
+            && fits(self.event_type.as_deref(), event.event_type.as_ref())
+            && fits(self.id.map(|id| id.to_string()).as_deref(), event.id.as_ref())
+    }
+}
+
+impl Report for TailedEvent {
+    fn parts(&self) -> Vec<Part> {
+        let place = match &self.place {
+            Place::Record { topic, partition, offset } => format!("{topic}[{partition}]@{offset}"),
+            Place::Change { commit_lsn } => commit_lsn.clone(),
+            Place::Row { table } => table.clone(),
+        };
+        let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
+        let mut line = format!(
+            "{}  {place}  {}/{}  {}  {}",
+            self.at,
+            text(&self.aggregate_type),
+            text(&self.aggregate_id),
+            text(&self.event_type),
+            text(&self.id),
+        );
+        for more in [&self.payload, &self.error].into_iter().flatten() {
+            line.push_str("  ");
+            line.push_str(&more.replace('\n', " "));
+        }
+        vec![Part::Line(line)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> TailedEvent {
+        let place = Place::Record { topic: "orders".to_owned(), partition: 2, offset: 7 };
+        let [id, aggregate_type, aggregate_id, event_type] =
+            ["0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c", "order", "1", "Placed"].map(|text| Some(text.to_owned()));
+        let at = "2026-05-01T12:00:00Z".to_owned();
+        TailedEvent { id, aggregate_type, aggregate_id, event_type, at, place, ..TailedEvent::default() }
+    }
+
+    #[test]
+    fn an_event_fits_if_it_fits_all_filters() {
+        let filter = |types: &[&str], aggregate_id: Option<&str>, id: Option<&str>| Filter {
+            aggregate_types: types.iter().map(|&one| one.to_owned()).collect(),
+            aggregate_id: aggregate_id.map(str::to_owned),
+            event_type: None,
+            id: id.map(|id| id.parse().unwrap()),
+        };
+        assert!(filter(&[], None, None).fits(&event()));
+        assert!(filter(&["user", "order"], Some("1"), event().id.as_deref()).fits(&event()));
+        assert!(!filter(&["user"], Some("1"), None).fits(&event()));
+        assert!(!filter(&["order"], Some("2"), None).fits(&event()));
+        assert!(!filter(&["order"], None, None).fits(&TailedEvent { aggregate_type: None, ..event() }));
+    }
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = TailedEvent { payload: Some("{\n}".to_owned()), ..event() };
+        let [Part::Line(line)] = &event.parts()[..] else { panic!() };
+        let expected = "2026-05-01T12:00:00Z  orders[2]@7  order/1  Placed  0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c  { }";
+        assert_eq!(line, expected);
+    }
+}

@@ -1,0 +1,60 @@
+use clap::Args;
+use outbox_core::{Identifier, Pipeline, RowLife};
+use outbox_pg::{Migrations, application_role_sql, connector_role_sql, maintainer_role_sql};
+
+use crate::model::identifier;
+
+/// The roles that the script creates.
+#[derive(Args, Default)]
+#[group(skip)]
+pub(crate) struct ScriptRoles {
+    /// Create the role as which the connector or the relay reads
+    #[arg(long, value_name = "ROLE", value_parser = identifier)]
+    pub(super) connector_role: Option<Identifier>,
+    /// Create the role as which services enqueue
+    #[arg(long, value_name = "ROLE", value_parser = identifier)]
+    pub(super) application_role: Option<Identifier>,
+    /// Create the role that keeps the table bounded
+    #[arg(long, value_name = "ROLE", value_parser = identifier)]
+    pub(super) maintainer_role: Option<Identifier>,
+}
+
+/// Returns the script for psql that sets a database up, which does nothing if it is run again.
+pub(super) fn script(pipeline: &Pipeline, roles: &ScriptRoles) -> String {
+    let layout = pipeline.layout();
+    let mut tables = Migrations::outbox(pipeline).script().to_string();
+    if layout.row_life() == RowLife::KeepInPartitions {
+        tables.push_str(&Migrations::maintenance(pipeline).script().to_string());
+    }
+    let slot = literal(pipeline.slot().as_str());
+    let mut script = format!(
+        "-- Made by `outbox config generate sql`, for psql 15 or later: psql -X -f setup.sql\n\
+         \\set ON_ERROR_STOP on\n\
+         \n\
+         SELECT to_regclass({table}) IS NULL AS is_new \\gset\n\
+         \\if :is_new\n\
+         {tables}\
+         \\endif\n\
+         \n\
+         -- An event that commits before the slot exists is never published.\n\
+         SELECT slot_name FROM pg_create_logical_replication_slot({slot}, 'pgoutput')\n\
+         WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {slot});\n",
+        table = literal(&layout.qualified_name()),
+    );
+
+    if let Some(role) = &roles.connector_role {
+        script.push_str("\n\\if :{?password}\n\\else\n\\getenv password OUTBOX_DB_PASSWORD\n\\endif\n");
+        script.push_str(&connector_role_sql(pipeline, role));
+    }
+    let application = roles.application_role.iter().map(|role| application_role_sql(pipeline, role));
+    let maintainer = roles.maintainer_role.iter().map(|role| maintainer_role_sql(pipeline, role));
+    for role in application.chain(maintainer) {
+        script.push('\n');
+        script.push_str(&role);
+    }
+    script
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

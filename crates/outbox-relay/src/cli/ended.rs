@@ -1,0 +1,35 @@
+use std::error::Error;
+use std::process::ExitCode;
+
+/// How a command ended, which is its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// 0: the relay has drained, or the check found nothing that fails.
+    Success,
+    /// 1: the relay stopped because of an error, or the check found something that fails.
+    Failed,
+    /// 2: the connector's configuration or the command line cannot be used.
+    Unusable,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        Self::from(match ended {
+            Ended::Success => 0,
+            Ended::Failed => 1,
+            Ended::Unusable => 2,
+        })
+    }
+}
+
+/// Returns an error with its causes.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!("\n  because: {cause}"));
+        source = cause.source();
+    }
+    text
+}
