@@ -9,8 +9,8 @@ use clap::Args;
 use serde_json::Value;
 use xtask::FULL_VARIABLE;
 use xtask::stack::{
-    Data, Interrupt, PostgresVersion, STACK_VARIABLE, Service, Stack, StackOptions, install_pgbouncer,
-    install_prometheus, installed_postgres, lock_file, log_tail, workspace,
+    Data, Interrupt, PostgresVersion, STACK_VARIABLE, Service, Stack, StackOptions, install_chromium,
+    install_pgbouncer, install_prometheus, installed_postgres, lock_file, log_tail, workspace,
 };
 
 use crate::child::ChildGroup;
@@ -71,6 +71,7 @@ impl TestTask {
     fn on_stack(&self, options: StackOptions, interrupt: &Interrupt, test: impl FnOnce(&Path) -> Outcome) -> Outcome {
         let outcome = Stack::up(&options)
             .and_then(|_| install_pgbouncer(&options))
+            .and_then(|()| install_chromium(&options))
             .and_then(|()| install_prometheus(&options))
             .map_err(Into::into)
             .and_then(|()| test(&options.state_file()));

@@ -50,5 +50,7 @@ pub use self::backoff::Backoff;
 pub use self::client::{
     Error, Pem, Properties, Secret, SecretSource, Tls, TlsFault, Verification, connect, host_and_port, rustls,
 };
+#[cfg(all(feature = "client", feature = "tokio-postgres"))]
+pub use self::client::{PostgresTls, PostgresTlsConnect, PostgresTlsStream};
 pub use self::error_chain::ErrorChain;
 pub use self::sql_state::SqlStateClass;

@@ -5,14 +5,21 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
-use order_service::{Database, LogFormat, Settings, Task};
+use order_service::{Database, DemoByDefault, LogFormat, Logging, Service, Settings, Task};
 use outbox_net::ErrorChain;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Settings::parse();
-    order_service::start_logging(settings.log_format);
-    match run(&settings).await {
+    let logging = match Logging::start(settings.log_format) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("error: {}", ErrorChain::new(&*error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = run(&settings).await;
+    let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let error = ErrorChain::new(&*error);
@@ -22,27 +29,43 @@ async fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
-    }
+    };
+    logging.shut_down();
+    code
 }
 
 async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
-    #[cfg(feature = "embedded")]
-    if settings.names_no_server() {
-        return order_service::serve_embedded(settings, order_service::on_signal()?).await;
+    if settings.is_demo(DemoByDefault::of_this_process()) {
+        return demo(settings).await;
     }
     let Some(url) = &settings.database_url else {
-        let message = "database is not given: set DATABASE_URL or pass --database-url";
+        let message = "database is not given: set DATABASE_URL or pass --database-url. `order-service demo` tries the \
+                       service with its own servers";
         Settings::command().error(ErrorKind::MissingRequiredArgument, message).exit();
     };
+
     let database = Database::new(url.reveal())?;
     let pipeline = order_service::pipeline(settings.connector.as_deref(), settings.outbox)?;
-    let pool = database.pool()?;
+    let pool = database.pool().await?;
     let mut client = database.connect(&pool).await?;
+
     if let Some(Task::Setup) = settings.task {
         println!("{}", order_service::setup(&mut client, &pipeline).await?);
         return Ok(());
     }
+
     order_service::check(&client, &pipeline, settings.mode).await?;
     drop(client);
-    order_service::serve(settings, pipeline, pool, order_service::on_signal()?).await
+    Service::new(settings, pipeline, pool).run(order_service::on_signal()?).await
+}
+
+#[cfg(feature = "embedded")]
+async fn demo(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
+    order_service::serve_demo(settings, order_service::on_signal()?).await
+}
+
+#[cfg(not(feature = "embedded"))]
+#[expect(clippy::unused_async, reason = "the other one is")]
+async fn demo(_: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
+    Err("this build has no servers: build it with the feature `embedded`".into())
 }

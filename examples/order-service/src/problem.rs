@@ -1,6 +1,7 @@
 use std::error::Error;
 
 use axum::Json;
+use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use deadpool_postgres::PoolError;
@@ -58,7 +59,7 @@ impl Problem {
         Self::of_fields(status, vec![FieldError::new(field, detail)])
     }
 
-    /// Creates the problem of a store that cannot be used just now.
+    /// Creates the problem of a store that cannot be used at the moment.
     pub(crate) fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the service cannot reach its store at the moment: try again later";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
@@ -66,13 +67,14 @@ impl Problem {
 
     /// Creates the problem of a request that was given up when its outcome was not known.
     pub(crate) fn uncertain(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let detail = "the store did not answer in time; what this request was to store may be stored or not";
+        let detail = "the store did not answer in time, and the request may have been carried out: send it again with the \
+                      same Idempotency-Key";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
     /// Creates the problem of a fault of this service.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let detail = "the service has failed at this request; it is in its log";
+        let detail = "the service failed; the cause is in its log";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
     }
 
@@ -95,7 +97,38 @@ impl IntoResponse for Problem {
         };
         let mut response = (self.status, Json(body)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         response
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        let field = match rejection {
+            JsonRejection::MissingJsonContentType(_) => "content-type",
+            _ => "body",
+        };
+        Self::of_field(rejection.status(), field, rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::of_field(rejection.status(), "query", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::of_field(rejection.status(), "path", rejection.body_text())
+    }
+}
+
+impl From<FormRejection> for Problem {
+    fn from(rejection: FormRejection) -> Self {
+        Self::of_field(rejection.status(), "form", rejection.body_text())
     }
 }
 

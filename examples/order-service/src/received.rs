@@ -1,16 +1,24 @@
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use outbox_kafka_consumer::{HandlerResult, Received};
-use serde::Serialize;
+use outbox_kafka_consumer::{HandlerError, HandlerResult, Received};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::app::AppState;
+use crate::bounded::Limit;
 use crate::events::OrderCreated;
-use crate::limit::Limit;
 use crate::problem::Problem;
+
+/// The header of events that the handler fails at, in a demonstration.
+pub(crate) const POISON: &str = "poison";
 
 /// An event as the consumer got it.
 #[derive(Debug, Serialize)]
@@ -27,12 +35,43 @@ struct ReceivedEvent {
     latency_ms: Option<i64>,
 }
 
-/// Keeps the event, in the transaction that also marks it as handled.
-pub(crate) async fn record(tx: &deadpool_postgres::Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
+/// The state of the consumer's handler.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Handler {
+    /// In a demonstration, whether it can handle poison events.
+    handles_poison: Option<Arc<watch::Sender<bool>>>,
+}
+
+impl Handler {
+    pub(crate) fn with_switch(handles_poison: Arc<watch::Sender<bool>>) -> Self {
+        Self { handles_poison: Some(handles_poison) }
+    }
+
+    /// Fails at a poison event, until the demonstration's handler is repaired.
+    fn check(&self, event: &Received<OrderCreated>) -> HandlerResult {
+        let is_poison = event.envelope().headers.get(POISON).is_some();
+        match &self.handles_poison {
+            Some(works) if is_poison && !*works.borrow() => Err(HandlerError::reject(
+                "the handler has a defect that this event meets: repair the handler, then retry",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Handles an event: keeps it, in the transaction that also marks it as handled.
+pub(crate) async fn record(
+    handler: &Handler,
+    tx: &deadpool_postgres::Transaction<'_>,
+    event: Received<OrderCreated>,
+) -> HandlerResult {
+    let read_at = OffsetDateTime::now_utc();
+    handler.check(&event)?;
+
     // Within a group each event comes once. A group of another name (CONSUMER_GROUP) reads all of them again.
     let sql = "INSERT INTO order_service.received_event
-                   (event_id, event_type, aggregate_id, payload, topic, partition, record_offset, created_at)
-               VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8)
+                   (event_id, event_type, aggregate_id, payload, topic, partition, record_offset, created_at, read_at)
+               VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9)
                ON CONFLICT (event_id) DO NOTHING";
     let statement = tx.prepare_cached(sql).await?;
     let (envelope, order) = (event.envelope(), event.event().order_id);
@@ -47,6 +86,7 @@ pub(crate) async fn record(tx: &deadpool_postgres::Transaction<'_>, event: Recei
             &event.partition(),
             &event.offset(),
             &envelope.created_at,
+            &read_at,
         ],
     )
     .await?;
@@ -58,13 +98,24 @@ pub(crate) fn routes() -> Router<AppState> {
     Router::new().route("/received", get(list)).route("/received/", get(list))
 }
 
-async fn list(State(state): State<AppState>, Limit(limit): Limit) -> Result<Json<Vec<ReceivedEvent>>, Problem> {
+async fn list(
+    State(state): State<AppState>,
+    query: Result<Query<Newest>, QueryRejection>,
+) -> Result<Json<Vec<ReceivedEvent>>, Problem> {
+    let limit = query?.0.limit.get();
     let client = state.pool.get().await?;
     let sql = "SELECT event_id, event_type, aggregate_id, payload::text, topic, partition, record_offset,
                       round(extract(epoch FROM handled_at - created_at) * 1000)::bigint
                FROM order_service.received_event ORDER BY handled_at DESC, event_id DESC LIMIT $1";
     let statement = client.prepare_cached(sql).await?;
     client.query(&statement, &[&limit]).await?.iter().map(ReceivedEvent::of).collect::<Result<_, _>>().map(Json)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newest {
+    #[serde(default)]
+    limit: Limit,
 }
 
 impl ReceivedEvent {

@@ -4,58 +4,102 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use outbox_core::Pipeline;
-use outbox_kafka_consumer::Consumer;
+use outbox_kafka_consumer::{Consumer, with};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{AppState, app};
-use crate::received::record;
+use crate::maintenance::maintain;
+use crate::received::{Handler, record};
 use crate::settings::Settings;
+use crate::switches::Switches;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// How long requests and handlers that run at shutdown may continue. The consumer gives its handlers as long.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Runs the parts that the mode names, until the token is cancelled.
-///
-/// # Errors
-/// A part could not start, failed or panicked: a service without one of its parts would only look healthy.
-pub async fn serve(settings: &Settings, pipeline: Pipeline, pool: Pool, stop: CancellationToken) -> Outcome {
-    let mut parts = JoinSet::new();
-    if settings.mode.consumes() {
-        let consumer = Consumer::builder(settings.brokers())
-            .security(settings.kafka_security()?)
-            .pipeline(pipeline.clone())
-            .group(&settings.group)
-            .store(pool.clone())
-            .schema(pipeline.layout().schema().clone())
-            .on(record)
-            .build()?;
-        let stop = stop.clone();
-        tracing::info!(brokers = ?settings.brokers(), group = settings.group, "consuming");
-        parts.spawn(async move { Ok(consumer.run(stop.cancelled_owned()).await?) });
+/// The parts of the service that the mode names: the HTTP interface and the consumer.
+#[derive(Debug)]
+pub struct Service<'a> {
+    settings: &'a Settings,
+    state: AppState,
+    handler: Handler,
+}
+
+impl<'a> Service<'a> {
+    /// Creates the service, whose orders and events go to the database of the pool, events in the form of the pipeline.
+    #[must_use]
+    pub fn new(settings: &'a Settings, pipeline: Pipeline, pool: Pool) -> Self {
+        let state = AppState::new(pool, pipeline).page(settings.page(), &settings.group);
+        Self { settings, state, handler: Handler::default() }
     }
-    if settings.mode.serves() {
-        let listener = TcpListener::bind(settings.listen)
-            .await
-            .map_err(|e| format!("cannot listen on {} (LISTEN): {e}", settings.listen))?;
-        tracing::info!(address = %listener.local_addr()?, "listening");
-        let server = axum::serve(listener, app(AppState::new(pool, pipeline)));
-        let server = server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
-        parts.spawn(async move { Ok(server.await?) });
-    }
-    let deadline = async {
-        stop.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        ended = all(&mut parts, &stop) => ended,
-        () = deadline => {
-            tracing::warn!("not everything was finished in time");
-            Ok(())
+
+    /// Lets the page turn the switches of a demonstration, and adds the relay's metrics to those of the service.
+    #[must_use]
+    pub fn demo(self, switches: Switches, relay_metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self {
+            state: self.state.demo(switches.clone(), relay_metrics),
+            handler: Handler::with_switch(switches.handler),
+            ..self
         }
+    }
+
+    /// Runs the parts until the token is cancelled.
+    ///
+    /// # Errors
+    /// A part could not start, failed or panicked: a service without one of its parts would only look healthy.
+    pub async fn run(self, stop: CancellationToken) -> Outcome {
+        crate::metrics::install();
+        let mut parts = JoinSet::new();
+        if self.settings.mode.consumes() {
+            let consumer = self.consumer()?.run(stop.clone().cancelled_owned());
+            tracing::info!(brokers = ?self.settings.brokers(), group = self.settings.group, "consuming");
+            parts.spawn(async move { Ok(consumer.await?) });
+        }
+        if self.settings.mode.serves() {
+            let listen = self.settings.listen;
+            let failed = |e| format!("cannot listen on {listen} (LISTEN): {e}");
+            let listener = TcpListener::bind(listen).await.map_err(failed)?;
+            tracing::info!(address = %listener.local_addr()?, "listening");
+
+            let maintenance = maintain(self.state.pool.clone(), self.state.pipeline.clone());
+            let stopped = stop.clone();
+            parts.spawn(async move {
+                stopped.run_until_cancelled_owned(maintenance).await;
+                Ok(())
+            });
+
+            let server = axum::serve(listener, app(self.state.stop(stop.clone())));
+            let server = server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+            parts.spawn(async move { Ok(server.await?) });
+        }
+
+        let deadline = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            ended = all(&mut parts, &stop) => ended,
+            () = deadline => {
+                tracing::warn!("not everything was finished in time");
+                Ok(())
+            }
+        }
+    }
+
+    fn consumer(&self) -> Result<Consumer, Box<dyn Error + Send + Sync>> {
+        let consumer = Consumer::builder(self.settings.brokers())
+            .security(self.settings.kafka_security()?)
+            .pipeline(self.state.pipeline.clone())
+            .group(&self.settings.group)
+            .store(self.state.pool.clone())
+            .schema(self.state.pipeline.layout().schema().clone())
+            .on(with(self.handler.clone(), record));
+        #[cfg(feature = "otlp")]
+        let consumer = consumer.on_span(|span, event| event.continue_trace(span));
+        Ok(consumer.build()?)
     }
 }
 

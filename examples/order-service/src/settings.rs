@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::io::{IsTerminal as _, stdin};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,9 +13,10 @@ use outbox_kafka_consumer::outbox_kafka::{Error as KafkaError, Security};
 /// POST /orders stores an order and its event OrderCreated in one transaction. Debezium, or the relay, reads the event
 /// from PostgreSQL's log and writes it to Kafka; the consumer in this program receives it, and GET /received shows it.
 ///
-/// Without DATABASE_URL and KAFKA_BROKERS it starts a throw-away PostgreSQL, a broker and the relay by itself.
+/// `order-service demo` starts a throw-away PostgreSQL, a broker and the relay as well, and shows an event's way on the
+/// page at /. A debug build, and one that is started in a terminal, does that also without DATABASE_URL and KAFKA_BROKERS.
 ///
-/// Run `order-service setup` once before the first start: it makes the tables, the publication and the replication
+/// Run `order-service setup` once before the first start: it creates the tables, the publication and the replication
 /// slot. An event that commits before the slot exists would never be published, so the service does not start without.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "order-service", version, after_long_help = EXAMPLES)]
@@ -26,7 +28,8 @@ pub struct Settings {
 
     /// The database, as postgres://USER:PASSWORD@HOST:PORT/DATABASE
     ///
-    /// Prefer the environment: arguments can be read by every user of the machine. Connections are not encrypted.
+    /// Prefer the environment: arguments can be read by every user of the machine. TLS is chosen as libpq does it, by
+    /// ?sslmode=verify-full&sslrootcert=FILE, and sslcert and sslkey for a client's certificate.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub database_url: Option<Secret>,
 
@@ -60,8 +63,14 @@ pub struct Settings {
     pub kafka_config: Option<PathBuf>,
 
     /// The address to listen on for HTTP
-    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "LISTEN", global = true, default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
+
+    /// The access of the page at / [default: full on a loopback address, or else read]
+    ///
+    /// The page has no login.
+    #[arg(long, env = "PAGE", global = true, value_enum, value_name = "ACCESS")]
+    pub page: Option<PageAccess>,
 
     /// Which parts to run
     #[arg(long, env = "MODE", value_enum, default_value_t)]
@@ -74,6 +83,8 @@ pub struct Settings {
 
 const EXAMPLES: &str = "\
 Examples:
+  order-service demo
+
   export DATABASE_URL=postgres://postgres:postgres@127.0.0.1:5432/outbox_db
   order-service setup
   KAFKA_BROKERS=127.0.0.1:9092 order-service
@@ -82,10 +93,20 @@ Examples:
   curl 127.0.0.1:8000/received";
 
 impl Settings {
-    /// Returns whether nothing says where PostgreSQL and Kafka are.
+    /// Returns whether the program is to start its own servers.
     #[must_use]
-    pub fn names_no_server(&self) -> bool {
-        self.task.is_none() && self.database_url.is_none() && self.kafka_brokers.is_none()
+    pub fn is_demo(&self, without_task: DemoByDefault) -> bool {
+        let names_a_server = self.database_url.is_some() || self.kafka_brokers.is_some();
+        match self.task {
+            Some(Task::Demo) => true,
+            Some(Task::Setup) => false,
+            None => without_task == DemoByDefault::Yes && !names_a_server,
+        }
+    }
+
+    pub(crate) fn page(&self) -> PageAccess {
+        let by_address = if self.listen.ip().is_loopback() { PageAccess::Full } else { PageAccess::Read };
+        self.page.unwrap_or(by_address)
     }
 
     pub(crate) fn kafka_security(&self) -> Result<Security, KafkaError> {
@@ -101,7 +122,11 @@ impl Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 #[non_exhaustive]
 pub enum Task {
-    /// Make the tables, the publication and the replication slot; harmless when repeated
+    /// Start a throw-away PostgreSQL, a broker and the relay, and serve; nothing of it outlives the process
+    ///
+    /// DATABASE_URL and KAFKA_BROKERS are ignored.
+    Demo,
+    /// Create the tables, the publication and the replication slot; harmless when repeated
     ///
     /// The role needs the right to create schemas in the database, to create publications, and REPLICATION. From the
     /// moment that the slot exists, PostgreSQL keeps its log until the connector has read it: start the connector soon.
@@ -117,6 +142,43 @@ pub enum OutboxForm {
     Table,
     /// Logical decoding messages, without a table
     Message,
+}
+
+/// Whether a start without a task and without servers is a demonstration.
+///
+/// A service that has lost its settings must not take orders into a database that ends with the process. So only those who
+/// develop or try it get one without asking: in a debug build, or in a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DemoByDefault {
+    /// It starts its own servers.
+    Yes,
+    /// It is refused.
+    No,
+}
+
+impl DemoByDefault {
+    /// Decides for this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        if cfg!(feature = "embedded") && (cfg!(debug_assertions) || stdin().is_terminal()) {
+            Self::Yes
+        } else {
+            Self::No
+        }
+    }
+}
+
+/// The access that the page at / has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum PageAccess {
+    /// Shows everything, places orders, and retries and discards dead letters
+    Full,
+    /// Shows everything and changes nothing
+    Read,
+    /// There is no page
+    Off,
 }
 
 /// Which parts of the service run.
@@ -184,5 +246,31 @@ fn broker(text: &str) -> Result<String, &'static str> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
         _ => Err("its form is HOST:PORT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(arguments: &[&str]) -> Settings {
+        Settings::parse_from(["order-service"].iter().chain(arguments))
+    }
+
+    #[test]
+    fn a_release_build_without_servers_is_no_demonstration_unless_it_is_asked_for() {
+        assert!(!settings(&[]).is_demo(DemoByDefault::No));
+        assert!(settings(&[]).is_demo(DemoByDefault::Yes));
+        assert!(settings(&["demo"]).is_demo(DemoByDefault::No));
+        for servers in [&["--database-url", "x"][..], &["--kafka-brokers", "a:1"], &["setup"]] {
+            assert!(!settings(servers).is_demo(DemoByDefault::Yes), "{servers:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_page_that_others_cannot_reach_changes_something_by_default() {
+        assert_eq!(settings(&[]).page(), PageAccess::Full);
+        assert_eq!(settings(&["--listen", "0.0.0.0:80"]).page(), PageAccess::Read);
+        assert_eq!(settings(&["--listen", "0.0.0.0:80", "--page", "full"]).page(), PageAccess::Full);
     }
 }

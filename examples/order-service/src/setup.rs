@@ -20,6 +20,7 @@ pub struct Done {
 pub async fn setup(client: &mut Client, pipeline: &Pipeline) -> Result<Done, Box<dyn Error + Send + Sync>> {
     let applied = vec![
         ("outbox table and publication", Migrations::outbox(pipeline).apply(client).await?),
+        ("maintenance tables", Migrations::maintenance(pipeline).apply(client).await?),
         ("consumer tables", outbox_kafka_consumer::migrations(pipeline.layout().schema()).apply(client).await?),
         ("order-service tables", own_tables(Identifier::new("order_service")?).apply(client).await?),
     ];
@@ -55,6 +56,15 @@ fn own_tables(schema: Identifier) -> Migrations {
                 handled_at timestamptz NOT NULL DEFAULT clock_timestamp()
             );
             CREATE INDEX received_event_handled_at ON order_service.received_event (handled_at)",
+        ),
+        // The event of an order, and where in the WAL it begins: the way of the event begins there.
+        Migration::new(
+            3,
+            "the way of an order's event",
+            "ALTER TABLE order_service.orders ADD event_id uuid, ADD wal_lsn pg_lsn;
+            ALTER TABLE order_service.orders ALTER wal_lsn SET DEFAULT pg_current_wal_insert_lsn();
+            CREATE INDEX orders_event_id ON order_service.orders (event_id);
+            ALTER TABLE order_service.received_event ADD read_at timestamptz",
         ),
     ];
     Migrations::new("order-service", schema, steps)

@@ -47,7 +47,7 @@ pub use self::own_pgbouncer::OwnPgBouncer;
 pub use self::paths::workspace;
 pub use self::ports::free_port;
 pub use self::postgres_version::PostgresVersion;
-pub use self::provision::{install_pgbouncer, install_prometheus, installed_postgres};
+pub use self::provision::{chromium, install_chromium, install_pgbouncer, install_prometheus, installed_postgres};
 pub use self::service::Service;
 pub use self::state::lock_file;
 use self::state::{Locked, State, StateFile};

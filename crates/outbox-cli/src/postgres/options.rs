@@ -4,11 +4,9 @@ use std::time::Duration;
 use clap::Args;
 use outbox_core::ConnectorConfig;
 use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool};
-use outbox_net::{Pem, Secret, Tls, Verification};
-use tokio_postgres::config::SslMode;
+use outbox_net::{PostgresTls, Secret};
 use tokio_postgres::{Client, Config};
 
-use super::tls::Rustls;
 use crate::exit::Failure;
 use crate::password::PasswordPlaces;
 
@@ -107,7 +105,7 @@ impl DatabaseOptions {
         places.read_or_ask().await
     }
 
-    async fn target(&self, limit: Duration) -> Result<(Config, Rustls), Failure> {
+    async fn target(&self, limit: Duration) -> Result<(Config, PostgresTls), Failure> {
         let parts = self.parts()?;
         let text = |key: &str| parts.get(&format!("database.{key}")).unwrap_or_default();
         let port = text("port").parse().map_err(|_| Failure::usage("the port of the database is no number"))?;
@@ -118,37 +116,11 @@ impl DatabaseOptions {
             config.password(password.expose());
         }
 
-        let (mode, verification) = match parts.get("database.sslmode").unwrap_or("prefer") {
-            "disable" => (SslMode::Disable, Verification::None),
-            "prefer" => (SslMode::Prefer, Verification::None),
-            "require" => (SslMode::Require, Verification::None),
-            "verify-ca" => (SslMode::Require, Verification::Chain),
-            "verify-full" => (SslMode::Require, Verification::Full),
-            other => {
-                let wanted = "use disable, prefer, require, verify-ca or verify-full";
-                return Err(Failure::usage(format!("sslmode={other} is not supported: {wanted}")));
-            }
-        };
+        let (mode, tls) = PostgresTls::settings(|name| parts.get(&format!("database.{name}")))
+            .map_err(|e| Failure::usage("the TLS settings of the database's URL cannot be used").caused_by(&e))?;
         config.ssl_mode(mode);
-        let tls = Rustls::new(&tls(&parts, verification)).await;
+        let tls = PostgresTls::new(&tls).await;
         let tls = tls.map_err(|e| Failure::usage("the certificates for PostgreSQL cannot be used").caused_by(&e))?;
         Ok((config, tls))
-    }
-}
-
-/// Chooses TLS as libpq does: a named authority is checked even if the mode does not demand it.
-fn tls(parts: &ConnectorConfig, verification: Verification) -> Tls {
-    let named = parts.get("database.sslrootcert").filter(|file| *file != "system");
-    let verification = match verification {
-        Verification::None if named.is_some() => Verification::Chain,
-        verification => verification,
-    };
-    let mut tls = Tls::new().verification(verification);
-    if let Some(file) = named {
-        tls = tls.roots(Pem::file(file));
-    }
-    match (parts.get("database.sslcert"), parts.get("database.sslkey")) {
-        (Some(certificate), Some(key)) => tls.identity(Pem::file(certificate), Pem::file(key)),
-        _ => tls,
     }
 }

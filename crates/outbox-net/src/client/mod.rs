@@ -2,6 +2,8 @@
 
 mod error;
 mod pem;
+#[cfg(feature = "tokio-postgres")]
+mod postgres_tls;
 mod properties;
 mod secret;
 mod secret_source;
@@ -11,6 +13,8 @@ mod tls_fault;
 
 pub use self::error::Error;
 pub use self::pem::Pem;
+#[cfg(feature = "tokio-postgres")]
+pub use self::postgres_tls::{PostgresTls, PostgresTlsConnect, PostgresTlsStream};
 pub use self::properties::Properties;
 pub use self::secret::Secret;
 pub use self::secret_source::SecretSource;

@@ -1,33 +1,45 @@
-mod fields;
+mod idempotency;
 mod new_order;
 mod store;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use outbox_core::Traceparent;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use self::new_order::NewOrder;
+pub(crate) use self::new_order::NewOrder;
+pub(crate) use self::store::{EventOptions, Placed, place};
 use crate::app::AppState;
-use crate::json_body::JsonBody;
-use crate::limit::Limit;
+use crate::bounded::{Id, Limit};
 use crate::problem::Problem;
+use crate::trace;
 
 /// An order as it is stored and answered.
 #[derive(Clone, Debug, Serialize)]
-struct Order {
-    id: i64,
+pub(crate) struct Order {
+    pub(crate) id: i64,
     customer_id: i64,
     product_id: i64,
     quantity: i32,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
 }
+
+/// A part of the list of orders, from the newest one on or from before an order.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    #[serde(default)]
+    limit: Limit,
+    before: Option<Id>,
+}
+
+/// Says that an earlier request with the same key has stored the order.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
@@ -40,36 +52,37 @@ pub(crate) fn routes() -> Router<AppState> {
 async fn create(
     State(state): State<AppState>,
     headers: HeaderMap,
-    JsonBody(body): JsonBody,
+    body: Result<Json<NewOrder>, JsonRejection>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = NewOrder::from_json(&body)?;
-    let order = store::insert(&mut state.pool.get().await?, &state.outbox, order, traceparent(&headers)).await?;
-    tracing::info!(order = order.id, "order created");
-    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/orders/{}", order.id))], Json(order)))
+    let Json(order) = body?;
+    let event = EventOptions { id: idempotency::key(&headers)?, traceparent: trace::parent(&headers), header: None };
+    let Placed { order, is_replay } = place(&state, order, event).await?;
+    tracing::info!(order = order.id, is_replay, "order created");
+
+    let replayed = is_replay.then_some([(REPLAYED, HeaderValue::from_static("true"))]);
+    let location = [(header::LOCATION, format!("/orders/{}", order.id))];
+    Ok((StatusCode::CREATED, location, replayed.map(axum::response::AppendHeaders), Json(order)))
 }
 
-async fn show(State(state): State<AppState>, id: Result<Path<String>, PathRejection>) -> Result<Json<Order>, Problem> {
-    let id = id.ok().and_then(|Path(id)| order_id(&id)).ok_or_else(|| {
-        Problem::of_field(StatusCode::BAD_REQUEST, "id", "it has to be a whole number from 1 to 9223372036854775807")
-    })?;
-    let order = store::find(&state.pool.get().await?, id).await?;
-    order.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no order {id}")))
+async fn show(State(state): State<AppState>, id: Result<Path<Id>, PathRejection>) -> Result<Json<Order>, Problem> {
+    let Path(id) = id?;
+    let order = store::find(&state.pool.get().await?, id.get()).await?;
+    order.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("order {} does not exist", id.get())))
 }
 
-async fn list(State(state): State<AppState>, Limit(limit): Limit) -> Result<Json<Vec<Order>>, Problem> {
-    store::newest(&state.pool.get().await?, limit).await.map(Json)
-}
+/// Answers with the newest orders, and with a link to those before them.
+async fn list(
+    State(state): State<AppState>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let Query(page) = page?;
+    let limit = page.limit.get();
+    let orders = store::newest(&state.pool.get().await?, page.before.map(Id::get), limit).await?;
 
-fn order_id(text: &str) -> Option<i64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|id| digits && *id > 0)
-}
-
-/// Returns the caller's trace. One that is malformed counts as none, as W3C Trace Context has it.
-fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
-    let mut values = headers.get_all("traceparent").iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok()?.parse().ok(),
-        _ => None,
-    }
+    let is_full = i64::try_from(orders.len()).is_ok_and(|count| count == limit);
+    let next = orders.last().filter(|_| is_full).map(|order| {
+        let next = format!("</orders?limit={limit}&before={}>; rel=\"next\"", order.id);
+        axum::response::AppendHeaders([(header::LINK, next)])
+    });
+    Ok((next, Json(orders)))
 }

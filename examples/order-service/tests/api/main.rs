@@ -8,7 +8,12 @@ mod bad_input;
 mod command_line;
 mod database_faults;
 mod deploy;
+mod idempotency;
+mod openapi;
 mod orders;
 mod pipe;
 mod setup;
 mod startup;
+mod tls;
+#[cfg(feature = "otlp")]
+mod traces;

@@ -31,8 +31,10 @@ async fn an_order_is_answered_with_201_and_found_again_with_and_without_a_slash(
     }
     assert_eq!(service.get("/orders?limit=1").await.json(), json!([orders[0]]));
     assert_eq!(service.get("/received").await.json(), json!([]));
-    let health = service.get("/health").await;
-    assert_eq!((health.status, health.json()), (200, json!({ "status": "ok" })));
+    for (path, status) in [("/health", "ok"), ("/ready", "ready")] {
+        let answer = service.get(path).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({ "status": status })));
+    }
 }
 
 #[tokio::test]
@@ -55,7 +57,7 @@ async fn an_order_and_its_event_are_in_the_database_together() {
     });
     assert_eq!(serde_json::from_str::<Value>(&text(3)).unwrap(), expected);
     assert_eq!(text(4), "");
-    assert!(row.get::<_, bool>(5), "event and order tell the same time");
+    assert!(row.get::<_, bool>(5), "event and order have the same time");
 }
 
 #[tokio::test]
@@ -96,4 +98,23 @@ async fn orders_that_come_at_once_each_have_their_event() {
     let sql = "SELECT count(*) FROM order_service.orders o JOIN outbox.outbox_message m
                    ON m.aggregate_id = o.id::text AND (m.payload->>'quantity')::int = o.quantity";
     assert_eq!(env.client().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 100);
+}
+
+#[tokio::test]
+async fn the_list_of_orders_is_read_part_by_part() {
+    let env = set_up().await;
+    let service = Service::start(&env, "api").await;
+    for quantity in 1..=5 {
+        service.order(quantity).await;
+    }
+    let (mut path, mut parts) = ("/orders?limit=2".to_owned(), Vec::new());
+    loop {
+        let answer = service.get(&path).await;
+        let orders = answer.json();
+        let quantities = orders.as_array().unwrap().iter().map(|order| order["quantity"].as_u64().unwrap());
+        parts.push(quantities.collect::<Vec<_>>());
+        let Some(next) = answer.header("link").strip_suffix(">; rel=\"next\"") else { break };
+        path = next.trim_start_matches('<').to_owned();
+    }
+    assert_eq!(parts, [vec![5, 4], vec![3, 2], vec![1]]);
 }

@@ -10,8 +10,9 @@ async fn setup_says_what_it_did_and_is_harmless_when_repeated() {
     let first = said(&env).await;
     for line in [
         "outbox table and publication: applied 3 migrations",
+        "maintenance tables: applied",
         "consumer tables: applied",
-        "order-service tables: applied 2 migrations",
+        "order-service tables: applied 3 migrations",
         &format!("replication slot {}: created", env.name()),
     ] {
         assert!(first.contains(line), "{first}");
@@ -20,7 +21,7 @@ async fn setup_says_what_it_did_and_is_harmless_when_repeated() {
     env.client().await.execute(sql, &[]).await.unwrap();
 
     let second = said(&env).await;
-    assert_eq!(second.matches("up to date").count(), 3, "{second}");
+    assert_eq!(second.matches("up to date").count(), 4, "{second}");
     assert!(second.contains(&format!("replication slot {}: exists", env.name())), "{second}");
     assert_eq!(env.count("order_service.orders").await, 1);
     assert!(Readiness::check(&env.client().await, env.pipeline()).await.unwrap().problems().is_empty());

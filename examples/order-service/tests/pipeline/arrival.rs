@@ -86,7 +86,7 @@ async fn every_part_of_an_event_arrives_at_a_consumer_as_it_was_enqueued() {
     let plain = OutboxEvent::builder("order", "2", "Order \"Shipped\"").json("1").build().unwrap();
     let empty = OutboxEvent::builder("order", "2", "Order \"Shipped\"").build().unwrap();
     let stop = CancellationToken::new();
-    let mut events = consume(&env, "Order \"Shipped\"", &stop);
+    let mut events = consume(&env, "Order \"Shipped\"", &stop).await;
 
     let given = [complete, plain, empty];
     env.enqueue_each(&given).await;
@@ -136,9 +136,9 @@ async fn a_transaction_that_was_rolled_back_leaves_no_row_and_no_record() {
 }
 
 /// Starts its own consumer group, next to the service.
-fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> UnboundedReceiver<DecodedEvent> {
+async fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> UnboundedReceiver<DecodedEvent> {
     let (sender, receiver) = unbounded_channel();
-    let pool = order_service::Database::new(env.url()).unwrap().pool().unwrap();
+    let pool = order_service::Database::new(env.url()).unwrap().pool().await.unwrap();
     let consumer = Consumer::builder([stack().kafka_bootstrap()])
         .pipeline(env.pipeline().clone())
         .group("test")

@@ -1,5 +1,6 @@
 //! Finds the servers' programs on this machine, or gets them.
 
+mod chromium;
 mod debian;
 mod java;
 mod maven;
@@ -10,6 +11,7 @@ mod task;
 
 use std::path::{Path, PathBuf};
 
+pub use self::chromium::{chromium, install_chromium};
 use self::debian::Debian;
 pub(crate) use self::maven::once;
 pub use self::pgbouncer::install_pgbouncer;

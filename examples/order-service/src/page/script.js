@@ -1,0 +1,30 @@
+const element = id => document.getElementById(id);
+
+// The server sends the parts that change. An element that has the focus keeps it.
+const source = new EventSource('/page/live');
+for (const id of ['summary', 'orders', 'lag', 'health', 'dead-letters', 'demo']) {
+  source.addEventListener(id, event => {
+    const part = element(id);
+    if (!part) return;
+    const focused = part.contains(document.activeElement) ? document.activeElement.id : '';
+    part.innerHTML = event.data;
+    if (focused) (element(focused) ?? part.querySelector('button'))?.focus();
+  });
+}
+source.onopen = () => { element('connection').textContent = 'This page is up to date.'; };
+source.onerror = () => { element('connection').textContent = 'The service cannot be reached. This page is not up to date.'; };
+
+// Forms are sent without leaving the page.
+document.addEventListener('submit', async event => {
+  event.preventDefault();
+  const form = event.target;
+  const message = element('message');
+  try {
+    const answer = await fetch(form.action, {
+      method: 'POST', headers: { accept: 'text/plain' }, body: new URLSearchParams(new FormData(form)),
+    });
+    message.textContent = answer.ok ? await answer.text() : (await answer.json()).detail;
+  } catch {
+    message.textContent = 'The service cannot be reached.';
+  }
+});

@@ -1,0 +1,33 @@
+use std::path::{Path, PathBuf};
+
+use super::debian::Debian;
+use super::{Task, is_program, on_path};
+use crate::stack::error::StackError;
+use crate::stack::options::StackOptions;
+
+/// The names of the program, by distribution.
+const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"];
+/// Its place on macOS, which is in nobody's `PATH`.
+const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+
+/// Returns the program of Chromium, or of a browser that is built of it.
+///
+/// # Errors
+/// None is installed. The error says how to install one.
+pub fn chromium() -> Result<PathBuf, StackError> {
+    let found = || NAMES.iter().find_map(|name| on_path(name));
+    found().or_else(|| Some(Path::new(MACOS)).filter(|path| is_program(path)).map(Path::to_owned)).ok_or_else(|| {
+        StackError::new(
+            "no Chromium in PATH: `apt-get install chromium fonts-liberation`, `brew install google-chrome`",
+        )
+    })
+}
+
+/// Installs Chromium, which the tests of the example's page start, if this process may install packages. Otherwise the
+/// tests say what is missing.
+pub fn install_chromium(options: &StackOptions) -> Result<(), StackError> {
+    match Debian::detect() {
+        Some(debian) if chromium().is_err() => debian.install(&Task::of(options), &["chromium", "fonts-liberation"]),
+        _ => Ok(()),
+    }
+}
