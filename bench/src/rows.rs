@@ -26,9 +26,34 @@ pub(crate) fn insert(table: &str, source: &str) -> String {
     )
 }
 
-/// Returns the SQL of `bench_payload(n)`, some 180 bytes, and of `bench_fill(first, past, rows_per_transaction)`.
-pub(crate) fn functions(table: &str) -> String {
-    let insert = insert(table, "(SELECT number AS n) AS numbers");
+/// Inserts the row of `number`, a variable of PL/pgSQL.
+pub(crate) fn insert_number(table: &str) -> String {
+    insert(table, "(SELECT number AS n) AS numbers")
+}
+
+/// Emits the message of `number`, with the members of the recommended layout.
+pub(crate) fn emit_number(prefix: &str) -> String {
+    format!(
+        r#"PERFORM pg_logical_emit_message(true, '{prefix}', json_build_object(
+            'id', gen_random_uuid(), 'aggregate_type', '{AGGREGATE_TYPE}', 'aggregate_id', 'agg-' || number % {AGGREGATES},
+            'event_type', 'OrderPlaced', 'payload', bench_payload(number)::text,
+            'created_at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'schema_version', 1, 'content_type', '', 'traceparent', '', 'correlation_id', '', 'causation_id', '',
+            'headers', '{{}}')::text)"#
+    )
+}
+
+/// The table of [`BUSINESS`].
+pub(crate) const BUSINESS_TABLE: &str =
+    "CREATE TABLE account (id bigint PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = 50);
+    INSERT INTO account SELECT n, 0 FROM generate_series(0, 9999) n";
+
+/// The other statement of a service's transaction, for `number`.
+pub(crate) const BUSINESS: &str = "UPDATE account SET orders = orders + 1 WHERE id = number % 10000";
+
+/// Returns the SQL of `bench_payload(n)`, some 180 bytes, and of `bench_fill(first, past, rows_per_transaction)`, which
+/// runs statements for each `number`.
+pub(crate) fn functions(statements: &str) -> String {
     format!(
         r#"CREATE FUNCTION bench_payload(n bigint) RETURNS json LANGUAGE sql AS $$
             SELECT format(
@@ -39,7 +64,7 @@ pub(crate) fn functions(table: &str) -> String {
         CREATE PROCEDURE bench_fill(first bigint, past bigint, rows_per_transaction bigint) LANGUAGE plpgsql AS $$
         BEGIN
             FOR number IN first .. past - 1 LOOP
-                {insert};
+                {statements};
                 IF (number + 1 - first) % rows_per_transaction = 0 THEN
                     COMMIT;
                 END IF;

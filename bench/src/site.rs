@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use outbox_core::ConnectorConfig;
+use outbox_core::{ConnectorConfig, RowLife, TableLayout};
 use outbox_test_support::TestEnv;
 use serde::{Serialize, Serializer};
 use tokio::task::block_in_place;
@@ -16,6 +16,7 @@ use crate::{Outcome, rows};
 pub(crate) struct Site {
     env: TestEnv,
     table: String,
+    has_table: bool,
     pub(crate) topic: Topic,
 }
 
@@ -57,10 +58,23 @@ impl Site {
         Self::of(env, partitions).await
     }
 
+    /// Creates all of it, with transactions that also update a row of another table.
+    pub(crate) async fn create_with_business(partitions: i32, life: RowLife) -> Outcome<Self> {
+        let layout = TableLayout::recommended().with_row_life(life);
+        let env = TestEnv::builder().layout(layout).slot().topic(partitions).build().await;
+        let table = env.pipeline().layout().qualified_name();
+        let store = if life.has_table() { rows::insert_number(&table) } else { rows::emit_number(&table) };
+        let client = env.client().await;
+        client.batch_execute(rows::BUSINESS_TABLE).await?;
+        client.batch_execute(&rows::functions(&format!("{store}; {}", rows::BUSINESS))).await?;
+        let topic = Topic::open(&env, partitions).await?;
+        Ok(Self { env, table, has_table: life.has_table(), topic })
+    }
+
     async fn of(env: TestEnv, partitions: i32) -> Outcome<Self> {
         let (table, topic) = (env.pipeline().layout().qualified_name(), Topic::open(&env, partitions).await?);
-        env.client().await.batch_execute(&rows::functions(&table)).await?;
-        Ok(Self { env, table, topic })
+        env.client().await.batch_execute(&rows::functions(&rows::insert_number(&table))).await?;
+        Ok(Self { env, table, has_table: true, topic })
     }
 
     /// Returns the name of the database, the slot and the connector.
@@ -111,6 +125,9 @@ impl Site {
 
     /// Returns the mean size of a row in the table.
     pub(crate) async fn bytes_per_row(&self) -> Outcome<Option<f64>> {
+        if !self.has_table {
+            return Ok(None);
+        }
         let sql = format!(
             "SELECT avg(pg_column_size(row))::float8 FROM (SELECT row FROM {} AS row LIMIT 10000) AS sample",
             self.table

@@ -53,6 +53,7 @@ struct Stands {
     keep: Stand,
     partitions: Stand,
     vanish: Stand,
+    message: Stand,
 }
 
 /// Measures, and writes `enqueue.json`.
@@ -65,6 +66,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         keep: Stand::create(RowLife::Keep).await?,
         partitions: Stand::create(RowLife::KeepInPartitions).await?,
         vanish: Stand::create(RowLife::Vanish).await?,
+        message: Stand::create(RowLife::Message).await?,
     };
     let (on, off) = (
         measure(&stands, &options, SynchronousCommit::On).await?,

@@ -19,6 +19,7 @@ pub(super) struct Single {
     pub(super) keep: Turns,
     pub(super) in_partitions: Turns,
     pub(super) vanish: Turns,
+    pub(super) message: Turns,
 }
 
 /// The turns of one way.
@@ -40,7 +41,7 @@ pub(super) struct Turns {
 const WARM_UP: u32 = 200;
 
 pub(super) async fn compare(stands: &Stands, options: &Options, commit: SynchronousCommit) -> Outcome<Single> {
-    let all = [&stands.keep, &stands.partitions, &stands.vanish];
+    let all = [&stands.keep, &stands.partitions, &stands.vanish, &stands.message];
     for stand in all {
         stand.settle().await?;
     }
@@ -51,6 +52,7 @@ pub(super) async fn compare(stands: &Stands, options: &Options, commit: Synchron
     let mut keep = writer(&stands.keep).await?;
     let mut partitions = writer(&stands.partitions).await?;
     let mut vanish = writer(&stands.vanish).await?;
+    let mut message = writer(&stands.message).await?;
     let mut single = Single::default();
     for turn in 0..=options.pairs {
         // The first turn of each is its warm-up.
@@ -73,6 +75,8 @@ pub(super) async fn compare(stands: &Stands, options: &Options, commit: Synchron
             single.keep.take(&mut keep, Way::Cached).await?;
             single.in_partitions.take(&mut partitions, Way::Cached).await?;
             single.vanish.take(&mut vanish, Way::Cached).await?;
+            single.message.take(&mut message, Way::Cached).await?;
+            single.message.take(&mut message, Way::Cached).await?;
             single.vanish.take(&mut vanish, Way::Cached).await?;
             single.in_partitions.take(&mut partitions, Way::Cached).await?;
             single.keep.take(&mut keep, Way::Cached).await?;
@@ -84,14 +88,14 @@ pub(super) async fn compare(stands: &Stands, options: &Options, commit: Synchron
             }
         }
     }
-    for (stand, writer) in all.into_iter().zip([keep, partitions, vanish]) {
+    for (stand, writer) in all.into_iter().zip([keep, partitions, vanish, message]) {
         stand.check(writer.written()).await?;
     }
     Ok(single)
 }
 
 impl Single {
-    fn ways(&mut self) -> [&mut Turns; 8] {
+    fn ways(&mut self) -> [&mut Turns; 9] {
         [
             &mut self.without_outbox,
             &mut self.handwritten,
@@ -101,6 +105,7 @@ impl Single {
             &mut self.keep,
             &mut self.in_partitions,
             &mut self.vanish,
+            &mut self.message,
         ]
     }
 }

@@ -38,6 +38,7 @@ fn figures(measured: &Measured) -> Value {
         "batch_1000_ratio_vs_single": figure(ratio(&batch.single_cached_ms, &batch.all_ms)),
         "batch_1000_ratio_vs_single_uncached": figure(ratio(&batch.single_uncached_ms, &batch.all_ms)),
         "vanish_ratio": figure(single.keep.ratio_to(&single.vanish)),
+        "message_ratio_vs_table": figure(single.keep.ratio_to(&single.message)),
         "batch_1000_vanish_ratio": figure(ratio(&batch.all_ms, &batch.all_vanishing_ms)),
         "partitions_ratio": figure(single.keep.ratio_to(&single.in_partitions)),
     })

@@ -4,6 +4,7 @@ mod drain;
 mod engine;
 mod latency;
 mod limit;
+mod messages;
 mod options;
 mod partitions;
 mod restart;
@@ -97,6 +98,9 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     }
     if options.has(Part::Start) {
         results.starts(start::run(&setting, options.rounds).await);
+    }
+    if options.has(Part::Messages) {
+        messages::run(&setting, &options, &mut results).await;
     }
     if options.has(Part::Partitions)
         && let Err(error) = partitions::run(&setting, &options, &mut results).await

@@ -59,6 +59,8 @@ pub(crate) enum Part {
     Memory,
     /// A crash under load
     Restart,
+    /// A backlog of messages without a table, compared with one of rows
+    Messages,
     /// 300 partitions on three brokers, compared with one partition
     Partitions,
     /// A start with 200 partitions that have unconfirmed rows

@@ -1,3 +1,4 @@
+use outbox_core::RowLife;
 use serde::Serialize;
 
 use super::drain::Drain;
@@ -25,6 +26,10 @@ pub(crate) struct Results {
     /// On three brokers.
     pub(crate) clustered: Vec<Drain>,
     pub(crate) starts: Vec<Start>,
+    /// One-row transactions with an UPDATE of another table, by the relay.
+    pub(crate) business_rows: Vec<Drain>,
+    /// The same with messages instead of rows.
+    pub(crate) business_messages: Vec<Drain>,
     /// Runs that have no figure, and why.
     pub(crate) failed: Vec<String>,
 }
@@ -42,6 +47,8 @@ impl Results {
             restarts: Vec::new(),
             clustered: Vec::new(),
             starts: Vec::new(),
+            business_rows: Vec::new(),
+            business_messages: Vec::new(),
             failed: Vec::new(),
         }
     }
@@ -66,6 +73,12 @@ impl Results {
     pub(crate) fn clustered(&mut self, outcome: Outcome<(Drain, Option<Peek>)>) {
         let drain = self.taken(outcome);
         self.clustered.extend(drain.map(|(drain, _)| drain));
+    }
+
+    pub(crate) fn business(&mut self, life: RowLife, outcome: Outcome<(Drain, Option<Peek>)>) {
+        let drain = self.taken(outcome).map(|(drain, _)| drain);
+        let drains = if life.has_table() { &mut self.business_rows } else { &mut self.business_messages };
+        drains.extend(drain);
     }
 
     pub(crate) fn starts(&mut self, outcome: Outcome<Vec<Start>>) {

@@ -38,6 +38,7 @@ pub(crate) fn of(results: &Results) -> Value {
         "partitions_300_new_topic_fraction": fraction(results, TopicLife::New),
         "start_200_partitions_first_record_ms": start_time(results),
         "start_200_partitions_rss_mb": start_memory(results),
+        "message_drain_ratio": message_ratio(results),
         "raw": results,
     })
 }
@@ -77,6 +78,9 @@ pub(crate) fn table(results: &Results) -> String {
         line(&format!("  {} partitions", partitions::MANY), many, 0, "rows/s");
         line("  fraction", fraction(results, life), 2, "     ");
     }
+    line("the relay's drain of rows with an UPDATE", rate(&results.business_rows), 0, "rows/s");
+    line("  of messages with an UPDATE", rate(&results.business_messages), 0, "rows/s");
+    line("  times that of rows", message_ratio(results), 2, "     ");
     line("the relay, start with 200 partitions, next record", start_time(results), 0, "ms    ");
     line("  most resident until then", start_memory(results), 1, "MiB   ");
     text
@@ -194,6 +198,14 @@ fn clustered(results: &Results, partitions: i32, life: TopicLife) -> Option<f64>
     let of_partitions =
         of_partitions.filter(|drain| drain.partitions == partitions && (drain.records_before == 0) == is_new);
     median(&of_partitions.map(|drain| drain.rows_per_second).collect::<Vec<_>>())
+}
+
+fn message_ratio(results: &Results) -> Option<f64> {
+    ratio(rate(&results.business_messages), rate(&results.business_rows))
+}
+
+fn rate(drains: &[Drain]) -> Option<f64> {
+    median(&drains.iter().map(|drain| drain.rows_per_second).collect::<Vec<_>>())
 }
 
 fn start_time(results: &Results) -> Option<f64> {

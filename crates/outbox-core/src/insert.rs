@@ -2,10 +2,13 @@ use crate::{ColumnType, ColumnValue, EventField, OutboxEvent, Row, RowLife, Tabl
 
 /// The INSERTs of an outbox table, as text, for the crates that send them by a driver.
 ///
-/// Each takes the values of [`columns`](Self::columns) in their order: the first form a value for each column, the
-/// second an array for each.
+/// Each takes the values of [`columns`](Self::columns) in their order: the first form a value for each column, the second
+/// an array for each. Without a table ([`RowLife::Message`]) they are queries that emit messages, each of one text, and return
+/// a row for each.
 #[derive(Clone, Debug)]
 pub struct InsertSql {
+    /// The layout of the messages, if there is no table.
+    messages: Option<TableLayout>,
     one: String,
     many: String,
     one_if_new: String,
@@ -21,6 +24,9 @@ impl InsertSql {
     /// Creates the INSERTs into a table.
     #[must_use]
     pub fn into_table(layout: &TableLayout) -> Self {
+        if let Some(prefix) = layout.message_prefix() {
+            return Self::of_messages(layout.clone(), &prefix);
+        }
         let table = layout.qualified_name();
         let filled = || layout.columns().iter().enumerate().filter(|(_, column)| column.is_filled());
         let columns: Vec<_> = filled().map(|(index, column)| (index, column.ty())).collect();
@@ -42,6 +48,32 @@ impl InsertSql {
             one,
             many,
             columns,
+            messages: None,
+        }
+    }
+
+    fn of_messages(layout: TableLayout, prefix: &str) -> Self {
+        let emit = format!("pg_catalog.pg_logical_emit_message(true, {}, ", literal(prefix));
+        let one = format!("SELECT {emit}$1)");
+        // A volatile function is called after the sort.
+        let many = format!("SELECT {emit}content) FROM unnest($1) WITH ORDINALITY AS event (content, n) ORDER BY n");
+        Self {
+            one_if_new: one.clone(),
+            many_if_new: many.clone(),
+            has_unique_id: "SELECT false".into(),
+            one,
+            many,
+            columns: vec![(0, ColumnType::Text)],
+            messages: Some(layout),
+        }
+    }
+
+    /// Returns a row as it is sent: itself, or the content of its message.
+    #[must_use]
+    pub fn sent(&self, row: Row) -> Row {
+        match &self.messages {
+            None => row,
+            Some(layout) => Row::of_content(layout.content(&row)),
         }
     }
 
@@ -81,7 +113,7 @@ impl InsertSql {
         self.columns.iter().map(|(_, ty)| *ty)
     }
 
-    /// Returns a row's values of these columns.
+    /// Returns the values of these columns in a row that [`sent`](Self::sent) returns.
     pub fn values<'a>(&'a self, row: &'a Row) -> impl ExactSizeIterator<Item = &'a ColumnValue> {
         self.columns.iter().map(|(index, _)| row.get(*index))
     }
@@ -111,7 +143,6 @@ fn has_unique_id(layout: &TableLayout) -> String {
     if layout.row_life() == RowLife::VanishKeepingIds {
         return "SELECT true".into();
     }
-    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let id = layout.column_of(EventField::Id).map_or("id", |column| column.name().as_str());
     format!(
         "SELECT to_regclass({table}) IS NULL OR EXISTS (
@@ -123,10 +154,23 @@ fn has_unique_id(layout: &TableLayout) -> String {
     )
 }
 
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Identifier;
+
+    #[test]
+    fn a_message_is_one_text_with_its_prefix() {
+        let layout =
+            TableLayout::messages().named(Identifier::new("it's").unwrap(), Identifier::new("Outbox").unwrap());
+        let insert = InsertSql::into_table(&layout);
+        assert_eq!(insert.one, "SELECT pg_catalog.pg_logical_emit_message(true, 'it''s.Outbox', $1)");
+        assert_eq!(insert.columns().collect::<Vec<_>>(), [ColumnType::Text]);
+    }
 
     #[test]
     fn names_are_quoted_and_foreign_columns_left_out() {

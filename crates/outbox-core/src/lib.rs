@@ -51,6 +51,7 @@ mod insert;
 mod json;
 mod json_fault;
 mod layout;
+mod message_content;
 mod outbox;
 mod pipeline;
 mod record;
@@ -64,7 +65,9 @@ pub use outbox_derive::{DomainEvent, IncomingEvent};
 pub use time;
 pub use uuid;
 
-pub use self::connector::{ConnectorConfig, DroppedBy, HeartbeatRecord, IncludedTables, RowDisposition};
+pub use self::connector::{
+    ConnectorConfig, DroppedBy, HeartbeatRecord, IncludedMessages, IncludedTables, RowDisposition,
+};
 pub use self::domain_event::{DomainEvent, EventKind, IncomingEvent};
 pub use self::error::{Error, StoreFault};
 pub use self::event::{
@@ -75,6 +78,7 @@ pub use self::insert::InsertSql;
 pub use self::layout::{
     Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
 };
+pub use self::message_content::{MessageContent, MessageReader};
 pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline, PipelineBuilder};
 pub use self::record::{

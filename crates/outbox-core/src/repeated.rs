@@ -53,14 +53,21 @@ impl TableLayout {
     /// Checks that an event that is enqueued again can be recognised.
     ///
     /// # Errors
-    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`] no id is kept to know an event by.
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`] and [`RowLife::Message`] no id is kept to know an
+    /// event by.
     pub fn remembers_ids(&self) -> Result<(), Error> {
-        if self.row_life() == RowLife::Vanish {
-            let reason = "an event enqueued again cannot be known, since its row has vanished: \
-                          choose RowLife::VanishKeepingIds, or RowLife::Keep";
-            return Err(Error::layout("id", reason));
-        }
-        Ok(())
+        let reason = match self.row_life() {
+            RowLife::Vanish => {
+                "an event enqueued again cannot be known, because its row has vanished: \
+                 choose RowLife::VanishKeepingIds, or RowLife::Keep"
+            }
+            RowLife::Message => {
+                "an event enqueued again cannot be known, because there is no table: \
+                 choose RowLife::VanishKeepingIds, or RowLife::Keep"
+            }
+            RowLife::Keep | RowLife::KeepInPartitions | RowLife::VanishKeepingIds => return Ok(()),
+        };
+        Err(Error::layout("id", reason))
     }
 
     /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::InsertSql::has_unique_id), that an idempotent

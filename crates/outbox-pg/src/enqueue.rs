@@ -177,7 +177,7 @@ impl PgOutbox {
         if let Some(horizon) = &self.horizon {
             horizon.admit(event)?;
         }
-        self.pipeline.row(event)
+        self.pipeline.row(event).map(|row| self.insert.sql.sent(row))
     }
 }
 

@@ -232,9 +232,9 @@ impl Republish {
     /// Publishes one batch again, and returns how far the replay is.
     ///
     /// # Errors
-    /// [`Error::is_configuration`]: rows of this table vanish, the name is not 1 to 100 characters long, or it belongs
-    /// to a replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL
-    /// refused, and nothing of this batch is published.
+    /// [`Error::is_configuration`]: no table keeps the events, the name is not 1 to 100 characters long, or it belongs to a
+    /// replay of other rows. [`Error::is_not_ready`]: the slot or the table of replays is missing. Or PostgreSQL refused, and
+    /// nothing of this batch is published.
     pub async fn step(&self, client: &mut Client, name: &str) -> Result<ReplayProgress, Error> {
         let condition = self.condition(client, name).await?;
         let doing =
@@ -257,8 +257,8 @@ impl Republish {
 
     /// Checks the replay and the slot, and returns the condition of the rows that it may publish.
     async fn condition(&self, client: &Client, name: &str) -> Result<String, Error> {
-        if self.pipeline.layout().row_life().vanishes() {
-            return Err(Error::configuration("rows of this table vanish, so there is none to publish again"));
+        if !self.pipeline.layout().row_life().keeps_rows() {
+            return Err(Error::configuration("no table keeps the events, so there is none to publish again"));
         }
         if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Err(Error::configuration(

@@ -34,6 +34,9 @@ pub enum SlotCreation {
 /// has not confirmed, so create it when the connector is about to run. The role needs `REPLICATION` and the tables of
 /// [`Migrations::outbox`](crate::Migrations::outbox), and the server `wal_level = logical`.
 ///
+/// Without a table (`RowLife::Message`) nothing records the slots, so one that was there and is gone is created again. What was
+/// committed between is lost.
+///
 /// # Errors
 /// As [`SlotOptions::create`] with the default options: a slot that was there and is gone is not created again.
 pub async fn create_slot(client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
@@ -103,6 +106,9 @@ impl SlotOptions {
         if let Some(problem) = publication_problem(client, pipeline).await? {
             return Err(Error::not_ready(vec![problem]));
         }
+        if !pipeline.layout().row_life().has_table() {
+            return self.create_without_history(client, pipeline).await;
+        }
         let history = History::open(client, pipeline).await?;
         // In this order: a slot that is recorded was there.
         let latest = history.latest().await?;
@@ -116,9 +122,7 @@ impl SlotOptions {
             Some(Problem::SlotMissing { .. }) => {}
             Some(Problem::SlotLost { .. }) if self.is_recreated => {
                 history.end().await?;
-                let drop = "SELECT pg_drop_replication_slot($1)";
-                let dropped = client.execute(drop, &[&pipeline.slot().as_str()]).await;
-                dropped.map_err(|e| Error::database("drop the lost replication slot", e))?;
+                drop_lost(client, pipeline).await?;
             }
             Some(problem) => return Err(Error::not_ready(vec![problem])),
         }
@@ -129,24 +133,34 @@ impl SlotOptions {
             return Err(Error::not_ready(vec![Problem::SlotGone { slot, rows }]));
         }
         history.begin().await?;
-        self.create_missing(client, pipeline, &history).await.map(|creation| match creation {
+        let creation = self.create_missing(client, pipeline).await?;
+        if creation == SlotCreation::Created {
+            history.created().await?;
+        }
+        Ok(match creation {
             SlotCreation::Created if was_there => SlotCreation::Recreated,
             creation => creation,
         })
     }
 
-    async fn create_missing(
-        &self,
-        client: &Client,
-        pipeline: &Pipeline,
-        history: &History<'_>,
-    ) -> Result<SlotCreation, Error> {
+    /// Creates the slot of an outbox without a table, where nothing shows whether there was one before.
+    async fn create_without_history(&self, client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
+        match problem_once_created(client, pipeline).await? {
+            None => Ok(SlotCreation::Exists),
+            Some(Problem::SlotMissing { .. }) => self.create_missing(client, pipeline).await,
+            Some(Problem::SlotLost { .. }) if self.is_recreated => {
+                drop_lost(client, pipeline).await?;
+                self.create_missing(client, pipeline).await?;
+                Ok(SlotCreation::Recreated)
+            }
+            Some(problem) => Err(Error::not_ready(vec![problem])),
+        }
+    }
+
+    async fn create_missing(&self, client: &Client, pipeline: &Pipeline) -> Result<SlotCreation, Error> {
         let name = pipeline.slot().as_str();
         match client.batch_execute(&self.sql(client, name).await?).await {
-            Ok(()) => {
-                history.created().await?;
-                Ok(SlotCreation::Created)
-            }
+            Ok(()) => Ok(SlotCreation::Created),
             Err(e) if e.code() == Some(&SqlState::DUPLICATE_OBJECT) => {
                 match problem_once_created(client, pipeline).await? {
                     None => Ok(SlotCreation::Exists),
@@ -184,10 +198,16 @@ impl SlotOptions {
     }
 }
 
+async fn drop_lost(client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
+    let drop = "SELECT pg_drop_replication_slot($1)";
+    let dropped = client.execute(drop, &[&pipeline.slot().as_str()]).await;
+    dropped.map(|_| ()).map_err(|e| Error::database("drop the lost replication slot", e))
+}
+
 /// Counts the events that were committed since the slot that is gone had confirmed the last one that is known; none is
 /// known where rows vanish.
 async fn rows_since(client: &Client, pipeline: &Pipeline, history: &History<'_>) -> Result<Option<u64>, Error> {
-    if pipeline.layout().row_life().vanishes() {
+    if !pipeline.layout().row_life().keeps_rows() {
         return Ok(None);
     }
     let table = pipeline.layout().qualified_name();

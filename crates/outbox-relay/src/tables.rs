@@ -1,7 +1,7 @@
 //! The outbox tables that a configuration includes.
 
-use outbox_core::{ConnectorConfig, IncludedTables, Loss, RowDisposition};
-use outbox_wal::{FoundTable, PublicationCatalog, TableName};
+use outbox_core::{ConnectorConfig, IncludedMessages, IncludedTables, Loss, MessageReader, RowDisposition};
+use outbox_wal::{FoundTable, PublicationCatalog, Source, TableName};
 
 /// The losses of a configuration that the relay accepts, as Debezium does.
 pub(crate) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
@@ -11,12 +11,29 @@ pub(crate) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::Nullab
 pub(crate) struct Included {
     config: ConnectorConfig,
     tables: IncludedTables,
+    messages: Option<(MessageReader, IncludedMessages)>,
 }
 
 impl Included {
     /// Fails if a list has an expression that cannot be used.
     pub(crate) fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
-        Ok(Self { tables: config.included_tables()?, config })
+        let messages = match MessageReader::of(&config) {
+            // What cannot be followed is reported when the messages' pipeline is made.
+            Err(_) | Ok(None) => None,
+            Ok(Some(reader)) => Some((reader, config.included_messages()?)),
+        };
+        Ok(Self { tables: config.included_tables()?, messages, config })
+    }
+
+    /// Returns the reader of logical decoding messages, and which of them the configuration includes; none if it includes none.
+    pub(crate) fn messages(&self) -> Option<&(MessageReader, IncludedMessages)> {
+        self.messages.as_ref()
+    }
+
+    /// Returns a source of what the configuration includes.
+    pub(crate) fn source(&self, slot: &str, publication: &str) -> Source {
+        let source = Source::new(slot, publication);
+        if self.messages.is_some() { source.with_messages() } else { source }
     }
 
     pub(crate) fn config(&self) -> &ConnectorConfig {

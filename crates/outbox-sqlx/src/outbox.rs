@@ -1,4 +1,4 @@
-use outbox_core::{Error, InsertSql, Outbox, OutboxEvent, Pipeline, Repeated};
+use outbox_core::{Error, InsertSql, Outbox, OutboxEvent, Pipeline, Repeated, Row};
 use sqlx::{Postgres, Transaction};
 
 use crate::param::{Param, Params};
@@ -91,7 +91,7 @@ impl SqlxOutbox {
         sql: &str,
         event: &OutboxEvent,
     ) -> Result<u64, Error> {
-        let row = self.pipeline.row(event)?;
+        let row = self.row(event)?;
         let mut query = sqlx::query(sql).persistent(self.is_cached());
         for (value, ty) in self.insert.values(&row).zip(self.insert.columns()) {
             query = query.bind(Param { value, ty });
@@ -105,7 +105,7 @@ impl SqlxOutbox {
         sql: &str,
         events: &[OutboxEvent],
     ) -> Result<u64, Error> {
-        let rows = events.iter().map(|event| self.pipeline.row(event)).collect::<Result<Vec<_>, _>>()?;
+        let rows = events.iter().map(|event| self.row(event)).collect::<Result<Vec<_>, _>>()?;
         let mut rest = rows.as_slice();
         let mut added = 0;
         for length in InsertSql::batch_lengths(events) {
@@ -123,6 +123,10 @@ impl SqlxOutbox {
             added += query.execute(&mut **tx).await.map_err(stored)?.rows_affected();
         }
         Ok(added)
+    }
+
+    fn row(&self, event: &OutboxEvent) -> Result<Row, Error> {
+        self.pipeline.row(event).map(|row| self.insert.sent(row))
     }
 
     fn is_cached(&self) -> bool {

@@ -40,8 +40,9 @@ impl<'a> Creation<'a> {
     /// Creates the publication if it is missing, and then the slot. A slot that is older than its publication would
     /// hold WAL that cannot be read through it.
     ///
-    /// Creates nothing if there is no table, or one is missing. The slot is ready once the transactions that run have
-    /// ended. If that takes longer than the timeout of a statement, the server continues to create it.
+    /// Creates nothing if there is no table, unless messages are read, or if one is missing. The slot is ready once the
+    /// transactions that run have ended. If that takes longer than the timeout of a statement, the server continues to
+    /// create it.
     pub async fn create_missing(&self, options: &ConnectOptions) -> Result<Created, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         let mut created = Created { publication: false, slot: false };
@@ -71,7 +72,7 @@ impl<'a> Creation<'a> {
 
     async fn has_tables(&self, session: &mut Session) -> Result<bool, Error> {
         if self.tables.is_empty() {
-            return Ok(false);
+            return Ok(self.source.has_messages());
         }
         let exists = |(schema, table): &(&str, &str)| {
             format!(
@@ -94,10 +95,10 @@ impl<'a> Creation<'a> {
     fn create_publication(&self) -> String {
         let name = |(schema, table): &(&str, &str)| format!("{}.{}", identifier(schema), identifier(table));
         let tables: Vec<String> = self.tables.iter().map(name).collect();
+        let tables = if tables.is_empty() { String::new() } else { format!(" FOR TABLE {}", tables.join(", ")) };
         format!(
-            "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert', publish_via_partition_root = true)",
+            "CREATE PUBLICATION {}{tables} WITH (publish = 'insert', publish_via_partition_root = true)",
             identifier(self.source.publication()),
-            tables.join(", ")
         )
     }
 

@@ -62,11 +62,12 @@ impl SlotCopy {
     pub(super) async fn begin(mut self, slot: SlotState, chunk: Chunk, source: &Source) -> Result<Decoding, Error> {
         let sql = format!(
             "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({}, '{}', {},
-             'proto_version', '1', 'publication_names', {})) TO STDOUT (FORMAT binary)",
+             'proto_version', '1', 'publication_names', {}{})) TO STDOUT (FORMAT binary)",
             literal(&self.name),
             chunk.upto,
             chunk.messages,
             sql::publication_names(source.publication()),
+            if source.has_messages() { ", 'messages', 'true'" } else { "" },
         );
         self.session.send_query(&sql).await?;
         Ok(Decoding { copy: self, slot, chunk, first: None })

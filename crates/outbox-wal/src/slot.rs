@@ -9,19 +9,32 @@ use crate::Lsn;
 pub struct Source {
     slot: Box<str>,
     publication: Box<str>,
+    has_messages: bool,
 }
 
 impl Source {
     /// Creates a source from the names of a slot and a publication, which are not quoted.
     #[must_use]
     pub fn new(slot: impl Into<String>, publication: impl Into<String>) -> Self {
-        Self { slot: slot.into().into(), publication: publication.into().into() }
+        Self { slot: slot.into().into(), publication: publication.into().into(), has_messages: false }
+    }
+
+    /// Adds logical decoding messages (`pg_logical_emit_message`), which belong to no publication.
+    #[must_use]
+    pub fn with_messages(self) -> Self {
+        Self { has_messages: true, ..self }
     }
 
     /// Returns the slot's name.
     #[must_use]
     pub fn slot(&self) -> &str {
         &self.slot
+    }
+
+    /// Returns whether logical decoding messages are read.
+    #[must_use]
+    pub fn has_messages(&self) -> bool {
+        self.has_messages
     }
 
     /// Returns the publication's name.

@@ -161,8 +161,10 @@ fn message(body: &Bytes) -> Result<WalMessage, Error> {
 fn start_command(source: &Source, start: Lsn) -> String {
     let slot = sql::identifier(source.slot());
     let publications = sql::publication_names(source.publication());
+    let messages = if source.has_messages() { ", \"messages\" 'true'" } else { "" };
     format!(
-        "START_REPLICATION SLOT {slot} LOGICAL {start} (\"proto_version\" '1', \"publication_names\" {publications})"
+        "START_REPLICATION SLOT {slot} LOGICAL {start} \
+         (\"proto_version\" '1', \"publication_names\" {publications}{messages})"
     )
 }
 

@@ -31,7 +31,7 @@ pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome
     let postgres = postgres.await?;
     let database = postgres.database().await?;
 
-    let deployed = pipeline(settings.connector.as_deref())?;
+    let deployed = pipeline(settings.connector.as_deref(), settings.outbox)?;
     let config = deployed.config().clone().with_database_url(database.url())?;
     let pipeline = Pipeline::new(config.clone(), deployed.layout().clone())?;
     let relayed = RelaySettings::builder(config, [broker.address()]).build()?;

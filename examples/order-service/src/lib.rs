@@ -50,7 +50,7 @@ pub use self::demo::serve_demo;
 pub use self::events::OrderCreated;
 pub use self::logging::Logging;
 pub use self::serve::Service;
-pub use self::settings::{DemoByDefault, LogFormat, Mode, PageAccess, Secret, Settings, Task};
+pub use self::settings::{DemoByDefault, LogFormat, Mode, OutboxForm, PageAccess, Secret, Settings, Task};
 pub use self::setup::{Done, setup};
 pub use self::shutdown::on_signal;
 pub use self::startup::{Problems, StartupError, check};

@@ -45,7 +45,7 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
     };
 
     let database = Database::new(url.reveal())?;
-    let pipeline = order_service::pipeline(settings.connector.as_deref())?;
+    let pipeline = order_service::pipeline(settings.connector.as_deref(), settings.outbox)?;
     let pool = database.pool().await?;
     let mut client = database.connect(&pool).await?;
 

@@ -40,6 +40,13 @@ pub struct Settings {
     #[arg(long, env = "CONNECTOR_CONFIG", global = true, value_name = "FILE")]
     pub connector: Option<PathBuf>,
 
+    /// The form of the outbox: a table, or messages in PostgreSQL's log alone
+    ///
+    /// The connector's configuration must read the one that is chosen. The one that this program was built with reads the
+    /// table; for messages, the recommended one is used unless CONNECTOR_CONFIG names another.
+    #[arg(long, env = "OUTBOX", global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub outbox: OutboxForm,
+
     /// The form of the log, which goes to standard error; RUST_LOG chooses what is logged
     #[arg(long, env = "LOG_FORMAT", global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -124,6 +131,17 @@ pub enum Task {
     /// The role needs the right to create schemas in the database, to create publications, and REPLICATION. From the
     /// moment that the slot exists, PostgreSQL keeps its log until the connector has read it: start the connector soon.
     Setup,
+}
+
+/// The form of the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum OutboxForm {
+    /// Rows of the outbox table
+    #[default]
+    Table,
+    /// Logical decoding messages, without a table
+    Message,
 }
 
 /// Whether a start without a task and without servers is a demonstration.

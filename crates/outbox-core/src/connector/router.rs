@@ -115,9 +115,14 @@ impl RouterConfig {
 
     /// Returns whether an option names the column.
     pub(crate) fn names(&self, column: &str) -> bool {
-        [&self.id, &self.key, &self.payload, &self.route_by].into_iter().any(|name| name == column)
-            || [&self.timestamp, &self.schema_version].into_iter().flatten().any(|name| name == column)
-            || self.placed.iter().any(|placed| placed.column == column)
+        self.columns().any(|name| name == column)
+    }
+
+    /// Returns the columns that options name.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        let required = [&self.id, &self.key, &self.payload, &self.route_by].into_iter();
+        let optional = [&self.timestamp, &self.schema_version].into_iter().flatten();
+        required.chain(optional).chain(self.placed.iter().map(|placed| &placed.column)).map(String::as_str)
     }
 
     pub(crate) fn has_envelope(&self) -> bool {

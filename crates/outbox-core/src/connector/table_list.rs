@@ -16,21 +16,25 @@ pub struct IncludedTables {
 
 /// A list of what is included, and one of what is excluded.
 #[derive(Clone, Debug)]
-struct List {
-    included: Option<Vec<Regex>>,
+pub(super) struct List {
+    pub(super) included: Option<Vec<Regex>>,
     excluded: Vec<Regex>,
 }
 
 impl List {
-    fn of(config: &ConnectorConfig, what: &str) -> Result<Self, Error> {
+    pub(super) fn of(config: &ConnectorConfig, what: &str) -> Result<Self, Error> {
         let included = regexes(config, &format!("{what}.include.list"))?;
         let excluded = regexes(config, &format!("{what}.exclude.list"))?;
         Ok(Self { included, excluded: excluded.unwrap_or_default() })
     }
 
-    fn contains(&self, name: &str) -> bool {
-        let is_included = self.included.as_ref().is_none_or(|regexes| any(regexes, name));
-        is_included && !any(&self.excluded, name)
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.includes(name) && !any(&self.excluded, name)
+    }
+
+    /// Returns whether the including list names it, or is absent.
+    pub(super) fn includes(&self, name: &str) -> bool {
+        self.included.as_ref().is_none_or(|regexes| any(regexes, name))
     }
 }
 

@@ -70,7 +70,7 @@ impl EventField {
             Self::Id => ty == ColumnType::Uuid,
             Self::AggregateId => ty.is_text() || ty == ColumnType::Uuid,
             Self::Payload => ty.is_text() || ty.is_json() || ty == ColumnType::Bytea,
-            Self::CreatedAt => ty.is_instant(),
+            Self::CreatedAt => ty.is_instant() || ty == ColumnType::Text,
             Self::SchemaVersion => ty == ColumnType::Integer,
             Self::Headers => ty.is_text() || ty.is_json(),
             _ => ty.is_text(),

@@ -2,6 +2,7 @@ mod cloud_events;
 mod column;
 mod default;
 mod identifier;
+mod message;
 mod of_router;
 mod row;
 mod text_form;
@@ -32,6 +33,10 @@ pub enum RowLife {
     /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is
     /// known.
     VanishKeepingIds,
+    /// There is no table: the event is a logical decoding message (`pg_logical_emit_message`) in the WAL, as Debezium's
+    /// `DecodeLogicalDecodingMessageContent` reads it. Enqueue needs no privilege, and nothing is stored that has to be
+    /// removed. In return, events can be neither queried nor replayed, and enqueue is not idempotent.
+    Message,
 }
 
 impl RowLife {
@@ -39,6 +44,18 @@ impl RowLife {
     #[must_use]
     pub fn vanishes(self) -> bool {
         matches!(self, Self::Vanish | Self::VanishKeepingIds)
+    }
+
+    /// Returns whether events are rows of a table.
+    #[must_use]
+    pub fn has_table(self) -> bool {
+        self != Self::Message
+    }
+
+    /// Returns whether committed events can be read from a table.
+    #[must_use]
+    pub fn keeps_rows(self) -> bool {
+        self.has_table() && !self.vanishes()
     }
 }
 
@@ -176,15 +193,22 @@ impl TableLayout {
             let reason = format!("{} cannot be held by {}", field.name(), column.ty.sql());
             return Err(Error::layout(column.name.as_str(), reason));
         }
-        self.columns.push(column);
         let row_life = self.row_life;
-        Self::existing(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
+        self.columns.push(column);
+        Self::existing(self.schema, self.table, self.columns).map(|layout| layout.with_row_life(row_life))
     }
 
     /// Returns the same table with another life of its rows.
+    ///
+    /// In [`RowLife::Message`], the columns become members of a JSON object: JSON, times and texts of limited length
+    /// are then texts, and nothing has a default.
     #[must_use]
     pub fn with_row_life(self, row_life: RowLife) -> Self {
-        Self { row_life, ..self }
+        let columns = match row_life {
+            RowLife::Message => self.columns.into_iter().map(Column::into_member).collect(),
+            _ => self.columns,
+        };
+        Self { row_life, columns, ..self }
     }
 
     /// Returns the same table with another type of payload column.
@@ -249,10 +273,13 @@ impl TableLayout {
         self.row_life
     }
 
-    /// Returns `"schema"."table"`, for SQL.
+    /// Returns `"schema"."table"`, for SQL; the prefix of the messages if there is no table.
     #[must_use]
     pub fn qualified_name(&self) -> String {
-        format!("{}.{}", self.schema, self.table)
+        match self.message_prefix() {
+            Some(prefix) => prefix,
+            None => format!("{}.{}", self.schema, self.table),
+        }
     }
 
     /// Returns the column of that name.

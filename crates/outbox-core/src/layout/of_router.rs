@@ -1,5 +1,5 @@
-use super::{Column, EventField, Identifier, TableLayout};
-use crate::connector::{RouterConfig, Transforms};
+use super::{Column, ColumnType, EventField, Identifier, TableLayout};
+use crate::connector::{RouterConfig, RowSource, Transforms};
 use crate::pipeline::Found;
 use crate::{ConnectorConfig, Error};
 
@@ -16,11 +16,23 @@ impl TableLayout {
         columns: impl IntoIterator<Item = Column>,
     ) -> Result<Self, Error> {
         let mut found = Found::default();
-        let name = Transforms::of(config, (schema.as_str(), table.as_str()), &mut found).router;
+        let source = RowSource::Table(schema.as_str(), table.as_str());
+        let name = Transforms::of(config, source, &mut found).router;
         let Some(router) = name.and_then(|name| RouterConfig::of(config, name, &mut found)) else {
             found.into_result()?;
             return Err(Error::config("transforms", "", "no EventRouter sees the rows of the table"));
         };
+        let columns = Self::of_options(config, &router, columns, EventField::fits);
+        Self::existing(schema, table, columns)
+    }
+
+    /// Returns those columns that a router's options name, with the parts of an event that they hold if they fit.
+    pub(super) fn of_options(
+        config: &ConnectorConfig,
+        router: &RouterConfig,
+        columns: impl IntoIterator<Item = Column>,
+        fits: fn(EventField, ColumnType) -> bool,
+    ) -> Vec<Column> {
         let event_type = config.trimmed(&router.key_of("table.field.event.type")).unwrap_or("type");
         // A column may serve several options. The first counts, because the router finds columns by name.
         let fields = [
@@ -36,9 +48,9 @@ impl TableLayout {
         for column in columns.into_iter().filter(|column| router.names(column.name.as_str())) {
             let is_new = |field: EventField| used.iter().all(|other: &Column| other.field != Some(field));
             let field = fields.iter().find(|(field, name)| *name == column.name.as_str() && is_new(*field));
-            let field = field.map(|(field, _)| *field).filter(|field| field.fits(column.ty));
+            let field = field.map(|(field, _)| *field).filter(|field| fits(*field, column.ty));
             used.push(column.holding(field));
         }
-        Self::existing(schema, table, used)
+        used
     }
 }

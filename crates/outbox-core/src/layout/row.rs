@@ -3,6 +3,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Column, ColumnType, EventField, Nullability, TableLayout, text_form};
+use crate::record::instant;
 use crate::{Error, OutboxEvent, Payload};
 
 /// The value of one column.
@@ -102,6 +103,11 @@ impl Row {
             }
         }
         Ok(Self { values })
+    }
+
+    /// Creates a row of one text, which is what a driver sends for an event without a table.
+    pub(crate) fn of_content(content: String) -> Self {
+        Self { values: vec![ColumnValue::Text(content)] }
     }
 
     /// Returns the values, in the order of the layout's columns.
@@ -301,6 +307,7 @@ impl Column {
                 let past = i64::from(event.created_at().microsecond() % 1_000);
                 Ok(ColumnValue::Instant(event.created_at() - time::Duration::microseconds(past)))
             }
+            EventField::CreatedAt if self.ty.is_text() => Ok(ColumnValue::Text(instant::zoned(event.created_at()))),
             EventField::CreatedAt => Ok(ColumnValue::Instant(event.created_at())),
             EventField::SchemaVersion => Ok(ColumnValue::Integer(event.schema_version().cast_signed())),
             EventField::ContentType => self.optional_text(content_type(event)),

@@ -1,9 +1,11 @@
 use super::{Found, Loss};
 use crate::connector::{
-    BinaryForm, HeaderConverter, KeyConverter, Placement, RouterConfig, Schemas, TimePrecision, ValueConverter,
-    ValueForms, header_converter,
+    BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, NullMembers, Placement, RouterConfig, Schemas,
+    TimePrecision, ValueConverter, ValueForms, header_converter,
 };
-use crate::{Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, RowDisposition, TableLayout};
+use crate::{
+    Column, ColumnType, ConnectorConfig, Error, EventField, Identifier, Nullability, RowDisposition, TableLayout,
+};
 
 /// Finds contradictions in the connector's own keys (Debezium, "PostgreSQL connector configuration properties").
 pub(super) fn in_connector(config: &ConnectorConfig, found: &mut Found) {
@@ -50,6 +52,11 @@ pub(super) fn in_disposition(
     let table = layout.qualified_name();
     let reason = match disposition {
         RowDisposition::Routed => return Ok(()),
+        RowDisposition::NotRouted if !layout.row_life().has_table() => {
+            "no DecodeLogicalDecodingMessageContent with an EventRouter after it sees messages: Debezium would write them \
+             as they are"
+                .to_owned()
+        }
         RowDisposition::Filtered => format!("a Filter drops the rows of {table}"),
         RowDisposition::NotRouted => {
             format!("no EventRouter sees the rows of {table}: Debezium would write them as change events")
@@ -106,11 +113,61 @@ pub(super) fn in_heartbeats(config: &ConnectorConfig) -> Result<(), Error> {
 
 /// Checks that the lists of tables and schemas include the layout's table.
 pub(super) fn in_lists(config: &ConnectorConfig, layout: &TableLayout) -> Result<(), Error> {
+    if let Some(prefix) = layout.message_prefix() {
+        // The layout of a message that was read has no prefix of a producer.
+        let is_read = layout.is_of_message();
+        let Some(key) = config.included_messages()?.left_out_by(&prefix).filter(|_| !is_read) else { return Ok(()) };
+        let reason = format!("it leaves out the prefix {prefix} of the outbox's messages");
+        return Err(Error::config(key, config.trimmed(key).unwrap_or_default(), reason));
+    }
     let tables = config.included_tables()?;
     let (schema, table) = (layout.schema().as_str(), layout.table().as_str());
     let Some(key) = tables.left_out_by(schema, table) else { return Ok(()) };
     let reason = format!("it leaves out the table {schema}.{table} of the layout");
     Err(Error::config(key, config.trimmed(key).unwrap_or_default(), reason))
+}
+
+/// Checks that the members of messages are of types that JSON has, and that the router takes them.
+pub(super) fn in_messages(
+    router: &RouterConfig,
+    messages: DecodedMessages,
+    value: Option<ValueConverter>,
+    layout: &TableLayout,
+    losses: &[Loss],
+    found: &mut Found,
+) {
+    use ColumnType::{Bigint, Boolean, Double, Integer, Json, Text, Uuid, Varchar};
+    let refuse = |column: &Column, reason: &str| Error::layout(column.name().as_str(), reason);
+    if let Some(timestamp) = &router.timestamp {
+        let reason = "a message has no timestamp that the router takes: Debezium's task fails at each event; remove it, and \
+                      place the member as a header";
+        found.add(Error::config(router.key_of("table.field.event.timestamp"), &**timestamp, reason));
+    }
+    for column in layout.columns() {
+        let is_payload = column.name().as_str() == router.payload;
+        match column.ty() {
+            Json if !is_payload && router.names(column.name().as_str()) => {
+                found.add(refuse(column, "an object or an array is modelled as the payload only"));
+            }
+            Json if is_payload && !matches!(value, None | Some(ValueConverter::Json(_))) => {
+                let reason = "it is an object or an array, which only the JsonConverter writes in a form that can be read: \
+                              emit it as a text, or use the JsonConverter";
+                found.add(refuse(column, reason));
+            }
+            Json if is_payload && !losses.contains(&Loss::JsonExpansion) => {
+                let reason = "nested, it loses null members and empty arrays, and the task stops for good at some payloads: make \
+                              it a text, or accept Loss::JsonExpansion";
+                found.add(refuse(column, reason));
+            }
+            Uuid | Text | Varchar(_) | Integer | Bigint | Double | Boolean | Json => {}
+            _ => found.add(refuse(column, "JSON has no such type: make it a text")),
+        }
+        if column.nullability() == Nullability::Nullable && messages.nulls == NullMembers::Ignore {
+            let reason = "null members are left out of messages, and the task stops at a message without the member: set \
+                          fields.null.include of the DecodeLogicalDecodingMessageContent to true";
+            found.add(refuse(column, reason));
+        }
+    }
 }
 
 /// Rejects configurations that lose payloads, or stop at the first one.

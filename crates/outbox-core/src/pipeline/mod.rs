@@ -11,7 +11,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::connector::{
-    AfterRouter, BinaryForm, HeaderConverter, KeyConverter, RouterConfig, Transforms, Value, ValueConverter, ValueForms,
+    AfterRouter, BinaryForm, DecodedMessages, HeaderConverter, KeyConverter, RouterConfig, Transforms, Value,
+    ValueConverter, ValueForms,
 };
 use crate::event::names::topic_legal;
 use crate::{
@@ -45,6 +46,8 @@ struct Inner {
     config: ConnectorConfig,
     layout: TableLayout,
     router: RouterConfig,
+    /// How messages are decoded, if there is no table.
+    messages: Option<DecodedMessages>,
     after: AfterRouter,
     key_converter: KeyConverter,
     value_converter: ValueConverter,
@@ -97,7 +100,7 @@ impl Pipeline {
     /// As [`new`](Self::new).
     pub fn accepting(losses: &[Loss], config: ConnectorConfig, layout: TableLayout) -> Result<Self, Error> {
         let mut found = Found::default();
-        let transforms = Transforms::of(&config, (layout.schema().as_str(), layout.table().as_str()), &mut found);
+        let transforms = Transforms::of(&config, layout.source(), &mut found);
         let router = transforms.router.and_then(|name| RouterConfig::of(&config, name, &mut found));
         if found.is_empty() {
             found.take(contradictions::in_disposition(&config, transforms.disposition(), &layout));
@@ -108,6 +111,9 @@ impl Pipeline {
         let forms = found.take(ValueForms::of(&config)).unwrap_or_default();
         contradictions::in_connector(&config, &mut found);
         found.take(contradictions::in_lists(&config, &layout));
+        if let (Some(router), Some(messages)) = (&router, transforms.decoded) {
+            contradictions::in_messages(router, messages, value_converter, &layout, losses, &mut found);
+        }
         if let (Some(router), Some(converter)) = (&router, value_converter) {
             found.take(contradictions::in_payload(router, converter, forms, &layout, losses));
         }
@@ -126,7 +132,7 @@ impl Pipeline {
         let record_limit = found.take(record_size::limit_of(&config)).unwrap_or_default();
         found.into_result()?;
 
-        let after = transforms.after;
+        let (after, messages) = (transforms.after, transforms.decoded);
         let parts =
             (|| Some((router?, key_converter?, value_converter?, header_converter?, plan?, slot?, publication?)))();
         let Some((router, key_converter, value_converter, header_converter, plan, slot, publication)) = parts else {
@@ -139,6 +145,7 @@ impl Pipeline {
             config,
             layout,
             router,
+            messages,
             after,
             key_converter,
             value_converter,
@@ -317,6 +324,10 @@ impl Pipeline {
 
     pub(crate) fn router(&self) -> &RouterConfig {
         &self.0.router
+    }
+
+    pub(crate) fn messages(&self) -> Option<DecodedMessages> {
+        self.0.messages
     }
 
     pub(crate) fn plan(&self) -> &Plan {

@@ -79,7 +79,11 @@ impl Pipeline {
     /// Returns the size that the row's record has at most, by the lengths of the columns alone; `None` if the payload
     /// decides.
     fn size_bound(&self, row: &Row) -> Option<usize> {
-        if self.router().expansion.is_some() && matches!(row.get(self.plan().payload), ColumnValue::Text(_)) {
+        let is_text = matches!(row.get(self.plan().payload), ColumnValue::Text(_));
+        let is_nested = self.layout().columns().get(self.plan().payload).map(crate::Column::ty)
+            == Some(ColumnType::Json)
+            && self.messages().is_some();
+        if is_text && (self.router().expansion.is_some() || is_nested) {
             return None;
         }
         if self.header_converter() != HeaderConverter::Text || self.after_router().has_other_headers() {

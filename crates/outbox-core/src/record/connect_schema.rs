@@ -4,7 +4,7 @@ use super::column_text::push_column;
 use super::json_writer::push_string;
 use super::temporal::Temporal;
 use crate::connector::{BinaryForm, ValueForms};
-use crate::{Column, ColumnType, Nullability};
+use crate::{Column, ColumnType, ColumnValue, Nullability};
 
 /// A Kafka Connect schema, as far as outbox records have one.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,18 @@ impl Schema {
             json
         });
         Self::Scalar { kind, optional: column.nullability() == Nullability::Nullable, name, default }
+    }
+
+    /// Returns the schema that is inferred for a member of a message.
+    pub(super) fn of_member(ty: ColumnType, value: &ColumnValue) -> Self {
+        match (ty, value) {
+            (_, ColumnValue::Null) => Self::BYTES,
+            (ColumnType::Integer, _) => Self::INT32,
+            (ColumnType::Bigint, _) => Self::INT64,
+            (ColumnType::Double, _) => Self::FLOAT64,
+            (ColumnType::Boolean, _) => Self::BOOLEAN,
+            _ => Self::STRING,
+        }
     }
 
     pub(super) fn is_optional(&self) -> bool {

@@ -75,7 +75,9 @@ impl Pipeline {
             event.set(field, value)?;
         }
         let by_timestamp = self.plan().timestamp.and_then(|index| self.field_at(index));
-        if by_timestamp == Some(EventField::CreatedAt) && event.created_at.is_none() {
+        // Messages and rows of a table may share a topic, and the timestamp of a row is that of its record.
+        let is_timestamp = by_timestamp == Some(EventField::CreatedAt) || self.messages().is_some();
+        if is_timestamp && event.created_at.is_none() {
             event.created_at = parts.timestamp.and_then(instant::from_millis);
         }
         Ok(Some(event))
@@ -215,9 +217,10 @@ impl Pipeline {
                 false => Ok(DecodedPayload::text(text.into_owned().into())),
             };
         }
-        match self.router().expansion {
-            Some(_) => Ok(DecodedPayload::text(json.into())),
-            None => {
+        let is_nested = self.messages().is_some() && self.payload_type() == ColumnType::Json;
+        match is_nested || self.router().expansion.is_some() {
+            true => Ok(DecodedPayload::text(json.into())),
+            false => {
                 Err(Error::decode("payload", "it is not a JSON string, and this pipeline does not expand payloads"))
             }
         }

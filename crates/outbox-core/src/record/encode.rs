@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 
 use super::column_text::{push_column, text_bytes};
-use super::connect_schema::Schema;
 use super::instant;
 use super::json_value::{Unexpandable, wrapped};
 use super::{Record, RecordRef};
@@ -57,11 +56,16 @@ impl Pipeline {
     /// As [`encode`](Self::encode), for reasons other than the payload's expansion.
     pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<Encoded<'a>, Error> {
         match self.encode_ref(row) {
-            Err(reason) if reason.is_unencodable() && self.router().expansion.is_some() => {
+            Err(reason) if reason.is_unencodable() && self.infers_schemas() => {
                 self.record(row, Unexpandable::Verbatim).map(|record| Encoded::Lossless(record, reason))
             }
             outcome => outcome.map(Encoded::Same),
         }
+    }
+
+    /// Returns whether payloads are JSON whose schema Debezium infers.
+    fn infers_schemas(&self) -> bool {
+        self.router().expansion.is_some() || self.messages().is_some()
     }
 
     fn record<'a>(&'a self, row: &'a Row, unexpandable: Unexpandable) -> Result<RecordRef<'a>, Error> {
@@ -98,13 +102,13 @@ impl Pipeline {
         let HeaderConverter::Json(schemas) = self.header_converter() else {
             return text_bytes(value, column.ty(), self.forms());
         };
-        Some(self.json_of(value, column, schemas).into())
+        Some(self.json_of((index, value), column, schemas).into())
     }
 
-    fn json_of(&self, value: &ColumnValue, column: &Column, schemas: Schemas) -> Vec<u8> {
+    fn json_of(&self, (index, value): (usize, &ColumnValue), column: &Column, schemas: Schemas) -> Vec<u8> {
         let mut json = String::new();
         push_column(&mut json, value, column.ty(), self.forms());
-        wrapped(json, Some(&Schema::of_column(column, self.forms())), schemas)
+        wrapped(json, self.schema_of(index, value).as_ref(), schemas)
     }
 
     /// Returns milliseconds, cut off towards zero. The router asks for the column in a way that knows no default.
@@ -123,11 +127,12 @@ impl Pipeline {
     }
 
     fn key<'a>(&'a self, row: &'a Row) -> Option<Cow<'a, [u8]>> {
-        let (key, column) = (self.emitted(row, self.plan().key), self.layout().columns().get(self.plan().key)?);
+        let index = self.plan().key;
+        let (key, column) = (self.emitted(row, index), self.layout().columns().get(index)?);
         let KeyConverter::Json(schemas) = self.key_converter() else {
             return text_bytes(key, column.ty(), self.forms());
         };
-        Some(self.json_of(key, column, schemas).into())
+        Some(self.json_of((index, key), column, schemas).into())
     }
 
     /// Returns whether the router gives the record no value, whatever the converter makes of that.
@@ -159,6 +164,10 @@ impl Pipeline {
         match (self.value_converter(), payload) {
             (ValueConverter::Json(schemas), payload) => {
                 self.json_value(row, route, payload, schemas, unexpandable).map(|json| Some(json.into()))
+            }
+            (_, ColumnValue::Text(text)) if self.messages().is_none() => Ok(Some(Cow::Borrowed(text.as_bytes()))),
+            (ValueConverter::String, scalar) if self.messages().is_some() => {
+                Ok(text_bytes(scalar, self.payload_type(), self.forms()))
             }
             (_, ColumnValue::Text(text)) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
             (ValueConverter::String, bytes @ ColumnValue::Bytes(_)) => {

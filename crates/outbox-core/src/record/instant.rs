@@ -25,7 +25,7 @@ pub(super) fn from_millis(millis: i64) -> Option<OffsetDateTime> {
 }
 
 /// Writes `io.debezium.time.ZonedTimestamp`: UTC with six digits of the second.
-pub(super) fn zoned(at: OffsetDateTime) -> String {
+pub(crate) fn zoned(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
     format!("{}T{:02}:{:02}:{:02}.{:06}Z", date(at), at.hour(), at.minute(), at.second(), at.microsecond())
 }

@@ -35,7 +35,8 @@ impl Pipeline {
             push_string(&mut envelope, alias);
             envelope.push(':');
             push_column(&mut envelope, self.emitted(row, *index), *ty, self.forms());
-            fields.extend(self.schema_of(*index).map(|schema| (alias.clone(), schema)));
+            let schema = self.schema_of(*index, row.get(*index));
+            fields.extend(schema.map(|schema| (alias.clone(), schema)));
         }
         envelope.push('}');
         let version = self.plan().schema_version.and_then(|index| match row.get(index) {
@@ -43,9 +44,11 @@ impl Pipeline {
             _ => None,
         });
         let (table, namespace) = (self.layout().table().as_str(), self.layout().schema().as_str());
-        let name = match self.after_router().schemas_of() {
-            Some(topic) => format!("{topic}.{route}.Value"),
-            None => format!("{}.{namespace}.{table}.{route}.Value", self.topic_prefix()),
+        let name = match (self.messages(), self.after_router().schemas_of()) {
+            // The schema of a message has no name to derive it from.
+            (Some(_), _) => route.to_owned(),
+            (None, Some(topic)) => format!("{topic}.{route}.Value"),
+            (None, None) => format!("{}.{namespace}.{table}.{route}.Value", self.topic_prefix()),
         };
         let schema = Schema::Struct { name: Some(name), version, optional: false, fields };
         Ok(wrapped(envelope, Some(&schema), schemas))
@@ -57,11 +60,20 @@ impl Pipeline {
         schemas: Schemas,
         unexpandable: Unexpandable,
     ) -> Result<(Option<Schema>, String), Error> {
+        let (ty, limit) = (self.payload_type(), self.largest_expansion());
+        let (name, is_message) = (&self.router().payload, self.messages().is_some());
         let mut json = String::new();
-        push_column(&mut json, payload, ColumnType::Json, self.forms());
-        let kept = |json| Ok((self.schema_of(self.plan().payload), json));
-        let (Some(options), ColumnValue::Text(text)) = (self.router().expansion, payload) else { return kept(json) };
-        let failed = match expand::expand(text, &self.router().payload, options, self.largest_expansion()) {
+        push_column(&mut json, payload, if is_message { ty } else { ColumnType::Json }, self.forms());
+        let kept = |json| Ok((self.schema_of(self.plan().payload, payload), json));
+        let ColumnValue::Text(text) = payload else { return kept(json) };
+        let outcome = match (self.messages(), self.router().expansion) {
+            (Some(messages), _) if ty == ColumnType::Json => expand::nested(text, name, messages.nulls, limit),
+            // Numbers are no text that is expanded.
+            (Some(_), _) if ty != ColumnType::Text => return kept(json),
+            (_, Some(options)) => expand::expand(text, name, options, limit),
+            (_, None) => return kept(json),
+        };
+        let failed = match outcome {
             Outcome::Expanded { schema, json } => return Ok((Some(schema), json)),
             Outcome::Kept => return kept(json),
             Outcome::KeptWithoutSchema if !self.router().has_envelope() => return Ok((None, json)),
@@ -76,8 +88,16 @@ impl Pipeline {
         }
     }
 
-    fn schema_of(&self, index: usize) -> Option<Schema> {
-        self.layout().columns().get(index).map(|column| Schema::of_column(column, self.forms()))
+    pub(super) fn schema_of(&self, index: usize, value: &ColumnValue) -> Option<Schema> {
+        let column = self.layout().columns().get(index)?;
+        Some(match self.messages() {
+            Some(_) => Schema::of_member(column.ty(), value),
+            None => Schema::of_column(column, self.forms()),
+        })
+    }
+
+    pub(super) fn payload_type(&self) -> ColumnType {
+        self.layout().columns().get(self.plan().payload).map_or(ColumnType::Text, crate::Column::ty)
     }
 }
 

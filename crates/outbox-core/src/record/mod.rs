@@ -6,7 +6,7 @@ mod decoded_event;
 mod encode;
 mod expand;
 mod identity;
-mod instant;
+pub(crate) mod instant;
 mod java;
 mod json_value;
 mod json_writer;

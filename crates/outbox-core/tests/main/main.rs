@@ -8,6 +8,7 @@ mod decoding;
 mod events;
 mod golden;
 mod hostile;
+mod messages;
 mod oracle;
 mod own_columns;
 mod pipeline_builder;

@@ -85,12 +85,13 @@ pub(super) async fn signs(
 }
 
 /// Reports the limit of the WAL that a slot holds back. Without a limit a stopped reader fills the disk; with one, the
-/// slot may be lost, and with it rows that vanish.
+/// slot may be lost, and with it events that no table keeps.
 fn keep_size(setting: String, life: RowLife) -> Sign {
     let is_unlimited = setting == "-1";
     let sign = |verdict| Sign::new("max_slot_wal_keep_size", Measure::Text(setting), verdict);
-    if life.vanishes() {
-        let remedy = "rows vanish, so a slot that passes this limit loses events: set it to -1, and watch the disk";
+    if !life.keeps_rows() {
+        let remedy =
+            "no table keeps the events, so a slot that passes this limit loses them: set it to -1, and watch the disk";
         return sign(Verdict::good_if(is_unlimited, Verdict::Warning))
             .threshold(Measure::Text("-1".into()))
             .remedy(remedy);

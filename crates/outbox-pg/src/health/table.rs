@@ -34,7 +34,7 @@ pub(super) async fn oldest_unconfirmed(
     let (layout, table) = (pipeline.layout(), pipeline.layout().qualified_name());
     let failed = |e| Error::database(format!("look at the rows of {table}"), e);
     let sql = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)";
-    let is_seen = !layout.row_life().vanishes() && client.query_one(sql, &[&table]).await.map_err(failed)?.get(0);
+    let is_seen = layout.row_life().keeps_rows() && client.query_one(sql, &[&table]).await.map_err(failed)?.get(0);
     let since = if is_seen {
         let id = id(layout);
         let sql = format!(
@@ -56,6 +56,10 @@ pub(super) async fn signs(
     now: u64,
     signs: &mut Vec<Sign>,
 ) -> Result<(), Error> {
+    // Messages are sent whatever the publication contains.
+    if !pipeline.layout().row_life().has_table() {
+        return Ok(());
+    }
     signs.extend(publication(client, pipeline).await?);
     signs.extend(replica_identity(client, pipeline).await?);
     if pipeline.layout().row_life() == RowLife::KeepInPartitions {

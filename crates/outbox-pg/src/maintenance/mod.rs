@@ -85,7 +85,7 @@ impl Maintenance {
         Self { batch: rows.max(1), ..self }
     }
 
-    /// Does what is due, unless another instance is at it.
+    /// Does what is due, unless another instance is at it. Without a table (`RowLife::Message`) there is nothing to do.
     ///
     /// It may be run again after any error, and after it was dropped halfway: the next run continues where this one
     /// ended, at the latest when its lease is over, after 5 minutes.
@@ -94,6 +94,9 @@ impl Maintenance {
     /// `Migrations::maintenance` is not applied, the table is not there or not partitioned though its layout says so
     /// ([`Error::is_not_ready`]); or PostgreSQL refused. A lock that is not got in time is no error.
     pub async fn run(&self, client: &Client) -> Result<Maintained, Error> {
+        if !self.pipeline.layout().row_life().has_table() {
+            return Ok(Maintained::Done(MaintenanceReport::default()));
+        }
         self.expect_ready(client).await?;
         let lease = match Lease::take(client, &self.pipeline, self.lease).await? {
             Ok(lease) => lease,
@@ -166,6 +169,9 @@ impl Maintenance {
     /// # Errors
     /// `Migrations::outbox` is not applied ([`Error::is_not_ready`]), or PostgreSQL refused.
     pub async fn release_missed(&self, client: &Client) -> Result<(), Error> {
+        if !self.pipeline.layout().row_life().has_table() {
+            return Ok(());
+        }
         let history = History::open(client, &self.pipeline).await?;
         for gap in history.gaps().await? {
             history.release(&gap).await?;

@@ -17,11 +17,15 @@ CREATE TABLE IF NOT EXISTS {detached} (
 )";
 
 impl Migrations {
-    /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are
-    /// detached and not yet dropped.
+    /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are detached and
+    /// not yet dropped. Without a table ([`RowLife::Message`](outbox_core::RowLife::Message)) there is nothing to create.
     #[must_use]
     pub fn maintenance(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
+        if !layout.row_life().has_table() {
+            let none = Self::new("outbox-maintenance", layout.schema().clone(), Vec::new());
+            return Self { publication: Some(pipeline.publication().clone()), ..none };
+        }
         let (lease, detached) = (companion(layout, "_lease"), companion(layout, "_detached"));
         let sql = fill(TABLES, &[("{lease}", &lease), ("{detached}", &detached)]);
         let steps = vec![Migration::new(1, "lease and detached partitions", sql).known_by(TABLES)];

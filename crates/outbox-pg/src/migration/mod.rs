@@ -63,6 +63,8 @@ pub struct Migrations {
     newer: Newer,
     /// The pipeline whose table, publication and triggers are compared with the catalogs.
     outbox: Option<Pipeline>,
+    /// The publication that is all that the steps create. It shows by itself whether they were applied.
+    publication: Option<Identifier>,
 }
 
 /// The treatment of a database that has steps of a newer program.
@@ -116,7 +118,8 @@ impl Migrations {
     /// created where it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
         let latest = steps.iter().map(|step| step.version).max().unwrap_or_default();
-        Self { component: component.into(), schema, steps, latest, newer: Newer::Refuse, outbox: None }
+        let (newer, outbox, publication) = (Newer::Refuse, None, None);
+        Self { component: component.into(), schema, steps, latest, newer, outbox, publication }
     }
 
     /// Applies what is missing.
@@ -126,6 +129,9 @@ impl Migrations {
     /// [`Error::is_migration_conflict`]; or what is there belongs to somebody else, [`Error::is_not_ready`].
     pub async fn apply(&self, client: &mut Client) -> Result<Applied, Error> {
         let doing = |what: &str| format!("{what} for the migrations of {}", self.component);
+        if self.publication.is_some() {
+            return self.apply_unrecorded(client).await;
+        }
         // With a stricter default the snapshot would be older than the lock.
         let tx = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
         let tx = tx.map_err(|e| Error::database(doing("begin a transaction"), e))?;
@@ -191,6 +197,24 @@ impl Migrations {
             problems if problems.is_empty() => Ok(()),
             problems => Err(Error::not_ready(problems)),
         }
+    }
+
+    async fn apply_unrecorded(&self, client: &Client) -> Result<Applied, Error> {
+        let mut versions = Vec::new();
+        for step in self.unapplied(client).await? {
+            let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
+            client.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
+            versions.push(step.version);
+        }
+        Ok(Applied { versions, ..Applied::default() })
+    }
+
+    /// Returns the steps that are not recorded and not applied.
+    async fn unapplied(&self, client: &Client) -> Result<&[Migration], Error> {
+        let Some(publication) = &self.publication else { return Ok(&[]) };
+        let row = client.query_opt("SELECT FROM pg_publication WHERE pubname = $1", &[&publication.as_str()]).await;
+        let row = row.map_err(|e| Error::database(format!("look for the publication {publication}"), e))?;
+        Ok(if row.is_some() { &[] } else { &self.steps })
     }
 
     async fn switch_life(&self, tx: &Transaction<'_>) -> Result<Option<RowLife>, Error> {

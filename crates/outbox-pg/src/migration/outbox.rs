@@ -1,6 +1,6 @@
 use outbox_core::{Pipeline, TableLayout};
 
-use super::{Migrations, Newer, shipped};
+use super::{Migration, Migrations, Newer, shipped};
 
 impl Migrations {
     /// Creates the outbox table of a pipeline, and the publication that the connector reads.
@@ -14,9 +14,16 @@ impl Migrations {
     /// - The triggers of the layout's [`RowLife`](outbox_core::RowLife) are made, replaced or removed.
     /// - Several tables may be in one schema, and several pipelines, with a slot and a publication each, on one table.
     /// - Nothing is changed if a table or function of this library belongs to a role other than the table's owner.
+    /// - Without a table ([`RowLife::Message`](outbox_core::RowLife::Message)) there is the publication only. It is not
+    ///   recorded, and no schema is created.
     #[must_use]
     pub fn outbox(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
+        if !layout.row_life().has_table() {
+            let step = Migration::new(1, "publication", shipped::create_empty_publication(pipeline.publication()));
+            let migrations = Self::new("outbox", layout.schema().clone(), vec![step]);
+            return Self { publication: Some(pipeline.publication().clone()), ..migrations };
+        }
         Self {
             latest: shipped::LATEST,
             newer: Newer::LeaveAlone,

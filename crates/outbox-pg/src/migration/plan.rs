@@ -20,6 +20,15 @@ pub struct MigrationPlan {
 }
 
 impl MigrationPlan {
+    fn unrecorded(steps: &[Migration]) -> Self {
+        Self {
+            versions: steps.iter().map(|step| step.version).collect(),
+            statements: steps.iter().map(|step| step.sql.clone()).collect(),
+            by_hand: Vec::new(),
+            newer: None,
+        }
+    }
+
     /// Returns whether there is nothing to do, also [by hand](Self::by_hand).
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -72,6 +81,9 @@ impl Migrations {
     /// # Errors
     /// As [`apply`](Self::apply): also that the database is newer than this program.
     pub async fn plan(&self, client: &Client) -> Result<MigrationPlan, Error> {
+        if self.publication.is_some() {
+            return Ok(MigrationPlan::unrecorded(self.unapplied(client).await?));
+        }
         let unread = |e| Error::database(format!("read the migrations of {}", self.component), e);
         let table = format!("{}.schema_migration", self.schema);
         let is_open: bool =
@@ -96,6 +108,9 @@ impl Migrations {
     /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
     #[must_use]
     pub fn script(&self) -> MigrationPlan {
+        if self.publication.is_some() {
+            return MigrationPlan::unrecorded(&self.steps);
+        }
         let steps = self.steps.iter().flat_map(|step| [step.sql.clone(), self.record(step)]);
         let layout = self.outbox.as_ref().map(Pipeline::layout);
         let switched = layout.filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
@@ -110,11 +125,14 @@ impl Migrations {
     /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
     ///
     /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction.
-    /// It fails with an exception if applied steps and these are at odds. It does not compare the table's columns. If rows of the table
-    /// [vanish](outbox_core::RowLife), it creates their triggers again, which waits up to 5 s for transactions that
-    /// write to the table.
+    /// It fails with an exception if applied steps and these are at odds. It does not compare the table's columns. If
+    /// rows of the table [vanish](outbox_core::RowLife), it creates their triggers again, which waits up to 5 s for
+    /// transactions that write to the table.
     #[must_use]
     pub fn apply_script(&self) -> String {
+        if self.publication.is_some() {
+            return self.steps.iter().map(|step| format!("{};\n", step.sql)).collect();
+        }
         let mut statements = vec!["SET TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(), self.open_sql()];
         if self.newer == Newer::Refuse {
             statements.push(self.refuse_newer());
@@ -179,7 +197,7 @@ impl Migrations {
     pub fn export(&self, directory: &Path) -> Result<Vec<PathBuf>, Error> {
         let mut files: Vec<_> =
             self.steps.iter().map(|step| (step.version, step.name.as_str(), step.sql.clone())).collect();
-        if let Some(first) = files.first_mut() {
+        if let Some(first) = files.first_mut().filter(|_| self.publication.is_none()) {
             first.2 = format!("{};\n{}", self.create_schema(), first.2);
         }
         if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)

@@ -1,7 +1,7 @@
 //! The SQL of the steps that were shipped. A step is never changed after a release: a later change is a step of its
 //! own. Tests compare the files that are exported with those of each release.
 
-use outbox_core::{Column, EventField, Nullability, Pipeline, RowLife, TableLayout};
+use outbox_core::{Column, EventField, Identifier, Nullability, Pipeline, RowLife, TableLayout};
 
 use super::Migration;
 use super::columns::definition;
@@ -66,6 +66,17 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
         steps.push(Migration::of_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
     }
     steps
+}
+
+/// Returns the statement for the publication that pgoutput demands by name. Messages are sent whatever it contains.
+pub(super) fn create_empty_publication(publication: &Identifier) -> String {
+    let body = format!(
+        "BEGIN IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {}) THEN
+            CREATE PUBLICATION {publication} WITH (publish = 'insert');
+        END IF; END",
+        literal(publication.as_str()),
+    );
+    format!("DO {}", literal(&body))
 }
 
 /// Returns the statement that creates the publication, unless it is there.

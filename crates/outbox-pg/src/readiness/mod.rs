@@ -19,14 +19,16 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot. It
-    /// changes nothing.
+    /// Checks the server's `wal_level`, the table, this role's privilege to INSERT, the publication and the slot; without a
+    /// table, only the first and the last two. It changes nothing.
     ///
     /// # Errors
     /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).
     pub async fn check(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
         let mut readiness = Self::check_pipe(client, pipeline).await?;
-        readiness.problems.extend(insert::privilege_problem(client, pipeline).await?);
+        if pipeline.layout().row_life().has_table() {
+            readiness.problems.extend(insert::privilege_problem(client, pipeline).await?);
+        }
         Ok(readiness)
     }
 
@@ -41,6 +43,16 @@ impl Readiness {
         if wal_level != "logical" {
             problems.push(Problem::WalLevel { found: wal_level });
         }
+        if pipeline.layout().row_life().has_table() {
+            problems.extend(Self::table_problems(client, pipeline).await?);
+        }
+        problems.extend(publication_problem(client, pipeline).await?);
+        problems.extend(slot_problem(client, pipeline).await?);
+        Ok(Self { problems })
+    }
+
+    async fn table_problems(client: &Client, pipeline: &Pipeline) -> Result<Vec<Problem>, Error> {
+        let mut problems = Vec::new();
         let of_columns = table::problems(client, pipeline.layout()).await?;
         if !matches!(of_columns[..], [Problem::TableMissing { .. }]) {
             problems.extend(insert::problems(client, pipeline.layout()).await?);
@@ -48,9 +60,7 @@ impl Readiness {
         problems.extend(of_columns);
         problems.extend(table::life_problem(client, pipeline).await?);
         problems.extend(ownership::problems(client, pipeline.layout()).await?);
-        problems.extend(publication_problem(client, pipeline).await?);
-        problems.extend(slot_problem(client, pipeline).await?);
-        Ok(Self { problems })
+        Ok(problems)
     }
 
     /// Returns what is missing or wrong, each with its remedy; empty where all is well.

@@ -93,7 +93,7 @@ impl Rights {
                 continue;
             }
             let answers: Vec<_> = probes.iter().map(|probe| format!("coalesce(({}), false)", probe.sql)).collect();
-            let sql = format!("SELECT ARRAY[{}] FROM (SELECT $1::name AS role) asked", answers.join(", "));
+            let sql = format!("SELECT ARRAY[{}]::boolean[] FROM (SELECT $1::name AS role) asked", answers.join(", "));
             let answers: Vec<bool> = client.query_one(&sql, &[&role.as_str()]).await.map_err(failed)?.get(0);
             let wrong = probes.into_iter().zip(answers).filter(|(probe, found)| probe.is_wanted != *found);
             problems.extend(wrong.map(|(probe, _)| probe.problem(role)));

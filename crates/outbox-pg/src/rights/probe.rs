@@ -76,14 +76,28 @@ impl Probe {
 /// id has to be read.
 pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
     let table = layout.qualified_name();
-    let mut probes = vec![
-        Probe::on_schema(layout, "USAGE", true),
-        Probe::on_schema(layout, "CREATE", false),
-        Probe::on_table(&table, "INSERT", true),
+    let of_role = [
         Probe::attribute("rolsuper", "SUPERUSER", false),
         Probe::attribute("rolreplication", "REPLICATION", false),
         Probe::attribute("rolbypassrls", "BYPASSRLS", false),
     ];
+    if !layout.row_life().has_table() {
+        let mut probes = Vec::from(of_role);
+        // From PostgreSQL 17 on it has one more parameter.
+        let sql = "SELECT bool_and(has_function_privilege(role, oid, 'EXECUTE')) FROM pg_proc
+                   WHERE proname = 'pg_logical_emit_message' AND pronamespace = 'pg_catalog'::regnamespace
+                       AND proargtypes[2] = 'text'::regtype";
+        let object = "FUNCTION pg_logical_emit_message";
+        let remedy = "grant it again: it is granted to PUBLIC by default";
+        probes.push(Probe::other(sql.to_owned(), true, "EXECUTE", object.to_owned(), remedy));
+        return probes;
+    }
+    let mut probes = vec![
+        Probe::on_schema(layout, "USAGE", true),
+        Probe::on_schema(layout, "CREATE", false),
+        Probe::on_table(&table, "INSERT", true),
+    ];
+    probes.extend(of_role);
     let others = ["SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
     probes.extend(others.map(|right| Probe::on_table(&table, right, false)));
     let name = literal(&table);
@@ -123,6 +137,11 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
         Probe::attribute("rolcanlogin", "LOGIN", true),
         Probe::attribute("rolsuper", "SUPERUSER", false),
         Probe::attribute("rolbypassrls", "BYPASSRLS", false),
+    ];
+    if !layout.row_life().has_table() {
+        return probes;
+    }
+    probes.extend([
         Probe::on_schema(layout, "USAGE", true),
         Probe::on_schema(layout, "CREATE", false),
         Probe::on_table(&table, "SELECT", true),
@@ -151,7 +170,7 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
             "other publications of this database".to_owned(),
             "know that it can read them: PostgreSQL checks no right on a publication",
         ),
-    ];
+    ]);
     let others = ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
     probes.extend(others.map(|right| Probe::on_table(&table, right, false)));
     probes
@@ -159,6 +178,9 @@ pub(super) fn connector(pipeline: &Pipeline) -> Vec<Probe> {
 
 /// Returns the owner, and no more.
 pub(super) fn maintainer(layout: &TableLayout) -> Vec<Probe> {
+    if !layout.row_life().has_table() {
+        return Vec::new();
+    }
     let owned = "run the script of maintainer_role_sql";
     let owns = |table: &str| {
         let sql = format!(

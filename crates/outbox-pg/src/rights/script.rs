@@ -82,19 +82,25 @@ pub fn connector_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
 #[must_use]
 pub fn connector_role_sql_on(pipeline: &Pipeline, role: &Identifier, platform: Platform) -> String {
     let layout = pipeline.layout();
+    let on_table = match layout.row_life().has_table() {
+        true => format!(
+            "GRANT USAGE ON SCHEMA {schema} TO {role};\n\
+             GRANT SELECT ON TABLE {table} TO {role};\n",
+            schema = layout.schema(),
+            table = layout.qualified_name(),
+        ),
+        false => String::new(),
+    };
     format!(
         "-- The role that the connector logs in with, and all that it may do.\n\
          -- psql -v ON_ERROR_STOP=1 -d DATABASE -f connector-role.sql\n\
          -- {notes}\n\
          {login}\
          SELECT format('GRANT CONNECT ON DATABASE %I TO {escaped}', current_database()) \\gexec\n\
-         GRANT USAGE ON SCHEMA {schema} TO {role};\n\
-         GRANT SELECT ON TABLE {table} TO {role};\n",
+         {on_table}",
         notes = platform.notes(),
         login = platform.login(role),
         escaped = role.to_string().replace('\'', "''").replace('%', "%%"),
-        schema = layout.schema(),
-        table = layout.qualified_name(),
     )
 }
 
@@ -106,6 +112,10 @@ pub fn connector_role_sql_on(pipeline: &Pipeline, role: &Identifier, platform: P
 #[must_use]
 pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     let layout = pipeline.layout();
+    if !layout.row_life().has_table() {
+        let create = create_role(role);
+        return format!("-- The role that services enqueue with. Emitting messages takes no privilege.\n{create};\n");
+    }
     format!(
         "-- The role that services enqueue with, and all that it may do. GRANT {role} TO the service's login.\n\
          {create};\n\
@@ -125,6 +135,10 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
 #[must_use]
 pub fn maintainer_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
     let layout = pipeline.layout();
+    if !layout.row_life().has_table() {
+        let create = create_role(role);
+        return format!("-- The role of the maintainer, which has nothing to do without a table.\n{create};\n");
+    }
     let names = ["_lease", "_detached", "_ids", "_slots", "_replays"]
         .map(|suffix| literal(&companion_name(layout, suffix)))
         .join(", ");

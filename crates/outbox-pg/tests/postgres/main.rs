@@ -10,6 +10,7 @@ mod generic_service;
 mod health;
 mod lost_slot;
 mod maintenance;
+mod messages;
 mod migrations;
 mod own_server;
 mod poison;

@@ -9,7 +9,7 @@ use crate::position::Origin;
 use crate::progress::Window;
 use crate::rows::{OutboxTables, RowReader};
 use crate::status::Mode;
-use outbox_wal::{ConnectOptions, Opened, Published, Source, StartAt};
+use outbox_wal::{ConnectOptions, Opened, Published, StartAt};
 
 /// Checks how the tables are published, and takes the slot.
 pub(super) struct Opener<'a> {
@@ -36,7 +36,7 @@ impl<'a> Opener<'a> {
     pub(super) async fn open(&mut self, begin: Begin) -> Result<Result<(Session, Window), outbox_wal::Error>, Error> {
         let settings = self.shared.settings;
         let (pipeline, scope) = (settings.pipeline(), Scope::of(settings));
-        let source = Source::new(pipeline.slot().as_str(), pipeline.publication().as_str());
+        let source = scope.included.source(pipeline.slot().as_str(), pipeline.publication().as_str());
         // Once a slot has been read, a new one in its place would hide that events are lost.
         let is_first = self.published.is_none();
         let read = async {

@@ -8,7 +8,7 @@ use crate::tables::Candidates;
 /// problem with another one does not end the relay.
 pub(super) fn check(published: &Published, scope: &Scope) -> Result<Option<String>, Error> {
     match problem(published, scope) {
-        Some(problem) if !published.has_publication && published.tables.iter().any(|table| table.oid.is_some()) => {
+        Some(problem) if !published.has_publication && has_source(published, scope) => {
             Err(Error::missing("publication", problem))
         }
         Some(problem) if published.tables.iter().all(|table| problem_with(table, published, scope).is_some()) => {
@@ -16,6 +16,11 @@ pub(super) fn check(published: &Published, scope: &Scope) -> Result<Option<Strin
         }
         problem => Ok(problem),
     }
+}
+
+/// Returns whether there are events that a publication would let through.
+fn has_source(published: &Published, scope: &Scope) -> bool {
+    scope.included.messages().is_some() || published.tables.iter().any(|table| table.oid.is_some())
 }
 
 /// Warns if rows that are still to be read may have been left out: only the tables themselves have those.
@@ -41,9 +46,20 @@ pub(super) fn warn_of_gap(before: Option<&Published>, now: &Published, scope: &S
 /// Returns why rows of an included table are not published, with the remedy.
 pub(super) fn problem(published: &Published, scope: &Scope) -> Option<String> {
     match published.tables.is_empty() {
+        true if scope.included.messages().is_some() => without_publication(published, scope),
         true => Some(without_tables(published, scope)),
         false => published.tables.iter().find_map(|table| problem_with(table, published, scope)),
     }
+}
+
+/// Returns the problem of messages, which pgoutput sends whatever the publication contains.
+fn without_publication(published: &Published, scope: &Scope) -> Option<String> {
+    let publication = scope.pipeline.publication();
+    (!published.has_publication).then(|| {
+        format!(
+            "the publication {publication} does not exist: run CREATE PUBLICATION {publication}, which needs no table"
+        )
+    })
 }
 
 fn without_tables(published: &Published, scope: &Scope) -> String {

@@ -32,6 +32,9 @@ pub(crate) enum DecodeError {
     #[error("row {index} of the commit {}: the outbox table, as it was then, does not suit the configuration",
         at.commit, index = at.index)]
     Table { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
+    /// A message that is none of an event; messages after it can be read.
+    #[error("message {index} of the commit {} cannot be read", at.commit, index = at.index)]
+    Message { at: Position, source: Arc<outbox_core::Error>, raw: RawRow },
     /// One value is at fault; rows after it can be read.
     #[error("row {index} of the commit {}: column {column:?}: {reason}", at.commit, index = at.index)]
     Value { at: Position, column: Box<str>, reason: BadValue, raw: RawRow },
@@ -58,7 +61,9 @@ impl DecodeError {
     /// Returns the row that it is about; reading can continue after that row.
     pub(crate) fn row(&self) -> Option<Position> {
         match self {
-            Self::Table { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => Some(*at),
+            Self::Table { at, .. } | Self::Message { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => {
+                Some(*at)
+            }
             Self::Malformed { .. }
             | Self::OutOfPlace { .. }
             | Self::NewTable { .. }
@@ -78,7 +83,9 @@ impl DecodeError {
     /// Returns the text of that row, which is no part of what the error says.
     pub(crate) fn take_raw(&mut self) -> RawRow {
         match self {
-            Self::Table { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => std::mem::take(raw),
+            Self::Table { raw, .. } | Self::Message { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => {
+                std::mem::take(raw)
+            }
             Self::Malformed { .. }
             | Self::OutOfPlace { .. }
             | Self::NewTable { .. }

@@ -4,6 +4,7 @@ mod catalog;
 mod datum;
 mod error;
 mod instant;
+mod messages;
 mod raw;
 mod reader;
 

@@ -15,6 +15,21 @@ impl RawRow {
         Self(names.iter().cloned().zip(row.data().map(text)).collect())
     }
 
+    /// Returns the members of a message, or its whole content if that is not a JSON object.
+    pub(super) fn of_message(content: &[u8]) -> Self {
+        let text = |value: serde_json::Value| match value {
+            serde_json::Value::Null => None,
+            serde_json::Value::String(text) => Some(text.into()),
+            other => Some(other.to_string().into()),
+        };
+        Self(match serde_json::from_slice(content) {
+            Ok(serde_json::Value::Object(members)) => {
+                members.into_iter().map(|(name, value)| (name.into(), text(value))).collect()
+            }
+            _ => vec![("content".into(), Some(String::from_utf8_lossy(content).into()))],
+        })
+    }
+
     /// Returns the text of a column; none if it is NULL or not there.
     pub(crate) fn get(&self, column: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| **name == *column).and_then(|(_, text)| text.as_deref())

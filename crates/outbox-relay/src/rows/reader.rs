@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,6 +7,7 @@ use outbox_core::{ColumnValue, Pipeline, Row};
 
 use super::catalog::OutboxTables;
 use super::error::{BadValue, DecodeError};
+use super::messages::Messages;
 use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
@@ -18,7 +19,8 @@ use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
 pub(crate) enum WalEvent {
     /// A transaction begins. It may be without a row of a table.
     Begin { commit: Lsn, committed_at: SystemTime },
-    /// A row was inserted; `index` is its place among the inserts into all outbox tables in the transaction.
+    /// A row was inserted, or a message emitted; `index` is its place among the messages and the inserts into all outbox tables in
+    /// the transaction.
     Row { index: u32, row: TableRow },
     /// The transaction is complete; `end` is what the slot is confirmed at.
     Commit { end: Lsn },
@@ -43,7 +45,7 @@ pub(crate) struct Ignored {
     pub(crate) updates: u64,
     pub(crate) deletes: u64,
     pub(crate) truncates: u64,
-    /// Logical messages (`pg_logical_emit_message`).
+    /// Logical messages (`pg_logical_emit_message`) of other prefixes.
     pub(crate) messages: u64,
     /// Changes of any kind to other tables of the publication.
     pub(crate) other_tables: u64,
@@ -55,6 +57,10 @@ pub(crate) struct RowReader {
     outbox: OutboxTables,
     on_update: OnUpdate,
     tables: HashMap<u32, Table>,
+    /// Messages that are events, if the configuration includes any.
+    messages: Option<Messages>,
+    /// The events that a message has brought after its first one.
+    pending: VecDeque<Result<WalEvent, DecodeError>>,
     transaction: Option<Position>,
     last_commit: Lsn,
     ignored: Ignored,
@@ -93,9 +99,11 @@ impl Binding {
 impl RowReader {
     pub(crate) fn new(outbox: OutboxTables, on_update: OnUpdate) -> Self {
         Self {
+            messages: Messages::of(&outbox.included),
             outbox,
             on_update,
             tables: HashMap::new(),
+            pending: VecDeque::new(),
             transaction: None,
             last_commit: Lsn::default(),
             ignored: Ignored::default(),
@@ -105,7 +113,13 @@ impl RowReader {
     /// Forgets a session that broke off: the next one reports its tables, and its transactions from their begin.
     pub(crate) fn reset(&mut self) {
         self.tables.clear();
+        self.pending.clear();
         self.transaction = None;
+    }
+
+    /// Takes an event that the message before has brought as well.
+    pub(crate) fn take_pending(&mut self) -> Option<Result<WalEvent, DecodeError>> {
+        self.pending.pop_front()
     }
 
     /// Takes the counts since the last call.
@@ -153,9 +167,15 @@ impl RowReader {
                 self.ignore(&[relation], |ignored| &mut ignored.deletes)
             }
             Message::Truncate { relations, .. } => self.ignore(&relations, |ignored| &mut ignored.truncates),
-            Message::Logical { .. } => {
-                self.ignored.messages += 1;
-                Ok(None)
+            Message::Logical { transactional, lsn, prefix, content } => {
+                if !self.messages.as_ref().is_some_and(|messages| messages.contains(prefix)) {
+                    self.ignored.messages += 1;
+                    return Ok(None);
+                }
+                match transactional {
+                    true => self.message(content).map(Some),
+                    false => self.message_by_itself(lsn, content).map(Some),
+                }
             }
             Message::Origin { .. } | Message::Type { .. } => Ok(None),
         }
@@ -191,7 +211,7 @@ impl RowReader {
         };
         let Some(at) = self.transaction else { return Err(self.out_of_place("a row outside a transaction")) };
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
-        // Whatever comes of this row, the next one has the next index.
+        // Whatever comes of this row, the next one has the next index, as after a message.
         self.transaction = Some(Position { index: next, ..at });
         let binding = binding.as_ref().map_err(|source| DecodeError::Table {
             at,
@@ -203,6 +223,31 @@ impl RowReader {
         }
         let row = TableRow { row: row(names, binding, new, at)?, pipeline: binding.pipeline.clone() };
         Ok(Some(WalEvent::Row { index: at.index, row }))
+    }
+
+    /// Takes a message of the open transaction.
+    fn message(&mut self, content: &[u8]) -> Result<WalEvent, DecodeError> {
+        let Some(at) = self.transaction else { return Err(self.out_of_place("a message outside a transaction")) };
+        let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
+        self.transaction = Some(Position { index: next, ..at });
+        let Some(messages) = &mut self.messages else { return Err(self.out_of_place("a message that is not read")) };
+        messages.row(content, at).map(|row| WalEvent::Row { index: at.index, row })
+    }
+
+    /// Takes a message that belongs to no transaction: PostgreSQL sends it between those that commit before and after it. It is
+    /// a transaction with its LSN, and what follows the begin is pending.
+    fn message_by_itself(&mut self, lsn: Lsn, content: &[u8]) -> Result<WalEvent, DecodeError> {
+        if self.transaction.is_some() {
+            return Err(self.out_of_place("a message without a transaction within one"));
+        }
+        self.transaction = Some(Position { commit: lsn, index: 0 });
+        let row = self.message(content);
+        self.transaction = None;
+        self.last_commit = lsn;
+        // The slot skips it once it is confirmed beyond its first byte.
+        let end = Lsn::new(lsn.as_u64().saturating_add(1));
+        self.pending.extend([row, Ok(WalEvent::Commit { end })]);
+        Ok(WalEvent::Begin { commit: lsn, committed_at: SystemTime::now() })
     }
 
     fn update(&mut self, relation: u32) -> Result<Option<WalEvent>, DecodeError> {

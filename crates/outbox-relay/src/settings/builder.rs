@@ -179,7 +179,7 @@ impl RelaySettingsBuilder {
             names::check(config, config.router_of(table), Some(table), findings);
         }
         findings.take(lists_exclude_each_other(config));
-        if config.candidates() == Candidates::Publication {
+        if config.candidates() == Candidates::Publication && config.get("table.exclude.list") != Some(".*") {
             findings.warn(without_list(config));
         }
         let assumed = Assumed::all(config, &named);

@@ -45,6 +45,8 @@ impl ConfigurationCheck {
     }
 }
 
+const FROM_DATABASE: &str = "its columns are read from the database at the start";
+
 /// Describes what a relay of these settings does.
 struct Outline<'a> {
     config: &'a Resolved,
@@ -62,13 +64,16 @@ impl Outline<'_> {
     fn entries(&self) -> Vec<(&'static str, String)> {
         let postgres = self.settings.postgres();
         let servers: Vec<_> = postgres.servers().iter().map(|(host, port)| format!("{host}:{port}")).collect();
-        let table = self.config.get("table.include.list").filter(|list| !list.is_empty());
-        let table = table.unwrap_or("each of the publication");
+        let table = match (self.config.get("table.include.list"), self.config.get("table.exclude.list")) {
+            (None | Some(""), Some(".*")) => "none".to_owned(),
+            (None | Some(""), _) => format!("each of the publication, {FROM_DATABASE}"),
+            (Some(list), _) => format!("{list}, {FROM_DATABASE}"),
+        };
         let mut entries = vec![
             ("database", format!("{}/{}", servers.join(","), postgres.database())),
             ("slot", self.settings.slot().as_str().to_owned()),
             ("publication", self.settings.publication().as_str().to_owned()),
-            ("table", format!("{table}, its columns are read from the database at the start")),
+            ("table", table),
             ("topic", self.of_routers(|router| router.topic())),
             ("key", format!("{}, {}", self.of_routers(|router| router.key()), self.converter("key"))),
             ("value", format!("{}, {}", self.of_routers(|router| router.value()), self.converter("value"))),
@@ -77,6 +82,10 @@ impl Outline<'_> {
             ("missing topics", self.missing_topics()),
             ("heartbeats", self.heartbeats()),
         ];
+        if self.settings.included().messages().is_some() {
+            let prefixes = self.config.get("message.prefix.include.list").unwrap_or_default();
+            entries.insert(4, ("messages", format!("those with the prefix {prefixes}")));
+        }
         let keys = Keys::in_config(self.config);
         let idle = self.config.iter().map(|(key, _)| key);
         let idle: Vec<_> = idle.filter(|key| keys.effect(key) == Some(KeyEffect::WithoutEffect)).collect();

@@ -57,6 +57,11 @@ impl Resolved {
         if routers.is_empty() { self.transformations().take(1).collect() } else { routers }
     }
 
+    /// Returns the name of the EventRouter that sees messages, if one does.
+    pub(super) fn message_router(&self) -> Option<&str> {
+        self.values.message_router()
+    }
+
     /// Returns the name of the EventRouter that sees the rows of a table, or else of the first one.
     pub(super) fn router_of(&self, table: &TableName) -> &str {
         let router = self.values.router_of(&table.schema, &table.table);

@@ -1,4 +1,6 @@
-use outbox_core::{Column, ColumnType, EventField, Identifier, Nullability, RowDisposition, TableLayout};
+use outbox_core::{
+    Column, ColumnType, EventField, Identifier, MessageReader, Nullability, RowDisposition, TableLayout,
+};
 use outbox_wal::TableName;
 
 use super::resolved::Resolved;
@@ -24,15 +26,35 @@ impl Assumed {
     /// else for each router.
     pub(super) fn all(config: &Resolved, named: &[TableName]) -> Vec<Self> {
         let is_routed = |table: &&TableName| matches!(config.disposition(table), Ok(RowDisposition::Routed) | Err(_));
-        match named {
-            [] => config.routers().into_iter().map(|router| Self::of_any(config, router)).collect(),
+        let messages = Self::of_messages(config);
+        let mut all = match named {
+            [] => {
+                // The one of messages may see no table.
+                let routers = config.routers().into_iter();
+                let routers = routers.filter(|router| messages.is_none() || config.message_router() != Some(*router));
+                routers.map(|router| Self::of_any(config, router)).collect()
+            }
             [table] => vec![Self::of_table(config, table)],
             // Whether the others are published is not known yet.
             tables if tables.iter().any(|table| is_routed(&table)) => {
                 tables.iter().filter(is_routed).map(|table| Self::of_table(config, table)).collect()
             }
-            tables => tables.iter().take(1).map(|table| Self::of_table(config, table)).collect(),
+            tables => tables.iter().take(1).map(|table| Self::of_table(config, table)).collect::<Vec<_>>(),
+        };
+        all.extend(messages);
+        all
+    }
+
+    /// Assumes messages that have all members, if the configuration decodes messages.
+    fn of_messages(config: &Resolved) -> Option<Self> {
+        let for_pipeline = config.for_pipeline();
+        if !for_pipeline.decodes_messages() {
+            return None;
         }
+        let reader = MessageReader::of(&for_pipeline).ok().flatten();
+        let layout = reader.and_then(|reader| TableLayout::of_message(&for_pipeline, &reader.sample()).ok());
+        // Without one, the layout of a service shows why.
+        Some(Self { config: config.clone(), layout: Some(layout.unwrap_or_else(TableLayout::messages)) })
     }
 
     fn of_table(config: &Resolved, table: &TableName) -> Self {

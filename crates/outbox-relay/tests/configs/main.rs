@@ -90,8 +90,10 @@ fn file(name: &str) -> String {
 
 #[test]
 fn the_command_s_exit_code_says_whether_a_file_is_accepted() {
-    let (accepted, rejected) =
-        (file("files/19-near-recommended-expanded.json"), file("files/17-logical-message-outbox-no-table.json"));
+    let (accepted, rejected) = (
+        file("files/19-near-recommended-expanded.json"),
+        file("files/43-cloudevents-converter-misplaced-options.json"),
+    );
     let (no_json, missing) = (file("expected.md"), file("missing.yaml"));
     let no_connector = file("worker.properties");
     for (arguments, code) in [

@@ -22,6 +22,7 @@ mod files;
 mod heartbeats;
 mod keys;
 mod lives;
+mod messages;
 mod own_columns;
 mod payloads;
 mod placements;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use outbox_core::uuid::Uuid;
-use outbox_core::{EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
+use outbox_core::{ConnectorConfig, EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox};
 use outbox_test_support::connect;
@@ -45,8 +45,12 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(life: RowLife) -> Self {
-        let mut fixture = Fixture::without_table(TableLayout::recommended().with_row_life(life));
-        fixture.reader("life", |config| config);
+        Self::start_with(TableLayout::recommended().with_row_life(life), |config| config)
+    }
+
+    pub(crate) fn start_with(layout: TableLayout, change: impl FnOnce(ConnectorConfig) -> ConnectorConfig) -> Self {
+        let mut fixture = Fixture::without_table(layout);
+        fixture.reader("life", change);
         let pipeline = fixture.pipeline().clone();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let mut client = runtime.block_on(connect(fixture.database_url()));

@@ -27,6 +27,7 @@ mod imitations;
 mod live;
 mod lost_slot;
 mod memory;
+mod messages;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -5,6 +5,7 @@ mod bad_input;
 mod enqueue;
 mod generic_service;
 mod idempotent;
+mod messages;
 mod values;
 
 use outbox_core::OutboxEvent;

@@ -61,6 +61,12 @@ impl Snapshot {
         let held = group.list(HeldFilter::new(), None, LETTERS).await.map_err(Problem::unavailable)?;
         let partitions = group.status().await.map_err(Problem::unavailable)?;
 
+        let layout = state.pipeline.layout();
+        let outbox = match layout.row_life().has_table() {
+            true => layout.qualified_name(),
+            // Messages are in no table.
+            false => "(SELECT NULL::uuid AS id, NULL::timestamp AS created_at WHERE false)".to_owned(),
+        };
         let sql = format!(
             "SELECT o.id, o.product_id, o.quantity, o.created_at, o.event_id, m.created_at AT TIME ZONE 'UTC',
                     o.wal_lsn::text,
@@ -72,8 +78,7 @@ impl Snapshot {
              FROM (SELECT *, xmin FROM order_service.orders ORDER BY id DESC LIMIT $1) o
              LEFT JOIN {outbox} m ON m.id = o.event_id
              LEFT JOIN order_service.received_event r ON r.event_id = o.event_id
-             ORDER BY o.id DESC",
-            outbox = state.pipeline.layout().qualified_name()
+             ORDER BY o.id DESC"
         );
         let client = state.pool.get().await?;
         let statement = client.prepare_cached(&sql).await?;

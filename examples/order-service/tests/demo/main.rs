@@ -4,5 +4,6 @@
 
 mod browser;
 mod http;
+mod messages;
 mod page;
 mod service;

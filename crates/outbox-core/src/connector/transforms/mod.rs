@@ -2,6 +2,7 @@
 //! table.
 
 mod after_router;
+mod decode_message;
 mod inserted_header;
 mod logical_topic;
 mod of_heartbeat;
@@ -12,6 +13,8 @@ use std::collections::BTreeSet;
 pub use self::after_router::DroppedBy;
 use self::after_router::Step;
 pub(crate) use self::after_router::{AfterRouter, Passage};
+pub(super) use self::decode_message::CLASS as DECODE_CLASS;
+pub(crate) use self::decode_message::DecodedMessages;
 use self::inserted_header::InsertedHeader;
 use self::logical_topic::{LogicalTopic, is_logical_topic_router};
 pub(crate) use self::of_heartbeat::OfHeartbeat;
@@ -32,12 +35,23 @@ pub enum RowDisposition {
     NotRouted,
 }
 
-/// The transformations that concern the rows of one table.
+/// The source of the rows that the transformations see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowSource<'a> {
+    /// The rows of a table, by its schema and name.
+    Table(&'a str, &'a str),
+    /// Logical decoding messages.
+    Messages,
+}
+
+/// The transformations that concern the rows of one table, or messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Transforms<'a> {
     /// The EventRouter that sees the rows.
     pub(crate) router: Option<&'a str>,
     is_filtered: bool,
+    /// How messages are decoded, if they are.
+    pub(crate) decoded: Option<DecodedMessages>,
     pub(crate) after: AfterRouter,
 }
 
@@ -45,19 +59,13 @@ const EVENT_ROUTER: &str = "io.debezium.transforms.outbox.EventRouter";
 const KAFKA: &str = "org.apache.kafka.connect.transforms.";
 
 impl<'a> Transforms<'a> {
-    /// Follows a row of the table through the transformations. What cannot be followed is reported.
-    pub(crate) fn of(config: &'a ConnectorConfig, table: (&str, &str), found: &mut Found) -> Self {
-        let mut chain = Self { router: None, is_filtered: false, after: AfterRouter::default() };
-        let mut source = Source::new(config, table);
+    /// Follows a row through the transformations. What cannot be followed is reported.
+    pub(crate) fn of(config: &'a ConnectorConfig, rows: RowSource<'_>, found: &mut Found) -> Self {
+        let mut chain = Self { router: None, is_filtered: false, decoded: None, after: AfterRouter::default() };
+        let mut source = Source::new(config, rows);
         let names = listed(config, "transforms");
         if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
             found.add(Error::config("transforms", names.join(","), "it has a name twice"));
-        }
-        if names.iter().any(|name| class(config, name).ends_with(".DecodeLogicalDecodingMessageContent")) {
-            let reason = "this outbox has no table: its events are logical messages (pg_logical_emit_message), and a pipeline \
-                          reads rows of a table";
-            found.add(Error::config("transforms", names.join(","), reason));
-            return chain;
         }
         if !names.iter().any(|name| class(config, name) == EVENT_ROUTER) {
             found.add(without_router(config, &names));
@@ -71,7 +79,9 @@ impl<'a> Transforms<'a> {
                 continue;
             }
             let applied = Predicate::of(config, name).and_then(|predicate| match chain.router {
-                None if predicate.holds_before(&source) => chain.apply_before(config, name, &predicate, &mut source),
+                None if predicate.holds_before(&source) => {
+                    chain.apply_before(config, (name, rows), &predicate, &mut source)
+                }
                 None => Ok(()),
                 Some(router) => chain.apply_after(config, (router, name), predicate, &source),
             });
@@ -95,12 +105,18 @@ impl<'a> Transforms<'a> {
     fn apply_before(
         &mut self,
         config: &'a ConnectorConfig,
-        name: &'a str,
+        (name, rows): (&'a str, RowSource<'_>),
         predicate: &Predicate,
         source: &mut Source,
     ) -> Result<(), Error> {
         match Transformation::of(config, name) {
+            // A message that is not decoded is no change event, and passes unchanged.
+            Transformation::EventRouter if rows == RowSource::Messages && self.decoded.is_none() => {}
             Transformation::EventRouter => self.router = Some(name),
+            Transformation::DecodeMessage if rows == RowSource::Messages => {
+                self.decoded = Some(DecodedMessages::of(config, name)?);
+            }
+            Transformation::DecodeMessage => {}
             Transformation::Filter => self.is_filtered = true,
             Transformation::RegexRouter => source.topic = regex_router(config, name)?.topic(&source.topic),
             // The EventRouter makes another key.
@@ -167,6 +183,11 @@ impl<'a> Transforms<'a> {
             Transformation::DropHeaders => Step::DropHeaders(dropped_headers(config, name, &predicate)?),
             // Records of the EventRouter are no change events.
             Transformation::Tracing | Transformation::TimescaleDb => return Ok(()),
+            Transformation::DecodeMessage => {
+                let reason = "it fails at records without a schema, which the EventRouter may make: place it before the \
+                              EventRouter";
+                return Err(Error::config(format!("transforms.{name}.type"), class(config, name), reason));
+            }
             Transformation::SetSchemaMetadata if is_unseen(config, router, name) => return Ok(()),
             Transformation::SetSchemaMetadata | Transformation::Other => {
                 let reason = "it may change the records of events, which is not modelled: restrict it to other topics by a \
@@ -183,6 +204,8 @@ impl<'a> Transforms<'a> {
 #[derive(Clone, Copy)]
 enum Transformation {
     EventRouter,
+    /// It changes logical decoding messages only.
+    DecodeMessage,
     Filter,
     RegexRouter,
     LogicalTopic,
@@ -203,6 +226,7 @@ impl Transformation {
         match (class, class.strip_prefix(KAFKA)) {
             (EVENT_ROUTER, _) => Self::EventRouter,
             (class, _) if is_logical_topic_router(class) => Self::LogicalTopic,
+            (decode_message::CLASS, _) => Self::DecodeMessage,
             ("io.debezium.transforms.ExtractNewRecordState", _) => Self::ExtractNewRecordState,
             ("io.debezium.transforms.tracing.ActivateTracingSpan", _) => Self::Tracing,
             ("io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb", _) => Self::TimescaleDb,
@@ -287,21 +311,21 @@ impl ConnectorConfig {
     /// A predicate cannot be used, or a transformation changes the rows or their records in a way that is not modelled.
     pub fn disposition(&self, schema: &str, table: &str) -> Result<RowDisposition, Error> {
         let mut found = Found::default();
-        let disposition = Transforms::of(self, (schema, table), &mut found).disposition();
+        let disposition = Transforms::of(self, RowSource::Table(schema, table), &mut found).disposition();
         found.into_result().map(|()| disposition)
     }
 
     /// Returns the name of the EventRouter that sees the rows of a table, if one does.
     #[must_use]
     pub fn router_of(&self, schema: &str, table: &str) -> Option<&str> {
-        Transforms::of(self, (schema, table), &mut Found::default()).router
+        Transforms::of(self, RowSource::Table(schema, table), &mut Found::default()).router
     }
 
     /// Returns whether an option of the EventRouter that sees the rows of a table names a column.
     #[must_use]
     pub fn uses_column(&self, table: (&str, &str), column: &str) -> bool {
         let mut found = Found::default();
-        let router = Transforms::of(self, table, &mut found).router;
+        let router = Transforms::of(self, RowSource::Table(table.0, table.1), &mut found).router;
         let router = router.and_then(|name| RouterConfig::of(self, name, &mut found));
         router.is_some_and(|router| router.names(column))
     }

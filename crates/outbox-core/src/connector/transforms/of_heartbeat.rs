@@ -42,6 +42,7 @@ impl OfHeartbeat {
                 }
                 // They leave alone what is no change event.
                 Transformation::EventRouter
+                | Transformation::DecodeMessage
                 | Transformation::ExtractNewRecordState
                 | Transformation::Tracing
                 | Transformation::TimescaleDb => {}

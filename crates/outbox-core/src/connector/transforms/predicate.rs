@@ -1,7 +1,7 @@
 use regex_lite::Regex;
 
 use super::after_router::AfterRouter;
-use super::listed;
+use super::{RowSource, listed};
 use crate::connector::ConnectorConfig;
 use crate::connector::route::DEFAULT_REGEX;
 use crate::{Error, connector::Placed};
@@ -36,10 +36,14 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(config: &ConnectorConfig, (schema, table): (&str, &str)) -> Self {
+    pub(super) fn new(config: &ConnectorConfig, source: RowSource<'_>) -> Self {
         let prefix = config.trimmed("topic.prefix").unwrap_or_default();
         let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let topic = format!("{prefix}.{schema}.{table}").chars().map(|c| if is_legal(c) { c } else { '_' }).collect();
+        let (schema, topic) = match source {
+            RowSource::Table(schema, table) => (schema, format!("{prefix}.{schema}.{table}")),
+            RowSource::Messages => ("", format!("{prefix}.message")),
+        };
+        let topic = topic.chars().map(|c| if is_legal(c) { c } else { '_' }).collect();
         let names = ["connectorLogicalName", "taskId", "connectorName", "runId"];
         let headers = match has_context_headers(config) {
             true => names.map(|name| format!("{CONTEXT}{name}")).to_vec(),

@@ -11,7 +11,7 @@ use self::infer::{Rules, Unfit};
 use self::node::Node;
 use self::write::Unwritable;
 use super::connect_schema::Schema;
-use crate::connector::Expansion;
+use crate::connector::{EmptyArrays, Expansion, NullMembers};
 use crate::json;
 
 /// The result of expanding a payload.
@@ -58,6 +58,32 @@ pub(super) fn expand(text: &str, payload_column: &str, options: Expansion, limit
     }
 }
 
+/// Writes a member of a message, an object or an array, by the schema that is inferred for it. Debezium's task fails where
+/// there is none.
+pub(super) fn nested(json: &str, name: &str, nulls: NullMembers, limit: usize) -> Outcome {
+    let too_large = || Outcome::Fatal(format!("it would take more than {limit} bytes"));
+    if json::depth(json) > MAX_DEPTH {
+        return Outcome::Fatal(format!("it is nested deeper than {MAX_DEPTH} levels"));
+    }
+    let Some(node) = Node::parse(json) else {
+        return Outcome::Fatal("a member's name has half of a surrogate pair".into());
+    };
+    let (left, options) = (Cell::new(limit.saturating_mul(4)), Expansion { nulls, empty_arrays: EmptyArrays::Ignore });
+    match infer::schema(Some(name), &node, Rules { options, left: &left }) {
+        Err(Unfit::NotHomogeneous) => Outcome::Fatal("the elements of an array are of different types".into()),
+        Err(Unfit::TooLarge) => too_large(),
+        Ok(None) => Outcome::Fatal("an empty array is left out of messages".into()),
+        Ok(Some(schema)) => {
+            let mut written = String::with_capacity(json.len());
+            match write::value(&mut written, &node, &schema, limit) {
+                Ok(()) => Outcome::Expanded { schema, json: written },
+                Err(Unwritable::Mismatch(reason)) => Outcome::Fatal(reason),
+                Err(Unwritable::TooLarge) => too_large(),
+            }
+        }
+    }
+}
+
 /// Returns the document that a text starts with: Jackson reads no further.
 pub(super) fn document(text: &str) -> &str {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
@@ -70,7 +96,6 @@ pub(super) fn document(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connector::{EmptyArrays, NullMembers};
 
     const LIMIT: usize = 1 << 20;
     const PLAIN: Expansion = Expansion { nulls: NullMembers::Ignore, empty_arrays: EmptyArrays::Ignore };

@@ -14,7 +14,7 @@ const SKEW: f64 = 5.0;
 /// Returns the checks of PostgreSQL, and a sample of the outbox table's rows.
 pub(super) async fn check(relay: &Relay) -> (Vec<ServerCheck>, RowSample) {
     let settings = &relay.settings;
-    let source = Source::new(settings.slot().as_str(), settings.publication().as_str());
+    let source = settings.included().source(settings.slot().as_str(), settings.publication().as_str());
     let inspected = async {
         let options = relay.options.choose_server().await?;
         let inspection = outbox_wal::inspect(&options, &source).await?;
@@ -98,6 +98,9 @@ fn publication(published: &Published, scope: &Scope, source: &Source) -> ServerC
     match publication::check(published, scope) {
         Err(error) => ServerCheck::failed(name, &error),
         Ok(Some(problem)) => ServerCheck::new(name, super::CheckStatus::Failed, problem),
+        Ok(None) if published.tables.is_empty() => {
+            ServerCheck::ok(name, format!("{} exists, and messages need no table in it", source.publication()))
+        }
         Ok(None) => {
             let tables: Vec<_> = published.tables.iter().map(|table| table.name.to_string()).collect();
             let text = format!("{} publishes all inserts into {}", source.publication(), tables.join(", "));

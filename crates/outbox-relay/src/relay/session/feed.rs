@@ -55,6 +55,9 @@ impl ChangeFeed {
 
     /// Waits for the next message. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Read, FeedError> {
+        if let Some(event) = self.rows.take_pending() {
+            return Ok((0, self.change(event.map(Some), 0)?));
+        }
         if let Some(catch_up) = &mut self.catch_up {
             let data = tokio::select! {
                 biased;
@@ -75,6 +78,9 @@ impl ChangeFeed {
 
     /// Returns the next message, if it was received already.
     pub(super) fn buffered(&mut self) -> Result<Option<Read>, FeedError> {
+        if let Some(event) = self.rows.take_pending() {
+            return Ok(Some((0, self.change(event.map(Some), 0)?)));
+        }
         if let Some(catch_up) = &mut self.catch_up {
             return match catch_up.buffered().map_err(FeedError::Wal)? {
                 Some(data) => self.data(&data).map(Some),
@@ -135,20 +141,28 @@ impl ChangeFeed {
     }
 
     fn data(&mut self, data: &[u8]) -> Result<Read, FeedError> {
-        let change = match self.rows.read(data) {
+        let event = self.rows.read(data);
+        Ok((data.len(), self.change(event, data.len())?))
+    }
+
+    fn change(
+        &mut self,
+        event: Result<Option<WalEvent>, DecodeError>,
+        bytes: usize,
+    ) -> Result<Option<Change>, FeedError> {
+        match event {
             Ok(event) => {
                 match event {
                     Some(WalEvent::Commit { .. }) => self.unfinished = 0,
-                    _ => self.unfinished = self.unfinished.saturating_add(data.len()),
+                    _ => self.unfinished = self.unfinished.saturating_add(bytes),
                 }
-                event.map(Change::Event)
+                Ok(event.map(Change::Event))
             }
             Err(error) => match error.row() {
-                Some(position) => Some(Change::Unreadable(position, error)),
-                None => return Err(FeedError::Decode(error)),
+                Some(position) => Ok(Some(Change::Unreadable(position, error))),
+                None => Err(FeedError::Decode(error)),
             },
-        };
-        Ok((data.len(), change))
+        }
     }
 }
 

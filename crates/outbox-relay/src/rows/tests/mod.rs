@@ -1,4 +1,5 @@
 mod forms;
+mod messages;
 mod rows;
 
 use std::collections::HashSet;
