@@ -80,8 +80,10 @@ spec:
     plugins:
       - name: debezium-postgres
         artifacts:
-          - type: tgz
-            url: https://repo1.maven.org/maven2/io/debezium/debezium-connector-postgres/3.7.0.Final/debezium-connector-postgres-3.7.0.Final-plugin.tar.gz
+          - type: maven
+            group: io.debezium
+            artifact: debezium-connector-postgres
+            version: 3.7.0.Final
   template:
     connectContainer:
       env:

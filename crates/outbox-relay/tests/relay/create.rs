@@ -134,7 +134,7 @@ async fn a_created_slot_is_one_for_failover_if_the_connector_says_so_and_the_ser
     let server =
         outbox_testkit::Postgres::builder().downloaded().setting("wal_level", "logical").start().await.unwrap();
     for (builder, condition) in [
-        (TestEnv::builder(), "to_jsonb(s) ->> 'failover' IS NULL"),
+        (TestEnv::builder(), "coalesce((to_jsonb(s) ->> 'failover')::boolean, true)"),
         (TestEnv::builder().postgres(server.url()), "failover"),
     ] {
         let mut fixture = Fixture::at(builder.kafka(), 1).await;
