@@ -102,8 +102,8 @@ fn sqlx_error(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> Opti
     use sqlx::error::DatabaseError;
     use sqlx::postgres::PgDatabaseError;
 
-    if let Some(error) = error.downcast_ref::<Box<dyn DatabaseError>>() {
-        let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    let boxed = error.downcast_ref::<Box<dyn DatabaseError>>().and_then(|error| error.try_downcast_ref());
+    if let Some(error) = boxed.or(error.downcast_ref::<PgDatabaseError>()) {
         let place = [("table", error.table()), ("column", error.column()), ("constraint", error.constraint())];
         let severity = format!("{:?}", error.severity()).to_uppercase();
         return Some(server_error(&severity, error.code(), error.message(), place, f));

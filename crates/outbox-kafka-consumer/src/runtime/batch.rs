@@ -129,7 +129,7 @@ impl Lane {
             // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
             // a store fault the connection may only seem to be open.
             Fault::Ended | Fault::Store(_) => client.discard(),
-            _ if client.is_in_transaction() => client.discard(),
+            _ if client.is_unclean() => client.discard(),
             // A rollback undoes everything else.
             _ => self.shared.store.unlock(&mut client).await,
         }

@@ -308,7 +308,7 @@ impl Lane {
         let fault = match outcome {
             Ok(()) if !store.is_lost(&mut tx, was_idle).await => return Ok(tx),
             Ok(()) => None,
-            Err(_) if store.has_ended(&mut tx).await => return Err(Fault::Ended),
+            Err(_) if store.has_ended(&mut tx).await && !tx.was_rolled_back() => return Err(Fault::Ended),
             Err(fault) => match store.in_time(tx.rollback()).await {
                 Ok(()) => return Err(fault),
                 Err(_) => Some(fault),

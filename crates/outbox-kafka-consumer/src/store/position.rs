@@ -74,7 +74,7 @@ impl Store {
         }
         let window = abandoned_window.map_or(0, |window| i64::try_from(window).unwrap_or(i64::MAX));
         loop {
-            let mut tx = client.read_committed_transaction().await.map_err(failed)?;
+            let mut tx = self.in_time(client.read_committed_transaction()).await.map_err(failed)?;
             let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 7] =
                 [&self.group, &topic, &partition, &abandoned_window.is_some(), &window, &topic_id, &owner];
             let mut link = self.in_transaction(&mut tx);
@@ -86,7 +86,7 @@ impl Store {
             let row = match locked.await {
                 Ok(row) => row.ok_or_else(|| Error::not_ours(topic, partition))?,
                 Err(e) if e.is_state(&SqlState::LOCK_NOT_AVAILABLE) => {
-                    tx.rollback().await.map_err(failed)?;
+                    self.in_time(tx.rollback()).await.map_err(failed)?;
                     self.end_backends(&mut client, topic, partition).await;
                     continue;
                 }
@@ -106,7 +106,7 @@ impl Store {
                 })
             })()
             .map_err(unread)?;
-            tx.commit().await.map_err(failed)?;
+            self.in_time(tx.commit()).await.map_err(failed)?;
             return Ok(taken);
         }
     }

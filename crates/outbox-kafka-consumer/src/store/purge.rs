@@ -77,16 +77,16 @@ impl Store {
     ) -> Result<Option<Vec<Row>>, Error> {
         let failed = |e| Error::store("forget what is old", e);
         let mut client = self.connection().await?;
-        let mut tx = client.read_committed_transaction().await.map_err(failed)?;
+        let mut tx = self.in_time(client.read_committed_transaction()).await.map_err(failed)?;
         let mut link = self.in_transaction(&mut tx);
         let allowed = link.query_opt(&self.statements.may_purge, &[&self.group]).await.map_err(failed)?;
         if !allowed.is_some_and(|row| row.try_get(0).unwrap_or(false)) {
-            tx.rollback().await.map_err(failed)?;
+            self.in_time(tx.rollback()).await.map_err(failed)?;
             return Ok(None);
         }
 
         let rows = link.query(sql, params).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        self.in_time(tx.commit()).await.map_err(failed)?;
         Ok(Some(rows))
     }
 }

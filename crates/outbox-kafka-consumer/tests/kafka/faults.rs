@@ -162,6 +162,34 @@ async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler
     }
 }
 
+/// Stops waiting for a statement at order 13, which PostgreSQL then refuses.
+async fn abandons(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
+    if event.event().order_id == 13 {
+        let refused = tx.run("SELECT pg_sleep(0.3); SELECT 1 / 0");
+        _ = tokio::time::timeout(Duration::from_millis(10), refused).await;
+        return Ok(());
+    }
+    driver::store(tx, event).await
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_after_its_handler_has_stopped_waiting_is_the_events_fault() {
+    for driver in DRIVERS {
+        let bench = Bench::with_partitions(1).await;
+        let pool = driver.pool(bench.url(), 16);
+        for order in [1, 13, 2] {
+            bench.produce_order(0, order).await;
+        }
+        let handler = each(|tx, event| Box::pin(abandons(tx, event)));
+        let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
+        let dead = bench.held(HeldState::Dead, 1).await;
+        assert!(dead[0].offset == 1 && dead[0].error.contains("refused one of its statements"), "{driver:?}: {dead:?}");
+        assert_eq!(bench.effects(2).await, [1, 2]);
+        bench.position(0, 3).await;
+        running.stop().await.unwrap();
+    }
+}
+
 /// Ends its transaction by SQL at order 13, and returns no error.
 async fn ends(sql: &str, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
     let is_bad = event.event().order_id == 13;

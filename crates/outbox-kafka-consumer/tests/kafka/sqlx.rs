@@ -9,6 +9,7 @@ use outbox_kafka_consumer::{Consumer, Group, HandlerPolicy, HandlerResult, HeldS
 use outbox_test_support::{TestEnv, eventually};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
+use xtask::stack::OwnPgBouncer;
 
 use crate::bench::{Bench, LEASE, OrderCreated, Running, produce_to};
 use crate::faults::shared;
@@ -76,33 +77,74 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
     }
 }
 
-/// An inner transaction is a savepoint, and one that is forgotten must not turn the COMMIT into its release.
-#[tokio::test]
-async fn savepoints_of_a_handler_roll_back_alone_and_one_left_open_fails_the_event() {
-    let bench = Bench::with_partitions(1).await;
-    async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
-        let order = event.event().order_id;
-        let mut inner = tx.begin().await?;
-        let failed = sqlx::query("INSERT INTO no_such_table VALUES (1)").execute(&mut *inner).await;
-        failed.unwrap_err();
-        inner.rollback().await?;
-        store(tx, event).await?;
-        if order == 13 {
-            std::mem::forget(tx.begin().await?);
+/// Begins savepoints: one that ends well, one that is forgotten at order 13, and at order 14 one that PostgreSQL refuses,
+/// after which sqlx rolls the whole transaction back.
+async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
+    let order = event.event().order_id;
+    let mut inner = tx.begin().await?;
+    let failed = sqlx::query("INSERT INTO no_such_table VALUES (1)").execute(&mut *inner).await;
+    failed.unwrap_err();
+    inner.rollback().await?;
+    store(tx, event).await?;
+    match order {
+        13 => std::mem::forget(tx.begin().await?),
+        14 => {
+            tx.execute("SELECT 1 / 0").await.unwrap_err();
+            let refused = tx.begin().await.map(drop).unwrap_err();
+            tx.execute("SET search_path = pg_catalog").await?;
+            return Err(refused.into());
         }
-        Ok(())
+        _ => {}
     }
-    let pool = pool(bench.url());
+    Ok(())
+}
+
+#[tokio::test]
+async fn savepoints_of_a_handler_roll_back_alone_and_one_that_is_left_open_or_refused_fails_the_event() {
+    let bench = Bench::with_partitions(1).await;
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy(bench.url()).unwrap();
     let consumer = bench.sqlx_consumer().store(pool.clone()).retry(outbox_kafka_consumer::RetryPolicy::never());
-    for order in [1, 13, 2] {
+    for order in [1, 13, 14, 2] {
         bench.produce_order(0, order).await;
     }
     let running = Running::start(consumer.on(nested).build().unwrap());
-    let dead = bench.held(HeldState::Dead, 1).await;
-    assert!(dead[0].offset == 1 && dead[0].error.contains("left a savepoint"), "{dead:?}");
-    bench.position(0, 3).await;
+    let mut dead = bench.held(HeldState::Dead, 2).await;
+    dead.sort_by_key(|held| held.offset);
+    assert!(dead[0].offset == 1 && dead[0].error.contains("left a savepoint open"), "{dead:?}");
+    assert!(dead[1].offset == 2 && dead[1].error.contains("SQLSTATE 25P02"), "{dead:?}");
+    bench.position(0, 4).await;
     assert_eq!(effects(&pool).await, [1, 2]);
     running.stop().await.unwrap();
+    let path: String = sqlx::query_scalar("SHOW search_path").fetch_one(&pool).await.unwrap();
+    assert_eq!(path, "\"$user\", public");
+}
+
+/// Stores the order with a statement that is parsed each time.
+async fn store_unprepared(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
+    let insert = sqlx::query("INSERT INTO effect (order_id, step) VALUES ($1, 0)").persistent(false);
+    insert.bind(event.event().order_id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
+    const ORDERS: i64 = 20;
+    let bench = Bench::with_partitions(2).await;
+    let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
+    let consumer = || {
+        let consumer = bench.sqlx_consumer().store(pool(pgbouncer.url())).statements(Statements::Unnamed);
+        Running::start(consumer.on(store_unprepared).build().unwrap())
+    };
+    let consumers = [consumer(), consumer()];
+    for order in 0..ORDERS {
+        bench.produce_order(i32::try_from(order % 2).unwrap(), order).await;
+    }
+    bench.position(0, ORDERS / 2).await;
+    bench.position(1, ORDERS / 2).await;
+    assert_eq!(bench.effects(usize::try_from(ORDERS).unwrap()).await, (0..ORDERS).collect::<Vec<_>>());
+    for consumer in consumers {
+        consumer.stop().await.unwrap();
+    }
 }
 
 struct Shipping {

@@ -3,14 +3,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use outbox_core::DecodedEvent;
+use sqlx::PgConnection;
 
 use super::{BatchHandler, Handler, RawHandler};
 use crate::Received;
 use crate::handler::erased::{Failure, FailureOf, Inside, Together, read, read_all};
-use crate::handler::{Calls, Registered, Upcasts};
+use crate::handler::{Calls, HandlerResult, Registered, Upcasts};
 use crate::policy::Misfit;
 use crate::received::Place;
 use crate::store::Transaction;
+use crate::store::driver::depth as depth_of;
 
 impl Registered {
     /// Returns what is called before the handlers of each event.
@@ -34,6 +36,16 @@ impl Registered {
     }
 }
 
+/// Returns the outcome of a handler, which is an error if it has left a savepoint open: what later handlers do would be
+/// part of the savepoint, and a COMMIT only its release. `depth` is that before the handler.
+fn without_savepoints(tx: &PgConnection, depth: usize, handled: HandlerResult) -> Result<(), Failure> {
+    if handled.is_ok() && depth_of(tx) > depth {
+        let error = "the handler left a savepoint open: commit or roll back what `begin` returned";
+        return Err(Failure::Handler(error.into()));
+    }
+    handled.map_err(Failure::Handler)
+}
+
 struct Typed<H, M> {
     handler: H,
     marker: PhantomData<fn() -> M>,
@@ -55,7 +67,9 @@ impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
     ) -> Result<(), Failure> {
         let event = read::<H::Event>(&envelope, upcasts)?;
         let tx = tx.as_sqlx().ok_or_else(Failure::other_driver)?;
-        self.handler.handle(tx, Received::new(event, envelope, place)).await.map_err(Failure::Handler)
+        let depth = depth_of(tx);
+        let handled = self.handler.handle(tx, Received::new(event, envelope, place)).await;
+        without_savepoints(tx, depth, handled)
     }
 }
 
@@ -73,7 +87,9 @@ impl<M: 'static, H: BatchHandler<M>> Together for Typed<H, M> {
             return Ok(());
         }
         let tx = tx.as_sqlx().ok_or_else(Failure::other_driver)?;
-        Ok(self.handler.handle(tx, received).await.map_err(Failure::Handler)?)
+        let depth = depth_of(tx);
+        let handled = self.handler.handle(tx, received).await;
+        Ok(without_savepoints(tx, depth, handled)?)
     }
 }
 
@@ -87,6 +103,8 @@ impl<M: 'static, H: RawHandler<M>> Inside for Raw<H, M> {
         _: &Upcasts,
     ) -> Result<(), Failure> {
         let tx = tx.as_sqlx().ok_or_else(Failure::other_driver)?;
-        self.handler.handle(tx, Received::new((), envelope, place)).await.map_err(Failure::Handler)
+        let depth = depth_of(tx);
+        let handled = self.handler.handle(tx, Received::new((), envelope, place)).await;
+        without_savepoints(tx, depth, handled)
     }
 }

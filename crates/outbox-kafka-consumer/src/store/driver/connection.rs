@@ -52,12 +52,13 @@ impl Connection {
         }
     }
 
-    /// Returns whether a transaction that should have ended is open, as far as the driver knows.
-    pub(crate) fn is_in_transaction(&self) -> bool {
+    /// Returns whether the driver knows that more than a rollback is needed before others may use the session: a
+    /// transaction that should have ended is open, or a handler has sent statements outside of its transaction.
+    pub(crate) fn is_unclean(&self) -> bool {
         match &self.0 {
             Inner::Pooled(_) | Inner::Own(_) => false,
             #[cfg(feature = "sqlx")]
-            Inner::Sqlx(connection) => connection.is_in_transaction(),
+            Inner::Sqlx(connection) => connection.is_unclean(),
         }
     }
 

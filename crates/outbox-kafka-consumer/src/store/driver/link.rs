@@ -130,7 +130,7 @@ impl<'a> Link<'a> {
     ) -> BoxFuture<'s, Result<Vec<Row>, PgError>> {
         Box::pin(async move {
             match &mut self.to {
-                To::Client(client) => read(client, self.sending, sql, params).await.map_err(PgError::from),
+                To::Client(client) => in_time(self.patience, read(client, self.sending, sql, params)).await,
                 To::Transaction(tx) => in_time(self.patience, answer(tx, self.sending, sql, params)).await,
                 #[cfg(feature = "sqlx")]
                 To::Sqlx(link) => link.read_in_time(self.patience, sql, params, self.sending).await,

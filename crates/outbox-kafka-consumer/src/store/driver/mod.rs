@@ -17,4 +17,6 @@ pub(crate) use self::error::PgError;
 pub(super) use self::link::{Link, Step, in_time};
 pub(crate) use self::pool::Pool;
 pub(crate) use self::row::Row;
+#[cfg(feature = "sqlx")]
+pub(crate) use self::sqlx::depth;
 pub(crate) use self::transaction::Transaction;

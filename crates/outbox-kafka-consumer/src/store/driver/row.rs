@@ -15,11 +15,11 @@ pub(crate) enum Row {
 
 /// The number or the name of a column.
 #[cfg(not(feature = "sqlx"))]
-pub(crate) trait Column: RowIndex + fmt::Display {}
+pub(crate) trait Column: RowIndex + fmt::Display + Copy {}
 
 /// The number or the name of a column.
 #[cfg(feature = "sqlx")]
-pub(crate) trait Column: RowIndex + fmt::Display + ::sqlx::ColumnIndex<::sqlx::postgres::PgRow> {}
+pub(crate) trait Column: RowIndex + fmt::Display + Copy + ::sqlx::ColumnIndex<::sqlx::postgres::PgRow> {}
 
 impl Column for usize {}
 

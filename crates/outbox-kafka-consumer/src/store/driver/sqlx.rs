@@ -23,33 +23,41 @@ use crate::store::statements::Sql;
 /// A connection that goes back to its pool only if nothing is open or unanswered: the pool would wait without a limit
 /// for a server that does not answer.
 pub(super) struct Connection {
-    connection: Held,
-    is_unsure: bool,
+    connection: Origin,
+    condition: Condition,
 }
 
-enum Held {
+enum Origin {
     Pooled(PoolConnection<Postgres>),
     Own(PgConnection),
+}
+
+/// What keeps a connection from its pool.
+#[derive(Clone, Copy, Default)]
+struct Condition {
+    /// Something is open or unanswered.
+    is_unsure: bool,
+    /// A handler may have sent statements outside of its transaction.
+    is_unclean: bool,
 }
 
 /// A transaction that handlers get.
 pub(crate) struct Transaction<'a> {
     tx: sqlx::Transaction<'a, Postgres>,
-    is_unsure: Unsure<'a>,
+    condition: ConditionOf<'a>,
 }
 
-/// Whether something of a connection is open or unanswered.
-enum Unsure<'a> {
-    OfConnection(&'a mut bool),
+enum ConditionOf<'a> {
+    Store(&'a mut Condition),
     /// The connection is not the store's.
-    Own(bool),
+    Caller(Condition),
 }
 
-impl Unsure<'_> {
-    fn flag(&mut self) -> &mut bool {
+impl ConditionOf<'_> {
+    fn get(&mut self) -> &mut Condition {
         match self {
-            Self::OfConnection(flag) => flag,
-            Self::Own(flag) => flag,
+            Self::Store(condition) => condition,
+            Self::Caller(condition) => condition,
         }
     }
 }
@@ -57,11 +65,11 @@ impl Unsure<'_> {
 /// A connection or transaction that statements are sent to.
 pub(super) struct Link<'a> {
     connection: &'a mut PgConnection,
-    is_unsure: &'a mut bool,
+    condition: &'a mut Condition,
     is_in_transaction: bool,
 }
 
-impl Held {
+impl Origin {
     fn connection(&mut self) -> &mut PgConnection {
         match self {
             Self::Pooled(connection) => connection,
@@ -72,46 +80,48 @@ impl Held {
 
 impl Connection {
     pub(super) fn pooled(connection: PoolConnection<Postgres>) -> Self {
-        Self { connection: Held::Pooled(connection), is_unsure: false }
+        Self { connection: Origin::Pooled(connection), condition: Condition::default() }
     }
 
     pub(super) fn own(connection: PgConnection) -> Self {
-        Self { connection: Held::Own(connection), is_unsure: false }
+        Self { connection: Origin::Own(connection), condition: Condition::default() }
     }
 
     /// Closes the connection instead of giving it back.
     pub(super) fn discard(mut self) {
-        self.is_unsure = true;
+        self.condition.is_unsure = true;
     }
 
     pub(super) fn is_unsure(&self) -> bool {
-        self.is_unsure
+        self.condition.is_unsure
     }
 
-    pub(super) fn is_in_transaction(&self) -> bool {
-        match &self.connection {
-            Held::Pooled(connection) => connection.is_in_transaction(),
-            Held::Own(connection) => connection.is_in_transaction(),
-        }
+    pub(super) fn is_unclean(&self) -> bool {
+        let is_in_transaction = match &self.connection {
+            Origin::Pooled(connection) => connection.is_in_transaction(),
+            Origin::Own(connection) => connection.is_in_transaction(),
+        };
+        is_in_transaction || self.condition.is_unclean
     }
 
     /// Begins a transaction with this statement.
     pub(super) async fn transaction(&mut self, begin: &'static str) -> Result<super::Transaction<'_>, PgError> {
-        let Self { connection, is_unsure } = self;
-        *is_unsure = true;
+        let Self { connection, condition } = self;
+        condition.is_unsure = true;
         let tx = connection.connection().begin_with(begin).await?;
-        Ok(super::Transaction::Sqlx(Transaction { tx, is_unsure: Unsure::OfConnection(is_unsure) }))
+        Ok(super::Transaction::Sqlx(Transaction { tx, condition: ConditionOf::Store(condition) }))
     }
 
     pub(super) fn link(&mut self) -> Link<'_> {
-        let Self { connection, is_unsure } = self;
-        Link { connection: connection.connection(), is_unsure, is_in_transaction: false }
+        let Self { connection, condition } = self;
+        Link { connection: connection.connection(), condition, is_in_transaction: false }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let (Held::Pooled(connection), true) = (&mut self.connection, self.is_unsure) {
+        let Condition { is_unsure, is_unclean } = self.condition;
+        if let (Origin::Pooled(connection), true) = (&mut self.connection, is_unsure || is_unclean) {
             connection.close_on_drop();
         }
     }
@@ -119,7 +129,7 @@ impl Drop for Connection {
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(tx: sqlx::Transaction<'a, Postgres>) -> Self {
-        Self { tx, is_unsure: Unsure::Own(true) }
+        Self { tx, condition: ConditionOf::Caller(Condition { is_unsure: true, is_unclean: false }) }
     }
 
     /// Returns the transaction as handlers get it.
@@ -127,26 +137,41 @@ impl<'a> Transaction<'a> {
         &mut self.tx
     }
 
+    /// Returns whether sqlx has rolled the transaction back, which it does if it cannot begin a savepoint.
+    pub(super) fn was_rolled_back(&self) -> bool {
+        depth(&self.tx) == 0
+    }
+
     pub(super) fn link(&mut self) -> Link<'_> {
-        Link { connection: &mut self.tx, is_unsure: self.is_unsure.flag(), is_in_transaction: true }
+        Link { connection: &mut self.tx, condition: self.condition.get(), is_in_transaction: true }
     }
 
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         // A COMMIT would only release the innermost savepoint.
-        if <Postgres as Database>::TransactionManager::get_transaction_depth(&self.tx) != 1 {
+        if depth(&self.tx) != 1 {
             return Err(sqlx::Error::InvalidArgument("the handler left a savepoint open".to_owned()));
         }
         self.tx.commit().await?;
-        *self.is_unsure.flag() = false;
+        self.condition.get().is_unsure = false;
         Ok(())
     }
 
     pub(super) async fn rollback(mut self) -> Result<(), sqlx::Error> {
-        let is_innermost = <Postgres as Database>::TransactionManager::get_transaction_depth(&self.tx) > 1;
+        if self.was_rolled_back() {
+            // The statements after that were not in a transaction.
+            self.condition.get().is_unclean = true;
+            return self.tx.ping().await;
+        }
+        let is_innermost = depth(&self.tx) > 1;
         self.tx.rollback().await?;
-        *self.is_unsure.flag() = is_innermost;
+        self.condition.get().is_unsure = is_innermost;
         Ok(())
     }
+}
+
+/// Returns the number of transactions that sqlx has begun on a connection, each a savepoint of the one before.
+pub(crate) fn depth(connection: &PgConnection) -> usize {
+    <Postgres as Database>::TransactionManager::get_transaction_depth(connection)
 }
 
 impl Link<'_> {
@@ -157,10 +182,11 @@ impl Link<'_> {
         step: Step<'_>,
         sending: Sending,
     ) -> Result<Vec<Row>, PgError> {
-        *self.is_unsure = true;
+        self.condition.is_unsure = true;
         let answered = tokio::time::timeout(patience, Box::pin(self.run(step, sending))).await;
         let answer = answered.map_err(|_| PgError::no_answer(patience))?;
-        *self.is_unsure = self.is_in_transaction || self.connection.is_in_transaction();
+        self.condition.is_unsure =
+            is_without_answer(&answer) || self.is_in_transaction || self.connection.is_in_transaction();
         Ok(answer?)
     }
 
@@ -176,14 +202,15 @@ impl Link<'_> {
         if sending != Sending::Cached || self.is_in_transaction {
             return self.in_time(patience, Step::Query(sql, params), sending).await;
         }
-        *self.is_unsure = true;
+        self.condition.is_unsure = true;
         let answered = tokio::time::timeout(patience, query(self.connection, sql, params, sending)).await;
         let answer = answered.map_err(|_| PgError::no_answer(patience))?;
-        *self.is_unsure = false;
+        self.condition.is_unsure = is_without_answer(&answer);
         Ok(answer?)
     }
 
     async fn run(&mut self, step: Step<'_>, sending: Sending) -> Result<Vec<Row>, sqlx::Error> {
+        settle(self.connection).await?;
         match step {
             Step::Text(text) => execute(self.connection, text).await.map(|_| Vec::new()),
             Step::Query(sql, params) if self.is_in_transaction => query(self.connection, sql, params, sending).await,
@@ -200,6 +227,22 @@ impl Link<'_> {
             }
         }
     }
+}
+
+/// Reads the answers to statements that a handler no longer waits for. sqlx would return their errors as those of the
+/// next statement. If there are none, nothing is sent.
+async fn settle(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    loop {
+        match connection.flush().await {
+            Err(sqlx::Error::Database(_)) => {}
+            settled => return settled,
+        }
+    }
+}
+
+/// Returns whether a statement failed without an answer of PostgreSQL.
+fn is_without_answer<T>(answer: &Result<T, sqlx::Error>) -> bool {
+    answer.as_ref().is_err_and(|e| e.as_database_error().is_none())
 }
 
 async fn query(
@@ -274,8 +317,7 @@ impl Encode<'_, Postgres> for Param<'_> {
 
 /// Returns a value of a row in PostgreSQL's binary form.
 pub(super) fn value<'a, I: Column, T: FromSql<'a>>(row: &'a PgRow, column: I) -> Result<T, sqlx::Error> {
-    let name = column.to_string();
-    let failed = |source: BoxDynError| sqlx::Error::ColumnDecode { index: name.clone(), source };
+    let failed = |source: BoxDynError| sqlx::Error::ColumnDecode { index: column.to_string(), source };
     let raw = row.try_get_raw(column)?;
     let ty = sqlx::ValueRef::type_info(&raw).oid().and_then(|oid| Type::from_oid(oid.0)).unwrap_or(Type::UNKNOWN);
     if !T::accepts(&ty) {
@@ -285,6 +327,6 @@ pub(super) fn value<'a, I: Column, T: FromSql<'a>>(row: &'a PgRow, column: I) ->
     if raw.format() != PgValueFormat::Binary {
         return Err(failed("the value is not in binary form".into()));
     }
-    let bytes = if is_null { None } else { Some(raw.as_bytes().map_err(&failed)?) };
+    let bytes = if is_null { None } else { Some(raw.as_bytes().map_err(failed)?) };
     T::from_sql_nullable(&ty, bytes).map_err(failed)
 }

@@ -33,6 +33,16 @@ impl<'a> Transaction<'a> {
             Self::Sqlx(tx) => Some(tx.of_handlers()),
         }
     }
+
+    /// Returns whether the driver has rolled the transaction back by itself.
+    pub(crate) fn was_rolled_back(&self) -> bool {
+        match self {
+            Self::TokioPostgres(_) => false,
+            #[cfg(feature = "sqlx")]
+            Self::Sqlx(tx) => tx.was_rolled_back(),
+        }
+    }
+
     pub(crate) fn commit(self) -> BoxFuture<'a, Result<(), PgError>> {
         match self {
             Self::TokioPostgres(tx) => Box::pin(async { tx.commit().await.map_err(PgError::from) }),
