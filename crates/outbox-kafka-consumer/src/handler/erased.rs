@@ -60,9 +60,9 @@ pub(crate) trait Outside: Send + Sync {
 /// Why an event was not handled.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The payload is not the JSON of the handler's event: trying again changes nothing.
+    /// The payload is not the JSON of the handler's event: another attempt fails as well.
     Payload(outbox_core::Error),
-    /// The handler said no.
+    /// The handler returned an error.
     Handler(HandlerError),
 }
 

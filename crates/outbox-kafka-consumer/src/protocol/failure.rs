@@ -3,15 +3,15 @@ use std::error::Error as StdError;
 use deadpool_postgres::tokio_postgres;
 use outbox_net::SqlStateClass;
 
-/// Why an event was not handled, as a [`RetryPolicy`](crate::RetryPolicy) is reported.
+/// Why an event was not handled. A [`RetryPolicy`](crate::RetryPolicy) receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailureKind {
     /// The handler returned an error, or asked for another attempt.
     Failed,
-    /// PostgreSQL says that the data cannot be (SQLSTATE class 22): another attempt says the same.
+    /// PostgreSQL rejects the data (SQLSTATE class 22), so another attempt fails as well.
     Data,
-    /// The handler said [`reject`](crate::HandlerError::reject).
+    /// The handler returned [`reject`](crate::HandlerError::reject).
     Rejected,
     /// The handler panicked.
     Panicked,
@@ -19,7 +19,7 @@ pub enum FailureKind {
     TimedOut,
     /// The process ended more than once while it handled this event alone.
     Crashed,
-    /// The record or its payload cannot be decoded, or its type is unknown, and the policy rejects such.
+    /// The record or its payload cannot be decoded, or its type is unknown, and the policy rejects such records.
     Undecodable,
     /// No handler can take the event yet, and the policy [holds](crate::Misfit::Hold) it. No
     /// [`RetryPolicy`](crate::RetryPolicy) is asked.
@@ -43,18 +43,18 @@ impl FailureKind {
 
 /// The meaning of an error's SQLSTATE for the event whose handler returned it.
 ///
-/// It does not report which server the error is of: whether the store's connection is lost is asked of that connection.
+/// The error may be of any server. A statement on the store's connection shows whether that connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqlFault {
-    /// Lost against another transaction, or waited too long for its lock: to be tried again at once.
+    /// It lost against another transaction, or waited too long for a lock: it is called again at once.
     Conflict,
-    /// The data cannot be.
+    /// PostgreSQL rejects the data.
     Data,
     /// Anything else.
     Other,
 }
 
-/// Looks for PostgreSQL's word in an error and all that lies below it.
+/// Looks for an error of PostgreSQL in an error and its sources.
 pub(crate) fn sql_fault(error: &(dyn StdError + 'static)) -> SqlFault {
     let mut errors = std::iter::successors(Some(error), |&error| error.source());
     errors.find_map(fault_of).unwrap_or(SqlFault::Other)
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_told_apart() {
+    fn states_are_classified() {
         for (state, fault) in [
             ("40001", SqlFault::Conflict),
             ("40P01", SqlFault::Conflict),

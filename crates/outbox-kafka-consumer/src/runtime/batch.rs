@@ -106,8 +106,8 @@ impl Lane {
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
 
-    /// Checks the state that handlers share. What one handler has changed of the session, the handlers after it have
-    /// met. They run again without it: an event whose handler changes settings has a transaction to itself.
+    /// Checks that no handler of a batch has changed the session that they share. Otherwise the events run again, and an
+    /// event whose handler changes settings gets its own transaction.
     fn check_shared(&self, changed: &[String], events: usize) -> Result<(), Fault> {
         if changed.is_empty() || events == 1 {
             return Ok(());

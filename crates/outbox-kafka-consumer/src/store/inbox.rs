@@ -11,7 +11,7 @@ use crate::{Error, Isolation};
 /// An event on its way into the inbox.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// `None` where the record cannot be decoded: only its key is looked up.
+    /// `None` if the record cannot be decoded: only its key is looked up.
     pub(crate) id: Option<Uuid>,
     pub(crate) offset: i64,
     pub(crate) key: Option<Bytes>,
@@ -66,7 +66,7 @@ impl Store {
         }))
     }
 
-    /// Begins as [`begin`](Self::begin) does, without events. False if the partition is under another epoch.
+    /// Begins as [`begin`](Self::begin) does, without events. Returns `false` if the partition is under another epoch.
     pub(crate) async fn begin_bounded(
         &self,
         tx: &mut Transaction<'_>,
@@ -83,7 +83,7 @@ impl Store {
         Ok(is_ours)
     }
 
-    /// Takes one event in, in this state; false where it is there already.
+    /// Takes one event in, in this state. Returns whether the inbox did not have it.
     pub(crate) async fn take_in(
         &self,
         tx: &mut Transaction<'_>,

@@ -98,7 +98,7 @@ impl Store {
         Link::transaction(tx, self.sending, self.patience())
     }
 
-    /// Returns what every transaction begins with, before its first query: settings, guard and the partition's lock.
+    /// Returns the statements that every transaction begins with: settings, guard and the partition's lock.
     ///
     /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of
     /// the way when its lease has ended. The name shows operators whose backends they are.
@@ -106,12 +106,11 @@ impl Store {
     /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
     /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that.
     /// The epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role
-    /// is, that one sees what was committed while this one waited. What handlers change of the settings is restored at
-    /// the end.
+    /// is, that one sees what was committed while this one waited. The settings that handlers change are restored
+    /// at the end.
     ///
-    /// Returns the statements that bound a transaction. Those of a batch wait for other locks for 100 ms. Two batches
-    /// that wait for each other then end before PostgreSQL looks for a deadlock, which it does after 1 s, and their
-    /// events are handled in smaller ones.
+    /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
+    /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
     fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
         let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
         let each =

@@ -30,7 +30,7 @@ pub(crate) struct Taken {
     pub(crate) topic_id: Option<Uuid>,
 }
 
-/// How long the take-over waits for a lock before it ends who holds it.
+/// How long the take-over waits for a lock before it terminates the backends that hold it.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Store {
@@ -93,7 +93,7 @@ impl Store {
                 Err(e) => return Err(failed(e)),
             };
             if abandoned_window.is_none() {
-                // The process went on, so what was begun did not end with it.
+                // The process continues, so the attempts that it began did not end with it.
                 let undo = &self.statements.undo_attempts;
                 link.query(undo, &[&self.group, &topic, &partition]).await.map_err(failed)?;
             }
@@ -117,10 +117,10 @@ impl Store {
         match self.on_client(client).query(sql, &[&self.group, &topic, &partition]).await {
             Ok(rows) if rows.is_empty() => {}
             Ok(rows) => {
-                tracing::warn!(target: "outbox.consumer", topic, partition, backends = rows.len(), "ended what an earlier owner left open");
+                tracing::warn!(target: "outbox.consumer", topic, partition, backends = rows.len(), "backends of an earlier owner terminated");
             }
             Err(e) => {
-                tracing::debug!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(e.as_source()), "their timeouts will end them");
+                tracing::debug!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(e.as_source()), "backends of an earlier owner not terminated: their timeouts end them");
             }
         }
     }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_processes_that_are_gone_tell_of_poison() {
+    async fn only_processes_that_are_gone_count_as_victims_of_poison() {
         for group in Group::of_each_driver().await {
             let [a, b, c] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
             let ended = async |fence, offset, starter| group.store.start_alone(fence, offset, starter).await.unwrap();

@@ -7,7 +7,7 @@ use outbox_kafka_consumer::sqlx::Handler;
 use outbox_kafka_consumer::testing::{Delivered, Trial};
 use outbox_kafka_consumer::{Consumer, Group, HandlerPolicy, HandlerResult, HeldState, Received, Statements, with};
 use outbox_test_support::{TestEnv, eventually};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
 use xtask::stack::OwnPgBouncer;
 
@@ -131,8 +131,12 @@ async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
     const ORDERS: i64 = 20;
     let bench = Bench::with_partitions(2).await;
     let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
+    // PgBouncer rejects this parameter of the startup packet unless `ignore_startup_parameters` lists it.
+    let options: PgConnectOptions = pgbouncer.url().parse().unwrap();
+    let options = options.extra_float_digits(None);
     let consumer = || {
-        let consumer = bench.sqlx_consumer().store(pool(pgbouncer.url())).statements(Statements::Unnamed);
+        let pool = PgPoolOptions::new().max_connections(6).connect_lazy_with(options.clone());
+        let consumer = bench.sqlx_consumer().store(pool).statements(Statements::Unnamed);
         Running::start(consumer.on(store_unprepared).build().unwrap())
     };
     let consumers = [consumer(), consumer()];

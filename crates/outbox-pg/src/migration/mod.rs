@@ -203,7 +203,9 @@ impl Migrations {
         let mut versions = Vec::new();
         for step in self.unapplied(client).await? {
             let name = format!("run migration {} {} ({})", self.component, step.version, step.name);
-            client.batch_execute(&step.sql).await.map_err(|e| Error::database(name, e))?;
+            // Both run in one transaction, so that another instance that starts waits for its end.
+            let sql = format!("SELECT pg_advisory_xact_lock({LOCK}); {}", step.sql);
+            client.batch_execute(&sql).await.map_err(|e| Error::database(name, e))?;
             versions.push(step.version);
         }
         Ok(Applied { versions, ..Applied::default() })
@@ -274,7 +276,10 @@ impl Migrations {
 
     async fn applied(&self, client: &impl GenericClient) -> Result<Vec<i32>, Error> {
         let doing = || format!("read the applied migrations of {}", self.component);
-        let sql = format!("SELECT version, checksum FROM {}.schema_migration WHERE component = $1", self.schema);
+        let sql = format!(
+            "SELECT version::integer, checksum::text FROM {}.schema_migration WHERE component = $1",
+            self.schema
+        );
         let rows = client.query(&sql, &[&self.component]).await.map_err(|e| Error::database(doing(), e))?;
         let mut applied = Vec::new();
         for row in rows {

@@ -40,7 +40,8 @@
 //!
 //! # Savepoints
 //! `tx.begin()` of [`Acquire`](::sqlx::Acquire) begins a transaction within the handler's, which is a savepoint. Commit
-//! it or roll it back before the handler returns.
+//! it or roll it back before the handler returns. If PostgreSQL refuses the savepoint because an earlier statement
+//! failed, sqlx rolls the whole transaction back. Return the error of `begin` then.
 //!
 //! # The pool
 //! sqlx sends a statement after the answer to the one before, so a transaction takes more round trips than on
