@@ -25,7 +25,7 @@ impl Pool {
             }
             #[cfg(feature = "sqlx")]
             Self::Sqlx(pool) => {
-                Box::pin(async move { acquire(pool, patience).await.map(Connection::sqlx).map_err(no_connection) })
+                Box::pin(async move { acquire(pool, patience).await.map(Connection::sqlx).map_err(no_sqlx_connection) })
             }
         }
     }
@@ -40,7 +40,7 @@ impl Pool {
             #[cfg(feature = "sqlx")]
             Self::Sqlx(pool) => Box::pin(async move {
                 let acquired = acquire(pool, patience).await;
-                acquired.map(|connection| Connection::own_sqlx(connection.detach())).map_err(no_connection)
+                acquired.map(|connection| Connection::own_sqlx(connection.detach())).map_err(no_sqlx_connection)
             }),
         }
     }
@@ -73,6 +73,18 @@ impl Pool {
 
 fn no_connection(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::store("give a connection", error)
+}
+
+#[cfg(feature = "sqlx")]
+fn no_sqlx_connection(error: ::sqlx::Error) -> Error {
+    match error {
+        ::sqlx::Error::PoolTimedOut => {
+            let doing = "give a connection within the pool's acquire_timeout: check that the server is reachable, and \
+                         that max_connections is larger than the consumer's concurrency";
+            Error::store(doing, error)
+        }
+        error => no_connection(error),
+    }
 }
 
 /// Waits for a connection as long as the pool's settings say.

@@ -32,7 +32,7 @@ enum Origin {
     Own(PgConnection),
 }
 
-/// What keeps a connection from its pool.
+/// The reasons to close a connection instead of giving it back to its pool.
 #[derive(Clone, Copy, Default)]
 struct Condition {
     /// Something is open or unanswered.
