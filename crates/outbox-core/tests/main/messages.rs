@@ -129,6 +129,21 @@ fn own_columns_are_members_whenever_they_are_added() {
 }
 
 #[test]
+fn a_message_of_a_program_from_before_a_column_has_a_record_without_its_header() {
+    let tenant = Column::own(Identifier::new("tenant").unwrap(), ColumnType::Text, Nullability::NotNull);
+    let layout = TableLayout::messages().with_column(tenant.header("tenant")).unwrap();
+    let both = ConnectorConfig::recommended(&TableLayout::recommended()).with_messages(&layout);
+    let event = order().json("{}").build().unwrap();
+    let old = messages();
+    let record = old.encode(&old.row(&event).unwrap()).unwrap();
+    for config in [ConnectorConfig::recommended(&layout), both] {
+        let read = read(&config, &content(&old, &event)).unwrap();
+        assert_eq!(read, record);
+        assert!(decoded(&Pipeline::new(config, layout.clone()).unwrap(), read).extra.get("tenant").is_none());
+    }
+}
+
+#[test]
 fn a_nested_payload_stays_nested_next_to_another_column() {
     let layout = TableLayout::messages().payload_type(ColumnType::Json).unwrap();
     let region = Column::own(Identifier::new("region").unwrap(), ColumnType::Text, Nullability::Nullable);
