@@ -4,9 +4,11 @@
 
 use outbox_core::TableLayout;
 use tokio_postgres::GenericClient;
+use tokio_postgres::types::ToSql;
 
 use crate::Error;
 use crate::companion::companion_name;
+use crate::literal::literal;
 use crate::readiness::Problem;
 
 /// Roles that can act as the table's owner anyway: the owner, that of the schema, and superusers.
@@ -16,10 +18,71 @@ const TRUSTED: &str = "SELECT oid FROM pg_roles WHERE rolsuper
 
 /// Finds tables, functions and triggers that belong to somebody else.
 pub(crate) async fn problems(client: &impl GenericClient, layout: &TableLayout) -> Result<Vec<Problem>, Error> {
-    let sql = format!(
+    let names = Names::of(layout);
+    let params: [&(dyn ToSql + Sync); 4] = [&names.schema, &names.table, &names.tables, &names.functions];
+    found(client, layout, &foreign(), &params).await
+}
+
+/// Finds, in addition, what migrations write to, and belongs to a role that the present one is no member of.
+pub(crate) async fn problems_of_migration(
+    client: &impl GenericClient,
+    layout: &TableLayout,
+) -> Result<Vec<Problem>, Error> {
+    let names = Names::of(layout);
+    let params: [&(dyn ToSql + Sync); 5] =
+        [&names.schema, &names.table, &names.tables, &names.functions, &names.record];
+    found(client, layout, &foreign_to_migration(), &params).await
+}
+
+/// Returns the statements of PL/pgSQL that raise an exception for what [`problems_of_migration`] finds; `item` is a
+/// record.
+pub(crate) fn refuse(layout: &TableLayout) -> String {
+    let names = Names::of(layout);
+    let array = |names: &[String]| names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
+    format!(
+        "FOR item IN EXECUTE {sql}
+             USING {schema}::text, {table}::text, ARRAY[{tables}]::text[], ARRAY[{functions}]::text[], {record}::text
+         LOOP
+             RAISE EXCEPTION '% belongs to %, who is not the owner of the outbox table, or of whom this role is no member: \
+                 drop it, or give it to the owner of the table, and run this as the owner', item.object, item.owner;
+         END LOOP;",
+        sql = literal(&foreign_to_migration()),
+        schema = literal(&names.schema),
+        table = literal(&names.table),
+        tables = array(&names.tables),
+        functions = array(&names.functions),
+        record = literal(&names.record),
+    )
+}
+
+/// The parameters of the queries: `$1` to `$5`.
+struct Names {
+    schema: String,
+    table: String,
+    tables: Vec<String>,
+    functions: Vec<String>,
+    record: String,
+}
+
+impl Names {
+    fn of(layout: &TableLayout) -> Self {
+        let names = |suffixes: &[&str]| suffixes.iter().map(|suffix| companion_name(layout, suffix)).collect();
+        let schema = layout.schema().to_string();
+        Self {
+            table: layout.qualified_name(),
+            tables: names(&["_lease", "_detached", "_ids", "_slots", "_replays"]),
+            functions: names(&["_vanish", "_remember"]),
+            record: format!("{schema}.schema_migration"),
+            schema,
+        }
+    }
+}
+
+fn foreign() -> String {
+    format!(
         "WITH trusted AS ({TRUSTED} UNION SELECT oid FROM pg_roles WHERE rolname = current_user AND to_regclass($2) IS NULL),
              companion AS (SELECT oid, relowner FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = ANY ($3))
-         SELECT format('the table %s', oid::regclass), pg_get_userbyid(relowner)::text
+         SELECT format('the table %s', oid::regclass) AS object, pg_get_userbyid(relowner)::text AS owner
          FROM companion WHERE relowner NOT IN (SELECT oid FROM trusted)
          UNION ALL
          SELECT format('the function %s', oid::regprocedure), pg_get_userbyid(proowner)::text
@@ -30,30 +93,26 @@ pub(crate) async fn problems(client: &impl GenericClient, layout: &TableLayout) 
          FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
          WHERE NOT tgisinternal AND (tgrelid = to_regclass($2) OR tgrelid IN (SELECT oid FROM companion))
              AND proowner NOT IN (SELECT oid FROM trusted)"
-    );
-    let names = |suffixes: &[&str]| suffixes.iter().map(|suffix| companion_name(layout, suffix)).collect::<Vec<_>>();
-    let tables = names(&["_lease", "_detached", "_ids", "_slots", "_replays"]);
-    let functions = names(&["_vanish", "_remember"]);
-    let (schema, table) = (layout.schema().to_string(), layout.qualified_name());
-    let rows = client.query(&sql, &[&schema, &table, &tables, &functions]).await;
-    let rows = rows.map_err(|e| Error::database(format!("read the owners of what belongs to {table}"), e))?;
-    Ok(rows.iter().map(|row| Problem::ForeignOwner { object: row.get(0), owner: row.get(1) }).collect())
+    )
 }
 
-/// Finds what migrations write to, and belongs to a role that the present one is no member of.
-pub(crate) async fn problems_of_migration(
+fn foreign_to_migration() -> String {
+    foreign()
+        + "
+         UNION ALL
+         SELECT format('the table %s', oid::regclass), pg_get_userbyid(relowner)::text
+         FROM pg_class WHERE oid IN (to_regclass($2), to_regclass($5)) AND NOT pg_has_role(relowner, 'MEMBER')
+             AND relowner NOT IN (SELECT oid FROM pg_roles WHERE rolsuper
+                 UNION SELECT nspowner FROM pg_namespace WHERE oid = to_regnamespace($1))"
+}
+
+async fn found(
     client: &impl GenericClient,
     layout: &TableLayout,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Problem>, Error> {
-    let mut problems = problems(client, layout).await?;
-    let (schema, table) = (layout.schema().to_string(), layout.qualified_name());
-    let record = format!("{schema}.schema_migration");
-    let sql = "SELECT format('the table %s', oid::regclass), pg_get_userbyid(relowner)::text
-         FROM pg_class WHERE oid IN (to_regclass($2), to_regclass($3)) AND NOT pg_has_role(relowner, 'MEMBER')
-             AND relowner NOT IN (SELECT oid FROM pg_roles WHERE rolsuper
-                 UNION SELECT nspowner FROM pg_namespace WHERE oid = to_regnamespace($1))";
-    let rows = client.query(sql, &[&schema, &table, &record]).await;
-    let rows = rows.map_err(|e| Error::database(format!("read the owner of {table}"), e))?;
-    problems.extend(rows.iter().map(|row| Problem::ForeignOwner { object: row.get(0), owner: row.get(1) }));
-    Ok(problems)
+    let doing = || format!("read the owners of what belongs to {}", layout.qualified_name());
+    let rows = client.query(sql, params).await.map_err(|e| Error::database(doing(), e))?;
+    Ok(rows.iter().map(|row| Problem::ForeignOwner { object: row.get(0), owner: row.get(1) }).collect())
 }

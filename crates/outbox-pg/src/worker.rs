@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Object, Pool};
 use outbox_core::Pipeline;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -59,7 +59,7 @@ pub struct WorkerStatus {
     pub health: Option<Arc<PipeHealth>>,
     /// The outcome of the last run of maintenance, if there was one.
     pub maintained: Option<Arc<Maintained>>,
-    /// The error of the last check or run of maintenance, unless it succeeded.
+    /// The error of the last run of maintenance or, if that succeeded, of the last check, unless that succeeded too.
     pub failure: Option<Arc<Error>>,
 }
 
@@ -143,20 +143,36 @@ impl WorkerBuilder {
     async fn run(self, publish: watch::Sender<WorkerStatus>, mut stopped: watch::Receiver<()>) {
         let mut monitor = PipeMonitor::new(self.pipeline.clone(), self.thresholds.clone());
         let (mut next_run, mut next_check) = (Instant::now(), Instant::now());
+        // The check that follows a run at once must not hide the run's error.
+        let (mut of_run, mut of_check) = (None, None);
 
         loop {
             if next_run <= Instant::now() {
-                let done = self.maintain().await.map(|maintained| {
-                    publish.send_modify(|status| status.maintained = Some(Arc::new(maintained)));
+                let Some(client) = self.connection(&mut stopped).await else { return };
+                let done = match client {
+                    Ok(client) => self.maintenance.run(&client).await,
+                    Err(error) => Err(error),
+                };
+                let (done, failure) = self.outcome(done);
+                of_run = failure;
+                publish.send_modify(|status| {
+                    status.failure = of_run.clone().or_else(|| of_check.clone());
+                    status.maintained = done.or(status.maintained.take());
                 });
-                self.report(&publish, done);
                 next_run = Instant::now() + self.maintain_every;
             }
             if next_check <= Instant::now() {
-                let done = self.check(&mut monitor).await.map(|health| {
-                    publish.send_modify(|status| status.health = Some(Arc::new(health)));
+                let Some(client) = self.connection(&mut stopped).await else { return };
+                let done = match client {
+                    Ok(client) => monitor.check(&client).await,
+                    Err(error) => Err(error),
+                };
+                let (done, failure) = self.outcome(done);
+                of_check = failure;
+                publish.send_modify(|status| {
+                    status.failure = of_run.clone().or_else(|| of_check.clone());
+                    status.health = done.or(status.health.take());
                 });
-                self.report(&publish, done);
                 next_check = Instant::now() + self.check_every;
             }
             if timeout_at(next_run.min(next_check), stopped.changed()).await.is_ok() {
@@ -165,22 +181,24 @@ impl WorkerBuilder {
         }
     }
 
-    async fn maintain(&self) -> Result<Maintained, Error> {
-        let client = self.pool.get().await.map_err(Error::pool)?;
-        self.maintenance.run(&client).await
-    }
-
-    async fn check(&self, monitor: &mut PipeMonitor) -> Result<PipeHealth, Error> {
-        let client = self.pool.get().await.map_err(Error::pool)?;
-        monitor.check(&client).await
-    }
-
-    fn report(&self, publish: &watch::Sender<WorkerStatus>, done: Result<(), Error>) {
-        let failure = done.err().map(Arc::new);
-        if let Some(error) = &failure {
-            (self.on_error)(error);
+    /// Waits for a connection of the pool, for which there may be no timeout; none if the worker is stopped meanwhile.
+    async fn connection(&self, stopped: &mut watch::Receiver<()>) -> Option<Result<Object, Error>> {
+        tokio::select! {
+            biased;
+            client = self.pool.get() => Some(client.map_err(Error::pool)),
+            _ = stopped.changed() => None,
         }
-        publish.send_modify(|status| status.failure = failure);
+    }
+
+    /// Splits an outcome, and calls the service's function with an error.
+    fn outcome<T>(&self, done: Result<T, Error>) -> (Option<Arc<T>>, Option<Arc<Error>>) {
+        match done {
+            Ok(done) => (Some(Arc::new(done)), None),
+            Err(error) => {
+                (self.on_error)(&error);
+                (None, Some(Arc::new(error)))
+            }
+        }
     }
 }
 

@@ -85,7 +85,12 @@ impl ConnectorConfig {
             }
             _ => config,
         };
-        config.with("transforms.outbox.table.fields.additional.placement", headers.join(","))
+        let config = config.with("transforms.outbox.table.fields.additional.placement", headers.join(","));
+        match layout.row_life().has_table() {
+            true => config,
+            // A message has no default for a member that an older program, which knows no such column, leaves out.
+            false => config.with("transforms.outbox.table.field.additional.missing", "ignore"),
+        }
     }
 
     /// Adds an outbox without a table to a table's configuration, so that one connector, or one relay, reads both.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{Column, ColumnType, ColumnValue, EventField, Identifier, Row, RowLife, TableLayout};
 use crate::connector::{RouterConfig, RowSource, Transforms};
 use crate::pipeline::Found;
+use crate::record::instant;
 use crate::{ConnectorConfig, Error, MessageContent};
 
 /// The names of a layout that was read from a message.
@@ -84,7 +85,11 @@ fn push_value(content: &mut String, ty: ColumnType, value: &ColumnValue) {
     match value {
         // Nested, instead of a text. Outside of its texts, JSON is ASCII.
         ColumnValue::Text(json) if ty.is_json() => push_escaped(content, json, |byte| !byte.is_ascii()),
-        ColumnValue::Text(number) if matches!(ty, ColumnType::Bigint | ColumnType::Double) => content.push_str(number),
+        // JSON has neither the plus sign nor the leading zeros that a `bigint` may be given with.
+        ColumnValue::Text(number) if ty == ColumnType::Bigint => match number.parse::<i64>() {
+            Ok(number) => _ = write!(content, "{number}"),
+            Err(_) => push_string(content, number),
+        },
         ColumnValue::Text(text) => push_string(content, text),
         ColumnValue::Uuid(id) => _ = write!(content, "\"{id}\""),
         ColumnValue::Integer(number) => _ = write!(content, "{number}"),
@@ -131,6 +136,10 @@ impl Column {
             ty if ty.is_instant() => ColumnType::Text,
             ty => ty,
         };
+        if let Some(ColumnValue::Instant(at)) = self.fallback_value() {
+            let text = instant::zoned(*at);
+            self = self.fallback(text);
+        }
         self.default = None;
         self
     }

@@ -194,8 +194,8 @@ impl TableLayout {
             return Err(Error::layout(column.name.as_str(), reason));
         }
         let row_life = self.row_life;
-        self.columns.push(column);
-        Self::existing(self.schema, self.table, self.columns).map(|layout| layout.with_row_life(row_life))
+        self.columns.push(if row_life.has_table() { column } else { column.into_member() });
+        Self::existing(self.schema, self.table, self.columns).map(|layout| Self { row_life, ..layout })
     }
 
     /// Returns the same table with another life of its rows.
@@ -205,7 +205,10 @@ impl TableLayout {
     #[must_use]
     pub fn with_row_life(self, row_life: RowLife) -> Self {
         let columns = match row_life {
-            RowLife::Message => self.columns.into_iter().map(Column::into_member).collect(),
+            // Members stay as they are: a payload may be nested by now.
+            RowLife::Message if self.row_life.has_table() => {
+                self.columns.into_iter().map(Column::into_member).collect()
+            }
             _ => self.columns,
         };
         Self { row_life, columns, ..self }

@@ -255,6 +255,8 @@ impl Column {
             ColumnValue::Null if self.nullability == Nullability::NotNull => {
                 refuse("its column is NOT NULL: set it by EventBuilder::column".into())
             }
+            // An instant is a text in a message, as `created_at` is.
+            ColumnValue::Instant(at) if self.ty == ColumnType::Text => Ok(ColumnValue::Text(instant::zoned(*at))),
             value if !self.holds(value) => refuse(format!("its column is of type {}", self.ty.sql())),
             ColumnValue::Text(text) if text.contains('\0') => refuse("PostgreSQL stores no NUL in text".into()),
             ColumnValue::Text(text) if self.ty.is_json() => {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use outbox_core::bytes::Bytes;
+use outbox_core::time::OffsetDateTime;
 use outbox_core::{
-    ColumnType, ColumnValue, ConnectorConfig, EventField, InsertSql, Loss, MessageReader, OutboxEvent, Pipeline,
-    Record, Row, RowDisposition, TableLayout,
+    Column, ColumnType, ColumnValue, ConnectorConfig, EventField, Identifier, InsertSql, Loss, MessageReader,
+    Nullability, OutboxEvent, Pipeline, Record, Row, RowDisposition, RowLife, TableLayout,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -99,6 +100,55 @@ fn the_parts_of_an_event_are_members() {
     assert!(content.is_ascii());
     let empty = order().build().unwrap();
     assert!(self::content(&messages(), &empty).contains("\"payload\":null"));
+}
+
+#[test]
+fn own_columns_are_members_whenever_they_are_added() {
+    let own = |name: &str, ty| Column::own(Identifier::new(name).unwrap(), ty, Nullability::NotNull).header(name);
+    let with_own = |layout: TableLayout| {
+        let at = own("at", ColumnType::Timestamptz).fallback(OffsetDateTime::UNIX_EPOCH);
+        layout.with_column(own("tenant", ColumnType::Bigint)).unwrap().with_column(at).unwrap()
+    };
+    let before = with_own(TableLayout::recommended()).with_row_life(RowLife::Message);
+    let layout = with_own(TableLayout::messages());
+    assert_eq!(before, layout);
+
+    let config = ConnectorConfig::recommended(&layout);
+    let pipeline = Pipeline::new(config.clone(), layout).unwrap();
+    let noon = OffsetDateTime::UNIX_EPOCH + std::time::Duration::from_secs(43_200);
+    for (event, tenant, at) in [
+        (order().column("tenant", i64::MIN), "-9223372036854775808", "1970-01-01T00:00:00.000000Z"),
+        (order().column("tenant", "+007").column("at", noon), "7", "1970-01-01T12:00:00.000000Z"),
+    ] {
+        let record = read(&config, &content(&pipeline, &event.build().unwrap())).unwrap();
+        assert_eq!(record.header("tenant").unwrap(), tenant);
+        assert_eq!(record.header("at").unwrap(), at);
+    }
+    let other = order().column("tenant", 7_i64).column("at", true).build().unwrap();
+    assert!(pipeline.row(&other).unwrap_err().is_invalid_event());
+}
+
+#[test]
+fn a_message_of_a_program_from_before_a_column_has_a_record_without_its_header() {
+    let tenant = Column::own(Identifier::new("tenant").unwrap(), ColumnType::Text, Nullability::NotNull);
+    let layout = TableLayout::messages().with_column(tenant.header("tenant")).unwrap();
+    let both = ConnectorConfig::recommended(&TableLayout::recommended()).with_messages(&layout);
+    let event = order().json("{}").build().unwrap();
+    let old = messages();
+    let record = old.encode(&old.row(&event).unwrap()).unwrap();
+    for config in [ConnectorConfig::recommended(&layout), both] {
+        let read = read(&config, &content(&old, &event)).unwrap();
+        assert_eq!(read, record);
+        assert!(decoded(&Pipeline::new(config, layout.clone()).unwrap(), read).extra.get("tenant").is_none());
+    }
+}
+
+#[test]
+fn a_nested_payload_stays_nested_next_to_another_column() {
+    let layout = TableLayout::messages().payload_type(ColumnType::Json).unwrap();
+    let region = Column::own(Identifier::new("region").unwrap(), ColumnType::Text, Nullability::Nullable);
+    let layout = layout.with_column(region).unwrap().with_row_life(RowLife::Message);
+    assert_eq!(layout.column("payload").unwrap().ty(), ColumnType::Json);
 }
 
 #[test]

@@ -37,11 +37,12 @@ pub(super) async fn signs(
     let row = client.query_opt(sql, &[&name.as_str()]).await.map_err(failed)?;
     let present =
         Sign::new("slot_present", Measure::Bool(row.is_some()), Verdict::good_if(row.is_some(), Verdict::Critical));
-    signs.push(
-        present
-            .threshold(Measure::Bool(true))
-            .remedy("call create_slot: what commits before is published by Republish::missed only"),
-    );
+    let keeps_rows = pipeline.layout().row_life().keeps_rows();
+    let remedy = match keeps_rows {
+        true => "call create_slot: what commits before is published by Republish::missed only",
+        false => "call create_slot: no table keeps the events, so those that commit before are lost",
+    };
+    signs.push(present.threshold(Measure::Bool(true)).remedy(remedy));
     let Some(row) = row else { return Ok(None) };
 
     let is_active: bool = row.get(0);
@@ -56,11 +57,20 @@ pub(super) async fn signs(
         "reserved" | "extended" => Verdict::Good,
         _ => Verdict::Critical,
     };
+    let remedy = match keeps_rows {
+        true => {
+            "WAL that the slot has to read is removed, or at the next checkpoint: raise max_slot_wal_keep_size; if it is \
+             lost, create it with SlotOptions::recreate, and publish the events between with Republish::missed"
+        }
+        false => {
+            "WAL that the slot has to read is removed, or at the next checkpoint: raise max_slot_wal_keep_size; if it is \
+             lost, create it with SlotOptions::recreate: no table keeps the events between"
+        }
+    };
     signs.push(
         Sign::new("slot_wal_status", Measure::Text(status), verdict)
             .threshold(Measure::Text("extended".into()))
-            .remedy("WAL that the slot has to read is removed, or at the next checkpoint: raise max_slot_wal_keep_size; if it is \
-                     lost, create it with SlotOptions::recreate, and publish the events between with Republish::missed"),
+            .remedy(remedy),
     );
     if let Some(bytes) = row.get::<_, Option<i64>>(2) {
         let sign = thresholds.of_wal("wal_held_back", u64::try_from(bytes).unwrap_or_default());

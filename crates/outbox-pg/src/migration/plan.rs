@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use super::{Migration, Migrations, NEWER, Newer, OTHER_SQL, checksum, row_life};
 use crate::Error;
 use crate::literal::literal;
+use crate::ownership;
 
 /// The SQL that [`Migrations::apply`] would run. `Display` is a script for `psql`, which does the same as `apply`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,9 +126,9 @@ impl Migrations {
     /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
     ///
     /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction.
-    /// It fails with an exception if applied steps and these are at odds. It does not compare the table's columns. If
-    /// rows of the table [vanish](outbox_core::RowLife), it creates their triggers again, which waits up to 5 s for
-    /// transactions that write to the table.
+    /// It fails with an exception if applied steps and these are at odds, or what is there belongs to somebody else. It
+    /// does not compare the table's columns. If rows of the table [vanish](outbox_core::RowLife), it creates their
+    /// triggers again, which waits up to 5 s for transactions that write to the table.
     #[must_use]
     pub fn apply_script(&self) -> String {
         if self.publication.is_some() {
@@ -137,6 +138,7 @@ impl Migrations {
         if self.newer == Newer::Refuse {
             statements.push(self.refuse_newer());
         }
+        statements.extend(self.outbox.as_ref().map(|pipeline| self.refuse_foreign(pipeline)));
         statements.extend(self.steps.iter().map(|step| self.apply_if_missing(step)));
         let layout = self.outbox.as_ref().map(Pipeline::layout);
         if let Some(layout) = layout.filter(|layout| layout.row_life().vanishes()) {
@@ -162,6 +164,29 @@ impl Migrations {
             self.schema,
             versions.join(","),
             component = literal(&self.component),
+        );
+        format!("DO {}", literal(&body))
+    }
+
+    /// Returns the statement that refuses what belongs to somebody else, if there is something to do.
+    fn refuse_foreign(&self, pipeline: &Pipeline) -> String {
+        let layout = pipeline.layout();
+        let of_component = format!(
+            "FROM {}.schema_migration WHERE component = {} AND version",
+            self.schema,
+            literal(&self.component)
+        );
+        let versions: Vec<_> = self.steps.iter().map(|step| step.version.to_string()).collect();
+        let lacks_steps = format!("(SELECT count(*) {of_component} IN ({})) < {}", versions.join(", "), versions.len());
+        let switches_life = match layout.row_life().vanishes() {
+            true => format!("NOT EXISTS (SELECT {of_component} > {})", self.latest),
+            false => "false".to_owned(),
+        };
+        let refuse = ownership::refuse(layout);
+        let body = format!(
+            "DECLARE item record; BEGIN IF {lacks_steps} OR {switches_life} THEN
+             {refuse}
+             END IF; END"
         );
         format!("DO {}", literal(&body))
     }

@@ -69,11 +69,13 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
 }
 
 /// Returns the statement for the publication that pgoutput demands by name. Messages are sent whatever it contains.
+///
+/// Nothing records it, so no lock of a record keeps out another instance that creates it at the same time.
 pub(super) fn create_empty_publication(publication: &Identifier) -> String {
     let body = format!(
         "BEGIN IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = {}) THEN
             CREATE PUBLICATION {publication} WITH (publish = 'insert');
-        END IF; END",
+        END IF; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END",
         literal(publication.as_str()),
     );
     format!("DO {}", literal(&body))

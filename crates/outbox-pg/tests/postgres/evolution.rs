@@ -243,6 +243,9 @@ async fn nothing_that_somebody_else_made_runs_as_the_owner() {
         let object =
             ["the table outbox.outbox_message_ids belongs to", "the trigger trap on outbox.outbox_message_ids"][traps];
         assert!(error.to_string().contains(object) && error.to_string().contains(&stranger), "{error}");
+        let error = client.batch_execute(&Migrations::outbox(&pipeline).apply_script()).await.unwrap_err();
+        let error = error.as_db_error().expect("an exception of the script").message();
+        assert!(error.contains(object) && error.contains(&stranger), "{error}");
         assert!(relations(&client).await.iter().all(|table| table != "outbox_message"), "nothing was made");
     }
 }

@@ -60,6 +60,29 @@ async fn there_is_nothing_to_create_but_the_publication_and_the_slot() {
 }
 
 #[tokio::test]
+async fn an_instance_that_starts_while_another_one_creates_the_publication_is_no_error() {
+    let env = messages().database().build().await;
+    let (mut client, mut other) = (env.client().await, env.client().await);
+    let migrations = Migrations::outbox(env.pipeline());
+    let tx = other.transaction().await.unwrap();
+    tx.batch_execute(&migrations.script().to_string().replace("BEGIN;\n", "").replace("COMMIT;\n", "")).await.unwrap();
+    let applied = migrations.apply(&mut client);
+    let commit = async {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.datname = current_database()
+                         JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND a.datid = d.oid)";
+        let observer = env.client().await;
+        eventually("the instance waits for the other one", async || {
+            observer.query_one(waits, &[]).await.unwrap().get::<_, bool>(0)
+        })
+        .await;
+        tx.commit().await.unwrap();
+    };
+    let (applied, ()) = tokio::join!(applied, commit);
+    applied.unwrap();
+    assert!(migrations.plan(&client).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn messages_are_in_the_wal_in_their_order_if_their_transaction_commits() {
     let env = messages().outbox().build().await;
     let mut client = env.client().await;

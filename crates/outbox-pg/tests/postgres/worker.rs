@@ -58,3 +58,28 @@ async fn one_task_maintains_and_monitors_and_continues_after_errors_and_ends_whe
     worker.stop().await;
     assert!(status.has_changed().is_err(), "the task has ended");
 }
+
+#[tokio::test]
+async fn an_error_of_maintenance_is_reported_until_maintenance_succeeds_and_a_busy_pool_does_not_keep_it_from_ending() {
+    let env = TestEnv::builder().slot().build().await;
+    let worker = || OutboxWorker::builder(env.pool(), env.pipeline().clone()).maintain_every(Duration::from_secs(3_600));
+    let checks = worker().check_every(Duration::from_millis(10)).spawn();
+    let mut status = checks.subscribe();
+    status.wait_for(|status| status.health.is_some()).await.unwrap();
+    for _ in 0..3 {
+        status.changed().await.unwrap();
+        let failure = status.borrow_and_update().failure.clone().expect("the checks after it succeed");
+        assert!(failure.is_not_ready() && failure.to_string().contains("Migrations::maintenance"), "{failure}");
+    }
+    checks.stop().await;
+
+    let pool = env.pool_of(1);
+    let connection = pool.get().await.unwrap();
+    let errors = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&errors);
+    let worker = OutboxWorker::builder(pool, env.pipeline().clone());
+    let worker = worker.on_error(move |_| _ = counted.fetch_add(1, Ordering::Relaxed)).spawn();
+    worker.stop().await;
+    assert_eq!(errors.load(Ordering::Relaxed), 0, "it has not waited for the connection");
+    drop(connection);
+}

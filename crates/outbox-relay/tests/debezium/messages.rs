@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbox_core::{ColumnType, RowLife, TableLayout};
+use outbox_core::{ColumnType, EventField, RowLife, TableLayout};
 
 use crate::configuration::{JSON, With};
 use crate::service::{Service, events};
@@ -29,6 +29,20 @@ fn nested_payloads_and_schemas_are_written_as_debezium_writes_them() {
     let of_one_topic =
         events([Duration::ZERO; 8]).into_iter().filter(|event| event.aggregate_type().as_str() == "order");
     service.store(&of_one_topic.collect::<Vec<_>>());
+    service.compare();
+}
+
+#[test]
+fn a_message_of_a_program_from_before_a_column_has_a_record_without_its_header() {
+    const PLACEMENT: &str = "transforms.outbox.table.fields.additional.placement";
+    let layout = TableLayout::recommended();
+    let columns = layout.columns().iter().filter(|column| column.field() != Some(EventField::Tracestate)).cloned();
+    let older = TableLayout::new(layout.schema().clone(), layout.table().clone(), columns.collect()).unwrap();
+    let mut service = Service::start_with(older.with_row_life(RowLife::Message), |config| {
+        let placement = format!("{},tracestate:header", config.get(PLACEMENT).unwrap());
+        config.with(PLACEMENT, placement)
+    });
+    service.store(&events([Duration::ZERO; 4]));
     service.compare();
 }
 
