@@ -117,6 +117,7 @@ struct TemporarySlot<'a> {
 impl<'a> TemporarySlot<'a> {
     async fn create(client: &'a Client, pipeline: &Pipeline, limit: Duration) -> Result<Self, Failure> {
         let refused = "no temporary slot can be created, which needs REPLICATION and a free replication slot";
+        bound_server(client, limit).await.map_err(|e| Failure::server(refused).caused_by(&e))?;
         let sql = "SELECT slot_name::text FROM pg_create_logical_replication_slot(
                        'outbox_tail_' || pg_backend_pid(), 'pgoutput', true)";
         let created = tokio::time::timeout(limit, client.query_one(sql, &[])).await;
@@ -139,6 +140,18 @@ impl<'a> TemporarySlot<'a> {
         let rows = tokio::time::timeout(limit, read).await.map_err(|e| unread(&e))?.map_err(|e| unread(&e))?;
         rows.iter().map(|row| row.try_get(0).map_err(|e| unread(&e))).collect()
     }
+}
+
+/// Lets the server notice that this program has ended. Until then the slot keeps WAL, and its creation may wait for
+/// transactions that stay open.
+async fn bound_server(client: &Client, limit: Duration) -> Result<(), tokio_postgres::Error> {
+    // After the client's own limit, whose error says more.
+    let limit = limit.saturating_add(Duration::from_secs(1)).as_millis();
+    let limit = limit.min(i32::MAX as u128);
+    client.batch_execute(&format!("SET statement_timeout = {limit}")).await?;
+    // PostgreSQL has it since version 14, and not on every system.
+    _ = client.batch_execute("SET client_connection_check_interval = '1s'").await;
+    Ok(())
 }
 
 /// Makes events of the changes of the outbox table.
