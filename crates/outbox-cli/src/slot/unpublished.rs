@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 
 use crate::exit::Failure;
 use crate::output::Part;
+use crate::postgres::end_with_program;
 
 /// The zero of PostgreSQL's time, 2000-01-01, in seconds since 1970.
 const EPOCH: i64 = 946_684_800;
@@ -90,6 +91,7 @@ impl Unpublished {
         );
         let (before, publication) = (range.before.map(|lsn| lsn.to_string()), range.source.publication.to_string());
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&range.slot, &before, &publication];
+        end_with_program(client).await;
         let rows = client.query_raw(&sql, parameters).await.map_err(unread)?;
 
         let mut rows = std::pin::pin!(rows);

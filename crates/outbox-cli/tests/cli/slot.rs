@@ -80,12 +80,14 @@ async fn drop_needs_a_confirmation_and_consent_to_a_loss() {
 
 #[tokio::test]
 async fn events_are_counted_by_the_publication_of_the_connector_file() {
-    let env = TestEnv::builder().slot().build().await;
+    let env = TestEnv::builder().outbox().build().await;
     let renamed = "ALTER PUBLICATION outbox RENAME TO orders; CREATE PUBLICATION outbox";
     env.client().await.batch_execute(renamed).await.unwrap();
-    env.enqueue(&[order(1)]).await;
     let config = env.config().clone().with("publication.name", "orders");
     let json = TempFile::config(&env, "-slot", &config);
+    let create = ["slot", "create", env.name(), "--connector-config", json.path()];
+    run_at(&env, &create).await.text(0);
+    env.enqueue(&[order(1)]).await;
     let properties = TempFile::new(&format!("{}-slot.properties", env.name()), "publication.name = orders\n");
 
     let show = ["slot", "show", env.name(), "--connector-config", properties.path(), "--output", "json"];
@@ -97,8 +99,7 @@ async fn events_are_counted_by_the_publication_of_the_connector_file() {
     let drop = ["slot", "drop", env.name(), "--yes", "--connector-config", json.path()];
     let refused = run_at(&env, &drop).await;
     assert!(refused.code == 3 && refused.stderr.contains("1 events"), "{refused:?}");
-    let created = run_at(&env, &["slot", "create", env.name(), "--connector-config", json.path()]).await;
-    assert!(created.text(0).contains("exists"), "{created:?}");
+    assert!(run_at(&env, &create).await.text(0).contains("exists"));
     let other = run_at(&env, &[&drop[..], &["--publication", "outbox"]].concat()).await;
     assert!(other.text(0).contains("events lost: 0"), "an option counts more than the file: {other:?}");
 }

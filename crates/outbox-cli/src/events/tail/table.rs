@@ -10,6 +10,7 @@ use super::super::rows;
 use super::command::Printer;
 use super::event::{Place, TailedEvent};
 use crate::exit::Failure;
+use crate::postgres::end_with_program;
 use crate::slot::commit_time;
 
 /// The time between two reads of a slot that had nothing.
@@ -142,16 +143,13 @@ impl<'a> TemporarySlot<'a> {
     }
 }
 
-/// Lets the server notice that this program has ended. Until then the slot keeps WAL, and its creation may wait for
-/// transactions that stay open.
+/// Bounds what the server does for a client that no longer waits: the creation of a slot waits for open transactions.
 async fn bound_server(client: &Client, limit: Duration) -> Result<(), tokio_postgres::Error> {
+    end_with_program(client).await;
     // After the client's own limit, whose error says more.
     let limit = limit.saturating_add(Duration::from_secs(1)).as_millis();
-    let limit = limit.min(i32::MAX as u128);
-    client.batch_execute(&format!("SET statement_timeout = {limit}")).await?;
-    // PostgreSQL has it since version 14, and not on every system.
-    _ = client.batch_execute("SET client_connection_check_interval = '1s'").await;
-    Ok(())
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    client.batch_execute(&format!("SET statement_timeout = {limit}")).await
 }
 
 /// Makes events of the changes of the outbox table.
