@@ -38,7 +38,7 @@ pub(super) async fn tail(
     printer: &mut Printer,
 ) -> Result<(), Failure> {
     let slot = TemporarySlot::create(client, pipeline, limit).await?;
-    // What is in the table now may be committed after the slot's start as well.
+    // Rows that are in the table now may be committed after the slot's start as well.
     let mut printed = HashSet::new();
     if let Some(last) = last {
         for event in latest(client, pipeline, last).await? {
