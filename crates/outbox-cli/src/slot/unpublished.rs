@@ -145,18 +145,21 @@ impl Reading<'_> {
                     self.add(commit, commit_time(micros), UnpublishedEvent::of_row(names, new));
                 }
             }
-            Message::Logical { transactional, lsn, prefix, content } => {
-                if self.range.source.messages.as_ref().is_some_and(|included| included.contains(prefix)) {
-                    // A message outside a transaction has no time.
-                    let (at, time) = match self.commit.filter(|_| *transactional) {
-                        Some((commit, micros)) => (commit, commit_time(micros)),
-                        None => (*lsn, String::new()),
-                    };
-                    self.add(at, time, UnpublishedEvent::of_message(content));
-                }
+            Message::Logical { transactional, lsn, prefix, content } if self.is_included(prefix) => {
+                // A message outside a transaction has no time.
+                let (at, time) = match self.commit.filter(|_| *transactional) {
+                    Some((commit, micros)) => (commit, commit_time(micros)),
+                    None => (*lsn, String::new()),
+                };
+                self.add(at, time, UnpublishedEvent::of_message(content));
             }
             _ => {}
         }
+    }
+
+    /// Returns whether messages of a prefix are events.
+    fn is_included(&self, prefix: &str) -> bool {
+        self.range.source.messages.as_ref().is_some_and(|included| included.contains(prefix))
     }
 
     fn add(&mut self, commit: Lsn, committed_at: String, event: UnpublishedEvent) {
