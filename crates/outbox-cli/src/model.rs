@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use outbox_core::{ConnectorConfig, Identifier, Pipeline, RowLife, TableLayout};
+use outbox_net::ErrorChain;
+use outbox_relay::read_connector_file;
 
 use crate::exit::Failure;
 
@@ -10,6 +12,8 @@ use crate::exit::Failure;
 #[command(next_help_heading = "Outbox")]
 pub(crate) struct ModelOptions {
     /// The connector's configuration; without it, the recommended one counts
+    ///
+    /// The file is JSON, .properties of standalone Kafka Connect, or .yaml with a KafkaConnector of Strimzi.
     #[arg(long, env = "CONNECTOR_CONFIG", value_name = "FILE", global = true)]
     connector_config: Option<PathBuf>,
 
@@ -76,12 +80,9 @@ impl ModelOptions {
     }
 }
 
-/// Reads a connector's configuration from a file.
+/// Reads a connector's configuration from a file, in each form that the relay reads.
 pub(crate) fn read_config(file: &Path) -> Result<ConnectorConfig, Failure> {
-    let name = file.display();
-    let json =
-        std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("{name} cannot be read")).caused_by(&e))?;
-    ConnectorConfig::from_json(&json).map_err(|e| Failure::usage(format!("{name} is no configuration")).caused_by(&e))
+    read_connector_file(file).map_err(|e| Failure::usage(ErrorChain::new(&e).to_string()))
 }
 
 fn table_name(text: &str) -> Result<(Identifier, Identifier), String> {

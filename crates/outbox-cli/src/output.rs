@@ -93,7 +93,7 @@ fn table(head: Option<&[&str]>, rows: &[Vec<String>]) -> String {
     if let Some(head) = head {
         table.set_header(head.iter().map(|name| name.to_uppercase()));
     }
-    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| cell.replace('\n', " "))));
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| cell.replace(char::is_control, " "))));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

@@ -18,7 +18,7 @@ impl Included {
     /// Fails if a list has an expression that cannot be used.
     pub(crate) fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
         let messages = match MessageReader::of(&config) {
-            // What cannot be followed is reported when the messages' pipeline is made.
+            // Transformations that cannot be followed are reported when the messages' pipeline is made.
             Err(_) | Ok(None) => None,
             Ok(Some(reader)) => Some((reader, config.included_messages()?)),
         };

@@ -106,6 +106,8 @@ pub(crate) enum Kind {
     NoServer { failures: Box<str>, is_transient: bool },
     #[error("PostgreSQL did not answer within {0:?}")]
     Silent(Duration),
+    #[error("the statements leave a transaction open: end it with COMMIT")]
+    OpenTransaction,
     #[error("PostgreSQL reported an error")]
     Server,
     #[error("PostgreSQL said what its protocol does not know: {0}")]

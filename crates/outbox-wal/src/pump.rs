@@ -68,7 +68,7 @@ impl Pump {
                 biased;
                 () = self.pipe.closed() => return self.farewell().await,
                 () = &mut timer => {
-                    // What is not read may hold the server's words.
+                    // Bytes that are not read may hold the server's words.
                     if length.is_some() {
                         last_word = Instant::now();
                     } else if last_word.elapsed() > self.session.timeouts.silence {

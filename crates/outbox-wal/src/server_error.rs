@@ -17,11 +17,13 @@ pub(super) struct ServerError {
     file: Option<String>,
 }
 
-/// The operation: the same SQLSTATE means different things.
+/// The operation: the same SQLSTATE means different things. `Execute` is of statements of others, whose values are no part of
+/// an error.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doing<'a> {
     Connect,
     Query,
+    Execute,
     Identify,
     TakeSlot { slot: &'a str },
     CopySlot { slot: &'a str },
@@ -74,7 +76,22 @@ impl ServerError {
             (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => Kind::Authentication,
             _ => Kind::Server,
         };
-        Error::new(kind).because(self)
+        Error::new(kind).because(match doing {
+            Doing::Execute => self.without_values(),
+            _ => self,
+        })
+    }
+
+    /// Removes the values of statements and rows: the DETAIL, and the quotation in a syntax error and in an error of
+    /// class 22.
+    fn without_values(mut self) -> Self {
+        self.detail = None;
+        let quotes_values = self.code == "42601" || self.code.starts_with("22");
+        if quotes_values && let Some(quotation) = self.message.find(['"', '«', '„', '“']) {
+            self.message.truncate(quotation);
+            self.message.push('…');
+        }
+        self
     }
 
     /// Returns whether trying again may help: out of resources, shutting down or starting, cancelled, a conflict
@@ -127,6 +144,21 @@ mod tests {
         assert_eq!(error("28P01").while_doing(Doing::Connect).kind(), &Kind::Authentication);
         assert!(error("57P01").while_doing(changes).is_transient());
         assert!(!error("42601").while_doing(changes).is_transient());
+    }
+
+    #[test]
+    fn errors_of_statements_of_others_have_no_values() {
+        let error = |code: &str, message: &str| {
+            let (code, message) = (code.to_owned(), message.to_owned());
+            let detail = Some("Failing row contains (hunter2).".to_owned());
+            let error = ServerError { code, message, detail, ..ServerError::default() };
+            std::error::Error::source(&error.while_doing(Doing::Execute)).unwrap().to_string()
+        };
+        let (syntax, missing) = ("syntax error at or near \"hunter2\"", "relation \"beats\" does not exist");
+        assert_eq!(error("42601", syntax), "syntax error at or near … (SQLSTATE 42601)");
+        assert_eq!(error("42P01", missing), "relation \"beats\" does not exist (SQLSTATE 42P01)");
+        assert!(!error("22P02", "invalid input syntax for type integer: \"hunter2\"").contains("hunter2"));
+        assert!(!error("23502", "null value in column \"id\"").contains("hunter2"));
     }
 
     #[test]

@@ -3,7 +3,7 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::frames::{Frame, Received};
 use super::handshake;
 use super::options::ConnectOptions;
@@ -16,7 +16,11 @@ pub(super) struct Session {
     pub(super) socket: Socket,
     pub(super) received: Received,
     pub(super) timeouts: Timeouts,
+    has_open_transaction: bool,
 }
+
+/// The status of ReadyForQuery outside a transaction.
+const IDLE: &[u8] = b"I";
 
 /// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,8 @@ impl Session {
     pub(super) async fn open(options: &ConnectOptions, purpose: Purpose) -> Result<Self, Error> {
         let connect = async {
             let socket = Socket::open(options).await?;
-            let mut session = Self { socket, received: Received::default(), timeouts: options.timeouts };
+            let (received, timeouts) = (Received::default(), options.timeouts);
+            let mut session = Self { socket, received, timeouts, has_open_transaction: false };
             handshake::run(&mut session, options, purpose).await?;
             session.query(NO_LIMITS, Doing::Query).await?;
             Ok(session)
@@ -49,13 +54,42 @@ impl Session {
 
     /// Carries out one statement. An error leaves the session usable if the server reported it.
     pub(super) async fn query(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, Error> {
-        let limit = self.timeouts.statement;
-        timeout(limit, self.answer(sql, doing)).await.unwrap_or_else(|_| Err(Error::silent(limit)))
+        let mut rows = Vec::new();
+        let keep = |body: &[u8]| {
+            rows.push(text_row(body).ok_or_else(|| Error::protocol("a row"))?);
+            Ok(())
+        };
+        self.run(sql, doing, keep).await?;
+        Ok(rows)
     }
 
-    async fn answer(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, Error> {
+    /// Carries out statements of others, and discards their rows. Fails if they leave a transaction open.
+    pub(super) async fn execute(&mut self, sql: &str) -> Result<(), Error> {
+        self.run(sql, Doing::Execute, |_| Ok(())).await?;
+        match self.has_open_transaction {
+            true => Err(Error::new(Kind::OpenTransaction)),
+            false => Ok(()),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        sql: &str,
+        doing: Doing<'_>,
+        row: impl FnMut(&[u8]) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
+        let limit = self.timeouts.statement;
+        timeout(limit, self.answer(sql, doing, row)).await.unwrap_or_else(|_| Err(Error::silent(limit)))
+    }
+
+    async fn answer(
+        &mut self,
+        sql: &str,
+        doing: Doing<'_>,
+        mut row: impl FnMut(&[u8]) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
         self.send_query(sql).await?;
-        let (mut rows, mut error) = (Vec::new(), None);
+        let mut error = None;
         loop {
             let Frame { tag, body } = match (self.frame().await, error.take()) {
                 // After a FATAL error the server hangs up.
@@ -66,9 +100,12 @@ impl Session {
                 }
             };
             match tag {
-                b'D' => rows.push(text_row(&body).ok_or_else(|| Error::protocol("a row"))?),
+                b'D' => row(&body)?,
                 b'E' => error = Some(ServerError::parse(&body).while_doing(doing)),
-                b'Z' => return error.map_or(Ok(rows), Err),
+                b'Z' => {
+                    self.has_open_transaction = *body != *IDLE;
+                    return error.map_or(Ok(()), Err);
+                }
                 _ => {}
             }
         }

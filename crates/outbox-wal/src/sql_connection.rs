@@ -27,9 +27,10 @@ impl SqlConnection {
     /// Runs statements, separated by semicolons, and discards their rows.
     ///
     /// # Errors
-    /// A statement fails, or the connection is lost. Do not use the connection after an error: a transaction may be open.
+    /// A statement fails, the statements leave a transaction open, or the connection is lost. The error has no value of a
+    /// statement or a row. Do not use the connection after an error: a transaction may be open.
     pub async fn execute(&mut self, sql: &str) -> Result<(), Error> {
-        self.session.query(sql, Doing::Query).await.map(|_| ())
+        self.session.execute(sql).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::connect::Rest;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Part, Report};
 use crate::postgres::DatabaseOptions;
-use crate::slot::{Change, Consent, SlotState, change};
+use crate::slot::{Change, Consent, EventSource, SlotState, change};
 
 /// How many events are listed that a dropped slot would lose.
 const LISTED: usize = 20;
@@ -53,7 +53,7 @@ impl Delete {
         rest.put(name, "stop").await?;
         rest.wait(name, limit, "stopped", is_stopped).await?;
         if self.drop_slot {
-            left.drop_slot(&self, database, output, limit).await?;
+            left.drop_slot(&self, &config, database, output, limit).await?;
         }
         if self.drop_publication {
             left.drop_publication(database, limit).await?;
@@ -97,17 +97,18 @@ impl Remains {
     async fn drop_slot(
         &mut self,
         delete: &Delete,
+        config: &ConnectorConfig,
         database: &DatabaseOptions,
         output: Output,
         limit: Duration,
     ) -> Result<(), Failure> {
         let client = database.connect(limit).await?;
-        let (Some(slot), Some(publication)) = (&self.slot, &self.publication) else { return Ok(()) };
+        let Some(slot) = &self.slot else { return Ok(()) };
         if SlotState::find(&client, slot).await?.is_some() {
             wait_for_reader(&client, slot, limit).await?;
-            let publication = identifier(publication)?;
+            let source = EventSource::new(config, None)?;
             let consent = if delete.lose_events { Consent::LoseEvents } else { Consent::NoLoss };
-            let dropped = change(&client, slot, &publication, Change::Drop, consent, LISTED, output).await;
+            let dropped = change(&client, slot, &source, Change::Drop, consent, LISTED, output).await;
             dropped
                 .map_err(|e| Failure::refused(format!("connector {} is stopped, not deleted: {e}", self.connector)))?;
         }
@@ -146,9 +147,10 @@ impl Report for Remains {
         let mut lines = vec![format!("connector {} deleted", self.connector)];
         lines.extend(self.removed.iter().map(|removed| format!("also removed: {removed}")));
         if let Some(slot) = &self.slot {
+            let option = self.publication.as_ref().map(|name| format!(" --publication {name}")).unwrap_or_default();
             lines.push(format!(
                 "remains: slot {slot}, for which PostgreSQL keeps the WAL until the disk is full: put the connector back, or \
-                 run outbox slot drop {slot}"
+                 run outbox slot drop {slot}{option}"
             ));
         }
         if let Some(publication) = &self.publication {

@@ -28,8 +28,8 @@ pub(crate) enum Generated {
     },
     /// A script for psql: tables, publication, slot, and the roles that are named
     ///
-    /// It can be run again. The password of the connector's role is the variable password of psql (-v password=…), or else
-    /// OUTBOX_DB_PASSWORD in the environment.
+    /// It can be run again. The password of the connector's role comes from OUTBOX_DB_PASSWORD in the environment of psql,
+    /// unless psql has a variable password.
     Sql {
         #[command(flatten)]
         changes: Changes,
@@ -90,7 +90,11 @@ impl Changes {
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it is written KEY=VALUE")?;
-    match key.to_ascii_lowercase().contains("password") && !value.starts_with("${") {
+    let lower = key.to_ascii_lowercase();
+    // A jaas.config has its password within.
+    let is_placeholder = if lower.ends_with("jaas.config") { value.contains("${") } else { value.starts_with("${") };
+    let is_secret = ["password", "secret", "jaas.config"].iter().any(|word| lower.contains(word));
+    match is_secret && !is_placeholder {
         true => Err("a password is not an option: write a placeholder such as ${env:OUTBOX_DB_PASSWORD}".to_owned()),
         false => Ok((key.to_owned(), value.to_owned())),
     }

@@ -2,4 +2,4 @@
 
 mod options;
 
-pub(crate) use self::options::DatabaseOptions;
+pub(crate) use self::options::{DatabaseOptions, end_with_program};

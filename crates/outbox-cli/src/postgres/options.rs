@@ -124,3 +124,11 @@ impl DatabaseOptions {
         Ok((config, tls))
     }
 }
+
+/// Lets PostgreSQL cancel what it does for this connection once this program has ended. Without it, a slot that is being
+/// decoded or created stays in use until that is done.
+pub(crate) async fn end_with_program(client: &Client) {
+    // PostgreSQL has the setting since version 14, and not on every system.
+    let sql = "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'";
+    _ = client.execute(sql, &[]).await;
+}

@@ -1,10 +1,9 @@
-use outbox_core::Identifier;
 use outbox_wal::Lsn;
 use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::SlotState;
-use super::unpublished::{Range, Unpublished};
+use super::unpublished::{EventSource, Range, Unpublished};
 use crate::exit::Failure;
 use crate::output::{Output, Part, Report};
 
@@ -40,7 +39,7 @@ pub(crate) struct Changed {
 pub(crate) async fn change(
     client: &Client,
     slot: &str,
-    publication: &Identifier,
+    source: &EventSource,
     change: Change,
     consent: Consent,
     listed: usize,
@@ -62,7 +61,7 @@ pub(crate) async fn change(
 
     let lost = match state.is_lost() || state.plugin != "pgoutput" {
         true => None,
-        false => Some(Unpublished::read(client, Range { slot, publication, before: to, listed }).await?),
+        false => Some(Unpublished::read(client, Range { slot, source, before: to, listed }).await?),
     };
     let action = if to.is_some() { "advance" } else { "drop" };
     let mut changed = Changed { slot: slot.to_owned(), action, done: false, to: to.map(|to| to.to_string()), lost };

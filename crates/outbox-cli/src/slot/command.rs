@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::change::{Change, Consent, change};
 use super::state::{HEAD, SlotState};
-use super::unpublished::{Range, Unpublished};
+use super::unpublished::{EventSource, Range, Unpublished};
 use crate::confirm::Confirmation;
 use crate::exit::{Exit, Failure};
 use crate::model::{ModelOptions, identifier};
@@ -19,6 +19,7 @@ const EXAMPLES: &str = "Examples:
   outbox slot list
   outbox slot show outbox
   outbox slot create outbox
+  outbox slot drop outbox --connector-config deploy/outbox-connector.json
   outbox slot create outbox --recreate    replaces a slot that is invalidated or was dropped
   outbox slot drop outbox                 counts the events that would be lost, and refuses if there are any
   outbox slot advance outbox --to 0/1A2B3C8 --lose-events";
@@ -45,9 +46,9 @@ pub(crate) enum SlotCommand {
         /// The slot
         #[arg(value_parser = identifier)]
         name: Identifier,
-        /// The publication, which must hold the outbox table
-        #[arg(long, value_name = "NAME", default_value = "outbox", value_parser = identifier)]
-        publication: Identifier,
+        /// The publication, which must hold the outbox table [default: publication.name of --connector-config, or else outbox]
+        #[arg(long, value_name = "NAME", value_parser = identifier)]
+        publication: Option<Identifier>,
         /// Create a slot again that was there before, and replace one that is invalidated
         ///
         /// Events that were committed in between stay unpublished until outbox replay run NAME --missed
@@ -93,9 +94,9 @@ pub(crate) enum SlotCommand {
 /// Which events are listed.
 #[derive(clap::Args)]
 pub(crate) struct Events {
-    /// The publication that the slot's reader uses
-    #[arg(long, value_name = "NAME", default_value = "outbox", value_parser = identifier)]
-    publication: Identifier,
+    /// The publication that the slot's reader uses [default: publication.name of --connector-config, or else outbox]
+    #[arg(long, value_name = "NAME", value_parser = identifier)]
+    publication: Option<Identifier>,
     /// List at most this many events
     #[arg(long, value_name = "EVENTS", default_value_t = 20)]
     list: usize,
@@ -119,9 +120,12 @@ impl SlotCommand {
                 let slot = SlotState::get(&client, &name).await?;
                 let is_readable =
                     !slot.active && !slot.is_lost() && slot.is_in_this_database && slot.plugin == "pgoutput";
-                let unpublished = match is_readable {
-                    true => Some(Unpublished::read(&client, events.range(&name)).await?),
-                    false => None,
+                let unpublished = if is_readable {
+                    let source = events.source(model)?;
+                    let range = Range { slot: &name, source: &source, before: None, listed: events.list };
+                    Some(Unpublished::read(&client, range).await?)
+                } else {
+                    None
                 };
                 let exit = if slot.is_lost() { Exit::Finding } else { Exit::Success };
                 output.print(&Shown { slot, unpublished })?;
@@ -129,7 +133,10 @@ impl SlotCommand {
             }
             Self::Create { name, publication, recreate, failover } => {
                 let config = model.config()?.with("slot.name", name.as_str());
-                let pipeline = model.pipeline_with(config.with("publication.name", publication.as_str()))?;
+                let pipeline = model.pipeline_with(match publication {
+                    Some(publication) => config.with("publication.name", publication.as_str()),
+                    None => config,
+                })?;
                 let mut options = SlotOptions::default().patience(limit);
                 if recreate {
                     options = options.recreate();
@@ -147,20 +154,19 @@ impl SlotCommand {
             }
             Self::Advance { name, to, lose_events, events } => {
                 let consent = consent(lose_events);
-                let (publication, listed) = (&events.publication, events.list);
-                output
-                    .print(&change(&client, &name, publication, Change::Advance(to), consent, listed, output).await?)?;
+                let (source, listed) = (events.source(model)?, events.list);
+                output.print(&change(&client, &name, &source, Change::Advance(to), consent, listed, output).await?)?;
                 Ok(Exit::Success)
             }
             Self::Drop { name, lose_events, events, confirmation } => {
                 let consent = consent(lose_events);
+                let (source, listed) = (events.source(model)?, events.list);
                 // It must exist before anybody is asked.
                 SlotState::get(&client, &name).await?;
                 if consent == Consent::NoLoss {
                     confirmation.ask(&format!("Drop the slot {name}?"))?;
                 }
-                let (publication, listed) = (&events.publication, events.list);
-                output.print(&change(&client, &name, publication, Change::Drop, consent, listed, output).await?)?;
+                output.print(&change(&client, &name, &source, Change::Drop, consent, listed, output).await?)?;
                 Ok(Exit::Success)
             }
         }
@@ -168,8 +174,8 @@ impl SlotCommand {
 }
 
 impl Events {
-    fn range<'a>(&'a self, slot: &'a str) -> Range<'a> {
-        Range { slot, publication: &self.publication, before: None, listed: self.list }
+    fn source(&self, model: &ModelOptions) -> Result<EventSource, Failure> {
+        EventSource::new(&model.config()?, self.publication.as_ref())
     }
 }
 

@@ -1,15 +1,16 @@
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt as _;
-use outbox_core::Identifier;
 use outbox_core::time::format_description::well_known::Rfc3339;
 use outbox_core::time::{Duration, OffsetDateTime};
+use outbox_core::{ConnectorConfig, Identifier, IncludedMessages};
 use outbox_wal::{Lsn, Message, Tuple, TupleData};
 use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::exit::Failure;
 use crate::output::Part;
+use crate::postgres::end_with_program;
 
 /// The zero of PostgreSQL's time, 2000-01-01, in seconds since 1970.
 const EPOCH: i64 = 946_684_800;
@@ -35,11 +36,38 @@ pub(crate) struct UnpublishedEvent {
     pub(crate) commit_lsn: String,
 }
 
+/// The changes that the reader of a slot takes for events: the rows of its publication, and logical decoding messages.
+#[derive(Clone, Debug)]
+pub(crate) struct EventSource {
+    publication: Identifier,
+    messages: Option<IncludedMessages>,
+}
+
+/// The publication of a connector that names none.
+const DEFAULT_PUBLICATION: &str = "dbz_publication";
+
+impl EventSource {
+    /// Reads the source from a connector's configuration, unless an option names the publication.
+    pub(crate) fn new(config: &ConnectorConfig, publication: Option<&Identifier>) -> Result<Self, Failure> {
+        let configured = || {
+            let name = config.get("publication.name").map_or(DEFAULT_PUBLICATION, str::trim);
+            let unusable = |e| Failure::usage(format!("the publication.name {name} cannot be used")).caused_by(&e);
+            Identifier::new(name).map_err(unusable)
+        };
+        let publication = publication.map_or_else(configured, |name| Ok(name.clone()))?;
+        let messages = config.message_router().map(|_| config.included_messages()).transpose();
+        let messages = messages.map_err(|e| {
+            Failure::usage("the messages of the connector's configuration cannot be counted").caused_by(&e)
+        })?;
+        Ok(Self { publication, messages })
+    }
+}
+
 /// Which events are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range<'a> {
     pub(crate) slot: &'a str,
-    pub(crate) publication: &'a Identifier,
+    pub(crate) source: &'a EventSource,
     /// Those that commit before this position; all of them without it.
     pub(crate) before: Option<Lsn>,
     /// The largest number of events in the list.
@@ -55,11 +83,16 @@ impl Unpublished {
             let message = format!("the events that the slot {} has still to send cannot be counted", range.slot);
             Failure::server(message).caused_by(&e)
         };
-        let sql = "SELECT data FROM pg_logical_slot_peek_binary_changes(
-                       $1, $2::text::pg_lsn, NULL, 'proto_version', '1', 'publication_names', $3)";
-        let (before, publication) = (range.before.map(|lsn| lsn.to_string()), range.publication.to_string());
+        // PostgreSQL has the option since version 14.
+        let messages = if range.source.messages.is_some() { ", 'messages', 'true'" } else { "" };
+        let sql = format!(
+            "SELECT data FROM pg_logical_slot_peek_binary_changes(
+                 $1, $2::text::pg_lsn, NULL, 'proto_version', '1', 'publication_names', $3{messages})"
+        );
+        let (before, publication) = (range.before.map(|lsn| lsn.to_string()), range.source.publication.to_string());
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&range.slot, &before, &publication];
-        let rows = client.query_raw(sql, parameters).await.map_err(unread)?;
+        end_with_program(client).await;
+        let rows = client.query_raw(&sql, parameters).await.map_err(unread)?;
 
         let mut rows = std::pin::pin!(rows);
         let mut reading = Reading { range, found: Self::default(), names: HashMap::new(), commit: None };
@@ -106,25 +139,39 @@ impl Reading<'_> {
                 let names = relation.columns.iter().map(|column| column.name.to_owned()).collect();
                 self.names.insert(relation.id, names);
             }
-            Message::Insert { relation, new } => self.insert(*relation, new),
+            Message::Insert { relation, new } => {
+                let names = self.names.get(relation).map(Vec::as_slice).unwrap_or_default();
+                if let Some((commit, micros)) = self.commit {
+                    self.add(commit, commit_time(micros), UnpublishedEvent::of_row(names, new));
+                }
+            }
+            Message::Logical { transactional, lsn, prefix, content } if self.is_included(prefix) => {
+                // A message outside a transaction has no time.
+                let (at, time) = match self.commit.filter(|_| *transactional) {
+                    Some((commit, micros)) => (commit, commit_time(micros)),
+                    None => (*lsn, String::new()),
+                };
+                self.add(at, time, UnpublishedEvent::of_message(content));
+            }
             _ => {}
         }
     }
 
-    fn insert(&mut self, relation: u32, row: &Tuple<'_>) {
-        let Some((commit, micros)) = self.commit else { return };
+    /// Returns whether messages of a prefix are events.
+    fn is_included(&self, prefix: &str) -> bool {
+        self.range.source.messages.as_ref().is_some_and(|included| included.contains(prefix))
+    }
+
+    fn add(&mut self, commit: Lsn, committed_at: String, event: UnpublishedEvent) {
         // PostgreSQL skips a transaction whose commit begins before the confirmed position.
         if self.range.before.is_some_and(|before| commit >= before) {
             return;
         }
-        let committed_at = commit_time(micros);
         self.found.count += 1;
         self.found.oldest_committed_at.get_or_insert_with(|| committed_at.clone());
         if self.found.first.len() < self.range.listed {
-            let names = self.names.get(&relation).map(Vec::as_slice).unwrap_or_default();
-            let event =
-                UnpublishedEvent { committed_at, commit_lsn: commit.to_string(), ..UnpublishedEvent::of(names, row) };
-            self.found.first.push(event);
+            let commit_lsn = commit.to_string();
+            self.found.first.push(UnpublishedEvent { committed_at, commit_lsn, ..event });
         }
     }
 }
@@ -137,21 +184,36 @@ pub(crate) fn commit_time(micros: i64) -> String {
 }
 
 impl UnpublishedEvent {
-    /// Takes the columns of the recommended table and of Debezium's. The payload is not among them.
-    fn of(names: &[String], row: &Tuple<'_>) -> Self {
+    fn of_row(names: &[String], row: &Tuple<'_>) -> Self {
         let mut event = Self::default();
         for (name, value) in names.iter().zip(row.data()) {
-            let TupleData::Text(text) = value else { continue };
-            let text = String::from_utf8_lossy(text).into_owned();
-            match name.as_str() {
-                "id" => event.id = text,
-                "aggregate_type" | "aggregatetype" => event.aggregate_type = text,
-                "aggregate_id" | "aggregateid" => event.aggregate_id = text,
-                "event_type" | "type" => event.event_type = text,
-                _ => {}
+            if let TupleData::Text(text) = value {
+                event.set(name, &String::from_utf8_lossy(text));
             }
         }
         event
+    }
+
+    /// Reads the members of a message's JSON. A content that is no object has none.
+    fn of_message(content: &[u8]) -> Self {
+        let mut event = Self::default();
+        let members: HashMap<String, serde_json::Value> = serde_json::from_slice(content).unwrap_or_default();
+        for (name, value) in &members {
+            event.set(name, value.as_str().unwrap_or_default());
+        }
+        event
+    }
+
+    /// Takes the columns of the recommended table and of Debezium's. The payload is not among them.
+    fn set(&mut self, column: &str, text: &str) {
+        let part = match column {
+            "id" => &mut self.id,
+            "aggregate_type" | "aggregatetype" => &mut self.aggregate_type,
+            "aggregate_id" | "aggregateid" => &mut self.aggregate_id,
+            "event_type" | "type" => &mut self.event_type,
+            _ => return,
+        };
+        text.clone_into(part);
     }
 
     fn row(&self) -> Vec<String> {

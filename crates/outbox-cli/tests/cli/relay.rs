@@ -53,5 +53,5 @@ async fn what_the_relay_rejects_is_named() {
     let missing = run_at(&env, &["relay", "check", "no-such-file.json"]).await;
     assert!(missing.code == 2 && missing.stderr.contains("no-such-file.json"), "{missing:?}");
     let run = run_at(&env, &["relay", "run", "--connector", file.path()]).await;
-    assert!(run.code == 1 && run.stderr.contains("lsn.flush.mode"), "{run:?}");
+    assert!(run.code == 2 && run.stderr.contains("lsn.flush.mode"), "{run:?}");
 }

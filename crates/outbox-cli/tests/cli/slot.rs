@@ -1,3 +1,4 @@
+use outbox_core::TableLayout;
 use outbox_test_support::{TestEnv, eventually};
 
 use crate::doctor::fails;
@@ -75,6 +76,43 @@ async fn drop_needs_a_confirmation_and_consent_to_a_loss() {
     let again = run_at(&env, &["slot", "create", env.name(), "--output", "json"]).await.json(0);
     assert_eq!(again["result"], "exists");
     assert!(run_at(&env, &["slot", "drop", env.name(), "--yes"]).await.text(0).contains("events lost: 0"));
+}
+
+#[tokio::test]
+async fn events_are_counted_by_the_publication_of_the_connector_file() {
+    let env = TestEnv::builder().outbox().build().await;
+    let renamed = "ALTER PUBLICATION outbox RENAME TO orders; CREATE PUBLICATION outbox";
+    env.client().await.batch_execute(renamed).await.unwrap();
+    let config = env.config().clone().with("publication.name", "orders");
+    let json = TempFile::config(&env, "-slot", &config);
+    let create = ["slot", "create", env.name(), "--connector-config", json.path()];
+    run_at(&env, &create).await.text(0);
+    env.enqueue(&[order(1)]).await;
+    let properties = TempFile::new(&format!("{}-slot.properties", env.name()), "publication.name = orders\n");
+
+    let show = ["slot", "show", env.name(), "--connector-config", properties.path(), "--output", "json"];
+    assert_eq!(run_at(&env, &show).await.json(0)["unpublished"]["count"], 1);
+    for command in ["drop", "advance"] {
+        let refused = run_at(&env, &["slot", command, env.name(), "--connector-config", json.path()]).await;
+        assert_eq!(refused.code, 3, "{refused:?}");
+    }
+    let drop = ["slot", "drop", env.name(), "--yes", "--connector-config", json.path()];
+    let refused = run_at(&env, &drop).await;
+    assert!(refused.code == 3 && refused.stderr.contains("1 events"), "{refused:?}");
+    assert!(run_at(&env, &create).await.text(0).contains("exists"));
+    let other = run_at(&env, &[&drop[..], &["--publication", "outbox"]].concat()).await;
+    assert!(other.text(0).contains("events lost: 0"), "an option counts more than the file: {other:?}");
+}
+
+#[tokio::test]
+async fn messages_that_are_events_are_counted() {
+    let env = TestEnv::builder().layout(TableLayout::messages()).slot().build().await;
+    let file = TempFile::config(&env, "-slot", env.config());
+    env.enqueue(&[order(1)]).await;
+    env.client().await.batch_execute("SELECT pg_logical_emit_message(true, 'other', '{}')").await.unwrap();
+    let drop = ["slot", "drop", env.name(), "--yes", "--connector-config", file.path(), "--output", "json"];
+    let refused = run_at(&env, &drop).await.json(3);
+    assert_eq!((&refused["lost"]["count"], &refused["lost"]["first"][0]["aggregate_id"]), (&1.into(), &"1".into()));
 }
 
 #[tokio::test]

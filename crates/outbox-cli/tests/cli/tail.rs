@@ -105,3 +105,25 @@ async fn rows_are_shown_as_they_are_committed_also_if_they_vanish() {
     let wrong = run_at(&env, &["events", "tail", "--source", "table", "--topic", "t"]).await;
     assert_eq!(wrong.code, 2, "{wrong:?}");
 }
+
+/// PostgreSQL waits for open transactions while it creates a slot, and keeps WAL for it meanwhile.
+#[tokio::test]
+async fn a_slot_that_is_being_created_vanishes_with_its_program() {
+    let env = TestEnv::builder().slot().build().await;
+    let file = TempFile::config(&env, "-tail", env.config());
+    let (client, mut open) = (env.client().await, env.client().await);
+    let open = open.transaction().await.unwrap();
+    open.execute("SELECT pg_current_xact_id()", &[]).await.unwrap();
+
+    let slots = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()
+        AND slot_name LIKE 'outbox_tail_%'";
+    let are = async |expected: i64| match client.query_one(slots, &[]).await.unwrap().get::<_, i64>(0) {
+        found if found == expected => Ok(()),
+        found => Err(found),
+    };
+    let mut tail = Tail::start(&env, &["--source", "table", "--connector-config", file.path()]);
+    eventually("the slot is being created", async || are(1).await).await;
+    tail.program.kill().await.unwrap();
+    eventually("the slot has vanished", async || are(0).await).await;
+    open.rollback().await.unwrap();
+}

@@ -11,6 +11,13 @@ impl Properties {
         Self(logical_lines(text).iter().map(|line| entry(line)).collect())
     }
 
+    /// Parses the bytes of a file that Java reads as ISO 8859-1, such as those that a program of Kafka takes on its command
+    /// line. Other characters are written `\uXXXX` in it.
+    #[must_use]
+    pub fn from_latin1(bytes: &[u8]) -> Self {
+        Self::parse(&bytes.iter().map(|&byte| char::from(byte)).collect::<String>())
+    }
+
     /// Returns the value of a key; the last one if the key occurs several times.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -127,6 +134,12 @@ mod tests {
         assert_eq!(Properties::parse(text).get("b"), None);
         assert_eq!(Properties::parse("a=1\\").get("a"), Some("1"));
         assert!(!format!("{:?}", Properties::parse(text)).contains("secret"));
+    }
+
+    #[test]
+    fn each_byte_is_a_character_of_latin1() {
+        let properties = Properties::from_latin1(b"a=\xe9\nb=\\u20ac");
+        assert_eq!((properties.get("a"), properties.get("b")), (Some("é"), Some("€")));
     }
 
     fn escaped(text: &str) -> String {

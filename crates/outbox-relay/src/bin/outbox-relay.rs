@@ -8,7 +8,8 @@ use outbox_relay::cli::{CheckArguments, ReportForm, RunArguments, check, run};
 /// Relays the events of an outbox table from PostgreSQL to Kafka, record for record as Debezium's EventRouter would.
 ///
 /// It takes the very configuration that Kafka Connect takes, reads the same slot and publication, and holds the slot
-/// as long as it runs: a second relay waits and takes over. SIGTERM drains it.
+/// as long as it runs: a second relay waits and takes over. SIGTERM drains it. Exit code: 1 if it stops because of an
+/// error, 2 if the configuration or the command line cannot be used.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct CommandLine {

@@ -39,8 +39,8 @@ impl Reading {
             RelaySettings::from_connector_file(connector, brokers)?
         };
         if let Some(file) = &self.worker_config {
-            let text = std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
-            builder = builder.worker_config(&Properties::parse(&text));
+            let bytes = std::fs::read(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+            builder = builder.worker_config(&Properties::from_latin1(&bytes));
         }
         Ok(if self.strict { builder.strict() } else { builder })
     }

@@ -9,7 +9,7 @@ pub enum Ended {
     Success,
     /// 1: the relay stopped because of an error, or the check found something that fails.
     Failed,
-    /// 2: the connector's configuration or the command line cannot be used.
+    /// 2: the command line cannot be used, or the connector's configuration cannot be read or, by a run, is rejected.
     Unusable,
 }
 

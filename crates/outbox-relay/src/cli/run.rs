@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::net::SocketAddr;
 
 use super::arguments::RunArguments;
 use super::ended::{Ended, with_causes};
@@ -17,28 +18,37 @@ pub async fn run(arguments: RunArguments) -> Ended {
     };
     logging::start(arguments.log_format, otlp.as_ref().map(Otlp::spans));
 
-    let ended = match relay(arguments, otlp.as_ref()).await {
+    let listen = arguments.listen;
+    let ran = match relay(arguments).await {
+        Ok(relay) => run_until_signal(relay, listen, otlp.as_ref()).await.map_err(|error| (Ended::Failed, error)),
+        Err(error) => Err((Ended::Unusable, error)),
+    };
+    let ended = match ran {
         Ok(()) => Ended::Success,
-        Err(error) => {
+        Err((ended, error)) => {
             tracing::error!(target: "outbox.relay", "stopped: {}", with_causes(&*error));
-            Ended::Failed
+            ended
         }
     };
     otlp.iter().for_each(Otlp::shut_down);
     ended
 }
 
-async fn relay(arguments: RunArguments, otlp: Option<&Otlp>) -> Result<(), Box<dyn Error>> {
-    let listen = arguments.listen;
+/// Returns the relay that the arguments describe.
+async fn relay(arguments: RunArguments) -> Result<Relay, Box<dyn Error>> {
     let security = arguments.servers.kafka_security()?;
     let settings = arguments.settings().await?;
     for warning in settings.warnings() {
         tracing::warn!(target: "outbox.relay", "connector configuration: {warning}");
     }
-    let mut relay = Relay::new(settings)?;
-    if let Some(security) = security {
-        relay = relay.kafka_security(security);
-    }
+    let relay = Relay::new(settings)?;
+    Ok(match security {
+        Some(security) => relay.kafka_security(security),
+        None => relay,
+    })
+}
+
+async fn run_until_signal(relay: Relay, listen: Option<SocketAddr>, otlp: Option<&Otlp>) -> Result<(), Box<dyn Error>> {
     if let Some(address) = listen {
         let served = relay.status().serve(address).await;
         let (address, _) = served.map_err(|e| format!("--listen: {address} cannot be listened on: {e}"))?;

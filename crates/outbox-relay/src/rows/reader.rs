@@ -211,7 +211,7 @@ impl RowReader {
         };
         let Some(at) = self.transaction else { return Err(self.out_of_place("a row outside a transaction")) };
         let Some(next) = at.index.checked_add(1) else { return Err(self.out_of_place("more than 2^32 rows")) };
-        // Whatever comes of this row, the next one has the next index, as after a message.
+        // Even if this row is unreadable, the next one has the next index, as after a message.
         self.transaction = Some(Position { index: next, ..at });
         let binding = binding.as_ref().map_err(|source| DecodeError::Table {
             at,

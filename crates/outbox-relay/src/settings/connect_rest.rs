@@ -28,7 +28,7 @@ pub(super) struct ConnectorUrl {
 
 impl ConnectorUrl {
     pub(super) fn parse(text: &str) -> Result<Self, SettingsError> {
-        // What is wrong is not shown: it may hold a password.
+        // The address is not shown, because it may hold a password.
         let wrong = |reason: &str| SettingsError::connect("the connector's address", reason);
         let form = "it is written http://HOST:8083/connectors/NAME";
         let uri: Uri = text.parse().map_err(|e| wrong(form).caused_by(e))?;

@@ -33,6 +33,7 @@ use outbox_wal::{TableName, Timeouts};
 
 pub use self::builder::RelaySettingsBuilder;
 pub use self::check::ConfigurationCheck;
+pub use self::connector_file::read_connector_file;
 pub(crate) use self::context_headers::ContextHeaders;
 pub use self::error::SettingsError;
 pub use self::finding::Finding;
@@ -117,8 +118,7 @@ impl RelaySettings {
         Ok(Self::builder(config, brokers))
     }
 
-    /// Creates a builder from a connector's file: `.properties` as of Kafka Connect in standalone mode, `.yaml` or `.yml` with
-    /// one `KafkaConnector` of Strimzi, and else JSON.
+    /// Creates a builder from a connector's file, in the forms of [`read_connector_file`].
     ///
     /// # Errors
     /// The file cannot be read, or has no configuration in the form that its name's ending says.
@@ -126,7 +126,7 @@ impl RelaySettings {
         path: impl AsRef<Path>,
         brokers: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<RelaySettingsBuilder, SettingsError> {
-        Ok(Self::builder(connector_file::read(path.as_ref())?, brokers))
+        Ok(Self::builder(read_connector_file(path)?, brokers))
     }
 
     /// Creates a builder from a connector that Kafka Connect has, at `http://HOST:8083/connectors/NAME`. Its worker

@@ -78,7 +78,7 @@ impl Resolved {
     pub(super) fn seen_by(&self, router: &str) -> Self {
         let routers = self.routers();
         let has_predicate = |name: &str| self.get(&format!("transforms.{name}.predicate")).is_some();
-        // What applies to every row applies to these, too.
+        // Transformations without a predicate apply to these rows, too.
         let before = self.transformations().take_while(|name| *name != router);
         let before = before.filter(|name| !has_predicate(name) && !routers.contains(name));
         let following: Vec<&str> = before.chain(self.transformations().skip_while(|name| *name != router)).collect();

@@ -89,6 +89,24 @@ async fn heartbeats_that_fail_are_retried_and_events_flow() {
     relay.stop().await;
 }
 
+/// The connection would hold its locks and its snapshot, and VACUUM and the slot would wait for it.
+#[tokio::test]
+async fn a_statement_that_leaves_a_transaction_open_fails_and_holds_nothing() {
+    let fixture = beating("BEGIN; SELECT txid_current(); SELECT 1 AS open_heartbeat").await;
+    let relay = fixture.start();
+    until(&relay.status, "heartbeat_failures", "action_query", 2).await;
+    let client = fixture.client().await;
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL
+        AND state LIKE 'idle in transaction%' AND query LIKE '%open_heartbeat'";
+    eventually("no transaction is open", async || match client.query_one(held, &[]).await.unwrap().get::<_, i64>(0) {
+        0 => Ok(()),
+        held => Err(held),
+    })
+    .await;
+    assert_eq!(heartbeats(&relay.status, "heartbeats", "action_query"), 0);
+    relay.stop().await;
+}
+
 /// The transactions of the statement lie behind rows that are not sent.
 #[tokio::test]
 async fn heartbeats_confirm_nothing_that_was_not_sent() {

@@ -97,9 +97,10 @@ impl Report for TailedEvent {
         );
         for more in [&self.payload, &self.error].into_iter().flatten() {
             line.push_str("  ");
-            line.push_str(&more.replace('\n', " "));
+            line.push_str(more);
         }
-        vec![Part::Line(line)]
+        // Others choose these texts: neither a line nor an escape sequence of the terminal is among them.
+        vec![Part::Line(line.replace(char::is_control, " "))]
     }
 }
 
@@ -132,9 +133,9 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line() {
-        let event = TailedEvent { payload: Some("{\n}".to_owned()), ..event() };
+        let event = TailedEvent { payload: Some("{\n\u{1b}".to_owned()), ..event() };
         let [Part::Line(line)] = &event.parts()[..] else { panic!() };
-        let expected = "2026-05-01T12:00:00Z  orders[2]@7  order/1  Placed  0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c  { }";
+        let expected = "2026-05-01T12:00:00Z  orders[2]@7  order/1  Placed  0198c5b2-6b1e-7c3a-9f57-1d2e3f4a5b6c  {  ";
         assert_eq!(line, expected);
     }
 }

@@ -10,6 +10,7 @@ use super::super::rows;
 use super::command::Printer;
 use super::event::{Place, TailedEvent};
 use crate::exit::Failure;
+use crate::postgres::end_with_program;
 use crate::slot::commit_time;
 
 /// The time between two reads of a slot that had nothing.
@@ -37,7 +38,7 @@ pub(super) async fn tail(
     printer: &mut Printer,
 ) -> Result<(), Failure> {
     let slot = TemporarySlot::create(client, pipeline, limit).await?;
-    // What is in the table now may be committed after the slot's start as well.
+    // Rows that are in the table now may be committed after the slot's start as well.
     let mut printed = HashSet::new();
     if let Some(last) = last {
         for event in latest(client, pipeline, last).await? {
@@ -117,6 +118,7 @@ struct TemporarySlot<'a> {
 impl<'a> TemporarySlot<'a> {
     async fn create(client: &'a Client, pipeline: &Pipeline, limit: Duration) -> Result<Self, Failure> {
         let refused = "no temporary slot can be created, which needs REPLICATION and a free replication slot";
+        bound_server(client, limit).await.map_err(|e| Failure::server(refused).caused_by(&e))?;
         let sql = "SELECT slot_name::text FROM pg_create_logical_replication_slot(
                        'outbox_tail_' || pg_backend_pid(), 'pgoutput', true)";
         let created = tokio::time::timeout(limit, client.query_one(sql, &[])).await;
@@ -139,6 +141,15 @@ impl<'a> TemporarySlot<'a> {
         let rows = tokio::time::timeout(limit, read).await.map_err(|e| unread(&e))?.map_err(|e| unread(&e))?;
         rows.iter().map(|row| row.try_get(0).map_err(|e| unread(&e))).collect()
     }
+}
+
+/// Bounds what the server does for a client that no longer waits: the creation of a slot waits for open transactions.
+async fn bound_server(client: &Client, limit: Duration) -> Result<(), tokio_postgres::Error> {
+    end_with_program(client).await;
+    // After the client's own limit, whose error says more.
+    let limit = limit.saturating_add(Duration::from_secs(1)).as_millis();
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    client.batch_execute(&format!("SET statement_timeout = {limit}")).await
 }
 
 /// Makes events of the changes of the outbox table.

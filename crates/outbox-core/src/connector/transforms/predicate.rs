@@ -159,7 +159,7 @@ fn literal_beginning(pattern: &str) -> String {
                 _ => break,
             },
             '.' | '(' | ')' | '[' | '{' | '$' | '^' => break,
-            // What may be repeated may be absent.
+            // A character that may be repeated may be absent.
             '*' | '?' | '+' => {
                 literal.pop();
                 break;

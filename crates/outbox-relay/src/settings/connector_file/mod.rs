@@ -10,14 +10,21 @@ use outbox_net::Properties;
 
 use super::SettingsError;
 
-/// Reads a file by the form that its name's ending says: `.properties` as of Kafka Connect in standalone mode, `.yaml` and
-/// `.yml` as a `KafkaConnector` of Strimzi, and JSON for any other.
-pub(super) fn read(path: &Path) -> Result<ConnectorConfig, SettingsError> {
+/// Reads a connector's configuration from a file: `.properties` as of Kafka Connect in standalone mode, `.yaml` or `.yml` with
+/// one `KafkaConnector` of Strimzi, and else JSON. Placeholders stay as they are.
+///
+/// # Errors
+/// The file cannot be read, or has no configuration in the form that its name's ending says.
+pub fn read_connector_file(path: impl AsRef<Path>) -> Result<ConnectorConfig, SettingsError> {
+    let path = path.as_ref();
     let at = || path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|e| SettingsError::file(at(), "it cannot be read").caused_by(e))?;
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("properties") => Ok(Properties::parse(&text).iter().collect()),
+    let bytes = std::fs::read(path).map_err(|e| SettingsError::file(at(), "it cannot be read").caused_by(e))?;
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    if ending == Some("properties") {
+        return Ok(Properties::from_latin1(&bytes).iter().collect());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| SettingsError::file(at(), "it is no text in UTF-8"))?;
+    match ending {
         Some("yaml" | "yml") => strimzi::connector(&text).map_err(|reason| SettingsError::file(at(), reason)),
         _ => ConnectorConfig::from_json(&text)
             .map_err(|e| SettingsError::file(at(), "it has no configuration").caused_by(e)),

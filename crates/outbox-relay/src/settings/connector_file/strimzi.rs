@@ -25,9 +25,12 @@ pub(super) fn connector(text: &str) -> Result<ConnectorConfig, String> {
     ];
     let of_resource: Vec<_> = of_resource.into_iter().filter_map(|(key, node)| Some((key, node?.text()?))).collect();
     let mut entries = of_resource.clone();
-    for (key, value) in config {
+    for (key, node) in config {
         let value =
-            value.text().ok_or_else(|| format!("spec.config.{key} is neither text nor a number nor a boolean"))?;
+            node.text().ok_or_else(|| format!("spec.config.{key} is neither text nor a number nor a boolean"))?;
+        if node.is_rewritten_number() {
+            return Err(format!("spec.config.{key} is a number that Kubernetes writes in another way: quote it"));
+        }
         if !of_resource.iter().any(|(known, _)| known == key) {
             entries.push((key, value));
         }
@@ -59,6 +62,7 @@ spec:
     database.password: \"${env:PASSWORD}\"
     slot.failover: True
     quoted: 'yes'
+    tagged: !!str 010
     plain: on
     folded: >-
       a
@@ -76,6 +80,7 @@ spec:
             ("database.password", "${env:PASSWORD}"),
             ("slot.failover", "true"),
             ("quoted", "yes"),
+            ("tagged", "010"),
             ("plain", "true"),
             ("folded", "a b"),
         ];
@@ -92,6 +97,8 @@ spec:
             (with("5432", "[hunter2]"), "spec.config.database.port is neither"),
             (with("5432", "~"), "spec.config.database.port is neither"),
             (with("5432", "&a hunter2\n    other: *a"), "alias"),
+            (with("5432", "010"), "spec.config.database.port is a number"),
+            (with("5432", "5432\n    database.port: 5433"), "the key database.port twice"),
             (with("5432", "\"hunter2"), "no YAML"),
             (connector("").unwrap_err(), "no resource"),
         ] {

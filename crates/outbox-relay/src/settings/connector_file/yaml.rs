@@ -22,10 +22,10 @@ enum Open {
 const MOST_LEVELS: usize = 64;
 
 impl Node {
-    /// Returns the value of a key, the last one if the key is repeated.
+    /// Returns the value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match self {
-            Self::Mapping(entries) => entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value),
+            Self::Mapping(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
             _ => None,
         }
     }
@@ -37,12 +37,30 @@ impl Node {
             // The words of YAML 1.1, by which Kubernetes reads resources.
             Self::Scalar { text, is_plain: true } => match text.as_str() {
                 "" | "~" | "null" | "Null" | "NULL" => None,
-                "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some("true"),
-                "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some("false"),
+                "True" | "TRUE" | "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some("true"),
+                "False" | "FALSE" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some("false"),
                 text => Some(text),
             },
             _ => None,
         }
+    }
+
+    /// Returns whether Kubernetes reads a number, and writes it as another text: `010` is 8, and `1_000` is 1000.
+    pub(super) fn is_rewritten_number(&self) -> bool {
+        let Self::Scalar { text, is_plain: true } = self else { return false };
+        if !text.starts_with(|c: char| c.is_ascii_digit() || ['+', '-', '.'].contains(&c)) {
+            return false;
+        }
+        let digits = text.replace('_', "");
+        let unsigned = digits.trim_start_matches(['+', '-']);
+        let prefixes = ["0x", "0X", "0o", "0O", "0b", "0B"];
+        if let Some(digits) = prefixes.iter().find_map(|prefix| unsigned.strip_prefix(prefix)) {
+            return digits.chars().all(|c| c.is_ascii_hexdigit());
+        }
+        let is_number = digits.chars().all(|c| c.is_ascii_digit() || ['+', '-', '.', 'e', 'E'].contains(&c));
+        let as_integer = digits.parse::<i128>().map(|number| number.to_string());
+        let as_float = digits.parse::<f64>().map(|number| number.to_string());
+        is_number && as_integer.or(as_float).is_ok_and(|written| written != *text)
     }
 }
 
@@ -66,11 +84,21 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, String> {
                 open.push(Open::Sequence);
                 continue;
             }
-            Event::Scalar(text, style, ..) => {
-                Node::Scalar { text: text.into_owned(), is_plain: style == ScalarStyle::Plain }
+            Event::Scalar(text, style, _, tag) => {
+                // A tag such as `!!str` says that the text counts.
+                Node::Scalar { text: text.into_owned(), is_plain: style == ScalarStyle::Plain && tag.is_none() }
             }
             Event::MappingEnd | Event::SequenceEnd => match open.pop() {
-                Some(Open::Mapping { entries, .. }) => Node::Mapping(entries),
+                Some(Open::Mapping { entries, .. }) => {
+                    // The API server of Kubernetes rejects it as well.
+                    if let Some(key) = repeated(&entries) {
+                        return Err(format!(
+                            "it has the key {key} twice, in a mapping before line {}",
+                            span.end.line()
+                        ));
+                    }
+                    Node::Mapping(entries)
+                }
                 Some(Open::Sequence) => Node::Sequence,
                 None => continue,
             },
@@ -93,6 +121,13 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, String> {
     Ok(documents)
 }
 
+/// Returns a key that a mapping has more than once.
+fn repeated(entries: &[(String, Node)]) -> Option<&str> {
+    let mut keys: Vec<_> = entries.iter().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    keys.iter().zip(keys.iter().skip(1)).find(|(key, next)| key == next).map(|(key, _)| *key)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -104,6 +139,18 @@ mod tests {
         fn any_text_is_read_or_refused(text in "[a-z:\\-\\[\\]{}&*!|> \n\"'#,?%@~]{0,60}") {
             _ = documents(&text);
         }
+    }
+
+    #[test]
+    fn numbers_that_kubernetes_writes_in_another_way_are_found() {
+        let is_rewritten = |text: &str| Node::Scalar { text: text.to_owned(), is_plain: true }.is_rewritten_number();
+        for text in ["010", "1_000", "0x1F", "-0b1", "+1", "1.50", ".5", "1e3", "-0"] {
+            assert!(is_rewritten(text), "{text}");
+        }
+        for text in ["0", "5432", "-1", "1.5", "10.0.0.1", "2026-05-01", "12:30", "-", "+inf", "1e", "3.7.0.Final"] {
+            assert!(!is_rewritten(text), "{text}");
+        }
+        assert!(!Node::Scalar { text: "010".to_owned(), is_plain: false }.is_rewritten_number());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("database.include.list"),
     without_effect("database.exclude.list"),
     without_effect("connection.validation.timeout.ms"),
-    // What is read.
+    // The selection of tables and columns.
     honoured("table.include.list"),
     honoured("table.exclude.list"),
     without_effect("table.ignore.builtin"),
@@ -114,7 +114,7 @@ pub(super) const RULES: &[Rule] = &[
     without_effect("signal.*"),
     noted("notification.enabled.channels", "", &[""], "the relay sends no notifications"),
     without_effect("notification.*"),
-    // What is tuned and watched in Debezium's process.
+    // Tuning and monitoring of Debezium's process.
     without_effect("max.batch.size"),
     without_effect("max.queue.size"),
     without_effect("max.queue.size.in.bytes"),
