@@ -55,12 +55,14 @@ pub struct WorkerBuilder {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WorkerStatus {
-    /// The signs that the last check found, if there was one.
+    /// The signs that the last check that succeeded found, if there was one.
     pub health: Option<Arc<PipeHealth>>,
-    /// The outcome of the last run of maintenance, if there was one.
+    /// The error of the last check, unless it succeeded; `health` is then that of an earlier one.
+    pub check_failure: Option<Arc<Error>>,
+    /// The outcome of the last run of maintenance that succeeded, if there was one.
     pub maintained: Option<Arc<Maintained>>,
-    /// The error of the last check or run of maintenance, unless it succeeded.
-    pub failure: Option<Arc<Error>>,
+    /// The error of the last run of maintenance, unless it succeeded.
+    pub maintenance_failure: Option<Arc<Error>>,
 }
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -146,17 +148,19 @@ impl WorkerBuilder {
 
         loop {
             if next_run <= Instant::now() {
-                let done = self.maintain().await.map(|maintained| {
-                    publish.send_modify(|status| status.maintained = Some(Arc::new(maintained)));
+                let (maintained, failure) = self.reported(self.maintain().await);
+                publish.send_modify(|status| {
+                    status.maintained = maintained.or(status.maintained.take());
+                    status.maintenance_failure = failure;
                 });
-                self.report(&publish, done);
                 next_run = Instant::now() + self.maintain_every;
             }
             if next_check <= Instant::now() {
-                let done = self.check(&mut monitor).await.map(|health| {
-                    publish.send_modify(|status| status.health = Some(Arc::new(health)));
+                let (health, failure) = self.reported(self.check(&mut monitor).await);
+                publish.send_modify(|status| {
+                    status.health = health.or(status.health.take());
+                    status.check_failure = failure;
                 });
-                self.report(&publish, done);
                 next_check = Instant::now() + self.check_every;
             }
             if timeout_at(next_run.min(next_check), stopped.changed()).await.is_ok() {
@@ -175,12 +179,15 @@ impl WorkerBuilder {
         monitor.check(&client).await
     }
 
-    fn report(&self, publish: &watch::Sender<WorkerStatus>, done: Result<(), Error>) {
-        let failure = done.err().map(Arc::new);
-        if let Some(error) = &failure {
-            (self.on_error)(error);
+    /// Splits a result for the status, and reports its error.
+    fn reported<T>(&self, result: Result<T, Error>) -> (Option<Arc<T>>, Option<Arc<Error>>) {
+        match result {
+            Ok(found) => (Some(Arc::new(found)), None),
+            Err(error) => {
+                (self.on_error)(&error);
+                (None, Some(Arc::new(error)))
+            }
         }
-        publish.send_modify(|status| status.failure = failure);
     }
 }
 

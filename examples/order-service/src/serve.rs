@@ -64,10 +64,9 @@ impl<'a> Service<'a> {
             let listener = TcpListener::bind(listen).await.map_err(failed)?;
             tracing::info!(address = %listener.local_addr()?, "listening");
 
-            let maintenance = maintain(self.state.pool.clone(), self.state.pipeline.clone());
-            let stopped = stop.clone();
+            let maintenance = maintain(self.state.pool.clone(), self.state.pipeline.clone(), stop.clone());
             parts.spawn(async move {
-                stopped.run_until_cancelled_owned(maintenance).await;
+                maintenance.await;
                 Ok(())
             });
 
