@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
-use crate::serve::Service;
+use crate::serve::{Service, listen};
 use crate::settings::Settings;
 use crate::switches::Switches;
 use crate::{check, pipeline, setup};
@@ -21,6 +21,8 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 /// # Errors
 /// A server could not be started, failed, or ended by itself.
 pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome {
+    // An address that is in use is reported before servers are started.
+    let listener = listen(settings).await?;
     tracing::warn!(
         "demonstration: starting a throw-away PostgreSQL, a broker and the relay; all data ends with this process"
     );
@@ -52,7 +54,7 @@ pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome
     let relay_metrics = move || status.lock().unwrap_or_else(PoisonError::into_inner).prometheus_text();
     let service = Service::new(&settings, pipeline, pool).demo(switches, relay_metrics);
     let served = tokio::select! {
-        served = service.run(stop) => served,
+        served = service.run_on(listener, stop) => served,
         failed = demo.obey() => failed,
     };
     // The relay ends last, so that what was committed at shutdown is still written.
