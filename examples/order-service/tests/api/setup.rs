@@ -9,7 +9,7 @@ async fn setup_says_what_it_did_and_is_harmless_when_repeated() {
     let env = builder().build().await;
     let first = said(&env).await;
     for line in [
-        "outbox table and publication: applied 3 migrations",
+        "outbox table and publication: applied 4 migrations",
         "maintenance tables: applied",
         "consumer tables: applied",
         "order-service tables: applied 3 migrations",
@@ -32,7 +32,7 @@ async fn setups_at_once_do_not_hinder_each_other() {
     let env = builder().build().await;
     let said = futures_util::future::join_all((0..4).map(|_| said(&env))).await;
     assert_eq!(said.iter().filter(|text| text.contains(": created")).count(), 1, "{said:#?}");
-    assert_eq!(said.iter().filter(|text| text.contains("publication: applied 3")).count(), 1, "{said:#?}");
+    assert_eq!(said.iter().filter(|text| text.contains("publication: applied 4")).count(), 1, "{said:#?}");
     assert!(Readiness::check(&env.client().await, env.pipeline()).await.unwrap().problems().is_empty());
 }
 
