@@ -55,12 +55,14 @@ pub struct WorkerBuilder {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WorkerStatus {
-    /// The signs that the last check found, if there was one.
+    /// The signs that the last check that succeeded found, if there was one.
     pub health: Option<Arc<PipeHealth>>,
-    /// The outcome of the last run of maintenance, if there was one.
+    /// The error of the last check, unless it succeeded; `health` is then that of an earlier one.
+    pub check_failure: Option<Arc<Error>>,
+    /// The outcome of the last run of maintenance that succeeded, if there was one.
     pub maintained: Option<Arc<Maintained>>,
-    /// The error of the last run of maintenance or, if that succeeded, of the last check, unless that succeeded too.
-    pub failure: Option<Arc<Error>>,
+    /// The error of the last run of maintenance, unless it succeeded.
+    pub maintenance_failure: Option<Arc<Error>>,
 }
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -143,35 +145,31 @@ impl WorkerBuilder {
     async fn run(self, publish: watch::Sender<WorkerStatus>, mut stopped: watch::Receiver<()>) {
         let mut monitor = PipeMonitor::new(self.pipeline.clone(), self.thresholds.clone());
         let (mut next_run, mut next_check) = (Instant::now(), Instant::now());
-        // The check that follows a run at once must not hide the run's error.
-        let (mut of_run, mut of_check) = (None, None);
 
         loop {
             if next_run <= Instant::now() {
                 let Some(client) = self.connection(&mut stopped).await else { return };
-                let done = match client {
+                let result = match client {
                     Ok(client) => self.maintenance.run(&client).await,
                     Err(error) => Err(error),
                 };
-                let (done, failure) = self.outcome(done);
-                of_run = failure;
+                let (maintained, failure) = self.reported(result);
                 publish.send_modify(|status| {
-                    status.failure = of_run.clone().or_else(|| of_check.clone());
-                    status.maintained = done.or(status.maintained.take());
+                    status.maintained = maintained.or(status.maintained.take());
+                    status.maintenance_failure = failure;
                 });
                 next_run = Instant::now() + self.maintain_every;
             }
             if next_check <= Instant::now() {
                 let Some(client) = self.connection(&mut stopped).await else { return };
-                let done = match client {
+                let result = match client {
                     Ok(client) => monitor.check(&client).await,
                     Err(error) => Err(error),
                 };
-                let (done, failure) = self.outcome(done);
-                of_check = failure;
+                let (health, failure) = self.reported(result);
                 publish.send_modify(|status| {
-                    status.failure = of_run.clone().or_else(|| of_check.clone());
-                    status.health = done.or(status.health.take());
+                    status.health = health.or(status.health.take());
+                    status.check_failure = failure;
                 });
                 next_check = Instant::now() + self.check_every;
             }
@@ -190,10 +188,10 @@ impl WorkerBuilder {
         }
     }
 
-    /// Splits an outcome, and calls the service's function with an error.
-    fn outcome<T>(&self, done: Result<T, Error>) -> (Option<Arc<T>>, Option<Arc<Error>>) {
-        match done {
-            Ok(done) => (Some(Arc::new(done)), None),
+    /// Splits a result for the status, and reports its error.
+    fn reported<T>(&self, result: Result<T, Error>) -> (Option<Arc<T>>, Option<Arc<Error>>) {
+        match result {
+            Ok(found) => (Some(Arc::new(found)), None),
             Err(error) => {
                 (self.on_error)(&error);
                 (None, Some(Arc::new(error)))

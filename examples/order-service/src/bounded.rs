@@ -1,8 +1,10 @@
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// A whole number within bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounded<const LEAST: i64, const MOST: i64>(i64);
 
 /// The length of a list: 100 unless the caller asks for another one.
@@ -18,16 +20,34 @@ impl<const LEAST: i64, const MOST: i64> Bounded<LEAST, MOST> {
     }
 }
 
-impl<const LEAST: i64, const MOST: i64> TryFrom<i64> for Bounded<LEAST, MOST> {
-    type Error = String;
-
-    fn try_from(number: i64) -> Result<Self, String> {
-        if (LEAST..=MOST).contains(&number) {
-            Ok(Self(number))
-        } else {
-            Err(format!("it must be a whole number from {LEAST} to {MOST}"))
-        }
+impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Bounded<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_i64(WholeNumber::<LEAST, MOST>)
     }
+}
+
+/// Reads a number. Its errors name the bounds, because clients of the interface read them.
+struct WholeNumber<const LEAST: i64, const MOST: i64>;
+
+impl<const LEAST: i64, const MOST: i64> Visitor<'_> for WholeNumber<LEAST, MOST> {
+    type Value = Bounded<LEAST, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {LEAST} to {MOST}")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        if (LEAST..=MOST).contains(&number) { Ok(Bounded(number)) } else { Err(out_of_bounds(LEAST, MOST)) }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        let number = i64::try_from(number).map_err(|_| out_of_bounds(LEAST, MOST))?;
+        self.visit_i64(number)
+    }
+}
+
+fn out_of_bounds<E: Error>(least: i64, most: i64) -> E {
+    E::custom(format_args!("it must be a whole number from {least} to {most}"))
 }
 
 impl Default for Limit {

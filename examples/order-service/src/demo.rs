@@ -1,17 +1,21 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use outbox_core::Pipeline;
+use outbox_core::{AggregateType, DomainEvent as _, Pipeline};
 use outbox_relay::{Relay, RelaySettings, RelayStatus};
 use outbox_testkit::{Broker, Postgres};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
-use crate::serve::Service;
-use crate::settings::Settings;
+use crate::events::OrderCreated;
+use crate::serve::{Service, listen};
+use crate::settings::{OutboxForm, Settings};
 use crate::switches::Switches;
 use crate::{check, pipeline, setup};
+
+/// The partitions of a topic.
+const PARTITIONS: i32 = 3;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -21,19 +25,31 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 /// # Errors
 /// A server could not be started, failed, or ended by itself.
 pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome {
+    // An address that is in use is reported before servers are started.
+    let listener = listen(settings).await?;
     tracing::warn!(
         "demonstration: starting a throw-away PostgreSQL, a broker and the relay; all data ends with this process"
     );
-    let broker = Broker::builder().default_partitions(3).start().await?;
-    // The page shows when a transaction was committed, and a limit keeps the health indicators good.
+    let broker = Broker::builder().default_partitions(PARTITIONS).start().await?;
+    // The page shows when a transaction was committed. The limit of the WAL is the one that the health indicators advise:
+    // rows of a table can be published again, messages cannot.
+    let wal_limit = match settings.outbox {
+        OutboxForm::Table => "1GB",
+        OutboxForm::Message => "-1",
+    };
     let postgres =
-        Postgres::builder().setting("track_commit_timestamp", "on").setting("max_slot_wal_keep_size", "1GB").start();
-    let postgres = postgres.await?;
+        Postgres::builder().setting("track_commit_timestamp", "on").setting("max_slot_wal_keep_size", wal_limit);
+    let postgres = postgres.start().await?;
     let database = postgres.database().await?;
 
     let deployed = pipeline(settings.connector.as_deref(), settings.outbox)?;
     let config = deployed.config().clone().with_database_url(database.url())?;
     let pipeline = Pipeline::new(config.clone(), deployed.layout().clone())?;
+    // Without it, the relay creates the topic with the first event, which waits until the consumer looks for topics again.
+    // A configuration that routes by another column has no topic that is known here.
+    if let Ok(topic) = pipeline.topic(&AggregateType::new(OrderCreated::AGGREGATE_TYPE)?) {
+        broker.create_topic(&topic, PARTITIONS)?;
+    }
     let relayed = RelaySettings::builder(config, [broker.address()]).build()?;
 
     let pool = Database::new(database.url())?.pool().await?;
@@ -52,7 +68,7 @@ pub async fn serve_demo(settings: &Settings, stop: CancellationToken) -> Outcome
     let relay_metrics = move || status.lock().unwrap_or_else(PoisonError::into_inner).prometheus_text();
     let service = Service::new(&settings, pipeline, pool).demo(switches, relay_metrics);
     let served = tokio::select! {
-        served = service.run(stop) => served,
+        served = service.run_on(listener, stop) => served,
         failed = demo.obey() => failed,
     };
     // The relay ends last, so that what was committed at shutdown is still written.

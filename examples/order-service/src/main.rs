@@ -39,7 +39,7 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         return demo(settings).await;
     }
     let Some(url) = &settings.database_url else {
-        let message = "database is not given: set DATABASE_URL or pass --database-url. `order-service demo` tries the \
+        let message = "no database is given: set DATABASE_URL or pass --database-url. `order-service demo` starts the \
                        service with its own servers";
         Settings::command().error(ErrorKind::MissingRequiredArgument, message).exit();
     };
@@ -56,12 +56,16 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
 
     order_service::check(&client, &pipeline, settings.mode).await?;
     drop(client);
-    Service::new(settings, pipeline, pool).run(order_service::on_signal()?).await
+    Service::new(settings, pipeline, pool).run(order_service::on_signal()?).await?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 #[cfg(feature = "embedded")]
 async fn demo(settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
-    order_service::serve_demo(settings, order_service::on_signal()?).await
+    order_service::serve_demo(settings, order_service::on_signal()?).await?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 #[cfg(not(feature = "embedded"))]

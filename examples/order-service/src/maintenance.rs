@@ -1,45 +1,101 @@
-use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Pool, PoolError};
 use metrics::counter;
 use outbox_core::Pipeline;
 use outbox_net::ErrorChain;
-use outbox_pg::{Maintained, Maintenance};
-use tokio::time::{MissedTickBehavior, interval};
+use outbox_pg::{Error, Maintained, MaintenanceReport, OutboxWorker, PipeHealth, WorkerStatus};
+use tokio_util::sync::CancellationToken;
+
+use crate::database::below;
+use crate::health::name;
 
 /// How long the rows of the outbox and of the received events are kept. A key of a request is known as long.
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-const PERIOD: Duration = Duration::from_secs(300);
 
-/// Keeps the tables bounded, every five minutes. Any number of instances may run it: one of them works at a time.
+/// Keeps the tables bounded and watches the way of the events, until the token is cancelled.
 ///
-/// A run that fails is logged and counted, and the next one does its work.
-pub(crate) async fn maintain(pool: Pool, pipeline: Pipeline) {
-    let maintenance = Maintenance::new(pipeline, RETENTION);
-    let mut due = interval(PERIOD);
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        due.tick().await;
-        let outcome = match run(&pool, &maintenance).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::warn!(error = %ErrorChain::new(&*error), "maintenance failed");
-                "failed"
-            }
-        };
-        counter!("order_service_maintenance_runs_total", "outcome" => outcome).increment(1);
+/// Any number of instances may run it: one of them works at a time. A run that fails is logged and counted, and the next
+/// one does its work. The instance that has maintained the outbox also deletes old rows of this service's own table.
+pub(crate) async fn maintain(pool: Pool, pipeline: Pipeline, stop: CancellationToken) {
+    let worker = OutboxWorker::builder(pool.clone(), pipeline).retention(RETENTION).spawn();
+    let mut statuses = worker.subscribe();
+    let mut seen = WorkerStatus::default();
+
+    while let Some(Ok(())) = stop.run_until_cancelled(statuses.changed()).await {
+        let status = statuses.borrow_and_update().clone();
+
+        let failure = newer(seen.maintenance_failure.as_ref(), status.maintenance_failure.as_ref());
+        if let Some(error) = failure {
+            count("failed");
+            warn("maintenance failed", error);
+        } else if let Some(maintained) = newer(seen.maintained.as_ref(), status.maintained.as_ref()) {
+            count(finish(&pool, maintained).await);
+        }
+
+        if let Some(error) = newer(seen.check_failure.as_ref(), status.check_failure.as_ref()) {
+            warn("health indicators cannot be read", error);
+        }
+        log_verdict(seen.health.as_deref(), status.health.as_deref());
+        seen = status;
+    }
+    worker.stop().await;
+}
+
+/// Returns the value, unless it is the one that was seen.
+fn newer<'a, T>(seen: Option<&Arc<T>>, value: Option<&'a Arc<T>>) -> Option<&'a T> {
+    value.filter(|value| seen.is_none_or(|seen| !Arc::ptr_eq(seen, value))).map(AsRef::as_ref)
+}
+
+/// Completes a run of the outbox's maintenance, and returns its outcome.
+async fn finish(pool: &Pool, maintained: &Maintained) -> &'static str {
+    let Maintained::Done(report) = maintained else { return "held by another instance" };
+    match delete_received(pool).await {
+        Ok(received) => {
+            log_report(report, received);
+            "done"
+        }
+        Err(error) => {
+            let error = below(error);
+            tracing::warn!(error = %ErrorChain::new(error.as_ref()), "maintenance failed");
+            "failed"
+        }
     }
 }
 
-async fn run(pool: &Pool, maintenance: &Maintenance) -> Result<&'static str, Box<dyn Error + Send + Sync>> {
+async fn delete_received(pool: &Pool) -> Result<u64, PoolError> {
     let client = pool.get().await?;
-    let Maintained::Done(report) = maintenance.run(&client).await? else { return Ok("held by another instance") };
     let sql = "DELETE FROM order_service.received_event WHERE handled_at < now() - make_interval(secs => $1)";
-    let received = client.execute(sql, &[&RETENTION.as_secs_f64()]).await?;
+    Ok(client.execute(sql, &[&RETENTION.as_secs_f64()]).await?)
+}
+
+fn count(outcome: &'static str) {
+    counter!("order_service_maintenance_runs_total", "outcome" => outcome).increment(1);
+}
+
+fn warn(message: &str, error: &Error) {
+    tracing::warn!(error = %ErrorChain::new(error), "{message}");
+}
+
+fn log_report(report: &MaintenanceReport, received: u64) {
     tracing::info!(outbox_rows = report.deleted_rows, received_rows = received, "tables maintained");
     for waiting in &report.waiting {
         tracing::warn!(reason = %waiting, "rows are kept beyond their retention");
     }
-    Ok("done")
+}
+
+/// Logs a verdict that is not the one of before, with the signs that explain it.
+fn log_verdict(before: Option<&PipeHealth>, now: Option<&PipeHealth>) {
+    let Some(now) = now else { return };
+    let verdict = now.verdict();
+    if before.is_some_and(|before| before.verdict() == verdict) {
+        return;
+    }
+    let signs: Vec<_> = now.signs().iter().filter(|sign| sign.verdict == verdict).map(|sign| sign.name).collect();
+    match name(verdict) {
+        "good" => tracing::info!("pipe is healthy"),
+        "critical" => tracing::error!(?signs, "pipe is critical: see /health/pipe"),
+        verdict => tracing::info!(verdict, ?signs, "pipe needs attention: see /health/pipe"),
+    }
 }

@@ -104,19 +104,25 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Returns the cause of a rejection, which names the field: the rejection's own text adds terms of the program.
+fn cause<R: Error>(rejection: &R, text: fn(&R) -> String) -> String {
+    rejection.source().map_or_else(|| text(rejection), ToString::to_string)
+}
+
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        let field = match rejection {
-            JsonRejection::MissingJsonContentType(_) => "content-type",
-            _ => "body",
+        let (field, detail) = match &rejection {
+            JsonRejection::MissingJsonContentType(_) => ("content-type", rejection.body_text()),
+            JsonRejection::JsonDataError(_) => ("body", cause(&rejection, JsonRejection::body_text)),
+            _ => ("body", rejection.body_text()),
         };
-        Self::of_field(rejection.status(), field, rejection.body_text())
+        Self::of_field(rejection.status(), field, detail)
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::of_field(rejection.status(), "query", rejection.body_text())
+        Self::of_field(rejection.status(), "query", cause(&rejection, QueryRejection::body_text))
     }
 }
 
@@ -128,7 +134,13 @@ impl From<PathRejection> for Problem {
 
 impl From<FormRejection> for Problem {
     fn from(rejection: FormRejection) -> Self {
-        Self::of_field(rejection.status(), "form", rejection.body_text())
+        let detail = match &rejection {
+            FormRejection::FailedToDeserializeForm(_) | FormRejection::FailedToDeserializeFormBody(_) => {
+                cause(&rejection, FormRejection::body_text)
+            }
+            _ => rejection.body_text(),
+        };
+        Self::of_field(rejection.status(), "form", detail)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{AppState, app};
 use crate::maintenance::maintain;
 use crate::received::{Handler, record};
-use crate::settings::Settings;
+use crate::settings::{PageAccess, Settings};
 use crate::switches::Switches;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
@@ -51,6 +51,12 @@ impl<'a> Service<'a> {
     /// # Errors
     /// A part could not start, failed or panicked: a service without one of its parts would only look healthy.
     pub async fn run(self, stop: CancellationToken) -> Outcome {
+        let listener = listen(self.settings).await?;
+        self.run_on(listener, stop).await
+    }
+
+    /// Runs the parts on a socket that was opened by [`listen`].
+    pub(crate) async fn run_on(self, listener: Option<TcpListener>, stop: CancellationToken) -> Outcome {
         crate::metrics::install();
         let mut parts = JoinSet::new();
         if self.settings.mode.consumes() {
@@ -58,16 +64,14 @@ impl<'a> Service<'a> {
             tracing::info!(brokers = ?self.settings.brokers(), group = self.settings.group, "consuming");
             parts.spawn(async move { Ok(consumer.await?) });
         }
-        if self.settings.mode.serves() {
-            let listen = self.settings.listen;
-            let failed = |e| format!("cannot listen on {listen} (LISTEN): {e}");
-            let listener = TcpListener::bind(listen).await.map_err(failed)?;
-            tracing::info!(address = %listener.local_addr()?, "listening");
+        if let Some(listener) = listener {
+            let address = listener.local_addr()?;
+            let page = (self.settings.page() != PageAccess::Off).then(|| format!("http://{address}/"));
+            tracing::info!(%address, page, "listening");
 
-            let maintenance = maintain(self.state.pool.clone(), self.state.pipeline.clone());
-            let stopped = stop.clone();
+            let maintenance = maintain(self.state.pool.clone(), self.state.pipeline.clone(), stop.clone());
             parts.spawn(async move {
-                stopped.run_until_cancelled_owned(maintenance).await;
+                maintenance.await;
                 Ok(())
             });
 
@@ -101,6 +105,19 @@ impl<'a> Service<'a> {
         let consumer = consumer.on_span(|span, event| event.continue_trace(span));
         Ok(consumer.build()?)
     }
+}
+
+/// Opens the socket, if the mode serves HTTP.
+///
+/// # Errors
+/// The address cannot be used.
+pub(crate) async fn listen(settings: &Settings) -> Result<Option<TcpListener>, Box<dyn Error + Send + Sync>> {
+    if !settings.mode.serves() {
+        return Ok(None);
+    }
+    let address = settings.listen;
+    let failed = |e| format!("cannot listen on {address}: {e}; choose another address with LISTEN or --listen");
+    Ok(Some(TcpListener::bind(address).await.map_err(failed)?))
 }
 
 /// Waits for all parts. One that ends by itself stops the others, and is an error.

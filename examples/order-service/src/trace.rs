@@ -18,7 +18,7 @@ pub(crate) fn parent(headers: &HeaderMap) -> Option<Traceparent> {
 pub(crate) async fn in_span(request: Request, next: Next) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let parent = parent(request.headers());
-    let trace = parent.as_ref().and_then(|parent| parent.as_str().split('-').nth(1)).unwrap_or_default();
+    let trace = parent.as_ref().and_then(|parent| parent.as_str().split('-').nth(1));
     let span = tracing::info_span!("request", otel.kind = "server", %method, path, trace);
     #[cfg(feature = "otlp")]
     crate::otlp::continue_trace(&span, parent.as_ref());

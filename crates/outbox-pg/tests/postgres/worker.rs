@@ -26,12 +26,15 @@ async fn one_task_maintains_and_monitors_and_continues_after_errors_and_ends_whe
         .spawn();
 
     let mut status = worker.subscribe();
-    let failed = status.wait_for(|status| status.failure.is_some() && status.maintained.is_none()).await.unwrap();
-    assert!(failed.failure.as_ref().unwrap().to_string().contains("Migrations::maintenance"), "{failed:?}");
-    drop(failed);
+    // A check that succeeds does not hide that maintenance fails.
+    let failed = status.wait_for(|status| status.maintenance_failure.is_some() && status.health.is_some());
+    let failed = failed.await.unwrap().clone();
+    let failure = failed.maintenance_failure.as_ref().unwrap();
+    assert!(failure.to_string().contains("Migrations::maintenance"), "{failed:?}");
+    assert!(failed.maintained.is_none() && failed.check_failure.is_none(), "{failed:?}");
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
-    let health =
-        status.wait_for(|status| status.failure.is_none() && status.maintained.is_some()).await.unwrap().clone();
+    let health = status.wait_for(|status| status.maintained.is_some()).await.unwrap().clone();
+    assert!(health.maintenance_failure.is_none(), "{health:?}");
     assert_ne!(health.health.unwrap().verdict(), Verdict::Critical);
     assert!(errors.load(Ordering::Relaxed) > 0);
 
@@ -62,13 +65,14 @@ async fn one_task_maintains_and_monitors_and_continues_after_errors_and_ends_whe
 #[tokio::test]
 async fn an_error_of_maintenance_is_reported_until_maintenance_succeeds_and_a_busy_pool_does_not_keep_it_from_ending() {
     let env = TestEnv::builder().slot().build().await;
-    let worker = || OutboxWorker::builder(env.pool(), env.pipeline().clone()).maintain_every(Duration::from_secs(3_600));
+    let worker =
+        || OutboxWorker::builder(env.pool(), env.pipeline().clone()).maintain_every(Duration::from_secs(3_600));
     let checks = worker().check_every(Duration::from_millis(10)).spawn();
     let mut status = checks.subscribe();
     status.wait_for(|status| status.health.is_some()).await.unwrap();
     for _ in 0..3 {
         status.changed().await.unwrap();
-        let failure = status.borrow_and_update().failure.clone().expect("the checks after it succeed");
+        let failure = status.borrow_and_update().maintenance_failure.clone().expect("the checks after it succeed");
         assert!(failure.is_not_ready() && failure.to_string().contains("Migrations::maintenance"), "{failure}");
     }
     checks.stop().await;

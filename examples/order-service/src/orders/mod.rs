@@ -57,7 +57,11 @@ async fn create(
     let Json(order) = body?;
     let event = EventOptions { id: idempotency::key(&headers)?, traceparent: trace::parent(&headers), header: None };
     let Placed { order, is_replay } = place(&state, order, event).await?;
-    tracing::info!(order = order.id, is_replay, "order created");
+    if is_replay {
+        tracing::info!(order = order.id, "request repeated: order exists");
+    } else {
+        tracing::info!(order = order.id, "order created");
+    }
 
     let replayed = is_replay.then_some([(REPLAYED, HeaderValue::from_static("true"))]);
     let location = [(header::LOCATION, format!("/orders/{}", order.id))];
@@ -65,7 +69,9 @@ async fn create(
 }
 
 async fn show(State(state): State<AppState>, id: Result<Path<Id>, PathRejection>) -> Result<Json<Order>, Problem> {
-    let Path(id) = id?;
+    let wrong_id =
+        |e: PathRejection| Problem::of_field(e.status(), "path", "an order's id is a whole number from 1 on");
+    let Path(id) = id.map_err(wrong_id)?;
     let order = store::find(&state.pool.get().await?, id.get()).await?;
     order.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("order {} does not exist", id.get())))
 }

@@ -1,3 +1,4 @@
+use outbox_core::RowLife;
 use outbox_kafka_consumer::{Group, Held, HeldFilter, HeldState, PartitionStatus};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -26,8 +27,7 @@ pub(super) struct Way {
     pub(super) quantity: i32,
     pub(super) created_at: OffsetDateTime,
     pub(super) event: Option<Uuid>,
-    /// When the outbox row was created; nothing if it is not there (any more).
-    pub(super) outbox_at: Option<OffsetDateTime>,
+    pub(super) stored: Stored,
     pub(super) wal: Option<String>,
     /// When the transaction was committed, if the server keeps that (`track_commit_timestamp`).
     pub(super) committed_at: Option<OffsetDateTime>,
@@ -35,6 +35,17 @@ pub(super) struct Way {
     pub(super) is_published: bool,
     pub(super) record: Option<Place>,
     pub(super) effect: Effect,
+}
+
+/// The form in which the outbox has the event.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stored {
+    /// A row that was created at this time.
+    Row(OffsetDateTime),
+    /// A row that was removed.
+    Removed,
+    /// A message in the WAL; there is no row.
+    Message,
 }
 
 /// The place of the event's record in Kafka, known since the consumer has read it.
@@ -62,7 +73,8 @@ impl Snapshot {
         let partitions = group.status().await.map_err(Problem::unavailable)?;
 
         let layout = state.pipeline.layout();
-        let outbox = match layout.row_life().has_table() {
+        let life = layout.row_life();
+        let outbox = match life.has_table() {
             true => layout.qualified_name(),
             // Messages are in no table.
             false => "(SELECT NULL::uuid AS id, NULL::timestamp AS created_at WHERE false)".to_owned(),
@@ -83,7 +95,7 @@ impl Snapshot {
         let client = state.pool.get().await?;
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&ORDERS, &state.pipeline.slot().as_str()]).await?;
-        let ways = rows.iter().map(|row| Way::of(row, &held)).collect::<Result<_, Problem>>()?;
+        let ways = rows.iter().map(|row| Way::of(row, life, &held)).collect::<Result<_, Problem>>()?;
 
         let letters = held.into_iter().filter(|held| held.state == HeldState::Dead).collect();
         Ok(Self { ways, partitions, letters })
@@ -96,7 +108,7 @@ pub(super) fn group(state: &AppState) -> Group {
 }
 
 impl Way {
-    fn of(row: &Row, held: &[Held]) -> Result<Self, Problem> {
+    fn of(row: &Row, life: RowLife, held: &[Held]) -> Result<Self, Problem> {
         let event: Option<Uuid> = row.try_get(4)?;
         let held = held.iter().find(|held| event.is_some() && held.event_id == event);
         let handled_at: Option<OffsetDateTime> = row.try_get(13)?;
@@ -122,13 +134,18 @@ impl Way {
             }
             (None, None) => (None, Effect::Waiting),
         };
+        let stored = match row.try_get(5)? {
+            Some(at) => Stored::Row(at),
+            None if life.has_table() => Stored::Removed,
+            None => Stored::Message,
+        };
         Ok(Self {
             order: row.try_get(0)?,
             product: row.try_get(1)?,
             quantity: row.try_get(2)?,
             created_at: row.try_get(3)?,
             event,
-            outbox_at: row.try_get(5)?,
+            stored,
             wal: row.try_get(6)?,
             committed_at: row.try_get(7)?,
             is_published: row.try_get::<_, bool>(8)? || record.is_some(),

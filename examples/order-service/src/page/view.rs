@@ -6,7 +6,7 @@ use outbox_kafka_consumer::{Held, PartitionStatus};
 use outbox_pg::{Measure, PipeHealth, Verdict};
 
 use super::html::{Escaped, after, bytes, time};
-use super::snapshot::{Effect, Snapshot, Way};
+use super::snapshot::{Effect, Snapshot, Stored, Way};
 use crate::health::name;
 use crate::settings::PageAccess;
 use crate::switches::Switches;
@@ -26,9 +26,10 @@ fn way(way: &Way) -> String {
 
     let event = way.event.map(|event| event.to_string()).unwrap_or_default();
     let short = event.get(event.len().saturating_sub(12)..).unwrap_or_default();
-    match way.outbox_at {
-        Some(at) => step(&mut steps, "done", "Outbox row", &format!("…{short}"), &since(at)),
-        None => step(&mut steps, "done", "Outbox row", "removed after its retention", ""),
+    match way.stored {
+        Stored::Row(at) => step(&mut steps, "done", "Outbox row", &format!("…{short}"), &since(at)),
+        Stored::Removed => step(&mut steps, "done", "Outbox row", "removed after its retention", ""),
+        Stored::Message => step(&mut steps, "done", "Outbox message", &format!("…{short}"), ""),
     }
 
     let wal = way.wal.as_deref().unwrap_or("unknown");

@@ -76,6 +76,7 @@ async fn sigterm_ends_the_service_in_good_order_while_a_client_is_connected() {
     assert!(status.success(), "{status}");
     assert!(asked.elapsed() < Duration::from_secs(12));
     assert_eq!(service.entry("stopping").unwrap()["signal"], "SIGTERM");
+    eventually("the end is logged", async || service.entry("stopped")).await;
 }
 
 async fn refusal(env: &TestEnv, mode: &str) -> String {

@@ -1,4 +1,6 @@
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -19,6 +21,8 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
     assert_eq!(event["topic"], "outbox.events.order");
     demo.wait("the way is healthy", |demo| (demo.get("/health/pipe")["verdict"] == "good").then_some(()));
 
+    let maintained = "order_service_maintenance_runs_total{outcome=\"done\"} 1";
+    demo.wait("the tables are maintained", |demo| demo.text("/metrics").contains(maintained).then_some(()));
     let metrics = demo.text("/metrics");
     for metric in [
         "order_service_http_requests_total{method=\"POST\",route=\"/orders\",status=\"201\"} 1",
@@ -26,7 +30,6 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
         "outbox_pipe{sign=\"slot_active\"} 1.0",
         "outbox_consumer_handled_total{topic=\"outbox.events.order\"} 1",
         "outbox_relay_",
-        "order_service_maintenance_runs_total{outcome=\"done\"} 1",
     ] {
         assert!(metrics.lines().any(|line| line.starts_with(metric)), "{metric}: {metrics}");
     }
@@ -60,4 +63,16 @@ fn the_page_works_without_its_script_and_for_nobody_else() {
     let bad = demo.agent.post(demo.url("/page/orders")).send_form([("quantity", "0")]).unwrap();
     assert_eq!(bad.status(), 422);
     assert_eq!(demo.agent.post(demo.url("/page/dead-letters/1/retry")).send_empty().unwrap().status(), 409);
+}
+
+#[test]
+fn an_address_in_use_is_reported_before_any_server_starts() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_order-service"));
+    let output = command.arg("demo").env("LISTEN", &address).env_remove("RUST_LOG").output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(&format!("cannot listen on {address}")) && error.contains("--listen"), "{error}");
+    assert!(!error.contains("PostgreSQL"), "{error}");
 }

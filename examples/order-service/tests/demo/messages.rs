@@ -12,6 +12,8 @@ fn without_a_table_an_order_is_received_and_the_page_shows_it() {
         received.as_array().and_then(|received| received.first().cloned())
     });
     assert_eq!(event["topic"], "outbox.events.order");
-    assert_eq!(demo.agent.get(demo.url("/")).call().unwrap().status(), 200);
+    let page = demo.text("/");
+    assert!(page.contains("Outbox message") && !page.contains("Outbox row"), "{page}");
+    demo.wait("the way is healthy", |demo| (demo.get("/health/pipe")["verdict"] == "good").then_some(()));
     assert!(demo.stop());
 }
