@@ -171,11 +171,8 @@ impl Migrations {
     /// Returns the statement that refuses what belongs to somebody else, if there is something to do.
     fn refuse_foreign(&self, pipeline: &Pipeline) -> String {
         let layout = pipeline.layout();
-        let of_component = format!(
-            "FROM {}.schema_migration WHERE component = {} AND version",
-            self.schema,
-            literal(&self.component)
-        );
+        let of_component =
+            format!("FROM {}.schema_migration WHERE component = {} AND version", self.schema, literal(&self.component));
         let versions: Vec<_> = self.steps.iter().map(|step| step.version.to_string()).collect();
         let lacks_steps = format!("(SELECT count(*) {of_component} IN ({})) < {}", versions.join(", "), versions.len());
         let switches_life = match layout.row_life().vanishes() {

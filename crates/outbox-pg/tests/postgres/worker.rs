@@ -62,7 +62,8 @@ async fn one_task_maintains_and_monitors_and_continues_after_errors_and_ends_whe
 #[tokio::test]
 async fn an_error_of_maintenance_is_reported_until_maintenance_succeeds_and_a_busy_pool_does_not_keep_it_from_ending() {
     let env = TestEnv::builder().slot().build().await;
-    let worker = || OutboxWorker::builder(env.pool(), env.pipeline().clone()).maintain_every(Duration::from_secs(3_600));
+    let worker =
+        || OutboxWorker::builder(env.pool(), env.pipeline().clone()).maintain_every(Duration::from_secs(3_600));
     let checks = worker().check_every(Duration::from_millis(10)).spawn();
     let mut status = checks.subscribe();
     status.wait_for(|status| status.health.is_some()).await.unwrap();
