@@ -38,6 +38,7 @@ async fn a_columns_default_is_in_the_records_as_with_debezium() {
         text(""),
         text(""),
         text("{}"),
+        text(""),
     ];
     let row = Row::new(&layout, values).unwrap();
     let expected = pipeline.encode_lossless(&row).unwrap().into_parts().0;
