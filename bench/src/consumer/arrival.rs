@@ -40,7 +40,7 @@ pub(super) async fn measure(setting: &Setting, seconds: u32) -> Outcome<Arrival>
     let consumer = Consumer::builder([setting.stack.kafka_bootstrap()])
         .pipeline(Pipeline::new(site.config().clone(), TableLayout::recommended())?)
         .group("bench")
-        .store(pool)
+        .pool(pool)
         .on(notify)
         .build()?;
     let (stop, stopped) = oneshot::channel::<()>();

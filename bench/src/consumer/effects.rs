@@ -71,7 +71,8 @@ pub(super) async fn compare(stand: &Stand, rounds: u32) -> Outcome<Effects> {
 pub(super) async fn compare_shared(stand: &Stand, rounds: u32) -> Outcome<Shared> {
     let (mut consumer, mut naive) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let register = |builder: Builder| builder.lanes(NonZeroUsize::MIN).on(with(SHARED_EFFECT, apply));
+        let register =
+            |builder: Builder| builder.partition_concurrency(NonZeroUsize::MIN).on(with(SHARED_EFFECT, apply));
         let batches = consumed(stand, format!("bench-shared-{round}"), register).await?;
         stand.reset().await?;
         let one_by_one = naive::rate(stand, SHARED_EFFECT).await?;
@@ -95,10 +96,8 @@ pub(super) async fn consumed_now(
     register: impl FnOnce(Builder) -> Builder,
 ) -> Outcome<f64> {
     let pool = stand.env.pool_of(24);
-    let builder = Consumer::builder([stand.env.brokers()])
-        .pipeline(stand.env.pipeline().clone())
-        .group(group)
-        .store(pool.clone());
+    let builder =
+        Consumer::builder([stand.env.brokers()]).pipeline(stand.env.pipeline().clone()).group(group).pool(pool.clone());
     let consumer = register(builder).build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(consumer.run(async { _ = stopped.await }));

@@ -111,7 +111,7 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
         .pipeline(pipeline)
         .group(if options.native { "native" } else { "default" })
         .reader(if options.native { Reader::Native } else { Reader::Auto })
-        .store(pool)
+        .pool(pool)
         .on(with(EFFECT, apply))
         .build()?;
     Ok(consumer.run(std::future::pending()).await?)

@@ -64,8 +64,8 @@ pub(crate) async fn run(options: Options) -> Outcome<()> {
     let machine = Machine::of(&stack).await?;
     let stands = Stands {
         keep: Stand::create(RowLife::Keep).await?,
-        partitions: Stand::create(RowLife::KeepInPartitions).await?,
-        vanish: Stand::create(RowLife::Vanish).await?,
+        partitions: Stand::create(RowLife::Partitioned).await?,
+        vanish: Stand::create(RowLife::DeleteOnInsert).await?,
         message: Stand::create(RowLife::Message).await?,
     };
     let (on, off) = (

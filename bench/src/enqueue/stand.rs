@@ -32,7 +32,7 @@ impl Stand {
         let layout = TableLayout::recommended().with_row_life(life);
         let stand = Self { env: TestEnv::builder().layout(layout).outbox().build().await };
         let mut client = stand.env.client().await;
-        if life == RowLife::KeepInPartitions {
+        if life == RowLife::Partitioned {
             Migrations::maintenance(stand.pipeline()).apply(&mut client).await?;
             Maintenance::new(stand.pipeline().clone(), DAY).run(&client).await?;
         }

@@ -29,7 +29,8 @@ pub(super) struct Writer {
     session: Object,
     outbox: PgOutbox,
     update: Statement,
-    insert: Statement,
+    /// The INSERT written by hand, if there is a table.
+    insert: Option<Statement>,
     isolation: IsolationLevel,
     /// The next event's number.
     next: u64,
@@ -39,10 +40,14 @@ pub(super) struct Writer {
 impl Writer {
     /// Creates one that numbers its events from `first` on.
     pub(super) async fn new(stand: &Stand, session: Object, isolation: IsolationLevel, first: u64) -> Outcome<Self> {
+        let insert = match stand.pipeline().layout().row_life().has_table() {
+            true => Some(session.prepare(handwritten::INSERT).await?),
+            false => None,
+        };
         Ok(Self {
             outbox: PgOutbox::new(stand.pipeline().clone()),
             update: session.prepare("UPDATE account SET orders = orders + 1 WHERE id = $1").await?,
-            insert: session.prepare(handwritten::INSERT).await?,
+            insert,
             session,
             isolation,
             next: first,
@@ -66,7 +71,7 @@ impl Writer {
         let begun = Instant::now();
         let tx = self.session.build_transaction().isolation_level(self.isolation).start().await?;
         tx.execute(&self.update, &[&account]).await?;
-        write(&tx, way, &self.outbox, &self.insert, numbers.clone().zip(payloads)).await?;
+        write(&tx, way, &self.outbox, self.insert.as_ref(), numbers.clone().zip(payloads)).await?;
         tx.commit().await?;
         let seconds = begun.elapsed().as_secs_f64();
 
@@ -80,12 +85,13 @@ async fn write(
     tx: &Transaction<'_>,
     way: Way,
     outbox: &PgOutbox,
-    insert: &Statement,
+    insert: Option<&Statement>,
     events: impl Iterator<Item = (u64, String)>,
 ) -> Outcome<()> {
     match way {
         Way::None => {}
         Way::Handwritten => {
+            let insert = insert.ok_or("an outbox without a table has no INSERT")?;
             for (n, payload) in events {
                 handwritten::insert(tx, insert, n, &payload).await?;
             }

@@ -31,11 +31,11 @@ enum Life {
     /// It stays until retention removes it
     Keep,
     /// It stays, in a partitioned table
-    KeepInPartitions,
+    Partitioned,
     /// It is deleted in its own transaction
-    Vanish,
+    DeleteOnInsert,
     /// It is deleted, and its id is kept
-    VanishKeepingIds,
+    DeleteOnInsertKeepIds,
 }
 
 impl ModelOptions {
@@ -43,9 +43,9 @@ impl ModelOptions {
     pub(crate) fn layout(&self) -> TableLayout {
         let layout = TableLayout::recommended().with_row_life(match self.row_life {
             Life::Keep => RowLife::Keep,
-            Life::KeepInPartitions => RowLife::KeepInPartitions,
-            Life::Vanish => RowLife::Vanish,
-            Life::VanishKeepingIds => RowLife::VanishKeepingIds,
+            Life::Partitioned => RowLife::Partitioned,
+            Life::DeleteOnInsert => RowLife::DeleteOnInsert,
+            Life::DeleteOnInsertKeepIds => RowLife::DeleteOnInsertKeepIds,
         });
         match &self.table {
             Some((schema, table)) => layout.named(schema.clone(), table.clone()),

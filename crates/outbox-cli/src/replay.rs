@@ -106,7 +106,7 @@ impl ReplayCommand {
                 output.print(&Listed { replays: replays.into_iter().map(State::of).collect() })?;
             }
             Self::Run(run) => {
-                let replay = run.selection.of(pipeline.clone())?.batch(run.batch);
+                let replay = run.selection.of(pipeline.clone())?.batch_size(run.batch);
                 let mut client = database.connect(limit).await?;
                 let remaining = replay.remaining(&client, &run.name).await.map_err(|e| failure(&e))?;
                 if run.dry_run {

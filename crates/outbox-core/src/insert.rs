@@ -140,7 +140,7 @@ impl InsertSql {
 }
 
 fn has_unique_id(layout: &TableLayout) -> String {
-    if layout.row_life() == RowLife::VanishKeepingIds {
+    if layout.row_life() == RowLife::DeleteOnInsertKeepIds {
         return "SELECT true".into();
     }
     let id = layout.column_of(EventField::Id).map_or("id", |column| column.name().as_str());

@@ -52,11 +52,11 @@ mod json;
 mod json_fault;
 mod layout;
 mod message_content;
+mod on_duplicate;
 mod outbox;
 mod pipeline;
 mod record;
 mod recorder;
-mod repeated;
 mod store_failure;
 
 pub use bytes;
@@ -79,6 +79,7 @@ pub use self::layout::{
     Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
 };
 pub use self::message_content::{MessageContent, MessageReader};
+pub use self::on_duplicate::{Enqueued, OnDuplicate};
 pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline, PipelineBuilder};
 pub use self::record::{
@@ -86,5 +87,4 @@ pub use self::record::{
     Utf8Bytes, event_identity,
 };
 pub use self::recorder::RecordingOutbox;
-pub use self::repeated::{Enqueued, Repeated};
 pub use self::store_failure::StoreFailure;

@@ -28,7 +28,7 @@ pub enum StoreFailure<E: StdError + 'static> {
     )]
     ReadOnly(#[source] E),
     /// The server's disk is full.
-    #[error("the server's disk is full: see the WAL that replication slots hold back, by PipeMonitor")]
+    #[error("the server's disk is full: see the WAL that replication slots hold back, by PipelineMonitor")]
     DiskFull(#[source] E),
     /// An earlier statement failed.
     #[error("an earlier statement of this transaction failed, and PostgreSQL takes no more: roll it back")]

@@ -27,7 +27,7 @@
 //! let consumer = Consumer::builder(["127.0.0.1:9092"])
 //!     .pipeline(Pipeline::recommended())
 //!     .group("stock")
-//!     .store(pool.clone())
+//!     .pool(pool.clone())
 //!     .on(reserve)
 //!     .build()?;
 //! consumer.migrations().apply(&mut *pool.get().await?).await?; // once, at deployment
@@ -48,7 +48,7 @@
 //!   several transactions run at a time.
 //! - An event that fails is tried again as the [`RetryPolicy`] says, and becomes a dead letter in the end. Meanwhile
 //!   the later events of its key wait, and others continue. [`Group`] shows what is held.
-//! - A record that cannot be read at all stops its partition and is reported, unless a [`Misfit`] policy says otherwise.
+//! - A record that cannot be read at all stops its partition and is reported, unless a [`RecordPolicy`] policy says otherwise.
 //!
 //! The page `docs/consumer.md` of the repository says how, and what to do when something is stopped.
 
@@ -85,15 +85,16 @@ pub use self::driver::Sqlx;
 pub use self::driver::{Driver, TokioPostgres};
 pub use self::error::Error;
 pub use self::group::{
-    Group, Held, HeldFilter, HeldState, Horizon, PartitionStatus, Pause, PauseTarget, Request, RequestOutcome,
+    EventState, FailedEvent, FailedEventFilter, Group, MovePolicy, PartitionStatus, Pause, PauseTarget, Request,
+    RequestOutcome,
 };
 #[cfg(feature = "sqlx")]
 pub use self::handler::sqlx;
 pub use self::handler::{
-    BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, OutsideHandler, RawHandler, With,
+    BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, RawHandler, SideEffectHandler, With,
     savepoint, with,
 };
-pub use self::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
+pub use self::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
 pub use self::reader::Reader;
 pub use self::received::Received;

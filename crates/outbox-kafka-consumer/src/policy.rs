@@ -4,14 +4,14 @@ use std::time::Duration;
 /// The treatment of an event whose attempts are used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum OnFailure {
+pub enum DeadLetterMode {
     /// It becomes a dead letter, and the later events of its key wait behind it, in order, until it is retried or
     /// discarded. Other keys continue.
     #[default]
-    Block,
+    BlockKey,
     /// It becomes a dead letter, and the later events of its key continue without it: they may rest on an effect that
     /// is not there, and a retry of it comes out of order.
-    DeadLetter,
+    ContinueKey,
 }
 
 /// The isolation level of the transactions that handlers run in.
@@ -42,14 +42,14 @@ impl Isolation {
 /// The policy for a record that no handler can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Misfit {
+pub enum RecordPolicy {
     /// It is skipped.
-    Ignore,
+    Skip,
     /// It becomes a dead letter, as an event that failed.
-    Reject,
+    DeadLetter,
     /// It is parked and its key waits, in order, until a consumer of the group can take it. It is tried again after 1 s
     /// at first and after 32 s at most, without an end.
-    Hold,
+    Park,
     /// Its partition is stopped, with an error that says which record it is. Others continue.
     Stop,
 }
@@ -57,7 +57,7 @@ pub enum Misfit {
 /// The position at which a group begins in a partition that it has never read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Start {
+pub enum InitialOffset {
     /// At the first record that is there.
     #[default]
     Earliest,
@@ -70,7 +70,7 @@ pub enum Start {
 /// topic was deleted and created again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum PositionLost {
+pub enum OnOffsetOutOfRange {
     /// The partition is stopped, with an error: going on would skip events without a word.
     #[default]
     Stop,

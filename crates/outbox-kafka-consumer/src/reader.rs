@@ -13,7 +13,7 @@ pub enum Reader {
     /// rskafka, and the native reader from the first record on that rskafka cannot read. The default.
     ///
     /// A partition whose first batch has the broker's timestamps (`LogAppendTime`) is read natively from the start.
-    /// Repeated header names are not detected: if events have some, choose [`Native`](Self::Native).
+    /// OnDuplicate header names are not detected: if events have some, choose [`Native`](Self::Native).
     #[default]
     Auto,
     /// rskafka only. A record that it cannot read pauses its partition.

@@ -8,12 +8,12 @@ use outbox_core::DecodedEvent;
 pub struct Received<E> {
     event: E,
     envelope: DecodedEvent,
-    place: Place,
+    place: RecordPosition,
 }
 
 /// The place of a record.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct RecordPosition {
     pub(crate) topic: std::sync::Arc<str>,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
@@ -32,7 +32,7 @@ impl Delivery {
 }
 
 impl<E> Received<E> {
-    pub(crate) fn new(event: E, envelope: DecodedEvent, place: Place) -> Self {
+    pub(crate) fn new(event: E, envelope: DecodedEvent, place: RecordPosition) -> Self {
         Self { event, envelope, place }
     }
 

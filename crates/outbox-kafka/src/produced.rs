@@ -85,7 +85,7 @@ impl Meaning {
             | ErrorCode::THROTTLING_QUOTA_EXCEEDED
             | ErrorCode::UNKNOWN_TOPIC_ID
             | ErrorCode::INCONSISTENT_TOPIC_ID
-            // Rights, policies and settings of the broker: they say nothing of the records.
+            // Privileges, policies and settings of the broker: they say nothing of the records.
             | ErrorCode::TOPIC_AUTHORIZATION_FAILED
             | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
             | ErrorCode::UNSUPPORTED_VERSION

@@ -1,7 +1,7 @@
-use outbox_core::{Error, InsertSql, Outbox, OutboxEvent, Pipeline, Repeated, Row};
+use outbox_core::{Error, InsertSql, OnDuplicate, Outbox, OutboxEvent, Pipeline, Row};
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::Horizon;
+use crate::PartitionRange;
 use crate::statement::Insert;
 use crate::store_failure::stored;
 
@@ -55,7 +55,7 @@ pub struct PgOutbox {
     pipeline: Pipeline,
     insert: Insert,
     statements: Statements,
-    horizon: Option<Horizon>,
+    horizon: Option<PartitionRange>,
 }
 
 /// How the INSERT is sent through a deadpool-postgres transaction, by [`Outbox`].
@@ -90,7 +90,7 @@ impl PgOutbox {
     /// Refuses an event that a table in partitions has no place for, as an error of
     /// [`is_invalid_event`](Error::is_invalid_event), where its INSERT would fail the transaction.
     #[must_use]
-    pub fn within(self, horizon: Horizon) -> Self {
+    pub fn with_partition_range(self, horizon: PartitionRange) -> Self {
         Self { horizon: Some(horizon), ..self }
     }
 
@@ -184,7 +184,7 @@ impl PgOutbox {
 /// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
 /// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
-    Repeated::Refuse.of_many(added, events).map(drop)
+    OnDuplicate::Error.of_many(added, events).map(drop)
 }
 
 impl<'r, 't> Outbox<&'r tokio_postgres::Transaction<'t>> for PgOutbox {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use outbox_core::{Enqueued, Error, Outbox, OutboxEvent, Repeated};
+use outbox_core::{Enqueued, Error, OnDuplicate, Outbox, OutboxEvent};
 use tokio_postgres::Transaction;
 
 use crate::PgOutbox;
@@ -11,11 +11,11 @@ use crate::store_failure::stored;
 ///
 /// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction lives on and no right beyond
 /// INSERT is needed. An id is known as long as its row is kept, in
-/// [`VanishKeepingIds`](outbox_core::RowLife::VanishKeepingIds) as long as the id is.
+/// [`DeleteOnInsertKeepIds`](outbox_core::RowLife::DeleteOnInsertKeepIds) as long as the id is.
 #[derive(Clone, Debug)]
 pub struct IdempotentOutbox {
     outbox: PgOutbox,
-    repeated: Repeated,
+    repeated: OnDuplicate,
     /// Whether the table is known to have a unique id, for all clones.
     is_unique: Arc<AtomicBool>,
 }
@@ -24,9 +24,9 @@ impl PgOutbox {
     /// Returns the same outbox, which knows events that it has already.
     ///
     /// # Errors
-    /// [`is_configuration`](crate::Error::is_configuration): in [`RowLife::Vanish`](outbox_core::RowLife::Vanish) no id
+    /// [`is_configuration`](crate::Error::is_configuration): in [`RowLife::DeleteOnInsert`](outbox_core::RowLife::DeleteOnInsert) no id
     /// is kept to know an event by.
-    pub fn idempotent(self, repeated: Repeated) -> Result<IdempotentOutbox, crate::Error> {
+    pub fn idempotent(self, repeated: OnDuplicate) -> Result<IdempotentOutbox, crate::Error> {
         if let Err(error) = self.pipeline().layout().remembers_ids() {
             return Err(crate::Error::configuration(error.broken_rule().unwrap_or_default()));
         }

@@ -24,11 +24,11 @@
 //! - [`Migrations`] makes and keeps the table and the publication, [`create_slot`] the replication slot.
 //! - [`Republish`] publishes rows of a kept table again, such as those that a lost slot has left out.
 //! - [`OutboxWorker`] runs maintenance and monitoring in the background of a service.
-//! - [`Maintenance`] keeps the table bounded, and [`Horizon`] keeps a table in partitions from failing a transaction.
-//! - [`Readiness`] reports what is missing before the first event is written, [`PipeMonitor`] how the pipe is while it
+//! - [`Maintenance`] keeps the table bounded, and [`PartitionRange`] keeps a table in partitions from failing a transaction.
+//! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] how the pipe is while it
 //!   runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
-//!   right too many, [`connector_role_sql_on`] has it for managed servers, and [`Rights`] checks them.
+//!   right too many, [`connector_role_sql_on`] has it for managed servers, and [`Privileges`] checks them.
 //!   [`uninstall_sql`] removes an outbox.
 //!
 //! # Delivery
@@ -47,16 +47,16 @@ mod enqueue;
 mod error;
 mod health;
 mod history;
-mod horizon;
 mod idempotent;
 mod literal;
 mod maintenance;
 mod migration;
 mod ownership;
 mod param;
+mod partition_range;
+mod privileges;
 mod readiness;
 mod republish;
-mod rights;
 mod slot;
 mod statement;
 mod store_failure;
@@ -66,23 +66,23 @@ mod worker;
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_core::uuid;
-pub use outbox_core::{Enqueued, Repeated};
+pub use outbox_core::{Enqueued, OnDuplicate};
 pub use tokio_postgres;
 
 pub use self::enqueue::{PgOutbox, Statements};
 pub use self::error::Error;
-pub use self::health::{Measure, PipeHealth, PipeMonitor, Sign, Thresholds, Verdict};
-pub use self::horizon::Horizon;
+pub use self::health::{Indicator, IndicatorStatus, Measure, PipelineHealth, PipelineMonitor, Thresholds};
 pub use self::idempotent::IdempotentOutbox;
-pub use self::maintenance::{Maintained, Maintenance, MaintenanceReport, Waiting};
+pub use self::maintenance::{Deferred, Maintenance, MaintenanceOutcome, MaintenanceReport};
 pub use self::migration::{Applied, Migration, MigrationPlan, Migrations, uninstall_sql};
-pub use self::readiness::{Problem, Readiness};
-pub use self::republish::{Replay, ReplayProgress, Republish};
-pub use self::rights::{
-    Platform, Rights, RightsProblem, Roles, application_role_sql, connector_role_sql, connector_role_sql_on,
+pub use self::partition_range::PartitionRange;
+pub use self::privileges::{
+    Platform, PrivilegeProblem, Privileges, Roles, application_role_sql, connector_role_sql, connector_role_sql_on,
     maintainer_role_sql,
 };
+pub use self::readiness::{Problem, Readiness};
+pub use self::republish::{Replay, ReplayProgress, Republish};
 pub use self::slot::{SlotCreation, SlotOptions, create_slot};
 pub use self::store_failure::StoreFailure;
-pub use self::transaction::{Attempt, RetriedTransaction, TransactionError, Work};
+pub use self::transaction::{Attempt, RetriedTransaction, TransactionError, TransactionFuture};
 pub use self::worker::{OutboxWorker, WorkerBuilder, WorkerStatus};

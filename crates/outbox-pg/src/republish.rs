@@ -148,7 +148,7 @@ impl Republish {
 
     /// Sets how many events a transaction publishes again: 500 unless set.
     #[must_use]
-    pub fn batch(self, events: u32) -> Self {
+    pub fn batch_size(self, events: u32) -> Self {
         Self { batch: events.max(1), ..self }
     }
 

@@ -46,7 +46,7 @@ pub struct Attempt<'e, 'r> {
 
 /// The future of the closure. Boxed, since the future of an `async` closure cannot be spawned yet (rust-lang issue
 /// 110338).
-pub type Work<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
+pub type TransactionFuture<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
 impl Attempt<'_, '_> {
     /// Runs statements within a savepoint: if they fail, only they are rolled back, and the transaction continues.
@@ -169,7 +169,7 @@ impl RetriedTransaction {
     /// [`TransactionError`]; in all of its cases but one nothing was written.
     pub async fn run<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, TransactionError<E>>
     where
-        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
         E: StdError + 'static,
     {
         self.run_while(client, &mut work, |error| asks_for_retry(error)).await
@@ -195,7 +195,7 @@ impl RetriedTransaction {
     /// As [`run`](Self::run).
     pub async fn run_dyn<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, E>
     where
-        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
         E: AsRef<dyn StdError + Send + Sync> + From<TransactionError<Infallible>>,
     {
         let run = self.run_while(client, &mut work, |error| asks_for_retry(error.as_ref()));
@@ -216,7 +216,7 @@ impl RetriedTransaction {
         is_conflict: impl Fn(&E) -> bool,
     ) -> Result<T, TransactionError<E>>
     where
-        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
     {
         let mut attempt = 1;
         let mut backoff = Backoff::new(self.pause, LONGEST_PAUSE);
@@ -241,7 +241,7 @@ impl RetriedTransaction {
 
     async fn attempt<'e, T, E, F>(&self, client: &mut Client, work: &mut F) -> Result<T, TransactionError<E>>
     where
-        F: for<'r> FnMut(Attempt<'e, 'r>) -> Work<'r, T, E>,
+        F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
     {
         let mut builder = client.build_transaction();
         if let Some(level) = self.isolation {

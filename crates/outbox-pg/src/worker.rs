@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Error, Maintained, Maintenance, PipeHealth, PipeMonitor, Thresholds};
+use crate::{Error, Maintenance, MaintenanceOutcome, PipelineHealth, PipelineMonitor, Thresholds};
 
 /// The background task of a service with an outbox: it runs [`Maintenance`], which keeps the table bounded, and
-/// [`PipeMonitor`], which reports what keeps events from being published.
+/// [`PipelineMonitor`], which reports what keeps events from being published.
 ///
 /// Run it in every instance: a lease lets one of them work at a time. It needs a pool of sessions of PostgreSQL (not
 /// through PgBouncer in transaction mode), of which it uses one connection at a time, with the privileges of the role
@@ -56,11 +56,11 @@ pub struct WorkerBuilder {
 #[non_exhaustive]
 pub struct WorkerStatus {
     /// The signs that the last check that succeeded found, if there was one.
-    pub health: Option<Arc<PipeHealth>>,
+    pub health: Option<Arc<PipelineHealth>>,
     /// The error of the last check, unless it succeeded; `health` is then that of an earlier one.
     pub check_failure: Option<Arc<Error>>,
     /// The outcome of the last run of maintenance that succeeded, if there was one.
-    pub maintained: Option<Arc<Maintained>>,
+    pub maintained: Option<Arc<MaintenanceOutcome>>,
     /// The error of the last run of maintenance, unless it succeeded.
     pub maintenance_failure: Option<Arc<Error>>,
 }
@@ -143,7 +143,7 @@ impl WorkerBuilder {
     }
 
     async fn run(self, publish: watch::Sender<WorkerStatus>, mut stopped: watch::Receiver<()>) {
-        let mut monitor = PipeMonitor::new(self.pipeline.clone(), self.thresholds.clone());
+        let mut monitor = PipelineMonitor::new(self.pipeline.clone(), self.thresholds.clone());
         let (mut next_run, mut next_check) = (Instant::now(), Instant::now());
 
         loop {

@@ -59,7 +59,7 @@ pub use self::error::Error;
 pub use self::relay::{CheckStatus, Relay, ServerCheck};
 pub use self::row_position::{ParseRowPositionError, RowPosition};
 pub use self::settings::{
-    ClientCertificate, CompressionType, ConfigurationCheck, Finding, KeyEffect, PoisonPolicy, PostgresSettings,
+    ClientCertificate, CompressionType, ConfigurationCheck, Finding, KeySupport, PoisonPolicy, PostgresSettings,
     RelaySettings, RelaySettingsBuilder, SettingsError, SslMode, TopicCreation, read_connector_file,
 };
 pub use self::status::{Mode, Readiness, RelayStatus};

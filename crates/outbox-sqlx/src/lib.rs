@@ -6,7 +6,7 @@ mod param;
 mod store;
 
 pub use outbox_core;
-pub use outbox_core::{Enqueued, Repeated};
+pub use outbox_core::{Enqueued, OnDuplicate};
 pub use sqlx;
 
 pub use self::idempotent::IdempotentOutbox;

@@ -1,4 +1,4 @@
-use outbox_core::{Error, InsertSql, Outbox, OutboxEvent, Pipeline, Repeated, Row};
+use outbox_core::{Error, InsertSql, OnDuplicate, Outbox, OutboxEvent, Pipeline, Row};
 use sqlx::{Postgres, Transaction};
 
 use crate::param::{Param, Params};
@@ -137,7 +137,7 @@ impl SqlxOutbox {
 /// Checks that the row was added. A trigger of the table may leave out a row, as that of kept ids does: no event is
 /// lost in silence.
 fn expect_added(added: u64, events: usize) -> Result<(), Error> {
-    Repeated::Refuse.of_many(added, events).map(drop)
+    OnDuplicate::Error.of_many(added, events).map(drop)
 }
 
 impl<'r, 't> Outbox<&'r mut Transaction<'t, Postgres>> for SqlxOutbox {

@@ -2,7 +2,7 @@ use tokio::time::timeout;
 
 use super::error::{Error, Kind};
 use super::options::{ConnectOptions, ServerRole};
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 
 impl ConnectOptions {
@@ -50,7 +50,7 @@ impl ConnectOptions {
         if self.role == ServerRole::Any {
             return Ok(());
         }
-        let standby = session.query("SELECT 1 WHERE pg_catalog.pg_is_in_recovery()", Doing::Query).await?;
+        let standby = session.query("SELECT 1 WHERE pg_catalog.pg_is_in_recovery()", Operation::Query).await?;
         if standby.is_empty() { Ok(()) } else { Err(Error::new(Kind::NotPrimary)) }
     }
 }

@@ -1,6 +1,6 @@
 use super::error::{Error, Kind};
 use super::options::ConnectOptions;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::slot::{self, Source};
 use super::sql::{identifier, literal};
@@ -52,19 +52,19 @@ impl<'a> Creation<'a> {
 
         let in_recovery = "SELECT 1 WHERE pg_catalog.pg_is_in_recovery()";
         let needs_publication = !slot::has_publication(&mut session, self.source.publication()).await?;
-        let needs_slot = session.query(&self.slot_query(), Doing::Query).await?.is_empty();
-        if (needs_publication || needs_slot) && !session.query(in_recovery, Doing::Query).await?.is_empty() {
+        let needs_slot = session.query(&self.slot_query(), Operation::Query).await?.is_empty();
+        if (needs_publication || needs_slot) && !session.query(in_recovery, Operation::Query).await?.is_empty() {
             return Err(Error::new(Kind::Standby { slot: self.source.slot().into() }));
         }
 
         if needs_publication {
             let sql = self.create_publication();
-            let doing = Doing::CreatePublication { publication: self.source.publication(), command: &sql };
+            let doing = Operation::CreatePublication { publication: self.source.publication(), command: &sql };
             created.publication = unless_it_exists(session.query(&sql, doing).await)?;
         }
         if needs_slot {
             let sql = self.create_slot(&mut session).await?;
-            let doing = Doing::CreateSlot { slot: self.source.slot() };
+            let doing = Operation::CreateSlot { slot: self.source.slot() };
             created.slot = unless_it_exists(session.query(&sql, doing).await)?;
         }
         Ok(created)
@@ -84,7 +84,7 @@ impl<'a> Creation<'a> {
         };
         let all: Vec<String> = self.tables.iter().map(exists).collect();
         let sql = format!("SELECT 1 WHERE {}", all.join(" AND "));
-        Ok(!session.query(&sql, Doing::Query).await?.is_empty())
+        Ok(!session.query(&sql, Operation::Query).await?.is_empty())
     }
 
     /// Returns a query that has a row if a slot of this name exists, of whatever plugin and database.
@@ -103,7 +103,7 @@ impl<'a> Creation<'a> {
     }
 
     async fn create_slot(&self, session: &mut Session) -> Result<String, Error> {
-        let version = session.query("SHOW server_version_num", Doing::Query).await?;
+        let version = session.query("SHOW server_version_num", Operation::Query).await?;
         let version: Option<u32> = version.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
         let failover = match version {
             Some(FAILOVER_SLOTS..) if self.has_failover => ", failover => true",

@@ -11,7 +11,7 @@ use super::frames::{Frame, bodies};
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::pump;
-use super::server_error::{Doing, ServerError};
+use super::server_error::{Operation, ServerError};
 use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{self, literal};
@@ -30,11 +30,11 @@ impl SlotCopy {
     /// Copies `slot`, which may itself be a copy, on its own connection.
     pub(super) async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
-        session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Doing::Query).await?;
+        session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Operation::Query).await?;
         // Unknown before version 14, and on some systems: then a lost client is noticed later.
-        let notices_loss = session.query("SET client_connection_check_interval = '5s'", Doing::Query).await;
+        let notices_loss = session.query("SET client_connection_check_interval = '5s'", Operation::Query).await;
         debug!(target: "outbox.relay", slot, notices_loss = notices_loss.is_ok(), "reading from a copy of the slot");
-        let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Doing::Query).await?;
+        let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Operation::Query).await?;
         let pid = pid.into_iter().flatten().flatten().next().ok_or_else(|| Error::protocol("a process id"))?;
         let name = copy(&mut session, slot, &pid).await?;
         Ok(Self { session, name, pid })
@@ -43,7 +43,7 @@ impl SlotCopy {
     /// Puts a new copy in place of this one.
     pub(super) async fn renew(mut self, slot: &str) -> Result<Self, Error> {
         let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(&self.name));
-        self.session.query(&drop, Doing::Query).await?;
+        self.session.query(&drop, Operation::Query).await?;
         let name = copy(&mut self.session, slot, &self.pid).await?;
         Ok(Self { name, ..self })
     }
@@ -55,7 +55,7 @@ impl SlotCopy {
     /// Ends a connection of the same user, whatever it does.
     pub(super) async fn end(&mut self, pid: &str) -> Result<(), Error> {
         let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid})");
-        self.session.query(&sql, Doing::Query).await.map(drop)
+        self.session.query(&sql, Operation::Query).await.map(drop)
     }
 
     /// Lets the server decode a chunk, from where the copy is.
@@ -79,7 +79,7 @@ async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, Er
     let copy = format!("outbox_relay_{pid}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let sql =
         format!("SELECT pg_catalog.pg_copy_logical_replication_slot({}, {}, true)", literal(slot), literal(&copy));
-    session.query(&sql, Doing::CopySlot { slot }).await?;
+    session.query(&sql, Operation::CopySlot { slot }).await?;
     Ok(copy)
 }
 
@@ -182,6 +182,6 @@ async fn piece(session: &mut Session, source: &Source) -> Result<Piece, Error> {
     }
 }
 
-fn reading(source: &Source) -> Doing<'_> {
-    Doing::ReadChanges { slot: source.slot(), publication: source.publication() }
+fn reading(source: &Source) -> Operation<'_> {
+    Operation::ReadChanges { slot: source.slot(), publication: source.publication() }
 }

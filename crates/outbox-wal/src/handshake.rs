@@ -7,7 +7,7 @@ use tracing::debug;
 use super::error::{Error, Kind};
 use super::frames::Frame;
 use super::options::ConnectOptions;
-use super::server_error::{Doing, ServerError};
+use super::server_error::{Operation, ServerError};
 use super::session::{Purpose, Session};
 
 /// The forms of values and the limits of statements, whatever the database and the role are set to. From version 18 on,
@@ -44,7 +44,7 @@ pub(super) async fn run(session: &mut Session, options: &ConnectOptions, purpose
         let Frame { tag, body } = session.frame().await.map_err(Error::or_tls)?;
         match tag {
             b'R' => answer(session, options, &body, &mut scram).await?,
-            b'E' => return Err(ServerError::parse(&body).while_doing(Doing::Connect)),
+            b'E' => return Err(ServerError::parse(&body).while_doing(Operation::Connect)),
             b'Z' => return Ok(()),
             _ => {}
         }

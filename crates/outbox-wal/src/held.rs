@@ -1,6 +1,6 @@
 use super::error::Error;
 use super::options::ConnectOptions;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::slot::Source;
 use super::sql::literal;
@@ -39,5 +39,5 @@ async fn of_own_walsender(
         literal(source.slot()),
         literal(&options.application_name)
     );
-    Ok(session.query(&sql, Doing::Query).await?.into_iter().flatten().flatten().next())
+    Ok(session.query(&sql, Operation::Query).await?.into_iter().flatten().flatten().next())
 }

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use super::error::Error;
 use super::options::ConnectOptions;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{identifier, literal};
@@ -46,7 +46,7 @@ const SAMPLED_VALUES: u32 = 100;
 /// Opens a walsender connection and closes it again: a pooler, a missing privilege or a lack of connections fails it.
 pub async fn check_replication(options: &ConnectOptions) -> Result<(), Error> {
     let mut session = Session::open(options, Purpose::Replication).await?;
-    session.query("IDENTIFY_SYSTEM", Doing::Identify).await.map(|_| ())
+    session.query("IDENTIFY_SYSTEM", Operation::Identify).await.map(|_| ())
 }
 
 /// Checks that a slot can be read: it exists, is not lost, and has no two-phase commit. It may be held by another
@@ -72,7 +72,7 @@ pub async fn inspect(options: &ConnectOptions, source: &Source) -> Result<Inspec
              SELECT pg_catalog.to_jsonb(s) AS state FROM pg_catalog.pg_replication_slots s WHERE slot_name = {}) slot ON true",
         literal(source.slot())
     );
-    let row = session.query(&sql, Doing::Query).await?.into_iter().next().unwrap_or_default();
+    let row = session.query(&sql, Operation::Query).await?.into_iter().next().unwrap_or_default();
     let here = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_secs_f64();
     let Ok(
         [Some(version), Some(standby), Some(wal_level), Some(free), Some(copies), synchronized, failover, pid, clock],
@@ -98,11 +98,11 @@ pub async fn sample(options: &ConnectOptions, schema: &str, table: &str, column:
     let mut session = Session::open(options, Purpose::Sql).await?;
     let rows = format!("(SELECT * FROM {}.{} LIMIT {SAMPLED_ROWS}) r", identifier(schema), identifier(table));
     let longest = format!("SELECT pg_catalog.max(pg_catalog.octet_length(r::pg_catalog.text)) FROM {rows}");
-    let longest = session.query(&longest, Doing::Query).await?.into_iter().flatten().flatten().next();
+    let longest = session.query(&longest, Operation::Query).await?.into_iter().flatten().flatten().next();
     let column = identifier(column);
     let values = format!(
         "SELECT DISTINCT r.{column}::pg_catalog.text FROM {rows} WHERE r.{column} IS NOT NULL LIMIT {SAMPLED_VALUES}"
     );
-    let values = session.query(&values, Doing::Query).await?.into_iter().flatten().flatten().collect();
+    let values = session.query(&values, Operation::Query).await?.into_iter().flatten().flatten().collect();
     Ok(RowSample { values, longest: longest.and_then(|length| length.parse().ok()) })
 }

@@ -1,6 +1,6 @@
 use super::error::{Error, Kind};
 use super::options::ConnectOptions;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::slot::Source;
 use super::sql::literal;
@@ -30,7 +30,7 @@ pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook,
          WHERE s.slot_name = {}",
         literal(source.slot())
     );
-    let rows = session.query(&sql, Doing::Query).await?;
+    let rows = session.query(&sql, Operation::Query).await?;
     match rows.first().map(Vec::as_slice) {
         Some([Some(server), Some(restart), sent]) => Ok(SlotLook {
             server: server.parse()?,

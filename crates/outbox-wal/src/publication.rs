@@ -1,6 +1,6 @@
 use super::error::Error;
 use super::options::ConnectOptions;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
 use super::sql::literal;
@@ -70,7 +70,7 @@ impl PublicationCatalog {
     pub async fn open(options: &ConnectOptions, source: &Source) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
-        let has_schemas = session.query(sql, Doing::Query).await?.into_iter().flatten().flatten().any(is_true);
+        let has_schemas = session.query(sql, Operation::Query).await?.into_iter().flatten().flatten().any(is_true);
         Ok(Self { session, publication: source.publication().into(), tables: Vec::new(), has_schemas })
     }
 
@@ -85,7 +85,14 @@ impl PublicationCatalog {
             "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = {} ORDER BY 1, 2",
             literal(&self.publication)
         );
-        Ok(self.session.query(&sql, Doing::Query).await?.into_iter().filter_map(pair).map(TableName::from).collect())
+        Ok(self
+            .session
+            .query(&sql, Operation::Query)
+            .await?
+            .into_iter()
+            .filter_map(pair)
+            .map(TableName::from)
+            .collect())
     }
 
     /// Reads the tables of the database that are not the server's own.
@@ -108,7 +115,7 @@ impl PublicationCatalog {
              AND transactionid::pg_catalog.text = ANY (pg_catalog.string_to_array({}, ','))",
             literal(&seen.changers)
         );
-        if !self.session.query(&sql, Doing::Query).await?.is_empty() {
+        if !self.session.query(&sql, Operation::Query).await?.is_empty() {
             return Ok(None);
         }
         // Those that have committed meanwhile can be seen now; what is left was rolled back.
@@ -124,7 +131,7 @@ impl PublicationCatalog {
             "SELECT pubinsert, pubviaroot FROM pg_catalog.pg_publication WHERE pubname = {}",
             literal(&self.publication)
         );
-        let publication = self.session.query(&sql, Doing::Query).await?.into_iter().next().and_then(pair);
+        let publication = self.session.query(&sql, Operation::Query).await?.into_iter().next().and_then(pair);
         let mut tables = Vec::new();
         for name in self.tables.clone() {
             tables.push(self.published_table(name, slot).await?);
@@ -155,7 +162,7 @@ impl PublicationCatalog {
             literal(slot),
             self.origin(std::slice::from_ref(&name))
         );
-        let row = self.session.query(&sql, Doing::Query).await?.into_iter().next().unwrap_or_default();
+        let row = self.session.query(&sql, Operation::Query).await?.into_iter().next().unwrap_or_default();
         let Ok([oid, is_partitioned, is_member, filter, is_newer]) = <[_; 5]>::try_from(row) else {
             return Err(Error::protocol("a publication of the catalogs"));
         };
@@ -221,7 +228,7 @@ impl PublicationCatalog {
              FROM {} {schemas} ORDER BY number",
             self.origin(&self.tables)
         );
-        let rows = self.session.query(&sql, Doing::Query).await?;
+        let rows = self.session.query(&sql, Operation::Query).await?;
         if rows.len() != self.tables.len() {
             return Err(Error::protocol("a version of the catalogs"));
         }
@@ -250,7 +257,7 @@ impl PublicationCatalog {
 
     /// Returns the first column of a query's result.
     async fn texts(&mut self, sql: &str) -> Result<Vec<String>, Error> {
-        let rows = self.session.query(sql, Doing::Query).await?;
+        let rows = self.session.query(sql, Operation::Query).await?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 }

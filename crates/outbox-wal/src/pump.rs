@@ -14,7 +14,7 @@ use super::frames::{Frame, bodies};
 use super::held;
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
-use super::server_error::{Doing, ServerError};
+use super::server_error::{Operation, ServerError};
 use super::session::Session;
 use super::slot::Source;
 use super::status::{self, DATA_HEAD, Head};
@@ -135,7 +135,7 @@ impl Pump {
                 return Ok(Some(run));
             }
             let Some(Frame { tag, body }) = self.session.received.frame()? else { return Ok(None) };
-            let changes = Doing::ReadChanges { slot: self.source.slot(), publication: self.source.publication() };
+            let changes = Operation::ReadChanges { slot: self.source.slot(), publication: self.source.publication() };
             match tag {
                 b'E' => return Err(ServerError::parse(&body).while_doing(changes)),
                 b'N' => {
@@ -198,8 +198,8 @@ impl Pump {
 /// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a
 /// warning, and skips the rows that it would have published. Or else, returns a warning that the walsender waits for a
 /// standby.
-pub(super) fn notice(body: &[u8], changes: Doing<'_>) -> Result<Option<ServerError>, Error> {
-    let Doing::ReadChanges { publication, .. } = changes else { return Ok(None) };
+pub(super) fn notice(body: &[u8], changes: Operation<'_>) -> Result<Option<ServerError>, Error> {
+    let Operation::ReadChanges { publication, .. } = changes else { return Ok(None) };
     let error = ServerError::parse(body);
     match error.code.as_str() {
         // undefined_object as in the error of earlier versions, object_not_in_prerequisite_state as 18 has it. As an
@@ -229,7 +229,7 @@ mod tests {
         let warning = b"SWARNING\0VWARNING\0C55000\0Mskipped loading publication \"outbox\"\0\
             DThe publication does not exist at this point in the WAL.\0HCreate the publication if it does not exist.\0\
             Fpgoutput.c\0L1844\0RLoadPublications\0\0";
-        let changes = Doing::ReadChanges { slot: "s", publication: "outbox" };
+        let changes = Operation::ReadChanges { slot: "s", publication: "outbox" };
         let error = notice(warning, changes).unwrap_err();
         assert!(
             matches!(error.kind(), Kind::PublicationMissing { publication } if &**publication == "outbox"),

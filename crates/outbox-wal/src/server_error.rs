@@ -20,7 +20,7 @@ pub(super) struct ServerError {
 /// The operation: the same SQLSTATE means different things. `Execute` is of statements of others, whose values are no part of
 /// an error.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Doing<'a> {
+pub(super) enum Operation<'a> {
     Connect,
     Query,
     Execute,
@@ -51,33 +51,37 @@ impl ServerError {
     }
 
     /// Converts the server's answer by SQLSTATE only: the words depend on the server's language.
-    pub(super) fn while_doing(self, doing: Doing<'_>) -> Error {
+    pub(super) fn while_doing(self, doing: Operation<'_>) -> Error {
         let kind = match (self.code.as_str(), doing) {
-            ("55006", Doing::TakeSlot { slot }) => Kind::SlotActive { slot: slot.into(), pid: self.number() },
-            ("42704", Doing::TakeSlot { slot } | Doing::CopySlot { slot }) => Kind::SlotMissing { slot: slot.into() },
-            ("42704", Doing::ReadChanges { publication, .. }) => {
+            ("55006", Operation::TakeSlot { slot }) => Kind::SlotActive { slot: slot.into(), pid: self.number() },
+            ("42704", Operation::TakeSlot { slot } | Operation::CopySlot { slot }) => {
+                Kind::SlotMissing { slot: slot.into() }
+            }
+            ("42704", Operation::ReadChanges { publication, .. }) => {
                 Kind::PublicationMissing { publication: publication.into() }
             }
             // "cannot read from" or "can no longer get changes from" it, or `wal_level` is too low.
-            ("55000", Doing::TakeSlot { slot }) => Kind::SlotUnreadable { slot: slot.into() },
+            ("55000", Operation::TakeSlot { slot }) => Kind::SlotUnreadable { slot: slot.into() },
             // "requested WAL segment … removed"
-            ("58P01", Doing::ReadChanges { slot, .. }) => Kind::SlotLost { slot: slot.into(), reason: None },
-            ("53400" | "42501", Doing::CopySlot { slot }) => Kind::NoCopy { slot: slot.into() },
-            ("42501", Doing::CreatePublication { publication, command }) => {
+            ("58P01", Operation::ReadChanges { slot, .. }) => Kind::SlotLost { slot: slot.into(), reason: None },
+            ("53400" | "42501", Operation::CopySlot { slot }) => Kind::NoCopy { slot: slot.into() },
+            ("42501", Operation::CreatePublication { publication, command }) => {
                 Kind::NoNewPublication { publication: publication.into(), command: command.into() }
             }
-            ("42501", Doing::CreateSlot { slot }) => Kind::NoNewSlot { slot: slot.into() },
-            ("55000", Doing::CreateSlot { .. }) => Kind::WalLevel,
+            ("42501", Operation::CreateSlot { slot }) => Kind::NoNewSlot { slot: slot.into() },
+            ("55000", Operation::CreateSlot { .. }) => Kind::WalLevel,
             ("42501", _) => Kind::NotPermitted,
             // PgBouncer rejects parameters of the startup, and other poolers pass over `replication` and send the
             // command of the walsender to a session that takes SQL only.
-            ("08P01", Doing::Connect) | ("42601", Doing::Identify) => Kind::Pooler,
-            ("53300", Doing::Connect) => Kind::NoConnection,
-            (code, Doing::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => Kind::Authentication,
+            ("08P01", Operation::Connect) | ("42601", Operation::Identify) => Kind::Pooler,
+            ("53300", Operation::Connect) => Kind::NoConnection,
+            (code, Operation::Connect) if SqlStateClass::of(code) == SqlStateClass::Authentication => {
+                Kind::Authentication
+            }
             _ => Kind::Server,
         };
         Error::new(kind).because(match doing {
-            Doing::Execute => self.without_values(),
+            Operation::Execute => self.without_values(),
             _ => self,
         })
     }
@@ -136,12 +140,12 @@ mod tests {
     #[test]
     fn the_same_code_means_different_things() {
         let error = |code: &str| ServerError { code: code.to_owned(), ..ServerError::default() };
-        let slot = Doing::TakeSlot { slot: "s" };
-        let changes = Doing::ReadChanges { slot: "s", publication: "p" };
+        let slot = Operation::TakeSlot { slot: "s" };
+        let changes = Operation::ReadChanges { slot: "s", publication: "p" };
         assert_eq!(error("42704").while_doing(slot).kind(), &Kind::SlotMissing { slot: "s".into() });
         assert_eq!(error("42704").while_doing(changes).kind(), &Kind::PublicationMissing { publication: "p".into() });
         assert_eq!(error("58P01").while_doing(changes).kind(), &Kind::SlotLost { slot: "s".into(), reason: None });
-        assert_eq!(error("28P01").while_doing(Doing::Connect).kind(), &Kind::Authentication);
+        assert_eq!(error("28P01").while_doing(Operation::Connect).kind(), &Kind::Authentication);
         assert!(error("57P01").while_doing(changes).is_transient());
         assert!(!error("42601").while_doing(changes).is_transient());
     }
@@ -152,7 +156,7 @@ mod tests {
             let (code, message) = (code.to_owned(), message.to_owned());
             let detail = Some("Failing row contains (hunter2).".to_owned());
             let error = ServerError { code, message, detail, ..ServerError::default() };
-            std::error::Error::source(&error.while_doing(Doing::Execute)).unwrap().to_string()
+            std::error::Error::source(&error.while_doing(Operation::Execute)).unwrap().to_string()
         };
         let (syntax, missing) = ("syntax error at or near \"hunter2\"", "relation \"beats\" does not exist");
         assert_eq!(error("42601", syntax), "syntax error at or near … (SQLSTATE 42601)");

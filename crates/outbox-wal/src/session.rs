@@ -7,7 +7,7 @@ use super::error::{Error, Kind};
 use super::frames::{Frame, Received};
 use super::handshake;
 use super::options::ConnectOptions;
-use super::server_error::{Doing, ServerError};
+use super::server_error::{Operation, ServerError};
 use super::socket::Socket;
 use super::timeouts::Timeouts;
 
@@ -45,7 +45,7 @@ impl Session {
             let (received, timeouts) = (Received::default(), options.timeouts);
             let mut session = Self { socket, received, timeouts, has_open_transaction: false };
             handshake::run(&mut session, options, purpose).await?;
-            session.query(NO_LIMITS, Doing::Query).await?;
+            session.query(NO_LIMITS, Operation::Query).await?;
             Ok(session)
         };
         let limit = options.timeouts.connect;
@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// Carries out one statement. An error leaves the session usable if the server reported it.
-    pub(super) async fn query(&mut self, sql: &str, doing: Doing<'_>) -> Result<Vec<TextRow>, Error> {
+    pub(super) async fn query(&mut self, sql: &str, doing: Operation<'_>) -> Result<Vec<TextRow>, Error> {
         let mut rows = Vec::new();
         let keep = |body: &[u8]| {
             rows.push(text_row(body).ok_or_else(|| Error::protocol("a row"))?);
@@ -65,7 +65,7 @@ impl Session {
 
     /// Carries out statements of others, and discards their rows. Fails if they leave a transaction open.
     pub(super) async fn execute(&mut self, sql: &str) -> Result<(), Error> {
-        self.run(sql, Doing::Execute, |_| Ok(())).await?;
+        self.run(sql, Operation::Execute, |_| Ok(())).await?;
         match self.has_open_transaction {
             true => Err(Error::new(Kind::OpenTransaction)),
             false => Ok(()),
@@ -75,7 +75,7 @@ impl Session {
     async fn run(
         &mut self,
         sql: &str,
-        doing: Doing<'_>,
+        doing: Operation<'_>,
         row: impl FnMut(&[u8]) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
         let limit = self.timeouts.statement;
@@ -85,7 +85,7 @@ impl Session {
     async fn answer(
         &mut self,
         sql: &str,
-        doing: Doing<'_>,
+        doing: Operation<'_>,
         mut row: impl FnMut(&[u8]) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
         self.send_query(sql).await?;

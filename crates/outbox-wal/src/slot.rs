@@ -1,5 +1,5 @@
 use super::error::{Error, Kind};
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::Session;
 use super::sql::literal;
 use crate::Lsn;
@@ -72,7 +72,7 @@ impl SlotState {
              WHERE slot_name = {} AND plugin = 'pgoutput' AND database = pg_catalog.current_database()",
             literal(slot)
         );
-        let rows = session.query(&sql, Doing::Query).await?;
+        let rows = session.query(&sql, Operation::Query).await?;
         let Some([restart, confirmed, invalidated, two_phase, failover]) = rows.first().map(Vec::as_slice) else {
             return Err(Error::new(Kind::SlotMissing { slot: slot.into() }));
         };
@@ -93,7 +93,7 @@ impl SlotState {
 /// Returns the process that holds a slot; none if the slot is free.
 pub(super) async fn holder(session: &mut Session, slot: &str) -> Result<Option<u32>, Error> {
     let sql = format!("SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = {}", literal(slot));
-    let rows = session.query(&sql, Doing::Query).await?;
+    let rows = session.query(&sql, Operation::Query).await?;
     let Some(row) = rows.into_iter().next() else { return Err(Error::new(Kind::SlotMissing { slot: slot.into() })) };
     let pid = row.into_iter().next().flatten();
     pid.map(|pid| pid.parse().map_err(|_| Error::protocol("a process id"))).transpose()
@@ -109,7 +109,7 @@ pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<()
          FROM pg_catalog.pg_replication_slots s, LATERAL pg_catalog.to_jsonb(s) state WHERE slot_name = {}",
         literal(slot)
     );
-    match session.query(&sql, Doing::Query).await?.into_iter().flatten().flatten().next().as_deref() {
+    match session.query(&sql, Operation::Query).await?.into_iter().flatten().flatten().next().as_deref() {
         Some("t") => Err(Error::new(Kind::Standby { slot: slot.into() })),
         _ => Ok(()),
     }
@@ -119,7 +119,7 @@ pub(super) async fn require_free(session: &mut Session, slot: &str) -> Result<()
 pub(super) async fn flushed(session: &mut Session) -> Result<Lsn, Error> {
     let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                ELSE pg_catalog.pg_current_wal_flush_lsn() END";
-    let lsn = session.query(sql, Doing::Query).await?.into_iter().flatten().flatten().next();
+    let lsn = session.query(sql, Operation::Query).await?.into_iter().flatten().flatten().next();
     Ok(lsn.ok_or_else(|| Error::protocol("the end of the WAL"))?.parse()?)
 }
 
@@ -134,5 +134,5 @@ pub(super) async fn require_publication(session: &mut Session, publication: &str
 /// Returns whether a publication exists in this database.
 pub(super) async fn has_publication(session: &mut Session, publication: &str) -> Result<bool, Error> {
     let sql = format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(publication));
-    Ok(!session.query(&sql, Doing::Query).await?.is_empty())
+    Ok(!session.query(&sql, Operation::Query).await?.is_empty())
 }

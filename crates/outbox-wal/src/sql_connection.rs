@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::error::Error;
 use super::options::ConnectOptions;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 
 /// A connection that executes statements of others, such as those of a configuration.
@@ -20,7 +20,7 @@ impl SqlConnection {
         let mut session = Session::open(options, Purpose::Sql).await?;
         let limit = options.timeouts.statement.mul_f32(0.8).as_millis();
         let sql = format!("SELECT pg_catalog.set_config('statement_timeout', '{limit}', false)");
-        session.query(&sql, Doing::Query).await?;
+        session.query(&sql, Operation::Query).await?;
         Ok(Self { session })
     }
 

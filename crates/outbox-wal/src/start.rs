@@ -1,7 +1,7 @@
 use super::catch_up::{CatchUp, Reach};
 use super::error::{Error, Kind};
 use super::options::ConnectOptions;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::slot::{self, SlotState, Source};
 use super::stream::WalStream;
@@ -56,7 +56,7 @@ pub struct Opened {
 pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
     let name = source.slot();
     let mut session = Session::open(options, Purpose::Replication).await?;
-    let identified = session.query("IDENTIFY_SYSTEM", Doing::Identify).await?;
+    let identified = session.query("IDENTIFY_SYSTEM", Operation::Identify).await?;
     let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
         return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
     };
@@ -91,7 +91,7 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
 /// Returns the reason why the server does not let the slot be read: its state, if that says so.
 async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Result<Error, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
-    let rows = session.query("SELECT pg_catalog.pg_is_in_recovery()", Doing::Query).await?;
+    let rows = session.query("SELECT pg_catalog.pg_is_in_recovery()", Operation::Query).await?;
     if rows.into_iter().flatten().flatten().next().as_deref() == Some("t") {
         return Ok(error.with_kind(Kind::Standby { slot: slot.into() }));
     }

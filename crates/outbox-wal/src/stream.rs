@@ -12,7 +12,7 @@ use super::frames::Frame;
 use super::options::ConnectOptions;
 use super::pipe::{Budget, PipeReceiver, PipeSender};
 use super::pump::{self, Pump};
-use super::server_error::{Doing, ServerError};
+use super::server_error::{Operation, ServerError};
 use super::session::Session;
 use super::slot::Source;
 use super::sql;
@@ -64,13 +64,13 @@ impl WalStream {
         let slot = source.slot();
         let command = start_command(source, start);
         session.send_query(&command).await?;
-        let changes = Doing::ReadChanges { slot, publication: source.publication() };
+        let changes = Operation::ReadChanges { slot, publication: source.publication() };
         let started = async {
             loop {
                 let Frame { tag, body } = session.frame().await?;
                 match tag {
                     b'W' => return Ok(()),
-                    b'E' => return Err(ServerError::parse(&body).while_doing(Doing::TakeSlot { slot })),
+                    b'E' => return Err(ServerError::parse(&body).while_doing(Operation::TakeSlot { slot })),
                     b'N' => _ = pump::notice(&body, changes)?,
                     _ => {}
                 }
@@ -171,7 +171,7 @@ fn start_command(source: &Source, start: Lsn) -> String {
 /// Returns the silence after which the walsender gives up.
 async fn sender_timeout(session: &mut Session) -> Result<Duration, Error> {
     let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
-    let rows = session.query(sql, Doing::Query).await?;
+    let rows = session.query(sql, Operation::Query).await?;
     let millis = rows.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
     match millis.ok_or_else(|| Error::protocol("the setting wal_sender_timeout"))? {
         // It never gives up.
@@ -187,5 +187,5 @@ async fn raise_decoding_memory(session: &mut Session) -> Result<(), Error> {
     let sql = "SELECT pg_catalog.set_config(name, '256MB', false) FROM pg_catalog.pg_settings
                WHERE name = 'logical_decoding_work_mem' AND setting::pg_catalog.int8 < 262144
                AND source NOT IN ('database', 'user', 'database user')";
-    session.query(sql, Doing::Query).await.map(drop)
+    session.query(sql, Operation::Query).await.map(drop)
 }

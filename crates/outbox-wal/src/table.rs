@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::error::Error;
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::Session;
 use super::sql::literal;
 
@@ -61,7 +61,7 @@ pub(super) async fn read_columns(
         literal(schema),
         literal(table)
     );
-    let rows = session.query(&sql, Doing::Query).await?;
+    let rows = session.query(&sql, Operation::Query).await?;
     let column = |row: Vec<Option<String>>| match <[_; 5]>::try_from(row) {
         Ok([Some(name), Some(ty), Some(modifier), Some(not_null), default]) => Some(CatalogueColumn {
             name,
@@ -101,7 +101,7 @@ pub(super) async fn read_types(session: &mut Session) -> Result<CustomTypes, Err
         }
         _ => None,
     };
-    let types: Option<_> = session.query(TYPES, Doing::Query).await?.into_iter().map(row).collect();
+    let types: Option<_> = session.query(TYPES, Operation::Query).await?.into_iter().map(row).collect();
     types.ok_or_else(|| Error::protocol("a type of the catalogue"))
 }
 
@@ -154,7 +154,7 @@ pub(super) async fn read_tables(session: &mut Session) -> Result<Vec<FoundTable>
          WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
              AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
          ORDER BY 1, 2";
-    let rows = session.query(sql, Doing::Query).await?;
+    let rows = session.query(sql, Operation::Query).await?;
     let found = |row: Vec<Option<String>>| match <[_; 4]>::try_from(row) {
         Ok([Some(schema), Some(table), parent_schema, parent]) => Some(FoundTable {
             name: TableName { schema, table },

@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use deadpool_postgres::Pool;
 use outbox_core::Pipeline;
-use outbox_pg::{PgOutbox, PipeMonitor, Thresholds};
+use outbox_pg::{PgOutbox, PipelineMonitor, Thresholds};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ pub struct AppState {
     pub(crate) pool: Pool,
     pub(crate) pipeline: Pipeline,
     pub(crate) outbox: PgOutbox,
-    pub(crate) monitor: Arc<Mutex<PipeMonitor>>,
+    pub(crate) monitor: Arc<Mutex<PipelineMonitor>>,
     pub(crate) group: String,
     pub(crate) page: PageAccess,
     pub(crate) live: Live,
@@ -45,7 +45,7 @@ impl AppState {
     /// form of the pipeline.
     #[must_use]
     pub fn new(pool: Pool, pipeline: Pipeline) -> Self {
-        let monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default());
+        let monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default());
         Self {
             pool,
             outbox: PgOutbox::new(pipeline.clone()),

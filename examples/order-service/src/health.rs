@@ -3,7 +3,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use outbox_pg::{Measure, PipeHealth, Sign, Verdict};
+use outbox_pg::{Indicator, IndicatorStatus, Measure, PipelineHealth};
 use serde_json::{Value, json};
 
 use crate::app::AppState;
@@ -34,7 +34,7 @@ async fn ready(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
 async fn pipe(State(state): State<AppState>) -> Result<Response, Problem> {
     let health = look(&state).await?;
     let status = match health.verdict() {
-        Verdict::Critical => StatusCode::SERVICE_UNAVAILABLE,
+        IndicatorStatus::Critical => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
     let signs: Vec<_> = health.signs().iter().map(sign).collect();
@@ -42,13 +42,13 @@ async fn pipe(State(state): State<AppState>) -> Result<Response, Problem> {
 }
 
 /// Checks the health indicators, for one caller at a time: those who wait hold no connection.
-pub(crate) async fn look(state: &AppState) -> Result<PipeHealth, Problem> {
+pub(crate) async fn look(state: &AppState) -> Result<PipelineHealth, Problem> {
     let mut monitor = state.monitor.lock().await;
     let client = state.pool.get().await?;
     Ok(monitor.check(&client).await?)
 }
 
-fn sign(sign: &Sign) -> Value {
+fn sign(sign: &Indicator) -> Value {
     json!({
         "name": sign.name,
         "value": value(&sign.value),
@@ -70,20 +70,20 @@ fn value(measure: &Measure) -> Value {
     }
 }
 
-pub(crate) fn name(verdict: Verdict) -> &'static str {
+pub(crate) fn name(verdict: IndicatorStatus) -> &'static str {
     match verdict {
-        Verdict::Good => "good",
-        Verdict::Unknown => "unknown",
-        Verdict::Warning => "warning",
+        IndicatorStatus::Good => "good",
+        IndicatorStatus::Unknown => "unknown",
+        IndicatorStatus::Warning => "warning",
         _ => "critical",
     }
 }
 
-pub(crate) fn level(verdict: Verdict) -> f64 {
+pub(crate) fn level(verdict: IndicatorStatus) -> f64 {
     match verdict {
-        Verdict::Good => 0.0,
-        Verdict::Unknown => 0.5,
-        Verdict::Warning => 1.0,
+        IndicatorStatus::Good => 0.0,
+        IndicatorStatus::Unknown => 0.5,
+        IndicatorStatus::Warning => 1.0,
         _ => 2.0,
     }
 }

@@ -5,7 +5,7 @@ use deadpool_postgres::{Pool, PoolError};
 use metrics::counter;
 use outbox_core::Pipeline;
 use outbox_net::ErrorChain;
-use outbox_pg::{Error, Maintained, MaintenanceReport, OutboxWorker, PipeHealth, WorkerStatus};
+use outbox_pg::{Error, MaintenanceOutcome, MaintenanceReport, OutboxWorker, PipelineHealth, WorkerStatus};
 use tokio_util::sync::CancellationToken;
 
 use crate::database::below;
@@ -49,8 +49,8 @@ fn newer<'a, T>(seen: Option<&Arc<T>>, value: Option<&'a Arc<T>>) -> Option<&'a 
 }
 
 /// Completes a run of the outbox's maintenance, and returns its outcome.
-async fn finish(pool: &Pool, maintained: &Maintained) -> &'static str {
-    let Maintained::Done(report) = maintained else { return "held by another instance" };
+async fn finish(pool: &Pool, maintained: &MaintenanceOutcome) -> &'static str {
+    let MaintenanceOutcome::Done(report) = maintained else { return "held by another instance" };
     match delete_received(pool).await {
         Ok(received) => {
             log_report(report, received);
@@ -86,7 +86,7 @@ fn log_report(report: &MaintenanceReport, received: u64) {
 }
 
 /// Logs a verdict that is not the one of before, with the signs that explain it.
-fn log_verdict(before: Option<&PipeHealth>, now: Option<&PipeHealth>) {
+fn log_verdict(before: Option<&PipelineHealth>, now: Option<&PipelineHealth>) {
     let Some(now) = now else { return };
     let verdict = now.verdict();
     if before.is_some_and(|before| before.verdict() == verdict) {

@@ -98,7 +98,7 @@ impl<'a> Service<'a> {
             .security(self.settings.kafka_security()?)
             .pipeline(self.state.pipeline.clone())
             .group(&self.settings.group)
-            .store(self.state.pool.clone())
+            .pool(self.state.pool.clone())
             .schema(self.state.pipeline.layout().schema().clone())
             .on(with(self.handler.clone(), record));
         #[cfg(feature = "otlp")]

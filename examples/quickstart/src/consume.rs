@@ -23,7 +23,7 @@ pub async fn consume(pool: Pool, brokers: &[String]) -> Result<(), Box<dyn std::
     let consumer = Consumer::builder(brokers)
         .pipeline(Pipeline::recommended())
         .group("stock")
-        .store(pool.clone())
+        .pool(pool.clone())
         .on(reserve)
         .build()?;
     consumer.migrations().apply(&mut *pool.get().await?).await?; // once, at deployment

@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let relay = Relay::new(RelaySettings::builder(config, [broker.address()]).build()?)?;
     let relay = tokio::spawn(relay.run(stop.clone().cancelled_owned()));
     let consumer = Consumer::builder([broker.address()]).pipeline(pipeline.clone()).group("stock");
-    let consumer = consumer.store(pool.clone()).on(reserve).build()?;
+    let consumer = consumer.pool(pool.clone()).on(reserve).build()?;
     consumer.migrations().apply(&mut client).await?;
     let consumer = tokio::spawn(consumer.run(stop.clone().cancelled_owned()));
 

@@ -36,7 +36,7 @@ async fn an_order_is_reserved_once() {
 
     // No broker is asked: the trial gives events to the handlers itself.
     let consumer = Consumer::builder(["127.0.0.1:1"]).pipeline(Pipeline::recommended()).group("stock");
-    let consumer = consumer.store(pool.clone()).on(reserve).build().unwrap();
+    let consumer = consumer.pool(pool.clone()).on(reserve).build().unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
     let event = OutboxEvent::of(&OrderCreated::new(7, 2)).build().unwrap();
 

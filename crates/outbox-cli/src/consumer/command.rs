@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outbox_core::Identifier;
-use outbox_kafka_consumer::{Error, Group, Horizon, PauseTarget};
+use outbox_kafka_consumer::{Error, Group, MovePolicy, PauseTarget};
 use serde::Serialize;
 
 use super::Partitions;
@@ -129,7 +129,7 @@ impl ConsumerCommand {
                 Ok(Exit::Success)
             }
             Self::Move { group, topic, partition, to, handle_again } => {
-                let horizon = if handle_again { Horizon::Force } else { Horizon::Respect };
+                let horizon = if handle_again { MovePolicy::Force } else { MovePolicy::Respect };
                 let moved = store.group(&group, limit).await?.move_position(&topic, partition, to, horizon).await;
                 moved.map_err(|e| failure(&e))?;
                 output.print(&Moved { group, topic, partition, to })?;

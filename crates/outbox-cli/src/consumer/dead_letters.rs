@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outbox_core::time::format_description::well_known::Rfc3339;
-use outbox_kafka_consumer::{Held, HeldFilter, HeldState};
+use outbox_kafka_consumer::{EventState, FailedEvent, FailedEventFilter};
 use serde::Serialize;
 
 use super::StoreOptions;
@@ -146,8 +146,8 @@ impl DeadLettersCommand {
 }
 
 impl Filter {
-    fn parse(&self) -> HeldFilter {
-        let mut filter = HeldFilter::from(if self.parked { HeldState::Parked } else { HeldState::Dead });
+    fn parse(&self) -> FailedEventFilter {
+        let mut filter = FailedEventFilter::from(if self.parked { EventState::Parked } else { EventState::Dead });
         if let Some(topic) = &self.topic {
             filter = filter.topic(topic.as_str());
         }
@@ -189,11 +189,11 @@ struct Letter {
 }
 
 impl Letter {
-    fn of(held: &Held) -> Self {
+    fn of(held: &FailedEvent) -> Self {
         let time = |at: outbox_core::time::OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
         Self {
             id: held.id,
-            state: if held.state == HeldState::Dead { "dead" } else { "parked" },
+            state: if held.state == EventState::Dead { "dead" } else { "parked" },
             topic: held.topic.clone(),
             partition: held.partition,
             offset: held.offset,

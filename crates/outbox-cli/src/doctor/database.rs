@@ -1,6 +1,8 @@
 use outbox_core::{Identifier, Pipeline};
 use outbox_net::ErrorChain;
-use outbox_pg::{PipeMonitor, Problem, Readiness, Rights, RightsProblem, Roles, Sign, Thresholds, Verdict};
+use outbox_pg::{
+    Indicator, IndicatorStatus, PipelineMonitor, PrivilegeProblem, Privileges, Problem, Readiness, Roles, Thresholds,
+};
 use tokio_postgres::Client;
 
 use super::check::{Check, Checks, Status};
@@ -25,7 +27,7 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
             ]);
         }
     }
-    match PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(client).await {
+    match PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(client).await {
         Err(e) => checks.add(unread(&e)),
         Ok(health) => {
             let signs = health.signs().iter().filter(|sign| !COVERED.contains(&sign.name));
@@ -66,11 +68,11 @@ fn of_problem(problem: &Problem, pipeline: &Pipeline) -> Check {
     remedy.map_or(check.clone(), |remedy| check.remedy(remedy))
 }
 
-fn of_sign(sign: &Sign) -> Check {
+fn of_sign(sign: &Indicator) -> Check {
     let status = match sign.verdict {
-        Verdict::Good => Status::Ok,
-        Verdict::Warning => Status::Warning,
-        Verdict::Critical => Status::Failed,
+        IndicatorStatus::Good => Status::Ok,
+        IndicatorStatus::Warning => Status::Warning,
+        IndicatorStatus::Critical => Status::Failed,
         // It takes a second look to know it.
         _ => Status::Skipped,
     };
@@ -93,13 +95,13 @@ async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identif
     // A role that is not named is checked in no one's name: its problems are left out below.
     let nobody = Identifier::new("outbox-doctor:nobody").unwrap_or(any);
     let [application, connector, maintainer] = roles.map(|role| role.unwrap_or_else(|| nobody.clone()));
-    match Rights::check(client, pipeline, &Roles::new(application, connector, maintainer)).await {
+    match Privileges::check(client, pipeline, &Roles::new(application, connector, maintainer)).await {
         Err(e) => vec![Check::failed(name, ErrorChain::new(&e).to_string())],
         Ok(rights) => {
-            let is_named = |problem: &&RightsProblem| match problem {
-                RightsProblem::RoleMissing { role }
-                | RightsProblem::Lacks { role, .. }
-                | RightsProblem::Has { role, .. } => named.contains(role),
+            let is_named = |problem: &&PrivilegeProblem| match problem {
+                PrivilegeProblem::RoleMissing { role }
+                | PrivilegeProblem::Lacks { role, .. }
+                | PrivilegeProblem::Has { role, .. } => named.contains(role),
                 _ => true,
             };
             let problems: Vec<_> = rights.problems().iter().filter(is_named).map(of_right).collect();
@@ -109,9 +111,9 @@ async fn privileges(client: &Client, pipeline: &Pipeline, roles: [Option<Identif
     }
 }
 
-fn of_right(problem: &RightsProblem) -> Check {
+fn of_right(problem: &PrivilegeProblem) -> Check {
     let status = match problem {
-        RightsProblem::Has { .. } => Status::Warning,
+        PrivilegeProblem::Has { .. } => Status::Warning,
         _ => Status::Failed,
     };
     Check::new("privileges", status, problem.to_string()).remedy("outbox roles prints the SQL of each role")

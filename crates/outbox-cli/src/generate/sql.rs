@@ -23,7 +23,7 @@ pub(crate) struct ScriptRoles {
 pub(super) fn script(pipeline: &Pipeline, roles: &ScriptRoles) -> String {
     let layout = pipeline.layout();
     let mut tables = Migrations::outbox(pipeline).script().to_string();
-    if layout.row_life() == RowLife::KeepInPartitions {
+    if layout.row_life() == RowLife::Partitioned {
         tables.push_str(&Migrations::maintenance(pipeline).script().to_string());
     }
     let slot = literal(pipeline.slot().as_str());

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{Consumer, Error, HandlerResult, OnFailure, Received, RetryPolicy};
+use outbox_kafka_consumer::{Consumer, DeadLetterMode, Error, HandlerResult, Received, RetryPolicy};
 use outbox_test_support::{TestEnv, eventually};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -51,10 +51,10 @@ impl Stock {
         let consumer = Consumer::builder(self.env.brokers().split(','))
             .pipeline(self.env.pipeline().clone())
             .group("stock")
-            .store(self.env.pool())
-            .lease(Duration::from_secs(5))
+            .pool(self.env.pool())
+            .lease_ttl(Duration::from_secs(5))
             .retry(RetryPolicy::never())
-            .on_failure(OnFailure::DeadLetter)
+            .on_failure(DeadLetterMode::ContinueKey)
             .on(count)
             .build()
             .unwrap();

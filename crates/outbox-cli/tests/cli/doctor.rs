@@ -62,7 +62,7 @@ async fn what_is_broken_in_the_database_is_found_with_its_remedy() {
     fails(&env, &arguments, "outbox migrate apply, then outbox slot create").await;
     sql(&format!("CREATE PUBLICATION outbox FOR TABLE {table} WITH (publish = 'insert')")).await;
 
-    let vanishing = [&arguments[..], &["--row-life", "vanish"]].concat();
+    let vanishing = [&arguments[..], &["--row-life", "delete-on-insert"]].concat();
     fails(&env, &vanishing, "-> outbox migrate apply").await;
     sql(&format!("ALTER TABLE {table} ALTER payload TYPE text")).await;
     fails(&env, &arguments, "column \"payload\"").await;

@@ -43,7 +43,7 @@ async fn the_script_sets_a_database_up_and_can_be_run_again() {
 #[tokio::test]
 async fn the_script_of_a_partitioned_table_has_its_maintenance() {
     let env = TestEnv::builder().database().build().await;
-    let life = ["--row-life", "keep-in-partitions"];
+    let life = ["--row-life", "partitioned"];
     let generate = ["config", "generate", "sql", "--slot", env.name()];
     let script = run(&[&generate[..], &life[..]].concat(), &[]).await;
     psql(&env, script.text(0)).await;

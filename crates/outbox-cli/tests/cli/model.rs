@@ -11,8 +11,8 @@ async fn migrations_are_planned_applied_and_exported() {
     assert_eq!(run_at(&env, &["migrate", "apply"]).await.text(0), "nothing to do\n");
     run_at(&env, &["migrate", "plan"]).await.text(0);
     run_at(&env, &["slot", "create", env.name()]).await.text(0);
-    let vanishing = run_at(&env, &["migrate", "apply", "--row-life", "vanish"]).await;
-    assert_eq!(vanishing.text(0), "rows have another life: Vanish\n");
+    let vanishing = run_at(&env, &["migrate", "apply", "--row-life", "delete-on-insert"]).await;
+    assert_eq!(vanishing.text(0), "rows have another life: DeleteOnInsert\n");
 
     let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(env.name());
     let exported = run(&["migrate", "export", directory.to_str().unwrap(), "--consumer"], &[]).await;

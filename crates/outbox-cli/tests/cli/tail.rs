@@ -87,7 +87,7 @@ async fn rows_are_shown_as_they_are_committed_also_if_they_vanish() {
     assert_eq!((&row["aggregate_id"], &row["payload"]), (&"2".into(), &"{}".into()));
     assert!(row["table"].as_str().unwrap().contains("outbox_message"), "{row}");
 
-    let vanishing = run_at(&env, &["migrate", "apply", "--row-life", "vanish"]).await;
+    let vanishing = run_at(&env, &["migrate", "apply", "--row-life", "delete-on-insert"]).await;
     vanishing.text(0);
     env.enqueue(&[order(3)]).await;
     let row = tail.next().await;

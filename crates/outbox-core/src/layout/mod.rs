@@ -26,13 +26,13 @@ pub enum RowLife {
     Keep,
     /// As [`Keep`](Self::Keep), in a table partitioned by the time in the id: retention detaches whole partitions, and
     /// nothing is deleted row by row.
-    KeepInPartitions,
+    Partitioned,
     /// It is deleted in its own transaction: the event is in the WAL, and the table stays empty. A lost slot is then a
     /// loss of events, since there is no table to publish them from.
-    Vanish,
-    /// As [`Vanish`](Self::Vanish), with the ids kept in a table of their own, so that an event enqueued again is
+    DeleteOnInsert,
+    /// As [`DeleteOnInsert`](Self::DeleteOnInsert), with the ids kept in a table of their own, so that an event enqueued again is
     /// known.
-    VanishKeepingIds,
+    DeleteOnInsertKeepIds,
     /// There is no table: the event is a logical decoding message (`pg_logical_emit_message`) in the WAL, as Debezium's
     /// `DecodeLogicalDecodingMessageContent` reads it. Enqueue needs no privilege, and nothing is stored that has to be
     /// removed. In return, events can be neither queried nor replayed, and enqueue is not idempotent.
@@ -43,7 +43,7 @@ impl RowLife {
     /// Returns whether the row is deleted in its own transaction.
     #[must_use]
     pub fn vanishes(self) -> bool {
-        matches!(self, Self::Vanish | Self::VanishKeepingIds)
+        matches!(self, Self::DeleteOnInsert | Self::DeleteOnInsertKeepIds)
     }
 
     /// Returns whether events are rows of a table.
@@ -244,7 +244,7 @@ impl TableLayout {
     /// Returns the same table with a column as the catalogue reports it: whether it may be NULL, and its DEFAULT as
     /// [`Column::default_expression`] takes it. A column that the table does not have is skipped.
     #[must_use]
-    pub fn told(mut self, column: &str, nullability: Nullability, default: Option<&str>) -> Self {
+    pub fn with_column_metadata(mut self, column: &str, nullability: Nullability, default: Option<&str>) -> Self {
         if let Some(found) = self.columns.iter_mut().find(|other| other.name.as_str() == column) {
             found.nullability = nullability;
             found.default = default.and_then(|expression| ColumnDefault::parse(found.ty, expression));

@@ -30,7 +30,7 @@ fn the_json_that_it_writes_makes_the_same_pipeline() {
         .publication("Other \"publication\"")
         .topic_prefix("other")
         .topics("{aggregate_type}.v1")
-        .row_life(RowLife::Vanish)
+        .row_life(RowLife::DeleteOnInsert)
         .payload_type(ColumnType::Bytea)
         .record_limit(2_000_000)
         .heartbeat(Duration::from_secs(30))

@@ -13,12 +13,12 @@ use super::Consumer;
 use crate::brokers::Brokers;
 use crate::driver::{Driver, TokioPostgres};
 use crate::handler::{Inside, Registered, Upcasts};
-use crate::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
 use crate::store::{Pool, Store};
-use crate::{Error, HandlerError, OutsideHandler, Reader, RetryPolicy};
+use crate::{Error, HandlerError, Reader, RetryPolicy, SideEffectHandler};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 ///
@@ -61,12 +61,12 @@ impl<D: Driver> Builder<D> {
             concurrency: None,
             options: Options {
                 retry: RetryPolicy::default(),
-                on_failure: OnFailure::default(),
-                undecodable: Misfit::Stop,
-                unknown: Misfit::Ignore,
-                newer: Misfit::Hold,
-                start: Start::default(),
-                position_lost: PositionLost::default(),
+                on_failure: DeadLetterMode::default(),
+                undecodable: RecordPolicy::Stop,
+                unknown: RecordPolicy::Skip,
+                newer: RecordPolicy::Park,
+                start: InitialOffset::default(),
+                position_lost: OnOffsetOutOfRange::default(),
                 isolation: Isolation::default(),
                 lanes: const { NonZeroUsize::new(4).unwrap() },
                 batch: const { NonZeroUsize::new(256).unwrap() },
@@ -126,7 +126,7 @@ impl<D: Driver> Builder<D> {
 
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
-    pub fn on_at_least_once<M: 'static, H: OutsideHandler<M>>(self, handler: H) -> Self {
+    pub fn on_at_least_once<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
         self.register::<H::Event>(&Registered::outside(handler))
     }
 
@@ -195,45 +195,45 @@ impl<D: Driver> Builder<D> {
     }
 
     /// Sets what becomes of an event whose attempts are used up: it blocks its key, unless set.
-    pub fn on_failure(mut self, then: OnFailure) -> Self {
+    pub fn on_failure(mut self, then: DeadLetterMode) -> Self {
         self.options.on_failure = then;
         self
     }
 
     /// Sets what is done with a record that is not of this pipeline, and with a payload that is not its handler's
     /// event: the partition stops, unless set.
-    pub fn undecodable(mut self, then: Misfit) -> Self {
+    pub fn on_undecodable_record(mut self, then: RecordPolicy) -> Self {
         self.options.undecodable = then;
         self
     }
 
-    /// Sets what is done with an event that has no handler; [`Misfit::Ignore`] by default, because most consumers
+    /// Sets what is done with an event that has no handler; [`RecordPolicy::Skip`] by default, because most consumers
     /// handle a part of a topic's events.
     ///
-    /// An event is only ignored if no consumer of the group has a handler for it. Otherwise it is [held](Misfit::Hold),
+    /// An event is only ignored if no consumer of the group has a handler for it. Otherwise it is [held](RecordPolicy::Park),
     /// so that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count
     /// too. An ignored event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
-    pub fn unknown(mut self, then: Misfit) -> Self {
+    pub fn on_unknown_event(mut self, then: RecordPolicy) -> Self {
         self.options.unknown = then;
         self
     }
 
-    /// Sets what is done with an event whose schema version is newer than its handler's; [`Misfit::Hold`] by default,
-    /// so that it waits for the newer version of the program. With [`Misfit::Ignore`] it is counted by
+    /// Sets what is done with an event whose schema version is newer than its handler's; [`RecordPolicy::Park`] by default,
+    /// so that it waits for the newer version of the program. With [`RecordPolicy::Skip`] it is counted by
     /// `outbox_consumer_ignored_total`, and the log names each version once at level `WARN`.
-    pub fn newer(mut self, then: Misfit) -> Self {
+    pub fn on_newer_version(mut self, then: RecordPolicy) -> Self {
         self.options.newer = then;
         self
     }
 
     /// Sets where the group begins in a partition that it has never read: at the earliest record, unless set.
-    pub fn start(mut self, start: Start) -> Self {
+    pub fn initial_offset(mut self, start: InitialOffset) -> Self {
         self.options.start = start;
         self
     }
 
     /// Sets what is done where the topic does not hold the group's position any more: the partition stops, unless set.
-    pub fn position_lost(mut self, then: PositionLost) -> Self {
+    pub fn on_offset_out_of_range(mut self, then: OnOffsetOutOfRange) -> Self {
         self.options.position_lost = then;
         self
     }
@@ -243,7 +243,7 @@ impl<D: Driver> Builder<D> {
     ///
     /// At a stricter level transactions fail because of others that run at the same time. A handler is then called
     /// again, up to 20 times within some seconds, before this counts as a failure of its event. The fewer
-    /// [lanes](Self::lanes) and the smaller the [batches](Self::batch), the fewer conflicts there are.
+    /// [lanes](Self::partition_concurrency) and the smaller the [batches](Self::max_batch_size), the fewer conflicts there are.
     pub fn isolation(mut self, level: Isolation) -> Self {
         self.options.isolation = level;
         self
@@ -252,19 +252,19 @@ impl<D: Driver> Builder<D> {
     /// Sets how long a partition stays with a consumer that does not renew its lease; 15 s unless set, 1 s at least. It
     /// bounds how long a partition is stopped after its consumer has died. A statement of a handler, or a pause
     /// between two, may take nearly half of it.
-    pub fn lease(self, lease: Duration) -> Self {
+    pub fn lease_ttl(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
 
     /// Sets the number of lanes in which the events of a partition are applied at a time, an aggregate's always in the
     /// same; 4 unless set.
-    pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
+    pub fn partition_concurrency(mut self, lanes: NonZeroUsize) -> Self {
         self.options.lanes = lanes;
         self
     }
 
     /// Sets how many transactions and calls of handlers run at a time in this process, for all partitions; by default
-    /// one less than the [pool](Self::store) has connections. Each uses one connection at most.
+    /// one less than the [pool](Self::pool) has connections. Each uses one connection at most.
     pub fn concurrency(self, concurrency: NonZeroUsize) -> Self {
         Self { concurrency: Some(concurrency), ..self }
     }
@@ -294,13 +294,13 @@ impl<D: Driver> Builder<D> {
     /// Sets how many events share a transaction at most, if that many are waiting; 256 by default. After a conflict
     /// with another transaction it is half as many, and slowly more again.
     /// [`HandlerPolicy::max_batch_size`](crate::HandlerPolicy::max_batch_size) limits it for one handler.
-    pub fn batch(mut self, events: NonZeroUsize) -> Self {
+    pub fn max_batch_size(mut self, events: NonZeroUsize) -> Self {
         self.options.batch = events;
         self
     }
 
     /// Sets how long the handlers that run at shutdown may continue; 10 s unless set.
-    pub fn drain(mut self, patience: Duration) -> Self {
+    pub fn shutdown_timeout(mut self, patience: Duration) -> Self {
         self.options.drain = patience;
         self
     }

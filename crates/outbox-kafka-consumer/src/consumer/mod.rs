@@ -52,7 +52,7 @@ impl Consumer {
         &self.shared
     }
 
-    /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded time](Builder::drain) and
+    /// Consumes until `shutdown` is done, then lets running handlers finish for a [bounded time](Builder::shutdown_timeout) and
     /// gives its leases back.
     ///
     /// A broker or a database that is unreachable, a topic that does not exist yet and an event that fails do not end

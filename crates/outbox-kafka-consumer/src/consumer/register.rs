@@ -5,9 +5,9 @@ use crate::{BatchHandler, Handler, RawHandler};
 
 /// The store and the handlers on tokio-postgres.
 impl Builder {
-    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
+    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::partition_concurrency) uses a
     /// connection while it has work; the leases have one that is not the pool's.
-    pub fn store(self, pool: deadpool_postgres::Pool) -> Self {
+    pub fn pool(self, pool: deadpool_postgres::Pool) -> Self {
         self.stored_in(Pool::TokioPostgres(pool))
     }
 

@@ -6,9 +6,9 @@ use crate::store::Pool;
 
 /// The store and the handlers on sqlx.
 impl Builder<Sqlx> {
-    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::lanes) uses a
+    /// Sets where the handlers' effects go, and all that the consumer keeps. Required. Each [lane](Self::partition_concurrency) uses a
     /// connection while it has work; the leases have one that is not the pool's.
-    pub fn store(self, pool: ::sqlx::PgPool) -> Self {
+    pub fn pool(self, pool: ::sqlx::PgPool) -> Self {
         self.stored_in(Pool::Sqlx(pool))
     }
 

@@ -1,18 +1,18 @@
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::time::OffsetDateTime;
 
-use super::HeldState;
+use super::EventState;
 
 /// Selects held events of a group; all of them by default.
 ///
 /// ```
-/// use outbox_kafka_consumer::{HeldFilter, HeldState};
+/// use outbox_kafka_consumer::{FailedEventFilter, EventState};
 ///
-/// let filter = HeldFilter::from(HeldState::Dead).topic("outbox.events.order").error_contains("gateway");
+/// let filter = FailedEventFilter::from(EventState::Dead).topic("outbox.events.order").error_contains("gateway");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeldFilter {
-    state: Option<HeldState>,
+pub struct FailedEventFilter {
+    state: Option<EventState>,
     topic: Option<String>,
     partition: Option<i32>,
     event_type: Option<String>,
@@ -23,13 +23,13 @@ pub struct HeldFilter {
     failed_before: Option<OffsetDateTime>,
 }
 
-impl From<HeldState> for HeldFilter {
-    fn from(state: HeldState) -> Self {
+impl From<EventState> for FailedEventFilter {
+    fn from(state: EventState) -> Self {
         Self { state: Some(state), ..Self::default() }
     }
 }
 
-impl HeldFilter {
+impl FailedEventFilter {
     /// Selects all held events.
     #[must_use]
     pub fn new() -> Self {
@@ -54,7 +54,7 @@ impl HeldFilter {
         Self { event_type: Some(event_type.into()), ..self }
     }
 
-    /// Selects events by the [kind](super::Held::kind) of their last failure, such as `failed` or `timed out`.
+    /// Selects events by the [kind](super::FailedEvent::kind) of their last failure, such as `failed` or `timed out`.
     #[must_use]
     pub fn kind(self, kind: impl Into<String>) -> Self {
         Self { kind: Some(kind.into()), ..self }

@@ -13,7 +13,7 @@ use outbox_kafka::{OffsetAt, Security};
 use outbox_pg::Statements;
 
 pub(crate) use self::filter::Condition;
-pub use self::filter::HeldFilter;
+pub use self::filter::FailedEventFilter;
 pub use self::status::{PartitionStatus, Pause, Request, RequestOutcome};
 use crate::Error;
 use crate::brokers::Brokers;
@@ -26,10 +26,10 @@ use crate::store::{Paused, Pool, Store};
 ///
 /// ```no_run
 /// # use outbox_core::Identifier;
-/// # use outbox_kafka_consumer::{Group, HeldState, deadpool_postgres::Pool};
+/// # use outbox_kafka_consumer::{Group, EventState, deadpool_postgres::Pool};
 /// # async fn example(pool: Pool) -> Result<(), Box<dyn std::error::Error>> {
 /// let group = Group::new(pool, &Identifier::new("outbox")?, "billing");
-/// for letter in group.list(HeldState::Dead, None, 100).await? {
+/// for letter in group.list(EventState::Dead, None, 100).await? {
 ///     println!("{} {} after {} attempts: {}", letter.id, letter.topic, letter.attempts, letter.error);
 ///     group.retry(letter.id).await?;
 /// }
@@ -80,14 +80,14 @@ impl PauseTarget {
 /// Why an event is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum HeldState {
+pub enum EventState {
     /// It waits for another attempt, or behind an earlier event of its key.
     Parked,
     /// Its attempts are used up, or it was rejected: it waits for a decision.
     Dead,
 }
 
-impl HeldState {
+impl EventState {
     /// Returns the text in the store.
     pub(crate) fn stored(self) -> &'static &'static str {
         match self {
@@ -100,7 +100,7 @@ impl HeldState {
 /// An event that is held. `Debug` and [`error`](Self::error) are without its payload.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Held {
+pub struct FailedEvent {
     /// The number to [retry](Group::retry), [discard](Group::discard) or [show](Group::show) it by.
     pub id: i64,
     /// The topic of its record.
@@ -116,7 +116,7 @@ pub struct Held {
     /// The record's key, which is the aggregate's id.
     pub key: Option<Vec<u8>>,
     /// Why it is held.
-    pub state: HeldState,
+    pub state: EventState,
     /// How many attempts there were.
     pub attempts: u32,
     /// The kind of the last failure.
@@ -134,7 +134,7 @@ pub struct Held {
 /// Whether a position may be moved to where the inbox has forgotten what was handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Horizon {
+pub enum MovePolicy {
     /// It is refused: what was handled would take effect again.
     #[default]
     Respect,
@@ -188,10 +188,10 @@ impl Group {
     /// The store could not be read.
     pub async fn list(
         &self,
-        filter: impl Into<HeldFilter>,
+        filter: impl Into<FailedEventFilter>,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Held>, Error> {
+    ) -> Result<Vec<FailedEvent>, Error> {
         self.store.list(&filter.into(), after.unwrap_or(0), limit).await
     }
 
@@ -199,7 +199,7 @@ impl Group {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn count(&self, filter: impl Into<HeldFilter>) -> Result<u64, Error> {
+    pub async fn count(&self, filter: impl Into<FailedEventFilter>) -> Result<u64, Error> {
         self.store.count(&filter.into()).await
     }
 
@@ -207,12 +207,12 @@ impl Group {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn show(&self, id: i64) -> Result<Option<(Held, Record)>, Error> {
+    pub async fn show(&self, id: i64) -> Result<Option<(FailedEvent, Record)>, Error> {
         self.store.show(id).await
     }
 
     /// Asks for a held event to be handled again, with all its attempts; a parked one at once. With
-    /// [`OnFailure::Block`](crate::OnFailure::Block) the later events of its key follow it in order. Returns the number
+    /// [`DeadLetterMode::BlockKey`](crate::DeadLetterMode::BlockKey) the later events of its key follow it in order. Returns the number
     /// of the [request](Self::request).
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl Group {
     ///
     /// # Errors
     /// The store could not be written.
-    pub async fn retry_all(&self, filter: impl Into<HeldFilter>) -> Result<u64, Error> {
+    pub async fn retry_all(&self, filter: impl Into<FailedEventFilter>) -> Result<u64, Error> {
         self.store.request_all(&filter.into(), "retry").await
     }
 
@@ -244,7 +244,7 @@ impl Group {
     ///
     /// # Errors
     /// The store could not be written.
-    pub async fn discard_all(&self, filter: impl Into<HeldFilter>) -> Result<u64, Error> {
+    pub async fn discard_all(&self, filter: impl Into<FailedEventFilter>) -> Result<u64, Error> {
         self.store.request_all(&filter.into(), "discard").await
     }
 
@@ -295,8 +295,8 @@ impl Group {
     ///
     /// # Errors
     /// The group has no such position, or the inbox has forgotten what is there ([`Error::is_refused`]).
-    pub async fn move_position(&self, topic: &str, partition: i32, to: i64, horizon: Horizon) -> Result<(), Error> {
-        self.store.move_position(topic, partition, to, horizon == Horizon::Force).await
+    pub async fn move_position(&self, topic: &str, partition: i32, to: i64, horizon: MovePolicy) -> Result<(), Error> {
+        self.store.move_position(topic, partition, to, horizon == MovePolicy::Force).await
     }
 }
 

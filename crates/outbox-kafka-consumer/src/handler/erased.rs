@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use outbox_core::{DecodedEvent, EventKind, IncomingEvent};
 use serde::de::DeserializeOwned;
 
-use super::{BatchHandler, Handler, HandlerError, HandlerPolicy, OutsideHandler, RawHandler, Upcasts};
+use super::{BatchHandler, Handler, HandlerError, HandlerPolicy, RawHandler, SideEffectHandler, Upcasts};
 use crate::Received;
-use crate::policy::Misfit;
-use crate::received::Place;
+use crate::policy::RecordPolicy;
+use crate::received::RecordPosition;
 use crate::store::Transaction;
 
 /// A handler of any type, for the registry. A handler of an enum of events is registered for each event type.
@@ -35,7 +35,7 @@ pub(crate) trait Inside: Send + Sync {
         &self,
         tx: &mut Transaction<'_>,
         event: DecodedEvent,
-        place: Place,
+        place: RecordPosition,
         upcasts: &Upcasts,
     ) -> Result<(), Failure>;
 }
@@ -46,15 +46,15 @@ pub(crate) trait Together: Send + Sync {
     async fn handle(
         &self,
         tx: &mut Transaction<'_>,
-        events: Vec<(DecodedEvent, Place)>,
+        events: Vec<(DecodedEvent, RecordPosition)>,
         upcasts: &Upcasts,
-        undecodable: Misfit,
+        undecodable: RecordPolicy,
     ) -> Result<(), FailureOf>;
 }
 
 #[async_trait]
 pub(crate) trait Outside: Send + Sync {
-    async fn handle(&self, event: DecodedEvent, place: Place, upcasts: &Upcasts) -> Result<(), Failure>;
+    async fn handle(&self, event: DecodedEvent, place: RecordPosition, upcasts: &Upcasts) -> Result<(), Failure>;
 }
 
 /// Why an event was not handled.
@@ -105,7 +105,7 @@ impl Registered {
         Self { policy, calls: Calls::Each(Arc::new(Raw { handler, marker: PhantomData::<fn() -> M> })) }
     }
 
-    pub(crate) fn outside<M: 'static, H: OutsideHandler<M>>(handler: H) -> Self {
+    pub(crate) fn outside<M: 'static, H: SideEffectHandler<M>>(handler: H) -> Self {
         Self { policy: handler.policy(), calls: Calls::Outside(Arc::new(Typed::new(handler))) }
     }
 }
@@ -140,15 +140,15 @@ pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
 
 /// Reads the payloads of events for a batch handler; the policy leaves out those that cannot be read.
 pub(super) fn read_all<E: IncomingEvent + DeserializeOwned + 'static>(
-    events: Vec<(DecodedEvent, Place)>,
+    events: Vec<(DecodedEvent, RecordPosition)>,
     upcasts: &Upcasts,
-    undecodable: Misfit,
+    undecodable: RecordPolicy,
 ) -> Result<Vec<Received<E>>, FailureOf> {
     let mut received = Vec::with_capacity(events.len());
     for (index, (envelope, place)) in events.into_iter().enumerate() {
         match read::<E>(&envelope, upcasts) {
             Ok(event) => received.push(Received::new(event, envelope, place)),
-            Err(Failure::Payload(_)) if undecodable == Misfit::Ignore => {}
+            Err(Failure::Payload(_)) if undecodable == RecordPolicy::Skip => {}
             Err(failure) => return Err(FailureOf { failure, event: Some(index) }),
         }
     }
@@ -161,7 +161,7 @@ impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
         &self,
         tx: &mut Transaction<'_>,
         envelope: DecodedEvent,
-        place: Place,
+        place: RecordPosition,
         upcasts: &Upcasts,
     ) -> Result<(), Failure> {
         let event = read::<H::Event>(&envelope, upcasts)?;
@@ -175,9 +175,9 @@ impl<M: 'static, H: BatchHandler<M>> Together for Typed<H, M> {
     async fn handle(
         &self,
         tx: &mut Transaction<'_>,
-        events: Vec<(DecodedEvent, Place)>,
+        events: Vec<(DecodedEvent, RecordPosition)>,
         upcasts: &Upcasts,
-        undecodable: Misfit,
+        undecodable: RecordPolicy,
     ) -> Result<(), FailureOf> {
         let received = read_all::<H::Event>(events, upcasts, undecodable)?;
         if received.is_empty() {
@@ -194,7 +194,7 @@ impl<M: 'static, H: RawHandler<M>> Inside for Raw<H, M> {
         &self,
         tx: &mut Transaction<'_>,
         envelope: DecodedEvent,
-        place: Place,
+        place: RecordPosition,
         _: &Upcasts,
     ) -> Result<(), Failure> {
         let tx = tx.as_tokio_postgres().ok_or_else(Failure::other_driver)?;
@@ -203,8 +203,8 @@ impl<M: 'static, H: RawHandler<M>> Inside for Raw<H, M> {
 }
 
 #[async_trait]
-impl<M: 'static, H: OutsideHandler<M>> Outside for Typed<H, M> {
-    async fn handle(&self, envelope: DecodedEvent, place: Place, upcasts: &Upcasts) -> Result<(), Failure> {
+impl<M: 'static, H: SideEffectHandler<M>> Outside for Typed<H, M> {
+    async fn handle(&self, envelope: DecodedEvent, place: RecordPosition, upcasts: &Upcasts) -> Result<(), Failure> {
         let event = read::<H::Event>(&envelope, upcasts)?;
         self.handler.handle(Received::new(event, envelope, place)).await.map_err(Failure::Handler)
     }

@@ -31,12 +31,12 @@ pub type HandlerResult = Result<(), HandlerError>;
 /// It is no `std::error::Error` itself, so that it can be made of all of them.
 pub struct HandlerError {
     source: Box<dyn StdError + Send + Sync>,
-    wish: Wish,
+    wish: RetryHint,
 }
 
 /// The next step that the handler requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum RetryHint {
     /// No request: the error decides.
     Unsaid,
     Retry,
@@ -46,7 +46,7 @@ pub(crate) enum Wish {
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { source: error.into(), wish: Wish::Unsaid }
+        Self { source: error.into(), wish: RetryHint::Unsaid }
     }
 }
 
@@ -54,20 +54,20 @@ impl HandlerError {
     /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when, and when it
     /// is enough.
     pub fn retry(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { source: why.into(), wish: Wish::Retry }
+        Self { source: why.into(), wish: RetryHint::Retry }
     }
 
     /// Requests another attempt as [`retry`](Self::retry) does, not before this delay.
     pub fn retry_after(delay: Duration, why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { source: why.into(), wish: Wish::RetryAfter(delay) }
+        Self { source: why.into(), wish: RetryHint::RetryAfter(delay) }
     }
 
     /// Rejects the event: no attempt can succeed. The event becomes a dead letter at once.
     pub fn reject(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { source: why.into(), wish: Wish::Reject }
+        Self { source: why.into(), wish: RetryHint::Reject }
     }
 
-    pub(crate) fn wish(&self) -> Wish {
+    pub(crate) fn wish(&self) -> RetryHint {
         self.wish
     }
 

@@ -17,9 +17,9 @@ use serde::de::DeserializeOwned;
 
 pub use self::batch::BatchHandler;
 pub(crate) use self::erased::{Calls, Failure, Inside, Registered};
-pub(crate) use self::error::Wish;
+pub(crate) use self::error::RetryHint;
 pub use self::error::{HandlerError, HandlerResult};
-pub use self::outside::OutsideHandler;
+pub use self::outside::SideEffectHandler;
 pub use self::policy::{Configured, HandlerPolicy};
 pub use self::raw::RawHandler;
 pub use self::savepoint::savepoint;
@@ -45,7 +45,7 @@ use crate::Received;
 /// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
 ///   attempt are not in the database. What a handler does outside of the transaction is repeated.
 /// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.
-/// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease).
+/// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease_ttl).
 /// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
 ///
 /// # Another event in the same transaction

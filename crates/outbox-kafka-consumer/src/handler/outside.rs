@@ -19,7 +19,7 @@ use crate::Received;
     note = "it is an `async fn(Received<E>) -> HandlerResult` whose future is `Send`",
     note = "with state before it, register `with(state, handler)`"
 )]
-pub trait OutsideHandler<Marker = ()>: Send + Sync + 'static {
+pub trait SideEffectHandler<Marker = ()>: Send + Sync + 'static {
     /// The event that it handles.
     type Event: IncomingEvent + DeserializeOwned + Send + 'static;
 
@@ -32,7 +32,7 @@ pub trait OutsideHandler<Marker = ()>: Send + Sync + 'static {
     }
 }
 
-impl<E, F, Fut> OutsideHandler<fn(E)> for F
+impl<E, F, Fut> SideEffectHandler<fn(E)> for F
 where
     E: IncomingEvent + DeserializeOwned + Send + 'static,
     F: Fn(Received<E>) -> Fut + Send + Sync + 'static,
@@ -68,7 +68,7 @@ where
     }
 }
 
-impl<S, E, F> OutsideHandler<fn(S, E)> for With<S, F>
+impl<S, E, F> SideEffectHandler<fn(S, E)> for With<S, F>
 where
     S: Send + Sync + 'static,
     E: IncomingEvent + DeserializeOwned + Send + 'static,

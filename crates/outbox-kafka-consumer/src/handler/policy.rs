@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 
-use super::{BatchHandler, Handler, HandlerResult, OutsideHandler, RawHandler};
-use crate::policy::OnFailure;
+use super::{BatchHandler, Handler, HandlerResult, RawHandler, SideEffectHandler};
+use crate::policy::DeadLetterMode;
 use crate::{Received, RetryPolicy};
 
 /// The settings of one handler. The [`Builder`](crate::Builder)'s apply to everything that is not set here.
@@ -14,7 +14,7 @@ use crate::{Received, RetryPolicy};
 /// ```
 /// # use std::{num::NonZeroUsize, time::Duration};
 /// # use outbox_core::IncomingEvent;
-/// # use outbox_kafka_consumer::{Builder, HandlerPolicy, HandlerResult, OnFailure, Received, RetryPolicy};
+/// # use outbox_kafka_consumer::{Builder, HandlerPolicy, HandlerResult, DeadLetterMode, Received, RetryPolicy};
 /// # use outbox_kafka_consumer::deadpool_postgres::Transaction;
 /// # #[derive(serde::Deserialize)] struct OrderCreated;
 /// # impl IncomingEvent for OrderCreated {
@@ -26,7 +26,7 @@ use crate::{Received, RetryPolicy};
 /// let patient = HandlerPolicy::new()
 ///     .retry(RetryPolicy::exponential(Duration::from_secs(10), Duration::from_secs(3600), 50))
 ///     .timeout(Duration::from_secs(5))
-///     .on_failure(OnFailure::DeadLetter);
+///     .on_failure(DeadLetterMode::ContinueKey);
 /// builder.on(patient.of(reserve))
 /// # }
 /// ```
@@ -34,7 +34,7 @@ use crate::{Received, RetryPolicy};
 #[must_use = "give it to a handler with of()"]
 pub struct HandlerPolicy {
     pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) on_failure: Option<OnFailure>,
+    pub(crate) on_failure: Option<DeadLetterMode>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_batch_size: Option<NonZeroUsize>,
 }
@@ -51,7 +51,7 @@ impl HandlerPolicy {
     }
 
     /// Sets what becomes of an event whose attempts are used up.
-    pub fn on_failure(self, then: OnFailure) -> Self {
+    pub fn on_failure(self, then: DeadLetterMode) -> Self {
         Self { on_failure: Some(then), ..self }
     }
 
@@ -61,7 +61,7 @@ impl HandlerPolicy {
     }
 
     /// Sets how many events share a transaction in which this handler is called. It cannot raise
-    /// [`Builder::batch`](crate::Builder::batch).
+    /// [`Builder::max_batch_size`](crate::Builder::max_batch_size).
     pub fn max_batch_size(self, events: NonZeroUsize) -> Self {
         Self { max_batch_size: Some(events), ..self }
     }
@@ -125,7 +125,7 @@ impl<M: 'static, H: RawHandler<M>> RawHandler<(HandlerPolicy, M)> for Configured
     }
 }
 
-impl<M: 'static, H: OutsideHandler<M>> OutsideHandler<(HandlerPolicy, M)> for Configured<H> {
+impl<M: 'static, H: SideEffectHandler<M>> SideEffectHandler<(HandlerPolicy, M)> for Configured<H> {
     type Event = H::Event;
 
     fn handle(&self, event: Received<Self::Event>) -> impl Future<Output = HandlerResult> + Send {

@@ -113,7 +113,7 @@ impl Reader {
                     self.max_bytes = MOST_BYTES;
                     Ok(Fetched::Records { records: Vec::new(), next: offset, end })
                 }
-                Emptiness::Hollow => Ok(Fetched::Hollow),
+                Emptiness::CompactedAway => Ok(Fetched::CompactedAway),
             };
         };
         self.max_bytes = self.max_bytes.saturating_mul(GROWTH).min(USUAL_BYTES);
@@ -184,7 +184,7 @@ enum Emptiness {
     /// Compaction has left batches without records, and what was asked for ends within them: ask for more.
     TooSmall,
     /// Compaction has left nothing here. rskafka would ask for the same offset indefinitely.
-    Hollow,
+    CompactedAway,
 }
 
 impl Emptiness {
@@ -192,7 +192,7 @@ impl Emptiness {
         match max_bytes {
             _ if end <= offset => Self::End,
             // A larger fetch would meet what cannot be read.
-            ..USUAL_BYTES | MOST_BYTES.. => Self::Hollow,
+            ..USUAL_BYTES | MOST_BYTES.. => Self::CompactedAway,
             _ => Self::TooSmall,
         }
     }
@@ -225,7 +225,7 @@ mod tests {
     fn what_compaction_has_emptied_is_got_past() {
         assert_eq!(Emptiness::of(37, 37, USUAL_BYTES), Emptiness::End);
         assert_eq!(Emptiness::of(25, 37, USUAL_BYTES), Emptiness::TooSmall);
-        assert_eq!(Emptiness::of(25, 37, MOST_BYTES), Emptiness::Hollow);
+        assert_eq!(Emptiness::of(25, 37, MOST_BYTES), Emptiness::CompactedAway);
         assert_eq!(Emptiness::of(37, 37, MOST_BYTES), Emptiness::End);
     }
 }

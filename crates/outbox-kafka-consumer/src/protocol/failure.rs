@@ -21,7 +21,7 @@ pub enum FailureKind {
     Crashed,
     /// The record or its payload cannot be decoded, or its type is unknown, and the policy rejects such records.
     Undecodable,
-    /// No handler can take the event yet, and the policy [holds](crate::Misfit::Hold) it. No
+    /// No handler can take the event yet, and the policy [holds](crate::RecordPolicy::Park) it. No
     /// [`RetryPolicy`](crate::RetryPolicy) is asked.
     Unhandled,
 }

@@ -12,7 +12,7 @@ pub(crate) struct Member {
 
 /// A partition, and who holds its lease, if that one is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seat {
+pub(crate) struct PartitionLease {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) owner: Option<Uuid>,
@@ -20,8 +20,8 @@ pub(crate) struct Seat {
 
 /// Assigns partitions in fair shares: every member of the same view comes to the same answer. Owners keep what they
 /// have, unless another would have two fewer.
-pub(crate) fn assign(seats: &[Seat], members: &[Member]) -> BTreeMap<(String, i32), Uuid> {
-    let mut seats: Vec<&Seat> = seats.iter().collect();
+pub(crate) fn assign(seats: &[PartitionLease], members: &[Member]) -> BTreeMap<(String, i32), Uuid> {
+    let mut seats: Vec<&PartitionLease> = seats.iter().collect();
     seats.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     let mut members: Vec<&Member> = members.iter().collect();
     members.sort_by_key(|member| member.id);
@@ -97,8 +97,8 @@ mod tests {
         Member { id: Uuid::from_u128(n), topics: topics.iter().map(|topic| (*topic).to_owned()).collect() }
     }
 
-    fn seats(owners: &[Option<u128>]) -> Vec<Seat> {
-        let seat = |(n, owner): (usize, &Option<u128>)| Seat {
+    fn seats(owners: &[Option<u128>]) -> Vec<PartitionLease> {
+        let seat = |(n, owner): (usize, &Option<u128>)| PartitionLease {
             topic: "t".to_owned(),
             partition: i32::try_from(n).unwrap(),
             owner: owner.map(Uuid::from_u128),

@@ -7,7 +7,7 @@ use super::item::Item;
 use super::lane::{Lane, behind};
 use super::measure;
 use crate::protocol::FailureKind;
-use crate::store::{Connection, Entry, Fate, NewlyHeld, PgError, Transaction};
+use crate::store::{Connection, Disposition, Entry, NewlyHeld, PgError, Transaction};
 use crate::{Error, Isolation};
 
 impl Lane {
@@ -87,7 +87,7 @@ impl Lane {
         Ok(true)
     }
 
-    pub(super) fn newly_held<'a>(&'a self, item: &'a Item, fate: Fate<'a>) -> NewlyHeld<'a> {
+    pub(super) fn newly_held<'a>(&'a self, item: &'a Item, fate: Disposition<'a>) -> NewlyHeld<'a> {
         NewlyHeld {
             topic: &self.dealt.topic,
             message: &item.message,

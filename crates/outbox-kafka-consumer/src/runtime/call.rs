@@ -14,7 +14,7 @@ use super::lane::Lane;
 use super::measure;
 use crate::handler::{Calls, Failure, HandlerPolicy, Registered};
 use crate::protocol::{FailureKind, Staged, stages};
-use crate::received::Place;
+use crate::received::RecordPosition;
 use crate::route::{Kind, Route};
 use crate::source::Message;
 use crate::store::Transaction;
@@ -60,7 +60,7 @@ impl Lane {
         tx: &mut Transaction<'_>,
         route: &Route,
         event: DecodedEvent,
-        place: Place,
+        place: RecordPosition,
     ) -> Result<(), Fault> {
         let Some((last, others)) = route.handlers().split_last() else { return Ok(()) };
         self.call_before(tx, &event, &place).await?;
@@ -70,7 +70,12 @@ impl Lane {
         self.call(tx, last, event, place).await
     }
 
-    async fn call_before(&self, tx: &mut Transaction<'_>, event: &DecodedEvent, place: &Place) -> Result<(), Fault> {
+    async fn call_before(
+        &self,
+        tx: &mut Transaction<'_>,
+        event: &DecodedEvent,
+        place: &RecordPosition,
+    ) -> Result<(), Fault> {
         let Some(before) = &self.shared.options.before else { return Ok(()) };
         let called = before.handle(tx, event.clone(), place.clone(), &self.shared.upcasts);
         self.guarded(called, &HandlerPolicy::new()).await
@@ -81,7 +86,7 @@ impl Lane {
         tx: &mut Transaction<'_>,
         handler: &Registered,
         event: DecodedEvent,
-        place: Place,
+        place: RecordPosition,
     ) -> Result<(), Fault> {
         let (upcasts, policy) = (&self.shared.upcasts, &handler.policy);
         match &handler.calls {
@@ -135,7 +140,7 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         route: &Route,
-        events: Vec<(DecodedEvent, Place)>,
+        events: Vec<(DecodedEvent, RecordPosition)>,
     ) -> Result<(), (Fault, Option<usize>)> {
         let Some((last, others)) = route.handlers().split_last() else { return Ok(()) };
         for handler in others {
@@ -148,7 +153,7 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         handler: &Registered,
-        events: Vec<(DecodedEvent, Place)>,
+        events: Vec<(DecodedEvent, RecordPosition)>,
     ) -> Result<(), (Fault, Option<usize>)> {
         if matches!(handler.calls, Calls::Together(_)) {
             return self.call_together(tx, handler, events).await;
@@ -168,7 +173,7 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         handler: &Registered,
-        events: Vec<(DecodedEvent, Place)>,
+        events: Vec<(DecodedEvent, RecordPosition)>,
     ) -> Result<(), (Fault, Option<usize>)> {
         let Calls::Together(together) = &handler.calls else { return Err((Fault::not_called(), None)) };
         let mut cause = None;
@@ -188,7 +193,7 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         route: &Route,
-        events: Vec<(DecodedEvent, Place)>,
+        events: Vec<(DecodedEvent, RecordPosition)>,
     ) -> Result<(), Fault> {
         if route.kind() == Kind::Together {
             return self.call_with_all(tx, route, events).await.map_err(|(fault, _)| fault);
@@ -233,7 +238,12 @@ impl Lane {
         Ok(())
     }
 
-    async fn call_outside_with(&self, route: &Route, event: &DecodedEvent, place: &Place) -> Result<(), Fault> {
+    async fn call_outside_with(
+        &self,
+        route: &Route,
+        event: &DecodedEvent,
+        place: &RecordPosition,
+    ) -> Result<(), Fault> {
         for handler in route.handlers() {
             let Calls::Outside(outside) = &handler.calls else { continue };
             let called = outside.handle(event.clone(), place.clone(), &self.shared.upcasts);
@@ -243,13 +253,16 @@ impl Lane {
     }
 
     /// Takes the event out of an item, for its handlers.
-    pub(super) fn delivered(&self, item: &mut Item) -> Result<Option<(DecodedEvent, Place, Arc<Route>)>, Fault> {
+    pub(super) fn delivered(
+        &self,
+        item: &mut Item,
+    ) -> Result<Option<(DecodedEvent, RecordPosition, Arc<Route>)>, Fault> {
         let Todo::Handle { event, route } = &mut item.todo else { return Ok(None) };
         let event = match event.take() {
             Some(event) => event,
             None => self.decode_again(&item.message)?,
         };
-        let place = Place {
+        let place = RecordPosition {
             topic: Arc::clone(&self.dealt.topic),
             partition: self.dealt.partition,
             offset: item.offset,

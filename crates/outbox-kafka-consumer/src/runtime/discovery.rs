@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Place, Shared};
+use super::{Shared, TopicPartition};
 use crate::Error;
 use crate::source::RecordSource as _;
 use outbox_net::{Backoff, ErrorChain};
@@ -48,7 +48,7 @@ impl Shared {
 /// The topics and partitions that exist, as far as the answers have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) places: BTreeSet<Place>,
+    pub(super) places: BTreeSet<TopicPartition>,
     /// How many partitions each topic has by the last answer about it; 0 if it does not exist.
     pub(super) partitions: BTreeMap<String, i32>,
     /// The same, of the topics for which several answers in a row agree.

@@ -10,16 +10,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
 use super::Shared;
 use super::item::{Item, Todo, Work};
 use crate::Error;
-use crate::protocol::{Alone, Prefix, lane_of};
+use crate::protocol::{OffsetTracker, PoisonCheck, lane_of};
 use crate::source::Message;
-use crate::store::{Errand, Fence, Progress};
+use crate::store::{Fence, HeldEventTask, Progress};
 
 /// The state that the lanes of a partition share.
-pub(super) struct Dealt {
+pub(super) struct InFlight {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     pub(super) fence: Fence,
-    pub(super) prefix: Mutex<Prefix>,
+    pub(super) prefix: Mutex<OffsetTracker>,
     /// Errands that lanes have.
     pub(super) errands: AtomicUsize,
     /// A lane has finished something.
@@ -33,13 +33,13 @@ pub(super) struct Dealt {
     stored_end: AtomicI64,
 }
 
-impl Dealt {
+impl InFlight {
     pub(super) fn new(topic: Arc<str>, partition: i32, fence: Fence, next_offset: i64) -> Self {
         Self {
             topic,
             partition,
             fence,
-            prefix: Mutex::new(Prefix::new(next_offset)),
+            prefix: Mutex::new(OffsetTracker::new(next_offset)),
             errands: AtomicUsize::new(0),
             progress: Notify::new(),
             turns: RwLock::new(()),
@@ -75,7 +75,7 @@ impl Dealt {
         self.errands.load(Ordering::Relaxed) == 0
     }
 
-    pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, Prefix> {
+    pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, OffsetTracker> {
         self.prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,9 +85,9 @@ impl Dealt {
 }
 
 /// Deals a partition's records to its lanes.
-pub(super) struct Dispatch {
+pub(super) struct Dispatcher {
     pub(super) shared: Arc<Shared>,
-    pub(super) dealt: Arc<Dealt>,
+    pub(super) dealt: Arc<InFlight>,
     pub(super) lanes: Vec<mpsc::Sender<Work>>,
     /// The bytes that may be in flight.
     pub(super) budget: Arc<Semaphore>,
@@ -129,7 +129,7 @@ pub(super) fn queue(batch: NonZeroUsize) -> usize {
     batch.get() * BATCHES_AHEAD
 }
 
-impl Dispatch {
+impl Dispatcher {
     /// Returns whether there is something to deal.
     pub(super) fn has_work(&self) -> bool {
         self.next.is_some() || !self.records.is_empty()
@@ -224,7 +224,7 @@ impl Dispatch {
         item.delivery.is_redelivery = true;
         if matches!(item.todo, Todo::Handle { .. }) {
             let ended = self.shared.store.start_alone(self.dealt.fence, item.offset, self.starter).await?;
-            if Alone::of(ended, self.shared.options.poison_after.get()) == Alone::Poison {
+            if PoisonCheck::of(ended, self.shared.options.poison_after.get()) == PoisonCheck::Poison {
                 item.todo = Todo::Poison;
             }
         }
@@ -280,12 +280,12 @@ impl Dispatch {
     }
 
     /// Gives what is due and what was asked for to the lanes of its keys; what finds no room comes up again.
-    pub(super) fn deal_errands(&self, errands: Vec<Errand>) {
+    pub(super) fn deal_errands(&self, errands: Vec<HeldEventTask>) {
         for errand in errands {
             let lane = lane_of(errand.key.as_deref(), errand.offset, self.lanes.len());
             if let Some(room) = self.lanes.get(lane).and_then(|lane| lane.try_reserve().ok()) {
                 self.dealt.errands.fetch_add(1, Ordering::Relaxed);
-                room.send(Work::Errand(errand));
+                room.send(Work::HeldEventTask(errand));
             }
         }
     }
@@ -308,7 +308,7 @@ impl Dispatch {
 }
 
 fn hand_over(
-    dealt: &Dealt,
+    dealt: &InFlight,
     next: &mut Option<Item>,
     memory: &mut Option<OwnedSemaphorePermit>,
     permit: OwnedSemaphorePermit,

@@ -6,11 +6,11 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use outbox_net::ErrorChain;
 
 use super::Shared;
-use crate::handler::{Failure, HandlerPolicy, Wish};
-use crate::policy::{Misfit, OnFailure};
+use crate::handler::{Failure, HandlerPolicy, RetryHint};
+use crate::policy::{DeadLetterMode, RecordPolicy};
 use crate::protocol::{FailedAttempt, FailureKind, RetryPolicy, SqlFault, sql_fault};
 use crate::route::Route;
-use crate::store::{Fate, PgError};
+use crate::store::{Disposition, PgError};
 use crate::{Error, HandlerError};
 
 /// Why an event was not handled, and what may come next.
@@ -18,7 +18,7 @@ use crate::{Error, HandlerError};
 pub(super) struct Failed {
     pub(super) kind: FailureKind,
     pub(super) error: String,
-    wish: Wish,
+    wish: RetryHint,
     /// The error that the handler returned.
     source: Option<Box<dyn StdError + Send + Sync>>,
     /// The settings of the handler that failed, if it is known.
@@ -56,13 +56,13 @@ impl From<Fault> for Aborted {
 
 impl Failed {
     pub(super) fn new(kind: FailureKind, error: impl Into<String>) -> Self {
-        Self { kind, error: error.into(), wish: Wish::Unsaid, source: None, policy: None }
+        Self { kind, error: error.into(), wish: RetryHint::Unsaid, source: None, policy: None }
     }
 
     /// Parks the event until a consumer comes that can take it.
-    fn until_handled(&self, attempts: i32) -> Fate<'_> {
+    fn until_handled(&self, attempts: i32) -> Disposition<'_> {
         let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(MOST_DOUBLINGS);
-        Fate {
+        Disposition {
             state: "parked",
             blocks: true,
             attempts,
@@ -74,18 +74,18 @@ impl Failed {
 
     /// Returns the outcome of an event that ended the process each time gets no other attempt.
     pub(super) fn poison(error: &str) -> Self {
-        Self { wish: Wish::Reject, ..Self::new(FailureKind::Crashed, error) }
+        Self { wish: RetryHint::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
 
     /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not
     /// end.
     fn is_final(&self) -> bool {
-        self.wish != Wish::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
+        self.wish != RetryHint::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
     }
 
     /// Returns whether the reason may lie in something that the handler depends on, and not in the event.
     pub(super) fn may_be_a_dependency(&self) -> bool {
-        self.wish == Wish::Unsaid && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
+        self.wish == RetryHint::Unsaid && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
     }
 
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
@@ -130,14 +130,14 @@ impl Fault {
     }
 
     /// Returns what a handler returned; `None` where the policy skips it.
-    pub(super) fn of_handler(failure: Failure, undecodable: Misfit) -> Option<Self> {
+    pub(super) fn of_handler(failure: Failure, undecodable: RecordPolicy) -> Option<Self> {
         match (failure, undecodable) {
-            (Failure::Payload(_), Misfit::Ignore) => None,
-            (Failure::Payload(e), Misfit::Stop) => Some(Self::Stop(e)),
-            (Failure::Payload(e), Misfit::Reject) => {
+            (Failure::Payload(_), RecordPolicy::Skip) => None,
+            (Failure::Payload(e), RecordPolicy::Stop) => Some(Self::Stop(e)),
+            (Failure::Payload(e), RecordPolicy::DeadLetter) => {
                 Some(Self::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string())))
             }
-            (Failure::Payload(e), Misfit::Hold) => {
+            (Failure::Payload(e), RecordPolicy::Park) => {
                 Some(Self::Event(Failed::new(FailureKind::Unhandled, ErrorChain::new(&e).to_string())))
             }
             (Failure::Handler(error), _) => Some(Self::of_error(error)),
@@ -149,11 +149,11 @@ impl Fault {
     fn of_error(error: HandlerError) -> Self {
         let (wish, text) = (error.wish(), ErrorChain::new(error.as_source()).to_string());
         let kind = match (wish, sql_fault(error.as_source())) {
-            (Wish::Unsaid, SqlFault::Conflict) => {
+            (RetryHint::Unsaid, SqlFault::Conflict) => {
                 return Self::Conflict(Error::store(format!("take a handler's statement: {text}"), "a conflict"));
             }
-            (Wish::Unsaid, SqlFault::Data) => FailureKind::Data,
-            (Wish::Reject, _) => FailureKind::Rejected,
+            (RetryHint::Unsaid, SqlFault::Data) => FailureKind::Data,
+            (RetryHint::Reject, _) => FailureKind::Rejected,
             _ => FailureKind::Failed,
         };
         Self::Event(Failed { wish, source: Some(error.into_source()), ..Failed::new(kind, text) })
@@ -198,7 +198,13 @@ impl Fault {
 impl Shared {
     /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else
     /// of its `route`.
-    pub(super) fn fate<'a>(&self, failed: &'a Failed, route: Option<&Route>, attempts: i32, random: f64) -> Fate<'a> {
+    pub(super) fn fate<'a>(
+        &self,
+        failed: &'a Failed,
+        route: Option<&Route>,
+        attempts: i32,
+        random: f64,
+    ) -> Disposition<'a> {
         if failed.kind == FailureKind::Unhandled {
             return failed.until_handled(attempts);
         }
@@ -208,13 +214,13 @@ impl Shared {
         let attempt = u32::try_from(attempts).unwrap_or(1).max(1);
         let error = failed.source.as_ref().map(|error| &**error as &(dyn StdError + 'static));
         let next_attempt = match (retry.delay(&FailedAttempt { attempt, kind: failed.kind, error }), failed.wish) {
-            (None, _) | (_, Wish::Reject) => None,
-            (Some(_), Wish::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
+            (None, _) | (_, RetryHint::Reject) => None,
+            (Some(_), RetryHint::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
             (Some(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
         };
-        Fate {
+        Disposition {
             state: if next_attempt.is_some() { "parked" } else { "dead" },
-            blocks: next_attempt.is_some() || on_failure == OnFailure::Block,
+            blocks: next_attempt.is_some() || on_failure == DeadLetterMode::BlockKey,
             attempts,
             kind: failed.kind.name(),
             error: &failed.error,

@@ -8,7 +8,7 @@ use super::measure;
 use crate::protocol::FailureKind;
 use crate::received::Delivery;
 use crate::route::Route;
-use crate::store::{Action, Connection, Errand, HeldEvent, Transaction};
+use crate::store::{Action, Connection, HeldEvent, HeldEventTask, Transaction};
 use crate::{Error, Isolation};
 
 /// How many held events of one key are handled before the lane continues with others.
@@ -24,7 +24,7 @@ enum Attempt {
 impl Lane {
     /// Runs what is due, and what was asked for. It runs in the lane of the event's key, so nothing else of that key is
     /// under way.
-    pub(super) async fn run_errand(&self, errand: &Errand) -> Result<(), Error> {
+    pub(super) async fn run_errand(&self, errand: &HeldEventTask) -> Result<(), Error> {
         let _slot = self.shared.slots.acquire().await;
         let mut next = Some(errand.held);
         match errand.action {

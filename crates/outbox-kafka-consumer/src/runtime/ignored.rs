@@ -56,7 +56,7 @@ impl Ignored {
         match newest {
             Some(newest) => tracing::warn!(
                 target: "outbox.consumer", topic, event_type, version, newest,
-                "events of a schema version newer than their handler's are ignored: Builder::newer says otherwise"
+                "events of a schema version newer than their handler's are ignored: Builder::on_newer_version says otherwise"
             ),
             None => {
                 tracing::info!(target: "outbox.consumer", topic, event_type, "events without a handler are ignored")

@@ -7,12 +7,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
 use crate::Error;
-use crate::policy::Misfit;
+use crate::policy::RecordPolicy;
 use crate::received::Delivery;
 use crate::registry::Found;
 use crate::route::{Kind, Route};
 use crate::source::Message;
-use crate::store::{Entry, Errand};
+use crate::store::{Entry, HeldEventTask};
 
 /// Why a record is undecodable.
 const FOREIGN: &str = "the record is not of this pipeline";
@@ -21,7 +21,7 @@ const NO_ID: &str = "it has no header `id`, as records of the outbox have";
 /// The work of a lane.
 pub(super) enum Work {
     Event(Item),
-    Errand(Errand),
+    HeldEventTask(HeldEventTask),
 }
 
 /// A record that asks for something to be done.
@@ -107,15 +107,15 @@ impl Shared {
                 };
                 let why = || format!("{FOREIGN}: {}", ErrorChain::new(&*cause));
                 return match self.options.undecodable {
-                    Misfit::Ignore => {
+                    RecordPolicy::Skip => {
                         let error = ErrorChain::new(&*cause);
                         tracing::warn!(target: "outbox.consumer", topic, partition, offset, %error, "ignored");
                         measure::ignored(topic, "undecodable");
                         Ok(None)
                     }
-                    Misfit::Reject => Ok(item(message, None, None, Todo::Reject(why()))),
-                    Misfit::Hold => Ok(item(message, None, None, Todo::Hold(why()))),
-                    Misfit::Stop => Err(stop(FOREIGN.to_owned()).caused_by(cause)),
+                    RecordPolicy::DeadLetter => Ok(item(message, None, None, Todo::Reject(why()))),
+                    RecordPolicy::Park => Ok(item(message, None, None, Todo::Hold(why()))),
+                    RecordPolicy::Stop => Err(stop(FOREIGN.to_owned()).caused_by(cause)),
                 };
             }
         };
@@ -125,13 +125,13 @@ impl Shared {
             Found::TooNew { .. } => self.options.newer,
             // Another version of the program has a handler for it, and takes the partition sooner or later.
             Found::Nothing
-                if self.options.unknown == Misfit::Ignore && self.ignored.is_handled_by_group(topic, &decoded) =>
+                if self.options.unknown == RecordPolicy::Skip && self.ignored.is_handled_by_group(topic, &decoded) =>
             {
-                Misfit::Hold
+                RecordPolicy::Park
             }
             _ => self.options.unknown,
         };
-        if policy == Misfit::Ignore && !matches!(found, Found::Route(_)) {
+        if policy == RecordPolicy::Skip && !matches!(found, Found::Route(_)) {
             self.ignored.note(topic, &decoded, &found);
             return Ok(None);
         }
@@ -152,8 +152,8 @@ impl Shared {
             }
         };
         match policy {
-            Misfit::Stop => Err(stop(why)),
-            Misfit::Hold => Ok(item(message, id, event_type, Todo::Hold(why))),
+            RecordPolicy::Stop => Err(stop(why)),
+            RecordPolicy::Park => Ok(item(message, id, event_type, Todo::Hold(why))),
             _ => Ok(item(message, id, event_type, Todo::Reject(why))),
         }
     }

@@ -8,18 +8,18 @@ use tokio::sync::{RwLockReadGuard, RwLockWriteGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::ENDED;
-use super::dispatch::Dealt;
+use super::dispatch::InFlight;
 use super::failed::{Aborted, Failed, Fault};
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::protocol::{BatchSize, FailureKind, Pieces};
-use crate::store::Fate;
+use crate::store::Disposition;
 use crate::{Error, Isolation};
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
 pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
-    pub(super) dealt: Arc<Dealt>,
+    pub(super) dealt: Arc<InFlight>,
     pub(super) stop: CancellationToken,
 }
 
@@ -79,13 +79,13 @@ impl Lane {
             while let Some(next) = queue.pop_front() {
                 let is_going = match &next {
                     Work::Event(item) => self.until_going(item).await,
-                    Work::Errand(_) => !self.stop.is_cancelled(),
+                    Work::HeldEventTask(_) => !self.stop.is_cancelled(),
                 };
                 if !is_going {
                     return Ok(());
                 }
                 match next {
-                    Work::Errand(errand) => {
+                    Work::HeldEventTask(errand) => {
                         let done = self.run_errand(&errand).await;
                         self.dealt.errands.fetch_sub(1, Ordering::Relaxed);
                         done?;
@@ -262,8 +262,8 @@ fn fitting(items: Option<&[Item]>, most: usize) -> usize {
 }
 
 /// Returns an event that waits behind another one of its key.
-pub(super) fn behind() -> Fate<'static> {
-    Fate {
+pub(super) fn behind() -> Disposition<'static> {
+    Disposition {
         state: "parked",
         blocks: true,
         attempts: 0,
@@ -299,13 +299,13 @@ impl Lane {
     }
 
     /// Makes the poll look for the event when its time has come.
-    pub(super) fn expect(&self, fate: &Fate<'_>) {
+    pub(super) fn expect(&self, fate: &Disposition<'_>) {
         if let Some(delay) = fate.next_attempt {
             self.shared.upkeep.due_in(delay);
         }
     }
 
-    pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, crate::protocol::Prefix> {
+    pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, crate::protocol::OffsetTracker> {
         self.dealt.prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

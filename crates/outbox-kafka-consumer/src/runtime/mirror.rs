@@ -7,7 +7,7 @@ use std::time::Duration;
 use outbox_kafka::GroupOffset;
 use outbox_net::ErrorChain;
 
-use super::{Place, Shared};
+use super::{Shared, TopicPartition};
 use crate::Error;
 
 /// How often positions are mirrored.
@@ -39,7 +39,7 @@ impl Shared {
         if moved.is_empty() {
             return;
         }
-        let offset = |((topic, partition), offset): (&Place, &i64)| GroupOffset {
+        let offset = |((topic, partition), offset): (&TopicPartition, &i64)| GroupOffset {
             topic: topic.clone(),
             partition: *partition,
             offset: *offset,
@@ -63,4 +63,4 @@ impl Shared {
 }
 
 /// Positions in the store that are not mirrored yet.
-pub(super) type Moved = BTreeMap<Place, i64>;
+pub(super) type Moved = BTreeMap<TopicPartition, i64>;

@@ -10,9 +10,9 @@ mod feed;
 mod held;
 mod ignored;
 mod item;
-mod keeper;
 mod lane;
 mod measure;
+mod membership;
 mod mirror;
 mod partition;
 mod pauses;
@@ -33,21 +33,21 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::breaker::Breakers;
 use self::discovery::Found;
 pub(crate) use self::ignored::Ignored;
-use self::keeper::Keeper;
+use self::membership::Membership;
 pub(crate) use self::pauses::Pauses;
 #[cfg(feature = "bench")]
 pub(crate) use self::reader::{Chunk, Memory, read};
 pub(crate) use self::try_out::TriedOut;
 pub(crate) use self::upkeep::Upkeep;
 use crate::handler::{Inside, Upcasts};
-use crate::policy::{CircuitBreaker, Isolation, Misfit, OnFailure, PositionLost, Start};
+use crate::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 use crate::registry::Registry;
 use crate::source::Choice;
 use crate::store::Store;
 use crate::{Error, RetryPolicy};
 
 /// Topic and partition.
-pub(crate) type Place = (String, i32);
+pub(crate) type TopicPartition = (String, i32);
 
 /// The user's function for the span of an event, for example to set its parent.
 pub(crate) type SpanHook = Arc<dyn Fn(&tracing::Span, &DecodedEvent) + Send + Sync>;
@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) options: Options,
     /// The partitions that stop, and why.
-    pub(crate) stopped: Mutex<BTreeMap<Place, Error>>,
+    pub(crate) stopped: Mutex<BTreeMap<TopicPartition, Error>>,
     /// Why Kafka rejects this client, if it does.
     pub(crate) rejected: Mutex<Option<Error>>,
     pub(crate) ignored: Ignored,
@@ -78,12 +78,12 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) retry: RetryPolicy,
-    pub(crate) on_failure: OnFailure,
-    pub(crate) undecodable: Misfit,
-    pub(crate) unknown: Misfit,
-    pub(crate) newer: Misfit,
-    pub(crate) start: Start,
-    pub(crate) position_lost: PositionLost,
+    pub(crate) on_failure: DeadLetterMode,
+    pub(crate) undecodable: RecordPolicy,
+    pub(crate) unknown: RecordPolicy,
+    pub(crate) newer: RecordPolicy,
+    pub(crate) start: InitialOffset,
+    pub(crate) position_lost: OnOffsetOutOfRange,
     pub(crate) isolation: Isolation,
     pub(crate) lanes: NonZeroUsize,
     pub(crate) batch: NonZeroUsize,
@@ -113,7 +113,7 @@ impl Shared {
         if self.options.kafka_group {
             others.spawn(Arc::clone(&self).mirror());
         }
-        keeper.spawn(Keeper::new(Arc::clone(&self), places).run(stop.clone()));
+        keeper.spawn(Membership::new(Arc::clone(&self), places).run(stop.clone()));
 
         tokio::pin!(shutdown);
         let ended = tokio::select! {
@@ -136,7 +136,7 @@ impl Shared {
     }
 
     /// Forgets a paused partition that is no longer this consumer's.
-    fn forget_stopped(&self, place: &Place) {
+    fn forget_stopped(&self, place: &TopicPartition) {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 

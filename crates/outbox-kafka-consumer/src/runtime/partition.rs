@@ -10,15 +10,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::dispatch::{BUDGET, Dealt, Dispatch, queue, window};
+use super::dispatch::{BUDGET, Dispatcher, InFlight, queue, window};
 use super::feed::Feed;
 use super::lane::Lane;
 use super::measure::PartitionGauges;
 use super::reader::Chunk;
 use super::upkeep::{News, Registration};
-use super::{Place, Shared, measure};
+use super::{Shared, TopicPartition, measure};
 use crate::Error;
-use crate::policy::{PositionLost, Start};
+use crate::policy::{InitialOffset, OnOffsetOutOfRange};
 use crate::source::{PartitionReader as _, RecordSource as _};
 use outbox_net::Backoff;
 
@@ -45,7 +45,7 @@ const LOSSES: u32 = 5;
 const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
-    pub(super) fn new(shared: Arc<Shared>, place: &Place, owner: Uuid, was_abandoned: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, place: &TopicPartition, owner: Uuid, was_abandoned: bool) -> Self {
         Self {
             shared,
             topic: place.0.as_str().into(),
@@ -97,7 +97,7 @@ impl Partition {
         self.stopped().insert((self.topic.to_string(), self.partition), error);
     }
 
-    fn stopped(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<Place, Error>> {
+    fn stopped(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<TopicPartition, Error>> {
         self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -163,7 +163,7 @@ impl Partition {
                         (dispatch.records, dispatch.read_to) = (records.into(), next);
                         dispatch.memory = memory;
                     }
-                    Some(Chunk::Hollow(offset)) => dispatch.dealt.prefix().pass(offset),
+                    Some(Chunk::CompactedAway(offset)) => dispatch.dealt.prefix().pass(offset),
                     Some(Chunk::Lost { offset, earliest, end }) => {
                         dispatch.pass_read();
                         let lost = self.lost(offset, earliest, end);
@@ -239,7 +239,7 @@ impl Partition {
 
 /// A partition that is about to be read.
 struct Opened {
-    dispatch: Dispatch,
+    dispatch: Dispatcher,
     chunks: mpsc::Receiver<Chunk>,
     /// Ends with this.
     reader: JoinSet<()>,
@@ -252,17 +252,17 @@ impl Partition {
         let end = reader.end().await?;
         if store.position(&self.topic, self.partition).await?.is_none() {
             let first = match options.start {
-                Start::Earliest => reader.earliest().await?,
-                Start::Latest if store.is_first_partition(&self.topic, self.partition).await? => end,
+                InitialOffset::Earliest => reader.earliest().await?,
+                InitialOffset::Latest if store.is_first_partition(&self.topic, self.partition).await? => end,
                 // Its first events are those that made it appear.
-                Start::Latest => reader.earliest().await?,
+                InitialOffset::Latest => reader.earliest().await?,
             };
             store.begin_position(&self.topic, self.partition, first, reader.topic_id()).await?;
         }
         let abandoned = self.was_abandoned.then(|| window(options.lanes, options.batch));
         let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
         self.was_abandoned = false;
-        let dealt = Dealt::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
+        let dealt = InFlight::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
         dealt.set_end(end);
         let (sender, chunks) = mpsc::channel(1);
         let mut readers = JoinSet::new();
@@ -279,9 +279,9 @@ impl Partition {
         Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers })
     }
 
-    fn dispatch(&self, dealt: Dealt, careful_until: i64) -> Dispatch {
+    fn dispatch(&self, dealt: InFlight, careful_until: i64) -> Dispatcher {
         let next_offset = dealt.prefix().done();
-        Dispatch {
+        Dispatcher {
             shared: Arc::clone(&self.shared),
             dealt: Arc::new(dealt),
             lanes: Vec::new(),
@@ -299,7 +299,7 @@ impl Partition {
         }
     }
 
-    fn lanes(&self, dispatch: &mut Dispatch) -> Vec<mpsc::Receiver<super::item::Work>> {
+    fn lanes(&self, dispatch: &mut Dispatcher) -> Vec<mpsc::Receiver<super::item::Work>> {
         let options = &self.shared.options;
         let channels = (0..options.lanes.get()).map(|_| mpsc::channel(queue(options.batch)));
         let (senders, receivers) = channels.unzip();
@@ -308,7 +308,7 @@ impl Partition {
     }
 
     /// Moves the position in the store to what is done.
-    async fn store_progress(&self, dealt: &Dealt) -> Result<(), Error> {
+    async fn store_progress(&self, dealt: &InFlight) -> Result<(), Error> {
         let Some(progress) = dealt.progress_to_store() else { return Ok(()) };
         let stored = self.shared.store.advance(&[progress]).await?;
         if stored.is_empty() {
@@ -322,7 +322,7 @@ impl Partition {
     /// Lets the lanes finish what was dealt, so that the position comes up to what stops the partition.
     async fn finish_before(
         &self,
-        dispatch: &Dispatch,
+        dispatch: &Dispatcher,
         lanes: &mut JoinSet<Result<(), Error>>,
         error: Error,
     ) -> Result<(), Error> {
@@ -336,7 +336,9 @@ impl Partition {
             }
         }
         self.store_progress(&dispatch.dealt).await?;
-        if let (Some(earliest), PositionLost::Earliest) = (error.lost_position(), self.shared.options.position_lost) {
+        if let (Some(earliest), OnOffsetOutOfRange::Earliest) =
+            (error.lost_position(), self.shared.options.position_lost)
+        {
             let (topic, partition) = (&*self.topic, self.partition);
             tracing::error!(target: "outbox.consumer", topic, partition, error = %error, "beginning again at {earliest}");
             self.shared.store.reset_position(dispatch.dealt.fence, earliest).await?;
@@ -358,7 +360,7 @@ impl Partition {
     fn made_anew(&self, offset: i64, earliest: i64) -> Error {
         let reason = format!(
             "this is where the group read next before the topic was deleted and created again (its id is another one); what \
-             is in it begins at {earliest}: move the group's position there, or let `position_lost` do so"
+             is in it begins at {earliest}: move the group's position there, or let `on_offset_out_of_range` do so"
         );
         Error::lost(&self.topic, self.partition, offset, earliest, reason)
     }

@@ -18,7 +18,7 @@ pub(crate) enum Chunk {
         memory: Option<OwnedSemaphorePermit>,
     },
     /// There is nothing at this offset.
-    Hollow(i64),
+    CompactedAway(i64),
     /// The topic does not hold the offset. The last chunk.
     Lost { offset: i64, earliest: i64, end: i64 },
     /// There is another topic of the same name now. The last chunk.
@@ -74,7 +74,7 @@ pub(crate) async fn read(
                 let memory = memory.take(&records).await;
                 (Chunk::Records { records, next, end, memory }, Some(next))
             }
-            Ok(Fetched::Hollow) => (Chunk::Hollow(offset), Some(offset.saturating_add(1))),
+            Ok(Fetched::CompactedAway) => (Chunk::CompactedAway(offset), Some(offset.saturating_add(1))),
             Ok(Fetched::OutOfRange { earliest, end }) => (Chunk::Lost { offset, earliest, end }, None),
             Ok(Fetched::Unreadable { offset, reason, cause }) => {
                 (Chunk::Failed(Error::record(&topic, partition, offset, reason).caused_by(cause)), None)

@@ -7,7 +7,7 @@ use outbox_net::ErrorChain;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::dispatch::Dealt;
+use super::dispatch::InFlight;
 use super::failed::{Failed, Fault};
 use super::item::Todo;
 use super::lane::Lane;
@@ -75,7 +75,7 @@ impl Shared {
     }
 
     fn lane_without_partition(self: &Arc<Self>, topic: &str) -> Lane {
-        let dealt = Dealt::new(topic.into(), 0, Fence { position: 0, epoch: 0 }, 0);
+        let dealt = InFlight::new(topic.into(), 0, Fence { position: 0, epoch: 0 }, 0);
         Lane { shared: Arc::clone(self), dealt: Arc::new(dealt), stop: CancellationToken::new() }
     }
 }

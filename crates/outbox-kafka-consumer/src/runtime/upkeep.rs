@@ -9,11 +9,11 @@ use outbox_net::{Backoff, ErrorChain};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::dispatch::Dealt;
+use super::dispatch::InFlight;
 use super::mirror::Moved;
 use super::{Pauses, Shared};
 use crate::Error;
-use crate::store::{Due, Errand, Progress, Wanted};
+use crate::store::{Due, HeldEventTask, Progress, Wanted};
 
 /// How often due events and requests are looked for while nothing is known to be due.
 const POLL: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ const HEADS: u32 = 10;
 /// The news for a partition.
 #[derive(Debug)]
 pub(super) enum News {
-    Errands(Vec<Errand>),
+    Errands(Vec<HeldEventTask>),
     /// Another owner has the partition, or its position was moved.
     Fenced,
 }
@@ -48,19 +48,19 @@ pub(crate) struct Upkeep {
 }
 
 struct Registered {
-    dealt: Arc<Dealt>,
+    dealt: Arc<InFlight>,
     news: mpsc::Sender<News>,
 }
 
 /// A partition is looked after as long as this lives.
 pub(super) struct Registration {
     shared: Arc<Shared>,
-    dealt: Arc<Dealt>,
+    dealt: Arc<InFlight>,
     pub(super) news: mpsc::Receiver<News>,
 }
 
 impl Registration {
-    pub(super) fn new(shared: &Arc<Shared>, dealt: &Arc<Dealt>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, dealt: &Arc<InFlight>) -> Self {
         let (sender, news) = mpsc::channel(1);
         let registered = Registered { dealt: Arc::clone(dealt), news: sender };
         shared.upkeep.lock().insert(dealt.fence.position, registered);
@@ -109,7 +109,7 @@ impl Upkeep {
     }
 
     /// Notes a position in the store.
-    pub(super) fn note_stored(&self, dealt: &Dealt, position: i64) {
+    pub(super) fn note_stored(&self, dealt: &InFlight, position: i64) {
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         moved.insert((dealt.topic.to_string(), dealt.partition), position);
     }
@@ -150,7 +150,7 @@ impl Upkeep {
     }
 
     /// Returns the positions that are behind what is done.
-    fn progress(&self) -> Vec<(Arc<Dealt>, Progress)> {
+    fn progress(&self) -> Vec<(Arc<InFlight>, Progress)> {
         let of = |registered: &Registered| {
             let progress = registered.dealt.progress_to_store()?;
             Some((Arc::clone(&registered.dealt), progress))
@@ -189,7 +189,7 @@ impl Shared {
             return Ok(());
         }
         let mut due = self.in_time(self.store.due(&wanted)).await?;
-        if due.errands.values().any(|errands| errands.len() >= Errand::MOST) {
+        if due.errands.values().any(|errands| errands.len() >= HeldEventTask::MOST) {
             self.upkeep.due_in(PAUSE);
         }
         self.pauses.learn(std::mem::take(&mut due.paused));

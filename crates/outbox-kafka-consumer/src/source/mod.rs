@@ -58,5 +58,5 @@ pub(crate) enum Fetched {
     /// The record at this offset cannot be read. Those before it were returned.
     Unreadable { offset: i64, reason: String, cause: Box<dyn std::error::Error + Send + Sync> },
     /// There is nothing at this offset although there is more behind it: compaction has emptied the batch.
-    Hollow,
+    CompactedAway,
 }

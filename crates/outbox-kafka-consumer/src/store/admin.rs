@@ -7,15 +7,20 @@ use super::lease::unread;
 use super::statements::Sql;
 use super::{PgError, Row, Store};
 use crate::Error;
-use crate::group::{Condition, Held, HeldFilter, HeldState, PartitionStatus, Request, RequestOutcome};
+use crate::group::{Condition, EventState, FailedEvent, FailedEventFilter, PartitionStatus, Request, RequestOutcome};
 use crate::protocol::{MoveRefused, check_move};
 
-/// The columns of [`Held`].
+/// The columns of [`FailedEvent`].
 const HELD: &str = "id, topic, partition, record_offset, event_id, event_type, state, record_key, attempts, kind, error, \
      first_failed_at, last_failed_at, next_attempt_at";
 
 impl Store {
-    pub(crate) async fn list(&self, filter: &HeldFilter, after: i64, limit: u32) -> Result<Vec<Held>, Error> {
+    pub(crate) async fn list(
+        &self,
+        filter: &FailedEventFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<FailedEvent>, Error> {
         let limit = i64::from(limit);
         let mut condition = Condition::new(&self.group);
         condition.and("id > ?", Type::INT8, &after);
@@ -31,7 +36,7 @@ impl Store {
         rows.iter().map(held).collect::<Result<_, _>>().map_err(unread)
     }
 
-    pub(crate) async fn count(&self, filter: &HeldFilter) -> Result<u64, Error> {
+    pub(crate) async fn count(&self, filter: &FailedEventFilter) -> Result<u64, Error> {
         let mut condition = Condition::new(&self.group);
         filter.narrow(&mut condition);
         let text = format!("SELECT count(*) FROM {}.consumer_held WHERE {}", self.schema, condition.sql);
@@ -39,7 +44,7 @@ impl Store {
         rows.first().map_or(Ok(0), |row| row.try_get(0).map(i64::unsigned_abs)).map_err(unread)
     }
 
-    pub(crate) async fn request_all(&self, filter: &HeldFilter, action: &str) -> Result<u64, Error> {
+    pub(crate) async fn request_all(&self, filter: &FailedEventFilter, action: &str) -> Result<u64, Error> {
         let mut condition = Condition::new(&self.group);
         filter.narrow(&mut condition);
         condition.types.push(Type::TEXT);
@@ -99,7 +104,7 @@ impl Store {
         }
     }
 
-    pub(crate) async fn show(&self, id: i64) -> Result<Option<(Held, Record)>, Error> {
+    pub(crate) async fn show(&self, id: i64) -> Result<Option<(FailedEvent, Record)>, Error> {
         let mut client = self.connection().await?;
         let row = self.on_client(&mut client).query_opt(&self.statements.show, &[&self.group, &id]).await;
         let row = row.map_err(|e| Error::store("show a held event", e))?;
@@ -150,9 +155,9 @@ impl Store {
     }
 }
 
-fn held(row: &Row) -> Result<Held, PgError> {
+fn held(row: &Row) -> Result<FailedEvent, PgError> {
     let (state, attempts): (&str, i32) = (row.try_get("state")?, row.try_get("attempts")?);
-    Ok(Held {
+    Ok(FailedEvent {
         id: row.try_get("id")?,
         topic: row.try_get("topic")?,
         partition: row.try_get("partition")?,
@@ -160,7 +165,7 @@ fn held(row: &Row) -> Result<Held, PgError> {
         event_id: row.try_get("event_id")?,
         event_type: row.try_get("event_type")?,
         key: row.try_get("record_key")?,
-        state: if state == "dead" { HeldState::Dead } else { HeldState::Parked },
+        state: if state == "dead" { EventState::Dead } else { EventState::Parked },
         attempts: u32::try_from(attempts).unwrap_or(0),
         kind: row.try_get("kind")?,
         error: row.try_get("error")?,

@@ -18,12 +18,12 @@ pub(crate) struct NewlyHeld<'a> {
     pub(crate) offset: i64,
     pub(crate) id: Option<Uuid>,
     pub(crate) event_type: Option<&'a str>,
-    pub(crate) fate: Fate<'a>,
+    pub(crate) fate: Disposition<'a>,
 }
 
 /// The treatment of an event that was not handled.
 #[derive(Clone, Debug)]
-pub(crate) struct Fate<'a> {
+pub(crate) struct Disposition<'a> {
     pub(crate) state: &'static str,
     /// Whether its key waits for it.
     pub(crate) blocks: bool,
@@ -114,7 +114,12 @@ impl Store {
         self.in_transaction(tx).query(&self.statements.start_attempt, &[&id, &again]).await.map(drop)
     }
 
-    pub(crate) async fn hold_again(&self, tx: &mut Transaction<'_>, id: i64, fate: &Fate<'_>) -> Result<(), PgError> {
+    pub(crate) async fn hold_again(
+        &self,
+        tx: &mut Transaction<'_>,
+        id: i64,
+        fate: &Disposition<'_>,
+    ) -> Result<(), PgError> {
         let (mut link, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
         let sql = &self.statements.hold_again;
         let error = storable(fate.error);

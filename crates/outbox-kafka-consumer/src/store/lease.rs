@@ -4,18 +4,18 @@ use outbox_core::uuid::Uuid;
 
 use super::{Connection, PgError, Row, Store, seconds};
 use crate::Error;
-use crate::protocol::{Member, Seat};
+use crate::protocol::{Member, PartitionLease};
 
 /// Topic and partition.
-type Place = (String, i32);
+type TopicPartition = (String, i32);
 
 /// Who is alive, and who has what.
 #[derive(Debug)]
-pub(crate) struct Survey {
+pub(crate) struct GroupView {
     pub(crate) members: Vec<Member>,
     /// The event types that these, and those that have ended lately, have handlers for.
     pub(crate) handles: BTreeSet<String>,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) seats: Vec<PartitionLease>,
 }
 
 /// A lease that was free.
@@ -35,7 +35,7 @@ impl Store {
         owner: Uuid,
         topics: &[String],
         handles: &[String],
-    ) -> Result<BTreeSet<Place>, Error> {
+    ) -> Result<BTreeSet<TopicPartition>, Error> {
         let (mut link, ttl) = (self.on_client(client), seconds(self.lease));
         let renewed = async {
             link.query(&self.statements.be_member, &[&self.group, &owner, &topics, &ttl, &handles]).await?;
@@ -46,14 +46,18 @@ impl Store {
     }
 
     /// Adds a lease for each partition, free at first.
-    pub(crate) async fn add_seats(&self, client: &mut Connection, places: &BTreeSet<Place>) -> Result<(), Error> {
+    pub(crate) async fn add_seats(
+        &self,
+        client: &mut Connection,
+        places: &BTreeSet<TopicPartition>,
+    ) -> Result<(), Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let added =
             self.on_client(client).query(&self.statements.add_seats, &[&self.group, &topics, &partitions]).await;
         added.map(drop).map_err(|e| Error::store("add leases", e))
     }
 
-    pub(crate) async fn survey(&self, client: &mut Connection, topics: &[String]) -> Result<Survey, Error> {
+    pub(crate) async fn survey(&self, client: &mut Connection, topics: &[String]) -> Result<GroupView, Error> {
         let mut link = self.on_client(client);
         let asked = async {
             let members = link.read(&self.statements.members, &[&self.group]).await?;
@@ -66,8 +70,10 @@ impl Store {
             Ok(is_alive.then_some(member))
         };
         let handles = |row: &Row| row.try_get::<_, Vec<String>>(2);
-        let seat = |row: &Row| Ok(Seat { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? });
-        Ok(Survey {
+        let seat = |row: &Row| {
+            Ok(PartitionLease { topic: row.try_get(0)?, partition: row.try_get(1)?, owner: row.try_get(2)? })
+        };
+        Ok(GroupView {
             members: members
                 .iter()
                 .filter_map(|row| member(row).transpose())
@@ -95,7 +101,7 @@ impl Store {
 
     /// Removes what is kept for partitions that no longer exist, of topics with that many partitions. Held events of
     /// such a partition become those of partition 0, whose owner retries them. The positions of a deleted topic stay,
-    /// so that [`PositionLost`](crate::PositionLost) decides if it is created again.
+    /// so that [`OnOffsetOutOfRange`](crate::OnOffsetOutOfRange) decides if it is created again.
     pub(crate) async fn forget_partitions(
         &self,
         client: &mut Connection,
@@ -123,7 +129,7 @@ impl Store {
         &self,
         client: &mut Connection,
         owner: Uuid,
-        places: &[Place],
+        places: &[TopicPartition],
     ) -> Result<Vec<Claimed>, Error> {
         let (topics, partitions): (Vec<&str>, Vec<i32>) = places.iter().map(|(t, p)| (t.as_str(), *p)).unzip();
         let ttl = seconds(self.lease);
@@ -136,7 +142,12 @@ impl Store {
         rows.iter().map(claim).collect::<Result<_, _>>().map_err(unread)
     }
 
-    pub(crate) async fn give_back(&self, client: &mut Connection, owner: Uuid, place: &Place) -> Result<(), Error> {
+    pub(crate) async fn give_back(
+        &self,
+        client: &mut Connection,
+        owner: Uuid,
+        place: &TopicPartition,
+    ) -> Result<(), Error> {
         let (topic, partition) = place;
         let mut link = self.on_client(client);
         let given = link.query(&self.statements.give_back, &[&self.group, topic, partition, &owner]).await;

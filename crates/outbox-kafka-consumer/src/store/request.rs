@@ -8,7 +8,7 @@ use crate::Error;
 
 /// Work of a partition that does not come from its topic.
 #[derive(Clone, Debug)]
-pub(crate) struct Errand {
+pub(crate) struct HeldEventTask {
     pub(crate) action: Action,
     /// The held event.
     pub(crate) held: i64,
@@ -18,7 +18,7 @@ pub(crate) struct Errand {
     event_type: Option<String>,
 }
 
-impl Errand {
+impl HeldEventTask {
     /// How many of a kind one answer has at most for a partition.
     pub(crate) const MOST: usize = 200;
 
@@ -50,7 +50,7 @@ pub(crate) struct Wanted {
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     /// By the id of the position.
-    pub(crate) errands: HashMap<i64, Vec<Errand>>,
+    pub(crate) errands: HashMap<i64, Vec<HeldEventTask>>,
     /// The partitions that are under another epoch: somebody has taken them, or moved their position.
     pub(crate) fenced: HashSet<Fence>,
     pub(crate) paused: Vec<Paused>,
@@ -96,7 +96,8 @@ impl Due {
         };
         let key: Option<Vec<u8>> = row.try_get("record_key")?;
         let (held, offset) = (row.try_get("held")?, row.try_get("record_offset")?);
-        let errand = Errand { action, held, key: key.map(Bytes::from), offset, event_type: row.try_get("event_type")? };
+        let errand =
+            HeldEventTask { action, held, key: key.map(Bytes::from), offset, event_type: row.try_get("event_type")? };
         self.errands.entry(position).or_default().push(errand);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::runtime::Shared;
 use crate::source::{Chosen, PartitionReader as _, RecordSource as _};
-use crate::{Consumer, Error, HeldState};
+use crate::{Consumer, Error, EventState};
 
 /// Waits for a consumer's group to be idle.
 ///
@@ -79,7 +79,7 @@ impl Watch {
     }
 
     async fn has_attempts(&self) -> Result<bool, Error> {
-        let parked = self.shared.store.list(&HeldState::Parked.into(), 0, PARKED).await?;
+        let parked = self.shared.store.list(&EventState::Parked.into(), 0, PARKED).await?;
         Ok(parked.len() as u64 >= u64::from(PARKED) || parked.iter().any(|held| held.next_attempt_at.is_some()))
     }
 }

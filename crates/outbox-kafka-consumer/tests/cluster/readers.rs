@@ -44,8 +44,8 @@ impl Readers {
                 .reader(reader)
                 .pipeline(env.pipeline().clone())
                 .group(name)
-                .store(env.pool())
-                .lease(Duration::from_secs(10));
+                .pool(env.pool())
+                .lease_ttl(Duration::from_secs(10));
             let builder =
                 types.iter().fold(builder, |builder, of| builder.on_raw(*of, "Numbered", with(name, numbered)));
             let (stop, stopped) = oneshot::channel::<()>();

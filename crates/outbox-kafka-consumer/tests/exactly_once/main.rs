@@ -122,7 +122,7 @@ async fn environment(brokers: String) -> TestEnv {
 }
 
 fn consumer(env: &TestEnv, group: &str) -> Builder {
-    Consumer::builder(env.brokers().split(',')).pipeline(env.pipeline().clone()).group(group).store(env.pool())
+    Consumer::builder(env.brokers().split(',')).pipeline(env.pipeline().clone()).group(group).pool(env.pool())
 }
 
 fn events(steps: Range<i64>) -> Vec<OutboxEvent> {

@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, Received, RetryPolicy, with};
+use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy, with};
 
-use crate::bench::{Bench, OrderCreated, Running, produce_to};
+use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
 use crate::faults::shared;
 
 pub(crate) const ONE_LANE: NonZeroUsize = NonZeroUsize::new(1).unwrap();
 
 /// Produces one event for each order, all in one partition, so that one fetch brings them.
-pub(crate) async fn produce_orders(bench: &Bench, orders: std::ops::Range<i64>) {
+pub(crate) async fn produce_orders(bench: &Fixture, orders: std::ops::Range<i64>) {
     let event = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: order_id % 1_000 }).build().unwrap();
     let events: Vec<OutboxEvent> = orders.map(event).collect();
     produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
 }
 
 /// Returns how many transactions have written effects.
-pub(crate) async fn transactions(bench: &Bench) -> i64 {
+pub(crate) async fn transactions(bench: &Fixture) -> i64 {
     let sql = "SELECT count(DISTINCT xmin::text) FROM effect";
     bench.client().await.query_one(sql, &[]).await.unwrap().get(0)
 }
@@ -30,7 +30,7 @@ pub(crate) async fn transactions(bench: &Bench) -> i64 {
 #[tokio::test]
 async fn only_the_event_that_fails_is_handled_alone() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn unlucky(calls: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             calls.fetch_add(1, Ordering::Relaxed);
@@ -42,10 +42,10 @@ async fn only_the_event_that_fails_is_handled_alone() {
         let calls = shared(AtomicU32::new(0));
         let handler = each(move |tx, event| Box::pin(unlucky(calls, tx, event)));
         produce_orders(&bench, 0..200).await;
-        let running = Running::start(consumer!(pool, bench, on(handler), lanes(ONE_LANE)));
+        let running = Running::start(consumer!(pool, bench, on(handler), partition_concurrency(ONE_LANE)));
         bench.position(0, 200).await;
         assert_eq!(bench.effects(198).await, (0..200).filter(|order| ![50, 120].contains(order)).collect::<Vec<_>>());
-        assert_eq!(bench.held(HeldState::Dead, 2).await.iter().map(|held| held.offset).collect::<Vec<_>>(), [50, 120]);
+        assert_eq!(bench.held(EventState::Dead, 2).await.iter().map(|held| held.offset).collect::<Vec<_>>(), [50, 120]);
         running.stop().await.unwrap();
         assert!(transactions(&bench).await <= 10, "{} transactions", transactions(&bench).await);
         assert!(calls.load(Ordering::Relaxed) < 600, "{calls:?} calls");
@@ -56,7 +56,7 @@ async fn only_the_event_that_fails_is_handled_alone() {
 #[tokio::test]
 async fn an_event_whose_sql_error_is_swallowed_is_found_beside_events_of_blocked_keys() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn careless(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             match event.event().order_id {
@@ -68,12 +68,13 @@ async fn an_event_whose_sql_error_is_swallowed_is_found_beside_events_of_blocked
         }
         let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
         let handler = each(|tx, event| Box::pin(careless(tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), retry(later), lanes(ONE_LANE)));
+        let running =
+            Running::start(consumer!(pool, bench, on(handler), retry(later), partition_concurrency(ONE_LANE)));
         bench.produce_order(0, 13).await;
-        bench.held(HeldState::Parked, 1).await;
+        bench.held(EventState::Parked, 1).await;
         produce_orders(&bench, 1..14).await;
         bench.position(0, 14).await;
-        let mut held = bench.held(HeldState::Parked, 3).await;
+        let mut held = bench.held(EventState::Parked, 3).await;
         held.sort_by_key(|held| held.offset);
         assert_eq!(held.iter().map(|held| held.offset).collect::<Vec<_>>(), [0, 1, 13]);
         assert!(held[1].error.contains("had refused one of its statements"), "{held:?}");
@@ -86,7 +87,7 @@ async fn an_event_whose_sql_error_is_swallowed_is_found_beside_events_of_blocked
 #[tokio::test]
 async fn an_event_that_fails_at_commit_is_found_by_splitting() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         let deferred = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
                 $$BEGIN RAISE EXCEPTION 'on purpose'; END$$;
@@ -96,9 +97,10 @@ async fn an_event_that_fails_at_commit_is_found_by_splitting() {
         produce_orders(&bench, 0..200).await;
         let later = RetryPolicy::new(|_, _| Some(Duration::from_secs(3600)));
         let handler = each(|tx, event| Box::pin(driver::store(tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), retry(later), lanes(ONE_LANE)));
+        let running =
+            Running::start(consumer!(pool, bench, on(handler), retry(later), partition_concurrency(ONE_LANE)));
         bench.position(0, 200).await;
-        assert_eq!(bench.held(HeldState::Parked, 1).await[0].offset, 77);
+        assert_eq!(bench.held(EventState::Parked, 1).await[0].offset, 77);
         assert_eq!(bench.effects(199).await.len(), 199);
         running.stop().await.unwrap();
         assert!(transactions(&bench).await <= 20, "{} transactions", transactions(&bench).await);
@@ -135,18 +137,18 @@ async fn reserve_all(tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) 
 #[tokio::test]
 async fn workers_that_update_shared_rows_adapt_their_batches_and_never_deadlock() {
     for is_batch in [false, true] {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let stock = "CREATE TABLE stock (product_id bigint PRIMARY KEY, reserved bigint NOT NULL DEFAULT 0);
                      INSERT INTO stock (product_id) SELECT generate_series(0, 999)";
         bench.client().await.batch_execute(stock).await.unwrap();
         produce_orders(&bench, 0..4 * PRODUCTS).await;
         // On a busy machine a statement may wait longer than half of the usual lease of these tests.
-        let consumer = bench.consumer().lease(Duration::from_secs(15));
+        let consumer = bench.consumer().lease_ttl(Duration::from_secs(15));
         let consumer = if is_batch { consumer.on_batch(reserve_all) } else { consumer.on(reserve) };
         let running = Running::start(consumer.build().unwrap());
         bench.position(0, 4 * PRODUCTS).await;
-        bench.held(HeldState::Parked, 0).await;
-        bench.held(HeldState::Dead, 0).await;
+        bench.held(EventState::Parked, 0).await;
+        bench.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
         let sql = "SELECT min(reserved)::bigint, max(reserved)::bigint FROM stock";
         let row = bench.client().await.query_one(sql, &[]).await.unwrap();
@@ -172,7 +174,7 @@ async fn store_all(largest: &AtomicU32, tx: &mut dyn Tx, events: Vec<Received<Or
 #[tokio::test]
 async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         produce_orders(&bench, 0..200).await;
         // Duplicates are not handed over, nor is what cannot be read.
@@ -184,12 +186,18 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
         bench.produce(0, &unreadable).await;
         let largest = shared(AtomicU32::new(0));
         let handler = all(move |tx, events| Box::pin(store_all(largest, tx, events)));
-        let consumer = consumer!(pool, bench, on_batch(handler), lanes(ONE_LANE), undecodable(Misfit::Reject));
+        let consumer = consumer!(
+            pool,
+            bench,
+            on_batch(handler),
+            partition_concurrency(ONE_LANE),
+            on_undecodable_record(RecordPolicy::DeadLetter)
+        );
         let running = Running::start(consumer);
         bench.position(0, 203).await;
         let expected: Vec<i64> = (0..200).filter(|order| *order != 13).chain([1_000]).collect();
         assert_eq!(bench.effects(expected.len()).await, expected);
-        let dead = bench.held(HeldState::Dead, 2).await;
+        let dead = bench.held(EventState::Dead, 2).await;
         let kinds: Vec<_> = dead.iter().map(|held| (held.offset, &*held.kind)).collect();
         assert_eq!(kinds, [(13, "rejected"), (202, "undecodable")]);
         running.stop().await.unwrap();
@@ -201,7 +209,7 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
 /// Single and batch handlers take turns with the events of the same aggregates.
 #[tokio::test]
 async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn single(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
         let order: OrderCreated = event.envelope().payload.json()?;
         let insert = "INSERT INTO effect (order_id, step) VALUES ($1, $2)";
@@ -235,7 +243,7 @@ async fn an_aggregates_events_keep_their_order_between_single_and_batch_handlers
 #[tokio::test]
 async fn a_batch_handler_retries_held_events() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn flaky(left: &AtomicU32, tx: &mut dyn Tx, events: Vec<Received<OrderCreated>>) -> HandlerResult {
             let is_first = |event: &Received<OrderCreated>| event.event().step == 0 && event.attempt() == 1;
@@ -256,7 +264,7 @@ async fn a_batch_handler_retries_held_events() {
         let handler = all(move |tx, events| Box::pin(flaky(left, tx, events)));
         let running = Running::start(consumer!(pool, bench, on_batch(handler)));
         assert_eq!(bench.steps(5).await, [(7, 0), (7, 1), (7, 2), (7, 3), (7, 4)]);
-        bench.held(HeldState::Parked, 0).await;
+        bench.held(EventState::Parked, 0).await;
         running.stop().await.unwrap();
     }
 }

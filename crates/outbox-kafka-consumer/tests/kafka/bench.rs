@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use outbox_core::{DomainEvent, Identifier, OutboxEvent, Pipeline, Record};
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::Client as PgClient;
-use outbox_kafka_consumer::{Builder, Consumer, Error, Group, Held, HeldState, RetryPolicy, migrations};
+use outbox_kafka_consumer::{Builder, Consumer, Error, EventState, FailedEvent, Group, RetryPolicy, migrations};
 use outbox_test_support::{TestEnv, TestEnvBuilder, connect, connect_kafka, eventually, to_rskafka};
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
 /// A [`TestEnv`] with the tables of the consumer.
-pub(crate) struct Bench(TestEnv);
+pub(crate) struct Fixture(TestEnv);
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct OrderCreated {
@@ -78,7 +78,7 @@ impl Running {
     }
 }
 
-impl Deref for Bench {
+impl Deref for Fixture {
     type Target = TestEnv;
 
     fn deref(&self) -> &TestEnv {
@@ -86,7 +86,7 @@ impl Deref for Bench {
     }
 }
 
-impl Bench {
+impl Fixture {
     /// Returns an environment without the topic of the orders.
     pub(crate) async fn without_topic() -> Self {
         Self::of(TestEnv::builder().database().kafka()).await
@@ -123,8 +123,8 @@ impl Bench {
         Consumer::builder(self.brokers().split(','))
             .pipeline(self.pipeline().clone())
             .group("test")
-            .store(self.pool())
-            .lease(LEASE)
+            .pool(self.pool())
+            .lease_ttl(LEASE)
             .retry(patient())
     }
 
@@ -134,7 +134,7 @@ impl Bench {
         Consumer::sqlx_builder(self.brokers().split(','))
             .pipeline(self.pipeline().clone())
             .group("test")
-            .lease(LEASE)
+            .lease_ttl(LEASE)
             .retry(patient())
     }
 
@@ -182,7 +182,7 @@ impl Bench {
     }
 
     /// Returns the held events of a state, as soon as there are that many.
-    pub(crate) async fn held(&self, state: HeldState, count: usize) -> Vec<Held> {
+    pub(crate) async fn held(&self, state: EventState, count: usize) -> Vec<FailedEvent> {
         let group = self.group();
         eventually(format!("{count} held events"), async || {
             let held = group.list(state, None, 1000).await.unwrap();

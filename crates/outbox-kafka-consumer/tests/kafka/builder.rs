@@ -1,7 +1,7 @@
 use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
 use outbox_kafka_consumer::{Consumer, HandlerResult, Received};
 
-use crate::bench::{Bench, OrderCreated};
+use crate::bench::{Fixture, OrderCreated};
 use crate::positions::store;
 
 async fn outside(_: Received<OrderCreated>) -> HandlerResult {
@@ -10,7 +10,7 @@ async fn outside(_: Received<OrderCreated>) -> HandlerResult {
 
 #[tokio::test]
 async fn what_is_missing_or_doubled_is_told_before_anything_runs() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     let layout = TableLayout::recommended();
     let untyped = ConnectorConfig::recommended(&layout)
         .with("transforms.outbox.table.fields.additional.placement", "traceparent:header");

@@ -122,7 +122,7 @@ macro_rules! consumer {
         match &$pool {
             $crate::driver::Pool::TokioPostgres(pool) => $bench
                 .consumer()
-                .store(pool.clone())
+                .pool(pool.clone())
                 $(.$setting($($value),*))*
                 .$register(outbox_kafka_consumer::with($handler, $crate::driver::tokio_postgres::$register))
                 .build()
@@ -130,7 +130,7 @@ macro_rules! consumer {
             #[cfg(feature = "sqlx")]
             $crate::driver::Pool::Sqlx(pool) => $bench
                 .sqlx_consumer()
-                .store(pool.clone())
+                .pool(pool.clone())
                 $(.$setting($($value),*))*
                 .$register(outbox_kafka_consumer::with($handler, $crate::driver::on_sqlx::$register))
                 .build()

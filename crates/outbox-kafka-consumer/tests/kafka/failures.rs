@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, OnFailure, Received, RetryPolicy};
+use outbox_kafka_consumer::{
+    DeadLetterMode, EventState, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy,
+};
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Driver, Each, Tx, consumer, each};
 use crate::faults::shared;
 use crate::positions::store;
@@ -37,7 +39,7 @@ fn of(steps: &[(i64, i64)], order: i64) -> Vec<i64> {
     steps.iter().filter(|(found, _)| *found == order).map(|(_, step)| *step).collect()
 }
 
-async fn produce_orders(bench: &Bench) {
+async fn produce_orders(bench: &Fixture) {
     for step in 0..4 {
         bench.produce_step(0, 13, step).await;
         bench.produce_step(0, 7, step).await;
@@ -47,13 +49,13 @@ async fn produce_orders(bench: &Bench) {
 #[tokio::test]
 async fn an_event_that_fails_is_tried_again_and_its_key_keeps_its_order() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         produce_orders(&bench).await;
         let running = Running::start(consumer!(pool, bench, on(flaky_times(3))));
         let steps = bench.steps(8).await;
         assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![0, 1, 2, 3], vec![0, 1, 2, 3]));
-        bench.held(HeldState::Parked, 0).await;
+        bench.held(EventState::Parked, 0).await;
         bench.position(0, 8).await;
         running.stop().await.unwrap();
     }
@@ -61,14 +63,14 @@ async fn an_event_that_fails_is_tried_again_and_its_key_keeps_its_order() {
 
 #[tokio::test]
 async fn attempts_are_counted_over_restarts_and_end() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 13).await;
     let policy = RetryPolicy::exponential(Duration::from_millis(600), Duration::from_millis(600), 3);
     for attempts in [1, 2] {
         let pool = DRIVERS[attempts as usize % DRIVERS.len()].pool(bench.url(), 16);
         let running = Running::start(consumer!(pool, bench, on(flaky_times(9)), retry(policy.clone())));
         outbox_test_support::eventually(format!("{attempts} attempts"), async || {
-            let held = bench.held(HeldState::Parked, 1).await;
+            let held = bench.held(EventState::Parked, 1).await;
             if held[0].attempts == attempts && held[0].error == "not today" { Ok(()) } else { Err(held) }
         })
         .await;
@@ -76,7 +78,7 @@ async fn attempts_are_counted_over_restarts_and_end() {
     }
     let pool = Driver::TokioPostgres.pool(bench.url(), 16);
     let running = Running::start(consumer!(pool, bench, on(flaky_times(9)), retry(policy)));
-    assert_eq!(bench.held(HeldState::Dead, 1).await[0].attempts, 3);
+    assert_eq!(bench.held(EventState::Dead, 1).await[0].attempts, 3);
     running.stop().await.unwrap();
 }
 
@@ -84,7 +86,7 @@ async fn attempts_are_counted_over_restarts_and_end() {
 #[tokio::test]
 async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn careless(attempts: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             driver::store(tx, event).await?;
@@ -97,7 +99,7 @@ async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
         let attempts = shared(AtomicU32::new(0));
         let handler = each(move |tx, event| Box::pin(careless(attempts, tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler)));
-        let held = bench.held(HeldState::Parked, 1).await;
+        let held = bench.held(EventState::Parked, 1).await;
         assert!(held[0].error.contains("had refused one of its statements"), "{held:?}");
         assert_eq!(bench.effects(1).await, [1]);
         running.stop().await.unwrap();
@@ -108,16 +110,16 @@ async fn a_handler_that_swallows_an_sql_error_is_not_taken_for_success() {
 #[tokio::test]
 async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         produce_orders(&bench).await;
         let handler = each(|tx, event| Box::pin(never_13(tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler)));
         bench.position(0, 8).await;
         assert_eq!(bench.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
-        let dead = bench.held(HeldState::Dead, 1).await.remove(0);
+        let dead = bench.held(EventState::Dead, 1).await.remove(0);
         assert_eq!((dead.offset, dead.attempts, &*dead.kind, &*dead.error), (0, 1, "rejected", "13 is unlucky"));
-        bench.held(HeldState::Parked, 3).await;
+        bench.held(EventState::Parked, 3).await;
         let (_, record) = bench.group().show(dead.id).await.unwrap().unwrap();
         assert_eq!(record.value.as_deref(), Some(&b"{\"order_id\":13,\"step\":0}"[..]));
         assert!(record.header("id").is_some() && record.key.as_deref() == Some(&b"13"[..]));
@@ -131,7 +133,7 @@ async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on(
 #[tokio::test]
 async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn mended(is_mended: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             if is_mended.load(Ordering::Relaxed) == 0 {
@@ -144,7 +146,7 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
         let handler = each(move |tx, event| Box::pin(mended(state, tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler)));
         bench.produce_step(0, 13, 0).await;
-        let dead = bench.held(HeldState::Dead, 1).await.remove(0);
+        let dead = bench.held(EventState::Dead, 1).await.remove(0);
         for step in 1..20 {
             bench.produce_step(0, 13, step).await;
         }
@@ -154,28 +156,28 @@ async fn a_dead_letter_is_retried_under_traffic_and_its_key_keeps_its_order() {
             bench.produce_step(0, 13, step).await;
         }
         assert_eq!(of(&bench.steps(60).await, 13), (0..60).collect::<Vec<_>>());
-        bench.held(HeldState::Parked, 0).await;
-        bench.held(HeldState::Dead, 0).await;
+        bench.held(EventState::Parked, 0).await;
+        bench.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_dead_letter_lets_its_key_go_on_where_the_policy_says_so() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     produce_orders(&bench).await;
     let (pool, handler) =
         (Driver::TokioPostgres.pool(bench.url(), 16), each(|tx, event| Box::pin(never_13(tx, event))));
-    let running = Running::start(consumer!(pool, bench, on(handler), on_failure(OnFailure::DeadLetter)));
+    let running = Running::start(consumer!(pool, bench, on(handler), on_failure(DeadLetterMode::ContinueKey)));
     let steps = bench.steps(7).await;
     assert_eq!((of(&steps, 13), of(&steps, 7)), (vec![1, 2, 3], vec![0, 1, 2, 3]));
-    bench.held(HeldState::Dead, 1).await;
+    bench.held(EventState::Dead, 1).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_handler_that_panics_fails_its_event_and_no_other() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn panics(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         assert!(event.event().order_id != 13, "on purpose");
         store(tx, event).await
@@ -183,7 +185,7 @@ async fn a_handler_that_panics_fails_its_event_and_no_other() {
     produce_orders(&bench).await;
     let running = Running::start(bench.consumer().retry(RetryPolicy::never()).on(panics).build().unwrap());
     assert_eq!(bench.effects(4).await, [7, 7, 7, 7]);
-    let dead = bench.held(HeldState::Dead, 1).await;
+    let dead = bench.held(EventState::Dead, 1).await;
     assert_eq!((&*dead[0].kind, &*dead[0].error), ("panicked", "the handler panicked: on purpose"));
     running.stop().await.unwrap();
 }
@@ -191,7 +193,7 @@ async fn a_handler_that_panics_fails_its_event_and_no_other() {
 #[tokio::test]
 async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn sleepy(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             if event.event().order_id == 13 {
@@ -203,20 +205,20 @@ async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
         bench.produce_order(0, 7).await;
         let handler = each(|tx, event| Box::pin(sleepy(tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
-        assert_eq!(bench.held(HeldState::Dead, 1).await[0].kind, "timed out");
+        assert_eq!(bench.held(EventState::Dead, 1).await[0].kind, "timed out");
         assert_eq!(bench.effects(1).await, [7]);
         running.stop().await.unwrap();
     }
 }
 
-fn no_uuid(bench: &Bench) -> outbox_core::Record {
+fn no_uuid(bench: &Fixture) -> outbox_core::Record {
     let mut record = bench.pipeline().encode(&bench.pipeline().row(&event("13", "{}")).unwrap()).unwrap();
     record.headers.push(("hostile\0name".to_owned(), Some(vec![0, 255].into())));
     record.headers[0].1 = Some("no uuid".into());
     record
 }
 
-fn no_id(bench: &Bench) -> outbox_core::Record {
+fn no_id(bench: &Fixture) -> outbox_core::Record {
     let mut record = no_uuid(bench);
     record.headers.retain(|(name, _)| name != "id");
     record.key = Some("99".into());
@@ -225,7 +227,7 @@ fn no_id(bench: &Bench) -> outbox_core::Record {
 
 #[tokio::test]
 async fn a_record_without_an_event_id_stops_its_partition() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_record(0, no_id(&bench)).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert!(bench.stopped(0).await.contains("no header `id`"));
@@ -234,7 +236,7 @@ async fn a_record_without_an_event_id_stops_its_partition() {
 
 #[tokio::test]
 async fn an_undecodable_record_stops_its_partition_and_no_other() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     bench.produce_order(0, 1).await;
     bench.produce_record(0, no_uuid(&bench)).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
@@ -243,7 +245,7 @@ async fn an_undecodable_record_stops_its_partition_and_no_other() {
     assert_eq!(bench.effects(2).await, [1, 2]);
     bench.position(0, 1).await;
     // An operator who has looked at it may go past it.
-    bench.group().move_position(bench.topic(), 0, 2, outbox_kafka_consumer::Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 2, outbox_kafka_consumer::MovePolicy::Respect).await.unwrap();
     let error = running.stop().await.unwrap_err();
     assert_eq!(error.position(), Some((bench.topic(), 0, 1)));
     assert!(error.is_record() && std::error::Error::source(&error).unwrap().to_string().contains("it is not a UUID"));
@@ -255,7 +257,7 @@ async fn an_undecodable_record_stops_its_partition_and_no_other() {
 
 #[tokio::test]
 async fn a_payload_that_is_not_the_handlers_stops_its_partition() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     bench.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
@@ -268,7 +270,7 @@ async fn a_payload_that_is_not_the_handlers_stops_its_partition() {
 
 #[tokio::test]
 async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_record(0, no_uuid(&bench)).await;
     bench.produce(0, &event("1", "{\"order_id\":\"text\"}")).await;
     bench.produce(0, &OutboxEvent::builder("order", "2", "Unknown").build().unwrap()).await;
@@ -276,10 +278,14 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     bench.produce(0, &newer).await;
     bench.produce_record(0, no_id(&bench)).await;
     bench.produce_order(0, 7).await;
-    let consumer = bench.consumer().undecodable(Misfit::Reject).unknown(Misfit::Reject).newer(Misfit::Reject);
+    let consumer = bench
+        .consumer()
+        .on_undecodable_record(RecordPolicy::DeadLetter)
+        .on_unknown_event(RecordPolicy::DeadLetter)
+        .on_newer_version(RecordPolicy::DeadLetter);
     let running = Running::start(consumer.on(store).build().unwrap());
     assert_eq!(bench.effects(1).await, [7]);
-    let mut dead = bench.held(HeldState::Dead, 5).await;
+    let mut dead = bench.held(EventState::Dead, 5).await;
     dead.sort_by_key(|held| held.offset);
     let reasons =
         ["not of this pipeline", "not the JSON of", "no handler is registered", "newer than 3", "no header `id`"];
@@ -288,8 +294,8 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     }
     running.stop().await.unwrap();
     // The same again, with a policy that skips them.
-    let other = bench.consumer().group("other").undecodable(Misfit::Ignore);
-    let other = other.unknown(Misfit::Ignore).newer(Misfit::Ignore).on(store);
+    let other = bench.consumer().group("other").on_undecodable_record(RecordPolicy::Skip);
+    let other = other.on_unknown_event(RecordPolicy::Skip).on_newer_version(RecordPolicy::Skip).on(store);
     let running = Running::start(other.build().unwrap());
     assert_eq!(bench.effects(2).await, [7, 7]);
     running.stop().await.unwrap();
@@ -297,7 +303,7 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
 
 #[tokio::test]
 async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_others_go_on() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn fatal(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         if event.event().order_id == 13 {
             tx.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[]).await?;
@@ -308,7 +314,7 @@ async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_o
         bench.produce_order(0, order).await;
     }
     let running = Running::start(bench.consumer().on(fatal).build().unwrap());
-    let dead = bench.held(HeldState::Dead, 1).await;
+    let dead = bench.held(EventState::Dead, 1).await;
     assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
     assert_eq!(bench.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
@@ -318,7 +324,7 @@ async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_o
 #[tokio::test]
 async fn one_connection_is_enough_for_everything() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(2).await;
+        let bench = Fixture::with_partitions(2).await;
         produce_orders(&bench).await;
         let mut undecodable = no_uuid(&bench);
         undecodable.key = Some("99".into());
@@ -326,9 +332,10 @@ async fn one_connection_is_enough_for_everything() {
         bench.produce_order(1, 8).await;
         let pool = driver.pool(bench.url(), 1);
         let handler = each(|tx, event| Box::pin(never_13(tx, event)));
-        let running = Running::start(consumer!(pool, bench, on(handler), undecodable(Misfit::Reject)));
+        let running =
+            Running::start(consumer!(pool, bench, on(handler), on_undecodable_record(RecordPolicy::DeadLetter)));
         assert_eq!(bench.effects(5).await, [7, 7, 7, 7, 8]);
-        let dead = bench.held(HeldState::Dead, 2).await;
+        let dead = bench.held(EventState::Dead, 2).await;
         let rejected = dead.iter().find(|held| held.kind == "rejected").unwrap();
         bench.group().discard(rejected.id).await.unwrap();
         assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use outbox_kafka_consumer::deadpool_postgres::{Pool, Transaction};
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, RetryPolicy, with};
+use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RetryPolicy, with};
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Tx, consumer, each};
 use crate::positions::store;
 
@@ -31,7 +31,7 @@ async fn loses_once(state: &&'static Conflicts, _: Received<OrderCreated>) -> Ha
 
 #[tokio::test]
 async fn a_handler_outside_the_transaction_that_loses_a_conflict_is_called_again() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let state = shared(Conflicts { calls: AtomicU32::new(0), pool: bench.pool() });
     bench.produce_order(0, 1).await;
     let consumer = bench.consumer().retry(RetryPolicy::never()).on_at_least_once(with(state, loses_once));
@@ -96,7 +96,7 @@ async fn outside(other: &Pool, event: Received<OrderCreated>) -> HandlerResult {
 }
 
 /// Returns offset, attempts and kind of the held events.
-async fn held(bench: &Bench, state: HeldState, count: usize) -> Vec<(i64, u32, String)> {
+async fn held(bench: &Fixture, state: EventState, count: usize) -> Vec<(i64, u32, String)> {
     let mut held: Vec<_> =
         bench.held(state, count).await.into_iter().map(|held| (held.offset, held.attempts, held.kind)).collect();
     held.sort_unstable();
@@ -105,7 +105,7 @@ async fn held(bench: &Bench, state: HeldState, count: usize) -> Vec<(i64, u32, S
 
 #[tokio::test]
 async fn an_error_of_another_server_belongs_to_its_event() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     // A foreign server cannot be reached at COMMIT.
     let deferred = "CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS
             $$BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '08006'; END$$;
@@ -120,29 +120,29 @@ async fn an_error_of_another_server_belongs_to_its_event() {
     assert_eq!(bench.effects(2).await, [0, 8]);
     let failed = |offset, attempts| (offset, attempts, "failed".to_owned());
     let dead = [failed(1, 3), (3, 1, "rejected".to_owned()), failed(5, 3), failed(7, 3)];
-    assert_eq!(held(&bench, HeldState::Dead, 4).await, dead);
-    assert_eq!(held(&bench, HeldState::Parked, 3).await, [failed(2, 1), failed(4, 1), failed(6, 1)]);
+    assert_eq!(held(&bench, EventState::Dead, 4).await, dead);
+    assert_eq!(held(&bench, EventState::Parked, 3).await, [failed(2, 1), failed(4, 1), failed(6, 1)]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_error_outside_the_transaction_belongs_to_its_event() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     for order in 0..=4 {
         bench.produce_order(0, order).await;
     }
     let consumer = bench.consumer().retry(three()).on_at_least_once(with(bench.pool(), outside)).build().unwrap();
     let running = Running::start(consumer);
     let failed = |offset, attempts| (offset, attempts, "failed".to_owned());
-    assert_eq!(held(&bench, HeldState::Dead, 2).await, [failed(1, 3), (3, 1, "rejected".to_owned())]);
-    assert_eq!(held(&bench, HeldState::Parked, 2).await, [failed(2, 1), failed(4, 1)]);
+    assert_eq!(held(&bench, EventState::Dead, 2).await, [failed(1, 3), (3, 1, "rejected".to_owned())]);
+    assert_eq!(held(&bench, EventState::Parked, 2).await, [failed(2, 1), failed(4, 1)]);
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler_makes_of_it() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn hides(calls: &AtomicU32, tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             if calls.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -157,7 +157,7 @@ async fn the_loss_of_the_stores_connection_costs_no_attempt_whatever_the_handler
         let handler = each(move |tx, event| Box::pin(hides(calls, tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
         assert_eq!(bench.effects(1).await, [1]);
-        bench.held(HeldState::Dead, 0).await;
+        bench.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
     }
 }
@@ -175,14 +175,14 @@ async fn abandons(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResu
 #[tokio::test]
 async fn a_statement_that_fails_after_its_handler_has_stopped_waiting_is_the_events_fault() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         for order in [1, 13, 2] {
             bench.produce_order(0, order).await;
         }
         let handler = each(|tx, event| Box::pin(abandons(tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
-        let dead = bench.held(HeldState::Dead, 1).await;
+        let dead = bench.held(EventState::Dead, 1).await;
         assert!(dead[0].offset == 1 && dead[0].error.contains("refused one of its statements"), "{driver:?}: {dead:?}");
         assert_eq!(bench.effects(2).await, [1, 2]);
         bench.position(0, 3).await;
@@ -217,7 +217,7 @@ async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_noth
         for (sql, fails) in
             [("COMMIT", false), ("COMMIT", true), ("ROLLBACK", false), ("ROLLBACK", true), ("COMMIT; BEGIN", false)]
         {
-            let bench = Bench::with_partitions(1).await;
+            let bench = Fixture::with_partitions(1).await;
             let pool = driver.pool(bench.url(), 16);
             for order in [1, 13, 2] {
                 bench.produce_order(0, order).await;
@@ -231,8 +231,8 @@ async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_noth
             let why = bench.stopped(0).await;
             assert!(why.contains("offset 1") && why.contains("ended its transaction"), "{driver:?}, {sql}: {why}");
             assert_eq!(running.stop().await.unwrap_err().position(), Some((bench.topic(), 0, 1)));
-            bench.held(HeldState::Dead, 0).await;
-            bench.held(HeldState::Parked, 0).await;
+            bench.held(EventState::Dead, 0).await;
+            bench.held(EventState::Parked, 0).await;
             // The handler is repaired: every event takes effect.
             let running = Running::start(bench.consumer().on(store).build().unwrap());
             bench.position(0, 3).await;
@@ -246,7 +246,7 @@ async fn a_handler_that_ends_its_transaction_pauses_its_partition_and_loses_noth
 
 #[tokio::test]
 async fn a_handler_that_rolls_back_a_held_event_pauses_its_partition_and_the_event_stays_held() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn rolls_back(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         if calls.fetch_add(1, Ordering::Relaxed) == 0 {
             return Err("not today".into());
@@ -259,9 +259,9 @@ async fn a_handler_that_rolls_back_a_held_event_pauses_its_partition_and_the_eve
     let running = Running::start(bench.consumer().on(with(AtomicU32::new(0), rolls_back)).build().unwrap());
     assert!(bench.stopped(0).await.contains("ended its transaction"));
     running.stop().await.unwrap_err();
-    bench.held(HeldState::Parked, 1).await;
+    bench.held(EventState::Parked, 1).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(1).await, [1]);
-    bench.held(HeldState::Parked, 0).await;
+    bench.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }

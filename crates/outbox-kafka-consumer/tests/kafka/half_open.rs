@@ -1,12 +1,12 @@
 //! Connections to PostgreSQL that are gone without a word, as after the loss of a node or a move of its address.
 
-use outbox_kafka_consumer::HeldState;
+use outbox_kafka_consumer::EventState;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::bench::{Bench, Running};
+use crate::bench::{Fixture, Running};
 use crate::driver::{DRIVERS, consumer, each, store};
 
 /// Forwards connections to PostgreSQL. Those that are open when it is cut carry nothing any more, and stay open.
@@ -65,7 +65,7 @@ async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf, mut cuts: watch::R
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_blamed() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let proxy = Proxy::start(bench.url()).await;
         let pool = driver.pool(&proxy.url, 8);
         let handler = each(|tx, event| Box::pin(store(tx, event)));
@@ -81,8 +81,8 @@ async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_bla
         }
         bench.produce_order(0, 12).await;
         assert_eq!(bench.effects(13).await, (0..13).collect::<Vec<_>>());
-        bench.held(HeldState::Parked, 0).await;
-        bench.held(HeldState::Dead, 0).await;
+        bench.held(EventState::Parked, 0).await;
+        bench.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
     }
 }

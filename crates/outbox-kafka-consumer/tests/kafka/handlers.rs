@@ -2,7 +2,7 @@ use outbox_core::{DecodedPayload, DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{Handler, HandlerError, HandlerResult, Received, with};
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 
 macro_rules! event {
     ($name:ident) => {
@@ -70,7 +70,7 @@ fn boxed<'a>(
 
 #[tokio::test]
 async fn every_form_of_handler_gets_its_events() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let consumer = bench
         .consumer()
         .on(plain)
@@ -124,7 +124,7 @@ fn cancelled_by_nobody(version: u32, payload: &DecodedPayload) -> Result<OrderEv
 
 #[tokio::test]
 async fn a_handler_matches_on_an_enum_of_events() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let consumer = bench.consumer().on(matched).on(boxed).upcast_of("Cancelled", cancelled_by_nobody).build().unwrap();
     let running = Running::start(consumer);
     let cancelled = OrderEvent::Cancelled { order_id: 2, by: "customer".into() };
@@ -146,7 +146,7 @@ async fn a_handler_matches_on_an_enum_of_events() {
 
 #[tokio::test]
 async fn a_handler_sees_all_that_the_record_told() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let event = OutboxEvent::builder("order", "7", "OrderCreated")
         .json("{\"order_id\":7}")
         .schema_version(3)
@@ -186,7 +186,7 @@ async fn a_handler_sees_all_that_the_record_told() {
 
 #[tokio::test]
 async fn what_is_done_outside_of_the_database_happens_before_it_is_recorded_and_in_order() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let (seen, mut called) = tokio::sync::mpsc::unbounded_channel();
     type Seen = tokio::sync::mpsc::UnboundedSender<i64>;
     async fn call(seen: &Seen, event: Received<OrderCreated>) -> HandlerResult {
@@ -212,7 +212,7 @@ async fn stateless_paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerR
 
 #[tokio::test]
 async fn older_payloads_are_brought_up_to_date_and_the_rest_goes_to_the_handler_for_all_others() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     fn today(version: u32, payload: &outbox_core::DecodedPayload) -> Result<OrderCreated, HandlerError> {
         #[derive(serde::Deserialize)]
         struct Old {

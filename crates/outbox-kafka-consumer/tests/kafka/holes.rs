@@ -5,16 +5,16 @@ use kafka_protocol::messages::{CreateTopicsRequest, InitProducerIdRequest, Produ
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::Record;
 use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::Horizon;
+use outbox_kafka_consumer::MovePolicy;
 use outbox_test_support::eventually;
 use rskafka::client::partition::UnknownTopicHandling;
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, routed, topic_name};
 
 /// Creates a topic of one partition, which is compacted as soon as the cleaner looks at it.
-async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
+async fn create_compacted_topic(wire: &mut Wire, bench: &Fixture) {
     let configs = [("cleanup.policy", "compact,delete"), ("segment.ms", "1000"), ("min.cleanable.dirty.ratio", "0.01")];
     let config = |(name, value)| {
         let config = CreatableTopicConfig::default().with_name(StrBytes::from_static_str(name));
@@ -28,7 +28,7 @@ async fn create_compacted_topic(wire: &mut Wire, bench: &Bench) {
     bench.await_topic().await;
 }
 
-fn event(bench: &Bench, order_id: i64, step: i64, timestamp: i64) -> outbox_core::Record {
+fn event(bench: &Fixture, order_id: i64, step: i64, timestamp: i64) -> outbox_core::Record {
     let event = OutboxEvent::of(&OrderCreated { order_id, step }).build().unwrap();
     let mut record = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
     record.timestamp = Some(timestamp);
@@ -36,7 +36,7 @@ fn event(bench: &Bench, order_id: i64, step: i64, timestamp: i64) -> outbox_core
 }
 
 /// Writes records as an idempotent producer does: of its last batch the cleaner leaves the empty frame.
-async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbox_core::Record>) {
+async fn produce_idempotently(wire: &mut Wire, bench: &Fixture, records: Vec<outbox_core::Record>) {
     // A broker that has just started has none to give for a while.
     let producer = eventually("a producer id".to_owned(), async || {
         let begin = InitProducerIdRequest::default().with_transactional_id(None).with_producer_id(ProducerId(-1));
@@ -57,7 +57,7 @@ async fn produce_idempotently(wire: &mut Wire, bench: &Bench, records: Vec<outbo
 
 #[tokio::test]
 async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     let mut wire = Wire::connect(bench.brokers()).await;
     create_compacted_topic(&mut wire, &bench).await;
     // Each record is a minute behind the last, and so begins a segment: all but the last are closed.
@@ -100,7 +100,7 @@ async fn a_position_moves_over_offsets_that_compaction_and_deletion_have_emptied
     let other = Running::start(bench.consumer().group("other").on(store).build().unwrap());
     assert_eq!(bench.effects(8).await, [1, 1, 2, 2, 2, 3, 4, 4]);
     other.stop().await.unwrap();
-    bench.group().move_position(bench.topic(), 0, 5, Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 5, MovePolicy::Respect).await.unwrap();
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     let why = bench.stopped(0).await;
     assert!(why.contains("offset 5") && why.contains("retention has removed it"), "{why}");

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::bench::{Bench, Running};
+use crate::bench::{Fixture, Running};
 use crate::positions::store;
 
 /// Stands before PostgreSQL and counts the statements that clients send.
@@ -62,12 +62,12 @@ async fn count(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, statements
 async fn two_hundred_idle_partitions_cost_ten_statements_a_second() {
     const PARTITIONS: i32 = 200;
     const SECONDS: u32 = 10;
-    let bench = Bench::with_partitions(PARTITIONS).await;
+    let bench = Fixture::with_partitions(PARTITIONS).await;
     let (start, rest) = bench.url().rsplit_once('@').unwrap();
     let (server, database) = rest.split_once('/').unwrap();
     let counter = Counter::before(server.to_owned()).await;
     let url = format!("{start}@127.0.0.1:{}/{database}", counter.port);
-    let consumer = bench.consumer().store(pool(&url, 8)).lease(Duration::from_secs(15)).reader(Reader::Native);
+    let consumer = bench.consumer().pool(pool(&url, 8)).lease_ttl(Duration::from_secs(15)).reader(Reader::Native);
     let running = Running::start(consumer.on(store).build().unwrap());
     let client = bench.client().await;
     eventually("all partitions".to_owned(), async || {

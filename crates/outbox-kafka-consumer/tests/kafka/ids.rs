@@ -5,13 +5,13 @@ use outbox_core::{
     event_identity,
 };
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, OnFailure, Received};
+use outbox_kafka_consumer::{DeadLetterMode, EventState, HandlerError, HandlerResult, Received};
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 
 const REPLACEMENT: &str = "transforms.outbox.route.topic.replacement";
 
-fn pipeline(bench: &Bench) -> Pipeline {
+fn pipeline(bench: &Fixture) -> Pipeline {
     let column = |field, name, ty| Column::of(field, Identifier::new(name).unwrap(), ty, Nullability::NotNull);
     let columns = vec![
         column(F::Id, "id", ColumnType::Bigint),
@@ -40,7 +40,7 @@ async fn store(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerRe
 /// Two topics may have the same number as an id, for two events.
 #[tokio::test]
 async fn an_event_with_a_number_for_its_id_takes_effect_once() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let record = |id: &str, order_id: i64| {
         let mut record = Record::new(bench.topic());
         let header = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned().into()));
@@ -54,11 +54,11 @@ async fn an_event_with_a_number_for_its_id_takes_effect_once() {
     {
         bench.produce_record(0, record(id, order_id)).await;
     }
-    let consumer = bench.consumer().pipeline(pipeline(&bench)).on_failure(OnFailure::DeadLetter);
+    let consumer = bench.consumer().pipeline(pipeline(&bench)).on_failure(DeadLetterMode::ContinueKey);
     let running = Running::start(consumer.on(store).build().unwrap());
     assert_eq!(bench.effects(3).await, [1, 2, 4]);
     bench.position(0, 6).await;
-    let dead = bench.held(HeldState::Dead, 1).await.remove(0);
+    let dead = bench.held(EventState::Dead, 1).await.remove(0);
     assert_eq!(dead.event_id, event_identity(bench.topic(), b"43"));
     assert_ne!(dead.event_id, event_identity("elsewhere", b"43"));
     assert_eq!(bench.effects(3).await, [1, 2, 4]);

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{Consumer, HandlerResult, HeldState, Received, RetryPolicy, with};
+use outbox_kafka_consumer::{Consumer, EventState, HandlerResult, Received, RetryPolicy, with};
 use outbox_test_support::eventually;
 use outbox_testkit::{Broker, Fault, ResponseError};
 use tokio::sync::Semaphore;
 
-use crate::bench::{Bench, OrderCreated, Running, patient, produce_to};
+use crate::bench::{Fixture, OrderCreated, Running, patient, produce_to};
 
 /// Calls of a handler outside of the database; that of order 1 waits for a permit.
 struct Calls {
@@ -47,18 +47,18 @@ fn order(order_id: i64) -> OutboxEvent {
     OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap()
 }
 
-async fn epoch(bench: &Bench) -> i64 {
+async fn epoch(bench: &Fixture) -> i64 {
     bench.client().await.query_one("SELECT epoch FROM outbox.consumer_position", &[]).await.unwrap().get(0)
 }
 
 #[tokio::test]
 async fn handlers_run_on_while_kafka_fails_and_reading_continues_in_the_same_session() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     let broker = Broker::start().await.unwrap();
     broker.create_topic(bench.topic(), 1).unwrap();
     let calls = Calls::leaked();
     let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline().clone()).group("test");
-    let consumer = consumer.store(bench.pool()).retry(patient()).on_at_least_once(with(calls, call));
+    let consumer = consumer.pool(bench.pool()).retry(patient()).on_at_least_once(with(calls, call));
     let running = Running::start(consumer.build().unwrap());
     produce_to(&broker.address(), bench.pipeline(), 0, &[order(1)]).await;
     calls.seen(&[1]).await;
@@ -95,7 +95,7 @@ async fn loses_its_connection(calls: &&'static Calls, tx: &Transaction<'_>, _: R
 
 #[tokio::test]
 async fn handlers_of_other_lanes_finish_if_one_lane_loses_its_connection() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let calls = Calls::leaked();
     let consumer = bench.consumer().retry(RetryPolicy::never()).on_at_least_once(with(calls, call));
     let consumer = consumer.on_raw("order", "Other", with(calls, loses_its_connection));
@@ -108,6 +108,6 @@ async fn handlers_of_other_lanes_finish_if_one_lane_loses_its_connection() {
     calls.permit.add_permits(1);
     bench.position(0, 2).await;
     calls.seen(&[1]).await;
-    bench.held(HeldState::Dead, 0).await;
+    bench.held(EventState::Dead, 0).await;
     running.stop().await.unwrap();
 }

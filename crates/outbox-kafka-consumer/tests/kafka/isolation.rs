@@ -1,7 +1,7 @@
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::{HandlerResult, Isolation, Received};
 
-use crate::bench::{Bench, OrderCreated, Running, produce_to};
+use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::driver::{DRIVERS, Tx, consumer, each};
 
 async fn store_with_level(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
@@ -16,7 +16,7 @@ async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partit
         const ORDERS: i64 = 50;
         const STEPS: i64 = 20;
         for level in ["repeatable read", "serializable"] {
-            let bench = Bench::with_partitions(1).await;
+            let bench = Fixture::with_partitions(1).await;
             let pool = driver.pool(bench.url(), 16);
             let client = bench.client().await;
             let name = bench.name();
@@ -30,7 +30,7 @@ async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partit
 
             // Small batches, so that the workers' transactions overlap.
             let handler = each(|tx, event| Box::pin(store_with_level(tx, event)));
-            let running = Running::start(consumer!(pool, bench, on(handler), batch(4.try_into().unwrap())));
+            let running = Running::start(consumer!(pool, bench, on(handler), max_batch_size(4.try_into().unwrap())));
             bench.position(0, ORDERS * STEPS).await;
             running.stop().await.unwrap();
 
@@ -67,7 +67,7 @@ async fn conflicts_at_a_stricter_level_are_retried_and_park_no_event() {
         const ORDERS: i64 = 200;
         for (level, name) in [(Isolation::RepeatableRead, "repeatable read"), (Isolation::Serializable, "serializable")]
         {
-            let bench = Bench::with_partitions(1).await;
+            let bench = Fixture::with_partitions(1).await;
             let pool = driver.pool(bench.url(), 16);
             let client = bench.client().await;
             client.batch_execute("CREATE TABLE total (events bigint); INSERT INTO total VALUES (0)").await.unwrap();
@@ -80,7 +80,7 @@ async fn conflicts_at_a_stricter_level_are_retried_and_park_no_event() {
             } else {
                 each(|tx, event| Box::pin(sum_up(tx, event)))
             };
-            let consumer = consumer!(pool, bench, on(handler), batch(4.try_into().unwrap()), isolation(level));
+            let consumer = consumer!(pool, bench, on(handler), max_batch_size(4.try_into().unwrap()), isolation(level));
             let running = Running::start(consumer);
             bench.position(0, ORDERS).await;
             running.stop().await.unwrap();

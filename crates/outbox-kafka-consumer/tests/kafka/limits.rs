@@ -8,7 +8,7 @@ use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{HandlerResult, Received, with};
 
-use crate::bench::{Bench, OrderCreated, Running, produce_to};
+use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::positions::store;
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ async fn slow(calls: &&'static Calls, tx: &Transaction<'_>, event: Received<Orde
     store(tx, event).await
 }
 
-async fn fill(bench: &Bench, partitions: i32, orders: i64) {
+async fn fill(bench: &Fixture, partitions: i32, orders: i64) {
     for partition in 0..partitions {
         let order = |n| OutboxEvent::of(&OrderCreated { order_id: n, step: 0 }).build().unwrap();
         let first = i64::from(partition) * orders;
@@ -36,10 +36,10 @@ async fn fill(bench: &Bench, partitions: i32, orders: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_handlers_run_at_a_time_than_the_process_may() {
-    let bench = Bench::with_partitions(4).await;
+    let bench = Fixture::with_partitions(4).await;
     fill(&bench, 4, 8).await;
     let calls: &'static Calls = Box::leak(Box::default());
-    let consumer = bench.consumer().concurrency(NonZeroUsize::new(2).unwrap()).batch(NonZeroUsize::MIN);
+    let consumer = bench.consumer().concurrency(NonZeroUsize::new(2).unwrap()).max_batch_size(NonZeroUsize::MIN);
     let running = Running::start(consumer.on(with(calls, slow)).build().unwrap());
     assert_eq!(bench.effects(32).await, (0..32).collect::<Vec<_>>());
     running.stop().await.unwrap();
@@ -48,7 +48,7 @@ async fn no_more_handlers_run_at_a_time_than_the_process_may() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_larger_than_the_memory_of_the_process_are_handled() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     fill(&bench, 2, 500).await;
     let running = Running::start(bench.consumer().max_memory(1).on(store).build().unwrap());
     assert_eq!(bench.effects(1_000).await, (0..1_000).collect::<Vec<_>>());

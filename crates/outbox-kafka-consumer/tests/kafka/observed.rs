@@ -3,10 +3,10 @@ use std::sync::{Arc, Mutex};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use outbox_core::{OutboxEvent, Record};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Misfit, Received};
+use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RecordPolicy};
 use outbox_test_support::eventually;
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::positions::store;
 
 async fn picky(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -27,7 +27,7 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     for step in 0..2 {
         bench.produce_step(0, 77, step).await;
     }
@@ -45,13 +45,17 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     bench.produce_record(0, without_id).await;
     let traces: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
     let seen = Arc::clone(&traces);
-    let consumer =
-        bench.consumer().undecodable(Misfit::Ignore).newer(Misfit::Ignore).on(picky).on_span(move |_, event| {
+    let consumer = bench
+        .consumer()
+        .on_undecodable_record(RecordPolicy::Skip)
+        .on_newer_version(RecordPolicy::Skip)
+        .on(picky)
+        .on_span(move |_, event| {
             seen.lock().unwrap().push(event.traceparent.as_ref().map(ToString::to_string));
         });
     let running = Running::start(consumer.build().unwrap());
     bench.position(0, 9).await;
-    bench.held(HeldState::Parked, 1).await;
+    bench.held(EventState::Parked, 1).await;
     assert!(traces.lock().unwrap().contains(&Some(traceparent.to_owned())));
     // Other tests are measured too, under other topics. A snapshot takes histograms' values away, so all are kept.
     let mut all: Vec<(String, DebugValue)> = Vec::new();

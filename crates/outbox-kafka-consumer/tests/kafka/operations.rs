@@ -7,13 +7,13 @@ use std::time::Duration;
 use outbox_kafka::Security;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    CircuitBreaker, Group, HandlerResult, HeldFilter, HeldState, PauseTarget, Received, RequestOutcome, RetryPolicy,
-    with,
+    CircuitBreaker, EventState, FailedEventFilter, Group, HandlerResult, PauseTarget, Received, RequestOutcome,
+    RetryPolicy, with,
 };
 use outbox_test_support::eventually;
 use xtask::stack::Stack;
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::positions::store;
 
 /// Fails while it is set.
@@ -41,7 +41,7 @@ fn late() -> RetryPolicy {
 
 #[tokio::test]
 async fn status_tells_owner_position_and_lag_also_while_no_consumer_runs() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     bench.produce_order(0, 1).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.position(0, 1).await;
@@ -63,7 +63,7 @@ async fn status_tells_owner_position_and_lag_also_while_no_consumer_runs() {
 
 #[tokio::test]
 async fn a_group_a_topic_and_an_event_type_are_paused_and_resumed() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.produce_order(0, 0).await;
     assert_eq!(bench.effects(1).await, [0]);
@@ -116,7 +116,7 @@ async fn sees_end(group: &Group, end: i64) {
 #[tokio::test]
 async fn the_circuit_breaker_pauses_instead_of_parking_everything() {
     const EVENTS: usize = 40;
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     for order in 0..EVENTS {
         bench.produce_order(0, i64::try_from(order).unwrap()).await;
     }
@@ -135,35 +135,36 @@ async fn the_circuit_breaker_pauses_instead_of_parking_everything() {
         if gateway.calls.load(Ordering::Relaxed) > calls { Ok(()) } else { Err(()) }
     })
     .await;
-    assert_eq!(group.count(HeldFilter::new()).await.unwrap(), 2, "those before the breaker opened");
+    assert_eq!(group.count(FailedEventFilter::new()).await.unwrap(), 2, "those before the breaker opened");
     gateway.is_down.store(false, Ordering::Relaxed);
     bench.effects(EVENTS - 2).await;
-    assert_eq!(group.retry_all(HeldState::Parked).await.unwrap(), 2);
+    assert_eq!(group.retry_all(EventState::Parked).await.unwrap(), 2);
     bench.effects(EVENTS).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn failed_events_are_filtered_retried_and_discarded_in_bulk_with_an_outcome() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let gateway = gateway();
     let consumer = || bench.consumer().retry(RetryPolicy::never()).on(with(gateway, call)).build().unwrap();
     for order in 0..6 {
         bench.produce_order(0, order).await;
     }
     let running = Running::start(consumer());
-    let mut dead = bench.held(HeldState::Dead, 6).await;
+    let mut dead = bench.held(EventState::Dead, 6).await;
     dead.sort_by_key(|held| held.offset);
     assert_eq!((dead[0].event_type.as_deref(), dead[0].key.as_deref()), (Some("OrderCreated"), Some(&b"0"[..])));
 
     let group = bench.group();
-    let all = || HeldFilter::from(HeldState::Dead).topic(bench.topic()).event_type("OrderCreated").kind("failed");
-    let hit = async |filter: HeldFilter| bench.group().count(filter).await.unwrap();
+    let all =
+        || FailedEventFilter::from(EventState::Dead).topic(bench.topic()).event_type("OrderCreated").kind("failed");
+    let hit = async |filter: FailedEventFilter| bench.group().count(filter).await.unwrap();
     assert_eq!(hit(all().error_contains("gateway").partition(0)).await, 6);
     assert_eq!(hit(all().key(*b"3")).await, 1);
     let first = dead[0].last_failed_at;
     assert_eq!(hit(all().failed_since(first)).await + hit(all().failed_before(first)).await, 6);
-    for none in [all().error_contains("else"), all().kind("data"), all().partition(1), HeldState::Parked.into()] {
+    for none in [all().error_contains("else"), all().kind("data"), all().partition(1), EventState::Parked.into()] {
         assert_eq!(hit(none).await, 0);
     }
 
@@ -174,12 +175,12 @@ async fn failed_events_are_filtered_retried_and_discarded_in_bulk_with_an_outcom
     assert_eq!(outcome.0, RequestOutcome::Discarded);
     assert!(group.discard(dead[5].id).await.unwrap_err().is_refused());
     assert_eq!(group.discard_all(all().key(*b"4")).await.unwrap(), 1);
-    bench.held(HeldState::Dead, 4).await;
+    bench.held(EventState::Dead, 4).await;
 
     gateway.is_down.store(false, Ordering::Relaxed);
     assert_eq!(group.retry_all(all()).await.unwrap(), 4);
     assert_eq!(bench.effects(4).await, [0, 1, 2, 3]);
-    bench.held(HeldState::Dead, 0).await;
+    bench.held(EventState::Dead, 0).await;
     // The inbox knows what was discarded, as handled, so that it forgets it in time.
     assert_eq!(bench.inbox().await, ["handled"; 6]);
     running.stop().await.unwrap();
@@ -187,7 +188,7 @@ async fn failed_events_are_filtered_retried_and_discarded_in_bulk_with_an_outcom
 
 #[tokio::test]
 async fn a_group_is_removed_with_all_that_it_has_unless_a_consumer_runs() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.effects(1).await, [1]);
@@ -209,7 +210,7 @@ async fn a_group_is_removed_with_all_that_it_has_unless_a_consumer_runs() {
 
 #[tokio::test]
 async fn kafkas_own_tool_shows_the_positions_and_the_lag() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     let group = format!("{}.mirrored", bench.name());
     for order in 0..4 {
         bench.produce_order(0, order).await;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Horizon, Received, RetryPolicy, with};
+use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, MovePolicy, Received, RetryPolicy, with};
 use outbox_test_support::eventually;
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::positions::store;
 
 type Seen = Mutex<HashSet<i64>>;
@@ -26,7 +26,7 @@ async fn fails_first(seen: &Seen, tx: &Transaction<'_>, event: Received<OrderCre
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_events_of_keys_that_have_moved_to_another_partition_take_effect_once_and_none_stays() {
     const ORDERS: i64 = 40;
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     let policy = RetryPolicy::new(|_, _| Some(std::time::Duration::from_millis(20)));
     let running =
         Running::start(bench.consumer().retry(policy).on(with(Seen::default(), fails_first)).build().unwrap());
@@ -37,7 +37,7 @@ async fn held_events_of_keys_that_have_moved_to_another_partition_take_effect_on
     }
     bench.position(0, ORDERS).await;
     bench.position(1, 2 * ORDERS).await;
-    bench.held(HeldState::Parked, 0).await;
+    bench.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 
     let mut steps = bench.steps(3 * ORDERS as usize).await;
@@ -59,7 +59,7 @@ async fn rejects(tx: &Transaction<'_>, event: Received<OrderCreated>) -> Handler
 
 #[tokio::test]
 async fn what_is_kept_of_partitions_that_no_longer_exist_is_removed_and_their_held_events_are_kept() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     bench.produce_step(1, 7, 0).await;
     bench.produce_step(1, 7, 1).await;
     let running = Running::start(bench.consumer().on(rejects).build().unwrap());
@@ -68,7 +68,7 @@ async fn what_is_kept_of_partitions_that_no_longer_exist_is_removed_and_their_he
     running.stop().await.unwrap();
     bench.delete_topic().await;
     bench.create_topic(1).await;
-    bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
 
     let running = Running::start(bench.consumer().on(rejects).build().unwrap());
     let client = bench.client().await;
@@ -81,9 +81,9 @@ async fn what_is_kept_of_partitions_that_no_longer_exist_is_removed_and_their_he
     })
     .await;
     // The owner of partition 0 carries out what is asked for.
-    let dead = bench.held(HeldState::Dead, 1).await;
+    let dead = bench.held(EventState::Dead, 1).await;
     bench.group().discard(dead[0].id).await.unwrap();
     assert_eq!(bench.steps(1).await, [(7, 1)]);
-    bench.held(HeldState::Parked, 0).await;
+    bench.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use outbox_core::{IncomingEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    HandlerError, HandlerPolicy, HandlerResult, HeldState, OnFailure, Received, RetryPolicy, savepoint, with,
+    DeadLetterMode, EventState, HandlerError, HandlerPolicy, HandlerResult, Received, RetryPolicy, savepoint, with,
 };
 
 use crate::batches::{ONE_LANE, produce_orders, transactions};
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::faults::shared;
 use crate::positions::store;
 
@@ -27,7 +27,7 @@ impl IncomingEvent for Paid {
     const EVENT_TYPE: &'static str = "Paid";
 }
 
-async fn produce_paid(bench: &Bench, order: i64) {
+async fn produce_paid(bench: &Fixture, order: i64) {
     let json = format!("{{\"order_id\":{order}}}");
     let event = OutboxEvent::builder("order", order.to_string(), "Paid").json(json).build().unwrap();
     bench.produce(0, &event).await;
@@ -54,7 +54,7 @@ async fn never_ends(_: &Transaction<'_>, _: Received<Paid>) -> HandlerResult {
 
 #[tokio::test]
 async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     bench.produce_order(0, 2).await;
     produce_paid(&bench, 3).await;
@@ -66,7 +66,7 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
     let impatient = HandlerPolicy::new()
         .timeout(Duration::from_millis(50))
         .retry(RetryPolicy::never())
-        .on_failure(OnFailure::DeadLetter);
+        .on_failure(DeadLetterMode::ContinueKey);
     async fn rest(tx: &Transaction<'_>, _: Received<()>) -> HandlerResult {
         tx.execute("INSERT INTO effect (order_id, step) VALUES (3, 0)", &[]).await?;
         Ok(())
@@ -77,7 +77,7 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
         .on(impatient.of(never_ends))
         .otherwise(rest);
     let running = Running::start(consumer.build().unwrap());
-    let mut dead = bench.held(HeldState::Dead, 3).await;
+    let mut dead = bench.held(EventState::Dead, 3).await;
     dead.sort_by_key(|held| held.offset);
     let found: Vec<_> = dead.iter().map(|held| (held.offset, held.attempts, &*held.kind)).collect();
     assert_eq!(found, [(0, 3, "failed"), (1, 1, "failed"), (2, 1, "timed out")]);
@@ -88,10 +88,11 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
 
 #[tokio::test]
 async fn a_handler_limits_the_batches_that_it_is_called_in() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     produce_orders(&bench, 0..40).await;
     let policy = HandlerPolicy::new().max_batch_size(NonZeroUsize::new(4).unwrap());
-    let running = Running::start(bench.consumer().lanes(ONE_LANE).on(policy.of(store)).build().unwrap());
+    let running =
+        Running::start(bench.consumer().partition_concurrency(ONE_LANE).on(policy.of(store)).build().unwrap());
     assert_eq!(bench.effects(40).await.len(), 40);
     running.stop().await.unwrap();
     let sql = "SELECT max(count) FROM (SELECT count(*) FROM effect GROUP BY xmin::text) AS batch";
@@ -126,7 +127,7 @@ async fn noted_raw(left: &AtomicU32, tx: &Transaction<'_>, event: Received<()>) 
 
 #[tokio::test]
 async fn several_handlers_of_an_event_are_called_in_order_and_take_effect_together() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     let consumer = bench.consumer().on(with("first", noted)).on_batch(with("second", noted_together)).on_raw(
         "order",
@@ -135,7 +136,7 @@ async fn several_handlers_of_an_event_are_called_in_order_and_take_effect_togeth
     );
     let running = Running::start(consumer.build().unwrap());
     bench.effects(3).await;
-    bench.held(HeldState::Parked, 0).await;
+    bench.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
     let rows = bench.client().await.query("SELECT note FROM effect ORDER BY n", &[]).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["first", "second", "raw"]);
@@ -144,7 +145,7 @@ async fn several_handlers_of_an_event_are_called_in_order_and_take_effect_togeth
 
 #[tokio::test]
 async fn a_handler_learns_the_number_of_its_attempt_and_whether_it_was_called_before() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     type Seen = Mutex<Vec<(i64, u32, bool)>>;
     async fn look(seen: &&'static Seen, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         let delivery = (event.event().step, event.attempt(), event.is_redelivery());
@@ -168,7 +169,7 @@ async fn a_handler_learns_the_number_of_its_attempt_and_whether_it_was_called_be
 
 #[tokio::test]
 async fn a_savepoint_takes_back_only_what_is_within_it() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn tries(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         let nested = async {
             tx.execute("INSERT INTO effect (order_id, step) VALUES (100, 0)", &[]).await?;
@@ -193,7 +194,7 @@ async fn a_savepoint_takes_back_only_what_is_within_it() {
 
 #[tokio::test]
 async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn set_tenant(calls: &AtomicU32, tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
         calls.fetch_add(1, Ordering::Relaxed);
         let Some(tenant) = event.envelope().headers.get("tenant") else {
@@ -214,7 +215,7 @@ async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
     bench.produce_order(0, 3).await;
     let consumer = bench.consumer().before_each(with(AtomicU32::new(0), set_tenant)).on(by_tenant);
     let running = Running::start(consumer.build().unwrap());
-    assert_eq!(bench.held(HeldState::Dead, 1).await[0].error, "no tenant");
+    assert_eq!(bench.held(EventState::Dead, 1).await[0].error, "no tenant");
     assert_eq!(bench.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
     let rows = bench.client().await.query("SELECT note FROM effect ORDER BY order_id", &[]).await.unwrap();
@@ -223,7 +224,7 @@ async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
 
 #[tokio::test]
 async fn an_event_needs_only_its_type_to_be_consumed() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerResult {
         tx.execute("INSERT INTO effect (order_id, step) VALUES ($1, 0)", &[&event.event().order_id]).await?;
         Ok(())

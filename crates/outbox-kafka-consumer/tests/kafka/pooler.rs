@@ -8,7 +8,7 @@ use outbox_pg::{Migrations, PgOutbox};
 use outbox_test_support::{connect, eventually, pool};
 use xtask::stack::OwnPgBouncer;
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 
 /// Stores what an order is answered with, in the transaction of its effect. Nothing is prepared.
 async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
@@ -24,7 +24,7 @@ async fn store_and_bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received
 async fn two_server_connections_carry_producers_and_consumers_with_statements_that_are_parsed_each_time() {
     const CLIENTS: i64 = 6;
     const EACH: i64 = 10;
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     Migrations::outbox(bench.pipeline()).apply(&mut bench.client().await).await.unwrap();
     let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
     let outbox = PgOutbox::new(bench.pipeline().clone());
@@ -43,7 +43,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
         })
         .collect();
     let consumer = || {
-        let consumer = bench.consumer().store(pool(pgbouncer.url(), 16)).statements(Statements::Unnamed);
+        let consumer = bench.consumer().pool(pool(pgbouncer.url(), 16)).statements(Statements::Unnamed);
         Running::start(consumer.on(with(outbox.clone(), store_and_bill)).build().unwrap())
     };
     let consumers = [consumer(), consumer()];

@@ -4,10 +4,11 @@ use std::time::Duration;
 use outbox_core::{OutboxEvent, Record};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    HandlerError, HandlerResult, HeldState, Horizon, Misfit, PositionLost, Received, Start, Statements, with,
+    EventState, HandlerError, HandlerResult, InitialOffset, MovePolicy, OnOffsetOutOfRange, Received, RecordPolicy,
+    Statements, with,
 };
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 
 pub(crate) async fn store(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
     let OrderCreated { order_id, step } = event.event();
@@ -17,7 +18,7 @@ pub(crate) async fn store(tx: &Transaction<'_>, event: Received<OrderCreated>) -
 
 #[tokio::test]
 async fn a_new_group_begins_at_the_earliest_record_and_goes_on_where_it_stopped() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     for order in 1..=3 {
         bench.produce_order(0, order).await;
     }
@@ -33,9 +34,9 @@ async fn a_new_group_begins_at_the_earliest_record_and_goes_on_where_it_stopped(
 
 #[tokio::test]
 async fn a_consumer_joins_its_group_before_its_first_renewal_is_due() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
-    let consumer = bench.consumer().lease(Duration::from_secs(3600)).on(store);
+    let consumer = bench.consumer().lease_ttl(Duration::from_secs(3600)).on(store);
     let running = Running::start(consumer.build().unwrap());
     assert_eq!(bench.effects(1).await, [1]);
     running.stop().await.unwrap();
@@ -43,7 +44,7 @@ async fn a_consumer_joins_its_group_before_its_first_renewal_is_due() {
 
 #[tokio::test]
 async fn a_topic_and_partitions_that_appear_later_are_read() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.create_topic(2).await;
     bench.produce_order(0, 1).await;
@@ -55,7 +56,7 @@ async fn a_topic_and_partitions_that_appear_later_are_read() {
 
 #[tokio::test]
 async fn records_that_are_no_events_and_events_without_a_handler_move_the_position_only() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let mut tombstone = Record::new(bench.topic());
     tombstone.key = Some("1".into());
     bench.produce_record(0, tombstone).await;
@@ -70,7 +71,7 @@ async fn records_that_are_no_events_and_events_without_a_handler_move_the_positi
 
 #[tokio::test]
 async fn two_consumers_of_a_group_give_each_record_one_effect() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let consumers: Vec<_> = (0..2).map(|_| Running::start(bench.consumer().on(store).build().unwrap())).collect();
     for order in 0..60 {
         bench.produce_order(0, order).await;
@@ -85,7 +86,7 @@ async fn two_consumers_of_a_group_give_each_record_one_effect() {
 
 #[tokio::test]
 async fn a_position_that_is_not_in_the_topic_stops_the_consumer() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     let sql = "INSERT INTO outbox.consumer_position (consumer_group, topic, partition, next_offset) VALUES ('test', $1, 0, 7)";
     bench.client().await.execute(sql, &[&bench.topic()]).await.unwrap();
@@ -94,7 +95,7 @@ async fn a_position_that_is_not_in_the_topic_stops_the_consumer() {
     let error = running.stop().await.unwrap_err();
     assert!(error.is_record(), "{error}");
     assert_eq!(error.position(), Some((bench.topic(), 0, 7)));
-    let consumer = bench.consumer().position_lost(PositionLost::Earliest).on(store).build().unwrap();
+    let consumer = bench.consumer().on_offset_out_of_range(OnOffsetOutOfRange::Earliest).on(store).build().unwrap();
     let running = Running::start(consumer);
     assert_eq!(bench.effects(1).await, [1]);
     running.stop().await.unwrap();
@@ -102,25 +103,25 @@ async fn a_position_that_is_not_in_the_topic_stops_the_consumer() {
 
 #[tokio::test]
 async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() {
-    let bench = Bench::with_partitions(1).await;
-    let consume = |lost| Running::start(bench.consumer().position_lost(lost).on(store).build().unwrap());
+    let bench = Fixture::with_partitions(1).await;
+    let consume = |lost| Running::start(bench.consumer().on_offset_out_of_range(lost).on(store).build().unwrap());
     bench.produce_order(0, 1).await;
-    let running = consume(PositionLost::Stop);
+    let running = consume(OnOffsetOutOfRange::Stop);
     bench.position(0, 1).await;
     running.stop().await.unwrap();
-    for (lost, orders) in [(PositionLost::Earliest, 2..4), (PositionLost::Stop, 4..6)] {
+    for (lost, orders) in [(OnOffsetOutOfRange::Earliest, 2..4), (OnOffsetOutOfRange::Stop, 4..6)] {
         bench.delete_topic().await;
         bench.create_topic(1).await;
         for order in orders.clone() {
             bench.produce_order(0, order).await;
         }
-        let running = consume(PositionLost::Stop);
+        let running = consume(OnOffsetOutOfRange::Stop);
         assert!(bench.stopped(0).await.contains("created again"));
         let error = running.stop().await.unwrap_err();
         assert_eq!(error.position().map(|(_, partition, _)| partition), Some(0), "{error}");
-        if lost == PositionLost::Stop {
+        if lost == OnOffsetOutOfRange::Stop {
             // What somebody has decided to read is what is there.
-            bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+            bench.group().move_position(bench.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
         }
         let running = consume(lost);
         bench.position(0, 2).await;
@@ -132,7 +133,7 @@ async fn a_topic_made_anew_stops_the_partition_although_it_holds_the_position() 
 /// Creates the topic again, whose offsets are then those of the old one's dead letters.
 #[tokio::test]
 async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn fails(tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         match event.event().step {
             0 => Err(HandlerError::reject("the first step")),
@@ -150,39 +151,41 @@ async fn an_event_that_fails_is_kept_at_an_offset_of_the_topics_earlier_life() {
         if life == 2 {
             bench.delete_topic().await;
             bench.create_topic(1).await;
-            bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+            bench.group().move_position(bench.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
         }
         bench.produce_step(0, life, 0).await;
         bench.produce_record(0, undecodable(&life.to_string())).await;
         // The key is blocked, so that this one is parked.
         bench.produce_step(0, life, 1).await;
-        let running = Running::start(bench.consumer().undecodable(Misfit::Reject).on(fails).build().unwrap());
-        let dead = bench.held(HeldState::Dead, 2 * life as usize).await;
-        let parked = bench.held(HeldState::Parked, life as usize).await;
+        let running =
+            Running::start(bench.consumer().on_undecodable_record(RecordPolicy::DeadLetter).on(fails).build().unwrap());
+        let dead = bench.held(EventState::Dead, 2 * life as usize).await;
+        let parked = bench.held(EventState::Parked, life as usize).await;
         assert_eq!(dead.iter().map(|held| held.offset).collect::<Vec<_>>(), [0, 1].repeat(life as usize));
         assert_eq!(parked.iter().map(|held| held.offset).collect::<Vec<_>>(), [2].repeat(life as usize));
         // A record that is read a second time is held once.
         bench.position(0, 3).await;
-        bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+        bench.group().move_position(bench.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
         bench.position(0, 3).await;
         running.stop().await.unwrap();
-        bench.held(HeldState::Dead, 2 * life as usize).await;
-        bench.held(HeldState::Parked, life as usize).await;
+        bench.held(EventState::Dead, 2 * life as usize).await;
+        bench.held(EventState::Parked, life as usize).await;
     }
-    for dead in bench.held(HeldState::Dead, 4).await {
+    for dead in bench.held(EventState::Dead, 4).await {
         bench.group().discard(dead.id).await.unwrap();
     }
-    let running = Running::start(bench.consumer().undecodable(Misfit::Reject).on(fails).build().unwrap());
+    let running =
+        Running::start(bench.consumer().on_undecodable_record(RecordPolicy::DeadLetter).on(fails).build().unwrap());
     assert_eq!(bench.steps(2).await, [(1, 1), (2, 1)]);
-    bench.held(HeldState::Dead, 0).await;
+    bench.held(EventState::Dead, 0).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_new_group_may_begin_at_the_latest_record() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
-    let running = Running::start(bench.consumer().start(Start::Latest).on(store).build().unwrap());
+    let running = Running::start(bench.consumer().initial_offset(InitialOffset::Latest).on(store).build().unwrap());
     bench.position(0, 1).await;
     bench.produce_order(0, 2).await;
     assert_eq!(bench.effects(1).await, [2]);
@@ -191,7 +194,7 @@ async fn a_new_group_may_begin_at_the_latest_record() {
 
 #[tokio::test]
 async fn an_event_whose_record_comes_twice_takes_effect_once() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     for partition in [0, 0, 1] {
         bench.produce(partition, &event).await;
@@ -206,27 +209,27 @@ async fn an_event_whose_record_comes_twice_takes_effect_once() {
 
 #[tokio::test]
 async fn a_position_is_moved_back_without_a_second_effect_and_not_behind_the_inbox_horizon() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     for order in 0..4 {
         bench.produce_order(0, order).await;
     }
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     bench.position(0, 4).await;
-    bench.group().move_position(bench.topic(), 0, 0, Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 0, MovePolicy::Respect).await.unwrap();
     bench.position(0, 4).await;
     assert_eq!(bench.effects(4).await, [0, 1, 2, 3]);
     running.stop().await.unwrap();
     let horizon = "UPDATE outbox.consumer_position SET horizon = 3";
     bench.client().await.execute(horizon, &[]).await.unwrap();
-    let error = bench.group().move_position(bench.topic(), 0, 2, Horizon::Respect).await.unwrap_err();
+    let error = bench.group().move_position(bench.topic(), 0, 2, MovePolicy::Respect).await.unwrap_err();
     assert!(error.is_refused() && error.to_string().contains("before 3"), "{error}");
-    bench.group().move_position(bench.topic(), 0, 2, Horizon::Force).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, 2, MovePolicy::Force).await.unwrap();
     assert_eq!(bench.next_offset(0).await, Some(2));
 }
 
 #[tokio::test]
 async fn statements_that_are_parsed_each_time_do_the_same() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn picky(attempts: &AtomicU32, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
         if event.event().step == 1 && attempts.fetch_add(1, Ordering::Relaxed) == 0 {
             return Err("not at first".into());

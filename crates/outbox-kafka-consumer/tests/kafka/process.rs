@@ -130,13 +130,13 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn consumer(&self) -> Builder {
         let consumer = Consumer::builder([self.brokers]).pipeline(self.pipeline.clone()).group("test");
-        consumer.lease(LEASE).retry(patient())
+        consumer.lease_ttl(LEASE).retry(patient())
     }
 
     #[cfg(feature = "sqlx")]
     fn sqlx_consumer(&self) -> Builder<outbox_kafka_consumer::Sqlx> {
         let consumer = Consumer::sqlx_builder([self.brokers]).pipeline(self.pipeline.clone()).group("test");
-        consumer.lease(LEASE).retry(patient())
+        consumer.lease_ttl(LEASE).retry(patient())
     }
 }
 
@@ -159,7 +159,7 @@ async fn runs_only_where_another_test_asks_for_it() {
         pool,
         bench,
         on(handler),
-        batch(32.try_into().unwrap()),
+        max_batch_size(32.try_into().unwrap()),
         poison_after(poison_after.try_into().unwrap())
     );
     // It outlives no test: the process that started it ends it, or its end is seen here.

@@ -2,10 +2,10 @@
 
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerResult, HeldState, Received, Start};
+use outbox_kafka_consumer::{EventState, HandlerResult, InitialOffset, Received};
 use outbox_test_support::eventually;
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::positions::store;
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -36,7 +36,7 @@ async fn store_any(tx: &Transaction<'_>, event: Received<()>) -> HandlerResult {
 
 #[tokio::test]
 async fn events_of_a_newer_version_wait_for_the_newer_program_and_their_keys_keep_their_order() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4);
     bench.produce(0, &newer.json("{\"order_id\":1,\"step\":0}").build().unwrap()).await;
     bench.produce_step(0, 1, 1).await;
@@ -44,20 +44,20 @@ async fn events_of_a_newer_version_wait_for_the_newer_program_and_their_keys_kee
     let running = Running::start(bench.consumer().on(store).build().unwrap());
     assert_eq!(bench.steps(1).await, [(2, 0)]);
     bench.position(0, 3).await;
-    let held = bench.held(HeldState::Parked, 2).await;
+    let held = bench.held(EventState::Parked, 2).await;
     assert_eq!((held[0].offset, &*held[0].kind), (0, "unhandled"));
     running.stop().await.unwrap();
 
     let newer = bench.consumer().on_raw("order", OrderCreated::EVENT_TYPE, store_any);
     let running = Running::start(newer.build().unwrap());
     assert_eq!(bench.steps(3).await, [(2, 0), (1, 0), (1, 1)]);
-    bench.held(HeldState::Parked, 0).await;
+    bench.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_event_type_that_another_consumer_of_the_group_handles_is_held_and_not_ignored() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     let owners = async |count: i64| {
         let client = bench.client().await;
         eventually(format!("{count} owners"), async || {
@@ -79,18 +79,18 @@ async fn an_event_type_that_another_consumer_of_the_group_handles_is_held_and_no
         bench.position(partition, 2).await;
     }
     assert_eq!(bench.effects(1).await.len(), 1);
-    bench.held(HeldState::Parked, 1).await;
+    bench.held(EventState::Parked, 1).await;
 
     old.stop().await.unwrap();
     assert_eq!(bench.effects(2).await, [0, 1]);
-    bench.held(HeldState::Parked, 0).await;
+    bench.held(EventState::Parked, 0).await;
     new.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_group_that_begins_at_the_latest_record_gets_the_first_event_of_a_topic_that_appears_later() {
-    let bench = Bench::without_topic().await;
-    let consumer = || Running::start(bench.consumer().start(Start::Latest).on(store).build().unwrap());
+    let bench = Fixture::without_topic().await;
+    let consumer = || Running::start(bench.consumer().initial_offset(InitialOffset::Latest).on(store).build().unwrap());
     let running = consumer();
     let client = bench.client().await;
     eventually("a look at the topics".to_owned(), async || {
@@ -110,14 +110,14 @@ async fn a_group_that_begins_at_the_latest_record_gets_the_first_event_of_a_topi
 
 #[tokio::test]
 async fn a_group_that_begins_at_the_latest_record_gets_the_first_event_of_a_partition_that_appears_later() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     // As if the topic had had one partition when the group first looked.
     let sql = "INSERT INTO outbox.consumer_subscription VALUES ('test', $1, 1)";
     bench.client().await.execute(sql, &[&bench.topic()]).await.unwrap();
     for partition in [0, 1] {
         bench.produce_order(partition, i64::from(partition)).await;
     }
-    let running = Running::start(bench.consumer().start(Start::Latest).on(store).build().unwrap());
+    let running = Running::start(bench.consumer().initial_offset(InitialOffset::Latest).on(store).build().unwrap());
     bench.position(0, 1).await;
     bench.position(1, 1).await;
     assert_eq!(bench.effects(1).await, [1]);

@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex};
 
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{HandlerResult, HeldState, Misfit, Received, RetryPolicy};
+use outbox_kafka_consumer::{EventState, HandlerResult, Received, RecordPolicy, RetryPolicy};
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 
 /// All that is logged, by other tests too.
 #[derive(Clone, Default)]
@@ -52,7 +52,7 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).init();
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let client = bench.client().await;
     client.batch_execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
     for step in 0..4 {
@@ -67,14 +67,20 @@ async fn what_a_payload_holds_is_in_no_log_and_a_newer_version_is() {
         bench.produce_record(0, record).await;
     }
     let consumer =
-        bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::OnFailure::DeadLetter);
+        bench.consumer().retry(RetryPolicy::never()).on_failure(outbox_kafka_consumer::DeadLetterMode::ContinueKey);
     for _ in 0..2 {
         let newer = OutboxEvent::builder("order", "1", OrderCreated::EVENT_TYPE).schema_version(4).json("{}");
         bench.produce(0, &newer.build().unwrap()).await;
     }
-    let running =
-        Running::start(consumer.undecodable(Misfit::Reject).newer(Misfit::Ignore).on(refused).build().unwrap());
-    let mut dead = bench.held(HeldState::Dead, 7).await;
+    let running = Running::start(
+        consumer
+            .on_undecodable_record(RecordPolicy::DeadLetter)
+            .on_newer_version(RecordPolicy::Skip)
+            .on(refused)
+            .build()
+            .unwrap(),
+    );
+    let mut dead = bench.held(EventState::Dead, 7).await;
     bench.position(0, 9).await;
     running.stop().await.unwrap();
     let so_far = log.text();

@@ -9,7 +9,7 @@ use xtask::stack::{ListenerSecurity, Stack, unsecured_token};
 
 use outbox_test_support::eventually;
 
-use crate::bench::{Bench, LEASE, Running, patient};
+use crate::bench::{Fixture, LEASE, Running, patient};
 use crate::positions::store;
 
 const USER: &str = "consumer";
@@ -54,7 +54,7 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
         .user(USER, PASSWORD)
         .start()
         .unwrap();
-    let bench = Bench::at(kafka.bootstrap()).await;
+    let bench = Fixture::at(kafka.bootstrap()).await;
     bench.create_topic(1).await;
     bench.produce_order(0, 1).await;
     let (certificate, key) = authority.sign("consumer");
@@ -64,8 +64,8 @@ async fn each_kind_of_security_is_read_with_both_readers_and_what_is_wrong_is_re
         Consumer::builder([kafka.address(1, listener).unwrap()])
             .security(security)
             .pipeline(bench.pipeline().clone())
-            .store(bench.pool())
-            .lease(LEASE)
+            .pool(bench.pool())
+            .lease_ttl(LEASE)
             .retry(patient())
             .on(store)
     };

@@ -1,8 +1,8 @@
 //! Handlers that change their database session.
 
-use outbox_kafka_consumer::{HandlerError, HandlerResult, HeldState, Received, Statements};
+use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, Statements};
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Pool, Tx, consumer, each};
 
 /// The settings that later statements of a session depend on. The timeout for locks is a shorter one in a batch.
@@ -48,7 +48,7 @@ async fn locks(pool: &Pool) -> String {
 async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_other_user_of_the_pool() {
     for driver in DRIVERS {
         for statements in [Statements::Cached, Statements::Unnamed] {
-            let bench = Bench::with_partitions(1).await;
+            let bench = Fixture::with_partitions(1).await;
             let pool = driver.pool(bench.url(), 1);
             let before = pool.text(SESSION).await;
             let orders = i64::try_from(CHANGES.len()).unwrap();
@@ -87,11 +87,11 @@ async fn gives_up(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResu
 #[tokio::test]
 async fn a_handler_that_fails_leaves_no_lock_and_one_that_ends_its_transaction_no_session() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 1);
         bench.produce_order(0, 1).await;
         let running = Running::start(consumer!(pool, bench, on(each(|tx, event| Box::pin(gives_up(tx, event))))));
-        bench.held(HeldState::Dead, 1).await;
+        bench.held(EventState::Dead, 1).await;
         assert_eq!(locks(&pool).await, "0");
         bench.produce_order(0, 2).await;
         bench.stopped(0).await;
@@ -104,7 +104,7 @@ async fn a_handler_that_fails_leaves_no_lock_and_one_that_ends_its_transaction_n
 #[tokio::test]
 async fn a_transaction_that_a_handler_makes_read_only_fails_no_other_event() {
     for driver in DRIVERS {
-        let bench = Bench::with_partitions(1).await;
+        let bench = Fixture::with_partitions(1).await;
         let pool = driver.pool(bench.url(), 16);
         async fn read_only(tx: &mut dyn Tx, event: Received<OrderCreated>) -> HandlerResult {
             if event.event().order_id == 13 {
@@ -119,8 +119,8 @@ async fn a_transaction_that_a_handler_makes_read_only_fails_no_other_event() {
         let running = Running::start(consumer!(pool, bench, on(each(|tx, event| Box::pin(read_only(tx, event))))));
         assert_eq!(bench.effects(2).await, [1, 2]);
         bench.position(0, 3).await;
-        bench.held(HeldState::Dead, 0).await;
-        bench.held(HeldState::Parked, 0).await;
+        bench.held(EventState::Dead, 0).await;
+        bench.held(EventState::Parked, 0).await;
         running.stop().await.unwrap();
     }
 }

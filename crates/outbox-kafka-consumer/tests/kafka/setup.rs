@@ -2,12 +2,12 @@ use outbox_kafka_consumer::{Error, Migrations};
 use outbox_test_support::pool;
 use tokio::net::TcpListener;
 
-use crate::bench::{Bench, Running};
+use crate::bench::{Fixture, Running};
 use crate::positions::store;
 
 /// Runs a consumer whose tables are not ready until it ends by itself.
-async fn refusal(bench: &Bench, url: &str) -> String {
-    let consumer = bench.consumer().store(pool(url, 4)).on(store).build().unwrap();
+async fn refusal(bench: &Fixture, url: &str) -> String {
+    let consumer = bench.consumer().pool(pool(url, 4)).on(store).build().unwrap();
     let error: Error = consumer.run(std::future::pending()).await.unwrap_err();
     assert!(error.is_setup() && !error.is_transient(), "{error}");
     let text = error.to_string();
@@ -18,7 +18,7 @@ async fn refusal(bench: &Bench, url: &str) -> String {
 
 #[tokio::test]
 async fn tables_that_are_not_ready_end_run_with_the_remedy() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     let mut client = bench.client().await;
     let role = format!("{}_reader", bench.name());
@@ -62,7 +62,7 @@ async fn tables_that_are_not_ready_end_run_with_the_remedy() {
     }
 
     // The same consumer runs after the call that the error names, and the grants.
-    let consumer = bench.consumer().store(pool(&as_role, 4)).on(store).build().unwrap();
+    let consumer = bench.consumer().pool(pool(&as_role, 4)).on(store).build().unwrap();
     let migrations: Migrations = consumer.migrations();
     migrations.apply(&mut client).await.unwrap();
     let grants = format!(
@@ -78,7 +78,7 @@ async fn tables_that_are_not_ready_end_run_with_the_remedy() {
 /// Teams that apply exported files keep their own record, and the consumer's role need not read `schema_migration`.
 #[tokio::test]
 async fn tables_without_a_record_of_their_version_are_ready() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     bench.produce_order(0, 1).await;
     bench.client().await.batch_execute("DROP TABLE outbox.schema_migration").await.unwrap();
     let running = Running::start(bench.consumer().on(store).build().unwrap());
@@ -88,10 +88,10 @@ async fn tables_without_a_record_of_their_version_are_ready() {
 
 #[tokio::test]
 async fn a_database_that_cannot_be_reached_is_asked_again() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://nobody@{}/none", listener.local_addr().unwrap());
-    let consumer = bench.consumer().store(pool(&url, 4)).on(store).build().unwrap();
+    let consumer = bench.consumer().pool(pool(&url, 4)).on(store).build().unwrap();
     // Each attempt ends without an answer.
     let attempts = async move {
         for _ in 0..3 {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use outbox_core::{Identifier, OutboxEvent};
 use outbox_kafka_consumer::sqlx::Handler;
 use outbox_kafka_consumer::testing::{Delivered, Trial};
-use outbox_kafka_consumer::{Consumer, Group, HandlerPolicy, HandlerResult, HeldState, Received, Statements, with};
+use outbox_kafka_consumer::{Consumer, EventState, Group, HandlerPolicy, HandlerResult, Received, Statements, with};
 use outbox_test_support::{TestEnv, eventually};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
 use xtask::stack::OwnPgBouncer;
 
-use crate::bench::{Bench, LEASE, OrderCreated, Running, produce_to};
+use crate::bench::{Fixture, LEASE, OrderCreated, Running, produce_to};
 use crate::faults::shared;
 
 async fn store(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated>) -> HandlerResult {
@@ -39,9 +39,9 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
             Consumer::sqlx_builder(env.brokers().split(','))
                 .pipeline(env.pipeline().clone())
                 .group("test")
-                .store(pool.clone())
+                .pool(pool.clone())
                 .statements(statements)
-                .lease(LEASE)
+                .lease_ttl(LEASE)
                 .on(store)
                 .build()
                 .unwrap()
@@ -73,7 +73,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
 
         let group = Group::with_sqlx(pool.clone(), &Identifier::new("outbox").unwrap(), "test");
         assert_eq!(group.status().await.unwrap()[0].end, Some(4));
-        assert_eq!(group.count(HeldState::Dead).await.unwrap(), 0);
+        assert_eq!(group.count(EventState::Dead).await.unwrap(), 0);
     }
 }
 
@@ -101,14 +101,14 @@ async fn nested(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreated
 
 #[tokio::test]
 async fn savepoints_of_a_handler_roll_back_alone_and_one_that_is_left_open_or_refused_fails_the_event() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy(bench.url()).unwrap();
-    let consumer = bench.sqlx_consumer().store(pool.clone()).retry(outbox_kafka_consumer::RetryPolicy::never());
+    let consumer = bench.sqlx_consumer().pool(pool.clone()).retry(outbox_kafka_consumer::RetryPolicy::never());
     for order in [1, 13, 14, 2] {
         bench.produce_order(0, order).await;
     }
     let running = Running::start(consumer.on(nested).build().unwrap());
-    let mut dead = bench.held(HeldState::Dead, 2).await;
+    let mut dead = bench.held(EventState::Dead, 2).await;
     dead.sort_by_key(|held| held.offset);
     assert!(dead[0].offset == 1 && dead[0].error.contains("left a savepoint open"), "{dead:?}");
     assert!(dead[1].offset == 2 && dead[1].error.contains("SQLSTATE 25P02"), "{dead:?}");
@@ -129,14 +129,14 @@ async fn store_unprepared(tx: &mut Transaction<'_, Postgres>, event: Received<Or
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
     const ORDERS: i64 = 20;
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
     // PgBouncer rejects this parameter of the startup packet unless `ignore_startup_parameters` lists it.
     let options: PgConnectOptions = pgbouncer.url().parse().unwrap();
     let options = options.extra_float_digits(None);
     let consumer = || {
         let pool = PgPoolOptions::new().max_connections(6).connect_lazy_with(options.clone());
-        let consumer = bench.sqlx_consumer().store(pool).statements(Statements::Unnamed);
+        let consumer = bench.sqlx_consumer().pool(pool).statements(Statements::Unnamed);
         Running::start(consumer.on(store_unprepared).build().unwrap())
     };
     let consumers = [consumer(), consumer()];
@@ -177,7 +177,7 @@ async fn set_tenant(tx: &mut Transaction<'_, Postgres>, _: Received<()>) -> Hand
 
 #[tokio::test]
 async fn every_form_of_handler_on_sqlx_gets_its_events() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     async fn many(tx: &mut Transaction<'_, Postgres>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
         for event in events {
             store(tx, event).await?;
@@ -186,7 +186,7 @@ async fn every_form_of_handler_on_sqlx_gets_its_events() {
     }
     let consumer = bench
         .sqlx_consumer()
-        .store(pool(bench.url()))
+        .pool(pool(bench.url()))
         .before_each(set_tenant)
         .on(HandlerPolicy::new().of(Shipping { calls: AtomicU32::new(0) }))
         .on_batch(many)
@@ -203,7 +203,7 @@ async fn every_form_of_handler_on_sqlx_gets_its_events() {
 
 #[tokio::test]
 async fn a_trial_delivers_events_to_handlers_on_sqlx() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     let pool = pool(bench.url());
     let seen = shared(AtomicU32::new(0));
     async fn handle(
@@ -214,7 +214,7 @@ async fn a_trial_delivers_events_to_handlers_on_sqlx() {
         store(tx, event).await?;
         if seen.fetch_add(1, Ordering::Relaxed) == 0 { Err("not today".into()) } else { Ok(()) }
     }
-    let consumer = bench.sqlx_consumer().store(pool.clone()).on(with(seen, handle)).build().unwrap();
+    let consumer = bench.sqlx_consumer().pool(pool.clone()).on(with(seen, handle)).build().unwrap();
     let mut connection = pool.acquire().await.unwrap();
     let mut trial = Trial::begin_sqlx(&consumer, &mut connection).await.unwrap();
     let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
@@ -245,15 +245,15 @@ async fn refused(tx: &mut Transaction<'_, Postgres>, event: Received<OrderCreate
 
 #[tokio::test]
 async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_rows() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let pool = pool(bench.url());
     pool.execute("CREATE TABLE card (number bigint UNIQUE CHECK (number > 0))").await.unwrap();
     for step in 0..3 {
         bench.produce_step(0, SECRET + step, step).await;
     }
-    let consumer = bench.sqlx_consumer().store(pool).retry(outbox_kafka_consumer::RetryPolicy::never());
+    let consumer = bench.sqlx_consumer().pool(pool).retry(outbox_kafka_consumer::RetryPolicy::never());
     let running = Running::start(consumer.on(refused).build().unwrap());
-    let mut dead = bench.held(HeldState::Dead, 3).await;
+    let mut dead = bench.held(EventState::Dead, 3).await;
     dead.sort_by_key(|held| held.offset);
     for (held, state) in dead.iter().zip(["23505", "22P02", "23514"]) {
         assert!(held.error.contains(&format!("SQLSTATE {state}")), "{held:?}");

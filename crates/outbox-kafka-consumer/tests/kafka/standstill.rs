@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::{Consumer, HeldState};
+use outbox_kafka_consumer::{Consumer, EventState};
 use outbox_test_support::{eventually, pool};
 use outbox_testkit::{Broker, Fault, Postgres};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::{Bench, LEASE, OrderCreated, Running, produce_to, set_up};
+use crate::bench::{Fixture, LEASE, OrderCreated, Running, produce_to, set_up};
 use crate::positions::store;
 
 /// Longer than the ten seconds that an answer is waited for, and than the lease.
@@ -16,7 +16,7 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 /// How soon work continues.
 const SOON: Duration = Duration::from_secs(2);
 
-async fn produce(broker: &Broker, bench: &Bench, orders: std::ops::Range<i64>) {
+async fn produce(broker: &Broker, bench: &Fixture, orders: std::ops::Range<i64>) {
     let events: Vec<OutboxEvent> =
         orders.map(|order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap()).collect();
     produce_to(&broker.address(), bench.pipeline(), 0, &events).await;
@@ -24,12 +24,12 @@ async fn produce(broker: &Broker, bench: &Bench, orders: std::ops::Range<i64>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     let broker = Broker::start().await.unwrap();
     broker.create_topic(bench.topic(), 1).unwrap();
     produce(&broker, &bench, 0..20).await;
     let consumer = Consumer::builder([broker.address()]).pipeline(bench.pipeline().clone()).group("test");
-    let consumer = consumer.store(bench.pool()).lease(LEASE).on(store).build().unwrap();
+    let consumer = consumer.pool(bench.pool()).lease_ttl(LEASE).on(store).build().unwrap();
     let running = Running::start(consumer);
     bench.effects(20).await;
     broker.faults().freeze();
@@ -44,7 +44,7 @@ async fn a_broker_that_stood_still_loses_and_doubles_nothing() {
     produce(&broker, &bench, 40..41).await;
     assert_eq!(bench.effects(41).await.len(), 41);
     bench.position(0, 41).await;
-    bench.held(HeldState::Parked, 0).await;
+    bench.held(EventState::Parked, 0).await;
     running.stop().await.unwrap();
 }
 
@@ -62,11 +62,11 @@ fn family(backend: i32) -> Vec<Pid> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_stood_still_loses_and_doubles_nothing() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();
     let client = set_up(database.url()).await;
-    let consumer = bench.consumer().store(pool(database.url(), 16)).on(store).build().unwrap();
+    let consumer = bench.consumer().pool(pool(database.url(), 16)).on(store).build().unwrap();
     let running = Running::start(consumer);
     let effects = async || -> i64 { client.query_one("SELECT count(*) FROM effect", &[]).await.unwrap().get(0) };
     for order in 0..20 {

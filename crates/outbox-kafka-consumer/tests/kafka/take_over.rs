@@ -1,17 +1,17 @@
 use std::time::{Duration, Instant};
 
-use outbox_kafka_consumer::HeldState;
+use outbox_kafka_consumer::EventState;
 use outbox_test_support::eventually;
 
-use crate::bench::{Bench, LEASE, Running};
+use crate::bench::{Fixture, LEASE, Running};
 use crate::positions::store;
 use crate::process::{At13, Process};
 
-fn process(bench: &Bench, at_13: At13) -> Process {
+fn process(bench: &Fixture, at_13: At13) -> Process {
     Process::spawn(bench.brokers(), bench.url(), bench.name(), at_13)
 }
 
-async fn owners(bench: &Bench) -> Vec<Option<String>> {
+async fn owners(bench: &Fixture) -> Vec<Option<String>> {
     let sql = "SELECT owner::text FROM outbox.consumer_lease WHERE topic = $1 ORDER BY partition";
     let rows = bench.client().await.query(sql, &[&bench.topic()]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
@@ -19,7 +19,7 @@ async fn owners(bench: &Bench) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn consumers_share_the_partitions_and_give_them_back() {
-    let bench = Bench::with_partitions(4).await;
+    let bench = Fixture::with_partitions(4).await;
     let first = Running::start(bench.consumer().on(store).build().unwrap());
     eventually("all four".to_owned(), async || {
         let owners = owners(&bench).await;
@@ -47,7 +47,7 @@ async fn consumers_share_the_partitions_and_give_them_back() {
 
 #[tokio::test]
 async fn a_partition_of_a_consumer_that_was_killed_goes_on_when_its_lease_has_run_out() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let mut killed = process(&bench, At13::Nothing);
     bench.produce_order(0, 1).await;
     assert_eq!(bench.effects(1).await, [1]);
@@ -60,7 +60,7 @@ async fn a_partition_of_a_consumer_that_was_killed_goes_on_when_its_lease_has_ru
 
 #[tokio::test]
 async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effect_is_not_doubled() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     let stopped = process(&bench, At13::Stop);
     bench.produce_order(0, 1).await;
     assert_eq!(bench.effects(1).await, [1]);
@@ -92,7 +92,7 @@ async fn an_owner_that_stands_still_before_its_commit_is_overtaken_and_its_effec
 
 #[tokio::test]
 async fn an_event_that_ends_the_process_each_time_becomes_a_dead_letter_and_others_go_on() {
-    let bench = Bench::with_partitions(1).await;
+    let bench = Fixture::with_partitions(1).await;
     for order in [1, 13, 2, 13, 3] {
         bench.produce_order(0, order).await;
     }
@@ -103,14 +103,14 @@ async fn an_event_that_ends_the_process_each_time_becomes_a_dead_letter_and_othe
             crashes += 1;
             crashing = process(&bench, At13::Abort);
         }
-        let dead = bench.group().list(HeldState::Dead, None, 10).await.unwrap();
+        let dead = bench.group().list(EventState::Dead, None, 10).await.unwrap();
         if dead.len() == 1 { Ok(()) } else { Err(crashes) }
     })
     .await;
-    let dead = bench.held(HeldState::Dead, 1).await;
+    let dead = bench.held(EventState::Dead, 1).await;
     assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
     assert_eq!(bench.effects(3).await, [1, 2, 3]);
-    bench.held(HeldState::Parked, 1).await;
+    bench.held(EventState::Parked, 1).await;
     assert!(crashes >= 2, "{crashes}");
     drop(crashing);
 }

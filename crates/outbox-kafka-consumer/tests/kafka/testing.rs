@@ -6,10 +6,10 @@ use std::time::Duration;
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::testing::{Delivered, Trial, Watch};
-use outbox_kafka_consumer::{FailureKind, HandlerError, HandlerResult, HeldState, Received, RetryPolicy, with};
+use outbox_kafka_consumer::{EventState, FailureKind, HandlerError, HandlerResult, Received, RetryPolicy, with};
 
 use crate::batches::produce_orders;
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::faults::shared;
 use crate::positions::store;
 
@@ -37,7 +37,7 @@ async fn effects(trial: &Trial<'_>) -> i64 {
 
 #[tokio::test]
 async fn a_trial_delivers_events_duplicates_crashes_and_failures_and_commits_nothing() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     let seen: &'static Seen = shared(Seen::default());
     let retry = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(60), 9);
     let consumer = bench.consumer().retry(retry).on(with(seen, handle)).build().unwrap();
@@ -76,7 +76,7 @@ async fn a_trial_delivers_events_duplicates_crashes_and_failures_and_commits_not
 
 #[tokio::test]
 async fn a_trial_calls_batch_handlers_and_those_outside_of_a_transaction() {
-    let bench = Bench::without_topic().await;
+    let bench = Fixture::without_topic().await;
     async fn all(tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) -> HandlerResult {
         let count = i64::try_from(events.len())?;
         tx.execute("INSERT INTO effect (order_id) SELECT generate_series(1, $1::bigint)", &[&count]).await?;
@@ -105,7 +105,7 @@ async fn a_trial_calls_batch_handlers_and_those_outside_of_a_transaction() {
 
 #[tokio::test]
 async fn a_watch_waits_until_everything_is_handled_and_no_attempt_is_left() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     produce_orders(&bench, 10..20).await;
     bench.produce_order(1, 1).await;
     let consumer = bench.consumer().on(with(shared(Seen::default()), handle)).build().unwrap();
@@ -115,6 +115,6 @@ async fn a_watch_waits_until_everything_is_handled_and_no_attempt_is_left() {
     // Without waiting: the dead letter is not waited for, the attempts of the other order are.
     let orders: Vec<i64> = (10..20).filter(|order| *order != 13).collect();
     assert_eq!(bench.effects(1).await, [&[1], &orders[..]].concat());
-    bench.held(HeldState::Dead, 1).await;
+    bench.held(EventState::Dead, 1).await;
     running.stop().await.unwrap();
 }

@@ -9,16 +9,16 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::Record;
 use outbox_core::OutboxEvent;
-use outbox_kafka_consumer::{Horizon, Reader};
+use outbox_kafka_consumer::{MovePolicy, Reader};
 use outbox_test_support::eventually;
 
-use crate::bench::{Bench, OrderCreated, Running};
+use crate::bench::{Fixture, OrderCreated, Running};
 use crate::positions::store;
 use crate::wire::{Wire, record, routed, topic_name};
 
 /// Checks that the consumer stops at the record and continues after a decision. Order 1 is before what cannot be read
 /// and order 2 in the other partition.
-async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
+async fn stops_there_and_goes_on_behind(bench: Fixture, at: i64, behind: i64) {
     bench.produce_order(1, 2).await;
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     assert_eq!(bench.effects(2).await, [1, 2]);
@@ -28,7 +28,7 @@ async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
     bench.position(0, at).await;
     assert!(running.stop().await.unwrap_err().is_record());
     bench.produce_order(0, 3).await;
-    bench.group().move_position(bench.topic(), 0, behind, Horizon::Respect).await.unwrap();
+    bench.group().move_position(bench.topic(), 0, behind, MovePolicy::Respect).await.unwrap();
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     assert_eq!(bench.effects(3).await, [1, 2, 3]);
     running.stop().await.unwrap();
@@ -36,7 +36,7 @@ async fn stops_there_and_goes_on_behind(bench: Bench, at: i64, behind: i64) {
 
 #[tokio::test]
 async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     bench.produce_order(0, 1).await;
     // The reader is there already: what rskafka is handed together with such a record it cannot read either.
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
@@ -49,7 +49,7 @@ async fn a_header_with_a_null_value_stops_its_partition_and_no_other() {
 
 #[tokio::test]
 async fn a_transactional_producers_marker_stops_its_partition_and_no_other() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     bench.produce_order(0, 1).await;
     let running = Running::start(bench.consumer().reader(Reader::Rskafka).on(store).build().unwrap());
     bench.position(0, 1).await;
@@ -63,7 +63,7 @@ async fn a_transactional_producers_marker_stops_its_partition_and_no_other() {
 
 #[tokio::test]
 async fn an_aborted_transaction_that_is_larger_than_a_fetch_has_no_effect_and_stops_its_partition() {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     bench.produce_order(0, 1).await;
     let mut transaction = Transaction::begin(&bench).await;
     // A fetch is of 4 MiB.
@@ -79,7 +79,7 @@ async fn an_aborted_transaction_that_is_larger_than_a_fetch_has_no_effect_and_st
 
 /// Orders 1 to 3 are there, with transactions, a null header and an aborted transaction of 12 MB between them.
 async fn is_read_whole(reader: Reader) {
-    let bench = Bench::with_partitions(2).await;
+    let bench = Fixture::with_partitions(2).await;
     bench.produce_order(0, 1).await;
     let mut aborted = Transaction::begin(&bench).await;
     for step in 0..12 {
@@ -122,7 +122,7 @@ struct Transaction {
 
 impl Transaction {
     /// Begins in partition 0.
-    async fn begin(bench: &Bench) -> Self {
+    async fn begin(bench: &Fixture) -> Self {
         let mut wire = Wire::connect(bench.brokers()).await;
         let id = TransactionalId(StrBytes::from_string(bench.name().to_owned()));
         let begin = InitProducerIdRequest::default()
@@ -149,7 +149,7 @@ impl Transaction {
         Self { wire, id, producer, produced: 0 }
     }
 
-    async fn produce(&mut self, bench: &Bench, record: Record) {
+    async fn produce(&mut self, bench: &Fixture, record: Record) {
         let sent = Record {
             transactional: true,
             producer_id: self.producer.producer_id.0,

@@ -9,7 +9,7 @@ use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEnc
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bench::Bench;
+use crate::bench::Fixture;
 
 /// One connection that sends any request.
 pub(crate) struct Wire(TcpStream);
@@ -35,7 +35,7 @@ impl Wire {
     }
 
     /// Produces one batch.
-    pub(crate) async fn produce(&mut self, bench: &Bench, records: &[Record], transaction: Option<TransactionalId>) {
+    pub(crate) async fn produce(&mut self, bench: &Fixture, records: &[Record], transaction: Option<TransactionalId>) {
         let mut batch = BytesMut::new();
         let options = RecordEncodeOptions { version: 2, compression: Compression::None };
         RecordBatchEncoder::encode(&mut batch, records, &options).unwrap();
@@ -47,7 +47,7 @@ impl Wire {
     }
 }
 
-pub(crate) fn topic_name(bench: &Bench) -> TopicName {
+pub(crate) fn topic_name(bench: &Fixture) -> TopicName {
     TopicName(StrBytes::from_string(bench.topic().to_owned()))
 }
 

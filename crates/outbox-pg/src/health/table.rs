@@ -5,11 +5,11 @@ use outbox_core::{Pipeline, RowLife};
 use tokio_postgres::Client;
 
 use super::samples::Known;
-use super::{Measure, Sign, Thresholds, Verdict};
+use super::{Indicator, IndicatorStatus, Measure, Thresholds};
 use crate::Error;
-use crate::horizon;
 use crate::maintenance::{first_id, time_of};
 use crate::migration::row_life::id;
+use crate::partition_range;
 
 /// Returns how long the oldest row waits that may be unconfirmed: it is one of those that came after what is known to
 /// be confirmed. Where rows cannot be seen it is how old the unconfirmed WAL is, with or without a row in it.
@@ -19,7 +19,7 @@ pub(super) async fn oldest_unconfirmed(
     thresholds: &Thresholds,
     known: Known,
     now: u64,
-) -> Result<Sign, Error> {
+) -> Result<Indicator, Error> {
     let name = "oldest_unconfirmed";
     let remedy = "the slot is not confirmed any further: see the log of the connector or the relay, and whether Kafka takes records";
     let confirmed_at = match known {
@@ -54,7 +54,7 @@ pub(super) async fn signs(
     pipeline: &Pipeline,
     thresholds: &Thresholds,
     now: u64,
-    signs: &mut Vec<Sign>,
+    signs: &mut Vec<Indicator>,
 ) -> Result<(), Error> {
     // Messages are sent whatever the publication contains.
     if !pipeline.layout().row_life().has_table() {
@@ -62,8 +62,8 @@ pub(super) async fn signs(
     }
     signs.extend(publication(client, pipeline).await?);
     signs.extend(replica_identity(client, pipeline).await?);
-    if pipeline.layout().row_life() == RowLife::KeepInPartitions {
-        let [_, to] = horizon::range(client, pipeline).await?;
+    if pipeline.layout().row_life() == RowLife::Partitioned {
+        let [_, to] = partition_range::range(client, pipeline).await?;
         let ahead = Duration::from_millis(to.saturating_sub(now));
         signs.push(
             thresholds
@@ -76,7 +76,7 @@ pub(super) async fn signs(
 
 /// Checks what the publication holds, and whether it was there, with this table, at all that the slot has still to
 /// read: a reader fails at WAL from before its publication.
-async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, Error> {
+async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Indicator>, Error> {
     let (publication, layout) = (pipeline.publication(), pipeline.layout());
     let sql = "SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
                           CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END),
@@ -91,7 +91,7 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
         return Ok(Vec::new());
     };
     let (operations, tables, via_root): (String, Vec<String>, bool) = (row.get(0), row.get(1), row.get(2));
-    let verdict = Verdict::good_if(operations == "insert" && tables.len() == 1, Verdict::Warning);
+    let verdict = IndicatorStatus::good_if(operations == "insert" && tables.len() == 1, IndicatorStatus::Warning);
     let contents = Measure::Text(format!("{operations} of {}", tables.join(", ")));
     let only = format!(
         "the reader is sent more than inserts into {table}: run ALTER PUBLICATION {publication} SET (publish = 'insert'), and \
@@ -99,23 +99,23 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
         table = layout.qualified_name()
     );
     let wanted = Measure::Text(format!("insert of {}", layout.qualified_name()));
-    let mut signs = vec![Sign::new("publication_contents", contents, verdict).threshold(wanted).remedy(only)];
-    if layout.row_life() == RowLife::KeepInPartitions {
-        let verdict = Verdict::good_if(via_root, Verdict::Critical);
+    let mut signs = vec![Indicator::new("publication_contents", contents, verdict).threshold(wanted).remedy(only)];
+    if layout.row_life() == RowLife::Partitioned {
+        let verdict = IndicatorStatus::good_if(via_root, IndicatorStatus::Critical);
         let remedy = format!(
             "run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true): rows are sent as those of partitions"
         );
         signs.push(
-            Sign::new("publication_via_root", Measure::Bool(via_root), verdict)
+            Indicator::new("publication_via_root", Measure::Bool(via_root), verdict)
                 .threshold(Measure::Bool(true))
                 .remedy(remedy),
         );
     }
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
-        let verdict = Verdict::good_if(!is_newer, Verdict::Warning);
+        let verdict = IndicatorStatus::good_if(!is_newer, IndicatorStatus::Warning);
         // The slot's oldest transaction is a lower bound: next to long transactions it says so of an older publication
         // too, until the slot moves on.
-        signs.push(Sign::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).threshold(Measure::Bool(true)).remedy(
+        signs.push(Indicator::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).threshold(Measure::Bool(true)).remedy(
             "the publication may have been made or changed after WAL that the slot has still to read: if a reader says that it \
              does not exist, drop the slot and create it again; else this passes as the slot moves on",
         ));
@@ -124,7 +124,7 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Sign>, 
 }
 
 /// Checks the replica identity. A published DELETE fails without one, and a full one is written to the WAL at each.
-async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option<Sign>, Error> {
+async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option<Indicator>, Error> {
     let table = pipeline.layout().qualified_name();
     let sql = "SELECT CASE relreplident WHEN 'd' THEN 'default' WHEN 'n' THEN 'nothing' WHEN 'f' THEN 'full' ELSE 'index' END,
                       relreplident = 'i' OR (relreplident = 'd' AND EXISTS (
@@ -138,12 +138,12 @@ async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option
     Ok(row.map(|row| {
         let (identity, is_key, is_needed): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
         let verdict = match (is_key, is_needed) {
-            (true, _) => Verdict::Good,
-            (false, true) if identity != "full" => Verdict::Critical,
-            (false, _) => Verdict::good_if(identity == "nothing", Verdict::Warning),
+            (true, _) => IndicatorStatus::Good,
+            (false, true) if identity != "full" => IndicatorStatus::Critical,
+            (false, _) => IndicatorStatus::good_if(identity == "nothing", IndicatorStatus::Warning),
         };
         let remedy = format!("run ALTER TABLE {table} REPLICA IDENTITY DEFAULT: without a key a published DELETE fails, and a full one fills the WAL");
-        Sign::new("replica_identity", Measure::Text(identity), verdict)
+        Indicator::new("replica_identity", Measure::Text(identity), verdict)
             .threshold(Measure::Text("default".into()))
             .remedy(remedy)
     }))

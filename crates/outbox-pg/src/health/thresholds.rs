@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Measure, Sign, Verdict};
+use super::{Indicator, IndicatorStatus, Measure};
 
 /// From where on a sign is a warning, and from where on critical.
 #[derive(Clone, Debug)]
@@ -44,33 +44,33 @@ impl Thresholds {
         Self { horizon: [warning, critical], ..self }
     }
 
-    pub(super) fn of_wal(&self, name: &'static str, bytes: u64) -> Sign {
+    pub(super) fn of_wal(&self, name: &'static str, bytes: u64) -> Indicator {
         let [warning, critical] = self.wal_held_back;
         let verdict = above(bytes > warning, bytes > critical);
-        Sign::new(name, Measure::Bytes(bytes), verdict).threshold(Measure::Bytes(warning))
+        Indicator::new(name, Measure::Bytes(bytes), verdict).threshold(Measure::Bytes(warning))
     }
 
-    pub(super) fn of_age(&self, name: &'static str, age: Duration) -> Sign {
+    pub(super) fn of_age(&self, name: &'static str, age: Duration) -> Indicator {
         let [warning, critical] = self.unconfirmed;
         let verdict = above(age > warning, age > critical);
-        Sign::new(name, Measure::Span(age), verdict).threshold(Measure::Span(warning))
+        Indicator::new(name, Measure::Span(age), verdict).threshold(Measure::Span(warning))
     }
 
-    pub(super) fn of_unknown_age(&self, name: &'static str) -> Sign {
-        Sign::new(name, Measure::Unknown, Verdict::Unknown).threshold(Measure::Span(self.unconfirmed[0]))
+    pub(super) fn of_unknown_age(&self, name: &'static str) -> Indicator {
+        Indicator::new(name, Measure::Unknown, IndicatorStatus::Unknown).threshold(Measure::Span(self.unconfirmed[0]))
     }
 
-    pub(super) fn of_horizon(&self, name: &'static str, ahead: Duration) -> Sign {
+    pub(super) fn of_horizon(&self, name: &'static str, ahead: Duration) -> Indicator {
         let [warning, critical] = self.horizon;
         let verdict = above(ahead < warning, ahead < critical);
-        Sign::new(name, Measure::Span(ahead), verdict).threshold(Measure::Span(warning))
+        Indicator::new(name, Measure::Span(ahead), verdict).threshold(Measure::Span(warning))
     }
 }
 
-fn above(is_warning: bool, is_critical: bool) -> Verdict {
+fn above(is_warning: bool, is_critical: bool) -> IndicatorStatus {
     match (is_warning, is_critical) {
-        (_, true) => Verdict::Critical,
-        (true, false) => Verdict::Warning,
-        (false, false) => Verdict::Good,
+        (_, true) => IndicatorStatus::Critical,
+        (true, false) => IndicatorStatus::Warning,
+        (false, false) => IndicatorStatus::Good,
     }
 }

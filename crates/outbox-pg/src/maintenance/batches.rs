@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::lease::Lease;
 use super::partition::first_id;
-use super::{Maintenance, MaintenanceReport, Waiting, has_row, is_busy, millis};
+use super::{Deferred, Maintenance, MaintenanceReport, has_row, is_busy, millis};
 use crate::Error;
 use crate::companion::companion;
 use crate::history::{Confirmed, in_gaps};
@@ -22,7 +22,7 @@ impl Maintenance {
         let layout = self.pipeline.layout();
         let end = first_id(now.saturating_sub(millis(self.retention)));
         match confirmed {
-            None => report.waiting.push(Waiting::NoSlot { slot: self.pipeline.slot().clone() }),
+            None => report.waiting.push(Deferred::NoSlot { slot: self.pipeline.slot().clone() }),
             Some(confirmed) => {
                 let (table, id) = (layout.qualified_name(), id(layout));
                 let may = format!("{} AND NOT {}", confirmed.of_row(), in_gaps(&confirmed.gaps));
@@ -34,7 +34,7 @@ impl Maintenance {
                     .extend(self.left(client, confirmed, &format!("{id} < '{end}' AND {}", is_timed(&id))).await?);
             }
         }
-        if layout.row_life() == RowLife::VanishKeepingIds {
+        if layout.row_life() == RowLife::DeleteOnInsertKeepIds {
             let (rows, waiting) =
                 self.delete_from(client, lease, &companion(layout, "_ids"), "id", end, "true").await?;
             report.deleted_ids = rows;
@@ -44,16 +44,16 @@ impl Maintenance {
     }
 
     /// Returns why rows are left that are due.
-    async fn left(&self, client: &Client, confirmed: &Confirmed, due: &str) -> Result<Vec<Waiting>, Error> {
+    async fn left(&self, client: &Client, confirmed: &Confirmed, due: &str) -> Result<Vec<Deferred>, Error> {
         let table = self.pipeline.layout().qualified_name();
         let (slot, missed) = (self.pipeline.slot().clone(), in_gaps(&confirmed.gaps));
         let mut waiting = Vec::new();
         if !confirmed.gaps.is_empty() && has_row(client, &table, &format!("{due} AND {missed}")).await? {
-            waiting.push(Waiting::Missed { table: table.clone() });
+            waiting.push(Deferred::Missed { table: table.clone() });
         }
         let unconfirmed = format!("{due} AND NOT {missed} AND NOT {}", confirmed.of_row());
         if has_row(client, &table, &unconfirmed).await? {
-            waiting.push(Waiting::Unconfirmed { table, slot });
+            waiting.push(Deferred::Unconfirmed { table, slot });
         }
         Ok(waiting)
     }
@@ -68,7 +68,7 @@ impl Maintenance {
         id: &str,
         end: Uuid,
         may: &str,
-    ) -> Result<(u64, Option<Waiting>), Error> {
+    ) -> Result<(u64, Option<Deferred>), Error> {
         let sql = format!(
             "WITH due AS (SELECT {id} FROM {table} WHERE {id} >= $1 AND {id} < $2
                      AND {is_timed} AND {may} ORDER BY {id} LIMIT $3),
@@ -81,7 +81,7 @@ impl Maintenance {
             lease.renew(client).await?;
             let row = match client.query_one(&sql, &[&start, &end, &i64::from(self.batch)]).await {
                 Ok(row) => row,
-                Err(e) if is_busy(&e) => return Ok((deleted, Some(Waiting::Lock { table: table.to_owned() }))),
+                Err(e) if is_busy(&e) => return Ok((deleted, Some(Deferred::Lock { table: table.to_owned() }))),
                 Err(e) => return Err(Error::database(format!("delete old rows of {table}"), e)),
             };
             deleted += u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();

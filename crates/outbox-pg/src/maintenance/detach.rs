@@ -1,7 +1,7 @@
 use tokio_postgres::Client;
 
 use super::lease::Lease;
-use super::{Maintenance, MaintenanceReport, Waiting, has_row, is_busy, millis, partitions};
+use super::{Deferred, Maintenance, MaintenanceReport, has_row, is_busy, millis, partitions};
 use crate::Error;
 use crate::companion::{companion, quoted};
 use crate::history::{Confirmed, in_gaps};
@@ -32,13 +32,13 @@ impl Maintenance {
             let how = if partition.is_pending { "FINALIZE" } else { "CONCURRENTLY" };
             let child = format!("{}.{}", layout.schema(), quoted(&partition.name));
             if self.has_missed(client, &child, confirmed).await? {
-                report.waiting.push(Waiting::Missed { table: child });
+                report.waiting.push(Deferred::Missed { table: child });
                 continue;
             }
             match client.batch_execute(&format!("ALTER TABLE {parent} DETACH PARTITION {child} {how}")).await {
                 Ok(()) => report.detached.push(partition.name),
                 Err(e) if is_busy(&e) => {
-                    report.waiting.push(Waiting::Lock { table: child });
+                    report.waiting.push(Deferred::Lock { table: child });
                     break;
                 }
                 Err(e) => return Err(failed(e)),
@@ -67,7 +67,7 @@ impl Maintenance {
         for partition in self.detached(client).await? {
             let child = format!("{}.{}", layout.schema(), quoted(&partition));
             if confirmed.is_none() {
-                report.waiting.push(Waiting::NoSlot { slot: self.pipeline.slot().clone() });
+                report.waiting.push(Deferred::NoSlot { slot: self.pipeline.slot().clone() });
                 continue;
             }
             if let Some(waiting) = self.unconfirmed(client, &partition).await? {
@@ -76,14 +76,14 @@ impl Maintenance {
             }
             lease.renew(client).await?;
             if self.has_missed(client, &child, confirmed).await? {
-                report.waiting.push(Waiting::Missed { table: child });
+                report.waiting.push(Deferred::Missed { table: child });
                 continue;
             }
             let name = crate::literal::literal(&partition);
             let sql = format!("DROP TABLE IF EXISTS {child}; DELETE FROM {record} WHERE partition = {name}");
             match client.batch_execute(&sql).await {
                 Ok(()) => report.dropped.push(partition),
-                Err(e) if is_busy(&e) => report.waiting.push(Waiting::Lock { table: child }),
+                Err(e) if is_busy(&e) => report.waiting.push(Deferred::Lock { table: child }),
                 Err(e) => return Err(Error::database(format!("drop the partition {child}"), e)),
             }
         }
@@ -114,7 +114,7 @@ impl Maintenance {
 
     /// Returns what the slots have still to read. PostgreSQL does not know which publication a slot is read with, so
     /// all of this database have to be past it.
-    async fn unconfirmed(&self, client: &Client, partition: &str) -> Result<Option<Waiting>, Error> {
+    async fn unconfirmed(&self, client: &Client, partition: &str) -> Result<Option<Deferred>, Error> {
         let sql = format!(
             "SELECT slot_name::text, (wal_position - coalesce(confirmed_flush_lsn, '0/0'))::int8
              FROM {} JOIN pg_replication_slots ON confirmed_flush_lsn IS NULL OR confirmed_flush_lsn < wal_position
@@ -124,7 +124,7 @@ impl Maintenance {
         );
         let row = client.query_opt(&sql, &[&partition]).await;
         let row = row.map_err(|e| Error::database("read what the replication slots have confirmed", e))?;
-        Ok(row.map(|row| Waiting::Slot {
+        Ok(row.map(|row| Deferred::Slot {
             partition: partition.to_owned(),
             slot: row.get(0),
             behind: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),

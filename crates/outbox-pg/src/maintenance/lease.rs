@@ -4,7 +4,7 @@ use outbox_core::Pipeline;
 use outbox_core::uuid::Uuid;
 use tokio_postgres::Client;
 
-use super::Maintained;
+use super::MaintenanceOutcome;
 use crate::Error;
 use crate::companion::companion;
 
@@ -20,7 +20,7 @@ impl Lease {
         client: &Client,
         pipeline: &Pipeline,
         length: Duration,
-    ) -> Result<Result<Self, Maintained>, Error> {
+    ) -> Result<Result<Self, MaintenanceOutcome>, Error> {
         let failed = |e| Error::database("take the maintainer's lease", e);
         let sql = "SELECT pg_backend_pid()";
         let process: i32 = client.query_one(sql, &[]).await.map_err(failed)?.get(0);
@@ -32,7 +32,7 @@ impl Lease {
         }
         let sql = format!("SELECT holder FROM {}", lease.table);
         let row = client.query_opt(&sql, &[]).await.map_err(failed)?;
-        Ok(Err(Maintained::HeldByOther { holder: row.map(|row| row.get(0)).unwrap_or_default() }))
+        Ok(Err(MaintenanceOutcome::HeldByOther { holder: row.map(|row| row.get(0)).unwrap_or_default() }))
     }
 
     /// Renews the lease, before each step.

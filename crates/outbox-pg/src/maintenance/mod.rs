@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 pub(crate) use self::partition::{TableForm, first_id, partitions, table_form, time_of};
-pub use self::report::{Maintained, MaintenanceReport, Waiting};
+pub use self::report::{Deferred, MaintenanceOutcome, MaintenanceReport};
 
 use self::lease::Lease;
 use crate::Error;
@@ -81,7 +81,7 @@ impl Maintenance {
 
     /// Sets how many rows one DELETE removes: 5,000 unless set otherwise.
     #[must_use]
-    pub fn batch(self, rows: u32) -> Self {
+    pub fn batch_size(self, rows: u32) -> Self {
         Self { batch: rows.max(1), ..self }
     }
 
@@ -93,9 +93,9 @@ impl Maintenance {
     /// # Errors
     /// `Migrations::maintenance` is not applied, the table is not there or not partitioned though its layout says so
     /// ([`Error::is_not_ready`]); or PostgreSQL refused. A lock that is not got in time is no error.
-    pub async fn run(&self, client: &Client) -> Result<Maintained, Error> {
+    pub async fn run(&self, client: &Client) -> Result<MaintenanceOutcome, Error> {
         if !self.pipeline.layout().row_life().has_table() {
-            return Ok(Maintained::Done(MaintenanceReport::default()));
+            return Ok(MaintenanceOutcome::Done(MaintenanceReport::default()));
         }
         self.expect_ready(client).await?;
         let lease = match Lease::take(client, &self.pipeline, self.lease).await? {
@@ -116,7 +116,7 @@ impl Maintenance {
         let report = done?;
         reset.map_err(|e| Error::database("reset lock_timeout", e))?;
         released?;
-        Ok(Maintained::Done(report))
+        Ok(MaintenanceOutcome::Done(report))
     }
 
     async fn work(&self, client: &Client, lease: &Lease) -> Result<MaintenanceReport, Error> {
@@ -124,7 +124,7 @@ impl Maintenance {
         let layout = self.pipeline.layout();
         let now = now_millis(client).await?;
         let confirmed = self.confirmed(client, lease).await?;
-        if layout.row_life() == RowLife::KeepInPartitions {
+        if layout.row_life() == RowLife::Partitioned {
             self.create(client, lease, now, &mut report).await?;
             self.detach(client, lease, now, confirmed.as_ref(), &mut report).await?;
             self.drop_detached(client, lease, confirmed.as_ref(), &mut report).await?;
@@ -184,9 +184,7 @@ impl Maintenance {
         let table = layout.qualified_name();
         let problem = match table_form(client, layout).await? {
             None => Problem::TableMissing { table },
-            Some(TableForm::Plain) if layout.row_life() == RowLife::KeepInPartitions => {
-                Problem::NotPartitioned { table }
-            }
+            Some(TableForm::Plain) if layout.row_life() == RowLife::Partitioned => Problem::NotPartitioned { table },
             Some(_) => {
                 let sql = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL";
                 let names = [companion(layout, "_lease"), companion(layout, "_detached")];
@@ -230,7 +228,7 @@ impl Maintenance {
             match client.batch_execute(&sql).await {
                 Ok(()) => report.created.push(name),
                 Err(e) if is_busy(&e) => {
-                    report.waiting.push(Waiting::Lock { table: parent });
+                    report.waiting.push(Deferred::Lock { table: parent });
                     break;
                 }
                 Err(e) => return Err(Error::database(format!("create the partition {child}"), e)),

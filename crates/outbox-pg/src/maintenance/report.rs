@@ -3,7 +3,7 @@ use outbox_core::Identifier;
 /// The outcome of a run of [`Maintenance`](crate::Maintenance).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Maintained {
+pub enum MaintenanceOutcome {
     /// It did what was due.
     Done(MaintenanceReport),
     /// Another instance was at it; this one did nothing.
@@ -28,13 +28,13 @@ pub struct MaintenanceReport {
     /// Ids that were deleted from the table of kept ids.
     pub deleted_ids: u64,
     /// Why more could not be done now.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<Deferred>,
 }
 
 /// Work that must wait, and its reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Waiting {
+pub enum Deferred {
     /// A lock was not got in time.
     #[error("{table} is in use by a long transaction: the next run tries again (pg_stat_activity shows which it is)")]
     Lock {

@@ -78,8 +78,8 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
         settings: vec![path(), "enable_seqscan=off".into()],
     };
     match layout.row_life() {
-        RowLife::Vanish => vec![vanish()],
-        RowLife::VanishKeepingIds => vec![remember(), vanish()],
+        RowLife::DeleteOnInsert => vec![vanish()],
+        RowLife::DeleteOnInsertKeepIds => vec![remember(), vanish()],
         _ => Vec::new(),
     }
 }
@@ -95,14 +95,14 @@ pub(crate) fn switch_sql(layout: &TableLayout) -> String {
          DROP TRIGGER IF EXISTS {REMEMBER} ON {table};"
     );
     match layout.row_life() {
-        RowLife::Vanish | RowLife::VanishKeepingIds => sql.push_str(&vanish_sql(layout)),
+        RowLife::DeleteOnInsert | RowLife::DeleteOnInsertKeepIds => sql.push_str(&vanish_sql(layout)),
         RowLife::Keep => {
             let reset = "RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)";
             sql.push_str(&format!("\nALTER TABLE {table} {reset};"));
         }
         _ => {}
     }
-    if layout.row_life() == RowLife::VanishKeepingIds {
+    if layout.row_life() == RowLife::DeleteOnInsertKeepIds {
         sql.push_str(&remember_sql(layout));
     }
     sql

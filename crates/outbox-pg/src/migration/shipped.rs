@@ -50,7 +50,7 @@ const ADD_TRACESTATE: &str = r#"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "tr
 pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
     let layout = pipeline.layout();
     let (table, slots, replays) = (layout.qualified_name(), companion(layout, "_slots"), companion(layout, "_replays"));
-    let create = if layout.row_life() == RowLife::KeepInPartitions { CREATE_PARTITIONED } else { CREATE_TABLE };
+    let create = if layout.row_life() == RowLife::Partitioned { CREATE_PARTITIONED } else { CREATE_TABLE };
     let values = [("{table}", &*table), ("{columns}", &columns(layout)), ("{id}", &id(layout))];
     let mut steps = vec![
         Migration::of_template(1, "outbox table", create, &values),

@@ -3,9 +3,9 @@ use tokio_postgres::{Client, GenericClient, Row};
 
 use super::Problem;
 use crate::Error;
-use crate::horizon;
 use crate::maintenance::{TableForm, table_form};
 use crate::migration::row_life::{self, Triggers};
+use crate::partition_range;
 
 /// Returns whether the table's form and triggers are those of its rows' life.
 pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result<Option<Problem>, Error> {
@@ -17,7 +17,7 @@ pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result
         Triggers::Disabled => return Ok(Some(Problem::TriggerDisabled { table })),
         Triggers::Others => return Ok(Some(Problem::OtherRowLife { table, life })),
     }
-    if life != RowLife::KeepInPartitions {
+    if life != RowLife::Partitioned {
         return Ok(None);
     }
     if form == TableForm::Plain {
@@ -28,7 +28,7 @@ pub(super) async fn life_problem(client: &Client, pipeline: &Pipeline) -> Result
     if row.get(0) {
         return Ok(Some(Problem::DefaultPartition { table }));
     }
-    let [_, to] = horizon::range(client, pipeline).await?;
+    let [_, to] = partition_range::range(client, pipeline).await?;
     Ok((to == 0).then_some(Problem::NoPartition { table }))
 }
 

@@ -71,7 +71,7 @@ async fn what_enqueue_meets_in_the_database_is_a_typed_error_with_a_remedy() {
         is_refused!(server, layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent, "primary");
         let nobody = "SET SESSION AUTHORIZATION pg_monitor";
         is_refused!(server, layout(), nobody, MissingRight, Permanent, "application_role_sql");
-        let partitioned = layout().with_row_life(RowLife::KeepInPartitions);
+        let partitioned = layout().with_row_life(RowLife::Partitioned);
         is_refused!(server, partitioned, "", NoPartition, Permanent, "Maintenance");
 
         let env = TestEnv::builder().postgres(server.url()).layout(layout()).outbox().build().await;

@@ -46,7 +46,7 @@ fn the_steps_are_those_of_the_files_of_each_release() {
     let recommended = TableLayout::recommended;
     let layouts = [
         ("recommended", recommended()),
-        ("partitions", recommended().with_row_life(RowLife::KeepInPartitions)),
+        ("partitions", recommended().with_row_life(RowLife::Partitioned)),
         ("classic", TableLayout::classic(name("public"), name("outboxevent"))),
         ("cloud_events", TableLayout::cloud_events("/shop/it's").unwrap()),
     ];
@@ -169,9 +169,9 @@ async fn outboxes_share_a_schema_and_pipelines_a_table_and_one_is_uninstalled_al
     let env = TestEnv::builder().database().build().await;
     let mut client = env.client().await;
     let table = |table: &str, life| TableLayout::recommended().named(name("outbox"), name(table)).with_row_life(life);
-    let first = pipeline(&env, table("orders", RowLife::VanishKeepingIds), "");
-    let second = pipeline(&env, table("bills", RowLife::KeepInPartitions), "_two");
-    let third = pipeline(&env, table("bills", RowLife::KeepInPartitions), "_three");
+    let first = pipeline(&env, table("orders", RowLife::DeleteOnInsertKeepIds), "");
+    let second = pipeline(&env, table("bills", RowLife::Partitioned), "_two");
+    let third = pipeline(&env, table("bills", RowLife::Partitioned), "_three");
     for pipeline in [&first, &second, &third] {
         Migrations::outbox(pipeline).apply(&mut client).await.unwrap();
         Migrations::maintenance(pipeline).apply(&mut client).await.unwrap();
@@ -212,7 +212,7 @@ async fn uninstall(client: &Client, pipeline: &Pipeline) {
 /// A role that may create in the schema could make a table first, with a trigger that the owner's function then runs.
 #[tokio::test]
 async fn nothing_that_somebody_else_made_runs_as_the_owner() {
-    let layout = TableLayout::recommended().with_row_life(RowLife::VanishKeepingIds);
+    let layout = TableLayout::recommended().with_row_life(RowLife::DeleteOnInsertKeepIds);
     let trap = |role: &str| {
         format!(
             "SET ROLE {role};

@@ -32,7 +32,7 @@ async fn on_a_full_disk_the_transaction_can_be_rolled_back_and_runs_again_when_t
         assert_eq!(said.code(), Some(&SqlState::DISK_FULL));
         assert!(said.as_db_error().unwrap().message().contains("No space left on device"), "{said:?}");
         assert_eq!(error.store_fault(), Some(StoreFault::Transient));
-        assert!(failure(&error).to_string().contains("PipeMonitor"));
+        assert!(failure(&error).to_string().contains("PipelineMonitor"));
 
         let run = RetriedTransaction::default();
         let run = run.run(&mut service, |tx| {

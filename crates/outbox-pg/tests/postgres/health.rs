@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 use outbox_core::{OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{
-    Maintenance, Measure, Migrations, PgOutbox, PipeHealth, PipeMonitor, Thresholds, Verdict, create_slot,
+    IndicatorStatus, Maintenance, Measure, Migrations, PgOutbox, PipelineHealth, PipelineMonitor, Thresholds,
+    create_slot,
 };
 
 use outbox_test_support::TestEnv;
@@ -23,44 +24,44 @@ async fn enqueue(client: &mut Client, pipeline: &Pipeline) {
     tx.commit().await.unwrap();
 }
 
-fn verdict(health: &PipeHealth, name: &str) -> Verdict {
+fn verdict(health: &PipelineHealth, name: &str) -> IndicatorStatus {
     let sign = health.sign(name).unwrap_or_else(|| panic!("{name} in {health:?}"));
-    assert_eq!(sign.remedy.is_some(), sign.verdict != Verdict::Good, "{sign:?}");
+    assert_eq!(sign.remedy.is_some(), sign.verdict != IndicatorStatus::Good, "{sign:?}");
     assert_eq!(sign.threshold.is_none(), name == "confirmed_position", "{sign:?}");
     sign.verdict
 }
 
 #[tokio::test]
 async fn a_pipe_that_is_well_is_said_to_be_so_sign_by_sign() {
-    for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish] {
+    for life in [RowLife::Keep, RowLife::Partitioned, RowLife::DeleteOnInsert] {
         let (_env, pipeline, mut client) = set_up(life).await;
         Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
         Maintenance::new(pipeline.clone(), Duration::from_secs(864_000)).run(&client).await.unwrap();
-        let health = PipeMonitor::new(pipeline, Thresholds::default()).check(&client).await.unwrap();
+        let health = PipelineMonitor::new(pipeline, Thresholds::default()).check(&client).await.unwrap();
         let good =
             ["wal_level", "slot_present", "slot_wal_status", "wal_held_back", "confirmed_position", "replica_identity"];
         for name in good.into_iter().chain(["publication_contents"]) {
-            assert_eq!(verdict(&health, name), Verdict::Good, "{life:?} {name}: {health:?}");
+            assert_eq!(verdict(&health, name), IndicatorStatus::Good, "{life:?} {name}: {health:?}");
         }
         // Nobody reads the slot.
-        assert_eq!(verdict(&health, "slot_active"), Verdict::Warning);
+        assert_eq!(verdict(&health, "slot_active"), IndicatorStatus::Warning);
         // It is unlimited, which is advice where rows stay, and as it should be where they vanish.
-        assert_eq!(verdict(&health, "max_slot_wal_keep_size"), Verdict::Good);
+        assert_eq!(verdict(&health, "max_slot_wal_keep_size"), IndicatorStatus::Good);
         assert_eq!(health.advice().count(), usize::from(!life.vanishes()), "{health:?}");
-        assert_eq!(verdict(&health, "oldest_unconfirmed"), Verdict::Unknown, "what is unknown is not good");
-        assert_eq!(health.verdict(), Verdict::Warning);
+        assert_eq!(verdict(&health, "oldest_unconfirmed"), IndicatorStatus::Unknown, "what is unknown is not good");
+        assert_eq!(health.verdict(), IndicatorStatus::Warning);
         assert_eq!(health.sign("wal_held_back").unwrap().threshold, Some(Measure::Bytes(1 << 30)));
         assert!(health.sign("wal_held_back").unwrap().value.gauge().is_some());
-        if life == RowLife::KeepInPartitions {
-            assert_eq!(verdict(&health, "partition_horizon"), Verdict::Good);
-            assert_eq!(verdict(&health, "publication_via_root"), Verdict::Good);
+        if life == RowLife::Partitioned {
+            assert_eq!(verdict(&health, "partition_horizon"), IndicatorStatus::Good);
+            assert_eq!(verdict(&health, "publication_via_root"), IndicatorStatus::Good);
         }
     }
 }
 
 /// Confirms the slot, and looks, until what is unconfirmed is younger. Others write WAL, too: it may take some turns
 /// until what an earlier check saw is confirmed.
-async fn confirmed_below(age: Duration, client: &Client, pipeline: &Pipeline, monitor: &mut PipeMonitor) {
+async fn confirmed_below(age: Duration, client: &Client, pipeline: &Pipeline, monitor: &mut PipelineMonitor) {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let confirm = "SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())";
@@ -75,15 +76,15 @@ async fn confirmed_below(age: Duration, client: &Client, pipeline: &Pipeline, mo
 
 #[tokio::test]
 async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
-    for life in [RowLife::Keep, RowLife::Vanish] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsert] {
         let (_env, pipeline, mut client) = set_up(life).await;
         let thresholds = Thresholds::default().unconfirmed(Duration::ZERO, Duration::from_secs(3600));
-        let mut monitor = PipeMonitor::new(pipeline.clone(), thresholds);
+        let mut monitor = PipelineMonitor::new(pipeline.clone(), thresholds);
         confirmed_below(Duration::MAX, &client, &pipeline, &mut monitor).await;
         enqueue(&mut client, &pipeline).await;
         client.batch_execute("SELECT pg_sleep(0.05)").await.unwrap();
         let health = monitor.check(&client).await.unwrap();
-        assert_eq!(verdict(&health, "oldest_unconfirmed"), Verdict::Warning, "{life:?} {health:?}");
+        assert_eq!(verdict(&health, "oldest_unconfirmed"), IndicatorStatus::Warning, "{life:?} {health:?}");
         let Measure::Span(age) = health.sign("oldest_unconfirmed").unwrap().value else { panic!() };
         assert!(age >= Duration::from_millis(50), "{age:?}");
         confirmed_below(age, &client, &pipeline, &mut monitor).await;
@@ -93,23 +94,23 @@ async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
 /// The monitor starts while nothing moves: a service that was deployed during the outage, or because of it.
 #[tokio::test]
 async fn a_pipe_that_is_stuck_before_the_first_check_is_reported_within_the_threshold() {
-    for life in [RowLife::Keep, RowLife::Vanish] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsert] {
         let (_env, pipeline, mut client) = set_up(life).await;
         enqueue(&mut client, &pipeline).await;
         let limit = Duration::from_millis(200);
-        let mut monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default().unconfirmed(limit / 2, limit));
-        assert_eq!(verdict(&monitor.check(&client).await.unwrap(), "oldest_unconfirmed"), Verdict::Unknown);
+        let mut monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default().unconfirmed(limit / 2, limit));
+        assert_eq!(verdict(&monitor.check(&client).await.unwrap(), "oldest_unconfirmed"), IndicatorStatus::Unknown);
         client.batch_execute("SELECT pg_sleep(0.3)").await.unwrap();
         let health = monitor.check(&client).await.unwrap();
-        assert_eq!(verdict(&health, "oldest_unconfirmed"), Verdict::Critical, "{life:?} {health:?}");
+        assert_eq!(verdict(&health, "oldest_unconfirmed"), IndicatorStatus::Critical, "{life:?} {health:?}");
         confirmed_below(limit / 2, &client, &pipeline, &mut monitor).await;
     }
 }
 
 #[tokio::test]
 async fn what_is_wrong_is_told_with_its_verdict_and_remedy() {
-    let (_env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
-    let mut monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default().wal_held_back(0, 0));
+    let (_env, pipeline, mut client) = set_up(RowLife::Partitioned).await;
+    let mut monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default().wal_held_back(0, 0));
     client
         .batch_execute(
             "DROP PUBLICATION outbox; CREATE TABLE public.other (); \
@@ -120,19 +121,19 @@ async fn what_is_wrong_is_told_with_its_verdict_and_remedy() {
         .unwrap();
     let health = monitor.check(&client).await.unwrap();
     for (name, expected) in [
-        ("wal_held_back", Verdict::Critical),
-        ("partition_horizon", Verdict::Critical),
-        ("publication_contents", Verdict::Warning),
-        ("publication_via_root", Verdict::Critical),
-        ("publication_older_than_slot", Verdict::Warning),
-        ("replica_identity", Verdict::Critical),
-        ("readiness", Verdict::Critical),
+        ("wal_held_back", IndicatorStatus::Critical),
+        ("partition_horizon", IndicatorStatus::Critical),
+        ("publication_contents", IndicatorStatus::Warning),
+        ("publication_via_root", IndicatorStatus::Critical),
+        ("publication_older_than_slot", IndicatorStatus::Warning),
+        ("replica_identity", IndicatorStatus::Critical),
+        ("readiness", IndicatorStatus::Critical),
     ] {
         assert_eq!(verdict(&health, name), expected, "{name} {health:?}");
     }
     client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
     let health = monitor.check(&client).await.unwrap();
-    assert_eq!(verdict(&health, "slot_present"), Verdict::Critical);
+    assert_eq!(verdict(&health, "slot_present"), IndicatorStatus::Critical);
     assert!(health.sign("oldest_unconfirmed").is_none());
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
 }

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use outbox_core::{OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{
-    Maintained, Maintenance, Measure, Migrations, PgOutbox, PipeHealth, PipeMonitor, Problem, Readiness, Sign,
-    Thresholds, Verdict, Waiting, create_slot,
+    Deferred, Indicator, IndicatorStatus, Maintenance, MaintenanceOutcome, Measure, Migrations, PgOutbox,
+    PipelineHealth, PipelineMonitor, Problem, Readiness, Thresholds, create_slot,
 };
 
 use outbox_test_support::TestEnv;
@@ -17,7 +17,7 @@ const LIMIT: &str = "64MB";
 #[tokio::test]
 async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
     for builder in versions() {
-        for life in [RowLife::Keep, RowLife::Vanish] {
+        for life in [RowLife::Keep, RowLife::DeleteOnInsert] {
             let server = builder.clone().setting("max_slot_wal_keep_size", LIMIT).start().await.unwrap();
             let env = TestEnv::builder()
                 .postgres(server.url())
@@ -29,13 +29,17 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
             let mut client = env.client().await;
             Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
             create_slot(&client, &pipeline).await.unwrap();
-            let mut monitor = PipeMonitor::new(pipeline.clone(), Thresholds::default());
+            let mut monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default());
             let health = monitor.check(&client).await.unwrap();
             // A limit is a safeguard where rows stay, and a loss where they vanish.
-            let limited = if life.vanishes() { Verdict::Warning } else { Verdict::Good };
+            let limited = if life.vanishes() { IndicatorStatus::Warning } else { IndicatorStatus::Good };
             assert_eq!(sign(&health, "max_slot_wal_keep_size").verdict, limited, "{health:?}");
-            assert_eq!(sign(&health, "wal_until_lost").verdict, Verdict::Warning, "64 MiB and no more: {health:?}");
-            assert_eq!(sign(&health, "slot_wal_status").verdict, Verdict::Good);
+            assert_eq!(
+                sign(&health, "wal_until_lost").verdict,
+                IndicatorStatus::Warning,
+                "64 MiB and no more: {health:?}"
+            );
+            assert_eq!(sign(&health, "slot_wal_status").verdict, IndicatorStatus::Good);
 
             let deadline = Instant::now() + Duration::from_secs(120);
             let lost = loop {
@@ -45,22 +49,23 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
                     break health;
                 }
                 let left = sign(&health, "wal_until_lost");
-                assert_eq!(left.verdict, Verdict::Critical, "{health:?}");
+                assert_eq!(left.verdict, IndicatorStatus::Critical, "{health:?}");
                 assert!(left.remedy.as_ref().unwrap().contains("raise max_slot_wal_keep_size"));
                 assert!(Instant::now() < deadline, "not lost: {health:?}");
             };
             let status = sign(&lost, "slot_wal_status");
-            assert_eq!(status.verdict, Verdict::Critical, "{lost:?}");
+            assert_eq!(status.verdict, IndicatorStatus::Critical, "{lost:?}");
             assert!(status.remedy.as_ref().unwrap().contains("SlotOptions::recreate"), "{status}");
-            assert_eq!(lost.verdict(), Verdict::Critical);
+            assert_eq!(lost.verdict(), IndicatorStatus::Critical);
             let readiness = Readiness::check(&client, &pipeline).await.unwrap();
             assert!(matches!(readiness.problems(), [Problem::SlotLost { .. }]), "{readiness:?}");
             assert!(create_slot(&client, &pipeline).await.unwrap_err().is_not_ready());
-            let Maintained::Done(report) = Maintenance::new(pipeline, Duration::ZERO).run(&client).await.unwrap()
+            let MaintenanceOutcome::Done(report) =
+                Maintenance::new(pipeline, Duration::ZERO).run(&client).await.unwrap()
             else {
                 panic!()
             };
-            assert!(matches!(report.waiting[..], [Waiting::NoSlot { .. }]), "the rows are what is left: {report:?}");
+            assert!(matches!(report.waiting[..], [Deferred::NoSlot { .. }]), "the rows are what is left: {report:?}");
             assert_eq!(report.deleted_rows, 0);
         }
     }
@@ -73,9 +78,9 @@ async fn without_logical_wal_the_service_is_told_so() {
         let env = TestEnv::builder().postgres(server.url()).outbox().build().await;
         let pipeline = env.pipeline().clone();
         let client = env.client().await;
-        let health = PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
+        let health = PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
         let level = sign(&health, "wal_level");
-        assert_eq!((&level.value, level.verdict), (&Measure::Text("replica".into()), Verdict::Critical));
+        assert_eq!((&level.value, level.verdict), (&Measure::Text("replica".into()), IndicatorStatus::Critical));
         assert!(level.remedy.as_ref().unwrap().contains("wal_level = logical"));
         let readiness = Readiness::check(&client, &pipeline).await.unwrap();
         assert!(matches!(readiness.problems()[0], Problem::WalLevel { .. }), "{readiness:?}");
@@ -92,6 +97,6 @@ async fn write_wal(client: &mut Client, pipeline: &Pipeline) {
     client.batch_execute("CHECKPOINT").await.unwrap();
 }
 
-fn sign<'a>(health: &'a PipeHealth, name: &str) -> &'a Sign {
+fn sign<'a>(health: &'a PipelineHealth, name: &str) -> &'a Indicator {
     health.sign(name).unwrap_or_else(|| panic!("{name} in {health:?}"))
 }

@@ -4,8 +4,8 @@ use outbox_core::uuid::Uuid;
 use outbox_core::{EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::{Client, Transaction};
 use outbox_pg::{
-    Horizon, Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox, Problem, Readiness, Republish,
-    SlotOptions, Waiting,
+    Deferred, Maintenance, MaintenanceOutcome, MaintenanceReport, Migrations, PartitionRange, PgOutbox, Problem,
+    Readiness, Republish, SlotOptions,
 };
 
 use outbox_test_support::{TestEnv, eventually};
@@ -27,7 +27,7 @@ fn hourly(pipeline: &Pipeline, retention: Duration) -> Maintenance {
 
 async fn run(maintenance: &Maintenance, client: &Client) -> MaintenanceReport {
     match maintenance.run(client).await.unwrap() {
-        Maintained::Done(report) => report,
+        MaintenanceOutcome::Done(report) => report,
         other => panic!("{other:?}"),
     }
 }
@@ -65,7 +65,7 @@ async fn published(client: &Client, pipeline: &Pipeline) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_order_of_enqueue() {
-    let (_env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
+    let (_env, pipeline, mut client) = set_up(RowLife::Partitioned).await;
     let problems = |readiness: Readiness| readiness.problems().to_vec();
     let found = problems(Readiness::check(&client, &pipeline).await.unwrap());
     assert!(matches!(&found[..], [Problem::NoPartition { .. }]), "{found:?}");
@@ -75,7 +75,8 @@ async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_or
     assert_eq!(run(&maintenance, &client).await, MaintenanceReport::default(), "nothing more is due");
     assert_eq!(problems(Readiness::check(&client, &pipeline).await.unwrap()), []);
 
-    let outbox = PgOutbox::new(pipeline.clone()).within(Horizon::read(&client, &pipeline).await.unwrap());
+    let outbox =
+        PgOutbox::new(pipeline.clone()).with_partition_range(PartitionRange::read(&client, &pipeline).await.unwrap());
     let events: Vec<_> = [0, 5, 1, 4, 2].map(|hours| aged(hours * HOUR)).into();
     enqueue(&mut client, &outbox, &events).await;
     let inserts = published(&client, &pipeline).await;
@@ -86,10 +87,10 @@ async fn partitions_are_made_ahead_and_the_publication_shows_one_table_in_the_or
 
 #[tokio::test]
 async fn an_id_outside_of_the_horizon_is_refused_before_the_insert_until_there_is_a_partition() {
-    let (_env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
+    let (_env, pipeline, mut client) = set_up(RowLife::Partitioned).await;
     run(&hourly(&pipeline, 24 * HOUR), &client).await;
-    let horizon = Horizon::read(&client, &pipeline).await.unwrap();
-    let outbox = PgOutbox::new(pipeline.clone()).within(horizon.clone());
+    let horizon = PartitionRange::read(&client, &pipeline).await.unwrap();
+    let outbox = PgOutbox::new(pipeline.clone()).with_partition_range(horizon.clone());
     let old = aged(15 * HOUR);
     let tx = client.transaction().await.unwrap();
     let error = outbox.enqueue(&tx, &old).await.unwrap_err();
@@ -107,7 +108,7 @@ async fn an_id_outside_of_the_horizon_is_refused_before_the_insert_until_there_i
 
 #[tokio::test]
 async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
-    let (env, pipeline, mut client) = set_up(RowLife::KeepInPartitions).await;
+    let (env, pipeline, mut client) = set_up(RowLife::Partitioned).await;
     run(&hourly(&pipeline, 24 * HOUR), &client).await;
     enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &[aged(9 * HOUR), aged(Duration::ZERO)]).await;
     let other = format!("{}_other", env.name());
@@ -122,7 +123,7 @@ async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
     confirm(&client, pipeline.slot().as_str()).await;
     let waiting = run(&maintenance, &client).await.waiting;
     assert!(
-        waiting.iter().all(|waiting| matches!(waiting, Waiting::Slot { slot, .. } if *slot == other)),
+        waiting.iter().all(|waiting| matches!(waiting, Deferred::Slot { slot, .. } if *slot == other)),
         "{waiting:?}"
     );
     assert_eq!(waiting.len(), report.detached.len());
@@ -130,10 +131,10 @@ async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
     confirm(&client, &other).await;
     client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
     let waiting = run(&maintenance, &client).await.waiting;
-    assert!(waiting.iter().all(|waiting| matches!(waiting, Waiting::NoSlot { .. })), "{waiting:?}");
+    assert!(waiting.iter().all(|waiting| matches!(waiting, Deferred::NoSlot { .. })), "{waiting:?}");
     SlotOptions::default().recreate().create(&client, &pipeline).await.unwrap();
     let kept = run(&maintenance, &client).await;
-    let missed: Vec<_> = kept.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Missed { .. })).collect();
+    let missed: Vec<_> = kept.waiting.iter().filter(|waiting| matches!(waiting, Deferred::Missed { .. })).collect();
     assert_eq!(missed.len(), 1, "the new slot has not published the one with a row in it: {kept:?}");
     assert_eq!(kept.dropped.len(), report.detached.len() - 1);
     maintenance.release_missed(&client).await.unwrap();
@@ -144,14 +145,14 @@ async fn an_old_partition_is_dropped_when_every_slot_is_past_its_detachment() {
 
 #[tokio::test]
 async fn a_detachment_that_a_long_transaction_holds_up_is_finalised_by_a_later_run() {
-    let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;
+    let (env, pipeline, client) = set_up(RowLife::Partitioned).await;
     run(&hourly(&pipeline, 24 * HOUR), &client).await;
     let mut reader = env.client().await;
     let long = reader.transaction().await.unwrap();
     read(&long).await;
     let maintenance = hourly(&pipeline, 5 * HOUR).lock_timeout(Duration::from_millis(200));
     let report = run(&maintenance, &client).await;
-    assert!(report.detached.is_empty() && matches!(report.waiting[..], [Waiting::Lock { .. }]), "{report:?}");
+    assert!(report.detached.is_empty() && matches!(report.waiting[..], [Deferred::Lock { .. }]), "{report:?}");
     let pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
     assert_eq!(client.query_one(pending, &[]).await.unwrap().get::<_, i64>(0), 1);
     let mut writer = env.client().await;
@@ -168,7 +169,7 @@ async fn read(tx: &Transaction<'_>) -> i64 {
 
 #[tokio::test]
 async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
-    let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;
+    let (env, pipeline, client) = set_up(RowLife::Partitioned).await;
     let mut runs = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let (client, maintenance) = (env.client().await, hourly(&pipeline, 24 * HOUR));
@@ -178,7 +179,7 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
         .join_all()
         .await
         .iter()
-        .map(|outcome| if let Maintained::Done(report) = outcome { report.created.len() } else { 0 })
+        .map(|outcome| if let MaintenanceOutcome::Done(report) = outcome { report.created.len() } else { 0 })
         .sum();
     assert!((13..=15).contains(&created), "each partition once, not {created}");
 
@@ -186,7 +187,7 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
         "UPDATE outbox.outbox_message_lease SET holder = 'another', until = clock_timestamp() + interval '1 min'";
     client.batch_execute(hold).await.unwrap();
     let maintenance = hourly(&pipeline, 24 * HOUR);
-    let held = Maintained::HeldByOther { holder: "another".into() };
+    let held = MaintenanceOutcome::HeldByOther { holder: "another".into() };
     assert_eq!(format!("{:?}", maintenance.run(&client).await.unwrap()), format!("{held:?}"));
     client.batch_execute("UPDATE outbox.outbox_message_lease SET until = clock_timestamp()").await.unwrap();
     run(&maintenance, &client).await;
@@ -195,7 +196,7 @@ async fn one_maintainer_works_at_a_time_and_a_dead_ones_lease_is_taken_over() {
 /// A run that is stopped in the middle of its work.
 #[tokio::test]
 async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_its_lease_stops() {
-    let (env, pipeline, client) = set_up(RowLife::KeepInPartitions).await;
+    let (env, pipeline, client) = set_up(RowLife::Partitioned).await;
     run(&hourly(&pipeline, 24 * HOUR).ahead(HOUR), &client).await;
     let mut blocker = env.client().await;
     let lease = "SELECT holder, until > clock_timestamp() FROM outbox.outbox_message_lease";
@@ -211,7 +212,10 @@ async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_
 
         let holder = format!("process {process}, run ");
         let other = hourly(&pipeline, 5 * HOUR).ahead(24 * HOUR).run(&client).await.unwrap();
-        assert!(matches!(&other, Maintained::HeldByOther { holder: found } if found.starts_with(&holder)), "{other:?}");
+        assert!(
+            matches!(&other, MaintenanceOutcome::HeldByOther { holder: found } if found.starts_with(&holder)),
+            "{other:?}"
+        );
         let row = client.query_one(lease, &[]).await.unwrap();
         assert!(row.get::<_, &str>(0).starts_with(&holder) && row.get(1), "who works is there to be seen");
         if is_robbed {
@@ -226,7 +230,7 @@ async fn another_maintainer_does_nothing_while_one_is_at_work_and_one_that_lost_
             let row = client.query_one(lease, &[]).await.unwrap();
             assert_eq!(row.get::<_, &str>(0), "another", "what is the other's stays the other's");
         } else {
-            assert!(matches!(&ended, Ok(Maintained::Done(report)) if report.created.len() >= 3), "{ended:?}");
+            assert!(matches!(&ended, Ok(MaintenanceOutcome::Done(report)) if report.created.len() >= 3), "{ended:?}");
             assert!(!client.query_one(lease, &[]).await.unwrap().get::<_, bool>(1), "given back");
         }
     }
@@ -242,17 +246,17 @@ async fn is_true(client: &Client, sql: &str) {
 
 #[tokio::test]
 async fn a_plain_table_is_deleted_from_in_batches_while_its_slot_is_there() {
-    for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsertKeepIds] {
         let (env, pipeline, mut client) = set_up(life).await;
         let events: Vec<_> = (0..25).map(|_| aged(6 * HOUR)).chain((0..3).map(|_| aged(HOUR))).collect();
         enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &events).await;
         let foreign = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type)
                        VALUES ('00000000-0000-4000-8000-000000000000', 'a', 'b', 'c')";
         client.batch_execute(foreign).await.unwrap();
-        let maintenance = Maintenance::new(pipeline.clone(), 5 * HOUR).batch(10);
+        let maintenance = Maintenance::new(pipeline.clone(), 5 * HOUR).batch_size(10);
         if life == RowLife::Keep {
             let report = run(&maintenance, &client).await;
-            assert!(matches!(report.waiting[..], [Waiting::Unconfirmed { .. }]), "{report:?}");
+            assert!(matches!(report.waiting[..], [Deferred::Unconfirmed { .. }]), "{report:?}");
             assert_eq!(report.deleted_rows, 0, "the slot has not confirmed them");
         }
         let (expected, left) = if life == RowLife::Keep { ((25, 0), 4) } else { ((0, 25), 0) };
@@ -295,12 +299,12 @@ async fn rows_that_no_slot_has_published_stay_until_they_are_published_or_given_
         open.commit().await.unwrap();
         enqueue(&mut client, &PgOutbox::new(pipeline.clone()), &events[4..]).await;
         let report = run(&maintenance, &client).await;
-        assert!(matches!(report.waiting[..], [Waiting::NoSlot { .. }]) && report.deleted_rows == 0, "{report:?}");
+        assert!(matches!(report.waiting[..], [Deferred::NoSlot { .. }]) && report.deleted_rows == 0, "{report:?}");
         SlotOptions::default().recreate().create(&client, &pipeline).await.unwrap();
         for _ in 0..3 {
             confirm(&client, slot).await;
             let report = run(&maintenance, &client).await;
-            assert!(matches!(report.waiting[..], [Waiting::Missed { .. }]) && report.deleted_rows == 0, "{report:?}");
+            assert!(matches!(report.waiting[..], [Deferred::Missed { .. }]) && report.deleted_rows == 0, "{report:?}");
         }
 
         if is_given_up {
@@ -310,7 +314,7 @@ async fn rows_that_no_slot_has_published_stay_until_they_are_published_or_given_
             assert_eq!(progress.events, 5);
             assert_eq!(published(&client, &pipeline).await.len(), 5);
             let report = run(&maintenance, &client).await;
-            assert!(matches!(report.waiting[..], [Waiting::Unconfirmed { .. }]), "{report:?}");
+            assert!(matches!(report.waiting[..], [Deferred::Unconfirmed { .. }]), "{report:?}");
         }
         let deadline = Instant::now() + Duration::from_secs(120);
         while env.rows().await > 0 {
@@ -334,7 +338,7 @@ async fn a_slot_that_others_create_again_has_published_nothing_from_before() {
     for _ in 0..3 {
         confirm(&client, pipeline.slot().as_str()).await;
         let report = run(&maintenance, &client).await;
-        assert!(matches!(report.waiting[..], [Waiting::Missed { .. }]), "{report:?}");
+        assert!(matches!(report.waiting[..], [Deferred::Missed { .. }]), "{report:?}");
     }
     assert_eq!(env.rows().await, 1);
 }
@@ -346,7 +350,7 @@ async fn what_the_maintainer_misses_is_named() {
     let mut client = env.client().await;
     let error = Maintenance::new(pipeline.clone(), HOUR).run(&client).await.unwrap_err();
     assert!(error.is_not_ready() && error.to_string().contains("Migrations::maintenance"), "{error}");
-    let partitioned = TableLayout::recommended().with_row_life(RowLife::KeepInPartitions);
+    let partitioned = TableLayout::recommended().with_row_life(RowLife::Partitioned);
     let partitioned = Pipeline::new(pipeline.config().clone(), partitioned).unwrap();
     Migrations::maintenance(&partitioned).apply(&mut client).await.unwrap();
     let error = Maintenance::new(partitioned.clone(), HOUR).run(&client).await.unwrap_err();
@@ -354,7 +358,7 @@ async fn what_the_maintainer_misses_is_named() {
     outbox_pg::create_slot(&client, &partitioned).await.unwrap();
     let readiness = Readiness::check(&client, &partitioned).await.unwrap();
     assert!(matches!(readiness.problems(), [Problem::NotPartitioned { .. }]), "{readiness:?}");
-    let vanishing = TableLayout::recommended().with_row_life(RowLife::Vanish);
+    let vanishing = TableLayout::recommended().with_row_life(RowLife::DeleteOnInsert);
     let vanishing = Pipeline::new(pipeline.config().clone(), vanishing).unwrap();
     let readiness = Readiness::check(&client, &vanishing).await.unwrap();
     assert!(matches!(readiness.problems(), [Problem::OtherRowLife { .. }]), "{readiness:?}");

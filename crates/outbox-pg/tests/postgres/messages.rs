@@ -5,8 +5,9 @@ use std::time::Duration;
 use outbox_core::{Identifier, OutboxEvent, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{
-    Maintained, Maintenance, Migrations, PipeMonitor, Problem, Readiness, Repeated, Republish, Rights, Roles,
-    SlotCreation, SlotOptions, Statements, Thresholds, application_role_sql, create_slot, maintainer_role_sql,
+    Maintenance, MaintenanceOutcome, Migrations, OnDuplicate, PipelineMonitor, Privileges, Problem, Readiness,
+    Republish, Roles, SlotCreation, SlotOptions, Statements, Thresholds, application_role_sql, create_slot,
+    maintainer_role_sql,
 };
 
 use outbox_test_support::{TestEnv, TestEnvBuilder, connect, eventually};
@@ -50,7 +51,7 @@ async fn there_is_nothing_to_create_but_the_publication_and_the_slot() {
     assert_eq!(create_slot(&client, &pipeline).await.unwrap(), SlotCreation::Created);
     assert_eq!(create_slot(&client, &pipeline).await.unwrap(), SlotCreation::Exists);
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
-    let health = PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
+    let health = PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
     let wrong: Vec<_> = health.signs().iter().filter(|sign| sign.name == "readiness").collect();
     assert!(wrong.is_empty() && health.sign("publication_contents").is_none(), "{health:?}");
 
@@ -130,7 +131,7 @@ async fn a_role_without_any_privilege_enqueues() {
     let connector = Identifier::new(format!("{}_reader", env.name())).unwrap();
     client.batch_execute(&format!("CREATE ROLE {connector} LOGIN REPLICATION")).await.unwrap();
     let roles = Roles::new(role.clone(), connector, maintainer);
-    let rights = Rights::check(&client, env.pipeline(), &roles).await.unwrap();
+    let rights = Privileges::check(&client, env.pipeline(), &roles).await.unwrap();
     assert!(rights.problems().is_empty(), "{:?}", rights.problems());
 
     let mut application = connect(env.url()).await;
@@ -151,10 +152,12 @@ async fn a_role_without_any_privilege_enqueues() {
 async fn what_needs_a_table_says_so() {
     let env = messages().slot().build().await;
     let (mut client, pipeline) = (env.client().await, env.pipeline().clone());
-    let error = env.outbox().idempotent(Repeated::Accept).unwrap_err();
+    let error = env.outbox().idempotent(OnDuplicate::Ignore).unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("no table"), "{error}");
     let error = Republish::missed(pipeline.clone()).step(&mut client, "again").await.unwrap_err();
     assert!(error.is_configuration(), "{error}");
     let maintenance = Maintenance::new(pipeline, Duration::from_secs(3600));
-    assert!(matches!(maintenance.run(&client).await.unwrap(), Maintained::Done(report) if report.deleted_rows == 0));
+    assert!(
+        matches!(maintenance.run(&client).await.unwrap(), MaintenanceOutcome::Done(report) if report.deleted_rows == 0)
+    );
 }

@@ -172,7 +172,7 @@ async fn a_plan_changes_nothing_and_its_script_does_what_apply_does() {
 async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
     let env = TestEnv::builder().database().build().await;
     let client = env.client().await;
-    let layout = TableLayout::recommended().with_row_life(outbox_core::RowLife::VanishKeepingIds);
+    let layout = TableLayout::recommended().with_row_life(outbox_core::RowLife::DeleteOnInsertKeepIds);
     let pipeline = env.pipeline_of(layout);
     let directory = std::env::temp_dir().join(env.name());
     std::fs::create_dir(&directory).unwrap();
@@ -254,7 +254,7 @@ async fn nothing_to_do_needs_no_privilege_to_create_and_works_under_any_isolatio
 
 #[tokio::test]
 async fn a_trigger_that_was_replaced_or_disabled_is_seen_and_made_again() {
-    let layout = TableLayout::recommended().with_row_life(outbox_core::RowLife::VanishKeepingIds);
+    let layout = TableLayout::recommended().with_row_life(outbox_core::RowLife::DeleteOnInsertKeepIds);
     let env = TestEnv::builder().layout(layout).slot().build().await;
     let (pipeline, mut client) = (env.pipeline().clone(), env.client().await);
     let migrations = Migrations::outbox(&pipeline);

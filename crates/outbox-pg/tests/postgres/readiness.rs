@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Identifier, OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::{
-    Enqueued, Maintenance, Migrations, Problem, Readiness, Repeated, SlotCreation, connector_role_sql, create_slot,
+    Enqueued, Maintenance, Migrations, OnDuplicate, Problem, Readiness, SlotCreation, connector_role_sql, create_slot,
 };
 
 use outbox_test_support::TestEnv;
@@ -96,11 +96,11 @@ async fn a_table_that_is_not_as_the_layout_says_is_told_column_by_column() {
 async fn problem_after(change: &str, life: RowLife) -> String {
     let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
     let (pipeline, mut client) = (env.pipeline().clone(), env.client().await);
-    if life == RowLife::KeepInPartitions {
+    if life == RowLife::Partitioned {
         Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
     }
     create_slot(&client, &pipeline).await.unwrap();
-    if life == RowLife::KeepInPartitions {
+    if life == RowLife::Partitioned {
         Maintenance::new(pipeline.clone(), Duration::from_secs(86_400)).run(&client).await.unwrap();
     }
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
@@ -126,7 +126,7 @@ async fn what_a_publication_leaves_out_is_found() {
         let error = problem_after(list, RowLife::Keep).await;
         assert!(error.contains("\"payload\", \"created_at\""), "{error}");
     }
-    let error = problem_after(via_root, RowLife::KeepInPartitions).await;
+    let error = problem_after(via_root, RowLife::Partitioned).await;
     assert!(error.contains("publish_via_partition_root = true"), "{error}");
 }
 
@@ -171,7 +171,7 @@ async fn an_idempotent_outbox_needs_a_unique_id() {
         if !change.contains("DROP CONSTRAINT") {
             client.batch_execute(change).await.unwrap();
         }
-        let outbox = env.outbox().idempotent(Repeated::Accept).unwrap();
+        let outbox = env.outbox().idempotent(OnDuplicate::Ignore).unwrap();
         let event = OutboxEvent::builder("order", "1", "Line").build().unwrap();
         let tx = client.transaction().await.unwrap();
         let enqueued = outbox.enqueue(&tx, &event).await;

@@ -43,7 +43,7 @@ async fn what_a_slot_has_missed_is_published_once_in_order_and_marked() {
     let live = [event("1", "Line")];
     env.enqueue_each(&live).await;
 
-    let replay = Republish::missed(pipeline.clone()).batch(7);
+    let replay = Republish::missed(pipeline.clone()).batch_size(7);
     assert_eq!(replay.remaining(&client, "lost").await.unwrap(), 25);
     assert_eq!(Republish::list(&client, &pipeline).await.unwrap(), []);
     let first = replay.step(&mut client, "lost").await.unwrap();
@@ -113,7 +113,7 @@ async fn a_table_that_is_adopted_is_published_and_one_whose_rows_vanish_is_not()
     Republish::missed(pipeline.clone()).run(&mut client, "adopted").await.unwrap();
     assert_eq!(published(&client, &pipeline).await, ids(&events));
 
-    let vanishing = env.pipeline_of(TableLayout::recommended().with_row_life(RowLife::Vanish));
+    let vanishing = env.pipeline_of(TableLayout::recommended().with_row_life(RowLife::DeleteOnInsert));
     let error = Republish::rows(vanishing).run(&mut client, "vanished").await.unwrap_err();
     assert!(error.is_configuration(), "{error}");
 }

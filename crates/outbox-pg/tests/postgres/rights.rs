@@ -2,8 +2,8 @@ use outbox_core::{Identifier, OutboxEvent, RowLife, StoreFault, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::{
-    Horizon, Maintained, Maintenance, Migrations, Platform, Repeated, Rights, RightsProblem, Roles,
-    application_role_sql, connector_role_sql, connector_role_sql_on, maintainer_role_sql,
+    Maintenance, MaintenanceOutcome, Migrations, OnDuplicate, PartitionRange, Platform, PrivilegeProblem, Privileges,
+    Roles, application_role_sql, connector_role_sql, connector_role_sql_on, maintainer_role_sql,
 };
 
 use outbox_test_support::TestEnv;
@@ -41,9 +41,9 @@ impl Outbox {
         client
     }
 
-    async fn problems(&self) -> Vec<RightsProblem> {
+    async fn problems(&self) -> Vec<PrivilegeProblem> {
         let client = self.env.client().await;
-        Rights::check(&client, self.env.pipeline(), &self.roles).await.unwrap().problems().to_vec()
+        Privileges::check(&client, self.env.pipeline(), &self.roles).await.unwrap().problems().to_vec()
     }
 }
 
@@ -60,7 +60,7 @@ fn event() -> OutboxEvent {
 
 #[tokio::test]
 async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
-    for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish, RowLife::VanishKeepingIds] {
+    for life in [RowLife::Keep, RowLife::Partitioned, RowLife::DeleteOnInsert, RowLife::DeleteOnInsertKeepIds] {
         let outbox = outbox(life).await;
         let maintainer = outbox.as_role(&outbox.roles.maintainer).await;
         Maintenance::new(outbox.env.pipeline().clone(), std::time::Duration::from_secs(864_000))
@@ -71,14 +71,16 @@ async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
         let mut client = outbox.as_role(&outbox.roles.application).await;
         let pg = outbox.env.outbox();
         let pg = match life {
-            RowLife::KeepInPartitions => pg.within(Horizon::read(&client, outbox.env.pipeline()).await.unwrap()),
+            RowLife::Partitioned => {
+                pg.with_partition_range(PartitionRange::read(&client, outbox.env.pipeline()).await.unwrap())
+            }
             _ => pg,
         };
         let tx = client.transaction().await.unwrap();
         pg.enqueue(&tx, &event()).await.unwrap();
         pg.enqueue_all(&tx, &[event(), event()]).await.unwrap();
-        if life != RowLife::Vanish {
-            pg.idempotent(Repeated::Accept).unwrap().enqueue(&tx, &event()).await.unwrap();
+        if life != RowLife::DeleteOnInsert {
+            pg.idempotent(OnDuplicate::Ignore).unwrap().enqueue(&tx, &event()).await.unwrap();
         }
         tx.commit().await.unwrap();
         denied(
@@ -99,14 +101,14 @@ async fn the_application_enqueues_in_every_life_and_can_do_nothing_else() {
             ],
         )
         .await;
-        let kept = if life == RowLife::Keep || life == RowLife::KeepInPartitions { 4 } else { 0 };
+        let kept = if life == RowLife::Keep || life == RowLife::Partitioned { 4 } else { 0 };
         assert_eq!(outbox.env.rows().await, kept);
     }
 }
 
 #[tokio::test]
 async fn the_connector_sees_this_table_only_and_the_maintainer_no_other() {
-    let outbox = outbox(RowLife::KeepInPartitions).await;
+    let outbox = outbox(RowLife::Partitioned).await;
     let connector = outbox.as_role(&outbox.roles.connector).await;
     connector.batch_execute("SELECT * FROM outbox.outbox_message").await.unwrap();
     let insert = "INSERT INTO outbox.outbox_message (id, aggregate_type, aggregate_id, event_type) \
@@ -119,14 +121,14 @@ async fn the_connector_sees_this_table_only_and_the_maintainer_no_other() {
     let maintainer = outbox.as_role(&outbox.roles.maintainer).await;
     let day = std::time::Duration::from_secs(86_400);
     let done = Maintenance::new(outbox.env.pipeline().clone(), 2 * day).run(&maintainer).await.unwrap();
-    assert!(matches!(done, Maintained::Done(report) if report.created.len() > 7));
+    assert!(matches!(done, MaintenanceOutcome::Done(report) if report.created.len() > 7));
     denied(&maintainer, &["SELECT * FROM public.salary", "CREATE ROLE other"]).await;
     denied(&maintainer, &["SELECT pg_drop_replication_slot('x')", "SELECT * FROM outbox.schema_migration"]).await;
 }
 
 #[tokio::test]
 async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
-    let outbox = outbox(RowLife::Vanish).await;
+    let outbox = outbox(RowLife::DeleteOnInsert).await;
     let client = outbox.env.client().await;
     let Roles { application, connector, maintainer, .. } = &outbox.roles;
     let spoil = format!(
@@ -158,8 +160,8 @@ async fn a_right_too_many_or_too_few_is_named_with_its_remedy() {
     drop(tx);
     let nobody = Identifier::new("nobody here").unwrap();
     let unknown = Roles::new(application.clone(), connector.clone(), nobody);
-    let rights = Rights::check(&client, outbox.env.pipeline(), &unknown).await.unwrap();
-    assert!(matches!(rights.problems().last(), Some(RightsProblem::RoleMissing { .. })));
+    let rights = Privileges::check(&client, outbox.env.pipeline(), &unknown).await.unwrap();
+    assert!(matches!(rights.problems().last(), Some(PrivilegeProblem::RoleMissing { .. })));
 }
 
 /// On managed servers nobody is a superuser. The connector's role is made with the statements for Amazon RDS, of which
@@ -198,10 +200,10 @@ async fn the_scripts_work_without_superuser_and_the_check_understands_managed_se
         }
         operator.batch_execute("CREATE ROLE connector").await.unwrap();
         operator.batch_execute(&statements.join("\n")).await.unwrap();
-        assert_eq!(Rights::check(&admin, &pipeline, &roles).await.unwrap().problems(), []);
+        assert_eq!(Privileges::check(&admin, &pipeline, &roles).await.unwrap().problems(), []);
 
         operator.batch_execute("REVOKE rds_replication FROM connector").await.unwrap();
-        let problems = Rights::check(&admin, &pipeline, &roles).await.unwrap();
+        let problems = Privileges::check(&admin, &pipeline, &roles).await.unwrap();
         let [problem] = problems.problems() else { panic!("{problems:?}") };
         assert!(
             problem.to_string().contains("lacks REPLICATION") && problem.to_string().contains("connector_role_sql_on")

@@ -1,7 +1,7 @@
 use outbox_core::{OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::tokio_postgres::{Client, IsolationLevel};
-use outbox_pg::{Enqueued, Migrations, PgOutbox, Repeated};
+use outbox_pg::{Enqueued, Migrations, OnDuplicate, PgOutbox};
 
 use outbox_test_support::TestEnv;
 
@@ -29,7 +29,7 @@ async fn create_test_slot(client: &Client, env: &TestEnv) {
 
 #[tokio::test]
 async fn a_row_that_vanishes_is_in_the_wal_in_its_order_and_not_in_the_table() {
-    for life in [RowLife::Vanish, RowLife::VanishKeepingIds] {
+    for life in [RowLife::DeleteOnInsert, RowLife::DeleteOnInsertKeepIds] {
         let env = TestEnv::builder().layout(living(life)).outbox().build().await;
         let (mut client, outbox) = (env.client().await, env.outbox());
         create_test_slot(&client, &env).await;
@@ -48,7 +48,7 @@ async fn a_row_that_vanishes_is_in_the_wal_in_its_order_and_not_in_the_table() {
 /// A plan made while the table was empty must not read every dead row of it at each insert.
 #[tokio::test]
 async fn vanishing_stays_cheap_over_dead_rows_that_no_vacuum_may_remove() {
-    let env = TestEnv::builder().layout(living(RowLife::Vanish)).outbox().build().await;
+    let env = TestEnv::builder().layout(living(RowLife::DeleteOnInsert)).outbox().build().await;
     let (mut client, mut older, outbox) = (env.client().await, env.client().await, env.outbox());
     client.batch_execute("VACUUM ANALYZE outbox.outbox_message").await.unwrap();
     let snapshot = older.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
@@ -69,7 +69,7 @@ async fn vanishing_stays_cheap_over_dead_rows_that_no_vacuum_may_remove() {
 /// Transactions that read the same pages of an index, and write them, would be refused.
 #[tokio::test]
 async fn under_serializable_vanishing_lets_independent_transactions_commit() {
-    for life in [RowLife::Keep, RowLife::Vanish, RowLife::VanishKeepingIds] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsert, RowLife::DeleteOnInsertKeepIds] {
         let env = TestEnv::builder().layout(living(life)).outbox().build().await;
         let outbox = env.outbox();
         let mut clients = [env.client().await, env.client().await, env.client().await];
@@ -101,8 +101,8 @@ async fn a_table_is_switched_to_the_other_life_and_back_and_its_rows_stay() {
     let with = |life| Pipeline::new(keep.config().clone(), living(life)).unwrap();
     let steps = [
         (RowLife::Keep, None, 1),
-        (RowLife::Vanish, Some(RowLife::Vanish), 1),
-        (RowLife::VanishKeepingIds, Some(RowLife::VanishKeepingIds), 1),
+        (RowLife::DeleteOnInsert, Some(RowLife::DeleteOnInsert), 1),
+        (RowLife::DeleteOnInsertKeepIds, Some(RowLife::DeleteOnInsertKeepIds), 1),
         (RowLife::Keep, Some(RowLife::Keep), 2),
     ];
     for (life, switched, left) in steps {
@@ -121,12 +121,12 @@ async fn a_table_is_switched_to_the_other_life_and_back_and_its_rows_stay() {
 
 #[tokio::test]
 async fn an_event_enqueued_again_is_known_and_the_transaction_lives_on() {
-    for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsertKeepIds] {
         let env = TestEnv::builder().layout(living(life)).outbox().build().await;
         let mut client = env.client().await;
         create_test_slot(&client, &env).await;
-        let accepting = env.outbox().idempotent(Repeated::Accept).unwrap();
-        let refusing = env.outbox().idempotent(Repeated::Refuse).unwrap();
+        let accepting = env.outbox().idempotent(OnDuplicate::Ignore).unwrap();
+        let refusing = env.outbox().idempotent(OnDuplicate::Error).unwrap();
         let (first, second, third) = (event("LineA"), event("LineB"), event("LineC"));
         let tx = client.transaction().await.unwrap();
         assert_eq!(accepting.enqueue(&tx, &first).await.unwrap(), Enqueued::Enqueued);
@@ -144,9 +144,9 @@ async fn an_event_enqueued_again_is_known_and_the_transaction_lives_on() {
 
 #[tokio::test]
 async fn the_same_event_of_two_transactions_at_once_is_enqueued_by_one_of_them() {
-    for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsertKeepIds] {
         let env = TestEnv::builder().layout(living(life)).outbox().build().await;
-        let outbox = env.outbox().idempotent(Repeated::Accept).unwrap();
+        let outbox = env.outbox().idempotent(OnDuplicate::Ignore).unwrap();
         let (mut one, mut two) = (env.client().await, env.client().await);
         let event = event("Line");
         let first = one.transaction().await.unwrap();
@@ -161,12 +161,14 @@ async fn the_same_event_of_two_transactions_at_once_is_enqueued_by_one_of_them()
 
 #[tokio::test]
 async fn without_kept_ids_idempotence_cannot_be_asked_for_and_a_repeated_id_is_never_lost_in_silence() {
-    let pipeline =
-        Pipeline::new(outbox_core::ConnectorConfig::recommended(&living(RowLife::Vanish)), living(RowLife::Vanish));
-    let error = PgOutbox::new(pipeline.unwrap()).idempotent(Repeated::Accept).unwrap_err();
-    assert!(error.is_configuration() && error.to_string().contains("VanishKeepingIds"), "{error}");
+    let pipeline = Pipeline::new(
+        outbox_core::ConnectorConfig::recommended(&living(RowLife::DeleteOnInsert)),
+        living(RowLife::DeleteOnInsert),
+    );
+    let error = PgOutbox::new(pipeline.unwrap()).idempotent(OnDuplicate::Ignore).unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains("DeleteOnInsertKeepIds"), "{error}");
 
-    let env = TestEnv::builder().layout(living(RowLife::VanishKeepingIds)).outbox().build().await;
+    let env = TestEnv::builder().layout(living(RowLife::DeleteOnInsertKeepIds)).outbox().build().await;
     let (mut client, outbox, event) = (env.client().await, env.outbox(), event("Line"));
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &event).await.unwrap();
@@ -182,15 +184,15 @@ async fn a_switch_gives_way_to_a_transaction_that_writes() {
     let (mut client, mut writer) = (env.client().await, env.client().await);
     let tx = writer.transaction().await.unwrap();
     env.outbox().enqueue(&tx, &event("Line")).await.unwrap();
-    let vanish = Pipeline::new(keep.config().clone(), living(RowLife::Vanish)).unwrap();
+    let vanish = Pipeline::new(keep.config().clone(), living(RowLife::DeleteOnInsert)).unwrap();
     let error = Migrations::outbox(&vanish).apply(&mut client).await.unwrap_err();
     assert!(error.is_transient() && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_plain_table_is_not_switched_to_one_in_partitions_nor_back() {
-    let plain = [RowLife::Keep, RowLife::Vanish, RowLife::VanishKeepingIds];
-    let switches = plain.map(|life| [(life, RowLife::KeepInPartitions), (RowLife::KeepInPartitions, life)]);
+    let plain = [RowLife::Keep, RowLife::DeleteOnInsert, RowLife::DeleteOnInsertKeepIds];
+    let switches = plain.map(|life| [(life, RowLife::Partitioned), (RowLife::Partitioned, life)]);
     for (from, to) in switches.into_iter().flatten() {
         let env = TestEnv::builder().layout(living(from)).outbox().build().await;
         let pipeline = env.pipeline().clone();

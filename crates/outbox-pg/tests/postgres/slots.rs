@@ -18,7 +18,7 @@ fn events(count: usize) -> Vec<OutboxEvent> {
 
 #[tokio::test]
 async fn a_slot_that_is_gone_is_created_again_only_when_asked_for() {
-    for life in [RowLife::Keep, RowLife::Vanish] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsert] {
         let layout = TableLayout::recommended().with_row_life(life);
         let env = TestEnv::builder().layout(layout).slot().build().await;
         let (pipeline, client) = (env.pipeline(), env.client().await);

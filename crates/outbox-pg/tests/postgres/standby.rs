@@ -1,7 +1,9 @@
 use outbox_core::StoreFault;
 use outbox_pg::tokio_postgres::error::SqlState;
 use outbox_pg::tokio_postgres::{Config, NoTls};
-use outbox_pg::{Migrations, PipeMonitor, RetriedTransaction, StoreFailure, Thresholds, TransactionError, Verdict};
+use outbox_pg::{
+    IndicatorStatus, Migrations, PipelineMonitor, RetriedTransaction, StoreFailure, Thresholds, TransactionError,
+};
 
 use crate::bad_input::{event, failure, refused};
 use outbox_test_support::{TestEnv, eventually};
@@ -51,8 +53,8 @@ async fn a_hot_standby_takes_no_event_and_says_where_to_go() {
         let error = Migrations::maintenance(&pipeline).apply(&mut reader).await.unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION), "{error:?}");
         assert!(!error.is_transient());
-        let health = PipeMonitor::new(pipeline, Thresholds::default()).check(&reader).await.unwrap();
-        assert_eq!(health.sign("slot_present").unwrap().verdict, Verdict::Critical, "{health:?}");
+        let health = PipelineMonitor::new(pipeline, Thresholds::default()).check(&reader).await.unwrap();
+        assert_eq!(health.sign("slot_present").unwrap().verdict, IndicatorStatus::Critical, "{health:?}");
         // Before its primary, which it streams from.
         drop((reader, standby));
     }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use outbox_core::{OutboxEvent, RowLife, TableLayout};
 use outbox_pg::{
-    Enqueued, Horizon, Maintained, Maintenance, Migrations, PgOutbox, PipeMonitor, Readiness, Repeated, Thresholds,
-    Verdict, create_slot,
+    Enqueued, IndicatorStatus, Maintenance, MaintenanceOutcome, Migrations, OnDuplicate, PartitionRange, PgOutbox,
+    PipelineMonitor, Readiness, Thresholds, create_slot,
 };
 use outbox_test_support::TestEnv;
 use outbox_testkit::Postgres;
@@ -14,7 +14,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[tokio::test]
 async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
     let server = Postgres::builder().downloaded().start().await.unwrap();
-    for life in [RowLife::Keep, RowLife::KeepInPartitions, RowLife::Vanish, RowLife::VanishKeepingIds] {
+    for life in [RowLife::Keep, RowLife::Partitioned, RowLife::DeleteOnInsert, RowLife::DeleteOnInsertKeepIds] {
         let layout = TableLayout::recommended().with_row_life(life);
         let env = TestEnv::builder().postgres(server.url()).layout(layout).outbox().build().await;
         let (mut client, pipeline) = (env.client().await, env.pipeline().clone());
@@ -26,29 +26,29 @@ async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
 
         let event = OutboxEvent::builder("order", "1", "Line").build().unwrap();
         let mut outbox = PgOutbox::new(pipeline.clone());
-        if life == RowLife::KeepInPartitions {
-            outbox = outbox.within(Horizon::read(&client, &pipeline).await.unwrap());
+        if life == RowLife::Partitioned {
+            outbox = outbox.with_partition_range(PartitionRange::read(&client, &pipeline).await.unwrap());
         }
         let tx = client.transaction().await.unwrap();
         outbox.enqueue(&tx, &event).await.unwrap();
-        if life != RowLife::Vanish {
-            let outbox = outbox.idempotent(Repeated::Accept).unwrap();
+        if life != RowLife::DeleteOnInsert {
+            let outbox = outbox.idempotent(OnDuplicate::Ignore).unwrap();
             assert_eq!(outbox.enqueue(&tx, &event).await.unwrap(), Enqueued::AlreadyEnqueued);
         }
         tx.commit().await.unwrap();
         assert_eq!(env.rows().await, i64::from(!life.vanishes()));
 
-        let health = PipeMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
-        assert_ne!(health.verdict(), Verdict::Critical, "{health:?}");
+        let health = PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
+        assert_ne!(health.verdict(), IndicatorStatus::Critical, "{health:?}");
         // No other transaction is open on this server, so that the slot's oldest one reports exactly.
-        assert_eq!(health.sign("publication_older_than_slot").unwrap().verdict, Verdict::Good, "{health:?}");
+        assert_eq!(health.sign("publication_older_than_slot").unwrap().verdict, IndicatorStatus::Good, "{health:?}");
 
         client
             .execute("SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())", &[&pipeline.slot().as_str()])
             .await
             .unwrap();
         let shorter = Maintenance::new(pipeline.clone(), DAY / 2);
-        let Maintained::Done(report) = shorter.run(&client).await.unwrap() else { panic!() };
-        assert_eq!(report.detached.is_empty(), life != RowLife::KeepInPartitions, "{report:?}");
+        let MaintenanceOutcome::Done(report) = shorter.run(&client).await.unwrap() else { panic!() };
+        assert_eq!(report.detached.is_empty(), life != RowLife::Partitioned, "{report:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use outbox_core::{EventId, OutboxEvent};
-use outbox_pg::{Maintained, Migrations, OutboxWorker, Verdict};
+use outbox_pg::{IndicatorStatus, MaintenanceOutcome, Migrations, OutboxWorker};
 
 use outbox_test_support::TestEnv;
 
@@ -35,7 +35,7 @@ async fn one_task_maintains_and_monitors_and_continues_after_errors_and_ends_whe
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
     let health = status.wait_for(|status| status.maintained.is_some()).await.unwrap().clone();
     assert!(health.maintenance_failure.is_none(), "{health:?}");
-    assert_ne!(health.health.unwrap().verdict(), Verdict::Critical);
+    assert_ne!(health.health.unwrap().verdict(), IndicatorStatus::Critical);
     assert!(errors.load(Ordering::Relaxed) > 0);
 
     // A row of yesterday, as its id has it, is deleted as soon as the slot has confirmed it.
@@ -45,7 +45,7 @@ async fn one_task_maintains_and_monitors_and_continues_after_errors_and_ends_whe
     let old = OutboxEvent::builder("order", "1", "Placed").id(EventId::try_from(id).unwrap()).build().unwrap();
     env.enqueue(&[old]).await;
     let deleted = status.wait_for(|status| match status.maintained.as_deref() {
-        Some(Maintained::Done(report)) => report.deleted_rows > 0,
+        Some(MaintenanceOutcome::Done(report)) => report.deleted_rows > 0,
         _ => false,
     });
     let advance = async {

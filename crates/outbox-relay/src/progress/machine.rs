@@ -3,13 +3,13 @@ use std::collections::VecDeque;
 use outbox_core::uuid::Uuid;
 
 use super::action::{Action, Batch, Outcome, Seen, Tail};
-use super::asked::{Asked, OwnProducers};
 use super::error::OutOfTurn;
 use super::ledger::{Counters, Ledger};
 use super::log::{Log, Need, Task};
+use super::pending_question::{OwnProducers, PendingQuestion};
 use super::producer::Producer;
 use super::row::{PartitionId, Poison, Row, Unplaced};
-use super::transactions::Owner;
+use super::transactions::TransactionId;
 use super::window::{BatchLimit, Window};
 use crate::Lsn;
 use crate::position::Position;
@@ -25,7 +25,7 @@ pub(crate) struct Progress<R> {
     /// Partitions with something to do.
     due: VecDeque<PartitionId>,
     poison: VecDeque<Poison<R>>,
-    hold: Asked,
+    hold: PendingQuestion,
     producers: OwnProducers,
     last_begin: Option<Lsn>,
     last_row: Option<Position>,
@@ -41,7 +41,7 @@ impl<R> Progress<R> {
             logs: Vec::new(),
             due: VecDeque::new(),
             poison: VecDeque::new(),
-            hold: Asked::default(),
+            hold: PendingQuestion::default(),
             producers: OwnProducers::default(),
             last_begin: None,
             last_row: None,
@@ -285,7 +285,7 @@ impl<R> Progress<R> {
         self.ledger.counters
     }
 
-    fn take_turn(&mut self, position: Position) -> Result<Owner, OutOfTurn> {
+    fn take_turn(&mut self, position: Position) -> Result<TransactionId, OutOfTurn> {
         let is_open = self.ledger.transactions.open_commit() == Some(position.commit);
         let out_of_turn = OutOfTurn { last: self.last_begin.unwrap_or_default(), got: position.commit };
         if !is_open || self.last_row.is_some_and(|last| position <= last) {

@@ -53,16 +53,16 @@
 //! - Dead letters: in the order of their refusals, and repeated when a late batch meets another split.
 
 mod action;
-mod asked;
 mod error;
-mod flight;
+mod in_flight;
 mod ledger;
 mod log;
 mod machine;
-mod met;
+mod pending_question;
 mod producer;
 mod row;
 mod scan;
+mod seen_records;
 mod transactions;
 mod window;
 

@@ -1,6 +1,6 @@
 use outbox_core::uuid::Uuid;
 
-use super::transactions::Owner;
+use super::transactions::TransactionId;
 use crate::position::Position;
 
 /// A topic's partition: an index that the driver gives out, dense from 0.
@@ -20,7 +20,7 @@ pub(crate) struct Row<R> {
     pub(crate) event: Uuid,
     pub(crate) record: R,
     pub(super) bytes: usize,
-    pub(super) owner: Owner,
+    pub(super) owner: TransactionId,
 }
 
 /// A row that waits until its topic is known. Its transaction stays unconfirmed, and its memory counts as held.
@@ -30,7 +30,7 @@ pub(crate) struct Unplaced {
     pub(crate) position: Position,
     pub(crate) event: Uuid,
     pub(super) bytes: usize,
-    pub(super) owner: Owner,
+    pub(super) owner: TransactionId,
 }
 
 /// A row that cannot be written where it belongs. Its transaction stays unconfirmed until the row is dead-lettered.
@@ -41,5 +41,5 @@ pub(crate) struct Poison<R> {
     pub(crate) event: Uuid,
     /// The partition that refused it, and the record; none when the row had no legal topic.
     pub(crate) refused: Option<(PartitionId, R)>,
-    pub(super) owner: Owner,
+    pub(super) owner: TransactionId,
 }

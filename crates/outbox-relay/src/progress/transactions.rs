@@ -13,7 +13,7 @@ pub(super) struct Transactions {
 
 /// Which transaction a row belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owner(u64);
+pub(super) struct TransactionId(u64);
 
 #[derive(Debug)]
 struct Pending {
@@ -33,13 +33,13 @@ impl Transactions {
     }
 
     /// Adds one more row to the transaction that is being received.
-    pub(super) fn add(&mut self) -> Option<Owner> {
+    pub(super) fn add(&mut self) -> Option<TransactionId> {
         let last = self.pending.back_mut().filter(|pending| pending.end.is_none())?;
         last.unresolved += 1;
-        Some(Owner(self.first + self.pending.len() as u64 - 1))
+        Some(TransactionId(self.first + self.pending.len() as u64 - 1))
     }
 
-    pub(super) fn resolve(&mut self, owner: Owner) {
+    pub(super) fn resolve(&mut self, owner: TransactionId) {
         let index = owner.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
             pending.unresolved = pending.unresolved.saturating_sub(1);

@@ -1,7 +1,7 @@
 use super::finding::{Finding, Findings};
 use super::keys::Keys;
 use super::resolved::Resolved;
-use super::{KeyEffect, RelaySettings};
+use super::{KeySupport, RelaySettings};
 
 /// The result of checking a connector's configuration; see
 /// [`RelaySettingsBuilder::check`](super::RelaySettingsBuilder::check).
@@ -88,7 +88,7 @@ impl Outline<'_> {
         }
         let keys = Keys::in_config(self.config);
         let idle = self.config.iter().map(|(key, _)| key);
-        let idle: Vec<_> = idle.filter(|key| keys.effect(key) == Some(KeyEffect::WithoutEffect)).collect();
+        let idle: Vec<_> = idle.filter(|key| keys.effect(key) == Some(KeySupport::Ignored)).collect();
         if !idle.is_empty() {
             entries.push(("keys without effect", idle.join(", ")));
         }

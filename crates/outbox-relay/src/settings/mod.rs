@@ -40,7 +40,7 @@ pub use self::finding::Finding;
 pub(crate) use self::heartbeat::Heartbeats;
 pub use self::postgres::{ClientCertificate, PostgresSettings, SslMode};
 pub use self::produce::{CompressionType, PoisonPolicy};
-pub use self::rule::KeyEffect;
+pub use self::rule::KeySupport;
 pub use self::topics::TopicCreation;
 pub(crate) use self::updates::OnUpdate;
 
@@ -145,7 +145,7 @@ impl RelaySettings {
     /// Returns what a key of a connector's configuration means to the relay, where its EventRouter is called `router`;
     /// nothing where the key is unknown. Of a key that is honoured, some values may still be refused.
     #[must_use]
-    pub fn effect_of_key(key: &str, router: &str) -> Option<KeyEffect> {
+    pub fn effect_of_key(key: &str, router: &str) -> Option<KeySupport> {
         Keys::of(router).effect(key)
     }
 

@@ -5,11 +5,11 @@ use super::resolved::Resolved;
 /// The meaning of a key of a connector's configuration for the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum KeyEffect {
+pub enum KeySupport {
     /// The relay does what it says.
     Honoured,
     /// It changes no record of an event: the relay has other means, or none of what it tunes.
-    WithoutEffect,
+    Ignored,
     /// The relay cannot do what it says.
     Refused,
 }
@@ -18,7 +18,7 @@ pub enum KeyEffect {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
     pub(super) key: &'static str,
-    pub(super) effect: KeyEffect,
+    pub(super) effect: KeySupport,
     values: Values,
     /// The values that Debezium takes; empty if it takes any.
     words: &'static [&'static str],
@@ -40,20 +40,20 @@ enum Values {
 /// The remedy unless a rule has another.
 const REMOVE: &str = "remove the key";
 
-const fn rule(key: &'static str, effect: KeyEffect, values: Values) -> Rule {
+const fn rule(key: &'static str, effect: KeySupport, values: Values) -> Rule {
     Rule { key, effect, values, words: &[], remedy: REMOVE }
 }
 
 pub(super) const fn honoured(key: &'static str) -> Rule {
-    rule(key, KeyEffect::Honoured, Values::Any)
+    rule(key, KeySupport::Honoured, Values::Any)
 }
 
 pub(super) const fn without_effect(key: &'static str) -> Rule {
-    rule(key, KeyEffect::WithoutEffect, Values::Any)
+    rule(key, KeySupport::Ignored, Values::Any)
 }
 
 pub(super) const fn refused(key: &'static str, reason: &'static str) -> Rule {
-    rule(key, KeyEffect::Refused, Values::Never { reason })
+    rule(key, KeySupport::Refused, Values::Never { reason })
 }
 
 /// Accepts only these values: with other values than these, it is refused.
@@ -63,7 +63,7 @@ pub(super) const fn only(
     values: &'static [&'static str],
     reason: &'static str,
 ) -> Rule {
-    rule(key, KeyEffect::Honoured, Values::Only { default, values, reason })
+    rule(key, KeySupport::Honoured, Values::Only { default, values, reason })
 }
 
 /// Accepts other values with a warning: with other values than these, the relay differs from Debezium and warns.
@@ -73,7 +73,7 @@ pub(super) const fn noted(
     quiet: &'static [&'static str],
     reason: &'static str,
 ) -> Rule {
-    rule(key, KeyEffect::WithoutEffect, Values::Noted { default, quiet, reason })
+    rule(key, KeySupport::Ignored, Values::Noted { default, quiet, reason })
 }
 
 impl Rule {
@@ -89,7 +89,7 @@ impl Rule {
 
     /// Sets that the relay does what the key says, and warns nevertheless.
     pub(super) const fn with_effect(self) -> Self {
-        Self { effect: KeyEffect::Honoured, ..self }
+        Self { effect: KeySupport::Honoured, ..self }
     }
 
     /// Returns how well the rule's key fits: the length of what they share, if it fits at all.

@@ -167,21 +167,21 @@ fn a_secret_in_any_key_is_not_shown() {
 #[test]
 fn keys_are_honoured_or_without_effect_or_refused() {
     for (key, effect) in [
-        ("slot.name", KeyEffect::Honoured),
-        ("producer.override.compression.type", KeyEffect::Honoured),
-        ("transforms.outbox.route.by.field", KeyEffect::Honoured),
-        ("value.converter.schemas.enable", KeyEffect::Honoured),
-        ("topic.creation.default.retention.ms", KeyEffect::Honoured),
-        ("heartbeat.action.query", KeyEffect::Honoured),
-        ("snapshot.fetch.size", KeyEffect::WithoutEffect),
-        ("value.converter.delegate.converter.type.schemas.enable", KeyEffect::Honoured),
-        ("column.mask.with.5.chars", KeyEffect::Honoured),
-        ("table.exclude.list", KeyEffect::Honoured),
-        ("topic.creation.orders.partitions", KeyEffect::Honoured),
-        ("topic.creation.default.include", KeyEffect::Refused),
-        ("producer.override.sasl.jaas.config", KeyEffect::Honoured),
-        ("admin.override.sasl.jaas.config", KeyEffect::WithoutEffect),
-        ("predicates.p.type", KeyEffect::Honoured),
+        ("slot.name", KeySupport::Honoured),
+        ("producer.override.compression.type", KeySupport::Honoured),
+        ("transforms.outbox.route.by.field", KeySupport::Honoured),
+        ("value.converter.schemas.enable", KeySupport::Honoured),
+        ("topic.creation.default.retention.ms", KeySupport::Honoured),
+        ("heartbeat.action.query", KeySupport::Honoured),
+        ("snapshot.fetch.size", KeySupport::Ignored),
+        ("value.converter.delegate.converter.type.schemas.enable", KeySupport::Honoured),
+        ("column.mask.with.5.chars", KeySupport::Honoured),
+        ("table.exclude.list", KeySupport::Honoured),
+        ("topic.creation.orders.partitions", KeySupport::Honoured),
+        ("topic.creation.default.include", KeySupport::Refused),
+        ("producer.override.sasl.jaas.config", KeySupport::Honoured),
+        ("admin.override.sasl.jaas.config", KeySupport::Ignored),
+        ("predicates.p.type", KeySupport::Honoured),
     ] {
         assert_eq!(RelaySettings::effect_of_key(key, "outbox"), Some(effect), "{key}");
     }

@@ -5,7 +5,7 @@ use crate::Lsn;
 
 /// When the transactions were committed that are not confirmed yet. Those of about the same time are one mark.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(VecDeque<Mark>);
+pub(crate) struct CommitTimes(VecDeque<Mark>);
 
 #[derive(Debug)]
 struct Mark {
@@ -15,7 +15,7 @@ struct Mark {
 
 const SAME: Duration = Duration::from_millis(500);
 
-impl Marks {
+impl CommitTimes {
     pub(crate) fn begin(&mut self, commit: Lsn, at: SystemTime) {
         match self.0.back_mut() {
             Some(mark) if at.duration_since(mark.at).is_ok_and(|later| later < SAME) => mark.last = commit,
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn the_oldest_is_told_until_it_is_confirmed() {
         let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        let mut marks = Marks::default();
+        let mut marks = CommitTimes::default();
         for (commit, millis) in [(10, 0), (20, 100), (30, 9_000), (40, 9_100)] {
             marks.begin(Lsn::new(commit), at(millis));
         }

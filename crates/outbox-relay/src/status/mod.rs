@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use self::health::{Movement, Pulse};
 pub(crate) use self::heartbeat_part::HeartbeatPart;
-pub(crate) use self::lag::Marks;
+pub(crate) use self::lag::CommitTimes;
 use self::metrics::Metrics;
 pub use self::mode::{Mode, Readiness};
 use self::problems::Problems;

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use outbox_core::{Pipeline, RowLife};
-use outbox_pg::{Migrations, Waiting};
+use outbox_pg::{Deferred, Migrations};
 
 use crate::service::{HOUR, Load, PATIENCE, Service, events};
 
 #[test]
 fn rows_that_vanish_are_records_once_and_in_order() {
-    for life in [RowLife::Vanish, RowLife::VanishKeepingIds] {
+    for life in [RowLife::DeleteOnInsert, RowLife::DeleteOnInsertKeepIds] {
         let mut service = Service::start(life);
         service.store(&events([Duration::ZERO; 4]));
         service.store_in_batches(&[events([Duration::ZERO; 300]), events([Duration::ZERO; 300])]);
@@ -22,7 +22,7 @@ fn rows_that_vanish_are_records_once_and_in_order() {
 
 #[test]
 fn a_table_in_partitions_is_one_table_while_its_partitions_come_and_go() {
-    let mut service = Service::start(RowLife::KeepInPartitions);
+    let mut service = Service::start(RowLife::Partitioned);
     let hours = |hours: &[u32]| events(hours.iter().map(|hours| HOUR * *hours));
     let keep_all = service.maintenance(24 * HOUR);
     assert!(service.maintain(&keep_all).created.len() >= 13);
@@ -34,7 +34,7 @@ fn a_table_in_partitions_is_one_table_while_its_partitions_come_and_go() {
     service.runtime.block_on(long.query_one("SELECT count(*) FROM outbox.outbox_message", &[])).unwrap();
     let keep_less = service.maintenance(5 * HOUR).lock_timeout(Duration::from_millis(200));
     let report = service.maintain(&keep_less);
-    assert!(report.detached.is_empty() && matches!(report.waiting[..], [Waiting::Lock { .. }]), "{report:?}");
+    assert!(report.detached.is_empty() && matches!(report.waiting[..], [Deferred::Lock { .. }]), "{report:?}");
     service.store_in_batches(&[hours(&[4, 0, 1, 3, 0, 2]), hours(&[2, 0])]);
     service.runtime.block_on(long.commit()).unwrap();
     drop(reader);
@@ -61,7 +61,7 @@ fn a_table_in_partitions_is_one_table_while_its_partitions_come_and_go() {
 fn a_life_is_exchanged_under_load_and_both_engines_have_each_event_once_and_in_order() {
     let mut service = Service::start(RowLife::Keep);
     let load = Load::start(&service);
-    for life in [RowLife::Vanish, RowLife::Keep, RowLife::VanishKeepingIds, RowLife::Keep] {
+    for life in [RowLife::DeleteOnInsert, RowLife::Keep, RowLife::DeleteOnInsertKeepIds, RowLife::Keep] {
         load.writes(50);
         let layout = service.pipeline.layout().clone().with_row_life(life);
         let pipeline = Pipeline::new(service.pipeline.config().clone(), layout).unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use outbox_core::uuid::Uuid;
 use outbox_core::{ConnectorConfig, EventId, OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::Client;
-use outbox_pg::{Maintained, Maintenance, MaintenanceReport, Migrations, PgOutbox};
+use outbox_pg::{Maintenance, MaintenanceOutcome, MaintenanceReport, Migrations, PgOutbox};
 use outbox_test_support::connect;
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -109,7 +109,7 @@ impl Service {
 
     pub(crate) fn maintain(&self, maintenance: &Maintenance) -> MaintenanceReport {
         match self.runtime.block_on(maintenance.run(&self.client)).unwrap() {
-            Maintained::Done(report) => report,
+            MaintenanceOutcome::Done(report) => report,
             other => panic!("{other:?}"),
         }
     }

@@ -36,7 +36,7 @@ async fn events_that_a_dropped_slot_left_out_are_published_by_a_replay_under_loa
 
         SlotOptions::default().recreate().create(&client, fixture.pipeline()).await.unwrap();
         let relay = fixture.start();
-        let replay = Republish::missed(fixture.pipeline().clone()).batch(20);
+        let replay = Republish::missed(fixture.pipeline().clone()).batch_size(20);
         let progress = replay.run(&mut client, "dropped").await.unwrap();
         assert!(progress.is_finished && progress.events >= 30, "{progress:?}");
         is_over.store(true, Ordering::Relaxed);

@@ -22,7 +22,8 @@ async fn a_columns_default_is_in_the_records_as_with_debezium() {
     client.batch_execute(NULL_PAYLOAD).await.unwrap();
     let found = fixture.records(1).await.remove(0);
 
-    let layout = TableLayout::recommended().told("payload", Nullability::Nullable, Some("'{\"d\": 1}'::json"));
+    let layout =
+        TableLayout::recommended().with_column_metadata("payload", Nullability::Nullable, Some("'{\"d\": 1}'::json"));
     let pipeline = Pipeline::new(fixture.config.clone(), layout.clone()).unwrap();
     let text = |text: &str| ColumnValue::Text(text.into());
     let values = vec![

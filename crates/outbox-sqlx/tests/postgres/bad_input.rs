@@ -50,7 +50,7 @@ async fn what_enqueue_meets_in_the_database_is_the_same_typed_error_as_with_the_
     let retyped = format!("{table} ALTER schema_version DROP DEFAULT, ALTER schema_version TYPE uuid USING id");
     is_refused!(layout(), &retyped, OtherType, Permanent);
     is_refused!(layout(), "SET default_transaction_read_only = on", ReadOnly, Permanent);
-    is_refused!(layout().with_row_life(RowLife::KeepInPartitions), "", NoPartition, Permanent);
+    is_refused!(layout().with_row_life(RowLife::Partitioned), "", NoPartition, Permanent);
     let raised = |code: &str| {
         format!(
             "CREATE FUNCTION public.fails() RETURNS trigger LANGUAGE plpgsql AS \

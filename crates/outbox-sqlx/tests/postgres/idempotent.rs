@@ -1,5 +1,5 @@
 use outbox_core::{RowLife, TableLayout};
-use outbox_sqlx::{Enqueued, Repeated, SqlxOutbox};
+use outbox_sqlx::{Enqueued, OnDuplicate, SqlxOutbox};
 
 use outbox_test_support::TestEnv;
 
@@ -7,12 +7,12 @@ use crate::{event, pool};
 
 #[tokio::test]
 async fn an_event_enqueued_again_is_known_and_the_transaction_goes_on() {
-    for life in [RowLife::Keep, RowLife::VanishKeepingIds] {
+    for life in [RowLife::Keep, RowLife::DeleteOnInsertKeepIds] {
         let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
         let pool = pool(&env).await;
         let outbox = SqlxOutbox::new(env.pipeline().clone());
-        let accepting = outbox.clone().idempotent(Repeated::Accept).unwrap();
-        let refusing = outbox.clone().idempotent(Repeated::Refuse).unwrap();
+        let accepting = outbox.clone().idempotent(OnDuplicate::Ignore).unwrap();
+        let refusing = outbox.clone().idempotent(OnDuplicate::Error).unwrap();
         let (first, second) = (event(1), event(2));
         let mut tx = pool.begin().await.unwrap();
         assert_eq!(accepting.enqueue(&mut tx, &first).await.unwrap(), Enqueued::Enqueued);
@@ -31,11 +31,14 @@ async fn an_event_enqueued_again_is_known_and_the_transaction_goes_on() {
 
 #[tokio::test]
 async fn where_rows_vanish_without_a_trace_no_event_can_be_known() {
-    let env =
-        TestEnv::builder().layout(TableLayout::recommended().with_row_life(RowLife::Vanish)).outbox().build().await;
+    let env = TestEnv::builder()
+        .layout(TableLayout::recommended().with_row_life(RowLife::DeleteOnInsert))
+        .outbox()
+        .build()
+        .await;
     let pool = pool(&env).await;
     let outbox = SqlxOutbox::new(env.pipeline().clone());
-    assert!(outbox.clone().idempotent(Repeated::Accept).unwrap_err().is_configuration());
+    assert!(outbox.clone().idempotent(OnDuplicate::Ignore).unwrap_err().is_configuration());
     let mut tx = pool.begin().await.unwrap();
     outbox.enqueue_all(&mut tx, &[event(1), event(2)]).await.unwrap();
     tx.commit().await.unwrap();
@@ -48,7 +51,7 @@ async fn a_table_without_a_unique_id_is_refused_before_anything_is_stored() {
     let drop = "ALTER TABLE outbox.outbox_message DROP CONSTRAINT outbox_message_pkey";
     env.client().await.batch_execute(drop).await.unwrap();
     let pool = pool(&env).await;
-    let outbox = SqlxOutbox::new(env.pipeline().clone()).idempotent(Repeated::Accept).unwrap();
+    let outbox = SqlxOutbox::new(env.pipeline().clone()).idempotent(OnDuplicate::Ignore).unwrap();
     let mut tx = pool.begin().await.unwrap();
     let error = outbox.enqueue(&mut tx, &event(1)).await.unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("unique index"), "{error}");

@@ -1,6 +1,6 @@
 use outbox_core::TableLayout;
 use outbox_sqlx::sqlx;
-use outbox_sqlx::{Repeated, SqlxOutbox, Statements};
+use outbox_sqlx::{OnDuplicate, SqlxOutbox, Statements};
 
 use outbox_test_support::TestEnv;
 
@@ -21,7 +21,7 @@ async fn an_event_without_a_table_is_a_message_of_its_transaction() {
         let mut tx = pool.begin().await.unwrap();
         outbox.enqueue(&mut tx, &event(4)).await.unwrap();
         tx.rollback().await.unwrap();
-        assert!(outbox.idempotent(Repeated::Accept).is_err());
+        assert!(outbox.idempotent(OnDuplicate::Ignore).is_err());
     }
     let read = "SELECT count(*) FROM pg_logical_slot_get_changes($1, NULL, NULL)
                 WHERE data LIKE 'message: transactional: 1 prefix: outbox.outbox_message, %'";

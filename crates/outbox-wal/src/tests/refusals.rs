@@ -1,4 +1,4 @@
-use super::server_error::Doing;
+use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::*;
 
@@ -164,7 +164,7 @@ async fn limits_of_the_role_do_not_hold_for_its_sessions() {
         let mut session = Session::open(&options, purpose).await.unwrap();
         let sql = "SELECT name FROM pg_settings WHERE name ~ '_timeout$' AND context = 'user' AND setting <> '0'
                    AND source = 'user'";
-        assert_eq!(session.query(sql, Doing::Query).await.unwrap(), Vec::<Vec<Option<String>>>::new());
+        assert_eq!(session.query(sql, Operation::Query).await.unwrap(), Vec::<Vec<Option<String>>>::new());
     }
 }
 

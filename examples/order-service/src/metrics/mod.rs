@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics::{counter, describe_counter, describe_histogram, histogram};
-use outbox_pg::PipeHealth;
+use outbox_pg::PipelineHealth;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -60,11 +60,11 @@ async fn scrape(State(state): State<AppState>) -> Result<Response, Problem> {
 }
 
 /// Returns the health indicators: the value of each that is a number, and the verdict of each.
-fn pipe(health: Option<&PipeHealth>) -> Result<String, Problem> {
+fn pipe(health: Option<&PipelineHealth>) -> Result<String, Problem> {
     type Gauges = Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>;
     let (up, values, verdicts) = (Gauge::<i64>::default(), Gauges::default(), Gauges::default());
     up.set(i64::from(health.is_some()));
-    for sign in health.map(PipeHealth::signs).unwrap_or_default() {
+    for sign in health.map(PipelineHealth::signs).unwrap_or_default() {
         let label = [("sign", sign.name)];
         if let Some(value) = sign.value.gauge() {
             values.get_or_create(&label).set(value);

@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use outbox_core::{Enqueued, EventId, OutboxEvent, Repeated, Traceparent};
+use outbox_core::{Enqueued, EventId, OnDuplicate, OutboxEvent, Traceparent};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
@@ -39,7 +39,7 @@ pub(crate) async fn place(state: &AppState, new: NewOrder, options: EventOptions
 
     // An error must not reach the commit: PostgreSQL would answer it with a rollback, and the driver with Ok.
     if is_chosen {
-        let outbox = state.outbox.clone().idempotent(Repeated::Accept)?;
+        let outbox = state.outbox.clone().idempotent(OnDuplicate::Ignore)?;
         if outbox.enqueue(&tx, &event).await? == Enqueued::AlreadyEnqueued {
             tx.rollback().await?;
             return replay(&client, new, id).await;

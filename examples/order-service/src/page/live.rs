@@ -11,7 +11,7 @@ use super::snapshot::Snapshot;
 use super::view;
 use crate::app::AppState;
 use crate::health::look;
-use outbox_pg::PipeHealth;
+use outbox_pg::PipelineHealth;
 
 /// How often the page is brought up to date while someone looks at it.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -81,10 +81,10 @@ impl Live {
 
 /// The health indicators as they were checked last.
 #[derive(Default)]
-pub(super) struct Checked(Option<(Instant, Option<PipeHealth>)>);
+pub(super) struct Checked(Option<(Instant, Option<PipelineHealth>)>);
 
 impl Checked {
-    async fn refresh(&mut self, state: &AppState) -> Option<&PipeHealth> {
+    async fn refresh(&mut self, state: &AppState) -> Option<&PipelineHealth> {
         let is_old = self.0.as_ref().is_none_or(|(at, _)| at.elapsed() >= HEALTH_PERIOD);
         if is_old {
             let health = timeout(PATIENCE, look(state)).await.ok().and_then(Result::ok);

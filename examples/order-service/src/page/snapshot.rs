@@ -1,5 +1,5 @@
 use outbox_core::RowLife;
-use outbox_kafka_consumer::{Group, Held, HeldFilter, HeldState, PartitionStatus};
+use outbox_kafka_consumer::{EventState, FailedEvent, FailedEventFilter, Group, PartitionStatus};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ const LETTERS: u32 = 20;
 pub(super) struct Snapshot {
     pub(super) ways: Vec<Way>,
     pub(super) partitions: Vec<PartitionStatus>,
-    pub(super) letters: Vec<Held>,
+    pub(super) letters: Vec<FailedEvent>,
 }
 
 /// The way of an order's event, as far as it has come.
@@ -69,7 +69,7 @@ pub(super) enum Effect {
 impl Snapshot {
     pub(super) async fn read(state: &AppState) -> Result<Self, Problem> {
         let group = group(state);
-        let held = group.list(HeldFilter::new(), None, LETTERS).await.map_err(Problem::unavailable)?;
+        let held = group.list(FailedEventFilter::new(), None, LETTERS).await.map_err(Problem::unavailable)?;
         let partitions = group.status().await.map_err(Problem::unavailable)?;
 
         let layout = state.pipeline.layout();
@@ -97,7 +97,7 @@ impl Snapshot {
         let rows = client.query(&statement, &[&ORDERS, &state.pipeline.slot().as_str()]).await?;
         let ways = rows.iter().map(|row| Way::of(row, life, &held)).collect::<Result<_, Problem>>()?;
 
-        let letters = held.into_iter().filter(|held| held.state == HeldState::Dead).collect();
+        let letters = held.into_iter().filter(|held| held.state == EventState::Dead).collect();
         Ok(Self { ways, partitions, letters })
     }
 }
@@ -108,7 +108,7 @@ pub(super) fn group(state: &AppState) -> Group {
 }
 
 impl Way {
-    fn of(row: &Row, life: RowLife, held: &[Held]) -> Result<Self, Problem> {
+    fn of(row: &Row, life: RowLife, held: &[FailedEvent]) -> Result<Self, Problem> {
         let event: Option<Uuid> = row.try_get(4)?;
         let held = held.iter().find(|held| event.is_some() && held.event_id == event);
         let handled_at: Option<OffsetDateTime> = row.try_get(13)?;
@@ -127,7 +127,7 @@ impl Way {
                 let record =
                     Place { topic: held.topic.clone(), partition: held.partition, offset: held.offset, read_at };
                 let effect = match held.state {
-                    HeldState::Dead => Effect::Dead { at: held.last_failed_at },
+                    EventState::Dead => Effect::Dead { at: held.last_failed_at },
                     _ => Effect::Parked { attempts: held.attempts, at: held.last_failed_at },
                 };
                 (Some(record), effect)

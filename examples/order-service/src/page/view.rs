@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use outbox_kafka_consumer::{Held, PartitionStatus};
-use outbox_pg::{Measure, PipeHealth, Verdict};
+use outbox_kafka_consumer::{FailedEvent, PartitionStatus};
+use outbox_pg::{IndicatorStatus, Measure, PipelineHealth};
 
 use super::html::{Escaped, after, bytes, time};
 use super::snapshot::{Effect, Snapshot, Stored, Way};
@@ -75,7 +75,7 @@ fn step(steps: &mut String, state: &str, label: &str, value: &str, at: &str) {
 }
 
 /// Returns the lag of the relay or connector, and of the consumer.
-pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipeHealth>) -> String {
+pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipelineHealth>) -> String {
     let records: u64 = partitions.iter().filter_map(PartitionStatus::lag).sum();
     let held: u64 = partitions.iter().map(|partition| partition.parked + partition.dead).sum();
     let measured = |name: &str| health.and_then(|health| health.sign(name)).map(|sign| value(&sign.value));
@@ -114,7 +114,7 @@ pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipeHealth>) -
 }
 
 /// Returns the health indicators: first those that need someone.
-pub(super) fn health(health: Option<&PipeHealth>) -> String {
+pub(super) fn health(health: Option<&PipelineHealth>) -> String {
     let Some(health) = health else {
         return "<p class=\"empty\">The database cannot be reached, so nothing is known of the way to Kafka.</p>"
             .to_owned();
@@ -140,7 +140,7 @@ pub(super) fn health(health: Option<&PipeHealth>) -> String {
     html
 }
 
-fn badge(verdict: Verdict) -> String {
+fn badge(verdict: IndicatorStatus) -> String {
     let name = name(verdict);
     format!("<span class=\"badge {name}\">{name}</span>")
 }
@@ -157,7 +157,7 @@ fn value(measure: &Measure) -> String {
 }
 
 /// Returns the dead letters, each with what can be done about it.
-pub(super) fn letters(letters: &[Held], access: PageAccess) -> String {
+pub(super) fn letters(letters: &[FailedEvent], access: PageAccess) -> String {
     if letters.is_empty() {
         return "<p class=\"empty\">None.</p>".to_owned();
     }

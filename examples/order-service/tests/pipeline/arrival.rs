@@ -142,7 +142,7 @@ async fn consume(env: &TestEnv, event_type: &str, stop: &CancellationToken) -> U
     let consumer = Consumer::builder([stack().kafka_bootstrap()])
         .pipeline(env.pipeline().clone())
         .group("test")
-        .store(pool)
+        .pool(pool)
         .on_raw("order", event_type, move |_: &Transaction<'_>, event: Received<()>| {
             let sender = sender.clone();
             async move { Ok(sender.send(event.envelope().clone())?) }

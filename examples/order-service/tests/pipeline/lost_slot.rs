@@ -36,7 +36,7 @@ async fn what_a_dropped_slot_left_out_is_received_once_after_a_replay() {
         // Its offsets are positions of the slot that is gone.
         connector.ask(|rest, name| rest.delete_offsets(name)).await;
         connector.ask(|rest, name| rest.resume(name)).await;
-        let progress = Republish::missed(pipeline).batch(3).run(&mut client, "dropped").await.unwrap();
+        let progress = Republish::missed(pipeline).batch_size(3).run(&mut client, "dropped").await.unwrap();
         assert!(progress.is_finished && progress.events >= 5, "{progress:?}");
         is_over.store(true, Ordering::Relaxed);
     };

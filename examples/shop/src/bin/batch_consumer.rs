@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let consumer = Consumer::builder(std::env::var("KAFKA_BROKERS")?.split(','))
         .pipeline(Pipeline::recommended())
         .group("demand")
-        .store(pool.clone())
+        .pool(pool.clone())
         .on_batch(sum)
         .build()?;
     consumer.migrations().apply(&mut client).await?;

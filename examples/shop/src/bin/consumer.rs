@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let consumer = Consumer::builder(std::env::var("KAFKA_BROKERS")?.split(','))
         .pipeline(Pipeline::recommended())
         .group("stock")
-        .store(pool.clone())
+        .pool(pool.clone())
         .on(reserve)
         .build()?;
     consumer.migrations().apply(&mut client).await?;

@@ -9,8 +9,8 @@ use super::{BatchHandler, Handler, RawHandler};
 use crate::Received;
 use crate::handler::erased::{Failure, FailureOf, Inside, Together, read, read_all};
 use crate::handler::{Calls, HandlerResult, Registered, Upcasts};
-use crate::policy::Misfit;
-use crate::received::Place;
+use crate::policy::RecordPolicy;
+use crate::received::RecordPosition;
 use crate::store::Transaction;
 use crate::store::driver::depth as depth_of;
 
@@ -62,7 +62,7 @@ impl<M: 'static, H: Handler<M>> Inside for Typed<H, M> {
         &self,
         tx: &mut Transaction<'_>,
         envelope: DecodedEvent,
-        place: Place,
+        place: RecordPosition,
         upcasts: &Upcasts,
     ) -> Result<(), Failure> {
         let event = read::<H::Event>(&envelope, upcasts)?;
@@ -78,9 +78,9 @@ impl<M: 'static, H: BatchHandler<M>> Together for Typed<H, M> {
     async fn handle(
         &self,
         tx: &mut Transaction<'_>,
-        events: Vec<(DecodedEvent, Place)>,
+        events: Vec<(DecodedEvent, RecordPosition)>,
         upcasts: &Upcasts,
-        undecodable: Misfit,
+        undecodable: RecordPolicy,
     ) -> Result<(), FailureOf> {
         let received = read_all::<H::Event>(events, upcasts, undecodable)?;
         if received.is_empty() {
@@ -99,7 +99,7 @@ impl<M: 'static, H: RawHandler<M>> Inside for Raw<H, M> {
         &self,
         tx: &mut Transaction<'_>,
         envelope: DecodedEvent,
-        place: Place,
+        place: RecordPosition,
         _: &Upcasts,
     ) -> Result<(), Failure> {
         let tx = tx.as_sqlx().ok_or_else(Failure::other_driver)?;

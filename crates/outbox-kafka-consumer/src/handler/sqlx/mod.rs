@@ -29,7 +29,7 @@
 //! let consumer = Consumer::sqlx_builder(["127.0.0.1:9092"])
 //!     .pipeline(Pipeline::recommended())
 //!     .group("stock")
-//!     .store(pool.clone())
+//!     .pool(pool.clone())
 //!     .on(reserve)
 //!     .build()?;
 //! pool.execute(&*consumer.migrations().apply_script()).await?; // once, at deployment

@@ -1,12 +1,12 @@
 use super::store::{Store, key_of};
 use super::{LANES, LOG, Planted, World};
-use crate::protocol::{Prefix, lane_of};
+use crate::protocol::{OffsetTracker, lane_of};
 
 /// The memory of an owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Session {
     epoch: u8,
-    prefix: Prefix,
+    prefix: OffsetTracker,
     pub(super) lanes: [Lane; LANES],
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Tx {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Work {
     Batch(Vec<i64>),
-    Held(u8),
+    FailedEvent(u8),
 }
 
 fn lane(offset: i64) -> usize {
@@ -41,8 +41,11 @@ fn lane(offset: i64) -> usize {
 impl Session {
     /// Reads the position, and deals everything behind it.
     pub(super) fn open(store: &Store) -> Self {
-        let mut session =
-            Self { epoch: store.epoch, prefix: Prefix::new(store.next), lanes: [Lane::default(), Lane::default()] };
+        let mut session = Self {
+            epoch: store.epoch,
+            prefix: OffsetTracker::new(store.next),
+            lanes: [Lane::default(), Lane::default()],
+        };
         for offset in store.next..LOG.len() as i64 {
             session.prefix.deal(offset);
             session.lanes[lane(offset)].queue.push(offset);
@@ -108,7 +111,7 @@ impl World {
         if !is_owner {
             return self.reopens(c);
         }
-        let work = Work::Held(event);
+        let work = Work::FailedEvent(event);
         lane.tx = Some(Tx { work, taken: Vec::new(), effects: vec![event], parked: Vec::new() });
         true
     }

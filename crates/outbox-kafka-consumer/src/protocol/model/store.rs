@@ -31,7 +31,7 @@ impl Store {
         self.inbox.extend(&tx.taken);
         self.effects.extend(&tx.effects);
         self.held.extend(&tx.parked);
-        if let Work::Held(event) = tx.work {
+        if let Work::FailedEvent(event) = tx.work {
             self.held.retain(|held| *held != event);
         }
     }

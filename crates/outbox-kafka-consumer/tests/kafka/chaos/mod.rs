@@ -14,7 +14,7 @@ use xtask::stack::Stack;
 
 use self::disasters::{Consumers, Disasters};
 use self::history::Orders;
-use crate::bench::{Bench, produce_to, set_up};
+use crate::bench::{Fixture, produce_to, set_up};
 use outbox_test_support::{connect, eventually};
 
 /// The size of every run of the tests; `OUTBOX_CHAOS_EVENTS`, `_AGGREGATES` and `_SEED` make it larger, or the same
@@ -51,7 +51,7 @@ async fn every_event_takes_effect_once_and_in_order_whatever_dies() {
     let mut random = Random(seed);
     let kafka = tokio::task::block_in_place(|| Stack::connect().unwrap().kafka_cluster().unwrap().brokers(1).start());
     let kafka = kafka.unwrap();
-    let bench = Bench::at(kafka.bootstrap()).await;
+    let bench = Fixture::at(kafka.bootstrap()).await;
     bench.create_topic(PARTITIONS as i32).await;
     let postgres = Postgres::start().await.unwrap();
     let database = postgres.database().await.unwrap();

@@ -4,11 +4,11 @@ mod reading;
 use std::collections::VecDeque;
 
 use super::action::ReadFrom;
-use super::flight::{Flight, Verdict};
+use super::in_flight::{InFlightBatch, Verdict};
 use super::ledger::Ledger;
-use super::met::Met;
 use super::producer::{Cursor, Producer};
 use super::row::Row;
+use super::seen_records::SeenRecords;
 use super::window::{BatchLimit, Window};
 use crate::position::Position;
 
@@ -18,12 +18,12 @@ pub(crate) struct Log<R> {
     queue: VecDeque<Row<R>>,
     /// The memory of the queue's rows.
     queued: usize,
-    flight: Option<Flight<R>>,
+    flight: Option<InFlightBatch<R>>,
     step: Step,
     writer: Writer,
     /// Which of this process's producer ids was used here last; a worn-out one must not come back.
     generation: u64,
-    met: Met,
+    met: SeenRecords,
     knowledge: Knowledge,
     /// The next batch's answer has to be checked: an attempt of a batch that was taken apart may still be appended.
     check_next: bool,
@@ -115,7 +115,7 @@ impl<R> Log<R> {
             step: Step::Rest,
             writer: Writer::None,
             generation: 0,
-            met: Met::default(),
+            met: SeenRecords::default(),
             knowledge: Knowledge::default(),
             check_next: false,
             repetitions: Repetitions::Untried,
@@ -221,7 +221,7 @@ impl<R> Log<R> {
         Some(Task::Produce)
     }
 
-    pub(crate) fn flight(&self) -> Option<&Flight<R>> {
+    pub(crate) fn flight(&self) -> Option<&InFlightBatch<R>> {
         self.flight.as_ref()
     }
 
@@ -247,7 +247,7 @@ impl<R> Log<R> {
         }
         self.queued = self.queued.saturating_sub(bytes);
         ledger.counters.sent += rows.len() as u64;
-        self.flight = Some(Flight {
+        self.flight = Some(InFlightBatch {
             rows,
             at,
             check,

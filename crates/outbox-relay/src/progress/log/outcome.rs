@@ -1,6 +1,6 @@
 use super::{Duty, Log, Repetitions, Step};
 use crate::progress::action::{Arrival, Outcome};
-use crate::progress::flight::Verdict;
+use crate::progress::in_flight::Verdict;
 use crate::progress::ledger::Ledger;
 use crate::progress::row::Row;
 

@@ -4,7 +4,7 @@ use super::{Duty, Log, Repetitions, Step, Writer};
 use crate::Lsn;
 use crate::position::Position;
 use crate::progress::action::{Arrival, Content, Seen, Tail};
-use crate::progress::flight::{Flight, Verdict};
+use crate::progress::in_flight::{InFlightBatch, Verdict};
 use crate::progress::ledger::Ledger;
 use crate::progress::producer::Cursor;
 
@@ -70,7 +70,7 @@ impl<R> Log<R> {
     }
 
     /// Compares the batch in flight with the log.
-    fn compare(&mut self, mut flight: Flight<R>, ledger: &mut Ledger) {
+    fn compare(&mut self, mut flight: InFlightBatch<R>, ledger: &mut Ledger) {
         let mut missing = Vec::new();
         let mut found = Vec::new();
         for row in flight.rows.drain(..) {
@@ -81,7 +81,7 @@ impl<R> Log<R> {
         let last = self.knowledge.last_of_writer.map(|last| Cursor::after(flight.at.producer, last));
         let is_overtaken = last.is_some_and(|next| next != flight.at);
         if flight.verdict == Verdict::Unknown && found.is_empty() && !is_overtaken {
-            self.flight = Some(Flight { rows: missing, ..flight });
+            self.flight = Some(InFlightBatch { rows: missing, ..flight });
             self.step = Step::Due(Duty::Produce);
             return;
         }
@@ -90,7 +90,7 @@ impl<R> Log<R> {
         let expected = flight.at.past(found.len());
         let is_new = flight.verdict == Verdict::Appended(Arrival::Now) && last.is_none_or(|next| next == expected);
         if is_new && missing.is_empty() && !self.queue.is_empty() && self.repetitions == Repetitions::Untried {
-            self.flight = Some(Flight { rows: found, is_trial: true, ..flight });
+            self.flight = Some(InFlightBatch { rows: found, is_trial: true, ..flight });
             self.step = Step::Due(Duty::Produce);
             return;
         }

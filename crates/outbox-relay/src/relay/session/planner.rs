@@ -16,7 +16,7 @@ use crate::progress::{
     Action, Batch, Counters, OutOfTurn, Outcome, PartitionId, Producer, Progress, Reach, ReadFrom, Tail,
 };
 use crate::rows::{DecodeError, TableRow, WalEvent};
-use crate::status::{Marks, RelayStatus};
+use crate::status::{CommitTimes, RelayStatus};
 use outbox_kafka::Topic;
 
 /// Decides what is written where: changes and outcomes go in, commands come out. It has no clock and does no I/O.
@@ -28,7 +28,7 @@ pub(super) struct Planner {
     backlog: Option<Backlog>,
     /// The commit of the transaction that was read last.
     commit: Lsn,
-    commit_times: Marks,
+    commit_times: CommitTimes,
     /// A topic that has more partitions than rows are sent to.
     grown: Option<Box<str>>,
     /// When the changes were read that are taken now.
@@ -54,7 +54,7 @@ impl Planner {
         backlog: Option<Backlog>,
         status: RelayStatus,
     ) -> Self {
-        let (commit, commit_times) = (Lsn::default(), Marks::default());
+        let (commit, commit_times) = (Lsn::default(), CommitTimes::default());
         Self { progress, router, skips, backlog, commit, commit_times, grown: None, now: UNIX_EPOCH, status }
     }
 

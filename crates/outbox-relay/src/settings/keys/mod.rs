@@ -8,7 +8,7 @@ mod router;
 
 use super::finding::{Finding, Findings};
 use super::resolved::Resolved;
-use super::rule::{KeyEffect, Rule, honoured};
+use super::rule::{KeySupport, Rule, honoured};
 
 /// Rules, and what stands before their keys.
 struct Family {
@@ -68,7 +68,7 @@ impl Keys {
     }
 
     /// Returns what the table says of a key, if it is in it.
-    pub(super) fn effect(&self, key: &str) -> Option<KeyEffect> {
+    pub(super) fn effect(&self, key: &str) -> Option<KeySupport> {
         self.rule(key).map(|rule| rule.effect)
     }
 

@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::discovery::Found;
 use super::partition::Partition;
-use super::{Place, Shared, measure};
+use super::{Shared, TopicPartition, measure};
 use crate::Error;
-use crate::protocol::{LeaseClock, Seat, assign};
+use crate::protocol::{LeaseClock, PartitionLease, assign};
 use crate::store::Connection;
 
 /// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
 /// own, so that neither a long handler nor an empty pool can make it late.
-pub(super) struct Keeper {
+pub(super) struct Membership {
     shared: Arc<Shared>,
     owner: Uuid,
     topics: Vec<String>,
@@ -29,9 +29,9 @@ pub(super) struct Keeper {
     client: Option<Connection>,
     clock: LeaseClock,
     began: Instant,
-    owned: HashMap<Place, Owned>,
+    owned: HashMap<TopicPartition, Owned>,
     workers: JoinSet<()>,
-    workers_places: HashMap<Id, Place>,
+    workers_places: HashMap<Id, TopicPartition>,
 }
 
 struct Owned {
@@ -39,7 +39,7 @@ struct Owned {
     abort: AbortHandle,
 }
 
-impl Keeper {
+impl Membership {
     pub(super) fn new(shared: Arc<Shared>, found: watch::Receiver<Found>) -> Self {
         Self {
             topics: shared.registry.topics().into_iter().map(str::to_owned).collect(),
@@ -142,7 +142,8 @@ impl Keeper {
             });
         }
         let mut survey = store.survey(client, &self.topics).await?;
-        let known: BTreeSet<Place> = survey.seats.iter().map(|seat| (seat.topic.clone(), seat.partition)).collect();
+        let known: BTreeSet<TopicPartition> =
+            survey.seats.iter().map(|seat| (seat.topic.clone(), seat.partition)).collect();
         shared.ignored.learn(std::mem::take(&mut survey.handles));
         let Found { places: existing, partitions, settled } = self.found.borrow().clone();
         let first: BTreeMap<String, i32> =
@@ -151,12 +152,13 @@ impl Keeper {
             store.subscribe(client, &first).await?;
             self.subscribed.extend(first.into_keys());
         }
-        let missing: BTreeSet<Place> = existing.difference(&known).cloned().collect();
+        let missing: BTreeSet<TopicPartition> = existing.difference(&known).cloned().collect();
         if !missing.is_empty() {
             store.add_seats(client, &missing).await?;
             survey = store.survey(client, &self.topics).await?;
         }
-        let is_gone = |seat: &Seat| settled.get(&seat.topic).is_some_and(|partitions| seat.partition >= *partitions);
+        let is_gone =
+            |seat: &PartitionLease| settled.get(&seat.topic).is_some_and(|partitions| seat.partition >= *partitions);
         if survey.seats.iter().any(is_gone) {
             store.forget_partitions(client, self.owner, &settled).await?;
         }
@@ -169,11 +171,11 @@ impl Keeper {
                 owned.stop.cancel();
             }
         }
-        let is_free = |place: &Place| {
+        let is_free = |place: &TopicPartition| {
             let seat = survey.seats.iter().find(|seat| seat.topic == place.0 && seat.partition == place.1);
             seat.is_some_and(|seat| seat.owner.is_none_or(|owner| owner == self.owner))
         };
-        let wanted: Vec<Place> = shares
+        let wanted: Vec<TopicPartition> = shares
             .iter()
             .filter(|(place, owner)| {
                 **owner == self.owner
@@ -208,7 +210,7 @@ impl Keeper {
 
     /// Frees the lease of a partition whose work has ended. Returns the partition, if it was still
     /// owned.
-    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<Place> {
+    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<TopicPartition> {
         let id = match &ended {
             Ok((id, ())) => *id,
             Err(e) => e.id(),
@@ -225,7 +227,7 @@ impl Keeper {
         Some(place)
     }
 
-    async fn give_back(&mut self, place: &Place) {
+    async fn give_back(&mut self, place: &TopicPartition) {
         let Some(client) = &mut self.client else { return };
         let store = &self.shared.store;
         let given = timeout(store.lease / 3, store.give_back(client, self.owner, place)).await;
@@ -252,7 +254,7 @@ impl Keeper {
                 }
             }
         }
-        let left: Vec<Place> = self.owned.drain().map(|(place, _)| place).collect();
+        let left: Vec<TopicPartition> = self.owned.drain().map(|(place, _)| place).collect();
         for place in left {
             self.give_back(&place).await;
         }

@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 /// finish out of order. The position in the store follows later: inbox and epoch keep effects exact, so a position that
 /// is too low only means that known events are read again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Prefix {
+pub(crate) struct OffsetTracker {
     /// The position as it is in the store, as far as is known.
     stored: i64,
     /// Behind the last offset that was dealt or skipped.
     seen: i64,
-    /// Dealt, and not known to be done.
+    /// InFlight, and not known to be done.
     open: BTreeSet<i64>,
 }
 
-impl Prefix {
+impl OffsetTracker {
     pub(crate) fn new(stored: i64) -> Self {
         Self { stored, seen: stored, open: BTreeSet::new() }
     }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_position_stops_before_the_first_gap() {
-        let mut prefix = Prefix::new(10);
+        let mut prefix = OffsetTracker::new(10);
         for offset in [10, 11, 13, 15] {
             prefix.deal(offset);
         }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn offsets_without_work_move_the_position() {
-        let mut prefix = Prefix::new(0);
+        let mut prefix = OffsetTracker::new(0);
         prefix.pass(4);
         assert_eq!(prefix.to_store(), Some(5));
         prefix.stored(5);
@@ -100,7 +100,7 @@ mod tests {
             dealt in prop::collection::btree_set(0_i64..60, 0..40),
             order in prop::collection::vec((0_usize..100, any::<bool>()), 0..200),
         ) {
-            let mut prefix = Prefix::new(0);
+            let mut prefix = OffsetTracker::new(0);
             let mut open: Vec<i64> = dealt.iter().copied().collect();
             dealt.iter().for_each(|offset| prefix.deal(*offset));
             for (at, is_stored) in order {

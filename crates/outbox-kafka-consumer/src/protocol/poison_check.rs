@@ -1,12 +1,12 @@
 /// The treatment of an event that was started and not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Alone {
+pub(crate) enum PoisonCheck {
     Handle,
     /// It was alone in flight too often when the process ended.
     Poison,
 }
 
-impl Alone {
+impl PoisonCheck {
     /// Creates the state: `ended` is how many processes in a row ended with it alone in flight; `limit` how many are
     /// one event's fault.
     pub(crate) fn of(ended: i64, limit: u32) -> Self {
@@ -21,8 +21,8 @@ mod tests {
     #[test]
     fn an_event_is_poison_after_so_many_ends_of_the_process() {
         assert_eq!(
-            [0, 1, 2, 3].map(|ended| Alone::of(ended, 3)),
-            [Alone::Handle, Alone::Handle, Alone::Handle, Alone::Poison]
+            [0, 1, 2, 3].map(|ended| PoisonCheck::of(ended, 3)),
+            [PoisonCheck::Handle, PoisonCheck::Handle, PoisonCheck::Handle, PoisonCheck::Poison]
         );
     }
 }

@@ -32,14 +32,14 @@ impl Roles {
 
 /// Whether each role has what it needs, and nothing else.
 #[derive(Clone, Debug)]
-pub struct Rights {
-    problems: Vec<RightsProblem>,
+pub struct Privileges {
+    problems: Vec<PrivilegeProblem>,
 }
 
 /// A right that a role has too many or too few. `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RightsProblem {
+pub enum PrivilegeProblem {
     /// The role is not there.
     #[error("the role {role} does not exist: run the script of its rights")]
     RoleMissing {
@@ -72,7 +72,7 @@ pub enum RightsProblem {
     },
 }
 
-impl Rights {
+impl Privileges {
     /// Looks at what the roles may do, by themselves, by PUBLIC, and by the roles that they are members of. It changes
     /// nothing.
     ///
@@ -89,7 +89,7 @@ impl Rights {
             let failed = |e| Error::database(format!("read the rights of {role}"), e);
             let sql = "SELECT FROM pg_roles WHERE rolname = $1";
             if client.query_opt(sql, &[&role.as_str()]).await.map_err(failed)?.is_none() {
-                problems.push(RightsProblem::RoleMissing { role: role.clone() });
+                problems.push(PrivilegeProblem::RoleMissing { role: role.clone() });
                 continue;
             }
             let answers: Vec<_> = probes.iter().map(|probe| format!("coalesce(({}), false)", probe.sql)).collect();
@@ -103,7 +103,7 @@ impl Rights {
 
     /// Returns what is wrong, each with its remedy; empty where all is well.
     #[must_use]
-    pub fn problems(&self) -> &[RightsProblem] {
+    pub fn problems(&self) -> &[PrivilegeProblem] {
         &self.problems
     }
 }

@@ -4,7 +4,7 @@ use super::row::Row;
 
 /// The one batch of a partition whose outcome is not known yet.
 #[derive(Debug)]
-pub(super) struct Flight<R> {
+pub(super) struct InFlightBatch<R> {
     pub(super) rows: Vec<Row<R>>,
     pub(super) at: Cursor,
     /// Error 0 is no proof: others may have used these sequence numbers for other rows.

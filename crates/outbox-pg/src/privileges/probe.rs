@@ -1,6 +1,6 @@
 use outbox_core::{Identifier, Pipeline, TableLayout};
 
-use super::RightsProblem;
+use super::PrivilegeProblem;
 use crate::companion::companion;
 use crate::literal::literal;
 use crate::migration::row_life::id;
@@ -16,19 +16,19 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn problem(self, role: &Identifier) -> RightsProblem {
+    pub(super) fn problem(self, role: &Identifier) -> PrivilegeProblem {
         let Self { right, object, is_wanted, remedy, .. } = self;
         let role = role.clone();
         if is_wanted {
             let remedy = remedy.unwrap_or_else(|| format!("run GRANT {right} ON {object} TO {role}"));
-            RightsProblem::Lacks { role, right, object, remedy }
+            PrivilegeProblem::Lacks { role, right, object, remedy }
         } else {
             let remedy = remedy.unwrap_or_else(|| {
                 format!(
                     "run REVOKE {right} ON {object} FROM {role}, PUBLIC, and look at the roles that it is a member of"
                 )
             });
-            RightsProblem::Has { role, right, object, remedy }
+            PrivilegeProblem::Has { role, right, object, remedy }
         }
     }
 

@@ -7,13 +7,13 @@ use crate::position::Position;
 
 /// Records that were met in one partition's log and may prove that a row is there.
 #[derive(Debug, Default)]
-pub(super) struct Met {
+pub(super) struct SeenRecords {
     /// One position may be that of two rows on two timelines.
     own: BTreeSet<(Position, Uuid)>,
     unplaced: HashSet<Uuid>,
 }
 
-impl Met {
+impl SeenRecords {
     pub(super) fn own(&mut self, position: Position, event: Uuid) {
         self.own.insert((position, event));
     }

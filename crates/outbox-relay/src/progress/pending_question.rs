@@ -5,12 +5,12 @@ use super::row::PartitionId;
 /// A question to the driver that several partitions wait for. A partition that comes after it was put waits for the next one:
 /// an answer says nothing of what was read later.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct PendingQuestion {
     waiting: Vec<PartitionId>,
     asked: Vec<PartitionId>,
 }
 
-impl Asked {
+impl PendingQuestion {
     pub(super) fn wait(&mut self, partition: PartitionId) {
         self.waiting.push(partition);
     }
@@ -32,7 +32,7 @@ impl Asked {
 /// The producer ids that were given to this process.
 #[derive(Debug, Default)]
 pub(super) struct OwnProducers {
-    pub(super) asked: Asked,
+    pub(super) asked: PendingQuestion,
     newest: Option<OwnProducer>,
 }
 

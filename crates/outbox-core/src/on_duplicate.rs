@@ -3,12 +3,12 @@ use crate::{Error, EventField, RowLife, StoreFault, TableLayout};
 /// The answer of an idempotent outbox to an event that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Repeated {
+pub enum OnDuplicate {
     /// [`Enqueued::AlreadyEnqueued`], and nothing else happens.
     #[default]
-    Accept,
+    Ignore,
     /// An error of [`Error::is_already_enqueued`]. The transaction continues.
-    Refuse,
+    Error,
 }
 
 /// The outcome of an idempotent enqueue.
@@ -21,7 +21,7 @@ pub enum Enqueued {
     AlreadyEnqueued,
 }
 
-impl Repeated {
+impl OnDuplicate {
     /// Converts the number of added rows into the outcome for one event, for implementations of
     /// [`Outbox`](crate::Outbox).
     ///
@@ -41,7 +41,7 @@ impl Repeated {
     /// Some were there, and that is refused.
     pub fn of_many(self, added: u64, events: usize) -> Result<usize, Error> {
         let added = usize::try_from(added).unwrap_or(events);
-        if added < events && self == Self::Refuse {
+        if added < events && self == Self::Error {
             let cause = "PostgreSQL added fewer rows than there are events";
             return Err(Error::store(StoreFault::AlreadyEnqueued, cause));
         }
@@ -53,19 +53,19 @@ impl TableLayout {
     /// Checks that an event that is enqueued again can be recognised.
     ///
     /// # Errors
-    /// [`is_configuration`](Error::is_configuration): in [`RowLife::Vanish`] and [`RowLife::Message`] no id is kept to know an
+    /// [`is_configuration`](Error::is_configuration): in [`RowLife::DeleteOnInsert`] and [`RowLife::Message`] no id is kept to know an
     /// event by.
     pub fn remembers_ids(&self) -> Result<(), Error> {
         let reason = match self.row_life() {
-            RowLife::Vanish => {
-                "an event enqueued again cannot be known, because its row has vanished: \
-                 choose RowLife::VanishKeepingIds, or RowLife::Keep"
+            RowLife::DeleteOnInsert => {
+                "an event enqueued again cannot be known, because its row was deleted: \
+                 choose RowLife::DeleteOnInsertKeepIds, or RowLife::Keep"
             }
             RowLife::Message => {
                 "an event enqueued again cannot be known, because there is no table: \
-                 choose RowLife::VanishKeepingIds, or RowLife::Keep"
+                 choose RowLife::DeleteOnInsertKeepIds, or RowLife::Keep"
             }
-            RowLife::Keep | RowLife::KeepInPartitions | RowLife::VanishKeepingIds => return Ok(()),
+            RowLife::Keep | RowLife::Partitioned | RowLife::DeleteOnInsertKeepIds => return Ok(()),
         };
         Err(Error::layout("id", reason))
     }

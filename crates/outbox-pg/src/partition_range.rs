@@ -10,13 +10,13 @@ use crate::maintenance::{now_millis, partitions, time_of};
 
 /// The times that the partitions of an outbox table have a place for. Clones share what is known.
 ///
-/// [`PgOutbox::within`](crate::PgOutbox::within) refuses an event whose id is outside before its INSERT would fail, and
+/// [`PgOutbox::with_partition_range`](crate::PgOutbox::with_partition_range) refuses an event whose id is outside before its INSERT would fail, and
 /// with it the business transaction. What is known ages: [`refresh`](Self::refresh) it well within the time that
 /// [`Maintenance::ahead`](crate::Maintenance::ahead) says, such as every hour.
 #[derive(Clone, Debug)]
-pub struct Horizon(Arc<[AtomicU64; 2]>);
+pub struct PartitionRange(Arc<[AtomicU64; 2]>);
 
-impl Horizon {
+impl PartitionRange {
     /// Reads the partitions.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Horizon {
             return Ok(());
         }
         let rule = format!(
-            "the table has partitions for ids of {from} to {to}, and this one is of {at}: run Maintenance, then Horizon::refresh"
+            "the table has partitions for ids of {from} to {to}, and this one is of {at}: run Maintenance, then PartitionRange::refresh"
         );
         Err(CoreError::refused("id", &event.id().to_string(), rule))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Sign {
+pub struct Indicator {
     /// Its name, fit for a metric: `wal_held_back`.
     pub name: &'static str,
     /// The value that was found.
@@ -12,20 +12,20 @@ pub struct Sign {
     /// A number from where on it is no more good, or what it is where it is good. A position has none.
     pub threshold: Option<Measure>,
     /// The meaning of the value.
-    pub verdict: Verdict,
+    pub verdict: IndicatorStatus,
     /// The remedy, if the verdict is not good.
     pub remedy: Option<String>,
     /// A suggestion, although nothing is wrong.
     pub advice: Option<String>,
 }
 
-impl Sign {
-    pub(super) fn new(name: &'static str, value: Measure, verdict: Verdict) -> Self {
+impl Indicator {
+    pub(super) fn new(name: &'static str, value: Measure, verdict: IndicatorStatus) -> Self {
         Self { name, value, threshold: None, verdict, remedy: None, advice: None }
     }
 
     pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {
-        if self.verdict == Verdict::Good { self } else { Self { remedy: Some(remedy.into()), ..self } }
+        if self.verdict == IndicatorStatus::Good { self } else { Self { remedy: Some(remedy.into()), ..self } }
     }
 
     pub(super) fn advice(self, advice: impl Into<String>) -> Self {
@@ -37,7 +37,7 @@ impl Sign {
     }
 }
 
-impl fmt::Display for Sign {
+impl fmt::Display for Indicator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.value)?;
         self.remedy.iter().chain(&self.advice).try_for_each(|remedy| write!(f, ": {remedy}"))
@@ -89,7 +89,7 @@ impl fmt::Display for Measure {
 /// The meaning of a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum IndicatorStatus {
     /// All is well.
     Good,
     /// Whether all is well is not known yet.
@@ -100,7 +100,7 @@ pub enum Verdict {
     Critical,
 }
 
-impl Verdict {
+impl IndicatorStatus {
     pub(super) fn good_if(is_good: bool, otherwise: Self) -> Self {
         if is_good { Self::Good } else { otherwise }
     }
