@@ -45,6 +45,8 @@
     reason = "values of Kafka's protocol, built and matched by the workspace's own crates"
 )]
 
+mod answer_fields;
+mod answer_walk;
 mod api;
 mod capabilities;
 mod client_properties;
@@ -57,6 +59,9 @@ mod error;
 mod error_code;
 mod fetch;
 mod frames;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group_offsets;
 mod jaas;
 mod list_offsets;
