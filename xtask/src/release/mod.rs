@@ -35,10 +35,18 @@ struct Program {
     features: &'static [&'static str],
 }
 
+/// The platform that programs are built for.
+#[derive(Debug)]
+struct Target {
+    name: String,
+    /// The arguments to cargo that choose it. Without them, cargo builds for this machine.
+    arguments: Vec<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ReleaseTask {
     /// Make everything and publish nothing; there is no other way yet
-    #[arg(long, required = true)]
+    #[arg(long)]
     dry_run: bool,
     /// The profile of cargo to build with
     #[arg(long, default_value = "release")]
@@ -50,9 +58,12 @@ pub(crate) struct ReleaseTask {
 
 impl ReleaseTask {
     pub(crate) fn run(self) -> Outcome {
+        if !self.dry_run {
+            return Err("nothing is published yet: run `cargo xtask release --dry-run`".into());
+        }
         let target = match self.target {
-            Some(target) => target,
-            None => default_target()?,
+            Some(name) => Target::of(name),
+            None => Target::default()?,
         };
         let version = env!("CARGO_PKG_VERSION");
         let directory = workspace().join("target/release-dry-run");
@@ -62,15 +73,15 @@ impl ReleaseTask {
         fs::create_dir_all(&directory)?;
 
         for program in PROGRAMS {
-            report(&format!("building {} for {target}", program.name));
+            report(&format!("building {} for {}", program.name, target.name));
             let executable = program.build(&self.profile, &target)?;
             program.check(&executable, version)?;
 
-            let name = format!("{}-{version}-{target}", program.name);
+            let name = format!("{}-{version}-{}", program.name, target.name);
             archive(&directory, &name, &executable)?;
             let bill = Bill::read(program.package, version, &program.arguments(&target))?;
             fs::write(directory.join(format!("{name}.cdx.json")), bill.to_string())?;
-            image::write(&directory.join("images").join(program.name), program.name, &target, &executable)?;
+            image::write(&directory.join("images").join(program.name), program.name, &target.name, &executable)?;
         }
         checksums::write(&directory)?;
         report(&format!("archives, bills of materials, checksums and images are in {}", directory.display()));
@@ -80,16 +91,16 @@ impl ReleaseTask {
 
 impl Program {
     /// Returns the arguments to cargo that select the program's package.
-    fn arguments(self, target: &str) -> Vec<String> {
-        let mut arguments =
-            vec!["--locked".to_owned(), format!("--package={}", self.package), format!("--target={target}")];
+    fn arguments(self, target: &Target) -> Vec<String> {
+        let mut arguments = vec!["--locked".to_owned(), format!("--package={}", self.package)];
+        arguments.extend(target.arguments.iter().cloned());
         if !self.features.is_empty() {
             arguments.push(format!("--features={}", self.features.join(",")));
         }
         arguments
     }
 
-    fn build(self, profile: &str, target: &str) -> Result<PathBuf> {
+    fn build(self, profile: &str, target: &Target) -> Result<PathBuf> {
         let output = Command::new(cargo())
             .args(["build", "--message-format=json-render-diagnostics", "--profile", profile])
             .args(self.arguments(target))
@@ -97,7 +108,7 @@ impl Program {
             .stderr(Stdio::inherit())
             .output()?;
         if !output.status.success() {
-            return Err(format!("{} does not build for {target}", self.package).into());
+            return Err(format!("{} does not build for {}", self.package, target.name).into());
         }
         let found = executables(&String::from_utf8_lossy(&output.stdout), self.name).next();
         found.ok_or_else(|| format!("cargo did not report where the program {} is", self.name).into())
@@ -115,22 +126,30 @@ impl Program {
     }
 }
 
-/// Returns the static target if rustc has its libraries, and the one of this machine otherwise.
-fn default_target() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let libraries = Command::new(&rustc).args(["--print=target-libdir", "--target", STATIC_TARGET]).output()?;
-    if Path::new(String::from_utf8(libraries.stdout)?.trim()).is_dir() {
-        return Ok(STATIC_TARGET.to_owned());
+impl Target {
+    /// Returns the static target if rustc has its libraries, and the one of this machine otherwise.
+    fn default() -> Result<Self> {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let libraries = Command::new(&rustc).args(["--print=target-libdir", "--target", STATIC_TARGET]).output()?;
+        if Path::new(String::from_utf8(libraries.stdout)?.trim()).is_dir() {
+            return Ok(Self::of(STATIC_TARGET.to_owned()));
+        }
+        report(&format!(
+            "the target {STATIC_TARGET} is not installed, so the programs need this system's libraries; install it \
+             with `rustup target add {STATIC_TARGET}`"
+        ));
+        let version = Command::new(&rustc).arg("-vV").output()?;
+        let version = String::from_utf8(version.stdout)?;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+        let name = host.ok_or("rustc does not say what machine this is")?.to_owned();
+        Ok(Self { name, arguments: Vec::new() })
     }
-    let version = Command::new(&rustc).arg("-vV").output()?;
-    let host =
-        String::from_utf8(version.stdout)?.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned));
-    let host = host.ok_or("rustc does not say what machine this is")?;
-    report(&format!(
-        "the target {STATIC_TARGET} is not installed, so the programs need this system's libraries; install it with \
-         `rustup target add {STATIC_TARGET}`"
-    ));
-    Ok(host)
+
+    /// Returns the target of a name.
+    fn of(name: String) -> Self {
+        let arguments = vec![format!("--target={name}")];
+        Self { name, arguments }
+    }
 }
 
 /// Packs a program and its documents into `NAME.tar.gz`.

@@ -4,7 +4,7 @@
 
 /// A record is not what its length says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct MalformedRecord;
+struct MalformedRecord;
 
 /// The parts of a record that the broker looks at.
 #[derive(Debug, PartialEq, Eq)]

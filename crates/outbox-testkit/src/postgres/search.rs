@@ -1,8 +1,13 @@
+//! The search for PostgreSQL's programs.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::account::Account;
+#[cfg(feature = "download")]
+use super::download;
+use super::error::{DIRECTORY, Kind, PostgresError};
 use super::programs::Programs;
 
 /// Directories that packages and installers use; `*` is any version.
@@ -17,17 +22,37 @@ const USUAL: [&str; 8] = [
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
+/// Finds the programs that the environment names, else installed ones, else downloaded ones.
+pub(super) async fn find(downloaded: bool, account: Option<&Account>) -> Result<Programs, PostgresError> {
+    if let Some(directory) = std::env::var_os(DIRECTORY) {
+        return Programs::named(Path::new(&directory), account);
+    }
+    if !downloaded {
+        let account = account.cloned();
+        let installed = tokio::task::spawn_blocking(move || installed(account.as_ref()))
+            .await
+            .map_err(|error| PostgresError::caused(Kind::Runtime, error))?;
+        if let Some(found) = installed {
+            return Ok(found);
+        }
+    }
+    #[cfg(feature = "download")]
+    return download::get(account).await;
+    #[cfg(not(feature = "download"))]
+    return Err(PostgresError::new(Kind::NotInstalled));
+}
+
 /// Returns the installed programs: those in `PATH` are the user's choice, then those that `pg_config` reports, then
 /// the newest in the usual places.
-pub(super) fn find(account: Option<&Account>) -> Option<Programs> {
+fn installed(account: Option<&Account>) -> Option<Programs> {
     let usable = |directory: PathBuf| Programs::at(&directory, account).ok();
     let chosen = in_path("postgres").and_then(|program| usable(program.parent()?.to_path_buf()));
-    chosen.or_else(|| told_by_pg_config().and_then(usable)).or_else(|| {
+    chosen.or_else(|| reported_by_pg_config().and_then(usable)).or_else(|| {
         USUAL.iter().flat_map(|pattern| expand(pattern)).filter_map(usable).max_by_key(|programs| programs.version)
     })
 }
 
-fn told_by_pg_config() -> Option<PathBuf> {
+fn reported_by_pg_config() -> Option<PathBuf> {
     let output = Command::new(in_path("pg_config")?).arg("--bindir").output().ok()?;
     let directory = String::from_utf8(output.stdout).ok()?;
     Some(PathBuf::from(directory.trim()))
