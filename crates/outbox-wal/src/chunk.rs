@@ -17,7 +17,7 @@ pub(super) struct Chunk {
 pub(super) struct Report {
     pub(super) messages: u64,
     pub(super) bytes: u64,
-    /// WAL that the call went through, from `restart`.
+    /// The WAL in which the messages are: what lies before it, from `restart`, was decoded without a message.
     pub(super) wal: u64,
 }
 

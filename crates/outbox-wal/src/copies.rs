@@ -73,7 +73,7 @@ impl Copies {
                 }
                 return Err(Error::new(Kind::FewEnds { until: after.confirmed }));
             }
-            let wal = after.confirmed.as_u64().saturating_sub(before.restart.as_u64());
+            let wal = after.confirmed.as_u64().saturating_sub(before.confirmed.as_u64());
             last = Some(Report { wal, ..read });
             next = match following {
                 Next::Unknown => self.begin(copy, after, last).await?,

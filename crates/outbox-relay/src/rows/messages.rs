@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use outbox_core::{
-    ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, Row, TableLayout,
+    ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, TableLayout,
 };
 
 use super::error::DecodeError;
@@ -49,11 +49,9 @@ impl Messages {
     }
 
     fn read(&mut self, content: &[u8]) -> Result<TableRow, Arc<Error>> {
-        let mut content = self.reader.read(content).map_err(Arc::new)?;
+        let content = self.reader.read(content).map_err(Arc::new)?;
         let pipeline = self.pipeline(&content)?;
-        let layout = pipeline.layout();
-        let values = layout.columns().iter().map(|column| content.take(column.name().as_str())).collect();
-        let row = Row::new(layout, values).map_err(Arc::new)?;
+        let row = content.into_row(pipeline.layout()).map_err(Arc::new)?;
         Ok(TableRow { pipeline, row })
     }
 
