@@ -43,6 +43,7 @@
 //! the functions for operation. Each error says what to do.
 
 mod companion;
+mod driver;
 mod enqueue;
 mod error;
 mod health;
@@ -66,10 +67,11 @@ mod worker;
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_core::uuid;
-pub use outbox_core::{Enqueued, OnDuplicate};
+pub use outbox_core::{Enqueued, OnDuplicate, StatementCaching};
 pub use tokio_postgres;
 
-pub use self::enqueue::{PgOutbox, Statements};
+pub use self::driver::{PgClient, PgTransaction};
+pub use self::enqueue::PgOutbox;
 pub use self::error::Error;
 pub use self::health::{Indicator, IndicatorStatus, Measure, PipelineHealth, PipelineMonitor, Thresholds};
 pub use self::idempotent::IdempotentOutbox;

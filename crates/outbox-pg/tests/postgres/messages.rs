@@ -6,8 +6,7 @@ use outbox_core::{Identifier, OutboxEvent, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{
     Maintenance, MaintenanceOutcome, Migrations, OnDuplicate, PipelineMonitor, Privileges, Problem, Readiness,
-    Republish, Roles, SlotCreation, SlotOptions, Statements, Thresholds, application_role_sql, create_slot,
-    maintainer_role_sql,
+    Republish, Roles, SlotCreation, SlotOptions, Thresholds, application_role_sql, create_slot, maintainer_role_sql,
 };
 
 use outbox_test_support::{TestEnv, TestEnvBuilder, connect, eventually};
@@ -101,7 +100,7 @@ async fn messages_are_in_the_wal_in_their_order_if_their_transaction_commits() {
 
     let mut pooled = env.pool().get().await.unwrap();
     let tx = pooled.transaction().await.unwrap();
-    env.outbox().statements(Statements::Cached).enqueue_cached(&tx, &line(600)).await.unwrap();
+    env.outbox().enqueue(&tx, &line(600)).await.unwrap();
     let savepoint = pooled_savepoint(tx, &env).await;
     savepoint.commit().await.unwrap();
     let expected: Vec<_> = (0..=600).chain([602]).map(|number| format!("Line{number}")).collect();
