@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use outbox_core::{Identifier, OutboxEvent};
 use outbox_kafka_consumer::sqlx::Handler;
 use outbox_kafka_consumer::testing::{Delivered, Trial};
-use outbox_kafka_consumer::{Consumer, EventState, Group, HandlerPolicy, HandlerResult, Received, Statements, with};
+use outbox_kafka_consumer::{
+    Consumer, EventState, FailureKind, Group, HandlerPolicy, HandlerResult, Received, Statements, with,
+};
 use outbox_test_support::{TestEnv, eventually};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
@@ -260,6 +262,6 @@ async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_r
         assert!(!held.error.contains("41111111111"), "{held:?}");
         assert_eq!(held.error.matches("error returned from database").count(), 1, "{held:?}");
     }
-    assert_eq!(dead[1].kind, "data");
+    assert_eq!(dead[1].kind, FailureKind::Data);
     running.stop().await.unwrap();
 }
