@@ -56,7 +56,10 @@ async fn a_pipeline_that_is_well_is_said_to_be_so_indicator_by_indicator() {
         assert_eq!(health.indicator("wal_held_back").unwrap().threshold, Some(Measure::Bytes(1 << 30)));
         assert!(health.indicator("wal_held_back").unwrap().value.gauge().is_some());
         for name in health.indicators().iter().map(|indicator| indicator.name) {
-            assert!(DOCUMENTATION.contains(&format!("`{name}`")), "add {name} to the table in docs/reference/health.md");
+            assert!(
+                DOCUMENTATION.contains(&format!("`{name}`")),
+                "add {name} to the table in docs/reference/health.md"
+            );
         }
         if life == RowLife::Partitioned {
             assert_eq!(status(&health, "partition_horizon"), IndicatorStatus::Good);
