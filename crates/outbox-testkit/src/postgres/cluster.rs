@@ -16,7 +16,7 @@ pub(super) struct Cluster {
     pub(super) password: Secret,
 }
 
-struct Secret(pub(super) String);
+pub(super) struct Secret(pub(super) String);
 
 impl Cluster {
     /// Runs `initdb`.

@@ -27,7 +27,7 @@ pub enum Codec {
 
 /// A number in a batch's attributes that stands for no codec.
 #[derive(Debug, PartialEq, Eq)]
-struct UnknownCodec;
+pub(super) struct UnknownCodec;
 
 impl Codec {
     pub(in crate::broker) const ALL: [Self; 4] = [Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];

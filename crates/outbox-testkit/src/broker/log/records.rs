@@ -4,7 +4,7 @@
 
 /// A record is not what its length says.
 #[derive(Debug, PartialEq, Eq)]
-struct MalformedRecord;
+pub(super) struct MalformedRecord;
 
 /// The parts of a record that the broker looks at.
 #[derive(Debug, PartialEq, Eq)]
