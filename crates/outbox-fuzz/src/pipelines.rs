@@ -41,6 +41,12 @@ pub(crate) fn expanding() -> &'static [Pipeline] {
         .get_or_init(|| ["true", "false"].map(|schemas| pipeline(JSON, ColumnType::Text, "", "true", schemas)).into())
 }
 
+/// Returns one of some pipelines.
+pub(crate) fn chosen(pipelines: &[Pipeline], choice: u8) -> &Pipeline {
+    let chosen = pipelines.get(usize::from(choice) % pipelines.len().max(1));
+    chosen.unwrap_or_else(|| panic!("no pipelines"))
+}
+
 fn pipeline(converter: &str, payload: ColumnType, placement: &str, expands: &str, schemas: &str) -> Pipeline {
     let made = TableLayout::recommended().payload_type(payload).and_then(|layout| {
         let mut config = ConnectorConfig::recommended(&layout)

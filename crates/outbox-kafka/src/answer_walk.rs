@@ -45,7 +45,7 @@ pub(crate) enum Kind {
     Tagged(u32, &'static Kind),
 }
 
-/// What is left of an answer.
+/// The rest of an answer, and how it is encoded.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     rest: &'a [u8],
