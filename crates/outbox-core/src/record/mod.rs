@@ -10,6 +10,7 @@ pub(crate) mod instant;
 mod java;
 mod json_value;
 mod json_writer;
+mod message_content;
 mod parts;
 mod record_ref;
 mod short_text;
@@ -26,6 +27,7 @@ pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent}
 pub use self::encode::Encoded;
 pub use self::identity::event_identity;
 pub(crate) use self::identity::identity_of;
+pub use self::message_content::{MessageContent, MessageReader};
 pub use self::parts::RecordParts;
 pub use self::record_ref::RecordRef;
 pub use self::short_text::ShortText;

@@ -1,7 +1,8 @@
 //! Records as the Kafka protocol binding of CloudEvents 1.0 has them, in its binary mode.
 
+use outbox_core::record::Record;
 use outbox_core::time::macros::datetime;
-use outbox_core::{ConnectorConfig, EventId, Pipeline, Record, TableLayout};
+use outbox_core::{ConnectorConfig, EventId, Pipeline, TableLayout};
 
 use crate::common::{decoded, order};
 

@@ -2,7 +2,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use outbox_core::{DecodedEvent, EventKind, IncomingEvent};
+use outbox_core::record::DecodedEvent;
+use outbox_core::{EventKind, IncomingEvent};
 use serde::de::DeserializeOwned;
 
 use super::{BatchHandler, Handler, HandlerError, HandlerPolicy, RawHandler, SideEffectHandler, Upcasts};

@@ -1,7 +1,8 @@
 //! The SQL of the steps that were shipped. A step is never changed after a release: a later change is a step of its
 //! own. Tests compare the files that are exported with those of each release.
 
-use outbox_core::{Column, EventField, Identifier, Nullability, Pipeline, RowLife, TableLayout};
+use outbox_core::layout::{Column, EventField, Nullability};
+use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 
 use super::Migration;
 use super::columns::definition;

@@ -1,8 +1,8 @@
 use std::str;
 
 use outbox_core::bytes::Bytes;
+use outbox_core::layout::{ColumnType, ColumnValue};
 use outbox_core::uuid::Uuid;
-use outbox_core::{ColumnType, ColumnValue};
 
 use super::error::BadValue;
 use super::instant;

@@ -14,7 +14,7 @@ use super::mode::Mode;
 use super::reconnect::Reconnect;
 use crate::progress::Counters;
 use crate::rows::Ignored;
-use outbox_core::DroppedBy;
+use outbox_core::connector::DroppedBy;
 use outbox_wal::{Lsn, SlotLook};
 
 type Labels = [(&'static str, String); 1];

@@ -31,7 +31,7 @@ pub(crate) use self::reconnect::Reconnect;
 use self::standby_wait::StandbyWait;
 use crate::progress::Counters;
 use crate::rows::Ignored;
-use outbox_core::DroppedBy;
+use outbox_core::connector::DroppedBy;
 use outbox_net::ErrorChain;
 use outbox_wal::{Lsn, SlotLook};
 

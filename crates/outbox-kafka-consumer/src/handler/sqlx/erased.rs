@@ -2,7 +2,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use outbox_core::DecodedEvent;
+use outbox_core::record::DecodedEvent;
 use sqlx::PgConnection;
 
 use super::{BatchHandler, Handler, RawHandler};

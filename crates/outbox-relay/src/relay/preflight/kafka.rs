@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use outbox_core::AggregateType;
+use outbox_core::event::AggregateType;
 use outbox_kafka::{Cluster, Settings, TopicRights};
 use outbox_net::ErrorChain;
 use outbox_wal::RowSample;

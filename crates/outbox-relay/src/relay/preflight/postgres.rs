@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use outbox_core::EventField;
+use outbox_core::layout::EventField;
 use outbox_wal::{ConnectOptions, Inspection, Published, RowSample, Source, TableName};
 
 use super::ServerCheck;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use outbox_core::HeartbeatRecord;
+use outbox_core::connector::HeartbeatRecord;
 
 use super::pulse::Beat;
 use crate::relay::session::new_topic;

@@ -37,7 +37,7 @@ impl MessageReader {
     ///
     /// # Errors
     /// The transformations cannot be followed.
-    pub fn of(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
+    pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
         let Some((names, nulls)) = config.message_members()? else { return Ok(None) };
         Ok(Some(Self { names, keeps_null: nulls == NullMembers::OptionalBytes }))
     }
