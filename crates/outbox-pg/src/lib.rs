@@ -25,7 +25,7 @@
 //! - [`Republish`] publishes rows of a kept table again, such as those that a lost slot has left out.
 //! - [`OutboxWorker`] runs maintenance and monitoring in the background of a service.
 //! - [`Maintenance`] keeps the table bounded, and [`PartitionRange`] keeps a table in partitions from failing a transaction.
-//! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] how the pipe is while it
+//! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] how the pipeline is while it
 //!   runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
 //!   right too many, [`connector_role_sql_on`] has it for managed servers, and [`Privileges`] checks them.

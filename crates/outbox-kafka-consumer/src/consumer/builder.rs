@@ -13,13 +13,13 @@ use tokio::sync::Semaphore;
 use super::Consumer;
 use crate::brokers::Brokers;
 use crate::driver::{Driver, TokioPostgres};
-use crate::handler::{Inside, Registered, Upcasts};
+use crate::handler::{AnyLayer, Registered, Upcasts, side_effect_layer};
 use crate::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
 use crate::store::{Pool, Store};
-use crate::{Error, HandlerError, Reader, RetryPolicy, SideEffectHandler};
+use crate::{Error, HandlerError, Reader, RetryPolicy, SideEffectHandler, SideEffectLayer};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 ///
@@ -81,6 +81,8 @@ impl<D: Driver> Builder<D> {
                 max_memory: 256 << 20,
                 span: None,
                 before: None,
+                layers: Vec::new(),
+                side_effect_layers: Vec::new(),
             },
             registrations: Vec::new(),
             otherwise: Vec::new(),
@@ -128,7 +130,14 @@ impl<D: Driver> Builder<D> {
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(&Registered::outside(handler))
+        self.register::<H::Event>(&Registered::side_effect(handler))
+    }
+
+    /// Adds middleware around each call of a handler with effects outside of PostgreSQL. The first layer is the
+    /// outermost.
+    pub fn layer_at_least_once<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
+        self.options.side_effect_layers.push(side_effect_layer(layer));
+        self
     }
 
     /// Sets how the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today.
@@ -353,7 +362,12 @@ impl<D: Driver> Builder<D> {
         Self { pool: Some(pool), ..self }
     }
 
-    pub(super) fn hooked(mut self, hook: Arc<dyn Inside>) -> Self {
+    pub(super) fn layered(mut self, layer: Arc<dyn AnyLayer>) -> Self {
+        self.options.layers.push(layer);
+        self
+    }
+
+    pub(super) fn hooked(mut self, hook: Registered) -> Self {
         self.options.before = Some(hook);
         self
     }

@@ -6,7 +6,7 @@ use outbox_core::{Identifier, OutboxEvent};
 use outbox_kafka_consumer::sqlx::Handler;
 use outbox_kafka_consumer::testing::{Delivered, Trial};
 use outbox_kafka_consumer::{
-    Consumer, EventState, Group, HandlerPolicy, HandlerResult, Received, StatementCaching, with,
+    Consumer, EventState, FailureKind, Group, HandlerPolicy, HandlerResult, Received, StatementCaching, with,
 };
 use outbox_test_support::{TestEnv, eventually};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -262,6 +262,6 @@ async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_r
         assert!(!held.error.contains("41111111111"), "{held:?}");
         assert_eq!(held.error.matches("error returned from database").count(), 1, "{held:?}");
     }
-    assert_eq!(dead[1].kind, "data");
+    assert_eq!(dead[1].kind, FailureKind::Data);
     running.stop().await.unwrap();
 }

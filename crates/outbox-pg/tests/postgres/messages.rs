@@ -51,8 +51,8 @@ async fn there_is_nothing_to_create_but_the_publication_and_the_slot() {
     assert_eq!(create_slot(&client, &pipeline).await.unwrap(), SlotCreation::Exists);
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
     let health = PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
-    let wrong: Vec<_> = health.signs().iter().filter(|sign| sign.name == "readiness").collect();
-    assert!(wrong.is_empty() && health.sign("publication_contents").is_none(), "{health:?}");
+    let wrong: Vec<_> = health.indicators().iter().filter(|indicator| indicator.name == "readiness").collect();
+    assert!(wrong.is_empty() && health.indicator("publication_contents").is_none(), "{health:?}");
 
     // Nothing records that there was a slot.
     client.execute("SELECT pg_drop_replication_slot($1)", &[&env.name()]).await.unwrap();
