@@ -38,7 +38,7 @@ impl MessageReader {
     ///
     /// # Errors
     /// The transformations cannot be followed.
-    pub fn of(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
+    pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
         let Some((names, nulls)) = config.message_members()? else { return Ok(None) };
         let names = names.into_iter().map(|(name, ty)| (name.into(), ty)).collect();
         Ok(Some(Self { names, keeps_null: nulls == NullMembers::OptionalBytes }))
@@ -129,7 +129,7 @@ impl MessageContent {
         Self { members: self.members.iter().map(of).collect() }
     }
 
-    /// Converts the members into a row. The layout must be one of [`TableLayout::of_message`] for a content with the same
+    /// Converts the members into a row. The layout must be one of [`TableLayout::from_message`] for a content with the same
     /// members; an absent member is NULL.
     ///
     /// # Errors
