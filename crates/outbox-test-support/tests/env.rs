@@ -45,6 +45,26 @@ async fn left_of(name: &str) -> usize {
     rows.len() + topics.iter().filter(|topic| topic.name.contains(name)).count()
 }
 
+/// The variable that lets the next test fail.
+const FAIL: &str = "OUTBOX_TEST_FAILS";
+
+#[tokio::test]
+async fn a_test_that_fails_on_request() {
+    let env = TestEnv::builder().database().build().await;
+    let unknown = env.client().await.batch_execute("SELECT no_such_column").await;
+    assert!(unknown.is_err() && std::env::var_os(FAIL).is_none(), "on purpose");
+}
+
+#[test]
+fn a_test_that_fails_prints_what_the_servers_logged_of_it() {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["a_test_that_fails_on_request", "--exact"]).env(FAIL, "1");
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{printed}");
+    assert!(printed.contains("no_such_column"), "{printed}");
+}
+
 #[tokio::test]
 async fn nothing_is_left_of_a_test_that_panics() {
     let (sender, name) = std::sync::mpsc::channel();
