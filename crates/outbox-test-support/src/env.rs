@@ -2,7 +2,9 @@ use std::thread;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use outbox_core::{AggregateType, ConnectorConfig, OutboxEvent, Pipeline, Record, TableLayout};
+use outbox_core::event::AggregateType;
+use outbox_core::record::Record;
+use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, TableLayout};
 use outbox_pg::PgOutbox;
 use rskafka::client::partition::{Compression, OffsetAt, UnknownTopicHandling};
 use tokio_postgres::Client;

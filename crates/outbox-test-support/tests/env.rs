@@ -1,7 +1,8 @@
 //! The parts that a test environment sets up, and their removal.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use outbox_core::{OutboxEvent, Record};
+use outbox_core::OutboxEvent;
+use outbox_core::record::Record;
 use outbox_test_support::{TestEnv, connect, connect_kafka, eventually, stack};
 
 #[tokio::test]

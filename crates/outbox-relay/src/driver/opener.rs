@@ -3,9 +3,9 @@ use std::collections::HashSet;
 use outbox_core::uuid::Uuid;
 
 use super::catalog::{self, Scope};
+use super::publication;
 use super::read_plan::Begin;
 use super::session::{ChangeFeed, CheckedCatalog, Session, Shared};
-use super::publication;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::Window;

@@ -3,7 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, Pipeline, Row};
+use outbox_core::Pipeline;
+use outbox_core::layout::{ColumnValue, Row};
 
 use super::catalog::OutboxTables;
 use super::error::{BadValue, DecodeError, RawRow};

@@ -2,8 +2,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use outbox_core::Pipeline;
+use outbox_core::connector::DroppedBy;
+use outbox_core::layout::EventField;
+use outbox_core::record::{Record, RecordRef, event_identity};
 use outbox_core::uuid::Uuid;
-use outbox_core::{DroppedBy, EventField, Pipeline, Record, RecordRef, event_identity};
 
 use super::topics::{Destination, IllegalDestination, Topics};
 use crate::error::Error;

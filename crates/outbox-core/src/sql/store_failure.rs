@@ -61,7 +61,7 @@ impl<E: StdError + Send + Sync + 'static> StoreFailure<E> {
             "23514" if constraint.is_none() => Self::NoPartition,
             _ => Self::Other,
         };
-        Error::store(StoreFault::of_sqlstate(sqlstate), failure(source))
+        Error::store(StoreFault::from_sqlstate(sqlstate), failure(source))
     }
 
     /// Creates the same error as [`error`](Self::error) if PostgreSQL has not answered, for implementations of
@@ -74,7 +74,7 @@ impl<E: StdError + Send + Sync + 'static> StoreFailure<E> {
 impl StoreFault {
     /// Returns what an error of this SQLSTATE means for its transaction (PostgreSQL, appendix "Error Codes").
     #[must_use]
-    pub fn of_sqlstate(sqlstate: &str) -> Self {
+    pub fn from_sqlstate(sqlstate: &str) -> Self {
         match SqlStateClass::of(sqlstate) {
             // idle_in_transaction_session_timeout and transaction_timeout: the transaction was too slow this time.
             _ if matches!(sqlstate, "25P03" | "25P04") => Self::Transient,
@@ -92,9 +92,9 @@ mod tests {
     #[test]
     fn a_transaction_that_was_too_slow_may_succeed_when_it_is_run_again() {
         for sqlstate in ["25P03", "25P04", "40001", "53300"] {
-            assert_eq!(StoreFault::of_sqlstate(sqlstate), StoreFault::Transient, "{sqlstate}");
+            assert_eq!(StoreFault::from_sqlstate(sqlstate), StoreFault::Transient, "{sqlstate}");
         }
-        assert_eq!(StoreFault::of_sqlstate("25P02"), StoreFault::TransactionAborted);
-        assert_eq!(StoreFault::of_sqlstate("23502"), StoreFault::Permanent);
+        assert_eq!(StoreFault::from_sqlstate("25P02"), StoreFault::TransactionAborted);
+        assert_eq!(StoreFault::from_sqlstate("23502"), StoreFault::Permanent);
     }
 }

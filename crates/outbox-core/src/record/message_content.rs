@@ -38,7 +38,7 @@ impl MessageReader {
     ///
     /// # Errors
     /// The transformations cannot be followed.
-    pub fn of(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
+    pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
         let Some((names, nulls)) = config.message_members()? else { return Ok(None) };
         let names = names.into_iter().map(|(name, ty)| (name.into(), ty)).collect();
         Ok(Some(Self { names, keeps_null: nulls == NullMembers::OptionalBytes }))
@@ -129,7 +129,7 @@ impl MessageContent {
         Self { members: self.members.iter().map(of).collect() }
     }
 
-    /// Converts the members into a row. The layout must be one of [`TableLayout::of_message`] for a content with the same
+    /// Converts the members into a row. The layout must be one of [`TableLayout::from_message`] for a content with the same
     /// members; an absent member is NULL.
     ///
     /// # Errors
@@ -344,8 +344,22 @@ mod tests {
             any::<i64>().prop_map(|number| number.to_string()),
             prop::sample::select(
                 [
-                    "null", "true", "false", "-0", "1.0", "1e3", "18446744073709551615", "99999999999999999999", "{}",
-                    "[1, {\"a\":2}]", r#""\ud800""#, r#""\u00e9\n""#, "tru", "01", "\"", "",
+                    "null",
+                    "true",
+                    "false",
+                    "-0",
+                    "1.0",
+                    "1e3",
+                    "18446744073709551615",
+                    "99999999999999999999",
+                    "{}",
+                    "[1, {\"a\":2}]",
+                    r#""\ud800""#,
+                    r#""\u00e9\n""#,
+                    "tru",
+                    "01",
+                    "\"",
+                    "",
                 ]
                 .map(str::to_owned)
                 .to_vec()
