@@ -1,7 +1,7 @@
 //! Decoding of records that anybody may have written: an event, another record, or an error that names the field.
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{Decoded, Record};
+use outbox_core::record::{Decoded, Record};
 
 use crate::pipelines;
 

@@ -1,6 +1,7 @@
 //! The router's expansion of JSON payloads: what is written is JSON.
 
-use outbox_core::{ColumnValue, EventField, OutboxEvent, Pipeline, Row};
+use outbox_core::layout::{ColumnValue, EventField, Row};
+use outbox_core::{OutboxEvent, Pipeline};
 
 use crate::pipelines;
 

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use outbox_core::{ColumnType, ConnectorConfig, Loss, Pipeline, TableLayout};
+use outbox_core::layout::ColumnType;
+use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
