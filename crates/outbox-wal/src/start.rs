@@ -49,6 +49,8 @@ pub struct Opened {
     pub slot: SlotState,
     /// The end of the WAL once the slot was held: nobody else has read further through it.
     pub flushed: Lsn,
+    /// The connection that has read the slot's state.
+    session: Option<Session>,
 }
 
 /// Takes the slot.
@@ -56,7 +58,9 @@ pub struct Opened {
 /// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
 pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
     let name = source.slot();
-    let mut session = Session::open(options, Purpose::Replication).await?;
+    let (session, other) =
+        tokio::join!(Session::open(options, Purpose::Replication), Session::open(options, Purpose::Sql));
+    let mut session = session?;
     let identified = session.query("IDENTIFY_SYSTEM", Operation::Identify).await?;
     let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
         return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
@@ -72,7 +76,7 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
         _ if before.is_failover => Lsn::default(),
         StartAt::Now => flushed,
         StartAt::Ahead(step) if before.distance() > step => Lsn::default(),
-        StartAt::Ahead(step) => Lsn::new(before.confirmed.as_u64().saturating_add(step)).min(flushed),
+        StartAt::Ahead(step) => Lsn::new(before.confirmed_flush_lsn.as_u64().saturating_add(step)).min(flushed),
     };
     let stream = match WalStream::start(session, options, source, requested).await {
         Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
@@ -81,12 +85,20 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
         started => started?,
     };
     // Until now another reader may have moved the slot.
-    let mut session = Session::open(options, Purpose::Sql).await?;
+    let mut session = other?;
     let slot = SlotState::read(&mut session, name).await?;
     let has_more = requested < flushed;
     let flushed = slot::flushed(&mut session).await?;
-    let (system, start) = (SystemId { system, timeline }, requested.max(slot.confirmed));
-    Ok(Opened { system, stream: stream.floor(slot.confirmed), start, has_more, slot, flushed })
+    let (system, start) = (SystemId { system, timeline }, requested.max(slot.confirmed_flush_lsn));
+    Ok(Opened {
+        system,
+        stream: stream.floor(slot.confirmed_flush_lsn),
+        start,
+        has_more,
+        slot,
+        flushed,
+        session: Some(session),
+    })
 }
 
 /// Returns the reason why the server does not let the slot be read: its state, if that says so.
@@ -101,19 +113,33 @@ async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Resul
 
 impl Opened {
     /// Reads what the slot holds before the stream's begin; none if that is nothing.
-    pub async fn catch_up(&self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, Error> {
-        if self.slot.confirmed >= self.start {
+    pub async fn catch_up(&mut self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, Error> {
+        if self.slot.confirmed_flush_lsn >= self.start {
             return Ok(None);
         }
-        CatchUp::open(options, source, self.start, Reach::ToLargeTransaction).await.map(Some)
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(options, Purpose::Sql).await.map_err(|error| match error.kind() {
+                Kind::NoConnection => error.with_kind(Kind::NoCopy { slot: source.slot().into() }),
+                _ => error,
+            })?,
+        };
+        CatchUp::open(session, options, source, self.start, Reach::ToLargeTransaction).await.map(Some)
+    }
+
+    /// Drops the connection that was opened for the state: the next one is opened with the options of the catch-up.
+    #[cfg(test)]
+    pub(super) fn without_connection(self) -> Self {
+        Self { session: None, ..self }
     }
 
     #[cfg(test)]
     pub(super) async fn catch_up_to_end(&self, options: &ConnectOptions, source: &Source) -> Option<CatchUp> {
-        if self.slot.confirmed >= self.start {
+        if self.slot.confirmed_flush_lsn >= self.start {
             return None;
         }
-        Some(CatchUp::open(options, source, self.start, Reach::ToEnd).await.unwrap())
+        let session = Session::open(options, Purpose::Sql).await.unwrap();
+        Some(CatchUp::open(session, options, source, self.start, Reach::ToEnd).await.unwrap())
     }
 }
 

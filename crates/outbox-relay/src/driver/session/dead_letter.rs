@@ -3,7 +3,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use outbox_core::{ColumnValue, EventField, Pipeline, Record};
 
-use super::row_encoder::Encoded;
+use super::encoded::Encoded;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Poison;
