@@ -36,6 +36,11 @@ impl<E> Received<E> {
         Self { event, envelope, place }
     }
 
+    /// Returns the same event with its payload read.
+    pub(crate) fn with<P>(self, event: P) -> Received<P> {
+        Received { event, envelope: self.envelope, place: self.place }
+    }
+
     /// Returns the payload.
     #[must_use]
     pub fn event(&self) -> &E {

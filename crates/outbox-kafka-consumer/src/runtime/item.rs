@@ -7,10 +7,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
 use crate::Error;
+use crate::handler::Kind;
 use crate::policy::RecordPolicy;
 use crate::received::Delivery;
 use crate::registry::Found;
-use crate::route::{Kind, Route};
+use crate::route::Route;
 use crate::source::Message;
 use crate::store::{Entry, HeldEventTask};
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy, with};
+use outbox_kafka_consumer::{
+    EventState, FailureKind, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy, with,
+};
 
 use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
@@ -198,8 +200,8 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
         let expected: Vec<i64> = (0..200).filter(|order| *order != 13).chain([1_000]).collect();
         assert_eq!(bench.effects(expected.len()).await, expected);
         let dead = bench.held(EventState::Dead, 2).await;
-        let kinds: Vec<_> = dead.iter().map(|held| (held.offset, &*held.kind)).collect();
-        assert_eq!(kinds, [(13, "rejected"), (202, "undecodable")]);
+        let kinds: Vec<_> = dead.iter().map(|held| (held.offset, held.kind)).collect();
+        assert_eq!(kinds, [(13, FailureKind::Rejected), (202, FailureKind::Undecodable)]);
         running.stop().await.unwrap();
         assert!(largest.load(Ordering::Relaxed) >= 100, "{largest:?}");
         assert!(transactions(&bench).await <= 40, "{} transactions", transactions(&bench).await);

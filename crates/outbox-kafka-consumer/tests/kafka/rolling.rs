@@ -2,7 +2,7 @@
 
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{EventState, HandlerResult, InitialOffset, Received};
+use outbox_kafka_consumer::{EventState, FailureKind, HandlerResult, InitialOffset, Received};
 use outbox_test_support::eventually;
 
 use crate::bench::{Fixture, OrderCreated, Running};
@@ -45,7 +45,7 @@ async fn events_of_a_newer_version_wait_for_the_newer_program_and_their_keys_kee
     assert_eq!(bench.steps(1).await, [(2, 0)]);
     bench.position(0, 3).await;
     let held = bench.held(EventState::Parked, 2).await;
-    assert_eq!((held[0].offset, &*held[0].kind), (0, "unhandled"));
+    assert_eq!((held[0].offset, held[0].kind), (0, FailureKind::Unhandled));
     running.stop().await.unwrap();
 
     let newer = bench.consumer().on_raw("order", OrderCreated::EVENT_TYPE, store_any);

@@ -45,26 +45,48 @@ where
     }
 }
 
-/// A function of state and event whose future borrows the state.
-pub trait OutsideFn<'a, S, E>: Send + Sync + 'static {
+/// A function outside of any transaction, whose future borrows its argument.
+pub trait SideEffectFn<'a, A>: Send + Sync + 'static {
     /// The future that the function returns.
     type Future: Future<Output = HandlerResult> + Send + 'a;
 
     /// Calls it.
-    fn call(&self, state: &'a S, event: Received<E>) -> Self::Future;
+    fn call(&self, argument: A) -> Self::Future;
 }
 
-impl<'a, S, E, F, Fut> OutsideFn<'a, S, E> for F
+impl<'a, A, F, Fut> SideEffectFn<'a, A> for F
 where
-    S: 'a,
-    E: 'a,
-    F: Fn(&'a S, Received<E>) -> Fut + Send + Sync + 'static,
+    A: 'a,
+    F: Fn(A) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = HandlerResult> + Send + 'a,
 {
     type Future = Fut;
 
-    fn call(&self, state: &'a S, event: Received<E>) -> Fut {
-        self(state, event)
+    fn call(&self, argument: A) -> Fut {
+        self(argument)
+    }
+}
+
+/// As [`SideEffectFn`], with state before the argument.
+pub trait StatefulSideEffectFn<'a, S, A>: Send + Sync + 'static {
+    /// The future that the function returns.
+    type Future: Future<Output = HandlerResult> + Send + 'a;
+
+    /// Calls it.
+    fn call(&self, state: &'a S, argument: A) -> Self::Future;
+}
+
+impl<'a, S, A, F, Fut> StatefulSideEffectFn<'a, S, A> for F
+where
+    S: 'a,
+    A: 'a,
+    F: Fn(&'a S, A) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = HandlerResult> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a S, argument: A) -> Fut {
+        self(state, argument)
     }
 }
 
@@ -72,7 +94,7 @@ impl<S, E, F> SideEffectHandler<fn(S, E)> for With<S, F>
 where
     S: Send + Sync + 'static,
     E: IncomingEvent + DeserializeOwned + Send + 'static,
-    F: for<'a> OutsideFn<'a, S, E>,
+    F: for<'a> StatefulSideEffectFn<'a, S, Received<E>>,
 {
     type Event = E;
 
