@@ -71,7 +71,7 @@ fn the_metrics_are_what_was_counted() {
     status.record_turn(Turn { rows: 7, bytes: 700, oldest, ..TURN }, counted);
     status.record_turn(Turn { rows: 7, bytes: 700, oldest, ..TURN }, Counters { read: 1, ..Counters::default() });
     status.wrote("orders", 3, 333);
-    status.record_slot(SlotStatus { server: Lsn::new(400), restart: Lsn::new(50), waits_for_standby: None });
+    status.record_slot(SlotStatus { wal_end: Lsn::new(400), restart_lsn: Lsn::new(50), waits_for_standby: None });
     status.produced_in(Duration::from_millis(3));
     status.reconnecting(Reconnect::Timeout);
     status.dropped(DroppedBy::NullValue);
