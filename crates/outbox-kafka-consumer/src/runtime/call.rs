@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent};
+use outbox_core::record::{DecodeHints, Decoded, DecodedEvent};
 use outbox_net::ErrorChain;
 use tokio::time::timeout;
 use tracing::Instrument as _;

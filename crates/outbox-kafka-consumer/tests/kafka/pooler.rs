@@ -36,7 +36,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
                 for n in 0..EACH {
                     let order = OrderCreated { order_id: client * EACH + n, step: 0 };
                     let tx = pg.transaction().await.unwrap();
-                    outbox.enqueue(&tx, &OutboxEvent::of(&order).build().unwrap()).await.unwrap();
+                    outbox.enqueue(&tx, &OutboxEvent::from_event(&order).build().unwrap()).await.unwrap();
                     tx.commit().await.unwrap();
                 }
             })

@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use outbox_core::{Column, ColumnType, Error, Identifier, Nullability, Pipeline, Row, TableLayout};
+use outbox_core::layout::{Column, ColumnType, Nullability, Row};
+use outbox_core::{Error, Identifier, Pipeline, TableLayout};
 
 use crate::tables::{ACCEPTED_LOSSES, Included};
 use outbox_wal::{CatalogueColumn, CustomTypes, RelationColumn, TableName};
@@ -66,7 +67,7 @@ impl OutboxTables {
         let config = self.included.config();
         let (schema, table) = (Identifier::new(&*name.schema)?, Identifier::new(&*name.table)?);
         let columns = columns.filter_map(|(name, ty)| Some(column(Identifier::new(name).ok()?, ty, known(now, name))));
-        let layout = TableLayout::of_router(config, schema, table, columns)?;
+        let layout = TableLayout::from_router(config, schema, table, columns)?;
         Pipeline::accepting(&ACCEPTED_LOSSES, config.clone(), layout)
     }
 

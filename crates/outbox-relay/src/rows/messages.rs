@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use outbox_core::{ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, TableLayout};
+use outbox_core::connector::IncludedMessages;
+use outbox_core::record::{MessageContent, MessageReader};
+use outbox_core::{ConnectorConfig, Error, Pipeline, TableLayout};
 
 use super::catalog::TableRow;
 use super::error::{DecodeError, RawRow};
@@ -73,7 +75,7 @@ impl Messages {
         if let Some(binding) = known {
             return binding.pipeline.clone();
         }
-        let layout = TableLayout::of_message(&self.config, content);
+        let layout = TableLayout::from_message(&self.config, content);
         let pipeline = layout.and_then(|layout| Pipeline::accepting(&ACCEPTED_LOSSES, self.config.clone(), layout));
         let pipeline = pipeline.map_err(Arc::new);
         self.bindings.truncate(BINDINGS - 1);

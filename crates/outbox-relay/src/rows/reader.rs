@@ -2,7 +2,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, Pipeline, Row};
+use outbox_core::Pipeline;
+use outbox_core::layout::{ColumnValue, Row};
 
 use super::catalog::{OutboxTables, TableRow};
 use super::error::{BadValue, DecodeError, RawRow};

@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use outbox_core::DroppedBy;
+use outbox_core::connector::DroppedBy;
 use tokio::time::Instant;
 
 use self::health::{LoopHeartbeat, Movement, Problems, StandbyWait};

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use outbox_core::AggregateType;
+use outbox_core::event::AggregateType;
 
 use super::{CheckStatus, ServerCheck, heartbeats};
 use crate::driver::{Relay, session};

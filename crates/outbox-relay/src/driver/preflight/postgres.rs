@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use outbox_core::EventField;
+use outbox_core::layout::EventField;
 
 use super::ServerCheck;
 use crate::driver::catalog::{self, Scope};

@@ -1,7 +1,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use outbox_core::{Record, RecordRef};
+use outbox_core::record::{Record, RecordRef};
 
 use crate::position::{HEADER, Origin, Position};
 use outbox_kafka::RecordBody;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use outbox_core::event_identity;
+use outbox_core::record::event_identity;
 use tokio::sync::Semaphore;
 
 use super::inbox::{Report, SeenRecords};

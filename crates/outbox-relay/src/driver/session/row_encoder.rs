@@ -1,8 +1,11 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use outbox_core::Pipeline;
+use outbox_core::connector::DroppedBy;
+use outbox_core::layout::EventField;
+use outbox_core::record::{Record, event_identity};
 use outbox_core::uuid::Uuid;
-use outbox_core::{DroppedBy, EventField, Pipeline, Record, event_identity};
 
 use super::encoded::Encoded;
 use super::topics::{Destination, IllegalDestination, Topics};
