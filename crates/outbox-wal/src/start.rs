@@ -18,6 +18,10 @@ pub enum StartAt {
     /// As `Now`, but not more than that many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do
     /// not move while the stream waits behind its start; to take the slot again moves them.
     ///
+    /// A backlog of some megabytes that ends within the step is read up to its end. The stream begins at the confirmed position
+    /// and waits to be read, so that the server does not decode the backlog for the stream as well. Take the slot again after
+    /// the catch-up.
+    ///
     /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from
     /// its confirmed position: every chunk of a catch-up would decode all of that WAL again.
     Ahead(u64),
@@ -41,9 +45,9 @@ pub struct Opened {
     pub system: SystemId,
     /// The stream that holds the slot.
     pub stream: WalStream,
-    /// The beginning of the stream: commits from here on come by it.
+    /// The end of the catch-up. Commits from here on come by the stream, or after the slot is taken again.
     pub start: Lsn,
-    /// Whether the slot holds more than what is before `start`.
+    /// Whether the slot holds more than what is before `start`, for which it must be taken again.
     pub has_more: bool,
     /// The slot as it was once it was held.
     pub slot: SlotState,
@@ -52,6 +56,10 @@ pub struct Opened {
     /// The connection that has read the slot's state.
     session: Option<Session>,
 }
+
+/// The backlogs, in bytes, for which the stream waits at the confirmed position. For a smaller one it is not worth taking the
+/// slot twice. A larger one is decoded by the stream, too, because only that moves `restart_lsn`.
+const WAITING: (u64, u64) = (8 << 20, 512 << 20);
 
 /// Takes the slot.
 ///
@@ -71,12 +79,17 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     slot::require_free(&mut session, name).await?;
     slot::require_publication(&mut session, source.publication()).await?;
     let flushed: Lsn = flushed.parse()?;
-    let requested = match at {
-        StartAt::Confirmed => Lsn::default(),
-        _ if before.is_failover => Lsn::default(),
-        StartAt::Now => flushed,
-        StartAt::Ahead(step) if before.distance() > step => Lsn::default(),
-        StartAt::Ahead(step) => Lsn::new(before.confirmed_flush_lsn.as_u64().saturating_add(step)).min(flushed),
+    let backlog = flushed.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
+    let (requested, until) = match at {
+        StartAt::Confirmed => (Lsn::default(), Lsn::default()),
+        _ if before.is_failover => (Lsn::default(), Lsn::default()),
+        StartAt::Now => (flushed, flushed),
+        StartAt::Ahead(step) if before.distance() > step => (Lsn::default(), Lsn::default()),
+        StartAt::Ahead(step) if (WAITING.0..=WAITING.1.min(step)).contains(&backlog) => (Lsn::default(), flushed),
+        StartAt::Ahead(step) => {
+            let end = Lsn::new(before.confirmed_flush_lsn.as_u64().saturating_add(step)).min(flushed);
+            (end, end)
+        }
     };
     let stream = match WalStream::start(session, options, source, requested).await {
         Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
@@ -89,7 +102,7 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     let slot = SlotState::read(&mut session, name).await?;
     let has_more = requested < flushed;
     let flushed = slot::flushed(&mut session).await?;
-    let (system, start) = (SystemId { system, timeline }, requested.max(slot.confirmed_flush_lsn));
+    let (system, start) = (SystemId { system, timeline }, until.max(slot.confirmed_flush_lsn));
     Ok(Opened {
         system,
         stream: stream.floor(slot.confirmed_flush_lsn),
