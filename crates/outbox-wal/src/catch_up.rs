@@ -110,12 +110,12 @@ fn data(mut row: Bytes) -> Result<Option<Bytes>, Error> {
 /// The task that lets the server decode, chunk by chunk. A function gives nothing before it has decoded a whole chunk,
 /// and its connection decodes nothing while that is taken: so two copies of the slot take turns, and one decodes
 /// while what the other has decoded is taken.
-pub struct Copies {
-    pub options: ConnectOptions,
-    pub source: Source,
-    pub until: Lsn,
-    pub reach: Reach,
-    pub pipe: PipeSender,
+struct Copies {
+    options: ConnectOptions,
+    source: Source,
+    until: Lsn,
+    reach: Reach,
+    pipe: PipeSender,
 }
 
 /// The copy that is not read from.
@@ -134,7 +134,8 @@ enum Next {
 }
 
 impl Copies {
-    pub async fn read(self, mut copy: SlotCopy) -> Result<(), Error> {
+    /// Reads up to the end, or to where a large transaction begins.
+    async fn read(self, mut copy: SlotCopy) -> Result<(), Error> {
         let (mut last, mut messages, mut other) = (None, 0, Other::NotYet);
         let slot = copy.state().await?;
         let mut next = self.begin(copy, slot, last).await?;
@@ -142,6 +143,7 @@ impl Copies {
             if !current.decoded(&self.pipe, &self.source).await? {
                 return Ok(());
             }
+
             let name = current.copy.name.clone();
             let handed_over = current.hand_over(&self.pipe, &self.source);
             // The first chunk reports a large transaction, for which a second one would be decoded without success.
@@ -154,6 +156,7 @@ impl Copies {
             };
             let Some(read) = read else { return Ok(()) };
             messages += read.messages;
+
             let Decoding { mut copy, slot: before, .. } = *current;
             let after = match &following {
                 Next::Unknown => copy.state().await?,
@@ -170,6 +173,7 @@ impl Copies {
                 }
                 return Err(Error::new(Kind::FewEnds { until: after.confirmed_flush_lsn }));
             }
+
             let wal = after.confirmed_flush_lsn.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
             last = Some(Report { wal, ..read });
             next = match following {
