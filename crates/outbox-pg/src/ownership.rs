@@ -126,7 +126,8 @@ fn foreign() -> String {
     )
 }
 
-/// A view could run functions when its rows are looked at, and a table of somebody else has triggers of theirs.
+/// Returns the query for recorded partitions that are no plain tables, or that another role owns. A view could run
+/// functions when its rows are read, and another role's table can have triggers.
 fn replaced(layout: &TableLayout) -> String {
     format!(
         "SELECT format('%s, recorded as a detached partition,', oid::regclass), pg_get_userbyid(relowner)::text

@@ -52,7 +52,7 @@ pub(super) struct Held {
     pub(super) is_dead: bool,
 }
 
-/// What a transaction sees.
+/// The state that a transaction sees.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Snapshot {
     pub(super) epoch: u8,
