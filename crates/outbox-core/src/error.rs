@@ -23,7 +23,7 @@ struct Inner {
 enum Kind {
     #[error("{field} = {value:?} is refused: {rule}")]
     Rule { field: String, value: String, rule: String },
-    #[error("connector configuration: {key} = {value:?}: {reason}")]
+    #[error("connector configuration: {}: {reason}", assignment(.key, .value))]
     Config { key: String, value: String, reason: String },
     #[error("table layout: column {column:?}: {reason}")]
     Layout { column: String, reason: String },
@@ -47,7 +47,7 @@ pub enum StoreFault {
     TransactionAborted,
     /// The event is in the outbox already, and the caller asked for an error. The transaction continues.
     AlreadyEnqueued,
-    /// Trying again changes nothing: a missing table, a missing right, a value that the table refuses.
+    /// Trying again changes nothing: a missing table, a missing privilege, a value that the table refuses.
     Permanent,
 }
 
@@ -60,6 +60,11 @@ impl fmt::Display for StoreFault {
             Self::Permanent => "permanent: see the cause",
         })
     }
+}
+
+/// Returns a key with its value, if there is one.
+fn assignment(key: &str, value: &str) -> String {
+    if value.is_empty() { key.to_owned() } else { format!("{key} = {value:?}") }
 }
 
 impl Error {

@@ -8,7 +8,7 @@ use crate::{PgOutbox, PgTransaction};
 
 /// An outbox that knows an event that it has already, by its id: enqueue may be run again.
 ///
-/// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction lives on and no right beyond
+/// The INSERT ends in a bare `ON CONFLICT DO NOTHING`, so that the caller's transaction lives on and no privilege beyond
 /// INSERT is needed. An id is known as long as its row is kept, in
 /// [`DeleteOnInsertKeepIds`](outbox_core::RowLife::DeleteOnInsertKeepIds) as long as the id is.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@
 //! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] how the pipeline is while it
 //!   runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
-//!   right too many, [`connector_role_sql_on`] has it for managed servers, and [`Privileges`] checks them.
+//!   privilege too many, [`connector_role_sql_on`] has it for managed servers, and [`Privileges`] checks them.
 //!   [`uninstall_sql`] removes an outbox.
 //!
 //! # Delivery

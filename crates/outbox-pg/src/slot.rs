@@ -205,7 +205,7 @@ async fn drop_lost(client: &Client, pipeline: &Pipeline) -> Result<(), Error> {
 }
 
 /// Counts the events that were committed since the slot that is gone had confirmed the last one that is known; none is
-/// known where rows vanish.
+/// known if rows are deleted on insert.
 async fn rows_since(client: &Client, pipeline: &Pipeline, history: &History<'_>) -> Result<Option<u64>, Error> {
     if !pipeline.layout().row_life().keeps_rows() {
         return Ok(None);

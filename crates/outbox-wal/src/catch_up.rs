@@ -183,7 +183,7 @@ impl Copies {
                     other = match copy.discard().await {
                         Ok(connection) => Other::Idle(connection),
                         Err(error) => {
-                            debug!(target: "outbox.relay", error = %ErrorChain::new(&error), "one copy of the slot has to do");
+                            debug!(target: "outbox.relay", error = %ErrorChain::new(&error), "second copy of the slot not available: reading with one");
                             Other::Unavailable
                         }
                     };
@@ -192,7 +192,7 @@ impl Copies {
             };
         }
         Span::current().record("messages", messages);
-        debug!(target: "outbox.relay", "caught up");
+        debug!(target: "outbox.relay", "copies of the slot caught up");
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Copies {
             self.begin(copy, slot, last).await
         };
         begun.await.unwrap_or_else(|e| {
-            debug!(target: "outbox.relay", error = %ErrorChain::new(&e), "one copy of the slot has to do");
+            debug!(target: "outbox.relay", error = %ErrorChain::new(&e), "second copy of the slot not available: reading with one");
             Next::Unknown
         })
     }

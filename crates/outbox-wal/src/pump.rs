@@ -216,7 +216,7 @@ impl Pump {
             }
         };
         let outcome: Result<Result<(), Error>, _> = timeout(SHUTDOWN, ended).await;
-        debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
+        debug!(target: "outbox.relay", orderly = outcome.is_ok(), "stream of the WAL closed");
         Ok(())
     }
 }

@@ -32,7 +32,9 @@ pub enum DatabaseError {
     #[error("the pool of connections cannot be made")]
     Pool(#[source] deadpool_postgres::BuildError),
     /// The server does not let us in, or there is none.
-    #[error("cannot connect to the database {database:?} at {server} (DATABASE_URL)")]
+    #[error(
+        "cannot connect to the database {database:?} at {server}; check that PostgreSQL runs there, and the user and password in DATABASE_URL"
+    )]
     Connect {
         /// Host and port.
         server: String,

@@ -28,3 +28,11 @@ impl DomainEvent for OrderCreated {
         self.order_id.to_string()
     }
 }
+
+/// Returns an environment variable that the program `servers` prints.
+///
+/// # Errors
+/// The variable is not set.
+pub fn setting(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|_| format!("{name} is not set: run the line that the program servers prints"))
+}

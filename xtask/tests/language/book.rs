@@ -53,3 +53,22 @@ fn the_settings_of_the_consumer_are_documented() {
     let named: BTreeSet<_> = named.chain(["build"]).collect();
     assert_eq!(named, methods);
 }
+
+/// The reference names the predicates of each crate's error.
+#[test]
+fn the_predicates_of_errors_are_documented() {
+    let page = std::fs::read_to_string(root().join("docs/reference/errors.md")).unwrap();
+    let mut missing = Vec::new();
+    for items in files("txt").into_iter().filter(|file| file.path.ends_with("public-items.txt")) {
+        let name = items.path.parent().and_then(Path::file_name).unwrap().to_string_lossy().into_owned();
+        let documented = |predicate: &str| {
+            let is_row =
+                |line: &str| line.starts_with(&format!("| {name} |")) && line.contains(&format!("`{predicate}`"));
+            page.lines().any(is_row)
+        };
+        let predicates = items.text.lines().filter_map(|line| line.split_once("Error method.is_"));
+        let predicates = predicates.filter(|(kind, _)| kind.contains("struct.")).map(|(_, rest)| format!("is_{rest}"));
+        missing.extend(predicates.filter(|it| !documented(it)).map(|it| format!("errors.md lacks {it} of {name}")));
+    }
+    none(&missing);
+}

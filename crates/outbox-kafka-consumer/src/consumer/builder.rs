@@ -205,13 +205,13 @@ impl<D: Driver> Builder<D> {
         self
     }
 
-    /// Sets what becomes of an event whose attempts are used up: it blocks its key, unless set.
+    /// Sets what happens to the key of an event whose attempts are used up: it is blocked by default.
     pub fn on_failure(mut self, then: DeadLetterMode) -> Self {
         self.options.on_failure = then;
         self
     }
 
-    /// Sets what is done with a record that is not of this pipeline, and with a payload that is not its handler's
+    /// Sets the policy for a record that is not of this pipeline, and for a payload that is not its handler's
     /// event: the partition stops, unless set.
     pub fn on_undecodable_record(mut self, then: RecordPolicy) -> Self {
         self.options.undecodable = then;
@@ -221,9 +221,9 @@ impl<D: Driver> Builder<D> {
     /// Sets what is done with an event that has no handler; [`RecordPolicy::Skip`] by default, because most consumers
     /// handle a part of a topic's events.
     ///
-    /// An event is only ignored if no consumer of the group has a handler for it. Otherwise it is [held](RecordPolicy::Park),
+    /// An event is only skipped if no consumer of the group has a handler for it. Otherwise it is [parked](RecordPolicy::Park),
     /// so that a rolling update that adds a handler loses nothing. Consumers that have ended within the last hour count
-    /// too. An ignored event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
+    /// too. A skipped event is counted by `outbox_consumer_ignored_total`, and the log names each type once.
     pub fn on_unknown_event(mut self, then: RecordPolicy) -> Self {
         self.options.unknown = then;
         self
@@ -254,7 +254,7 @@ impl<D: Driver> Builder<D> {
     ///
     /// At a stricter level transactions fail because of others that run at the same time. A handler is then called
     /// again, up to 20 times within some seconds, before this counts as a failure of its event. The fewer
-    /// [lanes](Self::partition_concurrency) and the smaller the [batches](Self::max_batch_size), the fewer conflicts there are.
+    /// [workers](Self::partition_concurrency) and the smaller the [batches](Self::max_batch_size), the fewer conflicts there are.
     pub fn isolation(mut self, level: Isolation) -> Self {
         self.options.isolation = level;
         self
@@ -267,7 +267,7 @@ impl<D: Driver> Builder<D> {
         Self { lease, ..self }
     }
 
-    /// Sets the number of lanes in which the events of a partition are applied at a time, an aggregate's always in the
+    /// Sets the number of workers that apply the events of a partition at a time, an aggregate's always in the
     /// same; 4 unless set.
     pub fn partition_concurrency(mut self, lanes: NonZeroUsize) -> Self {
         self.options.lanes = lanes;

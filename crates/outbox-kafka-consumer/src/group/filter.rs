@@ -4,7 +4,7 @@ use outbox_core::time::OffsetDateTime;
 use super::EventState;
 use crate::FailureKind;
 
-/// Selects held events of a group; all of them by default.
+/// Selects failed events of a group; all of them by default.
 ///
 /// ```
 /// use outbox_kafka_consumer::{FailedEventFilter, EventState};
@@ -31,7 +31,7 @@ impl From<EventState> for FailedEventFilter {
 }
 
 impl FailedEventFilter {
-    /// Selects all held events.
+    /// Selects all failed events.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -49,7 +49,7 @@ impl FailedEventFilter {
         Self { partition: Some(partition), ..self }
     }
 
-    /// Selects events of a type. Events that were held before this column existed have none.
+    /// Selects events of a type. Events that failed before this column existed have none.
     #[must_use]
     pub fn event_type(self, event_type: impl Into<String>) -> Self {
         Self { event_type: Some(event_type.into()), ..self }

@@ -20,7 +20,7 @@ use crate::brokers::Brokers;
 use crate::store::{Paused, Pool, Store};
 use crate::{Error, FailureKind};
 
-/// The view of an operator on a group: partitions, positions, lag, held events, pauses.
+/// The view of an operator on a group: partitions, positions, lag, failed events, pauses.
 ///
 /// It needs no consumer that runs. The consumer that has a partition's lease carries out retries and discards, and
 /// obeys pauses, within about a second.
@@ -78,7 +78,7 @@ impl PauseTarget {
     }
 }
 
-/// Why an event is held.
+/// The state of a failed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventState {
@@ -115,7 +115,7 @@ impl fmt::Display for EventState {
     }
 }
 
-/// An event that is held. `Debug` and [`error`](Self::error) are without its payload.
+/// A parked event or a dead letter. `Debug` and [`error`](Self::error) are without its payload.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FailedEvent {
@@ -133,19 +133,19 @@ pub struct FailedEvent {
     pub event_type: Option<String>,
     /// The record's key, which is the aggregate's id.
     pub key: Option<Vec<u8>>,
-    /// Why it is held.
+    /// Whether it is parked or a dead letter.
     pub state: EventState,
-    /// How many attempts there were.
+    /// The number of attempts.
     pub attempts: u32,
     /// The kind of the last failure.
     pub kind: FailureKind,
     /// The error of the last attempt, with all that lies below it.
     pub error: String,
-    /// When it was held first.
+    /// The time of its first failure.
     pub first_failed_at: OffsetDateTime,
-    /// When it failed last.
+    /// The time of its last failure.
     pub last_failed_at: OffsetDateTime,
-    /// When it is tried again; nothing for a dead letter, and behind another event.
+    /// The time of its next attempt; `None` for a dead letter, and behind another event.
     pub next_attempt_at: Option<OffsetDateTime>,
 }
 
@@ -200,7 +200,7 @@ impl Group {
         Ok(partitions)
     }
 
-    /// Returns up to `limit` held events with an id greater than `after`, by id.
+    /// Returns up to `limit` failed events with an id greater than `after`, by id.
     ///
     /// # Errors
     /// The store could not be read.
@@ -213,7 +213,7 @@ impl Group {
         self.store.list(&filter.into(), after.unwrap_or(0), limit).await
     }
 
-    /// Returns how many held events there are.
+    /// Returns the number of failed events.
     ///
     /// # Errors
     /// The store could not be read.
@@ -221,7 +221,7 @@ impl Group {
         self.store.count(&filter.into()).await
     }
 
-    /// Returns a held event with its record as it was received; `None` where it is held no longer.
+    /// Returns a failed event with its record as it was received; `None` if it was handled or discarded.
     ///
     /// # Errors
     /// The store could not be read.
@@ -229,17 +229,17 @@ impl Group {
         self.store.show(id).await
     }
 
-    /// Asks for a held event to be handled again, with all its attempts; a parked one at once. With
+    /// Asks for a failed event to be handled again, with all its attempts; a parked one at once. With
     /// [`DeadLetterMode::BlockKey`](crate::DeadLetterMode::BlockKey) the later events of its key follow it in order. Returns the number
     /// of the [request](Self::request).
     ///
     /// # Errors
-    /// It is held no longer ([`Error::is_refused`]), or the store could not be written.
+    /// It was handled or discarded ([`Error::is_refused`]), or the store could not be written.
     pub async fn retry(&self, id: i64) -> Result<i64, Error> {
         self.store.request(id, RequestAction::Retry).await
     }
 
-    /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key are
+    /// Asks for a failed event to be given up for good: its effect never happens, and the later events of its key are
     /// handled.
     ///
     /// # Errors
@@ -248,7 +248,7 @@ impl Group {
         self.store.request(id, RequestAction::Discard).await
     }
 
-    /// Asks for all held events of a filter to be handled again, as [`retry`](Self::retry) does, except those that
+    /// Asks for all failed events of a filter to be handled again, as [`retry`](Self::retry) does, except those that
     /// something was asked for already. Returns how many there are.
     ///
     /// # Errors
@@ -257,7 +257,7 @@ impl Group {
         self.store.request_all(&filter.into(), RequestAction::Retry).await
     }
 
-    /// Asks for all held events of a filter to be given up for good, as [`discard`](Self::discard) does, except those
+    /// Asks for all failed events of a filter to be given up for good, as [`discard`](Self::discard) does, except those
     /// that something was asked for already. Returns how many there are.
     ///
     /// # Errors
@@ -299,7 +299,7 @@ impl Group {
         self.store.pauses().await
     }
 
-    /// Removes everything that the group has in the store: positions, inbox, held events, pauses. A consumer of this
+    /// Removes everything that the group has in the store: positions, inbox, failed events, pauses. A consumer of this
     /// name is a new group then. The inbox is removed in batches; after an error, call it again.
     ///
     /// # Errors

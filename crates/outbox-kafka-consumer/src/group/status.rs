@@ -58,7 +58,7 @@ pub struct Pause {
 pub struct Request {
     /// The number that [`Group::retry`](super::Group::retry) returned.
     pub id: i64,
-    /// The held event.
+    /// The failed event.
     pub held: i64,
     /// The action that was asked for.
     pub action: RequestAction,
@@ -93,10 +93,10 @@ impl RequestAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestOutcome {
-    /// The event has its attempts back and is handled in its turn. If it fails, it is held again.
+    /// The event has its attempts back and is handled in its turn. If it fails, it is parked again.
     Retried,
     /// The event was given up.
     Discarded,
-    /// The event was held no longer.
+    /// The event was handled or discarded before.
     NotHeld,
 }

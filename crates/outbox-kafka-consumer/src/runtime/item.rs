@@ -110,7 +110,7 @@ impl Shared {
                 return match self.options.undecodable {
                     RecordPolicy::Skip => {
                         let error = ErrorChain::new(&*cause);
-                        tracing::warn!(target: "outbox.consumer", topic, partition, offset, %error, "ignored");
+                        tracing::warn!(target: "outbox.consumer", topic, partition, offset, %error, "record skipped: it cannot be decoded");
                         measure::ignored(topic, "undecodable");
                         Ok(None)
                     }

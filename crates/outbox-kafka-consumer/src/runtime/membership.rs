@@ -195,7 +195,7 @@ impl Membership {
         for claim in claimed {
             tracing::info!(
                 target: "outbox.consumer", topic = claim.topic, partition = claim.partition,
-                was_abandoned = claim.was_abandoned, "reading a partition"
+                was_abandoned = claim.was_abandoned, "partition claimed"
             );
             measure::lease("claimed");
             let place = (claim.topic, claim.partition);
@@ -261,7 +261,7 @@ impl Membership {
         if let Some(client) = &mut self.client {
             let left = timeout(self.shared.store.lease / 3, self.shared.store.leave(client, self.owner)).await;
             if let Ok(Err(e)) = left {
-                tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "still a member until the lease ends");
+                tracing::debug!(target: "outbox.consumer", error = %ErrorChain::new(&e), "member not removed: it expires with its lease");
             }
         }
     }

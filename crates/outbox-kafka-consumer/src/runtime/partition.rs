@@ -340,7 +340,7 @@ impl Partition {
             (error.lost_position(), self.shared.options.position_lost)
         {
             let (topic, partition) = (&*self.topic, self.partition);
-            tracing::error!(target: "outbox.consumer", topic, partition, error = %error, "beginning again at {earliest}");
+            tracing::error!(target: "outbox.consumer", topic, partition, error = %error, earliest, "offset out of range: continuing at the first record");
             self.shared.store.reset_position(dispatch.dealt.fence, earliest).await?;
             return Err(Error::fenced());
         }

@@ -219,7 +219,7 @@ impl Migrations {
         )
     }
 
-    /// Returns the SQL that creates the schema if it is missing. `CREATE SCHEMA IF NOT EXISTS` wants the right to
+    /// Returns the SQL that creates the schema if it is missing. `CREATE SCHEMA IF NOT EXISTS` needs the privilege to
     /// create schemas even where there is nothing to create.
     fn create_schema(&self) -> String {
         let body = format!(
@@ -230,7 +230,7 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
-    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no right to
+    /// Returns the statement for the table of migrations. As for the schema, nothing to create needs no privilege to
     /// create.
     fn create_table(&self) -> String {
         let body = format!(

@@ -88,7 +88,7 @@ fn wanted(layout: &TableLayout) -> Vec<Wanted> {
 const SEARCH_PATH: &str = "search_path = pg_catalog, pg_temp";
 
 /// Returns what makes the triggers of a table those of its life. The table's owner runs it, and the application needs
-/// no right but INSERT.
+/// no privilege but INSERT.
 pub(crate) fn switch_sql(layout: &TableLayout) -> String {
     let table = layout.qualified_name();
     let mut sql = format!(

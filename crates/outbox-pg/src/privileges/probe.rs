@@ -5,9 +5,9 @@ use crate::companion::companion;
 use crate::literal::literal;
 use crate::migration::row_life::id;
 
-/// A right that a role is to have, or not to have.
+/// A privilege that a role is to have, or not to have.
 pub(super) struct Probe {
-    /// True where the role, which is `role`, has the right.
+    /// True where the role, which is `role`, has the privilege.
     pub(super) sql: String,
     pub(super) is_wanted: bool,
     right: String,
@@ -72,7 +72,7 @@ impl Probe {
     }
 }
 
-/// Returns the probes of the application's role: only INSERT. Rows vanish by the owner's trigger, so that not even the
+/// Returns the probes of the application's role: only INSERT. The owner's trigger deletes rows on insert, so that not even the
 /// id has to be read.
 pub(super) fn application(layout: &TableLayout) -> Vec<Probe> {
     let table = layout.qualified_name();

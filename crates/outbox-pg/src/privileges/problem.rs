@@ -1,6 +1,6 @@
 use outbox_core::Identifier;
 
-/// A right that a role has too many or too few. `Display` says what to do.
+/// A privilege that a role has too many or too few. `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivilegeProblem {
@@ -15,7 +15,7 @@ pub enum PrivilegeProblem {
     Lacks {
         /// Its name.
         role: Identifier,
-        /// The right, as PostgreSQL names it.
+        /// The privilege, as PostgreSQL names it.
         right: String,
         /// The object of the privilege.
         object: String,
@@ -27,7 +27,7 @@ pub enum PrivilegeProblem {
     Has {
         /// Its name.
         role: Identifier,
-        /// The right, as PostgreSQL names it.
+        /// The privilege, as PostgreSQL names it.
         right: String,
         /// The object of the privilege.
         object: String,

@@ -3,7 +3,7 @@ use outbox_core::{Identifier, Pipeline};
 use crate::companion::{companion, companion_name};
 use crate::literal::literal;
 
-/// Who operates the PostgreSQL server, and with that how a role gets the right to replicate.
+/// Who operates the PostgreSQL server, and with that how a role gets the privilege to replicate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Platform {
@@ -129,7 +129,7 @@ pub fn application_role_sql(pipeline: &Pipeline, role: &Identifier) -> String {
 }
 
 /// Returns the SQL of the role that [`Maintenance`](crate::Maintenance) runs as: it owns the table, its partitions, and
-/// what stands next to it, so it is also the role as which vanishing rows are deleted. It can be run again, by any
+/// what stands next to it, so it is also the role as which rows are deleted on insert. It can be run again, by any
 /// client, after [`Migrations`](crate::Migrations) are applied, and whenever they were applied as another role. The
 /// role cannot log in: grant it to those that do.
 #[must_use]

@@ -59,7 +59,12 @@ fn the_steps_are_those_of_the_files_of_each_release() {
         }
         let mut files = Migrations::outbox(&pipeline).export(&folder).expect("a released step has other SQL now");
         files.extend(Migrations::maintenance(&pipeline).export(&folder).expect("a released step has other SQL now"));
-        assert!(is_update || files.len() == before, "{} has {before} files", folder.display());
+        assert!(
+            is_update || files.len() == before,
+            "{} has {before} files, and the steps are {}: write the file of a new step with UPDATE_MIGRATIONS=1",
+            folder.display(),
+            files.len()
+        );
     }
 }
 

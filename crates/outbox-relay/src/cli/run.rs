@@ -26,7 +26,7 @@ pub async fn run(arguments: RunArguments) -> Ended {
     let ended = match ran {
         Ok(()) => Ended::Success,
         Err((ended, error)) => {
-            tracing::error!(target: "outbox.relay", "stopped: {}", with_causes(&*error));
+            tracing::error!(target: "outbox.relay", "relay stopped: {}", with_causes(&*error));
             ended
         }
     };

@@ -95,7 +95,7 @@ impl<'a> Opener<'a> {
         let catch_up = opened.catch_up(options, source).await?;
         let Opened { system, stream, start, has_more, slot, flushed, .. } = opened;
         tracing::info!(
-            target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed_flush_lsn, %start, "holding the slot"
+            target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed_flush_lsn, %start, "replication slot acquired"
         );
 
         let origin = Origin::new(system.system, system.timeline, source.slot());

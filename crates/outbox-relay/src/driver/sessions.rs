@@ -129,7 +129,7 @@ impl<'a> Sessions<'a> {
                 Duration::ZERO
             }
             Ended::Lost => {
-                tracing::warn!(target: "outbox.relay", "slot lost: starting again");
+                tracing::warn!(target: "outbox.relay", "replication slot no longer held: starting again");
                 RESTART
             }
         })
@@ -155,7 +155,7 @@ impl<'a> Sessions<'a> {
             let pause = self.backoff.delay();
             status.reconnecting((&error).into());
             let error = ErrorChain::new(&error);
-            tracing::warn!(target: "outbox.relay", %error, retry_in = ?pause, "PostgreSQL cannot be read");
+            tracing::warn!(target: "outbox.relay", %error, retry_in = ?pause, "connection to PostgreSQL failed: retrying");
             status.entered(Mode::Connecting, Some(format!("PostgreSQL cannot be read: {error}")));
             return Ok(Next::Session(pause));
         }

@@ -60,7 +60,7 @@ async fn the_log_is_json_if_the_option_says_so() {
     fixture.records(1).await;
     let log = program.log();
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let holding = lines.iter().find(|line| line["fields"]["message"] == "holding the slot").unwrap();
+    let holding = lines.iter().find(|line| line["fields"]["message"] == "replication slot acquired").unwrap();
     assert_eq!(holding["fields"]["slot"], fixture.name(), "{log}");
     assert_eq!(holding["level"], "INFO");
     assert!(program.stop().await.success());

@@ -17,13 +17,13 @@ async fn sum(tx: &Transaction<'_>, events: Vec<Received<OrderCreated>>) -> Handl
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let pool = Pool::builder(Manager::new(std::env::var("DATABASE_URL")?.parse()?, NoTls)).build()?;
+    let pool = Pool::builder(Manager::new(shop::setting("DATABASE_URL")?.parse()?, NoTls)).build()?;
     let mut client = pool.get().await?;
     let table = "CREATE TABLE IF NOT EXISTS demand (quantity bigint NOT NULL);
                  INSERT INTO demand SELECT 0 WHERE NOT EXISTS (SELECT FROM demand)";
     client.batch_execute(table).await?;
 
-    let consumer = Consumer::builder(std::env::var("KAFKA_BROKERS")?.split(','))
+    let consumer = Consumer::builder(shop::setting("KAFKA_BROKERS")?.split(','))
         .pipeline(Pipeline::recommended())
         .group("demand")
         .pool(pool.clone())

@@ -17,12 +17,12 @@ async fn reserve(tx: &Transaction<'_>, event: Received<OrderCreated>) -> Handler
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let pool = Pool::builder(Manager::new(std::env::var("DATABASE_URL")?.parse()?, NoTls)).build()?;
+    let pool = Pool::builder(Manager::new(shop::setting("DATABASE_URL")?.parse()?, NoTls)).build()?;
     let mut client = pool.get().await?;
     let table = "CREATE TABLE IF NOT EXISTS reservation (order_id bigint, quantity int)";
     client.batch_execute(table).await?;
 
-    let consumer = Consumer::builder(std::env::var("KAFKA_BROKERS")?.split(','))
+    let consumer = Consumer::builder(shop::setting("KAFKA_BROKERS")?.split(','))
         .pipeline(Pipeline::recommended())
         .group("stock")
         .pool(pool.clone())

@@ -8,7 +8,7 @@ use shop::OrderCreated;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::var("DATABASE_URL")?;
+    let url = shop::setting("DATABASE_URL")?;
     let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     client.batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, quantity int)").await?;

@@ -9,7 +9,7 @@ use shop::OrderCreated;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let pool = PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let pool = PgPool::connect(&shop::setting("DATABASE_URL")?).await?;
     sqlx::query("CREATE TABLE IF NOT EXISTS orders (id bigserial, quantity int)").execute(&pool).await?;
     let outbox = SqlxOutbox::new(Pipeline::recommended());
 

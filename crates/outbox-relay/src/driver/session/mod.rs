@@ -122,7 +122,7 @@ impl Session {
             // So that positions are confirmed before another process takes the slot.
             match self.status.with_heartbeat(self.reader.close()).await {
                 Err(e) if e.is_transient() => {
-                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "PostgreSQL was lost before the end was confirmed");
+                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "connection to PostgreSQL lost before the end was confirmed");
                 }
                 closed => closed.map_err(Error::wal)?,
             }
@@ -252,7 +252,7 @@ impl Session {
     async fn drain(&mut self) -> Result<(), Error> {
         let status = self.status.clone();
         timeout(DRAIN, status.with_heartbeat(self.write_rest())).await.unwrap_or_else(|_| {
-            tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start");
+            tracing::warn!(target: "outbox.relay", "rows not acknowledged in time: they are sent again at the next start");
             Ok(())
         })
     }
