@@ -11,7 +11,7 @@ pub(crate) struct OffsetTracker {
     stored: i64,
     /// Behind the last offset that was dealt or skipped.
     seen: i64,
-    /// InFlight, and not known to be done.
+    /// Dealt, and not known to be done.
     open: BTreeSet<i64>,
 }
 

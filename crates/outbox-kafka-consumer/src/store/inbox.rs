@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use outbox_core::bytes::Bytes;
@@ -39,7 +39,8 @@ impl Store {
     ) -> Result<Option<Begun>, PgError> {
         let (ids, offsets): (Vec<Uuid>, Vec<i64>) =
             entries.iter().filter_map(|entry| Some((entry.id?, entry.offset))).unzip();
-        let keys: Vec<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
+        let keys: BTreeSet<&[u8]> = entries.iter().filter_map(|entry| entry.key.as_deref()).collect();
+        let keys: Vec<&[u8]> = keys.into_iter().collect();
         let bounds = self.bounds(fence, isolation, entries.len());
         let (take_in, blocked) = (&self.statements.take_in, &self.statements.blocked);
         let events: [&(dyn ToSql + Sync); 5] = [&self.group, &"handled", &fence.position, &ids, &offsets];

@@ -118,6 +118,7 @@ impl World {
         let busy: Vec<u8> = self.txs().flat_map(|tx| tx.taken.iter().map(|record| record.event)).collect();
         let (partition, now) = (place.partition, self.store.snapshot(place.partition));
         let Some(session) = &mut self.sessions[partition][place.consumer] else { return false };
+        let (session_epoch, life) = (session.epoch, session.life);
         let lane = &mut session.lanes[place.lane];
         if lane.tx.is_some() || lane.queue.is_empty() || !lane.unremembered.is_empty() {
             return false;
@@ -131,8 +132,7 @@ impl World {
             (Begin::InSteps(Isolation::ReadCommitted), Some(_)) => now.clone(),
             (Begin::InSteps(_), Some(before)) => before,
         };
-        let (is_owner, life) = (session.is_owner(seen.epoch, rules), session.life);
-        if !is_owner {
+        if session_epoch != seen.epoch && !rules.has(Planted::NoEpochCheck) {
             return self.fenced(place);
         }
 
