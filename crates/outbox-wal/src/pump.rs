@@ -1,23 +1,20 @@
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use postgres_protocol::message::frontend;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, Operation, ServerError};
 use super::frames::{Frame, bodies};
-use super::held;
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
-use super::server_error::{Operation, ServerError};
 use super::session::Session;
-use super::slot::Source;
-use super::status::{self, DATA_HEAD, Head};
+use super::slot::{self, Source};
 use crate::Lsn;
 
 /// Confirmations are gathered for this long: each one takes locks on the server.
@@ -28,34 +25,63 @@ const LARGE: usize = 256 * 1024;
 const COMMIT: u8 = b'C';
 /// The walsender wakes its reader for each row. In a large transaction it is given time to send many.
 const NAP: Duration = Duration::from_millis(1);
+/// How often a status goes out: a quarter of the silence after which either side gives up, within these bounds.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the server may take to let go of the slot.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
 /// confirmed whether there is room or not.
-pub(super) struct Pump {
-    pub(super) session: Session,
-    pub(super) pipe: PipeSender,
-    pub(super) confirmed: watch::Receiver<Lsn>,
+pub struct Pump {
+    session: Session,
+    pipe: PipeSender,
+    confirmed: watch::Receiver<Lsn>,
     /// The end of the server's WAL, as it was reported last.
-    pub(super) server: Arc<AtomicU64>,
-    pub(super) source: Source,
-    pub(super) options: ConnectOptions,
+    wal_end: Arc<AtomicU64>,
+    source: Source,
+    options: ConnectOptions,
     /// How often a status goes out at least.
-    pub(super) interval: Duration,
+    interval: Duration,
     /// The bytes that were read of the transaction that is being sent.
-    pub(super) unfinished: usize,
+    unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
-    pub(super) pings: u32,
+    pings: u32,
     /// Whether a warning of the walsender was logged.
-    pub(super) has_warned: bool,
+    has_warned: bool,
 }
 
 impl Pump {
-    pub(super) async fn run(mut self) -> Result<(), Error> {
+    /// Creates the task of a walsender that gives up after `server_timeout` without a status.
+    pub fn new(
+        session: Session,
+        pipe: PipeSender,
+        confirmed: watch::Receiver<Lsn>,
+        wal_end: Arc<AtomicU64>,
+        source: Source,
+        options: ConnectOptions,
+        server_timeout: Duration,
+    ) -> Self {
+        // Several statuses, each of which asks for an answer, go out before either side gives up.
+        let interval = (server_timeout.min(options.timeouts.silence) / 4).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+        Self {
+            session,
+            pipe,
+            confirmed,
+            wal_end,
+            source,
+            options,
+            interval,
+            unfinished: 0,
+            pings: 0,
+            has_warned: false,
+        }
+    }
+
+    pub async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
         let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
-        let mut told = Lsn::default();
+        let mut last_sent = Lsn::default();
         let timer = sleep_until(last_status);
         tokio::pin!(timer);
         loop {
@@ -66,7 +92,7 @@ impl Pump {
             let nap = (self.unfinished > LARGE).then_some(NAP);
             tokio::select! {
                 biased;
-                () = self.pipe.closed() => return self.farewell().await,
+                () = self.pipe.closed() => return self.shut_down().await,
                 () = &mut timer => {
                     // Bytes that are not read may hold the server's words.
                     if length.is_some() {
@@ -77,12 +103,12 @@ impl Pump {
                         }
                         last_word = Instant::now();
                     }
-                    let (stuck, pressed) = (length.is_some() && told == *self.confirmed.borrow(), self.pings > 1);
+                    let (stuck, pressed) = (length.is_some() && last_sent == *self.confirmed.borrow(), self.pings > 1);
                     if (stuck || pressed) && last_status.elapsed() >= self.interval && self.has_server_ended().await {
-                        self.farewell().await?;
+                        self.shut_down().await?;
                         return Err(Error::hung_up());
                     }
-                    told = self.tell(true).await?;
+                    last_sent = self.send_status(true).await?;
                     self.pings = 0;
                     last_status = Instant::now();
                     timer.as_mut().reset(last_status + self.interval);
@@ -94,13 +120,13 @@ impl Pump {
                             timer.as_mut().reset(soon);
                         }
                     }
-                    Err(_) => return self.farewell().await,
+                    Err(_) => return self.shut_down().await,
                 },
                 permit = maybe(length.map(|length| self.pipe.room(length))) => {
                     if let (Some(permit), Some(run)) = (permit, waiting.take())
                         && !self.pipe.send(run, permit)
                     {
-                        return self.farewell().await;
+                        return self.shut_down().await;
                     }
                 }
                 filled = self.session.received.fill_after(nap, &mut self.session.socket), if length.is_none() => {
@@ -116,21 +142,21 @@ impl Pump {
         loop {
             if let Some(run) = self.session.received.run(b'd')? {
                 let mut wants_reply = false;
-                let mut server = Lsn::default();
+                let mut wal_end = Lsn::default();
                 for body in bodies(&run) {
-                    let head = status::head(body)?;
-                    server = server.max(head.end());
+                    let head = parse_head(body)?;
+                    wal_end = wal_end.max(head.end());
                     match head {
                         Head::Keepalive { reply, .. } => wants_reply |= reply,
                         Head::Data { .. } if body.get(DATA_HEAD) == Some(&COMMIT) => self.unfinished = 0,
                         Head::Data { .. } => self.unfinished = self.unfinished.saturating_add(body.len()),
                     }
                 }
-                self.server.fetch_max(server.as_u64(), Ordering::Relaxed);
+                self.wal_end.fetch_max(wal_end.as_u64(), Ordering::Relaxed);
                 // It asks again at once when it stops and waits for what is not confirmed yet.
                 self.pings += u32::from(wants_reply);
                 if wants_reply && self.pings == 1 {
-                    self.tell(false).await?;
+                    self.send_status(false).await?;
                 }
                 return Ok(Some(run));
             }
@@ -153,9 +179,9 @@ impl Pump {
         }
     }
 
-    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, Error> {
+    async fn send_status(&mut self, asks_for_reply: bool) -> Result<Lsn, Error> {
         let confirmed = *self.confirmed.borrow_and_update();
-        self.session.send(&status::update(confirmed, asks_for_reply)).await?;
+        self.session.send(&status_update(confirmed, asks_for_reply)).await?;
         Ok(confirmed)
     }
 
@@ -163,7 +189,7 @@ impl Pump {
     /// down: it would wait until this reader has confirmed everything, which never happens if the broker is
     /// unreachable.
     async fn has_server_ended(&self) -> bool {
-        match timeout(self.interval, held::is_held(&self.options, &self.source)).await {
+        match timeout(self.interval, slot::is_held(&self.options, &self.source)).await {
             Ok(Ok(is_held)) => !is_held,
             Ok(Err(error)) => error.is_not_accepting(),
             Err(_) => false,
@@ -173,13 +199,13 @@ impl Pump {
     /// Returns whether the walsender decodes, and answers nothing for as long.
     async fn is_decoding(&self) -> bool {
         let limit = self.session.timeouts.silence;
-        matches!(timeout(limit, held::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
+        matches!(timeout(limit, slot::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
     /// Reports what was confirmed last, and waits until the server has let go of the slot.
-    async fn farewell(mut self) -> Result<(), Error> {
+    async fn shut_down(mut self) -> Result<(), Error> {
         let ended = async {
-            self.tell(false).await?;
+            self.send_status(false).await?;
             let mut out = BytesMut::new();
             frontend::terminate(&mut out);
             self.session.send(&out).await?;
@@ -189,7 +215,7 @@ impl Pump {
                 self.session.received.fill(&mut self.session.socket).await?;
             }
         };
-        let outcome: Result<Result<(), Error>, _> = timeout(FAREWELL, ended).await;
+        let outcome: Result<Result<(), Error>, _> = timeout(SHUTDOWN, ended).await;
         debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
         Ok(())
     }
@@ -198,7 +224,7 @@ impl Pump {
 /// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a
 /// warning, and skips the rows that it would have published. Or else, returns a warning that the walsender waits for a
 /// standby.
-pub(super) fn notice(body: &[u8], changes: Operation<'_>) -> Result<Option<ServerError>, Error> {
+pub fn notice(body: &[u8], changes: Operation<'_>) -> Result<Option<ServerError>, Error> {
     let Operation::ReadChanges { publication, .. } = changes else { return Ok(None) };
     let error = ServerError::parse(body);
     match error.code.as_str() {
@@ -220,6 +246,67 @@ async fn maybe<F: Future>(future: Option<F>) -> F::Output {
     }
 }
 
+/// The head of what the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The plugin's message follows.
+    Data {
+        start: Lsn,
+        end: Lsn,
+    },
+    Keepalive {
+        end: Lsn,
+        reply: bool,
+    },
+}
+
+impl Head {
+    /// Returns the end of the server's WAL.
+    pub fn end(self) -> Lsn {
+        match self {
+            Self::Data { end, .. } | Self::Keepalive { end, .. } => end,
+        }
+    }
+}
+
+/// The length of what comes before the plugin's message.
+pub const DATA_HEAD: usize = 25;
+
+pub fn parse_head(body: &[u8]) -> Result<Head, Error> {
+    let lsn = |at: usize| {
+        let bytes = body.get(at..)?.first_chunk()?;
+        Some(Lsn::new(u64::from_be_bytes(*bytes)))
+    };
+    let head = match body.first() {
+        Some(b'w') if body.len() >= DATA_HEAD => lsn(1).zip(lsn(9)).map(|(start, end)| Head::Data { start, end }),
+        Some(b'k') => lsn(1).zip(body.get(17)).map(|(end, reply)| Head::Keepalive { end, reply: *reply == 1 }),
+        _ => None,
+    };
+    head.ok_or_else(|| Error::protocol("a message of the walsender"))
+}
+
+/// Returns a standby status update. Nothing confirmed yet is 0, which leaves the slot where it is.
+pub fn status_update(confirmed: Lsn, asks_for_reply: bool) -> BytesMut {
+    let mut out = BytesMut::with_capacity(39);
+    out.put_u8(b'd');
+    out.put_u32(38);
+    out.put_u8(b'r');
+    // Written, flushed, applied: one and the same, so that the server reports what lies between in keepalives.
+    for _ in 0..3 {
+        out.put_u64(confirmed.as_u64());
+    }
+    out.put_i64(now());
+    out.put_u8(u8::from(asks_for_reply));
+    out
+}
+
+/// Returns microseconds since 2000.
+fn now() -> i64 {
+    const EPOCH: u128 = 946_684_800_000_000;
+    let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(EPOCH, |elapsed| elapsed.as_micros());
+    i64::try_from(unix.saturating_sub(EPOCH)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +326,28 @@ mod tests {
         let waits = b"SWARNING\0VWARNING\0C55000\0Mreplication slot \"standby\" specified in parameter \
             \"synchronized_standby_slots\" does not have active_pid\0Fslot.c\0L2800\0RStandbySlotsHaveCaughtup\0\0";
         assert!(notice(waits, changes).unwrap().is_some());
+    }
+}
+
+#[cfg(test)]
+mod status_tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_update_is_what_the_protocol_says() {
+        let out = status_update(Lsn::new(7), true);
+        assert_eq!(out.len(), 39);
+        assert_eq!(&out[..6], b"d\0\0\0\x26r");
+        assert_eq!(&out[6..14], &7_u64.to_be_bytes());
+        assert_eq!(out[38], 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_a_head_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = parse_head(&bytes);
+        }
     }
 }

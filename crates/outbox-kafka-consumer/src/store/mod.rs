@@ -22,7 +22,7 @@ mod statements;
 use std::time::Duration;
 
 use outbox_core::Identifier;
-use outbox_pg::{Migrations, Statements as Sending};
+use outbox_pg::{Migrations, StatementCaching as Sending};
 
 pub use self::driver::{Connection, PgError, Pool, Transaction};
 use self::driver::{Executor, Row};

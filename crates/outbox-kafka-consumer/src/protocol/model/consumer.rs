@@ -136,6 +136,7 @@ impl World {
             return self.fenced(place);
         }
 
+        let lane = &mut session.lanes[place.lane];
         let offsets: Vec<i64> = lane.queue.iter().copied().take(rules.batch()).collect();
         let mut tx = Tx::new(Work::Batch(offsets.clone()), partition, seen.version);
         for offset in offsets {
