@@ -35,7 +35,7 @@ pub use self::purge::PurgeFrom;
 pub use self::request::{Action, Due, HeldEventTask, Wanted};
 pub use self::schema::migrations;
 use self::statements::Statements;
-use crate::{Error, Isolation};
+use crate::Error;
 
 /// How long a [`Group`](crate::Group) waits for an answer.
 const OPERATORS_PATIENCE: Duration = Duration::from_secs(30);
@@ -97,39 +97,6 @@ impl Store {
 
     fn in_transaction<'a>(&self, tx: &'a mut Transaction<'_>) -> Executor<'a> {
         Executor::transaction(tx, self.sending, self.patience())
-    }
-
-    /// Returns the statements that every transaction begins with: settings, guard and the partition's lock.
-    ///
-    /// A statement and the pause after it are together shorter than the lease, so that an owner that hangs is out of
-    /// the way when its lease has ended. The name shows operators whose backends they are.
-    ///
-    /// All transactions of a partition share the lock until they end, and a successor waits for it. So the epoch that a
-    /// transaction reads after it has the lock is the epoch of its commit, and no row is locked or written for that.
-    /// The epoch is read by another statement: at `READ COMMITTED`, whatever the default of the database or the role
-    /// is, that one sees what was committed while this one waited. The settings that handlers change are restored
-    /// at the end.
-    ///
-    /// The statements of a batch wait for other locks for 100 ms. Two batches that wait for each other then end before
-    /// PostgreSQL looks for a deadlock, which it does after 1 s, and their events are handled in smaller ones.
-    fn bounds(&self, fence: Fence, isolation: Isolation, events: usize) -> String {
-        let locks = if events > 1 { "; SET LOCAL lock_timeout = 100" } else { "" };
-        let each =
-            (self.lease / 2).saturating_sub(Duration::from_millis(250)).max(Duration::from_millis(250)).as_millis();
-        format!(
-            "SET TRANSACTION ISOLATION LEVEL {}; {}; {}; \
-             SET LOCAL statement_timeout = {each}; SET LOCAL idle_in_transaction_session_timeout = {each}; \
-             SET LOCAL application_name = '{}'; {}; \
-             SELECT pg_advisory_xact_lock_shared(hashtextextended({}, {})){locks}; {}",
-            isolation.sql(),
-            session::UNLOCK,
-            session::record_as("session"),
-            fence.backend_name(),
-            fence::GUARD,
-            self.fence,
-            fence.position,
-            session::record_as("bounded"),
-        )
     }
 }
 

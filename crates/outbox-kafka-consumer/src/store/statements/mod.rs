@@ -4,6 +4,8 @@
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::Identifier;
 
+use super::session::RESTORE;
+
 /// Defines a group of statements: each has a name, the types of its parameters, and a text.
 macro_rules! statements {
     ($group:ident { $($name:ident($($kind:ident),*) $text:literal;)* }) => {
@@ -88,7 +90,7 @@ impl Statements {
             held: Held::new(&names),
             operator: Operator::new(&names),
             retention: Retention::new(&names),
-            restore: super::session::restore(),
+            restore: Sql { text: RESTORE.to_owned(), types: vec![Type::TEXT_ARRAY] },
         }
     }
 
