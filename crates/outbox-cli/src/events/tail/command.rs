@@ -4,6 +4,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::event::{Filter, TailedEvent};
+use super::super::topics::{no_topics, of_types};
 use super::{table, topic};
 use crate::consumer::StoreOptions;
 use crate::exit::{Exit, Failure};
@@ -15,7 +16,7 @@ use crate::output::Output;
 #[derive(Args)]
 #[group(skip)]
 pub(crate) struct Tail {
-    /// The source of the events: records of their topics, or rows that are committed to the table
+    /// The source of the events: records of their topics, or what is committed: rows of the table, or messages without one
     #[arg(long, value_enum, value_name = "SOURCE", default_value = "topic")]
     source: Source,
     /// Read this topic; may be repeated. Without it, the topics of --aggregate-type, or of the table's rows
@@ -99,6 +100,10 @@ impl Tail {
                     let message = "--topic, --partition, --offset and --from-beginning are for --source topic";
                     return Err(Failure::usage(message));
                 }
+                if self.last.is_some() && !pipeline.layout().row_life().has_table() {
+                    let message = "without a table, only messages that are committed from now on can be shown: leave out --last";
+                    return Err(Failure::usage(message));
+                }
                 let client = store.database.connect(limit).await?;
                 table::tail(&client, &pipeline, self.last, self.no_follow, limit, &mut printer).await?;
             }
@@ -107,10 +112,12 @@ impl Tail {
                 let topics = if !self.topics.is_empty() {
                     self.topics
                 } else if !self.filter.aggregate_types.is_empty() {
-                    topic::of_types(&pipeline, &self.filter.aggregate_types)?
+                    of_types(&pipeline, &self.filter.aggregate_types)?
+                } else if !pipeline.layout().row_life().has_table() {
+                    return Err(no_topics());
                 } else {
                     let types = table::aggregate_types(&store.database.connect(limit).await?, &pipeline).await?;
-                    topic::of_types(&pipeline, &types)?
+                    of_types(&pipeline, &types)?
                 };
                 let range = topic::Range { partition: self.partition, begin, ends: self.no_follow };
                 topic::tail(cluster, &pipeline, &topics, range, &mut printer).await?;
