@@ -140,12 +140,7 @@ async fn rows(client: &Client, table: &str) -> Result<i64, Failure> {
 }
 
 /// Returns which events a removal would lose; none if all of them are published.
-fn loss(
-    has_slot: bool,
-    unpublished: Option<&Unpublished>,
-    rows: Option<i64>,
-    pipeline: &Pipeline,
-) -> Option<String> {
+fn loss(has_slot: bool, unpublished: Option<&Unpublished>, rows: Option<i64>, pipeline: &Pipeline) -> Option<String> {
     let slot = pipeline.slot().as_str();
     match (unpublished, rows) {
         (Some(Unpublished { count: 0, .. }), _) => None,

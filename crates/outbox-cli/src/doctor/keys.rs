@@ -77,7 +77,10 @@ pub(super) fn check(config: &ConnectorConfig) -> Vec<Check> {
             "{}: neither Kafka Connect nor Debezium nor a transformation of this configuration knows it, so it has no effect",
             unknown.join(", ")
         );
-        checks.push(Check::warning(name, found).remedy("correct or remove it; options of a transformation begin with transforms.NAME."));
+        checks.push(
+            Check::warning(name, found)
+                .remedy("correct or remove it; options of a transformation begin with transforms.NAME."),
+        );
     }
     if checks.is_empty() {
         checks.push(Check::ok(name, "each key has an effect, and none harms"));
@@ -135,6 +138,9 @@ mod tests {
     fn a_harmful_value_is_named_with_its_consequence() {
         let found = findings(&[("producer.override.acks", "1"), ("publication.autocreate.mode", "filtered")]);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found.iter().any(|(status, text)| *status == Status::Failed && text.contains("acks is 1")), "{found:?}");
+        assert!(
+            found.iter().any(|(status, text)| *status == Status::Failed && text.contains("acks is 1")),
+            "{found:?}"
+        );
     }
 }

@@ -57,7 +57,8 @@ fn partitions(config: &ConnectorConfig, topic: &Topic) -> Option<Check> {
     let wanted: i32 = config.get("topic.creation.default.partitions")?.trim().parse().ok()?;
     let (name, found) = (format!("partitions of {}", topic.name()), topic.partitions());
     let text = format!("the topic has {found}, and topic.creation.default.partitions is {wanted}");
-    let remedy = "the topic was created by something else: while no event is on its way, add partitions, or create it again";
+    let remedy =
+        "the topic was created by something else: while no event is on its way, add partitions, or create it again";
     match found {
         _ if wanted < 1 => None,
         found if found < wanted => Some(Check::warning(name, text).remedy(remedy)),

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use outbox_core::event_identity;
+use outbox_core::record::event_identity;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::time::format_description::well_known::Rfc3339;
 use outbox_core::uuid::Uuid;

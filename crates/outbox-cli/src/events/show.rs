@@ -150,8 +150,7 @@ impl Report for Shown {
                 ("not known", "rows are not kept, so only a record shows that the event was committed".to_owned())
             }
         };
-        let mut rows =
-            vec![vec!["table".to_owned(), or_dash(self.created_at.as_deref()), state.to_owned(), detail]];
+        let mut rows = vec![vec!["table".to_owned(), or_dash(self.created_at.as_deref()), state.to_owned(), detail]];
         rows.extend(self.records.iter().map(|record| {
             let wal = record.wal_position.as_ref().map(|wal| format!(", WAL position {wal}")).unwrap_or_default();
             let place = format!("partition {}, offset {}{wal}", record.partition, record.offset);

@@ -1,5 +1,6 @@
 use clap::Args;
-use outbox_core::{AggregateType, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::event::AggregateType;
 
 use crate::exit::Failure;
 

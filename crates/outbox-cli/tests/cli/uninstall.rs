@@ -6,9 +6,8 @@ use crate::fixture::{TempFile, order, run, run_at};
 async fn an_outbox_is_removed_only_if_no_event_is_lost_and_nobody_reads_it() {
     let env = TestEnv::builder().slot().build().await;
     let file = TempFile::config(&env, "-uninstall", env.config());
-    let uninstall = async |more: &[&str]| {
-        run_at(&env, &[&["uninstall", "--connector-config", file.path()], more].concat()).await
-    };
+    let uninstall =
+        async |more: &[&str]| run_at(&env, &[&["uninstall", "--connector-config", file.path()], more].concat()).await;
     env.enqueue(&[order(1)]).await;
     let refused = uninstall(&["--yes"]).await;
     assert!(refused.code == 3 && refused.stderr.contains("1 events of the slot"), "{refused:?}");

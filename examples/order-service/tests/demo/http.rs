@@ -19,7 +19,7 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
     assert_eq!(event["aggregate_id"], order["id"].to_string());
     assert_eq!(event["payload"]["quantity"], 2);
     assert_eq!(event["topic"], "outbox.events.order");
-    demo.wait("the way is healthy", |demo| (demo.get("/health/pipe")["verdict"] == "good").then_some(()));
+    demo.wait("the way is healthy", |demo| (demo.get("/health/pipeline")["status"] == "good").then_some(()));
 
     let maintained = "order_service_maintenance_runs_total{outcome=\"done\"} 1";
     demo.wait("the tables are maintained", |demo| demo.text("/metrics").contains(maintained).then_some(()));
@@ -27,7 +27,7 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
     for metric in [
         "order_service_http_requests_total{method=\"POST\",route=\"/orders\",status=\"201\"} 1",
         "order_service_database_up 1",
-        "outbox_pipe{sign=\"slot_active\"} 1.0",
+        "outbox_pipeline{indicator=\"slot_active\"} 1.0",
         "outbox_consumer_handled_total{topic=\"outbox.events.order\"} 1",
         "outbox_relay_",
     ] {
@@ -60,9 +60,37 @@ fn the_page_works_without_its_script_and_for_nobody_else() {
         let refused = demo.agent.post(demo.url("/page/switches/relay/off")).header(header, value).send_empty();
         assert_eq!(refused.unwrap().status(), 403, "{header}");
     }
-    let bad = demo.agent.post(demo.url("/page/orders")).send_form([("quantity", "0")]).unwrap();
-    assert_eq!(bad.status(), 422);
+    for (quantity, expected) in
+        [("ten", "form: quantity: it must be a whole number from 1 to 10000"), ("", "form: quantity")]
+    {
+        let form = [("customer_id", "1"), ("product_id", "101"), ("quantity", quantity)];
+        let mut bad = demo.agent.post(demo.url("/page/orders")).send_form(form).unwrap();
+        let problem: Value = bad.body_mut().read_json().unwrap();
+        assert!(bad.status() == 422 && problem["detail"].as_str().unwrap().starts_with(expected), "{problem}");
+    }
+    assert_eq!(demo.agent.post(demo.url("/page/dead-letters/x/retry")).send_empty().unwrap().status(), 400);
     assert_eq!(demo.agent.post(demo.url("/page/dead-letters/1/retry")).send_empty().unwrap().status(), 409);
+}
+
+#[test]
+fn every_link_of_the_page_leads_into_the_service() {
+    let demo = Demo::start(&["demo"]);
+    let page = demo.text("/");
+    let values = |attribute: &str| {
+        let quoted = format!("{attribute}=\"");
+        page.split(&quoted).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let links: Vec<_> = values(" href").into_iter().chain(values(" src")).chain(values(" action")).collect();
+    assert!(links.len() > 7, "{links:?}");
+    for link in links {
+        match link.chars().next() {
+            Some('#') => assert!(page.contains(&format!("id=\"{}\"", &link[1..])), "{link}"),
+            Some('/') if !link.starts_with("/page/") => {
+                assert_eq!(demo.agent.get(demo.url(&link)).call().unwrap().status(), 200, "{link}");
+            }
+            _ => assert!(link.starts_with("/page/") || link == "data:,", "{link}"),
+        }
+    }
 }
 
 #[test]

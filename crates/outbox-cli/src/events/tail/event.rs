@@ -1,5 +1,5 @@
 use clap::Args;
-use outbox_core::EventField;
+use outbox_core::layout::EventField;
 use outbox_core::uuid::Uuid;
 use serde::Serialize;
 

@@ -1,15 +1,17 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use outbox_core::{EventField, IncludedMessages, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::connector::IncludedMessages;
+use outbox_core::layout::EventField;
 use outbox_wal::{Lsn, Message, Tuple, TupleData};
 use serde_json::Value;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::super::rows;
-use super::command::Printer;
 use super::event::{Place, TailedEvent};
+use super::printer::Printer;
 use crate::exit::Failure;
 use crate::postgres::end_with_program;
 use crate::slot::commit_time;
@@ -184,7 +186,7 @@ impl Decoder<'_> {
                 if relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str() {
                     let columns = relation.columns.iter().map(|column| {
                         let known = layout.columns().iter().find(|known| known.name().as_str() == column.name);
-                        known.and_then(outbox_core::Column::field)
+                        known.and_then(outbox_core::layout::Column::field)
                     });
                     self.columns.insert(relation.id, columns.collect());
                 }
@@ -204,7 +206,8 @@ impl Decoder<'_> {
     /// Reads the members of a message's JSON by the names of the layout's columns.
     fn message(&self, commit: Option<(Lsn, i64)>, lsn: Lsn, content: &[u8]) -> TailedEvent {
         let (lsn, at) = commit.map_or((lsn, String::new()), |(lsn, micros)| (lsn, commit_time(micros)));
-        let mut event = TailedEvent { at, place: Place::Change { commit_lsn: lsn.to_string() }, ..TailedEvent::default() };
+        let mut event =
+            TailedEvent { at, place: Place::Change { commit_lsn: lsn.to_string() }, ..TailedEvent::default() };
         let Ok(mut members) = serde_json::from_slice::<serde_json::Map<String, Value>>(content) else {
             return TailedEvent { error: Some("the content of the message is no JSON object".to_owned()), ..event };
         };

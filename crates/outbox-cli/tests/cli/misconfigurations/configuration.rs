@@ -12,11 +12,14 @@ use crate::fixture::{TempFile, run};
 async fn found(config: &ConnectorConfig, name: &str, status: &str) -> Vec<String> {
     let file = TempFile::new(&format!("configuration-{name}.json"), &config.to_json());
     let nowhere = "postgres://nobody@127.0.0.1:1/none";
-    let ran = run(&["doctor", "--output", "json", "--connector-config", file.path()], &[("DATABASE_URL", nowhere)]).await;
+    let ran =
+        run(&["doctor", "--output", "json", "--connector-config", file.path()], &[("DATABASE_URL", nowhere)]).await;
     let checks = ran.json(1)["checks"].as_array().unwrap().clone();
     let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
     let checks = checks.iter().filter(|check| check["status"] == status);
-    checks.map(|check| format!("{}: {} -> {}", text(check, "name"), text(check, "found"), text(check, "remedy"))).collect()
+    checks
+        .map(|check| format!("{}: {} -> {}", text(check, "name"), text(check, "found"), text(check, "remedy")))
+        .collect()
 }
 
 fn recommended() -> ConnectorConfig {

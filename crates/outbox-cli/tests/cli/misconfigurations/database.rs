@@ -42,8 +42,7 @@ async fn roles_of_services_and_of_the_maintenance_with_too_much_or_too_little_ar
     let client = env.client().await;
     let sql = async |sql: String| client.batch_execute(&sql).await.unwrap();
     sql(format!("CREATE ROLE {service} LOGIN; CREATE ROLE {maintainer}")).await;
-    let named =
-        ["--connector-config", file.path(), "--application-role", &service, "--maintainer-role", &maintainer];
+    let named = ["--connector-config", file.path(), "--application-role", &service, "--maintainer-role", &maintainer];
     let (failed, _) = findings(&env, &named, 1).await;
     for text in [format!("\"{service}\" lacks INSERT"), format!("\"{maintainer}\" lacks ownership")] {
         assert!(failed.iter().any(|one| one.contains(&text)), "{text} is not among {failed:#?}");

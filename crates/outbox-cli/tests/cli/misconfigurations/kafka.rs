@@ -3,8 +3,8 @@
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::outbox_kafka::{Cluster, NewTopic, Settings};
 use outbox_test_support::{TestEnv, stack};
-use rskafka::client::partition::UnknownTopicHandling;
 use rskafka::chrono::Duration;
+use rskafka::client::partition::UnknownTopicHandling;
 
 use crate::consumer::{Placed, Stock};
 use crate::doctor::{fails, findings};

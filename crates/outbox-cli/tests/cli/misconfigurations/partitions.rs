@@ -30,5 +30,6 @@ async fn partitions_that_are_missing_or_published_by_themselves_are_found() {
     sql("CREATE TABLE outbox.rest PARTITION OF outbox.outbox_message DEFAULT").await;
     fails(&env, &arguments, "has a DEFAULT partition").await;
     sql("DROP TABLE outbox.rest").await;
-    fails(&env, &["--connector-config", file.path(), "--row-life", "delete-on-insert"], "-> outbox migrate apply").await;
+    fails(&env, &["--connector-config", file.path(), "--row-life", "delete-on-insert"], "-> outbox migrate apply")
+        .await;
 }

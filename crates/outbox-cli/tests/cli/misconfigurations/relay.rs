@@ -17,8 +17,7 @@ struct RunningRelay {
 impl RunningRelay {
     fn start(connector: &TempFile, brokers: &str, more: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", xtask::stack::free_port().unwrap());
-        let arguments =
-            ["relay", "run", "--connector", connector.path(), "--brokers", brokers, "--listen", &listen];
+        let arguments = ["relay", "run", "--connector", connector.path(), "--brokers", brokers, "--listen", &listen];
         let process = program(&[&arguments[..], more].concat()).stderr(Stdio::null()).spawn().unwrap();
         Self { url: format!("http://{listen}"), _process: process }
     }

@@ -55,8 +55,7 @@ async fn a_worker_without_the_plugins_is_found() {
     let env = TestEnv::builder().slot().kafka().build().await;
     let worker = BareWorker::start(&env).await;
     let file = TempFile::config(&env, "-bare", env.config());
-    let arguments =
-        ["--connector", env.name(), "--connector-config", file.path(), "--connect-url", &worker.url];
+    let arguments = ["--connector", env.name(), "--connector-config", file.path(), "--connect-url", &worker.url];
     let (failed, _) = findings(&env, &arguments, 1).await;
     let text = "connector plugin: the worker does not have io.debezium.connector.postgresql.PostgresConnector, \
                 io.debezium.transforms.outbox.EventRouter -> install the plugin of Debezium";
