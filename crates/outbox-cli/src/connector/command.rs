@@ -9,7 +9,7 @@ use super::difference::Difference;
 use super::offsets::Offsets;
 use super::state::{Listed, Shown, exists, is_stopped, running, shown};
 use super::supervise::Supervise;
-use crate::connect::{ConnectOptions, ConnectorState, Rest, RestartedTasks};
+use crate::connect::{ConnectOptions, ConnectorState, RestartedTasks};
 use crate::exit::{Exit, Failure};
 use crate::model::read_config;
 use crate::output::Output;
