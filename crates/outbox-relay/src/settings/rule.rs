@@ -22,6 +22,8 @@ pub(super) struct Rule {
     values: Values,
     /// The values that Debezium takes; empty if it takes any.
     words: &'static [&'static str],
+    /// The least number that Debezium takes, if it takes whole numbers only.
+    least: Option<i64>,
     remedy: &'static str,
 }
 
@@ -41,7 +43,7 @@ enum Values {
 const REMOVE: &str = "remove the key";
 
 const fn rule(key: &'static str, effect: KeySupport, values: Values) -> Rule {
-    Rule { key, effect, values, words: &[], remedy: REMOVE }
+    Rule { key, effect, values, words: &[], least: None, remedy: REMOVE }
 }
 
 pub(super) const fn honoured(key: &'static str) -> Rule {
@@ -87,6 +89,16 @@ impl Rule {
         Self { words, ..self }
     }
 
+    /// Sets that Debezium takes whole numbers only, from this one on.
+    pub(super) const fn at_least(self, least: i64) -> Self {
+        Self { least: Some(least), ..self }
+    }
+
+    /// Sets that Debezium takes `true` and `false` only.
+    pub(super) const fn boolean(self) -> Self {
+        self.among(&["true", "false"])
+    }
+
     /// Sets that the relay does what the key says, and warns nevertheless.
     pub(super) const fn with_effect(self) -> Self {
         Self { effect: KeySupport::Honoured, ..self }
@@ -106,6 +118,13 @@ impl Rule {
             |value: &str| self.words.is_empty() || self.words.iter().any(|word| word.eq_ignore_ascii_case(value));
         if config.get(key).is_some_and(|value| !is_among(value)) {
             let reason = format!("Debezium rejects this value: it is one of {}", self.words.join(", "));
+            return findings.reject(Finding::new(key, reason));
+        }
+        let is_number = |value: &str, least| value.parse::<i64>().is_ok_and(|number| number >= least);
+        if let (Some(least), Some(value)) = (self.least, config.get(key))
+            && !is_number(value, least)
+        {
+            let reason = format!("Debezium rejects this value: it is a whole number of at least {least}");
             return findings.reject(Finding::new(key, reason));
         }
         let (default, known, reason) = match self.values {
