@@ -13,6 +13,11 @@ pub enum TokioPostgres {}
 #[non_exhaustive]
 pub enum Sqlx {}
 
+/// In place of the driver, for handlers outside of any transaction.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum NoTransaction {}
+
 /// The driver of the store and of the handlers' transactions.
 pub trait Driver: sealed::Sealed + fmt::Debug + 'static {}
 

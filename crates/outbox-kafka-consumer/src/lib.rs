@@ -52,6 +52,9 @@
 //!
 //! The page `docs/consumer.md` of the repository says how, and what to do when something is stopped.
 
+// Modules are private, and this file lists what is public.
+#![allow(unreachable_pub)]
+
 mod brokers;
 mod consumer;
 mod driver;
@@ -77,22 +80,22 @@ pub mod testing;
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_kafka;
-pub use outbox_pg::{Migrations, Statements};
+pub use outbox_pg::{Migrations, StatementCaching};
 
 pub use self::consumer::{Builder, Consumer};
 #[cfg(feature = "sqlx")]
 pub use self::driver::Sqlx;
-pub use self::driver::{Driver, TokioPostgres};
+pub use self::driver::{Driver, NoTransaction, TokioPostgres};
 pub use self::error::Error;
 pub use self::group::{
     EventState, FailedEvent, FailedEventFilter, Group, MovePolicy, PartitionStatus, Pause, PauseTarget, Request,
-    RequestOutcome,
+    RequestAction, RequestOutcome,
 };
 #[cfg(feature = "sqlx")]
 pub use self::handler::sqlx;
 pub use self::handler::{
-    BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, RawHandler, SideEffectHandler, With,
-    savepoint, with,
+    BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, Layer, Next, RawHandler,
+    SideEffectHandler, SideEffectLayer, SideEffectNext, With, savepoint, with,
 };
 pub use self::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};

@@ -1,4 +1,4 @@
-use outbox_core::DecodedEvent;
+use outbox_core::record::DecodedEvent;
 
 /// An event as a handler gets it: the payload read as `E`, all that the record reported, and where it was.
 ///
@@ -34,6 +34,11 @@ impl Delivery {
 impl<E> Received<E> {
     pub(crate) fn new(event: E, envelope: DecodedEvent, place: RecordPosition) -> Self {
         Self { event, envelope, place }
+    }
+
+    /// Returns the same event with its payload read.
+    pub(crate) fn with<P>(self, event: P) -> Received<P> {
+        Received { event, envelope: self.envelope, place: self.place }
     }
 
     /// Returns the payload.

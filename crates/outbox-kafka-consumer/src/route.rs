@@ -1,32 +1,22 @@
 use std::num::NonZeroUsize;
 
-use crate::handler::{Calls, HandlerPolicy, Registered};
+use crate::handler::{HandlerPolicy, Kind, Registered};
 
 /// The handlers of one event type, in the order in which they were registered.
 pub(crate) struct Route {
     handlers: Vec<Registered>,
+    /// [`Kind::Together`] if at least one of the handlers takes several events at once.
     kind: Kind,
-}
-
-/// How the events of a route are handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// One after the other; several may share a transaction.
-    Each,
-    /// At least one of the handlers takes several events at once.
-    Together,
-    /// Outside of any transaction, alone.
-    Outside,
 }
 
 impl Route {
     pub(crate) fn new(handler: Registered) -> Self {
-        Self { kind: kind(&handler), handlers: vec![handler] }
+        Self { kind: handler.kind(), handlers: vec![handler] }
     }
 
     /// Adds a handler. Returns `false` if it cannot share the events with those that are there.
     pub(crate) fn add(&mut self, handler: Registered) -> bool {
-        self.kind = match (self.kind, kind(&handler)) {
+        self.kind = match (self.kind, handler.kind()) {
             (Kind::Outside, _) | (_, Kind::Outside) => return false,
             (Kind::Each, Kind::Each) => Kind::Each,
             _ => Kind::Together,
@@ -45,20 +35,12 @@ impl Route {
 
     /// Returns how many events may share a transaction with one of this route.
     pub(crate) fn max_batch_size(&self) -> usize {
-        let sizes = self.handlers.iter().filter_map(|handler| handler.policy.max_batch_size);
+        let sizes = self.handlers.iter().filter_map(|handler| handler.policy().max_batch_size);
         sizes.min().map_or(usize::MAX, NonZeroUsize::get)
     }
 
     /// Returns the settings for a failure of which no single handler is the cause.
     pub(crate) fn policy(&self) -> Option<&HandlerPolicy> {
-        self.handlers.first().map(|handler| &handler.policy)
-    }
-}
-
-fn kind(handler: &Registered) -> Kind {
-    match handler.calls {
-        Calls::Each(_) => Kind::Each,
-        Calls::Together(_) => Kind::Together,
-        Calls::Outside(_) => Kind::Outside,
+        self.handlers.first().map(Registered::policy)
     }
 }

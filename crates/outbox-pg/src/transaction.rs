@@ -6,10 +6,14 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::time::Duration;
 
+use deadpool_postgres::StatementCache;
 use outbox_core::uuid::Uuid;
 use outbox_net::{Backoff, SqlStateClass};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
+
+use crate::driver::sealed;
+use crate::{PgClient, PgTransaction};
 
 /// Runs a service's transaction, and again where PostgreSQL asks for it: after a serialization failure or a deadlock.
 ///
@@ -40,6 +44,7 @@ pub struct RetriedTransaction {
 #[derive(Clone, Copy)]
 pub struct Attempt<'e, 'r> {
     tx: &'r Transaction<'r>,
+    cache: Option<&'r StatementCache>,
     // It lets what the closure borrows live longer than any attempt.
     captured: PhantomData<&'r &'e ()>,
 }
@@ -85,6 +90,18 @@ impl Attempt<'_, '_> {
         };
         self.tx.batch_execute(end).await?;
         Ok(outcome)
+    }
+}
+
+impl PgTransaction for Attempt<'_, '_> {}
+
+impl sealed::Transaction for Attempt<'_, '_> {
+    fn driver(&self) -> &Transaction<'_> {
+        self
+    }
+
+    fn cache(&self) -> Option<&StatementCache> {
+        self.cache
     }
 }
 
@@ -167,7 +184,7 @@ impl RetriedTransaction {
     ///
     /// # Errors
     /// [`TransactionError`]; in all of its cases but one nothing was written.
-    pub async fn run<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, TransactionError<E>>
+    pub async fn run<'e, T, E, F>(&self, client: &mut impl PgClient, mut work: F) -> Result<T, TransactionError<E>>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
         E: StdError + 'static,
@@ -193,7 +210,7 @@ impl RetriedTransaction {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub async fn run_dyn<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, E>
+    pub async fn run_dyn<'e, T, E, F>(&self, client: &mut impl PgClient, mut work: F) -> Result<T, E>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
         E: AsRef<dyn StdError + Send + Sync> + From<TransactionError<Infallible>>,
@@ -211,18 +228,19 @@ impl RetriedTransaction {
 
     async fn run_while<'e, T, E, F>(
         &self,
-        client: &mut Client,
+        client: &mut impl PgClient,
         work: &mut F,
         is_conflict: impl Fn(&E) -> bool,
     ) -> Result<T, TransactionError<E>>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
     {
+        let (client, cache) = client.parts();
         let mut attempt = 1;
         let mut backoff = Backoff::new(self.pause, LONGEST_PAUSE);
 
         loop {
-            let error = match self.attempt(client, work).await {
+            let error = match self.attempt(client, cache.as_deref(), work).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -239,7 +257,12 @@ impl RetriedTransaction {
         }
     }
 
-    async fn attempt<'e, T, E, F>(&self, client: &mut Client, work: &mut F) -> Result<T, TransactionError<E>>
+    async fn attempt<'e, T, E, F>(
+        &self,
+        client: &mut Client,
+        cache: Option<&StatementCache>,
+        work: &mut F,
+    ) -> Result<T, TransactionError<E>>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
     {
@@ -248,7 +271,7 @@ impl RetriedTransaction {
             builder = builder.isolation_level(level);
         }
         let tx = builder.start().await.map_err(TransactionError::Begin)?;
-        let value = match work(Attempt { tx: &tx, captured: PhantomData }).await {
+        let value = match work(Attempt { tx: &tx, cache, captured: PhantomData }).await {
             Ok(value) => value,
             Err(error) => {
                 // Where it fails the connection is broken, and PostgreSQL rolls back by itself.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outbox_core::time::format_description::well_known::Rfc3339;
-use outbox_kafka_consumer::{EventState, FailedEvent, FailedEventFilter};
+use outbox_kafka_consumer::{EventState, FailedEvent, FailedEventFilter, FailureKind};
 use serde::Serialize;
 
 use super::StoreOptions;
@@ -71,9 +71,9 @@ pub(crate) struct Filter {
     /// Only events of this key, which is the aggregate's id
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Only events with this kind of failure
-    #[arg(long, value_name = "KIND")]
-    kind: Option<String>,
+    /// Only events with this kind of failure, as list shows it
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<FailureKind>,
     /// Only events whose error holds this text
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
@@ -157,8 +157,8 @@ impl Filter {
         if let Some(event_type) = &self.event_type {
             filter = filter.event_type(event_type.as_str());
         }
-        if let Some(kind) = &self.kind {
-            filter = filter.kind(kind.as_str());
+        if let Some(kind) = self.kind {
+            filter = filter.kind(kind);
         }
         if let Some(text) = &self.error {
             filter = filter.error_contains(text.as_str());
@@ -168,6 +168,11 @@ impl Filter {
         }
         filter
     }
+}
+
+/// Reads the name of a kind of failure.
+fn kind(name: &str) -> Result<FailureKind, String> {
+    FailureKind::from_name(name).ok_or_else(|| format!("there is no kind of failure {name:?}"))
 }
 
 /// A held event, without its payload.
@@ -181,7 +186,7 @@ struct Letter {
     event_id: Option<String>,
     event_type: Option<String>,
     attempts: u32,
-    kind: String,
+    kind: &'static str,
     error: String,
     first_failed_at: String,
     last_failed_at: String,
@@ -193,14 +198,14 @@ impl Letter {
         let time = |at: outbox_core::time::OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
         Self {
             id: held.id,
-            state: if held.state == EventState::Dead { "dead" } else { "parked" },
+            state: held.state.name(),
             topic: held.topic.clone(),
             partition: held.partition,
             offset: held.offset,
             event_id: held.event_id.map(|id| id.to_string()),
             event_type: held.event_type.clone(),
             attempts: held.attempts,
-            kind: held.kind.clone(),
+            kind: held.kind.name(),
             error: held.error.clone(),
             first_failed_at: time(held.first_failed_at),
             last_failed_at: time(held.last_failed_at),
@@ -222,7 +227,7 @@ impl Report for Listed {
         let row = |one: &Letter| {
             let place = format!("{}/{}@{}", one.topic, one.partition, one.offset);
             let (id, attempts) = (one.id.to_string(), one.attempts.to_string());
-            vec![id, place, attempts, one.kind.clone(), one.last_failed_at.clone(), one.error.clone()]
+            vec![id, place, attempts, one.kind.to_owned(), one.last_failed_at.clone(), one.error.clone()]
         };
         let head = &["id", "topic/partition@offset", "attempts", "kind", "last failed at", "error"];
         vec![Part::Table { head, rows: self.events.iter().map(row).collect() }]
@@ -246,7 +251,7 @@ struct Content {
 }
 
 impl Content {
-    fn of(record: &outbox_core::Record) -> Self {
+    fn of(record: &outbox_core::record::Record) -> Self {
         let text = |bytes: &Option<outbox_core::bytes::Bytes>| {
             bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         };
@@ -270,7 +275,7 @@ impl Report for Shown {
             ("event id", or_dash(one.event_id.as_deref())),
             ("event type", or_dash(one.event_type.as_deref())),
             ("attempts", one.attempts.to_string()),
-            ("kind", one.kind.clone()),
+            ("kind", one.kind.to_owned()),
             ("error", one.error.clone()),
             ("first failed at", one.first_failed_at.clone()),
             ("last failed at", one.last_failed_at.clone()),

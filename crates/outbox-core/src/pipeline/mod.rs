@@ -30,7 +30,8 @@ pub(crate) use self::plan::{Plan, Target};
 /// DDL, topics, encoding and decoding are all made from it, so that they cannot drift apart. Clones are cheap.
 ///
 /// ```
-/// use outbox_core::{AggregateType, ConnectorConfig, Pipeline, TableLayout};
+/// use outbox_core::event::AggregateType;
+/// use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
 ///
 /// let layout = TableLayout::recommended();
 /// let config = ConnectorConfig::recommended(&layout).with("slot.name", "billing");
@@ -302,7 +303,7 @@ impl Pipeline {
     fn refuse_uncarried(&self, event: &OutboxEvent) -> Result<(), Error> {
         let rule = "the connector's configuration puts its column into no record, so it would be lost: add it to \
                     table.fields.additional.placement, or accept Loss::UncarriedParts";
-        if let Some(field) = self.0.uncarried.iter().find(|field| field.is_set_in(event)) {
+        if let Some(field) = event.set_fields().find(|field| self.0.uncarried.contains(field)) {
             return Err(Error::rule(field.name(), "(set)", rule));
         }
         match self.0.uncarried_headers.iter().find(|name| event.headers().get(name).is_some()) {

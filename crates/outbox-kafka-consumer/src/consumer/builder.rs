@@ -4,21 +4,22 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use outbox_core::{DecodedEvent, DecodedPayload, EventKind, Identifier, IncomingEvent, Pipeline};
+use outbox_core::record::{DecodedEvent, DecodedPayload};
+use outbox_core::{EventKind, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
-use outbox_pg::Statements;
+use outbox_pg::StatementCaching;
 use tokio::sync::Semaphore;
 
 use super::Consumer;
 use crate::brokers::Brokers;
 use crate::driver::{Driver, TokioPostgres};
-use crate::handler::{Inside, Registered, Upcasts};
+use crate::handler::{AnyLayer, Registered, Upcasts, side_effect_layer};
 use crate::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 use crate::registry::{Registration, Registry};
 use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
 use crate::source::Choice;
 use crate::store::{Pool, Store};
-use crate::{Error, HandlerError, Reader, RetryPolicy, SideEffectHandler};
+use crate::{Error, HandlerError, Reader, RetryPolicy, SideEffectHandler, SideEffectLayer};
 
 /// Collects the parts of a [`Consumer`]; [`build`](Self::build) checks them.
 ///
@@ -32,7 +33,7 @@ pub struct Builder<D: Driver = TokioPostgres> {
     group: Option<String>,
     pool: Option<Pool>,
     schema: Option<Identifier>,
-    statements: Statements,
+    statement_caching: StatementCaching,
     lease: Duration,
     concurrency: Option<NonZeroUsize>,
     options: Options,
@@ -56,7 +57,7 @@ impl<D: Driver> Builder<D> {
             group: None,
             pool: None,
             schema: None,
-            statements: Statements::Cached,
+            statement_caching: StatementCaching::Cached,
             lease: Duration::from_secs(15),
             concurrency: None,
             options: Options {
@@ -80,6 +81,8 @@ impl<D: Driver> Builder<D> {
                 max_memory: 256 << 20,
                 span: None,
                 before: None,
+                layers: Vec::new(),
+                side_effect_layers: Vec::new(),
             },
             registrations: Vec::new(),
             otherwise: Vec::new(),
@@ -118,23 +121,31 @@ impl<D: Driver> Builder<D> {
         Self { schema: Some(schema), ..self }
     }
 
-    /// Sets how the consumer's own statements are sent: [`Cached`](Statements::Cached) unless set;
-    /// [`Unnamed`](Statements::Unnamed) works through PgBouncer in transaction mode.
-    pub fn statements(self, statements: Statements) -> Self {
-        Self { statements, ..self }
+    /// Sets how the consumer's own statements are sent: [`Cached`](StatementCaching::Cached) unless set;
+    /// [`Unnamed`](StatementCaching::Unnamed) works through PgBouncer in transaction mode.
+    pub fn statement_caching(self, caching: StatementCaching) -> Self {
+        Self { statement_caching: caching, ..self }
     }
 
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
     /// event type; use another group for others.
     pub fn on_at_least_once<M: 'static, H: SideEffectHandler<M>>(self, handler: H) -> Self {
-        self.register::<H::Event>(&Registered::outside(handler))
+        self.register::<H::Event>(&Registered::side_effect(handler))
+    }
+
+    /// Adds middleware around each call of a handler with effects outside of PostgreSQL. The first layer is the
+    /// outermost.
+    pub fn layer_at_least_once<M: 'static, L: SideEffectLayer<M>>(mut self, layer: L) -> Self {
+        self.options.side_effect_layers.push(side_effect_layer(layer));
+        self
     }
 
     /// Sets how the payload of an older [`SCHEMA_VERSION`](IncomingEvent::SCHEMA_VERSION) becomes the event of today.
     /// Without it, an older payload is read as if it were of today.
     ///
     /// ```
-    /// # use outbox_core::{DecodedPayload, IncomingEvent};
+    /// # use outbox_core::record::DecodedPayload;
+    /// # use outbox_core::IncomingEvent;
     /// # use outbox_kafka_consumer::{Builder, HandlerError};
     /// # #[derive(serde::Deserialize)] struct Paid { cents: i64 }
     /// # impl IncomingEvent for Paid {
@@ -351,7 +362,12 @@ impl<D: Driver> Builder<D> {
         Self { pool: Some(pool), ..self }
     }
 
-    pub(super) fn hooked(mut self, hook: Arc<dyn Inside>) -> Self {
+    pub(super) fn layered(mut self, layer: Arc<dyn AnyLayer>) -> Self {
+        self.options.layers.push(layer);
+        self
+    }
+
+    pub(super) fn hooked(mut self, hook: Registered) -> Self {
         self.options.before = Some(hook);
         self
     }
@@ -413,7 +429,7 @@ impl<D: Driver> Builder<D> {
                 cluster: Choice::new(self.reader, &Brokers::new(self.brokers, self.security)),
                 registry: Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?,
                 upcasts: self.upcasts,
-                store: Store::new(pool, &schema, group, self.lease, self.statements),
+                store: Store::new(pool, &schema, group, self.lease, self.statement_caching),
                 options: self.options,
                 stopped: Mutex::default(),
                 rejected: Mutex::default(),

@@ -1,7 +1,5 @@
 mod builder;
 mod register;
-#[cfg(feature = "sqlx")]
-mod register_sqlx;
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,6 +2,7 @@ use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::time::OffsetDateTime;
 
 use super::EventState;
+use crate::FailureKind;
 
 /// Selects held events of a group; all of them by default.
 ///
@@ -16,7 +17,7 @@ pub struct FailedEventFilter {
     topic: Option<String>,
     partition: Option<i32>,
     event_type: Option<String>,
-    kind: Option<String>,
+    kind: Option<FailureKind>,
     error: Option<String>,
     key: Option<Vec<u8>>,
     failed_since: Option<OffsetDateTime>,
@@ -54,10 +55,11 @@ impl FailedEventFilter {
         Self { event_type: Some(event_type.into()), ..self }
     }
 
-    /// Selects events by the [kind](super::FailedEvent::kind) of their last failure, such as `failed` or `timed out`.
+    /// Selects events by the [kind](super::FailedEvent::kind) of their last failure. [`FailureKind::Other`] selects
+    /// those of kinds that this version does not know.
     #[must_use]
-    pub fn kind(self, kind: impl Into<String>) -> Self {
-        Self { kind: Some(kind.into()), ..self }
+    pub fn kind(self, kind: FailureKind) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 
     /// Selects events whose last error contains this text.
@@ -98,8 +100,10 @@ impl FailedEventFilter {
         if let Some(event_type) = &self.event_type {
             condition.and("event_type = ?", Type::TEXT, event_type);
         }
-        if let Some(kind) = &self.kind {
-            condition.and("kind = ?", Type::TEXT, kind);
+        match self.kind.map(FailureKind::stored) {
+            Some(Some(kind)) => condition.and("kind = ?", Type::TEXT, kind),
+            Some(None) => FailureKind::all_stored().for_each(|kind| condition.and("kind <> ?", Type::TEXT, kind)),
+            None => {}
         }
         if let Some(error) = &self.error {
             condition.and("position(? IN error) > 0", Type::TEXT, error);

@@ -6,18 +6,19 @@ mod status;
 use std::fmt;
 use std::time::Duration;
 
+use outbox_core::Identifier;
+use outbox_core::record::Record;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
-use outbox_core::{Identifier, Record};
 use outbox_kafka::{OffsetAt, Security};
-use outbox_pg::Statements;
+use outbox_pg::StatementCaching;
 
 pub(crate) use self::filter::Condition;
 pub use self::filter::FailedEventFilter;
-pub use self::status::{PartitionStatus, Pause, Request, RequestOutcome};
-use crate::Error;
+pub use self::status::{PartitionStatus, Pause, Request, RequestAction, RequestOutcome};
 use crate::brokers::Brokers;
 use crate::store::{Paused, Pool, Store};
+use crate::{Error, FailureKind};
 
 /// The view of an operator on a group: partitions, positions, lag, held events, pauses.
 ///
@@ -88,12 +89,29 @@ pub enum EventState {
 }
 
 impl EventState {
+    /// Returns the name, which is also the text in the column `state` of the store: `parked` or `dead`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.stored()
+    }
+
     /// Returns the text in the store.
     pub(crate) fn stored(self) -> &'static &'static str {
         match self {
             Self::Parked => &"parked",
             Self::Dead => &"dead",
         }
+    }
+
+    /// Returns the state of a text in the store, which has no others.
+    pub(crate) fn from_stored(state: &str) -> Self {
+        if state == Self::Dead.name() { Self::Dead } else { Self::Parked }
+    }
+}
+
+impl fmt::Display for EventState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -120,7 +138,7 @@ pub struct FailedEvent {
     /// How many attempts there were.
     pub attempts: u32,
     /// The kind of the last failure.
-    pub kind: String,
+    pub kind: FailureKind,
     /// The error of the last attempt, with all that lies below it.
     pub error: String,
     /// When it was held first.
@@ -157,7 +175,7 @@ impl Group {
     }
 
     fn of(pool: Pool, schema: &Identifier, group: String) -> Self {
-        let store = Store::new(pool, schema, group, Duration::ZERO, Statements::Unnamed);
+        let store = Store::new(pool, schema, group, Duration::ZERO, StatementCaching::Unnamed);
         Self { store, brokers: None }
     }
 
@@ -218,7 +236,7 @@ impl Group {
     /// # Errors
     /// It is held no longer ([`Error::is_refused`]), or the store could not be written.
     pub async fn retry(&self, id: i64) -> Result<i64, Error> {
-        self.store.request(id, "retry").await
+        self.store.request(id, RequestAction::Retry).await
     }
 
     /// Asks for a held event to be given up for good: its effect never happens, and the later events of its key are
@@ -227,7 +245,7 @@ impl Group {
     /// # Errors
     /// As [`retry`](Self::retry).
     pub async fn discard(&self, id: i64) -> Result<i64, Error> {
-        self.store.request(id, "discard").await
+        self.store.request(id, RequestAction::Discard).await
     }
 
     /// Asks for all held events of a filter to be handled again, as [`retry`](Self::retry) does, except those that
@@ -236,7 +254,7 @@ impl Group {
     /// # Errors
     /// The store could not be written.
     pub async fn retry_all(&self, filter: impl Into<FailedEventFilter>) -> Result<u64, Error> {
-        self.store.request_all(&filter.into(), "retry").await
+        self.store.request_all(&filter.into(), RequestAction::Retry).await
     }
 
     /// Asks for all held events of a filter to be given up for good, as [`discard`](Self::discard) does, except those
@@ -245,7 +263,7 @@ impl Group {
     /// # Errors
     /// The store could not be written.
     pub async fn discard_all(&self, filter: impl Into<FailedEventFilter>) -> Result<u64, Error> {
-        self.store.request_all(&filter.into(), "discard").await
+        self.store.request_all(&filter.into(), RequestAction::Discard).await
     }
 
     /// Returns a request and what became of it; `None` if there is none, or it was carried out more than 30 days ago.

@@ -60,12 +60,33 @@ pub struct Request {
     pub id: i64,
     /// The held event.
     pub held: i64,
-    /// `retry` or `discard`.
-    pub action: String,
+    /// The action that was asked for.
+    pub action: RequestAction,
     /// When it was asked for.
     pub requested_at: OffsetDateTime,
     /// The action of the partition's owner, and its time; `None` as long as it has not.
     pub outcome: Option<(RequestOutcome, OffsetDateTime)>,
+}
+
+/// The action that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestAction {
+    /// The event is to be handled again.
+    Retry,
+    /// The event is to be given up.
+    Discard,
+}
+
+impl RequestAction {
+    /// Returns the name, which is also the text in the column `action` of the store: `retry` or `discard`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+        }
+    }
 }
 
 /// The outcome of a request.

@@ -32,6 +32,8 @@ pub type HandlerResult = Result<(), HandlerError>;
 pub struct HandlerError {
     source: Box<dyn StdError + Send + Sync>,
     wish: RetryHint,
+    /// The event that is the cause, of those that the handler got, if it is known.
+    event: Option<usize>,
 }
 
 /// The next step that the handler requests.
@@ -42,29 +44,52 @@ pub(crate) enum RetryHint {
     Retry,
     RetryAfter(Duration),
     Reject,
+    /// The payload is not the handler's event: the policy for such records decides.
+    Unreadable,
 }
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self { source: error.into(), wish: RetryHint::Unsaid }
+        Self::new(error, RetryHint::Unsaid)
     }
 }
 
 impl HandlerError {
+    fn new(source: impl Into<Box<dyn StdError + Send + Sync>>, wish: RetryHint) -> Self {
+        Self { source: source.into(), wish, event: None }
+    }
+
     /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when, and when it
     /// is enough.
     pub fn retry(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { source: why.into(), wish: RetryHint::Retry }
+        Self::new(why, RetryHint::Retry)
     }
 
     /// Requests another attempt as [`retry`](Self::retry) does, not before this delay.
     pub fn retry_after(delay: Duration, why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { source: why.into(), wish: RetryHint::RetryAfter(delay) }
+        Self::new(why, RetryHint::RetryAfter(delay))
     }
 
     /// Rejects the event: no attempt can succeed. The event becomes a dead letter at once.
     pub fn reject(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { source: why.into(), wish: RetryHint::Reject }
+        Self::new(why, RetryHint::Reject)
+    }
+
+    /// Returns the error of a payload that is not the handler's event.
+    pub(crate) fn unreadable(error: outbox_core::Error) -> Self {
+        Self::new(error, RetryHint::Unreadable)
+    }
+
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.wish == RetryHint::Unreadable
+    }
+
+    pub(crate) fn caused_by_event(self, index: usize) -> Self {
+        Self { event: Some(index), ..self }
+    }
+
+    pub(crate) fn event(&self) -> Option<usize> {
+        self.event
     }
 
     pub(crate) fn wish(&self) -> RetryHint {

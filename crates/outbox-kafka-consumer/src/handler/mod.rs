@@ -2,10 +2,11 @@ mod batch;
 mod erased;
 mod error;
 mod function;
-mod outside;
+mod layer;
 mod policy;
 mod raw;
 mod savepoint;
+mod side_effect;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
 mod state;
@@ -16,13 +17,18 @@ use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
 pub use self::batch::BatchHandler;
-pub(crate) use self::erased::{Calls, Failure, Inside, Registered};
+#[cfg(feature = "sqlx")]
+pub(crate) use self::erased::sqlx as erased_sqlx;
+pub(crate) use self::erased::{
+    AnyLayer, HandlerTx, Kind, Reading, Registered, side_effect_layer, tokio_postgres as erased_tokio_postgres,
+};
 pub(crate) use self::error::RetryHint;
 pub use self::error::{HandlerError, HandlerResult};
-pub use self::outside::SideEffectHandler;
+pub use self::layer::{Layer, Next, SideEffectLayer, SideEffectNext};
 pub use self::policy::{Configured, HandlerPolicy};
 pub use self::raw::RawHandler;
 pub use self::savepoint::savepoint;
+pub use self::side_effect::SideEffectHandler;
 pub use self::state::{With, with};
 pub(crate) use self::upcast::Upcasts;
 

@@ -1,10 +1,11 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 
-use outbox_core::{DecodedEvent, DecodedPayload, EventKind, IncomingEvent};
+use outbox_core::record::{DecodedEvent, DecodedPayload};
+use outbox_core::{EventKind, IncomingEvent};
 use serde::de::DeserializeOwned;
 
-use super::{Failure, HandlerError};
+use super::HandlerError;
 
 /// How payloads of older schema versions become events of today, by the typed event and its event type.
 #[derive(Default)]
@@ -28,12 +29,12 @@ impl Upcasts {
         &self,
         version: u32,
         event: &DecodedEvent,
-    ) -> Result<E, Failure> {
+    ) -> Result<E, HandlerError> {
         let kind = event.kind_in::<E>();
         let upcast = kind.and_then(|kind| self.0.get(&(TypeId::of::<E>(), kind.event_type())));
         match upcast.and_then(|upcast| upcast.downcast_ref::<Upcast<E>>()) {
-            Some(upcast) => upcast(version, &event.payload).map_err(Failure::Handler),
-            None => event.read().map_err(Failure::Payload),
+            Some(upcast) => upcast(version, &event.payload),
+            None => event.read().map_err(HandlerError::unreadable),
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::fmt;
 
 use deadpool_postgres::tokio_postgres;
 use outbox_net::SqlStateClass;
@@ -24,20 +25,52 @@ pub enum FailureKind {
     /// No handler can take the event yet, and the policy [holds](crate::RecordPolicy::Park) it. No
     /// [`RetryPolicy`](crate::RetryPolicy) is asked.
     Unhandled,
+    /// The event did not fail: it waits behind an earlier event of its key.
+    Behind,
+    /// A newer version of this crate stored a kind that this one does not know.
+    Other,
 }
 
+/// The kinds that are stored, with their names in the store.
+static NAMES: [(FailureKind, &str); 9] = [
+    (FailureKind::Failed, "failed"),
+    (FailureKind::Data, "data"),
+    (FailureKind::Rejected, "rejected"),
+    (FailureKind::Panicked, "panicked"),
+    (FailureKind::TimedOut, "timed out"),
+    (FailureKind::Crashed, "crashed"),
+    (FailureKind::Undecodable, "undecodable"),
+    (FailureKind::Unhandled, "unhandled"),
+    (FailureKind::Behind, "behind"),
+];
+
 impl FailureKind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Data => "data",
-            Self::Rejected => "rejected",
-            Self::Panicked => "panicked",
-            Self::TimedOut => "timed out",
-            Self::Crashed => "crashed",
-            Self::Undecodable => "undecodable",
-            Self::Unhandled => "unhandled",
-        }
+    /// Returns the name, which is also the text in the column `kind` of the store, such as `timed out`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.stored().map_or("other", |name| *name)
+    }
+
+    /// Returns the kind of this [name](Self::name); `None` if there is no such kind.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(_, stored)| *stored == name).map(|(kind, _)| *kind)
+    }
+
+    /// Returns the text in the store; `None` for [`Other`](Self::Other), which is any text that is not known.
+    pub(crate) fn stored(self) -> Option<&'static &'static str> {
+        NAMES.iter().find(|(kind, _)| *kind == self).map(|(_, name)| name)
+    }
+
+    /// Returns all texts in the store that are known.
+    pub(crate) fn all_stored() -> impl Iterator<Item = &'static &'static str> {
+        NAMES.iter().map(|(_, name)| name)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -82,6 +115,14 @@ fn of_state(state: &str) -> SqlFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_has_its_name() {
+        for name in FailureKind::all_stored() {
+            assert_eq!(FailureKind::from_name(name).map(FailureKind::name), Some(*name));
+        }
+        assert_eq!((FailureKind::from_name("other"), FailureKind::Other.name()), (None, "other"));
+    }
 
     #[test]
     fn states_are_classified() {

@@ -8,7 +8,7 @@ use super::lane::{Lane, behind};
 use super::measure;
 use crate::protocol::FailureKind;
 use crate::store::{Connection, Disposition, Entry, NewlyHeld, PgError, Transaction};
-use crate::{Error, Isolation};
+use crate::{Error, EventState, Isolation};
 
 impl Lane {
     /// Runs one transaction: the events are taken into the inbox, those that are new and whose key is free are handled,
@@ -78,11 +78,11 @@ impl Lane {
         if !store.keep_blocked(tx, &self.dealt.topic, &keys).await? {
             return Ok(false);
         }
-        store.set_state(tx, &ids, "parked").await?;
+        store.set_state(tx, &ids, EventState::Parked.name()).await?;
         for item in parked {
             let held = self.newly_held(item, behind());
             store.hold(tx, &held).await?;
-            measure::held(&self.dealt.topic, "parked");
+            measure::held(&self.dealt.topic, EventState::Parked);
         }
         Ok(true)
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent};
+use outbox_core::record::{DecodeHints, Decoded, DecodedEvent};
 use outbox_net::ErrorChain;
 use tokio::time::timeout;
 use tracing::Instrument as _;
@@ -12,10 +12,11 @@ use super::failed::{Aborted, Failed, Fault};
 use super::item::{Item, Todo};
 use super::lane::Lane;
 use super::measure;
-use crate::handler::{Calls, Failure, HandlerPolicy, Registered};
+use crate::Received;
+use crate::handler::{HandlerPolicy, HandlerResult, HandlerTx, Kind, Reading, Registered};
 use crate::protocol::{FailureKind, Staged, stages};
 use crate::received::RecordPosition;
-use crate::route::{Kind, Route};
+use crate::route::Route;
 use crate::source::Message;
 use crate::store::Transaction;
 
@@ -47,10 +48,10 @@ impl Lane {
     }
 
     async fn handle_each<'a>(&self, mut tx: Transaction<'a>, item: &mut Item) -> Result<Transaction<'a>, Fault> {
-        let Some((event, place, route)) = self.delivered(item)? else { return Ok(tx) };
-        let span = self.span(&event, item.offset);
+        let Some((event, route)) = self.delivered(item)? else { return Ok(tx) };
+        let span = self.span(&event);
         let begun = Instant::now();
-        let outcome = self.call_in_order(&mut tx, &route, event, place).instrument(span).await;
+        let outcome = self.call_in_order(&mut tx, &route, event).instrument(span).await.map_err(Fault::from);
         self.concluded(tx, outcome, begun.elapsed()).await
     }
 
@@ -59,43 +60,42 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         route: &Route,
-        event: DecodedEvent,
-        place: RecordPosition,
-    ) -> Result<(), Fault> {
+        event: Received<()>,
+    ) -> Result<(), CallFault> {
         let Some((last, others)) = route.handlers().split_last() else { return Ok(()) };
-        self.call_before(tx, &event, &place).await?;
+        self.call_before(tx, &event).await?;
         for handler in others {
-            self.call(tx, handler, event.clone(), place.clone()).await?;
+            self.call(HandlerTx::new(tx), handler, vec![event.clone()]).await?;
         }
-        self.call(tx, last, event, place).await
+        self.call(HandlerTx::new(tx), last, vec![event]).await
     }
 
-    async fn call_before(
-        &self,
-        tx: &mut Transaction<'_>,
-        event: &DecodedEvent,
-        place: &RecordPosition,
-    ) -> Result<(), Fault> {
+    /// Calls the hook of the builder, which has no layers.
+    async fn call_before(&self, tx: &mut Transaction<'_>, event: &Received<()>) -> Result<(), CallFault> {
         let Some(before) = &self.shared.options.before else { return Ok(()) };
-        let called = before.handle(tx, event.clone(), place.clone(), &self.shared.upcasts);
-        self.guarded(called, &HandlerPolicy::new()).await
+        let call = before.call(vec![event.clone()], &[], self.reading());
+        self.guarded(call.run(HandlerTx::new(tx)), before.policy()).await
     }
 
+    /// Calls a handler, within its layers, with one event, or with several if it takes them.
     async fn call(
         &self,
-        tx: &mut Transaction<'_>,
+        tx: HandlerTx<'_, '_>,
         handler: &Registered,
-        event: DecodedEvent,
-        place: RecordPosition,
-    ) -> Result<(), Fault> {
-        let (upcasts, policy) = (&self.shared.upcasts, &handler.policy);
-        match &handler.calls {
-            Calls::Each(each) => self.guarded(each.handle(tx, event, place, upcasts), policy).await,
-            Calls::Together(_) => {
-                self.call_together(tx, handler, vec![(event, place)]).await.map_err(|(fault, _)| fault)
-            }
-            Calls::Outside(_) => Err(Fault::not_called()),
-        }
+        events: Vec<Received<()>>,
+    ) -> Result<(), CallFault> {
+        let options = &self.shared.options;
+        let layers = match (handler.kind(), tx.is_outside()) {
+            (Kind::Outside, true) => &options.side_effect_layers,
+            (Kind::Each | Kind::Together, false) => &options.layers,
+            _ => return Err(Fault::not_called().into()),
+        };
+        let call = handler.call(events, layers, self.reading());
+        self.guarded(call.run(tx), handler.policy()).await
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        Reading::new(&self.shared.upcasts, self.shared.options.undecodable)
     }
 
     /// Calls each handler of the events' route with all of them, one handler after the other.
@@ -109,8 +109,8 @@ impl Lane {
         for &index in members {
             let Some(item) = items.get_mut(index) else { continue };
             let delivered = self.delivered(item).map_err(|fault| Aborted { fault, suspects: vec![index] })?;
-            if let Some((event, place, of)) = delivered {
-                events.push((event, place));
+            if let Some((event, of)) = delivered {
+                events.push(event);
                 route = Some(of);
             }
         }
@@ -129,8 +129,10 @@ impl Lane {
         let outcome = self.call_with_all(&mut tx, &route, events).instrument(span).await;
         let (outcome, suspects) = match outcome {
             Ok(()) => (Ok(()), Vec::new()),
-            Err((fault, Some(index))) => (Err(fault), members.get(index).copied().into_iter().collect()),
-            Err((fault, None)) => (Err(fault), members.to_vec()),
+            Err(CallFault { fault, event: Some(index) }) => {
+                (Err(fault), members.get(index).copied().into_iter().collect())
+            }
+            Err(CallFault { fault, event: None }) => (Err(fault), members.to_vec()),
         };
         let concluded = self.concluded(tx, outcome, begun.elapsed()).await;
         concluded.map_err(|fault| Aborted { fault, suspects })
@@ -140,8 +142,8 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         route: &Route,
-        events: Vec<(DecodedEvent, RecordPosition)>,
-    ) -> Result<(), (Fault, Option<usize>)> {
+        events: Vec<Received<()>>,
+    ) -> Result<(), CallFault> {
         let Some((last, others)) = route.handlers().split_last() else { return Ok(()) };
         for handler in others {
             self.call_with(tx, handler, events.clone()).await?;
@@ -153,39 +155,19 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         handler: &Registered,
-        events: Vec<(DecodedEvent, RecordPosition)>,
-    ) -> Result<(), (Fault, Option<usize>)> {
-        if matches!(handler.calls, Calls::Together(_)) {
-            return self.call_together(tx, handler, events).await;
+        events: Vec<Received<()>>,
+    ) -> Result<(), CallFault> {
+        if handler.kind() == Kind::Together {
+            return self.call(HandlerTx::new(tx), handler, events).await;
         }
-        for (index, (event, place)) in events.into_iter().enumerate() {
+        for (index, event) in events.into_iter().enumerate() {
             let called = async {
-                self.call_before(tx, &event, &place).await?;
-                self.call(tx, handler, event, place).await
+                self.call_before(tx, &event).await?;
+                self.call(HandlerTx::new(tx), handler, vec![event]).await
             };
-            called.await.map_err(|fault| (fault, Some(index)))?;
+            called.await.map_err(|CallFault { fault, .. }| CallFault { fault, event: Some(index) })?;
         }
         Ok(())
-    }
-
-    /// Calls the handlers together. The error has the place of the event that is its cause, if that is known.
-    async fn call_together(
-        &self,
-        tx: &mut Transaction<'_>,
-        handler: &Registered,
-        events: Vec<(DecodedEvent, RecordPosition)>,
-    ) -> Result<(), (Fault, Option<usize>)> {
-        let Calls::Together(together) = &handler.calls else { return Err((Fault::not_called(), None)) };
-        let mut cause = None;
-        let called = async {
-            let handled = together.handle(tx, events, &self.shared.upcasts, self.shared.options.undecodable).await;
-            handled.map_err(|failed| {
-                cause = failed.event;
-                failed.failure
-            })
-        };
-        let outcome = self.guarded(called, &handler.policy).await;
-        outcome.map_err(|fault| (fault, cause))
     }
 
     /// Calls the handlers of a route with these events, within or outside of the transaction, as the route has it.
@@ -193,15 +175,15 @@ impl Lane {
         &self,
         tx: &mut Transaction<'_>,
         route: &Route,
-        events: Vec<(DecodedEvent, RecordPosition)>,
+        events: Vec<Received<()>>,
     ) -> Result<(), Fault> {
         if route.kind() == Kind::Together {
-            return self.call_with_all(tx, route, events).await.map_err(|(fault, _)| fault);
+            return Ok(self.call_with_all(tx, route, events).await?);
         }
-        for (event, place) in events {
+        for event in events {
             match route.kind() {
-                Kind::Outside => self.call_outside_with(route, &event, &place).await?,
-                _ => self.call_in_order(tx, route, event, place).await?,
+                Kind::Outside => self.call_outside_with(route, event).await?,
+                _ => self.call_in_order(tx, route, event).await?,
             }
         }
         Ok(())
@@ -231,32 +213,22 @@ impl Lane {
         if !item.is_outside() {
             return Ok(());
         }
-        let Some((event, place, route)) = self.delivered(item)? else { return Ok(()) };
-        let span = self.span(&event, item.offset);
-        self.call_outside_with(&route, &event, &place).instrument(span).await?;
+        let Some((event, route)) = self.delivered(item)? else { return Ok(()) };
+        let span = self.span(&event);
+        self.call_outside_with(&route, event).instrument(span).await?;
         item.todo = Todo::Called { route };
         Ok(())
     }
 
-    async fn call_outside_with(
-        &self,
-        route: &Route,
-        event: &DecodedEvent,
-        place: &RecordPosition,
-    ) -> Result<(), Fault> {
+    async fn call_outside_with(&self, route: &Route, event: Received<()>) -> Result<(), CallFault> {
         for handler in route.handlers() {
-            let Calls::Outside(outside) = &handler.calls else { continue };
-            let called = outside.handle(event.clone(), place.clone(), &self.shared.upcasts);
-            self.guarded(called, &handler.policy).await?;
+            self.call(HandlerTx::Outside, handler, vec![event.clone()]).await?;
         }
         Ok(())
     }
 
     /// Takes the event out of an item, for its handlers.
-    pub(super) fn delivered(
-        &self,
-        item: &mut Item,
-    ) -> Result<Option<(DecodedEvent, RecordPosition, Arc<Route>)>, Fault> {
+    pub(super) fn delivered(&self, item: &mut Item) -> Result<Option<(Received<()>, Arc<Route>)>, Fault> {
         let Todo::Handle { event, route } = &mut item.todo else { return Ok(None) };
         let event = match event.take() {
             Some(event) => event,
@@ -269,7 +241,7 @@ impl Lane {
             delivery: item.delivery,
         };
         item.delivery.is_redelivery = true;
-        Ok(Some((*event, place, Arc::clone(route))))
+        Ok(Some((Received::new((), *event, place), Arc::clone(route))))
     }
 
     fn decode_again(&self, message: &Message) -> Result<Box<DecodedEvent>, Fault> {
@@ -283,27 +255,28 @@ impl Lane {
     /// Waits for a handler up to its timeout. A panic counts as a failure.
     async fn guarded(
         &self,
-        called: impl Future<Output = Result<(), Failure>>,
+        called: impl Future<Output = HandlerResult>,
         policy: &HandlerPolicy,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), CallFault> {
         let options = &self.shared.options;
         let patience = policy.timeout.unwrap_or(options.handler_timeout);
         let begun = Instant::now();
         let outcome = timeout(patience, AssertUnwindSafe(called).catch_unwind()).await;
         measure::handler(&self.dealt.topic, begun.elapsed());
-        let fault = match outcome {
+
+        let (fault, event) = match outcome {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => {
+                let event = error.event();
+                (Fault::of_handler(error, options.undecodable), event)
+            }
+            Ok(Err(panic)) => (Fault::Event(Failed::panicked(&*panic)), None),
             Err(_) => {
                 let error = format!("the handler did not finish within {patience:?}");
-                Fault::Event(Failed::new(FailureKind::TimedOut, error))
+                (Fault::Event(Failed::new(FailureKind::TimedOut, error)), None)
             }
-            Ok(Err(panic)) => Fault::Event(Failed::panicked(&*panic)),
-            Ok(Ok(Err(failure))) => match Fault::of_handler(failure, options.undecodable) {
-                Some(fault) => fault,
-                None => return Ok(()),
-            },
-            Ok(Ok(Ok(()))) => return Ok(()),
         };
-        Err(fault.with_policy(policy))
+        Err(CallFault { fault: fault.with_policy(policy), event })
     }
 
     /// Checks the transaction after its handlers: whether it is open, was ended, or has lost its connection.
@@ -331,14 +304,15 @@ impl Lane {
     }
 
     /// Returns a span for the event, with what its trace is continued from.
-    fn span(&self, event: &DecodedEvent, offset: i64) -> tracing::Span {
+    fn span(&self, received: &Received<()>) -> tracing::Span {
+        let event = received.envelope();
         let span = tracing::info_span!(
             target: "outbox.consumer", "handle event",
             "otel.kind" = "consumer",
             "messaging.system" = "kafka",
             "messaging.destination.name" = &*self.dealt.topic,
             "messaging.destination.partition.id" = self.dealt.partition,
-            "messaging.kafka.offset" = offset,
+            "messaging.kafka.offset" = received.offset(),
             "messaging.consumer.group.name" = self.shared.store.group,
             event.id = %event.id,
             event.r#type = event.event_type.as_deref(),
@@ -348,6 +322,24 @@ impl Lane {
             hook(&span, event);
         }
         span
+    }
+}
+
+/// Why a call of a handler failed, and which of its events is the cause if it is known.
+struct CallFault {
+    fault: Fault,
+    event: Option<usize>,
+}
+
+impl From<Fault> for CallFault {
+    fn from(fault: Fault) -> Self {
+        Self { fault, event: None }
+    }
+}
+
+impl From<CallFault> for Fault {
+    fn from(failed: CallFault) -> Self {
+        failed.fault
     }
 }
 

@@ -3,8 +3,8 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use outbox_core::record::{DecodeHints, Decoded};
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded};
 use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
 
 use super::Shared;

@@ -6,12 +6,12 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use outbox_net::ErrorChain;
 
 use super::Shared;
-use crate::handler::{Failure, HandlerPolicy, RetryHint};
+use crate::handler::{HandlerPolicy, RetryHint};
 use crate::policy::{DeadLetterMode, RecordPolicy};
 use crate::protocol::{FailedAttempt, FailureKind, RetryPolicy, SqlFault, sql_fault};
 use crate::route::Route;
 use crate::store::{Disposition, PgError};
-use crate::{Error, HandlerError};
+use crate::{Error, EventState, HandlerError};
 
 /// Why an event was not handled, and what may come next.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) enum Fault {
     /// The store is unreachable, the lease is lost, or the outcome of the commit is not known.
     Store(Error),
     /// The payload of one of its events cannot be read, and the policy stops there.
-    Stop(outbox_core::Error),
+    Stop(Box<dyn StdError + Send + Sync>),
     /// A handler has ended it with COMMIT or ROLLBACK.
     Ended,
 }
@@ -63,10 +63,10 @@ impl Failed {
     fn until_handled(&self, attempts: i32) -> Disposition<'_> {
         let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(MOST_DOUBLINGS);
         Disposition {
-            state: "parked",
+            state: EventState::Parked,
             blocks: true,
             attempts,
-            kind: self.kind.name(),
+            kind: self.kind,
             error: &self.error,
             next_attempt: Some(Duration::from_secs(1 << doublings)),
         }
@@ -129,19 +129,18 @@ impl Fault {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
-    /// Returns what a handler returned; `None` where the policy skips it.
-    pub(super) fn of_handler(failure: Failure, undecodable: RecordPolicy) -> Option<Self> {
-        match (failure, undecodable) {
-            (Failure::Payload(_), RecordPolicy::Skip) => None,
-            (Failure::Payload(e), RecordPolicy::Stop) => Some(Self::Stop(e)),
-            (Failure::Payload(e), RecordPolicy::DeadLetter) => {
-                Some(Self::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string())))
-            }
-            (Failure::Payload(e), RecordPolicy::Park) => {
-                Some(Self::Event(Failed::new(FailureKind::Unhandled, ErrorChain::new(&e).to_string())))
-            }
-            (Failure::Handler(error), _) => Some(Self::of_error(error)),
+    /// Converts what a handler returned. An event that the policy skips is not given to its handler.
+    pub(super) fn of_handler(error: HandlerError, undecodable: RecordPolicy) -> Self {
+        if !error.is_unreadable() {
+            return Self::of_error(error);
         }
+        let source = error.into_source();
+        let kind = match undecodable {
+            RecordPolicy::Stop => return Self::Stop(source),
+            RecordPolicy::Park => FailureKind::Unhandled,
+            RecordPolicy::DeadLetter | RecordPolicy::Skip => FailureKind::Undecodable,
+        };
+        Self::Event(Failed::new(kind, ErrorChain::new(&*source).to_string()))
     }
 
     /// Classifies an error. The handler's own word comes first. Its error may be of any server, so that only a conflict
@@ -219,10 +218,10 @@ impl Shared {
             (Some(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
         };
         Disposition {
-            state: if next_attempt.is_some() { "parked" } else { "dead" },
+            state: if next_attempt.is_some() { EventState::Parked } else { EventState::Dead },
             blocks: next_attempt.is_some() || on_failure == DeadLetterMode::BlockKey,
             attempts,
-            kind: failed.kind.name(),
+            kind: failed.kind,
             error: &failed.error,
             next_attempt,
         }

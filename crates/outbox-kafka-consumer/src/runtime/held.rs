@@ -1,4 +1,4 @@
-use outbox_core::DecodeHints;
+use outbox_core::record::DecodeHints;
 use outbox_net::ErrorChain;
 
 use super::failed::{Failed, Fault};
@@ -158,7 +158,7 @@ impl Lane {
             if fate.next_attempt.is_none() {
                 store.hold_again(&mut tx, held, &fate).await.map_err(doing)?;
                 if let Some(id) = event.id {
-                    store.set_state(&mut tx, &[id], fate.state).await.map_err(doing)?;
+                    store.set_state(&mut tx, &[id], fate.state.name()).await.map_err(doing)?;
                 }
                 self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
                 return Ok(Attempt::None);
@@ -259,14 +259,14 @@ impl Lane {
         let event = store.held(&mut tx, &self.dealt.topic, held).await.map_err(doing)?;
         store.hold_again(&mut tx, held, &fate).await.map_err(doing)?;
         if let Some(id) = event.and_then(|event| event.id) {
-            store.set_state(&mut tx, &[id], fate.state).await.map_err(doing)?;
+            store.set_state(&mut tx, &[id], fate.state.name()).await.map_err(doing)?;
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
         self.expect(&fate);
         measure::held(&self.dealt.topic, fate.state);
         tracing::warn!(
             target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, held, attempts,
-            kind = fate.kind, error = fate.error, retry_in = ?fate.next_attempt, "held event is {}", fate.state
+            kind = fate.kind.name(), error = fate.error, retry_in = ?fate.next_attempt, "held event is {}", fate.state
         );
         Ok(None)
     }

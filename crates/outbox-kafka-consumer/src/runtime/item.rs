@@ -1,16 +1,17 @@
 use outbox_net::ErrorChain;
 use std::sync::Arc;
 
+use outbox_core::record::{DecodeHints, Decoded, DecodedEvent, NotAnEvent, ShortText};
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent, NotAnEvent, ShortText};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};
 use crate::Error;
+use crate::handler::Kind;
 use crate::policy::RecordPolicy;
 use crate::received::Delivery;
 use crate::registry::Found;
-use crate::route::{Kind, Route};
+use crate::route::Route;
 use crate::source::Message;
 use crate::store::{Entry, HeldEventTask};
 

@@ -14,7 +14,7 @@ use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::protocol::{BatchSize, FailureKind, Pieces};
 use crate::store::Disposition;
-use crate::{Error, Isolation};
+use crate::{Error, EventState, Isolation};
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
 pub(super) struct Lane {
@@ -234,13 +234,13 @@ impl Lane {
             let held = self.newly_held(item, if is_behind { behind() } else { fate });
             store.hold(&mut tx, &held).await.map_err(doing)?;
             if let Some(id) = item.id {
-                store.set_state(&mut tx, &[id], held.fate.state).await.map_err(doing)?;
+                store.set_state(&mut tx, &[id], held.fate.state.name()).await.map_err(doing)?;
             }
             measure::held(topic, held.fate.state);
             self.expect(&held.fate);
             tracing::warn!(
                 target: "outbox.consumer", topic, partition = self.dealt.partition, offset = item.offset,
-                id = item.id.map(tracing::field::display), kind = held.fate.kind, error = held.fate.error,
+                id = item.id.map(tracing::field::display), kind = held.fate.kind.name(), error = held.fate.error,
                 retry_in = ?held.fate.next_attempt, "event is {}", held.fate.state
             );
         }
@@ -264,10 +264,10 @@ fn fitting(items: Option<&[Item]>, most: usize) -> usize {
 /// Returns an event that waits behind another one of its key.
 pub(super) fn behind() -> Disposition<'static> {
     Disposition {
-        state: "parked",
+        state: EventState::Parked,
         blocks: true,
         attempts: 0,
-        kind: "behind",
+        kind: FailureKind::Behind,
         error: "it waits behind an earlier event of its key",
         next_attempt: None,
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
+use crate::EventState;
+
 pub(super) fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) {
     let topic = || topic.to_owned();
     counter!("outbox_consumer_handled_total", "topic" => topic()).increment(handled);
@@ -34,9 +36,9 @@ pub(super) fn retried(topic: &str) {
     counter!("outbox_consumer_retries_total", "topic" => topic.to_owned()).increment(1);
 }
 
-/// Counts held events; `state` is `parked` or `dead`.
-pub(super) fn held(topic: &str, state: &'static str) {
-    counter!("outbox_consumer_held_total", "topic" => topic.to_owned(), "state" => state).increment(1);
+/// Counts held events.
+pub(super) fn held(topic: &str, state: EventState) {
+    counter!("outbox_consumer_held_total", "topic" => topic.to_owned(), "state" => state.name()).increment(1);
 }
 
 /// Counts ignored records; `reason` is `unknown`, `newer` or `undecodable`.

@@ -25,7 +25,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outbox_core::{DecodedEvent, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::record::DecodedEvent;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ pub(crate) use self::pauses::Pauses;
 pub(crate) use self::reader::{Chunk, Memory, read};
 pub(crate) use self::try_out::TriedOut;
 pub(crate) use self::upkeep::Upkeep;
-use crate::handler::{Inside, Upcasts};
+use crate::handler::{AnyLayer, Registered, Upcasts};
 use crate::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 use crate::registry::Registry;
 use crate::source::Choice;
@@ -98,7 +99,11 @@ pub(crate) struct Options {
     pub(crate) max_memory: u32,
     pub(crate) span: Option<SpanHook>,
     /// Called before the handlers of each event.
-    pub(crate) before: Option<Arc<dyn Inside>>,
+    pub(crate) before: Option<Registered>,
+    /// Around handlers in transactions, the outermost first.
+    pub(crate) layers: Vec<Arc<dyn AnyLayer>>,
+    /// Around handlers outside of transactions.
+    pub(crate) side_effect_layers: Vec<Arc<dyn AnyLayer>>,
 }
 
 impl Shared {

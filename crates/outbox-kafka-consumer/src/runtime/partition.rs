@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use outbox_core::DecodeHints;
+use outbox_core::record::DecodeHints;
 use outbox_core::uuid::Uuid;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};

@@ -2,7 +2,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::{DecodeHints, OutboxEvent};
+use outbox_core::OutboxEvent;
+use outbox_core::record::DecodeHints;
 use outbox_net::ErrorChain;
 use tokio_util::sync::CancellationToken;
 
@@ -50,8 +51,8 @@ impl Shared {
             item.delivery = *delivery;
             let lane = self.lane_without_partition(&topic);
             let taken = lane.delivered(&mut item).map_err(|fault| self.not_tried_out(fault, None, 1))?;
-            if let Some((event, place, route)) = taken {
-                delivered.push((event, place));
+            if let Some((event, route)) = taken {
+                delivered.push(event);
                 attempt = i32::try_from(delivery.attempt).unwrap_or(i32::MAX);
                 handlers = Some((lane, route));
             }
@@ -66,7 +67,7 @@ impl Shared {
     fn not_tried_out(&self, fault: Fault, route: Option<&crate::route::Route>, attempt: i32) -> NotTriedOut {
         let failed = match fault {
             Fault::Event(failed) => failed,
-            Fault::Stop(e) => Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string()),
+            Fault::Stop(e) => Failed::new(FailureKind::Undecodable, ErrorChain::new(&*e).to_string()),
             fault => Failed::new(FailureKind::Failed, ErrorChain::new(&fault.into_error()).to_string()),
         };
         // Without the random part of the delay.

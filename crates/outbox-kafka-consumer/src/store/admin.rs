@@ -1,14 +1,16 @@
 use deadpool_postgres::tokio_postgres::types::Type;
-use outbox_core::Record;
+use outbox_core::record::Record;
 use outbox_core::uuid::Uuid;
 
 use super::held::record;
 use super::lease::unread;
 use super::statements::Sql;
 use super::{PgError, Row, Store};
-use crate::Error;
-use crate::group::{Condition, EventState, FailedEvent, FailedEventFilter, PartitionStatus, Request, RequestOutcome};
+use crate::group::{
+    Condition, EventState, FailedEvent, FailedEventFilter, PartitionStatus, Request, RequestAction, RequestOutcome,
+};
 use crate::protocol::{MoveRefused, check_move};
+use crate::{Error, FailureKind};
 
 /// The columns of [`FailedEvent`].
 const HELD: &str = "id, topic, partition, record_offset, event_id, event_type, state, record_key, attempts, kind, error, \
@@ -44,10 +46,11 @@ impl Store {
         rows.first().map_or(Ok(0), |row| row.try_get(0).map(i64::unsigned_abs)).map_err(unread)
     }
 
-    pub(crate) async fn request_all(&self, filter: &FailedEventFilter, action: &str) -> Result<u64, Error> {
+    pub(crate) async fn request_all(&self, filter: &FailedEventFilter, action: RequestAction) -> Result<u64, Error> {
         let mut condition = Condition::new(&self.group);
         filter.narrow(&mut condition);
         condition.types.push(Type::TEXT);
+        let action = action.name();
         condition.values.push(&action);
         let text = format!(
             "WITH asked AS (
@@ -117,9 +120,10 @@ impl Store {
         .map_err(unread)
     }
 
-    pub(crate) async fn request(&self, id: i64, action: &str) -> Result<i64, Error> {
+    pub(crate) async fn request(&self, id: i64, action: RequestAction) -> Result<i64, Error> {
         let mut client = self.connection().await?;
-        let row = self.on_client(&mut client).query_opt(&self.statements.request, &[&self.group, &id, &action]).await;
+        let row =
+            self.on_client(&mut client).query_opt(&self.statements.request, &[&self.group, &id, &action.name()]).await;
         let row = row.map_err(|e| Error::store("write a request", e))?;
         let row = row.ok_or_else(|| Error::refused(format!("no event is held under {id} (any more)")))?;
         row.try_get(0).map_err(unread)
@@ -165,9 +169,9 @@ fn held(row: &Row) -> Result<FailedEvent, PgError> {
         event_id: row.try_get("event_id")?,
         event_type: row.try_get("event_type")?,
         key: row.try_get("record_key")?,
-        state: if state == "dead" { EventState::Dead } else { EventState::Parked },
+        state: EventState::from_stored(state),
         attempts: u32::try_from(attempts).unwrap_or(0),
-        kind: row.try_get("kind")?,
+        kind: FailureKind::from_name(row.try_get("kind")?).unwrap_or(FailureKind::Other),
         error: row.try_get("error")?,
         first_failed_at: row.try_get("first_failed_at")?,
         last_failed_at: row.try_get("last_failed_at")?,
@@ -192,7 +196,8 @@ fn status(row: &Row) -> Result<PartitionStatus, PgError> {
 }
 
 fn request(row: &Row) -> Result<Request, PgError> {
-    let (outcome, done_at): (Option<&str>, Option<_>) = (row.try_get("outcome")?, row.try_get("done_at")?);
+    let (action, outcome): (&str, Option<&str>) = (row.try_get("action")?, row.try_get("outcome")?);
+    let done_at: Option<_> = row.try_get("done_at")?;
     let outcome = match outcome {
         Some("retried") => RequestOutcome::Retried,
         Some("discarded") => RequestOutcome::Discarded,
@@ -201,7 +206,7 @@ fn request(row: &Row) -> Result<Request, PgError> {
     Ok(Request {
         id: row.try_get("id")?,
         held: row.try_get("held_id")?,
-        action: row.try_get("action")?,
+        action: if action == "discard" { RequestAction::Discard } else { RequestAction::Retry },
         requested_at: row.try_get("requested_at")?,
         outcome: done_at.map(|at| (outcome, at)),
     })

@@ -2,12 +2,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outbox_core::Record;
+use outbox_core::record::Record;
 use outbox_core::uuid::Uuid;
 
 use super::{PgError, Row, Store, Transaction};
-use crate::Error;
+use crate::group::EventState;
 use crate::source::Message;
+use crate::{Error, FailureKind};
 
 /// An event that is to be held: parked until another attempt, parked behind its key, or dead.
 #[derive(Debug)]
@@ -24,11 +25,11 @@ pub(crate) struct NewlyHeld<'a> {
 /// The treatment of an event that was not handled.
 #[derive(Clone, Debug)]
 pub(crate) struct Disposition<'a> {
-    pub(crate) state: &'static str,
+    pub(crate) state: EventState,
     /// Whether its key waits for it.
     pub(crate) blocks: bool,
     pub(crate) attempts: i32,
-    pub(crate) kind: &'a str,
+    pub(crate) kind: FailureKind,
     pub(crate) error: &'a str,
     pub(crate) next_attempt: Option<Duration>,
 }
@@ -70,7 +71,7 @@ impl Store {
             partition,
             offset,
             id,
-            &fate.state,
+            &fate.state.name(),
             &blocks,
             &key,
             &value,
@@ -78,7 +79,7 @@ impl Store {
             &values,
             &message.timestamp(),
             &fate.attempts,
-            &fate.kind,
+            &fate.kind.name(),
             &error,
             &next,
             event_type,
@@ -123,7 +124,7 @@ impl Store {
         let (mut link, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
         let sql = &self.statements.hold_again;
         let error = storable(fate.error);
-        link.query(sql, &[&id, &fate.state, &fate.blocks, &fate.kind, &error, &next]).await?;
+        link.query(sql, &[&id, &fate.state.name(), &fate.blocks, &fate.kind.name(), &error, &next]).await?;
         if fate.next_attempt.is_none() && !fate.blocks {
             link.query(&self.statements.release_next, &[&id]).await?;
         }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use outbox_core::OutboxEvent;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy, with};
+use outbox_kafka_consumer::{
+    EventState, FailureKind, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy, with,
+};
 
 use crate::bench::{Fixture, OrderCreated, Running, produce_to};
 use crate::driver::{self, DRIVERS, Tx, all, consumer, each};
@@ -16,7 +18,7 @@ pub(crate) const ONE_LANE: NonZeroUsize = NonZeroUsize::new(1).unwrap();
 
 /// Produces one event for each order, all in one partition, so that one fetch brings them.
 pub(crate) async fn produce_orders(bench: &Fixture, orders: std::ops::Range<i64>) {
-    let event = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: order_id % 1_000 }).build().unwrap();
+    let event = |order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: order_id % 1_000 }).build().unwrap();
     let events: Vec<OutboxEvent> = orders.map(event).collect();
     produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
 }
@@ -178,7 +180,7 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
         let pool = driver.pool(bench.url(), 16);
         produce_orders(&bench, 0..200).await;
         // Duplicates are not handed over, nor is what cannot be read.
-        let event = OutboxEvent::of(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
+        let event = OutboxEvent::from_event(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
         bench.produce(0, &event).await;
         bench.produce(0, &event).await;
         let unreadable =
@@ -198,8 +200,8 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
         let expected: Vec<i64> = (0..200).filter(|order| *order != 13).chain([1_000]).collect();
         assert_eq!(bench.effects(expected.len()).await, expected);
         let dead = bench.held(EventState::Dead, 2).await;
-        let kinds: Vec<_> = dead.iter().map(|held| (held.offset, &*held.kind)).collect();
-        assert_eq!(kinds, [(13, "rejected"), (202, "undecodable")]);
+        let kinds: Vec<_> = dead.iter().map(|held| (held.offset, held.kind)).collect();
+        assert_eq!(kinds, [(13, FailureKind::Rejected), (202, FailureKind::Undecodable)]);
         running.stop().await.unwrap();
         assert!(largest.load(Ordering::Relaxed) >= 100, "{largest:?}");
         assert!(transactions(&bench).await <= 40, "{} transactions", transactions(&bench).await);

@@ -4,7 +4,7 @@ use std::time::Duration;
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    DeadLetterMode, EventState, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy,
+    DeadLetterMode, EventState, FailureKind, HandlerError, HandlerResult, Received, RecordPolicy, RetryPolicy,
 };
 
 use crate::bench::{Fixture, OrderCreated, Running};
@@ -118,7 +118,10 @@ async fn a_rejected_event_blocks_its_key_until_it_is_discarded_and_others_go_on(
         bench.position(0, 8).await;
         assert_eq!(bench.steps(4).await, [(7, 0), (7, 1), (7, 2), (7, 3)]);
         let dead = bench.held(EventState::Dead, 1).await.remove(0);
-        assert_eq!((dead.offset, dead.attempts, &*dead.kind, &*dead.error), (0, 1, "rejected", "13 is unlucky"));
+        assert_eq!(
+            (dead.offset, dead.attempts, dead.kind, &*dead.error),
+            (0, 1, FailureKind::Rejected, "13 is unlucky")
+        );
         bench.held(EventState::Parked, 3).await;
         let (_, record) = bench.group().show(dead.id).await.unwrap().unwrap();
         assert_eq!(record.value.as_deref(), Some(&b"{\"order_id\":13,\"step\":0}"[..]));
@@ -186,7 +189,7 @@ async fn a_handler_that_panics_fails_its_event_and_no_other() {
     let running = Running::start(bench.consumer().retry(RetryPolicy::never()).on(panics).build().unwrap());
     assert_eq!(bench.effects(4).await, [7, 7, 7, 7]);
     let dead = bench.held(EventState::Dead, 1).await;
-    assert_eq!((&*dead[0].kind, &*dead[0].error), ("panicked", "the handler panicked: on purpose"));
+    assert_eq!((dead[0].kind, &*dead[0].error), (FailureKind::Panicked, "the handler panicked: on purpose"));
     running.stop().await.unwrap();
 }
 
@@ -205,20 +208,20 @@ async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
         bench.produce_order(0, 7).await;
         let handler = each(|tx, event| Box::pin(sleepy(tx, event)));
         let running = Running::start(consumer!(pool, bench, on(handler), retry(RetryPolicy::never())));
-        assert_eq!(bench.held(EventState::Dead, 1).await[0].kind, "timed out");
+        assert_eq!(bench.held(EventState::Dead, 1).await[0].kind, FailureKind::TimedOut);
         assert_eq!(bench.effects(1).await, [7]);
         running.stop().await.unwrap();
     }
 }
 
-fn no_uuid(bench: &Fixture) -> outbox_core::Record {
+fn no_uuid(bench: &Fixture) -> outbox_core::record::Record {
     let mut record = bench.pipeline().encode(&bench.pipeline().row(&event("13", "{}")).unwrap()).unwrap();
     record.headers.push(("hostile\0name".to_owned(), Some(vec![0, 255].into())));
     record.headers[0].1 = Some("no uuid".into());
     record
 }
 
-fn no_id(bench: &Fixture) -> outbox_core::Record {
+fn no_id(bench: &Fixture) -> outbox_core::record::Record {
     let mut record = no_uuid(bench);
     record.headers.retain(|(name, _)| name != "id");
     record.key = Some("99".into());
@@ -290,7 +293,7 @@ async fn misfits_are_rejected_or_ignored_where_the_policy_says_so() {
     let reasons =
         ["not of this pipeline", "not the JSON of", "no handler is registered", "newer than 3", "no header `id`"];
     for (held, reason) in dead.iter().zip(reasons) {
-        assert!(held.error.contains(reason) && held.kind == "undecodable", "{held:?}");
+        assert!(held.error.contains(reason) && held.kind == FailureKind::Undecodable, "{held:?}");
     }
     running.stop().await.unwrap();
     // The same again, with a policy that skips them.
@@ -315,7 +318,7 @@ async fn an_event_that_ends_its_connection_each_time_becomes_a_dead_letter_and_o
     }
     let running = Running::start(bench.consumer().on(fatal).build().unwrap());
     let dead = bench.held(EventState::Dead, 1).await;
-    assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
+    assert_eq!((dead[0].offset, dead[0].kind), (1, FailureKind::Crashed));
     assert_eq!(bench.effects(2).await, [1, 2]);
     running.stop().await.unwrap();
 }
@@ -336,7 +339,7 @@ async fn one_connection_is_enough_for_everything() {
             Running::start(consumer!(pool, bench, on(handler), on_undecodable_record(RecordPolicy::DeadLetter)));
         assert_eq!(bench.effects(5).await, [7, 7, 7, 7, 8]);
         let dead = bench.held(EventState::Dead, 2).await;
-        let rejected = dead.iter().find(|held| held.kind == "rejected").unwrap();
+        let rejected = dead.iter().find(|held| held.kind == FailureKind::Rejected).unwrap();
         bench.group().discard(rejected.id).await.unwrap();
         assert_eq!(of(&bench.steps(8).await, 13), [1, 2, 3]);
         running.stop().await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use outbox_kafka_consumer::deadpool_postgres::{Pool, Transaction};
-use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RetryPolicy, with};
+use outbox_kafka_consumer::{EventState, FailureKind, HandlerError, HandlerResult, Received, RetryPolicy, with};
 
 use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Tx, consumer, each};
@@ -96,10 +96,10 @@ async fn outside(other: &Pool, event: Received<OrderCreated>) -> HandlerResult {
 }
 
 /// Returns offset, attempts and kind of the held events.
-async fn held(bench: &Fixture, state: EventState, count: usize) -> Vec<(i64, u32, String)> {
+async fn held(bench: &Fixture, state: EventState, count: usize) -> Vec<(i64, u32, FailureKind)> {
     let mut held: Vec<_> =
         bench.held(state, count).await.into_iter().map(|held| (held.offset, held.attempts, held.kind)).collect();
-    held.sort_unstable();
+    held.sort_unstable_by_key(|(offset, ..)| *offset);
     held
 }
 
@@ -118,8 +118,8 @@ async fn an_error_of_another_server_belongs_to_its_event() {
     let consumer = bench.consumer().retry(three()).on(with(bench.pool(), inside)).build().unwrap();
     let running = Running::start(consumer);
     assert_eq!(bench.effects(2).await, [0, 8]);
-    let failed = |offset, attempts| (offset, attempts, "failed".to_owned());
-    let dead = [failed(1, 3), (3, 1, "rejected".to_owned()), failed(5, 3), failed(7, 3)];
+    let failed = |offset, attempts| (offset, attempts, FailureKind::Failed);
+    let dead = [failed(1, 3), (3, 1, FailureKind::Rejected), failed(5, 3), failed(7, 3)];
     assert_eq!(held(&bench, EventState::Dead, 4).await, dead);
     assert_eq!(held(&bench, EventState::Parked, 3).await, [failed(2, 1), failed(4, 1), failed(6, 1)]);
     running.stop().await.unwrap();
@@ -133,8 +133,8 @@ async fn an_error_outside_the_transaction_belongs_to_its_event() {
     }
     let consumer = bench.consumer().retry(three()).on_at_least_once(with(bench.pool(), outside)).build().unwrap();
     let running = Running::start(consumer);
-    let failed = |offset, attempts| (offset, attempts, "failed".to_owned());
-    assert_eq!(held(&bench, EventState::Dead, 2).await, [failed(1, 3), (3, 1, "rejected".to_owned())]);
+    let failed = |offset, attempts| (offset, attempts, FailureKind::Failed);
+    assert_eq!(held(&bench, EventState::Dead, 2).await, [failed(1, 3), (3, 1, FailureKind::Rejected)]);
     assert_eq!(held(&bench, EventState::Parked, 2).await, [failed(2, 1), failed(4, 1)]);
     running.stop().await.unwrap();
 }

@@ -16,6 +16,7 @@ mod idle;
 mod ids;
 mod interrupted;
 mod isolation;
+mod layers;
 mod limits;
 mod observed;
 mod operations;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use outbox_kafka::Security;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    CircuitBreaker, EventState, FailedEventFilter, Group, HandlerResult, PauseTarget, Received, RequestOutcome,
-    RetryPolicy, with,
+    CircuitBreaker, EventState, FailedEventFilter, FailureKind, Group, HandlerResult, PauseTarget, Received,
+    RequestOutcome, RetryPolicy, with,
 };
 use outbox_test_support::eventually;
 use xtask::stack::Stack;
@@ -157,14 +157,20 @@ async fn failed_events_are_filtered_retried_and_discarded_in_bulk_with_an_outcom
     assert_eq!((dead[0].event_type.as_deref(), dead[0].key.as_deref()), (Some("OrderCreated"), Some(&b"0"[..])));
 
     let group = bench.group();
-    let all =
-        || FailedEventFilter::from(EventState::Dead).topic(bench.topic()).event_type("OrderCreated").kind("failed");
+    let all = || {
+        FailedEventFilter::from(EventState::Dead)
+            .topic(bench.topic())
+            .event_type("OrderCreated")
+            .kind(FailureKind::Failed)
+    };
     let hit = async |filter: FailedEventFilter| bench.group().count(filter).await.unwrap();
     assert_eq!(hit(all().error_contains("gateway").partition(0)).await, 6);
     assert_eq!(hit(all().key(*b"3")).await, 1);
     let first = dead[0].last_failed_at;
     assert_eq!(hit(all().failed_since(first)).await + hit(all().failed_before(first)).await, 6);
-    for none in [all().error_contains("else"), all().kind("data"), all().partition(1), EventState::Parked.into()] {
+    for none in
+        [all().error_contains("else"), all().kind(FailureKind::Data), all().partition(1), EventState::Parked.into()]
+    {
         assert_eq!(hit(none).await, 0);
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use outbox_core::{IncomingEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
-    DeadLetterMode, EventState, HandlerError, HandlerPolicy, HandlerResult, Received, RetryPolicy, savepoint, with,
+    DeadLetterMode, EventState, FailureKind, HandlerError, HandlerPolicy, HandlerResult, Received, RetryPolicy,
+    savepoint, with,
 };
 
 use crate::batches::{ONE_LANE, produce_orders, transactions};
@@ -79,8 +80,8 @@ async fn a_handler_has_retries_by_error_and_a_timeout_and_a_failure_mode() {
     let running = Running::start(consumer.build().unwrap());
     let mut dead = bench.held(EventState::Dead, 3).await;
     dead.sort_by_key(|held| held.offset);
-    let found: Vec<_> = dead.iter().map(|held| (held.offset, held.attempts, &*held.kind)).collect();
-    assert_eq!(found, [(0, 3, "failed"), (1, 1, "failed"), (2, 1, "timed out")]);
+    let found: Vec<_> = dead.iter().map(|held| (held.offset, held.attempts, held.kind)).collect();
+    assert_eq!(found, [(0, 3, FailureKind::Failed), (1, 1, FailureKind::Failed), (2, 1, FailureKind::TimedOut)]);
     // The key of the event whose handler ignored it is not blocked.
     assert_eq!(bench.effects(1).await, [3]);
     running.stop().await.unwrap();
@@ -209,7 +210,7 @@ async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
         Ok(())
     }
     for (order, tenant) in [(1, "acme"), (2, "umbrella")] {
-        let event = OutboxEvent::of(&OrderCreated { order_id: order, step: 0 }).header("tenant", tenant);
+        let event = OutboxEvent::from_event(&OrderCreated { order_id: order, step: 0 }).header("tenant", tenant);
         bench.produce(0, &event.build().unwrap()).await;
     }
     bench.produce_order(0, 3).await;

@@ -2,7 +2,7 @@
 
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
-use outbox_kafka_consumer::{EventState, HandlerResult, InitialOffset, Received};
+use outbox_kafka_consumer::{EventState, FailureKind, HandlerResult, InitialOffset, Received};
 use outbox_test_support::eventually;
 
 use crate::bench::{Fixture, OrderCreated, Running};
@@ -45,7 +45,7 @@ async fn events_of_a_newer_version_wait_for_the_newer_program_and_their_keys_kee
     assert_eq!(bench.steps(1).await, [(2, 0)]);
     bench.position(0, 3).await;
     let held = bench.held(EventState::Parked, 2).await;
-    assert_eq!((held[0].offset, &*held[0].kind), (0, "unhandled"));
+    assert_eq!((held[0].offset, held[0].kind), (0, FailureKind::Unhandled));
     running.stop().await.unwrap();
 
     let newer = bench.consumer().on_raw("order", OrderCreated::EVENT_TYPE, store_any);
@@ -73,7 +73,7 @@ async fn an_event_type_that_another_consumer_of_the_group_handles_is_held_and_no
     owners(2).await;
     for partition in [0, 1] {
         let paid = Paid { order_id: i64::from(partition) };
-        bench.produce(partition, &OutboxEvent::of(&paid).build().unwrap()).await;
+        bench.produce(partition, &OutboxEvent::from_event(&paid).build().unwrap()).await;
         // Nobody in the group has a handler for this one.
         bench.produce(partition, &OutboxEvent::builder("order", "9", "Unknown").build().unwrap()).await;
         bench.position(partition, 2).await;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use outbox_core::{Identifier, OutboxEvent};
 use outbox_kafka_consumer::sqlx::Handler;
 use outbox_kafka_consumer::testing::{Delivered, Trial};
-use outbox_kafka_consumer::{Consumer, EventState, Group, HandlerPolicy, HandlerResult, Received, Statements, with};
+use outbox_kafka_consumer::{
+    Consumer, EventState, FailureKind, Group, HandlerPolicy, HandlerResult, Received, StatementCaching, with,
+};
 use outbox_test_support::{TestEnv, eventually};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Acquire as _, Executor as _, PgPool, Postgres, Row as _, Transaction};
@@ -32,7 +34,7 @@ async fn effects(pool: &PgPool) -> Vec<i64> {
 /// Migrations, check, store, handlers and operations of a service that has no other connection.
 #[tokio::test]
 async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_event_once() {
-    for statements in [Statements::Cached, Statements::Unnamed] {
+    for statements in [StatementCaching::Cached, StatementCaching::Unnamed] {
         let env = TestEnv::builder().database().topic(1).build().await;
         let pool = pool(env.url());
         let consumer = || {
@@ -40,7 +42,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
                 .pipeline(env.pipeline().clone())
                 .group("test")
                 .pool(pool.clone())
-                .statements(statements)
+                .statement_caching(statements)
                 .lease_ttl(LEASE)
                 .on(store)
                 .build()
@@ -50,11 +52,11 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
         assert!(error.is_setup(), "{error}");
         let script = consumer().migrations().apply_script();
         for _ in 0..2 {
-            pool.execute(&*script).await.unwrap();
+            pool.execute(sqlx::AssertSqlSafe(script.clone())).await.unwrap();
         }
         pool.execute("CREATE TABLE effect (order_id bigint, step bigint, note text)").await.unwrap();
 
-        let event = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap();
+        let event = |order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap();
         let events = [event(1), event(2)];
         // Each event comes as two records, and the second consumer reads all of them again.
         produce_to(env.brokers(), env.pipeline(), 0, &[events.clone(), events.clone()].concat()).await;
@@ -136,7 +138,7 @@ async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
     let options = options.extra_float_digits(None);
     let consumer = || {
         let pool = PgPoolOptions::new().max_connections(6).connect_lazy_with(options.clone());
-        let consumer = bench.sqlx_consumer().pool(pool).statements(Statements::Unnamed);
+        let consumer = bench.sqlx_consumer().pool(pool).statement_caching(StatementCaching::Unnamed);
         Running::start(consumer.on(store_unprepared).build().unwrap())
     };
     let consumers = [consumer(), consumer()];
@@ -217,7 +219,7 @@ async fn a_trial_delivers_events_to_handlers_on_sqlx() {
     let consumer = bench.sqlx_consumer().pool(pool.clone()).on(with(seen, handle)).build().unwrap();
     let mut connection = pool.acquire().await.unwrap();
     let mut trial = Trial::begin_sqlx(&consumer, &mut connection).await.unwrap();
-    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     trial.deliver(&event).await.unwrap_err();
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Handled);
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Duplicate);
@@ -260,6 +262,6 @@ async fn an_error_of_sqlx_is_kept_with_its_state_and_without_what_it_quotes_of_r
         assert!(!held.error.contains("41111111111"), "{held:?}");
         assert_eq!(held.error.matches("error returned from database").count(), 1, "{held:?}");
     }
-    assert_eq!(dead[1].kind, "data");
+    assert_eq!(dead[1].kind, FailureKind::Data);
     running.stop().await.unwrap();
 }

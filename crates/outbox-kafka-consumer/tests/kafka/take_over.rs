@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use outbox_kafka_consumer::EventState;
+use outbox_kafka_consumer::{EventState, FailureKind};
 use outbox_test_support::eventually;
 
 use crate::bench::{Fixture, LEASE, Running};
@@ -108,7 +108,7 @@ async fn an_event_that_ends_the_process_each_time_becomes_a_dead_letter_and_othe
     })
     .await;
     let dead = bench.held(EventState::Dead, 1).await;
-    assert_eq!((dead[0].offset, &*dead[0].kind), (1, "crashed"));
+    assert_eq!((dead[0].offset, dead[0].kind), (1, FailureKind::Crashed));
     assert_eq!(bench.effects(3).await, [1, 2, 3]);
     bench.held(EventState::Parked, 1).await;
     assert!(crashes >= 2, "{crashes}");

@@ -1,52 +1,24 @@
 mod columns;
+mod export;
 mod maintenance;
 mod outbox;
 mod plan;
 pub(crate) mod row_life;
 mod shipped;
+mod step;
 mod uninstall;
 
-use outbox_core::{Identifier, Pipeline, RowLife};
+use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 pub use self::plan::MigrationPlan;
+pub use self::step::Migration;
 pub use self::uninstall::uninstall_sql;
 
 use self::columns::Drift;
 use self::row_life::Triggers;
 use crate::literal::literal;
 use crate::{Error, ownership};
-
-/// One step of a schema. It is never changed after it was applied somewhere: a later change is another step.
-#[derive(Clone, Debug)]
-pub struct Migration {
-    version: i32,
-    name: String,
-    sql: String,
-    /// The SQL before names were filled in, which has the checksum; the SQL itself otherwise.
-    template: Option<&'static str>,
-}
-
-impl Migration {
-    /// Creates a step with its place in the order, from 1, a name for people, and its SQL: any number of statements
-    /// that can run in a transaction.
-    pub fn new(version: i32, name: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { version, name: name.into(), sql: sql.into(), template: None }
-    }
-
-    fn of_template(version: i32, name: &str, template: &'static str, values: &[(&str, &str)]) -> Self {
-        Self::new(version, name, shipped::fill(template, values)).known_by(template)
-    }
-
-    /// Records the step by its template, so that other names are no other step.
-    fn known_by(self, template: &'static str) -> Self {
-        Self { template: Some(template), ..self }
-    }
-
-    fn identity(&self) -> &str {
-        self.template.unwrap_or(&self.sql)
-    }
-}
 
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
 ///
@@ -63,6 +35,8 @@ pub struct Migrations {
     newer: Newer,
     /// The pipeline whose table, publication and triggers are compared with the catalogs.
     outbox: Option<Pipeline>,
+    /// The table whose owner must own everything that the steps use.
+    guarded: Option<TableLayout>,
     /// The publication that is all that the steps create. It shows by itself whether they were applied.
     publication: Option<Identifier>,
 }
@@ -118,8 +92,8 @@ impl Migrations {
     /// created where it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
         let latest = steps.iter().map(|step| step.version).max().unwrap_or_default();
-        let (newer, outbox, publication) = (Newer::Refuse, None, None);
-        Self { component: component.into(), schema, steps, latest, newer, outbox, publication }
+        let (newer, outbox, guarded, publication) = (Newer::Refuse, None, None, None);
+        Self { component: component.into(), schema, steps, latest, newer, outbox, guarded, publication }
     }
 
     /// Applies what is missing.
@@ -192,8 +166,8 @@ impl Migrations {
     }
 
     async fn expect_owner(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        let Some(pipeline) = &self.outbox else { return Ok(()) };
-        match ownership::problems_of_migration(tx, pipeline.layout()).await? {
+        let Some(layout) = &self.guarded else { return Ok(()) };
+        match ownership::problems_of_migration(tx, layout).await? {
             problems if problems.is_empty() => Ok(()),
             problems => Err(Error::not_ready(problems)),
         }

@@ -1,11 +1,12 @@
 //! The SQL of the steps that were shipped. A step is never changed after a release: a later change is a step of its
 //! own. Tests compare the files that are exported with those of each release.
 
-use outbox_core::{Column, EventField, Identifier, Nullability, Pipeline, RowLife, TableLayout};
+use outbox_core::layout::{Column, EventField, Nullability};
+use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 
-use super::Migration;
 use super::columns::definition;
 use super::row_life::id;
+use super::step::{Migration, fill};
 use crate::companion::companion;
 use crate::history;
 use crate::literal::literal;
@@ -42,7 +43,7 @@ const CREATE_PUBLICATION: &str = "BEGIN IF NOT EXISTS (SELECT FROM pg_publicatio
             CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish = 'insert', publish_via_partition_root = true);
         END IF; END";
 
-/// A column that the recommended table got after its first release. Programs from before it leave it out of their
+/// A column that the recommended table and that of CloudEvents got after their first release. Programs from before it leave it out of their
 /// INSERTs.
 const ADD_TRACESTATE: &str = r#"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "tracestate" text NOT NULL DEFAULT ''"#;
 
@@ -53,17 +54,17 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
     let create = if layout.row_life() == RowLife::Partitioned { CREATE_PARTITIONED } else { CREATE_TABLE };
     let values = [("{table}", &*table), ("{columns}", &columns(layout)), ("{id}", &id(layout))];
     let mut steps = vec![
-        Migration::of_template(1, "outbox table", create, &values),
+        Migration::from_template(1, "outbox table", create, &values),
         Migration::new(2, "publication", create_publication(pipeline)).known_by(CREATE_PUBLICATION),
-        Migration::of_template(
+        Migration::from_template(
             3,
             "slots and replays",
             history::TABLES,
             &[("{slots}", &slots), ("{replays}", &replays)],
         ),
     ];
-    if is_recommended(layout) {
-        steps.push(Migration::of_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
+    if is_recommended(layout) || is_cloud_events(layout) {
+        steps.push(Migration::from_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
     }
     steps
 }
@@ -91,6 +92,11 @@ pub(super) fn create_publication(pipeline: &Pipeline) -> String {
 
 fn columns(layout: &TableLayout) -> String {
     let definitions = |columns: &[Column]| columns.iter().map(definition).collect::<Vec<_>>();
+    if is_cloud_events(layout) {
+        let of_first_release: Vec<_> =
+            layout.columns().iter().filter(|column| column.field() != Some(EventField::Tracestate)).cloned().collect();
+        return definitions(&of_first_release).join(",\n    ");
+    }
     if !is_recommended(layout) {
         return definitions(layout.columns()).join(",\n    ");
     }
@@ -115,26 +121,12 @@ fn is_recommended(layout: &TableLayout) -> bool {
     layout.columns().len() >= recommended.len() && recommended.iter().zip(layout.columns()).all(is_same)
 }
 
-/// Fills in a template in one pass, so that a name that looks like a placeholder stays as it is.
-pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let (mut sql, mut rest) = (String::new(), template);
-    while let Some(at) = rest.find('{') {
-        let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        sql.push_str(before);
-        let found = values.iter().find_map(|(name, value)| Some((*value, from.strip_prefix(name)?)));
-        let (value, tail) = found.unwrap_or_else(|| from.split_at_checked(1).unwrap_or((from, "")));
-        sql.push_str(value);
-        rest = tail;
-    }
-    sql + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fill;
-
-    #[test]
-    fn a_template_is_filled_in_once() {
-        assert_eq!(fill("a {x} '{}' {y}{", &[("{x}", "{y}"), ("{y}", "ü")]), "a {y} '{}' ü{");
-    }
+/// Returns whether the table is that of CloudEvents, with more columns perhaps.
+fn is_cloud_events(layout: &TableLayout) -> bool {
+    let Ok(wanted) = TableLayout::cloud_events("/") else { return false };
+    let is_same = |(wanted, found): (&Column, &Column)| {
+        (wanted.name(), wanted.field(), wanted.ty(), wanted.nullability())
+            == (found.name(), found.field(), found.ty(), found.nullability())
+    };
+    layout.columns().len() >= wanted.columns().len() && wanted.columns().iter().zip(layout.columns()).all(is_same)
 }

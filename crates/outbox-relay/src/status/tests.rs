@@ -1,4 +1,4 @@
-use outbox_core::DroppedBy;
+use outbox_core::connector::DroppedBy;
 
 use super::*;
 

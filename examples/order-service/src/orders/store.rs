@@ -1,5 +1,6 @@
 use axum::http::StatusCode;
-use outbox_core::{Enqueued, EventId, OnDuplicate, OutboxEvent, Traceparent};
+use outbox_core::event::Traceparent;
+use outbox_core::{Enqueued, EventId, OnDuplicate, OutboxEvent};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
@@ -45,7 +46,7 @@ pub(crate) async fn place(state: &AppState, new: NewOrder, options: EventOptions
             return replay(&client, new, id).await;
         }
     } else {
-        state.outbox.enqueue_cached(&tx, &event).await?;
+        state.outbox.enqueue(&tx, &event).await?;
     }
     tx.commit().await.map_err(not_committed)?;
     Ok(Placed { order, is_replay: false })
@@ -70,7 +71,7 @@ fn event(order: &Order, id: EventId, options: EventOptions) -> Result<OutboxEven
         quantity: order.quantity,
         created_at: order.created_at,
     };
-    let mut event = OutboxEvent::of(&created).id(id).created_at(order.created_at);
+    let mut event = OutboxEvent::from_event(&created).id(id).created_at(order.created_at);
     if let Some(traceparent) = options.traceparent {
         event = event.traceparent(traceparent.as_str());
     }

@@ -32,7 +32,7 @@
 //!     .pool(pool.clone())
 //!     .on(reserve)
 //!     .build()?;
-//! pool.execute(&*consumer.migrations().apply_script()).await?; // once, at deployment
+//! pool.execute(sqlx::AssertSqlSafe(consumer.migrations().apply_script())).await?; // once, at deployment
 //! consumer.run(async { _ = tokio::signal::ctrl_c().await }).await?;
 //! # Ok(())
 //! # }
@@ -48,13 +48,14 @@
 //! tokio-postgres. The pool needs a connection for each transaction that runs at a time, and one more; the leases have
 //! one that is not the pool's.
 
-mod erased;
 mod function;
+mod layer;
 
 use ::sqlx::{Postgres, Transaction};
 use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
+pub use self::layer::{Layer, Next};
 use super::{HandlerPolicy, HandlerResult};
 use crate::Received;
 
