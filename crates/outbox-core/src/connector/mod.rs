@@ -50,8 +50,8 @@ impl ConnectorConfig {
     /// Reads the JSON object of `PUT /connectors/NAME/config`, or `{"name": …, "config": {…}}` of `POST /connectors` and
     /// `GET /connectors/NAME`.
     ///
-    /// As in Kafka Connect, the last value of a repeated key counts, and the outer name becomes the key `name`. What else
-    /// is next to `config` is ignored.
+    /// As in Kafka Connect, the last value of a repeated key counts, and the outer name becomes the key `name`. A value
+    /// that is null is absent. Other members next to `config` are ignored.
     ///
     /// # Errors
     /// Fails if the text is not such an object, or a value is neither text nor a number nor a boolean.
@@ -197,6 +197,8 @@ impl<'de> Visitor<'de> for Entries {
                 "config" => inner = Some(map.next_value::<ConnectorConfig>()?),
                 _ => match map.next_value::<Member>()? {
                     Member::Scalar(Scalar(value)) => outer = outer.with(key, value),
+                    // Connect takes null for a value that is absent.
+                    Member::Null(()) => outer = outer.without(&key),
                     Member::Other(_) => unusable = unusable.or(Some(key)),
                 },
             }
@@ -222,6 +224,7 @@ impl<'de> Visitor<'de> for Entries {
 #[serde(untagged)]
 enum Member {
     Scalar(Scalar),
+    Null(()),
     Other(IgnoredAny),
 }
 
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_last_value_of_a_repeated_key_counts() {
-        let config = ConnectorConfig::from_json(r#"{"a":"1","b":"2","a":"3"}"#).unwrap();
+        let config = ConnectorConfig::from_json(r#"{"a":"1","b":"2","c":"4","a":"3","c":null}"#).unwrap();
         assert_eq!(config.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
     }
 
@@ -282,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_connect_would_not_take_is_refused() {
-        for json in ["", "[]", "{\"a\":[]}", "{\"a\":null}", "{\"config\":{}}", "{\"name\":\"n\",\"config\":\"c\"}"] {
+        for json in ["", "[]", "{\"a\":[]}", "{\"config\":{}}", "{\"name\":\"n\",\"config\":\"c\"}"] {
             let error = ConnectorConfig::from_json(json).unwrap_err();
             assert!(error.is_configuration(), "{json}");
             assert!(std::error::Error::source(&error).is_some());
