@@ -263,7 +263,7 @@ fn values_that_the_relay_cannot_honour_are_refused_with_the_remedy() {
         ("slot.stream.params", "origin=none", "remove the key"),
         ("tombstones.on.delete", "no", "true, false"),
         ("poll.interval.ms", "0", "at least 1"),
-        ("max.batch.size", "8192", "larger than max.batch.size"),
+        ("max.queue.size", "2048", "larger than max.batch.size"),
         ("topic.naming.strategy", "io.debezium.schema.DefaultRegexTopicNamingStrategy", "topics that predicates see"),
         ("extended.headers.enabled", "yes", "true or false"),
         ("skipped.operations", "c", "none would be published"),
