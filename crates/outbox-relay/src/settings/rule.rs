@@ -154,3 +154,48 @@ impl Rule {
         matches!(self.values, Values::Only { .. } | Values::Noted { .. }) && !self.key.ends_with('*')
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use outbox_core::{ConnectorConfig, TableLayout};
+
+    use crate::RelaySettings;
+
+    fn check(key: &str, value: &str) -> crate::ConfigurationCheck {
+        let config = ConnectorConfig::recommended(&TableLayout::recommended()).with(key, value);
+        RelaySettings::builder(config, ["k:1"]).check()
+    }
+
+    #[test]
+    fn values_that_debezium_rejects_are_rejected() {
+        for (key, value, reason) in [
+            ("tombstones.on.delete", "no", "one of true, false"),
+            ("poll.interval.ms", "0", "at least 1"),
+            ("tasks.max", "many", "at least 1"),
+            ("max.queue.size", "2048", "larger than max.batch.size"),
+            (
+                "topic.naming.strategy",
+                "io.debezium.schema.DefaultRegexTopicNamingStrategy",
+                "topics that predicates see",
+            ),
+            ("lsn.flush.mode", "never", "one of connector, connector_and_driver, manual"),
+        ] {
+            let check = check(key, value);
+            let finding = check.rejected().iter().find(|finding| finding.key() == key).unwrap();
+            assert!(finding.reason().contains(reason), "{finding}");
+        }
+    }
+
+    #[test]
+    fn values_with_another_effect_are_a_warning() {
+        for (key, value, reason) in [
+            ("lsn.flush.mode", "manual", "confirms what it has written"),
+            ("flush.lsn.source", "false", "confirms what it has written"),
+            ("database.sslmode", "allow", "an encrypted connection first"),
+        ] {
+            let check = check(key, value);
+            let finding = check.warnings().iter().find(|finding| finding.key() == key).unwrap();
+            assert!(check.is_accepted() && finding.reason().contains(reason), "{finding}");
+        }
+    }
+}
