@@ -24,7 +24,8 @@ pub(crate) fn run(bytes: &[u8]) {
     let Ok(config) = ConnectorConfig::from_json(text) else { return };
     let again = ConnectorConfig::from_json(&config.to_json());
     assert!(again.is_ok_and(|again| again == config), "{config:?} is read otherwise when it was written");
-    assert!(!format!("{config:?}").contains("hunter2"), "{config:?} shows a password");
+    let shown = |password: &str| format!("{:?}", config.clone().with("database.password", password));
+    assert_eq!(shown("one password"), shown("another one"), "a password is shown");
 
     let Ok(pipeline) = Pipeline::new(config, TableLayout::recommended()) else { return };
     let Ok(event) = OutboxEvent::builder("order", "1", "OrderCreated").json("{\"id\":1}").build() else { return };

@@ -1,6 +1,7 @@
 //! The router's expansion of JSON payloads: what is written is JSON.
 
-use outbox_core::{ColumnValue, EventField, OutboxEvent, Pipeline, Row};
+use outbox_core::layout::{ColumnValue, EventField, Row};
+use outbox_core::{OutboxEvent, Pipeline};
 
 use crate::pipelines;
 
@@ -9,18 +10,19 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"1.5",
 ];
 
+/// Expands the text after the first byte, which chooses the pipeline.
 pub(crate) fn run(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    for pipeline in pipelines::expanding() {
-        let row = row(pipeline, text);
-        match pipeline.encode(&row) {
-            Ok(record) => {
-                let value = record.value.unwrap_or_default();
-                let read = serde_json::from_slice::<serde::de::IgnoredAny>(&value);
-                assert!(read.is_ok(), "{read:?}: {}", String::from_utf8_lossy(&value));
-            }
-            Err(error) => assert!(error.is_unencodable(), "{error}"),
+    let Some((choice, text)) = bytes.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let pipeline = pipelines::chosen(pipelines::expanding(), *choice);
+    let row = row(pipeline, text);
+    match pipeline.encode(&row) {
+        Ok(record) => {
+            let value = record.value.unwrap_or_default();
+            let read = serde_json::from_slice::<serde::de::IgnoredAny>(&value);
+            assert!(read.is_ok(), "{read:?}: {}", String::from_utf8_lossy(&value));
         }
+        Err(error) => assert!(error.is_unencodable(), "{error}"),
     }
 }
 

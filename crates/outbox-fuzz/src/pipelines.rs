@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use outbox_core::{ColumnType, ConnectorConfig, Loss, Pipeline, TableLayout};
+use outbox_core::layout::ColumnType;
+use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -39,6 +40,12 @@ pub(crate) fn expanding() -> &'static [Pipeline] {
     static PIPELINES: OnceLock<Vec<Pipeline>> = OnceLock::new();
     PIPELINES
         .get_or_init(|| ["true", "false"].map(|schemas| pipeline(JSON, ColumnType::Text, "", "true", schemas)).into())
+}
+
+/// Returns one of some pipelines.
+pub(crate) fn chosen(pipelines: &[Pipeline], choice: u8) -> &Pipeline {
+    let chosen = pipelines.get(usize::from(choice) % pipelines.len().max(1));
+    chosen.unwrap_or_else(|| panic!("no pipelines"))
 }
 
 fn pipeline(converter: &str, payload: ColumnType, placement: &str, expands: &str, schemas: &str) -> Pipeline {

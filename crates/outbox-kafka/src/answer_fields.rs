@@ -9,7 +9,7 @@ const I32: Kind = Fixed(4);
 const I64: Kind = Fixed(8);
 const UUID: Kind = Fixed(16);
 
-const fn all(kind: Kind) -> Field {
+pub(crate) const fn all(kind: Kind) -> Field {
     since(kind, 0)
 }
 

@@ -42,10 +42,10 @@ pub(crate) enum Kind {
     Struct(&'static [Field]),
     /// A tagged field of this number, which the codec decodes without regard to its stated length. It comes after all
     /// fields that are not tagged.
-    Tagged(u32, &'static Kind),
+    Tagged(u32, &'static Self),
 }
 
-/// What is left of an answer.
+/// The rest of an answer, and how it is encoded.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     rest: &'a [u8],

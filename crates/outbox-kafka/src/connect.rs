@@ -2,7 +2,6 @@
 
 use std::io;
 
-use outbox_net::TlsFault;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;

@@ -82,7 +82,7 @@ impl Connection {
         let _ = self.0.session.set(Mutex::new(Session::new(lifetime)));
     }
 
-    /// Agrees with the broker on versions.
+    /// Asks the broker for the versions that it speaks.
     pub(super) async fn negotiate(&self) -> Result<(), Error> {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("outbox-relay"))

@@ -1,4 +1,4 @@
-//! What only targets for fuzzing need.
+//! Entry points for fuzzing.
 
 use bytes::Bytes;
 use kafka_protocol::messages::{

@@ -1,4 +1,4 @@
-//! What brokers lack.
+//! Abilities that brokers lack.
 
 use std::fmt;
 

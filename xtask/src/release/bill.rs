@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use xtask::stack::workspace;
 
 use crate::outcome::Result;
@@ -73,20 +73,21 @@ impl Bill {
     }
 
     fn component(&self, package: &Package, licence: &str) -> Value {
-        let mut component = json!({
-            "type": "library",
-            "bom-ref": package.to_string(),
-            "name": package.name,
-            "version": package.version,
-            "purl": package.to_string(),
-        });
+        let purl = package.to_string();
+        let mut component = Map::new();
+        let mut set = |key: &str, value: Value| drop(component.insert(key.to_owned(), value));
+        set("type", json!("library"));
+        set("bom-ref", json!(purl));
+        set("name", json!(package.name));
+        set("version", json!(package.version));
+        set("purl", json!(purl));
         if !licence.is_empty() {
-            component["licenses"] = json!([{ "expression": licence }]);
+            set("licenses", json!([{ "expression": licence }]));
         }
         if let Some(checksum) = self.checksums.get(package) {
-            component["hashes"] = json!([{ "alg": "SHA-256", "content": checksum }]);
+            set("hashes", json!([{ "alg": "SHA-256", "content": checksum }]));
         }
-        component
+        Value::Object(component)
     }
 }
 

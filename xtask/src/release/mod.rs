@@ -152,7 +152,7 @@ impl Target {
     }
 }
 
-/// Packs a program and its documents into `NAME.tar.gz`.
+/// Writes a program and its documents into `NAME.tar.gz`.
 fn archive(directory: &Path, name: &str, executable: &Path) -> Result<()> {
     let content = directory.join(name);
     fs::create_dir(&content)?;

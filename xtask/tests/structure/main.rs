@@ -2,8 +2,8 @@
 //! and files that are neither crumbs nor full of `pub(super)`.
 //!
 //! What the crates still break is in `cycles.txt` and `limits.txt`. Both may only shrink:
-//! `UPDATE_STRUCTURE=1 cargo test -p xtask --test structure` removes from them what is mended, and adds nothing.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+//! `UPDATE_STRUCTURE=1 cargo test -p xtask --test structure` removes from them what is fixed, and adds nothing.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod arrows;
 mod cycles;

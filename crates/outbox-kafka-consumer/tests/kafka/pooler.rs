@@ -27,7 +27,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
     let bench = Fixture::with_partitions(2).await;
     Migrations::outbox(bench.pipeline()).apply(&mut bench.client().await).await.unwrap();
     let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
-    let outbox = PgOutbox::new(bench.pipeline().clone());
+    let outbox = PgOutbox::new(bench.pipeline().clone()).statement_caching(StatementCaching::Unnamed);
     let producers: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (url, outbox) = (pgbouncer.url().to_owned(), outbox.clone());

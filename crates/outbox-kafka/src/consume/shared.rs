@@ -1,4 +1,4 @@
-//! What the fetcher, its task and its streams share.
+//! The state that the fetcher, its task and its streams share.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

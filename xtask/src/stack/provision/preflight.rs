@@ -18,7 +18,7 @@ const SYSTEMD: &str = "/run/systemd/system";
 /// A program, and the packages that have it.
 #[derive(Debug)]
 pub(super) struct Needed {
-    /// What it is, and for what.
+    /// Its name and its purpose.
     name: &'static str,
     is_installed: fn() -> bool,
     debian: &'static str,

@@ -5,7 +5,7 @@ use outbox_core::Pipeline;
 use outbox_core::layout::{ColumnValue, EventField};
 use outbox_core::record::Record;
 
-use super::row_encoder::Encoded;
+use super::encoded::Encoded;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Poison;

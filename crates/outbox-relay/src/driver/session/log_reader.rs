@@ -8,7 +8,7 @@ use outbox_core::record::event_identity;
 use tokio::sync::Semaphore;
 
 use super::inbox::{Report, SeenRecords};
-use super::requests;
+use super::pace;
 use super::topics::TopicPartition;
 use crate::position::{HEADER, Origin, Placed, event_of};
 use crate::progress::{Content, PartitionId, Producer, Reach, ReadFrom, Scan, Seen, Tail, Window};
@@ -65,7 +65,7 @@ impl Scope {
         reach: Reach,
         permits: Arc<Semaphore>,
     ) -> Report {
-        let mut backoff = requests::backoff();
+        let mut backoff = pace::backoff();
         loop {
             let read = {
                 let _permit = permits.acquire().await;

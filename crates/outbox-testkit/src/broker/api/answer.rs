@@ -1,4 +1,4 @@
-//! What the answers to several requests have in common.
+//! Parts that the answers to several requests have in common.
 
 use std::time::Duration;
 
