@@ -1,4 +1,4 @@
-//! Consumers that stand still: paused, stopped at a record, or behind.
+//! Consumers that do not continue: paused, stopped at a record, or behind.
 
 use outbox_test_support::to_rskafka;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};

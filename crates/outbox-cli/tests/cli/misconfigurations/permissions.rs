@@ -1,4 +1,4 @@
-//! What Kafka permits: a broker that asks for a login and for ACLs, and creates no topics by itself.
+//! Privileges in Kafka: a broker that asks for a login and for ACLs, and creates no topics by itself.
 
 use outbox_test_support::{TestEnv, eventually, stack};
 use xtask::stack::{Acl, AclOperation, KafkaCluster, ListenerSecurity, NewTopic};
