@@ -52,7 +52,7 @@ pub struct Held {
     pub is_dead: bool,
 }
 
-/// What a transaction sees.
+/// The state that a transaction sees.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     pub epoch: u8,
