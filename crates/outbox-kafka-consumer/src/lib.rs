@@ -85,7 +85,7 @@ pub use outbox_pg::{Migrations, Statements};
 pub use self::consumer::{Builder, Consumer};
 #[cfg(feature = "sqlx")]
 pub use self::driver::Sqlx;
-pub use self::driver::{Driver, NoTransaction, TokioPostgres};
+pub use self::driver::{Driver, NoTransaction, TokioPostgres, set_tcp_deadlines};
 pub use self::error::Error;
 pub use self::group::{
     EventState, FailedEvent, FailedEventFilter, Group, MovePolicy, PartitionStatus, Pause, PauseTarget, Request,

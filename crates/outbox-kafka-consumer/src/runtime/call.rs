@@ -18,7 +18,7 @@ use crate::protocol::{FailureKind, Staged, stages};
 use crate::received::RecordPosition;
 use crate::route::Route;
 use crate::source::Message;
-use crate::store::Transaction;
+use crate::store::{SessionState, Transaction};
 
 impl Lane {
     /// Calls the handlers of these events of the batch, within the transaction.
@@ -291,16 +291,26 @@ impl Lane {
         let bound = store.lease / 2;
         let was_idle = took + Duration::from_millis(500) >= bound;
 
-        let fault = match outcome {
-            Ok(()) if !store.is_lost(&mut tx, was_idle).await => return Ok(tx),
-            Ok(()) => None,
-            Err(_) if store.has_ended(&mut tx).await && !tx.was_rolled_back() => return Err(Fault::Ended),
-            Err(fault) => match store.in_time(tx.rollback()).await {
-                Ok(()) => return Err(fault),
-                Err(_) => Some(fault),
-            },
+        // After a success the next statement fails if the connection is lost.
+        let state = match (&outcome, tx.is_closed()) {
+            (Ok(()), Some(true)) => SessionState::Closed,
+            (Ok(()), Some(false)) => SessionState::Open,
+            (Ok(()), None) if !was_idle => SessionState::Open,
+            _ => store.session_state(&mut tx).await,
         };
-        Err(Fault::of_lost_connection(fault, was_idle.then_some(bound)))
+        let (fault, state) = match (outcome, state) {
+            (Ok(()), SessionState::Open | SessionState::Ended) => return Ok(tx),
+            (Err(_), SessionState::Ended) if !tx.was_rolled_back() => return Err(Fault::Ended),
+            (Err(fault), SessionState::Open | SessionState::Ended) => match store.in_time(tx.rollback()).await {
+                Ok(()) => return Err(fault),
+                Err(e) => (Some(fault), SessionState::without_answer(&e)),
+            },
+            (outcome, state) => (outcome.err(), state),
+        };
+        Err(match state {
+            SessionState::Silent => Fault::of_silent_connection(fault),
+            _ => Fault::of_closed_connection(fault, was_idle.then_some(bound)),
+        })
     }
 
     /// Returns a span for the event, with what its trace is continued from.

@@ -77,10 +77,9 @@ impl Failed {
         Self { wish: RetryHint::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
 
-    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not
-    /// end.
+    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or panicked.
     fn is_final(&self) -> bool {
-        self.wish != RetryHint::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
+        self.wish != RetryHint::Unsaid || self.kind == FailureKind::Panicked
     }
 
     /// Returns whether the reason may lie in something that the handler depends on, and not in the event.
@@ -166,21 +165,42 @@ impl Fault {
         self
     }
 
-    /// Creates the outcome of a connection to the store that is lost after a handler, which returned `fault` or `Ok`.
-    /// `idle_bound` is set if it took so long that PostgreSQL ended the session.
-    pub(super) fn of_lost_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
-        let error = match (fault, idle_bound) {
-            (Some(Self::Event(failed)), _) if failed.is_final() => return Self::Event(failed),
-            (Some(stop @ (Self::Stop(_) | Self::Ended)), _) => return stop,
+    /// Creates the outcome of a connection to the store that was closed while a handler ran, which returned `fault` or
+    /// `Ok`. `idle_bound` is set if it took so long that PostgreSQL ended the session.
+    pub(super) fn of_closed_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
+        match (fault, idle_bound) {
+            (Some(Self::Event(failed)), _) if failed.is_final() || failed.kind == FailureKind::TimedOut => {
+                Self::Event(failed)
+            }
+            (Some(stop @ (Self::Stop(_) | Self::Ended)), _) => stop,
             (_, Some(bound)) => {
                 let error = format!("the handler let its transaction idle for nearly {bound:?}, half of the lease");
-                return Self::Event(Failed::new(FailureKind::TimedOut, error));
+                Self::Event(Failed::new(FailureKind::TimedOut, error))
             }
-            (Some(Self::Event(failed)), None) => failed.error,
-            (Some(Self::Conflict(e) | Self::Store(e)), None) => ErrorChain::new(&e).to_string(),
-            (None, None) => "the handler returned Ok".to_owned(),
-        };
-        Self::Store(Error::store(format!("answer a handler: {error}"), "the connection ended"))
+            (fault, None) => Self::of_lost_connection(fault, "the connection ended"),
+        }
+    }
+
+    /// Creates the outcome of a connection to the store on which PostgreSQL did not answer after a handler, which
+    /// returned `fault` or `Ok`. PostgreSQL bounds each statement, so a handler that took too long has waited for the
+    /// answer, too: its event is not the cause.
+    pub(super) fn of_silent_connection(fault: Option<Self>) -> Self {
+        match fault {
+            Some(Self::Event(failed)) if failed.is_final() => Self::Event(failed),
+            Some(stop @ (Self::Stop(_) | Self::Ended)) => stop,
+            fault => Self::of_lost_connection(fault, "PostgreSQL did not answer afterwards"),
+        }
+    }
+
+    fn of_lost_connection(fault: Option<Self>, loss: &'static str) -> Self {
+        let error = fault.map_or_else(
+            || "the handler returned Ok".to_owned(),
+            |fault| match fault {
+                Self::Event(failed) => failed.error,
+                fault => ErrorChain::new(&fault.into_error()).to_string(),
+            },
+        );
+        Self::Store(Error::store(format!("answer a handler: {error}"), loss))
     }
 
     /// Converts PostgreSQL's reason why it did not commit.

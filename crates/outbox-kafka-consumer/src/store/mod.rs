@@ -25,7 +25,7 @@ use outbox_pg::{Migrations, Statements as Sending};
 
 pub(crate) use self::driver::{Connection, PgError, Pool, Transaction};
 use self::driver::{Link, Row};
-pub(crate) use self::fence::Progress;
+pub(crate) use self::fence::{Progress, SessionState};
 pub(crate) use self::held::{Disposition, HeldEvent, NewlyHeld};
 pub(crate) use self::inbox::Entry;
 pub(crate) use self::pause::Paused;
