@@ -8,7 +8,7 @@ GRANT outbox_application TO order_service_login;
 -- Removes old rows: the role of maintainer-role.sql, which owns the outbox table. In production, run the maintenance
 -- with another login, so that the service cannot change the table.
 GRANT outbox_maintainer TO order_service_login;
--- Reports the health of the slot and the age of the oldest row: /health/pipe and /metrics.
+-- Reports the health of the slot and the age of the oldest row: /health/pipeline and /metrics.
 GRANT pg_monitor TO order_service_login;
 GRANT SELECT ON TABLE outbox.outbox_message TO order_service_login;
 -- Consumes.

@@ -16,7 +16,7 @@ pub(super) enum Way {
     None,
     /// By a prepared INSERT that this connection holds.
     Handwritten,
-    /// `PgOutbox::enqueue_cached`
+    /// `PgOutbox::enqueue`, prepared once
     Cached,
     /// `PgOutbox::enqueue`, parsed each time
     Unnamed,
@@ -98,7 +98,7 @@ async fn write(
         }
         Way::Cached => {
             for (n, payload) in events {
-                outbox.enqueue_cached(tx, &event(n, payload)?).await?;
+                outbox.enqueue(tx, &event(n, payload)?).await?;
             }
         }
         Way::Unnamed => {

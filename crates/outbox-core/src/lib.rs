@@ -57,6 +57,7 @@ mod outbox;
 mod pipeline;
 mod record;
 mod recorder;
+mod statement_caching;
 mod store_failure;
 
 pub use bytes;
@@ -87,4 +88,5 @@ pub use self::record::{
     Utf8Bytes, event_identity,
 };
 pub use self::recorder::RecordingOutbox;
+pub use self::statement_caching::StatementCaching;
 pub use self::store_failure::StoreFailure;

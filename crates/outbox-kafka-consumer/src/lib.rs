@@ -80,7 +80,7 @@ pub mod testing;
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_kafka;
-pub use outbox_pg::{Migrations, Statements};
+pub use outbox_pg::{Migrations, StatementCaching};
 
 pub use self::consumer::{Builder, Consumer};
 #[cfg(feature = "sqlx")]

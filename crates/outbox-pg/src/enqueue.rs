@@ -1,16 +1,16 @@
-use outbox_core::{Error, InsertSql, OnDuplicate, Outbox, OutboxEvent, Pipeline, Row};
+use outbox_core::{Error, InsertSql, OnDuplicate, Outbox, OutboxEvent, Pipeline, Row, StatementCaching};
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::PartitionRange;
 use crate::statement::Insert;
 use crate::store_failure::stored;
+use crate::{PartitionRange, PgTransaction};
 
 /// The outbox table of a pipeline. Cheap to clone, free of state, shared by all connections.
 ///
-/// It takes the transaction of tokio-postgres, and that of deadpool-postgres coerces to it. A bare connection or pool
-/// does not compile:
+/// It takes a [`PgTransaction`]: that of tokio-postgres or deadpool-postgres. A bare connection or pool does not
+/// compile:
 ///
-/// ```compile_fail,E0308
+/// ```compile_fail,E0277
 /// # use outbox_core::{OutboxEvent, Pipeline};
 /// # use outbox_pg::{PgOutbox, tokio_postgres::Client};
 /// # async fn example(client: Client, event: OutboxEvent) {
@@ -18,7 +18,7 @@ use crate::store_failure::stored;
 /// # }
 /// ```
 ///
-/// ```compile_fail,E0308
+/// ```compile_fail,E0277
 /// # use outbox_core::{OutboxEvent, Pipeline};
 /// # use outbox_pg::{PgOutbox, deadpool_postgres::Client};
 /// # async fn example(client: Client, event: OutboxEvent) {
@@ -26,7 +26,7 @@ use crate::store_failure::stored;
 /// # }
 /// ```
 ///
-/// ```compile_fail,E0308
+/// ```compile_fail,E0277
 /// # use outbox_core::{OutboxEvent, Pipeline};
 /// # use outbox_pg::{PgOutbox, deadpool_postgres::Pool};
 /// # async fn example(pool: Pool, event: OutboxEvent) {
@@ -54,19 +54,8 @@ use crate::store_failure::stored;
 pub struct PgOutbox {
     pipeline: Pipeline,
     insert: Insert,
-    statements: Statements,
+    caching: StatementCaching,
     horizon: Option<PartitionRange>,
-}
-
-/// How the INSERT is sent through a deadpool-postgres transaction, by [`Outbox`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Statements {
-    /// Parsed each time, in one round trip. Works through PgBouncer in transaction mode.
-    #[default]
-    Unnamed,
-    /// Prepared once for each connection and kept in deadpool's statement cache: one more round trip the first time.
-    Cached,
 }
 
 impl PgOutbox {
@@ -76,15 +65,16 @@ impl PgOutbox {
         Self {
             insert: Insert::into_table(pipeline.layout()),
             pipeline,
-            statements: Statements::default(),
+            caching: StatementCaching::default(),
             horizon: None,
         }
     }
 
-    /// Chooses how [`Outbox`] sends the INSERT through a deadpool-postgres transaction.
+    /// Sets whether statements are kept in the cache of deadpool-postgres: [`Cached`](StatementCaching::Cached) unless
+    /// set. Without a pool there is no cache.
     #[must_use]
-    pub fn statements(self, statements: Statements) -> Self {
-        Self { statements, ..self }
+    pub fn statement_caching(self, caching: StatementCaching) -> Self {
+        Self { caching, ..self }
     }
 
     /// Refuses an event that a table in partitions has no place for, as an error of
@@ -104,51 +94,33 @@ impl PgOutbox {
     ///
     /// # Errors
     /// See [After an error](#after-an-error).
-    pub async fn enqueue(&self, tx: &tokio_postgres::Transaction<'_>, event: &OutboxEvent) -> Result<(), Error> {
+    pub async fn enqueue(&self, tx: &impl PgTransaction, event: &OutboxEvent) -> Result<(), Error> {
         expect_added(self.insert_one(tx, self.insert.sql.one(), event).await?, 1)
-    }
-
-    /// Enqueues as [`enqueue`](Self::enqueue) does, with the statement kept in deadpool's cache for the connection.
-    ///
-    /// # Errors
-    /// See [After an error](#after-an-error).
-    pub async fn enqueue_cached(
-        &self,
-        tx: &deadpool_postgres::Transaction<'_>,
-        event: &OutboxEvent,
-    ) -> Result<(), Error> {
-        let row = self.row(event)?;
-        let params: Vec<_> = self.insert.params(&row).collect();
-        let statement = tx.prepare_typed_cached(self.insert.sql.one(), &self.insert.types).await.map_err(stored)?;
-        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
-        expect_added(tx.execute(&statement, &params).await.map_err(stored)?, 1)
     }
 
     /// Adds events to the transaction in their order, in one round trip for each 8 MiB of payload.
     ///
     /// # Errors
     /// See [After an error](#after-an-error). Every event is checked before the first is sent.
-    pub async fn enqueue_all(&self, tx: &tokio_postgres::Transaction<'_>, events: &[OutboxEvent]) -> Result<(), Error> {
+    pub async fn enqueue_all(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<(), Error> {
         let added = self.insert_many(tx, self.insert.sql.many(), events).await?;
         expect_added(added, events.len())
     }
 
     pub(crate) async fn insert_one(
         &self,
-        tx: &tokio_postgres::Transaction<'_>,
+        tx: &impl PgTransaction,
         sql: &str,
         event: &OutboxEvent,
     ) -> Result<u64, Error> {
         let row = self.row(event)?;
         let params: Vec<_> = self.insert.params(&row).collect();
-        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
-            params.iter().zip(&self.insert.types).map(|(param, ty)| (param as _, ty.clone())).collect();
-        tx.execute_typed(sql, &typed).await.map_err(stored)
+        self.execute(tx, sql, &params, &self.insert.types).await
     }
 
     pub(crate) async fn insert_many(
         &self,
-        tx: &tokio_postgres::Transaction<'_>,
+        tx: &impl PgTransaction,
         sql: &str,
         events: &[OutboxEvent],
     ) -> Result<u64, Error> {
@@ -161,12 +133,30 @@ impl PgOutbox {
         for chunk in InsertSql::batch_lengths(events) {
             let (rows, tail) = rest.split_at_checked(chunk).unwrap_or((rest, &[]));
             rest = tail;
-            let columns = self.insert.arrays(rows);
-            let typed: Vec<(&(dyn ToSql + Sync), Type)> =
-                columns.iter().zip(self.insert.array_types()).map(|(column, ty)| (column as _, ty)).collect();
-            added += tx.execute_typed(sql, &typed).await.map_err(stored)?;
+            added += self.execute(tx, sql, &self.insert.arrays(rows), &self.insert.array_types).await?;
         }
         Ok(added)
+    }
+
+    /// Sends a statement, by the pool's cache if there is one and it is to be used.
+    async fn execute<P: ToSql + Sync>(
+        &self,
+        tx: &impl PgTransaction,
+        sql: &str,
+        params: &[P],
+        types: &[Type],
+    ) -> Result<u64, Error> {
+        let driver = tx.driver();
+        let cache = tx.cache().filter(|_| self.caching == StatementCaching::Cached);
+
+        let Some(cache) = cache else {
+            let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+                params.iter().zip(types).map(|(param, ty)| (param as _, ty.clone())).collect();
+            return driver.execute_typed(sql, &typed).await.map_err(stored);
+        };
+        let statement = cache.prepare_typed(driver.client(), sql, types).await.map_err(stored)?;
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
+        driver.execute(&statement, &params).await.map_err(stored)
     }
 
     pub(crate) fn insert(&self) -> &Insert {
@@ -187,29 +177,12 @@ fn expect_added(added: u64, events: usize) -> Result<(), Error> {
     OnDuplicate::Error.of_many(added, events).map(drop)
 }
 
-impl<'r, 't> Outbox<&'r tokio_postgres::Transaction<'t>> for PgOutbox {
-    async fn enqueue(&self, tx: &'r tokio_postgres::Transaction<'t>, event: &OutboxEvent) -> Result<(), Error> {
+impl<T: PgTransaction> Outbox<&T> for PgOutbox {
+    async fn enqueue(&self, tx: &T, event: &OutboxEvent) -> Result<(), Error> {
         Self::enqueue(self, tx, event).await
     }
 
-    async fn enqueue_all(&self, tx: &'r tokio_postgres::Transaction<'t>, events: &[OutboxEvent]) -> Result<(), Error> {
-        Self::enqueue_all(self, tx, events).await
-    }
-}
-
-impl<'r, 't> Outbox<&'r deadpool_postgres::Transaction<'t>> for PgOutbox {
-    async fn enqueue(&self, tx: &'r deadpool_postgres::Transaction<'t>, event: &OutboxEvent) -> Result<(), Error> {
-        match self.statements {
-            Statements::Unnamed => Self::enqueue(self, tx, event).await,
-            Statements::Cached => self.enqueue_cached(tx, event).await,
-        }
-    }
-
-    async fn enqueue_all(
-        &self,
-        tx: &'r deadpool_postgres::Transaction<'t>,
-        events: &[OutboxEvent],
-    ) -> Result<(), Error> {
+    async fn enqueue_all(&self, tx: &T, events: &[OutboxEvent]) -> Result<(), Error> {
         Self::enqueue_all(self, tx, events).await
     }
 }

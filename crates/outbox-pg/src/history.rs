@@ -6,6 +6,7 @@ use tokio_postgres::{Client, Row};
 
 use crate::Error;
 use crate::companion::companion;
+use crate::ownership;
 use crate::readiness::Problem;
 
 /// The statements that create the tables of the slots and of replays. Transaction ids mean nothing in another cluster,
@@ -59,13 +60,14 @@ impl<'a> History<'a> {
     /// Opens the record.
     ///
     /// # Errors
-    /// The table is missing, or the catalogs could not be read.
+    /// The table is missing, or belongs to somebody else, or the catalogs could not be read.
     pub(crate) async fn open(client: &'a Client, pipeline: &'a Pipeline) -> Result<Self, Error> {
         let table = companion(pipeline.layout(), "_slots");
         let row = client.query_one("SELECT to_regclass($1) IS NULL", &[&table]).await;
         if row.map_err(|e| Error::database(format!("look for {table}"), e))?.get(0) {
             return Err(Error::not_ready(vec![Problem::HistoryMissing { table }]));
         }
+        ownership::expect_trusted(client, pipeline.layout()).await?;
         Ok(Self { client, slot: pipeline.slot().as_str(), table })
     }
 

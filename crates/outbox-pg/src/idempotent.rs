@@ -2,10 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use outbox_core::{Enqueued, Error, OnDuplicate, Outbox, OutboxEvent};
-use tokio_postgres::Transaction;
 
-use crate::PgOutbox;
 use crate::store_failure::stored;
+use crate::{PgOutbox, PgTransaction};
 
 /// An outbox that knows an event that it has already, by its id: enqueue may be run again.
 ///
@@ -42,7 +41,7 @@ impl IdempotentOutbox {
     ///
     /// # Errors
     /// See [`PgOutbox`].
-    pub async fn enqueue(&self, tx: &Transaction<'_>, event: &OutboxEvent) -> Result<Enqueued, Error> {
+    pub async fn enqueue(&self, tx: &impl PgTransaction, event: &OutboxEvent) -> Result<Enqueued, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_one(tx, self.outbox.insert().sql.one_if_new(), event).await?;
         self.repeated.of_one(added)
@@ -52,16 +51,16 @@ impl IdempotentOutbox {
     ///
     /// # Errors
     /// See [`PgOutbox`]. Where repeated events are refused, the others are part of the transaction.
-    pub async fn enqueue_all(&self, tx: &Transaction<'_>, events: &[OutboxEvent]) -> Result<usize, Error> {
+    pub async fn enqueue_all(&self, tx: &impl PgTransaction, events: &[OutboxEvent]) -> Result<usize, Error> {
         self.expect_unique_id(tx).await?;
         let added = self.outbox.insert_many(tx, self.outbox.insert().sql.many_if_new(), events).await?;
         self.repeated.of_many(added, events.len())
     }
 
     /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
-    async fn expect_unique_id(&self, tx: &Transaction<'_>) -> Result<(), Error> {
+    async fn expect_unique_id(&self, tx: &impl PgTransaction) -> Result<(), Error> {
         if !self.is_unique.load(Ordering::Relaxed) {
-            let row = tx.query_typed(self.outbox.insert().sql.has_unique_id(), &[]).await.map_err(stored)?;
+            let row = tx.driver().query_typed(self.outbox.insert().sql.has_unique_id(), &[]).await.map_err(stored)?;
             let is_unique = row.first().is_some_and(|row| row.get(0));
             self.outbox.pipeline().layout().expect_unique_id(is_unique)?;
             self.is_unique.store(true, Ordering::Relaxed);
@@ -70,26 +69,12 @@ impl IdempotentOutbox {
     }
 }
 
-impl<'r, 't> Outbox<&'r Transaction<'t>> for IdempotentOutbox {
-    async fn enqueue(&self, tx: &'r Transaction<'t>, event: &OutboxEvent) -> Result<(), Error> {
+impl<T: PgTransaction> Outbox<&T> for IdempotentOutbox {
+    async fn enqueue(&self, tx: &T, event: &OutboxEvent) -> Result<(), Error> {
         Self::enqueue(self, tx, event).await.map(drop)
     }
 
-    async fn enqueue_all(&self, tx: &'r Transaction<'t>, events: &[OutboxEvent]) -> Result<(), Error> {
-        Self::enqueue_all(self, tx, events).await.map(drop)
-    }
-}
-
-impl<'r, 't> Outbox<&'r deadpool_postgres::Transaction<'t>> for IdempotentOutbox {
-    async fn enqueue(&self, tx: &'r deadpool_postgres::Transaction<'t>, event: &OutboxEvent) -> Result<(), Error> {
-        Self::enqueue(self, tx, event).await.map(drop)
-    }
-
-    async fn enqueue_all(
-        &self,
-        tx: &'r deadpool_postgres::Transaction<'t>,
-        events: &[OutboxEvent],
-    ) -> Result<(), Error> {
+    async fn enqueue_all(&self, tx: &T, events: &[OutboxEvent]) -> Result<(), Error> {
         Self::enqueue_all(self, tx, events).await.map(drop)
     }
 }

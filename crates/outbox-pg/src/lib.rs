@@ -25,7 +25,7 @@
 //! - [`Republish`] publishes rows of a kept table again, such as those that a lost slot has left out.
 //! - [`OutboxWorker`] runs maintenance and monitoring in the background of a service.
 //! - [`Maintenance`] keeps the table bounded, and [`PartitionRange`] keeps a table in partitions from failing a transaction.
-//! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] how the pipe is while it
+//! - [`Readiness`] reports what is missing before the first event is written, [`PipelineMonitor`] how the pipeline is while it
 //!   runs.
 //! - [`connector_role_sql`], [`application_role_sql`] and [`maintainer_role_sql`] are the SQL of three roles with no
 //!   right too many, [`connector_role_sql_on`] has it for managed servers, and [`Privileges`] checks them.
@@ -43,6 +43,7 @@
 //! the functions for operation. Each error says what to do.
 
 mod companion;
+mod driver;
 mod enqueue;
 mod error;
 mod health;
@@ -66,10 +67,11 @@ mod worker;
 pub use deadpool_postgres;
 pub use outbox_core;
 pub use outbox_core::uuid;
-pub use outbox_core::{Enqueued, OnDuplicate};
+pub use outbox_core::{Enqueued, OnDuplicate, StatementCaching};
 pub use tokio_postgres;
 
-pub use self::enqueue::{PgOutbox, Statements};
+pub use self::driver::{PgClient, PgTransaction};
+pub use self::enqueue::PgOutbox;
 pub use self::error::Error;
 pub use self::health::{Indicator, IndicatorStatus, Measure, PipelineHealth, PipelineMonitor, Thresholds};
 pub use self::idempotent::IdempotentOutbox;

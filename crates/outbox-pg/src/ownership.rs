@@ -7,7 +7,7 @@ use tokio_postgres::GenericClient;
 use tokio_postgres::types::ToSql;
 
 use crate::Error;
-use crate::companion::companion_name;
+use crate::companion::{companion, companion_name};
 use crate::literal::literal;
 use crate::readiness::Problem;
 
@@ -21,6 +21,35 @@ pub(crate) async fn problems(client: &impl GenericClient, layout: &TableLayout) 
     let names = Names::of(layout);
     let params: [&(dyn ToSql + Sync); 4] = [&names.schema, &names.table, &names.tables, &names.functions];
     found(client, layout, &foreign(), &params).await
+}
+
+/// Checks that nothing belongs to somebody else.
+///
+/// # Errors
+/// [`Error::is_not_ready`], with the [`problems`].
+pub(crate) async fn expect_trusted(client: &impl GenericClient, layout: &TableLayout) -> Result<(), Error> {
+    match problems(client, layout).await? {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(Error::not_ready(problems)),
+    }
+}
+
+/// Checks, in addition, that no detached partition was replaced by something of the same name.
+///
+/// # Errors
+/// As [`expect_trusted`].
+pub(crate) async fn expect_trusted_by_maintenance(
+    client: &impl GenericClient,
+    layout: &TableLayout,
+) -> Result<(), Error> {
+    expect_trusted(client, layout).await?;
+
+    let names = Names::of(layout);
+    let params: [&(dyn ToSql + Sync); 2] = [&names.schema, &names.table];
+    match found(client, layout, &replaced(layout), &params).await? {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(Error::not_ready(problems)),
+    }
 }
 
 /// Finds, in addition, what migrations write to, and belongs to a role that the present one is no member of.
@@ -91,8 +120,20 @@ fn foreign() -> String {
          UNION ALL
          SELECT format('the trigger %I on %s', tgname, tgrelid::regclass), pg_get_userbyid(proowner)::text
          FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
-         WHERE NOT tgisinternal AND (tgrelid = to_regclass($2) OR tgrelid IN (SELECT oid FROM companion))
+         WHERE NOT tgisinternal AND (tgrelid = to_regclass($2) OR tgrelid IN (SELECT oid FROM companion)
+                 OR tgrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass($2)))
              AND proowner NOT IN (SELECT oid FROM trusted)"
+    )
+}
+
+/// A view could run functions when its rows are looked at, and a table of somebody else has triggers of theirs.
+fn replaced(layout: &TableLayout) -> String {
+    format!(
+        "SELECT format('%s, recorded as a detached partition,', oid::regclass), pg_get_userbyid(relowner)::text
+         FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname IN (SELECT partition FROM {detached})
+             AND (relkind <> 'r'
+                 OR NOT pg_has_role(relowner, (SELECT relowner FROM pg_class WHERE oid = to_regclass($2)), 'MEMBER'))",
+        detached = companion(layout, "_detached"),
     )
 }
 

@@ -8,16 +8,18 @@ use crate::param::{Param, wire_array, wire_type};
 pub(crate) struct Insert {
     pub(crate) sql: InsertSql,
     pub(crate) types: Vec<Type>,
+    /// The types of the arrays of the INSERT of many rows.
+    pub(crate) array_types: Vec<Type>,
 }
 
 impl Insert {
     pub(crate) fn into_table(layout: &TableLayout) -> Self {
         let sql = InsertSql::into_table(layout);
-        Self { types: sql.columns().map(wire_type).collect(), sql }
-    }
-
-    pub(crate) fn array_types(&self) -> impl Iterator<Item = Type> {
-        self.sql.columns().map(wire_array)
+        Self {
+            types: sql.columns().map(wire_type).collect(),
+            array_types: sql.columns().map(wire_array).collect(),
+            sql,
+        }
     }
 
     pub(crate) fn params<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = Param<'a>> {

@@ -6,10 +6,13 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::time::Duration;
 
+use deadpool_postgres::StatementCache;
 use outbox_core::uuid::Uuid;
 use outbox_net::{Backoff, SqlStateClass};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
+
+use crate::PgClient;
 
 /// Runs a service's transaction, and again where PostgreSQL asks for it: after a serialization failure or a deadlock.
 ///
@@ -40,6 +43,7 @@ pub struct RetriedTransaction {
 #[derive(Clone, Copy)]
 pub struct Attempt<'e, 'r> {
     tx: &'r Transaction<'r>,
+    cache: Option<&'r StatementCache>,
     // It lets what the closure borrows live longer than any attempt.
     captured: PhantomData<&'r &'e ()>,
 }
@@ -49,6 +53,10 @@ pub struct Attempt<'e, 'r> {
 pub type TransactionFuture<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
 impl Attempt<'_, '_> {
+    pub(crate) fn statement_cache(&self) -> Option<&StatementCache> {
+        self.cache
+    }
+
     /// Runs statements within a savepoint: if they fail, only they are rolled back, and the transaction continues.
     ///
     /// The inner result is that of `statements`. The outer one is an error if PostgreSQL rejects the savepoint itself;
@@ -167,7 +175,7 @@ impl RetriedTransaction {
     ///
     /// # Errors
     /// [`TransactionError`]; in all of its cases but one nothing was written.
-    pub async fn run<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, TransactionError<E>>
+    pub async fn run<'e, T, E, F>(&self, client: &mut impl PgClient, mut work: F) -> Result<T, TransactionError<E>>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
         E: StdError + 'static,
@@ -193,7 +201,7 @@ impl RetriedTransaction {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub async fn run_dyn<'e, T, E, F>(&self, client: &mut Client, mut work: F) -> Result<T, E>
+    pub async fn run_dyn<'e, T, E, F>(&self, client: &mut impl PgClient, mut work: F) -> Result<T, E>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
         E: AsRef<dyn StdError + Send + Sync> + From<TransactionError<Infallible>>,
@@ -211,18 +219,19 @@ impl RetriedTransaction {
 
     async fn run_while<'e, T, E, F>(
         &self,
-        client: &mut Client,
+        client: &mut impl PgClient,
         work: &mut F,
         is_conflict: impl Fn(&E) -> bool,
     ) -> Result<T, TransactionError<E>>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
     {
+        let (client, cache) = client.parts();
         let mut attempt = 1;
         let mut backoff = Backoff::new(self.pause, LONGEST_PAUSE);
 
         loop {
-            let error = match self.attempt(client, work).await {
+            let error = match self.attempt(client, cache.as_deref(), work).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -239,7 +248,12 @@ impl RetriedTransaction {
         }
     }
 
-    async fn attempt<'e, T, E, F>(&self, client: &mut Client, work: &mut F) -> Result<T, TransactionError<E>>
+    async fn attempt<'e, T, E, F>(
+        &self,
+        client: &mut Client,
+        cache: Option<&StatementCache>,
+        work: &mut F,
+    ) -> Result<T, TransactionError<E>>
     where
         F: for<'r> FnMut(Attempt<'e, 'r>) -> TransactionFuture<'r, T, E>,
     {
@@ -248,7 +262,7 @@ impl RetriedTransaction {
             builder = builder.isolation_level(level);
         }
         let tx = builder.start().await.map_err(TransactionError::Begin)?;
-        let value = match work(Attempt { tx: &tx, captured: PhantomData }).await {
+        let value = match work(Attempt { tx: &tx, cache, captured: PhantomData }).await {
             Ok(value) => value,
             Err(error) => {
                 // Where it fails the connection is broken, and PostgreSQL rolls back by itself.

@@ -55,7 +55,7 @@ pub struct WorkerBuilder {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WorkerStatus {
-    /// The signs that the last check that succeeded found, if there was one.
+    /// The indicators that the last check that succeeded found, if there was one.
     pub health: Option<Arc<PipelineHealth>>,
     /// The error of the last check, unless it succeeded; `health` is then that of an earlier one.
     pub check_failure: Option<Arc<Error>>,

@@ -4,7 +4,7 @@ use std::fmt;
 use outbox_core::uuid::Uuid;
 
 use crate::Lsn;
-use crate::row_position::RowPosition;
+use crate::position::RowPosition;
 
 /// The reason why the relay has stopped. Errors that may pass are not among these: the relay tries again.
 ///

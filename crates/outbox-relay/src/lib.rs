@@ -43,21 +43,22 @@
 //!
 //! - `otlp`: sends traces and metrics of the program to an OpenTelemetry collector.
 
+#![allow(unreachable_pub, reason = "items are `pub` in private modules, and this file exports what is public")]
+
 #[cfg(feature = "cli")]
 pub mod cli;
+mod driver;
 mod error;
 mod position;
 mod progress;
-mod relay;
-mod row_position;
 mod rows;
 mod settings;
 mod status;
 mod tables;
 
+pub use self::driver::{CheckStatus, Relay, ServerCheck};
 pub use self::error::Error;
-pub use self::relay::{CheckStatus, Relay, ServerCheck};
-pub use self::row_position::{ParseRowPositionError, RowPosition};
+pub use self::position::{ParseRowPositionError, RowPosition};
 pub use self::settings::{
     ClientCertificate, CompressionType, ConfigurationCheck, Finding, KeySupport, PoisonPolicy, PostgresSettings,
     RelaySettings, RelaySettingsBuilder, SettingsError, SslMode, TopicCreation, read_connector_file,

@@ -1,4 +1,5 @@
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
 
 use crate::Lsn;
 
@@ -33,7 +34,7 @@ impl Origin {
 
     /// Returns where a header's text places its record.
     pub(crate) fn place(&self, header: &[u8]) -> Placed {
-        let here = || Some(Placed::Here(parse(header.strip_prefix(self.0.as_bytes())?)?));
+        let here = || Some(Placed::Here(parse_position(header.strip_prefix(self.0.as_bytes())?)?));
         here().or_else(|| self.on_another_timeline(header).map(Placed::OtherTimeline)).unwrap_or(Placed::Elsewhere)
     }
 
@@ -44,7 +45,7 @@ impl Origin {
         let _: u32 = std::str::from_utf8(theirs.next()?).ok()?.parse().ok()?;
         ours.next()?;
         let is_this_slot = theirs.next()? == ours.next()?.as_bytes();
-        (is_this_system && is_this_slot).then(|| parse(theirs.next()?)).flatten()
+        (is_this_system && is_this_slot).then(|| parse_position(theirs.next()?)).flatten()
     }
 }
 
@@ -60,9 +61,70 @@ pub(crate) enum Placed {
 }
 
 /// Parses the end of a header's text, `commit/index`.
-fn parse(text: &[u8]) -> Option<Position> {
+fn parse_position(text: &[u8]) -> Option<Position> {
     let (commit, index) = std::str::from_utf8(text).ok()?.rsplit_once('/')?;
     Some(Position { commit: commit.parse().ok()?, index: index.parse().ok()? })
+}
+
+/// The position of a row of the outbox in the WAL of one slot.
+///
+/// Errors and the header `outbox.position` show it as `SYSTEM/TIMELINE/SLOT/COMMIT/INDEX`: the system identifier, the
+/// timeline, the slot, the LSN of the transaction's commit, and the row's place among the rows of its transaction.
+///
+/// ```
+/// use outbox_relay::RowPosition;
+///
+/// let text = "7570000000000000001/1/outbox/16/B374D848/3";
+/// assert_eq!(text.parse::<RowPosition>()?.to_string(), text);
+/// # Ok::<(), outbox_relay::ParseRowPositionError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowPosition {
+    origin: Origin,
+    position: Position,
+}
+
+/// The reason why a text is no [`RowPosition`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a row's position is SYSTEM/TIMELINE/SLOT/COMMIT/INDEX, such as 7570000000000000001/1/outbox/16/B374D848/3")]
+#[non_exhaustive]
+pub struct ParseRowPositionError;
+
+impl RowPosition {
+    pub(crate) fn new(origin: Origin, position: Position) -> Self {
+        Self { origin, position }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+}
+
+impl fmt::Display for RowPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin.header(self.position))
+    }
+}
+
+impl FromStr for RowPosition {
+    type Err = ParseRowPositionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_row_position(text.trim()).ok_or(ParseRowPositionError)
+    }
+}
+
+fn parse_row_position(text: &str) -> Option<RowPosition> {
+    let mut parts = text.splitn(4, '/');
+    let (system, timeline, slot) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
+    let (commit, index) = parts.next()?.rsplit_once('/')?;
+    let position = Position { commit: commit.parse().ok()?, index: index.parse().ok()? };
+    let is_slot = !slot.is_empty() && slot.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    is_slot.then(|| RowPosition::new(Origin::new(system, timeline, slot), position))
 }
 
 #[cfg(test)]
@@ -109,5 +171,18 @@ mod tests {
             position
         });
         assert!(positions.is_sorted());
+    }
+}
+
+#[cfg(test)]
+mod row_position_tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_positions_are_positions() {
+        for wrong in ["", "16/B374D848/3", "7/1/outbox/16/B374D848", "7/1/out box/16/B374D848/3", "7/1//16/B374D848/3"]
+        {
+            assert_eq!(wrong.parse::<RowPosition>(), Err(ParseRowPositionError), "{wrong}");
+        }
     }
 }

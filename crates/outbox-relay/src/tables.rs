@@ -1,14 +1,15 @@
 //! The outbox tables that a configuration includes.
 
 use outbox_core::{ConnectorConfig, IncludedMessages, IncludedTables, Loss, MessageReader, RowDisposition};
+
 use outbox_wal::{FoundTable, PublicationCatalog, Source, TableName};
 
 /// The losses of a configuration that the relay accepts, as Debezium does.
-pub(crate) const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
+pub const ACCEPTED_LOSSES: [Loss; 2] = [Loss::JsonExpansion, Loss::NullableColumns];
 
 /// Reads a configuration's tables that it includes, and those of them whose rows a router sees.
 #[derive(Clone, Debug)]
-pub(crate) struct Included {
+pub struct Included {
     config: ConnectorConfig,
     tables: IncludedTables,
     messages: Option<(MessageReader, IncludedMessages)>,
@@ -16,7 +17,7 @@ pub(crate) struct Included {
 
 impl Included {
     /// Fails if a list has an expression that cannot be used.
-    pub(crate) fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
+    pub fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
         let messages = match MessageReader::of(&config) {
             // Transformations that cannot be followed are reported when the messages' pipeline is made.
             Err(_) | Ok(None) => None,
@@ -26,32 +27,32 @@ impl Included {
     }
 
     /// Returns the reader of logical decoding messages, and which of them the configuration includes; none if it includes none.
-    pub(crate) fn messages(&self) -> Option<&(MessageReader, IncludedMessages)> {
+    pub fn messages(&self) -> Option<&(MessageReader, IncludedMessages)> {
         self.messages.as_ref()
     }
 
     /// Returns a source of what the configuration includes.
-    pub(crate) fn source(&self, slot: &str, publication: &str) -> Source {
+    pub fn source(&self, slot: &str, publication: &str) -> Source {
         let source = Source::new(slot, publication);
         if self.messages.is_some() { source.with_messages() } else { source }
     }
 
-    pub(crate) fn config(&self) -> &ConnectorConfig {
+    pub fn config(&self) -> &ConnectorConfig {
         &self.config
     }
 
     /// Returns whether the configuration includes a table, whose rows no `Filter` drops.
-    pub(crate) fn contains(&self, table: &TableName) -> bool {
+    pub fn contains(&self, table: &TableName) -> bool {
         self.tables.contains(&table.schema, &table.table) && self.disposition(table) != RowDisposition::Filtered
     }
 
     /// Returns whether a router sees the rows of a table.
-    pub(crate) fn routes(&self, table: &TableName) -> bool {
+    pub fn routes(&self, table: &TableName) -> bool {
         self.disposition(table) == RowDisposition::Routed
     }
 
     /// Returns whether the records of a table are made of a column.
-    pub(crate) fn uses(&self, table: &TableName, column: &str) -> bool {
+    pub fn uses(&self, table: &TableName, column: &str) -> bool {
         self.config.uses_column((&table.schema, &table.table), column)
     }
 
@@ -63,7 +64,7 @@ impl Included {
 
 /// Which tables the lists of a configuration choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Candidates {
+pub enum Candidates {
     /// Those of the database: `table.include.list` names tables.
     Database,
     /// Those of the publication: without that list, the publication alone says what is read.
@@ -72,7 +73,7 @@ pub(crate) enum Candidates {
 
 impl Candidates {
     /// Reads the names of the included tables. A partition is a part of its table, if that is included.
-    pub(crate) async fn included(
+    pub async fn included(
         self,
         catalog: &mut PublicationCatalog,
         includes: impl Fn(&TableName) -> bool,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use outbox_core::{Enqueued, Error, OnDuplicate, Outbox, OutboxEvent};
-use sqlx::{Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use crate::SqlxOutbox;
 use crate::store::stored;
@@ -62,7 +62,7 @@ impl IdempotentOutbox {
     /// Checks that ids are unique. Without an index, `ON CONFLICT DO NOTHING` stores an event twice and says nothing.
     async fn expect_unique_id(&self, tx: &mut Transaction<'_, Postgres>) -> Result<(), Error> {
         if !self.is_unique.load(Ordering::Relaxed) {
-            let query = sqlx::query_scalar(self.outbox.insert().has_unique_id()).persistent(false);
+            let query = sqlx::query_scalar(AssertSqlSafe(self.outbox.insert().has_unique_id())).persistent(false);
             let is_unique = query.fetch_one(&mut **tx).await.map_err(stored)?;
             self.outbox.pipeline().layout().expect_unique_id(is_unique)?;
             self.is_unique.store(true, Ordering::Relaxed);

@@ -6,9 +6,9 @@ mod param;
 mod store;
 
 pub use outbox_core;
-pub use outbox_core::{Enqueued, OnDuplicate};
+pub use outbox_core::{Enqueued, OnDuplicate, StatementCaching};
 pub use sqlx;
 
 pub use self::idempotent::IdempotentOutbox;
-pub use self::outbox::{SqlxOutbox, Statements};
+pub use self::outbox::SqlxOutbox;
 pub use self::store::StoreFailure;

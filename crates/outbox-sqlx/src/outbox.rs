@@ -1,5 +1,5 @@
-use outbox_core::{Error, InsertSql, OnDuplicate, Outbox, OutboxEvent, Pipeline, Row};
-use sqlx::{Postgres, Transaction};
+use outbox_core::{Error, InsertSql, OnDuplicate, Outbox, OutboxEvent, Pipeline, Row, StatementCaching};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use crate::param::{Param, Params};
 use crate::store::stored;
@@ -31,32 +31,21 @@ use crate::store::stored;
 pub struct SqlxOutbox {
     pipeline: Pipeline,
     insert: InsertSql,
-    statements: Statements,
-}
-
-/// How the INSERT is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Statements {
-    /// Prepared once for each connection and kept in sqlx's statement cache: one round trip, and one more the first
-    /// time.
-    #[default]
-    Cached,
-    /// Prepared each time without a name, in two round trips. For PgBouncer in transaction mode.
-    Unnamed,
+    caching: StatementCaching,
 }
 
 impl SqlxOutbox {
     /// Creates the outbox of a pipeline.
     #[must_use]
     pub fn new(pipeline: Pipeline) -> Self {
-        Self { insert: InsertSql::into_table(pipeline.layout()), pipeline, statements: Statements::default() }
+        Self { insert: InsertSql::into_table(pipeline.layout()), pipeline, caching: StatementCaching::default() }
     }
 
-    /// Chooses how the INSERT is sent.
+    /// Sets whether statements are kept in sqlx's cache: [`Cached`](StatementCaching::Cached) unless set.
+    /// [`Unnamed`](StatementCaching::Unnamed) takes a round trip more each time.
     #[must_use]
-    pub fn statements(self, statements: Statements) -> Self {
-        Self { statements, ..self }
+    pub fn statement_caching(self, caching: StatementCaching) -> Self {
+        Self { caching, ..self }
     }
 
     /// Returns the pipeline.
@@ -85,6 +74,7 @@ impl SqlxOutbox {
         &self.insert
     }
 
+    /// Sends an INSERT. Its text has quoted identifiers of the layout only, and the values are bound.
     pub(crate) async fn insert_one(
         &self,
         tx: &mut Transaction<'_, Postgres>,
@@ -92,7 +82,7 @@ impl SqlxOutbox {
         event: &OutboxEvent,
     ) -> Result<u64, Error> {
         let row = self.row(event)?;
-        let mut query = sqlx::query(sql).persistent(self.is_cached());
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(self.is_cached());
         for (value, ty) in self.insert.values(&row).zip(self.insert.columns()) {
             query = query.bind(Param { value, ty });
         }
@@ -118,7 +108,7 @@ impl SqlxOutbox {
                     array.values.push(value);
                 }
             }
-            let query = sqlx::query(sql).persistent(self.is_cached());
+            let query = sqlx::query(AssertSqlSafe(sql)).persistent(self.is_cached());
             let query = arrays.into_iter().fold(query, |query, array| query.bind(array));
             added += query.execute(&mut **tx).await.map_err(stored)?.rows_affected();
         }
@@ -130,7 +120,7 @@ impl SqlxOutbox {
     }
 
     fn is_cached(&self) -> bool {
-        self.statements == Statements::Cached
+        self.caching == StatementCaching::Cached
     }
 }
 

@@ -5,20 +5,20 @@ use crate::Lsn;
 
 /// One call of the function: how far it may go, and how long until its first row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Chunk {
-    pub(super) upto: Lsn,
+pub struct Chunk {
+    pub upto: Lsn,
     /// Messages after which the server stops, at the next end of a transaction.
-    pub(super) messages: u32,
-    pub(super) time_limit: Duration,
+    pub messages: u32,
+    pub time_limit: Duration,
 }
 
 /// How a chunk went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Report {
-    pub(super) messages: u64,
-    pub(super) bytes: u64,
-    /// WAL that the call went through, from `restart`.
-    pub(super) wal: u64,
+pub struct Report {
+    pub messages: u64,
+    pub bytes: u64,
+    /// The WAL in which the messages are: what lies before it, from `restart`, was decoded without a message.
+    pub wal: u64,
 }
 
 /// Large enough that the call itself does not count, small enough that the next one is decoded while this one is
@@ -45,7 +45,7 @@ const MIB: u64 = 1024 * 1024;
 ///
 /// Each call goes through all WAL from the slot's restart position, which stays behind while an old transaction is
 /// open: chunks grow with that distance, so that the way there costs less than what is fetched.
-pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
+pub fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
     let distance = slot.distance();
     let window = if last.is_none() { FIRST_WAL } else { distance.saturating_mul(2).max(LEAST_WAL) };
     let upto = Lsn::new(slot.confirmed.as_u64().saturating_add(window)).min(until);
@@ -66,7 +66,7 @@ pub(super) fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
 }
 
 /// Returns whether a call that went from `before` to `after` found so little that the rest is better streamed.
-pub(super) fn has_few_ends(before: SlotState, after: SlotState, read: Report) -> bool {
+pub fn has_few_ends(before: SlotState, after: SlotState, read: Report) -> bool {
     let gone = after.confirmed.as_u64().saturating_sub(before.confirmed.as_u64());
     gone >= FIRST_WAL / 2 && read.messages.saturating_mul(SPARSE) < gone
 }

@@ -1,6 +1,5 @@
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, Operation};
 use super::options::ConnectOptions;
-use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::slot::{self, Source};
 use super::sql::{identifier, literal};

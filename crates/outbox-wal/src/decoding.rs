@@ -6,12 +6,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::chunk::{Chunk, Report};
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, Operation, ServerError};
 use super::frames::{Frame, bodies};
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
 use super::pump;
-use super::server_error::{Operation, ServerError};
 use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{self, literal};
@@ -20,15 +19,15 @@ use super::sql::{self, literal};
 const STATEMENT: Duration = Duration::from_secs(600);
 
 /// A connection with a temporary copy of a slot, which goes with it.
-pub(super) struct SlotCopy {
+pub struct SlotCopy {
     session: Session,
-    pub(super) name: String,
-    pub(super) pid: String,
+    pub name: String,
+    pub pid: String,
 }
 
 impl SlotCopy {
     /// Copies `slot`, which may itself be a copy, on its own connection.
-    pub(super) async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, Error> {
+    pub async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, Error> {
         let mut session = Session::open(options, Purpose::Sql).await?;
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Operation::Query).await?;
         // Unknown before version 14, and on some systems: then a lost client is noticed later.
@@ -41,25 +40,25 @@ impl SlotCopy {
     }
 
     /// Puts a new copy in place of this one.
-    pub(super) async fn renew(mut self, slot: &str) -> Result<Self, Error> {
+    pub async fn renew(mut self, slot: &str) -> Result<Self, Error> {
         let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(&self.name));
         self.session.query(&drop, Operation::Query).await?;
         let name = copy(&mut self.session, slot, &self.pid).await?;
         Ok(Self { name, ..self })
     }
 
-    pub(super) async fn state(&mut self) -> Result<SlotState, Error> {
+    pub async fn state(&mut self) -> Result<SlotState, Error> {
         SlotState::read(&mut self.session, &self.name).await
     }
 
     /// Ends a connection of the same user, whatever it does.
-    pub(super) async fn end(&mut self, pid: &str) -> Result<(), Error> {
+    pub async fn end(&mut self, pid: &str) -> Result<(), Error> {
         let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid})");
         self.session.query(&sql, Operation::Query).await.map(drop)
     }
 
     /// Lets the server decode a chunk, from where the copy is.
-    pub(super) async fn begin(mut self, slot: SlotState, chunk: Chunk, source: &Source) -> Result<Decoding, Error> {
+    pub async fn begin(mut self, slot: SlotState, chunk: Chunk, source: &Source) -> Result<Decoding, Error> {
         let sql = format!(
             "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({}, '{}', {},
              'proto_version', '1', 'publication_names', {}{})) TO STDOUT (FORMAT binary)",
@@ -84,10 +83,10 @@ async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, Er
 }
 
 /// A chunk that the server decodes, or has decoded and hands over. The copy has moved once its first row is here.
-pub(super) struct Decoding {
-    pub(super) copy: SlotCopy,
+pub struct Decoding {
+    pub copy: SlotCopy,
     /// The position of the copy before.
-    pub(super) slot: SlotState,
+    pub slot: SlotState,
     chunk: Chunk,
     first: Option<Piece>,
 }
@@ -101,7 +100,7 @@ enum Piece {
 
 impl Decoding {
     /// Waits until the server has decoded the chunk; false when the consumer is gone.
-    pub(super) async fn decoded(&mut self, pipe: &PipeSender, source: &Source) -> Result<bool, Error> {
+    pub async fn decoded(&mut self, pipe: &PipeSender, source: &Source) -> Result<bool, Error> {
         let deadline = Instant::now() + self.chunk.time_limit;
         self.first = tokio::select! {
             biased;
@@ -113,7 +112,7 @@ impl Decoding {
     }
 
     /// Hands the chunk over; none when the consumer is gone.
-    pub(super) async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, Error> {
+    pub async fn hand_over(&mut self, pipe: &PipeSender, source: &Source) -> Result<Option<Report>, Error> {
         let silence = self.copy.session.timeouts.silence;
         let mut report = Report { messages: 0, bytes: 0, wal: 0 };
         loop {

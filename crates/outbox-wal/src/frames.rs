@@ -18,18 +18,18 @@ const HEADER: usize = 5;
 
 /// A message of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) tag: u8,
-    pub(super) body: Bytes,
+pub struct Frame {
+    pub tag: u8,
+    pub body: Bytes,
 }
 
 /// The bytes that were received and not yet taken.
 #[derive(Debug, Default)]
-pub(super) struct Received(BytesMut);
+pub struct Received(BytesMut);
 
 impl Received {
     /// Reads from the socket once. Nothing is lost when the future is dropped.
-    pub(super) async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Error> {
+    pub async fn fill(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), Error> {
         // The rest of a long message at once, but no more than doubles what is there: its length may lie.
         let missing = self.head()?.map_or(0, |(_, length)| length.saturating_sub(self.0.len()));
         self.make_room(missing.min(self.0.len()), BUFFER);
@@ -41,7 +41,7 @@ impl Received {
     }
 
     /// Reads as [`fill`](Self::fill) does, after a while in which more may come.
-    pub(super) async fn fill_after(
+    pub async fn fill_after(
         &mut self,
         nap: Option<Duration>,
         socket: &mut (impl AsyncRead + Unpin),
@@ -60,7 +60,7 @@ impl Received {
     }
 
     /// Takes the next message, once it is there as a whole.
-    pub(super) fn frame(&mut self) -> Result<Option<Frame>, Error> {
+    pub fn frame(&mut self) -> Result<Option<Frame>, Error> {
         match self.head()? {
             Some((tag, length)) if length <= self.0.len() => {
                 let mut body = self.0.split_to(length).freeze();
@@ -72,7 +72,7 @@ impl Received {
     }
 
     /// Takes all whole messages of this tag that are in front of others, as one piece.
-    pub(super) fn run(&mut self, tag: u8) -> Result<Option<Bytes>, Error> {
+    pub fn run(&mut self, tag: u8) -> Result<Option<Bytes>, Error> {
         let mut end = 0;
         while let Some((found, length)) = self.0.get(end..).map_or(Ok(None), head)?
             && found == tag
@@ -89,7 +89,7 @@ impl Received {
 }
 
 /// Takes the body of the next message off a run.
-pub(super) fn take_body(run: &mut Bytes) -> Option<Bytes> {
+pub fn take_body(run: &mut Bytes) -> Option<Bytes> {
     let (_, length) = head(run).ok().flatten()?;
     if length > run.len() {
         return None;
@@ -100,7 +100,7 @@ pub(super) fn take_body(run: &mut Bytes) -> Option<Bytes> {
 }
 
 /// Returns the bodies of a run's messages.
-pub(super) fn bodies(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn bodies(mut run: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (_, length) = head(run).ok().flatten()?;
         let (frame, rest) = run.split_at_checked(length)?;

@@ -1,8 +1,7 @@
 use std::time::{Duration, SystemTime};
 
-use super::error::Error;
+use super::error::{Error, Operation};
 use super::options::ConnectOptions;
-use super::server_error::Operation;
 use super::session::{Purpose, Session};
 use super::slot::{SlotState, Source};
 use super::sql::{identifier, literal};

@@ -43,38 +43,28 @@
     clippy::exhaustive_structs,
     reason = "values of PostgreSQL's protocol, built and matched by the workspace's own crates"
 )]
+#![allow(unreachable_pub, reason = "items are `pub` in private modules, and this file exports what is public")]
 
 mod catch_up;
-mod channel_binding;
-mod choice;
 mod chunk;
-mod copies;
 mod create;
 mod decoding;
 mod error;
 mod frames;
-mod handshake;
-mod held;
 mod inspect;
-mod look;
 mod lsn;
 mod options;
 mod pgoutput;
 mod pipe;
 mod publication;
 mod pump;
-mod server_error;
 mod session;
 mod slot;
 mod socket;
 mod sql;
-mod sql_connection;
 mod start;
-mod status;
 mod stream;
 mod table;
-mod timeouts;
-mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -82,18 +72,18 @@ mod tests;
 pub use self::catch_up::CatchUp;
 pub use self::create::{Created, Creation};
 pub use self::error::Error;
-pub use self::held::{end_own_walsender, is_held};
 pub use self::inspect::{Inspection, RowSample, check_replication, check_slot, inspect, sample};
-pub use self::look::{SlotLook, look};
 pub use self::lsn::{Lsn, ParseLsnError};
+pub use self::options::Timeouts;
 pub use self::options::{ConnectOptions, ServerRole, TlsMode};
 pub use self::pgoutput::{Malformed, Message, Old, Relation, RelationColumn, Tuple, TupleData};
 pub use self::publication::{PublicationCatalog, PublicationVersion, Published, PublishedTable};
+pub use self::slot::SlotWatch;
+pub use self::slot::{SlotLook, look};
 pub use self::slot::{SlotState, Source};
-pub use self::sql_connection::SqlConnection;
+pub use self::slot::{end_own_walsender, is_held};
+pub use self::sql::SqlConnection;
 pub use self::start::{Opened, StartAt, SystemId, open};
 pub use self::stream::{WalMessage, WalStream};
 pub use self::table::{CatalogueColumn, CustomTypes, FoundTable, TableName};
-pub use self::timeouts::Timeouts;
-pub use self::watch::SlotWatch;
 pub use outbox_net::{Pem, Secret, SecretSource, Tls};

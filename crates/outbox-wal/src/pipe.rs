@@ -10,24 +10,24 @@ use super::frames;
 
 /// The most bytes between a socket and its consumer; one longer message may lie there alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Budget(u32);
+pub struct Budget(u32);
 
 impl Budget {
-    pub(super) const STREAM: Self = Self(1024 * 1024);
+    pub const STREAM: Self = Self(1024 * 1024);
     /// PostgreSQL decodes nothing more before it has handed over what it has decoded: with room for that it continues
     /// while the consumer works.
-    pub(super) const CHUNK: Self = Self(6 * 1024 * 1024);
+    pub const CHUNK: Self = Self(6 * 1024 * 1024);
 }
 
 /// The end at the socket. It hands over whole messages, many at once.
-pub(super) struct PipeSender {
+pub struct PipeSender {
     runs: UnboundedSender<Run>,
     budget: Arc<Semaphore>,
     whole: Budget,
 }
 
 /// The end at the consumer, with the task that reads the socket.
-pub(super) struct PipeReceiver {
+pub struct PipeReceiver {
     runs: UnboundedReceiver<Run>,
     current: Option<Run>,
     task: Option<JoinHandle<Result<(), Error>>>,
@@ -39,40 +39,40 @@ struct Run {
 }
 
 /// Leave to hand over a run.
-pub(super) struct Permit(OwnedSemaphorePermit);
+pub struct Permit(OwnedSemaphorePermit);
 
 impl PipeSender {
     /// Creates a pipe; the task is to be given to [`PipeReceiver::run`].
-    pub(super) fn new(whole: Budget) -> (Self, PipeReceiver) {
+    pub fn new(whole: Budget) -> (Self, PipeReceiver) {
         let (sender, runs) = mpsc::unbounded_channel();
         let budget = Arc::new(Semaphore::new(usize::try_from(whole.0).unwrap_or(Semaphore::MAX_PERMITS)));
         (Self { runs: sender, budget, whole }, PipeReceiver { runs, current: None, task: None })
     }
 
     /// Waits until there is room for a run of this length.
-    pub(super) async fn room(&self, length: usize) -> Option<Permit> {
+    pub async fn room(&self, length: usize) -> Option<Permit> {
         let share = u32::try_from(length).unwrap_or(self.whole.0).min(self.whole.0);
         Arc::clone(&self.budget).acquire_many_owned(share).await.ok().map(Permit)
     }
 
     /// Hands over; false when the consumer is gone.
-    pub(super) fn send(&self, messages: Bytes, permit: Permit) -> bool {
+    pub fn send(&self, messages: Bytes, permit: Permit) -> bool {
         self.runs.send(Run { messages, _share: permit.0 }).is_ok()
     }
 
     /// Returns the error of a consumer that is gone.
-    pub(super) async fn closed(&self) {
+    pub async fn closed(&self) {
         self.runs.closed().await;
     }
 }
 
 impl PipeReceiver {
-    pub(super) fn run(self, task: JoinHandle<Result<(), Error>>) -> Self {
+    pub fn run(self, task: JoinHandle<Result<(), Error>>) -> Self {
         Self { task: Some(task), ..self }
     }
 
     /// Returns the body of the next message; none at the end. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             if let Some(body) = self.buffered() {
                 return Ok(Some(body));
@@ -85,7 +85,7 @@ impl PipeReceiver {
     }
 
     /// Returns the body of the next message, if it is here already.
-    pub(super) fn buffered(&mut self) -> Option<Bytes> {
+    pub fn buffered(&mut self) -> Option<Bytes> {
         loop {
             if let Some(body) = self.current.as_mut().and_then(|run| frames::take_body(&mut run.messages)) {
                 return Some(body);
@@ -96,7 +96,7 @@ impl PipeReceiver {
     }
 
     /// Lets the task end, and reports how it ended.
-    pub(super) async fn close(mut self) -> Result<(), Error> {
+    pub async fn close(mut self) -> Result<(), Error> {
         self.runs.close();
         self.current = None;
         while self.runs.try_recv().is_ok() {}
@@ -104,7 +104,7 @@ impl PipeReceiver {
     }
 
     /// Waits until the task has ended. Nothing is lost when the future is dropped.
-    pub(super) async fn end(&mut self) -> Result<(), Error> {
+    pub async fn end(&mut self) -> Result<(), Error> {
         let Some(task) = self.task.as_mut() else { return Err(Error::hung_up()) };
         let outcome = task.await;
         self.task = None;

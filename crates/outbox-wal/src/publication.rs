@@ -1,6 +1,5 @@
-use super::error::Error;
+use super::error::{Error, Operation};
 use super::options::ConnectOptions;
-use super::server_error::Operation;
 use super::session::{Purpose, Session, TextRow};
 use super::slot::Source;
 use super::sql::literal;

@@ -1,23 +1,20 @@
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use postgres_protocol::message::frontend;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, Operation, ServerError};
 use super::frames::{Frame, bodies};
-use super::held;
 use super::options::ConnectOptions;
 use super::pipe::PipeSender;
-use super::server_error::{Operation, ServerError};
 use super::session::Session;
-use super::slot::Source;
-use super::status::{self, DATA_HEAD, Head};
+use super::slot::{self, Source};
 use crate::Lsn;
 
 /// Confirmations are gathered for this long: each one takes locks on the server.
@@ -33,26 +30,26 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
 /// confirmed whether there is room or not.
-pub(super) struct Pump {
-    pub(super) session: Session,
-    pub(super) pipe: PipeSender,
-    pub(super) confirmed: watch::Receiver<Lsn>,
+pub struct Pump {
+    pub session: Session,
+    pub pipe: PipeSender,
+    pub confirmed: watch::Receiver<Lsn>,
     /// The end of the server's WAL, as it was reported last.
-    pub(super) server: Arc<AtomicU64>,
-    pub(super) source: Source,
-    pub(super) options: ConnectOptions,
+    pub server: Arc<AtomicU64>,
+    pub source: Source,
+    pub options: ConnectOptions,
     /// How often a status goes out at least.
-    pub(super) interval: Duration,
+    pub interval: Duration,
     /// The bytes that were read of the transaction that is being sent.
-    pub(super) unfinished: usize,
+    pub unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
-    pub(super) pings: u32,
+    pub pings: u32,
     /// Whether a warning of the walsender was logged.
-    pub(super) has_warned: bool,
+    pub has_warned: bool,
 }
 
 impl Pump {
-    pub(super) async fn run(mut self) -> Result<(), Error> {
+    pub async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
         let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
         let mut told = Lsn::default();
@@ -118,7 +115,7 @@ impl Pump {
                 let mut wants_reply = false;
                 let mut server = Lsn::default();
                 for body in bodies(&run) {
-                    let head = status::head(body)?;
+                    let head = parse_head(body)?;
                     server = server.max(head.end());
                     match head {
                         Head::Keepalive { reply, .. } => wants_reply |= reply,
@@ -155,7 +152,7 @@ impl Pump {
 
     async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, Error> {
         let confirmed = *self.confirmed.borrow_and_update();
-        self.session.send(&status::update(confirmed, asks_for_reply)).await?;
+        self.session.send(&status_update(confirmed, asks_for_reply)).await?;
         Ok(confirmed)
     }
 
@@ -163,7 +160,7 @@ impl Pump {
     /// down: it would wait until this reader has confirmed everything, which never happens if the broker is
     /// unreachable.
     async fn has_server_ended(&self) -> bool {
-        match timeout(self.interval, held::is_held(&self.options, &self.source)).await {
+        match timeout(self.interval, slot::is_held(&self.options, &self.source)).await {
             Ok(Ok(is_held)) => !is_held,
             Ok(Err(error)) => error.is_not_accepting(),
             Err(_) => false,
@@ -173,7 +170,7 @@ impl Pump {
     /// Returns whether the walsender decodes, and answers nothing for as long.
     async fn is_decoding(&self) -> bool {
         let limit = self.session.timeouts.silence;
-        matches!(timeout(limit, held::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
+        matches!(timeout(limit, slot::is_decoding(&self.options, &self.source)).await, Ok(Ok(true)))
     }
 
     /// Reports what was confirmed last, and waits until the server has let go of the slot.
@@ -198,7 +195,7 @@ impl Pump {
 /// Returns the error that a notice stands for: from version 18 on, PostgreSQL reports a missing publication as a
 /// warning, and skips the rows that it would have published. Or else, returns a warning that the walsender waits for a
 /// standby.
-pub(super) fn notice(body: &[u8], changes: Operation<'_>) -> Result<Option<ServerError>, Error> {
+pub fn notice(body: &[u8], changes: Operation<'_>) -> Result<Option<ServerError>, Error> {
     let Operation::ReadChanges { publication, .. } = changes else { return Ok(None) };
     let error = ServerError::parse(body);
     match error.code.as_str() {
@@ -220,6 +217,67 @@ async fn maybe<F: Future>(future: Option<F>) -> F::Output {
     }
 }
 
+/// The head of what the walsender wraps (PostgreSQL, "Streaming Replication Protocol").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The plugin's message follows.
+    Data {
+        start: Lsn,
+        end: Lsn,
+    },
+    Keepalive {
+        end: Lsn,
+        reply: bool,
+    },
+}
+
+impl Head {
+    /// Returns the end of the server's WAL.
+    pub fn end(self) -> Lsn {
+        match self {
+            Self::Data { end, .. } | Self::Keepalive { end, .. } => end,
+        }
+    }
+}
+
+/// The length of what comes before the plugin's message.
+pub const DATA_HEAD: usize = 25;
+
+pub fn parse_head(body: &[u8]) -> Result<Head, Error> {
+    let lsn = |at: usize| {
+        let bytes = body.get(at..)?.first_chunk()?;
+        Some(Lsn::new(u64::from_be_bytes(*bytes)))
+    };
+    let head = match body.first() {
+        Some(b'w') if body.len() >= DATA_HEAD => lsn(1).zip(lsn(9)).map(|(start, end)| Head::Data { start, end }),
+        Some(b'k') => lsn(1).zip(body.get(17)).map(|(end, reply)| Head::Keepalive { end, reply: *reply == 1 }),
+        _ => None,
+    };
+    head.ok_or_else(|| Error::protocol("a message of the walsender"))
+}
+
+/// Returns a standby status update. Nothing confirmed yet is 0, which leaves the slot where it is.
+pub fn status_update(confirmed: Lsn, asks_for_reply: bool) -> BytesMut {
+    let mut out = BytesMut::with_capacity(39);
+    out.put_u8(b'd');
+    out.put_u32(38);
+    out.put_u8(b'r');
+    // Written, flushed, applied: one and the same, so that the server reports what lies between in keepalives.
+    for _ in 0..3 {
+        out.put_u64(confirmed.as_u64());
+    }
+    out.put_i64(now());
+    out.put_u8(u8::from(asks_for_reply));
+    out
+}
+
+/// Returns microseconds since 2000.
+fn now() -> i64 {
+    const EPOCH: u128 = 946_684_800_000_000;
+    let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(EPOCH, |elapsed| elapsed.as_micros());
+    i64::try_from(unix.saturating_sub(EPOCH)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +297,28 @@ mod tests {
         let waits = b"SWARNING\0VWARNING\0C55000\0Mreplication slot \"standby\" specified in parameter \
             \"synchronized_standby_slots\" does not have active_pid\0Fslot.c\0L2800\0RStandbySlotsHaveCaughtup\0\0";
         assert!(notice(waits, changes).unwrap().is_some());
+    }
+}
+
+#[cfg(test)]
+mod status_tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_update_is_what_the_protocol_says() {
+        let out = status_update(Lsn::new(7), true);
+        assert_eq!(out.len(), 39);
+        assert_eq!(&out[..6], b"d\0\0\0\x26r");
+        assert_eq!(&out[6..14], &7_u64.to_be_bytes());
+        assert_eq!(out[38], 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_a_head_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = parse_head(&bytes);
+        }
     }
 }

@@ -1,21 +1,21 @@
 use bytes::BytesMut;
+use postgres_protocol::authentication;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
+use tracing::debug;
 
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, Operation, ServerError};
 use super::frames::{Frame, Received};
-use super::handshake;
-use super::options::ConnectOptions;
-use super::server_error::{Operation, ServerError};
+use super::options::{ConnectOptions, Timeouts};
 use super::socket::Socket;
-use super::timeouts::Timeouts;
 
 /// A connection that is ready for a query.
-pub(super) struct Session {
-    pub(super) socket: Socket,
-    pub(super) received: Received,
-    pub(super) timeouts: Timeouts,
+pub struct Session {
+    pub socket: Socket,
+    pub received: Received,
+    pub timeouts: Timeouts,
     has_open_transaction: bool,
 }
 
@@ -24,7 +24,7 @@ const IDLE: &[u8] = b"I";
 
 /// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub enum Purpose {
     Replication,
     Sql,
 }
@@ -36,15 +36,15 @@ const NO_LIMITS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_
     WHERE name IN ('idle_session_timeout', 'transaction_timeout') AND setting <> '0'";
 
 /// A row of a query's result, in text.
-pub(super) type TextRow = Vec<Option<String>>;
+pub type TextRow = Vec<Option<String>>;
 
 impl Session {
-    pub(super) async fn open(options: &ConnectOptions, purpose: Purpose) -> Result<Self, Error> {
+    pub async fn open(options: &ConnectOptions, purpose: Purpose) -> Result<Self, Error> {
         let connect = async {
             let socket = Socket::open(options).await?;
             let (received, timeouts) = (Received::default(), options.timeouts);
             let mut session = Self { socket, received, timeouts, has_open_transaction: false };
-            handshake::run(&mut session, options, purpose).await?;
+            log_in(&mut session, options, purpose).await?;
             session.query(NO_LIMITS, Operation::Query).await?;
             Ok(session)
         };
@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// Carries out one statement. An error leaves the session usable if the server reported it.
-    pub(super) async fn query(&mut self, sql: &str, doing: Operation<'_>) -> Result<Vec<TextRow>, Error> {
+    pub async fn query(&mut self, sql: &str, doing: Operation<'_>) -> Result<Vec<TextRow>, Error> {
         let mut rows = Vec::new();
         let keep = |body: &[u8]| {
             rows.push(text_row(body).ok_or_else(|| Error::protocol("a row"))?);
@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Carries out statements of others, and discards their rows. Fails if they leave a transaction open.
-    pub(super) async fn execute(&mut self, sql: &str) -> Result<(), Error> {
+    pub async fn execute(&mut self, sql: &str) -> Result<(), Error> {
         self.run(sql, Operation::Execute, |_| Ok(())).await?;
         match self.has_open_transaction {
             true => Err(Error::new(Kind::OpenTransaction)),
@@ -111,13 +111,13 @@ impl Session {
         }
     }
 
-    pub(super) async fn send_query(&mut self, sql: &str) -> Result<(), Error> {
+    pub async fn send_query(&mut self, sql: &str) -> Result<(), Error> {
         let mut out = BytesMut::new();
         frontend::query(sql, &mut out).map_err(Error::lost)?;
         self.send(&out).await
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let limit = self.timeouts.silence;
         let sent = async {
             self.socket.write_all(bytes).await?;
@@ -126,7 +126,7 @@ impl Session {
         timeout(limit, sent).await.map_err(|_| Error::silent(limit))?.map_err(Error::lost)
     }
 
-    pub(super) async fn frame(&mut self) -> Result<Frame, Error> {
+    pub async fn frame(&mut self) -> Result<Frame, Error> {
         loop {
             if let Some(frame) = self.received.frame()? {
                 return Ok(frame);
@@ -152,4 +152,94 @@ fn text_row(body: &[u8]) -> Option<TextRow> {
         rest = after;
     }
     Some(row)
+}
+
+/// The forms of values and the limits of statements, whatever the database and the role are set to. From version 18 on,
+/// PostgreSQL reports a missing publication only as a warning.
+const PARAMETERS: [(&str, &str); 10] = [
+    ("client_min_messages", "warning"),
+    ("client_encoding", "UTF8"),
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "3"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+];
+
+/// Runs the startup and the proof of the password, until the server reports that it is ready.
+pub async fn log_in(session: &mut Session, options: &ConnectOptions, purpose: Purpose) -> Result<(), Error> {
+    let mut out = BytesMut::new();
+    let mut parameters = vec![
+        ("user", options.user.as_str()),
+        ("database", options.database.as_str()),
+        ("application_name", options.application_name.as_str()),
+    ];
+    parameters.extend(PARAMETERS);
+    if purpose == Purpose::Replication {
+        parameters.push(("replication", "database"));
+    }
+    frontend::startup_message(parameters, &mut out).map_err(Error::lost)?;
+    session.send(&out).await?;
+    let mut scram = None;
+    loop {
+        let Frame { tag, body } = session.frame().await.map_err(Error::or_tls)?;
+        match tag {
+            b'R' => answer(session, options, &body, &mut scram).await?,
+            b'E' => return Err(ServerError::parse(&body).while_doing(Operation::Connect)),
+            b'Z' => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+async fn answer(
+    session: &mut Session,
+    options: &ConnectOptions,
+    request: &[u8],
+    scram: &mut Option<ScramSha256>,
+) -> Result<(), Error> {
+    let malformed = || Error::protocol("a request to authenticate");
+    let (code, data) = request.split_first_chunk().ok_or_else(malformed)?;
+    let (code, needs_password) = (u32::from_be_bytes(*code), matches!(code, [0, 0, 0, 3 | 5 | 10]));
+    let password = match &options.password {
+        Some(source) if needs_password => Some(source.read().await.map_err(Error::secret)?),
+        _ => None,
+    };
+    let password =
+        || password.as_ref().map(|secret| secret.expose().as_bytes()).ok_or_else(|| Error::new(Kind::NoPassword));
+    let mut out = BytesMut::new();
+    match (code, scram.as_mut()) {
+        (0, _) => return Ok(()),
+        (3, _) => frontend::password_message(password()?, &mut out).map_err(Error::lost)?,
+        (5, _) => {
+            let salt = data.first_chunk().ok_or_else(malformed)?;
+            let hash = authentication::md5_hash(options.user.as_bytes(), password()?, *salt);
+            frontend::password_message(hash.as_bytes(), &mut out).map_err(Error::lost)?;
+        }
+        (10, _) => {
+            let offers = |wanted: &str| data.split(|byte| *byte == 0).any(|mechanism| mechanism == wanted.as_bytes());
+            let (mechanism, binding) = match session.socket.channel_binding() {
+                Some(binding) if offers(SCRAM_SHA_256_PLUS) => (SCRAM_SHA_256_PLUS, binding),
+                // The server learns of it if somebody has left out what it had offered.
+                Some(_) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
+                None => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+            };
+            if !offers(mechanism) {
+                return Err(Error::new(Kind::NoPassword));
+            }
+            debug!(target: "outbox.relay", mechanism, "proving the password to PostgreSQL");
+            let begun = scram.insert(ScramSha256::new(password()?, binding));
+            frontend::sasl_initial_response(mechanism, begun.message(), &mut out).map_err(Error::lost)?;
+        }
+        (11, Some(begun)) => {
+            begun.update(data).map_err(|source| Error::new(Kind::Impostor).because(source))?;
+            frontend::sasl_response(begun.message(), &mut out).map_err(Error::lost)?;
+        }
+        (12, Some(begun)) => return begun.finish(data).map_err(|source| Error::new(Kind::Impostor).because(source)),
+        _ => return Err(Error::new(Kind::NoPassword)),
+    }
+    session.send(&out).await
 }

@@ -1,6 +1,8 @@
-use super::error::{Error, Kind};
-use super::server_error::Operation;
-use super::session::Session;
+use std::fmt;
+
+use super::error::{Error, Kind, Operation};
+use super::options::ConnectOptions;
+use super::session::{Purpose, Session};
 use super::sql::literal;
 use crate::Lsn;
 
@@ -135,4 +137,102 @@ pub(super) async fn require_publication(session: &mut Session, publication: &str
 pub(super) async fn has_publication(session: &mut Session, publication: &str) -> Result<bool, Error> {
     let sql = format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", literal(publication));
     Ok(!session.query(&sql, Operation::Query).await?.is_empty())
+}
+
+/// Returns whether the slot is held by a walsender of this application's name, which has to be the caller's own.
+pub async fn is_held(options: &ConnectOptions, source: &Source) -> Result<bool, Error> {
+    of_own_walsender(options, source, "true").await.map(|found| found.is_some())
+}
+
+/// Ends a walsender of this application's name that still holds the slot, such as that of a connection that hangs.
+/// Returns whether there was one. The application's name has to be the caller's own.
+pub async fn end_own_walsender(options: &ConnectOptions, source: &Source) -> Result<bool, Error> {
+    // The server answers before the statement's timeout.
+    let wait = (options.timeouts.statement / 2).as_millis();
+    let ended = of_own_walsender(options, source, &format!("pg_catalog.pg_terminate_backend(a.pid, {wait})")).await?;
+    Ok(ended.is_some())
+}
+
+/// Returns whether the slot's walsender is at work, and waits neither for WAL nor for its client.
+pub(super) async fn is_decoding(options: &ConnectOptions, source: &Source) -> Result<bool, Error> {
+    let is_busy = "coalesce(a.wait_event_type NOT IN ('Activity', 'Client'), true)";
+    Ok(of_own_walsender(options, source, is_busy).await?.as_deref() == Some("t"))
+}
+
+/// Returns an expression of the walsender's row in `pg_stat_activity`.
+async fn of_own_walsender(
+    options: &ConnectOptions,
+    source: &Source,
+    expression: &str,
+) -> Result<Option<String>, Error> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let sql = format!(
+        "SELECT {expression}
+         FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
+         WHERE s.slot_name = {} AND a.application_name = {}",
+        literal(source.slot()),
+        literal(&options.application_name)
+    );
+    Ok(session.query(&sql, Operation::Query).await?.into_iter().flatten().flatten().next())
+}
+
+/// The state of a slot, for metrics and readiness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotLook {
+    /// The end of the server's WAL.
+    pub server: Lsn,
+    /// The WAL from here on is kept for the slot.
+    pub restart: Lsn,
+    /// The position up to which the walsender has sent, if it waits for a standby of `synchronized_standby_slots`.
+    pub waits_for_standby: Option<Lsn>,
+}
+
+/// Reads the state of the slot over a separate connection.
+pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook, Error> {
+    let mut session = Session::open(options, Purpose::Sql).await?;
+    let sql = format!(
+        "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                     ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn,
+                CASE WHEN a.wait_event = 'WaitForStandbyConfirmation' THEN r.sent_lsn END
+         FROM pg_catalog.pg_replication_slots s
+         LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
+         LEFT JOIN pg_catalog.pg_stat_replication r ON r.pid = s.active_pid
+         WHERE s.slot_name = {}",
+        literal(source.slot())
+    );
+    let rows = session.query(&sql, Operation::Query).await?;
+    match rows.first().map(Vec::as_slice) {
+        Some([Some(server), Some(restart), sent]) => Ok(SlotLook {
+            server: server.parse()?,
+            restart: restart.parse()?,
+            waits_for_standby: sent.as_deref().map(str::parse).transpose()?,
+        }),
+        Some(_) => Err(Error::new(Kind::SlotLost { slot: source.slot().into(), reason: None })),
+        None => Err(Error::new(Kind::SlotMissing { slot: source.slot().into() })),
+    }
+}
+
+/// A connection that watches who holds a slot. Watching costs the server one small query each time and writes nothing
+/// to its log, unlike an attempt to take the slot.
+pub struct SlotWatch {
+    session: Session,
+    slot: Box<str>,
+}
+
+impl SlotWatch {
+    /// Connects.
+    pub async fn open(options: &ConnectOptions, source: &Source) -> Result<Self, Error> {
+        Ok(Self { session: Session::open(options, Purpose::Sql).await?, slot: source.slot().into() })
+    }
+
+    /// Returns the process that holds the slot; none if the slot is free.
+    pub async fn holder(&mut self) -> Result<Option<u32>, Error> {
+        holder(&mut self.session, &self.slot).await
+    }
+}
+
+impl fmt::Debug for SlotWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlotWatch").field("slot", &self.slot).finish_non_exhaustive()
+    }
 }

@@ -7,17 +7,14 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::error::Error;
+use super::error::{Error, Operation, ServerError};
 use super::frames::Frame;
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, Timeouts};
 use super::pipe::{Budget, PipeReceiver, PipeSender};
-use super::pump::{self, Pump};
-use super::server_error::{Operation, ServerError};
+use super::pump::{self, DATA_HEAD, Head, Pump};
 use super::session::Session;
 use super::slot::Source;
 use super::sql;
-use super::status::{self, DATA_HEAD, Head};
-use super::timeouts::Timeouts;
 use crate::Lsn;
 
 /// A message of the stream.
@@ -152,7 +149,7 @@ impl fmt::Debug for WalStream {
 }
 
 fn message(body: &Bytes) -> Result<WalMessage, Error> {
-    Ok(match status::head(body)? {
+    Ok(match pump::parse_head(body)? {
         Head::Data { start, .. } => WalMessage::Data { start, data: body.slice(DATA_HEAD..) },
         Head::Keepalive { end, reply } => WalMessage::Keepalive { end, reply },
     })

@@ -1,8 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::error::Error;
-use super::server_error::Operation;
+use super::error::{Error, Operation};
 use super::session::Session;
 use super::sql::literal;
 

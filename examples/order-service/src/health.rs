@@ -10,7 +10,7 @@ use crate::app::AppState;
 use crate::problem::Problem;
 
 pub(crate) fn routes() -> Router<AppState> {
-    Router::new().route("/health", get(health)).route("/ready", get(ready)).route("/health/pipe", get(pipe))
+    Router::new().route("/health", get(health)).route("/ready", get(ready)).route("/health/pipeline", get(pipeline))
 }
 
 /// Answers a supervisor: the process lives, whatever its database does.
@@ -31,14 +31,14 @@ async fn ready(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
 ///
 /// The status is 503 if events do not move, or soon will not, or may be lost. Nothing must restart a service for that, because
 /// it can still take orders: `/health` is for its supervisor.
-async fn pipe(State(state): State<AppState>) -> Result<Response, Problem> {
+async fn pipeline(State(state): State<AppState>) -> Result<Response, Problem> {
     let health = look(&state).await?;
-    let status = match health.verdict() {
+    let status = match health.status() {
         IndicatorStatus::Critical => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
-    let signs: Vec<_> = health.signs().iter().map(sign).collect();
-    Ok((status, Json(json!({ "verdict": name(health.verdict()), "signs": signs }))).into_response())
+    let indicators: Vec<_> = health.indicators().iter().map(indicator).collect();
+    Ok((status, Json(json!({ "status": name(health.status()), "indicators": indicators }))).into_response())
 }
 
 /// Checks the health indicators, for one caller at a time: those who wait hold no connection.
@@ -48,14 +48,14 @@ pub(crate) async fn look(state: &AppState) -> Result<PipelineHealth, Problem> {
     Ok(monitor.check(&client).await?)
 }
 
-fn sign(sign: &Indicator) -> Value {
+fn indicator(indicator: &Indicator) -> Value {
     json!({
-        "name": sign.name,
-        "value": value(&sign.value),
-        "threshold": sign.threshold.as_ref().map(value),
-        "verdict": name(sign.verdict),
-        "remedy": sign.remedy,
-        "advice": sign.advice,
+        "name": indicator.name,
+        "value": value(&indicator.value),
+        "threshold": indicator.threshold.as_ref().map(value),
+        "status": name(indicator.status),
+        "remedy": indicator.remedy,
+        "advice": indicator.advice,
     })
 }
 
@@ -70,8 +70,8 @@ fn value(measure: &Measure) -> Value {
     }
 }
 
-pub(crate) fn name(verdict: IndicatorStatus) -> &'static str {
-    match verdict {
+pub(crate) fn name(status: IndicatorStatus) -> &'static str {
+    match status {
         IndicatorStatus::Good => "good",
         IndicatorStatus::Unknown => "unknown",
         IndicatorStatus::Warning => "warning",
@@ -79,8 +79,8 @@ pub(crate) fn name(verdict: IndicatorStatus) -> &'static str {
     }
 }
 
-pub(crate) fn level(verdict: IndicatorStatus) -> f64 {
-    match verdict {
+pub(crate) fn level(status: IndicatorStatus) -> f64 {
+    match status {
         IndicatorStatus::Good => 0.0,
         IndicatorStatus::Unknown => 0.5,
         IndicatorStatus::Warning => 1.0,

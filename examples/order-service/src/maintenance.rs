@@ -37,7 +37,7 @@ pub(crate) async fn maintain(pool: Pool, pipeline: Pipeline, stop: CancellationT
         if let Some(error) = newer(seen.check_failure.as_ref(), status.check_failure.as_ref()) {
             warn("health indicators cannot be read", error);
         }
-        log_verdict(seen.health.as_deref(), status.health.as_deref());
+        log_status(seen.health.as_deref(), status.health.as_deref());
         seen = status;
     }
     worker.stop().await;
@@ -85,17 +85,22 @@ fn log_report(report: &MaintenanceReport, received: u64) {
     }
 }
 
-/// Logs a verdict that is not the one of before, with the signs that explain it.
-fn log_verdict(before: Option<&PipelineHealth>, now: Option<&PipelineHealth>) {
+/// Logs a status that is not the one of before, with the indicators that explain it.
+fn log_status(before: Option<&PipelineHealth>, now: Option<&PipelineHealth>) {
     let Some(now) = now else { return };
-    let verdict = now.verdict();
-    if before.is_some_and(|before| before.verdict() == verdict) {
+    let status = now.status();
+    if before.is_some_and(|before| before.status() == status) {
         return;
     }
-    let signs: Vec<_> = now.signs().iter().filter(|sign| sign.verdict == verdict).map(|sign| sign.name).collect();
-    match name(verdict) {
-        "good" => tracing::info!("pipe is healthy"),
-        "critical" => tracing::error!(?signs, "pipe is critical: see /health/pipe"),
-        verdict => tracing::info!(verdict, ?signs, "pipe needs attention: see /health/pipe"),
+    let indicators: Vec<_> = now
+        .indicators()
+        .iter()
+        .filter(|indicator| indicator.status == status)
+        .map(|indicator| indicator.name)
+        .collect();
+    match name(status) {
+        "good" => tracing::info!("pipeline is healthy"),
+        "critical" => tracing::error!(?indicators, "pipeline is critical: see /health/pipeline"),
+        status => tracing::info!(status, ?indicators, "pipeline needs attention: see /health/pipeline"),
     }
 }

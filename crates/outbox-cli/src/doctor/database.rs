@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::check::{Check, Checks, Status};
 
-/// Signs that the readiness covers.
+/// Indicators that the readiness covers.
 const COVERED: [&str; 3] = ["readiness", "wal_level", "slot_present"];
 
 /// Checks the server, the table, the publication, the slot, and the privileges of roles.
@@ -30,8 +30,8 @@ pub(super) async fn check(client: &Client, pipeline: &Pipeline, roles: [Option<I
     match PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(client).await {
         Err(e) => checks.add(unread(&e)),
         Ok(health) => {
-            let signs = health.signs().iter().filter(|sign| !COVERED.contains(&sign.name));
-            checks.extend(signs.map(of_sign));
+            let indicators = health.indicators().iter().filter(|indicator| !COVERED.contains(&indicator.name));
+            checks.extend(indicators.map(of_indicator));
         }
     }
     checks.extend(privileges(client, pipeline, roles).await);
@@ -68,16 +68,16 @@ fn of_problem(problem: &Problem, pipeline: &Pipeline) -> Check {
     remedy.map_or(check.clone(), |remedy| check.remedy(remedy))
 }
 
-fn of_sign(sign: &Indicator) -> Check {
-    let status = match sign.verdict {
+fn of_indicator(indicator: &Indicator) -> Check {
+    let status = match indicator.status {
         IndicatorStatus::Good => Status::Ok,
         IndicatorStatus::Warning => Status::Warning,
         IndicatorStatus::Critical => Status::Failed,
         // It takes a second look to know it.
         _ => Status::Skipped,
     };
-    let check = Check::new(sign.name.replace('_', " "), status, sign.value.to_string());
-    match &sign.remedy {
+    let check = Check::new(indicator.name.replace('_', " "), status, indicator.value.to_string());
+    match &indicator.remedy {
         Some(remedy) => check.remedy(remedy.clone()),
         None => check,
     }

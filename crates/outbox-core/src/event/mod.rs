@@ -23,7 +23,7 @@ pub use self::payload::{JsonText, Payload};
 pub use self::traceparent::Traceparent;
 pub use self::tracestate::Tracestate;
 
-use crate::{ColumnValue, DomainEvent};
+use crate::{ColumnValue, DomainEvent, EventField};
 
 /// An event as a producer hands it to the outbox. It exists only if it keeps every rule that holds in all pipelines.
 ///
@@ -145,6 +145,41 @@ impl OutboxEvent {
     /// Returns the values of the service's own columns, by name.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &ColumnValue)> {
         self.columns.iter()
+    }
+
+    /// Returns the parts that the caller has set. Each needs a column, and a place in the record.
+    pub(crate) fn set_fields(&self) -> impl Iterator<Item = EventField> {
+        // Without `..`, so that a new part does not compile until it is decided on here.
+        let Self {
+            id: _,
+            aggregate_type: _,
+            aggregate_id: _,
+            event_type: _,
+            payload: _,
+            schema_version,
+            content_type,
+            headers,
+            traceparent,
+            correlation_id,
+            causation_id,
+            // As W3C has it, the state of a trace may be dropped on the way.
+            tracestate: _,
+            key,
+            columns: _,
+            created_at: _,
+        } = self;
+
+        let always = [EventField::AggregateType, EventField::AggregateId, EventField::EventType];
+        let sometimes = [
+            (EventField::SchemaVersion, *schema_version != 1),
+            (EventField::ContentType, content_type.is_some()),
+            (EventField::Headers, !headers.is_empty()),
+            (EventField::Traceparent, traceparent.is_some()),
+            (EventField::CorrelationId, correlation_id.is_some()),
+            (EventField::CausationId, causation_id.is_some()),
+            (EventField::Key, key.is_some()),
+        ];
+        always.into_iter().chain(sometimes.into_iter().filter_map(|(field, is_set)| is_set.then_some(field)))
     }
 
     pub(crate) fn own_column(&self, name: &str) -> Option<&ColumnValue> {

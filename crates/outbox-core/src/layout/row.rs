@@ -129,11 +129,8 @@ impl Row {
     /// Returns what enqueue stores for an event. Columns that enqueue leaves out are NULL here.
     pub(crate) fn of_event(layout: &TableLayout, event: &OutboxEvent) -> Result<Self, Error> {
         let lost = "the table layout has no column for it, so it would be lost";
-        for field in SET_BY_CALLERS {
-            if layout.column_of(field).is_none()
-                && field.is_set_in(event)
-                && !layout.has_columns_for_headers(field, event)
-            {
+        for field in event.set_fields() {
+            if layout.column_of(field).is_none() && !layout.has_columns_for_headers(field, event) {
                 return Err(Error::rule(field.name(), "(set)", lost));
             }
         }
@@ -150,38 +147,6 @@ impl Row {
             });
         }
         Ok(Self { values })
-    }
-}
-
-/// The parts of an event that callers set; id, payload and time are always there.
-const SET_BY_CALLERS: [EventField; 10] = [
-    EventField::AggregateType,
-    EventField::AggregateId,
-    EventField::EventType,
-    EventField::SchemaVersion,
-    EventField::ContentType,
-    EventField::Headers,
-    EventField::Traceparent,
-    EventField::CorrelationId,
-    EventField::CausationId,
-    EventField::Key,
-];
-
-impl EventField {
-    /// Returns whether the caller has set this part of an event.
-    pub(crate) fn is_set_in(self, event: &OutboxEvent) -> bool {
-        match self {
-            Self::AggregateType | Self::AggregateId | Self::EventType => true,
-            Self::SchemaVersion => event.schema_version() != 1,
-            Self::ContentType => event.content_type().is_some(),
-            Self::Headers => !event.headers().is_empty(),
-            Self::Traceparent => event.traceparent().is_some(),
-            Self::CorrelationId => event.correlation_id().is_some(),
-            Self::CausationId => event.causation_id().is_some(),
-            Self::Key => event.key().is_some(),
-            // As W3C has it, a trace's state may be dropped on the way.
-            Self::Id | Self::Payload | Self::CreatedAt | Self::Tracestate => false,
-        }
     }
 }
 

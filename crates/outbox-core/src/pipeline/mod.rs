@@ -297,7 +297,7 @@ impl Pipeline {
     fn refuse_uncarried(&self, event: &OutboxEvent) -> Result<(), Error> {
         let rule = "the connector's configuration puts its column into no record, so it would be lost: add it to \
                     table.fields.additional.placement, or accept Loss::UncarriedParts";
-        if let Some(field) = self.0.uncarried.iter().find(|field| field.is_set_in(event)) {
+        if let Some(field) = event.set_fields().find(|field| self.0.uncarried.contains(field)) {
             return Err(Error::rule(field.name(), "(set)", rule));
         }
         match self.0.uncarried_headers.iter().find(|name| event.headers().get(name).is_some()) {

@@ -72,7 +72,13 @@ impl DecodedEvent {
             EventField::CorrelationId => &mut self.correlation_id,
             EventField::CausationId => &mut self.causation_id,
             EventField::Key => &mut self.key,
-            _ => return None,
+            EventField::Id
+            | EventField::Payload
+            | EventField::CreatedAt
+            | EventField::SchemaVersion
+            | EventField::Traceparent
+            | EventField::Tracestate
+            | EventField::Headers => return None,
         })
     }
 

@@ -5,6 +5,7 @@ mod cloud_events;
 mod common;
 mod contradictions;
 mod decoding;
+mod documented;
 mod events;
 mod golden;
 mod hostile;

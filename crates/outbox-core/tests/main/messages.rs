@@ -6,7 +6,7 @@ use outbox_core::bytes::Bytes;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::{
     Column, ColumnType, ColumnValue, ConnectorConfig, EventField, Identifier, InsertSql, Loss, MessageReader,
-    Nullability, OutboxEvent, Pipeline, Record, Row, RowDisposition, RowLife, TableLayout,
+    Nullability, OutboxEvent, Pipeline, Record, RowDisposition, RowLife, TableLayout,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -46,10 +46,9 @@ impl GoldenRecord {
 
 /// Returns the record that a reader of messages makes of a content.
 fn read(config: &ConnectorConfig, content: &str) -> Result<Record, outbox_core::Error> {
-    let mut content = MessageReader::of(config)?.unwrap().read(content.as_bytes())?;
+    let content = MessageReader::of(config)?.unwrap().read(content.as_bytes())?;
     let layout = TableLayout::of_message(config, &content)?;
-    let values = layout.columns().iter().map(|column| content.take(column.name().as_str())).collect();
-    let row = Row::new(&layout, values)?;
+    let row = content.into_row(&layout)?;
     Pipeline::accepting(&[Loss::JsonExpansion, Loss::NullableColumns], config.clone(), layout)?.encode(&row)
 }
 

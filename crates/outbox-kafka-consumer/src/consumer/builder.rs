@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outbox_core::{DecodedEvent, DecodedPayload, EventKind, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
-use outbox_pg::Statements;
+use outbox_pg::StatementCaching;
 use tokio::sync::Semaphore;
 
 use super::Consumer;
@@ -32,7 +32,7 @@ pub struct Builder<D: Driver = TokioPostgres> {
     group: Option<String>,
     pool: Option<Pool>,
     schema: Option<Identifier>,
-    statements: Statements,
+    statement_caching: StatementCaching,
     lease: Duration,
     concurrency: Option<NonZeroUsize>,
     options: Options,
@@ -56,7 +56,7 @@ impl<D: Driver> Builder<D> {
             group: None,
             pool: None,
             schema: None,
-            statements: Statements::Cached,
+            statement_caching: StatementCaching::Cached,
             lease: Duration::from_secs(15),
             concurrency: None,
             options: Options {
@@ -120,10 +120,10 @@ impl<D: Driver> Builder<D> {
         Self { schema: Some(schema), ..self }
     }
 
-    /// Sets how the consumer's own statements are sent: [`Cached`](Statements::Cached) unless set;
-    /// [`Unnamed`](Statements::Unnamed) works through PgBouncer in transaction mode.
-    pub fn statements(self, statements: Statements) -> Self {
-        Self { statements, ..self }
+    /// Sets how the consumer's own statements are sent: [`Cached`](StatementCaching::Cached) unless set;
+    /// [`Unnamed`](StatementCaching::Unnamed) works through PgBouncer in transaction mode.
+    pub fn statement_caching(self, caching: StatementCaching) -> Self {
+        Self { statement_caching: caching, ..self }
     }
 
     /// Registers a handler with effects outside of PostgreSQL, which happen at least once. It is the only one of its
@@ -427,7 +427,7 @@ impl<D: Driver> Builder<D> {
                 cluster: Choice::new(self.reader, &Brokers::new(self.brokers, self.security)),
                 registry: Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?,
                 upcasts: self.upcasts,
-                store: Store::new(pool, &schema, group, self.lease, self.statements),
+                store: Store::new(pool, &schema, group, self.lease, self.statement_caching),
                 options: self.options,
                 stopped: Mutex::default(),
                 rejected: Mutex::default(),

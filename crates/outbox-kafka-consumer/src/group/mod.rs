@@ -10,7 +10,7 @@ use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 use outbox_core::{Identifier, Record};
 use outbox_kafka::{OffsetAt, Security};
-use outbox_pg::Statements;
+use outbox_pg::StatementCaching;
 
 pub(crate) use self::filter::Condition;
 pub use self::filter::FailedEventFilter;
@@ -174,7 +174,7 @@ impl Group {
     }
 
     fn of(pool: Pool, schema: &Identifier, group: String) -> Self {
-        let store = Store::new(pool, schema, group, Duration::ZERO, Statements::Unnamed);
+        let store = Store::new(pool, schema, group, Duration::ZERO, StatementCaching::Unnamed);
         Self { store, brokers: None }
     }
 

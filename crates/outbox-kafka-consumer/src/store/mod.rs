@@ -21,7 +21,7 @@ mod statements;
 use std::time::Duration;
 
 use outbox_core::Identifier;
-use outbox_pg::{Migrations, Statements as Sending};
+use outbox_pg::{Migrations, StatementCaching as Sending};
 
 pub(crate) use self::driver::{Connection, PgError, Pool, Transaction};
 use self::driver::{Link, Row};

@@ -169,7 +169,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use outbox_core::Identifier;
-    use outbox_pg::Statements;
+    use outbox_pg::StatementCaching;
     use outbox_test_support::TestEnv;
 
     use super::*;
@@ -200,7 +200,7 @@ mod tests {
         }
 
         async fn of(pool: Pool, schema: &Identifier) -> Self {
-            let store = Store::new(pool, schema, "g".to_owned(), Duration::from_secs(60), Statements::Cached);
+            let store = Store::new(pool, schema, "g".to_owned(), Duration::from_secs(60), StatementCaching::Cached);
             store.begin_position(PLACE.0, PLACE.1, 0, None).await.unwrap();
             store
                 .add_seats(&mut store.connection().await.unwrap(), &[(PLACE.0.to_owned(), PLACE.1)].into())

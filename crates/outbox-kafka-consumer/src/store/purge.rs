@@ -94,7 +94,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use outbox_core::Identifier;
-    use outbox_pg::Statements;
+    use outbox_pg::StatementCaching;
     use outbox_test_support::TestEnv;
 
     use super::*;
@@ -132,7 +132,7 @@ mod tests {
             &schema,
             "g".to_owned(),
             Duration::from_secs(9),
-            Statements::Cached,
+            StatementCaching::Cached,
         );
         let mut from = PurgeFrom::default();
 
@@ -184,7 +184,7 @@ mod tests {
             &schema,
             "g".to_owned(),
             Duration::from_secs(9),
-            Statements::Cached,
+            StatementCaching::Cached,
         );
         for _ in 0..2 {
             store.purge_others(DAY * 2 + DAY / 2, Some(DAY * 2 - DAY / 2)).await.unwrap();
@@ -225,7 +225,7 @@ mod tests {
             &schema,
             "g".to_owned(),
             Duration::from_secs(9),
-            Statements::Cached,
+            StatementCaching::Cached,
         );
         assert_eq!(store.free_heads().await.unwrap(), 2);
         assert_eq!(store.free_heads().await.unwrap(), 0);

@@ -51,7 +51,7 @@ impl Pool {
         match self {
             Self::TokioPostgres(pool) => pool.get().await.unwrap().query_one(sql, &[]).await.unwrap().get(0),
             #[cfg(feature = "sqlx")]
-            Self::Sqlx(pool) => sqlx::query(sql).fetch_one(pool).await.unwrap().get(0),
+            Self::Sqlx(pool) => sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(pool).await.unwrap().get(0),
         }
     }
 }
@@ -81,12 +81,12 @@ impl Tx for &Transaction<'_> {
 #[async_trait]
 impl Tx for &mut sqlx::Transaction<'_, Postgres> {
     async fn run(&mut self, sql: &str) -> HandlerResult {
-        sqlx::Executor::execute(&mut ***self, sql).await?;
+        sqlx::Executor::execute(&mut ***self, sqlx::AssertSqlSafe(sql)).await?;
         Ok(())
     }
 
     async fn text(&mut self, sql: &str) -> Result<String, HandlerError> {
-        Ok(sqlx::query(sql).fetch_one(&mut ***self).await?.try_get(0)?)
+        Ok(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&mut ***self).await?.try_get(0)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::types::Type;
-use outbox_kafka_consumer::{HandlerResult, Received, Statements, with};
+use outbox_kafka_consumer::{HandlerResult, Received, StatementCaching, with};
 use outbox_pg::{Migrations, PgOutbox};
 use outbox_test_support::{connect, eventually, pool};
 use xtask::stack::OwnPgBouncer;
@@ -43,7 +43,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
         })
         .collect();
     let consumer = || {
-        let consumer = bench.consumer().pool(pool(pgbouncer.url(), 16)).statements(Statements::Unnamed);
+        let consumer = bench.consumer().pool(pool(pgbouncer.url(), 16)).statement_caching(StatementCaching::Unnamed);
         Running::start(consumer.on(with(outbox.clone(), store_and_bill)).build().unwrap())
     };
     let consumers = [consumer(), consumer()];

@@ -5,7 +5,7 @@ use outbox_core::{OutboxEvent, Record};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
     EventState, HandlerError, HandlerResult, InitialOffset, MovePolicy, OnOffsetOutOfRange, Received, RecordPolicy,
-    Statements, with,
+    StatementCaching, with,
 };
 
 use crate::bench::{Fixture, OrderCreated, Running};
@@ -236,7 +236,7 @@ async fn statements_that_are_parsed_each_time_do_the_same() {
         }
         store(tx, event).await
     }
-    let consumer = bench.consumer().statements(Statements::Unnamed).on(with(AtomicU32::new(0), picky));
+    let consumer = bench.consumer().statement_caching(StatementCaching::Unnamed).on(with(AtomicU32::new(0), picky));
     let running = Running::start(consumer.build().unwrap());
     for step in 0..3 {
         bench.produce_step(0, 1, step).await;

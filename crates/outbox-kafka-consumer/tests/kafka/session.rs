@@ -1,6 +1,6 @@
 //! Handlers that change their database session.
 
-use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, Statements};
+use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, StatementCaching};
 
 use crate::bench::{Fixture, OrderCreated, Running};
 use crate::driver::{self, DRIVERS, Pool, Tx, consumer, each};
@@ -47,7 +47,7 @@ async fn locks(pool: &Pool) -> String {
 #[tokio::test]
 async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_other_user_of_the_pool() {
     for driver in DRIVERS {
-        for statements in [Statements::Cached, Statements::Unnamed] {
+        for statements in [StatementCaching::Cached, StatementCaching::Unnamed] {
             let bench = Fixture::with_partitions(1).await;
             let pool = driver.pool(bench.url(), 1);
             let before = pool.text(SESSION).await;

@@ -6,7 +6,7 @@ use outbox_core::{Identifier, OutboxEvent};
 use outbox_kafka_consumer::sqlx::Handler;
 use outbox_kafka_consumer::testing::{Delivered, Trial};
 use outbox_kafka_consumer::{
-    Consumer, EventState, FailureKind, Group, HandlerPolicy, HandlerResult, Received, Statements, with,
+    Consumer, EventState, FailureKind, Group, HandlerPolicy, HandlerResult, Received, StatementCaching, with,
 };
 use outbox_test_support::{TestEnv, eventually};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -34,7 +34,7 @@ async fn effects(pool: &PgPool) -> Vec<i64> {
 /// Migrations, check, store, handlers and operations of a service that has no other connection.
 #[tokio::test]
 async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_event_once() {
-    for statements in [Statements::Cached, Statements::Unnamed] {
+    for statements in [StatementCaching::Cached, StatementCaching::Unnamed] {
         let env = TestEnv::builder().database().topic(1).build().await;
         let pool = pool(env.url());
         let consumer = || {
@@ -42,7 +42,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
                 .pipeline(env.pipeline().clone())
                 .group("test")
                 .pool(pool.clone())
-                .statements(statements)
+                .statement_caching(statements)
                 .lease_ttl(LEASE)
                 .on(store)
                 .build()
@@ -52,7 +52,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
         assert!(error.is_setup(), "{error}");
         let script = consumer().migrations().apply_script();
         for _ in 0..2 {
-            pool.execute(&*script).await.unwrap();
+            pool.execute(sqlx::AssertSqlSafe(script.clone())).await.unwrap();
         }
         pool.execute("CREATE TABLE effect (order_id bigint, step bigint, note text)").await.unwrap();
 
@@ -138,7 +138,7 @@ async fn two_server_connections_of_a_pooler_carry_consumers_on_sqlx() {
     let options = options.extra_float_digits(None);
     let consumer = || {
         let pool = PgPoolOptions::new().max_connections(6).connect_lazy_with(options.clone());
-        let consumer = bench.sqlx_consumer().pool(pool).statements(Statements::Unnamed);
+        let consumer = bench.sqlx_consumer().pool(pool).statement_caching(StatementCaching::Unnamed);
         Running::start(consumer.on(store_unprepared).build().unwrap())
     };
     let consumers = [consumer(), consumer()];

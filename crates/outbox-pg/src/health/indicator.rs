@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// One thing that was looked at.
+/// One health indicator of a pipeline, as [`PipelineMonitor`](crate::PipelineMonitor) reports it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Indicator {
@@ -9,23 +9,23 @@ pub struct Indicator {
     pub name: &'static str,
     /// The value that was found.
     pub value: Measure,
-    /// A number from where on it is no more good, or what it is where it is good. A position has none.
+    /// The limit above or below which the value is not good, or the expected value. A position has none.
     pub threshold: Option<Measure>,
     /// The meaning of the value.
-    pub verdict: IndicatorStatus,
-    /// The remedy, if the verdict is not good.
+    pub status: IndicatorStatus,
+    /// The remedy, if the status is not good.
     pub remedy: Option<String>,
     /// A suggestion, although nothing is wrong.
     pub advice: Option<String>,
 }
 
 impl Indicator {
-    pub(super) fn new(name: &'static str, value: Measure, verdict: IndicatorStatus) -> Self {
-        Self { name, value, threshold: None, verdict, remedy: None, advice: None }
+    pub(super) fn new(name: &'static str, value: Measure, status: IndicatorStatus) -> Self {
+        Self { name, value, threshold: None, status, remedy: None, advice: None }
     }
 
     pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {
-        if self.verdict == IndicatorStatus::Good { self } else { Self { remedy: Some(remedy.into()), ..self } }
+        if self.status == IndicatorStatus::Good { self } else { Self { remedy: Some(remedy.into()), ..self } }
     }
 
     pub(super) fn advice(self, advice: impl Into<String>) -> Self {
@@ -61,7 +61,7 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// Returns the sign as the value of a gauge: bytes, seconds, 0 or 1. Text and what is unknown have none.
+    /// Returns the value of a gauge: bytes, seconds, 0 or 1. Text and unknown values have none.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes needs no more than 53 bits")]
     pub fn gauge(&self) -> Option<f64> {
@@ -86,7 +86,7 @@ impl fmt::Display for Measure {
     }
 }
 
-/// The meaning of a sign.
+/// The meaning of an indicator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum IndicatorStatus {

@@ -32,55 +32,54 @@ impl PipelineMonitor {
         Self { pipeline, thresholds, samples: Samples::default() }
     }
 
-    /// Looks at everything. It changes nothing in the database.
+    /// Checks every indicator. It changes nothing in the database.
     ///
     /// # Errors
     /// The catalogs could not be read.
     pub async fn check(&mut self, client: &Client) -> Result<PipelineHealth, Error> {
         let now = now_millis(client).await?;
-        let mut signs = Vec::new();
-        let slot = slot::signs(client, &self.pipeline, &self.thresholds, &mut signs).await?;
+        let mut indicators = Vec::new();
+        let slot = slot::indicators(client, &self.pipeline, &self.thresholds, &mut indicators).await?;
         if let Some(slot) = slot {
             let known = self.samples.look(slot.confirmed, slot.written, now);
-            signs.push(table::oldest_unconfirmed(client, &self.pipeline, &self.thresholds, known, now).await?);
+            indicators.push(table::oldest_unconfirmed(client, &self.pipeline, &self.thresholds, known, now).await?);
         }
-        table::signs(client, &self.pipeline, &self.thresholds, now, &mut signs).await?;
-        for problem in Readiness::check_pipe(client, &self.pipeline).await?.problems() {
-            let sign = Indicator::new("readiness", Measure::Bool(false), IndicatorStatus::Critical);
-            signs.push(sign.threshold(Measure::Bool(true)).remedy(problem.to_string()));
+        table::indicators(client, &self.pipeline, &self.thresholds, now, &mut indicators).await?;
+        for problem in Readiness::check_pipeline(client, &self.pipeline).await?.problems() {
+            let indicator = Indicator::new("readiness", Measure::Bool(false), IndicatorStatus::Critical);
+            indicators.push(indicator.threshold(Measure::Bool(true)).remedy(problem.to_string()));
         }
-        Ok(PipelineHealth { signs })
+        Ok(PipelineHealth { indicators })
     }
 }
 
 /// The result of a check, as data for metrics and for people.
 #[derive(Clone, Debug)]
 pub struct PipelineHealth {
-    signs: Vec<Indicator>,
+    indicators: Vec<Indicator>,
 }
 
 impl PipelineHealth {
-    /// Returns all signs, the good ones too. A sign of the name `readiness` is there for each
-    /// [`Problem`](crate::Problem).
+    /// Returns all indicators, the good ones too. There is one named `readiness` for each [`Problem`](crate::Problem).
     #[must_use]
-    pub fn signs(&self) -> &[Indicator] {
-        &self.signs
+    pub fn indicators(&self) -> &[Indicator] {
+        &self.indicators
     }
 
-    /// Returns the sign of a name.
+    /// Returns the indicator with this name.
     #[must_use]
-    pub fn sign(&self, name: &str) -> Option<&Indicator> {
-        self.signs.iter().find(|sign| sign.name == name)
+    pub fn indicator(&self, name: &str) -> Option<&Indicator> {
+        self.indicators.iter().find(|indicator| indicator.name == name)
     }
 
-    /// Returns what to consider, although nothing is wrong: the signs with advice.
+    /// Returns the indicators with advice: nothing is wrong, but a setting may be better.
     pub fn advice(&self) -> impl Iterator<Item = &Indicator> {
-        self.signs.iter().filter(|sign| sign.advice.is_some())
+        self.indicators.iter().filter(|indicator| indicator.advice.is_some())
     }
 
-    /// Returns the worst verdict. Advice does not count.
+    /// Returns the worst status. Advice does not count.
     #[must_use]
-    pub fn verdict(&self) -> IndicatorStatus {
-        self.signs.iter().map(|sign| sign.verdict).max().unwrap_or(IndicatorStatus::Good)
+    pub fn status(&self) -> IndicatorStatus {
+        self.indicators.iter().map(|indicator| indicator.status).max().unwrap_or(IndicatorStatus::Good)
     }
 }

@@ -45,27 +45,27 @@ pub(super) async fn oldest_unconfirmed(
     } else {
         confirmed_at
     };
-    let sign = thresholds.of_age(name, Duration::from_millis(now.saturating_sub(since)));
-    Ok(sign.remedy(remedy))
+    let indicator = thresholds.of_age(name, Duration::from_millis(now.saturating_sub(since)));
+    Ok(indicator.remedy(remedy))
 }
 
-pub(super) async fn signs(
+pub(super) async fn indicators(
     client: &Client,
     pipeline: &Pipeline,
     thresholds: &Thresholds,
     now: u64,
-    signs: &mut Vec<Indicator>,
+    indicators: &mut Vec<Indicator>,
 ) -> Result<(), Error> {
     // Messages are sent whatever the publication contains.
     if !pipeline.layout().row_life().has_table() {
         return Ok(());
     }
-    signs.extend(publication(client, pipeline).await?);
-    signs.extend(replica_identity(client, pipeline).await?);
+    indicators.extend(publication(client, pipeline).await?);
+    indicators.extend(replica_identity(client, pipeline).await?);
     if pipeline.layout().row_life() == RowLife::Partitioned {
         let [_, to] = partition_range::range(client, pipeline).await?;
         let ahead = Duration::from_millis(to.saturating_sub(now));
-        signs.push(
+        indicators.push(
             thresholds
                 .of_horizon("partition_horizon", ahead)
                 .remedy("run Maintenance: without a partition every INSERT fails"),
@@ -91,7 +91,7 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Indicat
         return Ok(Vec::new());
     };
     let (operations, tables, via_root): (String, Vec<String>, bool) = (row.get(0), row.get(1), row.get(2));
-    let verdict = IndicatorStatus::good_if(operations == "insert" && tables.len() == 1, IndicatorStatus::Warning);
+    let status = IndicatorStatus::good_if(operations == "insert" && tables.len() == 1, IndicatorStatus::Warning);
     let contents = Measure::Text(format!("{operations} of {}", tables.join(", ")));
     let only = format!(
         "the reader is sent more than inserts into {table}: run ALTER PUBLICATION {publication} SET (publish = 'insert'), and \
@@ -99,28 +99,28 @@ async fn publication(client: &Client, pipeline: &Pipeline) -> Result<Vec<Indicat
         table = layout.qualified_name()
     );
     let wanted = Measure::Text(format!("insert of {}", layout.qualified_name()));
-    let mut signs = vec![Indicator::new("publication_contents", contents, verdict).threshold(wanted).remedy(only)];
+    let mut indicators = vec![Indicator::new("publication_contents", contents, status).threshold(wanted).remedy(only)];
     if layout.row_life() == RowLife::Partitioned {
-        let verdict = IndicatorStatus::good_if(via_root, IndicatorStatus::Critical);
+        let status = IndicatorStatus::good_if(via_root, IndicatorStatus::Critical);
         let remedy = format!(
             "run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true): rows are sent as those of partitions"
         );
-        signs.push(
-            Indicator::new("publication_via_root", Measure::Bool(via_root), verdict)
+        indicators.push(
+            Indicator::new("publication_via_root", Measure::Bool(via_root), status)
                 .threshold(Measure::Bool(true))
                 .remedy(remedy),
         );
     }
     if let Some(is_newer) = row.get::<_, Option<bool>>(3) {
-        let verdict = IndicatorStatus::good_if(!is_newer, IndicatorStatus::Warning);
+        let status = IndicatorStatus::good_if(!is_newer, IndicatorStatus::Warning);
         // The slot's oldest transaction is a lower bound: next to long transactions it says so of an older publication
         // too, until the slot moves on.
-        signs.push(Indicator::new("publication_older_than_slot", Measure::Bool(!is_newer), verdict).threshold(Measure::Bool(true)).remedy(
+        indicators.push(Indicator::new("publication_older_than_slot", Measure::Bool(!is_newer), status).threshold(Measure::Bool(true)).remedy(
             "the publication may have been made or changed after WAL that the slot has still to read: if a reader says that it \
              does not exist, drop the slot and create it again; else this passes as the slot moves on",
         ));
     }
-    Ok(signs)
+    Ok(indicators)
 }
 
 /// Checks the replica identity. A published DELETE fails without one, and a full one is written to the WAL at each.
@@ -137,13 +137,13 @@ async fn replica_identity(client: &Client, pipeline: &Pipeline) -> Result<Option
     let row = client.query_opt(sql, &[&table]).await.map_err(|e| Error::database(format!("look at {table}"), e))?;
     Ok(row.map(|row| {
         let (identity, is_key, is_needed): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
-        let verdict = match (is_key, is_needed) {
+        let status = match (is_key, is_needed) {
             (true, _) => IndicatorStatus::Good,
             (false, true) if identity != "full" => IndicatorStatus::Critical,
             (false, _) => IndicatorStatus::good_if(identity == "nothing", IndicatorStatus::Warning),
         };
         let remedy = format!("run ALTER TABLE {table} REPLICA IDENTITY DEFAULT: without a key a published DELETE fails, and a full one fills the WAL");
-        Indicator::new("replica_identity", Measure::Text(identity), verdict)
+        Indicator::new("replica_identity", Measure::Text(identity), status)
             .threshold(Measure::Text("default".into()))
             .remedy(remedy)
     }))

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{Indicator, IndicatorStatus, Measure};
 
-/// From where on a sign is a warning, and from where on critical.
+/// The limits at which an indicator becomes a warning, and at which it becomes critical.
 #[derive(Clone, Debug)]
 pub struct Thresholds {
     wal_held_back: [u64; 2],
@@ -46,14 +46,14 @@ impl Thresholds {
 
     pub(super) fn of_wal(&self, name: &'static str, bytes: u64) -> Indicator {
         let [warning, critical] = self.wal_held_back;
-        let verdict = above(bytes > warning, bytes > critical);
-        Indicator::new(name, Measure::Bytes(bytes), verdict).threshold(Measure::Bytes(warning))
+        let status = above(bytes > warning, bytes > critical);
+        Indicator::new(name, Measure::Bytes(bytes), status).threshold(Measure::Bytes(warning))
     }
 
     pub(super) fn of_age(&self, name: &'static str, age: Duration) -> Indicator {
         let [warning, critical] = self.unconfirmed;
-        let verdict = above(age > warning, age > critical);
-        Indicator::new(name, Measure::Span(age), verdict).threshold(Measure::Span(warning))
+        let status = above(age > warning, age > critical);
+        Indicator::new(name, Measure::Span(age), status).threshold(Measure::Span(warning))
     }
 
     pub(super) fn of_unknown_age(&self, name: &'static str) -> Indicator {
@@ -62,8 +62,8 @@ impl Thresholds {
 
     pub(super) fn of_horizon(&self, name: &'static str, ahead: Duration) -> Indicator {
         let [warning, critical] = self.horizon;
-        let verdict = above(ahead < warning, ahead < critical);
-        Indicator::new(name, Measure::Span(ahead), verdict).threshold(Measure::Span(warning))
+        let status = above(ahead < warning, ahead < critical);
+        Indicator::new(name, Measure::Span(ahead), status).threshold(Measure::Span(warning))
     }
 }
 

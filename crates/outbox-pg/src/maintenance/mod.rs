@@ -17,6 +17,7 @@ use self::lease::Lease;
 use crate::Error;
 use crate::companion::{companion, companion_name, quoted};
 use crate::history::{Confirmed, Gap, History};
+use crate::ownership;
 use crate::readiness::Problem;
 
 /// Keeps an outbox table bounded: partitions made ahead and dropped behind, or rows deleted in batches.
@@ -190,7 +191,7 @@ impl Maintenance {
                 let names = [companion(layout, "_lease"), companion(layout, "_detached")];
                 let row = client.query_one(sql, &[&names[0], &names[1]]).await;
                 if row.map_err(|e| Error::database("look for the maintainer's tables", e))?.get(0) {
-                    return Ok(());
+                    return ownership::expect_trusted_by_maintenance(client, layout).await;
                 }
                 Problem::MaintenanceMissing { table }
             }

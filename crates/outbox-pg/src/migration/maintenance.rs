@@ -18,7 +18,9 @@ CREATE TABLE IF NOT EXISTS {detached} (
 
 impl Migrations {
     /// Creates the two small tables of [`Maintenance`](crate::Maintenance): its lease, and the partitions that are detached and
-    /// not yet dropped. Without a table ([`RowLife::Message`](outbox_core::RowLife::Message)) there is nothing to create.
+    /// not yet dropped. Nothing is changed if one of them belongs to a role other than the owner of the outbox table.
+    ///
+    /// Without a table ([`RowLife::Message`](outbox_core::RowLife::Message)) there is nothing to create.
     #[must_use]
     pub fn maintenance(pipeline: &Pipeline) -> Self {
         let layout = pipeline.layout();
@@ -31,6 +33,7 @@ impl Migrations {
         let steps = vec![Migration::new(1, "lease and detached partitions", sql).known_by(TABLES)];
         Self {
             newer: Newer::LeaveAlone,
+            guarded: Some(layout.clone()),
             ..Self::new(component("outbox-maintenance", layout), layout.schema().clone(), steps)
         }
     }

@@ -1,4 +1,5 @@
 mod columns;
+mod export;
 mod maintenance;
 mod outbox;
 mod plan;
@@ -6,7 +7,7 @@ pub(crate) mod row_life;
 mod shipped;
 mod uninstall;
 
-use outbox_core::{Identifier, Pipeline, RowLife};
+use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 pub use self::plan::MigrationPlan;
@@ -63,6 +64,8 @@ pub struct Migrations {
     newer: Newer,
     /// The pipeline whose table, publication and triggers are compared with the catalogs.
     outbox: Option<Pipeline>,
+    /// The table whose owner must own everything that the steps use.
+    guarded: Option<TableLayout>,
     /// The publication that is all that the steps create. It shows by itself whether they were applied.
     publication: Option<Identifier>,
 }
@@ -118,8 +121,8 @@ impl Migrations {
     /// created where it is missing.
     pub fn new(component: impl Into<String>, schema: Identifier, steps: Vec<Migration>) -> Self {
         let latest = steps.iter().map(|step| step.version).max().unwrap_or_default();
-        let (newer, outbox, publication) = (Newer::Refuse, None, None);
-        Self { component: component.into(), schema, steps, latest, newer, outbox, publication }
+        let (newer, outbox, guarded, publication) = (Newer::Refuse, None, None, None);
+        Self { component: component.into(), schema, steps, latest, newer, outbox, guarded, publication }
     }
 
     /// Applies what is missing.
@@ -192,8 +195,8 @@ impl Migrations {
     }
 
     async fn expect_owner(&self, tx: &Transaction<'_>) -> Result<(), Error> {
-        let Some(pipeline) = &self.outbox else { return Ok(()) };
-        match ownership::problems_of_migration(tx, pipeline.layout()).await? {
+        let Some(layout) = &self.guarded else { return Ok(()) };
+        match ownership::problems_of_migration(tx, layout).await? {
             problems if problems.is_empty() => Ok(()),
             problems => Err(Error::not_ready(problems)),
         }

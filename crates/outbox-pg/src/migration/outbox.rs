@@ -28,6 +28,7 @@ impl Migrations {
             latest: shipped::LATEST,
             newer: Newer::LeaveAlone,
             outbox: Some(pipeline.clone()),
+            guarded: Some(layout.clone()),
             ..Self::new(component("outbox", layout), layout.schema().clone(), shipped::outbox(pipeline))
         }
     }

@@ -1,12 +1,9 @@
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
 
-use outbox_core::Pipeline;
+use outbox_core::{Pipeline, TableLayout};
 use tokio_postgres::Client;
 
-use super::{Migration, Migrations, NEWER, Newer, OTHER_SQL, checksum, row_life};
+use super::{Migration, Migrations, NEWER, Newer, OTHER_SQL, Pending, checksum, row_life};
 use crate::Error;
 use crate::literal::literal;
 use crate::ownership;
@@ -80,7 +77,8 @@ impl Migrations {
     /// Returns what [`apply`](Self::apply) would run on this database. It changes nothing, and needs only to read.
     ///
     /// # Errors
-    /// As [`apply`](Self::apply): also that the database is newer than this program.
+    /// As [`apply`](Self::apply), also if the database is newer than this program, or what is there belongs to somebody
+    /// else.
     pub async fn plan(&self, client: &Client) -> Result<MigrationPlan, Error> {
         if self.publication.is_some() {
             return Ok(MigrationPlan::unrecorded(self.unapplied(client).await?));
@@ -91,11 +89,16 @@ impl Migrations {
             client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await.map_err(unread)?.get(0);
         let applied = if is_open { self.applied(client).await? } else { Vec::new() };
         let pending = self.pending(client, &applied).await?;
-        let mut statements: Vec<_> =
-            pending.missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]).collect();
-        if !statements.is_empty() {
-            statements.insert(0, self.open_sql());
+        self.expect_trusted(client, &pending).await?;
+
+        let mut statements = Vec::new();
+        if !pending.missing.is_empty() {
+            statements.push(self.open_sql());
         }
+        if !pending.is_empty() {
+            statements.extend(self.refuse_foreign());
+        }
+        statements.extend(pending.missing.iter().flat_map(|step| [step.sql.clone(), self.record(step)]));
         statements.extend(pending.drift.additions);
         if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
             && pending.has_other_triggers
@@ -104,6 +107,14 @@ impl Migrations {
         }
         let versions = pending.missing.iter().map(|step| step.version).collect();
         Ok(MigrationPlan { versions, statements, by_hand: pending.drift.by_hand, newer: pending.newer })
+    }
+
+    /// Checks who owns what the steps use. Whether the present role may change it shows when the script runs.
+    async fn expect_trusted(&self, client: &Client, pending: &Pending<'_>) -> Result<(), Error> {
+        match &self.guarded {
+            Some(layout) if !pending.is_empty() => ownership::expect_trusted(client, layout).await,
+            _ => Ok(()),
+        }
     }
 
     /// Returns what [`apply`](Self::apply) runs on a database where nothing is applied yet.
@@ -117,7 +128,11 @@ impl Migrations {
         let switched = layout.filter(|layout| layout.row_life().vanishes()).map(row_life::switch_sql);
         MigrationPlan {
             versions: self.steps.iter().map(|step| step.version).collect(),
-            statements: std::iter::once(self.open_sql()).chain(steps).chain(switched).collect(),
+            statements: std::iter::once(self.open_sql())
+                .chain(self.refuse_foreign())
+                .chain(steps)
+                .chain(switched)
+                .collect(),
             by_hand: Vec::new(),
             newer: None,
         }
@@ -125,7 +140,8 @@ impl Migrations {
 
     /// Returns a script that does what [`apply`](Self::apply) does, for another driver.
     ///
-    /// Send it as one simple query, such as by `pool.execute(&*script)` of sqlx: PostgreSQL runs it in one transaction.
+    /// Send it as one simple query, such as by `pool.execute(AssertSqlSafe(script))` of sqlx: PostgreSQL runs it in one
+    /// transaction.
     /// It fails with an exception if applied steps and these are at odds, or what is there belongs to somebody else. It
     /// does not compare the table's columns. If rows of the table [vanish](outbox_core::RowLife), it creates their
     /// triggers again, which waits up to 5 s for transactions that write to the table.
@@ -138,7 +154,7 @@ impl Migrations {
         if self.newer == Newer::Refuse {
             statements.push(self.refuse_newer());
         }
-        statements.extend(self.outbox.as_ref().map(|pipeline| self.refuse_foreign(pipeline)));
+        statements.extend(self.guarded.as_ref().map(|layout| self.refuse_foreign_if_due(layout)));
         statements.extend(self.steps.iter().map(|step| self.apply_if_missing(step)));
         let layout = self.outbox.as_ref().map(Pipeline::layout);
         if let Some(layout) = layout.filter(|layout| layout.row_life().vanishes()) {
@@ -168,14 +184,19 @@ impl Migrations {
         format!("DO {}", literal(&body))
     }
 
+    /// Returns the statement that refuses what belongs to somebody else.
+    pub(super) fn refuse_foreign(&self) -> Option<String> {
+        let refuse = ownership::refuse(self.guarded.as_ref()?);
+        Some(format!("DO {}", literal(&format!("DECLARE item record; BEGIN {refuse} END"))))
+    }
+
     /// Returns the statement that refuses what belongs to somebody else, if there is something to do.
-    fn refuse_foreign(&self, pipeline: &Pipeline) -> String {
-        let layout = pipeline.layout();
+    fn refuse_foreign_if_due(&self, layout: &TableLayout) -> String {
         let of_component =
             format!("FROM {}.schema_migration WHERE component = {} AND version", self.schema, literal(&self.component));
         let versions: Vec<_> = self.steps.iter().map(|step| step.version.to_string()).collect();
         let lacks_steps = format!("(SELECT count(*) {of_component} IN ({})) < {}", versions.join(", "), versions.len());
-        let switches_life = match layout.row_life().vanishes() {
+        let switches_life = match self.outbox.is_some() && layout.row_life().vanishes() {
             true => format!("NOT EXISTS (SELECT {of_component} > {})", self.latest),
             false => "false".to_owned(),
         };
@@ -209,45 +230,6 @@ impl Migrations {
             checksum = checksum(&literal(step.identity())),
         );
         format!("DO {}", literal(&body))
-    }
-
-    /// Writes the steps as files `V1__name.sql`, … for teams that apply migrations with a tool of their own, and says
-    /// which. Such a tool keeps its own record: `schema_migration` is not in the files.
-    ///
-    /// # Errors
-    /// A file could not be written, or is there with other SQL: what was applied somewhere is never changed.
-    pub fn export(&self, directory: &Path) -> Result<Vec<PathBuf>, Error> {
-        let mut files: Vec<_> =
-            self.steps.iter().map(|step| (step.version, step.name.as_str(), step.sql.clone())).collect();
-        if let Some(first) = files.first_mut().filter(|_| self.publication.is_none()) {
-            first.2 = format!("{};\n{}", self.create_schema(), first.2);
-        }
-        if let Some(layout) = self.outbox.as_ref().map(Pipeline::layout)
-            && layout.row_life().vanishes()
-        {
-            let version = files.last().map_or(1, |(version, ..)| version + 1);
-            files.push((version, "life of a row", row_life::switch_sql(layout)));
-        }
-        files.into_iter().map(|(version, name, sql)| self.write(directory, version, name, &sql)).collect()
-    }
-
-    fn write(&self, directory: &Path, version: i32, name: &str, sql: &str) -> Result<PathBuf, Error> {
-        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let component = self.component.replace(|c: char| !(c.is_ascii_alphanumeric() || c == '-'), "_");
-        let path = directory.join(format!("V{version}__{component}_{name}.sql"));
-        let text = format!("{};\n", sql.trim_end_matches(';'));
-        let failed = |e| Error::file(path.display().to_string(), e);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let mut found = String::new();
-        file.read_to_string(&mut found).map_err(failed)?;
-        if found.is_empty() {
-            file.write_all(text.as_bytes()).map_err(failed)?;
-        } else if found != text {
-            let reason = format!("{} holds other SQL: delete the file if it was never applied", path.display());
-            return Err(Error::migration(&self.component, version, reason));
-        }
-        Ok(path)
     }
 
     pub(super) fn record(&self, step: &Migration) -> String {

@@ -42,7 +42,7 @@ const CREATE_PUBLICATION: &str = "BEGIN IF NOT EXISTS (SELECT FROM pg_publicatio
             CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish = 'insert', publish_via_partition_root = true);
         END IF; END";
 
-/// A column that the recommended table got after its first release. Programs from before it leave it out of their
+/// A column that the recommended table and that of CloudEvents got after their first release. Programs from before it leave it out of their
 /// INSERTs.
 const ADD_TRACESTATE: &str = r#"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "tracestate" text NOT NULL DEFAULT ''"#;
 
@@ -62,7 +62,7 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
             &[("{slots}", &slots), ("{replays}", &replays)],
         ),
     ];
-    if is_recommended(layout) {
+    if is_recommended(layout) || is_cloud_events(layout) {
         steps.push(Migration::of_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
     }
     steps
@@ -91,6 +91,11 @@ pub(super) fn create_publication(pipeline: &Pipeline) -> String {
 
 fn columns(layout: &TableLayout) -> String {
     let definitions = |columns: &[Column]| columns.iter().map(definition).collect::<Vec<_>>();
+    if is_cloud_events(layout) {
+        let of_first_release: Vec<_> =
+            layout.columns().iter().filter(|column| column.field() != Some(EventField::Tracestate)).cloned().collect();
+        return definitions(&of_first_release).join(",\n    ");
+    }
     if !is_recommended(layout) {
         return definitions(layout.columns()).join(",\n    ");
     }
@@ -113,6 +118,16 @@ fn is_recommended(layout: &TableLayout) -> bool {
             && (is_payload || (wanted.ty(), wanted.nullability()) == (found.ty(), found.nullability()))
     };
     layout.columns().len() >= recommended.len() && recommended.iter().zip(layout.columns()).all(is_same)
+}
+
+/// Returns whether the table is that of CloudEvents, with more columns perhaps.
+fn is_cloud_events(layout: &TableLayout) -> bool {
+    let Ok(wanted) = TableLayout::cloud_events("/") else { return false };
+    let is_same = |(wanted, found): (&Column, &Column)| {
+        (wanted.name(), wanted.field(), wanted.ty(), wanted.nullability())
+            == (found.name(), found.field(), found.ty(), found.nullability())
+    };
+    layout.columns().len() >= wanted.columns().len() && wanted.columns().iter().zip(layout.columns()).all(is_same)
 }
 
 /// Fills in a template in one pass, so that a name that looks like a placeholder stays as it is.

@@ -25,7 +25,7 @@ impl Readiness {
     /// # Errors
     /// The catalogs could not be read. What is missing is no error here, see [`into_result`](Self::into_result).
     pub async fn check(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
-        let mut readiness = Self::check_pipe(client, pipeline).await?;
+        let mut readiness = Self::check_pipeline(client, pipeline).await?;
         if pipeline.layout().row_life().has_table() {
             readiness.problems.extend(insert::privilege_problem(client, pipeline).await?);
         }
@@ -33,7 +33,7 @@ impl Readiness {
     }
 
     /// Checks as [`check`](Self::check) does, for a role that enqueues nothing.
-    pub(crate) async fn check_pipe(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
+    pub(crate) async fn check_pipeline(client: &Client, pipeline: &Pipeline) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let wal_level: String = client
             .query_one("SELECT current_setting('wal_level')", &[])

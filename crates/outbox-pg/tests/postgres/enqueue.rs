@@ -1,6 +1,6 @@
-use outbox_core::{Error, Outbox, OutboxEvent, Payload, StoreFault};
+use outbox_core::{Error, OnDuplicate, Outbox, OutboxEvent, Payload, StoreFault};
 use outbox_pg::tokio_postgres::error::SqlState;
-use outbox_pg::{PgOutbox, Statements, deadpool_postgres, tokio_postgres};
+use outbox_pg::{PgOutbox, RetriedTransaction, StatementCaching, deadpool_postgres, tokio_postgres};
 
 use outbox_test_support::TestEnv;
 
@@ -28,7 +28,7 @@ async fn every_way_to_enqueue_stores_the_same_row() {
     let pool = env.pool();
     let mut client = pool.get().await.unwrap();
     let outbox = env.outbox();
-    let cached = outbox.clone().statements(Statements::Cached);
+    let unnamed = outbox.clone().statement_caching(StatementCaching::Unnamed);
     let all: Vec<_> = (0..5)
         .map(|_| event(7))
         .map(|event| {
@@ -46,8 +46,8 @@ async fn every_way_to_enqueue_stores_the_same_row() {
         .collect();
     let tx = client.transaction().await.unwrap();
     outbox.enqueue(&tx, &all[0]).await.unwrap();
-    outbox.enqueue_cached(&tx, &all[1]).await.unwrap();
-    Outbox::<&deadpool_postgres::Transaction<'_>>::enqueue(&cached, &tx, &all[2]).await.unwrap();
+    unnamed.enqueue(&tx, &all[1]).await.unwrap();
+    Outbox::<&deadpool_postgres::Transaction<'_>>::enqueue(&unnamed, &tx, &all[2]).await.unwrap();
     Outbox::<&tokio_postgres::Transaction<'_>>::enqueue(&outbox, &tx, &all[3]).await.unwrap();
     outbox.enqueue_all(&tx, &all[4..]).await.unwrap();
     tx.commit().await.unwrap();
@@ -146,4 +146,43 @@ async fn a_serialization_failure_and_a_lost_connection_are_transient() {
 fn code(error: &Error) -> Option<SqlState> {
     let source = std::error::Error::source(error)?.source()?.downcast_ref::<tokio_postgres::Error>()?;
     source.code().cloned()
+}
+
+/// A named statement fails behind PgBouncer in transaction mode, and an unnamed one is parsed each time.
+#[tokio::test]
+async fn every_call_caches_its_statements_or_none_does() {
+    let env = TestEnv::builder().outbox().build().await;
+    let named = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO %'";
+    for (caching, kept) in [(StatementCaching::Unnamed, 0), (StatementCaching::Cached, 4)] {
+        let outbox = env.outbox().statement_caching(caching);
+        let idempotent = outbox.clone().idempotent(OnDuplicate::Error).unwrap();
+        let (outbox, idempotent) = (&outbox, &idempotent);
+        let mut client = env.pool().get().await.unwrap();
+        let retried = RetriedTransaction::default();
+        let work = retried.run_dyn(&mut client, |tx| {
+            Box::pin(async move {
+                outbox.enqueue(&tx, &event(1)).await?;
+                outbox.enqueue_all(&tx, &[event(2), event(3)]).await?;
+                anyhow::Ok(())
+            })
+        });
+        work.await.unwrap();
+        let tx = client.transaction().await.unwrap();
+        outbox.enqueue(&tx, &event(4)).await.unwrap();
+        outbox.publish(&tx, &Placed { order: 5 }).await.unwrap();
+        outbox.enqueue_all(&tx, &[event(6)]).await.unwrap();
+        idempotent.enqueue(&tx, &event(7)).await.unwrap();
+        idempotent.enqueue_all(&tx, &[event(8), event(9)]).await.unwrap();
+        let found: i64 = tx.query_typed(named, &[]).await.unwrap()[0].get(0);
+        assert_eq!(found, kept, "{caching:?}");
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(env.rows().await, 18);
+}
+
+#[derive(serde::Serialize, outbox_core::DomainEvent)]
+#[event(aggregate_type = "order")]
+struct Placed {
+    #[event(aggregate_id)]
+    order: u32,
 }

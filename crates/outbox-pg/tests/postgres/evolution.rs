@@ -2,6 +2,7 @@
 //! end.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use outbox_core::{
     Column, ColumnType, ConnectorConfig, EventField, Identifier, Nullability, OutboxEvent, Pipeline, RowLife,
@@ -243,9 +244,69 @@ async fn nothing_that_somebody_else_made_runs_as_the_owner() {
         let object =
             ["the table outbox.outbox_message_ids belongs to", "the trigger trap on outbox.outbox_message_ids"][traps];
         assert!(error.to_string().contains(object) && error.to_string().contains(&stranger), "{error}");
-        let error = client.batch_execute(&Migrations::outbox(&pipeline).apply_script()).await.unwrap_err();
-        let error = error.as_db_error().expect("an exception of the script").message();
-        assert!(error.contains(object) && error.contains(&stranger), "{error}");
-        assert!(relations(&client).await.iter().all(|table| table != "outbox_message"), "nothing was made");
+        for migrations in [Migrations::outbox(&pipeline), Migrations::maintenance(&pipeline)] {
+            let error = migrations.plan(&client).await.unwrap_err();
+            assert!(error.is_not_ready() && error.to_string().contains(object), "{error}");
+            for script in [migrations.apply_script(), migrations.script().to_string(), first_file(&env, &migrations)] {
+                let error = client.batch_execute(&script).await.unwrap_err();
+                client.batch_execute("ROLLBACK").await.unwrap();
+                let error = error.as_db_error().expect("an exception of the script").message();
+                assert!(error.contains(object) && error.contains(&stranger), "{error}");
+            }
+        }
+        let is_made = |table: &String| ["outbox_message", "outbox_message_lease"].contains(&table.as_str());
+        assert!(!relations(&client).await.iter().any(is_made), "nothing was made");
+    }
+}
+
+fn first_file(env: &TestEnv, migrations: &Migrations) -> String {
+    let directory = std::env::temp_dir().join(env.name());
+    std::fs::create_dir(&directory).unwrap();
+    let files = migrations.export(&directory).unwrap();
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    text
+}
+
+/// Maintenance runs as the owner, looks at detached partitions and drops them.
+#[tokio::test]
+async fn maintenance_trusts_nothing_that_somebody_else_made() {
+    let layout = TableLayout::recommended().with_row_life(RowLife::Partitioned);
+    let env = TestEnv::builder().layout(layout).slot().build().await;
+    let (pipeline, mut client) = (env.pipeline().clone(), env.client().await);
+    Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
+    let maintenance = Maintenance::new(pipeline.clone(), Duration::from_secs(3600));
+    maintenance.run(&client).await.unwrap();
+
+    let stranger = format!("{}_stranger", env.name());
+    let create = format!(
+        "CREATE ROLE {stranger}; GRANT ALL ON SCHEMA outbox TO {stranger};
+         INSERT INTO outbox.outbox_message_detached VALUES ('taken', '0/1', now());
+         SET ROLE {stranger};
+         CREATE FUNCTION outbox.trap() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''trapped''; END';
+         CREATE FUNCTION outbox.sprung() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''trapped''; END';
+         RESET ROLE"
+    );
+    client.batch_execute(&create).await.unwrap();
+    let traps = [
+        (
+            format!("SET ROLE {stranger}; CREATE VIEW outbox.taken AS SELECT WHERE outbox.trap(); RESET ROLE"),
+            "outbox.taken, recorded as a detached partition",
+            "DROP VIEW outbox.taken",
+        ),
+        (
+            "CREATE TRIGGER sprung BEFORE INSERT ON outbox.outbox_message_lease FOR EACH ROW EXECUTE FUNCTION outbox.sprung()"
+                .to_owned(),
+            "the trigger sprung on outbox.outbox_message_lease",
+            "DROP TRIGGER sprung ON outbox.outbox_message_lease",
+        ),
+    ];
+    for (trap, object, remove) in traps {
+        client.batch_execute(&trap).await.unwrap();
+        let error = maintenance.run(&client).await.unwrap_err();
+        assert!(error.is_not_ready() && error.to_string().contains(object), "{error}");
+        assert!(error.to_string().contains(&stranger), "{error}");
+        client.batch_execute(remove).await.unwrap();
+        maintenance.run(&client).await.unwrap();
     }
 }

@@ -9,6 +9,9 @@ use outbox_pg::{
 
 use outbox_test_support::TestEnv;
 
+/// The page that lists every indicator.
+const DOCUMENTATION: &str = include_str!("../../../../docs/reference/health.md");
+
 async fn set_up(life: RowLife) -> (TestEnv, Pipeline, Client) {
     let env = TestEnv::builder().layout(TableLayout::recommended().with_row_life(life)).outbox().build().await;
     let pipeline = env.pipeline().clone();
@@ -24,15 +27,15 @@ async fn enqueue(client: &mut Client, pipeline: &Pipeline) {
     tx.commit().await.unwrap();
 }
 
-fn verdict(health: &PipelineHealth, name: &str) -> IndicatorStatus {
-    let sign = health.sign(name).unwrap_or_else(|| panic!("{name} in {health:?}"));
-    assert_eq!(sign.remedy.is_some(), sign.verdict != IndicatorStatus::Good, "{sign:?}");
-    assert_eq!(sign.threshold.is_none(), name == "confirmed_position", "{sign:?}");
-    sign.verdict
+fn status(health: &PipelineHealth, name: &str) -> IndicatorStatus {
+    let indicator = health.indicator(name).unwrap_or_else(|| panic!("{name} in {health:?}"));
+    assert_eq!(indicator.remedy.is_some(), indicator.status != IndicatorStatus::Good, "{indicator:?}");
+    assert_eq!(indicator.threshold.is_none(), name == "confirmed_position", "{indicator:?}");
+    indicator.status
 }
 
 #[tokio::test]
-async fn a_pipe_that_is_well_is_said_to_be_so_sign_by_sign() {
+async fn a_pipeline_that_is_well_is_said_to_be_so_indicator_by_indicator() {
     for life in [RowLife::Keep, RowLife::Partitioned, RowLife::DeleteOnInsert] {
         let (_env, pipeline, mut client) = set_up(life).await;
         Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
@@ -41,20 +44,26 @@ async fn a_pipe_that_is_well_is_said_to_be_so_sign_by_sign() {
         let good =
             ["wal_level", "slot_present", "slot_wal_status", "wal_held_back", "confirmed_position", "replica_identity"];
         for name in good.into_iter().chain(["publication_contents"]) {
-            assert_eq!(verdict(&health, name), IndicatorStatus::Good, "{life:?} {name}: {health:?}");
+            assert_eq!(status(&health, name), IndicatorStatus::Good, "{life:?} {name}: {health:?}");
         }
         // Nobody reads the slot.
-        assert_eq!(verdict(&health, "slot_active"), IndicatorStatus::Warning);
+        assert_eq!(status(&health, "slot_active"), IndicatorStatus::Warning);
         // It is unlimited, which is advice where rows stay, and as it should be where they vanish.
-        assert_eq!(verdict(&health, "max_slot_wal_keep_size"), IndicatorStatus::Good);
+        assert_eq!(status(&health, "max_slot_wal_keep_size"), IndicatorStatus::Good);
         assert_eq!(health.advice().count(), usize::from(!life.vanishes()), "{health:?}");
-        assert_eq!(verdict(&health, "oldest_unconfirmed"), IndicatorStatus::Unknown, "what is unknown is not good");
-        assert_eq!(health.verdict(), IndicatorStatus::Warning);
-        assert_eq!(health.sign("wal_held_back").unwrap().threshold, Some(Measure::Bytes(1 << 30)));
-        assert!(health.sign("wal_held_back").unwrap().value.gauge().is_some());
+        assert_eq!(status(&health, "oldest_unconfirmed"), IndicatorStatus::Unknown, "what is unknown is not good");
+        assert_eq!(health.status(), IndicatorStatus::Warning);
+        assert_eq!(health.indicator("wal_held_back").unwrap().threshold, Some(Measure::Bytes(1 << 30)));
+        assert!(health.indicator("wal_held_back").unwrap().value.gauge().is_some());
+        for name in health.indicators().iter().map(|indicator| indicator.name) {
+            assert!(
+                DOCUMENTATION.contains(&format!("`{name}`")),
+                "add {name} to the table in docs/reference/health.md"
+            );
+        }
         if life == RowLife::Partitioned {
-            assert_eq!(verdict(&health, "partition_horizon"), IndicatorStatus::Good);
-            assert_eq!(verdict(&health, "publication_via_root"), IndicatorStatus::Good);
+            assert_eq!(status(&health, "partition_horizon"), IndicatorStatus::Good);
+            assert_eq!(status(&health, "publication_via_root"), IndicatorStatus::Good);
         }
     }
 }
@@ -67,7 +76,7 @@ async fn confirmed_below(age: Duration, client: &Client, pipeline: &Pipeline, mo
         let confirm = "SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())";
         client.execute(confirm, &[&pipeline.slot().as_str()]).await.unwrap();
         let health = monitor.check(client).await.unwrap();
-        match health.sign("oldest_unconfirmed").unwrap().value {
+        match health.indicator("oldest_unconfirmed").unwrap().value {
             Measure::Span(found) if found < age => return,
             _ => assert!(Instant::now() < deadline, "not below {age:?}: {health:?}"),
         }
@@ -84,8 +93,8 @@ async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
         enqueue(&mut client, &pipeline).await;
         client.batch_execute("SELECT pg_sleep(0.05)").await.unwrap();
         let health = monitor.check(&client).await.unwrap();
-        assert_eq!(verdict(&health, "oldest_unconfirmed"), IndicatorStatus::Warning, "{life:?} {health:?}");
-        let Measure::Span(age) = health.sign("oldest_unconfirmed").unwrap().value else { panic!() };
+        assert_eq!(status(&health, "oldest_unconfirmed"), IndicatorStatus::Warning, "{life:?} {health:?}");
+        let Measure::Span(age) = health.indicator("oldest_unconfirmed").unwrap().value else { panic!() };
         assert!(age >= Duration::from_millis(50), "{age:?}");
         confirmed_below(age, &client, &pipeline, &mut monitor).await;
     }
@@ -93,22 +102,22 @@ async fn the_oldest_unconfirmed_row_ages_until_the_slot_confirms_it() {
 
 /// The monitor starts while nothing moves: a service that was deployed during the outage, or because of it.
 #[tokio::test]
-async fn a_pipe_that_is_stuck_before_the_first_check_is_reported_within_the_threshold() {
+async fn a_pipeline_that_is_stuck_before_the_first_check_is_reported_within_the_threshold() {
     for life in [RowLife::Keep, RowLife::DeleteOnInsert] {
         let (_env, pipeline, mut client) = set_up(life).await;
         enqueue(&mut client, &pipeline).await;
         let limit = Duration::from_millis(200);
         let mut monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default().unconfirmed(limit / 2, limit));
-        assert_eq!(verdict(&monitor.check(&client).await.unwrap(), "oldest_unconfirmed"), IndicatorStatus::Unknown);
+        assert_eq!(status(&monitor.check(&client).await.unwrap(), "oldest_unconfirmed"), IndicatorStatus::Unknown);
         client.batch_execute("SELECT pg_sleep(0.3)").await.unwrap();
         let health = monitor.check(&client).await.unwrap();
-        assert_eq!(verdict(&health, "oldest_unconfirmed"), IndicatorStatus::Critical, "{life:?} {health:?}");
+        assert_eq!(status(&health, "oldest_unconfirmed"), IndicatorStatus::Critical, "{life:?} {health:?}");
         confirmed_below(limit / 2, &client, &pipeline, &mut monitor).await;
     }
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_with_its_verdict_and_remedy() {
+async fn what_is_wrong_is_reported_with_its_status_and_remedy() {
     let (_env, pipeline, mut client) = set_up(RowLife::Partitioned).await;
     let mut monitor = PipelineMonitor::new(pipeline.clone(), Thresholds::default().wal_held_back(0, 0));
     client
@@ -129,11 +138,11 @@ async fn what_is_wrong_is_told_with_its_verdict_and_remedy() {
         ("replica_identity", IndicatorStatus::Critical),
         ("readiness", IndicatorStatus::Critical),
     ] {
-        assert_eq!(verdict(&health, name), expected, "{name} {health:?}");
+        assert_eq!(status(&health, name), expected, "{name} {health:?}");
     }
     client.execute("SELECT pg_drop_replication_slot($1)", &[&pipeline.slot().as_str()]).await.unwrap();
     let health = monitor.check(&client).await.unwrap();
-    assert_eq!(verdict(&health, "slot_present"), IndicatorStatus::Critical);
-    assert!(health.sign("oldest_unconfirmed").is_none());
+    assert_eq!(status(&health, "slot_present"), IndicatorStatus::Critical);
+    assert!(health.indicator("oldest_unconfirmed").is_none());
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
 }

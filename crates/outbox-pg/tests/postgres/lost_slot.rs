@@ -33,30 +33,30 @@ async fn a_slot_is_told_before_it_is_lost_and_when_it_is() {
             let health = monitor.check(&client).await.unwrap();
             // A limit is a safeguard where rows stay, and a loss where they vanish.
             let limited = if life.vanishes() { IndicatorStatus::Warning } else { IndicatorStatus::Good };
-            assert_eq!(sign(&health, "max_slot_wal_keep_size").verdict, limited, "{health:?}");
+            assert_eq!(indicator(&health, "max_slot_wal_keep_size").status, limited, "{health:?}");
             assert_eq!(
-                sign(&health, "wal_until_lost").verdict,
+                indicator(&health, "wal_until_lost").status,
                 IndicatorStatus::Warning,
                 "64 MiB and no more: {health:?}"
             );
-            assert_eq!(sign(&health, "slot_wal_status").verdict, IndicatorStatus::Good);
+            assert_eq!(indicator(&health, "slot_wal_status").status, IndicatorStatus::Good);
 
             let deadline = Instant::now() + Duration::from_secs(120);
             let lost = loop {
                 write_wal(&mut client, &pipeline).await;
                 let health = monitor.check(&client).await.unwrap();
-                if sign(&health, "slot_wal_status").value == Measure::Text("lost".into()) {
+                if indicator(&health, "slot_wal_status").value == Measure::Text("lost".into()) {
                     break health;
                 }
-                let left = sign(&health, "wal_until_lost");
-                assert_eq!(left.verdict, IndicatorStatus::Critical, "{health:?}");
+                let left = indicator(&health, "wal_until_lost");
+                assert_eq!(left.status, IndicatorStatus::Critical, "{health:?}");
                 assert!(left.remedy.as_ref().unwrap().contains("raise max_slot_wal_keep_size"));
                 assert!(Instant::now() < deadline, "not lost: {health:?}");
             };
-            let status = sign(&lost, "slot_wal_status");
-            assert_eq!(status.verdict, IndicatorStatus::Critical, "{lost:?}");
+            let status = indicator(&lost, "slot_wal_status");
+            assert_eq!(status.status, IndicatorStatus::Critical, "{lost:?}");
             assert!(status.remedy.as_ref().unwrap().contains("SlotOptions::recreate"), "{status}");
-            assert_eq!(lost.verdict(), IndicatorStatus::Critical);
+            assert_eq!(lost.status(), IndicatorStatus::Critical);
             let readiness = Readiness::check(&client, &pipeline).await.unwrap();
             assert!(matches!(readiness.problems(), [Problem::SlotLost { .. }]), "{readiness:?}");
             assert!(create_slot(&client, &pipeline).await.unwrap_err().is_not_ready());
@@ -79,8 +79,8 @@ async fn without_logical_wal_the_service_is_told_so() {
         let pipeline = env.pipeline().clone();
         let client = env.client().await;
         let health = PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
-        let level = sign(&health, "wal_level");
-        assert_eq!((&level.value, level.verdict), (&Measure::Text("replica".into()), IndicatorStatus::Critical));
+        let level = indicator(&health, "wal_level");
+        assert_eq!((&level.value, level.status), (&Measure::Text("replica".into()), IndicatorStatus::Critical));
         assert!(level.remedy.as_ref().unwrap().contains("wal_level = logical"));
         let readiness = Readiness::check(&client, &pipeline).await.unwrap();
         assert!(matches!(readiness.problems()[0], Problem::WalLevel { .. }), "{readiness:?}");
@@ -97,6 +97,6 @@ async fn write_wal(client: &mut Client, pipeline: &Pipeline) {
     client.batch_execute("CHECKPOINT").await.unwrap();
 }
 
-fn sign<'a>(health: &'a PipelineHealth, name: &str) -> &'a Indicator {
-    health.sign(name).unwrap_or_else(|| panic!("{name} in {health:?}"))
+fn indicator<'a>(health: &'a PipelineHealth, name: &str) -> &'a Indicator {
+    health.indicator(name).unwrap_or_else(|| panic!("{name} in {health:?}"))
 }

@@ -6,8 +6,7 @@ use outbox_core::{Identifier, OutboxEvent, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{
     Maintenance, MaintenanceOutcome, Migrations, OnDuplicate, PipelineMonitor, Privileges, Problem, Readiness,
-    Republish, Roles, SlotCreation, SlotOptions, Statements, Thresholds, application_role_sql, create_slot,
-    maintainer_role_sql,
+    Republish, Roles, SlotCreation, SlotOptions, Thresholds, application_role_sql, create_slot, maintainer_role_sql,
 };
 
 use outbox_test_support::{TestEnv, TestEnvBuilder, connect, eventually};
@@ -52,8 +51,8 @@ async fn there_is_nothing_to_create_but_the_publication_and_the_slot() {
     assert_eq!(create_slot(&client, &pipeline).await.unwrap(), SlotCreation::Exists);
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
     let health = PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
-    let wrong: Vec<_> = health.signs().iter().filter(|sign| sign.name == "readiness").collect();
-    assert!(wrong.is_empty() && health.sign("publication_contents").is_none(), "{health:?}");
+    let wrong: Vec<_> = health.indicators().iter().filter(|indicator| indicator.name == "readiness").collect();
+    assert!(wrong.is_empty() && health.indicator("publication_contents").is_none(), "{health:?}");
 
     // Nothing records that there was a slot.
     client.execute("SELECT pg_drop_replication_slot($1)", &[&env.name()]).await.unwrap();
@@ -101,7 +100,7 @@ async fn messages_are_in_the_wal_in_their_order_if_their_transaction_commits() {
 
     let mut pooled = env.pool().get().await.unwrap();
     let tx = pooled.transaction().await.unwrap();
-    env.outbox().statements(Statements::Cached).enqueue_cached(&tx, &line(600)).await.unwrap();
+    env.outbox().enqueue(&tx, &line(600)).await.unwrap();
     let savepoint = pooled_savepoint(tx, &env).await;
     savepoint.commit().await.unwrap();
     let expected: Vec<_> = (0..=600).chain([602]).map(|number| format!("Line{number}")).collect();

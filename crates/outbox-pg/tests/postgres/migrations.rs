@@ -189,12 +189,15 @@ async fn exported_files_make_the_same_outbox_and_are_never_overwritten() {
             "V5__outbox_life_of_a_row.sql",
         ]
     );
+    assert_eq!(migrations.export(&directory).unwrap(), files, "the same again is no change");
+    let maintenance = Migrations::maintenance(&pipeline).export(&directory).unwrap();
+    let file = maintenance[0].file_name().unwrap().to_str().unwrap();
+    assert_eq!(file, "V6__outbox_maintenance_lease_and_detached_partitions.sql");
     for file in &files {
         client.batch_execute(&std::fs::read_to_string(file).unwrap()).await.unwrap();
     }
     create_slot(&client, &pipeline).await.unwrap();
     Readiness::check(&client, &pipeline).await.unwrap().into_result().unwrap();
-    assert_eq!(migrations.export(&directory).unwrap(), files, "the same again is no change");
     let other =
         Migrations::outbox(&env.pipeline_of(TableLayout::recommended().payload_type(ColumnType::Jsonb).unwrap()));
     assert!(other.export(&directory).unwrap_err().is_migration_conflict());

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use outbox_core::OutboxEvent;
+use outbox_pg::StatementCaching;
 use outbox_pg::deadpool_postgres::{Manager, Pool};
 use outbox_pg::tokio_postgres::config::Host;
 use outbox_pg::tokio_postgres::{Config, NoTls};
@@ -73,7 +74,7 @@ fn events(count: i64) -> Vec<OutboxEvent> {
 #[tokio::test]
 async fn a_thousand_events_take_one_round_trip_as_one_event_does() {
     let env = TestEnv::builder().outbox().build().await;
-    let outbox = env.outbox();
+    let outbox = env.outbox().statement_caching(StatementCaching::Unnamed);
     let (way, config) = Counted::to(&env).await;
     let pool = Pool::builder(Manager::new(config, NoTls)).max_size(1).build().unwrap();
     let mut client = pool.get().await.unwrap();
@@ -87,7 +88,7 @@ async fn a_thousand_events_take_one_round_trip_as_one_event_does() {
     }
     // The first has the statement prepared.
     for (event, expected) in events(2).iter().zip([2, 1]) {
-        outbox.enqueue_cached(&tx, event).await.unwrap();
+        env.outbox().enqueue(&tx, event).await.unwrap();
         assert_eq!(way.taken(), expected);
     }
     tx.commit().await.unwrap();

@@ -54,7 +54,7 @@ async fn a_hot_standby_takes_no_event_and_says_where_to_go() {
         assert_eq!(error.code(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION), "{error:?}");
         assert!(!error.is_transient());
         let health = PipelineMonitor::new(pipeline, Thresholds::default()).check(&reader).await.unwrap();
-        assert_eq!(health.sign("slot_present").unwrap().verdict, IndicatorStatus::Critical, "{health:?}");
+        assert_eq!(health.indicator("slot_present").unwrap().status, IndicatorStatus::Critical, "{health:?}");
         // Before its primary, which it streams from.
         drop((reader, standby));
     }

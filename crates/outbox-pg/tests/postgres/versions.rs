@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Most other tests run on the development servers' version; this is the newest, in one piece.
 #[tokio::test]
 async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
-    let server = Postgres::builder().downloaded().start().await.unwrap();
+    let server = Postgres::builder().downloaded().setting("idle_replication_slot_timeout", "1d").start().await.unwrap();
     for life in [RowLife::Keep, RowLife::Partitioned, RowLife::DeleteOnInsert, RowLife::DeleteOnInsertKeepIds] {
         let layout = TableLayout::recommended().with_row_life(life);
         let env = TestEnv::builder().postgres(server.url()).layout(layout).outbox().build().await;
@@ -39,9 +39,16 @@ async fn every_life_of_a_row_works_on_the_newest_postgresql_too() {
         assert_eq!(env.rows().await, i64::from(!life.vanishes()));
 
         let health = PipelineMonitor::new(pipeline.clone(), Thresholds::default()).check(&client).await.unwrap();
-        assert_ne!(health.verdict(), IndicatorStatus::Critical, "{health:?}");
+        assert_ne!(health.status(), IndicatorStatus::Critical, "{health:?}");
+        let timeout = health.indicator("idle_replication_slot_timeout").unwrap();
+        let expected = if life.vanishes() { IndicatorStatus::Warning } else { IndicatorStatus::Good };
+        assert_eq!((timeout.status, timeout.advice.is_some()), (expected, !life.vanishes()), "{timeout:?}");
         // No other transaction is open on this server, so that the slot's oldest one reports exactly.
-        assert_eq!(health.sign("publication_older_than_slot").unwrap().verdict, IndicatorStatus::Good, "{health:?}");
+        assert_eq!(
+            health.indicator("publication_older_than_slot").unwrap().status,
+            IndicatorStatus::Good,
+            "{health:?}"
+        );
 
         client
             .execute("SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())", &[&pipeline.slot().as_str()])

@@ -35,7 +35,7 @@ async fn one_task_maintains_and_monitors_and_continues_after_errors_and_ends_whe
     Migrations::maintenance(&pipeline).apply(&mut client).await.unwrap();
     let health = status.wait_for(|status| status.maintained.is_some()).await.unwrap().clone();
     assert!(health.maintenance_failure.is_none(), "{health:?}");
-    assert_ne!(health.health.unwrap().verdict(), IndicatorStatus::Critical);
+    assert_ne!(health.health.unwrap().status(), IndicatorStatus::Critical);
     assert!(errors.load(Ordering::Relaxed) > 0);
 
     // A row of yesterday, as its id has it, is deleted as soon as the slot has confirmed it.

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use outbox_kafka::Properties;
 
 use super::logging::LogFormat;
 use super::servers::Servers;
-use crate::row_position::RowPosition;
+use crate::position::RowPosition;
 use crate::settings::{RelaySettings, RelaySettingsBuilder};
+use outbox_kafka::Properties;
 
 /// The source of the configuration, and how it is read.
 #[derive(Args)]

@@ -10,7 +10,7 @@ use super::arguments::Reading;
 use super::ended::{Ended, with_causes};
 use super::logging::{self, LogFormat};
 use super::servers::Servers;
-use crate::relay::{CheckStatus, Relay, ServerCheck};
+use crate::driver::{CheckStatus, Relay, ServerCheck};
 use crate::settings::{ConfigurationCheck, Finding};
 
 /// The arguments of a command that checks a connector's configuration, and the servers.

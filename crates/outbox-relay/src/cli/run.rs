@@ -5,7 +5,7 @@ use super::arguments::RunArguments;
 use super::ended::{Ended, with_causes};
 use super::logging;
 use super::otlp::Otlp;
-use crate::relay::Relay;
+use crate::driver::Relay;
 
 /// Runs a relay until SIGTERM or SIGINT drains it, and logs to standard error.
 pub async fn run(arguments: RunArguments) -> Ended {

@@ -8,7 +8,7 @@ use crate::position::Position;
 /// The next action of the driver. Each is given once, and stays open until its outcome is reported; whatever fails on
 /// the way (except a produce) the driver tries again by itself.
 #[derive(Debug)]
-pub(crate) enum Action<R> {
+pub enum Action<R> {
     /// Report this position to PostgreSQL as flushed.
     Confirm(Lsn),
     /// Read the partition up to its end, report every record that may matter by `Progress::seen`, then `tail_read`.
@@ -25,7 +25,7 @@ pub(crate) enum Action<R> {
 
 /// The start of a read of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReadFrom {
+pub enum ReadFrom {
     /// As far before the end as a [`Scan`](super::Scan) goes.
     Tail,
     /// This offset, without a limit; the start of the log if the log does not have it (any more, or yet).
@@ -34,23 +34,23 @@ pub(crate) enum ReadFrom {
 
 /// A batch on its way. The same rows under the same numbers for as long as its outcome is unknown.
 #[derive(Debug)]
-pub(crate) struct Batch<'a, R> {
-    pub(crate) producer: Producer,
-    pub(crate) base_sequence: i32,
-    pub(crate) rows: &'a [Row<R>],
+pub struct Batch<'a, R> {
+    pub producer: Producer,
+    pub base_sequence: i32,
+    pub rows: &'a [Row<R>],
 }
 
 /// A record that was read from a partition.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub struct Seen {
     /// The batch's producer and the last sequence number in the batch's header, if it has a producer.
-    pub(crate) written_by: Option<(Producer, i32)>,
-    pub(crate) content: Content,
+    pub written_by: Option<(Producer, i32)>,
+    pub content: Content,
 }
 
 /// The part of a record that identifies its row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Content {
+pub enum Content {
     /// It has a position of this relay's origin.
     Own(Position, Uuid),
     /// It has a position of this slot on another timeline. Up to the failover the numbers are the same; after it, they
@@ -62,7 +62,7 @@ pub(crate) enum Content {
 
 impl Content {
     /// Returns the position in the order that the slot was written in.
-    pub(crate) fn position(self) -> Option<Position> {
+    pub fn position(self) -> Option<Position> {
         match self {
             Self::Own(position, _) | Self::OtherTimeline(position, _) => Some(position),
             Self::Unplaced(_) => None,
@@ -72,16 +72,16 @@ impl Content {
 
 /// How a read of a partition ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tail {
+pub struct Tail {
     /// The offset after the last one that was looked at.
-    pub(crate) end: i64,
+    pub end: i64,
     /// Whether the scan's limit left out records.
-    pub(crate) cut: bool,
+    pub cut: bool,
 }
 
 /// When a batch came to where the broker says that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
+pub enum Arrival {
     /// The answer is that of a batch which was appended with this request.
     Now,
     /// It may be that of one which was there before.
@@ -90,7 +90,7 @@ pub(crate) enum Arrival {
 
 /// The outcome of a batch after a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// Error 0.
     Appended { base_offset: i64, arrival: Arrival },
     /// OUT_OF_ORDER_SEQUENCE_NUMBER, or DUPLICATE_SEQUENCE_NUMBER.

@@ -1,16 +1,17 @@
+use std::collections::VecDeque;
+
 use super::row::Row;
-use super::transactions::Transactions;
 use crate::Lsn;
 use crate::position::Position;
 
 /// The state of the rows, over all partitions.
 #[derive(Debug)]
-pub(super) struct Ledger {
-    pub(super) transactions: Transactions,
-    pub(super) counters: Counters,
+pub struct Ledger {
+    pub transactions: Transactions,
+    pub counters: Counters,
     /// Rows that wait for their topic, are queued, or are in flight.
-    pub(super) rows: usize,
-    pub(super) bytes: usize,
+    pub rows: usize,
+    pub bytes: usize,
     announced: Lsn,
     /// Rows from here on are not written.
     stop: Option<Position>,
@@ -18,26 +19,26 @@ pub(super) struct Ledger {
 
 /// Rows since the start, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
-    pub(crate) read: u64,
+pub struct Counters {
+    pub read: u64,
     /// Put into a batch for the first time, or again after the batch was taken apart.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// In batches that were sent again unchanged.
-    pub(crate) sent_again: u64,
-    pub(crate) acknowledged: u64,
-    pub(crate) acknowledged_bytes: u64,
+    pub sent_again: u64,
+    pub acknowledged: u64,
+    pub acknowledged_bytes: u64,
     /// Not sent: their own records were met in the log.
-    pub(crate) skipped: u64,
+    pub skipped: u64,
     /// Sent although the log before the scan's limit may hold them.
-    pub(crate) duplicates_accepted: u64,
-    pub(crate) poison: u64,
+    pub duplicates_accepted: u64,
+    pub poison: u64,
     /// Partitions whose broker answered a repeated batch as a new one.
-    pub(crate) repeats_as_new: u64,
+    pub repeats_as_new: u64,
 }
 
 impl Counters {
     /// Returns the difference to `before`.
-    pub(crate) fn since(self, before: Self) -> Self {
+    pub fn since(self, before: Self) -> Self {
         Self {
             read: self.read - before.read,
             sent: self.sent - before.sent,
@@ -53,50 +54,198 @@ impl Counters {
 }
 
 impl Ledger {
-    pub(super) fn new(confirmed: Lsn) -> Self {
+    pub fn new(confirmed: Lsn) -> Self {
         let transactions = Transactions::new(confirmed);
         Self { transactions, counters: Counters::default(), rows: 0, bytes: 0, announced: confirmed, stop: None }
     }
 
-    pub(super) fn hold(&mut self, bytes: usize) {
+    pub fn hold(&mut self, bytes: usize) {
         self.rows += 1;
         self.bytes += bytes;
     }
 
-    pub(super) fn release(&mut self, bytes: usize) {
+    pub fn release(&mut self, bytes: usize) {
         self.rows = self.rows.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    pub(super) fn acknowledge<R>(&mut self, row: &Row<R>) {
+    pub fn acknowledge<R>(&mut self, row: &Row<R>) {
         self.counters.acknowledged += 1;
         self.counters.acknowledged_bytes += row.bytes as u64;
         self.release(row.bytes);
         self.transactions.resolve(row.owner);
     }
 
-    pub(super) fn skip<R>(&mut self, row: &Row<R>) {
+    pub fn skip<R>(&mut self, row: &Row<R>) {
         self.counters.skipped += 1;
         self.release(row.bytes);
         self.transactions.resolve(row.owner);
     }
 
     /// Ends the writing before this row, or before an earlier one that was named already.
-    pub(super) fn stop_at(&mut self, position: Position) {
+    pub fn stop_at(&mut self, position: Position) {
         self.stop = Some(self.stop.map_or(position, |stop| stop.min(position)));
     }
 
     /// Returns whether a row is written at all.
-    pub(super) fn may_write(&self, position: Position) -> bool {
+    pub fn may_write(&self, position: Position) -> bool {
         self.stop.is_none_or(|stop| position < stop)
     }
 
     /// Returns the position to confirm, once per change.
-    pub(super) fn announce(&mut self) -> Option<Lsn> {
+    pub fn announce(&mut self) -> Option<Lsn> {
         let confirmable = self.transactions.confirmable();
         (confirmable > self.announced).then(|| {
             self.announced = confirmable;
             confirmable
         })
+    }
+}
+
+/// The transactions that were received and are not yet confirmable, in commit order.
+#[derive(Debug)]
+pub struct Transactions {
+    pending: VecDeque<Pending>,
+    /// Number of the first one in `pending`.
+    first: u64,
+    confirmable: Lsn,
+}
+
+/// Which transaction a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionId(u64);
+
+#[derive(Debug)]
+struct Pending {
+    commit: Lsn,
+    /// None while the transaction is still being received.
+    end: Option<Lsn>,
+    unresolved: usize,
+}
+
+impl Transactions {
+    pub fn new(confirmed: Lsn) -> Self {
+        Self { pending: VecDeque::new(), first: 0, confirmable: confirmed }
+    }
+
+    pub fn begin(&mut self, commit: Lsn) {
+        self.pending.push_back(Pending { commit, end: None, unresolved: 0 });
+    }
+
+    /// Adds one more row to the transaction that is being received.
+    pub fn add(&mut self) -> Option<TransactionId> {
+        let last = self.pending.back_mut().filter(|pending| pending.end.is_none())?;
+        last.unresolved += 1;
+        Some(TransactionId(self.first + self.pending.len() as u64 - 1))
+    }
+
+    pub fn resolve(&mut self, owner: TransactionId) {
+        let index = owner.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
+            pending.unresolved = pending.unresolved.saturating_sub(1);
+        }
+        self.release();
+    }
+
+    pub fn commit(&mut self, end: Lsn) {
+        let Some(last) = self.pending.pop_back() else { return };
+        if last.unresolved == 0 {
+            self.reached(end);
+        } else {
+            self.pending.push_back(Pending { end: Some(end), ..last });
+        }
+    }
+
+    /// Records that everything before `at` was received. Does nothing within a transaction.
+    pub fn idle(&mut self, at: Lsn) {
+        if self.open_commit().is_none() {
+            self.reached(at);
+        }
+    }
+
+    /// Returns the commit LSN of the transaction that is being received.
+    pub fn open_commit(&self) -> Option<Lsn> {
+        self.pending.back().filter(|pending| pending.end.is_none()).map(|pending| pending.commit)
+    }
+
+    pub fn confirmable(&self) -> Lsn {
+        self.confirmable
+    }
+
+    /// Returns the commit before which everything is resolved: no row is unresolved whose transaction committed before
+    /// this.
+    pub fn oldest_commit(&self) -> Option<Lsn> {
+        self.pending.front().map(|pending| pending.commit)
+    }
+
+    /// Records that `lsn` was reached. If no entry waits, `lsn` is reached as soon as what was
+    /// received before is resolved. That no entry is made keeps the list as short as the rows that are held.
+    fn reached(&mut self, lsn: Lsn) {
+        match self.pending.back_mut() {
+            Some(before) => before.end = before.end.max(Some(lsn)),
+            None => self.confirmable = self.confirmable.max(lsn),
+        }
+    }
+
+    fn release(&mut self) {
+        while let Some(Pending { end: Some(end), unresolved: 0, .. }) = self.pending.front() {
+            self.confirmable = self.confirmable.max(*end);
+            self.pending.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lsn(number: u64) -> Lsn {
+        Lsn::new(number)
+    }
+
+    #[test]
+    fn confirmable_at_the_end_of_the_last_commit_with_nothing_unresolved_before() {
+        let mut transactions = Transactions::new(lsn(10));
+        transactions.begin(lsn(20));
+        let first = transactions.add().unwrap();
+        transactions.commit(lsn(25));
+        transactions.begin(lsn(30));
+        let second = transactions.add().unwrap();
+        transactions.commit(lsn(35));
+        transactions.resolve(second);
+        assert_eq!((transactions.confirmable(), transactions.oldest_commit()), (lsn(10), Some(lsn(20))));
+        transactions.resolve(first);
+        assert_eq!((transactions.confirmable(), transactions.oldest_commit()), (lsn(35), None));
+    }
+
+    #[test]
+    fn an_open_transaction_is_not_confirmable_even_with_all_its_rows_resolved() {
+        let mut transactions = Transactions::new(lsn(10));
+        transactions.begin(lsn(20));
+        let row = transactions.add().unwrap();
+        transactions.resolve(row);
+        transactions.idle(lsn(22));
+        assert_eq!(transactions.confirmable(), lsn(10));
+        transactions.commit(lsn(25));
+        assert_eq!(transactions.confirmable(), lsn(25));
+    }
+
+    #[test]
+    fn keepalives_and_empty_transactions_wait_for_what_was_received_before() {
+        let mut transactions = Transactions::new(lsn(10));
+        transactions.idle(lsn(12));
+        assert_eq!(transactions.confirmable(), lsn(12));
+        transactions.begin(lsn(20));
+        let row = transactions.add().unwrap();
+        transactions.commit(lsn(25));
+        transactions.idle(lsn(40));
+        transactions.begin(lsn(50));
+        transactions.commit(lsn(55));
+        assert_eq!((transactions.confirmable(), transactions.pending.len()), (lsn(12), 1));
+        transactions.resolve(row);
+        assert_eq!(transactions.confirmable(), lsn(55));
+        transactions.idle(lsn(30));
+        assert_eq!(transactions.confirmable(), lsn(55));
     }
 }

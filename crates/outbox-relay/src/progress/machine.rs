@@ -3,29 +3,25 @@ use std::collections::VecDeque;
 use outbox_core::uuid::Uuid;
 
 use super::action::{Action, Batch, Outcome, Seen, Tail};
-use super::error::OutOfTurn;
-use super::ledger::{Counters, Ledger};
-use super::log::{Log, Need, Task};
-use super::pending_question::{OwnProducers, PendingQuestion};
-use super::producer::Producer;
-use super::row::{PartitionId, Poison, Row, Unplaced};
-use super::transactions::TransactionId;
-use super::window::{BatchLimit, Window};
+use super::ledger::{Counters, Ledger, TransactionId};
+use super::partition_writer::{PartitionWriter, State};
+use super::producer::{OwnProducers, PendingQuestion, Producer};
+use super::row::{BatchLimit, OutOfTurn, PartitionId, Poison, Row, Unplaced, Window};
 use crate::Lsn;
 use crate::position::Position;
 
 /// The state of one hold of the slot, from its acquisition until it is lost. `R` is an encoded record, kept until its
 /// row is resolved.
 #[derive(Debug)]
-pub(crate) struct Progress<R> {
+pub struct Progress<R> {
     window: Window,
     limit: BatchLimit,
     ledger: Ledger,
-    logs: Vec<Log<R>>,
+    writers: Vec<PartitionWriter<R>>,
     /// Partitions with something to do.
     due: VecDeque<PartitionId>,
     poison: VecDeque<Poison<R>>,
-    hold: PendingQuestion,
+    proof: PendingQuestion,
     producers: OwnProducers,
     last_begin: Option<Lsn>,
     last_row: Option<Position>,
@@ -33,15 +29,15 @@ pub(crate) struct Progress<R> {
 }
 
 impl<R> Progress<R> {
-    pub(crate) fn new(window: Window, limit: BatchLimit) -> Self {
+    pub fn new(window: Window, limit: BatchLimit) -> Self {
         Self {
             window,
             limit,
             ledger: Ledger::new(window.confirmed),
-            logs: Vec::new(),
+            writers: Vec::new(),
             due: VecDeque::new(),
             poison: VecDeque::new(),
-            hold: PendingQuestion::default(),
+            proof: PendingQuestion::default(),
             producers: OwnProducers::default(),
             last_begin: None,
             last_row: None,
@@ -50,7 +46,7 @@ impl<R> Progress<R> {
     }
 
     /// Begins a transaction with this commit LSN.
-    pub(crate) fn begin(&mut self, commit: Lsn) -> Result<(), OutOfTurn> {
+    pub fn begin(&mut self, commit: Lsn) -> Result<(), OutOfTurn> {
         let is_later = self.last_begin.is_none_or(|last| commit > last) && commit >= self.last_end;
         if !is_later || self.ledger.transactions.open_commit().is_some() {
             return Err(OutOfTurn { last: self.last_begin.max(Some(self.last_end)).unwrap_or_default(), got: commit });
@@ -61,7 +57,7 @@ impl<R> Progress<R> {
     }
 
     /// Adds a row of the open transaction, with its record and the partition that it maps to now.
-    pub(crate) fn row(
+    pub fn row(
         &mut self,
         position: Position,
         event: Uuid,
@@ -75,7 +71,7 @@ impl<R> Progress<R> {
     }
 
     /// Adds a row of the open transaction for which there is no legal record or topic.
-    pub(crate) fn unwritable(&mut self, position: Position, event: Uuid) -> Result<(), OutOfTurn> {
+    pub fn unwritable(&mut self, position: Position, event: Uuid) -> Result<(), OutOfTurn> {
         let owner = self.take_turn(position)?;
         self.ledger.counters.poison += 1;
         self.poison.push_back(Poison { position, event, refused: None, owner });
@@ -83,7 +79,7 @@ impl<R> Progress<R> {
     }
 
     /// Skips a row of the open transaction that is not to be written.
-    pub(crate) fn leave_out(&mut self, position: Position) -> Result<(), OutOfTurn> {
+    pub fn leave_out(&mut self, position: Position) -> Result<(), OutOfTurn> {
         let owner = self.take_turn(position)?;
         self.ledger.transactions.resolve(owner);
         Ok(())
@@ -91,14 +87,14 @@ impl<R> Progress<R> {
 
     /// Adds a row of the open transaction whose topic is not known yet. Rows of one topic must be placed in their
     /// order.
-    pub(crate) fn wait(&mut self, position: Position, event: Uuid, bytes: usize) -> Result<Unplaced, OutOfTurn> {
+    pub fn wait(&mut self, position: Position, event: Uuid, bytes: usize) -> Result<Unplaced, OutOfTurn> {
         let owner = self.take_turn(position)?;
         self.ledger.hold(bytes);
         Ok(Unplaced { position, event, bytes, owner })
     }
 
     /// Lets a poison row wait until the topic for dead letters is known.
-    pub(crate) fn wait_as_dead_letter(&mut self, poison: Poison<R>, bytes: usize) -> Unplaced {
+    pub fn wait_as_dead_letter(&mut self, poison: Poison<R>, bytes: usize) -> Unplaced {
         let Poison { position, event, refused, owner } = poison;
         drop(refused);
         self.ledger.hold(bytes);
@@ -107,7 +103,7 @@ impl<R> Progress<R> {
 
     /// Records the partition of a waiting row.
     #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
-    pub(crate) fn place(&mut self, waiting: Unplaced, partition: PartitionId, record: R) {
+    pub fn place(&mut self, waiting: Unplaced, partition: PartitionId, record: R) {
         let Unplaced { position, event, bytes, owner } = waiting;
         self.ledger.release(bytes);
         self.push(partition, Row { position, event, record, bytes, owner });
@@ -115,7 +111,7 @@ impl<R> Progress<R> {
 
     /// Records that there is no legal topic or partition for a waiting row.
     #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
-    pub(crate) fn refuse(&mut self, waiting: Unplaced) {
+    pub fn refuse(&mut self, waiting: Unplaced) {
         let Unplaced { position, event, bytes, owner } = waiting;
         self.ledger.release(bytes);
         self.ledger.counters.poison += 1;
@@ -124,21 +120,21 @@ impl<R> Progress<R> {
 
     /// Abandons a waiting row, because the writing ends before it.
     #[expect(clippy::needless_pass_by_value, reason = "a row waits once")]
-    pub(crate) fn abandon(&mut self, waiting: Unplaced) {
+    pub fn abandon(&mut self, waiting: Unplaced) {
         self.ledger.release(waiting.bytes);
     }
 
     /// Ends the writing before this row. Batches in flight are sent until their outcome is known. Of other rows only
     /// those before it are written, and the slot stays before its transaction.
-    pub(crate) fn stop_at(&mut self, position: Position) {
+    pub fn stop_at(&mut self, position: Position) {
         self.ledger.stop_at(position);
-        for log in &mut self.logs {
-            log.drop_stopped(&mut self.ledger);
+        for writer in &mut self.writers {
+            writer.drop_stopped(&mut self.ledger);
         }
     }
 
     /// Commits the open transaction; `end` is the position after its commit.
-    pub(crate) fn commit(&mut self, end: Lsn) -> Result<(), OutOfTurn> {
+    pub fn commit(&mut self, end: Lsn) -> Result<(), OutOfTurn> {
         if self.ledger.transactions.open_commit().is_none() || end < self.last_end {
             return Err(OutOfTurn { last: self.last_end, got: end });
         }
@@ -148,14 +144,14 @@ impl<R> Progress<R> {
     }
 
     /// Takes a keepalive: the server has sent everything before `at`.
-    pub(crate) fn idle(&mut self, at: Lsn) {
+    pub fn idle(&mut self, at: Lsn) {
         self.ledger.transactions.idle(at);
     }
 
     /// Returns what the driver does next. It asks until there is nothing, after every input.
     ///
     /// Partitions for which `may_send` is false get no batch. Their rows gather, and they stay due.
-    pub(crate) fn next_action(&mut self, may_send: impl Fn(PartitionId) -> bool) -> Option<Action<R>> {
+    pub fn next_action(&mut self, may_send: impl Fn(PartitionId) -> bool) -> Option<Action<R>> {
         while let Some(poison) = self.poison.pop_front() {
             if self.ledger.may_write(poison.position) {
                 return Some(Action::Poison(poison));
@@ -164,7 +160,7 @@ impl<R> Progress<R> {
         if let Some(lsn) = self.ledger.announce() {
             return Some(Action::Confirm(lsn));
         }
-        if self.hold.ask() {
+        if self.proof.ask() {
             return Some(Action::ProveHeld);
         }
         if self.producers.asked.ask() {
@@ -172,116 +168,115 @@ impl<R> Progress<R> {
         }
         for _ in 0..self.due.len() {
             let partition = self.due.pop_front()?;
-            let log = self.logs.get_mut(partition.index())?;
-            if log.is_due_to_produce() && !may_send(partition) {
+            let writer = self.writers.get_mut(partition.index())?;
+            if writer.is_due_to_produce() && !may_send(partition) {
                 self.due.push_back(partition);
                 continue;
             }
-            match log.take_task(&self.window, self.limit, &mut self.ledger) {
-                Some(Task::Read(from)) => return Some(Action::Read { partition, from }),
-                Some(Task::Produce) => return Some(Action::Produce(partition)),
-                None => {}
+            let action = writer.next_action(partition, &self.window, self.limit, &mut self.ledger);
+            if action.is_some() {
+                return action;
             }
         }
         None
     }
 
     /// Returns the batch that [`Action::Produce`] is about.
-    pub(crate) fn batch(&self, partition: PartitionId) -> Option<Batch<'_, R>> {
-        let flight = self.logs.get(partition.index())?.flight()?;
+    pub fn batch(&self, partition: PartitionId) -> Option<Batch<'_, R>> {
+        let flight = self.writers.get(partition.index())?.in_flight()?;
         Some(Batch { producer: flight.at.producer, base_sequence: flight.at.next, rows: &flight.rows })
     }
 
     /// Takes a record that [`Action::Read`] came across, in the log's order.
-    pub(crate) fn seen(&mut self, partition: PartitionId, seen: Seen) {
-        if let Some(log) = self.logs.get_mut(partition.index()) {
-            log.seen(seen);
+    pub fn seen(&mut self, partition: PartitionId, seen: Seen) {
+        if let Some(writer) = self.writers.get_mut(partition.index()) {
+            writer.seen(seen);
         }
     }
 
     /// Records that [`Action::Read`] has come to the end of the log.
-    pub(crate) fn tail_read(&mut self, partition: PartitionId, tail: Tail) {
-        if let Some(log) = self.logs.get_mut(partition.index()) {
-            log.tail_read(tail, &mut self.ledger);
-            self.go_on(partition);
+    pub fn tail_read(&mut self, partition: PartitionId, tail: Tail) {
+        if let Some(writer) = self.writers.get_mut(partition.index()) {
+            writer.tail_read(tail, &mut self.ledger);
+            self.continue_after_outcome(partition);
         }
     }
 
     /// Records that the slot was still held when [`Action::ProveHeld`] was carried out.
-    pub(crate) fn held(&mut self) {
-        for partition in self.hold.answered() {
-            if let Some(log) = self.logs.get_mut(partition.index()) {
-                log.inherit();
+    pub fn held(&mut self) {
+        for partition in self.proof.answered() {
+            if let Some(writer) = self.writers.get_mut(partition.index()) {
+                writer.inherit();
                 self.advance(partition);
             }
         }
     }
 
     /// Takes the broker's answer to [`Action::NewProducer`].
-    pub(crate) fn producer(&mut self, producer: Producer) {
+    pub fn producer(&mut self, producer: Producer) {
         self.producers.add(producer);
         for partition in self.producers.asked.answered() {
-            if let Some(log) = self.logs.get_mut(partition.index()) {
-                log.unpark();
+            if let Some(writer) = self.writers.get_mut(partition.index()) {
+                writer.resume();
                 self.advance(partition);
             }
         }
     }
 
     /// Takes the outcome of [`Action::Produce`].
-    pub(crate) fn produced(&mut self, partition: PartitionId, outcome: Outcome) {
-        let Some(log) = self.logs.get_mut(partition.index()) else { return };
-        for row in log.produced(outcome, &mut self.ledger) {
+    pub fn produced(&mut self, partition: PartitionId, outcome: Outcome) {
+        let Some(writer) = self.writers.get_mut(partition.index()) else { return };
+        for row in writer.produced(outcome, &mut self.ledger) {
             let Row { position, event, record, owner, .. } = row;
             self.poison.push_back(Poison { position, event, refused: Some((partition, record)), owner });
         }
-        self.go_on(partition);
+        self.continue_after_outcome(partition);
     }
 
     /// Sends a poison row to another topic, as a record for that one.
-    pub(crate) fn dead_letter(&mut self, poison: Poison<R>, partition: PartitionId, record: R, bytes: usize) {
+    pub fn dead_letter(&mut self, poison: Poison<R>, partition: PartitionId, record: R, bytes: usize) {
         let Poison { position, event, refused, owner } = poison;
         drop(refused);
         self.push(partition, Row { position, event, record, bytes, owner });
     }
 
     /// Returns whether a transaction has begun and not ended.
-    pub(crate) fn is_in_transaction(&self) -> bool {
+    pub fn is_in_transaction(&self) -> bool {
         self.ledger.transactions.open_commit().is_some()
     }
 
     /// Returns the position that the slot may be confirmed up to here.
-    pub(crate) fn confirmable(&self) -> Lsn {
+    pub fn confirmable(&self) -> Lsn {
         self.ledger.transactions.confirmable()
     }
 
     /// Returns what these rows hold in memory. Above a bound the driver reads no more of the WAL.
-    pub(crate) fn buffered_bytes(&self) -> usize {
+    pub fn buffered_bytes(&self) -> usize {
         self.ledger.bytes
     }
 
     /// Returns what of that is not in flight.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        let in_flight = self.logs.iter().filter_map(Log::flight).map(|flight| flight.bytes);
+    pub fn waiting_bytes(&self) -> usize {
+        let in_flight = self.writers.iter().filter_map(PartitionWriter::in_flight).map(|flight| flight.bytes);
         self.ledger.bytes.saturating_sub(in_flight.sum())
     }
 
     /// Returns how many partitions have rows that are queued or in flight.
-    pub(crate) fn busy_partitions(&self) -> usize {
-        self.logs.iter().filter(|log| log.bytes() > 0).count()
+    pub fn busy_partitions(&self) -> usize {
+        self.writers.iter().filter(|writer| writer.bytes() > 0).count()
     }
 
     /// Returns what the rows of one partition hold in memory.
-    pub(crate) fn held_bytes(&self, partition: PartitionId) -> usize {
-        self.logs.get(partition.index()).map_or(0, Log::bytes)
+    pub fn held_bytes(&self, partition: PartitionId) -> usize {
+        self.writers.get(partition.index()).map_or(0, PartitionWriter::bytes)
     }
 
     /// Returns how many rows wait for their topic, are queued, or are in flight.
-    pub(crate) fn buffered_rows(&self) -> usize {
+    pub fn buffered_rows(&self) -> usize {
         self.ledger.rows
     }
 
-    pub(crate) fn counters(&self) -> Counters {
+    pub fn counters(&self) -> Counters {
         self.ledger.counters
     }
 
@@ -298,30 +293,30 @@ impl<R> Progress<R> {
     }
 
     fn push(&mut self, partition: PartitionId, row: Row<R>) {
-        if self.logs.len() <= partition.index() {
-            self.logs.resize_with(partition.index() + 1, Log::new);
+        if self.writers.len() <= partition.index() {
+            self.writers.resize_with(partition.index() + 1, PartitionWriter::new);
         }
-        if let Some(log) = self.logs.get_mut(partition.index()) {
-            log.push(row, &self.window, &mut self.ledger);
+        if let Some(writer) = self.writers.get_mut(partition.index()) {
+            writer.push(row, &self.window, &mut self.ledger);
             self.advance(partition);
         }
     }
 
     /// Continues after an outcome: the batch in flight has its next duty, or the next batch may be made.
-    fn go_on(&mut self, partition: PartitionId) {
-        match self.logs.get(partition.index()) {
-            Some(log) if log.is_due() => self.due.push_back(partition),
+    fn continue_after_outcome(&mut self, partition: PartitionId) {
+        match self.writers.get(partition.index()) {
+            Some(writer) if writer.is_due() => self.due.push_back(partition),
             _ => self.advance(partition),
         }
     }
 
     fn advance(&mut self, partition: PartitionId) {
-        let Some(log) = self.logs.get_mut(partition.index()) else { return };
-        match log.advance(&self.window, self.producers.newest()) {
-            Need::Nothing => {}
-            Need::Turn => self.due.push_back(partition),
-            Need::Held => self.hold.wait(partition),
-            Need::Producer => self.producers.asked.wait(partition),
+        let Some(writer) = self.writers.get_mut(partition.index()) else { return };
+        match writer.advance(&self.window, self.producers.newest()) {
+            Some(State::Due(_)) => self.due.push_back(partition),
+            Some(State::AwaitsProof) => self.proof.wait(partition),
+            Some(State::AwaitsProducer) => self.producers.asked.wait(partition),
+            Some(State::Idle | State::Open(_)) | None => {}
         }
     }
 }

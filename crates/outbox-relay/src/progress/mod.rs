@@ -53,29 +53,24 @@
 //! - Dead letters: in the order of their refusals, and repeated when a late batch meets another split.
 
 mod action;
-mod error;
-mod in_flight;
 mod ledger;
-mod log;
 mod machine;
-mod pending_question;
+mod partition_writer;
 mod producer;
 mod row;
 mod scan;
-mod seen_records;
-mod transactions;
-mod window;
 
 #[cfg(test)]
 mod simulation;
 
-pub(crate) use self::action::{Action, Arrival, Batch, Content, Outcome, ReadFrom, Seen, Tail};
-pub(crate) use self::error::OutOfTurn;
-pub(crate) use self::ledger::Counters;
-pub(crate) use self::machine::Progress;
-pub(crate) use self::producer::Producer;
+pub use self::action::{Action, Arrival, Batch, Content, Outcome, ReadFrom, Seen, Tail};
+pub use self::ledger::Counters;
+pub use self::machine::Progress;
+pub use self::producer::Producer;
+pub use self::row::OutOfTurn;
+
 #[cfg(test)]
-pub(crate) use self::row::Row;
-pub(crate) use self::row::{PartitionId, Poison, Unplaced};
-pub(crate) use self::scan::{Reach, Scan};
-pub(crate) use self::window::{BatchLimit, Window};
+pub use self::row::Row;
+pub use self::row::{BatchLimit, Window};
+pub use self::row::{PartitionId, Poison, Unplaced};
+pub use self::scan::{Reach, Scan};

@@ -1,27 +1,30 @@
+use super::partition_writer::OwnProducer;
+use super::row::PartitionId;
+
 /// A producer id and its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Producer {
-    pub(crate) id: i64,
-    pub(crate) epoch: i16,
+pub struct Producer {
+    pub id: i64,
+    pub epoch: i16,
 }
 
 /// The sequence number of the next record that a producer writes to one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cursor {
-    pub(super) producer: Producer,
-    pub(super) next: i32,
+pub struct Cursor {
+    pub producer: Producer,
+    pub next: i32,
 }
 
 impl Cursor {
-    pub(super) fn first(producer: Producer) -> Self {
+    pub fn first(producer: Producer) -> Self {
         Self { producer, next: 0 }
     }
 
-    pub(super) fn after(producer: Producer, last: i32) -> Self {
+    pub fn after(producer: Producer, last: i32) -> Self {
         Self { producer, next: advanced(last, 1) }
     }
 
-    pub(super) fn past(self, rows: usize) -> Self {
+    pub fn past(self, rows: usize) -> Self {
         Self { producer: self.producer, next: advanced(self.next, rows) }
     }
 }
@@ -31,6 +34,51 @@ impl Cursor {
 fn advanced(sequence: i32, by: usize) -> i32 {
     let by = i32::try_from(by).unwrap_or(i32::MAX);
     sequence.wrapping_add(by) & i32::MAX
+}
+
+/// A question to the driver that several partitions wait for. A partition that comes after it was put waits for the next one:
+/// an answer says nothing of what was read later.
+#[derive(Debug, Default)]
+pub struct PendingQuestion {
+    waiting: Vec<PartitionId>,
+    asked: Vec<PartitionId>,
+}
+
+impl PendingQuestion {
+    pub fn wait(&mut self, partition: PartitionId) {
+        self.waiting.push(partition);
+    }
+
+    /// Returns whether the question is to be asked now.
+    pub fn ask(&mut self) -> bool {
+        let ask = self.asked.is_empty() && !self.waiting.is_empty();
+        if ask {
+            std::mem::swap(&mut self.asked, &mut self.waiting);
+        }
+        ask
+    }
+
+    pub fn answered(&mut self) -> Vec<PartitionId> {
+        std::mem::take(&mut self.asked)
+    }
+}
+
+/// The producer ids that were given to this process.
+#[derive(Debug, Default)]
+pub struct OwnProducers {
+    pub asked: PendingQuestion,
+    newest: Option<OwnProducer>,
+}
+
+impl OwnProducers {
+    pub fn newest(&self) -> Option<OwnProducer> {
+        self.newest
+    }
+
+    pub fn add(&mut self, producer: Producer) {
+        let generation = self.newest.map_or(1, |newest| newest.generation + 1);
+        self.newest = Some(OwnProducer { producer, generation });
+    }
 }
 
 #[cfg(test)]

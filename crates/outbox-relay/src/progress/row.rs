@@ -1,45 +1,151 @@
+use std::collections::{BTreeSet, HashSet};
+
 use outbox_core::uuid::Uuid;
 
-use super::transactions::TransactionId;
+use super::action::Arrival;
+use super::ledger::TransactionId;
+use super::producer::Cursor;
+use crate::Lsn;
 use crate::position::Position;
 
 /// A topic's partition: an index that the driver gives out, dense from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PartitionId(pub(crate) u32);
+pub struct PartitionId(pub u32);
 
 impl PartitionId {
-    pub(super) fn index(self) -> usize {
+    pub fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
 /// A row that is to be written, with its record.
 #[derive(Debug)]
-pub(crate) struct Row<R> {
-    pub(crate) position: Position,
-    pub(crate) event: Uuid,
-    pub(crate) record: R,
-    pub(super) bytes: usize,
-    pub(super) owner: TransactionId,
+pub struct Row<R> {
+    pub position: Position,
+    pub event: Uuid,
+    pub record: R,
+    pub bytes: usize,
+    pub owner: TransactionId,
 }
 
 /// A row that waits until its topic is known. Its transaction stays unconfirmed, and its memory counts as held.
 #[derive(Debug)]
 #[must_use = "the slot does not move past this row before it is placed or refused"]
-pub(crate) struct Unplaced {
-    pub(crate) position: Position,
-    pub(crate) event: Uuid,
-    pub(super) bytes: usize,
-    pub(super) owner: TransactionId,
+pub struct Unplaced {
+    pub position: Position,
+    pub event: Uuid,
+    pub bytes: usize,
+    pub owner: TransactionId,
 }
 
 /// A row that cannot be written where it belongs. Its transaction stays unconfirmed until the row is dead-lettered.
 #[derive(Debug)]
 #[must_use = "the slot does not move past this row before it is dead-lettered"]
-pub(crate) struct Poison<R> {
-    pub(crate) position: Position,
-    pub(crate) event: Uuid,
+pub struct Poison<R> {
+    pub position: Position,
+    pub event: Uuid,
     /// The partition that refused it, and the record; none when the row had no legal topic.
-    pub(crate) refused: Option<(PartitionId, R)>,
-    pub(super) owner: TransactionId,
+    pub refused: Option<(PartitionId, R)>,
+    pub owner: TransactionId,
+}
+
+/// The part of the WAL that a predecessor may have read, and so may have written already or may still write.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// The slot's confirmed position, asked after the slot was acquired.
+    pub confirmed: Lsn,
+    /// The server's WAL flush position, asked after the slot was acquired. The previous holder of the slot has read
+    /// nothing from here on. Too small a value accepts duplicates, too large a value costs reads; neither loses a row.
+    pub end: Lsn,
+}
+
+impl Window {
+    pub fn holds(&self, position: Position) -> bool {
+        position.commit < self.end
+    }
+}
+
+/// How large a batch may become.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimit {
+    pub rows: usize,
+    pub bytes: usize,
+}
+
+/// The one batch of a partition whose outcome is not known yet.
+#[derive(Debug)]
+pub struct InFlightBatch<R> {
+    pub rows: Vec<Row<R>>,
+    pub at: Cursor,
+    /// Error 0 is no proof: others may have used these sequence numbers for other rows.
+    pub check: bool,
+    /// An attempt had no answer, so it may be appended at any later time.
+    pub unsure: bool,
+    pub verdict: Verdict,
+    pub attempts: u32,
+    pub bytes: usize,
+    /// All of it is in the log: it is sent once more, to see how the broker answers then.
+    pub is_trial: bool,
+}
+
+/// Why the log is read while a batch is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Open,
+    Appended(Arrival),
+    Unknown,
+    OutOfOrder,
+    InvalidEpoch,
+}
+
+/// Records that were met in one partition's log and may prove that a row is there.
+#[derive(Debug, Default)]
+pub struct SeenRecords {
+    /// One position may be that of two rows on two timelines.
+    own: BTreeSet<(Position, Uuid)>,
+    unplaced: HashSet<Uuid>,
+}
+
+impl SeenRecords {
+    pub fn own(&mut self, position: Position, event: Uuid) {
+        self.own.insert((position, event));
+    }
+
+    pub fn unplaced(&mut self, event: Uuid) {
+        self.unplaced.insert(event);
+    }
+
+    /// Returns whether the row's own record was met: same position and same event, never a later position.
+    pub fn take(&mut self, position: Position, event: Uuid) -> bool {
+        self.own.remove(&(position, event)) || self.unplaced.contains(&event)
+    }
+
+    pub fn oldest(&self) -> Option<Position> {
+        self.own.first().map(|(position, _)| *position)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.unplaced.is_empty()
+    }
+
+    /// Forgets rows of transactions before this one, which do not come again.
+    pub fn forget_before(&mut self, commit: Lsn) {
+        while self.own.first().is_some_and(|(position, _)| position.commit < commit) {
+            self.own.pop_first();
+        }
+    }
+
+    /// Forgets records without positions: no row comes any more that a predecessor without positions could have
+    /// written.
+    pub fn forget_unplaced(&mut self) {
+        self.unplaced = HashSet::new();
+    }
+}
+
+/// The WAL did not come in order: it is not the continuation of what came before, so the session starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the WAL is out of order: {got} came after {last}")]
+pub struct OutOfTurn {
+    pub last: Lsn,
+    pub got: Lsn,
 }

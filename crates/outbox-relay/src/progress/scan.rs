@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::action::{Seen, Tail};
-use super::window::Window;
+use super::row::Window;
 use crate::Lsn;
 
 /// The plan of reading the end of a log: backwards in growing steps, each of them forwards, and not further than
@@ -11,7 +11,7 @@ use crate::Lsn;
 /// partition is written in the order of the WAL. So the first step that holds one is the last. Records of the slot do
 /// not count against the limit: there are no more of them than rows that are not confirmed.
 #[derive(Debug)]
-pub(crate) struct Scan {
+pub struct Scan {
     confirmed: Lsn,
     reach: Reach,
     log_start: i64,
@@ -32,7 +32,7 @@ pub(crate) struct Scan {
 
 /// How far a scan goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// To the first step with a record of this slot from before the window. The limit is for records of others.
     Window,
     /// To the limit, which is for all records: dead letters are not in the order of the WAL.
@@ -44,7 +44,7 @@ const GROWTH: i64 = 8;
 
 impl Scan {
     /// Plans to read a log back from its end; the first step has `first` offsets.
-    pub(crate) fn new(window: &Window, reach: Reach, log: Range<i64>, limit: u64, first: i64) -> Self {
+    pub fn new(window: &Window, reach: Reach, log: Range<i64>, limit: u64, first: i64) -> Self {
         let end = log.end.max(log.start);
         Self {
             confirmed: window.confirmed,
@@ -63,7 +63,7 @@ impl Scan {
     }
 
     /// Returns the offsets to read next; none if the scan is complete.
-    pub(crate) fn next_step(&mut self) -> Option<Range<i64>> {
+    pub fn next_step(&mut self) -> Option<Range<i64>> {
         self.end_step();
         let is_enough = self.reaches_back && self.reach == Reach::Window;
         let left = self.left();
@@ -79,7 +79,7 @@ impl Scan {
     }
 
     /// Takes a record of the step, in the log's order.
-    pub(crate) fn seen(&mut self, seen: Seen) {
+    pub fn seen(&mut self, seen: Seen) {
         let Some(step) = self.steps.last_mut() else { return };
         let position = seen.content.position();
         self.own += i64::from(position.is_some());
@@ -98,7 +98,7 @@ impl Scan {
     }
 
     /// Returns what was seen, in the log's order.
-    pub(crate) fn finish(mut self) -> (impl Iterator<Item = Seen> + Send + use<>, Tail) {
+    pub fn finish(mut self) -> (impl Iterator<Item = Seen> + Send + use<>, Tail) {
         self.end_step();
         let cut = self.from > self.log_start && !self.reaches_back;
         (self.steps.into_iter().rev().flatten(), Tail { end: self.end, cut })

@@ -1,40 +1,40 @@
 use std::collections::HashSet;
 
 use outbox_core::{Column, ColumnType, Error, Identifier, Nullability, Pipeline, TableLayout};
-use outbox_wal::{CatalogueColumn, CustomTypes, RelationColumn, TableName};
 
 use crate::tables::{ACCEPTED_LOSSES, Included};
+use outbox_wal::{CatalogueColumn, CustomTypes, RelationColumn, TableName};
 
 /// The tables whose rows are read.
 #[derive(Clone, Debug)]
-pub(crate) struct OutboxTables {
-    pub(crate) included: Included,
-    pub(crate) types: CustomTypes,
-    pub(crate) known: Vec<OutboxTable>,
+pub struct OutboxTables {
+    pub included: Included,
+    pub types: CustomTypes,
+    pub known: Vec<OutboxTable>,
     /// The OIDs of included tables that the catalogs do not have: their rows are read as the WAL describes them.
-    pub(crate) gone: HashSet<u32>,
+    pub gone: HashSet<u32>,
 }
 
 /// An outbox table as the catalogs have it.
 #[derive(Clone, Debug)]
-pub(crate) struct OutboxTable {
-    pub(crate) name: TableName,
+pub struct OutboxTable {
+    pub name: TableName,
     /// The OIDs of the table and its partitions, whatever they were called when a row was written.
-    pub(crate) oids: HashSet<u32>,
+    pub oids: HashSet<u32>,
     /// None if the table does not exist, or the role may not see it.
-    pub(crate) columns: Vec<CatalogueColumn>,
+    pub columns: Vec<CatalogueColumn>,
 }
 
 impl OutboxTables {
     /// Returns the pipeline over a table as the catalogs have it.
-    pub(crate) fn as_in_catalog(&self, table: &OutboxTable) -> Result<Pipeline, Error> {
+    pub fn as_in_catalog(&self, table: &OutboxTable) -> Result<Pipeline, Error> {
         let columns = table.columns.iter().map(|column| (column.name.as_str(), self.type_of(column)));
         self.over(&table.name, &table.columns, columns)
     }
 
     /// Returns the pipeline over a table as it was when its rows were written: the names and types are those of then,
     /// the rest is as the catalogs have it now, as in Debezium.
-    pub(super) fn as_described(
+    pub fn as_described(
         &self,
         name: &TableName,
         now: &[CatalogueColumn],

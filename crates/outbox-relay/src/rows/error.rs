@@ -1,14 +1,14 @@
+use std::fmt;
 use std::sync::Arc;
 
-use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
-use outbox_wal::Malformed;
+use outbox_wal::{Malformed, Tuple, TupleData};
 
 /// Why messages of pgoutput cannot be made into rows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
     #[error("PostgreSQL sent what pgoutput's protocol does not know, after the commit {after}")]
     Malformed { after: Lsn, source: Malformed },
     #[error("a message of pgoutput came out of place, after the commit {after}: {what}")]
@@ -46,7 +46,7 @@ pub(crate) enum DecodeError {
 /// The fault of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum BadValue {
+pub enum BadValue {
     #[error("an infinite date is no instant")]
     Infinite,
     #[error("the instant is outside the years -9999 to 9999")]
@@ -59,7 +59,7 @@ pub(crate) enum BadValue {
 
 impl DecodeError {
     /// Returns the row that it is about; reading can continue after that row.
-    pub(crate) fn row(&self) -> Option<Position> {
+    pub fn row(&self) -> Option<Position> {
         match self {
             Self::Table { at, .. } | Self::Message { at, .. } | Self::Value { at, .. } | Self::Row { at, .. } => {
                 Some(*at)
@@ -73,7 +73,7 @@ impl DecodeError {
     }
 
     /// Returns the commit of the transaction before which the relay stops, if a change in it is the reason.
-    pub(crate) fn forbidden_in(&self) -> Option<Lsn> {
+    pub fn forbidden_in(&self) -> Option<Lsn> {
         match self {
             Self::Update { commit, .. } | Self::NotRouted { commit, .. } => Some(*commit),
             _ => None,
@@ -81,7 +81,7 @@ impl DecodeError {
     }
 
     /// Returns the text of that row, which is no part of what the error says.
-    pub(crate) fn take_raw(&mut self) -> RawRow {
+    pub fn take_raw(&mut self) -> RawRow {
         match self {
             Self::Table { raw, .. } | Self::Message { raw, .. } | Self::Value { raw, .. } | Self::Row { raw, .. } => {
                 std::mem::take(raw)
@@ -92,5 +92,55 @@ impl DecodeError {
             | Self::NotRouted { .. }
             | Self::Update { .. } => RawRow::default(),
         }
+    }
+}
+
+/// A row as it came: each column's text. `Debug` reports no value.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RawRow(Vec<(Box<str>, Option<Box<str>>)>);
+
+impl RawRow {
+    pub fn new(names: &[Box<str>], row: Tuple<'_>) -> Self {
+        let text = |data| match data {
+            TupleData::Text(text) => Some(String::from_utf8_lossy(text).into()),
+            TupleData::Null | TupleData::Unchanged | TupleData::Binary(_) => None,
+        };
+        Self(names.iter().cloned().zip(row.data().map(text)).collect())
+    }
+
+    /// Returns the members of a message, or its whole content if that is not a JSON object.
+    pub fn of_message(content: &[u8]) -> Self {
+        let text = |value: serde_json::Value| match value {
+            serde_json::Value::Null => None,
+            serde_json::Value::String(text) => Some(text.into()),
+            other => Some(other.to_string().into()),
+        };
+        Self(match serde_json::from_slice(content) {
+            Ok(serde_json::Value::Object(members)) => {
+                members.into_iter().map(|(name, value)| (name.into(), text(value))).collect()
+            }
+            _ => vec![("content".into(), Some(String::from_utf8_lossy(content).into()))],
+        })
+    }
+
+    /// Returns the text of a column; none if it is NULL or not there.
+    pub fn get(&self, column: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| **name == *column).and_then(|(_, text)| text.as_deref())
+    }
+
+    /// Returns an object of texts, in the table's order of columns.
+    pub fn to_json(&self) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let members = self.0.iter().map(|(name, text)| {
+            let value = text.as_deref().map_or_else(|| "null".to_owned(), quoted);
+            format!("{}:{value}", quoted(name))
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl fmt::Debug for RawRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }

@@ -1,19 +1,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use outbox_core::{
-    ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, Row, TableLayout,
-};
+use outbox_core::{ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, TableLayout};
 
-use super::error::DecodeError;
-use super::raw::RawRow;
+use super::error::{DecodeError, RawRow};
 use super::reader::TableRow;
 use crate::position::Position;
 use crate::tables::{ACCEPTED_LOSSES, Included};
 
 /// Makes the content of logical decoding messages into rows.
 #[derive(Debug)]
-pub(super) struct Messages {
+pub struct Messages {
     reader: MessageReader,
     included: IncludedMessages,
     config: ConnectorConfig,
@@ -33,27 +30,25 @@ const BINDINGS: usize = 64;
 
 impl Messages {
     /// Returns none if the configuration includes no messages.
-    pub(super) fn of(included: &Included) -> Option<Self> {
+    pub fn of(included: &Included) -> Option<Self> {
         let (reader, prefixes) = included.messages()?.clone();
         Some(Self { reader, included: prefixes, config: included.config().clone(), bindings: VecDeque::new() })
     }
 
     /// Returns whether messages of the prefix are events.
-    pub(super) fn contains(&self, prefix: &str) -> bool {
+    pub fn contains(&self, prefix: &str) -> bool {
         self.included.contains(prefix)
     }
 
     /// Reads the row that Debezium makes of a content.
-    pub(super) fn row(&mut self, content: &[u8], at: Position) -> Result<TableRow, DecodeError> {
+    pub fn row(&mut self, content: &[u8], at: Position) -> Result<TableRow, DecodeError> {
         self.read(content).map_err(|source| DecodeError::Message { at, source, raw: RawRow::of_message(content) })
     }
 
     fn read(&mut self, content: &[u8]) -> Result<TableRow, Arc<Error>> {
-        let mut content = self.reader.read(content).map_err(Arc::new)?;
+        let content = self.reader.read(content).map_err(Arc::new)?;
         let pipeline = self.pipeline(&content)?;
-        let layout = pipeline.layout();
-        let values = layout.columns().iter().map(|column| content.take(column.name().as_str())).collect();
-        let row = Row::new(layout, values).map_err(Arc::new)?;
+        let row = content.into_row(pipeline.layout()).map_err(Arc::new)?;
         Ok(TableRow { pipeline, row })
     }
 

@@ -3,17 +3,16 @@
 mod catalog;
 mod datum;
 mod error;
-mod instant;
 mod messages;
-mod raw;
 mod reader;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::catalog::{OutboxTable, OutboxTables};
+pub use self::catalog::{OutboxTable, OutboxTables};
+
 #[cfg(test)]
-pub(crate) use self::error::BadValue;
-pub(crate) use self::error::DecodeError;
-pub(crate) use self::raw::RawRow;
-pub(crate) use self::reader::{Ignored, RowReader, TableRow, WalEvent};
+pub use self::error::BadValue;
+pub use self::error::DecodeError;
+pub use self::error::RawRow;
+pub use self::reader::{Ignored, RowReader, TableRow, WalEvent};

@@ -6,9 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use outbox_core::{ColumnValue, Pipeline, Row};
 
 use super::catalog::OutboxTables;
-use super::error::{BadValue, DecodeError};
+use super::error::{BadValue, DecodeError, RawRow};
 use super::messages::Messages;
-use super::raw::RawRow;
 use crate::Lsn;
 use crate::position::Position;
 use crate::settings::OnUpdate;
@@ -16,7 +15,7 @@ use outbox_wal::{Message, Relation, TableName, Tuple, TupleData};
 
 /// An entry of the WAL about the outbox tables.
 #[derive(Clone, Debug)]
-pub(crate) enum WalEvent {
+pub enum WalEvent {
     /// A transaction begins. It may be without a row of a table.
     Begin { commit: Lsn, committed_at: SystemTime },
     /// A row was inserted, or a message emitted; `index` is its place among the messages and the inserts into all outbox tables in
@@ -28,9 +27,9 @@ pub(crate) enum WalEvent {
 
 /// A row, and the pipeline over its table as it was when the row was written. `Debug` shows no value.
 #[derive(Clone)]
-pub(crate) struct TableRow {
-    pub(crate) pipeline: Pipeline,
-    pub(crate) row: Row,
+pub struct TableRow {
+    pub pipeline: Pipeline,
+    pub row: Row,
 }
 
 impl fmt::Debug for TableRow {
@@ -41,19 +40,19 @@ impl fmt::Debug for TableRow {
 
 /// Changes that were left out, as the EventRouter leaves them out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ignored {
-    pub(crate) updates: u64,
-    pub(crate) deletes: u64,
-    pub(crate) truncates: u64,
+pub struct Ignored {
+    pub updates: u64,
+    pub deletes: u64,
+    pub truncates: u64,
     /// Logical messages (`pg_logical_emit_message`) of other prefixes.
-    pub(crate) messages: u64,
+    pub messages: u64,
     /// Changes of any kind to other tables of the publication.
-    pub(crate) other_tables: u64,
+    pub other_tables: u64,
 }
 
 /// Makes the messages of one session of decoding into events of the outbox tables.
 #[derive(Debug)]
-pub(crate) struct RowReader {
+pub struct RowReader {
     outbox: OutboxTables,
     on_update: OnUpdate,
     tables: HashMap<u32, Table>,
@@ -97,7 +96,7 @@ impl Binding {
 }
 
 impl RowReader {
-    pub(crate) fn new(outbox: OutboxTables, on_update: OnUpdate) -> Self {
+    pub fn new(outbox: OutboxTables, on_update: OnUpdate) -> Self {
         Self {
             messages: Messages::of(&outbox.included),
             outbox,
@@ -111,25 +110,25 @@ impl RowReader {
     }
 
     /// Forgets a session that broke off: the next one reports its tables, and its transactions from their begin.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.tables.clear();
         self.pending.clear();
         self.transaction = None;
     }
 
     /// Takes an event that the message before has brought as well.
-    pub(crate) fn take_pending(&mut self) -> Option<Result<WalEvent, DecodeError>> {
+    pub fn take_pending(&mut self) -> Option<Result<WalEvent, DecodeError>> {
         self.pending.pop_front()
     }
 
     /// Takes the counts since the last call.
-    pub(crate) fn take_ignored(&mut self) -> Ignored {
+    pub fn take_ignored(&mut self) -> Ignored {
         std::mem::take(&mut self.ignored)
     }
 
     /// Returns whether a transaction has begun and not ended: a keepalive's LSN then reports nothing of what was
     /// received.
-    pub(crate) fn is_in_transaction(&self) -> bool {
+    pub fn is_in_transaction(&self) -> bool {
         self.transaction.is_some()
     }
 
@@ -137,7 +136,7 @@ impl RowReader {
     ///
     /// After an error with a [`row`](DecodeError::row) the reader continues with the row after it, which keeps its
     /// index.
-    pub(crate) fn read(&mut self, message: &[u8]) -> Result<Option<WalEvent>, DecodeError> {
+    pub fn read(&mut self, message: &[u8]) -> Result<Option<WalEvent>, DecodeError> {
         let decoded =
             Message::decode(message).map_err(|source| DecodeError::Malformed { after: self.last_commit, source })?;
         match decoded {

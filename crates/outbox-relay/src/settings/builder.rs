@@ -2,8 +2,6 @@ use std::fmt;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
-use outbox_net::{Properties, SecretSource};
-use outbox_wal::Timeouts;
 
 use super::check::ConfigurationCheck;
 use super::context_headers::ContextHeaders;
@@ -18,8 +16,10 @@ use super::table::{Assumed, LIST, named};
 use super::topics::TopicCreation;
 use super::updates::OnUpdate;
 use super::{RelaySettings, SettingsError, columns, names, worker};
-use crate::row_position::RowPosition;
+use crate::position::RowPosition;
 use crate::tables::{ACCEPTED_LOSSES, Candidates, Included};
+use outbox_net::{Properties, SecretSource};
+use outbox_wal::Timeouts;
 
 /// The settings of the relay next to the connector's configuration; see [`RelaySettings::builder`].
 #[derive(Clone)]

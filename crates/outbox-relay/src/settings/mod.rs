@@ -28,6 +28,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use outbox_core::{ConnectorConfig, Identifier, Pipeline};
+
+use self::finding::Findings;
+use self::keys::Keys;
+use self::resolved::Resolved;
+use crate::position::RowPosition;
+use crate::tables::{Candidates, Included};
 use outbox_kafka::Security;
 use outbox_wal::{TableName, Timeouts};
 
@@ -43,13 +49,6 @@ pub use self::produce::{CompressionType, PoisonPolicy};
 pub use self::rule::KeySupport;
 pub use self::topics::TopicCreation;
 pub(crate) use self::updates::OnUpdate;
-
-use crate::row_position::RowPosition;
-
-use self::finding::Findings;
-use self::keys::Keys;
-use self::resolved::Resolved;
-use crate::tables::{Candidates, Included};
 
 /// The settings of a relay, free of contradictions and with every placeholder resolved. `Debug` shows no secret.
 ///

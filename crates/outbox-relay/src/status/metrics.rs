@@ -1,6 +1,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use outbox_core::DroppedBy;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -9,19 +10,17 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::heartbeat_part::HeartbeatPart;
-use super::mode::Mode;
-use super::reconnect::Reconnect;
+use super::health::Mode;
+use super::lag::{HeartbeatPart, Reconnect};
 use crate::progress::Counters;
 use crate::rows::Ignored;
-use outbox_core::DroppedBy;
 use outbox_wal::{Lsn, SlotLook};
 
 type Labels = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// The relay's metrics. What is counted by the row is added up once a turn.
-pub(super) struct Metrics {
+pub struct Metrics {
     registry: Registry,
     events: Family<Labels, Counter>,
     bytes: Family<Labels, Counter>,
@@ -57,7 +56,7 @@ pub(super) struct Metrics {
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let metrics = Self {
             registry: Registry::default(),
             events: Family::default(),
@@ -167,14 +166,14 @@ impl Metrics {
         self
     }
 
-    pub(super) fn count(&self, new: Counters) {
+    pub fn count(&self, new: Counters) {
         self.read.inc_by(new.read);
         self.skipped.inc_by(new.skipped);
         self.duplicates_accepted.inc_by(new.duplicates_accepted);
     }
 
     /// Counts changes by kind. Every kind is shown from the start.
-    pub(super) fn ignored(&self, new: Ignored) {
+    pub fn ignored(&self, new: Ignored) {
         let Ignored { updates, deletes, truncates, messages, other_tables } = new;
         let kinds = [
             ("update", updates),
@@ -188,7 +187,7 @@ impl Metrics {
         }
     }
 
-    pub(super) fn dropped(&self, by: DroppedBy) {
+    pub fn dropped(&self, by: DroppedBy) {
         self.dropped_by(by).inc();
     }
 
@@ -201,15 +200,15 @@ impl Metrics {
         self.records_dropped.get_or_create(&[("kind", kind.to_owned())]).clone()
     }
 
-    pub(super) fn heartbeat_succeeded(&self, part: HeartbeatPart) {
+    pub fn heartbeat_succeeded(&self, part: HeartbeatPart) {
         self.heartbeats.get_or_create(&label_of(part)).inc();
     }
 
-    pub(super) fn heartbeat_failed(&self, part: HeartbeatPart) {
+    pub fn heartbeat_failed(&self, part: HeartbeatPart) {
         self.heartbeat_failures.get_or_create(&label_of(part)).inc();
     }
 
-    pub(super) fn reconnecting(&self, cause: Reconnect) {
+    pub fn reconnecting(&self, cause: Reconnect) {
         self.reconnects_by(cause).inc();
     }
 
@@ -217,65 +216,65 @@ impl Metrics {
         self.reconnects.get_or_create(&[("cause", cause.name().to_owned())]).clone()
     }
 
-    pub(super) fn kafka_failed(&self, error: &outbox_kafka::Error) {
+    pub fn kafka_failed(&self, error: &outbox_kafka::Error) {
         let labels = [("request", error.api().unwrap_or("none").to_owned()), ("error", error.name())];
         self.kafka_errors.get_or_create(&labels).inc();
     }
 
-    pub(super) fn confirmed(&self, lsn: Lsn) {
+    pub fn confirmed(&self, lsn: Lsn) {
         self.confirmed.set(gauge(lsn.as_u64()));
     }
 
-    pub(super) fn catching_up(&self, all: u64, remaining: u64) {
+    pub fn catching_up(&self, all: u64, remaining: u64) {
         self.catch_up.set(gauge(all));
         self.catch_up_remaining.set(gauge(remaining));
     }
 
-    pub(super) fn holds(&self, rows: usize, bytes: usize) {
+    pub fn holds(&self, rows: usize, bytes: usize) {
         self.held_rows.set(gauge(rows));
         self.held_bytes.set(gauge(bytes));
     }
 
-    pub(super) fn looked(&self, look: SlotLook) {
+    pub fn looked(&self, look: SlotLook) {
         self.restart.set(gauge(look.restart.as_u64()));
         self.wal_held.set(gauge(look.server.as_u64().saturating_sub(look.restart.as_u64())));
     }
 
-    pub(super) fn wrote(&self, topic: &str, events: u64, bytes: u64) {
+    pub fn wrote(&self, topic: &str, events: u64, bytes: u64) {
         let topic = [("topic", topic.to_owned())];
         self.events.get_or_create(&topic).inc_by(events);
         self.bytes.get_or_create(&topic).inc_by(bytes);
     }
 
-    pub(super) fn produced_in(&self, time: Duration) {
+    pub fn produced_in(&self, time: Duration) {
         self.produce.observe(time.as_secs_f64());
     }
 
-    pub(super) fn retried(&self) {
+    pub fn retried(&self) {
         self.retries.inc();
     }
 
-    pub(super) fn stored_as_it_was(&self) {
+    pub fn stored_as_it_was(&self) {
         self.stored_as_it_was.inc();
     }
 
-    pub(super) fn dead_lettered(&self) {
+    pub fn dead_lettered(&self) {
         self.dead_letters.inc();
     }
 
-    pub(super) fn left_out(&self) {
+    pub fn left_out(&self) {
         self.left_out.inc();
     }
 
-    pub(super) fn scan_cut(&self) {
+    pub fn scan_cut(&self) {
         self.scans_cut.inc();
     }
 
-    pub(super) fn started_again(&self) {
+    pub fn started_again(&self) {
         self.restarts.inc();
     }
 
-    pub(super) fn render(&self, mode: Mode, lag_bytes: u64, lag: Duration) -> String {
+    pub fn render(&self, mode: Mode, lag_bytes: u64, lag: Duration) -> String {
         for each in Mode::ALL {
             self.mode.get_or_create(&[("mode", each.name().to_owned())]).set(i64::from(each == mode));
         }

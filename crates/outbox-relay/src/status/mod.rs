@@ -1,14 +1,9 @@
 //! The status of a running relay: metrics, readiness, liveness.
 
 mod health;
-mod heartbeat_part;
 mod lag;
 mod metrics;
-mod mode;
-mod problems;
-mod reconnect;
 mod server;
-mod standby_wait;
 #[cfg(test)]
 mod tests;
 
@@ -18,22 +13,19 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use outbox_core::DroppedBy;
 use tokio::time::Instant;
 
-use self::health::{Movement, Pulse};
-pub(crate) use self::heartbeat_part::HeartbeatPart;
-pub(crate) use self::lag::CommitTimes;
+use self::health::{Movement, Problems, Pulse, StandbyWait};
 use self::metrics::Metrics;
-pub use self::mode::{Mode, Readiness};
-use self::problems::Problems;
-pub(crate) use self::problems::Work;
-pub(crate) use self::reconnect::Reconnect;
-use self::standby_wait::StandbyWait;
 use crate::progress::Counters;
 use crate::rows::Ignored;
-use outbox_core::DroppedBy;
 use outbox_net::ErrorChain;
 use outbox_wal::{Lsn, SlotLook};
+
+pub(crate) use self::health::Work;
+pub use self::health::{Mode, Readiness};
+pub(crate) use self::lag::{CommitTimes, HeartbeatPart, Reconnect};
 
 /// How often a loop that waits shows that it is there.
 pub(crate) const BEAT: Duration = Duration::from_millis(500);

@@ -25,7 +25,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-pub(super) async fn start(status: RelayStatus, address: SocketAddr) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
+pub async fn start(status: RelayStatus, address: SocketAddr) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = TcpListener::bind(address).await?;
     Ok((listener.local_addr()?, tokio::spawn(serve(status, listener))))
 }

@@ -18,7 +18,7 @@ async fn refusal(layout: TableLayout, spoil: &str) -> Error {
     let pool = pool(&env).await;
     let outbox = SqlxOutbox::new(env.pipeline().clone());
     let mut connection = pool.acquire().await.unwrap();
-    sqlx::raw_sql(spoil).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(spoil)).execute(&mut *connection).await.unwrap();
     let mut tx = sqlx::Connection::begin(&mut *connection).await.unwrap();
     let batch = outbox.enqueue_all(&mut tx, &[event(1), event(2)]).await.unwrap_err();
     tx.rollback().await.unwrap();

@@ -1,6 +1,6 @@
 use outbox_core::{OutboxEvent, StoreFault};
 use outbox_sqlx::sqlx::{self, Connection as _};
-use outbox_sqlx::{SqlxOutbox, Statements};
+use outbox_sqlx::{SqlxOutbox, StatementCaching};
 
 use outbox_test_support::TestEnv;
 
@@ -58,15 +58,15 @@ async fn statements_are_kept_or_not_as_was_chosen() {
     let pool = pool(&env).await;
     let named = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO %'";
     let outbox = SqlxOutbox::new(env.pipeline().clone());
-    for (statements, kept) in [(Statements::Unnamed, 0), (Statements::Cached, 2)] {
-        let outbox = outbox.clone().statements(statements);
+    for (caching, kept) in [(StatementCaching::Unnamed, 0), (StatementCaching::Cached, 2)] {
+        let outbox = outbox.clone().statement_caching(caching);
         let mut tx = pool.begin().await.unwrap();
         for _ in 0..2 {
             outbox.enqueue(&mut tx, &event(1)).await.unwrap();
             outbox.enqueue_all(&mut tx, &[event(2), event(3)]).await.unwrap();
         }
         let found: i64 = sqlx::query_scalar(named).fetch_one(&mut *tx).await.unwrap();
-        assert_eq!(found, kept, "{statements:?}");
+        assert_eq!(found, kept, "{caching:?}");
         tx.commit().await.unwrap();
     }
     assert_eq!(env.rows().await, 12);

@@ -6,6 +6,7 @@ mod enqueue;
 mod generic_service;
 mod idempotent;
 mod messages;
+mod migrations;
 mod values;
 
 use outbox_core::OutboxEvent;

@@ -1,6 +1,6 @@
 use outbox_core::TableLayout;
 use outbox_sqlx::sqlx;
-use outbox_sqlx::{OnDuplicate, SqlxOutbox, Statements};
+use outbox_sqlx::{OnDuplicate, SqlxOutbox, StatementCaching};
 
 use outbox_test_support::TestEnv;
 
@@ -12,8 +12,8 @@ async fn an_event_without_a_table_is_a_message_of_its_transaction() {
     let pool = pool(&env).await;
     let create = "SELECT pg_create_logical_replication_slot($1, 'test_decoding')";
     sqlx::query(create).bind(env.name()).execute(&pool).await.unwrap();
-    for statements in [Statements::Cached, Statements::Unnamed] {
-        let outbox = SqlxOutbox::new(env.pipeline().clone()).statements(statements);
+    for caching in [StatementCaching::Cached, StatementCaching::Unnamed] {
+        let outbox = SqlxOutbox::new(env.pipeline().clone()).statement_caching(caching);
         let mut tx = pool.begin().await.unwrap();
         outbox.enqueue(&mut tx, &event(1)).await.unwrap();
         outbox.enqueue_all(&mut tx, &[event(2), event(3)]).await.unwrap();

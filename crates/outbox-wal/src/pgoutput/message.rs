@@ -1,5 +1,4 @@
-use super::fields::{Fields, Malformed};
-use super::tuple::Tuple;
+use super::tuple::{Fields, Malformed, Tuple};
 use crate::Lsn;
 
 /// A message of pgoutput; it borrows from the bytes that it was decoded from.

@@ -2,13 +2,11 @@
 //! Formats"). No I/O happens here.
 
 mod encoder;
-mod fields;
 mod message;
 mod tuple;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::fields::Malformed;
 pub use self::message::{Message, Old, Relation, RelationColumn};
-pub use self::tuple::{Tuple, TupleData};
+pub use self::tuple::{Malformed, Tuple, TupleData};

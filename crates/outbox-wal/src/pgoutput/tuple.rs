@@ -1,4 +1,6 @@
-use super::fields::{Fields, Malformed};
+use std::str;
+
+use crate::Lsn;
 
 /// The columns of a row as the message carries them, checked as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,4 +64,71 @@ fn column<'a>(fields: &mut Fields<'a>) -> Result<TupleData<'a>, Malformed> {
 fn sized<'a>(fields: &mut Fields<'a>) -> Result<&'a [u8], Malformed> {
     let length = fields.u32()?;
     fields.bytes(length)
+}
+
+/// A message is cut short, too long, or holds what the protocol does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message of pgoutput is malformed")]
+pub struct Malformed;
+
+/// Takes big-endian fields off the front of a message.
+pub struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub fn i32(&mut self) -> Result<i32, Malformed> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    pub fn i64(&mut self) -> Result<i64, Malformed> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    pub fn lsn(&mut self) -> Result<Lsn, Malformed> {
+        self.array().map(u64::from_be_bytes).map(Lsn::new)
+    }
+
+    pub fn bytes(&mut self, length: u32) -> Result<&'a [u8], Malformed> {
+        let length = usize::try_from(length).map_err(|_| Malformed)?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    /// Returns text up to a NUL.
+    pub fn text(&mut self) -> Result<&'a str, Malformed> {
+        let end = self.0.iter().position(|byte| *byte == 0).ok_or(Malformed)?;
+        let (text, rest) = self.0.split_at_checked(end).ok_or(Malformed)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        str::from_utf8(text).map_err(|_| Malformed)
+    }
+
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
 }

@@ -1,4 +1,4 @@
-use super::server_error::Operation;
+use super::error::Operation;
 use super::session::{Purpose, Session};
 use super::*;
 

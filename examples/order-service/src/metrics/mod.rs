@@ -47,7 +47,7 @@ pub(crate) fn routes() -> Router<AppState> {
 
 /// Answers Prometheus. Without a database the health indicators are missing, and the rest is not.
 async fn scrape(State(state): State<AppState>) -> Result<Response, Problem> {
-    let mut texts = vec![pipe(look(&state).await.ok().as_ref())?];
+    let mut texts = vec![pipeline(look(&state).await.ok().as_ref())?];
     if let Some(recorder) = RECORDER.get() {
         texts.push(recorder.text().map_err(Problem::internal)?);
     }
@@ -59,25 +59,25 @@ async fn scrape(State(state): State<AppState>) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }
 
-/// Returns the health indicators: the value of each that is a number, and the verdict of each.
-fn pipe(health: Option<&PipelineHealth>) -> Result<String, Problem> {
+/// Returns the health indicators: the value of each that is a number, and the status of each.
+fn pipeline(health: Option<&PipelineHealth>) -> Result<String, Problem> {
     type Gauges = Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>;
-    let (up, values, verdicts) = (Gauge::<i64>::default(), Gauges::default(), Gauges::default());
+    let (up, values, statuses) = (Gauge::<i64>::default(), Gauges::default(), Gauges::default());
     up.set(i64::from(health.is_some()));
-    for sign in health.map(PipelineHealth::signs).unwrap_or_default() {
-        let label = [("sign", sign.name)];
-        if let Some(value) = sign.value.gauge() {
+    for indicator in health.map(PipelineHealth::indicators).unwrap_or_default() {
+        let label = [("indicator", indicator.name)];
+        if let Some(value) = indicator.value.gauge() {
             values.get_or_create(&label).set(value);
         }
         // Several problems of the readiness have one name.
-        let worst = verdicts.get_or_create(&label);
-        worst.set(worst.get().max(level(sign.verdict)));
+        let worst = statuses.get_or_create(&label);
+        worst.set(worst.get().max(level(indicator.status)));
     }
 
     let mut registry = Registry::default();
     registry.register("order_service_database_up", "Whether the database answers", up);
-    registry.register("outbox_pipe", "Health indicators: bytes, seconds, 0 or 1", values);
-    registry.register("outbox_pipe_verdict", "0 good, 0.5 unknown, 1 warning, 2 critical", verdicts);
+    registry.register("outbox_pipeline", "Health indicators: bytes, seconds, 0 or 1", values);
+    registry.register("outbox_pipeline_status", "0 good, 0.5 unknown, 1 warning, 2 critical", statuses);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(Problem::internal)?;
     Ok(text)

@@ -45,7 +45,7 @@ pub(crate) async fn place(state: &AppState, new: NewOrder, options: EventOptions
             return replay(&client, new, id).await;
         }
     } else {
-        state.outbox.enqueue_cached(&tx, &event).await?;
+        state.outbox.enqueue(&tx, &event).await?;
     }
     tx.commit().await.map_err(not_committed)?;
     Ok(Placed { order, is_replay: false })

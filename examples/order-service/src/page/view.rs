@@ -78,7 +78,8 @@ fn step(steps: &mut String, state: &str, label: &str, value: &str, at: &str) {
 pub(super) fn lag(partitions: &[PartitionStatus], health: Option<&PipelineHealth>) -> String {
     let records: u64 = partitions.iter().filter_map(PartitionStatus::lag).sum();
     let held: u64 = partitions.iter().map(|partition| partition.parked + partition.dead).sum();
-    let measured = |name: &str| health.and_then(|health| health.sign(name)).map(|sign| value(&sign.value));
+    let measured =
+        |name: &str| health.and_then(|health| health.indicator(name)).map(|indicator| value(&indicator.value));
     let of = |name: &str| measured(name).unwrap_or_else(|| "unknown".to_owned());
 
     let mut html = String::from("<dl class=\"figures\">");
@@ -119,19 +120,19 @@ pub(super) fn health(health: Option<&PipelineHealth>) -> String {
         return "<p class=\"empty\">The database cannot be reached, so nothing is known of the way to Kafka.</p>"
             .to_owned();
     };
-    let mut signs: Vec<_> = health.signs().iter().collect();
-    signs.sort_by_key(|sign| std::cmp::Reverse(sign.verdict));
-    let mut html = format!("<p>Overall {}</p><ul class=\"signs\">", badge(health.verdict()));
-    for sign in signs {
-        let label = sign.name.replace('_', " ");
+    let mut indicators: Vec<_> = health.indicators().iter().collect();
+    indicators.sort_by_key(|indicator| std::cmp::Reverse(indicator.status));
+    let mut html = format!("<p>Overall {}</p><ul class=\"indicators\">", badge(health.status()));
+    for indicator in indicators {
+        let label = indicator.name.replace('_', " ");
         _ = write!(
             html,
             "<li><span>{}</span> <span class=\"value\">{}</span> {}",
             Escaped(label),
-            Escaped(value(&sign.value)),
-            badge(sign.verdict)
+            Escaped(value(&indicator.value)),
+            badge(indicator.status)
         );
-        if let Some(remedy) = &sign.remedy {
+        if let Some(remedy) = &indicator.remedy {
             _ = write!(html, "<p>{}</p>", Escaped(remedy));
         }
         html.push_str("</li>");
@@ -140,8 +141,8 @@ pub(super) fn health(health: Option<&PipelineHealth>) -> String {
     html
 }
 
-fn badge(verdict: IndicatorStatus) -> String {
-    let name = name(verdict);
+fn badge(status: IndicatorStatus) -> String {
+    let name = name(status);
     format!("<span class=\"badge {name}\">{name}</span>")
 }
 

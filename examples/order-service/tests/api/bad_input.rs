@@ -94,7 +94,7 @@ async fn a_request_of_the_wrong_kind_is_a_problem_and_writes_nothing() {
         ("DELETE", "/orders/1/"),
         ("POST", "/received"),
         ("POST", "/health"),
-        ("POST", "/health/pipe"),
+        ("POST", "/health/pipeline"),
         ("POST", "/ready"),
         ("POST", "/metrics"),
     ] {

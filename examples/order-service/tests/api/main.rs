@@ -11,7 +11,7 @@ mod deploy;
 mod idempotency;
 mod openapi;
 mod orders;
-mod pipe;
+mod pipeline;
 mod setup;
 mod startup;
 mod tls;

@@ -19,7 +19,7 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
     assert_eq!(event["aggregate_id"], order["id"].to_string());
     assert_eq!(event["payload"]["quantity"], 2);
     assert_eq!(event["topic"], "outbox.events.order");
-    demo.wait("the way is healthy", |demo| (demo.get("/health/pipe")["verdict"] == "good").then_some(()));
+    demo.wait("the way is healthy", |demo| (demo.get("/health/pipeline")["status"] == "good").then_some(()));
 
     let maintained = "order_service_maintenance_runs_total{outcome=\"done\"} 1";
     demo.wait("the tables are maintained", |demo| demo.text("/metrics").contains(maintained).then_some(()));
@@ -27,7 +27,7 @@ fn one_command_is_enough_for_an_order_to_take_effect() {
     for metric in [
         "order_service_http_requests_total{method=\"POST\",route=\"/orders\",status=\"201\"} 1",
         "order_service_database_up 1",
-        "outbox_pipe{sign=\"slot_active\"} 1.0",
+        "outbox_pipeline{indicator=\"slot_active\"} 1.0",
         "outbox_consumer_handled_total{topic=\"outbox.events.order\"} 1",
         "outbox_relay_",
     ] {

@@ -14,6 +14,6 @@ fn without_a_table_an_order_is_received_and_the_page_shows_it() {
     assert_eq!(event["topic"], "outbox.events.order");
     let page = demo.text("/");
     assert!(page.contains("Outbox message") && !page.contains("Outbox row"), "{page}");
-    demo.wait("the way is healthy", |demo| (demo.get("/health/pipe")["verdict"] == "good").then_some(()));
+    demo.wait("the way is healthy", |demo| (demo.get("/health/pipeline")["status"] == "good").then_some(()));
     assert!(demo.stop());
 }

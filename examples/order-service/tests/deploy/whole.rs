@@ -37,7 +37,7 @@ async fn the_whole_runs_with_the_relay_and_all_queries_find_their_metrics() {
     }
     // The service and the relay agree, and both see when the relay is gone.
     let (slot, relays) = (alert("OutboxSlotInactive"), alert("OutboxRelayGone"));
-    for healthy in [r#"outbox_pipe{sign="slot_active"} == 1"#, r#"outbox_relay_mode{mode="live"} == 1"#] {
+    for healthy in [r#"outbox_pipeline{indicator="slot_active"} == 1"#, r#"outbox_relay_mode{mode="live"} == 1"#] {
         prometheus.finds(healthy).await;
     }
     for alert in [&slot, &relays] {

@@ -32,7 +32,7 @@
 //!     .pool(pool.clone())
 //!     .on(reserve)
 //!     .build()?;
-//! pool.execute(&*consumer.migrations().apply_script()).await?; // once, at deployment
+//! pool.execute(sqlx::AssertSqlSafe(consumer.migrations().apply_script())).await?; // once, at deployment
 //! consumer.run(async { _ = tokio::signal::ctrl_c().await }).await?;
 //! # Ok(())
 //! # }

@@ -1,51 +1,165 @@
 use std::collections::BTreeSet;
 
-use super::LOG;
 use super::consumer::{Tx, Work};
+use super::{Consumers, Planted};
+
+/// A record with its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Record {
+    pub(super) event: u8,
+    pub(super) key: u8,
+    pub(super) partition: usize,
+    pub(super) offset: i64,
+}
 
 /// The committed state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Store {
+    pub(super) positions: Vec<Position>,
+    pub(super) inbox: BTreeSet<Known>,
+    /// In the order in which they wait.
+    pub(super) held: Vec<Held>,
+    /// Events and their keys, in the order of the effects. Those of a handler outside of the transaction are not
+    /// PostgreSQL's, but nothing takes them back either.
+    pub(super) effects: Vec<(u8, u8)>,
+    pub(super) is_purged: bool,
+}
+
+/// Position and lease of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Position {
     pub(super) lease: Option<usize>,
     pub(super) is_expired: bool,
     pub(super) epoch: u8,
     pub(super) next: i64,
-    pub(super) inbox: BTreeSet<u8>,
-    /// In the order in which they wait.
-    pub(super) held: Vec<u8>,
-    pub(super) effects: Vec<u8>,
-    pub(super) is_purged: bool,
+    /// The life of the topic that the position belongs to.
+    pub(super) life: Option<usize>,
+    /// The number of changes, where a snapshot makes a difference.
+    pub(super) version: u8,
 }
 
-pub(super) fn key_of(event: u8) -> u8 {
-    LOG.iter().find(|(id, _)| *id == event).map_or(0, |(_, key)| *key)
+/// An event in the inbox. The partition is the same for all, unless that bug is planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Known {
+    partition: usize,
+    pub(super) event: u8,
+}
+
+/// An event that is parked, or a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Held {
+    pub(super) record: Record,
+    pub(super) is_dead: bool,
+}
+
+/// What a transaction sees.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Snapshot {
+    pub(super) epoch: u8,
+    pub(super) version: u8,
+    pub(super) inbox: BTreeSet<Known>,
+    pub(super) held: Vec<Held>,
+}
+
+impl Position {
+    /// Counts a change of the row, where a snapshot makes a difference.
+    pub(super) fn changed(&mut self, rules: &Consumers) {
+        if rules.is_strict() {
+            self.version += 1;
+        }
+    }
+}
+
+impl Known {
+    fn of(record: &Record, rules: &Consumers) -> Self {
+        let partition = if rules.has(Planted::InboxOfPartition) { record.partition } else { 0 };
+        Self { partition, event: record.event }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn knows(&self, record: &Record, rules: &Consumers) -> bool {
+        self.inbox.contains(&Known::of(record, rules))
+    }
+
+    pub(super) fn is_blocked(&self, key: u8) -> bool {
+        self.held.iter().any(|held| held.record.key == key)
+    }
 }
 
 impl Store {
-    pub(super) fn is_blocked(&self, key: u8) -> bool {
-        self.held.iter().any(|event| key_of(*event) == key)
+    pub(super) fn new(partitions: usize) -> Self {
+        Self { positions: vec![Position::default(); partitions], ..Self::default() }
+    }
+
+    pub(super) fn snapshot(&self, partition: usize) -> Snapshot {
+        let Position { epoch, version, .. } = self.positions[partition];
+        Snapshot { epoch, version, inbox: self.inbox.clone(), held: self.held.clone() }
+    }
+
+    /// Returns whether nothing is lost if this event does not come again.
+    pub(super) fn has(&self, event: u8) -> bool {
+        self.effects.iter().any(|(done, _)| *done == event) || self.held.iter().any(|held| held.record.event == event)
+    }
+
+    /// Returns the held event of the partition that is tried next.
+    pub(super) fn head(&self, partition: usize, is_of_lane: impl Fn(u8) -> bool) -> Option<Record> {
+        let is_first = |n: usize| {
+            let key = self.held[n].record.key;
+            !self.held[..n].iter().any(|held| held.record.key == key)
+        };
+        let head = self.held.iter().enumerate().find(|(n, held)| {
+            held.record.partition == partition && is_of_lane(held.record.key) && !held.is_dead && is_first(*n)
+        });
+        head.map(|(_, held)| held.record)
+    }
+
+    /// Takes events into the inbox.
+    pub(super) fn take_in(&mut self, records: &[Record], rules: &Consumers) {
+        self.inbox.extend(records.iter().map(|record| Known::of(record, rules)));
     }
 
     /// Commits a transaction, with all that is in it.
-    pub(super) fn apply(&mut self, tx: &Tx) {
-        self.inbox.extend(&tx.taken);
-        self.effects.extend(&tx.effects);
-        self.held.extend(&tx.parked);
-        if let Work::FailedEvent(event) = tx.work {
-            self.held.retain(|held| *held != event);
+    pub(super) fn apply(&mut self, tx: &Tx, rules: &Consumers) {
+        self.take_in(&tx.taken, rules);
+        self.effects.extend(tx.effects.iter().map(|record| (record.event, record.key)));
+        for record in &tx.parked {
+            let by_offset = rules.has(Planted::HeldByOffset);
+            let is_there = self.held.iter().map(|held| held.record).any(|held| {
+                let is_same = by_offset || held.event == record.event;
+                (held.partition, held.offset) == (record.partition, record.offset) && is_same
+            });
+            if !is_there {
+                self.held.push(Held { record: *record, is_dead: false });
+            }
+        }
+        match tx.work {
+            Work::Batch(_) => {}
+            Work::Held(record) => self.held.retain(|held| held.record != record),
+            Work::GivenUp(record) => {
+                self.held.iter_mut().filter(|held| held.record == record).for_each(|held| held.is_dead = true);
+            }
         }
     }
 
     /// Forgets what cannot come again, which is what a retention beyond the topic's means.
-    pub(super) fn purge(&mut self, is_planted: bool) -> bool {
-        let aged = |event: &u8| {
-            let last = LOG.iter().rposition(|(id, _)| id == event).map_or(0, |offset| offset as i64);
-            is_planted || last < self.next
+    pub(super) fn purge(&mut self, life: usize, rules: &Consumers) -> bool {
+        let comes_again = |event: u8| {
+            self.positions.iter().enumerate().any(|(partition, position)| {
+                let first = position.life.unwrap_or(life);
+                let lives = rules.scenario.lives.iter().skip(first);
+                let mut logged = lives.flat_map(|logs| logs[partition]).skip(position.next as usize);
+                logged.any(|(logged, _)| *logged == event)
+            })
         };
-        let before = self.inbox.len();
-        let held = self.held.clone();
-        self.inbox = self.inbox.iter().copied().filter(|event| held.contains(event) || !aged(event)).collect();
-        self.is_purged |= self.inbox.len() < before;
-        self.inbox.len() < before
+        let is_kept = |known: &Known| {
+            let is_held = self.held.iter().any(|held| held.record.event == known.event);
+            is_held || !rules.has(Planted::PurgeAbovePosition) && comes_again(known.event)
+        };
+        let kept: BTreeSet<Known> = self.inbox.iter().copied().filter(is_kept).collect();
+        let has_purged = kept.len() < self.inbox.len();
+        self.inbox = kept;
+        self.is_purged |= has_purged;
+        has_purged
     }
 }

@@ -5,7 +5,7 @@ use deadpool_postgres::ClientWrapper;
 use deadpool_postgres::tokio_postgres::Error;
 use deadpool_postgres::tokio_postgres::types::ToSql;
 use futures_util::future::{BoxFuture, join_all};
-use outbox_pg::Statements as Sending;
+use outbox_pg::StatementCaching as Sending;
 
 use super::connection::Inner;
 use super::{Connection, PgError, Row, Transaction};

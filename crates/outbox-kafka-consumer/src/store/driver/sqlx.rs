@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use deadpool_postgres::tokio_postgres::types::{FromSql, IsNull, ToSql, Type, WrongType};
 use futures_util::future::BoxFuture;
-use outbox_pg::Statements as Sending;
+use outbox_pg::StatementCaching as Sending;
 use sqlx::encode::{Encode, IsNull as SqlxIsNull};
 use sqlx::error::BoxDynError;
 use sqlx::pool::PoolConnection;
@@ -11,9 +11,8 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgDatabaseError, PgQueryResult, PgRow, PgSeverity, PgTypeInfo, PgValueFormat,
 };
-use sqlx::{
-    Arguments as _, Connection as _, Database, Executor as _, PgConnection, Postgres, Row as _, TransactionManager as _,
-};
+use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Database, Executor as _, PgConnection, Postgres, Row as _};
+use sqlx_core::transaction::TransactionManager as _;
 
 use super::link::{BEGIN_READ_COMMITTED, Params, Step};
 use super::row::Column;
@@ -259,10 +258,12 @@ async fn query(
     Ok(rows.into_iter().map(Row::Sqlx).collect())
 }
 
+// The statements are the consumer's own texts. Values are bound, and names of schemas are quoted identifiers.
+//
 // Futures of sqlx's own `async fn`s over an `Executor` cannot be shown to be `Send` here (rust-lang issue 110338).
 
 fn execute<'s>(connection: &'s mut PgConnection, text: &'s str) -> BoxFuture<'s, Result<PgQueryResult, sqlx::Error>> {
-    connection.execute(text)
+    connection.execute(AssertSqlSafe(text))
 }
 
 fn fetch_all<'s>(
@@ -271,7 +272,7 @@ fn fetch_all<'s>(
     arguments: PgArguments,
     is_cached: bool,
 ) -> BoxFuture<'s, Result<Vec<PgRow>, sqlx::Error>> {
-    connection.fetch_all(sqlx::query_with::<Postgres, _>(text, arguments).persistent(is_cached))
+    connection.fetch_all(sqlx::query_with::<Postgres, _>(AssertSqlSafe(text), arguments).persistent(is_cached))
 }
 
 /// Returns whether the COMMIT has certainly not happened, and the session is there.

@@ -5,40 +5,40 @@ use crate::position::Position;
 use crate::progress::Producer;
 
 /// The topic that poison rows go to.
-pub(super) const DEAD_LETTERS: usize = 2;
-pub(super) const MAX_PARTITIONS: usize = 4;
+pub const DEAD_LETTERS: usize = 2;
+pub const MAX_PARTITIONS: usize = 4;
 const REMEMBERED_BATCHES: usize = 5;
 
 #[derive(Debug)]
-pub(super) struct Broker {
-    pub(super) topics: Vec<Vec<PartitionLog>>,
+pub struct Broker {
+    pub topics: Vec<Vec<PartitionLog>>,
     next_producer: i64,
     /// Whether it answers otherwise to a batch that it has already.
-    pub(super) tells: bool,
+    pub tells: bool,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct PartitionLog {
-    pub(super) start: usize,
+pub struct PartitionLog {
+    pub start: usize,
     /// From `start` on.
-    pub(super) records: Vec<Stored>,
+    pub records: Vec<Stored>,
     writers: HashMap<i64, WriterState>,
     /// The newest process that knows this log, and the producer id that it found at its end.
-    pub(super) known_to: u32,
-    pub(super) found: Option<i64>,
+    pub known_to: u32,
+    pub found: Option<i64>,
     /// The first of the named windows that was opened here.
-    pub(super) excused: Option<&'static str>,
+    pub excused: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stored {
+pub struct Stored {
     /// The batch's producer and last sequence number.
-    pub(super) written_by: Option<(Producer, i32)>,
-    pub(super) content: StoredContent,
+    pub written_by: Option<(Producer, i32)>,
+    pub content: StoredContent,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum StoredContent {
+pub enum StoredContent {
     /// With the timeline that the position is of.
     Own(usize, Position, u32),
     Debezium(usize),
@@ -54,18 +54,18 @@ struct WriterState {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) sender: u32,
-    pub(super) timeline: u32,
-    pub(super) topic: usize,
-    pub(super) partition: usize,
-    pub(super) producer: Producer,
-    pub(super) base_sequence: i32,
-    pub(super) rows: Vec<(Wire, Position)>,
+pub struct Request {
+    pub sender: u32,
+    pub timeline: u32,
+    pub topic: usize,
+    pub partition: usize,
+    pub producer: Producer,
+    pub base_sequence: i32,
+    pub rows: Vec<(Wire, Position)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
     Appended(usize),
     HadAlready(usize),
     OutOfOrder,
@@ -75,17 +75,17 @@ pub(super) enum Answer {
 }
 
 impl Broker {
-    pub(super) fn new(partitions: usize) -> Self {
+    pub fn new(partitions: usize) -> Self {
         let topic = |count| (0..count).map(|_| PartitionLog::default()).collect();
         Self { topics: vec![topic(partitions), topic(1), topic(1)], next_producer: 1000, tells: true }
     }
 
-    pub(super) fn init_producer_id(&mut self) -> Producer {
+    pub fn init_producer_id(&mut self) -> Producer {
         self.next_producer += 1;
         Producer { id: self.next_producer, epoch: 0 }
     }
 
-    pub(super) fn produce(&mut self, request: &Request) -> Answer {
+    pub fn produce(&mut self, request: &Request) -> Answer {
         if request.topic != DEAD_LETTERS {
             let poison = request.rows.iter().enumerate().filter(|(_, (wire, _))| wire.is_poison);
             let poison: Vec<usize> = poison.map(|(index, _)| index).collect();
@@ -101,7 +101,7 @@ impl Broker {
 
     /// Restarts the broker. Of each producer only the last batch is remembered, and nothing of those with old
     /// timestamps.
-    pub(super) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         for log in self.topics.iter_mut().flatten() {
             let before = log.writers.len();
             log.writers.retain(|_, state| !state.is_old);
@@ -114,7 +114,7 @@ impl Broker {
         }
     }
 
-    pub(super) fn recreate(&mut self, topic: usize) -> Vec<usize> {
+    pub fn recreate(&mut self, topic: usize) -> Vec<usize> {
         let mut removed = Vec::new();
         for log in &mut self.topics[topic] {
             removed.extend(log.cut(log.records.len()));
@@ -124,7 +124,7 @@ impl Broker {
         removed
     }
 
-    pub(super) fn add_partition(&mut self, topic: usize) {
+    pub fn add_partition(&mut self, topic: usize) {
         if self.topics[topic].len() < MAX_PARTITIONS {
             self.topics[topic].push(PartitionLog::default());
             for log in &mut self.topics[topic] {
@@ -135,22 +135,22 @@ impl Broker {
 }
 
 impl PartitionLog {
-    pub(super) fn end(&self) -> usize {
+    pub fn end(&self) -> usize {
         self.start + self.records.len()
     }
 
-    pub(super) fn excuse(&mut self, window: &'static str) {
+    pub fn excuse(&mut self, window: &'static str) {
         self.excused.get_or_insert(window);
     }
 
     /// Removes records from the head; returns their events.
-    pub(super) fn cut(&mut self, count: usize) -> Vec<usize> {
+    pub fn cut(&mut self, count: usize) -> Vec<usize> {
         self.start += count;
         self.records.drain(..count).filter_map(|stored| stored.event()).collect()
     }
 
     /// Raises the epochs of this log's producers, as another process may.
-    pub(super) fn fence(&mut self) {
+    pub fn fence(&mut self) {
         for state in self.writers.values_mut() {
             state.epoch += 1;
             state.batches = VecDeque::from([(0, 0, self.start)]);
@@ -204,11 +204,11 @@ impl PartitionLog {
 
 impl Stored {
     /// Returns whether a relay wrote it.
-    pub(super) fn is_own(&self) -> bool {
+    pub fn is_own(&self) -> bool {
         matches!(self.content, StoredContent::Own(..))
     }
 
-    pub(super) fn event(&self) -> Option<usize> {
+    pub fn event(&self) -> Option<usize> {
         match self.content {
             StoredContent::Own(event, ..) | StoredContent::Debezium(event) => Some(event),
             StoredContent::Foreign => None,

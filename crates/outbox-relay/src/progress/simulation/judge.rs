@@ -6,7 +6,7 @@ use super::world::World;
 
 /// The faults that no schedule may end with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     Lost {
         event: usize,
     },
@@ -30,7 +30,7 @@ pub(super) enum Fault {
     Unfinished,
 }
 
-pub(super) fn judge(world: &World) -> Result<(), Fault> {
+pub fn judge(world: &World) -> Result<(), Fault> {
     if let Some(fault) = &world.fault {
         return Err(fault.clone());
     }
@@ -70,7 +70,7 @@ pub(super) fn judge(world: &World) -> Result<(), Fault> {
 }
 
 /// Checks what must hold when a process has stopped at a poison row.
-pub(super) fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> {
+pub fn judge_stop(world: &World, process: &Process) -> Result<(), Fault> {
     let (Some((stop, _)), postgres) = (process.stopping, &world.postgres) else { return Ok(()) };
     if process.timeline != postgres.timeline {
         return Ok(());

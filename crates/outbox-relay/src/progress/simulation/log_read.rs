@@ -7,7 +7,7 @@ use crate::progress::{Content, PartitionId, Reach, ReadFrom, Row, Scan, Seen, Ta
 
 impl World {
     /// Reads what a process reads of a partition, as the log is now.
-    pub(super) fn read_log(&mut self, index: usize, partition: PartitionId, from: ReadFrom) -> Open {
+    pub fn read_log(&mut self, index: usize, partition: PartitionId, from: ReadFrom) -> Open {
         let process = &mut self.processes[index];
         let (topic, at) = place(partition);
         let log = &mut self.broker.topics[topic][at];

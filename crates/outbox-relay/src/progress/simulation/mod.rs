@@ -8,9 +8,7 @@ mod mutation;
 mod mutation_tests;
 mod postgres;
 mod process;
-mod random;
 mod schedule;
-mod script;
 mod window_tests;
 mod world;
 

@@ -1,6 +1,6 @@
 /// A rule that the driver breaks, to see that the simulation finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mutation {
+pub enum Mutation {
     None,
     /// Every row that is not after the last position in the log counts as met.
     SkipUpToLastPosition,

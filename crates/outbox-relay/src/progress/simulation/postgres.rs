@@ -3,40 +3,40 @@ use crate::position::Position;
 
 /// The server: committed transactions of the outbox table, and the slot.
 #[derive(Debug)]
-pub(super) struct Postgres {
-    pub(super) transactions: Vec<Transaction>,
-    pub(super) flushed: u64,
-    pub(super) timeline: u32,
-    pub(super) confirmed: Lsn,
+pub struct Postgres {
+    pub transactions: Vec<Transaction>,
+    pub flushed: u64,
+    pub timeline: u32,
+    pub confirmed: Lsn,
     /// The position that the slot goes back to when the server crashes.
-    pub(super) durable: Lsn,
+    pub durable: Lsn,
     /// The process whose walsender holds the slot.
-    pub(super) holder: Option<u32>,
+    pub holder: Option<u32>,
     /// Of every event, by number.
-    pub(super) positions: Vec<Position>,
+    pub positions: Vec<Position>,
 }
 
 #[derive(Debug)]
-pub(super) struct Transaction {
-    pub(super) commit: Lsn,
-    pub(super) end: Lsn,
-    pub(super) rows: Vec<Wire>,
+pub struct Transaction {
+    pub commit: Lsn,
+    pub end: Lsn,
+    pub rows: Vec<Wire>,
 }
 
 /// A row, and the record made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wire {
-    pub(super) event: usize,
-    pub(super) topic: usize,
-    pub(super) key: usize,
+pub struct Wire {
+    pub event: usize,
+    pub topic: usize,
+    pub key: usize,
     /// Its timestamp is older than the broker keeps a producer's state.
-    pub(super) is_old: bool,
+    pub is_old: bool,
     /// The broker takes it in no topic but the one for dead letters.
-    pub(super) is_poison: bool,
+    pub is_poison: bool,
 }
 
 impl Postgres {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             transactions: Vec::new(),
             flushed: 100,
@@ -49,7 +49,7 @@ impl Postgres {
     }
 
     /// Commits rows; their event numbers are given here.
-    pub(super) fn commit(&mut self, mut rows: Vec<Wire>) {
+    pub fn commit(&mut self, mut rows: Vec<Wire>) {
         let commit = Lsn::new(self.flushed + 8);
         for (index, row) in (0..).zip(&mut rows) {
             row.event = self.positions.len();
@@ -60,29 +60,29 @@ impl Postgres {
     }
 
     /// Writes WAL of other tables.
-    pub(super) fn write_other(&mut self) {
+    pub fn write_other(&mut self) {
         self.flushed += 50;
     }
 
-    pub(super) fn confirm(&mut self, holder: u32, lsn: Lsn) {
+    pub fn confirm(&mut self, holder: u32, lsn: Lsn) {
         if self.holder == Some(holder) {
             assert!(lsn.as_u64() <= self.flushed, "confirmed {lsn} before it was written");
             self.confirmed = self.confirmed.max(lsn);
         }
     }
 
-    pub(super) fn checkpoint(&mut self) {
+    pub fn checkpoint(&mut self) {
         self.durable = self.confirmed;
     }
 
-    pub(super) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.confirmed = self.durable;
         self.holder = None;
     }
 
     /// Promotes a standby that has this many transactions. Returns the events that it does not have; the positions of
     /// their rows are given again.
-    pub(super) fn fail_over(&mut self, kept: usize) -> Vec<usize> {
+    pub fn fail_over(&mut self, kept: usize) -> Vec<usize> {
         self.crash();
         self.timeline += 1;
         let lost = self.transactions.split_off(kept);
@@ -92,12 +92,12 @@ impl Postgres {
     }
 
     /// Returns how many transactions a standby has at least: it has those that are confirmed for good.
-    pub(super) fn least_kept(&self) -> usize {
+    pub fn least_kept(&self) -> usize {
         self.transactions.partition_point(|transaction| transaction.end <= self.durable)
     }
 
     /// Returns where a stream from the confirmed position starts.
-    pub(super) fn first_unconfirmed(&self) -> usize {
+    pub fn first_unconfirmed(&self) -> usize {
         self.transactions.partition_point(|transaction| transaction.commit < self.confirmed)
     }
 }

@@ -13,35 +13,35 @@ use crate::progress::{
 
 /// One hold of the slot by a relay, and what its driver has under way.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     /// Grows with every take-over.
-    pub(super) number: u32,
-    pub(super) progress: Progress<Wire>,
-    pub(super) open: Vec<Open>,
+    pub number: u32,
+    pub progress: Progress<Wire>,
+    pub open: Vec<Open>,
     /// Partitions of each topic, as this process knows it.
-    pub(super) counts: Vec<usize>,
+    pub counts: Vec<usize>,
     /// The next transaction, and the next row in it once it has begun.
     next: (usize, Option<usize>),
     /// Transactions that were sent to it before it lost the slot.
-    pub(super) received: Option<usize>,
+    pub received: Option<usize>,
     /// The last outcome of each partition.
-    pub(super) outcomes: Vec<Option<Answer>>,
+    pub outcomes: Vec<Option<Answer>>,
     /// Partitions whose broker has answered to a batch that it had already.
-    pub(super) told: Vec<bool>,
+    pub told: Vec<bool>,
     max_buffered: usize,
-    pub(super) window: Window,
-    pub(super) timeline: u32,
+    pub window: Window,
+    pub timeline: u32,
     /// Whether it stops at a poison row.
-    pub(super) stops: bool,
+    pub stops: bool,
     /// The poison row that it stops at, and its event.
-    pub(super) stopping: Option<(Position, usize)>,
+    pub stopping: Option<(Position, usize)>,
     /// Rows of topics that are not known yet.
-    pub(super) waiting: Vec<Option<Vec<(Unplaced, Wire)>>>,
+    pub waiting: Vec<Option<Vec<(Unplaced, Wire)>>>,
 }
 
 /// Something that the driver carries out.
 #[derive(Debug)]
-pub(super) enum Open {
+pub enum Open {
     Read {
         partition: PartitionId,
         from: ReadFrom,
@@ -63,7 +63,7 @@ pub(super) enum Open {
 }
 
 impl Process {
-    pub(super) fn new(
+    pub fn new(
         number: u32,
         postgres: &Postgres,
         counts: Vec<usize>,
@@ -90,12 +90,12 @@ impl Process {
         }
     }
 
-    pub(super) fn stopping_at_poison(self, stops: bool) -> Self {
+    pub fn stopping_at_poison(self, stops: bool) -> Self {
         Self { stops, ..self }
     }
 
     /// Takes the next thing from the stream. None when there is nothing to read, or no room for it.
-    pub(super) fn read_wal(&mut self, postgres: &Postgres, left_out: &HashSet<usize>) -> Option<WalEvent> {
+    pub fn read_wal(&mut self, postgres: &Postgres, left_out: &HashSet<usize>) -> Option<WalEvent> {
         if self.stopping.is_some() || self.progress.buffered_bytes() > self.max_buffered {
             return None;
         }
@@ -149,13 +149,13 @@ impl Process {
     }
 
     /// Returns whether everything is done that the process has to do before it ends at a poison row.
-    pub(super) fn has_stopped(&self, mutation: Mutation) -> bool {
+    pub fn has_stopped(&self, mutation: Mutation) -> bool {
         let is_written = self.open.is_empty() && self.progress.buffered_rows() == 0;
         self.stopping.is_some() && (is_written || mutation == Mutation::StopAtOnce)
     }
 
     /// Learns a topic: its rows go to their partitions.
-    pub(super) fn learn(&mut self, topic: usize) {
+    pub fn learn(&mut self, topic: usize) {
         for (waiting, wire) in self.waiting[topic].take().into_iter().flatten() {
             let partition = self.partition(&wire);
             self.progress.place(waiting, partition, wire);
@@ -167,7 +167,7 @@ impl Process {
     }
 
     /// Returns what the state machine asks for, of which produces and confirmations are the caller's.
-    pub(super) fn poll(&mut self) -> Vec<Asked> {
+    pub fn poll(&mut self) -> Vec<Asked> {
         let mut asked = Vec::new();
         while let Some(action) = self.progress.next_action(|_| true) {
             match action {
@@ -186,33 +186,33 @@ impl Process {
 
 /// Whether a process knows the topics at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Topics {
+pub enum Topics {
     Known,
     Late,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WalEvent {
+pub enum WalEvent {
     Begin,
     Row,
     Commit(Lsn),
 }
 
 #[derive(Debug)]
-pub(super) enum Asked {
+pub enum Asked {
     Confirm(Lsn),
     Produce(PartitionId),
 }
 
-pub(super) fn uuid(event: usize) -> Uuid {
+pub fn uuid(event: usize) -> Uuid {
     Uuid::from_u128(event as u128)
 }
 
-pub(super) fn partition_id(topic: usize, partition: usize) -> PartitionId {
+pub fn partition_id(topic: usize, partition: usize) -> PartitionId {
     PartitionId(u32::try_from(topic * MAX_PARTITIONS + partition).unwrap())
 }
 
-pub(super) fn place(partition: PartitionId) -> (usize, usize) {
+pub fn place(partition: PartitionId) -> (usize, usize) {
     let index = partition.0 as usize;
     (index / MAX_PARTITIONS, index % MAX_PARTITIONS)
 }

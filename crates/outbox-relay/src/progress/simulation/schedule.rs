@@ -3,7 +3,6 @@ use super::judge::{Fault, judge};
 use super::mutation::Mutation;
 use super::postgres::Wire;
 use super::process::Topics;
-use super::random::Random;
 use super::world::World;
 
 /// How many rounds everything may take to come to rest once nothing more goes wrong.
@@ -20,7 +19,7 @@ struct Weather {
 }
 
 /// Runs one random schedule to its end.
-pub(super) fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Result<(), Fault>) {
+pub fn run(seed: u64, mutation: Mutation, is_told: bool) -> (World, Result<(), Fault>) {
     let mut random = Random::new(seed);
     let weather = Weather {
         old_rows: random.one_in(6),
@@ -181,4 +180,99 @@ fn settle(world: &mut World, random: &mut Random) -> Result<(), Fault> {
         }
     }
     Err(Fault::Unfinished)
+}
+
+/// SplitMix64: schedules must be the same on every machine for a seed.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Returns a number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    pub fn one_in(&mut self, bound: usize) -> bool {
+        self.below(bound) == 0
+    }
+}
+
+/// The steps of the tests of single schedules.
+impl World {
+    /// Commits one transaction with rows of these topics and keys.
+    pub fn commit_rows(&mut self, rows: &[(usize, usize)]) {
+        let wire = |(topic, key): &(usize, usize)| Wire {
+            event: 0,
+            topic: *topic,
+            key: *key,
+            is_old: false,
+            is_poison: false,
+        };
+        self.postgres.commit(rows.iter().map(wire).collect());
+    }
+
+    /// Commits a transaction of one row with a property.
+    pub fn commit_row(&mut self, topic: usize, change: impl FnOnce(&mut Wire)) {
+        let mut wire = Wire { event: 0, topic, key: 0, is_old: false, is_poison: false };
+        change(&mut wire);
+        self.postgres.commit(vec![wire]);
+    }
+
+    /// Carries out everything that does not wait for a broker's answer to a batch.
+    pub fn carry_out_all(&mut self, index: usize) {
+        while index < self.processes.len() && !self.processes[index].open.is_empty() {
+            self.carry_out(index, 0);
+        }
+    }
+
+    /// Reads the WAL, as far as there is room, and does everything except that requests arrive. Returns whether it
+    /// read.
+    pub fn send(&mut self, index: usize) -> bool {
+        let mut has_read = false;
+        while self.read_wal(index) {
+            has_read = true;
+        }
+        self.carry_out_all(index);
+        has_read
+    }
+
+    /// Runs to the end of the WAL; requests that somebody waits for arrive and are answered, others do not arrive.
+    pub fn run(&mut self, index: usize) {
+        loop {
+            let has_read = self.send(index);
+            match self.network.iter().position(|flying| flying.is_awaited) {
+                Some(flying) => self.arrive(flying, true),
+                None if has_read => {}
+                None => break,
+            }
+        }
+    }
+
+    /// Ends the process and lets another take over.
+    pub fn take_over(&mut self) {
+        self.end(0);
+        self.acquire();
+    }
+
+    /// Crashes PostgreSQL: the slot goes back to where it was at the last checkpoint.
+    pub fn slot_goes_back(&mut self) {
+        self.postgres.crash();
+        self.take_over();
+    }
+
+    pub fn events(&self, topic: usize, partition: usize) -> Vec<usize> {
+        self.broker.topics[topic][partition].records.iter().filter_map(|stored| stored.event()).collect()
+    }
 }

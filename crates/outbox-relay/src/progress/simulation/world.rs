@@ -10,40 +10,40 @@ use crate::progress::{Arrival, Outcome};
 
 /// PostgreSQL, Kafka, the network between, and the relays that hold the slot or believe that they do.
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) postgres: Postgres,
-    pub(super) broker: Broker,
-    pub(super) processes: Vec<Process>,
-    pub(super) network: Vec<Flying>,
+pub struct World {
+    pub postgres: Postgres,
+    pub broker: Broker,
+    pub processes: Vec<Process>,
+    pub network: Vec<Flying>,
     /// Events whose records were removed by retention or with their topic.
-    pub(super) removed: HashSet<usize>,
+    pub removed: HashSet<usize>,
     /// Events that a failover took from the database. Kafka may have them.
-    pub(super) taken_back: HashSet<usize>,
+    pub taken_back: HashSet<usize>,
     /// Whether a process stops at a poison row, which the next one leaves out.
-    pub(super) stops: bool,
-    pub(super) left_out: HashSet<usize>,
+    pub stops: bool,
+    pub left_out: HashSet<usize>,
     /// The work that a process has left undone when it stopped.
-    pub(super) fault: Option<Fault>,
-    pub(super) scan_limit: usize,
-    pub(super) batch_rows: usize,
-    pub(super) max_buffered: usize,
-    pub(super) topics: Topics,
-    pub(super) mutation: Mutation,
+    pub fault: Option<Fault>,
+    pub scan_limit: usize,
+    pub batch_rows: usize,
+    pub max_buffered: usize,
+    pub topics: Topics,
+    pub mutation: Mutation,
     /// The events of a schedule, to explain a failure.
-    pub(super) story: Option<Vec<String>>,
+    pub story: Option<Vec<String>>,
     take_overs: u32,
 }
 
 /// A produce request on its way.
 #[derive(Debug)]
-pub(super) struct Flying {
-    pub(super) request: Request,
+pub struct Flying {
+    pub request: Request,
     /// Its sender has not given up on it.
-    pub(super) is_awaited: bool,
+    pub is_awaited: bool,
 }
 
 impl World {
-    pub(super) fn new(partitions: usize) -> Self {
+    pub fn new(partitions: usize) -> Self {
         Self {
             postgres: Postgres::new(),
             broker: Broker::new(partitions),
@@ -64,14 +64,14 @@ impl World {
         }
     }
 
-    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {
             story.push(line());
         }
     }
 
     /// Acquires the slot for a relay, if it is free.
-    pub(super) fn acquire(&mut self) {
+    pub fn acquire(&mut self) {
         if self.postgres.holder.is_none() {
             self.take_overs += 1;
             self.postgres.holder = Some(self.take_overs);
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Takes the slot away from its holder, which does not know it yet.
-    pub(super) fn lose_slot(&mut self) {
+    pub fn lose_slot(&mut self) {
         let received = self.postgres.transactions.len();
         for process in &mut self.processes {
             process.received.get_or_insert(received);
@@ -95,7 +95,7 @@ impl World {
     }
 
     /// Promotes a standby that has this many transactions; who has read more does not know it.
-    pub(super) fn fail_over(&mut self, kept: usize) {
+    pub fn fail_over(&mut self, kept: usize) {
         self.lose_slot();
         for process in &mut self.processes {
             process.received = process.received.min(Some(kept));
@@ -105,7 +105,7 @@ impl World {
     }
 
     /// Ends the process, or drops its state because it has noticed that the slot was lost.
-    pub(super) fn end(&mut self, index: usize) {
+    pub fn end(&mut self, index: usize) {
         let process = self.processes.remove(index);
         self.tell(|| format!("process {} ends", process.number));
         if self.postgres.holder == Some(process.number) {
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// Ends the processes that are done with what is before their poison rows; from then on these rows are left out.
-    pub(super) fn end_stopped(&mut self) {
+    pub fn end_stopped(&mut self) {
         while let Some(index) = self.processes.iter().position(|process| process.has_stopped(self.mutation)) {
             let found = judge_stop(self, &self.processes[index]).err();
             self.fault = self.fault.take().or(found);
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    pub(super) fn read_wal(&mut self, index: usize) -> bool {
+    pub fn read_wal(&mut self, index: usize) -> bool {
         let process = &mut self.processes[index];
         let event = process.read_wal(&self.postgres, &self.left_out);
         if let (Some(WalEvent::Commit(end)), Mutation::ConfirmOnReceipt) = (event, self.mutation) {
@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Carries on with one thing that the driver has under way.
-    pub(super) fn carry_out(&mut self, index: usize, open: usize) {
+    pub fn carry_out(&mut self, index: usize, open: usize) {
         let process = &mut self.processes[index];
         match process.open.swap_remove(open) {
             Open::Read { partition, from } => {
@@ -198,7 +198,7 @@ impl World {
     }
 
     /// Delivers the request to the broker. Its answer may get lost.
-    pub(super) fn arrive(&mut self, flying: usize, is_answered: bool) {
+    pub fn arrive(&mut self, flying: usize, is_answered: bool) {
         let Flying { request, is_awaited } = self.network.swap_remove(flying);
         let answer = self.broker.produce(&request);
         self.tell(|| {
@@ -217,14 +217,14 @@ impl World {
     }
 
     /// Gives the request up at the sender; it may still arrive.
-    pub(super) fn time_out(&mut self, flying: usize) {
+    pub fn time_out(&mut self, flying: usize) {
         if std::mem::take(&mut self.network[flying].is_awaited) {
             let request = self.network[flying].request.clone();
             self.answer(&request, None);
         }
     }
 
-    pub(super) fn drop_request(&mut self, flying: usize) {
+    pub fn drop_request(&mut self, flying: usize) {
         self.time_out(flying);
         self.network.swap_remove(flying);
     }
@@ -256,7 +256,7 @@ impl World {
     }
 
     /// Removes the head of a partition, as retention does.
-    pub(super) fn cut(&mut self, topic: usize, partition: usize, count: usize) {
+    pub fn cut(&mut self, topic: usize, partition: usize, count: usize) {
         let log = &mut self.broker.topics[topic][partition];
         let count = count.min(log.records.len());
         let removed = log.cut(count);
@@ -269,18 +269,18 @@ impl World {
         self.removed.extend(removed);
     }
 
-    pub(super) fn recreate(&mut self, topic: usize) {
+    pub fn recreate(&mut self, topic: usize) {
         self.removed.extend(self.broker.recreate(topic));
     }
 
     /// Writes Debezium's record of an event.
-    pub(super) fn write_as_debezium(&mut self, wire: &Wire) {
+    pub fn write_as_debezium(&mut self, wire: &Wire) {
         let topic = &mut self.broker.topics[wire.topic];
         let partition = wire.key % topic.len();
         topic[partition].records.push(Stored { written_by: None, content: StoredContent::Debezium(wire.event) });
     }
 
-    pub(super) fn write_foreign(&mut self, topic: usize, partition: usize) {
+    pub fn write_foreign(&mut self, topic: usize, partition: usize) {
         let stored = Stored { written_by: None, content: StoredContent::Foreign };
         self.broker.topics[topic][partition].records.push(stored);
     }

@@ -1,0 +1,142 @@
+use std::collections::HashSet;
+
+use outbox_core::uuid::Uuid;
+
+use super::catalog::{self, Scope};
+use super::read_plan::Begin;
+use super::session::{ChangeFeed, CheckedCatalog, Session, Shared};
+use super::publication;
+use crate::error::Error;
+use crate::position::Origin;
+use crate::progress::Window;
+use crate::rows::{OutboxTables, RowReader};
+use crate::settings::{PostgresSettings, SslMode};
+use crate::status::Mode;
+use outbox_wal::{ConnectOptions, Opened, Pem, Published, StartAt, Tls, TlsMode};
+
+/// Checks how the tables are published, and takes the slot.
+pub struct Opener<'a> {
+    shared: Shared<'a>,
+    options: &'a ConnectOptions,
+    /// The publication as the last check found it.
+    published: Option<Published>,
+    /// Tables that appeared while the slot was read. If the catalogs do not have them any more, their rows are read as
+    /// the WAL describes them.
+    new_tables: HashSet<u32>,
+}
+
+impl<'a> Opener<'a> {
+    pub fn new(shared: Shared<'a>, options: &'a ConnectOptions) -> Self {
+        Self { shared, options, published: None, new_tables: HashSet::new() }
+    }
+
+    /// Takes a table into account that is included and was not there before.
+    pub fn add_new_table(&mut self, oid: u32) {
+        self.new_tables.insert(oid);
+    }
+
+    /// Opens a session of the slot. The inner error may pass, or concern who holds the slot.
+    pub async fn open(&mut self, begin: Begin) -> Result<Result<(Session, Window), outbox_wal::Error>, Error> {
+        let settings = self.shared.settings;
+        let (pipeline, scope) = (settings.pipeline(), Scope::of(settings));
+        let source = scope.included.source(pipeline.slot().as_str(), pipeline.publication().as_str());
+        // Once a slot has been read, a new one in its place would hide that events are lost.
+        let is_first = self.published.is_none();
+        let read = async {
+            let options = self.options.choose_server().await?;
+            if is_first {
+                catalog::create_missing(settings, &options, &source, &scope).await?;
+            }
+            let mut catalog = scope.open(&options, &source).await?;
+            let version = catalog.settled_version().await?;
+            let now = match self.published.as_ref().filter(|before| version.as_ref() == Some(&before.version)) {
+                Some(same) => same.clone(),
+                None => catalog.published(source.slot()).await?,
+            };
+            let tables = catalog::tables(&mut catalog, &now, &scope, &self.new_tables).await?;
+            Ok((options, catalog, now, tables))
+        };
+        let (options, catalog, now, tables) = match read.await {
+            Ok(read) => read,
+            Err(e) => return Ok(Err(e)),
+        };
+
+        let problem = publication::check(&now, &scope)?;
+        if is_first {
+            catalog::check(&tables, settings)?;
+        }
+        catalog::warn_of_unfit(&tables);
+        publication::warn_of_gap(self.published.as_ref(), &now, &scope);
+        let version = now.version.clone();
+        self.published = Some(now);
+        let catalog = CheckedCatalog { options, source, scope, catalog, version, problem };
+        Ok(self.take_slot(begin, catalog, tables).await)
+    }
+
+    async fn take_slot(
+        &self,
+        Begin { at, streamed_before }: Begin,
+        catalog: CheckedCatalog,
+        tables: OutboxTables,
+    ) -> Result<(Session, Window), outbox_wal::Error> {
+        let Shared { settings, status, .. } = self.shared;
+        let CheckedCatalog { options, source, .. } = &catalog;
+        let opened = match outbox_wal::open(options, source, at).await {
+            // The server may not know yet that an earlier connection of this relay is dead.
+            Err(e)
+                if e.is_slot_active()
+                    && status.mode() != Mode::Standby
+                    && outbox_wal::end_own_walsender(options, source).await? =>
+            {
+                outbox_wal::open(options, source, at).await?
+            }
+            opened => opened?,
+        };
+        let catch_up = opened.catch_up(options, source).await?;
+        let Opened { system, stream, start, has_more, slot, flushed } = opened;
+        tracing::info!(
+            target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed, %start, "holding the slot"
+        );
+
+        let origin = Origin::new(system.system, system.timeline, source.slot());
+        let window = Window { confirmed: slot.confirmed, end: flushed };
+        let rows = RowReader::new(tables, settings.on_update());
+        let feed = ChangeFeed::new(stream, catch_up, has_more.then_some(start), rows);
+        let streamed_before = (at == StartAt::Confirmed).then_some(streamed_before);
+        Ok((self.shared.start_session(feed, catalog, origin, window, streamed_before), window))
+    }
+}
+
+/// Returns how to connect to the database of the settings. The application's name is unique: by it the relay recognises
+/// its own walsender.
+pub fn connect_options(postgres: &PostgresSettings) -> ConnectOptions {
+    let mode = match postgres.ssl() {
+        SslMode::Disable => TlsMode::Disable,
+        SslMode::Prefer => TlsMode::Prefer,
+        SslMode::Require => TlsMode::Require,
+        SslMode::VerifyCa => TlsMode::VerifyCa,
+        SslMode::VerifyFull => TlsMode::VerifyFull,
+    };
+    let mut tls = Tls::new();
+    if let Some(path) = postgres.root_certificate() {
+        tls = tls.roots(Pem::file(path));
+    }
+    if let Some(identity) = postgres.client_certificate() {
+        tls = tls.identity(Pem::file(&identity.certificate), Pem::file(&identity.key));
+    }
+    let (first, others) = match postgres.servers() {
+        [first, others @ ..] => ((first.0.as_str(), first.1), others),
+        [] => (("localhost", 5432), &[][..]),
+    };
+    let options = ConnectOptions::new(first.0, first.1, postgres.user(), postgres.database());
+    let options = others.iter().fold(options, |options, (host, port)| options.or_server(host, *port));
+    let options = options
+        .server_role(postgres.server_role())
+        .application_name(format!("outbox-relay {}", Uuid::now_v7()))
+        .tls_mode(mode)
+        .tls(tls);
+    match postgres.password() {
+        Some(password) => options.password(password.clone()),
+        None => options,
+    }
+}

@@ -1,0 +1,164 @@
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::batch_sender::{Answered, BatchSender};
+use super::confirmation::{Confirmation, Verdict};
+use super::ended::Ended;
+use super::inbox::Report;
+use super::monitor::Monitor;
+use super::planner::{Command, Planner};
+use super::reader::FeedError;
+use super::requests::Requests;
+use super::turns::Turns;
+use crate::Lsn;
+use crate::error::Error;
+use crate::status::{RelayStatus, Work};
+use outbox_kafka::{ErrorCode, Topic};
+
+/// Carries out the planner's commands by tasks and requests, and gives it their reports.
+pub struct Executor {
+    sender: BatchSender,
+    requests: Requests,
+    confirmation: Confirmation,
+    monitor: Monitor,
+    inbox: UnboundedReceiver<Report>,
+    status: RelayStatus,
+}
+
+impl Executor {
+    pub fn new(
+        sender: BatchSender,
+        requests: Requests,
+        confirmation: Confirmation,
+        monitor: Monitor,
+        inbox: UnboundedReceiver<Report>,
+        status: RelayStatus,
+    ) -> Self {
+        Self { sender, requests, confirmation, monitor, inbox, status }
+    }
+
+    /// Carries out the planner's commands, and sends all batches of a broker with one request.
+    pub fn run(&mut self, planner: &mut Planner) -> Result<(), Error> {
+        let mut due = Vec::new();
+        while let Some(command) = planner.next_command(|place| self.sender.has_room(place)) {
+            match command {
+                Command::FindTopic(name) => self.requests.find_topic(name),
+                Command::Confirm(lsn) => self.confirmation.want(lsn),
+                Command::ProveHeld => self.requests.prove_held(),
+                Command::NewProducer => self.requests.new_producer(),
+                Command::ReadLog { id, place, from, reach } => self.requests.read_log(id, place, from, reach),
+                Command::Produce(id) => due.push(id),
+            }
+        }
+
+        let mut sendings = Vec::new();
+        for id in due {
+            if let Some((batch, place)) = planner.batch(id) {
+                sendings.extend(self.sender.encode(id, &batch, place.clone())?);
+            }
+        }
+        self.sender.send(sendings);
+        Ok(())
+    }
+
+    /// Waits for the next report. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Report {
+        tokio::select! {
+            Some(report) = self.inbox.recv() => report,
+            report = self.requests.next() => report,
+        }
+    }
+
+    /// Gives a report to the planner. Returns how the session ends, if it ends.
+    pub fn take(&mut self, report: Report, planner: &mut Planner, turns: &Turns) -> Result<Option<Ended>, Error> {
+        let before = planner.counters();
+        match report {
+            Report::Produced { broker, answers } => {
+                let Answered { outcomes, retry } = self.sender.answered(broker, answers);
+                for (id, outcome, refusal) in outcomes {
+                    let before = planner.counters();
+                    planner.produced(id, outcome, refusal);
+                    turns.wrote(planner, id, before);
+                }
+                retry.into_iter().for_each(|retry| self.requests.retry(retry));
+            }
+            Report::RetryDue(batches) => {
+                batches.into_iter().for_each(|(id, outcome)| planner.produced(id, outcome, None));
+            }
+            Report::LogRead(id, seen, tail) => {
+                if tail.cut {
+                    self.status.scan_cut();
+                }
+                planner.log_read(id, seen, tail);
+                turns.wrote(planner, id, before);
+                // The log may show that a batch without an answer was appended.
+                if planner.batch(id).is_none() {
+                    self.sender.settled(id);
+                }
+            }
+            Report::Producer(producer) => planner.producer(producer),
+            Report::Topic(name, Ok(topic)) => self.topic_found(&name, topic, planner)?,
+            Report::Topic(name, Err(error)) => self.topic_missed(name, error, planner)?,
+            Report::SlotHeld(true) => planner.held(),
+            Report::SlotHeld(false) => return Ok(Some(Ended::Lost)),
+            Report::TopicGrown(topic) => planner.topic_grown(topic),
+            Report::TopicChanged(topic) => return Ok(Some(Ended::TopicChanged(topic))),
+            Report::Confirmation(Verdict::Settled) => {}
+            Report::Confirmation(Verdict::Republished) => return Ok(Some(Ended::Republished)),
+            Report::Confirmation(Verdict::ShutDown(error)) => return Ok(Some(Ended::Restart(FeedError::Wal(error)))),
+            Report::Failed(error) => return Err(Error::kafka("let the relay start", error)),
+            Report::Panicked(panic) => std::panic::resume_unwind(panic),
+        }
+        if planner.counters().since(before).repeats_as_new > 0 {
+            self.sender.report_repeats();
+        }
+        Ok(None)
+    }
+
+    fn topic_found(&mut self, name: &str, topic: Arc<Topic>, planner: &mut Planner) -> Result<(), Error> {
+        self.status.recovered(&Work::Topic(name.into()));
+        self.sender.describe_brokers(&topic);
+        planner.topic_found(&topic)?;
+        self.monitor.set_topics(planner.topics().all());
+        self.requests.topic_found(topic);
+        Ok(())
+    }
+
+    fn topic_missed(&mut self, name: Box<str>, error: outbox_kafka::Error, planner: &mut Planner) -> Result<(), Error> {
+        let work = Work::Topic(name.clone());
+        if error.code() == Some(ErrorCode::INVALID_TOPIC_EXCEPTION) {
+            self.status.recovered(&work);
+            return planner.topic_rejected(&name, error);
+        }
+        self.status.failing(work, &error);
+        self.requests.find_topic_again(name);
+        Ok(())
+    }
+
+    /// Returns what the rows hold in memory that wait for a topic, or for a broker that does not acknowledge.
+    pub fn stalled_bytes(&self, planner: &Planner) -> usize {
+        let held = self.sender.stalled().map(|id| planner.progress().held_bytes(id));
+        held.sum::<usize>() + planner.topics().waiting_bytes()
+    }
+
+    pub fn confirmed(&self) -> Lsn {
+        self.confirmation.confirmed()
+    }
+
+    /// Confirms the rest without a pause. [`Verdict::Settled`] follows.
+    pub fn settle(&self) {
+        self.confirmation.settle();
+    }
+
+    /// Waits as [`next`](Self::next) does, and returns `None` once everything that is acknowledged is confirmed.
+    pub async fn next_or_confirmed(&mut self) -> Option<Report> {
+        let Self { confirmation, inbox, requests, .. } = self;
+        tokio::select! {
+            biased;
+            Some(report) = inbox.recv() => Some(report),
+            report = requests.next() => Some(report),
+            () = confirmation.caught_up() => None,
+        }
+    }
+}

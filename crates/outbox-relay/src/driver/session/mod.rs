@@ -1,0 +1,276 @@
+//! A session: the time from when the slot is taken until it is given back or lost. No state outlives it.
+//!
+//! Its tasks are joined by channels:
+//!
+//! - The [`WalReader`] reads the WAL, and sends runs of changes.
+//! - The session's own loop gives them to the [`Planner`], which decides without a clock or I/O. The [`Executor`]
+//!   carries out the commands that come back.
+//! - A [`BrokerSender`](batch_sender::BrokerSender) for each broker sends batches.
+//! - [`Confirmation`](confirmation::Confirmation) checks the catalogs before it passes positions on to the reader.
+//! - [`Monitor`](monitor::Monitor) does periodic work, and [`Heartbeats`] does what the configuration wants at an interval.
+//!
+//! All but the reader report to the executor's inbox. What a task needs of another is in a message, and no lock is
+//! shared.
+
+mod batch_sender;
+mod confirmation;
+mod dead_letter;
+mod ended;
+mod executor;
+mod heartbeats;
+mod inbox;
+mod log_reader;
+mod monitor;
+mod pace;
+mod planner;
+mod reader;
+mod requests;
+mod router;
+mod row_encoder;
+mod skips;
+mod start;
+mod topics;
+mod turns;
+
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use tokio::time::{Instant, Interval, sleep_until, timeout};
+use tracing::Instrument as _;
+
+use self::confirmation::Verdict;
+use self::executor::Executor;
+use self::inbox::{Report, Task};
+use self::pace::Pace;
+use self::planner::Planner;
+use self::reader::{Run, RunEnd, WalReader};
+use self::turns::Turns;
+use crate::Lsn;
+use crate::error::Error;
+use crate::status::RelayStatus;
+use outbox_net::ErrorChain;
+
+pub use self::confirmation::CheckedCatalog;
+pub use self::ended::Ended;
+pub use self::heartbeats::Heartbeats;
+pub use self::reader::ChangeFeed;
+pub use self::requests::{backoff, new_topic};
+pub use self::skips::SkipList;
+pub use self::start::Shared;
+
+/// One session.
+pub struct Session {
+    reader: WalReader,
+    planner: Planner,
+    executor: Executor,
+    /// Records a turn at least this often, so that the loop is seen to live.
+    turn: Interval,
+    /// Whether more changes follow at once.
+    is_behind: bool,
+    /// When commands were carried out last.
+    acted: Instant,
+    turns: Turns,
+    status: RelayStatus,
+    _heartbeats: Vec<Task>,
+    span: tracing::Span,
+}
+
+/// How long the broker may take to acknowledge the rest at the end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl Session {
+    /// Relays until `stop` is done or the session ends. Returns how it ended, and what is confirmed.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(Ended, Lsn), Error> {
+        let span = self.span.clone();
+        self.run_to_end(stop).instrument(span).await
+    }
+
+    async fn run_to_end(mut self, stop: impl Future<Output = ()> + Send) -> Result<(Ended, Lsn), Error> {
+        let ended = self.relay(stop).await;
+        // However it ended, the row is still there.
+        let ended = match (ended, self.planner.take_stop()) {
+            (Ok(Ended::Drained), Some(error)) => Err(error),
+            (ended, _) => ended,
+        };
+        if ended.as_ref().is_ok_and(Ended::is_change_of_reading) {
+            self.drain().await?;
+        }
+        tracing::info!(
+            target: "outbox.relay", counters = ?self.planner.counters(), confirmable = %self.planner.confirmable(),
+            confirmed = %self.executor.confirmed(), "session of the slot ends"
+        );
+        self.turns.log_rest();
+
+        let holds_slot = match &ended {
+            Ok(ended) => ended.holds_slot(),
+            Err(error) => error.is_at_change(),
+        };
+        if holds_slot {
+            // So that positions are confirmed before another process takes the slot.
+            match self.status.beating(self.reader.close()).await {
+                Err(e) if e.is_transient() => {
+                    tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "PostgreSQL was lost before the end was confirmed");
+                }
+                closed => closed.map_err(Error::wal)?,
+            }
+        }
+        ended.map(|ended| (ended, self.executor.confirmed()))
+    }
+
+    async fn relay(&mut self, stop: impl Future<Output = ()> + Send) -> Result<Ended, Error> {
+        let mut stop = pin!(stop);
+        loop {
+            let pace = self.pace();
+            let may_read = self.may_read(pace);
+            let lingers = self.lingers(pace) && may_read;
+            if !lingers {
+                self.act()?;
+            }
+            if self.planner.is_stopping() {
+                return self.end_before_stop(stop).await;
+            }
+            self.end_turn();
+            if let Some(topic) = self.planner.take_grown() {
+                self.drain().await?;
+                return Ok(Ended::TopicChanged(topic));
+            }
+
+            // While there is no room for more rows, the stream may end, and another process take the slot.
+            let run = async { if may_read { self.reader.next().await } else { Err(self.reader.lost().await) } };
+            let ended = tokio::select! {
+                biased;
+                () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
+                _ = self.turn.tick() => None,
+                report = self.executor.next() => self.take(report)?,
+                run = run => match run {
+                    Ok(run) => self.read(run)?,
+                    Err(error) => Some(Ended::from_feed(error)?),
+                },
+                () = sleep_until(self.acted + pace.linger), if lingers => None,
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::of(self.planner.progress().busy_partitions())
+    }
+
+    /// Returns whether there is room for more rows.
+    fn may_read(&self, pace: Pace) -> bool {
+        let held = self.planner.progress().buffered_bytes();
+        let moving = || held.saturating_sub(self.executor.stalled_bytes(&self.planner));
+        held < pace.ahead || (held < pace.ahead_with_stalled && moving() < pace.ahead)
+    }
+
+    /// Returns whether rows wait for others that follow at once, so that batches become larger.
+    fn lingers(&self, pace: Pace) -> bool {
+        self.is_behind && self.acted.elapsed() < pace.linger && self.planner.progress().waiting_bytes() < pace.enough
+    }
+
+    /// Takes the changes of a run. Before a change that is forbidden, what was read is written first.
+    fn read(&mut self, run: Run) -> Result<Option<Ended>, Error> {
+        let Run { changes, end, mode, ignored, wal_end, read_at } = run;
+        self.is_behind = matches!(end, RunEnd::Behind);
+        self.turns.read(mode, wal_end, ignored);
+        self.planner.set_time(read_at);
+        if let Some(ended) = changes.into_iter().find_map(|change| self.planner.change(change)) {
+            return Ok(Some(ended));
+        }
+        let RunEnd::Last(Some(error)) = end else { return Ok(None) };
+        match Ended::from_feed(error) {
+            Err(error) if error.is_at_change() => {
+                self.planner.stop_here(error);
+                Ok(None)
+            }
+            ended => ended.map(Some),
+        }
+    }
+
+    fn act(&mut self) -> Result<(), Error> {
+        self.acted = Instant::now();
+        self.executor.run(&mut self.planner)
+    }
+
+    fn end_turn(&mut self) {
+        self.turns.end(&mut self.planner, self.executor.confirmed());
+    }
+
+    fn take(&mut self, report: Report) -> Result<Option<Ended>, Error> {
+        self.executor.take(report, &mut self.planner, &self.turns)
+    }
+
+    /// Waits until everything before the stop is acknowledged and confirmed.
+    async fn end_before_stop(&mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<Ended, Error> {
+        let mut deadline = None;
+        loop {
+            self.act()?;
+            self.turns.draining();
+            self.end_turn();
+            let is_written = self.planner.progress().buffered_rows() == 0;
+            if is_written && deadline.is_none() {
+                deadline = Some(Instant::now() + DRAIN);
+            }
+
+            let Self { executor, reader, .. } = self;
+            let next =
+                async { if is_written { executor.next_or_confirmed().await } else { Some(executor.next().await) } };
+            let ended = tokio::select! {
+                biased;
+                () = &mut stop => return self.drain().await.map(|()| Ended::Drained),
+                _ = self.turn.tick() => None,
+                report = next => match report {
+                    Some(report) => self.take(report)?,
+                    None => Some(Ended::Drained),
+                },
+                error = reader.lost() => Some(Ended::from_feed(error)?),
+                () = sleep_until(deadline.unwrap_or(self.acted)), if is_written => Some(Ended::Drained),
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Reads to the end of a transaction that has begun, waits for what was sent, and confirms it: another reader of
+    /// the slot then begins where this one has ended.
+    async fn drain(&mut self) -> Result<(), Error> {
+        let status = self.status.clone();
+        timeout(DRAIN, status.beating(self.write_rest())).await.unwrap_or_else(|_| {
+            tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start");
+            Ok(())
+        })
+    }
+
+    async fn write_rest(&mut self) -> Result<(), Error> {
+        let mut is_settling = false;
+        loop {
+            self.act()?;
+            self.turns.draining();
+            self.end_turn();
+            let reads_on = self.planner.is_in_transaction() && self.reader.has_more();
+            if self.planner.progress().buffered_rows() == 0 && !reads_on && !is_settling {
+                is_settling = true;
+                self.executor.settle();
+            }
+
+            let may_read = reads_on && self.may_read(self.pace());
+            let is_done = tokio::select! {
+                biased;
+                report = self.executor.next() => {
+                    let is_settled = matches!(report, Report::Confirmation(Verdict::Settled));
+                    self.take(report)?.is_some() || is_settled
+                }
+                run = self.reader.next(), if may_read => match run {
+                    Ok(run) => self.planner.finish_transaction(run.changes).is_err(),
+                    Err(_) => true,
+                },
+            };
+            if is_done {
+                return self.act();
+            }
+        }
+    }
+}

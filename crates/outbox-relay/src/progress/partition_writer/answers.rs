@@ -1,0 +1,213 @@
+use outbox_core::uuid::Uuid;
+
+use super::{Identity, PartitionWriter, Repetitions, Request, State};
+use crate::Lsn;
+use crate::position::Position;
+use crate::progress::action::{Arrival, Content, Outcome, Seen, Tail};
+use crate::progress::ledger::Ledger;
+use crate::progress::producer::Cursor;
+use crate::progress::row::{InFlightBatch, Row, Verdict};
+
+impl<R> PartitionWriter<R> {
+    /// Takes the outcome of a request. Returns the rows that the broker does not take.
+    pub fn produced(&mut self, outcome: Outcome, ledger: &mut Ledger) -> Vec<Row<R>> {
+        let Some(flight) = self.in_flight.as_mut().filter(|_| self.state == State::Open(Request::Produce)) else {
+            debug_assert!(false, "an outcome of a batch that was not asked for");
+            return Vec::new();
+        };
+        if flight.is_trial {
+            self.tried(&outcome, ledger);
+            return Vec::new();
+        }
+        // Right behind what is known: nobody has written in between.
+        let is_next = |offset| self.knowledge.up_to == Some(offset) && self.repetitions == Repetitions::Told;
+        let (request, verdict) = match outcome {
+            Outcome::Appended { base_offset, arrival }
+                if !flight.check || (arrival == Arrival::Now && is_next(base_offset)) =>
+            {
+                let rows = i64::try_from(flight.rows.len()).unwrap_or(0);
+                if base_offset >= 0 {
+                    self.knowledge.up_to = Some(base_offset.saturating_add(rows));
+                }
+                self.arrive(ledger);
+                return Vec::new();
+            }
+            Outcome::Rejected { rows } => return self.reject(&rows, ledger),
+            Outcome::NotAppended => (Request::Produce, Verdict::Open),
+            Outcome::Appended { arrival, .. } => (Request::Read, Verdict::Appended(arrival)),
+            Outcome::OutOfOrder => (Request::Read, Verdict::OutOfOrder),
+            Outcome::InvalidEpoch => (Request::Read, Verdict::InvalidEpoch),
+            Outcome::Unknown => {
+                flight.unsure = true;
+                (Request::Read, Verdict::Unknown)
+            }
+        };
+        flight.verdict = verdict;
+        self.state = State::Due(request);
+        Vec::new()
+    }
+
+    /// Answers to a batch that the broker has, as the broker does.
+    fn tried(&mut self, outcome: &Outcome, ledger: &mut Ledger) {
+        ledger.counters.repeats_as_new += u64::from(matches!(outcome, Outcome::Appended { arrival: Arrival::Now, .. }));
+        self.repetitions = match outcome {
+            Outcome::Appended { arrival: Arrival::NowOrBefore, .. } => Repetitions::Told,
+            Outcome::Appended { arrival: Arrival::Now, .. } => Repetitions::NotTold,
+            _ => Repetitions::Untried,
+        };
+        self.arrive(ledger);
+    }
+
+    /// Records that the whole batch is in the log.
+    fn arrive(&mut self, ledger: &mut Ledger) {
+        let Some(flight) = self.in_flight.take() else { return };
+        self.move_to(flight.at.past(flight.rows.len()));
+        for row in &flight.rows {
+            ledger.acknowledge(row);
+        }
+        self.check_next = false;
+        self.refusals = 0;
+        self.take = self.take.saturating_mul(2);
+        self.state = State::Idle;
+    }
+
+    fn reject(&mut self, indices: &[usize], ledger: &mut Ledger) -> Vec<Row<R>> {
+        let Some(flight) = self.in_flight.take() else { return Vec::new() };
+        self.state = State::Idle;
+        self.check_next |= flight.unsure;
+        let is_single = flight.rows.len() == 1;
+        let (mut poison, mut rest) = (Vec::new(), Vec::new());
+        for (index, row) in flight.rows.into_iter().enumerate() {
+            if is_single || indices.contains(&index) { poison.push(row) } else { rest.push(row) }
+        }
+        if poison.is_empty() {
+            self.take = (rest.len() / 2).max(1);
+        }
+        for row in &poison {
+            ledger.counters.poison += 1;
+            ledger.release(row.bytes);
+        }
+        self.requeue(rest, ledger);
+        poison
+    }
+}
+
+impl<R> PartitionWriter<R> {
+    /// Takes a record of the read under way.
+    pub fn seen(&mut self, seen: Seen) {
+        if let (Some((producer, last)), Some(writer)) = (seen.written_by, self.cursor())
+            && producer == writer.producer
+        {
+            self.knowledge.last_of_writer = Some(last);
+        }
+        match seen.content {
+            Content::Own(position, event) => {
+                self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
+                self.seen.own(position, event);
+            }
+            Content::OtherTimeline(position, event) => {
+                self.knowledge.last_own = seen.written_by.or(self.knowledge.last_own);
+                // A process of that timeline may live on, and write rows that this one has in flight.
+                self.seen.own(position, event);
+                self.unplaced(event);
+            }
+            Content::Unplaced(event) => self.unplaced(event),
+        }
+    }
+
+    fn unplaced(&mut self, event: Uuid) {
+        // Rows of the window may wait in the queue for the tail to be read.
+        if self.knowledge.is_tail || !self.knowledge.past_window {
+            self.seen.unplaced(event);
+        }
+    }
+
+    /// Completes the read: what was met counts, for the batch in flight and for the queue.
+    pub fn tail_read(&mut self, tail: Tail, ledger: &mut Ledger) {
+        if self.state != State::Open(Request::Read) {
+            debug_assert!(false, "a read that was not asked for");
+            return;
+        }
+        self.state = State::Idle;
+        let oldest_commit = ledger.transactions.oldest_commit().unwrap_or_default();
+        // Own records of before the window show that all of the window's are after them.
+        let is_cut = tail.cut && self.seen.oldest().is_none_or(|oldest| oldest.commit >= oldest_commit);
+        self.seen.forget_before(oldest_commit);
+        if self.knowledge.is_tail {
+            self.knowledge.tail_is_read = true;
+            // With no own record there, every row of the window may be before the limit.
+            let everything = Position { commit: Lsn::new(u64::MAX), index: u32::MAX };
+            self.knowledge.cut_before = is_cut.then(|| self.seen.oldest().unwrap_or(everything));
+            // Only here: what is found later may be a successor's.
+            if let (Identity::None, None, Some((producer, last))) =
+                (self.identity, &self.in_flight, self.knowledge.last_own)
+            {
+                self.identity = Identity::Found(Cursor::after(producer, last));
+            }
+        }
+        self.knowledge.up_to = Some(tail.end);
+        if let Some(flight) = self.in_flight.take() {
+            self.compare(flight, ledger);
+        }
+        self.skip_met(ledger);
+        if self.knowledge.past_window {
+            self.seen.forget_unplaced();
+        }
+    }
+
+    /// Compares the batch in flight with the log.
+    fn compare(&mut self, mut flight: InFlightBatch<R>, ledger: &mut Ledger) {
+        let mut missing = Vec::new();
+        let mut found = Vec::new();
+        for row in flight.rows.drain(..) {
+            let is_there = self.seen.take(row.position, row.event);
+            if is_there { found.push(row) } else { missing.push(row) }
+        }
+        // With its first number taken by other rows, the batch as it is can never be appended any more.
+        let last = self.knowledge.last_of_writer.map(|last| Cursor::after(flight.at.producer, last));
+        let is_overtaken = last.is_some_and(|next| next != flight.at);
+        if flight.verdict == Verdict::Unknown && found.is_empty() && !is_overtaken {
+            self.in_flight = Some(InFlightBatch { rows: missing, ..flight });
+            self.state = State::Due(Request::Produce);
+            return;
+        }
+        let is_refused = matches!(flight.verdict, Verdict::OutOfOrder | Verdict::InvalidEpoch);
+        self.refusals = if found.is_empty() { self.refusals.saturating_add(1) } else { 0 };
+        let expected = flight.at.past(found.len());
+        let is_new = flight.verdict == Verdict::Appended(Arrival::Now) && last.is_none_or(|next| next == expected);
+        if is_new && missing.is_empty() && !self.queue.is_empty() && self.repetitions == Repetitions::Untried {
+            self.in_flight = Some(InFlightBatch { rows: found, is_trial: true, ..flight });
+            self.state = State::Due(Request::Produce);
+            return;
+        }
+        for row in &found {
+            ledger.acknowledge(row);
+        }
+        let is_whole = missing.is_empty() && !is_refused;
+        let expected = if is_whole { flight.at.past(found.len()) } else { flight.at };
+        let next = last.unwrap_or(expected);
+        self.requeue(missing, ledger);
+        self.move_to(next);
+        self.check_next = !is_whole || next != expected;
+        // The log does not say which sequence the broker waits for, or the id is fenced off: only a new id continues.
+        if flight.verdict == Verdict::InvalidEpoch || self.refusals > 1 {
+            self.identity = Identity::None;
+            self.refusals = 0;
+        }
+    }
+
+    fn skip_met(&mut self, ledger: &mut Ledger) {
+        if self.seen.is_empty() {
+            return;
+        }
+        let (met, queued) = (&mut self.seen, &mut self.queued);
+        self.queue.retain(|row| {
+            let is_there = met.take(row.position, row.event);
+            if is_there {
+                *queued = queued.saturating_sub(row.bytes);
+                ledger.skip(row);
+            }
+            !is_there
+        });
+    }
+}
