@@ -68,10 +68,8 @@ pub mod measured;
 mod native;
 mod policy;
 mod protocol;
-mod reader;
 mod received;
 mod registry;
-mod route;
 mod runtime;
 mod source;
 mod store;
@@ -97,8 +95,9 @@ pub use self::handler::{
     BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, Layer, Next, RawHandler,
     SideEffectHandler, SideEffectLayer, SideEffectNext, With, savepoint, with,
 };
-pub use self::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
+pub use self::policy::{
+    CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, Reader, RecordPolicy,
+};
 pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
-pub use self::reader::Reader;
 pub use self::received::Received;
 pub use self::store::migrations;

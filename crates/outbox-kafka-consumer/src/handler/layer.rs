@@ -4,10 +4,9 @@ use std::marker::PhantomData;
 use deadpool_postgres::Transaction;
 
 use super::HandlerResult;
-use super::erased::{Call, HandlerTx};
-use super::function::HandlerFn;
+use super::call::{Call, HandlerTx};
+use super::function::{HandlerFn, StatefulFn, With};
 use super::side_effect::{SideEffectFn, StatefulSideEffectFn};
-use super::state::{StatefulFn, With};
 use crate::Received;
 use crate::driver::{NoTransaction, TokioPostgres};
 
