@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use xtask::stack::{Data, Interrupt, STACK_VARIABLE, Stack, StackOptions, lock_file};
 
 use crate::child::ChildGroup;
-use crate::{Outcome, program, report};
+use crate::outcome::{Outcome, report};
+use crate::program;
 
 /// Built one by one, they would build what they share twice, each with its own features.
 const TOGETHER: [&str; 3] = ["--release", "--package=outbox-relay", "--package=outbox-bench"];

@@ -3,11 +3,12 @@
 mod bench;
 mod child;
 mod demo;
+mod outcome;
 mod program;
+mod release;
 mod servers;
 mod test;
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use xtask::stack::Interrupt;
 
-type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
+use self::outcome::Outcome;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
@@ -37,6 +38,8 @@ enum Task {
     /// Measure on servers of their own, which are stopped afterwards
     #[command(subcommand)]
     Bench(bench::BenchTask),
+    /// Make the files of a release: programs, bills of materials, checksums, images' directories
+    Release(release::ReleaseTask),
 }
 
 fn main() -> ExitCode {
@@ -66,10 +69,6 @@ fn run(arguments: Arguments) -> Outcome {
         Task::Test(task) => task.run(&interrupt),
         Task::Demo(task) => task.run(&interrupt),
         Task::Bench(task) => task.run(&interrupt),
+        Task::Release(task) => task.run(),
     }
-}
-
-/// Reports the progress of the tasks.
-fn report(line: &str) {
-    eprintln!("xtask: {line}");
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use xtask::stack::workspace;
 
-use crate::report;
+use crate::outcome::report;
 
 /// Builds the program of a package, with these arguments to cargo, and reports where it is.
 pub(crate) fn build(package: &str, arguments: &[&str]) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
@@ -23,10 +23,14 @@ pub(crate) fn build(package: &str, arguments: &[&str]) -> Result<PathBuf, Box<dy
     if !output.status.success() {
         return Err(format!("{package} does not build").into());
     }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(|line| program(package, line))
+    executables(&String::from_utf8_lossy(&output.stdout), package)
+        .next()
         .ok_or_else(|| format!("cargo did not report where the program of {package} is").into())
+}
+
+/// Returns where the programs of a name are, by cargo's messages.
+pub(crate) fn executables(messages: &str, name: &str) -> impl Iterator<Item = PathBuf> {
+    messages.lines().filter_map(move |line| program(name, line))
 }
 
 /// Returns the cargo that runs this program.
@@ -34,10 +38,10 @@ pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
-/// Returns the program that a line of cargo's messages names, if it is the package's.
-fn program(package: &str, message: &str) -> Option<PathBuf> {
+/// Returns where a program is if a line of cargo's messages says it.
+fn program(name: &str, message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_ours = message.pointer("/target/name")?.as_str()? == package;
+    let is_ours = message.pointer("/target/name")?.as_str()? == name;
     let program = message.get("executable")?.as_str()?;
     is_ours.then(|| PathBuf::from(program))
 }

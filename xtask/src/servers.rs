@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use xtask::stack::{Condition, Data, Interrupt, ServiceStatus, Stack, StackOptions};
 
-use crate::{Outcome, report};
+use crate::outcome::{Outcome, report};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StackTask {

@@ -9,12 +9,13 @@ use clap::Args;
 use serde_json::Value;
 use xtask::FULL_VARIABLE;
 use xtask::stack::{
-    Data, Interrupt, PostgresVersion, STACK_VARIABLE, Service, Stack, StackOptions, install_chromium,
-    install_pgbouncer, install_prometheus, installed_postgres, lock_file, log_tail, workspace,
+    Data, Interrupt, PostgresVersion, STACK_VARIABLE, Service, Stack, StackOptions, installed_postgres, lock_file,
+    log_tail, prepare_for_tests, workspace,
 };
 
 use crate::child::ChildGroup;
-use crate::{Outcome, program, report};
+use crate::outcome::{Outcome, report};
+use crate::program;
 
 #[derive(Debug, Args)]
 pub(crate) struct TestTask {
@@ -31,6 +32,10 @@ pub(crate) struct TestTask {
 
 impl TestTask {
     pub(crate) fn run(self, interrupt: &Interrupt) -> Outcome {
+        let default = StackOptions::test().interrupt(interrupt.clone()).report(report);
+        if !self.is_documentation_only() {
+            prepare_for_tests(&default)?;
+        }
         // Servers are of no use to tests that do not build.
         let long = self.long_suites()?;
         if !self.is_documentation_only() {
@@ -43,7 +48,6 @@ impl TestTask {
                 }
             }
         }
-        let default = StackOptions::test().interrupt(interrupt.clone()).report(report);
         let options = match self.postgres {
             Some(version) => default.clone().postgres_version(version),
             None => default.clone(),
@@ -69,12 +73,7 @@ impl TestTask {
 
     /// Starts the servers, runs tests on them, and stops the servers.
     fn on_stack(&self, options: StackOptions, interrupt: &Interrupt, test: impl FnOnce(&Path) -> Outcome) -> Outcome {
-        let outcome = Stack::up(&options)
-            .and_then(|_| install_pgbouncer(&options))
-            .and_then(|()| install_chromium(&options))
-            .and_then(|()| install_prometheus(&options))
-            .map_err(Into::into)
-            .and_then(|()| test(&options.state_file()));
+        let outcome = Stack::up(&options).map_err(Into::into).and_then(|_| test(&options.state_file()));
         // This must not be interrupted by what has interrupted the tests.
         let options = options.interrupt(Interrupt::default());
         let passed = matches!(outcome, Ok(ExitCode::SUCCESS));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use xtask::stack::workspace;
 
 /// The crates that each crate may depend on.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     (
         "outbox-cli",
         &[
@@ -23,6 +23,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ),
     ("outbox-core", &["outbox-derive", "outbox-net"]),
     ("outbox-derive", &[]),
+    ("outbox-fuzz", &["outbox-core", "outbox-kafka", "outbox-wal"]),
     ("outbox-pg", &["outbox-core", "outbox-net"]),
     ("outbox-kafka-consumer", &["outbox-core", "outbox-kafka", "outbox-net", "outbox-pg"]),
     ("outbox-net", &[]),

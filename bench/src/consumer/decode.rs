@@ -1,8 +1,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use outbox_core::Pipeline;
 use outbox_core::bytes::Bytes;
-use outbox_core::{DecodeHints, Decoded, Pipeline};
+use outbox_core::record::{DecodeHints, Decoded};
 use outbox_kafka::{BatchBuilder, Compression, Producer, RecordBody};
 use outbox_kafka_consumer::measured;
 use outbox_test_support::to_rskafka;

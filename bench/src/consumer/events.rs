@@ -1,6 +1,7 @@
 use deadpool_postgres::Pool;
 use futures_util::future::try_join_all;
-use outbox_core::{Identifier, OutboxEvent, Pipeline, Record};
+use outbox_core::record::Record;
+use outbox_core::{Identifier, OutboxEvent, Pipeline};
 use outbox_kafka_consumer::migrations;
 use outbox_test_support::{TestEnv, to_rskafka};
 use rskafka::client::partition::{Compression, PartitionClient};

@@ -2,7 +2,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use futures_util::future::try_join_all;
-use outbox_core::Decoded;
+use outbox_core::record::Decoded;
 use outbox_kafka_consumer::{Reader, measured};
 use rskafka::client::partition::{OffsetAt, PartitionClient};
 use rskafka::record::RecordAndOffset;

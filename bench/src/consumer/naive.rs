@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
-use outbox_core::{DecodeHints, Decoded};
+use outbox_core::record::{DecodeHints, Decoded};
 use outbox_kafka_consumer::measured;
 use rskafka::client::partition::PartitionClient;
 use tokio::task::JoinSet;

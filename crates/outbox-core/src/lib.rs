@@ -8,7 +8,8 @@
 //!   free of contradictions. It encodes a row as Debezium's EventRouter does and decodes every form of record.
 //!
 //! ```
-//! use outbox_core::{Decoded, DomainEvent, OutboxEvent, Pipeline};
+//! use outbox_core::record::Decoded;
+//! use outbox_core::{DomainEvent, OutboxEvent, Pipeline};
 //!
 //! #[derive(DomainEvent, serde::Serialize)]
 //! #[event(aggregate_type = "order")]
@@ -19,7 +20,7 @@
 //! }
 //!
 //! let pipeline = Pipeline::recommended();
-//! let event = OutboxEvent::of(&OrderCreated { order_id: 42, quantity: 2 }).build()?;
+//! let event = OutboxEvent::from_event(&OrderCreated { order_id: 42, quantity: 2 }).build()?;
 //!
 //! let row = pipeline.row(&event)?; // what `enqueue` stores
 //! let record = pipeline.encode(&row)?; // what Debezium and the relay write
@@ -31,11 +32,17 @@
 //! # Ok::<(), outbox_core::Error>(())
 //! ```
 //!
+//! # Modules
+//!
+//! A producer needs the items of the root. [`event`] has the parts of an event, [`layout`] the columns of a table of
+//! your own, [`record`] what consumers and connectors read and write, [`connector`] how configurations choose rows, and
+//! [`sql`] what an adapter for another driver needs.
+//!
 //! # Errors
 //!
 //! [`Error`] is one opaque type. [`Error::is_invalid_event`] means that an event breaks a rule: nothing was sent.
 //! [`Error::is_configuration`] means that configuration and table contradict each other, and [`Error::contradictions`]
-//! lists all contradictions. If the store failed, the source is a [`StoreFailure`].
+//! lists all contradictions. If the store failed, the source is a [`sql::StoreFailure`].
 //!
 //! # Features
 //!
@@ -43,22 +50,25 @@
 //! - `tracing-opentelemetry`: takes the traceparent of an event from the current span, and continues a trace in a
 //!   handler.
 
-mod connector;
+/// The parts of a connector's configuration that decide which rows and messages become records.
+pub mod connector;
 mod domain_event;
 mod error;
-mod event;
-mod insert;
+/// The parts of an event, each with the rule that it keeps.
+pub mod event;
 mod json;
 mod json_fault;
-mod layout;
-mod message_content;
+/// The columns of an outbox table, and the values of a row.
+pub mod layout;
 mod on_duplicate;
 mod outbox;
 mod pipeline;
-mod record;
+/// Records of Kafka: how a row becomes one, and how one is decoded.
+pub mod record;
 mod recorder;
+/// The SQL of enqueue, and the causes of its failures, for crates that send it by a driver.
+pub mod sql;
 mod statement_caching;
-mod store_failure;
 
 pub use bytes;
 #[cfg(feature = "derive")]
@@ -66,27 +76,19 @@ pub use outbox_derive::{DomainEvent, IncomingEvent};
 pub use time;
 pub use uuid;
 
-pub use self::connector::{
-    ConnectorConfig, DroppedBy, HeartbeatRecord, IncludedMessages, IncludedTables, RowDisposition,
-};
+pub use self::connector::ConnectorConfig;
 pub use self::domain_event::{DomainEvent, EventKind, IncomingEvent};
 pub use self::error::{Error, StoreFault};
-pub use self::event::{
-    AggregateId, AggregateType, CausationId, ContentType, CorrelationId, EventBuilder, EventId, EventType, Headers,
-    JsonText, OutboxEvent, Payload, RecordKey, Traceparent, Tracestate,
-};
-pub use self::insert::InsertSql;
-pub use self::layout::{
-    Column, ColumnType, ColumnValue, EventField, Identifier, Nullability, Row, RowLife, TableLayout,
-};
-pub use self::message_content::{MessageContent, MessageReader};
+pub use self::event::{EventBuilder, EventId, OutboxEvent, Payload};
+pub use self::layout::{Identifier, RowLife, TableLayout};
 pub use self::on_duplicate::{Enqueued, OnDuplicate};
 pub use self::outbox::Outbox;
 pub use self::pipeline::{Loss, Pipeline, PipelineBuilder};
-pub use self::record::{
-    DecodeHints, Decoded, DecodedEvent, DecodedPayload, Encoded, NotAnEvent, Record, RecordParts, RecordRef, ShortText,
-    Utf8Bytes, event_identity,
-};
 pub use self::recorder::RecordingOutbox;
 pub use self::statement_caching::StatementCaching;
-pub use self::store_failure::StoreFailure;
+
+// The modules of this crate name its items by `crate::`, whichever module exports them.
+use self::connector::{DroppedBy, RowDisposition};
+use self::event::{AggregateType, Headers, Traceparent, Tracestate};
+use self::layout::{Column, ColumnType, ColumnValue, EventField, Nullability, Row};
+use self::record::{DecodedEvent, DecodedPayload, MessageContent, Record, RecordRef, ShortText};

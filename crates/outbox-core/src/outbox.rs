@@ -40,7 +40,7 @@ pub trait Outbox<Tx> {
     /// The event breaks a rule of the pipeline, or the store failed; see [Delivery](#delivery).
     fn enqueue(&self, tx: Tx, event: &OutboxEvent) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Adds a typed event to the transaction, and returns its id: [`OutboxEvent::of`],
+    /// Adds a typed event to the transaction, and returns its id: [`OutboxEvent::from_event`],
     /// [`build`](crate::EventBuilder::build) and [`enqueue`](Self::enqueue) in one call.
     ///
     /// ```
@@ -68,7 +68,7 @@ pub trait Outbox<Tx> {
         Self: Sync,
         Tx: Send,
     {
-        let event = OutboxEvent::of(event).build();
+        let event = OutboxEvent::from_event(event).build();
         async move {
             let event = event?;
             self.enqueue(tx, &event).await?;

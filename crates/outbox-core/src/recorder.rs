@@ -33,7 +33,7 @@ impl RecordingOutbox {
     /// It was not. The message reports which events were, without their payloads.
     #[track_caller]
     pub fn assert_enqueued<E: DomainEvent + Serialize>(&self, expected: &E) {
-        let expected = OutboxEvent::of(expected).build();
+        let expected = OutboxEvent::from_event(expected).build();
         let is_same = |event: &OutboxEvent, expected: &OutboxEvent| {
             (event.aggregate_type(), event.aggregate_id()) == (expected.aggregate_type(), expected.aggregate_id())
                 && (event.event_type(), event.payload()) == (expected.event_type(), expected.payload())
@@ -55,7 +55,7 @@ impl RecordingOutbox {
     /// #     fn aggregate_id(&self) -> String { self.order_id.to_string() }
     /// # }
     /// # let outbox = RecordingOutbox::new(Pipeline::recommended());
-    /// # let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
+    /// # let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(outbox.enqueue((), &event)).unwrap();
     /// outbox.assert_enqueued_where::<OrderCreated>(|order| order.quantity == 2);
     /// ```

@@ -118,7 +118,7 @@ fn of_enum(
 
         kinds.push(match inner {
             Some(inner) => {
-                quote_spanned!(inner.span()=> #outbox_core::EventKind::of_event::<#inner>(#index, #aggregate_type))
+                quote_spanned!(inner.span()=> #outbox_core::EventKind::from_event::<#inner>(#index, #aggregate_type))
             }
             None => {
                 let (event_type, version) = (event_type(&options, ident), options.version.unwrap_or(1));
@@ -126,7 +126,7 @@ fn of_enum(
                     let reason = format!("the variant `{other}` has the event type {:?} already", event_type.value());
                     return Err(Error::new(ident.span(), reason));
                 }
-                quote!(#outbox_core::EventKind::of_variant(#index, #event_type, #version))
+                quote!(#outbox_core::EventKind::from_variant(#index, #event_type, #version))
             }
         });
         names.push(ident);

@@ -22,7 +22,7 @@
 //!     },
 //! }
 //!
-//! let event = OutboxEvent::of(&OrderEvent::Cancelled { order_id: 7 }).build()?;
+//! let event = OutboxEvent::from_event(&OrderEvent::Cancelled { order_id: 7 }).build()?;
 //! assert_eq!(event.event_type().as_str(), "OrderCancelled");
 //! # Ok::<(), outbox_core::Error>(())
 //! ```

@@ -101,7 +101,7 @@ fn once<T>(slot: &mut Option<T>, meta: &ParseNestedMeta<'_>, value: T) -> syn::R
     }
 }
 
-/// Checks the rule of `outbox_core::AggregateType`.
+/// Checks the rule of `outbox_core::event::AggregateType`.
 fn topic_text(text: LitStr) -> syn::Result<LitStr> {
     let value = text.value();
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -111,7 +111,7 @@ fn topic_text(text: LitStr) -> syn::Result<LitStr> {
     }
 }
 
-/// Checks the rule of `outbox_core::EventType`.
+/// Checks the rule of `outbox_core::event::EventType`.
 fn short_text(text: LitStr) -> syn::Result<LitStr> {
     let value = text.value();
     match (1..=255).contains(&value.len()) && !value.chars().any(char::is_control) {

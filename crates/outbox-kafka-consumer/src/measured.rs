@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use outbox_core::{DecodeHints, Decoded, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::record::{DecodeHints, Decoded};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 

@@ -1,4 +1,4 @@
-use outbox_core::DecodedEvent;
+use outbox_core::record::DecodedEvent;
 
 /// An event as a handler gets it: the payload read as `E`, all that the record reported, and where it was.
 ///

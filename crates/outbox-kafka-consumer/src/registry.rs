@@ -2,7 +2,10 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use outbox_core::{AggregateType, DecodedEvent, EventField, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::event::AggregateType;
+use outbox_core::layout::EventField;
+use outbox_core::record::DecodedEvent;
 
 use crate::Error;
 use crate::handler::{HandlerPolicy, Kind, Registered};

@@ -12,6 +12,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
+use super::answer_fields as fields;
+use super::answer_walk::{Field, Walk};
 use super::error::{Error, Kind};
 
 /// A request, and the answer that belongs to it.
@@ -19,6 +21,8 @@ pub(crate) trait Api: Encodable + HeaderVersion {
     const KEY: i16;
     const NAME: &'static str;
     const VERSIONS: RangeInclusive<i16>;
+    /// The fields of the answer.
+    const ANSWER: &'static [Field];
     type Response: Decodable + HeaderVersion;
 
     /// Returns for how long the broker wants no further request, in milliseconds (`throttle_time_ms`, KIP-219).
@@ -28,11 +32,12 @@ pub(crate) trait Api: Encodable + HeaderVersion {
 }
 
 macro_rules! apis {
-    ($($name:ident: $request:ident -> $response:ident, $versions:expr $(, $throttle:ident)?;)*) => { $(
+    ($($name:ident: $request:ident -> $response:ident, $versions:expr, $fields:ident $(, $throttle:ident)?;)*) => { $(
         impl Api for $request {
             const KEY: i16 = ApiKey::$name as i16;
             const NAME: &'static str = stringify!($name);
             const VERSIONS: RangeInclusive<i16> = $versions;
+            const ANSWER: &'static [Field] = fields::$fields;
             type Response = $response;
             $(
                 fn throttle_ms(response: &Self::Response) -> i32 {
@@ -44,22 +49,22 @@ macro_rules! apis {
 }
 
 apis! {
-    ApiVersions: ApiVersionsRequest -> ApiVersionsResponse, 0..=3;
+    ApiVersions: ApiVersionsRequest -> ApiVersionsResponse, 0..=3, API_VERSIONS;
     // From 4 on the broker can be instructed not to create what is asked about.
-    Metadata: MetadataRequest -> MetadataResponse, 4..=13, throttle_time_ms;
+    Metadata: MetadataRequest -> MetadataResponse, 4..=13, METADATA, throttle_time_ms;
     // From 4 on partitions and replication can be left to the broker.
-    CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7, throttle_time_ms;
-    DescribeConfigs: DescribeConfigsRequest -> DescribeConfigsResponse, 1..=4, throttle_time_ms;
-    InitProducerId: InitProducerIdRequest -> InitProducerIdResponse, 0..=5, throttle_time_ms;
-    Produce: ProduceRequest -> ProduceResponse, 5..=13, throttle_time_ms;
-    Fetch: FetchRequest -> FetchResponse, 4..=17, throttle_time_ms;
-    ListOffsets: ListOffsetsRequest -> ListOffsetsResponse, 1..=10, throttle_time_ms;
+    CreateTopics: CreateTopicsRequest -> CreateTopicsResponse, 4..=7, CREATE_TOPICS, throttle_time_ms;
+    DescribeConfigs: DescribeConfigsRequest -> DescribeConfigsResponse, 1..=4, DESCRIBE_CONFIGS, throttle_time_ms;
+    InitProducerId: InitProducerIdRequest -> InitProducerIdResponse, 0..=5, INIT_PRODUCER_ID, throttle_time_ms;
+    Produce: ProduceRequest -> ProduceResponse, 5..=13, PRODUCE, throttle_time_ms;
+    Fetch: FetchRequest -> FetchResponse, 4..=17, FETCH, throttle_time_ms;
+    ListOffsets: ListOffsetsRequest -> ListOffsetsResponse, 1..=10, LIST_OFFSETS, throttle_time_ms;
     // From 4 on several groups are asked for at a time.
-    FindCoordinator: FindCoordinatorRequest -> FindCoordinatorResponse, 1..=3, throttle_time_ms;
+    FindCoordinator: FindCoordinatorRequest -> FindCoordinatorResponse, 1..=3, FIND_COORDINATOR, throttle_time_ms;
     // From 10 on topics are named by their ids.
-    OffsetCommit: OffsetCommitRequest -> OffsetCommitResponse, 2..=9, throttle_time_ms;
-    SaslHandshake: SaslHandshakeRequest -> SaslHandshakeResponse, 1..=1;
-    SaslAuthenticate: SaslAuthenticateRequest -> SaslAuthenticateResponse, 0..=2;
+    OffsetCommit: OffsetCommitRequest -> OffsetCommitResponse, 2..=9, OFFSET_COMMIT, throttle_time_ms;
+    SaslHandshake: SaslHandshakeRequest -> SaslHandshakeResponse, 1..=1, SASL_HANDSHAKE;
+    SaslAuthenticate: SaslAuthenticateRequest -> SaslAuthenticateResponse, 0..=2, SASL_AUTHENTICATE;
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -98,8 +103,24 @@ pub(super) fn correlation_of(mut answer: &[u8]) -> Option<i32> {
 
 /// Returns an answer's contents. What follows them is let be: a broker may know more.
 pub(super) fn decode<A: Api>(mut answer: Bytes, version: i16) -> Result<A::Response, Error> {
-    let header = ResponseHeader::decode(&mut answer, A::Response::header_version(version));
-    header
-        .and_then(|_| A::Response::decode(&mut answer, version))
-        .map_err(|e| Error::new(Kind::Malformed).because(e).by(A::NAME))
+    let malformed = || Error::new(Kind::Malformed).by(A::NAME);
+    ResponseHeader::decode(&mut answer, A::Response::header_version(version)).map_err(|e| malformed().because(e))?;
+
+    walk::<A>(&answer, version).structure(A::ANSWER).map_err(|e| malformed().because(e))?;
+    A::Response::decode(&mut answer, version).map_err(|e| malformed().because(e))
 }
+
+/// Returns the walk over an answer's contents.
+fn walk<A: Api>(contents: &[u8], version: i16) -> Walk<'_> {
+    /// The version of the request's header that flexible requests have.
+    const FLEXIBLE: i16 = 2;
+    // ApiVersions is answered with the oldest header in all versions, so the answer's does not say it.
+    if A::header_version(version) >= FLEXIBLE {
+        Walk::flexible(contents, version)
+    } else {
+        Walk::classic(contents, version)
+    }
+}
+
+#[cfg(test)]
+mod tests;

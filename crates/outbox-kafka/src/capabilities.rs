@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::fmt;
 
 use kafka_protocol::messages::{
     CreateTopicsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
@@ -8,38 +7,13 @@ use kafka_protocol::messages::{
 use super::Compression;
 use super::api::Api;
 use super::error::{Error, Kind};
+use super::gap::Gap;
 
 /// The requests that a broker serves, and the versions of each (`ApiVersions`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// The oldest and the newest version of each API.
     versions: BTreeMap<i16, (i16, i16)>,
-}
-
-/// Something that a broker lacks, compared with Apache Kafka 4.
-///
-/// `Display` names what is missing and what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Gap {
-    /// No version of InitProducerId, so no idempotent produce (KIP-98). Needed.
-    InitProducerId,
-    /// No version of Produce with record batches (5 or later). Needed.
-    Produce,
-    /// No version of Fetch with record batches (4 or later). Needed.
-    Fetch,
-    /// No version of ListOffsets with a single offset (1 or later). Needed.
-    ListOffsets,
-    /// No version of CreateTopics with the broker's defaults (4 or later).
-    CreateTopics,
-    /// No topic ids (KIP-516): Metadata before version 10, or ids that are all zeros.
-    TopicIds,
-    /// No zstd (KIP-110): Produce before version 7, or Fetch before version 10.
-    Zstd,
-    /// No name of the record at fault in a rejected batch (KIP-467): Produce before version 8.
-    RecordErrors,
-    /// No time in the answer to a repeated batch. Only a repeated batch shows it.
-    RepeatTimestamps,
 }
 
 /// The first version of Metadata with topic ids.
@@ -65,7 +39,7 @@ impl Capabilities {
 
     /// Returns the newest version of a request that both sides speak.
     pub(super) fn version_of<A: Api>(&self) -> Result<i16, Error> {
-        let unsupported = || Error::new(Kind::Unsupported(Gap::of_api(A::KEY))).by(A::NAME);
+        let unsupported = || Error::new(Kind::Unsupported(gap_of(A::KEY))).by(A::NAME);
         let (oldest, newest) = self.versions.get(&A::KEY).ok_or_else(unsupported)?;
         let version = (*newest).min(*A::VERSIONS.end());
         if version < *oldest.max(A::VERSIONS.start()) { Err(unsupported()) } else { Ok(version) }
@@ -106,71 +80,15 @@ impl Capabilities {
     }
 }
 
-impl Gap {
-    const ALL: [Self; 9] = [
-        Self::InitProducerId,
-        Self::Produce,
-        Self::Fetch,
-        Self::ListOffsets,
-        Self::CreateTopics,
-        Self::TopicIds,
-        Self::Zstd,
-        Self::RecordErrors,
-        Self::RepeatTimestamps,
-    ];
-
-    fn of_api(key: i16) -> Option<Self> {
-        match key {
-            InitProducerIdRequest::KEY => Some(Self::InitProducerId),
-            ProduceRequest::KEY => Some(Self::Produce),
-            FetchRequest::KEY => Some(Self::Fetch),
-            ListOffsetsRequest::KEY => Some(Self::ListOffsets),
-            CreateTopicsRequest::KEY => Some(Self::CreateTopics),
-            _ => None,
-        }
-    }
-
-    /// Returns what is missing, by its name in Kafka's protocol.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InitProducerId => "InitProducerId",
-            Self::Produce => "Produce (5 or later)",
-            Self::Fetch => "Fetch (4 or later)",
-            Self::ListOffsets => "ListOffsets (1 or later)",
-            Self::CreateTopics => "CreateTopics (4 or later)",
-            Self::TopicIds => "topic ids",
-            Self::Zstd => "zstd",
-            Self::RecordErrors => "record_errors in Produce answers",
-            Self::RepeatTimestamps => "timestamps in answers to repeated batches",
-        }
-    }
-
-    /// Returns what follows from the gap, and the remedy if there is one.
-    pub const fn consequence(self) -> &'static str {
-        match self {
-            Self::InitProducerId => {
-                "without idempotent produce a repeated batch is appended twice: use a broker, or a tier of the service, \
-                 with idempotent producers"
-            }
-            Self::Produce => "record batches cannot be written: use Kafka 1.0 or later",
-            Self::Fetch => "record batches cannot be read: use Kafka 0.11 or later",
-            Self::ListOffsets => "the ends of logs cannot be found: use Kafka 0.10.1 or later",
-            Self::CreateTopics => "missing topics are not created: create each topic before its first event",
-            Self::TopicIds => {
-                "a topic that is deleted and created again is not noticed: stop the relay before you re-create a topic"
-            }
-            Self::Zstd => "zstd is replaced by another compression: set compression.type to gzip, lz4 or snappy",
-            Self::RecordErrors => {
-                "the record at fault in a rejected batch is unknown: the batch is divided until it is found"
-            }
-            Self::RepeatTimestamps => "a repeated batch looks like a new one: batches are read back after a restart",
-        }
-    }
-}
-
-impl fmt::Display for Gap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name(), self.consequence())
+/// Returns the gap of a broker that does not serve an API.
+fn gap_of(key: i16) -> Option<Gap> {
+    match key {
+        InitProducerIdRequest::KEY => Some(Gap::InitProducerId),
+        ProduceRequest::KEY => Some(Gap::Produce),
+        FetchRequest::KEY => Some(Gap::Fetch),
+        ListOffsetsRequest::KEY => Some(Gap::ListOffsets),
+        CreateTopicsRequest::KEY => Some(Gap::CreateTopics),
+        _ => None,
     }
 }
 

@@ -1,11 +1,29 @@
 //! The properties of Kafka's own clients that concern security (Kafka documentation, "Security Configuration").
 
+use std::sync::Arc;
+
+use outbox_net::rustls::ClientConfig;
 use outbox_net::{Pem, Properties, SecretSource, Tls, Verification};
 
 use crate::error::{Error, Kind};
 use crate::jaas::LoginModule;
-use crate::security::Settings;
 use crate::{Mechanism, Sasl, TokenSource};
+
+/// The security of a new connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SecuritySettings {
+    pub(crate) tls: Option<Tls>,
+    pub(crate) sasl: Option<Sasl>,
+}
+
+impl SecuritySettings {
+    pub(crate) async fn client_config(&self) -> Result<Option<Arc<ClientConfig>>, Error> {
+        match &self.tls {
+            Some(tls) => tls.client_config().await.map(Some).map_err(|e| Error::new(Kind::Security).because(e)),
+            None => Ok(None),
+        }
+    }
+}
 
 /// A property of this project: a command line that prints a token for `OAUTHBEARER`.
 const TOKEN_COMMAND: &str = "outbox.sasl.oauthbearer.token.command";
@@ -50,7 +68,7 @@ pub(crate) fn warn_of_unused(properties: &Properties) {
 }
 
 /// Reads the settings of connections.
-pub(crate) fn settings(properties: &Properties) -> Result<Settings, Error> {
+pub(crate) fn settings(properties: &Properties) -> Result<SecuritySettings, Error> {
     let reader = Reader(properties);
     let protocol = reader.get("security.protocol").unwrap_or("PLAINTEXT").to_ascii_uppercase();
     let (has_tls, has_sasl) = match protocol.as_str() {
@@ -60,7 +78,7 @@ pub(crate) fn settings(properties: &Properties) -> Result<Settings, Error> {
         "SASL_SSL" => (true, true),
         _ => return Err(unusable("security.protocol", "it is one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL")),
     };
-    Ok(Settings {
+    Ok(SecuritySettings {
         tls: if has_tls { Some(reader.tls()?) } else { None },
         sasl: if has_sasl { Some(reader.sasl()?) } else { None },
     })
@@ -245,7 +263,7 @@ mod tests {
 
     type Entries<'a> = &'a [(&'a str, &'a str)];
 
-    fn read(entries: Entries<'_>) -> Result<Settings, Error> {
+    fn read(entries: Entries<'_>) -> Result<SecuritySettings, Error> {
         settings(&entries.iter().copied().collect())
     }
 

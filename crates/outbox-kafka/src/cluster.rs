@@ -11,6 +11,7 @@ use outbox_net::ErrorChain;
 use tokio::time::Instant;
 
 use super::api::Api;
+use super::connect::connect;
 use super::connection::Connection;
 use super::error::{Error, Kind};
 use super::retries::Retries;
@@ -370,7 +371,7 @@ impl Cluster {
         if let Some(connection) = slot.as_ref() {
             return Ok(connection.clone());
         }
-        let connection = match (Connection::connect(address, &self.settings).await, old) {
+        let connection = match (connect(address, &self.settings).await, old) {
             (Ok(connection), _) => connection,
             // The old login still holds for a while; another attempt may do better.
             (Err(e), Some(old)) if old.is_usable() => {

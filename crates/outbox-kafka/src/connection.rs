@@ -12,13 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::api::{self, Api};
 use super::error::{Error, Kind};
 use super::pending::{self, Pending};
-use super::{Capabilities, ErrorCode, Settings, frames, security};
+use super::{Capabilities, ErrorCode, Settings, frames};
 
 /// A connection to one broker, which many may use at once. It is closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -47,55 +45,7 @@ impl Drop for Inner {
 }
 
 impl Connection {
-    /// Connects, agrees on versions and logs in.
-    pub(crate) async fn connect(broker: &str, settings: &Settings) -> Result<Self, Error> {
-        let deadline = Instant::now() + settings.connect_timeout;
-        timeout_at(deadline, Self::establish(broker, settings))
-            .await
-            .unwrap_or_else(|_| Err(Error::new(Kind::ConnectTimeout(settings.connect_timeout))))
-            .map_err(|e| e.at(broker))
-    }
-
-    async fn establish(broker: &str, settings: &Settings) -> Result<Self, Error> {
-        let security = settings.security.current()?;
-        let tls = security.client_config().await?;
-        let (host, port) = outbox_net::host_and_port(broker).ok_or_else(|| Error::new(Kind::Address))?;
-        // The rest of the time is for TLS and the login.
-        let stream = outbox_net::connect(host, port, settings.connect_timeout * 3 / 4)
-            .await
-            .map_err(|e| Error::new(Kind::Connect).because(e))?;
-
-        let has_tls = tls.is_some();
-        let connection = match tls {
-            None => {
-                let (reader, writer) = stream.into_split();
-                Self::over(reader, writer, broker, settings)
-            }
-            Some(config) => {
-                let name = ServerName::try_from(host.to_owned()).map_err(|e| Error::new(Kind::Address).because(e))?;
-                let stream = TlsConnector::from(config)
-                    .connect(name, stream)
-                    .await
-                    .map_err(|e| handshake_failed(&security, e))?;
-                let (reader, writer) = tokio::io::split(stream);
-                Self::over(reader, writer, broker, settings)
-            }
-        };
-        // By TLS 1.3 a broker rejects the client's certificate after the client's side of the handshake.
-        connection.negotiate().await.map_err(|e| first_answer_failed(&security, e))?;
-
-        if let Some(sasl) = &security.sasl {
-            if !has_tls {
-                sasl.warn_without_tls(broker);
-            }
-            if let Some(lifetime) = sasl.log_in(&connection).await? {
-                let _ = connection.0.session.set(Mutex::new(Session::new(lifetime)));
-            }
-        }
-        Ok(connection)
-    }
-
-    fn over(
+    pub(super) fn over(
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
         broker: &str,
@@ -127,7 +77,13 @@ impl Connection {
         }))
     }
 
-    async fn negotiate(&self) -> Result<(), Error> {
+    /// Notes how long the broker accepts the login.
+    pub(super) fn limit_session(&self, lifetime: Duration) {
+        let _ = self.0.session.set(Mutex::new(Session::new(lifetime)));
+    }
+
+    /// Asks the broker for the versions that it speaks.
+    pub(super) async fn negotiate(&self) -> Result<(), Error> {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("outbox-relay"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
@@ -241,23 +197,6 @@ impl Session {
             retry: lifetime.mul_f32(0.03),
             expires: now + lifetime.mul_f32(0.95),
         }
-    }
-}
-
-fn handshake_failed(security: &security::Settings, error: io::Error) -> Error {
-    let kind = match security.tls.as_ref().and_then(|tls| tls.fault(&error)) {
-        Some(fault) => Kind::Tls(fault),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => Kind::TlsClosed,
-        None => Kind::Connect,
-    };
-    Error::new(kind).because(error)
-}
-
-fn first_answer_failed(security: &security::Settings, error: Error) -> Error {
-    match security.tls.as_ref().and_then(|tls| tls.fault(&error)) {
-        Some(fault) => Error::new(Kind::Tls(fault)).because(error),
-        None if frames::is_tls(&error) => Error::new(Kind::TlsRequired).because(error),
-        None => error,
     }
 }
 

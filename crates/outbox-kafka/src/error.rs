@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use outbox_net::TlsFault;
 
+use super::ErrorCode;
+use super::gap::Gap;
 use super::record_batch::Malformed;
-use super::{ErrorCode, Gap};
 
 /// Why a request to Kafka has no result. `Display` names the broker, the API, the topic and
 /// the reason; `source` holds the cause.

@@ -45,11 +45,14 @@
     reason = "values of Kafka's protocol, built and matched by the workspace's own crates"
 )]
 
+mod answer_fields;
+mod answer_walk;
 mod api;
 mod capabilities;
 mod client_properties;
 mod cluster;
 mod compression_choice;
+mod connect;
 mod connection;
 mod consume;
 mod create_topic;
@@ -57,9 +60,14 @@ mod error;
 mod error_code;
 mod fetch;
 mod frames;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod gap;
 mod group_offsets;
 mod jaas;
 mod list_offsets;
+mod login;
 mod murmur2;
 mod pending;
 mod produce;
@@ -79,13 +87,14 @@ mod topic_check;
 #[cfg(test)]
 mod tests;
 
-pub use self::capabilities::{Capabilities, Gap};
+pub use self::capabilities::Capabilities;
 pub use self::cluster::Cluster;
 pub use self::compression_choice::CompressionChoice;
 pub use self::consume::{FetchLimits, Fetched, Fetcher, PartitionStream, Record, Unreadable};
 pub use self::create_topic::NewTopic;
 pub use self::error::Error;
 pub use self::error_code::ErrorCode;
+pub use self::gap::Gap;
 pub use self::group_offsets::GroupOffset;
 pub use self::list_offsets::OffsetAt;
 pub use self::murmur2::partition;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use outbox_net::rustls::ClientConfig;
 use outbox_net::{Properties, Tls};
 
-use crate::client_properties;
+use crate::client_properties::{self, SecuritySettings};
 use crate::error::{Error, Kind};
 use crate::{Credentials, Sasl};
 
@@ -26,30 +26,24 @@ pub struct Security(Source);
 
 #[derive(Clone)]
 enum Source {
-    Fixed(Settings),
-    Reloaded(Arc<dyn Fn() -> Result<Settings, Error> + Send + Sync>),
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) tls: Option<Tls>,
-    pub(crate) sasl: Option<Sasl>,
+    Fixed(SecuritySettings),
+    Reloaded(Arc<dyn Fn() -> Result<SecuritySettings, Error> + Send + Sync>),
 }
 
 impl Security {
     /// Creates the settings of a connection without TLS and login.
     pub fn new() -> Self {
-        Self(Source::Fixed(Settings::default()))
+        Self(Source::Fixed(SecuritySettings::default()))
     }
 
     /// Sets TLS.
     pub fn tls(self, tls: Tls) -> Self {
-        self.with(move |settings| Settings { tls: Some(tls.clone()), ..settings })
+        self.with(move |settings| SecuritySettings { tls: Some(tls.clone()), ..settings })
     }
 
     /// Sets the login.
     pub fn sasl(self, sasl: Sasl) -> Self {
-        self.with(move |settings| Settings { sasl: Some(sasl.clone()), ..settings })
+        self.with(move |settings| SecuritySettings { sasl: Some(sasl.clone()), ..settings })
     }
 
     /// Reads the settings from the properties of a Kafka client, such as `security.protocol` and `sasl.jaas.config`.
@@ -127,27 +121,18 @@ impl Security {
     }
 
     /// Returns the settings of a new connection.
-    pub(crate) fn current(&self) -> Result<Settings, Error> {
+    pub(crate) fn current(&self) -> Result<SecuritySettings, Error> {
         match &self.0 {
             Source::Fixed(settings) => Ok(settings.clone()),
             Source::Reloaded(read) => read(),
         }
     }
 
-    fn with(self, change: impl Fn(Settings) -> Settings + Send + Sync + 'static) -> Self {
+    fn with(self, change: impl Fn(SecuritySettings) -> SecuritySettings + Send + Sync + 'static) -> Self {
         Self(match self.0 {
             Source::Fixed(settings) => Source::Fixed(change(settings)),
             Source::Reloaded(read) => Source::Reloaded(Arc::new(move || read().map(&change))),
         })
-    }
-}
-
-impl Settings {
-    pub(crate) async fn client_config(&self) -> Result<Option<Arc<ClientConfig>>, Error> {
-        match &self.tls {
-            Some(tls) => tls.client_config().await.map(Some).map_err(|e| Error::new(Kind::Security).because(e)),
-            None => Ok(None),
-        }
     }
 }
 

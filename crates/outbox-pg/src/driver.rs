@@ -5,10 +5,8 @@ use std::sync::Arc;
 use deadpool_postgres::StatementCache;
 use tokio_postgres::{Client, Transaction};
 
-use crate::Attempt;
-
 /// A transaction that [`PgOutbox`](crate::PgOutbox) accepts: that of tokio-postgres, of deadpool-postgres, or the
-/// [`Attempt`] of a [`RetriedTransaction`](crate::RetriedTransaction). The trait is sealed.
+/// [`Attempt`](crate::Attempt) of a [`RetriedTransaction`](crate::RetriedTransaction). The trait is sealed.
 ///
 /// Statements are cached with the connection of a pool. A bare client of tokio-postgres has no cache, and PostgreSQL
 /// parses its statements each time, in one round trip.
@@ -21,7 +19,6 @@ pub trait PgTransaction: sealed::Transaction {}
 
 impl PgTransaction for Transaction<'_> {}
 impl PgTransaction for deadpool_postgres::Transaction<'_> {}
-impl PgTransaction for Attempt<'_, '_> {}
 impl<T: PgTransaction> PgTransaction for &T {}
 
 /// A connection that [`RetriedTransaction`](crate::RetriedTransaction) accepts: a client of tokio-postgres or
@@ -64,16 +61,6 @@ impl sealed::Transaction for deadpool_postgres::Transaction<'_> {
 
     fn cache(&self) -> Option<&StatementCache> {
         Some(&self.statement_cache)
-    }
-}
-
-impl sealed::Transaction for Attempt<'_, '_> {
-    fn driver(&self) -> &Transaction<'_> {
-        self
-    }
-
-    fn cache(&self) -> Option<&StatementCache> {
-        self.statement_cache()
     }
 }
 

@@ -116,7 +116,7 @@ pub(crate) fn fault_of(error: &tokio_postgres::Error) -> StoreFault {
         let is_io = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
         return if is_io { StoreFault::Transient } else { StoreFault::Permanent };
     };
-    StoreFault::of_sqlstate(code.code())
+    StoreFault::from_sqlstate(code.code())
 }
 
 impl fmt::Debug for Error {

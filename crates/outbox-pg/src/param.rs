@@ -1,5 +1,5 @@
 use bytes::BytesMut;
-use outbox_core::{ColumnType, ColumnValue};
+use outbox_core::layout::{ColumnType, ColumnValue};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 /// The value of a column as a parameter of a statement.

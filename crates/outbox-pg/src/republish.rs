@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use outbox_core::layout::EventField;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
-use outbox_core::{EventField, EventId, Pipeline};
+use outbox_core::{EventId, Pipeline};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 

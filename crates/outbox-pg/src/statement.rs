@@ -1,4 +1,6 @@
-use outbox_core::{InsertSql, Row, TableLayout};
+use outbox_core::TableLayout;
+use outbox_core::layout::Row;
+use outbox_core::sql::InsertSql;
 use tokio_postgres::types::Type;
 
 use crate::param::{Param, wire_array, wire_type};

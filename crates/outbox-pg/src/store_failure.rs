@@ -9,7 +9,7 @@ use crate::error::fault_of;
 ///     matches!(cause, Some(StoreFailure::ReadOnly(_)))
 /// }
 /// ```
-pub type StoreFailure = outbox_core::StoreFailure<tokio_postgres::Error>;
+pub type StoreFailure = outbox_core::sql::StoreFailure<tokio_postgres::Error>;
 
 /// Converts a driver error into the error that `enqueue` returns.
 pub(crate) fn stored(error: tokio_postgres::Error) -> outbox_core::Error {

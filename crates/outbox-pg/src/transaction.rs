@@ -12,7 +12,8 @@ use outbox_net::{Backoff, SqlStateClass};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
-use crate::PgClient;
+use crate::driver::sealed;
+use crate::{PgClient, PgTransaction};
 
 /// Runs a service's transaction, and again where PostgreSQL asks for it: after a serialization failure or a deadlock.
 ///
@@ -53,10 +54,6 @@ pub struct Attempt<'e, 'r> {
 pub type TransactionFuture<'r, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'r>>;
 
 impl Attempt<'_, '_> {
-    pub(crate) fn statement_cache(&self) -> Option<&StatementCache> {
-        self.cache
-    }
-
     /// Runs statements within a savepoint: if they fail, only they are rolled back, and the transaction continues.
     ///
     /// The inner result is that of `statements`. The outer one is an error if PostgreSQL rejects the savepoint itself;
@@ -93,6 +90,18 @@ impl Attempt<'_, '_> {
         };
         self.tx.batch_execute(end).await?;
         Ok(outcome)
+    }
+}
+
+impl PgTransaction for Attempt<'_, '_> {}
+
+impl sealed::Transaction for Attempt<'_, '_> {
+    fn driver(&self) -> &Transaction<'_> {
+        self
+    }
+
+    fn cache(&self) -> Option<&StatementCache> {
+        self.cache
     }
 }
 

@@ -1,6 +1,8 @@
 //! The outbox tables that a configuration includes.
 
-use outbox_core::{ConnectorConfig, IncludedMessages, IncludedTables, Loss, MessageReader, RowDisposition};
+use outbox_core::connector::{IncludedMessages, IncludedTables, RowDisposition};
+use outbox_core::record::MessageReader;
+use outbox_core::{ConnectorConfig, Loss};
 
 use outbox_wal::{FoundTable, PublicationCatalog, Source, TableName};
 
@@ -18,7 +20,7 @@ pub struct Included {
 impl Included {
     /// Fails if a list has an expression that cannot be used.
     pub fn new(config: ConnectorConfig) -> Result<Self, outbox_core::Error> {
-        let messages = match MessageReader::of(&config) {
+        let messages = match MessageReader::from_config(&config) {
             // Transformations that cannot be followed are reported when the messages' pipeline is made.
             Err(_) | Ok(None) => None,
             Ok(Some(reader)) => Some((reader, config.included_messages()?)),

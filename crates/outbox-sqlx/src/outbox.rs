@@ -1,4 +1,6 @@
-use outbox_core::{Error, InsertSql, OnDuplicate, Outbox, OutboxEvent, Pipeline, Row, StatementCaching};
+use outbox_core::layout::Row;
+use outbox_core::sql::InsertSql;
+use outbox_core::{Error, OnDuplicate, Outbox, OutboxEvent, Pipeline, StatementCaching};
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use crate::param::{Param, Params};

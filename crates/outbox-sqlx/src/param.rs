@@ -1,4 +1,4 @@
-use outbox_core::{ColumnType, ColumnValue};
+use outbox_core::layout::{ColumnType, ColumnValue};
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;

@@ -9,7 +9,7 @@ use outbox_core::StoreFault;
 ///     matches!(cause, Some(StoreFailure::ReadOnly(_)))
 /// }
 /// ```
-pub type StoreFailure = outbox_core::StoreFailure<sqlx::Error>;
+pub type StoreFailure = outbox_core::sql::StoreFailure<sqlx::Error>;
 
 /// Converts a driver error into the error that `enqueue` returns.
 pub(crate) fn stored(error: sqlx::Error) -> outbox_core::Error {

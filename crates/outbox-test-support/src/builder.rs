@@ -26,8 +26,15 @@ pub struct TestEnvBuilder {
     has_slot: bool,
 }
 
+impl TestEnv {
+    /// Returns a builder for the parts that a test needs.
+    pub fn builder() -> TestEnvBuilder {
+        TestEnvBuilder::new()
+    }
+}
+
 impl TestEnvBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             name: format!("test_{}", Uuid::now_v7().simple()),
             layout: TableLayout::recommended(),

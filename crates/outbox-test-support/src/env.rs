@@ -2,12 +2,14 @@ use std::thread;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use outbox_core::{AggregateType, ConnectorConfig, OutboxEvent, Pipeline, Record, TableLayout};
+use outbox_core::event::AggregateType;
+use outbox_core::record::Record;
+use outbox_core::{ConnectorConfig, OutboxEvent, Pipeline, TableLayout};
 use outbox_pg::PgOutbox;
 use rskafka::client::partition::{Compression, OffsetAt, UnknownTopicHandling};
 use tokio_postgres::Client;
+use xtask::stack::{Service, Stack, log_tail_with};
 
-use crate::builder::TestEnvBuilder;
 use crate::database::Database;
 use crate::topics::{self, StoredRecord};
 use crate::{Connector, connect, connect_kafka, eventually, pool, to_rskafka};
@@ -40,11 +42,6 @@ pub(crate) struct Kafka {
 }
 
 impl TestEnv {
-    /// Returns a builder for the parts that a test needs.
-    pub fn builder() -> TestEnvBuilder {
-        TestEnvBuilder::new()
-    }
-
     pub(crate) fn new(name: String, pipeline: Pipeline, deletes_topics: bool) -> Self {
         Self { name, pipeline, topic: String::new(), database: None, kafka: None, deletes_topics }
     }
@@ -300,6 +297,9 @@ impl TestEnv {
 
 impl Drop for TestEnv {
     fn drop(&mut self) {
+        if thread::panicking() {
+            show_logs(&self.name);
+        }
         let (name, database) = (self.name.clone(), self.database.take());
         let brokers = self.kafka.take().filter(|_| self.deletes_topics).map(|kafka| kafka.brokers);
         if database.is_none() && brokers.is_none() {
@@ -325,5 +325,18 @@ impl Drop for TestEnv {
             });
         });
         drop(removed.join());
+    }
+}
+
+/// Prints what the logs of the shared servers say of an environment.
+fn show_logs(name: &str) {
+    /// The most lines of each log.
+    const LINES: usize = 40;
+    let Ok(stack) = Stack::connect() else { return };
+    for service in Service::ALWAYS {
+        let lines = stack.log(service).map(|log| log_tail_with(&log, name, LINES)).unwrap_or_default();
+        if !lines.is_empty() {
+            eprintln!("{service}'s log says of {name}:\n{lines}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
-use outbox_core::Record;
 use outbox_core::bytes::Bytes;
+use outbox_core::record::Record;
 use rskafka::BackoffConfig;
 use rskafka::chrono::DateTime;
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};

@@ -1,7 +1,8 @@
 //! The parts that a test environment sets up, and their removal.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use outbox_core::{OutboxEvent, Record};
+use outbox_core::OutboxEvent;
+use outbox_core::record::Record;
 use outbox_test_support::{TestEnv, connect, connect_kafka, eventually, stack};
 
 #[tokio::test]
@@ -42,6 +43,26 @@ async fn left_of(name: &str) -> usize {
     let rows = connect(&stack().postgres_url()).await.query(sql, &[&name]).await.unwrap();
     let topics = connect_kafka(&stack().kafka_bootstrap()).await.list_topics().await.unwrap();
     rows.len() + topics.iter().filter(|topic| topic.name.contains(name)).count()
+}
+
+/// The variable that lets the next test fail.
+const FAIL: &str = "OUTBOX_TEST_FAILS";
+
+#[tokio::test]
+async fn a_test_that_fails_on_request() {
+    let env = TestEnv::builder().database().build().await;
+    let unknown = env.client().await.batch_execute("SELECT no_such_column").await;
+    assert!(unknown.is_err() && std::env::var_os(FAIL).is_none(), "on purpose");
+}
+
+#[test]
+fn a_test_that_fails_prints_what_the_servers_logged_of_it() {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["a_test_that_fails_on_request", "--exact"]).env(FAIL, "1");
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{printed}");
+    assert!(printed.contains("no_such_column"), "{printed}");
 }
 
 #[tokio::test]

@@ -2,14 +2,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use outbox_core::bytes::Bytes;
+use outbox_core::record::Record;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
-use outbox_core::{Error, OutboxEvent, Pipeline, Record};
+use outbox_core::{Error, OutboxEvent, Pipeline};
 
 /// Makes the records that a consumer finds in Kafka, of events that were enqueued nowhere. Clones continue where it is.
 ///
 /// ```
-/// use outbox_core::{Decoded, OutboxEvent, Pipeline};
+/// use outbox_core::record::Decoded;
+/// use outbox_core::{OutboxEvent, Pipeline};
 /// use outbox_testkit::PublishedRecords;
 ///
 /// let pipeline = Pipeline::recommended();

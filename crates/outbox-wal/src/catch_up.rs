@@ -1,13 +1,14 @@
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use tracing::{Instrument as _, Span, debug};
 
 use super::chunk::{self, Report};
-use super::decoding::{Decoding, SlotCopy};
+use super::decoding::{CopyConnection, Decoding, SlotCopy};
 use super::error::{Error, Kind};
 use super::options::ConnectOptions;
 use super::pipe::{Budget, PipeReceiver, PipeSender};
+use super::session::Session;
 use super::slot::{SlotState, Source};
 use crate::Lsn;
 use outbox_net::ErrorChain;
@@ -29,17 +30,15 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// Reads from the slot's confirmed position to where the stream was started.
+    /// Reads from the slot's confirmed position to where the stream was started. Of the connections, one is open.
     pub(super) async fn open(
+        session: Session,
         options: &ConnectOptions,
         source: &Source,
         until: Lsn,
         reach: Reach,
     ) -> Result<Self, Error> {
-        let copy = SlotCopy::open(options, source.slot()).await.map_err(|error| match error.kind() {
-            Kind::NoConnection => error.with_kind(Kind::NoCopy { slot: source.slot().into() }),
-            _ => error,
-        })?;
+        let copy = CopyConnection::new(session).await?.copy(source.slot()).await?;
         let (sender, receiver) = PipeSender::new(Budget::CHUNK);
         let copies = Copies { options: options.clone(), source: source.clone(), until, reach, pipe: sender };
         let span = tracing::debug_span!(
@@ -85,20 +84,25 @@ impl fmt::Debug for CatchUp {
 fn data(mut row: Bytes) -> Result<Option<Bytes>, Error> {
     const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
     const END: &[u8] = &[0xff, 0xff];
+    /// The number of fields, which is one, and the length of the field.
+    const FIELD_HEAD: usize = 6;
     if row.starts_with(HEADER) {
-        row = row.slice(HEADER.len()..);
+        row.advance(HEADER.len());
     }
     if row.is_empty() || *row == *END {
         return Ok(None);
     }
-    let length = match row.split_first_chunk::<6>() {
+    let length = match row.split_first_chunk::<FIELD_HEAD>() {
         Some(([0, 1, length @ ..], rest)) => {
             usize::try_from(u32::from_be_bytes(*length)).ok().filter(|l| *l == rest.len())
         }
         _ => None,
     };
     match length {
-        Some(_) => Ok(Some(row.slice(6..))),
+        Some(_) => {
+            row.advance(FIELD_HEAD);
+            Ok(Some(row))
+        }
         None => Err(Error::protocol("a row of COPY")),
     }
 }
@@ -106,18 +110,18 @@ fn data(mut row: Bytes) -> Result<Option<Bytes>, Error> {
 /// The task that lets the server decode, chunk by chunk. A function gives nothing before it has decoded a whole chunk,
 /// and its connection decodes nothing while that is taken: so two copies of the slot take turns, and one decodes
 /// while what the other has decoded is taken.
-pub struct Copies {
-    pub options: ConnectOptions,
-    pub source: Source,
-    pub until: Lsn,
-    pub reach: Reach,
-    pub pipe: PipeSender,
+struct Copies {
+    options: ConnectOptions,
+    source: Source,
+    until: Lsn,
+    reach: Reach,
+    pipe: PipeSender,
 }
 
 /// The copy that is not read from.
 enum Other {
     NotYet,
-    Idle(SlotCopy),
+    Idle(CopyConnection),
     /// The server has no slot or no connection left.
     Unavailable,
 }
@@ -130,7 +134,8 @@ enum Next {
 }
 
 impl Copies {
-    pub async fn read(self, mut copy: SlotCopy) -> Result<(), Error> {
+    /// Reads up to the end, or to where a large transaction begins.
+    async fn read(self, mut copy: SlotCopy) -> Result<(), Error> {
         let (mut last, mut messages, mut other) = (None, 0, Other::NotYet);
         let slot = copy.state().await?;
         let mut next = self.begin(copy, slot, last).await?;
@@ -138,6 +143,7 @@ impl Copies {
             if !current.decoded(&self.pipe, &self.source).await? {
                 return Ok(());
             }
+
             let name = current.copy.name.clone();
             let handed_over = current.hand_over(&self.pipe, &self.source);
             // The first chunk reports a large transaction, for which a second one would be decoded without success.
@@ -150,28 +156,37 @@ impl Copies {
             };
             let Some(read) = read else { return Ok(()) };
             messages += read.messages;
+
             let Decoding { mut copy, slot: before, .. } = *current;
             let after = match &following {
                 Next::Unknown => copy.state().await?,
                 Next::Decoding(following) => following.slot,
                 Next::End(slot) => *slot,
             };
-            if after.confirmed <= before.confirmed {
+            if after.confirmed_flush_lsn <= before.confirmed_flush_lsn {
                 return Err(Error::protocol("a copy of the slot that does not move"));
             }
-            let is_cut_short = self.reach == Reach::ToLargeTransaction && after.confirmed < self.until;
+            let is_cut_short = self.reach == Reach::ToLargeTransaction && after.confirmed_flush_lsn < self.until;
             if is_cut_short && chunk::has_few_ends(before, after, read) {
                 if let Next::Decoding(vain) = following {
                     copy.end(&vain.copy.pid).await?;
                 }
-                return Err(Error::new(Kind::FewEnds { until: after.confirmed }));
+                return Err(Error::new(Kind::FewEnds { until: after.confirmed_flush_lsn }));
             }
-            let wal = after.confirmed.as_u64().saturating_sub(before.confirmed.as_u64());
+
+            let wal = after.confirmed_flush_lsn.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
             last = Some(Report { wal, ..read });
             next = match following {
                 Next::Unknown => self.begin(copy, after, last).await?,
                 known => {
-                    other = Other::Idle(copy);
+                    // While the server decodes the next chunk.
+                    other = match copy.discard().await {
+                        Ok(connection) => Other::Idle(connection),
+                        Err(error) => {
+                            debug!(target: "outbox.relay", error = %ErrorChain::new(&error), "one copy of the slot has to do");
+                            Other::Unavailable
+                        }
+                    };
                     known
                 }
             };
@@ -182,7 +197,7 @@ impl Copies {
     }
 
     async fn begin(&self, copy: SlotCopy, slot: SlotState, last: Option<Report>) -> Result<Next, Error> {
-        if slot.confirmed >= self.until {
+        if slot.confirmed_flush_lsn >= self.until {
             return Ok(Next::End(slot));
         }
         copy.begin(slot, chunk::next(slot, self.until, last), &self.source)
@@ -192,13 +207,13 @@ impl Copies {
 
     /// Begins the chunk after the one that the copy `decoded` has, where there is another copy for it.
     async fn on_the_other(&self, other: &mut Other, decoded: &str, last: Option<Report>) -> Next {
-        let copy = match std::mem::replace(other, Other::Unavailable) {
-            Other::NotYet => SlotCopy::open(&self.options, decoded).await,
-            Other::Idle(copy) => copy.renew(decoded).await,
+        let connection = match std::mem::replace(other, Other::Unavailable) {
+            Other::NotYet => CopyConnection::open(&self.options).await,
+            Other::Idle(connection) => Ok(connection),
             Other::Unavailable => return Next::Unknown,
         };
         let begun = async {
-            let mut copy = copy?;
+            let mut copy = connection?.copy(decoded).await?;
             let slot = copy.state().await?;
             self.begin(copy, slot, last).await
         };

@@ -48,7 +48,7 @@ const MIB: u64 = 1024 * 1024;
 pub fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
     let distance = slot.distance();
     let window = if last.is_none() { FIRST_WAL } else { distance.saturating_mul(2).max(LEAST_WAL) };
-    let upto = Lsn::new(slot.confirmed.as_u64().saturating_add(window)).min(until);
+    let upto = Lsn::new(slot.confirmed_flush_lsn.as_u64().saturating_add(window)).min(until);
     let messages = match last {
         None => FIRST_MESSAGES,
         Some(last) => {
@@ -57,7 +57,7 @@ pub fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
             grown.max(worth_the_way(distance, last)).min(MOST_BYTES / size)
         }
     };
-    let way = distance.saturating_add(upto.as_u64().saturating_sub(slot.confirmed.as_u64()));
+    let way = distance.saturating_add(upto.as_u64().saturating_sub(slot.confirmed_flush_lsn.as_u64()));
     Chunk {
         upto,
         messages: u32::try_from(messages.clamp(1, u64::from(u32::MAX >> 1))).unwrap_or(1),
@@ -67,7 +67,7 @@ pub fn next(slot: SlotState, until: Lsn, last: Option<Report>) -> Chunk {
 
 /// Returns whether a call that went from `before` to `after` found so little that the rest is better streamed.
 pub fn has_few_ends(before: SlotState, after: SlotState, read: Report) -> bool {
-    let gone = after.confirmed.as_u64().saturating_sub(before.confirmed.as_u64());
+    let gone = after.confirmed_flush_lsn.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
     gone >= FIRST_WAL / 2 && read.messages.saturating_mul(SPARSE) < gone
 }
 
@@ -86,7 +86,11 @@ mod tests {
     const UNTIL: Lsn = Lsn::new(1 << 40);
 
     fn slot(distance: u64) -> SlotState {
-        SlotState { restart: Lsn::new(1 << 35), confirmed: Lsn::new((1 << 35) + distance), is_failover: false }
+        SlotState {
+            restart_lsn: Lsn::new(1 << 35),
+            confirmed_flush_lsn: Lsn::new((1 << 35) + distance),
+            is_failover: false,
+        }
     }
 
     #[test]
@@ -124,14 +128,14 @@ mod tests {
             last in proptest::option::of(any::<(u32, u32, u32)>())
         ) {
             let confirmed = u64::from(restart) + u64::from(distance);
-            let slot = SlotState { restart: Lsn::new(restart.into()), confirmed: Lsn::new(confirmed), is_failover: false };
+            let slot = SlotState { restart_lsn: Lsn::new(restart.into()), confirmed_flush_lsn: Lsn::new(confirmed), is_failover: false };
             let until = Lsn::new(confirmed + left);
             let last = last.map(|(messages, bytes, wal)| Report {
                 messages: messages.into(), bytes: bytes.into(), wal: wal.into()
             });
             let chunk = next(slot, until, last);
             prop_assert!(chunk.messages > 0);
-            prop_assert!(chunk.upto > slot.confirmed && chunk.upto <= until);
+            prop_assert!(chunk.upto > slot.confirmed_flush_lsn && chunk.upto <= until);
             prop_assert!(chunk.time_limit >= PATIENCE);
         }
     }

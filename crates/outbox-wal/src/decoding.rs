@@ -25,26 +25,46 @@ pub struct SlotCopy {
     pub pid: String,
 }
 
-impl SlotCopy {
-    /// Copies `slot`, which may itself be a copy, on its own connection.
-    pub async fn open(options: &ConnectOptions, slot: &str) -> Result<Self, Error> {
-        let mut session = Session::open(options, Purpose::Sql).await?;
+/// A connection that copies slots.
+pub struct CopyConnection {
+    session: Session,
+    pid: String,
+}
+
+impl CopyConnection {
+    /// Connects.
+    pub async fn open(options: &ConnectOptions) -> Result<Self, Error> {
+        Self::new(Session::open(options, Purpose::Sql).await?).await
+    }
+
+    /// Uses a connection that was opened for something else.
+    pub async fn new(mut session: Session) -> Result<Self, Error> {
         session.query(&format!("SET statement_timeout = {}", STATEMENT.as_millis()), Operation::Query).await?;
         // Unknown before version 14, and on some systems: then a lost client is noticed later.
         let notices_loss = session.query("SET client_connection_check_interval = '5s'", Operation::Query).await;
-        debug!(target: "outbox.relay", slot, notices_loss = notices_loss.is_ok(), "reading from a copy of the slot");
+        debug!(target: "outbox.relay", notices_loss = notices_loss.is_ok(), "reading from copies of the slot");
         let pid = session.query("SELECT pg_catalog.pg_backend_pid()", Operation::Query).await?;
         let pid = pid.into_iter().flatten().flatten().next().ok_or_else(|| Error::protocol("a process id"))?;
-        let name = copy(&mut session, slot, &pid).await?;
-        Ok(Self { session, name, pid })
+        Ok(Self { session, pid })
     }
 
-    /// Puts a new copy in place of this one.
-    pub async fn renew(mut self, slot: &str) -> Result<Self, Error> {
+    /// Copies `slot`, which may itself be a copy.
+    pub async fn copy(mut self, slot: &str) -> Result<SlotCopy, Error> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("outbox_relay_{}_{}", self.pid, COUNT.fetch_add(1, Ordering::Relaxed));
+        let (from, to) = (literal(slot), literal(&name));
+        let sql = format!("SELECT pg_catalog.pg_copy_logical_replication_slot({from}, {to}, true)");
+        self.session.query(&sql, Operation::CopySlot { slot }).await?;
+        Ok(SlotCopy { session: self.session, name, pid: self.pid })
+    }
+}
+
+impl SlotCopy {
+    /// Drops the copy, and keeps the connection for another one.
+    pub async fn discard(mut self) -> Result<CopyConnection, Error> {
         let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", literal(&self.name));
         self.session.query(&drop, Operation::Query).await?;
-        let name = copy(&mut self.session, slot, &self.pid).await?;
-        Ok(Self { name, ..self })
+        Ok(CopyConnection { session: self.session, pid: self.pid })
     }
 
     pub async fn state(&mut self) -> Result<SlotState, Error> {
@@ -71,15 +91,6 @@ impl SlotCopy {
         self.session.send_query(&sql).await?;
         Ok(Decoding { copy: self, slot, chunk, first: None })
     }
-}
-
-async fn copy(session: &mut Session, slot: &str, pid: &str) -> Result<String, Error> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let copy = format!("outbox_relay_{pid}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    let sql =
-        format!("SELECT pg_catalog.pg_copy_logical_replication_slot({}, {}, true)", literal(slot), literal(&copy));
-    session.query(&sql, Operation::CopySlot { slot }).await?;
-    Ok(copy)
 }
 
 /// A chunk that the server decodes, or has decoded and hands over. The copy has moved once its first row is here.
@@ -152,7 +163,7 @@ impl Decoding {
     }
 
     fn too_large(&self) -> Error {
-        Error::new(Kind::TransactionTooLarge { after: self.slot.confirmed })
+        Error::new(Kind::TransactionTooLarge { after: self.slot.confirmed_flush_lsn })
     }
 }
 

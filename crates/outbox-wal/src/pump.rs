@@ -25,34 +25,63 @@ const LARGE: usize = 256 * 1024;
 const COMMIT: u8 = b'C';
 /// The walsender wakes its reader for each row. In a large transaction it is given time to send many.
 const NAP: Duration = Duration::from_millis(1);
+/// How often a status goes out: a quarter of the silence after which either side gives up, within these bounds.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the server may take to let go of the slot.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// The task between a walsender and its consumer: it reads while there is room, and reports to the walsender what is
 /// confirmed whether there is room or not.
 pub struct Pump {
-    pub session: Session,
-    pub pipe: PipeSender,
-    pub confirmed: watch::Receiver<Lsn>,
+    session: Session,
+    pipe: PipeSender,
+    confirmed: watch::Receiver<Lsn>,
     /// The end of the server's WAL, as it was reported last.
-    pub server: Arc<AtomicU64>,
-    pub source: Source,
-    pub options: ConnectOptions,
+    wal_end: Arc<AtomicU64>,
+    source: Source,
+    options: ConnectOptions,
     /// How often a status goes out at least.
-    pub interval: Duration,
+    interval: Duration,
     /// The bytes that were read of the transaction that is being sent.
-    pub unfinished: usize,
+    unfinished: usize,
     /// How often the server has asked for an answer since the last status that went out by itself.
-    pub pings: u32,
+    pings: u32,
     /// Whether a warning of the walsender was logged.
-    pub has_warned: bool,
+    has_warned: bool,
 }
 
 impl Pump {
+    /// Creates the task of a walsender that gives up after `server_timeout` without a status.
+    pub fn new(
+        session: Session,
+        pipe: PipeSender,
+        confirmed: watch::Receiver<Lsn>,
+        wal_end: Arc<AtomicU64>,
+        source: Source,
+        options: ConnectOptions,
+        server_timeout: Duration,
+    ) -> Self {
+        // Several statuses, each of which asks for an answer, go out before either side gives up.
+        let interval = (server_timeout.min(options.timeouts.silence) / 4).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+        Self {
+            session,
+            pipe,
+            confirmed,
+            wal_end,
+            source,
+            options,
+            interval,
+            unfinished: 0,
+            pings: 0,
+            has_warned: false,
+        }
+    }
+
     pub async fn run(mut self) -> Result<(), Error> {
         let mut waiting: Option<Bytes> = None;
         let (mut last_status, mut last_word) = (Instant::now(), Instant::now());
-        let mut told = Lsn::default();
+        let mut last_sent = Lsn::default();
         let timer = sleep_until(last_status);
         tokio::pin!(timer);
         loop {
@@ -63,7 +92,7 @@ impl Pump {
             let nap = (self.unfinished > LARGE).then_some(NAP);
             tokio::select! {
                 biased;
-                () = self.pipe.closed() => return self.farewell().await,
+                () = self.pipe.closed() => return self.shut_down().await,
                 () = &mut timer => {
                     // Bytes that are not read may hold the server's words.
                     if length.is_some() {
@@ -74,12 +103,12 @@ impl Pump {
                         }
                         last_word = Instant::now();
                     }
-                    let (stuck, pressed) = (length.is_some() && told == *self.confirmed.borrow(), self.pings > 1);
+                    let (stuck, pressed) = (length.is_some() && last_sent == *self.confirmed.borrow(), self.pings > 1);
                     if (stuck || pressed) && last_status.elapsed() >= self.interval && self.has_server_ended().await {
-                        self.farewell().await?;
+                        self.shut_down().await?;
                         return Err(Error::hung_up());
                     }
-                    told = self.tell(true).await?;
+                    last_sent = self.send_status(true).await?;
                     self.pings = 0;
                     last_status = Instant::now();
                     timer.as_mut().reset(last_status + self.interval);
@@ -91,13 +120,13 @@ impl Pump {
                             timer.as_mut().reset(soon);
                         }
                     }
-                    Err(_) => return self.farewell().await,
+                    Err(_) => return self.shut_down().await,
                 },
                 permit = maybe(length.map(|length| self.pipe.room(length))) => {
                     if let (Some(permit), Some(run)) = (permit, waiting.take())
                         && !self.pipe.send(run, permit)
                     {
-                        return self.farewell().await;
+                        return self.shut_down().await;
                     }
                 }
                 filled = self.session.received.fill_after(nap, &mut self.session.socket), if length.is_none() => {
@@ -113,21 +142,21 @@ impl Pump {
         loop {
             if let Some(run) = self.session.received.run(b'd')? {
                 let mut wants_reply = false;
-                let mut server = Lsn::default();
+                let mut wal_end = Lsn::default();
                 for body in bodies(&run) {
                     let head = parse_head(body)?;
-                    server = server.max(head.end());
+                    wal_end = wal_end.max(head.end());
                     match head {
                         Head::Keepalive { reply, .. } => wants_reply |= reply,
                         Head::Data { .. } if body.get(DATA_HEAD) == Some(&COMMIT) => self.unfinished = 0,
                         Head::Data { .. } => self.unfinished = self.unfinished.saturating_add(body.len()),
                     }
                 }
-                self.server.fetch_max(server.as_u64(), Ordering::Relaxed);
+                self.wal_end.fetch_max(wal_end.as_u64(), Ordering::Relaxed);
                 // It asks again at once when it stops and waits for what is not confirmed yet.
                 self.pings += u32::from(wants_reply);
                 if wants_reply && self.pings == 1 {
-                    self.tell(false).await?;
+                    self.send_status(false).await?;
                 }
                 return Ok(Some(run));
             }
@@ -150,7 +179,7 @@ impl Pump {
         }
     }
 
-    async fn tell(&mut self, asks_for_reply: bool) -> Result<Lsn, Error> {
+    async fn send_status(&mut self, asks_for_reply: bool) -> Result<Lsn, Error> {
         let confirmed = *self.confirmed.borrow_and_update();
         self.session.send(&status_update(confirmed, asks_for_reply)).await?;
         Ok(confirmed)
@@ -174,9 +203,9 @@ impl Pump {
     }
 
     /// Reports what was confirmed last, and waits until the server has let go of the slot.
-    async fn farewell(mut self) -> Result<(), Error> {
+    async fn shut_down(mut self) -> Result<(), Error> {
         let ended = async {
-            self.tell(false).await?;
+            self.send_status(false).await?;
             let mut out = BytesMut::new();
             frontend::terminate(&mut out);
             self.session.send(&out).await?;
@@ -186,7 +215,7 @@ impl Pump {
                 self.session.received.fill(&mut self.session.socket).await?;
             }
         };
-        let outcome: Result<Result<(), Error>, _> = timeout(FAREWELL, ended).await;
+        let outcome: Result<Result<(), Error>, _> = timeout(SHUTDOWN, ended).await;
         debug!(target: "outbox.relay", orderly = outcome.is_ok(), "the stream of the WAL is closed");
         Ok(())
     }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use bytes::BytesMut;
 use postgres_protocol::authentication;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
@@ -17,6 +19,12 @@ pub struct Session {
     pub received: Received,
     pub timeouts: Timeouts,
     has_open_transaction: bool,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
 }
 
 /// The status of ReadyForQuery outside a transaction.

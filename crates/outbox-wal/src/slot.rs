@@ -50,9 +50,9 @@ impl Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotState {
     /// Decoding begins here, each time.
-    pub restart: Lsn,
+    pub restart_lsn: Lsn,
     /// The position below which no commit is sent again.
-    pub confirmed: Lsn,
+    pub confirmed_flush_lsn: Lsn,
     /// Whether standbys keep a copy of the slot. Only the slot's own walsender waits for `synchronized_standby_slots`.
     pub is_failover: bool,
 }
@@ -61,7 +61,7 @@ impl SlotState {
     /// Returns how much WAL is decoded again each time before anything is sent. While an old transaction is open, it
     /// grows.
     pub(super) fn distance(self) -> u64 {
-        self.confirmed.as_u64().saturating_sub(self.restart.as_u64())
+        self.confirmed_flush_lsn.as_u64().saturating_sub(self.restart_lsn.as_u64())
     }
 
     /// Reads a slot of pgoutput in this database.
@@ -84,7 +84,11 @@ impl SlotState {
             _ if two_phase.as_deref() == Some("true") => Kind::TwoPhase { slot },
             (Some(restart), Some(confirmed), None) => {
                 let is_failover = failover.as_deref() == Some("true");
-                return Ok(Self { restart: restart.parse()?, confirmed: confirmed.parse()?, is_failover });
+                return Ok(Self {
+                    restart_lsn: restart.parse()?,
+                    confirmed_flush_lsn: confirmed.parse()?,
+                    is_failover,
+                });
             }
             (Some(_), None, None) => Kind::SlotUnfinished { slot },
             (None, ..) => Kind::SlotLost { slot, reason: None },
@@ -178,17 +182,17 @@ async fn of_own_walsender(
 
 /// The state of a slot, for metrics and readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotLook {
+pub struct SlotStatus {
     /// The end of the server's WAL.
-    pub server: Lsn,
+    pub wal_end: Lsn,
     /// The WAL from here on is kept for the slot.
-    pub restart: Lsn,
+    pub restart_lsn: Lsn,
     /// The position up to which the walsender has sent, if it waits for a standby of `synchronized_standby_slots`.
     pub waits_for_standby: Option<Lsn>,
 }
 
 /// Reads the state of the slot over a separate connection.
-pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook, Error> {
+pub async fn slot_status(options: &ConnectOptions, source: &Source) -> Result<SlotStatus, Error> {
     let mut session = Session::open(options, Purpose::Sql).await?;
     let sql = format!(
         "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
@@ -202,9 +206,9 @@ pub async fn look(options: &ConnectOptions, source: &Source) -> Result<SlotLook,
     );
     let rows = session.query(&sql, Operation::Query).await?;
     match rows.first().map(Vec::as_slice) {
-        Some([Some(server), Some(restart), sent]) => Ok(SlotLook {
-            server: server.parse()?,
-            restart: restart.parse()?,
+        Some([Some(wal_end), Some(restart), sent]) => Ok(SlotStatus {
+            wal_end: wal_end.parse()?,
+            restart_lsn: restart.parse()?,
             waits_for_standby: sent.as_deref().map(str::parse).transpose()?,
         }),
         Some(_) => Err(Error::new(Kind::SlotLost { slot: source.slot().into(), reason: None })),

@@ -18,6 +18,10 @@ pub enum StartAt {
     /// As `Now`, but not more than that many bytes after the confirmed position. `restart_lsn` and `catalog_xmin` do
     /// not move while the stream waits behind its start; to take the slot again moves them.
     ///
+    /// A backlog of some megabytes that ends within the step is read up to its end. The stream begins at the confirmed position
+    /// and waits to be read, so that the server does not decode the backlog for the stream as well. Take the slot again after
+    /// the catch-up.
+    ///
     /// If `restart_lsn` is more than that behind, as with an old transaction that is open, the slot is streamed from
     /// its confirmed position: every chunk of a catch-up would decode all of that WAL again.
     Ahead(u64),
@@ -41,22 +45,30 @@ pub struct Opened {
     pub system: SystemId,
     /// The stream that holds the slot.
     pub stream: WalStream,
-    /// The beginning of the stream: commits from here on come by it.
+    /// The end of the catch-up. Commits from here on come by the stream, or after the slot is taken again.
     pub start: Lsn,
-    /// Whether the slot holds more than what is before `start`.
+    /// Whether the slot holds more than what is before `start`, for which it must be taken again.
     pub has_more: bool,
     /// The slot as it was once it was held.
     pub slot: SlotState,
     /// The end of the WAL once the slot was held: nobody else has read further through it.
     pub flushed: Lsn,
+    /// The connection that has read the slot's state.
+    session: Option<Session>,
 }
+
+/// The backlogs, in bytes, for which the stream waits at the confirmed position. For a smaller one it is not worth taking the
+/// slot twice. A larger one is decoded by the stream, too, because only that moves `restart_lsn`.
+const WAITING: (u64, u64) = (8 << 20, 512 << 20);
 
 /// Takes the slot.
 ///
 /// Taking it by a stream keeps every other reader out, and does not move what is confirmed.
 pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Result<Opened, Error> {
     let name = source.slot();
-    let mut session = Session::open(options, Purpose::Replication).await?;
+    let (session, other) =
+        tokio::join!(Session::open(options, Purpose::Replication), Session::open(options, Purpose::Sql));
+    let mut session = session?;
     let identified = session.query("IDENTIFY_SYSTEM", Operation::Identify).await?;
     let Some([Some(system), Some(timeline), Some(flushed), ..]) = identified.first().map(Vec::as_slice) else {
         return Err(Error::protocol("the answer to IDENTIFY_SYSTEM"));
@@ -67,12 +79,17 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
     slot::require_free(&mut session, name).await?;
     slot::require_publication(&mut session, source.publication()).await?;
     let flushed: Lsn = flushed.parse()?;
-    let requested = match at {
-        StartAt::Confirmed => Lsn::default(),
-        _ if before.is_failover => Lsn::default(),
-        StartAt::Now => flushed,
-        StartAt::Ahead(step) if before.distance() > step => Lsn::default(),
-        StartAt::Ahead(step) => Lsn::new(before.confirmed.as_u64().saturating_add(step)).min(flushed),
+    let backlog = flushed.as_u64().saturating_sub(before.confirmed_flush_lsn.as_u64());
+    let (requested, until) = match at {
+        StartAt::Confirmed => (Lsn::default(), Lsn::default()),
+        _ if before.is_failover => (Lsn::default(), Lsn::default()),
+        StartAt::Now => (flushed, flushed),
+        StartAt::Ahead(step) if before.distance() > step => (Lsn::default(), Lsn::default()),
+        StartAt::Ahead(step) if (WAITING.0..=WAITING.1.min(step)).contains(&backlog) => (Lsn::default(), flushed),
+        StartAt::Ahead(step) => {
+            let end = Lsn::new(before.confirmed_flush_lsn.as_u64().saturating_add(step)).min(flushed);
+            (end, end)
+        }
     };
     let stream = match WalStream::start(session, options, source, requested).await {
         Err(error) if matches!(error.kind(), Kind::SlotUnreadable { .. }) => {
@@ -81,12 +98,20 @@ pub async fn open(options: &ConnectOptions, source: &Source, at: StartAt) -> Res
         started => started?,
     };
     // Until now another reader may have moved the slot.
-    let mut session = Session::open(options, Purpose::Sql).await?;
+    let mut session = other?;
     let slot = SlotState::read(&mut session, name).await?;
     let has_more = requested < flushed;
     let flushed = slot::flushed(&mut session).await?;
-    let (system, start) = (SystemId { system, timeline }, requested.max(slot.confirmed));
-    Ok(Opened { system, stream: stream.floor(slot.confirmed), start, has_more, slot, flushed })
+    let (system, start) = (SystemId { system, timeline }, until.max(slot.confirmed_flush_lsn));
+    Ok(Opened {
+        system,
+        stream: stream.floor(slot.confirmed_flush_lsn),
+        start,
+        has_more,
+        slot,
+        flushed,
+        session: Some(session),
+    })
 }
 
 /// Returns the reason why the server does not let the slot be read: its state, if that says so.
@@ -101,19 +126,33 @@ async fn unreadable(error: Error, options: &ConnectOptions, slot: &str) -> Resul
 
 impl Opened {
     /// Reads what the slot holds before the stream's begin; none if that is nothing.
-    pub async fn catch_up(&self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, Error> {
-        if self.slot.confirmed >= self.start {
+    pub async fn catch_up(&mut self, options: &ConnectOptions, source: &Source) -> Result<Option<CatchUp>, Error> {
+        if self.slot.confirmed_flush_lsn >= self.start {
             return Ok(None);
         }
-        CatchUp::open(options, source, self.start, Reach::ToLargeTransaction).await.map(Some)
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(options, Purpose::Sql).await.map_err(|error| match error.kind() {
+                Kind::NoConnection => error.with_kind(Kind::NoCopy { slot: source.slot().into() }),
+                _ => error,
+            })?,
+        };
+        CatchUp::open(session, options, source, self.start, Reach::ToLargeTransaction).await.map(Some)
+    }
+
+    /// Drops the connection that was opened for the state: the next one is opened with the options of the catch-up.
+    #[cfg(test)]
+    pub(super) fn without_connection(self) -> Self {
+        Self { session: None, ..self }
     }
 
     #[cfg(test)]
     pub(super) async fn catch_up_to_end(&self, options: &ConnectOptions, source: &Source) -> Option<CatchUp> {
-        if self.slot.confirmed >= self.start {
+        if self.slot.confirmed_flush_lsn >= self.start {
             return None;
         }
-        Some(CatchUp::open(options, source, self.start, Reach::ToEnd).await.unwrap())
+        let session = Session::open(options, Purpose::Sql).await.unwrap();
+        Some(CatchUp::open(session, options, source, self.start, Reach::ToEnd).await.unwrap())
     }
 }
 

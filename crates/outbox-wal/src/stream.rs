@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -44,7 +44,7 @@ pub enum WalMessage {
 pub struct WalStream {
     pipe: PipeReceiver,
     confirmed: watch::Sender<Lsn>,
-    server: Arc<AtomicU64>,
+    wal_end: Arc<AtomicU64>,
     floor: Lsn,
 }
 
@@ -73,27 +73,16 @@ impl WalStream {
                 }
             }
         };
-        let Timeouts { statement, silence, .. } = options.timeouts;
+        let Timeouts { statement, .. } = options.timeouts;
         timeout(statement, started).await.unwrap_or_else(|_| Err(Error::silent(statement)))?;
 
         let (sender, receiver) = PipeSender::new(Budget::STREAM);
         let (confirmed, watched) = watch::channel(Lsn::default());
-        let server = Arc::new(AtomicU64::new(0));
-        let pump = Pump {
-            session,
-            pipe: sender,
-            confirmed: watched,
-            server: Arc::clone(&server),
-            source: source.clone(),
-            options: options.clone(),
-            // Several statuses, each of which asks for an answer, go out before either side gives up.
-            interval: (server_timeout.min(silence) / 4).clamp(Duration::from_millis(100), Duration::from_secs(10)),
-            unfinished: 0,
-            pings: 0,
-            has_warned: false,
-        };
+        let wal_end = Arc::new(AtomicU64::new(0));
+        let (source, options) = (source.clone(), options.clone());
+        let pump = Pump::new(session, sender, watched, Arc::clone(&wal_end), source, options, server_timeout);
         let pipe = receiver.run(tokio::spawn(pump.run()));
-        Ok(Self { pipe, confirmed, server, floor: Lsn::default() })
+        Ok(Self { pipe, confirmed, wal_end, floor: Lsn::default() })
     }
 
     /// Returns what the slot is confirmed at already. PostgreSQL before 17 would take a lower position and go back to
@@ -105,7 +94,7 @@ impl WalStream {
     /// Waits for the next message. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<WalMessage, Error> {
         let body = self.pipe.next().await?.ok_or_else(Error::hung_up)?;
-        message(&body)
+        message(body)
     }
 
     /// Waits until the connection ends, and returns the reason. Messages that were received before stay to be taken.
@@ -115,7 +104,7 @@ impl WalStream {
 
     /// Returns the next message, if it is here already: at the end of these a batch is best sent.
     pub fn buffered(&mut self) -> Result<Option<WalMessage>, Error> {
-        self.pipe.buffered().as_ref().map(message).transpose()
+        self.pipe.buffered().map(message).transpose()
     }
 
     /// Confirms that everything before this position is taken care of: PostgreSQL may forget it. A transaction leaves
@@ -132,8 +121,8 @@ impl WalStream {
     }
 
     /// Returns the end of the server's WAL, as it was reported last.
-    pub fn server(&self) -> Lsn {
-        Lsn::new(self.server.load(Ordering::Relaxed))
+    pub fn wal_end(&self) -> Lsn {
+        Lsn::new(self.wal_end.load(Ordering::Relaxed))
     }
 
     /// Reports to the server what was confirmed last, and waits until it has let go of the slot.
@@ -148,9 +137,12 @@ impl fmt::Debug for WalStream {
     }
 }
 
-fn message(body: &Bytes) -> Result<WalMessage, Error> {
-    Ok(match pump::parse_head(body)? {
-        Head::Data { start, .. } => WalMessage::Data { start, data: body.slice(DATA_HEAD..) },
+fn message(mut body: Bytes) -> Result<WalMessage, Error> {
+    Ok(match pump::parse_head(&body)? {
+        Head::Data { start, .. } => {
+            body.advance(DATA_HEAD);
+            WalMessage::Data { start, data: body }
+        }
         Head::Keepalive { end, reply } => WalMessage::Keepalive { end, reply },
     })
 }

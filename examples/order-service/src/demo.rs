@@ -1,7 +1,8 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use outbox_core::{AggregateType, DomainEvent as _, Pipeline};
+use outbox_core::event::AggregateType;
+use outbox_core::{DomainEvent as _, Pipeline};
 use outbox_relay::{Relay, RelaySettings, RelayStatus};
 use outbox_testkit::{Broker, Postgres};
 use tokio::task::JoinHandle;

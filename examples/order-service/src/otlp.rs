@@ -9,7 +9,7 @@ use opentelemetry::trace::{
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use outbox_core::Traceparent;
+use outbox_core::event::Traceparent;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;

@@ -2,7 +2,7 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
-use outbox_core::Traceparent;
+use outbox_core::event::Traceparent;
 use tracing::Instrument as _;
 
 /// Returns the caller's trace. One that is malformed counts as none, as W3C Trace Context has it.

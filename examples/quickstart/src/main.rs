@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // In the service: the order and its event commit together.
     let tx = client.transaction().await?;
     let row = tx.query_one("INSERT INTO orders (quantity) VALUES (2) RETURNING id", &[]).await?;
-    let event = OutboxEvent::of(&OrderCreated { order_id: row.get(0), quantity: 2 }).build()?;
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: row.get(0), quantity: 2 }).build()?;
     PgOutbox::new(pipeline).enqueue(&tx, &event).await?;
     tx.commit().await?;
     println!("1. service: order and event {} are committed", event.id().as_uuid());

@@ -23,7 +23,7 @@ pub async fn set_up(client: &mut Client) -> Result<(), outbox_pg::Error> {
 pub async fn place_order(client: &mut Client, outbox: &PgOutbox) -> Result<(), Box<dyn std::error::Error>> {
     let tx = client.transaction().await?;
     let row = tx.query_one("INSERT INTO orders (quantity) VALUES (2) RETURNING id", &[]).await?;
-    let event = OutboxEvent::of(&OrderCreated { order_id: row.get(0), quantity: 2 }).build()?;
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: row.get(0), quantity: 2 }).build()?;
     outbox.enqueue(&tx, &event).await?; // accepts a transaction only, no connection and no pool
     Ok(tx.commit().await?)
 }

@@ -38,7 +38,7 @@ async fn an_order_is_reserved_once() {
     let consumer = Consumer::builder(["127.0.0.1:1"]).pipeline(Pipeline::recommended()).group("stock");
     let consumer = consumer.pool(pool.clone()).on(reserve).build().unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
-    let event = OutboxEvent::of(&OrderCreated::new(7, 2)).build().unwrap();
+    let event = OutboxEvent::from_event(&OrderCreated::new(7, 2)).build().unwrap();
 
     trial.deliver_and_crash(&event).await.unwrap();
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Handled);

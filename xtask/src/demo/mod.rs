@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use xtask::stack::{Interrupt, Stack, StackOptions};
 
 use self::service::OrderService;
-use crate::{Outcome, program, report};
+use crate::outcome::{Outcome, report};
+use crate::program;
 
 const ARRIVAL: Duration = Duration::from_secs(60);
 

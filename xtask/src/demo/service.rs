@@ -12,7 +12,7 @@ use xtask::stack::{Interrupt, Stack, StackOptions, free_port, log_tail};
 
 use super::setup::{DATABASE, PACKAGE};
 use crate::child::ChildGroup;
-use crate::report;
+use crate::outcome::report;
 
 const USUAL_PORT: u16 = 8000;
 const START: Duration = Duration::from_secs(60);

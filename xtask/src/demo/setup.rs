@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use xtask::stack::{Stack, workspace};
 
-use crate::report;
+use crate::outcome::report;
 
 pub(crate) const PACKAGE: &str = "order-service";
 pub(crate) const CONNECTOR: &str = "outbox-connector";

@@ -161,6 +161,9 @@ impl GuardedProcess {
 
 impl Drop for GuardedProcess {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.with_log("ran for a test that fails"));
+        }
         self.kill();
     }
 }

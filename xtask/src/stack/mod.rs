@@ -40,14 +40,14 @@ pub use self::kafka_cluster::{
     Acl, AclOperation, KafkaCluster, KafkaClusterBuilder, ListenerSecurity, NewTopic, PartitionState, QuotaEntity,
     unsecured_token,
 };
-pub use self::log::tail as log_tail;
+pub use self::log::{tail as log_tail, tail_with as log_tail_with};
 pub use self::options::{Data, StackOptions};
 pub use self::own_connect::OwnConnect;
 pub use self::own_pgbouncer::OwnPgBouncer;
 pub use self::paths::workspace;
 pub use self::ports::free_port;
 pub use self::postgres_version::PostgresVersion;
-pub use self::provision::{chromium, install_chromium, install_pgbouncer, install_prometheus, installed_postgres};
+pub use self::provision::{chromium, installed_postgres, prepare_for_tests};
 pub use self::service::Service;
 pub use self::state::lock_file;
 use self::state::{Locked, State, StateFile};

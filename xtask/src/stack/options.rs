@@ -30,22 +30,22 @@ pub enum Data {
 }
 
 impl StackOptions {
-    /// Creates the stack for development: in `target/stack`, on fixed ports.
+    /// Creates the stack for development: in `.stack/development`, on fixed ports.
     pub fn development() -> Self {
         Self::at(
-            "stack",
+            "development",
             Ports { postgres: 15432, kafka: 19092, kafka2: 19094, kafka3: 19095, controller: 19093, connect: 18083 },
         )
     }
 
-    /// Creates its own stack for one test run: in `target/stack-test`, on whatever ports are free.
+    /// Creates its own stack for one test run: in `.stack/test`, on whatever ports are free.
     pub fn test() -> Self {
-        Self::at("stack-test", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
+        Self::at("test", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
-    /// Creates its own stack for one measurement: in `target/stack-bench`, on whatever ports are free.
+    /// Creates its own stack for one measurement: in `.stack/bench`, on whatever ports are free.
     pub fn bench() -> Self {
-        Self::at("stack-bench", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
+        Self::at("bench", Ports { postgres: 0, kafka: 0, kafka2: 0, kafka3: 0, controller: 0, connect: 0 })
     }
 
     fn at(name: &str, ports: Ports) -> Self {

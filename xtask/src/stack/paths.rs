@@ -13,16 +13,18 @@ use super::service::Service;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paths {
     name: String,
-    target: PathBuf,
+    /// The directory of all stacks. It is not in `target`, so that `cargo clean` cannot remove the state of servers that
+    /// run: nothing would stop them any more.
+    base: PathBuf,
 }
 
 impl Paths {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), target: workspace().join("target") }
+        Self { name: name.to_owned(), base: workspace().join(".stack") }
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.target.join(&self.name)
+        self.base.join(&self.name)
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -44,7 +46,7 @@ impl Paths {
 
     /// Returns what was downloaded, shared by all stacks of the workspace.
     pub(crate) fn dist(&self) -> PathBuf {
-        self.target.join("stack/dist")
+        self.base.join("dist")
     }
 
     /// Creates `directory` so that `account` can reach and write it; if something above it is
@@ -100,14 +102,14 @@ impl Paths {
     }
 
     fn substitute_for(&self, directory: &Path) -> PathBuf {
-        let inside = directory.strip_prefix(&self.target).unwrap_or(directory);
+        let inside = directory.strip_prefix(&self.base).unwrap_or(directory);
         self.temporary().join(inside)
     }
 
     /// Returns a directory in the system's temporary directory, by a name of the workspace's own.
     fn temporary(&self) -> PathBuf {
         // FNV-1a: the name must be the same in every run and with every compiler.
-        let hash = self.target.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        let hash = self.base.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         std::env::temp_dir().join(format!("outbox-{hash:016x}"))
@@ -205,11 +207,12 @@ mod tests {
 
     #[test]
     fn the_test_stack_has_its_own_data_but_shares_the_downloads() {
-        let development = Paths::new("stack");
-        let test = Paths::new("stack-test");
+        let development = Paths::new("development");
+        let test = Paths::new("test");
         assert_ne!(development.root(), test.root());
         assert_ne!(development.substitute_for(&development.root()), test.substitute_for(&test.root()));
         assert_eq!(development.dist(), test.dist());
+        assert!(!development.root().starts_with(workspace().join("target")));
         assert!(workspace().join("Cargo.toml").is_file());
     }
 }

@@ -24,7 +24,7 @@ impl Service {
     pub const ALL: [Self; 5] = [Self::Postgres, Self::Kafka, Self::Kafka2, Self::Kafka3, Self::Connect];
 
     /// Those that every stack has.
-    pub(crate) const ALWAYS: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Connect];
+    pub const ALWAYS: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Connect];
 
     /// Returns the number of a Kafka broker; none for other servers.
     pub(crate) fn broker(self) -> Option<u8> {

@@ -72,11 +72,32 @@ pub(crate) fn log_messages(source: &str) -> Vec<(usize, String)> {
         let (before, rest) = source.split_at(at);
         let is_log =
             ["error!(", "warn!(", "info!(", "debug!(", "trace!("].iter().any(|level| rest[9..].starts_with(level));
-        let arguments = rest.split(");").next().filter(|_| is_log).unwrap_or_default().replace("\\\n", " ");
+        let arguments = if is_log { call(rest).replace("\\\n", " ") } else { String::new() };
         let text = arguments.rsplit('"').nth(1).unwrap_or_default();
         found.extend((!text.is_empty()).then(|| (before.lines().count().max(1), text.to_owned())));
     }
     found
+}
+
+/// Returns the call that a text begins with, up to its closing parenthesis.
+fn call(text: &str) -> &str {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            '(' if !is_quoted => depth += 1,
+            ')' if !is_quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return &text[..at];
+                }
+            }
+            _ => {}
+        }
+    }
+    text
 }
 
 /// Splits a line into its code and the text of its comment.
@@ -111,4 +132,6 @@ fn comments_literals_and_functions_are_found() {
     let log = "fn f() {\n    tracing::warn!(target: \"x\", error = %e, \"lease \\\n lost\");\n}\n";
     assert_eq!(log_messages(log).len(), 1);
     assert!(log_messages(log)[0].1.starts_with("lease"));
+    let arm = "true => tracing::info!(part = name(), \"lease lost (again)\"),\nfalse => \"Other\",";
+    assert_eq!(log_messages(arm)[0].1, "lease lost (again)");
 }

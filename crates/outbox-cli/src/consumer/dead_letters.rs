@@ -251,7 +251,7 @@ struct Content {
 }
 
 impl Content {
-    fn of(record: &outbox_core::Record) -> Self {
+    fn of(record: &outbox_core::record::Record) -> Self {
         let text = |bytes: &Option<outbox_core::bytes::Bytes>| {
             bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         };

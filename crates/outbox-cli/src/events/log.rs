@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use outbox_core::event_identity;
+use outbox_core::record::event_identity;
 use outbox_core::uuid::Uuid;
 use outbox_kafka_consumer::outbox_kafka::{Cluster, Entry, TailStart};
 

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
+use outbox_core::Pipeline;
+use outbox_core::event::AggregateType;
+use outbox_core::layout::{ColumnType, EventField};
+use outbox_core::record::event_identity;
 use outbox_core::uuid::Uuid;
-use outbox_core::{AggregateType, ColumnType, EventField, Pipeline, event_identity};
 use tokio_postgres::{Client, Row};
 
 use crate::exit::Failure;

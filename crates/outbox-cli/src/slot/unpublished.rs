@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt as _;
+use outbox_core::connector::IncludedMessages;
 use outbox_core::time::format_description::well_known::Rfc3339;
 use outbox_core::time::{Duration, OffsetDateTime};
-use outbox_core::{ConnectorConfig, Identifier, IncludedMessages};
+use outbox_core::{ConnectorConfig, Identifier};
 use outbox_wal::{Lsn, Message, Tuple, TupleData};
 use serde::Serialize;
 use tokio_postgres::Client;

@@ -69,7 +69,7 @@ impl Stock {
     }
 
     pub(crate) async fn place(&self, order: i32) {
-        let event = OutboxEvent::of(&Placed { order }).build().unwrap();
+        let event = OutboxEvent::from_event(&Placed { order }).build().unwrap();
         let pipeline = self.env.pipeline();
         self.env.produce(0, pipeline.encode(&pipeline.row(&event).unwrap()).unwrap()).await;
     }

@@ -3,7 +3,7 @@ use outbox_test_support::{TestEnv, eventually};
 
 use crate::fixture::{TempFile, order, run_at};
 
-fn record(env: &TestEnv, event: &OutboxEvent) -> outbox_core::Record {
+fn record(env: &TestEnv, event: &OutboxEvent) -> outbox_core::record::Record {
     env.pipeline().encode(&env.pipeline().row(event).unwrap()).unwrap()
 }
 

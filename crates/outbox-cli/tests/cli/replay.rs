@@ -6,7 +6,7 @@ use crate::fixture::{TempFile, run_at};
 use crate::relay::Relay;
 
 fn placed(orders: std::ops::Range<i32>) -> Vec<OutboxEvent> {
-    orders.map(|order| OutboxEvent::of(&Placed { order }).build().unwrap()).collect()
+    orders.map(|order| OutboxEvent::from_event(&Placed { order }).build().unwrap()).collect()
 }
 
 /// The remedy for a lost slot, as docs/cli.md has it: each event takes effect once.

@@ -44,7 +44,7 @@ impl HeartbeatRecord {
     /// # Errors
     /// A converter cannot write heartbeats, which would stop Debezium's task, or a transformation changes them in a way that is
     /// not modelled.
-    pub fn of(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
+    pub fn from_config(config: &ConnectorConfig) -> Result<Option<Self>, Error> {
         let key = match KeyConverter::of(config)? {
             KeyConverter::String => Form::Text,
             KeyConverter::Json(schemas) => Form::Json(schemas),

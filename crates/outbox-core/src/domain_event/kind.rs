@@ -23,7 +23,7 @@ impl EventKind {
     /// Returns the kind of a variant of an enum of events, by its position among those that serde knows. The payload is
     /// what the variant holds, without its name.
     #[must_use]
-    pub const fn of_variant(position: u32, event_type: &'static str, schema_version: u32) -> Self {
+    pub const fn from_variant(position: u32, event_type: &'static str, schema_version: u32) -> Self {
         Self { event_type, schema_version, variant: Some(position) }
     }
 
@@ -33,13 +33,13 @@ impl EventKind {
     /// # Panics
     /// `E` is of another aggregate type, or is an enum of events.
     #[must_use]
-    pub const fn of_event<E: IncomingEvent>(position: u32, aggregate_type: &str) -> Self {
+    pub const fn from_event<E: IncomingEvent>(position: u32, aggregate_type: &str) -> Self {
         assert!(
             same(E::AGGREGATE_TYPE, aggregate_type),
             "the variant's event is of another aggregate type than the enum"
         );
         assert!(E::KINDS.len() == 1, "the variant holds an enum of events: only one event belongs in it");
-        Self::of_variant(position, E::EVENT_TYPE, E::SCHEMA_VERSION)
+        Self::from_variant(position, E::EVENT_TYPE, E::SCHEMA_VERSION)
     }
 
     /// Returns the event type.
@@ -105,7 +105,8 @@ impl DecodedEvent {
     /// Reads the payload as a typed event; of an enum of events, as the variant of this event type.
     ///
     /// ```
-    /// # use outbox_core::{DecodedEvent, DomainEvent, Error};
+    /// # use outbox_core::record::DecodedEvent;
+    /// # use outbox_core::{DomainEvent, Error};
     /// #[derive(DomainEvent, serde::Serialize, serde::Deserialize)]
     /// #[event(aggregate_type = "order")]
     /// enum OrderEvent {

@@ -22,7 +22,7 @@ use crate::event::names::{short_text, topic_legal};
 ///     quantity: u32,
 /// }
 ///
-/// let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity: 2 }).build()?;
+/// let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, quantity: 2 }).build()?;
 /// assert_eq!(event.aggregate_id().as_str(), "7");
 /// assert_eq!((event.event_type().as_str(), event.schema_version()), ("OrderCreated", 2));
 /// # Ok::<(), outbox_core::Error>(())
@@ -53,11 +53,11 @@ use crate::event::names::{short_text, topic_legal};
 ///     },
 /// }
 ///
-/// let event = OutboxEvent::of(&OrderEvent::Cancelled { order_id: 7, reason: "late".into() }).build()?;
+/// let event = OutboxEvent::from_event(&OrderEvent::Cancelled { order_id: 7, reason: "late".into() }).build()?;
 /// assert_eq!(event.event_type().as_str(), "OrderCancelled");
 /// assert_eq!(event.payload(), &Payload::json(r#"{"order_id":7,"reason":"late"}"#)?);
 ///
-/// let event = OutboxEvent::of(&OrderEvent::Created(OrderCreated { order_id: 7, quantity: 2 })).build()?;
+/// let event = OutboxEvent::from_event(&OrderEvent::Created(OrderCreated { order_id: 7, quantity: 2 })).build()?;
 /// assert_eq!((event.event_type().as_str(), event.schema_version()), ("OrderCreated", 2));
 /// # Ok::<(), outbox_core::Error>(())
 /// ```
@@ -124,7 +124,7 @@ use crate::event::names::{short_text, topic_legal};
 ///     Renamed(Renamed),
 /// }
 ///
-/// let event = OutboxEvent::of(&OrderEvent::Renamed(Renamed { customer: 1 }));
+/// let event = OutboxEvent::from_event(&OrderEvent::Renamed(Renamed { customer: 1 }));
 /// ```
 ///
 /// Code that uses an event whose constants break a rule:
@@ -143,7 +143,7 @@ use crate::event::names::{short_text, topic_legal};
 ///     }
 /// }
 ///
-/// let event = OutboxEvent::of(&Renamed);
+/// let event = OutboxEvent::from_event(&Renamed);
 /// ```
 ///
 /// ```compile_fail,E0080
@@ -155,7 +155,7 @@ use crate::event::names::{short_text, topic_legal};
 /// const EVENT_TYPE: &'static str = ""; // says nothing
 /// #     fn aggregate_id(&self) -> String { "42".into() }
 /// # }
-/// # let event = OutboxEvent::of(&Renamed);
+/// # let event = OutboxEvent::from_event(&Renamed);
 /// ```
 ///
 /// ```compile_fail,E0080
@@ -168,7 +168,7 @@ use crate::event::names::{short_text, topic_legal};
 /// const SCHEMA_VERSION: u32 = 0; // they begin at 1
 /// #     fn aggregate_id(&self) -> String { "42".into() }
 /// # }
-/// # let event = OutboxEvent::of(&Renamed);
+/// # let event = OutboxEvent::from_event(&Renamed);
 /// ```
 pub trait DomainEvent {
     /// The [`AggregateType`](crate::AggregateType); the topic is made of it.

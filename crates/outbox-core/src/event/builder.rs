@@ -18,10 +18,10 @@ pub struct EventBuilder {
     schema_version: u32,
     content_type: Option<String>,
     headers: Vec<(String, String)>,
-    traceparent: Option<String>,
-    correlation_id: Option<String>,
-    causation_id: Option<String>,
-    tracestate: Option<String>,
+    traceparent: Option<Result<Traceparent, Error>>,
+    correlation_id: Option<Result<CorrelationId, Error>>,
+    causation_id: Option<Result<CausationId, Error>>,
+    tracestate: Option<Result<Tracestate, Error>>,
     key: Option<String>,
     columns: OwnColumns,
     created_at: Option<OffsetDateTime>,
@@ -78,21 +78,21 @@ impl EventBuilder {
     }
 
     /// Adds a header. The headers travel as one JSON object in one record header, which [`DecodedEvent::headers`]
-    /// reads; those with a column of their own ([`Column::of_header`](crate::Column::of_header)) are real headers of
+    /// reads; those with a column of their own ([`Column::from_header`](crate::Column::from_header)) are real headers of
     /// the record.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets the W3C `traceparent`.
-    pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
-        Self { traceparent: Some(traceparent.into()), ..self }
+    /// Sets the W3C `traceparent`, from text or a [`Traceparent`].
+    pub fn traceparent(self, traceparent: impl TryInto<Traceparent, Error: Into<Error>>) -> Self {
+        Self { traceparent: Some(traceparent.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Sets the W3C `tracestate`, which belongs to the [`traceparent`](Self::traceparent).
-    pub fn tracestate(self, tracestate: impl Into<String>) -> Self {
-        Self { tracestate: Some(tracestate.into()), ..self }
+    /// Sets the W3C `tracestate`, from text or a [`Tracestate`], which belongs to the [`traceparent`](Self::traceparent).
+    pub fn tracestate(self, tracestate: impl TryInto<Tracestate, Error: Into<Error>>) -> Self {
+        Self { tracestate: Some(tracestate.try_into().map_err(Into::into)), ..self }
     }
 
     /// Sets the record's key, for a table with a column [`EventField::Key`](crate::EventField::Key); the aggregate id
@@ -107,14 +107,14 @@ impl EventBuilder {
         self
     }
 
-    /// Sets the correlation id.
-    pub fn correlation_id(self, id: impl Into<String>) -> Self {
-        Self { correlation_id: Some(id.into()), ..self }
+    /// Sets the correlation id, from text, a UUID, an [`EventId`] or a [`CorrelationId`].
+    pub fn correlation_id(self, id: impl TryInto<CorrelationId, Error: Into<Error>>) -> Self {
+        Self { correlation_id: Some(id.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Sets the causation id.
-    pub fn causation_id(self, id: impl Into<String>) -> Self {
-        Self { causation_id: Some(id.into()), ..self }
+    /// Sets the causation id, from text, a UUID, an [`EventId`] or a [`CausationId`].
+    pub fn causation_id(self, id: impl TryInto<CausationId, Error: Into<Error>>) -> Self {
+        Self { causation_id: Some(id.try_into().map_err(Into::into)), ..self }
     }
 
     /// Says that handling another event has caused this one: its id becomes the causation id, its correlation id, or
@@ -122,25 +122,30 @@ impl EventBuilder {
     ///
     /// In a consumer's handler it is one line:
     /// ```
-    /// # use outbox_core::{DecodedEvent, Error, OutboxEvent};
+    /// # use outbox_core::record::DecodedEvent;
+    /// # use outbox_core::{Error, OutboxEvent};
     /// # fn handler(envelope: &DecodedEvent) -> Result<OutboxEvent, Error> {
     /// OutboxEvent::builder("bill", "7", "Billed").caused_by(envelope).build()
     /// # }
     /// ```
     pub fn caused_by(self, cause: &DecodedEvent) -> Self {
-        let id = || cause.id_text.clone().map_or_else(|| cause.id.to_string(), String::from);
-        let trace = || cause.traceparent.as_ref().map(ToString::to_string);
         // The state belongs to the trace of the cause.
-        let state = || cause.tracestate.as_ref().map(ToString::to_string);
+        let state = || cause.tracestate.clone().map(Ok);
         let tracestate = if self.traceparent.is_none() { self.tracestate.or_else(state) } else { self.tracestate };
+
+        let causation_id = || match &cause.id_text {
+            Some(text) => CausationId::try_from(text),
+            None => Ok(cause.id.into()),
+        };
+        let correlation_id = || match cause.correlation_id.as_ref().or(cause.id_text.as_ref()) {
+            Some(text) => CorrelationId::try_from(text),
+            None => Ok(cause.id.into()),
+        };
         Self {
             tracestate,
-            causation_id: self.causation_id.or_else(|| Some(id())),
-            correlation_id: self
-                .correlation_id
-                .or_else(|| cause.correlation_id.clone().map(String::from))
-                .or_else(|| Some(id())),
-            traceparent: self.traceparent.or_else(trace),
+            causation_id: self.causation_id.or_else(|| Some(causation_id())),
+            correlation_id: self.correlation_id.or_else(|| Some(correlation_id())),
+            traceparent: self.traceparent.or_else(|| cause.traceparent.clone().map(Ok)),
             ..self
         }
     }
@@ -151,7 +156,7 @@ impl EventBuilder {
     #[cfg(feature = "tracing-opentelemetry")]
     pub fn in_current_span(self) -> Self {
         match super::current_span::trace_context() {
-            Some((traceparent, tracestate)) => Self { tracestate, ..self.traceparent(traceparent) },
+            Some((traceparent, tracestate)) => Self { tracestate: tracestate.map(Ok), ..self.traceparent(traceparent) },
             None => self,
         }
     }
@@ -183,10 +188,10 @@ impl EventBuilder {
             schema_version: self.schema_version,
             content_type: self.content_type.map(ContentType::new).transpose()?,
             headers,
-            traceparent: self.traceparent.as_deref().map(str::parse::<Traceparent>).transpose()?,
-            correlation_id: self.correlation_id.map(CorrelationId::new).transpose()?,
-            causation_id: self.causation_id.map(CausationId::new).transpose()?,
-            tracestate: self.tracestate.as_deref().map(str::parse::<Tracestate>).transpose()?,
+            traceparent: self.traceparent.transpose()?,
+            correlation_id: self.correlation_id.transpose()?,
+            causation_id: self.causation_id.transpose()?,
+            tracestate: self.tracestate.transpose()?,
             key: self.key.map(RecordKey::new).transpose()?,
             columns: self.columns,
             created_at: in_microseconds(self.created_at.unwrap_or_else(OffsetDateTime::now_utc))?,

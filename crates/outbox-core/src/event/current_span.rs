@@ -22,12 +22,12 @@ impl DecodedEvent {
 }
 
 /// Returns the current span's `traceparent` and `tracestate`, if there is a span that OpenTelemetry knows.
-pub(super) fn trace_context() -> Option<(String, Option<String>)> {
+pub(super) fn trace_context() -> Option<(String, Option<Tracestate>)> {
     let context = Span::current().context();
     let span = context.span().span_context().clone();
     let flags = span.trace_flags().to_u8();
     // A state that is too long for the table is dropped, as the specification allows.
-    let state = Some(span.trace_state().header()).filter(|state| state.parse::<Tracestate>().is_ok());
+    let state = span.trace_state().header().parse().ok();
     span.is_valid().then(|| (format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()), state))
 }
 

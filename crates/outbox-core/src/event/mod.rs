@@ -2,6 +2,7 @@ mod builder;
 #[cfg(feature = "tracing-opentelemetry")]
 mod current_span;
 mod finite;
+mod from_text;
 mod headers;
 mod id;
 pub(crate) mod names;
@@ -67,7 +68,7 @@ impl OutboxEvent {
     }
 
     /// Starts an event from a typed one, with the JSON that serde writes for it as payload.
-    pub fn of<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
+    pub fn from_event<E: DomainEvent + Serialize>(event: &E) -> EventBuilder {
         let () = E::LEGAL;
         let kind = event.kind();
         Self::builder(E::AGGREGATE_TYPE, event.aggregate_id(), kind.event_type())

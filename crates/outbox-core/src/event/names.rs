@@ -1,5 +1,8 @@
 use std::fmt;
 
+use uuid::Uuid;
+
+use super::EventId;
 use crate::Error;
 
 macro_rules! name {
@@ -95,6 +98,25 @@ name!(
     "key",
     short_text
 );
+
+/// The text of a UUID keeps the rule of an id.
+macro_rules! from_id {
+    ($($name:ident),*) => {$(
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id.to_string().into_boxed_str())
+            }
+        }
+
+        impl From<EventId> for $name {
+            fn from(id: EventId) -> Self {
+                id.as_uuid().into()
+            }
+        }
+    )*};
+}
+
+from_id!(CorrelationId, CausationId);
 
 /// Kafka's limit for the name of a topic, in characters.
 pub(crate) const TOPIC_MAX: usize = 249;

@@ -22,7 +22,7 @@ impl TableLayout {
             let rule = "a CloudEvent's source is a URI reference (RFC 3986) of 1 to 255 characters";
             return Err(Error::rule("source", &source, rule));
         }
-        let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
+        let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
         // As the catalogue reports what outbox-pg's migration says.
         let empty = "''::text";
         Ok(Self {

@@ -222,7 +222,7 @@ enum Source {
 impl Column {
     /// Creates a column that holds a part of the event.
     #[must_use]
-    pub fn of(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
+    pub fn new(field: EventField, name: Identifier, ty: ColumnType, nullability: Nullability) -> Self {
         Self { field: Some(field), ..Self::foreign(name, ty, nullability) }
     }
 
@@ -250,7 +250,8 @@ impl Column {
     /// the column is NOT NULL.
     ///
     /// ```
-    /// use outbox_core::{Column, ColumnType, ConnectorConfig, Identifier, Nullability, OutboxEvent, Pipeline, TableLayout};
+    /// use outbox_core::layout::{Column, ColumnType, Nullability};
+    /// use outbox_core::{ConnectorConfig, Identifier, OutboxEvent, Pipeline, TableLayout};
     ///
     /// let tenant = Column::own(Identifier::new("tenant_id")?, ColumnType::Bigint, Nullability::NotNull);
     /// let layout = TableLayout::recommended().with_column(tenant.header("tenant"))?;
@@ -277,9 +278,10 @@ impl Column {
     /// the JSON object of [`EventField::Headers`]. Empty text stands for an event without the header.
     ///
     /// ```
-    /// use outbox_core::{Column, ConnectorConfig, Identifier, OutboxEvent, Pipeline, TableLayout};
+    /// use outbox_core::layout::Column;
+    /// use outbox_core::{ConnectorConfig, Identifier, OutboxEvent, Pipeline, TableLayout};
     ///
-    /// let layout = TableLayout::recommended().with_column(Column::of_header(Identifier::new("tenant")?, "x-tenant"))?;
+    /// let layout = TableLayout::recommended().with_column(Column::from_header(Identifier::new("tenant")?, "x-tenant"))?;
     /// let pipeline = Pipeline::new(ConnectorConfig::recommended(&layout), layout)?;
     ///
     /// let event = OutboxEvent::builder("order", "42", "OrderCreated").header("x-tenant", "acme").build()?;
@@ -288,7 +290,7 @@ impl Column {
     /// # Ok::<(), outbox_core::Error>(())
     /// ```
     #[must_use]
-    pub fn of_header(name: Identifier, header: impl Into<String>) -> Self {
+    pub fn from_header(name: Identifier, header: impl Into<String>) -> Self {
         let header = header.into().into_boxed_str();
         Self {
             default: Some(ColumnDefault::text("")),

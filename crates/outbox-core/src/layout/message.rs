@@ -44,8 +44,8 @@ impl TableLayout {
     /// absent members are those of this message, as `DecodeLogicalDecodingMessageContent` infers them.
     ///
     /// # Errors
-    /// As [`of_router`](Self::of_router).
-    pub fn of_message(config: &ConnectorConfig, content: &MessageContent) -> Result<Self, Error> {
+    /// As [`from_router`](Self::from_router).
+    pub fn from_message(config: &ConnectorConfig, content: &MessageContent) -> Result<Self, Error> {
         let mut found = Found::default();
         let name = Transforms::of(config, RowSource::Messages, &mut found).router;
         let Some(router) = name.and_then(|name| RouterConfig::of(config, name, &mut found)) else {

@@ -132,8 +132,8 @@ impl TableLayout {
     pub fn recommended() -> Self {
         use ColumnType::{Integer, Json, Text, TimestampMicros, Uuid};
         use EventField as F;
-        let of = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::NotNull);
-        let nullable = |field: F, ty| Column::of(field, Identifier::known(field.name()), ty, Nullability::Nullable);
+        let of = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::NotNull);
+        let nullable = |field: F, ty| Column::new(field, Identifier::known(field.name()), ty, Nullability::Nullable);
         // As the catalogue reports what outbox-pg's migration says.
         let (empty, now) = ("''::text", "timezone('utc'::text, clock_timestamp())");
         Self {
@@ -162,7 +162,7 @@ impl TableLayout {
     #[must_use]
     pub fn classic(schema: Identifier, table: Identifier) -> Self {
         use EventField as F;
-        let of = |field, name, ty, null| Column::of(field, Identifier::known(name), ty, null);
+        let of = |field, name, ty, null| Column::new(field, Identifier::known(name), ty, null);
         let name = ColumnType::Varchar(255);
         Self {
             schema,
@@ -184,7 +184,7 @@ impl TableLayout {
         Self { schema, table, ..self }
     }
 
-    /// Adds a column at the end, such as [`Column::own`] or [`Column::of_header`].
+    /// Adds a column at the end, such as [`Column::own`] or [`Column::from_header`].
     ///
     /// # Errors
     /// The table has a column of this name or for the same part of an event, or the type cannot hold it.

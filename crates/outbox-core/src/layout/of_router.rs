@@ -9,7 +9,7 @@ impl TableLayout {
     ///
     /// # Errors
     /// The options contradict each other, or as in [`existing`](Self::existing).
-    pub fn of_router(
+    pub fn from_router(
         config: &ConnectorConfig,
         schema: Identifier,
         table: Identifier,

@@ -7,7 +7,9 @@ use crate::{ColumnType, ConnectorConfig, Error, RowLife, TableLayout};
 /// Names and settings of a [`Pipeline`], which writes the connector's JSON from them; made by [`Pipeline::builder`].
 ///
 /// ```
-/// use outbox_core::{AggregateType, ColumnType, Pipeline};
+/// use outbox_core::event::AggregateType;
+/// use outbox_core::layout::ColumnType;
+/// use outbox_core::Pipeline;
 ///
 /// let pipeline = Pipeline::builder()
 ///     .service("billing")
@@ -150,7 +152,8 @@ impl Pipeline {
     /// service that consumes the events builds the same.
     ///
     /// ```
-    /// use outbox_core::{AggregateType, Pipeline};
+    /// use outbox_core::event::AggregateType;
+    /// use outbox_core::Pipeline;
     ///
     /// let pipeline = Pipeline::for_service("billing")?;
     /// assert_eq!(pipeline.slot().as_str(), "billing_outbox_slot");

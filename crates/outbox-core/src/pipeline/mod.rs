@@ -30,7 +30,8 @@ pub(crate) use self::plan::{Plan, Target};
 /// DDL, topics, encoding and decoding are all made from it, so that they cannot drift apart. Clones are cheap.
 ///
 /// ```
-/// use outbox_core::{AggregateType, ConnectorConfig, Pipeline, TableLayout};
+/// use outbox_core::event::AggregateType;
+/// use outbox_core::{ConnectorConfig, Pipeline, TableLayout};
 ///
 /// let layout = TableLayout::recommended();
 /// let config = ConnectorConfig::recommended(&layout).with("slot.name", "billing");

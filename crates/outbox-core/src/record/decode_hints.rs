@@ -6,7 +6,8 @@ use crate::pipeline::HeaderOrder;
 /// record is mostly like it, and a comparison is faster than to read it. Any records may be decoded with any hints.
 ///
 /// ```
-/// use outbox_core::{Decoded, Pipeline, DecodeHints, RecordParts};
+/// use outbox_core::record::{Decoded, DecodeHints, RecordParts};
+/// use outbox_core::Pipeline;
 ///
 /// let pipeline = Pipeline::recommended();
 /// let mut hints = DecodeHints::default();

@@ -12,9 +12,9 @@ use crate::{Column, ColumnType, ColumnValue, Error, Pipeline, Row};
 #[non_exhaustive]
 pub enum Encoded<'a> {
     /// The very record that Debezium makes.
-    Same(RecordRef<'a>),
+    Exact(RecordRef<'a>),
     /// A record whose payload is the JSON as it was stored, and why Debezium makes none.
-    Lossless(RecordRef<'a>, Error),
+    AsStored(RecordRef<'a>, Error),
 }
 
 impl<'a> Encoded<'a> {
@@ -22,8 +22,8 @@ impl<'a> Encoded<'a> {
     #[must_use]
     pub fn into_parts(self) -> (RecordRef<'a>, Option<Error>) {
         match self {
-            Self::Same(record) => (record, None),
-            Self::Lossless(record, why) => (record, Some(why)),
+            Self::Exact(record) => (record, None),
+            Self::AsStored(record, why) => (record, Some(why)),
         }
     }
 }
@@ -57,9 +57,9 @@ impl Pipeline {
     pub fn encode_lossless<'a>(&'a self, row: &'a Row) -> Result<Encoded<'a>, Error> {
         match self.encode_ref(row) {
             Err(reason) if reason.is_unencodable() && self.infers_schemas() => {
-                self.record(row, Unexpandable::Verbatim).map(|record| Encoded::Lossless(record, reason))
+                self.record(row, Unexpandable::Verbatim).map(|record| Encoded::AsStored(record, reason))
             }
-            outcome => outcome.map(Encoded::Same),
+            outcome => outcome.map(Encoded::Exact),
         }
     }
 

@@ -13,7 +13,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x5f3d_7c1e_9a24_4b6b_8d0e_6c2f_71a9_e3b
 /// header that a JsonConverter wrote counts as the text in it. Returns none if the header is empty or not UTF-8.
 ///
 /// ```
-/// use outbox_core::event_identity;
+/// use outbox_core::record::event_identity;
 ///
 /// let id = event_identity("orders", b"01890a5d-ac96-774b-bcce-b302099a8057").unwrap();
 /// assert_eq!(id.to_string(), "01890a5d-ac96-774b-bcce-b302099a8057");

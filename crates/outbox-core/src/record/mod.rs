@@ -10,8 +10,8 @@ pub(crate) mod instant;
 mod java;
 mod json_value;
 mod json_writer;
+mod message_content;
 mod parts;
-mod record_ref;
 mod short_text;
 mod temporal;
 mod utf8_bytes;
@@ -26,28 +26,33 @@ pub use self::decoded_event::{Decoded, DecodedEvent, DecodedPayload, NotAnEvent}
 pub use self::encode::Encoded;
 pub use self::identity::event_identity;
 pub(crate) use self::identity::identity_of;
+pub use self::message_content::{MessageContent, MessageReader};
 pub use self::parts::RecordParts;
-pub use self::record_ref::RecordRef;
 pub use self::short_text::ShortText;
 pub use self::utf8_bytes::Utf8Bytes;
 
 /// A Kafka record, as it is produced or was fetched. `Debug` shows sizes in place of key, value and headers' values.
+///
+/// `B` holds the bytes of key, value and headers, and `N` the headers' names: by default the record owns them.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Record {
+pub struct Record<B = Bytes, N = String> {
     /// The topic.
     pub topic: String,
     /// The partition, where the pipeline or the broker says it; the partitioner's choice otherwise.
     pub partition: Option<i32>,
     /// The key; null where there is none.
-    pub key: Option<Bytes>,
+    pub key: Option<B>,
     /// The value; null where there is none.
-    pub value: Option<Bytes>,
+    pub value: Option<B>,
     /// The headers in their order. Kafka allows a name twice, and a null value.
-    pub headers: Vec<(String, Option<Bytes>)>,
+    pub headers: Vec<(N, Option<B>)>,
     /// Milliseconds since 1970; the producer's clock where there is none.
     pub timestamp: Option<i64>,
 }
+
+/// A [`Record`] that borrows from the row that it was made of.
+pub type RecordRef<'a> = Record<Cow<'a, [u8]>, &'a str>;
 
 impl Record {
     /// Creates a record of a topic, with nothing in it.
@@ -59,7 +64,7 @@ impl Record {
     /// Returns the same record, borrowed.
     #[must_use]
     pub fn borrowed(&self) -> RecordRef<'_> {
-        RecordRef {
+        Record {
             topic: self.topic.clone(),
             partition: self.partition,
             key: self.key.as_deref().map(Cow::Borrowed),
@@ -80,14 +85,35 @@ impl Record {
     }
 }
 
-impl fmt::Debug for Record {
+impl RecordRef<'_> {
+    pub(crate) fn of_topic(topic: String) -> Self {
+        Self { topic, partition: None, key: None, value: None, headers: Vec::new(), timestamp: None }
+    }
+
+    /// Returns the same record, with all that was borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> Record {
+        let owned = |field: Option<Cow<'_, [u8]>>| field.map(|bytes| Bytes::from(bytes.into_owned()));
+        Record {
+            topic: self.topic,
+            partition: self.partition,
+            key: owned(self.key),
+            value: owned(self.value),
+            headers: self.headers.into_iter().map(|(name, value)| (name.to_owned(), owned(value))).collect(),
+            timestamp: self.timestamp,
+        }
+    }
+}
+
+impl<B: AsRef<[u8]>, N: AsRef<str>> fmt::Debug for Record<B, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        let length = |field: &Option<B>| field.as_ref().map(|bytes| bytes.as_ref().len());
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name.as_ref()).collect();
         f.debug_struct("Record")
             .field("topic", &self.topic)
             .field("partition", &self.partition)
-            .field("key_bytes", &self.key.as_ref().map(Bytes::len))
-            .field("value_bytes", &self.value.as_ref().map(Bytes::len))
+            .field("key_bytes", &length(&self.key))
+            .field("value_bytes", &length(&self.value))
             .field("headers", &headers)
             .field("timestamp", &self.timestamp)
             .finish()

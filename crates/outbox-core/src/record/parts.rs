@@ -10,7 +10,8 @@ use super::{DecodeHints, Record};
 /// ```
 /// use std::collections::BTreeMap;
 ///
-/// use outbox_core::{Decoded, Pipeline, RecordParts, bytes::Bytes};
+/// use outbox_core::record::{Decoded, RecordParts};
+/// use outbox_core::{Pipeline, bytes::Bytes};
 ///
 /// let headers = BTreeMap::from([("id".to_owned(), b"01890a5d-ac96-774b-bcce-b302099a8057".to_vec())]);
 /// let value = Bytes::from_static(b"{}");

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 /// own, and clones of longer ones share it. Otherwise it is used as a `&str`.
 ///
 /// ```
-/// use outbox_core::ShortText;
+/// use outbox_core::record::ShortText;
 ///
 /// let text = ShortText::from("OrderCreated");
 /// assert_eq!(text, "OrderCreated");

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 /// in. Otherwise it is used as a `&str`. `Debug` shows its size only.
 ///
 /// ```
-/// use outbox_core::Utf8Bytes;
+/// use outbox_core::record::Utf8Bytes;
 ///
 /// let text = Utf8Bytes::from(r#"{"total":"12.50"}"#);
 /// assert!(text.starts_with('{'));

@@ -10,7 +10,7 @@ fn billed() -> EventBuilder {
     OutboxEvent::builder("bill", "7", "Billed")
 }
 
-fn handled(event: &OutboxEvent) -> outbox_core::DecodedEvent {
+fn handled(event: &OutboxEvent) -> outbox_core::record::DecodedEvent {
     let pipeline = Pipeline::recommended();
     decoded(&pipeline, pipeline.encode(&pipeline.row(event).unwrap()).unwrap())
 }
@@ -114,4 +114,26 @@ mod in_a_span {
             assert!(order().in_current_span().build().unwrap().traceparent().is_none());
         });
     }
+}
+
+#[test]
+fn parts_are_taken_as_text_or_as_their_types() {
+    let first = order().traceparent(TRACE).tracestate("vendor=a1").build().unwrap();
+    let cause = handled(&first);
+    let typed = billed()
+        .traceparent(first.traceparent().unwrap().clone())
+        .tracestate(first.tracestate().unwrap().clone())
+        .causation_id(first.id())
+        .correlation_id(cause.id);
+    assert_eq!(typed.build().unwrap().causation_id(), billed().caused_by(&cause).build().unwrap().causation_id());
+
+    let text = first.id().to_string();
+    for event in [billed().correlation_id(&text), billed().correlation_id(first.id()), billed().correlation_id(&*text)]
+    {
+        assert_eq!(event.build().unwrap().correlation_id().unwrap().as_str(), text);
+    }
+    let decoded = handled(&billed().correlation_id(cause.id).build().unwrap());
+    let again = billed().correlation_id(decoded.correlation_id.as_ref().unwrap()).build().unwrap();
+    assert_eq!(again.correlation_id().unwrap().as_str(), text);
+    assert_eq!(billed().causation_id("a\nb").build().unwrap_err().field(), Some("causation_id"));
 }

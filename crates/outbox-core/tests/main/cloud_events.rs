@@ -1,7 +1,8 @@
 //! Records as the Kafka protocol binding of CloudEvents 1.0 has them, in its binary mode.
 
+use outbox_core::record::Record;
 use outbox_core::time::macros::datetime;
-use outbox_core::{ConnectorConfig, EventId, Pipeline, Record, TableLayout};
+use outbox_core::{ConnectorConfig, EventId, Pipeline, TableLayout};
 
 use crate::common::{decoded, order};
 
@@ -89,7 +90,7 @@ fn a_column_s_header_has_the_name_that_the_layout_gives_it() {
             "id:header:ce_id,source:header:ce_source,spec_version:header:ce_specversion,event_type:header:ce_type,\
              aggregate_type:header:ce_aggregatetype,aggregate_id:header:ce_subject,created_at:header:ce_time,\
              schema_version:header:ce_schemaversion,content_type:header:content-type,traceparent:header,\
-             correlation_id:header,causation_id:header,headers:header"
+             correlation_id:header,causation_id:header,headers:header,tracestate:header"
         )
     );
 }

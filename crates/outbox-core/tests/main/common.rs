@@ -1,10 +1,9 @@
 //! The parts that several of these tests need.
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{
-    Column, ColumnType, ConnectorConfig, Decoded, DecodedEvent, EventBuilder, EventField, Identifier, Nullability,
-    OutboxEvent, Pipeline, Record, TableLayout,
-};
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
+use outbox_core::record::{Decoded, DecodedEvent, Record};
+use outbox_core::{ConnectorConfig, EventBuilder, Identifier, OutboxEvent, Pipeline, TableLayout};
 use proptest::test_runner::{Config, TestRunner};
 
 pub(crate) const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
@@ -17,11 +16,11 @@ pub(crate) fn identifier(name: &str) -> Identifier {
 }
 
 pub(crate) fn not_null(field: EventField, name: &str, ty: ColumnType) -> Column {
-    Column::of(field, identifier(name), ty, Nullability::NotNull)
+    Column::new(field, identifier(name), ty, Nullability::NotNull)
 }
 
 pub(crate) fn nullable(field: EventField, name: &str, ty: ColumnType) -> Column {
-    Column::of(field, identifier(name), ty, Nullability::Nullable)
+    Column::new(field, identifier(name), ty, Nullability::Nullable)
 }
 
 pub(crate) fn foreign(name: &str, ty: ColumnType) -> Column {

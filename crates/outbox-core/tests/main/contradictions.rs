@@ -1,6 +1,7 @@
 //! The pipelines that are rejected, each with the key and the reason.
 
-use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Loss, Nullability, Pipeline, TableLayout};
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
+use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 
 use crate::common::{
     BINARY_DATA, BYTE_ARRAY, JSON, STRING, foreign, identifier, layout, not_null, nullable, order, recommended, router,

@@ -1,11 +1,10 @@
 //! Records that are no events, and events with parts missing or malformed.
 
 use outbox_core::bytes::Bytes;
+use outbox_core::layout::{ColumnType, EventField};
+use outbox_core::record::{Decoded, DecodedPayload, NotAnEvent, Record, event_identity};
 use outbox_core::time::macros::datetime;
-use outbox_core::{
-    ColumnType, ConnectorConfig, Decoded, DecodedPayload, EventField, Loss, NotAnEvent, Payload, Pipeline, Record,
-    TableLayout, event_identity,
-};
+use outbox_core::{ConnectorConfig, Loss, Payload, Pipeline, TableLayout};
 
 use crate::common::{JSON, decoded, foreign, layout, not_null, recommended, record, router};
 

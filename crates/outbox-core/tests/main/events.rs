@@ -1,10 +1,11 @@
 //! A consumer reads what a producer has written, by the recommended pipeline.
 
+use outbox_core::event::JsonText;
+use outbox_core::layout::ColumnType;
+use outbox_core::record::DecodedPayload;
 use outbox_core::time::{Duration, OffsetDateTime};
 use outbox_core::uuid::Uuid;
-use outbox_core::{
-    ColumnType, ConnectorConfig, DecodedPayload, EventId, JsonText, OutboxEvent, Payload, Pipeline, TableLayout,
-};
+use outbox_core::{ConnectorConfig, EventId, OutboxEvent, Payload, Pipeline, TableLayout};
 use proptest::prelude::*;
 
 use crate::common::decoded;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use outbox_core::bytes::Bytes;
+use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Row};
+use outbox_core::record::{DecodedPayload, Record};
 use outbox_core::time::macros::datetime;
 use outbox_core::uuid::Uuid;
-use outbox_core::{
-    Column, ColumnType, ColumnValue, ConnectorConfig, DecodedPayload, EventField, Loss, Pipeline, Record, Row,
-    TableLayout,
-};
+use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use serde::Deserialize;
 
 use crate::common::{decoded, foreign, layout, not_null, router};

@@ -1,9 +1,9 @@
 //! Records that no pipeline wrote: they are refused or read, and nothing panics.
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{
-    ColumnType, ConnectorConfig, Decoded, Loss, OutboxEvent, Pipeline, Record, RecordParts, TableLayout,
-};
+use outbox_core::layout::ColumnType;
+use outbox_core::record::{Decoded, Record, RecordParts};
+use outbox_core::{ConnectorConfig, Loss, OutboxEvent, Pipeline, TableLayout};
 use proptest::prelude::*;
 
 use crate::common::{BINARY_DATA, BYTE_ARRAY, JSON, STRING, router};
@@ -192,7 +192,7 @@ fn deep_nesting_and_huge_numbers_exhaust_nothing() {
 
 #[test]
 fn the_deepest_payload_that_an_event_may_have_goes_through_every_pipeline() {
-    let deep = outbox_core::JsonText::MAX_DEPTH;
+    let deep = outbox_core::event::JsonText::MAX_DEPTH;
     let nested = [
         format!("{}{}", "[".repeat(deep), "]".repeat(deep)),
         format!("{}1{}", "{\"a\":".repeat(deep), "}".repeat(deep)),

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use outbox_core::bytes::Bytes;
+use outbox_core::connector::RowDisposition;
+use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};
+use outbox_core::record::{MessageReader, Record};
+use outbox_core::sql::InsertSql;
 use outbox_core::time::OffsetDateTime;
-use outbox_core::{
-    Column, ColumnType, ColumnValue, ConnectorConfig, EventField, Identifier, InsertSql, Loss, MessageReader,
-    Nullability, OutboxEvent, Pipeline, Record, RowDisposition, RowLife, TableLayout,
-};
+use outbox_core::{ConnectorConfig, Identifier, Loss, OutboxEvent, Pipeline, RowLife, TableLayout};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -46,8 +47,8 @@ impl GoldenRecord {
 
 /// Returns the record that a reader of messages makes of a content.
 fn read(config: &ConnectorConfig, content: &str) -> Result<Record, outbox_core::Error> {
-    let content = MessageReader::of(config)?.unwrap().read(content.as_bytes())?;
-    let layout = TableLayout::of_message(config, &content)?;
+    let content = MessageReader::from_config(config)?.unwrap().read(content.as_bytes())?;
+    let layout = TableLayout::from_message(config, &content)?;
     let row = content.into_row(&layout)?;
     Pipeline::accepting(&[Loss::JsonExpansion, Loss::NullableColumns], config.clone(), layout)?.encode(&row)
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
+use outbox_core::layout::{ColumnType, ColumnValue, EventField};
+use outbox_core::record::{DecodedEvent, DecodedPayload, Record};
 use outbox_core::time::macros::format_description;
 use outbox_core::time::{Duration, OffsetDateTime};
-use outbox_core::{ColumnType, ColumnValue, DecodedEvent, DecodedPayload, EventField, Record};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -138,7 +139,7 @@ impl Case {
         prop_assert_eq!(event.correlation_id.clone().map(String::from), self.told(F::CorrelationId));
         prop_assert_eq!(event.causation_id.clone().map(String::from), self.told(F::CausationId));
         prop_assert_eq!(event.key.clone().map(String::from), self.told(F::Key));
-        let tracestate = self.told(F::Tracestate).filter(|text| text.parse::<outbox_core::Tracestate>().is_ok());
+        let tracestate = self.told(F::Tracestate).filter(|text| text.parse::<outbox_core::event::Tracestate>().is_ok());
         prop_assert_eq!(event.tracestate.as_ref().map(|text| text.as_str()), tracestate.as_deref());
         prop_assert_eq!(event.schema_version.map(|version| version.to_string()), self.told(F::SchemaVersion));
         // Of the generated texts the well-formed ones alone have three hyphens at these places.

@@ -1,11 +1,10 @@
 //! Columns that a service adds to the outbox table: its own, a record key, real headers, the trace's state.
 
+use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};
+use outbox_core::record::Record;
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
-use outbox_core::{
-    Column, ColumnType, ColumnValue, ConnectorConfig, EventBuilder, EventField, Identifier, Nullability, Pipeline,
-    Record, TableLayout,
-};
+use outbox_core::{ConnectorConfig, EventBuilder, Identifier, Pipeline, TableLayout};
 
 use crate::common::{decoded, order};
 
@@ -89,7 +88,7 @@ fn a_partition_is_chosen_by_the_event() {
 
 #[test]
 fn a_record_key_is_another_than_the_aggregate_id() {
-    let key = Column::of(EventField::Key, name("record_key"), ColumnType::Text, Nullability::NotNull);
+    let key = Column::new(EventField::Key, name("record_key"), ColumnType::Text, Nullability::NotNull);
     let pipeline = pipeline([key]);
     let sent = record(&pipeline, order().key("tenant 7"));
     assert_eq!(sent.key.as_deref(), Some(&b"tenant 7"[..]));
@@ -106,7 +105,8 @@ fn a_record_key_is_another_than_the_aggregate_id() {
 
 #[test]
 fn chosen_headers_are_headers_of_the_record_and_come_back_as_the_events_own() {
-    let pipeline = pipeline([Column::of_header(name("tenant"), "x-tenant"), Column::of_header(name("lang"), "lang")]);
+    let pipeline =
+        pipeline([Column::from_header(name("tenant"), "x-tenant"), Column::from_header(name("lang"), "lang")]);
     let event = order().header("x-tenant", "Größe").header("other", "o").header("lang", "");
     let sent = record(&pipeline, event.header("more", ""));
     assert_eq!(sent.header("x-tenant").unwrap(), "Größe".as_bytes());
@@ -119,7 +119,7 @@ fn chosen_headers_are_headers_of_the_record_and_come_back_as_the_events_own() {
 
     // Without a column for the rest, a header that has no column would be lost.
     let table = TableLayout::classic(name("public"), name("outboxevent"));
-    let layout = table.with_column(Column::of_header(name("tenant"), "tenant")).unwrap();
+    let layout = table.with_column(Column::from_header(name("tenant"), "tenant")).unwrap();
     let config = ConnectorConfig::recommended(&layout);
     let classic = Pipeline::new(config.clone(), layout.clone()).unwrap();
     assert_eq!(record(&classic, order().header("tenant", "a")).header("tenant").unwrap(), "a");
@@ -131,19 +131,19 @@ fn chosen_headers_are_headers_of_the_record_and_come_back_as_the_events_own() {
 #[test]
 fn a_column_that_cannot_be_filled_is_refused() {
     for (column, part) in [
-        (Column::of_header(name("a"), "a:b"), "without comma and colon"),
-        (Column::of_header(name("a"), "id"), "not \"id\""),
-        (Column::of_header(name("a"), ""), "placed by a name"),
+        (Column::from_header(name("a"), "a:b"), "without comma and colon"),
+        (Column::from_header(name("a"), "id"), "not \"id\""),
+        (Column::from_header(name("a"), ""), "placed by a name"),
         (own("a", ColumnType::Double), "does not write columns of type double precision"),
         (own("a", ColumnType::Integer).fallback("x"), "integer cannot hold its fallback"),
         (own("event_type", ColumnType::Text), "there twice"),
-        (Column::of(EventField::Key, name("a"), ColumnType::Bigint, Nullability::NotNull), "cannot be held by bigint"),
+        (Column::new(EventField::Key, name("a"), ColumnType::Bigint, Nullability::NotNull), "cannot be held by bigint"),
     ] {
         let error = TableLayout::recommended().with_column(column).unwrap_err();
         assert!(error.is_configuration() && error.to_string().contains(part), "{error}");
     }
-    let twice = TableLayout::recommended().with_column(Column::of_header(name("a"), "x")).unwrap();
-    assert!(twice.with_column(Column::of_header(name("b"), "x")).is_err());
+    let twice = TableLayout::recommended().with_column(Column::from_header(name("a"), "x")).unwrap();
+    assert!(twice.with_column(Column::from_header(name("b"), "x")).is_err());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use outbox_core::{AggregateType, ColumnType, ConnectorConfig, Pipeline, RowLife, TableLayout};
+use outbox_core::event::AggregateType;
+use outbox_core::layout::ColumnType;
+use outbox_core::{ConnectorConfig, Pipeline, RowLife, TableLayout};
 
 #[test]
 fn two_services_share_no_name() {

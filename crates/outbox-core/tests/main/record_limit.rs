@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use outbox_core::{
-    ColumnType, ConnectorConfig, EventBuilder, Loss, OutboxEvent, Payload, Pipeline, Record, Row, TableLayout,
-};
+use outbox_core::layout::{ColumnType, Row};
+use outbox_core::record::Record;
+use outbox_core::{ConnectorConfig, EventBuilder, Loss, OutboxEvent, Payload, Pipeline, TableLayout};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -111,7 +111,7 @@ fn failed(assertion: impl FnOnce()) -> String {
 async fn an_assertion_is_in_the_services_words_and_tells_what_was_enqueued_instead() {
     let outbox = RecordingOutbox::new(Pipeline::recommended());
     outbox.assert_nothing_enqueued();
-    let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
     outbox.enqueue((), &event).await.unwrap();
     outbox.assert_enqueued(&OrderCreated { order_id: 7, quantity: 2 });
     for (order_id, quantity) in [(7, 3), (8, 2)] {
@@ -125,7 +125,7 @@ async fn an_assertion_is_in_the_services_words_and_tells_what_was_enqueued_inste
 async fn events_of_a_type_are_asked_for_by_what_they_say() {
     let outbox = RecordingOutbox::new(Pipeline::recommended());
     for quantity in [2, 3] {
-        let event = OutboxEvent::of(&OrderCreated { order_id: 7, quantity }).build().unwrap();
+        let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, quantity }).build().unwrap();
         outbox.enqueue((), &event).await.unwrap();
     }
     let quantities: Vec<_> = outbox.enqueued::<OrderCreated>().iter().map(|order| order.quantity).collect();

@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use outbox_core::{ColumnType, ConnectorConfig, Decoded, Loss, Pipeline, Row, TableLayout};
+use outbox_core::layout::{ColumnType, Row};
+use outbox_core::record::Decoded;
+use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -1,8 +1,7 @@
 //! The events that enqueue rejects, before anything is written.
 
-use outbox_core::{
-    ColumnType, ColumnValue, ConnectorConfig, Error, EventBuilder, EventField, Loss, Payload, Pipeline, TableLayout,
-};
+use outbox_core::layout::{ColumnType, ColumnValue, EventField};
+use outbox_core::{ConnectorConfig, Error, EventBuilder, Loss, Payload, Pipeline, TableLayout};
 use time::{Duration, OffsetDateTime};
 
 use crate::common::{foreign, identifier, layout, not_null, nullable, order, recommended, router};

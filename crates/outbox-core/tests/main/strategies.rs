@@ -1,8 +1,9 @@
 //! Whole pipelines: a table, a connector's configuration for it, and a row.
 
 use outbox_core::bytes::Bytes;
+use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};
 use outbox_core::uuid::Uuid;
-use outbox_core::{Column, ColumnType, ColumnValue, ConnectorConfig, EventField, Nullability, TableLayout};
+use outbox_core::{ConnectorConfig, TableLayout};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
@@ -97,7 +98,7 @@ fn own_layout() -> impl Strategy<Value = TableLayout> {
             let columns = required.chain(optional).chain(foreign).enumerate().map(|(i, (field, ty, null))| {
                 let name = identifier(&format!("{prefix}{i}"));
                 match field {
-                    Some(field) => Column::of(field, name, ty, null),
+                    Some(field) => Column::new(field, name, ty, null),
                     None => Column::foreign(name, ty, null),
                 }
             });

@@ -1,6 +1,6 @@
 //! Values of columns: texts, JSON documents, instants.
 
-use outbox_core::JsonText;
+use outbox_core::event::JsonText;
 use outbox_core::time::{Duration, OffsetDateTime};
 use proptest::prelude::*;
 

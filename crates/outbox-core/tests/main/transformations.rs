@@ -1,9 +1,9 @@
 //! Other transformations next to the EventRouter, and several routers.
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{
-    ColumnValue, ConnectorConfig, DroppedBy, Error, HeartbeatRecord, Pipeline, RowDisposition, TableLayout,
-};
+use outbox_core::connector::{DroppedBy, HeartbeatRecord, RowDisposition};
+use outbox_core::layout::ColumnValue;
+use outbox_core::{ConnectorConfig, Error, Pipeline, TableLayout};
 
 use crate::common::{JSON, decoded, order, recommended, router};
 
@@ -142,14 +142,14 @@ fn a_filter_drops_heartbeats_and_what_cannot_be_followed_is_an_error() {
     let of = |class: &str| {
         let pattern = "__debezium-heartbeat\\.outbox";
         let config = with(recommended(), "t", &format!("{KAFKA}{class}"), &[("predicate", "isBeat")]);
-        HeartbeatRecord::of(&predicate(config, "isBeat", pattern))
+        HeartbeatRecord::from_config(&predicate(config, "isBeat", pattern))
     };
     assert!(of("Filter").unwrap().is_none());
     assert_eq!(of("HoistField$Value").unwrap_err().field(), Some("transforms.t.type"));
     // The StringConverter writes no schemas.
     assert_eq!(of("SetSchemaMetadata$Value").unwrap().unwrap().topic(), "__debezium-heartbeat.outbox");
     let bytes = recommended().with("value.converter", "org.apache.kafka.connect.converters.ByteArrayConverter");
-    assert_eq!(HeartbeatRecord::of(&bytes).unwrap_err().field(), Some("value.converter"));
+    assert_eq!(HeartbeatRecord::from_config(&bytes).unwrap_err().field(), Some("value.converter"));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn headers_of_a_json_converter_are_decoded() {
         record.headers.push(("trace".into(), Some(Bytes::from_static(b"{plain"))));
         let id = record.header("id").unwrap().clone();
         assert!(id.starts_with(if schemas == "true" { b"{\"schema\":{" } else { b"\"" }));
-        assert_eq!(outbox_core::event_identity("t", &id), Some(event.id().as_uuid()));
+        assert_eq!(outbox_core::record::event_identity("t", &id), Some(event.id().as_uuid()));
         let found = decoded(&pipeline, record);
         assert_eq!(found.id, event.id().as_uuid());
         assert_eq!(found.event_type.as_deref(), Some("OrderCreated"));

@@ -1,8 +1,7 @@
 //! Events by `#[derive(DomainEvent)]`: what they become, and what is read back.
 
-use outbox_core::{
-    Decoded, DecodedEvent, DomainEvent, IncomingEvent, Outbox, OutboxEvent, Payload, Pipeline, RecordingOutbox,
-};
+use outbox_core::record::{Decoded, DecodedEvent};
+use outbox_core::{DomainEvent, IncomingEvent, Outbox, OutboxEvent, Payload, Pipeline, RecordingOutbox};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, DomainEvent, Serialize, Deserialize)]
@@ -83,35 +82,35 @@ fn each_variant_is_an_event_type_with_its_own_payload() {
         ("OrderDeleted", 1, "9", "9"),
     ];
     for (event, (event_type, version, id, payload)) in orders().iter().zip(expected) {
-        let event = OutboxEvent::of(event).build().unwrap();
+        let event = OutboxEvent::from_event(event).build().unwrap();
         assert_eq!((event.event_type().as_str(), event.schema_version()), (event_type, version));
         assert_eq!((event.aggregate_type().as_str(), event.aggregate_id().as_str()), ("order", id));
         assert_eq!(event.payload(), &Payload::json(payload).unwrap());
     }
-    let alone = OutboxEvent::of(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
-    let in_enum = OutboxEvent::of(&orders()[0]).build().unwrap();
+    let alone = OutboxEvent::from_event(&OrderCreated { order_id: 7, quantity: 2 }).build().unwrap();
+    let in_enum = OutboxEvent::from_event(&orders()[0]).build().unwrap();
     assert_eq!(alone.payload(), in_enum.payload(), "a struct and a variant that holds it are the same event");
 
-    let emptied = OutboxEvent::of(&ShelfEvent::Emptied).build().unwrap();
+    let emptied = OutboxEvent::from_event(&ShelfEvent::Emptied).build().unwrap();
     assert_eq!((emptied.aggregate_id().as_str(), emptied.payload()), ("7/3", &Payload::json("{}").unwrap()));
-    let generic = OutboxEvent::of(&Of(1, vec![2])).build().unwrap();
+    let generic = OutboxEvent::from_event(&Of(1, vec![2])).build().unwrap();
     assert_eq!((generic.event_type().as_str(), generic.aggregate_id().as_str()), ("Of", "1"));
 }
 
 #[test]
 fn events_are_read_back_by_their_event_type() {
     for event in orders() {
-        let decoded = published(&OutboxEvent::of(&event).build().unwrap());
+        let decoded = published(&OutboxEvent::from_event(&event).build().unwrap());
         assert_eq!(decoded.read::<OrderEvent>().unwrap(), event);
     }
     for event in [ShelfEvent::Emptied, ShelfEvent::Filled { with: "tea".into() }] {
-        let decoded = published(&OutboxEvent::of(&event).build().unwrap());
+        let decoded = published(&OutboxEvent::from_event(&event).build().unwrap());
         assert_eq!(decoded.read::<ShelfEvent>().unwrap(), event);
     }
 
-    let cancelled = published(&OutboxEvent::of(&orders()[1]).build().unwrap());
+    let cancelled = published(&OutboxEvent::from_event(&orders()[1]).build().unwrap());
     assert_eq!(cancelled.read::<Seen>().unwrap(), Seen::Cancelled { order_id: 8 }, "a consumer names what it needs");
-    let created = published(&OutboxEvent::of(&orders()[0]).build().unwrap());
+    let created = published(&OutboxEvent::from_event(&orders()[0]).build().unwrap());
     assert_eq!(created.read::<OrderCreated>().unwrap(), OrderCreated { order_id: 7, quantity: 2 });
     let error = created.read::<Seen>().unwrap_err();
     assert!(error.is_undecodable() && error.field() == Some("event_type"), "{error}");
@@ -121,8 +120,8 @@ fn events_are_read_back_by_their_event_type() {
 fn a_payload_of_another_form_is_an_error_without_its_text() {
     for payload in ["{\"orderId\":\"hunter2\"}", "null", "[]", "{\"orderId\":1} {}", "{\"Cancelled\":{\"orderId\":1}}"]
     {
-        let mut decoded = published(&OutboxEvent::of(&orders()[1]).build().unwrap());
-        decoded.payload = outbox_core::DecodedPayload::Text(payload.into());
+        let mut decoded = published(&OutboxEvent::from_event(&orders()[1]).build().unwrap());
+        decoded.payload = outbox_core::record::DecodedPayload::Text(payload.into());
         let error = decoded.read::<OrderEvent>().unwrap_err();
         assert!(error.is_undecodable(), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");

@@ -4,7 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::{DecodedEvent, DecodedPayload, EventKind, Identifier, IncomingEvent, Pipeline};
+use outbox_core::record::{DecodedEvent, DecodedPayload};
+use outbox_core::{EventKind, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::StatementCaching;
 
@@ -142,7 +143,8 @@ impl<D: Driver> Builder<D> {
     /// Without it, an older payload is read as if it were of today.
     ///
     /// ```
-    /// # use outbox_core::{DecodedPayload, IncomingEvent};
+    /// # use outbox_core::record::DecodedPayload;
+    /// # use outbox_core::IncomingEvent;
     /// # use outbox_kafka_consumer::{Builder, HandlerError};
     /// # #[derive(serde::Deserialize)] struct Paid { cents: i64 }
     /// # impl IncomingEvent for Paid {

@@ -6,7 +6,8 @@ mod status;
 use std::fmt;
 use std::time::Duration;
 
-use outbox_core::{Identifier, Record};
+use outbox_core::Identifier;
+use outbox_core::record::Record;
 use outbox_kafka::{OffsetAt, Security};
 use outbox_pg::StatementCaching;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use outbox_core::{DecodedEvent, EventKind, IncomingEvent};
+use outbox_core::record::DecodedEvent;
+use outbox_core::{EventKind, IncomingEvent};
 use serde::de::DeserializeOwned;
 
 use super::{HandlerError, HandlerResult, Upcasts};

@@ -1,7 +1,8 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 
-use outbox_core::{DecodedEvent, DecodedPayload, EventKind, IncomingEvent};
+use outbox_core::record::{DecodedEvent, DecodedPayload};
+use outbox_core::{EventKind, IncomingEvent};
 use serde::de::DeserializeOwned;
 
 use super::HandlerError;

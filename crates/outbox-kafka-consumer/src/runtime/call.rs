@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent};
+use outbox_core::record::{DecodeHints, Decoded, DecodedEvent};
 use outbox_net::ErrorChain;
 use tokio::time::timeout;
 use tracing::Instrument as _;
@@ -228,7 +228,7 @@ impl Lane {
     }
 
     /// Takes the event out of an item, for its handlers.
-    pub fn delivered(&self, item: &mut Item) -> Result<Option<(Received<()>, Arc<Route>)>, Fault> {
+    pub fn delivered(&self, item: &mut Item) -> Result<Option<Delivered>, Fault> {
         let Todo::Handle { event, route } = &mut item.todo else { return Ok(None) };
         let event = match event.take() {
             Some(event) => event,
@@ -334,6 +334,9 @@ impl Lane {
         span
     }
 }
+
+/// An event with its handlers.
+pub type Delivered = (Received<()>, Arc<Route>);
 
 /// Why a call of a handler failed, and which of its events is the cause if it is known.
 struct CallFault {

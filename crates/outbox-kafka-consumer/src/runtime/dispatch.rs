@@ -3,8 +3,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use outbox_core::record::{DecodeHints, Decoded};
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Shared;

@@ -1,4 +1,4 @@
-use outbox_core::DecodeHints;
+use outbox_core::record::DecodeHints;
 use outbox_net::ErrorChain;
 
 use super::failed::{Failed, Fault};

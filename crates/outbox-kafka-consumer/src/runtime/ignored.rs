@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use outbox_core::DecodedEvent;
+use outbox_core::record::DecodedEvent;
 
 use super::measure;
 use crate::registry::{ALL_OTHERS, Found, handled};

@@ -1,8 +1,8 @@
 use outbox_net::ErrorChain;
 use std::sync::Arc;
 
+use outbox_core::record::{DecodeHints, Decoded, DecodedEvent, NotAnEvent, ShortText};
 use outbox_core::uuid::Uuid;
-use outbox_core::{DecodeHints, Decoded, DecodedEvent, NotAnEvent, ShortText};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, measure};

@@ -3,7 +3,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outbox_core::{DecodedEvent, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::record::DecodedEvent;
 use tokio::sync::Semaphore;
 
 use super::ignored::Ignored;

@@ -2,7 +2,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_core::{DecodeHints, OutboxEvent};
+use outbox_core::OutboxEvent;
+use outbox_core::record::DecodeHints;
 use outbox_net::ErrorChain;
 use tokio_util::sync::CancellationToken;
 

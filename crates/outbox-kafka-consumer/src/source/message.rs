@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
-use outbox_core::{DecodeHints, Decoded, Error, Pipeline, Record, RecordParts};
+use outbox_core::record::{DecodeHints, Decoded, Record, RecordParts};
+use outbox_core::{Error, Pipeline};
 
 /// A record of a partition, in the memory that the reader has allocated for it: there are many of them, and each copy
 /// is felt. `Debug` shows sizes only.

@@ -1,5 +1,5 @@
 use deadpool_postgres::tokio_postgres::types::Type;
-use outbox_core::Record;
+use outbox_core::record::Record;
 use outbox_core::uuid::Uuid;
 
 use super::held::record;

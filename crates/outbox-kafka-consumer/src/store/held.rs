@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outbox_core::Record;
+use outbox_core::record::Record;
 use outbox_core::uuid::Uuid;
 
 use super::{PgError, Row, Store, Transaction};

@@ -127,7 +127,7 @@ fn consumer(env: &TestEnv, group: &str) -> Builder {
 
 fn events(steps: Range<i64>) -> Vec<OutboxEvent> {
     let all = steps.flat_map(|step| (0..AGGREGATES).map(move |order_id| Step { order_id, step }));
-    all.map(|step| OutboxEvent::of(&step).build().unwrap()).collect()
+    all.map(|step| OutboxEvent::from_event(&step).build().unwrap()).collect()
 }
 
 /// Kills the worker while events are enqueued and starts it again. Returns whether a transaction was aborted.

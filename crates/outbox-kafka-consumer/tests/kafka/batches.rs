@@ -18,7 +18,7 @@ pub(crate) const ONE_LANE: NonZeroUsize = NonZeroUsize::new(1).unwrap();
 
 /// Produces one event for each order, all in one partition, so that one fetch brings them.
 pub(crate) async fn produce_orders(bench: &Fixture, orders: std::ops::Range<i64>) {
-    let event = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: order_id % 1_000 }).build().unwrap();
+    let event = |order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: order_id % 1_000 }).build().unwrap();
     let events: Vec<OutboxEvent> = orders.map(event).collect();
     produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
 }
@@ -180,7 +180,7 @@ async fn a_batch_handler_gets_many_events_and_only_the_one_that_fails_is_held() 
         let pool = driver.pool(bench.url(), 16);
         produce_orders(&bench, 0..200).await;
         // Duplicates are not handed over, nor is what cannot be read.
-        let event = OutboxEvent::of(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
+        let event = OutboxEvent::from_event(&OrderCreated { order_id: 1_000, step: 0 }).build().unwrap();
         bench.produce(0, &event).await;
         bench.produce(0, &event).await;
         let unreadable =

@@ -1,7 +1,8 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use outbox_core::{DomainEvent, Identifier, OutboxEvent, Pipeline, Record};
+use outbox_core::record::Record;
+use outbox_core::{DomainEvent, Identifier, OutboxEvent, Pipeline};
 use outbox_kafka_consumer::deadpool_postgres::tokio_postgres::Client as PgClient;
 use outbox_kafka_consumer::{Builder, Consumer, Error, EventState, FailedEvent, Group, RetryPolicy, migrations};
 use outbox_test_support::{TestEnv, TestEnvBuilder, connect, connect_kafka, eventually, to_rskafka};
@@ -156,7 +157,7 @@ impl Fixture {
     }
 
     pub(crate) async fn produce_step(&self, partition: i32, order_id: i64, step: i64) -> i64 {
-        self.produce(partition, &OutboxEvent::of(&OrderCreated { order_id, step }).build().unwrap()).await
+        self.produce(partition, &OutboxEvent::from_event(&OrderCreated { order_id, step }).build().unwrap()).await
     }
 
     pub(crate) async fn produce_record(&self, partition: i32, record: Record) -> i64 {

@@ -214,14 +214,14 @@ async fn a_handler_that_lets_its_transaction_stand_still_fails_its_event() {
     }
 }
 
-fn no_uuid(bench: &Fixture) -> outbox_core::Record {
+fn no_uuid(bench: &Fixture) -> outbox_core::record::Record {
     let mut record = bench.pipeline().encode(&bench.pipeline().row(&event("13", "{}")).unwrap()).unwrap();
     record.headers.push(("hostile\0name".to_owned(), Some(vec![0, 255].into())));
     record.headers[0].1 = Some("no uuid".into());
     record
 }
 
-fn no_id(bench: &Fixture) -> outbox_core::Record {
+fn no_id(bench: &Fixture) -> outbox_core::record::Record {
     let mut record = no_uuid(bench);
     record.headers.retain(|(name, _)| name != "id");
     record.key = Some("99".into());

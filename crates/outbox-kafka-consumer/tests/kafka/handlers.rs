@@ -1,4 +1,5 @@
-use outbox_core::{DecodedPayload, DomainEvent, OutboxEvent};
+use outbox_core::record::DecodedPayload;
+use outbox_core::{DomainEvent, OutboxEvent};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{Handler, HandlerError, HandlerResult, Received, with};
 
@@ -83,9 +84,9 @@ async fn every_form_of_handler_gets_its_events() {
         .unwrap();
     let running = Running::start(consumer);
     bench.produce_order(0, 1).await;
-    bench.produce(0, &OutboxEvent::of(&Paid { order_id: 2 }).build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::of(&Shipped { order_id: 3 }).build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::of(&Closed { order_id: 4 }).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::from_event(&Paid { order_id: 2 }).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::from_event(&Shipped { order_id: 3 }).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::from_event(&Closed { order_id: 4 }).build().unwrap()).await;
     let odd = OutboxEvent::builder("order", "x", "Odd").json("{\"e\":1e300}").build().unwrap();
     bench.produce(0, &odd).await;
     let even = OutboxEvent::builder("order", "x", "Even").build().unwrap();
@@ -128,11 +129,11 @@ async fn a_handler_matches_on_an_enum_of_events() {
     let consumer = bench.consumer().on(matched).on(boxed).upcast_of("Cancelled", cancelled_by_nobody).build().unwrap();
     let running = Running::start(consumer);
     let cancelled = OrderEvent::Cancelled { order_id: 2, by: "customer".into() };
-    bench.produce(0, &OutboxEvent::of(&OrderEvent::Paid(Paid { order_id: 1 })).build().unwrap()).await;
-    bench.produce(0, &OutboxEvent::of(&cancelled).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::from_event(&OrderEvent::Paid(Paid { order_id: 1 })).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::from_event(&cancelled).build().unwrap()).await;
     let old = OutboxEvent::builder("order", "3", "Cancelled").json("{\"order_id\":3}").build().unwrap();
     bench.produce(0, &old).await;
-    bench.produce(0, &OutboxEvent::of(&Closed { order_id: 4 }).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::from_event(&Closed { order_id: 4 }).build().unwrap()).await;
 
     assert_eq!(bench.effects(4).await, [1, 2, 3, 4]);
     let rows = bench.client().await.query("SELECT note FROM effect ORDER BY order_id", &[]).await.unwrap();
@@ -194,10 +195,10 @@ async fn what_is_done_outside_of_the_database_happens_before_it_is_recorded_and_
         Ok(())
     }
     let consumer = bench.consumer().on_at_least_once(with(seen, call)).on(stateless_paid).build().unwrap();
-    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     bench.produce(0, &event).await;
     bench.produce(0, &event).await;
-    bench.produce(0, &OutboxEvent::of(&Paid { order_id: 1 }).build().unwrap()).await;
+    bench.produce(0, &OutboxEvent::from_event(&Paid { order_id: 1 }).build().unwrap()).await;
     bench.produce_step(0, 1, 1).await;
     let running = Running::start(consumer);
     bench.position(0, 4).await;
@@ -213,7 +214,7 @@ async fn stateless_paid(tx: &Transaction<'_>, event: Received<Paid>) -> HandlerR
 #[tokio::test]
 async fn older_payloads_are_brought_up_to_date_and_the_rest_goes_to_the_handler_for_all_others() {
     let bench = Fixture::with_partitions(1).await;
-    fn today(version: u32, payload: &outbox_core::DecodedPayload) -> Result<OrderCreated, HandlerError> {
+    fn today(version: u32, payload: &outbox_core::record::DecodedPayload) -> Result<OrderCreated, HandlerError> {
         #[derive(serde::Deserialize)]
         struct Old {
             number: i64,

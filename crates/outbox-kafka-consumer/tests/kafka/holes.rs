@@ -28,15 +28,15 @@ async fn create_compacted_topic(wire: &mut Wire, bench: &Fixture) {
     bench.await_topic().await;
 }
 
-fn event(bench: &Fixture, order_id: i64, step: i64, timestamp: i64) -> outbox_core::Record {
-    let event = OutboxEvent::of(&OrderCreated { order_id, step }).build().unwrap();
+fn event(bench: &Fixture, order_id: i64, step: i64, timestamp: i64) -> outbox_core::record::Record {
+    let event = OutboxEvent::from_event(&OrderCreated { order_id, step }).build().unwrap();
     let mut record = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
     record.timestamp = Some(timestamp);
     record
 }
 
 /// Writes records as an idempotent producer does: of its last batch the cleaner leaves the empty frame.
-async fn produce_idempotently(wire: &mut Wire, bench: &Fixture, records: Vec<outbox_core::Record>) {
+async fn produce_idempotently(wire: &mut Wire, bench: &Fixture, records: Vec<outbox_core::record::Record>) {
     // A broker that has just started has none to give for a while.
     let producer = eventually("a producer id".to_owned(), async || {
         let begin = InitProducerIdRequest::default().with_transactional_id(None).with_producer_id(ProducerId(-1));
@@ -44,7 +44,7 @@ async fn produce_idempotently(wire: &mut Wire, bench: &Fixture, records: Vec<out
         if producer.error_code == 0 { Ok(producer) } else { Err(producer.error_code) }
     })
     .await;
-    let of = |(sequence, sent): (i32, outbox_core::Record)| Record {
+    let of = |(sequence, sent): (i32, outbox_core::record::Record)| Record {
         producer_id: producer.producer_id.0,
         producer_epoch: producer.producer_epoch,
         sequence,

@@ -1,9 +1,8 @@
 //! Events of a table whose ids are numbers.
 
-use outbox_core::{
-    Column, ColumnType, ConnectorConfig, EventField as F, Identifier, Nullability, Pipeline, Record, TableLayout,
-    event_identity,
-};
+use outbox_core::layout::{Column, ColumnType, EventField as F, Nullability};
+use outbox_core::record::{Record, event_identity};
+use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{DeadLetterMode, EventState, HandlerError, HandlerResult, Received};
 
@@ -12,7 +11,7 @@ use crate::bench::{Fixture, OrderCreated, Running};
 const REPLACEMENT: &str = "transforms.outbox.route.topic.replacement";
 
 fn pipeline(bench: &Fixture) -> Pipeline {
-    let column = |field, name, ty| Column::of(field, Identifier::new(name).unwrap(), ty, Nullability::NotNull);
+    let column = |field, name, ty| Column::new(field, Identifier::new(name).unwrap(), ty, Nullability::NotNull);
     let columns = vec![
         column(F::Id, "id", ColumnType::Bigint),
         column(F::AggregateType, "aggregate_type", ColumnType::Text),

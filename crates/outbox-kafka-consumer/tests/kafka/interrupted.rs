@@ -44,7 +44,7 @@ async fn call(calls: &&'static Calls, event: Received<OrderCreated>) -> HandlerR
 }
 
 fn order(order_id: i64) -> OutboxEvent {
-    OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap()
+    OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap()
 }
 
 async fn epoch(bench: &Fixture) -> i64 {

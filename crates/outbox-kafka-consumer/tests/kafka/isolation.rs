@@ -24,7 +24,8 @@ async fn a_stricter_default_of_the_database_parks_no_event_and_reopens_no_partit
                 .batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"))
                 .await
                 .unwrap();
-            let order = |n| OutboxEvent::of(&OrderCreated { order_id: n % ORDERS, step: n / ORDERS }).build().unwrap();
+            let order =
+                |n| OutboxEvent::from_event(&OrderCreated { order_id: n % ORDERS, step: n / ORDERS }).build().unwrap();
             let events: Vec<OutboxEvent> = (0..ORDERS * STEPS).map(order).collect();
             produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
 
@@ -71,7 +72,7 @@ async fn conflicts_at_a_stricter_level_are_retried_and_park_no_event() {
             let pool = driver.pool(bench.url(), 16);
             let client = bench.client().await;
             client.batch_execute("CREATE TABLE total (events bigint); INSERT INTO total VALUES (0)").await.unwrap();
-            let order = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap();
+            let order = |order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap();
             let events: Vec<OutboxEvent> = (0..ORDERS).map(order).collect();
             produce_to(bench.brokers(), bench.pipeline(), 0, &events).await;
 

@@ -165,8 +165,9 @@ async fn the_result_of_a_layer_is_that_of_the_handler() {
         }
     }
     let consumer = bench.consumer().layer(layer).on(handle).build().unwrap();
-    let event =
-        |order_id, step, way| OutboxEvent::of(&OrderCreated { order_id, step }).header("layer", way).build().unwrap();
+    let event = |order_id, step, way| {
+        OutboxEvent::from_event(&OrderCreated { order_id, step }).header("layer", way).build().unwrap()
+    };
 
     let mut client = pool.get().await.unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
@@ -201,7 +202,7 @@ async fn a_layer_cannot_run_the_handler_in_another_transaction() {
     let consumer = bench.consumer().layer(with(pool.clone(), elsewhere)).on(on_tokio_postgres::one).build().unwrap();
     let mut client = pool.get().await.unwrap();
     let mut trial = Trial::begin(&consumer, &mut client).await.unwrap();
-    let order = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    let order = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     let failed = trial.deliver(&order).await.unwrap_err();
     assert_eq!(failed.to_string(), "a layer has passed on another transaction than its own");
 }

@@ -27,7 +27,7 @@ async fn slow(calls: &&'static Calls, tx: &Transaction<'_>, event: Received<Orde
 
 async fn fill(bench: &Fixture, partitions: i32, orders: i64) {
     for partition in 0..partitions {
-        let order = |n| OutboxEvent::of(&OrderCreated { order_id: n, step: 0 }).build().unwrap();
+        let order = |n| OutboxEvent::from_event(&OrderCreated { order_id: n, step: 0 }).build().unwrap();
         let first = i64::from(partition) * orders;
         let events: Vec<OutboxEvent> = (first..first + orders).map(order).collect();
         produce_to(bench.brokers(), bench.pipeline(), partition, &events).await;

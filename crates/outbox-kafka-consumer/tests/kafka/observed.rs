@@ -1,7 +1,8 @@
 use std::sync::{Arc, Mutex};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use outbox_core::{OutboxEvent, Record};
+use outbox_core::OutboxEvent;
+use outbox_core::record::Record;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{EventState, HandlerError, HandlerResult, Received, RecordPolicy};
 use outbox_test_support::eventually;
@@ -31,7 +32,8 @@ async fn what_happens_is_measured_and_every_event_has_a_span_that_continues_its_
     for step in 0..2 {
         bench.produce_step(0, 77, step).await;
     }
-    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).traceparent(traceparent).build().unwrap();
+    let event =
+        OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).traceparent(traceparent).build().unwrap();
     bench.produce(0, &event).await;
     bench.produce(0, &event).await;
     bench.produce_order(0, 13).await;

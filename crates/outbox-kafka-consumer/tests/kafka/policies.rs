@@ -210,7 +210,7 @@ async fn a_hook_sets_up_the_session_before_each_event_and_may_fail_it() {
         Ok(())
     }
     for (order, tenant) in [(1, "acme"), (2, "umbrella")] {
-        let event = OutboxEvent::of(&OrderCreated { order_id: order, step: 0 }).header("tenant", tenant);
+        let event = OutboxEvent::from_event(&OrderCreated { order_id: order, step: 0 }).header("tenant", tenant);
         bench.produce(0, &event.build().unwrap()).await;
     }
     bench.produce_order(0, 3).await;

@@ -27,7 +27,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
     let bench = Fixture::with_partitions(2).await;
     Migrations::outbox(bench.pipeline()).apply(&mut bench.client().await).await.unwrap();
     let pgbouncer = OwnPgBouncer::start(bench.url(), 2).unwrap();
-    let outbox = PgOutbox::new(bench.pipeline().clone());
+    let outbox = PgOutbox::new(bench.pipeline().clone()).statement_caching(StatementCaching::Unnamed);
     let producers: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (url, outbox) = (pgbouncer.url().to_owned(), outbox.clone());
@@ -36,7 +36,7 @@ async fn two_server_connections_carry_producers_and_consumers_with_statements_th
                 for n in 0..EACH {
                     let order = OrderCreated { order_id: client * EACH + n, step: 0 };
                     let tx = pg.transaction().await.unwrap();
-                    outbox.enqueue(&tx, &OutboxEvent::of(&order).build().unwrap()).await.unwrap();
+                    outbox.enqueue(&tx, &OutboxEvent::from_event(&order).build().unwrap()).await.unwrap();
                     tx.commit().await.unwrap();
                 }
             })

@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use outbox_core::{OutboxEvent, Record};
+use outbox_core::OutboxEvent;
+use outbox_core::record::Record;
 use outbox_kafka_consumer::deadpool_postgres::Transaction;
 use outbox_kafka_consumer::{
     EventState, HandlerError, HandlerResult, InitialOffset, MovePolicy, OnOffsetOutOfRange, Received, RecordPolicy,
@@ -195,7 +196,7 @@ async fn a_new_group_may_begin_at_the_latest_record() {
 #[tokio::test]
 async fn an_event_whose_record_comes_twice_takes_effect_once() {
     let bench = Fixture::with_partitions(2).await;
-    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     for partition in [0, 0, 1] {
         bench.produce(partition, &event).await;
     }

@@ -73,7 +73,7 @@ async fn an_event_type_that_another_consumer_of_the_group_handles_is_held_and_no
     owners(2).await;
     for partition in [0, 1] {
         let paid = Paid { order_id: i64::from(partition) };
-        bench.produce(partition, &OutboxEvent::of(&paid).build().unwrap()).await;
+        bench.produce(partition, &OutboxEvent::from_event(&paid).build().unwrap()).await;
         // Nobody in the group has a handler for this one.
         bench.produce(partition, &OutboxEvent::builder("order", "9", "Unknown").build().unwrap()).await;
         bench.position(partition, 2).await;

@@ -58,7 +58,7 @@ async fn what_a_handler_changes_of_its_session_reaches_no_other_event_and_no_oth
                 bench.produce_order_of_key(0, "1", 100 + step).await;
             }
             let handler = each(|tx, event| Box::pin(changes(tx, event)));
-            let running = Running::start(consumer!(pool, bench, on(handler), statements(statements)));
+            let running = Running::start(consumer!(pool, bench, on(handler), statement_caching(statements)));
             bench.position(0, 2 * orders).await;
             running.stop().await.unwrap();
 

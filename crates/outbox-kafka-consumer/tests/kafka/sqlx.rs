@@ -56,7 +56,7 @@ async fn a_service_with_one_pool_of_sqlx_creates_its_tables_and_handles_each_eve
         }
         pool.execute("CREATE TABLE effect (order_id bigint, step bigint, note text)").await.unwrap();
 
-        let event = |order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap();
+        let event = |order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap();
         let events = [event(1), event(2)];
         // Each event comes as two records, and the second consumer reads all of them again.
         produce_to(env.brokers(), env.pipeline(), 0, &[events.clone(), events.clone()].concat()).await;
@@ -219,7 +219,7 @@ async fn a_trial_delivers_events_to_handlers_on_sqlx() {
     let consumer = bench.sqlx_consumer().pool(pool.clone()).on(with(seen, handle)).build().unwrap();
     let mut connection = pool.acquire().await.unwrap();
     let mut trial = Trial::begin_sqlx(&consumer, &mut connection).await.unwrap();
-    let event = OutboxEvent::of(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: 1, step: 0 }).build().unwrap();
     trial.deliver(&event).await.unwrap_err();
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Handled);
     assert_eq!(trial.deliver(&event).await.unwrap(), Delivered::Duplicate);

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(2);
 
 async fn produce(broker: &Broker, bench: &Fixture, orders: std::ops::Range<i64>) {
     let events: Vec<OutboxEvent> =
-        orders.map(|order_id| OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap()).collect();
+        orders.map(|order_id| OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap()).collect();
     produce_to(&broker.address(), bench.pipeline(), 0, &events).await;
 }
 

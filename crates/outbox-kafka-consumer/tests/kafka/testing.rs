@@ -28,7 +28,7 @@ async fn handle(seen: &&'static Seen, tx: &Transaction<'_>, event: Received<Orde
 }
 
 fn order(order_id: i64) -> OutboxEvent {
-    OutboxEvent::of(&OrderCreated { order_id, step: 0 }).build().unwrap()
+    OutboxEvent::from_event(&OrderCreated { order_id, step: 0 }).build().unwrap()
 }
 
 async fn effects(trial: &Trial<'_>) -> i64 {

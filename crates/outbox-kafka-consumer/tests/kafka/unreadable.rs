@@ -68,7 +68,7 @@ async fn an_aborted_transaction_that_is_larger_than_a_fetch_has_no_effect_and_st
     let mut transaction = Transaction::begin(&bench).await;
     // A fetch is of 4 MiB.
     for step in 0..12 {
-        let event = OutboxEvent::of(&OrderCreated { order_id: 7, step }).build().unwrap();
+        let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, step }).build().unwrap();
         let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
         sent.headers.push(("padding".to_owned(), Some(Bytes::from(vec![b'x'; 900_000]))));
         transaction.produce(&bench, routed(sent)).await;
@@ -83,14 +83,14 @@ async fn is_read_whole(reader: Reader) {
     bench.produce_order(0, 1).await;
     let mut aborted = Transaction::begin(&bench).await;
     for step in 0..12 {
-        let event = OutboxEvent::of(&OrderCreated { order_id: 7, step }).build().unwrap();
+        let event = OutboxEvent::from_event(&OrderCreated { order_id: 7, step }).build().unwrap();
         let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
         sent.headers.push(("padding".to_owned(), Some(Bytes::from(vec![b'x'; 900_000]))));
         aborted.produce(&bench, routed(sent)).await;
     }
     aborted.end(false).await;
     let mut wire = Wire::connect(bench.brokers()).await;
-    let event = OutboxEvent::of(&OrderCreated { order_id: 2, step: 0 }).build().unwrap();
+    let event = OutboxEvent::from_event(&OrderCreated { order_id: 2, step: 0 }).build().unwrap();
     let mut sent = bench.pipeline().encode(&bench.pipeline().row(&event).unwrap()).unwrap();
     sent.headers.push(("padding".to_owned(), None));
     wire.produce(&bench, &[routed(sent)], None).await;

@@ -70,7 +70,7 @@ pub(crate) fn record(header: Option<Bytes>) -> Record {
 }
 
 /// Returns a record as the EventRouter would write it.
-pub(crate) fn routed(sent: outbox_core::Record) -> Record {
+pub(crate) fn routed(sent: outbox_core::record::Record) -> Record {
     Record {
         timestamp: sent.timestamp.unwrap(),
         key: sent.key,

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::connect::connect;
 
 fn settings() -> Settings {
     Settings {
@@ -136,13 +137,13 @@ async fn an_answer_that_is_cut_off_is_malformed_and_the_next_one_is_read() {
 async fn a_silent_address_and_a_closed_one_are_told_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let error = Connection::connect(&address, &settings()).await.unwrap_err();
+    let error = connect(&address, &settings()).await.unwrap_err();
     // The negotiation's own request gives up first, or the whole does: both report the broker.
     assert!(matches!(error.kind(), Kind::Timeout(_) | Kind::ConnectTimeout(_)), "{error}");
     assert!(error.to_string().contains(&address), "{error}");
 
     drop(silent);
-    let error = Connection::connect(&address, &settings()).await.unwrap_err();
+    let error = connect(&address, &settings()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("Kafka at {address}: cannot connect"));
     assert!(error.source().is_some());
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::fetcher::Queue;
 use super::inbox::{Delivered, Inbox};
 use super::request::{Outcome, Request, Response, Wanted};
+use super::shared::{Opened, Queue};
 use super::{Budget, FetchLimits};
 use crate::connection::Connection;
 use crate::error::{Error, Kind};
@@ -34,7 +34,7 @@ const PASSING: [ErrorCode; 4] = [
 
 /// A partition that is read.
 #[derive(Debug)]
-pub(super) struct Assigned {
+struct Assigned {
     topic: Arc<Topic>,
     partition: i32,
     inbox: Arc<Inbox>,
@@ -54,7 +54,7 @@ enum Leader {
 }
 
 impl Assigned {
-    pub(super) fn new(topic: Arc<Topic>, partition: i32, inbox: Arc<Inbox>) -> Self {
+    fn new(Opened { topic, partition, inbox }: Opened) -> Self {
         let leader = Leader::Unknown { not_before: Instant::now() };
         Self { topic, partition, inbox, leader, room: 0, served: 0, pause: FIRST_PAUSE }
     }
@@ -115,7 +115,7 @@ impl Director {
 
     pub(super) async fn run(mut self) {
         loop {
-            for assigned in self.queue.opened() {
+            for assigned in self.queue.opened().into_iter().map(Assigned::new) {
                 self.opened += 1;
                 self.partitions.insert(self.opened, assigned);
             }

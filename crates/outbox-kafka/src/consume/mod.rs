@@ -12,6 +12,7 @@ mod fetcher;
 mod inbox;
 mod record;
 mod request;
+mod shared;
 mod stream;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 
 use self::budget::Budget;
 pub use self::decoder::Unreadable;
-pub use self::fetcher::{FetchLimits, Fetcher};
+pub use self::fetcher::Fetcher;
 pub use self::record::Record;
+pub use self::shared::FetchLimits;
 pub use self::stream::{Fetched, PartitionStream};

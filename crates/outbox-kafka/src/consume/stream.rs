@@ -4,8 +4,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::decoder::{Decoder, Limits};
-use super::fetcher::Shared;
 use super::inbox::Inbox;
+use super::shared::Shared;
 use super::{Record, Unreadable};
 use crate::Error;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use outbox_core::Record as Plain;
+use outbox_core::record::Record as Plain;
 use outbox_testkit::{Broker, Fault, RecordBatch, ResponseError};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -16,6 +16,9 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use xtask::stack::Stack;
 
+use super::answer_fields::all;
+use super::answer_walk::Field;
+use super::answer_walk::Kind::{Fixed, Structs, Text};
 use super::api::Api;
 use super::cluster::topic_name;
 use super::*;
@@ -24,6 +27,8 @@ impl Api for DeleteTopicsRequest {
     const KEY: i16 = 20;
     const NAME: &'static str = "DeleteTopics";
     const VERSIONS: RangeInclusive<i16> = 6..=6;
+    const ANSWER: &'static [Field] =
+        &[all(Fixed(4)), all(Structs(&[all(Text), all(Fixed(16)), all(Fixed(2)), all(Text)]))];
     type Response = DeleteTopicsResponse;
 }
 

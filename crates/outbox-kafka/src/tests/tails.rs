@@ -4,13 +4,19 @@ use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, D
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 use super::*;
+use crate::answer_fields::all;
+use crate::answer_walk::Field;
+use crate::answer_walk::Kind::{Fixed, Structs, Text};
 
 impl Api for DeleteRecordsRequest {
     const KEY: i16 = 21;
     const NAME: &'static str = "DeleteRecords";
     const VERSIONS: RangeInclusive<i16> = 2..=2;
+    const ANSWER: &'static [Field] = &[all(Fixed(4)), all(Structs(&[all(Text), all(Structs(DELETED))]))];
     type Response = DeleteRecordsResponse;
 }
+
+const DELETED: &[Field] = &[all(Fixed(4)), all(Fixed(8)), all(Fixed(2))];
 
 /// Writes ten batches of ten records, with their offsets for values, large enough to need several answers.
 async fn fill(scene: &Scene) {

@@ -1,6 +1,7 @@
 //! How the columns of a table differ from its layout, and the ALTERs that bring them together.
 
-use outbox_core::{Column, ColumnType, ColumnValue, EventField, Nullability, TableLayout};
+use outbox_core::TableLayout;
+use outbox_core::layout::{Column, ColumnType, ColumnValue, EventField, Nullability};
 use tokio_postgres::GenericClient;
 
 use crate::Error;

@@ -1,7 +1,7 @@
 use outbox_core::Pipeline;
 
 use super::outbox::component;
-use super::shipped::fill;
+use super::step::fill;
 use super::{Migration, Migrations, Newer};
 use crate::companion::companion;
 

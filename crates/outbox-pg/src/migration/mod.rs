@@ -5,49 +5,20 @@ mod outbox;
 mod plan;
 pub(crate) mod row_life;
 mod shipped;
+mod step;
 mod uninstall;
 
 use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 pub use self::plan::MigrationPlan;
+pub use self::step::Migration;
 pub use self::uninstall::uninstall_sql;
 
 use self::columns::Drift;
 use self::row_life::Triggers;
 use crate::literal::literal;
 use crate::{Error, ownership};
-
-/// One step of a schema. It is never changed after it was applied somewhere: a later change is another step.
-#[derive(Clone, Debug)]
-pub struct Migration {
-    version: i32,
-    name: String,
-    sql: String,
-    /// The SQL before names were filled in, which has the checksum; the SQL itself otherwise.
-    template: Option<&'static str>,
-}
-
-impl Migration {
-    /// Creates a step with its place in the order, from 1, a name for people, and its SQL: any number of statements
-    /// that can run in a transaction.
-    pub fn new(version: i32, name: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { version, name: name.into(), sql: sql.into(), template: None }
-    }
-
-    fn of_template(version: i32, name: &str, template: &'static str, values: &[(&str, &str)]) -> Self {
-        Self::new(version, name, shipped::fill(template, values)).known_by(template)
-    }
-
-    /// Records the step by its template, so that other names are no other step.
-    fn known_by(self, template: &'static str) -> Self {
-        Self { template: Some(template), ..self }
-    }
-
-    fn identity(&self) -> &str {
-        self.template.unwrap_or(&self.sql)
-    }
-}
 
 /// The steps of one component, recorded in the table `schema_migration` with a checksum of their SQL.
 ///

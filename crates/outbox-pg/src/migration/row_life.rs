@@ -1,4 +1,5 @@
-use outbox_core::{EventField, Identifier, RowLife, TableLayout};
+use outbox_core::layout::EventField;
+use outbox_core::{Identifier, RowLife, TableLayout};
 use tokio_postgres::{GenericClient, Row};
 
 use crate::Error;

@@ -1,11 +1,12 @@
 //! The SQL of the steps that were shipped. A step is never changed after a release: a later change is a step of its
 //! own. Tests compare the files that are exported with those of each release.
 
-use outbox_core::{Column, EventField, Identifier, Nullability, Pipeline, RowLife, TableLayout};
+use outbox_core::layout::{Column, EventField, Nullability};
+use outbox_core::{Identifier, Pipeline, RowLife, TableLayout};
 
-use super::Migration;
 use super::columns::definition;
 use super::row_life::id;
+use super::step::{Migration, fill};
 use crate::companion::companion;
 use crate::history;
 use crate::literal::literal;
@@ -53,9 +54,9 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
     let create = if layout.row_life() == RowLife::Partitioned { CREATE_PARTITIONED } else { CREATE_TABLE };
     let values = [("{table}", &*table), ("{columns}", &columns(layout)), ("{id}", &id(layout))];
     let mut steps = vec![
-        Migration::of_template(1, "outbox table", create, &values),
+        Migration::from_template(1, "outbox table", create, &values),
         Migration::new(2, "publication", create_publication(pipeline)).known_by(CREATE_PUBLICATION),
-        Migration::of_template(
+        Migration::from_template(
             3,
             "slots and replays",
             history::TABLES,
@@ -63,7 +64,7 @@ pub(super) fn outbox(pipeline: &Pipeline) -> Vec<Migration> {
         ),
     ];
     if is_recommended(layout) || is_cloud_events(layout) {
-        steps.push(Migration::of_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
+        steps.push(Migration::from_template(LATEST, "tracestate", ADD_TRACESTATE, &[("{table}", &table)]));
     }
     steps
 }
@@ -128,28 +129,4 @@ fn is_cloud_events(layout: &TableLayout) -> bool {
             == (found.name(), found.field(), found.ty(), found.nullability())
     };
     layout.columns().len() >= wanted.columns().len() && wanted.columns().iter().zip(layout.columns()).all(is_same)
-}
-
-/// Fills in a template in one pass, so that a name that looks like a placeholder stays as it is.
-pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let (mut sql, mut rest) = (String::new(), template);
-    while let Some(at) = rest.find('{') {
-        let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        sql.push_str(before);
-        let found = values.iter().find_map(|(name, value)| Some((*value, from.strip_prefix(name)?)));
-        let (value, tail) = found.unwrap_or_else(|| from.split_at_checked(1).unwrap_or((from, "")));
-        sql.push_str(value);
-        rest = tail;
-    }
-    sql + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fill;
-
-    #[test]
-    fn a_template_is_filled_in_once() {
-        assert_eq!(fill("a {x} '{}' {y}{", &[("{x}", "{y}"), ("{y}", "ü")]), "a {y} '{}' ü{");
-    }
 }

@@ -1,6 +1,6 @@
 use outbox_core::{Identifier, Pipeline, TableLayout};
 
-use super::PrivilegeProblem;
+use super::problem::PrivilegeProblem;
 use crate::companion::companion;
 use crate::literal::literal;
 use crate::migration::row_life::id;

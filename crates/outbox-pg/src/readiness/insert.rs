@@ -47,5 +47,5 @@ pub(super) async fn privilege_problem(client: &Client, pipeline: &Pipeline) -> R
 
 /// Returns the query whether the event's id is unique, so that one that is enqueued again can be known.
 pub(crate) fn has_unique_id(layout: &TableLayout) -> String {
-    outbox_core::InsertSql::into_table(layout).has_unique_id().to_owned()
+    outbox_core::sql::InsertSql::into_table(layout).has_unique_id().to_owned()
 }

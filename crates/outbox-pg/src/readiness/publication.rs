@@ -1,4 +1,5 @@
-use outbox_core::{Column, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::layout::Column;
 use tokio_postgres::Client;
 
 use super::Problem;

@@ -1,4 +1,5 @@
-use outbox_core::{Column, ColumnType, Nullability, Pipeline, RowLife, TableLayout};
+use outbox_core::layout::{Column, ColumnType, Nullability};
+use outbox_core::{Pipeline, RowLife, TableLayout};
 use tokio_postgres::{Client, GenericClient, Row};
 
 use super::Problem;

@@ -4,10 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outbox_core::{
-    Column, ColumnType, ConnectorConfig, EventField, Identifier, Nullability, OutboxEvent, Pipeline, RowLife,
-    TableLayout,
-};
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
+use outbox_core::{ConnectorConfig, Identifier, OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{Maintenance, Migrations, PgOutbox, Readiness, create_slot, uninstall_sql};
 
@@ -107,7 +105,7 @@ async fn columns_that_a_layout_gains_are_added_and_other_differences_are_printed
     let mut client = env.client().await;
     let tenant = Column::own(name("tenant"), ColumnType::Bigint, Nullability::NotNull);
     let region = Column::own(name("region"), ColumnType::Text, Nullability::NotNull).fallback("it's");
-    let header = Column::of_header(name("lang"), "lang");
+    let header = Column::from_header(name("lang"), "lang");
     let note = Column::own(name("note"), ColumnType::Text, Nullability::Nullable);
     let layout = [region.header("region"), header, note].into_iter();
     let layout = layout.fold(TableLayout::recommended(), |layout, column| layout.with_column(column).unwrap());

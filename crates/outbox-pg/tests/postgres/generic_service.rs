@@ -27,7 +27,7 @@ where
     O: for<'r, 't> Outbox<&'r tokio_postgres::Transaction<'t>> + Sync,
 {
     async fn place(&self, tx: &tokio_postgres::Transaction<'_>, order_id: i64) -> Result<(), Error> {
-        self.outbox.enqueue(tx, &OutboxEvent::of(&OrderCreated { order_id }).build()?).await
+        self.outbox.enqueue(tx, &OutboxEvent::from_event(&OrderCreated { order_id }).build()?).await
     }
 }
 

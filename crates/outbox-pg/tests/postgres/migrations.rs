@@ -1,4 +1,5 @@
-use outbox_core::{ColumnType, Identifier, TableLayout};
+use outbox_core::layout::ColumnType;
+use outbox_core::{Identifier, TableLayout};
 use outbox_pg::{Migration, Migrations, Readiness, create_slot};
 
 use outbox_test_support::TestEnv;

@@ -1,6 +1,7 @@
 //! An event that enqueue accepts becomes a record within the limit, as PostgreSQL prints it.
 
-use outbox_core::{ColumnType, ColumnValue, OutboxEvent, Row, TableLayout};
+use outbox_core::layout::{ColumnType, ColumnValue, Row};
+use outbox_core::{OutboxEvent, TableLayout};
 
 use outbox_test_support::TestEnv;
 

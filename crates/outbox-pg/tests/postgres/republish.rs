@@ -1,7 +1,8 @@
 //! Rows of a kept table are published again through the slot.
 
+use outbox_core::layout::EventField;
 use outbox_core::time::{Duration, OffsetDateTime};
-use outbox_core::{EventField, OutboxEvent, Pipeline, RowLife, TableLayout};
+use outbox_core::{OutboxEvent, Pipeline, RowLife, TableLayout};
 use outbox_pg::tokio_postgres::Client;
 use outbox_pg::{Republish, SlotOptions};
 

@@ -1,4 +1,5 @@
-use outbox_core::{ColumnType, OutboxEvent, Payload, TableLayout};
+use outbox_core::layout::ColumnType;
+use outbox_core::{OutboxEvent, Payload, TableLayout};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};

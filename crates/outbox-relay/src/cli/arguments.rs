@@ -2,49 +2,14 @@ use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::logging::LogFormat;
-use super::servers::Servers;
+use super::servers::{Reading, Servers};
 use crate::position::RowPosition;
-use crate::settings::{RelaySettings, RelaySettingsBuilder};
-use outbox_kafka::Properties;
-
-/// The source of the configuration, and how it is read.
-#[derive(Args)]
-pub(super) struct Reading {
-    /// Take the converters and producer options that the connector does not set from this file, the properties of the
-    /// Kafka Connect worker
-    #[arg(long, env = "WORKER_CONFIG_FILE", value_name = "FILE")]
-    worker_config: Option<PathBuf>,
-
-    /// Reject keys that neither Kafka Connect nor Debezium knows, in place of a warning
-    #[arg(long)]
-    strict: bool,
-}
-
-impl Reading {
-    /// Reads the configuration of a file, or of a connector of a running Kafka Connect.
-    pub(super) async fn settings(
-        &self,
-        connector: &str,
-        brokers: &[String],
-    ) -> Result<RelaySettingsBuilder, Box<dyn Error>> {
-        let mut builder = if connector.contains("://") {
-            RelaySettings::from_connect(connector, brokers).await?
-        } else {
-            RelaySettings::from_connector_file(connector, brokers)?
-        };
-        if let Some(file) = &self.worker_config {
-            let bytes = std::fs::read(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
-            builder = builder.worker_config(&Properties::from_latin1(&bytes));
-        }
-        Ok(if self.strict { builder.strict() } else { builder })
-    }
-}
+use crate::settings::RelaySettings;
 
 /// The arguments of a command that runs a relay.
 #[derive(Args)]

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tracing_subscriber::layer::Identity;
 
-use super::arguments::Reading;
 use super::ended::{Ended, with_causes};
 use super::logging::{self, LogFormat};
-use super::servers::Servers;
+
+use super::servers::{Reading, Servers};
 use crate::driver::{CheckStatus, Relay, ServerCheck};
 use crate::settings::{ConfigurationCheck, Finding};
 

@@ -4,8 +4,40 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use outbox_kafka::{Pem, Properties, Sasl, SecretSource, Security as KafkaSecurity, Tls, TokenSource};
 
-use super::arguments::Reading;
-use crate::settings::{PoisonPolicy, RelaySettingsBuilder};
+use crate::settings::{PoisonPolicy, RelaySettings, RelaySettingsBuilder};
+
+/// The source of the configuration, and how it is read.
+#[derive(Args)]
+pub(super) struct Reading {
+    /// Take the converters and producer options that the connector does not set from this file, the properties of the
+    /// Kafka Connect worker
+    #[arg(long, env = "WORKER_CONFIG_FILE", value_name = "FILE")]
+    worker_config: Option<PathBuf>,
+
+    /// Reject keys that neither Kafka Connect nor Debezium knows, in place of a warning
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Reading {
+    /// Reads the configuration of a file, or of a connector of a running Kafka Connect.
+    pub(super) async fn settings(
+        &self,
+        connector: &str,
+        brokers: &[String],
+    ) -> Result<RelaySettingsBuilder, Box<dyn Error>> {
+        let mut builder = if connector.contains("://") {
+            RelaySettings::from_connect(connector, brokers).await?
+        } else {
+            RelaySettings::from_connector_file(connector, brokers)?
+        };
+        if let Some(file) = &self.worker_config {
+            let bytes = std::fs::read(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+            builder = builder.worker_config(&Properties::from_latin1(&bytes));
+        }
+        Ok(if self.strict { builder.strict() } else { builder })
+    }
+}
 
 /// How the servers are reached, and what of them is used.
 #[derive(Args)]

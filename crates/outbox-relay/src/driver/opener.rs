@@ -3,9 +3,9 @@ use std::collections::HashSet;
 use outbox_core::uuid::Uuid;
 
 use super::catalog::{self, Scope};
+use super::publication;
 use super::read_plan::Begin;
 use super::session::{ChangeFeed, CheckedCatalog, Session, Shared};
-use super::publication;
 use crate::error::Error;
 use crate::position::Origin;
 use crate::progress::Window;
@@ -81,7 +81,7 @@ impl<'a> Opener<'a> {
     ) -> Result<(Session, Window), outbox_wal::Error> {
         let Shared { settings, status, .. } = self.shared;
         let CheckedCatalog { options, source, .. } = &catalog;
-        let opened = match outbox_wal::open(options, source, at).await {
+        let mut opened = match outbox_wal::open(options, source, at).await {
             // The server may not know yet that an earlier connection of this relay is dead.
             Err(e)
                 if e.is_slot_active()
@@ -93,13 +93,13 @@ impl<'a> Opener<'a> {
             opened => opened?,
         };
         let catch_up = opened.catch_up(options, source).await?;
-        let Opened { system, stream, start, has_more, slot, flushed } = opened;
+        let Opened { system, stream, start, has_more, slot, flushed, .. } = opened;
         tracing::info!(
-            target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed, %start, "holding the slot"
+            target: "outbox.relay", slot = source.slot(), confirmed = %slot.confirmed_flush_lsn, %start, "holding the slot"
         );
 
         let origin = Origin::new(system.system, system.timeline, source.slot());
-        let window = Window { confirmed: slot.confirmed, end: flushed };
+        let window = Window { confirmed: slot.confirmed_flush_lsn, end: flushed };
         let rows = RowReader::new(tables, settings.on_update());
         let feed = ChangeFeed::new(stream, catch_up, has_more.then_some(start), rows);
         let streamed_before = (at == StartAt::Confirmed).then_some(streamed_before);

@@ -48,7 +48,7 @@ impl<'a> Sessions<'a> {
             let begin = self.plan.begin();
             let opened = tokio::select! {
                 () = &mut stop => return Ok(()),
-                opened = self.shared.status.beating(self.opener.open(begin)) => opened?,
+                opened = self.shared.status.with_heartbeat(self.opener.open(begin)) => opened?,
             };
             let next = match opened {
                 Ok((session, window)) => {
@@ -170,13 +170,13 @@ impl<'a> Sessions<'a> {
         let Shared { settings, status, .. } = self.shared;
         let slot = settings.slot().as_str();
         let source = Source::new(slot, settings.publication().as_str());
-        let options = status.beating(self.options.choose_server()).await?;
-        let mut watch = status.beating(SlotWatch::open(&options, &source)).await?;
+        let options = status.with_heartbeat(self.options.choose_server()).await?;
+        let mut watch = status.with_heartbeat(SlotWatch::open(&options, &source)).await?;
         loop {
             let name = holder.map_or_else(|| "another process".to_owned(), |pid| format!("PID {pid}"));
             status.entered(Mode::Standby, Some(format!("{name} holds the slot {slot}")));
-            status.beating(tokio::time::sleep(STANDBY)).await;
-            match status.beating(watch.holder()).await? {
+            status.with_heartbeat(tokio::time::sleep(STANDBY)).await;
+            match status.with_heartbeat(watch.holder()).await? {
                 None => return Ok(()),
                 now => holder = now,
             }

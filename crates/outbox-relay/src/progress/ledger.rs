@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::row::Row;
+use super::row::{Row, TransactionId};
 use crate::Lsn;
 use crate::position::Position;
 
@@ -110,10 +110,6 @@ pub struct Transactions {
     first: u64,
     confirmable: Lsn,
 }
-
-/// Which transaction a row belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TransactionId(u64);
 
 #[derive(Debug)]
 struct Pending {

@@ -3,10 +3,10 @@ use std::collections::VecDeque;
 use outbox_core::uuid::Uuid;
 
 use super::action::{Action, Batch, Outcome, Seen, Tail};
-use super::ledger::{Counters, Ledger, TransactionId};
+use super::ledger::{Counters, Ledger};
 use super::partition_writer::{PartitionWriter, State};
 use super::producer::{OwnProducers, PendingQuestion, Producer};
-use super::row::{BatchLimit, OutOfTurn, PartitionId, Poison, Row, Unplaced, Window};
+use super::row::{BatchLimit, OutOfTurn, PartitionId, Poison, Row, TransactionId, Unplaced, Window};
 use crate::Lsn;
 use crate::position::Position;
 

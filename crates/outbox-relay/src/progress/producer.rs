@@ -1,4 +1,3 @@
-use super::partition_writer::OwnProducer;
 use super::row::PartitionId;
 
 /// A producer id and its epoch.
@@ -34,6 +33,13 @@ impl Cursor {
 fn advanced(sequence: i32, by: usize) -> i32 {
     let by = i32::try_from(by).unwrap_or(i32::MAX);
     sequence.wrapping_add(by) & i32::MAX
+}
+
+/// A producer id of this process, numbered.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnProducer {
+    pub producer: Producer,
+    pub generation: u64,
 }
 
 /// A question to the driver that several partitions wait for. A partition that comes after it was put waits for the next one:

@@ -2,9 +2,6 @@ use std::collections::{BTreeSet, HashSet};
 
 use outbox_core::uuid::Uuid;
 
-use super::action::Arrival;
-use super::ledger::TransactionId;
-use super::producer::Cursor;
 use crate::Lsn;
 use crate::position::Position;
 
@@ -17,6 +14,10 @@ impl PartitionId {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
+
+/// Which transaction a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionId(pub u64);
 
 /// A row that is to be written, with its record.
 #[derive(Debug)]
@@ -70,32 +71,6 @@ impl Window {
 pub struct BatchLimit {
     pub rows: usize,
     pub bytes: usize,
-}
-
-/// The one batch of a partition whose outcome is not known yet.
-#[derive(Debug)]
-pub struct InFlightBatch<R> {
-    pub rows: Vec<Row<R>>,
-    pub at: Cursor,
-    /// Error 0 is no proof: others may have used these sequence numbers for other rows.
-    pub check: bool,
-    /// An attempt had no answer, so it may be appended at any later time.
-    pub unsure: bool,
-    pub verdict: Verdict,
-    pub attempts: u32,
-    pub bytes: usize,
-    /// All of it is in the log: it is sent once more, to see how the broker answers then.
-    pub is_trial: bool,
-}
-
-/// Why the log is read while a batch is in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Open,
-    Appended(Arrival),
-    Unknown,
-    OutOfOrder,
-    InvalidEpoch,
 }
 
 /// Records that were met in one partition's log and may prove that a row is there.

@@ -1,6 +1,8 @@
 use std::collections::HashSet;
+use std::fmt;
 
-use outbox_core::{Column, ColumnType, Error, Identifier, Nullability, Pipeline, TableLayout};
+use outbox_core::layout::{Column, ColumnType, Nullability, Row};
+use outbox_core::{Error, Identifier, Pipeline, TableLayout};
 
 use crate::tables::{ACCEPTED_LOSSES, Included};
 use outbox_wal::{CatalogueColumn, CustomTypes, RelationColumn, TableName};
@@ -65,7 +67,7 @@ impl OutboxTables {
         let config = self.included.config();
         let (schema, table) = (Identifier::new(&*name.schema)?, Identifier::new(&*name.table)?);
         let columns = columns.filter_map(|(name, ty)| Some(column(Identifier::new(name).ok()?, ty, known(now, name))));
-        let layout = TableLayout::of_router(config, schema, table, columns)?;
+        let layout = TableLayout::from_router(config, schema, table, columns)?;
         Pipeline::accepting(&ACCEPTED_LOSSES, config.clone(), layout)
     }
 
@@ -87,4 +89,17 @@ fn column(name: Identifier, ty: ColumnType, known: Option<&CatalogueColumn>) -> 
 
 fn known<'a>(columns: &'a [CatalogueColumn], name: &str) -> Option<&'a CatalogueColumn> {
     columns.iter().find(|column| column.name == name)
+}
+
+/// A row, and the pipeline over its table as it was when the row was written. `Debug` shows no value.
+#[derive(Clone)]
+pub struct TableRow {
+    pub pipeline: Pipeline,
+    pub row: Row,
+}
+
+impl fmt::Debug for TableRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableRow").field("table", &self.pipeline.layout().qualified_name()).finish_non_exhaustive()
+    }
 }

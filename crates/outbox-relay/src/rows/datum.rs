@@ -1,9 +1,9 @@
 use std::str;
 
 use outbox_core::bytes::Bytes;
+use outbox_core::layout::{ColumnType, ColumnValue};
 use outbox_core::time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time};
 use outbox_core::uuid::Uuid;
-use outbox_core::{ColumnType, ColumnValue};
 
 use super::error::BadValue;
 

@@ -1,10 +1,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use outbox_core::{ConnectorConfig, Error, IncludedMessages, MessageContent, MessageReader, Pipeline, TableLayout};
+use outbox_core::connector::IncludedMessages;
+use outbox_core::record::{MessageContent, MessageReader};
+use outbox_core::{ConnectorConfig, Error, Pipeline, TableLayout};
 
+use super::catalog::TableRow;
 use super::error::{DecodeError, RawRow};
-use super::reader::TableRow;
 use crate::position::Position;
 use crate::tables::{ACCEPTED_LOSSES, Included};
 
@@ -13,6 +15,9 @@ use crate::tables::{ACCEPTED_LOSSES, Included};
 pub struct Messages {
     reader: MessageReader,
     included: IncludedMessages,
+    /// The prefix of the latest message, and whether it is included: the expressions of the configuration are not evaluated
+    /// for each message.
+    latest: Option<(Box<str>, bool)>,
     config: ConnectorConfig,
     /// For messages with the same members of the same types, those of the latest first.
     bindings: VecDeque<Binding>,
@@ -32,12 +37,25 @@ impl Messages {
     /// Returns none if the configuration includes no messages.
     pub fn of(included: &Included) -> Option<Self> {
         let (reader, prefixes) = included.messages()?.clone();
-        Some(Self { reader, included: prefixes, config: included.config().clone(), bindings: VecDeque::new() })
+        Some(Self {
+            reader,
+            included: prefixes,
+            latest: None,
+            config: included.config().clone(),
+            bindings: VecDeque::new(),
+        })
     }
 
     /// Returns whether messages of the prefix are events.
-    pub fn contains(&self, prefix: &str) -> bool {
-        self.included.contains(prefix)
+    pub fn contains(&mut self, prefix: &str) -> bool {
+        match &self.latest {
+            Some((latest, is_included)) if **latest == *prefix => *is_included,
+            _ => {
+                let is_included = self.included.contains(prefix);
+                self.latest = Some((prefix.into(), is_included));
+                is_included
+            }
+        }
     }
 
     /// Reads the row that Debezium makes of a content.
@@ -57,7 +75,7 @@ impl Messages {
         if let Some(binding) = known {
             return binding.pipeline.clone();
         }
-        let layout = TableLayout::of_message(&self.config, content);
+        let layout = TableLayout::from_message(&self.config, content);
         let pipeline = layout.and_then(|layout| Pipeline::accepting(&ACCEPTED_LOSSES, self.config.clone(), layout));
         let pipeline = pipeline.map_err(Arc::new);
         self.bindings.truncate(BINDINGS - 1);

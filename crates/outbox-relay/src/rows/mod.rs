@@ -9,10 +9,9 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use self::catalog::{OutboxTable, OutboxTables};
+pub use self::catalog::{OutboxTable, OutboxTables, TableRow};
 
 #[cfg(test)]
 pub use self::error::BadValue;
-pub use self::error::DecodeError;
-pub use self::error::RawRow;
-pub use self::reader::{Ignored, RowReader, TableRow, WalEvent};
+pub use self::error::{DecodeError, RawRow};
+pub use self::reader::{Ignored, RowReader, WalEvent};

@@ -1,11 +1,11 @@
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, Pipeline, Row};
+use outbox_core::Pipeline;
+use outbox_core::layout::{ColumnValue, Row};
 
-use super::catalog::OutboxTables;
+use super::catalog::{OutboxTables, TableRow};
 use super::error::{BadValue, DecodeError, RawRow};
 use super::messages::Messages;
 use crate::Lsn;
@@ -23,19 +23,6 @@ pub enum WalEvent {
     Row { index: u32, row: TableRow },
     /// The transaction is complete; `end` is what the slot is confirmed at.
     Commit { end: Lsn },
-}
-
-/// A row, and the pipeline over its table as it was when the row was written. `Debug` shows no value.
-#[derive(Clone)]
-pub struct TableRow {
-    pub pipeline: Pipeline,
-    pub row: Row,
-}
-
-impl fmt::Debug for TableRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableRow").field("table", &self.pipeline.layout().qualified_name()).finish_non_exhaustive()
-    }
 }
 
 /// Changes that were left out, as the EventRouter leaves them out.
@@ -167,7 +154,7 @@ impl RowReader {
             }
             Message::Truncate { relations, .. } => self.ignore(&relations, |ignored| &mut ignored.truncates),
             Message::Logical { transactional, lsn, prefix, content } => {
-                if !self.messages.as_ref().is_some_and(|messages| messages.contains(prefix)) {
+                if !self.messages.as_mut().is_some_and(|messages| messages.contains(prefix)) {
                     self.ignored.messages += 1;
                     return Ok(None);
                 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use outbox_core::HeartbeatRecord;
+use outbox_core::connector::HeartbeatRecord;
 
 use super::finding::{Finding, Findings};
 use super::resolved::Resolved;
@@ -21,7 +21,7 @@ impl Heartbeats {
     /// written are a warning, because events do not need them.
     pub(super) fn of(config: &Resolved, findings: &mut Findings) -> Option<Self> {
         let interval = findings.take(interval(config))??;
-        let record = HeartbeatRecord::of(&config.for_pipeline()).unwrap_or_else(|error| {
+        let record = HeartbeatRecord::from_config(&config.for_pipeline()).unwrap_or_else(|error| {
             for finding in config.contradictions(&error) {
                 let reason = format!("the relay writes no heartbeats: {}", finding.reason());
                 findings.warn(Finding::new(finding.key(), reason));

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use outbox_core::{ConnectorConfig, RowDisposition};
+use outbox_core::ConnectorConfig;
+use outbox_core::connector::RowDisposition;
 use outbox_kafka::{Properties, Secret, SecretSource, Security};
 
 use outbox_net::ErrorChain;

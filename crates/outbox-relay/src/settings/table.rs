@@ -1,6 +1,7 @@
-use outbox_core::{
-    Column, ColumnType, EventField, Identifier, MessageReader, Nullability, RowDisposition, TableLayout,
-};
+use outbox_core::connector::RowDisposition;
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
+use outbox_core::record::MessageReader;
+use outbox_core::{Identifier, TableLayout};
 use outbox_wal::TableName;
 
 use super::resolved::Resolved;
@@ -51,8 +52,8 @@ impl Assumed {
         if !for_pipeline.decodes_messages() {
             return None;
         }
-        let reader = MessageReader::of(&for_pipeline).ok().flatten();
-        let layout = reader.and_then(|reader| TableLayout::of_message(&for_pipeline, &reader.sample()).ok());
+        let reader = MessageReader::from_config(&for_pipeline).ok().flatten();
+        let layout = reader.and_then(|reader| TableLayout::from_message(&for_pipeline, &reader.sample()).ok());
         // Without one, the layout of a service shows why.
         Some(Self { config: config.clone(), layout: Some(layout.unwrap_or_else(TableLayout::messages)) })
     }
@@ -105,7 +106,7 @@ fn assumed_layout(config: &Resolved, router: &str, schema: Identifier, table: Id
             return;
         }
         columns.push(match field {
-            Some(field) => Column::of(field, name, ty, Nullability::NotNull),
+            Some(field) => Column::new(field, name, ty, Nullability::NotNull),
             None => Column::foreign(name, ty, Nullability::NotNull),
         });
     };

@@ -11,13 +11,13 @@ use outbox_net::ErrorChain;
 
 /// When a loop showed itself last.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct LoopHeartbeat {
     born: Instant,
     /// Milliseconds since `born`.
     last: AtomicU64,
 }
 
-impl Pulse {
+impl LoopHeartbeat {
     pub(super) fn new(now: Instant) -> Self {
         Self { born: now, last: AtomicU64::new(0) }
     }

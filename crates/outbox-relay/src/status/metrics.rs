@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use outbox_core::DroppedBy;
+use outbox_core::connector::DroppedBy;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,7 +14,7 @@ use super::health::Mode;
 use super::lag::{HeartbeatPart, Reconnect};
 use crate::progress::Counters;
 use crate::rows::Ignored;
-use outbox_wal::{Lsn, SlotLook};
+use outbox_wal::{Lsn, SlotStatus};
 
 type Labels = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
@@ -235,9 +235,9 @@ impl Metrics {
         self.held_bytes.set(gauge(bytes));
     }
 
-    pub fn looked(&self, look: SlotLook) {
-        self.restart.set(gauge(look.restart.as_u64()));
-        self.wal_held.set(gauge(look.server.as_u64().saturating_sub(look.restart.as_u64())));
+    pub fn record_slot(&self, slot: SlotStatus) {
+        self.restart.set(gauge(slot.restart_lsn.as_u64()));
+        self.wal_held.set(gauge(slot.wal_end.as_u64().saturating_sub(slot.restart_lsn.as_u64())));
     }
 
     pub fn wrote(&self, topic: &str, events: u64, bytes: u64) {

@@ -13,15 +13,15 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use outbox_core::DroppedBy;
+use outbox_core::connector::DroppedBy;
 use tokio::time::Instant;
 
-use self::health::{Movement, Problems, Pulse, StandbyWait};
+use self::health::{LoopHeartbeat, Movement, Problems, StandbyWait};
 use self::metrics::Metrics;
 use crate::progress::Counters;
 use crate::rows::Ignored;
 use outbox_net::ErrorChain;
-use outbox_wal::{Lsn, SlotLook};
+use outbox_wal::{Lsn, SlotStatus};
 
 pub(crate) use self::health::Work;
 pub use self::health::{Mode, Readiness};
@@ -38,7 +38,7 @@ pub struct RelayStatus(Arc<Shared>);
 
 struct Shared {
     metrics: Metrics,
-    pulse: Pulse,
+    heartbeat: LoopHeartbeat,
     stalled_after: Duration,
     state: Mutex<State>,
 }
@@ -76,7 +76,7 @@ impl RelayStatus {
     pub(crate) fn new(stalled_after: Duration) -> Self {
         Self(Arc::new(Shared {
             metrics: Metrics::new(),
-            pulse: Pulse::new(Instant::now()),
+            heartbeat: LoopHeartbeat::new(Instant::now()),
             stalled_after,
             state: Mutex::new(State {
                 mode: Mode::Connecting,
@@ -162,7 +162,7 @@ impl RelayStatus {
     }
 
     fn liveness_at(&self, now: Instant) -> Result<(), Duration> {
-        match self.0.pulse.silence(now) {
+        match self.0.heartbeat.silence(now) {
             silence if silence > SILENCE => Err(silence),
             _ => Ok(()),
         }
@@ -170,11 +170,11 @@ impl RelayStatus {
 
     /// Records that the loop is alive.
     pub(crate) fn beat(&self) {
-        self.0.pulse.beat(Instant::now());
+        self.0.heartbeat.beat(Instant::now());
     }
 
     /// Waits, as a part of the loop, for what may take its time.
-    pub(crate) async fn beating<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) async fn with_heartbeat<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
             self.beat();
@@ -190,9 +190,9 @@ impl RelayStatus {
     }
 
     /// Records the end of a turn of the loop; `new` is what was counted since the one before.
-    pub(crate) fn turned(&self, turn: Turn, new: Counters) {
+    pub(crate) fn record_turn(&self, turn: Turn, new: Counters) {
         let now = Instant::now();
-        self.0.pulse.beat(now);
+        self.0.heartbeat.beat(now);
         self.0.metrics.count(new);
         self.0.metrics.holds(turn.rows, turn.bytes);
         self.0.metrics.confirmed(turn.confirmed);
@@ -257,11 +257,11 @@ impl RelayStatus {
     }
 
     /// Records the state of the slot as the server reported it.
-    pub(crate) fn looked(&self, look: SlotLook) {
-        self.0.metrics.looked(look);
+    pub(crate) fn record_slot(&self, slot: SlotStatus) {
+        self.0.metrics.record_slot(slot);
         let mut state = self.lock();
-        state.server = state.server.max(look.server);
-        state.standby_wait.observe(look.waits_for_standby, Instant::now());
+        state.server = state.server.max(slot.wal_end);
+        state.standby_wait.observe(slot.waits_for_standby, Instant::now());
     }
 
     /// Counts events that the broker has acknowledged.

@@ -1,4 +1,4 @@
-use outbox_core::DroppedBy;
+use outbox_core::connector::DroppedBy;
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn later(seconds: u64) -> Instant {
 #[test]
 fn a_loop_that_is_silent_is_not_alive() {
     let status = RelayStatus::new(Duration::from_secs(30));
-    status.turned(TURN, Counters::default());
+    status.record_turn(TURN, Counters::default());
     assert_eq!(status.liveness_at(later(9)), Ok(()));
     assert!(status.liveness_at(later(11)).is_err_and(|silence| silence >= Duration::from_secs(10)));
     status.beat();
@@ -31,7 +31,7 @@ fn a_loop_that_is_silent_is_not_alive() {
 async fn a_loop_that_waits_shows_itself_and_one_that_blocks_does_not() {
     let status = RelayStatus::new(Duration::from_secs(30));
     let waiting = status.clone();
-    let task = tokio::spawn(async move { waiting.beating(std::future::pending::<()>()).await });
+    let task = tokio::spawn(async move { waiting.with_heartbeat(std::future::pending::<()>()).await });
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(status.liveness(), Ok(()));
     task.abort();
@@ -42,14 +42,14 @@ async fn a_loop_that_waits_shows_itself_and_one_that_blocks_does_not() {
 #[test]
 fn rows_that_nobody_acknowledges_are_a_stall_and_no_rows_are_none() {
     let status = RelayStatus::new(Duration::from_secs(30));
-    status.turned(TURN, Counters::default());
+    status.record_turn(TURN, Counters::default());
     assert_eq!(status.readiness_at(later(100)), Readiness::Ready);
     let holding = Turn { rows: 5, ..TURN };
-    status.turned(holding, Counters::default());
+    status.record_turn(holding, Counters::default());
     assert_eq!(status.readiness_at(later(29)), Readiness::Ready);
     let stalled = status.readiness_at(later(31));
     assert!(matches!(&stalled, Readiness::NotReady(reason) if reason.contains("stalled")), "{stalled:?}");
-    status.turned(TURN, Counters { acknowledged: 5, ..Counters::default() });
+    status.record_turn(TURN, Counters { acknowledged: 5, ..Counters::default() });
     assert_eq!(status.readiness_at(later(100)), Readiness::Ready);
 }
 
@@ -68,10 +68,10 @@ fn the_metrics_are_what_was_counted() {
     let status = RelayStatus::new(Duration::from_secs(30));
     let counted = Counters { read: 9, skipped: 2, duplicates_accepted: 1, ..Counters::default() };
     let oldest = SystemTime::now().checked_sub(Duration::from_secs(90));
-    status.turned(Turn { rows: 7, bytes: 700, oldest, ..TURN }, counted);
-    status.turned(Turn { rows: 7, bytes: 700, oldest, ..TURN }, Counters { read: 1, ..Counters::default() });
+    status.record_turn(Turn { rows: 7, bytes: 700, oldest, ..TURN }, counted);
+    status.record_turn(Turn { rows: 7, bytes: 700, oldest, ..TURN }, Counters { read: 1, ..Counters::default() });
     status.wrote("orders", 3, 333);
-    status.looked(SlotLook { server: Lsn::new(400), restart: Lsn::new(50), waits_for_standby: None });
+    status.record_slot(SlotStatus { wal_end: Lsn::new(400), restart_lsn: Lsn::new(50), waits_for_standby: None });
     status.produced_in(Duration::from_millis(3));
     status.reconnecting(Reconnect::Timeout);
     status.dropped(DroppedBy::NullValue);

@@ -1,8 +1,8 @@
 //! Record batches as they lie in Kafka's log (Kafka, "Record Batch", magic 2), read without a client library: those
 //! at hand sort, collapse or refuse headers, and it is headers that are compared here.
 
-use outbox_core::Record;
 use outbox_core::bytes::{Buf, Bytes};
+use outbox_core::record::Record;
 
 /// A record of the log, and where it lies.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Payloads of bytes.
 
-use outbox_core::ColumnType;
+use outbox_core::layout::ColumnType;
 
 use crate::configuration::{BYTE_ARRAY, With as _, layout};
 use crate::fixture::{COLUMNS, Fixture, event};

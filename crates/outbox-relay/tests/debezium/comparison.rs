@@ -1,8 +1,9 @@
 use std::fmt;
 
+use outbox_core::Error;
 use outbox_core::bytes::Bytes;
+use outbox_core::record::Record;
 use outbox_core::uuid::Uuid;
-use outbox_core::{Error, Record};
 
 use crate::batch::Logged;
 use crate::reader::{PARTITIONS, text_of};

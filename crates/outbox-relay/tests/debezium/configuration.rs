@@ -1,6 +1,7 @@
 //! Connectors, as far as the tests share them.
 
-use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Identifier, Nullability, TableLayout};
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
+use outbox_core::{ConnectorConfig, Identifier, TableLayout};
 
 pub(crate) const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 pub(crate) const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -13,11 +14,11 @@ pub(crate) fn identifier(name: &str) -> Identifier {
 }
 
 pub(crate) fn not_null(field: EventField, name: &str, ty: ColumnType) -> Column {
-    Column::of(field, identifier(name), ty, Nullability::NotNull)
+    Column::new(field, identifier(name), ty, Nullability::NotNull)
 }
 
 pub(crate) fn nullable(field: EventField, name: &str, ty: ColumnType) -> Column {
-    Column::of(field, identifier(name), ty, Nullability::Nullable)
+    Column::new(field, identifier(name), ty, Nullability::Nullable)
 }
 
 /// Returns the five parts that every layout has, and more columns behind them.

@@ -1,6 +1,6 @@
 //! The headers that name the connector and its run (`extended.headers.enabled`).
 
-use outbox_core::ColumnType;
+use outbox_core::layout::ColumnType;
 
 use crate::configuration::{PLACEMENT, layout};
 use crate::fixture::{COLUMNS, Fixture, event};

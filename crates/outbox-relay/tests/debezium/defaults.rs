@@ -1,6 +1,7 @@
 //! Columns with a DEFAULT.
 
-use outbox_core::{Column, ColumnType, Nullability, TableLayout};
+use outbox_core::TableLayout;
+use outbox_core::layout::{Column, ColumnType, Nullability};
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
 use crate::fixture::{COLUMNS, Fixture, event, id};

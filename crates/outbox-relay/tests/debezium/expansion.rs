@@ -1,8 +1,10 @@
 //! `table.expand.json.payload`. The connector tolerates errors here, so that it drops the rows at which it would fail,
 //! and continues: they are those that the pipeline cannot encode.
 
+use outbox_core::ConnectorConfig;
 use outbox_core::bytes::Bytes;
-use outbox_core::{ColumnType, ConnectorConfig, Record};
+use outbox_core::layout::ColumnType;
+use outbox_core::record::Record;
 
 use crate::configuration::{PLACEMENT, With as _, layout};
 use crate::documents::documents;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use outbox_core::{ConnectorConfig, Record};
+use outbox_core::ConnectorConfig;
+use outbox_core::record::Record;
 use outbox_relay::{Relay, RelaySettings};
 use outbox_test_support::{TestEnv, stack};
 use postgres::{Client, NoTls};

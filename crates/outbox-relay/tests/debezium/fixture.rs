@@ -2,7 +2,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use outbox_core::{ConnectorConfig, Loss, Pipeline, Row, TableLayout};
+use outbox_core::layout::Row;
+use outbox_core::{ConnectorConfig, Loss, Pipeline, TableLayout};
 use outbox_test_support::{TestEnv, stack};
 use postgres::{Client, NoTls};
 use xtask::stack::Stack;

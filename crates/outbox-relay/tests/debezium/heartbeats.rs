@@ -1,6 +1,7 @@
 //! Heartbeats, as the converters and the transformations make them.
 
-use outbox_core::{ColumnType, ConnectorConfig};
+use outbox_core::ConnectorConfig;
+use outbox_core::layout::ColumnType;
 
 use crate::configuration::{BINARY_DATA, JSON, With as _, layout};
 use crate::fixture::{COLUMNS, Fixture, event};

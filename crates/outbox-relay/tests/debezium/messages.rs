@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use outbox_core::{ColumnType, EventField, RowLife, TableLayout};
+use outbox_core::layout::{ColumnType, EventField};
+use outbox_core::{RowLife, TableLayout};
 
 use crate::configuration::{JSON, With};
 use crate::service::{Service, events};

@@ -1,6 +1,7 @@
 //! A layout with columns of the service's own, a key other than the aggregate id, and a header with a column.
 
-use outbox_core::{Column, ColumnType, EventField, Nullability, TableLayout};
+use outbox_core::TableLayout;
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
 
 use crate::configuration::identifier;
 use crate::fixture::{Fixture, id};
@@ -12,8 +13,8 @@ fn columns_of_the_service_s_own() {
     let columns = [
         own("tenant", ColumnType::Bigint).header("x-tenant"),
         own("region", ColumnType::Text).fallback("it's").header("region"),
-        Column::of_header(identifier("lang"), "content-language"),
-        Column::of(EventField::Key, identifier("record_key"), ColumnType::Text, Nullability::NotNull),
+        Column::from_header(identifier("lang"), "content-language"),
+        Column::new(EventField::Key, identifier("record_key"), ColumnType::Text, Nullability::NotNull),
     ];
     let layout =
         columns.into_iter().fold(TableLayout::recommended(), |layout, column| layout.with_column(column).unwrap());

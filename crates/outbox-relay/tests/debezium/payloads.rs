@@ -1,6 +1,7 @@
 //! Payloads of text, as they are.
 
-use outbox_core::{Column, ColumnType, ConnectorConfig, EventField, Nullability, TableLayout};
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
+use outbox_core::{ConnectorConfig, TableLayout};
 
 use crate::configuration::{With as _, identifier, layout, not_null, nullable};
 use crate::fixture::{COLUMNS, Fixture, event, id};

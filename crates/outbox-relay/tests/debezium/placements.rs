@@ -1,6 +1,8 @@
 //! Columns in headers, in an envelope and as the partition.
 
-use outbox_core::{Column, ColumnType, Nullability, Record, TableLayout};
+use outbox_core::TableLayout;
+use outbox_core::layout::{Column, ColumnType, Nullability};
+use outbox_core::record::Record;
 
 use crate::configuration::{PLACEMENT, With as _, identifier, layout};
 use crate::fixture::{COLUMNS, Fixture, event, id};

@@ -4,7 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use outbox_core::bytes::Bytes;
-use outbox_core::{ColumnValue, ConnectorConfig, Error, HeartbeatRecord, Pipeline, Record, Row};
+use outbox_core::connector::HeartbeatRecord;
+use outbox_core::layout::{ColumnValue, Row};
+use outbox_core::record::Record;
+use outbox_core::{ConnectorConfig, Error, Pipeline};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use xtask::stack::Stack;
@@ -204,7 +207,7 @@ impl Reader {
     fn heartbeat_topics(&self) -> [String; 2] {
         let config = ConnectorConfig::from_json(&self.config.to_string()).unwrap();
         [config.clone(), stand_in::beside(&config)].map(|config| {
-            let record = HeartbeatRecord::of(&config).ok().flatten();
+            let record = HeartbeatRecord::from_config(&config).ok().flatten();
             record.map_or_else(|| format!("none-of-{}", self.name), |record| record.topic().to_owned())
         })
     }

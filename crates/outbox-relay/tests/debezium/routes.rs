@@ -1,6 +1,6 @@
 //! Topics.
 
-use outbox_core::ColumnType;
+use outbox_core::layout::ColumnType;
 
 use crate::configuration::{With as _, layout};
 use crate::fixture::{COLUMNS, Fixture, id};

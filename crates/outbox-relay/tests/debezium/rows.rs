@@ -1,8 +1,9 @@
 //! The rows of a table as PostgreSQL's text output reports them, which is what the WAL's tuples hold too.
 
+use outbox_core::TableLayout;
 use outbox_core::bytes::Bytes;
+use outbox_core::layout::{ColumnType, ColumnValue, Row};
 use outbox_core::time::{Date, Duration, Month, OffsetDateTime, UtcOffset};
-use outbox_core::{ColumnType, ColumnValue, Row, TableLayout};
 use postgres::{Client, SimpleQueryMessage};
 
 /// Returns all rows of the layout's table, in the order of their ids.

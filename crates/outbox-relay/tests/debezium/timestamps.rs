@@ -1,6 +1,6 @@
 //! The record's timestamp.
 
-use outbox_core::{ColumnType, EventField};
+use outbox_core::layout::{ColumnType, EventField};
 
 use crate::configuration::{PLACEMENT, layout, nullable};
 use crate::fixture::{COLUMNS, Fixture, event};
@@ -43,7 +43,7 @@ fn a_timestamp_before_1970_fails_the_task() {
     assert!(failure.contains("Invalid record timestamp -2"), "{failure}");
 }
 
-/// Instants that PostgreSQL has and [`outbox_core::ColumnValue`] has not: such a row is poison to the relay.
+/// Instants that PostgreSQL has and [`outbox_core::layout::ColumnValue`] has not: such a row is poison to the relay.
 #[test]
 fn instants_beyond_the_year_9999() {
     let layout = layout("beyond", ColumnType::Json, vec![]);

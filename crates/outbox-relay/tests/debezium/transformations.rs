@@ -1,6 +1,7 @@
 //! Other transformations next to the EventRouter, and converters of headers.
 
-use outbox_core::{Column, ColumnType, ConnectorConfig, Nullability, TableLayout};
+use outbox_core::layout::{Column, ColumnType, Nullability};
+use outbox_core::{ConnectorConfig, TableLayout};
 
 use crate::configuration::{JSON, PLACEMENT, STRING, With as _, identifier, layout};
 use crate::fixture::{COLUMNS, Fixture, event, id};

@@ -1,6 +1,7 @@
 //! Columns of the types that outbox tables have.
 
-use outbox_core::{Column, ColumnType as T, ConnectorConfig, EventField, Nullability, TableLayout};
+use outbox_core::layout::{Column, ColumnType as T, EventField, Nullability};
+use outbox_core::{ConnectorConfig, TableLayout};
 use postgres::{Client, NoTls};
 
 use crate::configuration::{PLACEMENT, STRING, With as _, identifier, layout, not_null, nullable};

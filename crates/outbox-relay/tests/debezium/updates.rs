@@ -1,6 +1,7 @@
 //! Changes of the outbox table that are no inserts.
 
-use outbox_core::{ColumnType, TableLayout};
+use outbox_core::TableLayout;
+use outbox_core::layout::ColumnType;
 use postgres::{Client, NoTls};
 
 use crate::configuration::{With as _, layout};

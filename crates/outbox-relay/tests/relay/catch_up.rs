@@ -68,6 +68,19 @@ async fn a_catch_up_lets_postgresql_remove_wal_and_old_versions_of_the_catalogs(
     relay.stop().await;
 }
 
+/// The stream that holds the slot is not read meanwhile, and another one reads what is written later.
+#[tokio::test]
+async fn a_backlog_within_one_step_is_read_while_the_stream_waits() {
+    let (_postgres, fixture) = alone(1).await;
+    write_one_by_one(&fixture, 0..20_000).await;
+    let relay = fixture.start();
+    fixture.all_arrived_once_and_in_order().await;
+    write_one_by_one(&fixture, 20_000..20_020).await;
+    fixture.all_arrived_once_and_in_order().await;
+    assert!(relay.status.prometheus_text().contains("outbox_relay_restarts_total 0\n"));
+    relay.stop().await;
+}
+
 /// At the end of a step, the slot moves over what other tables have written.
 #[tokio::test]
 async fn a_backlog_of_other_tables_wal_is_passed_step_by_step() {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use outbox_core::Record;
+use outbox_core::record::Record;
 use outbox_relay::RelayStatus;
 use tokio::time::Instant;
 

@@ -1,5 +1,6 @@
+use outbox_core::layout::{ColumnValue, Nullability, Row};
 use outbox_core::time::OffsetDateTime;
-use outbox_core::{ColumnValue, ConnectorConfig, Identifier, Nullability, Pipeline, Row, TableLayout};
+use outbox_core::{ConnectorConfig, Identifier, Pipeline, TableLayout};
 use outbox_net::ErrorChain;
 
 use crate::fixture::Fixture;

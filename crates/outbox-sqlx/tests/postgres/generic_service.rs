@@ -30,7 +30,7 @@ where
     O: for<'r, 't> Outbox<&'r mut Transaction<'t, Postgres>> + Sync,
 {
     async fn place(&self, tx: &mut Transaction<'_, Postgres>, order_id: i64) -> Result<(), Error> {
-        self.outbox.enqueue(tx, &OutboxEvent::of(&OrderCreated { order_id }).build()?).await
+        self.outbox.enqueue(tx, &OutboxEvent::from_event(&OrderCreated { order_id }).build()?).await
     }
 }
 

@@ -1,8 +1,7 @@
 //! The same event is the same row, whichever driver sends it.
 
-use outbox_core::{
-    Column, ColumnType, EventField, EventId, Identifier, Nullability, OutboxEvent, Payload, TableLayout,
-};
+use outbox_core::layout::{Column, ColumnType, EventField, Nullability};
+use outbox_core::{EventId, Identifier, OutboxEvent, Payload, TableLayout};
 use outbox_sqlx::SqlxOutbox;
 use outbox_sqlx::sqlx;
 use time::macros::datetime;
@@ -13,7 +12,7 @@ use crate::pool;
 
 fn layout(payload: ColumnType, at: ColumnType, id: ColumnType) -> TableLayout {
     use EventField as F;
-    let of = |field, name: &str, ty, null| Column::of(field, Identifier::new(name).unwrap(), ty, null);
+    let of = |field, name: &str, ty, null| Column::new(field, Identifier::new(name).unwrap(), ty, null);
     let (not_null, nullable) = (Nullability::NotNull, Nullability::Nullable);
     let columns = vec![
         of(F::Id, "id", ColumnType::Uuid, not_null),

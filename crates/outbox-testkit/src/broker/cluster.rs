@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::groups::Groups;
 use super::log::{Appended, Batch, Log, Outcome, Refusal};
-use super::shared::LEADER_EPOCH;
+use super::settings::LEADER_EPOCH;
 use super::topic::{Topic, TopicConfig, check_name};
 use super::transactions::{Initialized, Partitions, Transactions};
 

@@ -1,12 +1,16 @@
+//! Accepts connections, and serves each.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::connection;
+use super::api::{self, Answer};
 use super::shared::Shared;
+use super::wire::{Malformed, frame};
 
 /// After a failed accept (no file descriptors left, as a rule), so that it does not spin.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -21,7 +25,7 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _peer)) => {
-                    connections.spawn(connection::serve(stream, Arc::clone(&shared)));
+                    connections.spawn(serve(stream, Arc::clone(&shared)));
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
@@ -30,4 +34,37 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
     }
     drop(listener);
     connections.shutdown().await;
+}
+
+/// Serves one connection until its end. Requests are answered one by one, in order.
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // An error ends this connection only; the client sees it closed, as it would by Kafka.
+    let _ = requests(stream, &shared).await;
+}
+
+async fn requests(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<(), Malformed> {
+    stream.set_nodelay(true)?;
+    let (reader, mut writer) = stream.split();
+    let mut reader = BufReader::new(reader);
+    let limit = shared.settings.imitation.request_limit();
+    while let Some(request) = frame::read(&mut reader, limit).await? {
+        // A frozen broker may have been sent this before: it is handled late then, though the client may be gone.
+        shared.faults.thawed().await;
+        let answer = api::answer(shared, request).await?;
+        shared.faults.thawed().await;
+        match answer {
+            Answer::Reply(reply) => writer.write_all(&reply).await?,
+            Answer::Throttled(reply, pause) => {
+                writer.write_all(&reply).await?;
+                tokio::time::sleep(pause).await;
+            }
+            Answer::Silence => {}
+            Answer::Never => {
+                tokio::io::copy(&mut reader, &mut tokio::io::sink()).await?;
+                return Ok(());
+            }
+            Answer::Close => return Ok(()),
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::imitation::Imitation;
 use super::log::{Keys, Log, Refusal, Rules, TimestampBounds, Timestamps};
-use super::shared::{Settings, now_ms};
+use super::settings::{Settings, now_ms};
 
 /// Topic settings of Kafka 4. Those with an effect here are in [`TopicConfig`]; the others are taken and do nothing.
 const KNOWN: &[&str] = &[

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use super::error::BrokerError;
 use super::log::{Outcome, Producing, RecordBatch, TRANSACTIONAL};
-use super::shared::{Shared, now_ms};
+use super::settings::now_ms;
+use super::shared::Shared;
 use super::transactions::Partitions;
 
 /// A transaction whose records a test appends without a client. It has its own producer id.

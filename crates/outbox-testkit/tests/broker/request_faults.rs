@@ -8,7 +8,7 @@ use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
     ListOffsetsRequest, MetadataRequest,
 };
-use outbox_core::Record;
+use outbox_core::record::Record;
 use outbox_testkit::{Api, Broker, Codec, Fault, RecordBatch, ResponseError};
 
 use crate::client::{Client, text, topic_name};

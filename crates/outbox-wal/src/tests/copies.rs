@@ -1,6 +1,7 @@
 use super::*;
 
-const ROWS: u32 = 30_000;
+/// Enough for four chunks: the third one is more than the pipe takes.
+const ROWS: u32 = 55_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_copies_take_turns_and_leave_nothing() {

@@ -122,7 +122,7 @@ async fn without_a_connection_or_a_right_for_the_copy_the_stream_is_needed() {
     let fixture = Fixture::new().await;
     fixture.insert(0..1).await;
     let options = fixture.role("REPLICATION CONNECTION LIMIT 1").await;
-    let opened = fixture.open(StartAt::Now).await.unwrap();
+    let mut opened = fixture.open(StartAt::Now).await.unwrap().without_connection();
     let only = Session::open(&options, Purpose::Sql).await.unwrap();
     let error = opened.catch_up(&options, &fixture.source).await.unwrap_err();
     assert!(error.needs_stream() && matches!(error.kind(), Kind::NoCopy { .. }), "{error:?}");

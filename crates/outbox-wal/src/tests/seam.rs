@@ -126,7 +126,7 @@ async fn a_transaction_that_the_server_cannot_keep_is_for_the_stream() {
     let opened = open(&options, &fixture.source, StartAt::Now).await.unwrap();
     let mut catch_up = opened.catch_up_to_end(&options, &fixture.source).await.unwrap();
     let error = within(30, catch_up.next()).await.unwrap_err();
-    assert_eq!(error.kind(), &Kind::TransactionTooLarge { after: opened.slot.confirmed });
+    assert_eq!(error.kind(), &Kind::TransactionTooLarge { after: opened.slot.confirmed_flush_lsn });
     assert!(error.needs_stream());
     opened.stream.close().await.unwrap();
     let mut opened = open(&options, &fixture.source, StartAt::Confirmed).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_large_transaction_is_for_the_stream() {
     let fixture = Fixture::new().await;
     fixture.insert_one_by_one(0..20).await;
     fixture.insert(20..60_000).await;
-    let opened = fixture.open(StartAt::Now).await.unwrap();
+    let mut opened = fixture.open(StartAt::Now).await.unwrap();
     let mut catch_up = opened.catch_up(&fixture.options, &fixture.source).await.unwrap().unwrap();
     let mut messages = 0;
     let error = loop {

@@ -1,5 +1,6 @@
 use axum::http::StatusCode;
-use outbox_core::{Enqueued, EventId, OnDuplicate, OutboxEvent, Traceparent};
+use outbox_core::event::Traceparent;
+use outbox_core::{Enqueued, EventId, OnDuplicate, OutboxEvent};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
@@ -70,7 +71,7 @@ fn event(order: &Order, id: EventId, options: EventOptions) -> Result<OutboxEven
         quantity: order.quantity,
         created_at: order.created_at,
     };
-    let mut event = OutboxEvent::of(&created).id(id).created_at(order.created_at);
+    let mut event = OutboxEvent::from_event(&created).id(id).created_at(order.created_at);
     if let Some(traceparent) = options.traceparent {
         event = event.traceparent(traceparent.as_str());
     }

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outbox_core::{Decoded, DecodedEvent, OutboxEvent, Payload, ShortText};
+use outbox_core::record::{Decoded, DecodedEvent, ShortText};
+use outbox_core::{OutboxEvent, Payload};
 use outbox_kafka_consumer::{Consumer, Received, deadpool_postgres::Transaction};
 use outbox_test_support::{StoredRecord, TestEnv, stack};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-use outbox_core::{Decoded, OutboxEvent};
+use outbox_core::OutboxEvent;
+use outbox_core::record::Decoded;
 use outbox_test_support::eventually;
 
 use crate::fixture::{Service, connected};
@@ -67,7 +68,7 @@ fn payloads() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    let deepest = outbox_core::JsonText::MAX_DEPTH;
+    let deepest = outbox_core::event::JsonText::MAX_DEPTH;
     payloads.push(format!("{}1{}", "[".repeat(deepest), "]".repeat(deepest)));
     payloads.push(every_plane());
     payloads.push(of_900_kb());

@@ -1,4 +1,4 @@
-use outbox_core::Record;
+use outbox_core::record::Record;
 use outbox_test_support::eventually;
 
 use crate::fixture::{Service, builder, connected, set_up_in};

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tx = client.transaction().await?;
     let row = tx.query_one("INSERT INTO orders (quantity) VALUES (2) RETURNING id", &[]).await?;
     let order = OrderCreated::new(row.get(0), 2);
-    outbox.enqueue(&tx, &OutboxEvent::of(&order).build()?).await?;
+    outbox.enqueue(&tx, &OutboxEvent::from_event(&order).build()?).await?;
     tx.commit().await?;
 
     println!("placed order {}", order.order_id);

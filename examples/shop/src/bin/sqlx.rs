@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut tx = pool.begin().await?;
     let insert = "INSERT INTO orders (quantity) VALUES (2) RETURNING id";
     let order = OrderCreated::new(sqlx::query_scalar(insert).fetch_one(&mut *tx).await?, 2);
-    outbox.enqueue(&mut tx, &OutboxEvent::of(&order).build()?).await?;
+    outbox.enqueue(&mut tx, &OutboxEvent::from_event(&order).build()?).await?;
     tx.commit().await?;
 
     println!("placed order {}", order.order_id);

@@ -1,9 +1,7 @@
 use std::path::{Path, PathBuf};
 
-use super::debian::Debian;
-use super::{Task, is_program, on_path};
+use super::search::{is_program, on_path};
 use crate::stack::error::StackError;
-use crate::stack::options::StackOptions;
 
 /// The names of the program, by distribution.
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"];
@@ -21,13 +19,4 @@ pub fn chromium() -> Result<PathBuf, StackError> {
             "no Chromium in PATH: `apt-get install chromium fonts-liberation`, `brew install google-chrome`",
         )
     })
-}
-
-/// Installs Chromium, which the tests of the example's page start, if this process may install packages. Otherwise the
-/// tests say what is missing.
-pub fn install_chromium(options: &StackOptions) -> Result<(), StackError> {
-    match Debian::detect() {
-        Some(debian) if chromium().is_err() => debian.install(&Task::of(options), &["chromium", "fonts-liberation"]),
-        _ => Ok(()),
-    }
 }

@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::on_path;
+use super::search::on_path;
 use super::task::Task;
 use crate::stack::account::is_root;
 use crate::stack::error::StackError;

@@ -2,10 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::debian::Debian;
-use super::task::Task;
-use super::{is_program, on_path};
-use crate::stack::error::StackError;
+use super::search::{is_program, on_path};
 
 const OLDEST: u32 = 17;
 
@@ -17,18 +14,8 @@ pub(crate) struct Java {
     pub(crate) home: Option<PathBuf>,
 }
 
-pub(crate) fn find_or_install(task: &Task<'_>, debian: Option<&Debian>) -> Result<Java, StackError> {
-    if let Some(java) = find() {
-        return Ok(java);
-    }
-    let Some(debian) = debian else {
-        return Err(missing());
-    };
-    debian.install(task, &["default-jre-headless"])?;
-    find().ok_or_else(missing)
-}
-
-fn find() -> Option<Java> {
+/// Returns a Java that is new enough.
+pub(super) fn find() -> Option<Java> {
     let from_path = on_path("java").map(|program| Java { program, home: None });
     let from_variable = std::env::var_os("JAVA_HOME").map(PathBuf::from);
     let installed = fs::read_dir("/usr/lib/jvm").ok();
@@ -52,14 +39,6 @@ fn major(text: &str) -> Option<u32> {
     let (_, version) = text.split_once("version \"")?;
     let digits = version.find(|c: char| !c.is_ascii_digit())?;
     version.get(..digits)?.parse().ok()
-}
-
-fn missing() -> StackError {
-    StackError::new(format!(
-        "no Java of version {OLDEST} or newer in PATH, JAVA_HOME or /usr/lib/jvm, which Kafka \
-         needs; install one (Debian: `apt-get install default-jre-headless`, macOS: \
-         `brew install openjdk`)"
-    ))
 }
 
 #[cfg(test)]

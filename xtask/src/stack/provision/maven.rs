@@ -3,9 +3,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::debian::Debian;
 use super::java::Java;
-use super::on_path;
+use super::search::on_path;
 use super::task::Task;
 use crate::stack::error::StackError;
 use crate::stack::paths;
@@ -25,7 +24,7 @@ struct Artifact {
 }
 
 /// Returns the directory of the jars of Kafka and Kafka Connect.
-pub(crate) fn kafka(task: &Task<'_>, debian: Option<&Debian>, dist: &Path, java: &Java) -> Result<PathBuf, StackError> {
+pub(crate) fn kafka(task: &Task<'_>, dist: &Path, java: &Java) -> Result<PathBuf, StackError> {
     let artifact = |group, name, version| Artifact { group, name, version };
     let artifacts = [
         artifact("org.apache.kafka", "kafka_2.13", KAFKA),
@@ -35,31 +34,39 @@ pub(crate) fn kafka(task: &Task<'_>, debian: Option<&Debian>, dist: &Path, java:
         // Without it, nothing is logged.
         artifact("org.slf4j", "slf4j-simple", "1.7.36"),
     ];
-    let directory = dist.join(format!("kafka-with-tools-{KAFKA}"));
+    let directory = kafka_directory(dist);
     once(&directory, |partial| {
         task.report(&format!("getting Kafka and Kafka Connect {KAFKA} (mvn)"));
-        let maven = Maven::find_or_install(task, debian, java)?;
+        let maven = Maven::find(java)?;
         maven.copy(task, &artifacts, "", partial, partial)
     })?;
     Ok(directory)
 }
 
 /// Returns the plugin directory that holds Debezium's connector.
-pub(crate) fn debezium(
-    task: &Task<'_>,
-    debian: Option<&Debian>,
-    dist: &Path,
-    java: &Java,
-) -> Result<PathBuf, StackError> {
+pub(crate) fn debezium(task: &Task<'_>, dist: &Path, java: &Java) -> Result<PathBuf, StackError> {
     let connector = Artifact { group: "io.debezium", name: "debezium-connector-postgres", version: DEBEZIUM };
-    let directory = dist.join(format!("debezium-{DEBEZIUM}"));
+    let directory = debezium_directory(dist);
     once(&directory, |partial| {
         task.report(&format!("getting Debezium's PostgreSQL connector {DEBEZIUM} (mvn)"));
-        let maven = Maven::find_or_install(task, debian, java)?;
+        let maven = Maven::find(java)?;
         let jars = partial.join(connector.name);
         maven.copy(task, &[connector], SHARED_WITH_PLUGINS, partial, &jars)
     })?;
     Ok(directory)
+}
+
+/// Returns whether Kafka and Debezium were downloaded before.
+pub(super) fn has_all(dist: &Path) -> bool {
+    kafka_directory(dist).is_dir() && debezium_directory(dist).is_dir()
+}
+
+fn kafka_directory(dist: &Path) -> PathBuf {
+    dist.join(format!("kafka-with-tools-{KAFKA}"))
+}
+
+fn debezium_directory(dist: &Path) -> PathBuf {
+    dist.join(format!("debezium-{DEBEZIUM}"))
 }
 
 /// Fills a directory unless that was done before; a half-filled one is never seen.
@@ -85,22 +92,8 @@ pub(crate) struct Maven<'a> {
 }
 
 impl<'a> Maven<'a> {
-    pub(crate) fn find_or_install(
-        task: &Task<'_>,
-        debian: Option<&Debian>,
-        java: &'a Java,
-    ) -> Result<Self, StackError> {
-        if on_path("mvn").is_none()
-            && let Some(debian) = debian
-        {
-            debian.install(task, &["maven"])?;
-        }
-        let program = on_path("mvn").ok_or_else(|| {
-            StackError::new(
-                "no `mvn` in PATH, which gets Kafka and Debezium; install Maven (Debian: \
-                 `apt-get install maven`, macOS: `brew install maven`)",
-            )
-        })?;
+    pub(crate) fn find(java: &'a Java) -> Result<Self, StackError> {
+        let program = on_path("mvn").ok_or_else(|| StackError::new("there is no `mvn` in PATH: install Maven"))?;
         Ok(Self { program, java })
     }
 

@@ -6,19 +6,18 @@ mod java;
 mod maven;
 mod pgbouncer;
 mod postgres;
-mod prometheus;
+mod preflight;
+mod search;
 mod task;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-pub use self::chromium::{chromium, install_chromium};
-use self::debian::Debian;
+pub use self::chromium::chromium;
 pub(crate) use self::maven::once;
-pub use self::pgbouncer::install_pgbouncer;
 pub(crate) use self::pgbouncer::pgbouncer;
 pub use self::postgres::installed_postgres;
 pub(crate) use self::postgres::major_version;
-pub use self::prometheus::install_prometheus;
+pub use self::preflight::prepare_for_tests;
 pub(crate) use self::task::Task;
 use super::account::Account;
 use super::error::StackError;
@@ -45,25 +44,15 @@ impl Programs {
         let _lock = lock_file(&dist.join("lock"), &options.interrupt, || {
             (options.report)("waiting for another process that is downloading");
         })?;
+        preflight::provide(options)?;
+
         let task = Task::of(options);
-        let debian = Debian::detect();
-        let java = java::find_or_install(&task, debian.as_ref())?;
+        let java = java::find().ok_or_else(|| StackError::new("Java was removed while it was looked for"))?;
         Ok(Self {
-            postgres: postgres::find_or_get(&task, debian.as_ref(), options, account, &java)?,
-            kafka: maven::kafka(&task, debian.as_ref(), &dist, &java)?,
-            plugins: maven::debezium(&task, debian.as_ref(), &dist, &java)?,
+            postgres: postgres::find_or_get(&task, options, account, &java)?,
+            kafka: maven::kafka(&task, &dist, &java)?,
+            plugins: maven::debezium(&task, &dist, &java)?,
             java: java.program,
         })
     }
-}
-
-/// Returns a program of the directories in `PATH`.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|program| is_program(program))
-}
-
-pub(crate) fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

@@ -3,10 +3,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::debian::Debian;
 use super::java::Java;
 use super::maven::{Maven, once};
-use super::on_path;
+use super::search::on_path;
 use super::task::Task;
 use crate::stack::account::Account;
 use crate::stack::error::StackError;
@@ -26,29 +25,22 @@ const INSTALLED: [&str; 7] = [
 ];
 
 /// Returns the directory of PostgreSQL's programs: of the version that is asked for, which is downloaded, or else of
-/// the newest one that is installed or can be.
+/// the newest one that is installed, or of a downloaded one if none is.
 pub(crate) fn find_or_get(
     task: &Task<'_>,
-    debian: Option<&Debian>,
     options: &StackOptions,
     account: Option<&Account>,
     java: &Java,
 ) -> Result<PathBuf, StackError> {
-    if options.postgres.is_none() {
-        if let Some(found) = newest_installed() {
-            return Ok(found);
-        }
-        if let Some(debian) = debian {
-            debian.install(task, &["postgresql"])?;
-            if let Some(found) = newest_installed() {
-                return Ok(found);
-            }
-        }
+    if options.postgres.is_none()
+        && let Some(found) = newest_installed()
+    {
+        return Ok(found);
     }
     let build = options.postgres.unwrap_or_else(PostgresVersion::newest).build();
     let directory = options.paths.reachable(&options.paths.dist().join("postgresql"), account)?.join(build);
     once(&directory, |partial| {
-        download(task, debian, java, build, partial)?;
+        download(task, java, build, partial)?;
         match account {
             Some(account) => account.own(partial),
             None => Ok(()),
@@ -76,7 +68,7 @@ fn newest_installed() -> Option<PathBuf> {
     let in_path = on_path("postgres").and_then(|program| Some(program.parent()?.to_path_buf()));
     in_path
         .into_iter()
-        .chain(told_by_pg_config())
+        .chain(reported_by_pg_config())
         .chain(INSTALLED.iter().flat_map(|pattern| expand(pattern)))
         .filter_map(|directory| Some((major_version(&directory)?, directory)))
         .filter(|(version, _)| oldest().is_none_or(|oldest| *version >= oldest.number()))
@@ -84,7 +76,7 @@ fn newest_installed() -> Option<PathBuf> {
         .map(|(_, directory)| directory)
 }
 
-fn told_by_pg_config() -> Option<PathBuf> {
+fn reported_by_pg_config() -> Option<PathBuf> {
     let output = Command::new(on_path("pg_config")?).arg("--bindir").output().ok()?;
     let directory = String::from_utf8(output.stdout).ok()?;
     Some(PathBuf::from(directory.trim()))
@@ -119,13 +111,7 @@ fn oldest() -> Option<PostgresVersion> {
     PostgresVersion::all().next()
 }
 
-fn download(
-    task: &Task<'_>,
-    debian: Option<&Debian>,
-    java: &Java,
-    build: &str,
-    directory: &Path,
-) -> Result<(), StackError> {
+fn download(task: &Task<'_>, java: &Java, build: &str, directory: &Path) -> Result<(), StackError> {
     let platform = match (OS, ARCH) {
         ("linux", "x86_64") => "linux-amd64",
         ("linux", "aarch64") => "linux-arm64v8",
@@ -141,7 +127,7 @@ fn download(
     task.report(&format!("getting PostgreSQL {build} (mvn)"));
     let archive = directory.join("archive");
     paths::create(&archive)?;
-    Maven::find_or_install(task, debian, java)?.unpack(
+    Maven::find(java)?.unpack(
         task,
         &format!("io.zonky.test.postgres:embedded-postgres-binaries-{platform}:{build}"),
         &archive,
@@ -154,9 +140,6 @@ fn download(
         .ok_or_else(|| {
             StackError::new(format!("the archive of PostgreSQL in {} has no .txz file", archive.display()))
         })?;
-    if let (None, Some(debian)) = (on_path("xz"), debian) {
-        debian.install(task, &["xz-utils"])?;
-    }
     let mut tar = Command::new("tar");
     tar.args(["--no-same-owner", "-xJf"]).arg(&packed).arg("-C").arg(directory);
     task.run("unpack PostgreSQL (tar needs `xz` for it)", tar)?;

@@ -1,7 +1,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use outbox_core::{EventField, Pipeline};
+use outbox_core::Pipeline;
+use outbox_core::layout::EventField;
 use outbox_wal::{Lsn, Message, Tuple, TupleData};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -170,7 +171,7 @@ impl Decoder<'_> {
                 if relation.schema == layout.schema().as_str() && relation.name == layout.table().as_str() {
                     let columns = relation.columns.iter().map(|column| {
                         let known = layout.columns().iter().find(|known| known.name().as_str() == column.name);
-                        known.and_then(outbox_core::Column::field)
+                        known.and_then(outbox_core::layout::Column::field)
                     });
                     self.columns.insert(relation.id, columns.collect());
                 }

@@ -1,9 +1,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use outbox_core::Pipeline;
+use outbox_core::event::AggregateType;
+use outbox_core::record::{Decoded, DecodedEvent, DecodedPayload, RecordParts, ShortText};
 use outbox_core::time::OffsetDateTime;
 use outbox_core::time::format_description::well_known::Rfc3339;
-use outbox_core::{AggregateType, Decoded, DecodedEvent, DecodedPayload, Pipeline, RecordParts, ShortText};
 use outbox_kafka_consumer::outbox_kafka::{
     Cluster, FetchLimits, Fetched, Fetcher, OffsetAt, PartitionStream, Record, Topic,
 };

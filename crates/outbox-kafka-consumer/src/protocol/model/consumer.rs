@@ -136,6 +136,7 @@ impl World {
             return self.fenced(place);
         }
 
+        let lane = &mut session.lanes[place.lane];
         let offsets: Vec<i64> = lane.queue.iter().copied().take(rules.batch()).collect();
         let mut tx = Tx::new(Work::Batch(offsets.clone()), partition, seen.version);
         for offset in offsets {
@@ -243,7 +244,8 @@ impl World {
     /// Begins again in a topic that was created again, if this owner still has the partition.
     pub(super) fn reset(&mut self, partition: usize, consumer: usize, rules: &Consumers) -> bool {
         let (life, stored) = (self.life, &mut self.store.positions[partition]);
-        let Some(session) = self.sessions[partition][consumer].take_if(|session| session.is_at_end_of_life(life)) else {
+        let Some(session) = self.sessions[partition][consumer].take_if(|session| session.is_at_end_of_life(life))
+        else {
             return false;
         };
         if session.is_owner(stored.epoch, rules) && !rules.has(Planted::PositionOfAnotherLife) {
@@ -283,7 +285,9 @@ impl World {
     pub(super) fn fail_call(&mut self, place: Place, rules: &Consumers) -> bool {
         let Some(record) = self.to_call(place, rules) else { return false };
         // The transaction that parks it begins as any other one.
-        if !self.lane(place).is_some_and(|lane| lane.called.replace(record.event).is_none()) || !self.begin(place, rules) {
+        if !self.lane(place).is_some_and(|lane| lane.called.replace(record.event).is_none())
+            || !self.begin(place, rules)
+        {
             return false;
         }
         let Some(lane) = self.lane(place) else { return true };

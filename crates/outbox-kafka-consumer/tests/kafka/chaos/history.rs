@@ -21,7 +21,7 @@ impl Orders {
         for _ in 0..events {
             let order = 100 + random.below(aggregates);
             let step = steps.entry(order).or_default();
-            let event = OutboxEvent::of(&OrderCreated { order_id: order as i64, step: *step }).build().unwrap();
+            let event = OutboxEvent::from_event(&OrderCreated { order_id: order as i64, step: *step }).build().unwrap();
             *step += 1;
             let partition = &mut partitions[(order % PARTITIONS) as usize];
             partition.push(event);

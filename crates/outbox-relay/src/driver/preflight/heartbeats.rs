@@ -1,4 +1,4 @@
-use super::ServerCheck;
+use super::server_check::ServerCheck;
 use crate::driver::{Relay, session};
 use outbox_kafka::{Cluster, Error, ErrorCode};
 use outbox_net::ErrorChain;

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
-use outbox_core::AggregateType;
+use outbox_core::event::AggregateType;
 
-use super::{CheckStatus, ServerCheck, heartbeats};
+use super::heartbeats;
+use super::server_check::{CheckStatus, ServerCheck};
 use crate::driver::{Relay, session};
 use crate::settings::PoisonPolicy;
 use outbox_kafka::{Cluster, Settings, TopicRights};

@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 
-use outbox_core::EventField;
+use outbox_core::layout::EventField;
 
-use super::ServerCheck;
+use super::server_check::{CheckStatus, ServerCheck};
 use crate::driver::catalog::{self, Scope};
 use crate::driver::{Relay, publication};
 use crate::rows::OutboxTables;
@@ -60,7 +60,7 @@ fn server(inspection: &Inspection) -> ServerCheck {
     }
     match inspection.wal_level.as_str() {
         "logical" => ServerCheck::ok(name, "a primary with wal_level = logical"),
-        other => ServerCheck::new(name, super::CheckStatus::Failed, format!("wal_level is {other}"))
+        other => ServerCheck::new(name, CheckStatus::Failed, format!("wal_level is {other}"))
             .with_remedy("set wal_level = logical, and restart PostgreSQL"),
     }
 }
@@ -97,7 +97,7 @@ fn publication(published: &Published, scope: &Scope, source: &Source) -> ServerC
     let name = "publication";
     match publication::check(published, scope) {
         Err(error) => ServerCheck::failed(name, &error),
-        Ok(Some(problem)) => ServerCheck::new(name, super::CheckStatus::Failed, problem),
+        Ok(Some(problem)) => ServerCheck::new(name, CheckStatus::Failed, problem),
         Ok(None) if published.tables.is_empty() => {
             ServerCheck::ok(name, format!("{} exists, and messages need no table in it", source.publication()))
         }
@@ -118,7 +118,7 @@ fn columns(relay: &Relay, tables: &OutboxTables) -> ServerCheck {
         Some((table, error)) => {
             let error = outbox_net::ErrorChain::new(&error).to_string();
             let text = format!("{table} does not suit the configuration, and its rows cannot be written: {error}");
-            ServerCheck::new(name, super::CheckStatus::Failed, text)
+            ServerCheck::new(name, CheckStatus::Failed, text)
         }
         None => ServerCheck::ok(name, "the configuration suits their columns"),
     }
@@ -191,7 +191,6 @@ async fn sample(relay: &Relay, options: &ConnectOptions, table: &TableName) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::preflight::CheckStatus;
 
     #[test]
     fn clocks_that_differ_are_reported() {

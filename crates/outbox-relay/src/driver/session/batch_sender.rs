@@ -6,9 +6,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
+use super::encoded::Encoded;
 use super::inbox::{Answer, Inbox, Report, Task};
-use super::requests;
-use super::row_encoder::Encoded;
+use super::pace;
 use super::topics::TopicPartition;
 use crate::driver::gaps::Gaps;
 use crate::error::Error;
@@ -134,7 +134,7 @@ impl BatchSender {
             }
             let Answer { id, topic, outcome, error, .. } = answer;
             if let (Outcome::NotAppended | Outcome::Unknown, Some(error)) = (&outcome, &error) {
-                retry.pause = retry.pause.max(self.backoffs.entry(id).or_insert_with(requests::backoff).delay());
+                retry.pause = retry.pause.max(self.backoffs.entry(id).or_insert_with(pace::backoff).delay());
                 self.status.retried();
                 self.status.failing(Work::Batch(id), error);
                 retry.batches.push((id, outcome));

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::inbox::{Inbox, Report, Task};
+use super::inbox::{Inbox, Report, Task, Verdict};
 use crate::Lsn;
 use crate::driver::catalog::Scope;
 use crate::driver::publication;
@@ -19,16 +19,6 @@ pub struct Confirmation {
     confirmed: watch::Receiver<Lsn>,
     settle: Arc<Notify>,
     _task: Task,
-}
-
-/// The consequence of checks for the session.
-pub enum Verdict {
-    /// Nothing more can be confirmed at present.
-    Settled,
-    /// The publication has changed, and publishes all rows from now on.
-    Republished,
-    /// The server shuts down, and waits for the rest to be confirmed: give back the slot.
-    ShutDown(outbox_wal::Error),
 }
 
 /// The catalogs of a session, as they were at its start.

@@ -1,9 +1,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use outbox_core::{ColumnValue, EventField, Pipeline, Record};
+use outbox_core::Pipeline;
+use outbox_core::layout::{ColumnValue, EventField};
+use outbox_core::record::Record;
 
-use super::row_encoder::Encoded;
+use super::encoded::Encoded;
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Poison;

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::batch_sender::{Answered, BatchSender};
-use super::confirmation::{Confirmation, Verdict};
+use super::confirmation::Confirmation;
 use super::ended::Ended;
-use super::inbox::Report;
+use super::inbox::{Report, Verdict};
 use super::monitor::Monitor;
 use super::planner::{Command, Planner};
 use super::reader::FeedError;

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use outbox_core::HeartbeatRecord;
+use outbox_core::connector::HeartbeatRecord;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 

@@ -7,7 +7,6 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 use tracing::Instrument as _;
 
-use super::confirmation::Verdict;
 use crate::progress::{Outcome, PartitionId, Producer, Seen, Tail};
 use outbox_kafka::{Compression, Topic};
 
@@ -85,4 +84,14 @@ pub struct Answer {
     pub compression: Compression,
     pub outcome: Outcome,
     pub error: Option<outbox_kafka::Error>,
+}
+
+/// The consequence of checks for the session.
+pub enum Verdict {
+    /// Nothing more can be confirmed at present.
+    Settled,
+    /// The publication has changed, and publishes all rows from now on.
+    Republished,
+    /// The server shuts down, and waits for the rest to be confirmed: give back the slot.
+    ShutDown(outbox_wal::Error),
 }

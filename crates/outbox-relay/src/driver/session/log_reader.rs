@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use outbox_core::event_identity;
+use outbox_core::record::event_identity;
 use tokio::sync::Semaphore;
 
 use super::inbox::{Report, SeenRecords};
-use super::requests;
+use super::pace;
 use super::topics::TopicPartition;
 use crate::position::{HEADER, Origin, Placed};
 use crate::progress::{Content, PartitionId, Producer, Reach, ReadFrom, Scan, Seen, Tail, Window};
@@ -65,7 +65,7 @@ impl Scope {
         reach: Reach,
         permits: Arc<Semaphore>,
     ) -> Report {
-        let mut backoff = requests::backoff();
+        let mut backoff = pace::backoff();
         loop {
             let read = {
                 let _permit = permits.acquire().await;

@@ -15,6 +15,7 @@
 mod batch_sender;
 mod confirmation;
 mod dead_letter;
+mod encoded;
 mod ended;
 mod executor;
 mod heartbeats;
@@ -28,35 +29,47 @@ mod requests;
 mod router;
 mod row_encoder;
 mod skips;
-mod start;
 mod topics;
 mod turns;
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::Instrument as _;
 
-use self::confirmation::Verdict;
+use self::batch_sender::BatchSender;
+use self::confirmation::Confirmation;
+use self::dead_letter::DeadLetters;
 use self::executor::Executor;
-use self::inbox::{Report, Task};
-use self::pace::Pace;
+use self::inbox::{Inbox, Report, Task, Verdict};
+use self::log_reader::LogReader;
+use self::monitor::Monitor;
+use self::pace::{Backlog, Pace};
 use self::planner::Planner;
 use self::reader::{Run, RunEnd, WalReader};
+use self::requests::Requests;
+use self::router::Router;
+use self::row_encoder::RowEncoder;
 use self::turns::Turns;
 use crate::Lsn;
+use crate::driver::gaps::Gaps;
 use crate::error::Error;
-use crate::status::RelayStatus;
+use crate::position::Origin;
+use crate::progress::{BatchLimit, Progress, Window};
+use crate::settings::RelaySettings;
+use crate::status::{BEAT, RelayStatus};
+use outbox_kafka::Cluster;
 use outbox_net::ErrorChain;
 
 pub use self::confirmation::CheckedCatalog;
 pub use self::ended::Ended;
 pub use self::heartbeats::Heartbeats;
+pub use self::pace::backoff;
 pub use self::reader::ChangeFeed;
-pub use self::requests::{backoff, new_topic};
+pub use self::requests::new_topic;
 pub use self::skips::SkipList;
-pub use self::start::Shared;
 
 /// One session.
 pub struct Session {
@@ -107,7 +120,7 @@ impl Session {
         };
         if holds_slot {
             // So that positions are confirmed before another process takes the slot.
-            match self.status.beating(self.reader.close()).await {
+            match self.status.with_heartbeat(self.reader.close()).await {
                 Err(e) if e.is_transient() => {
                     tracing::warn!(target: "outbox.relay", error = %ErrorChain::new(&e), "PostgreSQL was lost before the end was confirmed");
                 }
@@ -238,7 +251,7 @@ impl Session {
     /// the slot then begins where this one has ended.
     async fn drain(&mut self) -> Result<(), Error> {
         let status = self.status.clone();
-        timeout(DRAIN, status.beating(self.write_rest())).await.unwrap_or_else(|_| {
+        timeout(DRAIN, status.with_heartbeat(self.write_rest())).await.unwrap_or_else(|_| {
             tracing::warn!(target: "outbox.relay", "not all was acknowledged in time; it is sent again at the next start");
             Ok(())
         })
@@ -271,6 +284,91 @@ impl Session {
             if is_done {
                 return self.act();
             }
+        }
+    }
+}
+
+/// The state that outlives a session.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    pub settings: &'a RelaySettings,
+    pub cluster: &'a Arc<Cluster>,
+    pub gaps: &'a Arc<Gaps>,
+    pub skips: &'a SkipList,
+    pub heartbeats: &'a Heartbeats,
+    pub status: &'a RelayStatus,
+}
+
+/// A batch of this size is below what brokers take by default (1 MiB), with room for what the estimate leaves out.
+const BATCH: BatchLimit = BatchLimit { rows: 10_000, bytes: 900_000 };
+
+impl Shared<'_> {
+    /// Starts a session of a slot that was taken. Transactions before `streamed_before` are streamed if it streams a
+    /// backlog.
+    pub fn start_session(
+        &self,
+        feed: ChangeFeed,
+        catalog: CheckedCatalog,
+        origin: Origin,
+        window: Window,
+        streamed_before: Option<Lsn>,
+    ) -> Session {
+        let Self { settings, cluster, gaps, skips, heartbeats, status } = *self;
+        let (options, source) = (catalog.options.clone(), catalog.source.clone());
+        let span = tracing::info_span!(target: "outbox.relay", "session", slot = source.slot());
+        let _entered = span.clone().entered();
+        let origin = Arc::new(origin);
+        // As much below the producer's limit as the usual batch is below the usual limit.
+        let batch = BatchLimit { bytes: BATCH.bytes.min(settings.max_request_size() / 7 * 6), ..BATCH };
+        let (inbox, reports) = Inbox::new();
+
+        let encoder = RowEncoder::new(
+            catalog.scope.pipeline.clone(),
+            Arc::clone(&origin),
+            settings.context_headers().cloned(),
+            status.clone(),
+        );
+        let planner = Planner::new(
+            Progress::new(window, batch),
+            Router::new(encoder, DeadLetters::new(settings.poison()), status.clone()),
+            skips.of(&origin, window.confirmed),
+            streamed_before.map(Backlog::streamed_before),
+            status.clone(),
+        );
+        let logs = LogReader::new(Arc::clone(cluster), origin, window, settings.scan_limit(), status.clone());
+        let mut requests = Requests::new(
+            Arc::clone(cluster),
+            status.clone(),
+            options.clone(),
+            source.clone(),
+            settings.topic_creation().cloned(),
+            logs,
+        );
+        if !cluster.has_answered() || !gaps.are_reported() {
+            requests.reach_cluster(Arc::clone(gaps));
+        }
+
+        let mut turn = interval(BEAT);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let turns = Turns::new(status.clone(), window, feed.mode(), settings.on_update());
+        let confirmation = Confirmation::start(catalog, window.confirmed, status.clone(), &inbox);
+        let reader = WalReader::start(feed, confirmation.subscribe());
+        let interval = settings.topic_interval();
+        let heartbeats = heartbeats.start(settings, cluster, &options, status, &inbox);
+        let monitor = Monitor::start(Arc::clone(cluster), interval, (options, source), status.clone(), &inbox);
+        let sender = BatchSender::new(Arc::clone(cluster), status.clone(), Arc::clone(gaps), batch.bytes, inbox);
+        let executor = Executor::new(sender, requests, confirmation, monitor, reports, status.clone());
+        Session {
+            reader,
+            planner,
+            executor,
+            turn,
+            is_behind: false,
+            acted: Instant::now(),
+            turns,
+            status: status.clone(),
+            _heartbeats: heartbeats,
+            span,
         }
     }
 }

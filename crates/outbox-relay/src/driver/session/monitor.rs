@@ -87,8 +87,8 @@ async fn changed(cluster: &Cluster, topics: &[Arc<Topic>]) -> Option<Report> {
 /// Reads the slot's positions, for metrics.
 async fn look_at_slot(options: ConnectOptions, source: Source, status: RelayStatus) {
     loop {
-        match outbox_wal::look(&options, &source).await {
-            Ok(look) => status.looked(look),
+        match outbox_wal::slot_status(&options, &source).await {
+            Ok(slot) => status.record_slot(slot),
             Err(error) => {
                 tracing::debug!(target: "outbox.relay", error = %ErrorChain::new(&error), "slot cannot be read");
             }

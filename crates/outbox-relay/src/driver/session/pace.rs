@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::Lsn;
+use outbox_net::Backoff;
 
 /// How far the relay reads ahead of the brokers, and how long rows wait for others, while much is known to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,11 @@ impl Backlog {
     pub fn is_better_copied(&self) -> bool {
         self.is_better_copied
     }
+}
+
+/// Returns the delays before attempts, from 20 ms up to 2 s.
+pub const fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(20), Duration::from_secs(2))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::encoded::Encoded;
 use super::ended::Ended;
 use super::inbox::SeenRecords;
 use super::pace::Backlog;
 use super::reader::{Change, FeedError};
 use super::router::Router;
-use super::row_encoder::Encoded;
 use super::skips::{Skip, Skips};
 use super::topics::{TopicPartition, Topics};
 use crate::Lsn;

@@ -304,7 +304,7 @@ impl ChangeFeed {
 
     /// Returns the end of the server's WAL, as the stream reported it last.
     pub fn wal_end(&self) -> Lsn {
-        self.stream.server()
+        self.stream.wal_end()
     }
 
     pub fn mode(&self) -> Mode {

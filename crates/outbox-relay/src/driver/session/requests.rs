@@ -10,6 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use super::batch_sender::Retry;
 use super::inbox::Report;
 use super::log_reader::LogReader;
+use super::pace::backoff;
 use super::topics::TopicPartition;
 use crate::driver::gaps::Gaps;
 use crate::progress::{PartitionId, Producer, Reach, ReadFrom};
@@ -34,11 +35,6 @@ pub struct Requests {
 
 /// How often the right to read a topic is checked while it is missing.
 const READ_CHECK: Duration = Duration::from_secs(10);
-
-/// Returns the delays before attempts, from 20 ms up to 2 s.
-pub const fn backoff() -> Backoff {
-    Backoff::new(Duration::from_millis(20), Duration::from_secs(2))
-}
 
 impl Requests {
     pub fn new(

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::dead_letter::DeadLetters;
-use super::row_encoder::{Encoded, EncodedRow, RowEncoder};
+use super::encoded::Encoded;
+use super::row_encoder::{EncodedRow, RowEncoder};
 use super::topics::{Destination, Topics, Waiting};
 use crate::error::Error;
 use crate::position::Position;

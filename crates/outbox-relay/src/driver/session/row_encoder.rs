@@ -1,18 +1,20 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use outbox_core::Pipeline;
+use outbox_core::connector::DroppedBy;
+use outbox_core::layout::EventField;
+use outbox_core::record::{Record, event_identity};
 use outbox_core::uuid::Uuid;
-use outbox_core::{DroppedBy, EventField, Pipeline, Record, RecordRef, event_identity};
 
+use super::encoded::Encoded;
 use super::topics::{Destination, IllegalDestination, Topics};
 use crate::error::Error;
-use crate::position::{HEADER, Origin, Position, RowPosition};
+use crate::position::{Origin, Position, RowPosition};
 use crate::progress::PartitionId;
 use crate::rows::{RawRow, TableRow};
 use crate::settings::ContextHeaders;
 use crate::status::RelayStatus;
-use outbox_kafka::RecordBody;
 use outbox_net::ErrorChain;
 
 /// Encodes rows as records, and chooses their destinations.
@@ -136,43 +138,5 @@ impl RowEncoder {
             Some(cause) => error.caused_by(cause),
             None => error,
         }
-    }
-}
-
-/// A record on its way to its partition. It is sent the same each time, its timestamp included.
-#[derive(Debug)]
-pub struct Encoded {
-    pub timestamp: i64,
-    pub body: RecordBody,
-}
-
-impl Encoded {
-    /// Encodes a record with its position. A record without a timestamp gets `now`.
-    pub fn new(mut record: RecordRef<'_>, origin: &Origin, position: Position, now: SystemTime) -> Self {
-        record.headers.push((HEADER, Some(origin.header(position).into_bytes().into())));
-        let since_1970 = || now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX);
-        Self {
-            timestamp: record.timestamp.unwrap_or_else(now),
-            body: RecordBody::new(record.key.as_deref(), record.value.as_deref(), &record.headers),
-        }
-    }
-
-    /// Converts it to a record for another topic, without its position.
-    pub fn into_record(self, topic: &str) -> Record {
-        let mut record = Record::new(topic);
-        record.timestamp = Some(self.timestamp);
-        let Ok(parts) = self.body.parts() else { return record };
-        let owned = |field: Option<&[u8]>| field.map(Bytes::copy_from_slice);
-        (record.key, record.value) = (owned(parts.key), owned(parts.value));
-        let headers = parts.headers.into_iter().filter(|(name, _)| *name != HEADER.as_bytes());
-        record.headers =
-            headers.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), owned(value))).collect();
-        record
-    }
-
-    /// Returns about what it takes in a batch and in memory, in bytes.
-    pub fn size(&self) -> usize {
-        self.body.bytes().len() + 24
     }
 }

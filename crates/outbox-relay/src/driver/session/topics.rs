@@ -1,7 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::row_encoder::Encoded;
+use super::encoded::Encoded;
 use crate::position::Position;
 use crate::progress::{PartitionId, Unplaced};
 use outbox_kafka::Topic;

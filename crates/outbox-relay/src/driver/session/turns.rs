@@ -52,7 +52,7 @@ impl Turns {
             catch_up: (until_end(self.window.confirmed), until_end(planner.read_up_to())),
         };
         self.updates.add(0);
-        self.status.turned(turn, counters.since(self.counted));
+        self.status.record_turn(turn, counters.since(self.counted));
         self.counted = counters;
     }
 

@@ -1,12 +1,12 @@
 use outbox_core::uuid::Uuid;
 
-use super::{Identity, PartitionWriter, Repetitions, Request, State};
+use super::{Identity, InFlightBatch, PartitionWriter, Repetitions, Request, State, Verdict};
 use crate::Lsn;
 use crate::position::Position;
 use crate::progress::action::{Arrival, Content, Outcome, Seen, Tail};
 use crate::progress::ledger::Ledger;
 use crate::progress::producer::Cursor;
-use crate::progress::row::{InFlightBatch, Row, Verdict};
+use crate::progress::row::Row;
 
 impl<R> PartitionWriter<R> {
     /// Takes the outcome of a request. Returns the rows that the broker does not take.

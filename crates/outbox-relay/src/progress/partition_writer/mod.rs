@@ -2,10 +2,10 @@ mod answers;
 
 use std::collections::VecDeque;
 
-use super::action::{Action, ReadFrom};
+use super::action::{Action, Arrival, ReadFrom};
 use super::ledger::Ledger;
-use super::producer::{Cursor, Producer};
-use super::row::{BatchLimit, InFlightBatch, PartitionId, Row, SeenRecords, Verdict, Window};
+use super::producer::{Cursor, OwnProducer, Producer};
+use super::row::{BatchLimit, PartitionId, Row, SeenRecords, Window};
 use crate::position::Position;
 
 /// One partition's log as far as it is known, and the rows on their way to it.
@@ -87,11 +87,30 @@ enum Repetitions {
     NotTold,
 }
 
-/// A producer id of this process, numbered.
-#[derive(Clone, Copy, Debug)]
-pub struct OwnProducer {
-    pub producer: Producer,
-    pub generation: u64,
+/// The one batch of a partition whose outcome is not known yet.
+#[derive(Debug)]
+pub struct InFlightBatch<R> {
+    pub rows: Vec<Row<R>>,
+    pub at: Cursor,
+    /// Error 0 is no proof: others may have used these sequence numbers for other rows.
+    pub check: bool,
+    /// An attempt had no answer, so it may be appended at any later time.
+    pub unsure: bool,
+    pub verdict: Verdict,
+    pub attempts: u32,
+    pub bytes: usize,
+    /// All of it is in the log: it is sent once more, to see how the broker answers then.
+    pub is_trial: bool,
+}
+
+/// Why the log is read while a batch is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Open,
+    Appended(Arrival),
+    Unknown,
+    OutOfOrder,
+    InvalidEpoch,
 }
 
 impl<R> PartitionWriter<R> {

@@ -1,6 +1,6 @@
 use outbox_core::bytes::Bytes;
+use outbox_core::layout::{ColumnValue, EventField, Nullability};
 use outbox_core::time::OffsetDateTime;
-use outbox_core::{ColumnValue, EventField, Nullability};
 
 use outbox_core::Identifier;
 use outbox_test_support::{TestEnv, stack};
@@ -61,11 +61,11 @@ fn layout() -> TableLayout {
     let name = |name: &str| Identifier::new(name).unwrap();
     let null = Nullability::Nullable;
     let columns = vec![
-        Column::of(F::Id, name("id"), ColumnType::Uuid, Nullability::NotNull),
-        Column::of(F::AggregateType, name("aggregatetype"), ColumnType::Varchar(255), null),
-        Column::of(F::AggregateId, name("aggregateid"), ColumnType::Varchar(255), null),
-        Column::of(F::EventType, name("type"), ColumnType::Text, null),
-        Column::of(F::Payload, name("payload"), ColumnType::Jsonb, null),
+        Column::new(F::Id, name("id"), ColumnType::Uuid, Nullability::NotNull),
+        Column::new(F::AggregateType, name("aggregatetype"), ColumnType::Varchar(255), null),
+        Column::new(F::AggregateId, name("aggregateid"), ColumnType::Varchar(255), null),
+        Column::new(F::EventType, name("type"), ColumnType::Text, null),
+        Column::new(F::Payload, name("payload"), ColumnType::Jsonb, null),
         Column::foreign(name("raw"), ColumnType::Bytea, null),
         Column::foreign(name("flag"), ColumnType::Boolean, null),
         Column::foreign(name("count"), ColumnType::Integer, null),

@@ -4,7 +4,8 @@ mod rows;
 
 use std::collections::HashSet;
 
-use outbox_core::{Column, ColumnType, ConnectorConfig, Nullability, TableLayout};
+use outbox_core::layout::{Column, ColumnType, Nullability};
+use outbox_core::{ConnectorConfig, TableLayout};
 use outbox_wal::{CatalogueColumn, CustomTypes, Lsn, Message, Relation, RelationColumn, TableName, Tuple, TupleData};
 
 use super::{OutboxTable, OutboxTables, RowReader};

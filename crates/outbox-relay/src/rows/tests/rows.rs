@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
-use outbox_core::{ColumnValue, ConnectorConfig, Identifier, TableLayout};
+use outbox_core::layout::ColumnValue;
+use outbox_core::{ConnectorConfig, Identifier, TableLayout};
 use proptest::prelude::*;
 
 use super::super::{BadValue, DecodeError, Ignored, RowReader, WalEvent};

@@ -7,9 +7,9 @@ use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopi
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Isolation, check_epoch, topic_ref};
+use super::answer::{Isolation, check_epoch, topic_ref};
+use crate::broker::api::Answer;
 use crate::broker::cluster::{Cluster, TopicRef};
-use crate::broker::connection::Answer;
 use crate::broker::faults::Place;
 use crate::broker::log::{Minimum, Slice};
 use crate::broker::shared::Shared;

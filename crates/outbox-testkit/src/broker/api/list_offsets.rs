@@ -3,11 +3,12 @@ use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::{Isolation, check_epoch};
+use super::answer::{Isolation, check_epoch};
 use crate::broker::cluster::TopicRef;
 use crate::broker::faults::Place;
 use crate::broker::log::Log;
-use crate::broker::shared::{LEADER_EPOCH, Shared};
+use crate::broker::settings::LEADER_EPOCH;
+use crate::broker::shared::Shared;
 use crate::broker::wire::Api;
 
 /// The end of the log.

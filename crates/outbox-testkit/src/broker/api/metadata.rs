@@ -6,10 +6,11 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use uuid::Uuid;
 
-use super::{text, topic_name};
+use super::answer::{text, topic_name};
 use crate::broker::cluster::TopicRef;
 use crate::broker::faults::Place;
-use crate::broker::shared::{AutoCreation, LEADER_EPOCH, NODE_ID, Shared};
+use crate::broker::settings::{AutoCreation, LEADER_EPOCH, NODE_ID};
+use crate::broker::shared::Shared;
 use crate::broker::topic::{Topic, TopicConfig};
 use crate::broker::wire::Api;
 

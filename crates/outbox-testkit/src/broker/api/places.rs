@@ -7,7 +7,7 @@ use kafka_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::topic_ref;
+use super::answer::topic_ref;
 use crate::broker::cluster::TopicRef;
 use crate::broker::faults::Place;
 use crate::broker::shared::Shared;

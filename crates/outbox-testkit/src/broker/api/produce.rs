@@ -6,10 +6,11 @@ use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use uuid::Uuid;
 
-use super::{text, topic_ref};
+use super::answer::{text, topic_ref};
+use crate::broker::api::Answer;
 use crate::broker::cluster::TopicRef;
-use crate::broker::connection::Answer;
 use crate::broker::faults::{Effect, LateAppend, Place};
 use crate::broker::log::{AppendTime, Appended, Batch, Refusal};
 use crate::broker::shared::Shared;
@@ -170,7 +171,7 @@ fn append(
         checked.map_err(|error| outcome.adds.renamed(error))?;
     }
     if let (Some(Effect::AppendAfterClose), Some(rule)) = (effect, &rule) {
-        rule.hold(LateAppend::new(shared, id, data.index, batch));
+        rule.hold(late_append(shared, id, data.index, batch));
         happened();
         return Ok(UNANSWERED);
     }
@@ -181,4 +182,15 @@ fn append(
     });
     happened();
     done.map_err(Refusal::from)
+}
+
+/// Returns the append of a batch for later. It fails if its broker or its topic is gone by then.
+fn late_append(shared: &Arc<Shared>, topic: Uuid, partition: i32, batch: Batch) -> LateAppend {
+    let broker = Arc::downgrade(shared);
+    LateAppend::new(topic, partition, move || {
+        let broker = broker.upgrade().ok_or(ResponseError::BrokerNotAvailable)?;
+        let appended = broker.write(|cluster| cluster.append(topic, partition, batch))?;
+        broker.announce();
+        Ok(appended.base_offset)
+    })
 }

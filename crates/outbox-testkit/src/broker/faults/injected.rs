@@ -1,10 +1,11 @@
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kafka_protocol::ResponseError;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::fault::{Effect, Fault, Place, Times};
-use super::late::LateAppend;
 use crate::broker::wire::Api;
 
 /// A fault that was injected. Dropping this does not lift it.
@@ -44,7 +45,7 @@ impl Injected {
     /// Each has the offset of its first record, or why it was not appended: the checks are those of any append, so that
     /// a batch that was sent again meanwhile, and is known by its sequence, has the offset that it got then.
     pub fn release(&self) -> Vec<Result<i64, ResponseError>> {
-        self.0.with_held(std::mem::take).into_iter().map(LateAppend::append).collect()
+        self.0.with_held(std::mem::take).into_iter().map(|late| (late.append)()).collect()
     }
 }
 
@@ -110,5 +111,30 @@ impl Rule {
 
     fn with_held<T>(&self, use_held: impl FnOnce(&mut Vec<LateAppend>) -> T) -> T {
         use_held(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A batch whose connection was closed, and which is to be appended later.
+pub(in crate::broker) struct LateAppend {
+    topic: Uuid,
+    partition: i32,
+    append: Box<dyn FnOnce() -> Result<i64, ResponseError> + Send>,
+}
+
+impl LateAppend {
+    /// Creates the append of a batch to a partition; `append` returns the offset of the first record.
+    pub(in crate::broker) fn new(
+        topic: Uuid,
+        partition: i32,
+        append: impl FnOnce() -> Result<i64, ResponseError> + Send + 'static,
+    ) -> Self {
+        Self { topic, partition, append: Box::new(append) }
+    }
+}
+
+impl fmt::Debug for LateAppend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (topic, partition) = (&self.topic, &self.partition);
+        f.debug_struct("LateAppend").field("topic", topic).field("partition", partition).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,6 @@
 
 mod fault;
 mod injected;
-mod late;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +10,7 @@ use tokio::sync::watch;
 pub use self::fault::Fault;
 pub(super) use self::fault::{Effect, Place, RequestEffect};
 pub use self::injected::Injected;
-pub(super) use self::injected::Rule;
-pub(super) use self::late::LateAppend;
+pub(super) use self::injected::{LateAppend, Rule};
 use super::wire::Api;
 
 /// The faults of one broker. Clones are the same faults.

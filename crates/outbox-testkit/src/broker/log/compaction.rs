@@ -51,7 +51,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use outbox_core::Record;
+    use outbox_core::record::Record;
 
     use super::super::batch::tests::rules;
     use super::super::batch::{Batch, TRANSACTIONAL};

@@ -1,7 +1,7 @@
 //! Record batches of format 2 from records.
 
-use outbox_core::Record;
 use outbox_core::bytes::Bytes;
+use outbox_core::record::Record;
 
 use super::compression::{Codec, compress};
 use super::transactions::Outcome;

@@ -14,7 +14,7 @@ pub(in crate::broker) enum Outcome {
 pub(in crate::broker) struct Aborted {
     pub(in crate::broker) producer_id: i64,
     pub(in crate::broker) first_offset: i64,
-    pub(in crate::broker) marker_offset: i64,
+    marker_offset: i64,
 }
 
 /// The open transactions of a partition, and the index of the aborted ones.

@@ -1,0 +1,45 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use outbox_core::record::{Record, RecordRef};
+
+use crate::position::{HEADER, Origin, Position};
+use outbox_kafka::RecordBody;
+
+/// A record on its way to its partition. It is sent the same each time, its timestamp included.
+#[derive(Debug)]
+pub struct Encoded {
+    pub timestamp: i64,
+    pub body: RecordBody,
+}
+
+impl Encoded {
+    /// Encodes a record with its position. A record without a timestamp gets `now`.
+    pub fn new(mut record: RecordRef<'_>, origin: &Origin, position: Position, now: SystemTime) -> Self {
+        record.headers.push((HEADER, Some(origin.header(position).into_bytes().into())));
+        let since_1970 = || now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX);
+        Self {
+            timestamp: record.timestamp.unwrap_or_else(now),
+            body: RecordBody::new(record.key.as_deref(), record.value.as_deref(), &record.headers),
+        }
+    }
+
+    /// Converts it to a record for another topic, without its position.
+    pub fn into_record(self, topic: &str) -> Record {
+        let mut record = Record::new(topic);
+        record.timestamp = Some(self.timestamp);
+        let Ok(parts) = self.body.parts() else { return record };
+        let owned = |field: Option<&[u8]>| field.map(Bytes::copy_from_slice);
+        (record.key, record.value) = (owned(parts.key), owned(parts.value));
+        let headers = parts.headers.into_iter().filter(|(name, _)| *name != HEADER.as_bytes());
+        record.headers =
+            headers.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), owned(value))).collect();
+        record
+    }
+
+    /// Returns about what it takes in a batch and in memory, in bytes.
+    pub fn size(&self) -> usize {
+        self.body.bytes().len() + 24
+    }
+}
