@@ -8,7 +8,7 @@ use crate::Error;
 
 /// The pool of the service.
 #[derive(Clone)]
-pub(crate) enum Pool {
+pub enum Pool {
     TokioPostgres(deadpool_postgres::Pool),
     #[cfg(feature = "sqlx")]
     Sqlx(::sqlx::PgPool),
@@ -16,7 +16,7 @@ pub(crate) enum Pool {
 
 impl Pool {
     /// Waits for a connection. A server that does not answer while one is made or tested is given up after `patience`.
-    pub(crate) fn connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
+    pub fn connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
             Self::TokioPostgres(pool) => Box::pin(async move { get(pool, patience).await.map(Connection::pooled) }),
             #[cfg(feature = "sqlx")]
@@ -27,7 +27,7 @@ impl Pool {
     }
 
     /// Waits for a connection that is not the pool's any more, as [`connection`](Self::connection) does.
-    pub(crate) fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
+    pub fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
             Self::TokioPostgres(pool) => {
                 Box::pin(async move { get(pool, patience).await.map(|object| Connection::own(Object::take(object))) })
@@ -41,7 +41,7 @@ impl Pool {
     }
 
     /// Closes the connections that nobody uses.
-    pub(crate) fn discard_idle(&self) {
+    pub fn discard_idle(&self) {
         match self {
             Self::TokioPostgres(pool) => {
                 pool.retain(|_, _| false);
@@ -57,7 +57,7 @@ impl Pool {
     }
 
     /// Returns how many connections it has at most.
-    pub(crate) fn max_size(&self) -> usize {
+    pub fn max_size(&self) -> usize {
         match self {
             Self::TokioPostgres(pool) => pool.status().max_size,
             #[cfg(feature = "sqlx")]
@@ -112,7 +112,7 @@ async fn acquire(
 #[cfg(test)]
 impl Pool {
     /// Returns a pool of each driver, to the database at this URL.
-    pub(crate) fn of_each_driver(url: &str) -> Vec<Self> {
+    pub fn of_each_driver(url: &str) -> Vec<Self> {
         vec![
             Self::TokioPostgres(outbox_test_support::pool(url, 16)),
             #[cfg(feature = "sqlx")]
