@@ -1,5 +1,5 @@
-//! What a process does for all its partitions at once, in the background: it polls for due events and requests, moves
-//! positions, mirrors them to Kafka, and removes what is old.
+//! The background tasks of a process, for all its partitions at once: they poll for due events and requests, move
+//! positions, mirror them to Kafka, and remove what is old.
 
 use std::sync::Arc;
 use std::time::Duration;

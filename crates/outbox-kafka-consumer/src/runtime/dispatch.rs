@@ -36,7 +36,7 @@ pub struct Dispatcher {
     isolated: Option<i64>,
 }
 
-/// What may have been begun before the partition was opened.
+/// The attempts that may have been begun before the partition was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct EarlierAttempts {
     /// Below this offset a handler may have been called, by this process.
