@@ -126,7 +126,8 @@ fn foreign() -> String {
     )
 }
 
-/// A view could run functions when its rows are looked at, and a table of somebody else has triggers of theirs.
+/// Returns the query for relations that took a detached partition's name. A view could run functions when its rows are
+/// read, and a table of somebody else has their triggers.
 fn replaced(layout: &TableLayout) -> String {
     format!(
         "SELECT format('%s, recorded as a detached partition,', oid::regclass), pg_get_userbyid(relowner)::text
