@@ -70,7 +70,7 @@ impl TableLayout {
         Err(Error::layout("id", reason))
     }
 
-    /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::InsertSql::has_unique_id), that an idempotent
+    /// Checks, from the answer to [`InsertSql::has_unique_id`](crate::sql::InsertSql::has_unique_id), that an idempotent
     /// enqueue is possible, for implementations of [`Outbox`](crate::Outbox).
     ///
     /// # Errors

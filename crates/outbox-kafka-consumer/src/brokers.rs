@@ -11,7 +11,7 @@ use crate::Error;
 
 /// The brokers of a cluster, as all readers see them: how to connect, and the topics that the consumer reads.
 #[derive(Clone)]
-pub(crate) struct Brokers(Arc<Inner>);
+pub struct Brokers(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
@@ -34,12 +34,12 @@ struct Latest {
 
 impl Brokers {
     /// How long a broker may take to answer.
-    pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+    pub const PATIENCE: Duration = Duration::from_secs(10);
     /// For how long a request is repeated that may soon succeed. Handlers run meanwhile.
-    pub(crate) const RETRY_FOR: Duration = Duration::from_secs(5);
-    pub(crate) const CLIENT_ID: &str = "outbox-kafka-consumer";
+    pub const RETRY_FOR: Duration = Duration::from_secs(5);
+    pub const CLIENT_ID: &str = "outbox-kafka-consumer";
 
-    pub(crate) fn new(addresses: Vec<String>, security: Security) -> Self {
+    pub fn new(addresses: Vec<String>, security: Security) -> Self {
         let settings = Settings {
             client_id: Self::CLIENT_ID.to_owned(),
             connect_timeout: Self::PATIENCE,
@@ -53,17 +53,17 @@ impl Brokers {
     }
 
     /// Returns what every connection of the consumer is made with.
-    pub(crate) fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
     /// Returns the connections for everything but fetches, which wait for records and would hold up other requests.
-    pub(crate) fn cluster(&self) -> &outbox_kafka::Cluster {
+    pub fn cluster(&self) -> &outbox_kafka::Cluster {
         &self.0.cluster
     }
 
     /// Returns the partitions of the topics that exist, or why a topic cannot be described.
-    pub(crate) async fn partitions(
+    pub async fn partitions(
         &self,
         topics: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Result<BTreeSet<i32>, Error>>, Error> {
@@ -95,12 +95,12 @@ impl Brokers {
 
     /// Returns the gaps that were reported.
     #[cfg(test)]
-    pub(crate) fn reported(&self) -> Vec<Gap> {
+    pub fn reported(&self) -> Vec<Gap> {
         self.0.reported.lock().unwrap().iter().copied().collect()
     }
 
     /// Returns a topic as described by an answer to a request that is not older than this call.
-    pub(crate) async fn topic(&self, name: &str) -> Result<Arc<Topic>, Error> {
+    pub async fn topic(&self, name: &str) -> Result<Arc<Topic>, Error> {
         let since = Instant::now();
         let mut latest = self.0.latest.lock().await;
         if latest.asked.is_none_or(|asked| asked < since) || !latest.described.contains_key(name) {

@@ -68,10 +68,8 @@ pub mod measured;
 mod native;
 mod policy;
 mod protocol;
-mod reader;
 mod received;
 mod registry;
-mod route;
 mod runtime;
 mod source;
 mod store;
@@ -85,7 +83,7 @@ pub use outbox_pg::{Migrations, StatementCaching};
 pub use self::consumer::{Builder, Consumer};
 #[cfg(feature = "sqlx")]
 pub use self::driver::Sqlx;
-pub use self::driver::{Driver, NoTransaction, TokioPostgres};
+pub use self::driver::{Driver, NoTransaction, TokioPostgres, set_tcp_deadlines};
 pub use self::error::Error;
 pub use self::group::{
     EventState, FailedEvent, FailedEventFilter, Group, MovePolicy, PartitionStatus, Pause, PauseTarget, Request,
@@ -97,8 +95,9 @@ pub use self::handler::{
     BatchHandler, Configured, Handler, HandlerError, HandlerPolicy, HandlerResult, Layer, Next, RawHandler,
     SideEffectHandler, SideEffectLayer, SideEffectNext, With, savepoint, with,
 };
-pub use self::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
+pub use self::policy::{
+    CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, Reader, RecordPolicy,
+};
 pub use self::protocol::{FailedAttempt, FailureKind, RetryPolicy};
-pub use self::reader::Reader;
 pub use self::received::Received;
 pub use self::store::migrations;

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use outbox_core::Pipeline;
@@ -7,11 +8,10 @@ use outbox_core::layout::EventField;
 use outbox_core::record::DecodedEvent;
 
 use crate::Error;
-use crate::handler::Registered;
-use crate::route::Route;
+use crate::handler::{HandlerPolicy, Kind, Registered};
 
 /// Which handlers are for which event.
-pub(crate) struct Registry {
+pub struct Registry {
     entries: Vec<Entry>,
     otherwise: Option<Arc<Route>>,
 }
@@ -26,16 +26,16 @@ struct Entry {
 }
 
 /// A handler that waits for the pipeline, which has its topic.
-pub(crate) struct Registration {
-    pub(crate) aggregate_type: String,
-    pub(crate) event_type: String,
+pub struct Registration {
+    pub aggregate_type: String,
+    pub event_type: String,
     /// The newest version that it reads; a raw handler reads all.
-    pub(crate) version: Option<u32>,
-    pub(crate) handler: Registered,
+    pub version: Option<u32>,
+    pub handler: Registered,
 }
 
 /// The entry of the registry for an event.
-pub(crate) enum Found<'a> {
+pub enum Found<'a> {
     Route(&'a Arc<Route>),
     /// Handlers that read versions up to this one only.
     TooNew {
@@ -45,23 +45,23 @@ pub(crate) enum Found<'a> {
 }
 
 /// In place of an event type: a handler for all that have none.
-pub(crate) const ALL_OTHERS: &str = "*";
+pub const ALL_OTHERS: &str = "*";
 
 /// Returns how the group's members report each other that they have a handler for an event type of a topic.
-pub(crate) fn handled(topic: &str, event_type: &str) -> String {
+pub fn handled(topic: &str, event_type: &str) -> String {
     format!("{topic}/{event_type}")
 }
 
 impl Registry {
     /// Returns all that this consumer has handlers for.
-    pub(crate) fn handles(&self) -> Vec<String> {
+    pub fn handles(&self) -> Vec<String> {
         let typed = self.entries.iter().map(|entry| handled(&entry.topic, &entry.event_type));
         let others =
             self.otherwise.iter().flat_map(|_| self.topics().into_iter().map(|topic| handled(topic, ALL_OTHERS)));
         typed.chain(others).collect()
     }
 
-    pub(crate) fn new(
+    pub fn new(
         pipeline: &Pipeline,
         registrations: Vec<Registration>,
         otherwise: Option<Registered>,
@@ -94,11 +94,11 @@ impl Registry {
         Ok(Self { entries, otherwise })
     }
 
-    pub(crate) fn topics(&self) -> BTreeSet<&str> {
+    pub fn topics(&self) -> BTreeSet<&str> {
         self.entries.iter().map(|entry| entry.topic.as_str()).collect()
     }
 
-    pub(crate) fn find(&self, topic: &str, event: &DecodedEvent) -> Found<'_> {
+    pub fn find(&self, topic: &str, event: &DecodedEvent) -> Found<'_> {
         let is_for = |entry: &&Entry| {
             entry.topic == topic
                 && event.event_type.as_deref() == Some(entry.event_type.as_str())
@@ -112,5 +112,48 @@ impl Registry {
             (None, Some(route)) => Found::Route(route),
             (None, None) => Found::Nothing,
         }
+    }
+}
+
+/// The handlers of one event type, in the order in which they were registered.
+pub struct Route {
+    handlers: Vec<Registered>,
+    /// [`Kind::Together`] if at least one of the handlers takes several events at once.
+    kind: Kind,
+}
+
+impl Route {
+    pub fn new(handler: Registered) -> Self {
+        Self { kind: handler.kind(), handlers: vec![handler] }
+    }
+
+    /// Adds a handler. Returns `false` if it cannot share the events with those that are there.
+    pub fn add(&mut self, handler: Registered) -> bool {
+        self.kind = match (self.kind, handler.kind()) {
+            (Kind::Outside, _) | (_, Kind::Outside) => return false,
+            (Kind::Each, Kind::Each) => Kind::Each,
+            _ => Kind::Together,
+        };
+        self.handlers.push(handler);
+        true
+    }
+
+    pub fn handlers(&self) -> &[Registered] {
+        &self.handlers
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns how many events may share a transaction with one of this route.
+    pub fn max_batch_size(&self) -> usize {
+        let sizes = self.handlers.iter().filter_map(|handler| handler.policy().max_batch_size);
+        sizes.min().map_or(usize::MAX, NonZeroUsize::get)
+    }
+
+    /// Returns the settings for a failure of which no single handler is the cause.
+    pub fn policy(&self) -> Option<&HandlerPolicy> {
+        self.handlers.first().map(Registered::policy)
     }
 }

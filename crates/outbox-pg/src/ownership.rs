@@ -126,8 +126,8 @@ fn foreign() -> String {
     )
 }
 
-/// Returns the query for recorded partitions that are no plain tables, or that another role owns. A view could run
-/// functions when its rows are read, and another role's table can have triggers.
+/// Returns the query for relations that took a detached partition's name. A view could run functions when its rows are
+/// read, and a table of somebody else has their triggers.
 fn replaced(layout: &TableLayout) -> String {
     format!(
         "SELECT format('%s, recorded as a detached partition,', oid::regclass), pg_get_userbyid(relowner)::text

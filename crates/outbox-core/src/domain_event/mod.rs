@@ -171,10 +171,10 @@ use crate::event::names::{short_text, topic_legal};
 /// # let event = OutboxEvent::from_event(&Renamed);
 /// ```
 pub trait DomainEvent {
-    /// The [`AggregateType`](crate::AggregateType); the topic is made of it.
+    /// The [`AggregateType`](crate::event::AggregateType); the topic is made of it.
     const AGGREGATE_TYPE: &'static str;
 
-    /// The [`EventType`](crate::EventType), unique within the aggregate type. For an enum of events it is only the name
+    /// The [`EventType`](crate::event::EventType), unique within the aggregate type. For an enum of events it is only the name
     /// of the enum, and [`KINDS`](Self::KINDS) has the event types.
     const EVENT_TYPE: &'static str;
 
@@ -189,7 +189,7 @@ pub trait DomainEvent {
     #[doc(hidden)]
     const LEGAL: () = legal(Self::AGGREGATE_TYPE, Self::KINDS);
 
-    /// Returns the [`AggregateId`](crate::AggregateId): which aggregate the event belongs to.
+    /// Returns the [`AggregateId`](crate::event::AggregateId): which aggregate the event belongs to.
     fn aggregate_id(&self) -> String;
 
     /// Returns which of [`KINDS`](Self::KINDS) this event is.
@@ -219,10 +219,10 @@ pub trait DomainEvent {
     note = "derive `IncomingEvent`, or `DomainEvent` if the service also produces it"
 )]
 pub trait IncomingEvent {
-    /// The [`AggregateType`](crate::AggregateType), of which the topic is made.
+    /// The [`AggregateType`](crate::event::AggregateType), of which the topic is made.
     const AGGREGATE_TYPE: &'static str;
 
-    /// The [`EventType`](crate::EventType); for an enum of events, the name of the enum.
+    /// The [`EventType`](crate::event::EventType); for an enum of events, the name of the enum.
     const EVENT_TYPE: &'static str;
 
     /// The newest version of the payload's schema that this type reads, from 1. For an enum of events,

@@ -78,7 +78,7 @@ impl EventBuilder {
     }
 
     /// Adds a header. The headers travel as one JSON object in one record header, which [`DecodedEvent::headers`]
-    /// reads; those with a column of their own ([`Column::from_header`](crate::Column::from_header)) are real headers of
+    /// reads; those with a column of their own ([`Column::from_header`](crate::layout::Column::from_header)) are real headers of
     /// the record.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -95,13 +95,13 @@ impl EventBuilder {
         Self { tracestate: Some(tracestate.try_into().map_err(Into::into)), ..self }
     }
 
-    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::EventField::Key); the aggregate id
+    /// Sets the record's key, for a table with a column [`EventField::Key`](crate::layout::EventField::Key); the aggregate id
     /// unless set. Kafka keeps the order of events with the same key: give all events of an aggregate the same one.
     pub fn key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
 
-    /// Sets the value of one of the service's own columns, [`Column::own`](crate::Column::own).
+    /// Sets the value of one of the service's own columns, [`Column::own`](crate::layout::Column::own).
     pub fn column(mut self, name: impl Into<String>, value: impl Into<ColumnValue>) -> Self {
         self.columns.0.insert(name.into(), value.into());
         self

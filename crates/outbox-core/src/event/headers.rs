@@ -7,7 +7,7 @@ use serde::ser::Error as _;
 use crate::Error;
 
 /// The event's own headers: name → text. On the wire they travel as one JSON object in one record header, apart from
-/// those that have a [column](crate::Column::from_header) each.
+/// those that have a [column](crate::layout::Column::from_header) each.
 ///
 /// At most 64; a name has 1 to 255 bytes, a value up to 8,192, neither has a NUL. `Debug` shows names only.
 #[derive(Clone, Default, PartialEq, Eq)]

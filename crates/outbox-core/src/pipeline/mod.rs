@@ -275,7 +275,7 @@ impl Pipeline {
         }
     }
 
-    /// Returns the id of a row's event, as [`event_identity`](crate::event_identity) of its header `id` without a
+    /// Returns the id of a row's event, as [`event_identity`](crate::record::event_identity) of its header `id` without a
     /// topic; none if it is NULL.
     #[must_use]
     pub fn event_id(&self, row: &Row) -> Option<Uuid> {

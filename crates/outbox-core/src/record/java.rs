@@ -99,6 +99,20 @@ fn plain(mantissa: &str, exponent: i32) -> String {
     }
 }
 
+/// Appends a struct by `Struct.toString`, which leaves out fields that are null.
+pub(super) fn push_struct<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, impl FnOnce(&mut String))>) {
+    out.push_str("Struct{");
+    for (index, (name, push)) in fields.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(name);
+        out.push('=');
+        push(out);
+    }
+    out.push('}');
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

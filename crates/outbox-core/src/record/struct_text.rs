@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::column_text::text;
 use super::expand::{self, Outcome};
+use super::java::push_struct;
 use super::json_value::Unexpandable;
 use crate::connector::{BinaryForm, ValueForms};
 use crate::pipeline::Target;
@@ -27,20 +28,6 @@ pub(super) fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
-}
-
-/// Appends a struct by `Struct.toString`, which leaves out fields that are null.
-pub(super) fn push_struct<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, impl FnOnce(&mut String))>) {
-    out.push_str("Struct{");
-    for (index, (name, push)) in fields.enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        out.push_str(name);
-        out.push('=');
-        push(out);
-    }
-    out.push('}');
 }
 
 impl Pipeline {

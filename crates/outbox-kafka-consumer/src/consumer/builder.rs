@@ -1,14 +1,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_core::record::{DecodedEvent, DecodedPayload};
 use outbox_core::{EventKind, Identifier, IncomingEvent, Pipeline};
 use outbox_kafka::Security;
 use outbox_pg::StatementCaching;
-use tokio::sync::Semaphore;
 
 use super::Consumer;
 use crate::brokers::Brokers;
@@ -16,7 +15,7 @@ use crate::driver::{Driver, TokioPostgres};
 use crate::handler::{AnyLayer, Registered, Upcasts, side_effect_layer};
 use crate::policy::{CircuitBreaker, DeadLetterMode, InitialOffset, Isolation, OnOffsetOutOfRange, RecordPolicy};
 use crate::registry::{Registration, Registry};
-use crate::runtime::{Breakers, Ignored, Options, Pauses, Shared, Upkeep};
+use crate::runtime::{Options, Shared};
 use crate::source::Choice;
 use crate::store::{Pool, Store};
 use crate::{Error, HandlerError, Reader, RetryPolicy, SideEffectHandler, SideEffectLayer};
@@ -422,26 +421,13 @@ impl<D: Driver> Builder<D> {
             None => Identifier::new("outbox").map_err(|e| Error::build("no schema").caused_by(e))?,
         };
         // One connection is left for what is not a handler's.
-        let slots = self.concurrency.map_or_else(|| pool.max_size().saturating_sub(1).max(1), NonZeroUsize::get);
-        let memory = usize::try_from(self.options.max_memory).unwrap_or(usize::MAX);
-        Ok(Consumer {
-            shared: Arc::new(Shared {
-                cluster: Choice::new(self.reader, &Brokers::new(self.brokers, self.security)),
-                registry: Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?,
-                upcasts: self.upcasts,
-                store: Store::new(pool, &schema, group, self.lease, self.statement_caching),
-                options: self.options,
-                stopped: Mutex::default(),
-                rejected: Mutex::default(),
-                ignored: Ignored::default(),
-                upkeep: Upkeep::default(),
-                pauses: Pauses::default(),
-                breakers: Breakers::default(),
-                slots: Semaphore::new(slots),
-                memory: Arc::new(Semaphore::new(memory)),
-                pipeline,
-            }),
-        })
+        let concurrency = self.concurrency.map_or_else(|| pool.max_size().saturating_sub(1).max(1), NonZeroUsize::get);
+
+        let cluster = Choice::new(self.reader, &Brokers::new(self.brokers, self.security));
+        let registry = Registry::new(&pipeline, self.registrations, self.otherwise.into_iter().next())?;
+        let store = Store::new(pool, &schema, group, self.lease, self.statement_caching);
+        let shared = Shared::new(cluster, pipeline, registry, self.upcasts, store, self.options, concurrency);
+        Ok(Consumer { shared: Arc::new(shared) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The operations of a group.
 
-mod filter;
+mod failed_event;
 mod status;
 
 use std::fmt;
@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use outbox_core::Identifier;
 use outbox_core::record::Record;
-use outbox_core::time::OffsetDateTime;
-use outbox_core::uuid::Uuid;
 use outbox_kafka::{OffsetAt, Security};
 use outbox_pg::StatementCaching;
 
-pub(crate) use self::filter::Condition;
-pub use self::filter::FailedEventFilter;
-pub use self::status::{PartitionStatus, Pause, Request, RequestAction, RequestOutcome};
+pub(crate) use self::failed_event::Condition;
+pub use self::failed_event::{EventState, FailedEvent, FailedEventFilter};
+pub use self::status::{PartitionStatus, Pause, PauseTarget, Request, RequestAction, RequestOutcome};
+use crate::Error;
 use crate::brokers::Brokers;
 use crate::store::{Paused, Pool, Store};
-use crate::{Error, FailureKind};
 
 /// The view of an operator on a group: partitions, positions, lag, failed events, pauses.
 ///
@@ -40,113 +38,6 @@ use crate::{Error, FailureKind};
 pub struct Group {
     store: Store,
     brokers: Option<Brokers>,
-}
-
-/// The part of a group that is paused or resumed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PauseTarget {
-    /// Everything that the group reads.
-    Group,
-    /// All partitions of a topic.
-    Topic(String),
-    /// The events of one type in a topic, and so their handler. A partition waits at its next event of that type.
-    EventType {
-        /// The topic.
-        topic: String,
-        /// The event's type.
-        event_type: String,
-    },
-}
-
-impl PauseTarget {
-    fn stored(&self) -> Paused {
-        let (topic, event_type) = match self {
-            Self::Group => ("", ""),
-            Self::Topic(topic) => (topic.as_str(), ""),
-            Self::EventType { topic, event_type } => (topic.as_str(), event_type.as_str()),
-        };
-        Paused { topic: topic.to_owned(), event_type: event_type.to_owned() }
-    }
-
-    pub(crate) fn from_stored(topic: String, event_type: String) -> Self {
-        match (topic.is_empty(), event_type.is_empty()) {
-            (true, true) => Self::Group,
-            (false, true) => Self::Topic(topic),
-            (_, false) => Self::EventType { topic, event_type },
-        }
-    }
-}
-
-/// The state of a failed event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EventState {
-    /// It waits for another attempt, or behind an earlier event of its key.
-    Parked,
-    /// Its attempts are used up, or it was rejected: it waits for a decision.
-    Dead,
-}
-
-impl EventState {
-    /// Returns the name, which is also the text in the column `state` of the store: `parked` or `dead`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.stored()
-    }
-
-    /// Returns the text in the store.
-    pub(crate) fn stored(self) -> &'static &'static str {
-        match self {
-            Self::Parked => &"parked",
-            Self::Dead => &"dead",
-        }
-    }
-
-    /// Returns the state of a text in the store, which has no others.
-    pub(crate) fn from_stored(state: &str) -> Self {
-        if state == Self::Dead.name() { Self::Dead } else { Self::Parked }
-    }
-}
-
-impl fmt::Display for EventState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A parked event or a dead letter. `Debug` and [`error`](Self::error) are without its payload.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct FailedEvent {
-    /// The number to [retry](Group::retry), [discard](Group::discard) or [show](Group::show) it by.
-    pub id: i64,
-    /// The topic of its record.
-    pub topic: String,
-    /// The partition of its record.
-    pub partition: i32,
-    /// The offset of its record.
-    pub offset: i64,
-    /// The event's id, if the record could be decoded.
-    pub event_id: Option<Uuid>,
-    /// The event's type, if the record could be decoded.
-    pub event_type: Option<String>,
-    /// The record's key, which is the aggregate's id.
-    pub key: Option<Vec<u8>>,
-    /// Whether it is parked or a dead letter.
-    pub state: EventState,
-    /// The number of attempts.
-    pub attempts: u32,
-    /// The kind of the last failure.
-    pub kind: FailureKind,
-    /// The error of the last attempt, with all that lies below it.
-    pub error: String,
-    /// The time of its first failure.
-    pub first_failed_at: OffsetDateTime,
-    /// The time of its last failure.
-    pub last_failed_at: OffsetDateTime,
-    /// The time of its next attempt; `None` for a dead letter, and behind another event.
-    pub next_attempt_at: Option<OffsetDateTime>,
 }
 
 /// Whether a position may be moved to where the inbox has forgotten what was handled.
@@ -280,7 +171,7 @@ impl Group {
     /// # Errors
     /// The store could not be written.
     pub async fn pause(&self, target: &PauseTarget, reason: &str) -> Result<(), Error> {
-        self.store.pause(&target.stored(), reason, None).await
+        self.store.pause(&Paused::from(target), reason, None).await
     }
 
     /// Ends a pause of exactly this target. Returns whether there was one.
@@ -288,7 +179,7 @@ impl Group {
     /// # Errors
     /// The store could not be written.
     pub async fn resume(&self, target: &PauseTarget) -> Result<bool, Error> {
-        self.store.resume(&target.stored()).await
+        self.store.resume(&Paused::from(target)).await
     }
 
     /// Returns the pauses.

@@ -1,8 +1,6 @@
 use outbox_core::time::OffsetDateTime;
 use outbox_core::uuid::Uuid;
 
-use super::PauseTarget;
-
 /// One partition of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,6 +33,33 @@ impl PartitionStatus {
     #[must_use]
     pub fn lag(&self) -> Option<u64> {
         self.end.map(|end| u64::try_from(end.saturating_sub(self.position)).unwrap_or(0))
+    }
+}
+
+/// The part of a group that is paused or resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PauseTarget {
+    /// Everything that the group reads.
+    Group,
+    /// All partitions of a topic.
+    Topic(String),
+    /// The events of one type in a topic, and so their handler. A partition waits at its next event of that type.
+    EventType {
+        /// The topic.
+        topic: String,
+        /// The event's type.
+        event_type: String,
+    },
+}
+
+impl PauseTarget {
+    pub(crate) fn from_stored(topic: String, event_type: String) -> Self {
+        match (topic.is_empty(), event_type.is_empty()) {
+            (true, true) => Self::Group,
+            (false, true) => Self::Topic(topic),
+            (_, false) => Self::EventType { topic, event_type },
+        }
     }
 }
 

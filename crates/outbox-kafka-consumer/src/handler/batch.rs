@@ -2,7 +2,8 @@ use deadpool_postgres::Transaction;
 use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
-use super::{HandlerPolicy, HandlerResult};
+use super::function::{HandlerFn, StatefulFn, With};
+use super::{Configured, HandlerPolicy, HandlerResult};
 use crate::Received;
 
 /// Handles many events of one type at once, such as with one statement for many rows.
@@ -69,5 +70,54 @@ pub trait BatchHandler<Marker = ()>: Send + Sync + 'static {
     /// Returns what differs from the builder's settings; nothing by default.
     fn policy(&self) -> HandlerPolicy {
         HandlerPolicy::new()
+    }
+}
+
+impl<E, F> BatchHandler<fn(E)> for F
+where
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
+    F: for<'a> HandlerFn<'a, Vec<Received<E>>>,
+{
+    type Event = E;
+
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        events: Vec<Received<E>>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.call(tx, events)
+    }
+}
+
+impl<S, E, F> BatchHandler<fn(S, E)> for With<S, F>
+where
+    S: Send + Sync + 'static,
+    E: IncomingEvent + DeserializeOwned + Send + 'static,
+    F: for<'a> StatefulFn<'a, S, Vec<Received<E>>>,
+{
+    type Event = E;
+
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        events: Vec<Received<E>>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.function.call(&self.state, tx, events)
+    }
+}
+
+impl<M: 'static, H: BatchHandler<M>> BatchHandler<(HandlerPolicy, M)> for Configured<H> {
+    type Event = H::Event;
+
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        events: Vec<Received<Self::Event>>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.handler.handle(tx, events)
+    }
+
+    fn policy(&self) -> HandlerPolicy {
+        self.policy.clone()
     }
 }

@@ -31,14 +31,14 @@ pub type HandlerResult = Result<(), HandlerError>;
 /// It is no `std::error::Error` itself, so that it can be made of all of them.
 pub struct HandlerError {
     source: Box<dyn StdError + Send + Sync>,
-    wish: RetryHint,
+    hint: RetryHint,
     /// The event that is the cause, of those that the handler got, if it is known.
     event: Option<usize>,
 }
 
 /// The next step that the handler requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RetryHint {
+pub enum RetryHint {
     /// No request: the error decides.
     Unsaid,
     Retry,
@@ -55,8 +55,8 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
 }
 
 impl HandlerError {
-    fn new(source: impl Into<Box<dyn StdError + Send + Sync>>, wish: RetryHint) -> Self {
-        Self { source: source.into(), wish, event: None }
+    fn new(source: impl Into<Box<dyn StdError + Send + Sync>>, hint: RetryHint) -> Self {
+        Self { source: source.into(), hint, event: None }
     }
 
     /// Requests another attempt, which may succeed, whatever the error looks like. The policy decides when, and when it
@@ -81,7 +81,7 @@ impl HandlerError {
     }
 
     pub(crate) fn is_unreadable(&self) -> bool {
-        self.wish == RetryHint::Unreadable
+        self.hint == RetryHint::Unreadable
     }
 
     pub(crate) fn caused_by_event(self, index: usize) -> Self {
@@ -92,8 +92,8 @@ impl HandlerError {
         self.event
     }
 
-    pub(crate) fn wish(&self) -> RetryHint {
-        self.wish
+    pub(crate) fn hint(&self) -> RetryHint {
+        self.hint
     }
 
     pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {

@@ -1,9 +1,6 @@
 use deadpool_postgres::Transaction;
-use outbox_core::IncomingEvent;
-use serde::de::DeserializeOwned;
 
-use super::{BatchHandler, Handler, HandlerResult};
-use crate::Received;
+use super::HandlerResult;
 
 /// A function whose future borrows the transaction. Naming the future is what lets it be boxed as `Send`.
 pub trait HandlerFn<'a, A>: Send + Sync + 'static {
@@ -27,34 +24,60 @@ where
     }
 }
 
-impl<E, F> Handler<fn(E)> for F
-where
-    E: IncomingEvent + DeserializeOwned + Send + 'static,
-    F: for<'a> HandlerFn<'a, Received<E>>,
-{
-    type Event = E;
-
-    fn handle<'a>(
-        &'a self,
-        tx: &'a Transaction<'a>,
-        event: Received<E>,
-    ) -> impl Future<Output = HandlerResult> + Send + 'a {
-        self.call(tx, event)
-    }
+/// A handler with state, made by [`with`].
+#[derive(Clone, Debug)]
+pub struct With<S, F> {
+    pub(super) state: S,
+    pub(super) function: F,
 }
 
-impl<E, F> BatchHandler<fn(E)> for F
-where
-    E: IncomingEvent + DeserializeOwned + Send + 'static,
-    F: for<'a> HandlerFn<'a, Vec<Received<E>>>,
-{
-    type Event = E;
+/// Gives a handler its state: `with(state, f)` calls `f(&state, tx, event)`.
+///
+/// ```
+/// # use outbox_core::IncomingEvent;
+/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction, with};
+/// # #[derive(serde::Deserialize)] struct Refunded;
+/// # impl IncomingEvent for Refunded {
+/// #     const AGGREGATE_TYPE: &'static str = "order";
+/// #     const EVENT_TYPE: &'static str = "Refunded";
+/// # }
+/// struct Ledger {
+///     account: i64,
+/// }
+///
+/// async fn refund(ledger: &Ledger, tx: &Transaction<'_>, event: Received<Refunded>) -> HandlerResult {
+///     let id = event.envelope().id;
+///     tx.execute("INSERT INTO refund VALUES ($1, $2) ON CONFLICT DO NOTHING", &[&id, &ledger.account]).await?;
+///     Ok(())
+/// }
+///
+/// # fn example(builder: Builder) -> Builder {
+/// builder.on(with(Ledger { account: 7 }, refund))
+/// # }
+/// ```
+pub fn with<S, F>(state: S, function: F) -> With<S, F> {
+    With { state, function }
+}
 
-    fn handle<'a>(
-        &'a self,
-        tx: &'a Transaction<'a>,
-        events: Vec<Received<E>>,
-    ) -> impl Future<Output = HandlerResult> + Send + 'a {
-        self.call(tx, events)
+/// As [`HandlerFn`], with state before the transaction.
+pub trait StatefulFn<'a, S, A>: Send + Sync + 'static {
+    /// The future that the function returns.
+    type Future: Future<Output = HandlerResult> + Send + 'a;
+
+    /// Calls it with an event, or with several.
+    fn call(&self, state: &'a S, tx: &'a Transaction<'a>, events: A) -> Self::Future;
+}
+
+impl<'a, S, A, F, Fut> StatefulFn<'a, S, A> for F
+where
+    S: 'a,
+    A: 'a,
+    F: Fn(&'a S, &'a Transaction<'a>, A) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = HandlerResult> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn call(&self, state: &'a S, tx: &'a Transaction<'a>, events: A) -> Fut {
+        self(state, tx, events)
     }
 }

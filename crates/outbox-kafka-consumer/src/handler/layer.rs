@@ -4,17 +4,16 @@ use std::marker::PhantomData;
 use deadpool_postgres::Transaction;
 
 use super::HandlerResult;
-use super::erased::{Call, HandlerTx};
-use super::function::HandlerFn;
+use super::call::{Call, HandlerTx};
+use super::function::{HandlerFn, StatefulFn, With};
 use super::side_effect::{SideEffectFn, StatefulSideEffectFn};
-use super::state::{StatefulFn, With};
 use crate::Received;
 use crate::driver::{NoTransaction, TokioPostgres};
 
 /// Middleware: a function around each call of a handler, in the handler's transaction.
 ///
-/// Every `async fn(&Transaction<'_>, Next<'_>) -> HandlerResult` is one, and so is [`with`](super::with)`(state, f)` for
-/// an `async fn(&State, &Transaction<'_>, Next<'_>) -> HandlerResult`. Register it with
+/// Every `async fn(&Transaction<'_>, Next<'_>) -> HandlerResult` is one, and so is [`with`](super::with)`(state, f)`
+/// for an `async fn(&State, &Transaction<'_>, Next<'_>) -> HandlerResult`. Register it with
 /// [`Builder::layer`](crate::Builder::layer). `Marker` only keeps these apart: leave it out.
 ///
 /// ```

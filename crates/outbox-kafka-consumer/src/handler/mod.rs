@@ -1,4 +1,5 @@
 mod batch;
+mod call;
 mod erased;
 mod error;
 mod function;
@@ -7,157 +8,22 @@ mod policy;
 mod raw;
 mod savepoint;
 mod side_effect;
+mod single;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
-mod state;
 mod upcast;
 
-use deadpool_postgres::Transaction;
-use outbox_core::IncomingEvent;
-use serde::de::DeserializeOwned;
-
 pub use self::batch::BatchHandler;
+pub use self::call::{AnyLayer, HandlerTx, Reading};
 #[cfg(feature = "sqlx")]
-pub(crate) use self::erased::sqlx as erased_sqlx;
-pub(crate) use self::erased::{
-    AnyLayer, HandlerTx, Kind, Reading, Registered, side_effect_layer, tokio_postgres as erased_tokio_postgres,
-};
-pub(crate) use self::error::RetryHint;
-pub use self::error::{HandlerError, HandlerResult};
+pub use self::erased::sqlx as erased_sqlx;
+pub use self::erased::{Kind, Registered, side_effect_layer, tokio_postgres as erased_tokio_postgres};
+pub use self::error::{HandlerError, HandlerResult, RetryHint};
+pub use self::function::{With, with};
 pub use self::layer::{Layer, Next, SideEffectLayer, SideEffectNext};
 pub use self::policy::{Configured, HandlerPolicy};
 pub use self::raw::RawHandler;
 pub use self::savepoint::savepoint;
 pub use self::side_effect::SideEffectHandler;
-pub use self::state::{With, with};
-pub(crate) use self::upcast::Upcasts;
-
-use crate::Received;
-
-/// A handler of the events of one type.
-///
-/// Every `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` is a handler, and so is [`with`]`(state, f)` for an
-/// `async fn(&State, &Transaction<'_>, Received<E>) -> HandlerResult`. Implement it for a type of your own where that
-/// is clearer. `Marker` only keeps these apart: leave it out.
-///
-/// # Delivery
-/// - The handler's statements and the fact that its event was handled commit in one transaction, after it returned
-///   `Ok`. So each event takes effect once, also where its record comes twice. Do not commit or roll back yourself: a
-///   COMMIT fails, and either pauses the partition at the event. Settings such as role and `search_path` have their
-///   former values again for the next event, also after `SET`. Set them back yourself to keep sharing transactions.
-/// - The transaction is shared with other events that came at the same time; what it locks is kept until they are done.
-///   A statement waits at most 100 ms for a lock while several events share it. After a conflict, or if an event fails,
-///   the events are handed over again in smaller transactions.
-/// - An event is handed over again after an error, a crash or a lost connection, and then the effects of the earlier
-///   attempt are not in the database. What a handler does outside of the transaction is repeated.
-/// - Events of one aggregate come in order, one after the other. Those of different aggregates come at the same time.
-/// - A statement, or a pause between two, may take nearly half of the [lease](crate::Builder::lease_ttl).
-/// - The future may be dropped at any await when the consumer stops; the transaction is then rolled back.
-///
-/// # Another event in the same transaction
-/// A handler may enqueue events; they are published if, and only if, its effect commits:
-/// ```
-/// # use outbox_core::{IncomingEvent, OutboxEvent};
-/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction, with};
-/// # use outbox_pg::PgOutbox;
-/// # #[derive(serde::Deserialize)] struct OrderCreated { order_id: i64 }
-/// # impl IncomingEvent for OrderCreated {
-/// #     const AGGREGATE_TYPE: &'static str = "order";
-/// #     const EVENT_TYPE: &'static str = "OrderCreated";
-/// # }
-/// async fn bill(outbox: &PgOutbox, tx: &Transaction<'_>, event: Received<OrderCreated>) -> HandlerResult {
-///     let order = event.event().order_id;
-///     tx.execute("INSERT INTO bill (order_id) VALUES ($1)", &[&order]).await?;
-///     let billed = OutboxEvent::builder("bill", order.to_string(), "Billed").caused_by(event.envelope());
-///     outbox.enqueue(tx, &billed.build()?).await?;
-///     Ok(())
-/// }
-///
-/// # fn example(builder: Builder, outbox: PgOutbox) -> Builder {
-/// builder.on(with(outbox, bill))
-/// # }
-/// ```
-///
-/// # All events of an aggregate
-/// The event may be an enum of events: the handler is then called for each of its event types.
-/// ```
-/// # use outbox_core::IncomingEvent;
-/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
-/// #[derive(IncomingEvent, serde::Deserialize)]
-/// #[event(aggregate_type = "order")]
-/// enum OrderEvent {
-///     #[event(event_type = "OrderCreated")]
-///     Created { order_id: i64, quantity: i32 },
-///     #[event(event_type = "OrderCancelled")]
-///     Cancelled { order_id: i64 },
-/// }
-///
-/// async fn stock(tx: &Transaction<'_>, event: Received<OrderEvent>) -> HandlerResult {
-///     let (order, reserved) = match event.event() {
-///         OrderEvent::Created { order_id, quantity } => (order_id, *quantity),
-///         OrderEvent::Cancelled { order_id } => (order_id, 0),
-///     };
-///     tx.execute("UPDATE stock SET reserved = $2 WHERE order_id = $1", &[order, &reserved]).await?;
-///     Ok(())
-/// }
-///
-/// # fn example(builder: Builder) -> Builder {
-/// builder.on(stock)
-/// # }
-/// ```
-///
-/// # What does not compile
-/// A handler has to be `Send`:
-/// ```compile_fail
-/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
-/// async fn not_send(_: &Transaction<'_>, event: Received<()>) -> HandlerResult {
-///     let local = std::rc::Rc::new(1);
-///     std::future::ready(()).await;
-///     drop(local);
-///     Ok(())
-/// }
-/// # fn example(builder: Builder) {
-/// builder.on_raw("order", "OrderCreated", not_send);
-/// # }
-/// ```
-/// It has to take the transaction:
-/// ```compile_fail
-/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received};
-/// async fn no_transaction(event: Received<()>) -> HandlerResult {
-///     Ok(())
-/// }
-/// # fn example(builder: Builder) {
-/// builder.on_raw("order", "OrderCreated", no_transaction);
-/// # }
-/// ```
-/// And its event has to be an [`IncomingEvent`]:
-/// ```compile_fail
-/// # use outbox_kafka_consumer::{Builder, HandlerResult, Received, deadpool_postgres::Transaction};
-/// async fn no_event(_: &Transaction<'_>, event: Received<String>) -> HandlerResult {
-///     Ok(())
-/// }
-/// # fn example(builder: Builder) {
-/// builder.on(no_event);
-/// # }
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler of events",
-    note = "a handler is an `async fn(&Transaction<'_>, Received<E>) -> HandlerResult` whose future is `Send`",
-    note = "with state before it, register `with(state, handler)`"
-)]
-pub trait Handler<Marker = ()>: Send + Sync + 'static {
-    /// The event that it handles.
-    type Event: IncomingEvent + DeserializeOwned + Send + 'static;
-
-    /// Handles one event within the transaction.
-    fn handle<'a>(
-        &'a self,
-        tx: &'a Transaction<'a>,
-        event: Received<Self::Event>,
-    ) -> impl Future<Output = HandlerResult> + Send + 'a;
-
-    /// Returns what differs from the builder's settings; nothing by default.
-    fn policy(&self) -> HandlerPolicy {
-        HandlerPolicy::new()
-    }
-}
+pub use self::single::Handler;
+pub use self::upcast::Upcasts;

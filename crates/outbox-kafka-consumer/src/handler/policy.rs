@@ -1,11 +1,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
-
-use super::{BatchHandler, Handler, HandlerResult, RawHandler, SideEffectHandler};
+use crate::RetryPolicy;
 use crate::policy::DeadLetterMode;
-use crate::{Received, RetryPolicy};
 
 /// The settings of one handler. The [`Builder`](crate::Builder)'s apply to everything that is not set here.
 ///
@@ -77,62 +74,4 @@ impl HandlerPolicy {
 pub struct Configured<H> {
     pub(super) policy: HandlerPolicy,
     pub(super) handler: H,
-}
-
-impl<M: 'static, H: Handler<M>> Handler<(HandlerPolicy, M)> for Configured<H> {
-    type Event = H::Event;
-
-    fn handle<'a>(
-        &'a self,
-        tx: &'a Transaction<'a>,
-        event: Received<Self::Event>,
-    ) -> impl Future<Output = HandlerResult> + Send + 'a {
-        self.handler.handle(tx, event)
-    }
-
-    fn policy(&self) -> HandlerPolicy {
-        self.policy.clone()
-    }
-}
-
-impl<M: 'static, H: BatchHandler<M>> BatchHandler<(HandlerPolicy, M)> for Configured<H> {
-    type Event = H::Event;
-
-    fn handle<'a>(
-        &'a self,
-        tx: &'a Transaction<'a>,
-        events: Vec<Received<Self::Event>>,
-    ) -> impl Future<Output = HandlerResult> + Send + 'a {
-        self.handler.handle(tx, events)
-    }
-
-    fn policy(&self) -> HandlerPolicy {
-        self.policy.clone()
-    }
-}
-
-impl<M: 'static, H: RawHandler<M>> RawHandler<(HandlerPolicy, M)> for Configured<H> {
-    fn handle<'a>(
-        &'a self,
-        tx: &'a Transaction<'a>,
-        event: Received<()>,
-    ) -> impl Future<Output = HandlerResult> + Send + 'a {
-        self.handler.handle(tx, event)
-    }
-
-    fn policy(&self) -> HandlerPolicy {
-        self.policy.clone()
-    }
-}
-
-impl<M: 'static, H: SideEffectHandler<M>> SideEffectHandler<(HandlerPolicy, M)> for Configured<H> {
-    type Event = H::Event;
-
-    fn handle(&self, event: Received<Self::Event>) -> impl Future<Output = HandlerResult> + Send {
-        self.handler.handle(event)
-    }
-
-    fn policy(&self) -> HandlerPolicy {
-        self.policy.clone()
-    }
 }

@@ -1,8 +1,7 @@
 use deadpool_postgres::Transaction;
 
-use super::function::HandlerFn;
-use super::state::{StatefulFn, With};
-use super::{HandlerPolicy, HandlerResult};
+use super::function::{HandlerFn, StatefulFn, With};
+use super::{Configured, HandlerPolicy, HandlerResult};
 use crate::Received;
 
 /// A handler that reads the payload of an event itself, from [`Received::envelope`](crate::Received::envelope).
@@ -49,5 +48,19 @@ where
         event: Received<()>,
     ) -> impl Future<Output = HandlerResult> + Send + 'a {
         self.function.call(&self.state, tx, event)
+    }
+}
+
+impl<M: 'static, H: RawHandler<M>> RawHandler<(HandlerPolicy, M)> for Configured<H> {
+    fn handle<'a>(
+        &'a self,
+        tx: &'a Transaction<'a>,
+        event: Received<()>,
+    ) -> impl Future<Output = HandlerResult> + Send + 'a {
+        self.handler.handle(tx, event)
+    }
+
+    fn policy(&self) -> HandlerPolicy {
+        self.policy.clone()
     }
 }

@@ -1,8 +1,8 @@
 use outbox_core::IncomingEvent;
 use serde::de::DeserializeOwned;
 
-use super::state::With;
-use super::{HandlerPolicy, HandlerResult};
+use super::function::With;
+use super::{Configured, HandlerPolicy, HandlerResult};
 use crate::Received;
 
 /// A handler with effects outside of PostgreSQL: a mail, a call of another service.
@@ -100,5 +100,17 @@ where
 
     fn handle(&self, event: Received<E>) -> impl Future<Output = HandlerResult> + Send {
         self.function.call(&self.state, event)
+    }
+}
+
+impl<M: 'static, H: SideEffectHandler<M>> SideEffectHandler<(HandlerPolicy, M)> for Configured<H> {
+    type Event = H::Event;
+
+    fn handle(&self, event: Received<Self::Event>) -> impl Future<Output = HandlerResult> + Send {
+        self.handler.handle(event)
+    }
+
+    fn policy(&self) -> HandlerPolicy {
+        self.policy.clone()
     }
 }

@@ -9,13 +9,13 @@ use super::HandlerError;
 
 /// How payloads of older schema versions become events of today, by the typed event and its event type.
 #[derive(Default)]
-pub(crate) struct Upcasts(HashMap<(TypeId, &'static str), Box<dyn Any + Send + Sync>>);
+pub struct Upcasts(HashMap<(TypeId, &'static str), Box<dyn Any + Send + Sync>>);
 
 type Upcast<E> = Box<dyn Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync>;
 
 impl Upcasts {
     /// Adds an upcast. Returns `false` if the event type has one already.
-    pub(crate) fn add<E: 'static>(
+    pub fn add<E: 'static>(
         &mut self,
         kind: EventKind,
         upcast: impl Fn(u32, &DecodedPayload) -> Result<E, HandlerError> + Send + Sync + 'static,
@@ -25,7 +25,7 @@ impl Upcasts {
     }
 
     /// Reads the event. Without an upcast, the old payload is read as it is.
-    pub(super) fn read<E: IncomingEvent + DeserializeOwned + 'static>(
+    pub fn read<E: IncomingEvent + DeserializeOwned + 'static>(
         &self,
         version: u32,
         event: &DecodedEvent,

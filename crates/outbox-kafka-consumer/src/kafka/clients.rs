@@ -15,14 +15,14 @@ use crate::brokers::Brokers;
 /// rskafka's clients: one for each broker that leads partitions, which the readers of these partitions share until one
 /// of them fails. rskafka 0.6.0 never forgets a leader that has moved, so a client is not used after an error.
 #[derive(Debug, Default)]
-pub(super) struct Clients(Mutex<HashMap<String, Slot>>);
+pub struct Clients(Mutex<HashMap<String, Slot>>);
 
 /// Held while the client connects, so that there is one for each broker.
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<SharedClient>>>>;
 
 /// A client, and the broker that it connects to.
 #[derive(Debug)]
-pub(super) struct SharedClient {
+pub struct SharedClient {
     client: Client,
     broker: String,
 }
@@ -37,7 +37,7 @@ impl Deref for SharedClient {
 
 impl Clients {
     /// Returns the client of a broker, connected.
-    pub(super) async fn at(&self, broker: &str, security: &Security) -> Result<Arc<SharedClient>, Error> {
+    pub async fn at(&self, broker: &str, security: &Security) -> Result<Arc<SharedClient>, Error> {
         let slot = Arc::clone(self.lock().entry(broker.to_owned()).or_default());
         let doing = || format!("connect to {broker}");
         let mut slot = timeout(Brokers::PATIENCE, slot.lock()).await.map_err(|e| Error::kafka(doing()).caused_by(e))?;
@@ -53,7 +53,7 @@ impl Clients {
     }
 
     /// Makes the next reader connect a client of its broker again.
-    pub(super) fn retire(&self, failed: &Arc<SharedClient>) {
+    pub fn retire(&self, failed: &Arc<SharedClient>) {
         let mut clients = self.lock();
         let is_current = clients.get(&failed.broker).is_some_and(|slot| {
             // A locked slot connects a newer client.

@@ -16,14 +16,14 @@ use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use tokio::time::timeout;
 
 use self::clients::{Clients, SharedClient};
-pub(crate) use self::partition::Reader;
+pub use self::partition::Reader;
 use crate::Error;
 use crate::brokers::Brokers;
 use crate::source::RecordSource;
 
 /// The brokers of a cluster. Partitions share all connections but the one that rskafka fetches over.
 #[derive(Clone, Debug)]
-pub(crate) struct Cluster(Arc<Inner>);
+pub struct Cluster(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -32,7 +32,7 @@ struct Inner {
 }
 
 impl Cluster {
-    pub(crate) fn new(brokers: Brokers) -> Self {
+    pub fn new(brokers: Brokers) -> Self {
         Self(Arc::new(Inner { brokers, clients: Clients::default() }))
     }
 

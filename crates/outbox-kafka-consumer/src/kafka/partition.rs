@@ -16,7 +16,7 @@ use crate::source::{Fetched, Headers, Message, PartitionReader};
 
 /// Reads one partition over rskafka.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     cluster: Cluster,
     topic: Arc<Topic>,
     partition: i32,
@@ -43,7 +43,7 @@ const ONE_BATCH: i32 = 1;
 const GROWTH: i32 = 8;
 
 impl Reader {
-    pub(super) fn new(cluster: Cluster, topic: Arc<Topic>, client: PartitionClient, shared: Arc<SharedClient>) -> Self {
+    pub fn new(cluster: Cluster, topic: Arc<Topic>, client: PartitionClient, shared: Arc<SharedClient>) -> Self {
         let partition = client.partition();
         Self { cluster, topic, partition, opened: Some(Opened { client, shared }), max_bytes: USUAL_BYTES }
     }

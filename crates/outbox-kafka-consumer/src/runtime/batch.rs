@@ -13,12 +13,12 @@ use crate::{Error, EventState, Isolation};
 impl Lane {
     /// Runs one transaction: the events are taken into the inbox, those that are new and whose key is free are handled,
     /// the others of a blocked key are parked; the fence; COMMIT.
-    pub(super) async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
+    pub async fn attempt(&self, items: &mut [Item]) -> Result<(), Aborted> {
         self.attempt_after(0, items).await
     }
 
     /// Makes an [`attempt`](Self::attempt) after that many conflicts.
-    pub(super) async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
+    pub async fn attempt_after(&self, conflicts: u32, items: &mut [Item]) -> Result<(), Aborted> {
         let _slot = self.shared.slots.acquire().await;
         let _turn = self.turn(conflicts).await;
         let mut client = self.shared.store.connection().await.map_err(Fault::Store)?;
@@ -34,7 +34,7 @@ impl Lane {
         let started = store.in_time(client.transaction()).await;
         let mut tx = started.map_err(|e| Fault::of_store("begin a transaction", e))?;
         let entries: Vec<Entry> = items.iter().map(Item::entry).collect();
-        let taken = store.begin(&mut tx, self.dealt.fence, &self.dealt.topic, &entries, isolation).await;
+        let taken = store.begin(&mut tx, self.in_flight.fence, &self.in_flight.topic, &entries, isolation).await;
         let taken = taken.map_err(|e| Fault::of_store("take events into the inbox", e))?;
         let mut taken = taken.ok_or_else(|| Fault::Store(Error::fenced()))?;
         let (mut fresh, mut parked, mut duplicates) = (Vec::new(), Vec::new(), 0);
@@ -61,9 +61,9 @@ impl Lane {
         let offsets: Vec<i64> = items.iter().map(|item| item.offset).collect();
         self.finish(tx, &offsets, isolation).await?;
         fresh.iter().filter_map(|&index| items.get(index)).for_each(|item| {
-            self.shared.succeeded(&self.dealt.topic, item.event_type());
+            self.shared.succeeded(&self.in_flight.topic, item.event_type());
         });
-        measure::batch(&self.dealt.topic, handled, duplicates, begun.elapsed());
+        measure::batch(&self.in_flight.topic, handled, duplicates, begun.elapsed());
         Ok(())
     }
 
@@ -75,33 +75,33 @@ impl Lane {
         }
         let store = &self.shared.store;
         let keys: BTreeSet<&[u8]> = parked.iter().filter_map(|item| item.message.key()).collect();
-        if !store.keep_blocked(tx, &self.dealt.topic, &keys).await? {
+        if !store.keep_blocked(tx, &self.in_flight.topic, &keys).await? {
             return Ok(false);
         }
         store.set_state(tx, &ids, EventState::Parked.name()).await?;
         for item in parked {
             let held = self.newly_held(item, behind());
             store.hold(tx, &held).await?;
-            measure::held(&self.dealt.topic, EventState::Parked);
+            measure::held(&self.in_flight.topic, EventState::Parked);
         }
         Ok(true)
     }
 
-    pub(super) fn newly_held<'a>(&'a self, item: &'a Item, fate: Disposition<'a>) -> NewlyHeld<'a> {
+    pub fn newly_held<'a>(&'a self, item: &'a Item, disposition: Disposition<'a>) -> NewlyHeld<'a> {
         NewlyHeld {
-            topic: &self.dealt.topic,
+            topic: &self.in_flight.topic,
             message: &item.message,
-            partition: self.dealt.partition,
+            partition: self.in_flight.partition,
             offset: item.offset,
             id: item.id,
             event_type: item.event_type.as_deref(),
-            fate,
+            disposition,
         }
     }
 
     /// Restores the session after handlers, before the consumer's own statements. Returns the names of the settings
     /// that were changed.
-    pub(super) async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Vec<String>, Fault> {
+    pub async fn after_handlers(&self, tx: &mut Transaction<'_>) -> Result<Vec<String>, Fault> {
         let restored = self.shared.store.after_handlers(tx).await;
         restored.map_err(|e| Fault::after_handlers("restore the session", e))?.ok_or(Fault::Ended)
     }
@@ -113,9 +113,9 @@ impl Lane {
             return Ok(());
         }
         let settings = changed.join(", ");
-        if !self.dealt.has_changed_settings.swap(true, Ordering::Relaxed) {
+        if !self.in_flight.has_changed_settings.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, settings,
+                target: "outbox.consumer", topic = &*self.in_flight.topic, partition = self.in_flight.partition, settings,
                 "handler changes settings of its session: its events run one by one, unless it sets them back"
             );
         }
@@ -124,7 +124,7 @@ impl Lane {
     }
 
     /// Leaves nothing of a failed attempt in the connection.
-    pub(super) async fn clean_up(&self, mut client: Connection, fault: Fault) -> Fault {
+    pub async fn clean_up(&self, mut client: Connection, fault: Fault) -> Fault {
         match fault {
             // What the handler set after its COMMIT or ROLLBACK cannot be distinguished from earlier values, and after
             // a store fault the connection may only seem to be open.
@@ -137,14 +137,14 @@ impl Lane {
     }
 
     /// Commits. The position follows later.
-    pub(super) async fn finish(&self, tx: Transaction<'_>, offsets: &[i64], isolation: Isolation) -> Result<(), Fault> {
+    pub async fn finish(&self, tx: Transaction<'_>, offsets: &[i64], isolation: Isolation) -> Result<(), Fault> {
         self.commit(tx, offsets.len(), isolation).await?;
         self.prefix().committed(offsets);
         Ok(())
     }
 
     async fn commit(&self, mut tx: Transaction<'_>, events: usize, isolation: Isolation) -> Result<(), Fault> {
-        let closed = self.shared.store.close_guard(&mut tx, self.dealt.fence, isolation).await;
+        let closed = self.shared.store.close_guard(&mut tx, self.in_flight.fence, isolation).await;
         let changed = closed.map_err(|e| Fault::after_handlers("close the guard", e))?;
         self.check_shared(&changed.ok_or_else(|| Fault::Store(Error::fenced()))?, events)?;
         match self.shared.store.in_time(tx.commit()).await {
@@ -153,22 +153,6 @@ impl Lane {
             Err(e) if e.is_rejected_commit() => Err(Fault::of_commit(e)),
             // Whether it has is not known: position and inbox are read again before anything else is done.
             Err(e) => Err(Fault::of_store("report whether it has committed", e)),
-        }
-    }
-}
-
-/// The reason why a handler ended its transaction.
-pub(super) const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \
-     remove that from the handler. Nothing of the transaction is stored";
-
-impl Fault {
-    /// Converts into an error that blames no event.
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Self::Store(e) | Self::Conflict(e) => e,
-            Self::Event(failed) => Error::store("keep an event that failed", failed.error),
-            Self::Stop(e) => Error::store("keep an event that failed", e),
-            Self::Ended => Error::store("keep a transaction", ENDED),
         }
     }
 }

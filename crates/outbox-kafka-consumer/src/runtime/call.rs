@@ -16,9 +16,9 @@ use crate::Received;
 use crate::handler::{HandlerPolicy, HandlerResult, HandlerTx, Kind, Reading, Registered};
 use crate::protocol::{FailureKind, Staged, stages};
 use crate::received::RecordPosition;
-use crate::route::Route;
+use crate::registry::Route;
 use crate::source::Message;
-use crate::store::Transaction;
+use crate::store::{SessionState, Transaction};
 
 impl Lane {
     /// Calls the handlers of these events of the batch, within the transaction.
@@ -26,7 +26,7 @@ impl Lane {
     /// If a handler fails, the transaction is rolled back, and the answer to that shows whether the connection to the
     /// store is lost: the handler's error may be another server's. An event of a handler outside of the transaction
     /// must have been handled before.
-    pub(super) async fn handle<'a>(
+    pub async fn handle<'a>(
         &self,
         mut tx: Transaction<'a>,
         items: &mut [Item],
@@ -120,8 +120,8 @@ impl Lane {
             target: "outbox.consumer", "handle events",
             "otel.kind" = "consumer",
             "messaging.system" = "kafka",
-            "messaging.destination.name" = &*self.dealt.topic,
-            "messaging.destination.partition.id" = self.dealt.partition,
+            "messaging.destination.name" = &*self.in_flight.topic,
+            "messaging.destination.partition.id" = self.in_flight.partition,
             "messaging.batch.message_count" = events.len(),
             "messaging.consumer.group.name" = self.shared.store.group,
         );
@@ -171,7 +171,7 @@ impl Lane {
     }
 
     /// Calls the handlers of a route with these events, within or outside of the transaction, as the route has it.
-    pub(super) async fn call_all(
+    pub async fn call_all(
         &self,
         tx: &mut Transaction<'_>,
         route: &Route,
@@ -190,7 +190,7 @@ impl Lane {
     }
 
     /// Calls a handler outside of any transaction, unless the event was handled before or its key is blocked.
-    pub(super) async fn call_outside(&self, item: &mut Item) -> Result<(), Fault> {
+    pub async fn call_outside(&self, item: &mut Item) -> Result<(), Fault> {
         if !item.is_outside() {
             return Ok(());
         }
@@ -201,7 +201,7 @@ impl Lane {
             None => false,
         };
         let key = item.message.key();
-        if is_known || store.is_blocked(&self.dealt.topic, key).await.map_err(Fault::Store)? {
+        if is_known || store.is_blocked(&self.in_flight.topic, key).await.map_err(Fault::Store)? {
             return Ok(());
         }
         self.handle_outside(item).await
@@ -209,7 +209,7 @@ impl Lane {
 
     /// Calls a handler outside of any transaction. After a success the event is [`Todo::Called`]; it is no longer
     /// called if the transaction that records this fails.
-    pub(super) async fn handle_outside(&self, item: &mut Item) -> Result<(), Fault> {
+    pub async fn handle_outside(&self, item: &mut Item) -> Result<(), Fault> {
         if !item.is_outside() {
             return Ok(());
         }
@@ -228,15 +228,15 @@ impl Lane {
     }
 
     /// Takes the event out of an item, for its handlers.
-    pub(super) fn delivered(&self, item: &mut Item) -> Result<Option<(Received<()>, Arc<Route>)>, Fault> {
+    pub fn delivered(&self, item: &mut Item) -> Result<Option<Delivered>, Fault> {
         let Todo::Handle { event, route } = &mut item.todo else { return Ok(None) };
         let event = match event.take() {
             Some(event) => event,
             None => self.decode_again(&item.message)?,
         };
         let place = RecordPosition {
-            topic: Arc::clone(&self.dealt.topic),
-            partition: self.dealt.partition,
+            topic: Arc::clone(&self.in_flight.topic),
+            partition: self.in_flight.partition,
             offset: item.offset,
             delivery: item.delivery,
         };
@@ -245,7 +245,7 @@ impl Lane {
     }
 
     fn decode_again(&self, message: &Message) -> Result<Box<DecodedEvent>, Fault> {
-        match message.decode(&self.shared.pipeline, &self.dealt.topic, &mut DecodeHints::default()) {
+        match message.decode(&self.shared.pipeline, &self.in_flight.topic, &mut DecodeHints::default()) {
             Ok(Decoded::Event(event)) => Ok(event),
             Ok(_) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, "the record is no event"))),
             Err(e) => Err(Fault::Event(Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string()))),
@@ -262,7 +262,7 @@ impl Lane {
         let patience = policy.timeout.unwrap_or(options.handler_timeout);
         let begun = Instant::now();
         let outcome = timeout(patience, AssertUnwindSafe(called).catch_unwind()).await;
-        measure::handler(&self.dealt.topic, begun.elapsed());
+        measure::handler(&self.in_flight.topic, begun.elapsed());
 
         let (fault, event) = match outcome {
             Ok(Ok(Ok(()))) => return Ok(()),
@@ -291,16 +291,26 @@ impl Lane {
         let bound = store.lease / 2;
         let was_idle = took + Duration::from_millis(500) >= bound;
 
-        let fault = match outcome {
-            Ok(()) if !store.is_lost(&mut tx, was_idle).await => return Ok(tx),
-            Ok(()) => None,
-            Err(_) if store.has_ended(&mut tx).await && !tx.was_rolled_back() => return Err(Fault::Ended),
-            Err(fault) => match store.in_time(tx.rollback()).await {
-                Ok(()) => return Err(fault),
-                Err(_) => Some(fault),
-            },
+        // After a success the next statement fails if the connection is lost.
+        let state = match (&outcome, tx.is_closed()) {
+            (Ok(()), Some(true)) => SessionState::Closed,
+            (Ok(()), Some(false)) => SessionState::Open,
+            (Ok(()), None) if !was_idle => SessionState::Open,
+            _ => store.session_state(&mut tx).await,
         };
-        Err(Fault::of_lost_connection(fault, was_idle.then_some(bound)))
+        let (fault, state) = match (outcome, state) {
+            (Ok(()), SessionState::Open | SessionState::Ended) => return Ok(tx),
+            (Err(_), SessionState::Ended) if !tx.was_rolled_back() => return Err(Fault::Ended),
+            (Err(fault), SessionState::Open | SessionState::Ended) => match store.in_time(tx.rollback()).await {
+                Ok(()) => return Err(fault),
+                Err(e) => (Some(fault), SessionState::without_answer(&e)),
+            },
+            (outcome, state) => (outcome.err(), state),
+        };
+        Err(match state {
+            SessionState::Silent => Fault::of_silent_connection(fault),
+            _ => Fault::of_closed_connection(fault, was_idle.then_some(bound)),
+        })
     }
 
     /// Returns a span for the event, with what its trace is continued from.
@@ -310,8 +320,8 @@ impl Lane {
             target: "outbox.consumer", "handle event",
             "otel.kind" = "consumer",
             "messaging.system" = "kafka",
-            "messaging.destination.name" = &*self.dealt.topic,
-            "messaging.destination.partition.id" = self.dealt.partition,
+            "messaging.destination.name" = &*self.in_flight.topic,
+            "messaging.destination.partition.id" = self.in_flight.partition,
             "messaging.kafka.offset" = received.offset(),
             "messaging.consumer.group.name" = self.shared.store.group,
             event.id = %event.id,
@@ -324,6 +334,9 @@ impl Lane {
         span
     }
 }
+
+/// An event with its handlers.
+pub type Delivered = (Received<()>, Arc<Route>);
 
 /// Why a call of a handler failed, and which of its events is the cause if it is known.
 struct CallFault {

@@ -18,7 +18,7 @@ const SETTLED_AFTER: u32 = 5;
 
 impl Shared {
     /// Looks for the partitions of the handlers' topics, and publishes them.
-    pub(super) async fn discover(&self, found: watch::Sender<Found>) -> Result<(), Error> {
+    pub async fn discover(&self, found: watch::Sender<Found>) -> Result<(), Error> {
         let mut discovery = Discovery::new(self.registry.topics().into_iter().map(str::to_owned).collect());
         let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_PAUSE);
         loop {
@@ -47,12 +47,12 @@ impl Shared {
 
 /// The topics and partitions that exist, as far as the answers have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) places: BTreeSet<TopicPartition>,
+pub struct Found {
+    pub places: BTreeSet<TopicPartition>,
     /// How many partitions each topic has by the last answer about it; 0 if it does not exist.
-    pub(super) partitions: BTreeMap<String, i32>,
+    pub partitions: BTreeMap<String, i32>,
     /// The same, of the topics for which several answers in a row agree.
-    pub(super) settled: BTreeMap<String, i32>,
+    pub settled: BTreeMap<String, i32>,
 }
 
 impl Found {

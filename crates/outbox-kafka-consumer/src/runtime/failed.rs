@@ -5,20 +5,20 @@ use std::time::Duration;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use outbox_net::ErrorChain;
 
-use super::Shared;
+use super::{Shared, measure};
 use crate::handler::{HandlerPolicy, RetryHint};
 use crate::policy::{DeadLetterMode, RecordPolicy};
 use crate::protocol::{FailedAttempt, FailureKind, RetryPolicy, SqlFault, sql_fault};
-use crate::route::Route;
-use crate::store::{Disposition, PgError};
+use crate::registry::Route;
+use crate::store::{Disposition, Paused, PgError};
 use crate::{Error, EventState, HandlerError};
 
 /// Why an event was not handled, and what may come next.
 #[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) kind: FailureKind,
-    pub(super) error: String,
-    wish: RetryHint,
+pub struct Failed {
+    pub kind: FailureKind,
+    pub error: String,
+    hint: RetryHint,
     /// The error that the handler returned.
     source: Option<Box<dyn StdError + Send + Sync>>,
     /// The settings of the handler that failed, if it is known.
@@ -27,7 +27,7 @@ pub(super) struct Failed {
 
 /// Why a transaction came to nothing.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub enum Fault {
     /// One of its events failed.
     Event(Failed),
     /// It lost against another transaction.
@@ -42,10 +42,10 @@ pub(super) enum Fault {
 
 /// Why the transaction of a batch came to nothing, and which of its events may be the cause.
 #[derive(Debug)]
-pub(super) struct Aborted {
-    pub(super) fault: Fault,
+pub struct Aborted {
+    pub fault: Fault,
     /// By their places in the batch, in order. Any event may be the cause if there are none.
-    pub(super) suspects: Vec<usize>,
+    pub suspects: Vec<usize>,
 }
 
 impl From<Fault> for Aborted {
@@ -55,8 +55,8 @@ impl From<Fault> for Aborted {
 }
 
 impl Failed {
-    pub(super) fn new(kind: FailureKind, error: impl Into<String>) -> Self {
-        Self { kind, error: error.into(), wish: RetryHint::Unsaid, source: None, policy: None }
+    pub fn new(kind: FailureKind, error: impl Into<String>) -> Self {
+        Self { kind, error: error.into(), hint: RetryHint::Unsaid, source: None, policy: None }
     }
 
     /// Parks the event until a consumer comes that can take it.
@@ -73,30 +73,39 @@ impl Failed {
     }
 
     /// Returns the outcome of an event that ended the process each time gets no other attempt.
-    pub(super) fn poison(error: &str) -> Self {
-        Self { wish: RetryHint::Reject, ..Self::new(FailureKind::Crashed, error) }
+    pub fn poison(error: &str) -> Self {
+        Self { hint: RetryHint::Reject, ..Self::new(FailureKind::Crashed, error) }
     }
 
-    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or did not
-    /// end.
+    /// Returns whether the loss of the connection changes nothing: the handler has said what comes next, or panicked.
     fn is_final(&self) -> bool {
-        self.wish != RetryHint::Unsaid || matches!(self.kind, FailureKind::Panicked | FailureKind::TimedOut)
+        self.hint != RetryHint::Unsaid || self.kind == FailureKind::Panicked
     }
 
     /// Returns whether the reason may lie in something that the handler depends on, and not in the event.
-    pub(super) fn may_be_a_dependency(&self) -> bool {
-        self.wish == RetryHint::Unsaid && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
+    pub fn may_be_a_dependency(&self) -> bool {
+        self.hint == RetryHint::Unsaid && matches!(self.kind, FailureKind::Failed | FailureKind::TimedOut)
     }
 
-    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Self::new(FailureKind::Panicked, format!("the handler panicked: {}", text.unwrap_or("(no text)")))
     }
 }
 
 impl Fault {
+    /// Converts into an error that blames no event.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Store(e) | Self::Conflict(e) => e,
+            Self::Event(failed) => Error::store("keep an event that failed", failed.error),
+            Self::Stop(e) => Error::store("keep an event that failed", e),
+            Self::Ended => Error::store("keep a transaction", ENDED),
+        }
+    }
+
     /// Converts PostgreSQL's error outside of a handler.
-    pub(super) fn of_store(doing: &str, error: PgError) -> Self {
+    pub fn of_store(doing: &str, error: PgError) -> Self {
         match sql_fault(error.as_source()) {
             SqlFault::Conflict => Self::Conflict(Error::store(doing, error)),
             _ => Self::Store(Error::store(doing, error)),
@@ -104,7 +113,7 @@ impl Fault {
     }
 
     /// Converts PostgreSQL's error in a statement of the consumer after handlers, in their transaction.
-    pub(super) fn after_handlers(doing: &str, error: PgError) -> Self {
+    pub fn after_handlers(doing: &str, error: PgError) -> Self {
         let failed = |why: &str| Self::Event(Failed::new(FailureKind::Failed, why));
         // A COMMIT of such a transaction would be answered as if it had succeeded.
         if error.is_state(&SqlState::IN_FAILED_SQL_TRANSACTION) {
@@ -120,17 +129,17 @@ impl Fault {
 
     /// Creates the outcome of an event whose key was blocked when its handler outside of the transaction was to be
     /// called, and no longer is.
-    pub(super) fn not_called() -> Self {
+    pub fn not_called() -> Self {
         Self::Conflict(Error::store("record an event as handled", "its key was freed before its handler was called"))
     }
 
     /// Reports that the key of an event is no longer blocked: the event is to be handled, and not parked.
-    pub(super) fn freed() -> Self {
+    pub fn freed() -> Self {
         Self::Conflict(Error::store("park an event behind its key", "its key was freed meanwhile"))
     }
 
     /// Converts what a handler returned. An event that the policy skips is not given to its handler.
-    pub(super) fn of_handler(error: HandlerError, undecodable: RecordPolicy) -> Self {
+    pub fn of_handler(error: HandlerError, undecodable: RecordPolicy) -> Self {
         if !error.is_unreadable() {
             return Self::of_error(error);
         }
@@ -146,8 +155,8 @@ impl Fault {
     /// Classifies an error. The handler's own word comes first. Its error may be of any server, so that only a conflict
     /// and data that cannot be are read from it, never the loss of the store.
     fn of_error(error: HandlerError) -> Self {
-        let (wish, text) = (error.wish(), ErrorChain::new(error.as_source()).to_string());
-        let kind = match (wish, sql_fault(error.as_source())) {
+        let (hint, text) = (error.hint(), ErrorChain::new(error.as_source()).to_string());
+        let kind = match (hint, sql_fault(error.as_source())) {
             (RetryHint::Unsaid, SqlFault::Conflict) => {
                 return Self::Conflict(Error::store(format!("take a handler's statement: {text}"), "a conflict"));
             }
@@ -155,36 +164,57 @@ impl Fault {
             (RetryHint::Reject, _) => FailureKind::Rejected,
             _ => FailureKind::Failed,
         };
-        Self::Event(Failed { wish, source: Some(error.into_source()), ..Failed::new(kind, text) })
+        Self::Event(Failed { hint, source: Some(error.into_source()), ..Failed::new(kind, text) })
     }
 
     /// Adds the settings of the handler that failed.
-    pub(super) fn with_policy(mut self, policy: &HandlerPolicy) -> Self {
+    pub fn with_policy(mut self, policy: &HandlerPolicy) -> Self {
         if let Self::Event(failed) = &mut self {
             failed.policy = Some(policy.clone());
         }
         self
     }
 
-    /// Creates the outcome of a connection to the store that is lost after a handler, which returned `fault` or `Ok`.
-    /// `idle_bound` is set if it took so long that PostgreSQL ended the session.
-    pub(super) fn of_lost_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
-        let error = match (fault, idle_bound) {
-            (Some(Self::Event(failed)), _) if failed.is_final() => return Self::Event(failed),
-            (Some(stop @ (Self::Stop(_) | Self::Ended)), _) => return stop,
+    /// Creates the outcome of a connection to the store that was closed while a handler ran, which returned `fault` or
+    /// `Ok`. `idle_bound` is set if it took so long that PostgreSQL ended the session.
+    pub fn of_closed_connection(fault: Option<Self>, idle_bound: Option<Duration>) -> Self {
+        match (fault, idle_bound) {
+            (Some(Self::Event(failed)), _) if failed.is_final() || failed.kind == FailureKind::TimedOut => {
+                Self::Event(failed)
+            }
+            (Some(stop @ (Self::Stop(_) | Self::Ended)), _) => stop,
             (_, Some(bound)) => {
                 let error = format!("the handler let its transaction idle for nearly {bound:?}, half of the lease");
-                return Self::Event(Failed::new(FailureKind::TimedOut, error));
+                Self::Event(Failed::new(FailureKind::TimedOut, error))
             }
-            (Some(Self::Event(failed)), None) => failed.error,
-            (Some(Self::Conflict(e) | Self::Store(e)), None) => ErrorChain::new(&e).to_string(),
-            (None, None) => "the handler returned Ok".to_owned(),
-        };
-        Self::Store(Error::store(format!("answer a handler: {error}"), "the connection ended"))
+            (fault, None) => Self::of_lost_connection(fault, "the connection ended"),
+        }
+    }
+
+    /// Creates the outcome of a connection to the store on which PostgreSQL did not answer after a handler, which
+    /// returned `fault` or `Ok`. PostgreSQL bounds each statement, so a handler that took too long has waited for the
+    /// answer, too: its event is not the cause.
+    pub fn of_silent_connection(fault: Option<Self>) -> Self {
+        match fault {
+            Some(Self::Event(failed)) if failed.is_final() => Self::Event(failed),
+            Some(stop @ (Self::Stop(_) | Self::Ended)) => stop,
+            fault => Self::of_lost_connection(fault, "PostgreSQL did not answer afterwards"),
+        }
+    }
+
+    fn of_lost_connection(fault: Option<Self>, loss: &'static str) -> Self {
+        let error = fault.map_or_else(
+            || "the handler returned Ok".to_owned(),
+            |fault| match fault {
+                Self::Event(failed) => failed.error,
+                fault => ErrorChain::new(&fault.into_error()).to_string(),
+            },
+        );
+        Self::Store(Error::store(format!("answer a handler: {error}"), loss))
     }
 
     /// Converts PostgreSQL's reason why it did not commit.
-    pub(super) fn of_commit(error: PgError) -> Self {
+    pub fn of_commit(error: PgError) -> Self {
         let kind = match sql_fault(error.as_source()) {
             SqlFault::Conflict => return Self::Conflict(Error::store("commit", error)),
             SqlFault::Data => FailureKind::Data,
@@ -195,9 +225,45 @@ impl Fault {
 }
 
 impl Shared {
+    /// Counts an event that was handled.
+    pub fn succeeded(&self, topic: &str, event_type: &str) {
+        if self.options.circuit_breaker.is_some() {
+            self.breakers.lock().retain(|(of, kind), _| of != topic || kind != event_type);
+        }
+    }
+
+    /// Counts an event that failed for the first time. After that many in a row its type is paused: true then, and the
+    /// event is to be handled again after the pause instead of being parked.
+    pub async fn breaks(&self, topic: &str, event_type: &str, failed: &Failed) -> Result<bool, Error> {
+        let Some(breaker) = self.options.circuit_breaker.filter(|_| failed.may_be_a_dependency()) else {
+            return Ok(false);
+        };
+        let failures = {
+            let mut counts = self.breakers.lock();
+            let count = counts.entry((topic.to_owned(), event_type.to_owned())).or_default();
+            *count = count.saturating_add(1);
+            *count
+        };
+        if failures < breaker.failures() {
+            return Ok(false);
+        }
+
+        let paused = Paused { topic: topic.to_owned(), event_type: event_type.to_owned() };
+        let reason = format!("circuit breaker: {failures} failures in a row, the last one: {}", failed.error);
+        self.store.pause(&paused, &reason, Some(breaker.pause())).await?;
+        if self.pauses.add(paused) {
+            tracing::warn!(
+                target: "outbox.consumer", topic, event_type, failures, pause = ?breaker.pause(), error = failed.error,
+                "circuit breaker opened: event type paused"
+            );
+            measure::breaker(topic);
+        }
+        Ok(true)
+    }
+
     /// Decides what becomes of an event after this many attempts, by the settings of the handler that failed, or else
     /// of its `route`.
-    pub(super) fn fate<'a>(
+    pub fn disposition<'a>(
         &self,
         failed: &'a Failed,
         route: Option<&Route>,
@@ -212,7 +278,7 @@ impl Shared {
         let on_failure = policy.and_then(|policy| policy.on_failure).unwrap_or(self.options.on_failure);
         let attempt = u32::try_from(attempts).unwrap_or(1).max(1);
         let error = failed.source.as_ref().map(|error| &**error as &(dyn StdError + 'static));
-        let next_attempt = match (retry.delay(&FailedAttempt { attempt, kind: failed.kind, error }), failed.wish) {
+        let next_attempt = match (retry.delay(&FailedAttempt { attempt, kind: failed.kind, error }), failed.hint) {
             (None, _) | (_, RetryHint::Reject) => None,
             (Some(_), RetryHint::RetryAfter(delay)) => Some(delay.min(LONGEST_DELAY)),
             (Some(delay), _) => Some(RetryPolicy::jittered(delay.min(LONGEST_DELAY), random)),
@@ -232,3 +298,6 @@ impl Shared {
 const MOST_DOUBLINGS: u32 = 5;
 /// The longest delay that is stored: PostgreSQL's intervals end somewhere.
 const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The reason why a handler ended its transaction.
+pub const ENDED: &str = "the handler ended its transaction by COMMIT or ROLLBACK, which only the consumer may: \
+     remove that from the handler. Nothing of the transaction is stored";

@@ -7,7 +7,7 @@ use super::lane::{CONFLICTS, Lane, pause_after, random};
 use super::measure;
 use crate::protocol::FailureKind;
 use crate::received::Delivery;
-use crate::route::Route;
+use crate::registry::Route;
 use crate::store::{Action, Connection, HeldEvent, HeldEventTask, Transaction};
 use crate::{Error, Isolation};
 
@@ -24,17 +24,17 @@ enum Attempt {
 impl Lane {
     /// Runs what is due, and what was asked for. It runs in the lane of the event's key, so nothing else of that key is
     /// under way.
-    pub(super) async fn run_errand(&self, errand: &HeldEventTask) -> Result<(), Error> {
+    pub async fn run_task(&self, task: &HeldEventTask) -> Result<(), Error> {
         let _slot = self.shared.slots.acquire().await;
-        let mut next = Some(errand.held);
-        match errand.action {
-            Action::Due if self.shared.pauses.is_paused(&self.dealt.topic, errand.event_type()) => {
-                return self.shared.store.postpone(errand.held).await;
+        let mut next = Some(task.held);
+        match task.action {
+            Action::Due if self.shared.pauses.is_paused(&self.in_flight.topic, task.event_type()) => {
+                return self.shared.store.postpone(task.held).await;
             }
             Action::Due => {}
-            Action::Retry(request) => self.revive(errand.held, request).await?,
+            Action::Retry(request) => self.revive(task.held, request).await?,
             Action::Discard(request) => {
-                self.discard(errand.held, request).await?;
+                self.discard(task.held, request).await?;
                 next = None;
             }
         }
@@ -63,7 +63,7 @@ impl Lane {
         let doing = |e| Error::store("carry out a discard", e);
         let mut client = store.connection().await?;
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        if let Some(event) = store.held(&mut tx, &self.dealt.topic, held).await.map_err(doing)?
+        if let Some(event) = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?
             && store.done(&mut tx, request, "discarded").await.map_err(doing)?
         {
             // Should it come again, it is known, and nothing is done. The inbox forgets it as one that was handled.
@@ -83,8 +83,8 @@ impl Lane {
         let Attempt::Begun(event) = self.begin_attempt(held).await? else { return Ok(None) };
         let attempts = event.attempts.saturating_add(1);
         let sorted = self.shared.sort(
-            &self.dealt.topic,
-            self.dealt.partition,
+            &self.in_flight.topic,
+            self.in_flight.partition,
             event.offset,
             event.message,
             &mut DecodeHints::default(),
@@ -92,7 +92,7 @@ impl Lane {
         let mut item = match sorted {
             Ok(Some(item)) => item,
             // Its policy says now that it is skipped.
-            Ok(None) => return self.pass_over(held, event.id).await,
+            Ok(None) => return self.skip_held(held, event.id).await,
             Err(e) => {
                 let failed = Failed::new(FailureKind::Undecodable, ErrorChain::new(&e).to_string());
                 return self.hold_again(held, &failed, None, attempts).await;
@@ -124,8 +124,8 @@ impl Lane {
         };
         match outcome {
             Ok(next) => {
-                measure::retried(&self.dealt.topic);
-                self.shared.succeeded(&self.dealt.topic, item.event_type());
+                measure::retried(&self.in_flight.topic);
+                self.shared.succeeded(&self.in_flight.topic, item.event_type());
                 Ok(next)
             }
             Err(Fault::Store(e)) => Err(e),
@@ -147,18 +147,18 @@ impl Lane {
         let mut client = store.connection().await?;
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         let Some(event) =
-            store.held(&mut tx, &self.dealt.topic, held).await.map_err(doing)?.filter(|event| event.is_due)
+            store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?.filter(|event| event.is_due)
         else {
             return Ok(Attempt::None);
         };
         if event.was_started {
             let failed = Failed::new(FailureKind::Crashed, "the process ended during the last attempt");
-            let route = self.shared.route(&self.dealt.topic, &event.message);
-            let fate = self.shared.fate(&failed, route.as_deref(), event.attempts, random());
-            if fate.next_attempt.is_none() {
-                store.hold_again(&mut tx, held, &fate).await.map_err(doing)?;
+            let route = self.shared.route(&self.in_flight.topic, &event.message);
+            let disposition = self.shared.disposition(&failed, route.as_deref(), event.attempts, random());
+            if disposition.next_attempt.is_none() {
+                store.hold_again(&mut tx, held, &disposition).await.map_err(doing)?;
                 if let Some(id) = event.id {
-                    store.set_state(&mut tx, &[id], fate.state.name()).await.map_err(doing)?;
+                    store.set_state(&mut tx, &[id], disposition.state.name()).await.map_err(doing)?;
                 }
                 self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
                 return Ok(Attempt::None);
@@ -196,14 +196,14 @@ impl Lane {
         let mut tx = self.begin(client, isolation).await.map_err(Fault::Store)?;
         // Locked until the commit: another partition's owner may have it too, after the number of partitions was
         // raised.
-        let found = store.held(&mut tx, &self.dealt.topic, held).await;
+        let found = store.held(&mut tx, &self.in_flight.topic, held).await;
         if found.map_err(|e| Fault::of_store("lock a held event", e))?.is_none() {
             return Ok(None);
         }
         // What could not be decoded when it was held is taken in now; its event may have come as another record since.
         let is_new = match item.id {
             Some(id) if !is_known => {
-                let taken = store.take_in(&mut tx, self.dealt.fence, id, item.offset, "handled").await;
+                let taken = store.take_in(&mut tx, self.in_flight.fence, id, item.offset, "handled").await;
                 taken.map_err(|e| Fault::of_store("take an event into the inbox", e))?
             }
             _ => true,
@@ -238,7 +238,7 @@ impl Lane {
         Ok(next)
     }
 
-    async fn pass_over(&self, held: i64, id: Option<outbox_core::uuid::Uuid>) -> Result<Option<i64>, Error> {
+    async fn skip_held(&self, held: i64, id: Option<outbox_core::uuid::Uuid>) -> Result<Option<i64>, Error> {
         let mut client = self.shared.store.connection().await?;
         let tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
         self.released(tx, held, id, Isolation::ReadCommitted).await.map_err(Fault::into_error)
@@ -253,20 +253,20 @@ impl Lane {
     ) -> Result<Option<i64>, Error> {
         let store = &self.shared.store;
         let doing = |e| Error::store("keep an event that failed again", e);
-        let fate = self.shared.fate(failed, route, attempts, random());
+        let disposition = self.shared.disposition(failed, route, attempts, random());
         let mut client = store.connection().await?;
         let mut tx = self.begin(&mut client, Isolation::ReadCommitted).await?;
-        let event = store.held(&mut tx, &self.dealt.topic, held).await.map_err(doing)?;
-        store.hold_again(&mut tx, held, &fate).await.map_err(doing)?;
+        let event = store.held(&mut tx, &self.in_flight.topic, held).await.map_err(doing)?;
+        store.hold_again(&mut tx, held, &disposition).await.map_err(doing)?;
         if let Some(id) = event.and_then(|event| event.id) {
-            store.set_state(&mut tx, &[id], fate.state.name()).await.map_err(doing)?;
+            store.set_state(&mut tx, &[id], disposition.state.name()).await.map_err(doing)?;
         }
         self.finish(tx, &[], Isolation::ReadCommitted).await.map_err(Fault::into_error)?;
-        self.expect(&fate);
-        measure::held(&self.dealt.topic, fate.state);
+        self.expect(&disposition);
+        measure::held(&self.in_flight.topic, disposition.state);
         tracing::warn!(
-            target: "outbox.consumer", topic = &*self.dealt.topic, partition = self.dealt.partition, held, attempts,
-            kind = fate.kind.name(), error = fate.error, retry_in = ?fate.next_attempt, "held event is {}", fate.state
+            target: "outbox.consumer", topic = &*self.in_flight.topic, partition = self.in_flight.partition, held, attempts,
+            kind = disposition.kind.name(), error = disposition.error, retry_in = ?disposition.next_attempt, "held event is {}", disposition.state
         );
         Ok(None)
     }
@@ -275,7 +275,7 @@ impl Lane {
     async fn begin<'a>(&self, client: &'a mut Connection, isolation: Isolation) -> Result<Transaction<'a>, Error> {
         let doing = |e| Error::store("begin a transaction", e);
         let mut tx = self.shared.store.in_time(client.transaction()).await.map_err(doing)?;
-        match self.shared.store.begin_bounded(&mut tx, self.dealt.fence, isolation).await.map_err(doing)? {
+        match self.shared.store.begin_bounded(&mut tx, self.in_flight.fence, isolation).await.map_err(doing)? {
             true => Ok(tx),
             false => Err(Error::fenced()),
         }

@@ -8,8 +8,8 @@ use crate::registry::{ALL_OTHERS, Found, handled};
 
 /// The kinds of events that the policy skips: each of them learns of once, and every event is counted.
 #[derive(Debug, Default)]
-pub(crate) struct Ignored {
-    told: Mutex<BTreeSet<Kind>>,
+pub struct Ignored {
+    logged: Mutex<BTreeSet<Kind>>,
     /// The events that consumers of the group have handlers for, as in
     /// [`Registry::handles`](crate::registry::Registry::handles).
     by_group: Mutex<BTreeSet<String>>,
@@ -28,17 +28,17 @@ const MOST: usize = 1_000;
 
 impl Ignored {
     /// Learns what consumers of the group have handlers for, with those that ended lately.
-    pub(super) fn learn(&self, by_group: BTreeSet<String>) {
+    pub fn learn(&self, by_group: BTreeSet<String>) {
         *self.by_group.lock().unwrap_or_else(PoisonError::into_inner) = by_group;
     }
 
-    pub(super) fn is_handled_by_group(&self, topic: &str, event: &DecodedEvent) -> bool {
+    pub fn is_handled_by_group(&self, topic: &str, event: &DecodedEvent) -> bool {
         let by_group = self.by_group.lock().unwrap_or_else(PoisonError::into_inner);
         let is_handled = |event_type: &str| by_group.contains(&handled(topic, event_type));
         event.event_type.as_deref().is_some_and(is_handled) || is_handled(ALL_OTHERS)
     }
 
-    pub(super) fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
+    pub fn note(&self, topic: &str, event: &DecodedEvent, found: &Found<'_>) {
         let newest = match found {
             Found::Route(_) => return,
             Found::TooNew { newest } => Some(*newest),
@@ -48,8 +48,8 @@ impl Ignored {
         let (event_type, version) = (event.event_type.as_deref(), newest.and(event.schema_version));
         let kind = Kind { topic: topic.to_owned(), event_type: event_type.map(str::to_owned), version };
         {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.len() >= MOST || !told.insert(kind) {
+            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            if logged.len() >= MOST || !logged.insert(kind) {
                 return;
             }
         }

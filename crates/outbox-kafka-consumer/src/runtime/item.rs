@@ -11,7 +11,7 @@ use crate::handler::Kind;
 use crate::policy::RecordPolicy;
 use crate::received::Delivery;
 use crate::registry::Found;
-use crate::route::Route;
+use crate::registry::Route;
 use crate::source::Message;
 use crate::store::{Entry, HeldEventTask};
 
@@ -20,25 +20,25 @@ const FOREIGN: &str = "the record is not of this pipeline";
 const NO_ID: &str = "it has no header `id`, as records of the outbox have";
 
 /// The work of a lane.
-pub(super) enum Work {
+pub enum Work {
     Event(Item),
     HeldEventTask(HeldEventTask),
 }
 
 /// A record that asks for something to be done.
-pub(super) struct Item {
-    pub(super) offset: i64,
+pub struct Item {
+    pub offset: i64,
     /// As it was received, to be kept where it cannot be handled.
-    pub(super) message: Message,
-    pub(super) id: Option<Uuid>,
-    pub(super) event_type: Option<ShortText>,
-    pub(super) todo: Todo,
-    pub(super) delivery: Delivery,
+    pub message: Message,
+    pub id: Option<Uuid>,
+    pub event_type: Option<ShortText>,
+    pub todo: Todo,
+    pub delivery: Delivery,
     /// Its shares of the memory of its partition and of the process.
-    pub(super) permits: [Option<OwnedSemaphorePermit>; 2],
+    pub permits: [Option<OwnedSemaphorePermit>; 2],
 }
 
-pub(super) enum Todo {
+pub enum Todo {
     /// The event is taken out when the handler gets it, and decoded again where that was without success.
     Handle { event: Option<Box<DecodedEvent>>, route: Arc<Route> },
     /// The handler outside of the transaction has returned: only that is to be recorded.
@@ -53,16 +53,16 @@ pub(super) enum Todo {
 
 impl Item {
     /// Returns the event's type; empty if it is not known.
-    pub(super) fn event_type(&self) -> &str {
+    pub fn event_type(&self) -> &str {
         self.event_type.as_ref().map_or("", |name| name.as_str())
     }
 
-    pub(super) fn entry(&self) -> Entry {
+    pub fn entry(&self) -> Entry {
         Entry { id: self.id, offset: self.offset, key: self.message.key_bytes() }
     }
 
     /// Returns the handlers of its event.
-    pub(super) fn route(&self) -> Option<&Arc<Route>> {
+    pub fn route(&self) -> Option<&Arc<Route>> {
         match &self.todo {
             Todo::Handle { route, .. } | Todo::Called { route } => Some(route),
             _ => None,
@@ -70,12 +70,12 @@ impl Item {
     }
 
     /// Returns whether a handler outside of the transaction has yet to be called.
-    pub(super) fn is_outside(&self) -> bool {
+    pub fn is_outside(&self) -> bool {
         matches!(&self.todo, Todo::Handle { route, .. } if route.kind() == Kind::Outside)
     }
 
     /// Returns whether it may share a transaction with others.
-    pub(super) fn is_batched(&self) -> bool {
+    pub fn is_batched(&self) -> bool {
         matches!(&self.todo, Todo::Handle { route, .. } if route.kind() != Kind::Outside)
     }
 }
@@ -85,7 +85,7 @@ impl Shared {
     ///
     /// # Errors
     /// The policy says that the partition stops here.
-    pub(super) fn sort(
+    pub fn sort(
         &self,
         topic: &str,
         partition: i32,
@@ -160,7 +160,7 @@ impl Shared {
     }
 
     /// Returns the handlers of a record's event.
-    pub(super) fn route(&self, topic: &str, message: &Message) -> Option<Arc<Route>> {
+    pub fn route(&self, topic: &str, message: &Message) -> Option<Arc<Route>> {
         match message.decode(&self.pipeline, topic, &mut DecodeHints::default()) {
             Ok(Decoded::Event(event)) => match self.registry.find(topic, &event) {
                 Found::Route(route) => Some(Arc::clone(route)),

@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::batch::ENDED;
-use super::dispatch::InFlight;
-use super::failed::{Aborted, Failed, Fault};
+use super::failed::{Aborted, ENDED, Failed, Fault};
+use super::in_flight::InFlight;
 use super::item::{Item, Todo, Work};
 use super::{Shared, measure};
 use crate::protocol::{BatchSize, FailureKind, Pieces};
@@ -17,19 +16,19 @@ use crate::store::Disposition;
 use crate::{Error, EventState, Isolation};
 
 /// Applies the events of its keys, in batches of one transaction each, in order.
-pub(super) struct Lane {
-    pub(super) shared: Arc<Shared>,
-    pub(super) dealt: Arc<InFlight>,
-    pub(super) stop: CancellationToken,
+pub struct Lane {
+    pub shared: Arc<Shared>,
+    pub in_flight: Arc<InFlight>,
+    pub stop: CancellationToken,
 }
 
 /// How often a single event that lost against another transaction is tried again at once. The other one has
 /// made progress, so an event without a fault gets through.
-pub(super) const CONFLICTS: u32 = 20;
+pub const CONFLICTS: u32 = 20;
 const LONGEST_CONFLICT_PAUSE: u32 = 100;
 
 /// Lets the other transaction proceed, longer after each conflict, and for another time than its competitors.
-pub(super) async fn pause_after(conflicts: u32) {
+pub async fn pause_after(conflicts: u32) {
     let longest = Duration::from_millis(u64::from(conflicts.saturating_mul(5).min(LONGEST_CONFLICT_PAUSE)));
     tokio::time::sleep(longest.mul_f64(0.5 + random() / 2.)).await;
 }
@@ -40,7 +39,7 @@ const APART_AFTER: u32 = 3;
 const APART_WAIT: Duration = Duration::from_secs(1);
 
 /// The permits that a transaction holds while it runs.
-pub(super) enum Turn<'a> {
+pub enum Turn<'a> {
     Shared {
         _guard: RwLockReadGuard<'a, ()>,
     },
@@ -52,9 +51,13 @@ pub(super) enum Turn<'a> {
 }
 
 impl Lane {
+    pub fn new(shared: Arc<Shared>, in_flight: Arc<InFlight>, stop: CancellationToken) -> Self {
+        Self { shared, in_flight, stop }
+    }
+
     /// Waits until an event may run that has lost that many conflicts.
-    pub(super) async fn turn(&self, conflicts: u32) -> Turn<'_> {
-        let turns = &self.dealt.turns;
+    pub async fn turn(&self, conflicts: u32) -> Turn<'_> {
+        let turns = &self.in_flight.turns;
         if conflicts < APART_AFTER {
             return Turn::Shared { _guard: turns.read().await };
         }
@@ -63,7 +66,7 @@ impl Lane {
     }
 
     /// Works until there is no more to come, until it is instructed to stop, or until an error that is not one event's.
-    pub(super) async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
+    pub async fn run(self, mut work: mpsc::Receiver<Work>) -> Result<(), Error> {
         let most = self.shared.options.batch.get();
         let (mut taken, mut size) = (Vec::with_capacity(most), BatchSize::new(most));
         loop {
@@ -78,16 +81,16 @@ impl Lane {
             let mut queue: VecDeque<Work> = taken.drain(..).collect();
             while let Some(next) = queue.pop_front() {
                 let is_going = match &next {
-                    Work::Event(item) => self.until_going(item).await,
+                    Work::Event(item) => self.until_resumed(item).await,
                     Work::HeldEventTask(_) => !self.stop.is_cancelled(),
                 };
                 if !is_going {
                     return Ok(());
                 }
                 match next {
-                    Work::HeldEventTask(errand) => {
-                        let done = self.run_errand(&errand).await;
-                        self.dealt.errands.fetch_sub(1, Ordering::Relaxed);
+                    Work::HeldEventTask(task) => {
+                        let done = self.run_task(&task).await;
+                        self.in_flight.tasks.fetch_sub(1, Ordering::Relaxed);
                         done?;
                     }
                     Work::Event(item) if item.is_batched() => {
@@ -101,7 +104,7 @@ impl Lane {
                     }
                     Work::Event(mut item) => self.apply_alone(&mut item).await?,
                 }
-                self.dealt.progress.notify_one();
+                self.in_flight.progress.notify_one();
             }
         }
     }
@@ -109,7 +112,7 @@ impl Lane {
     /// Applies a batch in one transaction if it can. If an event fails, the batch is split until that event is alone.
     /// After a conflict it is applied in smaller ones.
     async fn apply(&self, batch: &mut [Item], size: &mut BatchSize) -> Result<(), Error> {
-        let (topic, mut pieces) = (&*self.dealt.topic, Pieces::of(batch.len()));
+        let (topic, mut pieces) = (&*self.in_flight.topic, Pieces::of(batch.len()));
         while let Some(piece) =
             pieces.next(|part| fitting(batch.get(part), size.get())).filter(|_| !self.stop.is_cancelled())
         {
@@ -175,16 +178,16 @@ impl Lane {
             match fault {
                 Fault::Store(e) => return Err(e),
                 Fault::Stop(e) => {
-                    let (topic, partition) = (&*self.dealt.topic, self.dealt.partition);
+                    let (topic, partition) = (&*self.in_flight.topic, self.in_flight.partition);
                     let reason = "the payload is not what the handler's event says";
                     return Err(Error::record(topic, partition, item.offset, reason).caused_by(e));
                 }
                 Fault::Ended => return Err(self.ended(item.offset)),
                 Fault::Event(failed) => {
-                    if !self.shared.breaks(&self.dealt.topic, item.event_type(), &failed).await? {
+                    if !self.shared.breaks(&self.in_flight.topic, item.event_type(), &failed).await? {
                         return self.park(item, &failed).await;
                     }
-                    if !self.until_going(item).await {
+                    if !self.until_resumed(item).await {
                         return Ok(());
                     }
                 }
@@ -193,7 +196,7 @@ impl Lane {
                     return self.park(item, &failed).await;
                 }
                 Fault::Conflict(_) => {
-                    measure::conflict(&self.dealt.topic);
+                    measure::conflict(&self.in_flight.topic);
                     conflicts += 1;
                     pause_after(conflicts).await;
                 }
@@ -206,8 +209,8 @@ impl Lane {
     }
 
     /// Records that the handler of this event cannot be called again before it is repaired.
-    pub(super) fn ended(&self, offset: i64) -> Error {
-        Error::record(&self.dealt.topic, self.dealt.partition, offset, ENDED)
+    pub fn ended(&self, offset: i64) -> Error {
+        Error::record(&self.in_flight.topic, self.in_flight.partition, offset, ENDED)
     }
 
     /// Keeps an event that failed, as its policy says, and lets the lane continue. Behind a blocked key it has to wait
@@ -216,11 +219,11 @@ impl Lane {
         let Shared { store, slots, .. } = &*self.shared;
         let _slot = slots.acquire().await;
         let doing = |e| Error::store("keep an event that failed", e);
-        let fate = self.shared.fate(failed, item.route().map(|route| &**route), 1, random());
-        let topic = &*self.dealt.topic;
+        let disposition = self.shared.disposition(failed, item.route().map(|route| &**route), 1, random());
+        let topic = &*self.in_flight.topic;
         let mut client = store.connection().await?;
         let mut tx = store.in_time(client.transaction()).await.map_err(doing)?;
-        let begun = store.begin(&mut tx, self.dealt.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
+        let begun = store.begin(&mut tx, self.in_flight.fence, topic, &[item.entry()], Isolation::ReadCommitted).await;
         let begun = begun.map_err(doing)?.ok_or_else(Error::fenced)?;
         let is_new = item.id.is_none_or(|id| begun.new.contains(&id));
         let is_behind = item.message.key().is_some_and(|key| begun.blocked.contains(key));
@@ -231,17 +234,17 @@ impl Lane {
                 Some(key) => store.keep_blocked(&mut tx, topic, &[key].into()).await.map_err(doing)?,
                 None => false,
             };
-            let held = self.newly_held(item, if is_behind { behind() } else { fate });
+            let held = self.newly_held(item, if is_behind { behind() } else { disposition });
             store.hold(&mut tx, &held).await.map_err(doing)?;
             if let Some(id) = item.id {
-                store.set_state(&mut tx, &[id], held.fate.state.name()).await.map_err(doing)?;
+                store.set_state(&mut tx, &[id], held.disposition.state.name()).await.map_err(doing)?;
             }
-            measure::held(topic, held.fate.state);
-            self.expect(&held.fate);
+            measure::held(topic, held.disposition.state);
+            self.expect(&held.disposition);
             tracing::warn!(
-                target: "outbox.consumer", topic, partition = self.dealt.partition, offset = item.offset,
-                id = item.id.map(tracing::field::display), kind = held.fate.kind.name(), error = held.fate.error,
-                retry_in = ?held.fate.next_attempt, "event is {}", held.fate.state
+                target: "outbox.consumer", topic, partition = self.in_flight.partition, offset = item.offset,
+                id = item.id.map(tracing::field::display), kind = held.disposition.kind.name(), error = held.disposition.error,
+                retry_in = ?held.disposition.next_attempt, "event is {}", held.disposition.state
             );
         }
         self.finish(tx, &[item.offset], Isolation::ReadCommitted).await.map_err(Fault::into_error)
@@ -262,7 +265,7 @@ fn fitting(items: Option<&[Item]>, most: usize) -> usize {
 }
 
 /// Returns an event that waits behind another one of its key.
-pub(super) fn behind() -> Disposition<'static> {
+pub fn behind() -> Disposition<'static> {
     Disposition {
         state: EventState::Parked,
         blocks: true,
@@ -274,7 +277,7 @@ pub(super) fn behind() -> Disposition<'static> {
 }
 
 /// Returns a number from 0 to 1, good enough to spread delays.
-pub(super) fn random() -> f64 {
+pub fn random() -> f64 {
     use std::hash::{BuildHasher as _, RandomState};
     let bits = RandomState::new().hash_one(0_u8);
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
@@ -286,26 +289,26 @@ impl Lane {
     /// Returns whether more work may share the transaction of events before it.
     fn is_batched(&self, work: &Work) -> bool {
         let Work::Event(item) = work else { return false };
-        item.is_batched() && !self.shared.pauses.is_paused(&self.dealt.topic, item.event_type())
+        item.is_batched() && !self.shared.pauses.is_paused(&self.in_flight.topic, item.event_type())
     }
 
     /// Waits until events of this type are not paused. False if the lane is to stop: the event stays open.
-    async fn until_going(&self, item: &Item) -> bool {
+    async fn until_resumed(&self, item: &Item) -> bool {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            () = self.shared.pauses.until_going(&self.dealt.topic, item.event_type()) => true,
+            () = self.shared.pauses.until_resumed(&self.in_flight.topic, item.event_type()) => true,
         }
     }
 
     /// Makes the poll look for the event when its time has come.
-    pub(super) fn expect(&self, fate: &Disposition<'_>) {
-        if let Some(delay) = fate.next_attempt {
+    pub fn expect(&self, disposition: &Disposition<'_>) {
+        if let Some(delay) = disposition.next_attempt {
             self.shared.upkeep.due_in(delay);
         }
     }
 
-    pub(super) fn prefix(&self) -> std::sync::MutexGuard<'_, crate::protocol::OffsetTracker> {
-        self.dealt.prefix.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn prefix(&self) -> std::sync::MutexGuard<'_, crate::protocol::OffsetTracker> {
+        self.in_flight.prefix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

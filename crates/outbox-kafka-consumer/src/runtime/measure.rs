@@ -6,7 +6,7 @@ use metrics::{counter, gauge, histogram};
 
 use crate::EventState;
 
-pub(super) fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) {
+pub fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) {
     let topic = || topic.to_owned();
     counter!("outbox_consumer_handled_total", "topic" => topic()).increment(handled);
     if duplicates > 0 {
@@ -18,54 +18,54 @@ pub(super) fn batch(topic: &str, handled: u64, duplicates: u64, took: Duration) 
 }
 
 /// Counts a split batch; `reason` is `failed` or `conflict`.
-pub(super) fn split(topic: &str, reason: &'static str) {
+pub fn split(topic: &str, reason: &'static str) {
     counter!("outbox_consumer_batches_split_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }
 
 /// Counts a transaction that lost against another one.
-pub(super) fn conflict(topic: &str) {
+pub fn conflict(topic: &str) {
     counter!("outbox_consumer_conflicts_total", "topic" => topic.to_owned()).increment(1);
 }
 
-pub(super) fn handler(topic: &str, took: Duration) {
+pub fn handler(topic: &str, took: Duration) {
     histogram!("outbox_consumer_handler_seconds", "topic" => topic.to_owned()).record(took.as_secs_f64());
 }
 
-pub(super) fn retried(topic: &str) {
+pub fn retried(topic: &str) {
     counter!("outbox_consumer_handled_total", "topic" => topic.to_owned()).increment(1);
     counter!("outbox_consumer_retries_total", "topic" => topic.to_owned()).increment(1);
 }
 
 /// Counts held events.
-pub(super) fn held(topic: &str, state: EventState) {
+pub fn held(topic: &str, state: EventState) {
     counter!("outbox_consumer_held_total", "topic" => topic.to_owned(), "state" => state.name()).increment(1);
 }
 
 /// Counts ignored records; `reason` is `unknown`, `newer` or `undecodable`.
-pub(super) fn ignored(topic: &str, reason: &'static str) {
+pub fn ignored(topic: &str, reason: &'static str) {
     counter!("outbox_consumer_ignored_total", "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }
 
-pub(super) fn lag(topic: &str, partition: i32, records: i64) {
+pub fn lag(topic: &str, partition: i32, records: i64) {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     gauge!("outbox_consumer_lag", "topic" => topic.to_owned(), "partition" => partition.to_string())
         .set(records as f64);
 }
 
 /// Records whether a partition is stopped at a record that needs a decision.
-pub(super) fn stopped(topic: &str, partition: i32, is_stopped: bool) {
+pub fn stopped(topic: &str, partition: i32, is_stopped: bool) {
     let (topic, partition) = (topic.to_owned(), partition.to_string());
     gauge!("outbox_consumer_stopped", "topic" => topic, "partition" => partition).set(f64::from(u8::from(is_stopped)));
 }
 
 /// The gauges of a partition. They become 0 when it is given back or lost, so that each partition is counted once.
-pub(super) struct PartitionGauges {
+pub struct PartitionGauges {
     topic: String,
     partition: i32,
 }
 
 impl PartitionGauges {
-    pub(super) fn new(topic: &str, partition: i32) -> Self {
+    pub fn new(topic: &str, partition: i32) -> Self {
         stopped(topic, partition, false);
         Self { topic: topic.to_owned(), partition }
     }
@@ -79,11 +79,11 @@ impl Drop for PartitionGauges {
 }
 
 /// Counts an event type that the circuit breaker paused.
-pub(super) fn breaker(topic: &str) {
+pub fn breaker(topic: &str) {
     counter!("outbox_consumer_circuit_breaks_total", "topic" => topic.to_owned()).increment(1);
 }
 
 /// Counts a change of a lease; `change` is `claimed`, `given back` or `lost`.
-pub(super) fn lease(change: &'static str) {
+pub fn lease(change: &'static str) {
     counter!("outbox_consumer_lease_changes_total", "change" => change).increment(1);
 }

@@ -18,7 +18,7 @@ use crate::store::Connection;
 
 /// Keeps the leases: claims its share, renews, gives back, and lets go of what it has lost. It has a connection of its
 /// own, so that neither a long handler nor an empty pool can make it late.
-pub(super) struct Membership {
+pub struct Membership {
     shared: Arc<Shared>,
     owner: Uuid,
     topics: Vec<String>,
@@ -40,7 +40,7 @@ struct Owned {
 }
 
 impl Membership {
-    pub(super) fn new(shared: Arc<Shared>, found: watch::Receiver<Found>) -> Self {
+    pub fn new(shared: Arc<Shared>, found: watch::Receiver<Found>) -> Self {
         Self {
             topics: shared.registry.topics().into_iter().map(str::to_owned).collect(),
             owner: Uuid::now_v7(),
@@ -57,7 +57,7 @@ impl Membership {
         }
     }
 
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let pause = (self.shared.store.lease / 8).min(Duration::from_millis(500));
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

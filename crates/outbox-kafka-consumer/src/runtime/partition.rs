@@ -1,21 +1,21 @@
 use outbox_net::ErrorChain;
-use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use outbox_core::record::DecodeHints;
 use outbox_core::uuid::Uuid;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::dispatch::{BUDGET, Dispatcher, InFlight, queue, window};
-use super::feed::Feed;
+use super::background::Registration;
+use super::dispatch::{Dispatcher, EarlierAttempts, window};
+use super::in_flight::InFlight;
+use super::item::Work;
 use super::lane::Lane;
 use super::measure::PartitionGauges;
-use super::reader::Chunk;
-use super::upkeep::{News, Registration};
+use super::reader::{Chunk, Feed};
+use super::upkeep::News;
 use super::{Shared, TopicPartition, measure};
 use crate::Error;
 use crate::policy::{InitialOffset, OnOffsetOutOfRange};
@@ -23,7 +23,7 @@ use crate::source::{PartitionReader as _, RecordSource as _};
 use outbox_net::Backoff;
 
 /// One partition that this consumer has the lease of.
-pub(super) struct Partition {
+pub struct Partition {
     shared: Arc<Shared>,
     topic: Arc<str>,
     partition: i32,
@@ -33,8 +33,6 @@ pub(super) struct Partition {
     /// How many times in a row the lanes lost their connections before the position moved.
     losses: u32,
     _gauges: PartitionGauges,
-    /// Below this offset a handler may have been called.
-    called_until: i64,
 }
 
 /// How often offsets without work are counted as done, and the lag is measured.
@@ -45,7 +43,7 @@ const LOSSES: u32 = 5;
 const STOPPED: Duration = Duration::from_secs(30);
 
 impl Partition {
-    pub(super) fn new(shared: Arc<Shared>, place: &TopicPartition, owner: Uuid, was_abandoned: bool) -> Self {
+    pub fn new(shared: Arc<Shared>, place: &TopicPartition, owner: Uuid, was_abandoned: bool) -> Self {
         Self {
             shared,
             topic: place.0.as_str().into(),
@@ -54,13 +52,12 @@ impl Partition {
             was_abandoned,
             losses: 0,
             _gauges: PartitionGauges::new(&place.0, place.1),
-            called_until: 0,
         }
     }
 
     /// Works until it is instructed to stop. What waiting repairs is waited for, and what it does not, is looked at
     /// again now and then: somebody may have repaired it.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         loop {
             let Err(error) = self.work(&stop, &mut backoff).await else { break };
@@ -72,12 +69,12 @@ impl Partition {
                 let retry_in = backoff.delay();
                 tracing::warn!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), ?retry_in, "partition waits");
                 if error.is_security() {
-                    self.stand_still(error).await;
+                    self.report_stopped(error).await;
                 }
                 retry_in
             } else {
                 tracing::error!(target: "outbox.consumer", topic, partition, error = %ErrorChain::new(&error), "partition stopped");
-                self.stand_still(error).await;
+                self.report_stopped(error).await;
                 STOPPED
             };
             tokio::select! {
@@ -87,7 +84,7 @@ impl Partition {
         }
     }
 
-    async fn stand_still(&self, error: Error) {
+    async fn report_stopped(&self, error: Error) {
         measure::stopped(&self.topic, self.partition, true);
         let text = ErrorChain::new(&error).to_string().replace('\0', "\u{fffd}");
         let noted = self.shared.store.set_stopped(&self.topic, self.partition, self.owner, Some(&text)).await;
@@ -107,14 +104,14 @@ impl Partition {
             () = stop.cancelled() => return Ok(()),
             opened = self.open() => opened?,
         };
-        let Opened { mut dispatch, mut chunks, reader } = opened;
-        let mut registration = Registration::new(&self.shared, &dispatch.dealt);
+        let Opened { mut dispatch, queues, mut chunks, reader } = opened;
+        let mut registration = Registration::new(&self.shared, dispatch.in_flight());
         let (mut lanes, lanes_stop) = (JoinSet::new(), CancellationToken::new());
-        for receiver in self.lanes(&mut dispatch) {
-            let (shared, dealt) = (Arc::clone(&self.shared), Arc::clone(&dispatch.dealt));
-            lanes.spawn(Lane { shared, dealt, stop: lanes_stop.clone() }.run(receiver));
+        for queue in queues {
+            let lane = Lane::new(Arc::clone(&self.shared), Arc::clone(dispatch.in_flight()), lanes_stop.clone());
+            lanes.spawn(lane.run(queue));
         }
-        let first = dispatch.dealt.prefix().done();
+        let first = dispatch.in_flight().prefix().done();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Whether the reader reads, as far as is known.
@@ -125,45 +122,43 @@ impl Partition {
                 () = stop.cancelled() => break Ok(()),
                 Some(lane) = lanes.join_next() => {
                     let ended = joined(lane);
-                    let is_loss = ended.as_ref().is_err_and(Error::is_store) && dispatch.dealt.prefix().done() == first;
+                    let is_loss = ended.as_ref().is_err_and(Error::is_store) && dispatch.in_flight().prefix().done() == first;
                     self.losses = if is_loss { self.losses.saturating_add(1) } else { 0 };
                     self.was_abandoned |= self.losses >= LOSSES;
                     break ended;
                 }
                 _ = tick.tick(), if !dispatch.is_next_alone() || dispatch.is_paused() => {
                     dispatch.pass_read();
-                    let done = dispatch.dealt.prefix().done();
-                    let is_past = has_read && !dispatch.has_work() && dispatch.dealt.prefix().is_idle();
+                    let done = dispatch.in_flight().prefix().done();
+                    let is_past = has_read && !dispatch.has_work() && dispatch.in_flight().prefix().is_idle();
                     if done > first {
                         self.losses = 0;
                     }
                     if (done > first || is_past) && !is_interrupted {
                         backoff.reset();
-                        self.is_going_again().await;
+                        self.report_running().await;
                     }
-                    if let Some(end) = dispatch.dealt.end() {
+                    if let Some(end) = dispatch.in_flight().end() {
                         measure::lag(&self.topic, self.partition, (end - done).max(0));
                     }
                 }
                 Some(news) = registration.news.recv(), if !dispatch.is_next_alone() || dispatch.is_paused() => match news {
                     News::Fenced => break Err(Error::fenced()),
-                    News::Errands(errands) if dispatch.takes_errands() => dispatch.deal_errands(errands),
-                    News::Errands(_) => {}
+                    News::HeldEvents(tasks) if dispatch.takes_tasks() => dispatch.deal_tasks(tasks),
+                    News::HeldEvents(_) => {}
                 },
-                dealt = dispatch.deal_next(), if dispatch.has_work() && !dispatch.is_paused() => {
-                    if let Err(e) = dealt {
+                handed = dispatch.deal_next(), if dispatch.has_work() && !dispatch.is_paused() => {
+                    if let Err(e) = handed {
                         break self.finish_before(&dispatch, &mut lanes, e).await;
                     }
                 }
                 chunk = chunks.recv(), if !dispatch.has_work() => match chunk {
                     Some(Chunk::Records { records, next, end: last, memory }) => {
                         (has_read, is_interrupted) = (true, false);
-                        dispatch.dealt.set_end(last);
-                        dispatch.pass_read();
-                        (dispatch.records, dispatch.read_to) = (records.into(), next);
-                        dispatch.memory = memory;
+                        dispatch.in_flight().set_end(last);
+                        dispatch.take(records, next, memory);
                     }
-                    Some(Chunk::CompactedAway(offset)) => dispatch.dealt.prefix().pass(offset),
+                    Some(Chunk::CompactedAway(offset)) => dispatch.in_flight().prefix().pass(offset),
                     Some(Chunk::Lost { offset, earliest, end }) => {
                         dispatch.pass_read();
                         let lost = self.lost(offset, earliest, end);
@@ -171,14 +166,14 @@ impl Partition {
                     }
                     Some(Chunk::Recreated { offset, earliest }) => {
                         dispatch.pass_read();
-                        let lost = self.made_anew(offset, earliest);
+                        let lost = self.recreated(offset, earliest);
                         break self.finish_before(&dispatch, &mut lanes, lost).await;
                     }
                     Some(Chunk::Interrupted(e)) => {
                         dispatch.pass_read();
                         is_interrupted = true;
                         if e.is_security() {
-                            self.stand_still(e).await;
+                            self.report_stopped(e).await;
                         }
                     }
                     Some(Chunk::Failed(e)) => {
@@ -189,18 +184,17 @@ impl Partition {
                 },
             }
         };
-        self.called_until = dispatch.may_have_called();
         lanes_stop.cancel();
         drop(reader);
-        drop(dispatch.lanes);
+        dispatch.close_lanes();
         if ended.is_ok() {
             // The handlers that run may finish; an impatient caller drops this future.
             while let Some(lane) = lanes.join_next().await {
                 joined(lane)?;
             }
             drop(registration);
-            self.store_progress(&dispatch.dealt).await?;
-            self.shared.store.not_alone(dispatch.dealt.fence).await?;
+            self.store_progress(dispatch.in_flight()).await?;
+            self.shared.store.not_alone(dispatch.in_flight().fence).await?;
         } else {
             let is_fenced = ended.as_ref().is_err_and(Error::is_fenced);
             if !is_fenced {
@@ -209,7 +203,7 @@ impl Partition {
             lanes.shutdown().await;
             if !is_fenced {
                 // What is done need not be read again. If it fails, it is.
-                _ = self.store_progress(&dispatch.dealt).await;
+                _ = self.store_progress(dispatch.in_flight()).await;
             }
         }
         ended
@@ -226,7 +220,7 @@ impl Partition {
         }
     }
 
-    async fn is_going_again(&self) {
+    async fn report_running(&self) {
         if self.stopped().remove(&(self.topic.to_string(), self.partition)).is_none() {
             return;
         }
@@ -240,6 +234,7 @@ impl Partition {
 /// A partition that is about to be read.
 struct Opened {
     dispatch: Dispatcher,
+    queues: Vec<mpsc::Receiver<Work>>,
     chunks: mpsc::Receiver<Chunk>,
     /// Ends with this.
     reader: JoinSet<()>,
@@ -262,60 +257,39 @@ impl Partition {
         let abandoned = self.was_abandoned.then(|| window(options.lanes, options.batch));
         let taken = store.take(&self.topic, self.partition, self.owner, reader.topic_id(), abandoned).await?;
         self.was_abandoned = false;
-        let dealt = InFlight::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
-        dealt.set_end(end);
+        let in_flight = InFlight::new(Arc::clone(&self.topic), self.partition, taken.fence, taken.next_offset);
+        in_flight.set_end(end);
         let (sender, chunks) = mpsc::channel(1);
         let mut readers = JoinSet::new();
         if let (Some(known), Some(found)) = (taken.topic_id, reader.topic_id())
             && known != found
         {
             let earliest = reader.earliest().await?;
-            let _ = sender.try_send(Chunk::Failed(self.made_anew(taken.next_offset, earliest)));
+            let _ = sender.try_send(Chunk::Failed(self.recreated(taken.next_offset, earliest)));
         } else {
             let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(&self.topic));
-            let feed = Feed { shared, topic, partition: self.partition, topic_id: reader.topic_id() };
+            let feed = Feed::new(shared, topic, self.partition, reader.topic_id());
             readers.spawn(feed.run(reader, taken.next_offset, sender));
         }
-        Ok(Opened { dispatch: self.dispatch(dealt, taken.careful_until), chunks, reader: readers })
-    }
-
-    fn dispatch(&self, dealt: InFlight, careful_until: i64) -> Dispatcher {
-        let next_offset = dealt.prefix().done();
-        Dispatcher {
-            shared: Arc::clone(&self.shared),
-            dealt: Arc::new(dealt),
-            lanes: Vec::new(),
-            budget: Arc::new(Semaphore::new(BUDGET)),
-            records: VecDeque::new(),
-            memory: None,
-            hints: DecodeHints::default(),
-            read_to: 0,
-            next: None,
-            called_until: self.called_until,
-            careful_until,
-            care: Some((careful_until - next_offset).max(0)),
+        let earlier = EarlierAttempts {
+            called_until: self.shared.upkeep.called_until(&self.topic, self.partition),
+            isolate_until: taken.careful_until,
             // Each loss of a connection counts as the end of a process does, where the losses are what it is about.
-            starter: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },
-        }
-    }
-
-    fn lanes(&self, dispatch: &mut Dispatcher) -> Vec<mpsc::Receiver<super::item::Work>> {
-        let options = &self.shared.options;
-        let channels = (0..options.lanes.get()).map(|_| mpsc::channel(queue(options.batch)));
-        let (senders, receivers) = channels.unzip();
-        dispatch.lanes = senders;
-        receivers
+            attempt_owner: if self.losses >= LOSSES { Uuid::now_v7() } else { self.owner },
+        };
+        let (dispatch, queues) = Dispatcher::new(&self.shared, in_flight, earlier);
+        Ok(Opened { dispatch, queues, chunks, reader: readers })
     }
 
     /// Moves the position in the store to what is done.
-    async fn store_progress(&self, dealt: &InFlight) -> Result<(), Error> {
-        let Some(progress) = dealt.progress_to_store() else { return Ok(()) };
+    async fn store_progress(&self, in_flight: &InFlight) -> Result<(), Error> {
+        let Some(progress) = in_flight.progress_to_store() else { return Ok(()) };
         let stored = self.shared.store.advance(&[progress]).await?;
         if stored.is_empty() {
             return Err(Error::fenced());
         }
-        dealt.stored(progress);
-        self.shared.upkeep.note_stored(dealt, progress.position);
+        in_flight.stored(progress);
+        self.shared.upkeep.note_stored(in_flight, progress.position);
         Ok(())
     }
 
@@ -329,19 +303,19 @@ impl Partition {
         if error.is_transient() {
             return Err(error);
         }
-        while !dispatch.dealt.prefix().is_idle() {
+        while !dispatch.in_flight().prefix().is_idle() {
             tokio::select! {
                 Some(lane) = lanes.join_next() => joined(lane)?,
-                () = dispatch.dealt.progress.notified() => {}
+                () = dispatch.in_flight().progress.notified() => {}
             }
         }
-        self.store_progress(&dispatch.dealt).await?;
+        self.store_progress(dispatch.in_flight()).await?;
         if let (Some(earliest), OnOffsetOutOfRange::Earliest) =
             (error.lost_position(), self.shared.options.position_lost)
         {
             let (topic, partition) = (&*self.topic, self.partition);
             tracing::error!(target: "outbox.consumer", topic, partition, error = %error, earliest, "offset out of range: continuing at the first record");
-            self.shared.store.reset_position(dispatch.dealt.fence, earliest).await?;
+            self.shared.store.reset_position(dispatch.in_flight().fence, earliest).await?;
             return Err(Error::fenced());
         }
         Err(error)
@@ -357,7 +331,7 @@ impl Partition {
     }
 
     /// Handles a topic that was created again: it may hold the position, but what was at it is gone.
-    fn made_anew(&self, offset: i64, earliest: i64) -> Error {
+    fn recreated(&self, offset: i64, earliest: i64) -> Error {
         let reason = format!(
             "this is where the group read next before the topic was deleted and created again (its id is another one); what \
              is in it begins at {earliest}: move the group's position there, or let `on_offset_out_of_range` do so"

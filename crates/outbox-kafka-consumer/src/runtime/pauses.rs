@@ -1,11 +1,13 @@
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::store::Paused;
 
 /// The pauses as of the last poll. Before the first one everything is, so that a start obeys a pause.
-pub(crate) struct Pauses {
+pub struct Pauses {
     paused: watch::Sender<Vec<Paused>>,
     are_known: AtomicBool,
 }
@@ -18,11 +20,11 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    pub(super) fn are_known(&self) -> bool {
+    pub fn are_known(&self) -> bool {
         self.are_known.load(Ordering::Relaxed)
     }
 
-    pub(super) fn learn(&self, paused: Vec<Paused>) {
+    pub fn learn(&self, paused: Vec<Paused>) {
         let were_known = self.are_known.swap(true, Ordering::Relaxed);
         self.paused.send_if_modified(|known| {
             let is_new = *known != paused;
@@ -35,7 +37,7 @@ impl Pauses {
     }
 
     /// Adds a pause that was written, before the next poll. False if it is known.
-    pub(super) fn add(&self, pause: Paused) -> bool {
+    pub fn add(&self, pause: Paused) -> bool {
         self.paused.send_if_modified(|known| {
             let is_new = !known.contains(&pause);
             if is_new {
@@ -46,19 +48,29 @@ impl Pauses {
     }
 
     /// Returns whether everything of a topic is paused.
-    pub(super) fn is_topic_paused(&self, topic: &str) -> bool {
+    pub fn is_topic_paused(&self, topic: &str) -> bool {
         self.paused.borrow().iter().any(|paused| paused.is_all_of(topic))
     }
 
     /// Returns whether events of a type are paused.
-    pub(super) fn is_paused(&self, topic: &str, event_type: &str) -> bool {
+    pub fn is_paused(&self, topic: &str, event_type: &str) -> bool {
         self.paused.borrow().iter().any(|paused| paused.is_of(topic, event_type))
     }
 
     /// Waits until events of a type are not paused.
-    pub(super) async fn until_going(&self, topic: &str, event_type: &str) {
+    pub async fn until_resumed(&self, topic: &str, event_type: &str) {
         let mut paused = self.paused.subscribe();
         // The sender is this.
         _ = paused.wait_for(|paused| !paused.iter().any(|paused| paused.is_of(topic, event_type))).await;
+    }
+}
+
+/// How many events of each topic and type failed one after the other.
+#[derive(Default)]
+pub struct Breakers(Mutex<HashMap<(String, String), u32>>);
+
+impl Breakers {
+    pub fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

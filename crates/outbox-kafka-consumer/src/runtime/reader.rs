@@ -1,14 +1,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outbox_core::uuid::Uuid;
+use outbox_net::{Backoff, ErrorChain};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
+use super::Shared;
 use crate::Error;
-use crate::source::{Fetched, Message, PartitionReader};
+use crate::source::{Chosen, Fetched, Message, PartitionReader, RecordSource as _};
 
 /// The output of the reader.
-pub(crate) enum Chunk {
+pub enum Chunk {
     Records {
         records: Vec<(i64, Message)>,
         /// The offset behind all that was read.
@@ -30,7 +33,7 @@ pub(crate) enum Chunk {
 }
 
 /// The memory for records that all partitions of a process share.
-pub(crate) struct Memory {
+pub struct Memory {
     free: Arc<Semaphore>,
     total: u32,
 }
@@ -40,7 +43,7 @@ pub(crate) struct Memory {
 const STARVING: Duration = Duration::from_secs(1);
 
 impl Memory {
-    pub(crate) fn new(free: Arc<Semaphore>, total: u32) -> Self {
+    pub fn new(free: Arc<Semaphore>, total: u32) -> Self {
         Self { free, total }
     }
 
@@ -52,13 +55,13 @@ impl Memory {
 }
 
 /// Why a reader has ended, and where the next one is to begin.
-pub(crate) struct Interrupted {
-    pub(crate) next: i64,
-    pub(crate) error: Error,
+pub struct Interrupted {
+    pub next: i64,
+    pub error: Error,
 }
 
 /// Fetches ahead, one chunk beyond what is taken. Returns why fetching failed; `None` after the last chunk.
-pub(crate) async fn read(
+pub async fn read(
     mut reader: impl PartitionReader,
     topic: String,
     partition: i32,
@@ -88,4 +91,74 @@ pub(crate) async fn read(
             None => return None,
         }
     }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads a partition for as long as it is owned. If Kafka fails, the handlers of what was read continue, and a new
+/// reader takes up at the next offset.
+pub struct Feed {
+    shared: Arc<Shared>,
+    topic: Arc<str>,
+    partition: i32,
+    topic_id: Option<Uuid>,
+}
+
+impl Feed {
+    pub fn new(shared: Arc<Shared>, topic: Arc<str>, partition: i32, topic_id: Option<Uuid>) -> Self {
+        Self { shared, topic, partition, topic_id }
+    }
+
+    pub async fn run(self, mut reader: Chosen, mut offset: i64, chunks: mpsc::Sender<Chunk>) {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        while let Some(Interrupted { next, mut error }) =
+            read(reader, self.topic.to_string(), self.partition, offset, self.memory(), chunks.clone()).await
+        {
+            if next > offset {
+                backoff.reset();
+            }
+            offset = next;
+            reader = loop {
+                let retry_in = backoff.delay();
+                tracing::warn!(
+                    target: "outbox.consumer", topic = &*self.topic, partition = self.partition, offset,
+                    error = %ErrorChain::new(&error), ?retry_in, "reading interrupted"
+                );
+                if chunks.send(Chunk::Interrupted(error)).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(retry_in).await;
+                match self.reopen(offset).await {
+                    Ok(Reopened::Same(reader)) => break *reader,
+                    Ok(Reopened::Recreated(chunk)) => {
+                        // If nobody takes it, the partition is no longer owned.
+                        _ = chunks.send(chunk).await;
+                        return;
+                    }
+                    Err(e) => error = e,
+                }
+            };
+        }
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::new(Arc::clone(&self.shared.memory), self.shared.options.max_memory)
+    }
+
+    async fn reopen(&self, offset: i64) -> Result<Reopened, Error> {
+        let mut reader = self.shared.cluster.open(&self.topic, self.partition).await?;
+        match (self.topic_id, reader.topic_id()) {
+            (Some(known), Some(found)) if known != found => {
+                Ok(Reopened::Recreated(Chunk::Recreated { offset, earliest: reader.earliest().await? }))
+            }
+            _ => Ok(Reopened::Same(reader.into())),
+        }
+    }
+}
+
+enum Reopened {
+    Same(Box<Chosen>),
+    /// The topic was deleted and created again.
+    Recreated(Chunk),
 }

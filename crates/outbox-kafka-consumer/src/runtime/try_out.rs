@@ -8,8 +8,8 @@ use outbox_net::ErrorChain;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::dispatch::InFlight;
 use super::failed::{Failed, Fault};
+use super::in_flight::InFlight;
 use super::item::Todo;
 use super::lane::Lane;
 use crate::protocol::FailureKind;
@@ -17,17 +17,17 @@ use crate::received::Delivery;
 use crate::store::{Fence, Transaction};
 
 /// The outcome of events that were tried out.
-pub(crate) enum TriedOut {
+pub enum TriedOut {
     Handled,
     Ignored,
 }
 
 /// Kind, text and delay before the next attempt.
-pub(crate) type NotTriedOut = (FailureKind, String, Option<Duration>);
+pub type NotTriedOut = (FailureKind, String, Option<Duration>);
 
 impl Shared {
     /// Calls the handlers of events of one type in a transaction of the caller's, as a lane does.
-    pub(crate) async fn try_out(
+    pub async fn try_out(
         self: &Arc<Self>,
         tx: &mut Transaction<'_>,
         events: &[(&OutboxEvent, Delivery, i64)],
@@ -43,7 +43,7 @@ impl Shared {
                 Todo::Reject(why) => return Err((FailureKind::Undecodable, why, None)),
                 Todo::Hold(why) => {
                     let failed = Failed::new(FailureKind::Unhandled, why);
-                    let retry_in = self.fate(&failed, None, 1, 0.).next_attempt;
+                    let retry_in = self.disposition(&failed, None, 1, 0.).next_attempt;
                     return Err((failed.kind, failed.error, retry_in));
                 }
                 _ => {}
@@ -64,20 +64,20 @@ impl Shared {
         }
     }
 
-    fn not_tried_out(&self, fault: Fault, route: Option<&crate::route::Route>, attempt: i32) -> NotTriedOut {
+    fn not_tried_out(&self, fault: Fault, route: Option<&crate::registry::Route>, attempt: i32) -> NotTriedOut {
         let failed = match fault {
             Fault::Event(failed) => failed,
             Fault::Stop(e) => Failed::new(FailureKind::Undecodable, ErrorChain::new(&*e).to_string()),
             fault => Failed::new(FailureKind::Failed, ErrorChain::new(&fault.into_error()).to_string()),
         };
         // Without the random part of the delay.
-        let retry_in = self.fate(&failed, route, attempt, 0.).next_attempt;
+        let retry_in = self.disposition(&failed, route, attempt, 0.).next_attempt;
         (failed.kind, failed.error, retry_in)
     }
 
     fn lane_without_partition(self: &Arc<Self>, topic: &str) -> Lane {
-        let dealt = InFlight::new(topic.into(), 0, Fence { position: 0, epoch: 0 }, 0);
-        Lane { shared: Arc::clone(self), dealt: Arc::new(dealt), stop: CancellationToken::new() }
+        let in_flight = InFlight::new(topic.into(), 0, Fence { position: 0, epoch: 0 }, 0);
+        Lane::new(Arc::clone(self), Arc::new(in_flight), CancellationToken::new())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{Error, Reader, kafka, native};
 
 /// The source that the builder's user has chosen.
 #[derive(Clone, Debug)]
-pub(crate) struct Choice {
+pub struct Choice {
     reader: Reader,
     brokers: Brokers,
     rskafka: kafka::Cluster,
@@ -16,12 +16,12 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    pub(crate) fn new(reader: Reader, brokers: &Brokers) -> Self {
+    pub fn new(reader: Reader, brokers: &Brokers) -> Self {
         let (rskafka, native) = (kafka::Cluster::new(brokers.clone()), native::Source::new(brokers.clone()));
         Self { reader, brokers: brokers.clone(), rskafka, native }
     }
 
-    pub(crate) fn brokers(&self) -> &Brokers {
+    pub fn brokers(&self) -> &Brokers {
         &self.brokers
     }
 }
@@ -53,7 +53,7 @@ impl RecordSource for Choice {
 
 /// A partition that one of the readers reads.
 #[derive(Debug)]
-pub(crate) enum Chosen {
+pub enum Chosen {
     Auto(Box<Auto>),
     Rskafka(kafka::Reader),
     Native(native::Reader),
@@ -61,7 +61,7 @@ pub(crate) enum Chosen {
 
 /// A partition that rskafka reads as long as it can.
 #[derive(Debug)]
-pub(crate) struct Auto {
+pub struct Auto {
     reader: kafka::Reader,
     native: native::Source,
     topic: String,

@@ -8,7 +8,7 @@ use outbox_core::{Error, Pipeline};
 
 /// A record of a partition, in the memory that the reader has allocated for it: there are many of them, and each copy
 /// is felt. `Debug` shows sizes only.
-pub(crate) enum Message {
+pub enum Message {
     /// As the native reader returns it.
     Native(outbox_kafka::Record),
     /// Out of parts with memory of their own.
@@ -22,7 +22,7 @@ pub(crate) enum Message {
 }
 
 /// The headers of a record, in the form of their source.
-pub(crate) enum Headers {
+pub enum Headers {
     /// As rskafka returns them.
     ByName(BTreeMap<String, Vec<u8>>),
     /// As the store returns them.
@@ -32,12 +32,7 @@ pub(crate) enum Headers {
 impl Message {
     /// Reads the event; the message stays, to be kept where the event cannot be handled.
     /// `hints` are of the partition's last record.
-    pub(crate) fn decode(
-        &self,
-        pipeline: &Pipeline,
-        topic: &str,
-        hints: &mut DecodeHints,
-    ) -> Result<Decoded<()>, Error> {
+    pub fn decode(&self, pipeline: &Pipeline, topic: &str, hints: &mut DecodeHints) -> Result<Decoded<()>, Error> {
         match self {
             Self::Native(record) => self.decode_with(pipeline, RecordParts::new(topic, record.headers()), hints),
             Self::Composed { headers: Headers::ByName(headers), .. } => {
@@ -68,7 +63,7 @@ impl Message {
         pipeline.decode_parts(parts)
     }
 
-    pub(crate) fn key(&self) -> Option<&[u8]> {
+    pub fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Native(record) => record.key(),
             Self::Composed { key, .. } => key.as_deref(),
@@ -76,14 +71,14 @@ impl Message {
     }
 
     /// Returns the key in the memory of the message.
-    pub(crate) fn key_bytes(&self) -> Option<Bytes> {
+    pub fn key_bytes(&self) -> Option<Bytes> {
         match self {
             Self::Native(record) => record.key_bytes(),
             Self::Composed { key, .. } => key.clone(),
         }
     }
 
-    pub(crate) fn value(&self) -> Option<&[u8]> {
+    pub fn value(&self) -> Option<&[u8]> {
         match self {
             Self::Native(record) => record.value(),
             Self::Composed { value, .. } => value.as_deref(),
@@ -91,7 +86,7 @@ impl Message {
     }
 
     /// Returns names and values. Bytes of a name that are not UTF-8 are replaced.
-    pub(crate) fn headers(&self) -> Vec<(Cow<'_, str>, Option<&[u8]>)> {
+    pub fn headers(&self) -> Vec<(Cow<'_, str>, Option<&[u8]>)> {
         match self {
             Self::Native(record) => {
                 record.headers().map(|(name, value)| (String::from_utf8_lossy(name), value)).collect()
@@ -106,7 +101,7 @@ impl Message {
     }
 
     /// Returns the milliseconds since 1970.
-    pub(crate) fn timestamp(&self) -> Option<i64> {
+    pub fn timestamp(&self) -> Option<i64> {
         match self {
             Self::Native(record) => Some(record.timestamp()),
             Self::Composed { timestamp, .. } => *timestamp,
@@ -114,7 +109,7 @@ impl Message {
     }
 
     /// Returns the bytes of key, value and headers.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         match self {
             Self::Native(record) => record.size(),
             Self::Composed { key, value, headers, .. } => {

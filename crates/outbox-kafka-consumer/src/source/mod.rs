@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outbox_core::uuid::Uuid;
 
-pub(crate) use self::choice::{Choice, Chosen};
-pub(crate) use self::message::{Headers, Message};
+pub use self::choice::{Choice, Chosen};
+pub use self::message::{Headers, Message};
 use crate::Error;
 
 /// The brokers of a cluster.
-pub(crate) trait RecordSource: Send + Sync + 'static {
+pub trait RecordSource: Send + Sync + 'static {
     /// Reads one partition.
     type Reader: PartitionReader;
 
@@ -32,7 +32,7 @@ pub(crate) trait RecordSource: Send + Sync + 'static {
 
 /// One partition. Every call ends in bounded time, whatever the broker does. After an error the reader is not to be
 /// used again.
-pub(crate) trait PartitionReader: Send + 'static {
+pub trait PartitionReader: Send + 'static {
     /// Returns what distinguishes the topic from a later one of the same name, where it can be had.
     fn topic_id(&self) -> Option<Uuid>;
 
@@ -49,7 +49,7 @@ pub(crate) trait PartitionReader: Send + 'static {
 
 /// The result of a fetch.
 #[derive(Debug)]
-pub(crate) enum Fetched {
+pub enum Fetched {
     /// Records with their offsets, in order, and the next offset to fetch: there is no other record before it. There
     /// are none if nothing is new. The end is behind the last one there is.
     Records { records: Vec<(i64, Message)>, next: i64, end: i64 },

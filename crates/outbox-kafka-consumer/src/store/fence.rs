@@ -27,6 +27,26 @@ pub struct Progress {
     pub end: Option<i64>,
 }
 
+/// The session of a transaction after its handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// The transaction is open, or aborted by an error.
+    Open,
+    /// The transaction has ended: a handler has sent COMMIT or ROLLBACK.
+    Ended,
+    /// The connection is closed.
+    Closed,
+    /// PostgreSQL does not answer.
+    Silent,
+}
+
+impl SessionState {
+    /// Returns the state of a session from which no answer came.
+    pub fn without_answer(error: &PgError) -> Self {
+        if error.is_no_answer() { Self::Silent } else { Self::Closed }
+    }
+}
+
 impl Store {
     /// Returns the statements that every transaction begins with: settings, guard and the partition's lock.
     ///
@@ -61,22 +81,14 @@ impl Store {
         )
     }
 
-    /// Returns whether the connection is lost. If the driver does not know it, a statement is sent only if the connection
-    /// `may_be_lost`; otherwise the next statement fails.
-    pub async fn is_lost(&self, tx: &mut Transaction<'_>, may_be_lost: bool) -> bool {
-        if let Some(is_closed) = tx.is_closed() {
-            return is_closed;
+    /// Asks PostgreSQL for the guard, and returns what the answer says of the session.
+    pub async fn session_state(&self, tx: &mut Transaction<'_>) -> SessionState {
+        match self.in_transaction(tx).execute(FIND_GUARD).await {
+            Ok(()) => SessionState::Open,
+            Err(e) if e.is_state(&SqlState::IN_FAILED_SQL_TRANSACTION) => SessionState::Open,
+            Err(e) if e.is_state(&SqlState::INVALID_CURSOR_NAME) => SessionState::Ended,
+            Err(e) => SessionState::without_answer(&e),
         }
-        let looked = if may_be_lost { self.in_transaction(tx).execute(FIND_GUARD).await } else { Ok(()) };
-        looked.is_err_and(|e| {
-            !e.is_state(&SqlState::INVALID_CURSOR_NAME) && !e.is_state(&SqlState::IN_FAILED_SQL_TRANSACTION)
-        })
-    }
-
-    /// Returns whether the transaction that was begun has ended: a handler has sent COMMIT or ROLLBACK.
-    pub async fn has_ended(&self, tx: &mut Transaction<'_>) -> bool {
-        let looked = self.in_transaction(tx).execute(FIND_GUARD).await;
-        looked.is_err_and(|e| e.is_state(&SqlState::INVALID_CURSOR_NAME))
     }
 
     /// Prepares the statements that follow handlers: a role that a handler has set may not prepare them, and what is

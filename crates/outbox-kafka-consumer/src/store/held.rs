@@ -19,7 +19,7 @@ pub struct NewlyHeld<'a> {
     pub offset: i64,
     pub id: Option<Uuid>,
     pub event_type: Option<&'a str>,
-    pub fate: Disposition<'a>,
+    pub disposition: Disposition<'a>,
 }
 
 /// The treatment of an event that was not handled.
@@ -58,28 +58,28 @@ pub struct Released {
 impl Store {
     /// Holds an event, unless it is held already: at this offset, with the same id, or without an id the same record.
     pub async fn hold(&self, tx: &mut Transaction<'_>, held: &NewlyHeld<'_>) -> Result<(), PgError> {
-        let NewlyHeld { topic, message, partition, offset, id, event_type, fate } = held;
+        let NewlyHeld { topic, message, partition, offset, id, event_type, disposition } = held;
         let (names, values): (Vec<_>, Vec<_>) =
             message.headers().into_iter().map(|(name, value)| (storable(name), value)).unzip();
-        let error = storable(fate.error);
+        let error = storable(disposition.error);
         let (key, value) = (message.key(), message.value());
-        let blocks = fate.blocks && key.is_some();
-        let next = fate.next_attempt.map(super::seconds);
+        let blocks = disposition.blocks && key.is_some();
+        let next = disposition.next_attempt.map(super::seconds);
         let params: [&(dyn deadpool_postgres::tokio_postgres::types::ToSql + Sync); 17] = [
             &self.group,
             topic,
             partition,
             offset,
             id,
-            &fate.state.name(),
+            &disposition.state.name(),
             &blocks,
             &key,
             &value,
             &names,
             &values,
             &message.timestamp(),
-            &fate.attempts,
-            &fate.kind.name(),
+            &disposition.attempts,
+            &disposition.kind.name(),
             &error,
             &next,
             event_type,
@@ -110,12 +110,19 @@ impl Store {
         self.in_transaction(tx).query(&self.statements.held.start_attempt, &[&id, &again]).await.map(drop)
     }
 
-    pub async fn hold_again(&self, tx: &mut Transaction<'_>, id: i64, fate: &Disposition<'_>) -> Result<(), PgError> {
-        let (mut executor, next) = (self.in_transaction(tx), fate.next_attempt.map(super::seconds));
+    pub async fn hold_again(
+        &self,
+        tx: &mut Transaction<'_>,
+        id: i64,
+        disposition: &Disposition<'_>,
+    ) -> Result<(), PgError> {
+        let (mut executor, next) = (self.in_transaction(tx), disposition.next_attempt.map(super::seconds));
         let sql = &self.statements.held.hold_again;
-        let error = storable(fate.error);
-        executor.query(sql, &[&id, &fate.state.name(), &fate.blocks, &fate.kind.name(), &error, &next]).await?;
-        if fate.next_attempt.is_none() && !fate.blocks {
+        let error = storable(disposition.error);
+        executor
+            .query(sql, &[&id, &disposition.state.name(), &disposition.blocks, &disposition.kind.name(), &error, &next])
+            .await?;
+        if disposition.next_attempt.is_none() && !disposition.blocks {
             executor.query(&self.statements.held.release_next, &[&id]).await?;
         }
         Ok(())

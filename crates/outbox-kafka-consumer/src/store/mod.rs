@@ -26,7 +26,7 @@ use outbox_pg::{Migrations, StatementCaching as Sending};
 
 pub use self::driver::{Connection, PgError, Pool, Transaction};
 use self::driver::{Executor, Row};
-pub use self::fence::Progress;
+pub use self::fence::{Progress, SessionState};
 pub use self::held::{Disposition, HeldEvent, NewlyHeld};
 pub use self::inbox::Entry;
 pub use self::pause::Paused;

@@ -24,6 +24,17 @@ impl Paused {
     }
 }
 
+impl From<&PauseTarget> for Paused {
+    fn from(target: &PauseTarget) -> Self {
+        let (topic, event_type) = match target {
+            PauseTarget::Group => ("", ""),
+            PauseTarget::Topic(topic) => (topic.as_str(), ""),
+            PauseTarget::EventType { topic, event_type } => (topic.as_str(), event_type.as_str()),
+        };
+        Self { topic: topic.to_owned(), event_type: event_type.to_owned() }
+    }
+}
+
 impl Store {
     /// Pauses for a time, or until it is resumed. A pause without an end is not shortened.
     pub async fn pause(&self, what: &Paused, reason: &str, time: Option<Duration>) -> Result<(), Error> {

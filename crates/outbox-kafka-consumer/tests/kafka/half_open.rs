@@ -1,13 +1,17 @@
 //! Connections to PostgreSQL that are gone without a word, as after the loss of a node or a move of its address.
 
-use outbox_kafka_consumer::EventState;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use outbox_kafka_consumer::deadpool_postgres::{Manager, Pool, tokio_postgres};
+use outbox_kafka_consumer::{EventState, set_tcp_deadlines};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
-use crate::bench::{Fixture, Running};
-use crate::driver::{DRIVERS, consumer, each, store};
+use crate::bench::{Fixture, LEASE, Running};
+use crate::driver::{self, DRIVERS, consumer, each, store};
 
 /// Forwards connections to PostgreSQL. Those that are open when it is cut carry nothing any more, and stay open.
 struct Proxy {
@@ -20,7 +24,11 @@ impl Proxy {
     async fn start(url: &str) -> Self {
         let (start, rest) = url.rsplit_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
-        let (server, listener) = (server.to_owned(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let socket = TcpSocket::new_v4().unwrap();
+        // What is sent after a cut then stays unacknowledged.
+        socket.set_recv_buffer_size(4_096).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (server, listener) = (server.to_owned(), socket.listen(64).unwrap());
         let url = format!("{start}@{}/{database}", listener.local_addr().unwrap());
         let (cuts, seen) = watch::channel(0);
         tokio::spawn(async move {
@@ -85,4 +93,74 @@ async fn connections_that_are_half_open_are_replaced_and_no_event_is_lost_or_bla
         bench.held(EventState::Dead, 0).await;
         running.stop().await.unwrap();
     }
+}
+
+/// The attempts and redeliveries that a handler got, with the proxy that its first call cuts.
+struct Cut {
+    proxy: Proxy,
+    calls: Mutex<Vec<(u32, bool)>>,
+}
+
+impl Cut {
+    async fn new(url: &str) -> Arc<Self> {
+        Arc::new(Self { proxy: Proxy::start(url).await, calls: Mutex::default() })
+    }
+
+    /// Returns a handler whose connection is lost while its first call runs, before it sends this statement.
+    fn handler(self: &Arc<Self>, statement: String) -> driver::Each {
+        let cut = Arc::clone(self);
+        each(move |tx, event| {
+            let (cut, statement) = (Arc::clone(&cut), statement.clone());
+            Box::pin(async move {
+                let calls = {
+                    let mut calls = cut.calls.lock().unwrap();
+                    calls.push((event.attempt(), event.is_redelivery()));
+                    calls.len()
+                };
+                if calls == 1 {
+                    cut.proxy.cut();
+                }
+                tx.run(&statement).await?;
+                store(tx, event).await
+            })
+        })
+    }
+
+    /// Checks that the event took effect in its second call, which was the same attempt.
+    async fn check(&self, bench: &Fixture) {
+        assert_eq!(bench.effects(1).await, [7]);
+        bench.held(EventState::Parked, 0).await;
+        assert_eq!(*self.calls.lock().unwrap(), [(1, false), (1, true)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_whose_statement_is_never_answered_blames_no_event() {
+    for driver in DRIVERS {
+        let bench = Fixture::with_partitions(1).await;
+        let cut = Cut::new(bench.url()).await;
+        let pool = driver.pool(&cut.proxy.url, 8);
+        let handler = cut.handler("SELECT 1".to_owned());
+        let running = Running::start(consumer!(pool, bench, on(handler), handler_timeout(Duration::from_secs(1))));
+        bench.produce_order(0, 7).await;
+        cut.check(&bench).await;
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_deadlines_end_a_statement_of_a_handler_whose_server_is_gone() {
+    let bench = Fixture::with_partitions(1).await;
+    let cut = Cut::new(bench.url()).await;
+    let mut config: tokio_postgres::Config = cut.proxy.url.parse().unwrap();
+    set_tcp_deadlines(&mut config, LEASE);
+    let pool = Pool::builder(Manager::new(config, tokio_postgres::NoTls)).max_size(8).build().unwrap();
+    let pool = driver::Pool::TokioPostgres(pool);
+    let handler = cut.handler(format!("SELECT '{}'", "x".repeat(16 << 20)));
+    let an_hour = Duration::from_secs(3_600);
+    let running = Running::start(consumer!(pool, bench, on(handler), handler_timeout(an_hour)));
+    bench.produce_order(0, 7).await;
+    assert_eq!(bench.effects(1).await, [7]);
+    assert!(cut.calls.lock().unwrap().len() > 1);
+    running.stop().await.unwrap();
 }

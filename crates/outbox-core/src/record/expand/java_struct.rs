@@ -1,6 +1,5 @@
 use super::super::connect_schema::Schema;
-use super::super::java;
-use super::super::struct_text::push_struct;
+use super::super::java::{self, push_struct};
 use super::node::Node;
 use super::write::{self, Unwritable};
 

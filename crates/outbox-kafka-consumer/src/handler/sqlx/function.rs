@@ -4,7 +4,7 @@ use sqlx::{Postgres, Transaction};
 
 use super::{BatchHandler, Handler, RawHandler};
 use crate::Received;
-use crate::handler::state::With;
+use crate::handler::function::With;
 use crate::handler::{Configured, HandlerPolicy, HandlerResult};
 
 /// A function of a transaction. `T` is `&mut Transaction<'_, Postgres>`, for all lifetimes.

@@ -3,7 +3,7 @@ use ::sqlx::{Postgres, Transaction};
 use super::function::{HandlerFn, StatefulFn};
 use crate::Sqlx;
 use crate::handler::HandlerResult;
-use crate::handler::state::With;
+use crate::handler::function::With;
 
 /// The rest of a call of a handler in a transaction of sqlx.
 pub type Next<'a> = crate::Next<'a, Sqlx>;

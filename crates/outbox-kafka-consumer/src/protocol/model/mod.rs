@@ -81,7 +81,7 @@ enum LaneStep {
     Call,
     FailCall,
     LoseCall,
-    /// Only with a planted bug: writes the inbox row in a separate transaction.
+    /// Only with a planted bug: writes the inbox row in a later transaction.
     Remember,
 }
 

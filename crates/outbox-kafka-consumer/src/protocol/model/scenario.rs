@@ -83,7 +83,7 @@ pub static TWO_LIVES: Scenario = Scenario {
     witnesses: property::two_lives,
 };
 
-/// Two partitions, each with its own key. One event is in both.
+/// Two partitions, each with another key. One event is in both.
 pub static TWO_PARTITIONS: Scenario = Scenario {
     lives: &[&[&[(0, b'a'), (2, b'a')], &[(1, b'b'), (2, b'b')]]],
     lanes: 1,

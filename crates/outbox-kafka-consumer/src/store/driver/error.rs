@@ -35,6 +35,11 @@ impl PgError {
         }
     }
 
+    /// Returns whether PostgreSQL did not answer in time.
+    pub(crate) fn is_no_answer(&self) -> bool {
+        matches!(self, Self::NoAnswer(_))
+    }
+
     /// Returns whether PostgreSQL rejected a COMMIT and kept the session, so that nothing was committed.
     ///
     /// After an error that ends the session the outcome is not known. PgBouncer reports a server that it lost during

@@ -3,7 +3,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::future::BoxFuture;
 
-use super::Connection;
+use super::{Connection, PgError};
 use crate::Error;
 
 /// The pool of the service.
@@ -15,14 +15,10 @@ pub enum Pool {
 }
 
 impl Pool {
-    /// Waits for a connection. sqlx tests connections before it gives them: one whose server does not answer is given
-    /// up after `patience`.
-    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
+    /// Waits for a connection. A server that does not answer while one is made or tested is given up after `patience`.
     pub fn connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
-            Self::TokioPostgres(pool) => {
-                Box::pin(async { pool.get().await.map(Connection::pooled).map_err(no_connection) })
-            }
+            Self::TokioPostgres(pool) => Box::pin(async move { get(pool, patience).await.map(Connection::pooled) }),
             #[cfg(feature = "sqlx")]
             Self::Sqlx(pool) => {
                 Box::pin(async move { acquire(pool, patience).await.map(Connection::sqlx).map_err(no_sqlx_connection) })
@@ -30,13 +26,12 @@ impl Pool {
         }
     }
 
-    /// Waits for a connection that is not the pool's any more.
-    #[cfg_attr(not(feature = "sqlx"), expect(unused_variables, reason = "only sqlx tests connections"))]
+    /// Waits for a connection that is not the pool's any more, as [`connection`](Self::connection) does.
     pub fn own_connection(&self, patience: Duration) -> BoxFuture<'_, Result<Connection, Error>> {
         match self {
-            Self::TokioPostgres(pool) => Box::pin(async {
-                pool.get().await.map(|object| Connection::own(Object::take(object))).map_err(no_connection)
-            }),
+            Self::TokioPostgres(pool) => {
+                Box::pin(async move { get(pool, patience).await.map(|object| Connection::own(Object::take(object))) })
+            }
             #[cfg(feature = "sqlx")]
             Self::Sqlx(pool) => Box::pin(async move {
                 let acquired = acquire(pool, patience).await;
@@ -67,6 +62,17 @@ impl Pool {
             Self::TokioPostgres(pool) => pool.status().max_size,
             #[cfg(feature = "sqlx")]
             Self::Sqlx(pool) => usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// Waits for a connection as long as others have all of them, but not for a server that does not answer.
+async fn get(pool: &deadpool_postgres::Pool, patience: Duration) -> Result<Object, Error> {
+    loop {
+        match tokio::time::timeout(patience, pool.get()).await {
+            Ok(got) => return got.map_err(no_connection),
+            Err(_) if pool.status().size >= pool.status().max_size => {}
+            Err(_) => return Err(Error::store("give a connection", PgError::no_answer(patience))),
         }
     }
 }

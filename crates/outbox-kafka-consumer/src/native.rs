@@ -17,20 +17,20 @@ const RANGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The brokers of a cluster. All partitions share its connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub struct Source {
     brokers: Brokers,
     /// Fetches wait for records, so they have connections that nothing else uses.
     fetcher: Fetcher,
 }
 
 impl Source {
-    pub(crate) fn new(brokers: Brokers) -> Self {
+    pub fn new(brokers: Brokers) -> Self {
         let cluster = outbox_kafka::Cluster::new(brokers.settings().clone());
         Self { brokers, fetcher: Fetcher::new(Arc::new(cluster), FetchLimits::default()) }
     }
 
     /// Returns whether the batch at an offset has the broker's timestamps (`LogAppendTime`).
-    pub(crate) async fn has_broker_time(&self, topic: &str, partition: i32, offset: i64) -> Result<bool, Error> {
+    pub async fn has_broker_time(&self, topic: &str, partition: i32, offset: i64) -> Result<bool, Error> {
         let failed = |e| Error::kafka(format!("fetch topic {topic}, partition {partition}")).caused_by(e);
         let Some(described) = self.brokers.cluster().topic(topic).await.map_err(failed)? else { return Ok(false) };
         let mut is_broker_time = false;
@@ -69,7 +69,7 @@ impl RecordSource for Source {
 
 /// Reads one partition.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     source: Source,
     topic: Arc<Topic>,
     partition: i32,

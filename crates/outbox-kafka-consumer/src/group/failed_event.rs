@@ -1,8 +1,81 @@
+use std::fmt;
+
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use outbox_core::time::OffsetDateTime;
+use outbox_core::uuid::Uuid;
 
-use super::EventState;
 use crate::FailureKind;
+
+/// The state of a failed event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventState {
+    /// It waits for another attempt, or behind an earlier event of its key.
+    Parked,
+    /// Its attempts are used up, or it was rejected: it waits for a decision.
+    Dead,
+}
+
+impl EventState {
+    /// Returns the name, which is also the text in the column `state` of the store: `parked` or `dead`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.stored()
+    }
+
+    /// Returns the text in the store.
+    pub(crate) fn stored(self) -> &'static &'static str {
+        match self {
+            Self::Parked => &"parked",
+            Self::Dead => &"dead",
+        }
+    }
+
+    /// Returns the state of a text in the store, which has no others.
+    pub(crate) fn from_stored(state: &str) -> Self {
+        if state == Self::Dead.name() { Self::Dead } else { Self::Parked }
+    }
+}
+
+impl fmt::Display for EventState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A parked event or a dead letter. `Debug` and [`error`](Self::error) are without its payload.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FailedEvent {
+    /// The number to [retry](super::Group::retry), [discard](super::Group::discard) or [show](super::Group::show) it by.
+    pub id: i64,
+    /// The topic of its record.
+    pub topic: String,
+    /// The partition of its record.
+    pub partition: i32,
+    /// The offset of its record.
+    pub offset: i64,
+    /// The event's id, if the record could be decoded.
+    pub event_id: Option<Uuid>,
+    /// The event's type, if the record could be decoded.
+    pub event_type: Option<String>,
+    /// The record's key, which is the aggregate's id.
+    pub key: Option<Vec<u8>>,
+    /// Whether it is parked or a dead letter.
+    pub state: EventState,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// The kind of the last failure.
+    pub kind: FailureKind,
+    /// The error of the last attempt, with all that lies below it.
+    pub error: String,
+    /// The time of its first failure.
+    pub first_failed_at: OffsetDateTime,
+    /// When it failed last.
+    pub last_failed_at: OffsetDateTime,
+    /// When it is tried again; nothing for a dead letter, and behind another event.
+    pub next_attempt_at: Option<OffsetDateTime>,
+}
 
 /// Selects failed events of a group; all of them by default.
 ///
@@ -55,7 +128,7 @@ impl FailedEventFilter {
         Self { event_type: Some(event_type.into()), ..self }
     }
 
-    /// Selects events by the [kind](super::FailedEvent::kind) of their last failure. [`FailureKind::Other`] selects
+    /// Selects events by the [kind](FailedEvent::kind) of their last failure. [`FailureKind::Other`] selects
     /// those of kinds that this version does not know.
     #[must_use]
     pub fn kind(self, kind: FailureKind) -> Self {
